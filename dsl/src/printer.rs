@@ -1,0 +1,172 @@
+//! Program to text: the canonical form, which parses to the same program.
+
+use std::fmt;
+
+use crate::function::Function;
+use crate::program::{CommentPlace, Numerics, Operand, ParameterKind, Program, Statement, VarId};
+
+/// Width that the `def` and `return` lines are broken at.
+const WIDTH: usize = 120;
+
+/// The canonical text: `parse(&program.to_string())` gives the same program.
+///
+/// Indentation is two spaces, operators are used where there are any, numbers have the fewest digits that give the same f64.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signature = self.signature();
+        self.comments_at(CommentPlace::Header, "", f)?;
+        if let Some(doc) = &signature.doc {
+            write_doc(doc, f)?;
+        }
+        if signature.numerics == Numerics::Guarded {
+            writeln!(f, "@guarded")?;
+        }
+        write_list(&format!("def {}(", signature.name), &parameters(self), "):", "", f)?;
+        self.comment_beside(CommentPlace::BesideDef, f)?;
+        for (index, statement) in self.statements.iter().enumerate() {
+            self.comments_at(CommentPlace::Above(index), "  ", f)?;
+            write!(f, "  ")?;
+            self.write_statement(statement, f)?;
+            self.comment_beside(CommentPlace::Beside(index), f)?;
+        }
+        self.comments_at(CommentPlace::AboveReturn, "  ", f)?;
+        let returned: Vec<String> =
+            std::iter::once(self.update).chain(signature.slots()).map(|id| self.variable_name(id).to_string()).collect();
+        let fits = returned.iter().map(|name| name.len() + 2).sum::<usize>() + "  return ".len() <= WIDTH;
+        if fits {
+            write!(f, "  return {}", returned.join(", "))?;
+        } else {
+            write_list("  return (", &returned, ")", "  ", f)?;
+        }
+        self.comment_beside(CommentPlace::BesideReturn, f)?;
+        self.comments_at(CommentPlace::Footer, "", f)
+    }
+}
+
+impl Program {
+    fn comments_at(&self, place: CommentPlace, indentation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for comment in self.comments().iter().filter(|comment| comment.place == place) {
+            writeln!(f, "{indentation}{}", comment_line(&comment.text))?;
+        }
+        Ok(())
+    }
+
+    /// The rest of a line: the comments at its end, if there are any.
+    fn comment_beside(&self, place: CommentPlace, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for comment in self.comments().iter().filter(|comment| comment.place == place) {
+            write!(f, "  {}", comment_line(&comment.text))?;
+        }
+        writeln!(f)
+    }
+
+    fn write_statement(&self, statement: &Statement, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = ", self.variable_name(statement.target))?;
+        match (statement.function, statement.arguments(), statement.function.row().operator) {
+            (Function::Copy, [argument], _) => self.write_operand(argument, f),
+            // A minus before a number is part of the number, so negation of a number stays a call.
+            (Function::Negative, [Operand::Variable(id)], _) => write!(f, "-{}", self.variable_name(*id)),
+            (_, [left, right], Some(operator)) => {
+                self.write_operand(left, f)?;
+                write!(f, " {operator} ")?;
+                self.write_operand(right, f)
+            }
+            (function, arguments, _) => {
+                write!(f, "{}(", function.name())?;
+                for (index, argument) in arguments.iter().enumerate() {
+                    write!(f, "{}", if index > 0 { ", " } else { "" })?;
+                    self.write_operand(argument, f)?;
+                }
+                write!(f, ")")
+            }
+        }
+    }
+
+    fn write_operand(&self, operand: &Operand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match operand {
+            Operand::Variable(id) => write!(f, "{}", self.variable_name(*id)),
+            Operand::Constant(value) => write!(f, "{}", number(*value)),
+        }
+    }
+
+    /// One statement as the program's text has it, without indentation and comments.
+    pub fn statement_text(&self, statement: &Statement) -> impl fmt::Display + '_ {
+        StatementText { program: self, statement: *statement }
+    }
+}
+
+struct StatementText<'a> {
+    program: &'a Program,
+    statement: Statement,
+}
+
+impl fmt::Display for StatementText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.program.write_statement(&self.statement, f)
+    }
+}
+
+/// A number as Python and the parser read it back to the same bits, in the fewest digits: `0.9`, `1e-8`, `2.0`.
+pub fn number(value: f64) -> impl fmt::Display {
+    // `Debug` of f64 is the shortest text that parses back, always with a point or an exponent.
+    format!("{value:?}")
+}
+
+fn parameters(program: &Program) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut has_star = false;
+    for (index, parameter) in program.signature().parameters.iter().enumerate() {
+        let name = program.variable_name(VarId(index as u16)).to_string();
+        let is_hyperparameter = parameter.kind == ParameterKind::Hyperparameter;
+        if is_hyperparameter && !std::mem::replace(&mut has_star, true) {
+            texts.push("*".to_string());
+        }
+        texts.push(match parameter.default {
+            Some(default) => format!("{name}={}", number(default)),
+            None => name,
+        });
+    }
+    texts
+}
+
+/// A list between brackets, on one line or, if that is too wide, with its items filled into lines of their own.
+fn write_list(open: &str, items: &[String], close: &str, indentation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let width = open.len() + items.iter().map(|item| item.len() + 2).sum::<usize>() + close.len();
+    if width <= WIDTH + 2 {
+        return write!(f, "{open}{}{close}", items.join(", "));
+    }
+    write!(f, "{open}")?;
+    let mut column = WIDTH;
+    for (index, item) in items.iter().enumerate() {
+        let comma = if index + 1 < items.len() { "," } else { "" };
+        if column + item.len() + 2 > WIDTH {
+            write!(f, "\n{indentation}    {item}{comma}")?;
+            column = indentation.len() + 4 + item.len() + 1;
+        } else {
+            write!(f, " {item}{comma}")?;
+            column += item.len() + 2;
+        }
+    }
+    write!(f, "\n{indentation}{close}")
+}
+
+/// A comment as it stands in the text, on one line whatever the text holds.
+fn comment_line(text: &str) -> String {
+    let text: String = text.chars().map(|c| if matches!(c, '\n' | '\r' | '\0') { ' ' } else { c }).collect();
+    format!("# {}", text.trim()).trim_end().to_string()
+}
+
+fn write_doc(doc: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut escaped = doc.replace("\r\n", "\n").replace('\r', "\n").replace('\0', " ").replace('\\', "\\\\").replace("\"\"\"", "\\\"\\\"\\\"");
+    if escaped.ends_with('"') {
+        escaped.pop();
+        escaped.push_str("\\\"");
+    }
+    // Readers take off the margin of all lines but the first. Where that would change the text, it begins on a line of its own.
+    let is_indented = |line: &str| line.starts_with([' ', '\t']);
+    let rest_is_indented = escaped.contains('\n') && escaped.lines().skip(1).filter(|line| !line.is_empty()).all(is_indented);
+    if rest_is_indented || is_indented(&escaped) {
+        writeln!(f, "\"\"\"\n{escaped}\n\"\"\"")
+    } else {
+        writeln!(f, "\"\"\"{escaped}\"\"\"")
+    }
+}

@@ -1,0 +1,90 @@
+//! What each element-wise function means, in f64: the definitions that every other implementation approximates.
+//!
+//! All of them are deterministic on every machine (the transcendental ones come from the pure Rust `libm`), because constants are
+//! folded with them and folded constants enter the functional hash.
+
+/// Numbers closer to zero than this are not told apart from it by guarded division; also the value of `get_eps()`.
+pub const EPSILON: f64 = 1e-8;
+
+/// NumPy's sign: -1, 0 or 1, keeping NaN and the sign of zero.
+pub fn sign(x: f64) -> f64 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        x
+    }
+}
+
+/// `x * x * x`, multiplied from the left.
+pub fn cube(x: f64) -> f64 {
+    x * x * x
+}
+
+/// `maximum` as NumPy has it (NaN if either is NaN) and, beyond it, commutative: `maximum(-0, +0)` is `+0`.
+pub fn maximum(x: f64, y: f64) -> f64 {
+    if x.is_nan() || y.is_nan() {
+        f64::NAN
+    } else if x > y || (x == y && x.is_sign_positive()) {
+        x
+    } else {
+        y
+    }
+}
+
+/// `minimum` as NumPy has it (NaN if either is NaN) and, beyond it, commutative: `minimum(-0, +0)` is `-0`.
+pub fn minimum(x: f64, y: f64) -> f64 {
+    if x.is_nan() || y.is_nan() {
+        f64::NAN
+    } else if x < y || (x == y && x.is_sign_negative()) {
+        x
+    } else {
+        y
+    }
+}
+
+/// `(1 - a) * x + a * y`.
+pub fn interp(x: f64, y: f64, a: f64) -> f64 {
+    (1.0 - a) * x + a * y
+}
+
+/// The factor by which `clip(x, limit)` scales x, from the global norm of x: 1 where the norm is within the limit.
+pub fn clip_factor(global_norm: f64, limit: f64) -> f64 {
+    if global_norm <= limit { 1.0 } else { limit / global_norm }
+}
+
+/// The cosine of the angle between two vectors, from their dot product and their squared norms.
+pub fn cosine_similarity(dot: f64, squared_norm_x: f64, squared_norm_y: f64) -> f64 {
+    dot / (libm::sqrt(squared_norm_x) * libm::sqrt(squared_norm_y))
+}
+
+/// Square root of |x|: the published search's protected square root.
+pub fn guarded_sqrt(x: f64) -> f64 {
+    libm::sqrt(x.abs())
+}
+
+/// Natural logarithm of |x|.
+pub fn guarded_log(x: f64) -> f64 {
+    libm::log(x.abs())
+}
+
+/// Base-10 logarithm of |x|.
+pub fn guarded_log10(x: f64) -> f64 {
+    libm::log10(x.abs())
+}
+
+/// Base-2 logarithm of |x|.
+pub fn guarded_log2(x: f64) -> f64 {
+    libm::log2(x.abs())
+}
+
+/// Natural logarithm of |1 + x|.
+pub fn guarded_log1p(x: f64) -> f64 {
+    libm::log((1.0 + x).abs())
+}
+
+/// `x / (y + 1e-8)`: the published search's protected division.
+pub fn guarded_divide(x: f64, y: f64) -> f64 {
+    x / (y + EPSILON)
+}

@@ -1,0 +1,172 @@
+//! An optimizer's state in a file: safetensors, with the program's hash inside.
+//!
+//! A file holds one tensor for each live slot and parameter array, named `SLOT/ARRAY`, and one metadata entry, `symopt`, a JSON object with
+//! the format version, the program's name and functional hash, the step count and the hyperparameters. What does not fit the optimizer that
+//! loads it is an error, never a silent reset.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::optimizer::{Optimizer, OptimizerError};
+
+/// Goes up when a file of an earlier version can't be read as if it were of this one.
+pub const STATE_FORMAT_VERSION: u32 = 1;
+
+const METADATA_KEY: &str = "symopt";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Metadata {
+    version: u32,
+    program: String,
+    hash: String,
+    step: u64,
+    hyperparameters: Vec<(String, f64)>,
+}
+
+/// Why a state can't be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file system says no.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The bytes are not a state file.
+    #[error("not an optimizer state: {reason}; it should be a file that was saved by this program")]
+    Malformed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A newer release wrote it.
+    #[error("the state has format version {found}, this release reads up to {STATE_FORMAT_VERSION}; use a newer release")]
+    Version {
+        /// The version inside.
+        found: u32,
+    },
+    /// Another program wrote it.
+    #[error("the state was saved by the program {found_program} ({found_hash}), this optimizer runs {program} ({hash}); load it into the program that saved it")]
+    Program {
+        /// The program in the file.
+        found_program: String,
+        /// Its hash.
+        found_hash: String,
+        /// The program of the optimizer.
+        program: String,
+        /// Its hash.
+        hash: String,
+    },
+    /// A tensor is missing, or is there and should not be, or has another shape.
+    #[error("the state does not fit the parameter arrays: {reason}")]
+    Mismatch {
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl Optimizer {
+    /// The state as the bytes of a safetensors file. The same state gives the same bytes.
+    pub fn save_bytes(&self) -> Result<Vec<u8>, OptimizerError> {
+        let metadata = Metadata {
+            version: STATE_FORMAT_VERSION,
+            program: self.program_name().to_owned(),
+            hash: self.hash().to_string(),
+            step: self.steps(),
+            hyperparameters: self.hyperparameters().to_vec(),
+        };
+        let malformed = |reason: String| StateError::Malformed { reason };
+        let json = serde_json::to_string(&metadata).map_err(|e| malformed(e.to_string()))?;
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (slot, values) in self.slots() {
+            for array in self.layout().arrays() {
+                let bytes = values[array.range.clone()].iter().flat_map(|x| x.to_le_bytes()).collect();
+                tensors.push((format!("{slot}/{}", array.name), array.shape.clone(), bytes));
+            }
+        }
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &tensors {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| malformed(e.to_string()))?;
+            views.push((name.as_str(), view));
+        }
+        // A map with one key: its order can't differ from run to run.
+        let header = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+        Ok(safetensors::serialize(views, Some(header)).map_err(|e| malformed(e.to_string()))?)
+    }
+
+    /// Takes over the state, the step count and the hyperparameters from the bytes of a state file. On an error nothing has changed.
+    pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<(), OptimizerError> {
+        let malformed = |reason: String| StateError::Malformed { reason };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| malformed(e.to_string()))?;
+        let json = header.metadata().as_ref().and_then(|m| m.get(METADATA_KEY));
+        let json = json.ok_or_else(|| malformed(format!("it has no metadata entry {METADATA_KEY:?}")))?;
+        let metadata: Metadata = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
+        if metadata.version > STATE_FORMAT_VERSION {
+            return Err(StateError::Version { found: metadata.version }.into());
+        }
+        if metadata.hash != self.hash().to_string() {
+            return Err(StateError::Program {
+                found_program: metadata.program,
+                found_hash: metadata.hash,
+                program: self.program_name().to_owned(),
+                hash: self.hash().to_string(),
+            }
+            .into());
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| malformed(e.to_string()))?;
+        let mismatch = |reason: String| StateError::Mismatch { reason };
+        let mut slots = Vec::new();
+        let mut expected = 0;
+        for (slot, _) in self.slots() {
+            let mut values = vec![0.0; self.layout().len()];
+            for array in self.layout().arrays() {
+                expected += 1;
+                let name = format!("{slot}/{}", array.name);
+                let tensor = tensors.tensor(&name).map_err(|_| mismatch(format!("{name} is missing")))?;
+                if tensor.dtype() != Dtype::F32 || tensor.shape() != array.shape {
+                    let found = format!("{name} is {:?} {:?}, expected F32 {:?}", tensor.dtype(), tensor.shape(), array.shape);
+                    return Err(mismatch(found).into());
+                }
+                let (chunks, _) = tensor.data().as_chunks::<4>();
+                for (value, bytes) in values[array.range.clone()].iter_mut().zip(chunks) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
+            }
+            slots.push(values);
+        }
+        if tensors.len() != expected {
+            return Err(mismatch(format!("{} tensors, expected {expected}", tensors.len())).into());
+        }
+        let mut updated = self.clone();
+        for (name, value) in &metadata.hyperparameters {
+            updated.set(name, *value)?;
+        }
+        updated.restore(metadata.step, &slots);
+        *self = updated;
+        Ok(())
+    }
+
+    /// Saves the state to a file. The file is replaced as a whole: a crash leaves the old one or the new one.
+    pub fn save(&self, path: &Path) -> Result<(), OptimizerError> {
+        let bytes = self.save_bytes()?;
+        let failed = |source| StateError::File { path: path.to_owned(), source };
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let mut file = fs::File::create(&partial).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+        fs::rename(&partial, path).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Loads the state from a file.
+    pub fn load(&mut self, path: &Path) -> Result<(), OptimizerError> {
+        let bytes = fs::read(path).map_err(|source| StateError::File { path: path.to_owned(), source })?;
+        self.load_bytes(&bytes)
+    }
+}

@@ -1,0 +1,214 @@
+//! The tile machine gives the bits of the reference interpreter, whatever the program, the arrays, their values and the number of threads.
+
+mod common;
+
+use common::{Draw, Flavour, Random, compare_with_reference, difference, disguised, join, layout, listing, numbers, split};
+use std::collections::{BTreeMap, BTreeSet};
+use symopt_dsl::graph::NodeKind;
+use symopt_dsl::{Function, Graph, Program};
+use symopt_evaluator::{Optimizer, Reference};
+
+const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
+
+fn shapes(sizes: &[usize]) -> Vec<Vec<usize>> {
+    sizes.iter().map(|size| vec![*size]).collect()
+}
+
+fn assert_equal_to_reference(program: &Program, shapes: &[Vec<usize>], flavour: Flavour, random: &mut Random) {
+    let seed = random.clone();
+    if let Some(difference) = compare_with_reference(program, shapes, 5, flavour, random) {
+        panic!("{difference} ({flavour:?} {shapes:?}, {seed:?})\n{}", listing(program));
+    }
+}
+
+#[test]
+fn random_programs_give_the_bits_of_the_reference_on_small_arrays() {
+    let mut random = Random(1);
+    let mut live_functions = BTreeSet::new();
+    let layouts =
+        [vec![vec![17]], vec![vec![1], vec![3], vec![0], vec![2, 5]], vec![vec![], vec![4, 3, 2]], vec![vec![], vec![]], vec![vec![0]], vec![]];
+    for index in 0..6000 {
+        let program = Draw::everything([3, 8, 25][index % 3]).program(&mut random);
+        let graph = Graph::new(&program).expect("drawn programs type");
+        live_functions.extend(graph.nodes().iter().filter_map(|node| match node.kind {
+            NodeKind::Call(function) => Some(function),
+            _ => None,
+        }));
+        // The empty layouts come up, but seldom.
+        let shapes = if index % 50 == 0 { random.pick(&[4, 5]) } else { random.below(4) };
+        assert_equal_to_reference(&program, &layouts[shapes], random.pick(&FLAVOURS), &mut random);
+    }
+    // Nullary functions are folded to constants, copies disappear.
+    let gone = [Function::GetPi, Function::GetE, Function::GetEps, Function::Copy];
+    let missed: Vec<_> = Function::all().filter(|function| !gone.contains(function) && !live_functions.contains(function)).collect();
+    assert!(missed.is_empty(), "never live in a random program: {missed:?}");
+}
+
+#[test]
+fn random_programs_give_the_bits_of_the_reference_on_arrays_of_several_tiles() {
+    let mut random = Random(2);
+    let sizes = shapes(&[1, 3, 0, 1000, 5000, 8200, 4096, 2]);
+    for _ in 0..60 {
+        let program = Draw::everything(12).program(&mut random);
+        assert_equal_to_reference(&program, &sizes, random.pick(&FLAVOURS), &mut random);
+    }
+}
+
+#[test]
+fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
+    let texts = [
+        // Two slots change places.
+        "def f(w, g, a, b):\n  c = a\n  a = b + g\n  b = c - g\n  update = a * 0.1\n  return update, a, b\n",
+        "def f(w, g, a, b):\n  c = a\n  a = b\n  b = c + g\n  update = a * 0.1\n  return update, a, b\n",
+        "def f(w, g, a, b, c):\n  d = a\n  a = b\n  b = c\n  c = d + g\n  update = a * 0.1\n  return update, a, b, c\n",
+        // Inputs as slots: the slot keeps what the step began with.
+        "def f(w, g, a, b):\n  update = a * 0.1 + b * 0.1\n  a = g\n  b = w\n  return update, a, b\n",
+        // The update is an input, a slot's old value or its new one.
+        "def f(w, g):\n  return g\n",
+        "def f(w, g):\n  return w\n",
+        "def f(w, g, a):\n  update = a\n  a = a + g\n  return update, a\n",
+        "def f(w, g, a):\n  a = a + g\n  return a, a\n",
+        // A slot that never changes, one that nothing reads, one that only feeds itself.
+        "def f(w, g, a, b, c):\n  update = g + a\n  b = cosh(g)\n  c = c + g\n  return update, a, b, c\n",
+        // Two slots with one value.
+        "def f(w, g, a, b):\n  a = a + g\n  b = b + g\n  update = a * b\n  return update, a, b\n",
+        // The weights as a local variable.
+        "def f(w, g, lr):\n  w = w * 2.0\n  update = w * lr\n  return update\n",
+    ];
+    let mut random = Random(3);
+    for text in texts {
+        let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        for flavour in FLAVOURS {
+            assert_equal_to_reference(&program, &[vec![3], vec![5000]], flavour, &mut random);
+        }
+    }
+}
+
+#[test]
+fn reductions_of_every_mix_of_types_give_the_bits_of_the_reference() {
+    // A scalar, a per-array value and a tree in every place of every reduction, one after another and one inside another.
+    let values = ["lr", "norm(g)", "g", "w", "norm(norm(w))", "0.7"];
+    let mut random = Random(4);
+    for x in values {
+        for y in values {
+            let text = format!(
+                "def f(w, g, m, lr):\n  a = dot({x}, {y})\n  b = cosine_sim({x}, {y})\n  c = global_norm({x}) + a\n  d = clip({x}, 0.3)\n  \
+                 e = interp({x}, {y}, b)\n  h = norm(d * e + m)\n  m = interp(m, g, 0.5) + clip(g * d, c)\n  update = e + h + d + g * b\n  return update, m\n"
+            );
+            let program = symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+            for flavour in FLAVOURS {
+                assert_equal_to_reference(&program, &shapes(&[1, 3, 0, 4097]), flavour, &mut random);
+            }
+        }
+    }
+}
+
+/// Weights and slots after three steps, run within a pool of so many threads.
+fn run_on_threads(program: &Program, sizes: &[usize], threads: usize) -> Vec<f32> {
+    let layout = layout(&shapes(sizes));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+    pool.install(|| {
+        let mut random = Random(5);
+        let mut optimizer = Optimizer::new(program, &layout).expect("the program types");
+        let mut weights = numbers(&mut random, layout.len(), Flavour::Tame);
+        for _ in 0..3 {
+            let gradients = numbers(&mut random, layout.len(), Flavour::Tame);
+            optimizer.step(&mut weights, &gradients, 0.01).expect("the arrays fit");
+        }
+        for (_, values) in optimizer.slots() {
+            weights.extend_from_slice(values);
+        }
+        weights
+    })
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let element_wise = "def f(w, g, m, lr):\n  update = sign(interp(g, m, 0.9)) * lr\n  m = interp(g, m, 0.99)\n  return update, m\n";
+    let reductions = "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  ratio = norm(w) / norm(m)\n  \
+                      update = m * ratio * lr + w * cosine_sim(w, m) + g * dot(g, m)\n  return update, m\n";
+    for text in [element_wise, reductions] {
+        let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        // Far above the size from which a step is spread over threads.
+        let sizes = [300_001, 7, 0, 140_000, 4096];
+        let one = run_on_threads(&program, &sizes, 1);
+        assert!(one.iter().all(|x| x.is_finite()));
+        for threads in [2, 8] {
+            assert_eq!(difference(&one, &run_on_threads(&program, &sizes, threads)), None, "{threads} threads\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_step_on_many_threads_gives_the_bits_of_the_reference() {
+    let text = "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  update = m * norm(w) / norm(m) * lr\n  return update, m\n";
+    let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("a thread pool");
+    pool.install(|| assert_equal_to_reference(&program, &shapes(&[200_000, 100, 100_000]), Flavour::Tame, &mut Random(6)));
+}
+
+#[test]
+fn names_order_commutation_and_dead_code_change_neither_hash_nor_bits() {
+    let mut random = Random(7);
+    let shapes = [vec![1], vec![6], vec![2, 2]];
+    let layout = layout(&shapes);
+    for _ in 0..1500 {
+        let program = Draw::everything(12).program(&mut random);
+        let disguise = disguised(&program, &mut random);
+        let hashes = [&program, &disguise].map(|p| Graph::new(p).expect("drawn programs type").hash());
+        assert_eq!(hashes[0], hashes[1], "{}{}", listing(&program), listing(&disguise));
+        let mut optimizers = [&program, &disguise].map(|p| Optimizer::new(p, &layout).expect("drawn programs type"));
+        let flavour = random.pick(&FLAVOURS);
+        let mut weights = [(); 2].map(|()| numbers(&mut random.clone(), layout.len(), flavour));
+        for _ in 0..4 {
+            let gradients = numbers(&mut random, layout.len(), flavour);
+            for (optimizer, weights) in optimizers.iter_mut().zip(&mut weights) {
+                optimizer.step(weights, &gradients, 0.1).expect("the arrays fit");
+            }
+            if let Some(difference) = difference(&weights[0], &weights[1]) {
+                panic!("{difference}\n{}{}", listing(&program), listing(&disguise));
+            }
+        }
+    }
+}
+
+/// Weights after each of three steps of the reference interpreter, which knows nothing of graphs.
+fn reference_trajectory(program: &Program, flavour: Flavour) -> Vec<f32> {
+    let shapes = [vec![1], vec![12], vec![2, 2]];
+    let layout = layout(&shapes);
+    let mut random = Random(8);
+    let mut reference = Reference::<f32>::new(program, &shapes).expect("drawn programs type");
+    let mut weights = split(&layout, &numbers(&mut random, layout.len(), flavour));
+    let mut trajectory = Vec::new();
+    for _ in 0..3 {
+        let gradients = split(&layout, &numbers(&mut random, layout.len(), flavour));
+        reference.step(&mut weights, &gradients, 0.1).expect("the arrays fit");
+        trajectory.extend(join(&weights));
+    }
+    trajectory
+}
+
+#[test]
+fn programs_of_one_hash_behave_alike_bit_for_bit_in_the_reference() {
+    let mut random = Random(9);
+    let mut first: BTreeMap<_, (Program, [Vec<f32>; 3])> = BTreeMap::new();
+    let mut pairs = 0;
+    for _ in 0..20_000 {
+        let program = Draw::rewritten().program(&mut random);
+        let hash = Graph::new(&program).expect("drawn programs type").hash();
+        let trajectories = FLAVOURS.map(|flavour| reference_trajectory(&program, flavour));
+        let Some((known, known_trajectories)) = first.get(&hash) else {
+            first.insert(hash, (program, trajectories));
+            continue;
+        };
+        if known.statements != program.statements {
+            pairs += 1;
+        }
+        for (known_trajectory, trajectory) in known_trajectories.iter().zip(&trajectories) {
+            if let Some(difference) = difference(known_trajectory, trajectory) {
+                panic!("equal hashes, but {difference}\n{}{}", listing(known), listing(&program));
+            }
+        }
+    }
+    assert!(pairs > 2000, "only {pairs} pairs of different programs had one hash");
+}

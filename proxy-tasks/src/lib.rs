@@ -1,0 +1,3 @@
+//! TODO crate docs
+pub mod model;
+pub mod rng;

@@ -1,0 +1,249 @@
+//! A suite: tasks with weights and seeds, and the fitness of a program on them.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+use symopt_dsl::Program;
+use symopt_programs as programs;
+
+use crate::baseline::Tuned;
+use crate::run::{Metrics, StopReason};
+use crate::task::{Candidate, Task, TaskError, Verdict};
+
+/// The zoo program, with each task's tuned constants, that fitness is measured against.
+pub const BASELINE: &str = "adamw";
+
+/// How good a program is on a suite. Ordered: whatever completed is above what was stopped as hopeless, which is above what diverged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fitness {
+    /// A loss that was not finite, or far above where training began.
+    Diverged,
+    /// Stopped early, since it was far behind what the population had reached at the same point.
+    Hopeless {
+        /// The checkpoint of the suite at which it was stopped, from 0.
+        checkpoint: usize,
+    },
+    /// The relative improvement of the validation loss over the tuned AdamW baseline's, averaged over the suite's tasks (by weight) and seeds:
+    /// 0.01 is one percent less loss. Always finite.
+    Improvement(f64),
+}
+
+impl Fitness {
+    /// The improvement, if the evaluation completed.
+    pub fn improvement(self) -> Option<f64> {
+        match self {
+            Fitness::Improvement(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Eq for Fitness {}
+
+impl PartialOrd for Fitness {
+    fn partial_cmp(&self, other: &Fitness) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Fitness {
+    fn cmp(&self, other: &Fitness) -> Ordering {
+        match (self, other) {
+            (Fitness::Improvement(a), Fitness::Improvement(b)) => a.total_cmp(b),
+            (Fitness::Hopeless { checkpoint: a }, Fitness::Hopeless { checkpoint: b }) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl Fitness {
+    fn rank(self) -> u8 {
+        match self {
+            Fitness::Diverged => 0,
+            Fitness::Hopeless { .. } => 1,
+            Fitness::Improvement(_) => 2,
+        }
+    }
+}
+
+impl std::fmt::Display for Fitness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fitness::Diverged => f.pad("diverged"),
+            Fitness::Hopeless { .. } => f.pad("hopeless"),
+            Fitness::Improvement(value) => f.pad(&format!("{:+.2} %", 100.0 * value)),
+        }
+    }
+}
+
+/// The result of one task under one seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskResult {
+    /// The task.
+    pub task: String,
+    /// The seed.
+    pub seed: u64,
+    /// Validation metrics at the end.
+    pub metrics: Metrics,
+    /// The tuned AdamW baseline's validation loss on the same task and seed.
+    pub baseline_loss: f64,
+    /// The relative improvement over the baseline.
+    pub improvement: f64,
+}
+
+/// The result of evaluating a program on a suite.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The fitness.
+    pub fitness: Fitness,
+    /// The running fitness at each checkpoint of the suite, as far as the evaluation went: the runs completed so far, and the run in
+    /// progress by its validation loss against the baseline's at the same step.
+    pub curve: Vec<f64>,
+    /// The completed runs.
+    pub results: Vec<TaskResult>,
+}
+
+/// A task of a suite.
+pub struct WeightedTask {
+    /// The task.
+    pub task: Box<dyn Task>,
+    /// Weight in the fitness, above 0.
+    pub weight: f64,
+    /// The tuned baselines of the task; the first is AdamW.
+    pub tuned: Vec<Tuned>,
+}
+
+impl WeightedTask {
+    /// How a program is run on the task: with the tuned constants of a zoo program if `tuned_as` names one that has some, and otherwise with the
+    /// program's own defaults.
+    pub fn candidate<'a>(&'a self, program: &'a Program, tuned_as: Option<&str>) -> Candidate<'a> {
+        match self.tuned.iter().find(|tuned| Some(tuned.program.as_str()) == tuned_as) {
+            Some(tuned) => Candidate { program, peak_lr: tuned.peak_lr, hyperparameters: &tuned.hyperparameters },
+            None => Candidate::new(program),
+        }
+    }
+}
+
+/// A weighted list of tasks with seeds.
+pub struct Suite {
+    /// Name.
+    pub name: String,
+    /// The tasks, in the order in which they are run.
+    pub tasks: Vec<WeightedTask>,
+    /// The seeds that a search sees.
+    pub seeds: Vec<u64>,
+}
+
+/// The validation losses of tuned AdamW on a suite: what fitness is measured against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    seeds: Vec<u64>,
+    /// For each seed and task, the validation loss at each checkpoint.
+    losses: Vec<Vec<Vec<f64>>>,
+}
+
+impl Suite {
+    /// Seeds that no search and no tuning uses: what a result is reported on.
+    pub fn held_out_seeds(count: usize) -> Vec<u64> {
+        (0..count as u64).map(|i| 1_000_000 + i).collect()
+    }
+
+    /// Seeds that the constants of the baselines are tuned on.
+    pub fn tuning_seeds(count: usize) -> Vec<u64> {
+        (0..count as u64).map(|i| 2_000_000 + i).collect()
+    }
+
+    /// Checkpoints of an evaluation over `seeds` seeds.
+    pub fn checkpoints(&self, seeds: usize) -> usize {
+        seeds * self.tasks.iter().map(|t| t.task.checkpoints()).sum::<usize>()
+    }
+
+    /// Trains the tuned AdamW on all tasks and the given seeds.
+    pub fn baseline(&self, seeds: &[u64]) -> Result<Baseline, TaskError> {
+        let adamw = programs::adamw();
+        let mut losses = Vec::with_capacity(seeds.len());
+        for seed in seeds {
+            let mut of_seed = Vec::with_capacity(self.tasks.len());
+            for weighted in &self.tasks {
+                let WeightedTask { task, tuned, .. } = weighted;
+                let missing = |reason: &str| TaskError::Description {
+                    place: format!("suite {}, task {}", self.name, task.name()),
+                    reason: reason.to_owned(),
+                };
+                if !tuned.iter().any(|t| t.program == BASELINE) {
+                    return Err(missing("no tuned constants for adamw; `symopt tune` finds them"));
+                }
+                let run = task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |_| Verdict::Continue)?;
+                if run.stop != StopReason::Completed {
+                    return Err(missing("AdamW diverges with its tuned constants; `symopt tune` finds better ones"));
+                }
+                of_seed.push(run.curve.iter().map(|checkpoint| checkpoint.validation.loss).collect());
+            }
+            losses.push(of_seed);
+        }
+        Ok(Baseline { seeds: seeds.to_vec(), losses })
+    }
+
+    /// The fitness of a program on all tasks and the seeds of a baseline, run as [`WeightedTask::candidate`] says. `watch` sees the number of
+    /// each checkpoint of the suite and the running fitness there, and may stop the evaluation as hopeless.
+    pub fn evaluate(
+        &self,
+        program: &Program,
+        tuned_as: Option<&str>,
+        baseline: &Baseline,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Outcome, TaskError> {
+        let mut curve = Vec::with_capacity(self.checkpoints(baseline.seeds.len()));
+        let mut results = Vec::new();
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for (seed, losses) in baseline.seeds.iter().zip(&baseline.losses) {
+            for (weighted, losses) in self.tasks.iter().zip(losses) {
+                let WeightedTask { task, weight, .. } = weighted;
+                let improvement_at = |checkpoint: usize, loss: f64| {
+                    losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline)
+                };
+                let mut checkpoint_of_run = 0;
+                let run = task.run(&weighted.candidate(program, tuned_as), *seed, &mut |checkpoint| {
+                    let improvement = improvement_at(checkpoint_of_run, checkpoint.validation.loss);
+                    checkpoint_of_run += 1;
+                    let running = (sum + weight * improvement) / (weights + weight);
+                    curve.push(running);
+                    watch(curve.len() - 1, running)
+                })?;
+                let Some(metrics) = run.final_metrics() else {
+                    let fitness = match run.stop {
+                        StopReason::Stopped { .. } => Fitness::Hopeless { checkpoint: curve.len().saturating_sub(1) },
+                        _ => Fitness::Diverged,
+                    };
+                    return Ok(Outcome { fitness, curve, results });
+                };
+                let last = task.checkpoints() - 1;
+                let improvement = improvement_at(last, metrics.loss);
+                let baseline_loss = losses.get(last).copied().unwrap_or(f64::NAN);
+                results.push(TaskResult { task: task.name().to_owned(), seed: *seed, metrics, baseline_loss, improvement });
+                sum += weight * improvement;
+                weights += weight;
+            }
+        }
+        let fitness = sum / weights;
+        let fitness = if fitness.is_finite() { Fitness::Improvement(fitness) } else { Fitness::Diverged };
+        Ok(Outcome { fitness, curve, results })
+    }
+}
+
+impl Outcome {
+    /// The fitness of each seed by itself, for the spread: seed and weighted improvement. `None` unless the evaluation completed.
+    pub fn by_seed(&self, suite: &Suite) -> Option<Vec<(u64, f64)>> {
+        self.fitness.improvement()?;
+        let weights: f64 = suite.tasks.iter().map(|t| t.weight).sum();
+        let runs = self.results.chunks(suite.tasks.len().max(1));
+        Some(
+            runs.map(|runs| {
+                let sum: f64 = runs.iter().zip(&suite.tasks).map(|(run, task)| task.weight * run.improvement).sum();
+                (runs[0].seed, sum / weights)
+            })
+            .collect(),
+        )
+    }
+}

@@ -1,0 +1,94 @@
+//! What a task is: something that trains with a given program and says how well it went.
+
+use serde::Serialize;
+use symopt_dsl::Program;
+use symopt_evaluator::OptimizerError;
+
+use crate::run::{Checkpoint, Run};
+
+/// A program and how it is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// The learning rate at the peak of the schedule. A program that holds its peak learning rate as a constant is run with 1.
+    pub peak_lr: f64,
+    /// Hyperparameters that differ from the program's defaults.
+    pub hyperparameters: &'a [(String, f64)],
+}
+
+impl<'a> Candidate<'a> {
+    /// The program with its own defaults.
+    pub fn new(program: &'a Program) -> Candidate<'a> {
+        Candidate { program, peak_lr: program.signature().peak_learning_rate(), hyperparameters: &[] }
+    }
+}
+
+/// What the watcher of a run wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Train on.
+    Continue,
+    /// Stop here.
+    Stop,
+}
+
+/// Why a task can't be built or run. A run that diverges is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The program can't be run, or has no such hyperparameter.
+    #[error(transparent)]
+    Optimizer(#[from] OptimizerError),
+    /// The data can't be had.
+    #[error("task {task}: {reason}")]
+    Data {
+        /// The task.
+        task: String,
+        /// What is wrong and what would help.
+        reason: String,
+    },
+    /// A task description is wrong.
+    #[error("{place}: {reason}")]
+    Description {
+        /// The file or the built-in suite, and the task in it.
+        place: String,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+}
+
+/// What a task is made of, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskDescription {
+    /// Where the examples come from.
+    pub data: String,
+    /// The model.
+    pub model: String,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Training steps.
+    pub steps: usize,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// Training examples.
+    pub training_examples: usize,
+    /// Validation examples.
+    pub validation_examples: usize,
+    /// Share of training labels that are drawn at random.
+    pub label_noise: f64,
+}
+
+/// A proxy task. Same candidate and seed, same bits.
+pub trait Task: Send + Sync {
+    /// Name, unique within a suite.
+    fn name(&self) -> &str;
+
+    /// What it is made of.
+    fn describe(&self) -> Result<TaskDescription, TaskError>;
+
+    /// How many checkpoints a completed run has.
+    fn checkpoints(&self) -> usize;
+
+    /// Trains with a candidate. `watch` sees every checkpoint as it is taken and may stop the run.
+    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError>;
+}

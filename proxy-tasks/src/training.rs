@@ -1,0 +1,213 @@
+//! The training loop that all built-in tasks share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use rand::RngExt;
+use symopt_evaluator::{Layout, Optimizer};
+
+use crate::rng::{Purpose, stream};
+use crate::run::{Checkpoint, Metrics, Run, StopReason};
+use crate::schedule::Schedule;
+use crate::task::{Candidate, Task, TaskDescription, TaskError, Verdict};
+
+/// A run has diverged when its loss is above this many times the validation loss before training: no optimizer comes back from there within the
+/// short runs of a proxy task.
+pub const DIVERGENCE_FACTOR: f64 = 10.0;
+
+/// Problems of this many seeds are kept between runs: a search asks for the same few again and again.
+const KEPT_PROBLEMS: usize = 32;
+
+/// A model bound to the data of one seed: everything about a task that does not change while it trains.
+pub trait Problem: Send + Sync {
+    /// The parameter arrays.
+    fn layout(&self) -> &Layout;
+    /// The weights before training, laid out as [`Problem::layout`] says.
+    fn initial_weights(&self) -> &[f32];
+    /// How many training examples there are; at least one.
+    fn training_examples(&self) -> usize;
+    /// How many validation examples there are.
+    fn validation_examples(&self) -> usize;
+    /// Buffers for one run.
+    fn workspace(&self) -> Box<dyn Workspace + '_>;
+}
+
+/// What computes losses and gradients of a problem in buffers of its own.
+pub trait Workspace {
+    /// The mean loss over the training examples with the given numbers, and its gradient, which overwrites `gradients`.
+    fn loss_and_gradient(&mut self, weights: &[f32], batch: &[u32], gradients: &mut [f32]) -> f64;
+    /// Metrics over all validation examples.
+    fn validate(&mut self, weights: &[f32]) -> Metrics;
+}
+
+/// Makes the problem of a seed.
+pub trait ProblemBuilder: Send + Sync {
+    /// The problem of a seed; the same one whenever it is asked for.
+    fn build(&self, seed: u64) -> Result<Arc<dyn Problem>, TaskError>;
+    /// The data, the model and the label noise, for people.
+    fn describe(&self) -> (String, String, f64);
+}
+
+/// A task that trains a built-in model.
+pub struct TrainingTask {
+    /// Name, unique within a suite.
+    pub name: String,
+    /// Makes the problems.
+    pub builder: Box<dyn ProblemBuilder>,
+    /// Training steps.
+    pub steps: usize,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// The schedule of the learning rate.
+    pub schedule: Schedule,
+    /// How often the validation loss is taken; evenly spread, the last time after the last step.
+    pub checkpoints: usize,
+    /// Problems already made, by seed.
+    kept: Mutex<BTreeMap<u64, Arc<Prepared>>>,
+}
+
+/// A problem with the order in which its examples are drawn.
+struct Prepared {
+    problem: Arc<dyn Problem>,
+    order: Vec<u32>,
+    initial: Metrics,
+}
+
+impl TrainingTask {
+    /// A task. `steps`, `batch` and `checkpoints` are at least 1.
+    pub fn new(
+        name: String,
+        builder: Box<dyn ProblemBuilder>,
+        steps: usize,
+        batch: usize,
+        schedule: Schedule,
+        checkpoints: usize,
+    ) -> TrainingTask {
+        let steps = steps.max(1);
+        TrainingTask { name, builder, steps, batch: batch.max(1), schedule, checkpoints: checkpoints.clamp(1, steps), kept: Mutex::default() }
+    }
+
+    fn prepare(&self, seed: u64) -> Result<Arc<Prepared>, TaskError> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = kept().get(&seed) {
+            return Ok(Arc::clone(prepared));
+        }
+        let problem = self.builder.build(seed)?;
+        let initial = problem.workspace().validate(problem.initial_weights());
+        let order = example_order(problem.training_examples(), self.steps * self.batch, seed);
+        let prepared = Arc::new(Prepared { problem, order, initial });
+        let mut kept = kept();
+        if kept.len() >= KEPT_PROBLEMS {
+            kept.pop_first();
+        }
+        kept.insert(seed, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// Steps after which checkpoint `index` is taken.
+    fn checkpoint_step(&self, index: usize) -> usize {
+        (index + 1) * self.steps / self.checkpoints
+    }
+}
+
+/// Numbers of examples, `length` of them: all examples in a random order, then all again in another, and so on.
+fn example_order(examples: usize, length: usize, seed: u64) -> Vec<u32> {
+    let mut rng = stream(seed, Purpose::Batches);
+    let mut epoch: Vec<u32> = (0..examples as u32).collect();
+    let mut order = Vec::with_capacity(length);
+    while order.len() < length && examples > 0 {
+        for last in (1..epoch.len()).rev() {
+            epoch.swap(last, rng.random_range(0..=last as u32) as usize);
+        }
+        order.extend(epoch.iter().take(length - order.len()));
+    }
+    order
+}
+
+impl Task for TrainingTask {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn describe(&self) -> Result<TaskDescription, TaskError> {
+        let prepared = self.prepare(0)?;
+        let (data, model, label_noise) = self.builder.describe();
+        Ok(TaskDescription {
+            data,
+            model,
+            parameters: prepared.problem.layout().len(),
+            steps: self.steps,
+            batch: self.batch,
+            training_examples: prepared.problem.training_examples(),
+            validation_examples: prepared.problem.validation_examples(),
+            label_noise,
+        })
+    }
+
+    fn checkpoints(&self) -> usize {
+        self.checkpoints
+    }
+
+    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+        let begin = Instant::now();
+        let prepared = self.prepare(seed)?;
+        let problem = &prepared.problem;
+        let mut optimizer = Optimizer::new(candidate.program, problem.layout())?;
+        for (name, value) in candidate.hyperparameters {
+            optimizer.set(name, *value)?;
+        }
+        let mut workspace = problem.workspace();
+        let mut weights = problem.initial_weights().to_vec();
+        let mut gradients = vec![0.0; weights.len()];
+        let mut curve = Vec::with_capacity(self.checkpoints);
+        let bound = DIVERGENCE_FACTOR * prepared.initial.loss;
+        let finish = |curve, stop| Ok(Run { curve, stop, elapsed: begin.elapsed() });
+        let (mut loss_sum, mut loss_count) = (0.0, 0);
+        for (step, batch) in prepared.order.chunks_exact(self.batch).enumerate() {
+            let loss = workspace.loss_and_gradient(&weights, batch, &mut gradients);
+            // Written so that NaN diverges too.
+            let within_bound = loss <= bound;
+            if !within_bound {
+                return finish(curve, StopReason::Diverged { step });
+            }
+            loss_sum += loss;
+            loss_count += 1;
+            optimizer.step(&mut weights, &gradients, candidate.peak_lr * self.schedule.value(step, self.steps))?;
+            let done = step + 1;
+            if done != self.checkpoint_step(curve.len()) {
+                continue;
+            }
+            let validation = workspace.validate(&weights);
+            let within_bound = validation.loss <= bound;
+            if !within_bound {
+                return finish(curve, StopReason::Diverged { step: done });
+            }
+            let checkpoint = Checkpoint { step: done, training_loss: loss_sum / f64::from(loss_count), validation };
+            (loss_sum, loss_count) = (0.0, 0);
+            curve.push(checkpoint);
+            if watch(&checkpoint) == Verdict::Stop && done < self.steps {
+                return finish(curve, StopReason::Stopped { step: done });
+            }
+        }
+        finish(curve, StopReason::Completed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_epoch_draws_every_example_once() {
+        let order = example_order(7, 16, 3);
+        for epoch in order.chunks_exact(7) {
+            let mut sorted = epoch.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..7).collect::<Vec<u32>>());
+        }
+        assert_eq!(order.len(), 16);
+        assert_ne!(order[..7], order[7..14]);
+        assert_eq!(order, example_order(7, 16, 3));
+    }
+}

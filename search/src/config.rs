@@ -1,0 +1,239 @@
+//! All settings of a search. `default.toml`, which `symopt search --print-config` writes, says what each means.
+
+use serde::{Deserialize, Serialize};
+use symopt_dsl::Numerics;
+
+/// The commented default settings, as TOML.
+pub const DEFAULT_TOML: &str = include_str!("default.toml");
+
+/// All settings of a search that decide what it finds; see `default.toml` for what each means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SearchConfig {
+    pub seed: u64,
+    pub suite: String,
+    pub initial: String,
+    pub numerics: NumericsSetting,
+    pub evolution: EvolutionConfig,
+    pub mutation: MutationConfig,
+    pub hurdle: HurdleConfig,
+    pub limits: Limits,
+}
+
+/// The numerics that a search breeds in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NumericsSetting {
+    /// The published search's protected functions.
+    Guarded,
+    /// IEEE 754.
+    Ieee,
+}
+
+impl From<NumericsSetting> for Numerics {
+    fn from(setting: NumericsSetting) -> Numerics {
+        match setting {
+            NumericsSetting::Guarded => Numerics::Guarded,
+            NumericsSetting::Ieee => Numerics::Ieee,
+        }
+    }
+}
+
+/// Settings of regularized evolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct EvolutionConfig {
+    pub population: usize,
+    pub tournament: usize,
+    pub lag: usize,
+}
+
+/// Settings of the mutations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct MutationConfig {
+    pub insert: f64,
+    pub delete: f64,
+    pub modify: f64,
+    pub constant: f64,
+    pub scale: f64,
+    pub new_variable: f64,
+    pub max_statements: usize,
+}
+
+/// Settings of the early stopping of hopeless evaluations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct HurdleConfig {
+    pub quantile: f64,
+    pub margin: f64,
+    pub every: u64,
+}
+
+/// When a search ends. Zero is no limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Limits {
+    pub programs: u64,
+    pub evaluations: u64,
+    pub seconds: u64,
+    pub plateau: u64,
+    pub target_fitness: TargetFitness,
+    pub target_program: String,
+}
+
+/// A fitness that ends a search.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TargetFitness {
+    /// Relative improvement over tuned AdamW.
+    Improvement(f64),
+    /// No such limit.
+    None(NoTarget),
+}
+
+/// The word for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoTarget {
+    /// `"none"`
+    None,
+}
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is no TOML, or has an unknown name or a value of the wrong kind.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// A value is out of range.
+    #[error("{name} = {value} is out of range: {expected}")]
+    Range {
+        /// Name of the setting, with its table.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+impl SearchConfig {
+    /// The settings of a TOML text over the defaults.
+    pub fn from_toml(text: &str) -> Result<SearchConfig, ConfigError> {
+        let config: SearchConfig = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks the ranges.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { evolution, mutation, hurdle, .. } = self;
+        let check = |name, value: f64, good: bool, expected| if good { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) };
+        let whole = |name, value: usize, least: usize, most: usize, expected| {
+            check(name, value as f64, (least..=most).contains(&value), expected)
+        };
+        whole("evolution.population", evolution.population, 1, 1_000_000, "a whole number from 1 to 1000000")?;
+        whole("evolution.tournament", evolution.tournament, 1, 1_000_000, "a whole number from 1 to 1000000")?;
+        whole("evolution.lag", evolution.lag, 1, 100_000, "a whole number from 1 to 100000")?;
+        whole("mutation.max_statements", mutation.max_statements, 1, 5_000, "a whole number from 1 to 5000")?;
+        for (name, value) in [("mutation.insert", mutation.insert), ("mutation.delete", mutation.delete), ("mutation.modify", mutation.modify)] {
+            check(name, value, value.is_finite() && value >= 0.0, "a weight of 0 or more")?;
+        }
+        let sum = mutation.insert + mutation.delete + mutation.modify;
+        check("mutation.insert + mutation.delete + mutation.modify", sum, sum > 0.0, "at least one weight above 0")?;
+        let probabilities = [
+            ("mutation.constant", mutation.constant),
+            ("mutation.scale", mutation.scale),
+            ("mutation.new_variable", mutation.new_variable),
+        ];
+        for (name, value) in probabilities {
+            check(name, value, (0.0..=1.0).contains(&value), "a probability from 0 to 1")?;
+        }
+        check("hurdle.quantile", hurdle.quantile, (0.0..1.0).contains(&hurdle.quantile), "from 0 (off) to below 1")?;
+        check("hurdle.margin", hurdle.margin, hurdle.margin.is_finite() && hurdle.margin >= 0.0, "a share of 0 or more, such as 0.05")?;
+        check("hurdle.every", hurdle.every as f64, hurdle.every >= 1, "1 or more children")?;
+        if let TargetFitness::Improvement(value) = self.limits.target_fitness {
+            check("limits.target_fitness", value, value.is_finite(), "a finite share, such as 0.02")?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for SearchConfig {
+    fn default() -> SearchConfig {
+        SearchConfig {
+            seed: 0,
+            suite: "quick".to_owned(),
+            initial: "adamw-paper".to_owned(),
+            numerics: NumericsSetting::Guarded,
+            evolution: EvolutionConfig::default(),
+            mutation: MutationConfig::default(),
+            hurdle: HurdleConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for EvolutionConfig {
+    fn default() -> EvolutionConfig {
+        EvolutionConfig { population: 1000, tournament: 2, lag: 256 }
+    }
+}
+
+impl Default for MutationConfig {
+    fn default() -> MutationConfig {
+        MutationConfig { insert: 1.0, delete: 1.0, modify: 1.0, constant: 0.5, scale: 0.5, new_variable: 0.5, max_statements: 100 }
+    }
+}
+
+impl Default for HurdleConfig {
+    fn default() -> HurdleConfig {
+        HurdleConfig { quantile: 0.25, margin: 0.05, every: 100 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            programs: 60_000,
+            evaluations: 0,
+            seconds: 0,
+            plateau: 0,
+            target_fitness: TargetFitness::None(NoTarget::None),
+            target_program: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_text_holds_the_default_settings_which_are_the_papers() {
+        let config = SearchConfig::from_toml(DEFAULT_TOML).unwrap();
+        assert_eq!(config, SearchConfig::default());
+        assert_eq!((config.evolution.population, config.evolution.tournament), (1000, 2));
+        assert_eq!(config.limits.target_fitness, TargetFitness::None(NoTarget::None));
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names_and_nothing_else() {
+        let config = SearchConfig::from_toml("seed = 7\n[limits]\ntarget_fitness = 0.5\n").unwrap();
+        let mut expected = SearchConfig { seed: 7, ..SearchConfig::default() };
+        expected.limits.target_fitness = TargetFitness::Improvement(0.5);
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_its_line() {
+        let error = SearchConfig::from_toml("seed = 1\n[evolution]\npopulatoin = 5\n").unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("populatoin"), "{error}");
+    }
+}

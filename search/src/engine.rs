@@ -1,0 +1,486 @@
+//! The search: breeds on one thread, evaluates on many, and is the same for any number of them.
+//!
+//! Child i is bred from the population as it stands after the results of children up to i - L, for a fixed lag L: before breeding it, the search
+//! waits for child i - L and takes it in. Up to L children are under way, which keeps all workers busy, and nothing depends on which of them is
+//! done first. An evaluation counts only once it is in the journal. A search is resumed by breeding everything again, with the journal's
+//! evaluations in place of new ones, which takes a few microseconds for each program.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_proxy_tasks::suite::Fitness;
+use symopt_proxy_tasks::task::{TaskError, Verdict};
+
+use crate::cache::{Evaluation, FitnessCache};
+use crate::config::{SearchConfig, TargetFitness};
+use crate::evolution::{Child, Evolution, Individual};
+use crate::hurdle::{Hurdle, Thresholds};
+use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError};
+use crate::judge::Judge;
+use crate::statistics::{self, Statistics};
+
+/// Why a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The limit of programs generated.
+    Programs,
+    /// The limit of programs evaluated.
+    Evaluations,
+    /// The limit of seconds.
+    Seconds,
+    /// No better program for too long.
+    Plateau,
+    /// A program reached the target fitness.
+    TargetFitness,
+    /// The target program was bred.
+    TargetProgram,
+    /// Somebody asked for it.
+    Interrupted,
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            StopReason::Programs => "the limit of programs generated",
+            StopReason::Evaluations => "the limit of programs evaluated",
+            StopReason::Seconds => "the limit of seconds",
+            StopReason::Plateau => "no better program for the length of the plateau",
+            StopReason::TargetFitness => "the target fitness is reached",
+            StopReason::TargetProgram => "the target program is found",
+            StopReason::Interrupted => "interrupted",
+        })
+    }
+}
+
+/// Why a search failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The initial program.
+    #[error("the initial program is not well typed")]
+    Initial,
+    /// The journal holds something that this search does not breed.
+    #[error(
+        "the journal does not belong to this release: child {index} has the hash {bred}, the journal says {found}; resume it with the release that \
+         began it"
+    )]
+    Diverging {
+        /// Number of the child.
+        index: u64,
+        /// Its hash here.
+        bred: FunctionalHash,
+        /// Its hash in the journal.
+        found: String,
+    },
+    /// A worker thread died.
+    #[error("an evaluation failed inside; please report this with the store")]
+    Worker,
+}
+
+/// The best program of a search so far.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// The program as it was bred.
+    pub program: Arc<Program>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// Its fitness.
+    pub fitness: Fitness,
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
+}
+
+/// How a search stands.
+#[derive(Clone, Debug)]
+pub struct Progress<'a> {
+    /// Counts and rates.
+    pub statistics: &'a Statistics,
+    /// The best program.
+    pub best: &'a Best,
+    /// Time since the search began or was resumed.
+    pub elapsed: Duration,
+    /// Children that were bred again from the journal.
+    pub replayed: u64,
+}
+
+/// The end of a search.
+#[derive(Clone, Debug)]
+pub struct SearchResult {
+    /// Why it ended.
+    pub stop: StopReason,
+    /// The best program.
+    pub best: Best,
+    /// Counts and rates.
+    pub statistics: Statistics,
+    /// Time since the search began or was resumed.
+    pub elapsed: Duration,
+    /// Time that the workers spent in evaluations, all together.
+    pub evaluating: Duration,
+    /// The population at the end, fittest first.
+    pub population: Vec<Individual>,
+}
+
+/// A search that is set up.
+pub struct Search<'a> {
+    config: SearchConfig,
+    judge: &'a dyn Judge,
+    journal: &'a mut Journal,
+    threads: usize,
+    /// Programs whose hash ends the search.
+    target: Option<FunctionalHash>,
+}
+
+impl<'a> Search<'a> {
+    /// A search over a journal, new or resumed. Its settings are the journal's; the limits may be other ones.
+    pub fn new(config: SearchConfig, target: Option<FunctionalHash>, judge: &'a dyn Judge, journal: &'a mut Journal, threads: usize) -> Search<'a> {
+        Search { config, judge, journal, threads: threads.max(1), target }
+    }
+
+    /// Searches until a limit is reached or `interrupt` is set. `observe` is called often, on this thread.
+    pub fn run(self, initial: Program, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> Result<SearchResult, SearchError> {
+        let graph = Graph::new(&initial).map_err(|_| SearchError::Initial)?;
+        let initial = Arc::new(initial);
+        let evaluation = self.judge.judge(&initial, &mut |_, _| Verdict::Continue)?;
+        let best = Best { program: Arc::clone(&initial), hash: graph.hash(), fitness: evaluation.fitness, index: None };
+        let individual = Individual { program: initial, hash: best.hash, fitness: evaluation.fitness, curve: Arc::clone(&evaluation.curve) };
+        let evolution = Evolution::new(individual, self.config.seed, Profile::Paper, &self.config.evolution, &self.config.mutation);
+        let mut cache = FitnessCache::default();
+        cache.insert(best.hash, evaluation);
+        let known: HashMap<u64, EvaluationRecord> = self.journal.evaluations()?.into_iter().collect();
+        let replayed_to = known.keys().max().map_or(0, |last| last + 1);
+
+        let queue = Queue::default();
+        let abort = AtomicBool::new(false);
+        let (sender, receiver) = channel();
+        let judge = self.judge;
+        std::thread::scope(|scope| {
+            let _close = CloseOnDrop { queue: &queue, abort: &abort };
+            for _ in 0..self.threads {
+                let sender = sender.clone();
+                let (queue, abort) = (&queue, &abort);
+                scope.spawn(move || work(queue, judge, abort, &sender));
+            }
+            drop(sender);
+            let statistics = Statistics::new(best.fitness);
+            let mut running = Running {
+                hurdle: Hurdle::new(self.config.hurdle.clone(), self.judge.checkpoints()),
+                config: self.config,
+                target: self.target,
+                journal: self.journal,
+                evolution,
+                cache,
+                known,
+                replayed_to,
+                queue: &queue,
+                receiver,
+                under_way: VecDeque::new(),
+                finished: Vec::new(),
+                evaluating: Duration::ZERO,
+                best,
+                statistics,
+                last_improvement: 0,
+                begin: Instant::now(),
+                interrupt,
+            };
+            let stop = running.run(observe)?;
+            running.finish(stop)
+        })
+    }
+}
+
+/// A child that was bred and not yet taken in.
+struct UnderWay {
+    child: Child,
+    /// Whether its evaluation is its own, or an earlier child's of the same hash.
+    first: bool,
+}
+
+/// A search that runs.
+struct Running<'a> {
+    config: SearchConfig,
+    target: Option<FunctionalHash>,
+    journal: &'a mut Journal,
+    evolution: Evolution,
+    hurdle: Hurdle,
+    cache: FitnessCache,
+    /// Evaluations that the journal held at the start.
+    known: HashMap<u64, EvaluationRecord>,
+    replayed_to: u64,
+    queue: &'a Queue,
+    receiver: Receiver<Finished>,
+    under_way: VecDeque<UnderWay>,
+    /// Evaluations that have ended and are not yet in the journal.
+    finished: Vec<(u64, EvaluationRecord)>,
+    evaluating: Duration,
+    best: Best,
+    statistics: Statistics,
+    last_improvement: u64,
+    begin: Instant,
+    interrupt: &'a AtomicBool,
+}
+
+impl Running<'_> {
+    fn run(&mut self, observe: &mut dyn FnMut(&Progress)) -> Result<StopReason, SearchError> {
+        let mut index = 0;
+        loop {
+            if let Some(stop) = self.limit_reached(index) {
+                // What is under way still counts, unless somebody wants the end now.
+                let wait = !matches!(stop, StopReason::Interrupted | StopReason::Seconds);
+                while wait && !self.under_way.is_empty() {
+                    if !self.absorb_next()? {
+                        return Ok(StopReason::Interrupted);
+                    }
+                    self.observe(observe);
+                }
+                return Ok(stop);
+            }
+            if self.under_way.len() == self.config.evolution.lag {
+                if !self.absorb_next()? {
+                    return Ok(StopReason::Interrupted);
+                }
+                self.observe(observe);
+                // A limit may have been reached by the child that came in.
+                if self.limit_reached(index).is_some() {
+                    continue;
+                }
+            }
+            self.breed(index)?;
+            index += 1;
+        }
+    }
+
+    /// A limit that is reached, judged by what has been taken in before child `index` is bred.
+    fn limit_reached(&self, index: u64) -> Option<StopReason> {
+        let limits = &self.config.limits;
+        let over = |limit: u64, value: u64| limit > 0 && value >= limit;
+        let target = match limits.target_fitness {
+            TargetFitness::Improvement(target) => self.best.fitness >= Fitness::Improvement(target),
+            TargetFitness::None(_) => false,
+        };
+        if self.interrupt.load(Ordering::Relaxed) {
+            Some(StopReason::Interrupted)
+        } else if self.target == Some(self.best.hash) {
+            Some(StopReason::TargetProgram)
+        } else if target {
+            Some(StopReason::TargetFitness)
+        } else if over(limits.programs, index) {
+            Some(StopReason::Programs)
+        } else if over(limits.evaluations, self.statistics.evaluated) {
+            Some(StopReason::Evaluations)
+        } else if over(limits.plateau, self.statistics.generated - self.last_improvement) {
+            Some(StopReason::Plateau)
+        } else if over(limits.seconds, self.begin.elapsed().as_secs()) {
+            Some(StopReason::Seconds)
+        } else {
+            None
+        }
+    }
+
+    fn breed(&mut self, index: u64) -> Result<(), SearchError> {
+        let child = self.evolution.breed(index);
+        let thresholds = self.hurdle.thresholds(index, self.evolution.population());
+        let first = self.cache.claim(child.hash);
+        if first {
+            match self.known.get(&index) {
+                Some(record) if record.hash == child.hash.to_string() => self.cache.insert(child.hash, record.evaluation()),
+                Some(record) => return Err(SearchError::Diverging { index, bred: child.hash, found: record.hash.clone() }),
+                None => self.queue.push(Job { index, program: Arc::clone(&child.program), hash: child.hash, thresholds }),
+            }
+        }
+        self.under_way.push_back(UnderWay { child, first });
+        Ok(())
+    }
+
+    /// Takes in the child that has been under way the longest. False if the search was interrupted while waiting for it.
+    fn absorb_next(&mut self) -> Result<bool, SearchError> {
+        let Some(UnderWay { child, first }) = self.under_way.front() else { return Ok(true) };
+        let (hash, first) = (child.hash, *first);
+        if first && !self.wait_for(hash)? {
+            return Ok(false);
+        }
+        let Some(UnderWay { child, .. }) = self.under_way.pop_front() else { return Ok(true) };
+        let Some(Evaluation { fitness, curve }) = self.cache.get(hash).cloned() else { return Err(SearchError::Worker) };
+        let index = self.statistics.generated;
+        self.statistics.generated += 1;
+        self.statistics.redundant_sum += child.redundant_share;
+        if first {
+            self.statistics.evaluated += 1;
+            match fitness {
+                Fitness::Hopeless { .. } => self.statistics.hopeless += 1,
+                Fitness::Diverged => self.statistics.diverged += 1,
+                Fitness::Improvement(_) => {}
+            }
+        }
+        let is_target = self.target == Some(hash) && self.target != Some(self.best.hash);
+        if fitness > self.best.fitness || is_target {
+            self.best = Best { program: Arc::clone(&child.program), hash, fitness, index: Some(index) };
+            self.statistics.best = fitness;
+            self.last_improvement = self.statistics.generated;
+            self.journal.note_improvement(&Improvement { index, hash: hash.to_string(), fitness })?;
+        }
+        self.evolution.absorb(Individual { program: child.program, hash, fitness, curve });
+        if self.statistics.generated.is_multiple_of(statistics::EVERY) {
+            self.journal.note_statistics(&self.statistics)?;
+        }
+        Ok(true)
+    }
+
+    /// Waits until an evaluation has ended and is in the journal.
+    fn wait_for(&mut self, hash: FunctionalHash) -> Result<bool, SearchError> {
+        while self.cache.get(hash).is_none() {
+            match self.receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(finished) => self.keep(finished)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
+            }
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+        }
+        // One flush for all that has ended by now.
+        while let Ok(finished) = self.receiver.try_recv() {
+            self.keep(finished)?;
+        }
+        self.acknowledge()?;
+        Ok(true)
+    }
+
+    fn keep(&mut self, finished: Finished) -> Result<(), SearchError> {
+        let Finished { job, result, elapsed } = finished;
+        let evaluation = result?;
+        self.evaluating += elapsed;
+        let record = EvaluationRecord {
+            hash: job.hash.to_string(),
+            program: job.program.to_string(),
+            fitness: evaluation.fitness,
+            curve: evaluation.curve.to_vec(),
+        };
+        self.finished.push((job.index, record));
+        self.cache.insert(job.hash, evaluation);
+        Ok(())
+    }
+
+    fn acknowledge(&mut self) -> Result<(), SearchError> {
+        if !self.finished.is_empty() {
+            self.journal.acknowledge(&self.finished)?;
+            self.finished.clear();
+        }
+        Ok(())
+    }
+
+    fn observe(&self, observe: &mut dyn FnMut(&Progress)) {
+        let replayed = self.replayed_to.min(self.statistics.generated);
+        observe(&Progress { statistics: &self.statistics, best: &self.best, elapsed: self.begin.elapsed(), replayed });
+    }
+
+    fn finish(mut self, stop: StopReason) -> Result<SearchResult, SearchError> {
+        // Evaluations that ended while nobody waited are worth keeping: a resumed search would do them again.
+        while let Ok(finished) = self.receiver.try_recv() {
+            self.keep(finished)?;
+        }
+        self.acknowledge()?;
+        if !matches!(stop, StopReason::Interrupted | StopReason::Seconds) {
+            self.journal.note_end(stop)?;
+        }
+        let mut population: Vec<Individual> = self.evolution.population().iter().cloned().collect();
+        population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
+        Ok(SearchResult {
+            stop,
+            best: self.best,
+            statistics: self.statistics,
+            elapsed: self.begin.elapsed(),
+            evaluating: self.evaluating,
+            population,
+        })
+    }
+}
+
+/// A program to be evaluated.
+struct Job {
+    index: u64,
+    program: Arc<Program>,
+    hash: FunctionalHash,
+    thresholds: Thresholds,
+}
+
+/// A program that was evaluated.
+struct Finished {
+    job: Job,
+    result: Result<Evaluation, TaskError>,
+    elapsed: Duration,
+}
+
+/// Jobs for the workers, first in first out.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
+        self.changed.notify_one();
+    }
+
+    /// The next job; `None` when the queue is closed.
+    fn pop(&self) -> Option<Job> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Lets the workers go when the search ends, however it ends.
+struct CloseOnDrop<'a> {
+    queue: &'a Queue,
+    abort: &'a AtomicBool,
+}
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.abort.store(true, Ordering::Relaxed);
+        self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<Finished>) {
+    while let Some(job) = queue.pop() {
+        let begin = Instant::now();
+        let mut aborted = false;
+        let result = judge.judge(&job.program, &mut |checkpoint, running| {
+            aborted |= abort.load(Ordering::Relaxed);
+            let hopeless = job.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
+            if aborted || hopeless { Verdict::Stop } else { Verdict::Continue }
+        });
+        // An aborted evaluation says nothing about its program.
+        if aborted || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err() {
+            return;
+        }
+    }
+}

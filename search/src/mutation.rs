@@ -1,0 +1,164 @@
+//! The mutations of the paper: insert a statement, delete one, or modify an argument of one.
+//!
+//! A kind is drawn by its weight, then the mutation is tried until the child is valid (types and data flow), so that the kinds come out with
+//! their weights. Redundant statements stay in: they are the raw material of later changes.
+
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
+use symopt_dsl::function::{FUNCTIONS, Profile};
+use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
+
+use crate::config::MutationConfig;
+
+/// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one statement never works.
+const ATTEMPTS: usize = 200;
+
+/// The kinds of mutation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MutationKind {
+    /// A random statement at a random place.
+    Insert,
+    /// A random statement less.
+    Delete,
+    /// A random argument of a random statement replaced, or scaled if it is a constant.
+    Modify,
+}
+
+/// Mutates programs. Holds buffers, so one is used again and again.
+#[derive(Clone, Debug)]
+pub struct Mutator {
+    functions: Vec<Function>,
+    config: MutationConfig,
+    graph: Graph,
+    variables: Vec<VarId>,
+}
+
+impl Mutator {
+    /// A mutator that draws from the functions of a profile.
+    pub fn new(profile: Profile, config: MutationConfig) -> Mutator {
+        let functions = FUNCTIONS.iter().filter(|row| row.profile == profile).map(|row| row.function).collect();
+        Mutator { functions, config, graph: Graph::default(), variables: Vec::new() }
+    }
+
+    /// A valid child of a valid program. Afterwards [`Mutator::graph`] is the child's graph.
+    pub fn mutate(&mut self, parent: &Program, rng: &mut impl Rng) -> (Program, MutationKind) {
+        let mut child = parent.clone();
+        child.clear_comments();
+        loop {
+            let kind = self.draw_kind(parent, rng);
+            for _ in 0..ATTEMPTS {
+                let changed = match kind {
+                    MutationKind::Insert => self.insert(&mut child, rng),
+                    MutationKind::Delete => delete(&mut child, rng),
+                    MutationKind::Modify => self.modify(&mut child, rng),
+                };
+                if changed && self.graph.rebuild(&child).is_ok() {
+                    return (child, kind);
+                }
+                child.statements.clone_from(&parent.statements);
+            }
+        }
+    }
+
+    /// Abstract execution of the last child.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn draw_kind(&self, parent: &Program, rng: &mut impl Rng) -> MutationKind {
+        let MutationConfig { insert, delete, modify, .. } = self.config;
+        let full = parent.statements.len() >= self.config.max_statements;
+        // A program that can't grow and whose settings allow nothing else is modified.
+        let insert = if full { 0.0 } else { insert };
+        let drawn = rng.random::<f64>() * (insert + delete + modify);
+        if drawn < insert {
+            MutationKind::Insert
+        } else if drawn < insert + delete {
+            MutationKind::Delete
+        } else {
+            MutationKind::Modify
+        }
+    }
+
+    fn insert(&mut self, child: &mut Program, rng: &mut impl Rng) -> bool {
+        let place = below(rng, child.statements.len() + 1);
+        let function = self.functions[below(rng, self.functions.len())];
+        let mut arguments = [Operand::Constant(0.0); 3];
+        self.collect_variables(child, place);
+        for argument in arguments.iter_mut().take(function.arity()) {
+            *argument = self.new_argument(rng);
+        }
+        let target = if rng.random::<f64>() < self.config.new_variable {
+            child.fresh_variable()
+        } else {
+            self.collect_variables(child, child.statements.len());
+            Some(self.variables[below(rng, self.variables.len())])
+        };
+        let Some(target) = target else { return false };
+        child.statements.insert(place, Statement::new(target, function, &arguments));
+        true
+    }
+
+    fn modify(&mut self, child: &mut Program, rng: &mut impl Rng) -> bool {
+        if child.statements.is_empty() {
+            return false;
+        }
+        let index = below(rng, child.statements.len());
+        let arity = child.statements[index].function.arity();
+        if arity == 0 {
+            return false;
+        }
+        let position = below(rng, arity);
+        let new = match child.statements[index].arguments()[position] {
+            Operand::Constant(value) if rng.random::<f64>() < self.config.scale => {
+                let exponent: f64 = StandardNormal.sample(rng);
+                let scaled = value * libm::exp2(exponent);
+                if !scaled.is_finite() {
+                    return false;
+                }
+                Operand::Constant(scaled)
+            }
+            _ => {
+                self.collect_variables(child, index);
+                self.new_argument(rng)
+            }
+        };
+        child.statements[index].arguments_mut()[position] = new;
+        true
+    }
+
+    /// A new constant, or one of the collected variables.
+    fn new_argument(&self, rng: &mut impl Rng) -> Operand {
+        if rng.random::<f64>() < self.config.constant {
+            Operand::Constant(StandardNormal.sample(rng))
+        } else {
+            Operand::Variable(self.variables[below(rng, self.variables.len())])
+        }
+    }
+
+    /// Collects the variables that have a value before statement `place` runs.
+    fn collect_variables(&mut self, program: &Program, place: usize) {
+        self.variables.clear();
+        self.variables.extend((0..program.signature().parameters.len()).map(|i| VarId(i as u16)));
+        let parameters = self.variables.len();
+        for statement in &program.statements[..place] {
+            let target = statement.target;
+            if target.index() >= parameters && !self.variables[parameters..].contains(&target) {
+                self.variables.push(target);
+            }
+        }
+    }
+}
+
+fn delete(child: &mut Program, rng: &mut impl Rng) -> bool {
+    if child.statements.is_empty() {
+        return false;
+    }
+    child.statements.remove(below(rng, child.statements.len()));
+    true
+}
+
+/// A random number below `bound`, the same on machines of any word size.
+pub(crate) fn below(rng: &mut impl Rng, bound: usize) -> usize {
+    rng.random_range(0..bound as u32) as usize
+}
