@@ -1,1 +1,60 @@
-fn main(){}
+//! The command line of symopt: thin, no logic of its own.
+
+mod commands;
+mod failure;
+mod interrupt;
+mod programs;
+mod progress;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Discover, inspect and run optimizers that are written as programs.
+///
+/// A PROGRAM is the name of a zoo program (`symopt programs`), a file, `-` for the standard input, or STORE:HASH for a program of a search.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Evolve optimizer programs on proxy tasks
+    Search(commands::search::Arguments),
+    /// Go on with a search that was interrupted
+    Resume(commands::resume::Arguments),
+    /// Show what a program is: types, slots, live and redundant statements, hash, cost
+    Inspect(commands::inspect::Arguments),
+    /// Train with a program on a task
+    Train(commands::train::Arguments),
+    /// Find the best learning rate and weight decay of a program on a task
+    Tune(commands::tune::Arguments),
+    /// List the programs of the zoo
+    Programs(commands::programs::Arguments),
+    /// List the suites and their tasks
+    Tasks(commands::tasks::Arguments),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Arguments),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let result = match command_line.command {
+        Command::Search(arguments) => commands::search::run(arguments),
+        Command::Resume(arguments) => commands::resume::run(arguments),
+        Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Train(arguments) => commands::train::run(arguments),
+        Command::Tune(arguments) => commands::tune::run(arguments),
+        Command::Programs(arguments) => commands::programs::run(arguments),
+        Command::Tasks(arguments) => commands::tasks::run(arguments),
+        Command::Completions(arguments) => commands::completions::run::<CommandLine>(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -192,12 +192,11 @@ impl Diagnostics {
         let shown = Source::from(source.chars().map(printable).collect::<String>());
         let mut rendered = String::new();
         for (diagnostic, position) in self.list.iter().zip(&self.positions) {
-            let labels: Vec<&Range<usize>> = std::iter::once(&diagnostic.span).chain(diagnostic.secondary.iter().map(|l| &l.span)).collect();
-            let report = labels
-                .iter()
-                .all(|span| lines.length_around(span.start) <= LONGEST_SHOWN_LINE)
-                .then(|| self.report(diagnostic, &lines, &source_name, &shown, color))
-                .flatten();
+            let labels: Vec<&Range<usize>> =
+                std::iter::once(&diagnostic.span).chain(diagnostic.secondary.iter().map(|l| &l.span)).collect();
+            // A fault of the text as a whole has no label, and shows no line either.
+            let is_shown = !diagnostic.label.is_empty() && labels.iter().all(|span| lines.length_around(span.start) <= LONGEST_SHOWN_LINE);
+            let report = is_shown.then(|| self.report(diagnostic, &lines, &source_name, &shown, color)).flatten();
             rendered.push_str(&report.unwrap_or_else(|| plain(diagnostic, *position, &source_name)));
             rendered.push('\n');
         }
@@ -213,10 +212,13 @@ impl Diagnostics {
         let mut report = Report::build(ReportKind::Error, at(&diagnostic.span))
             .with_config(configuration)
             .with_code(diagnostic.kind.code())
-            .with_message(&diagnostic.message)
-            .with_label(ReportLabel::new(at(&diagnostic.span)).with_message(&diagnostic.label).with_color(Color::Red));
-        for label in &diagnostic.secondary {
-            report = report.with_label(ReportLabel::new(at(&label.span)).with_message(&label.text).with_color(Color::Blue));
+            .with_message(&diagnostic.message);
+        let secondary = diagnostic.secondary.iter().map(|label| (&label.span, &label.text, Color::Blue));
+        let mut labels: Vec<_> = std::iter::once((&diagnostic.span, &diagnostic.label, Color::Red)).chain(secondary).collect();
+        // Out of order, they would be shown as pieces of several texts.
+        labels.sort_by_key(|(span, ..)| span.start);
+        for (span, text, color) in labels {
+            report = report.with_label(ReportLabel::new(at(span)).with_message(text).with_color(color));
         }
         if let Some(help) = &diagnostic.help {
             report = report.with_help(help);
@@ -234,7 +236,7 @@ fn plain(diagnostic: &Diagnostic, position: Position, source_name: &str) -> Stri
     let Position { line, column } = position;
     let mut text = format!("[{}] Error: {}\n  at {source_name}:{line}:{column}\n", diagnostic.kind.code(), diagnostic.message);
     if let Some(help) = &diagnostic.help {
-        text.push_str(&format!("  Help: {help}\n"));
+        text.push_str(&format!("  Help: {}\n", help.replace('\n', "\n        ")));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! Program to text: the canonical form, which parses to the same program.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::function::Function;
@@ -14,7 +15,11 @@ const WIDTH: usize = 120;
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signature = self.signature();
-        self.comments_at(CommentPlace::Header, "", f)?;
+        let mut comments = Comments::new();
+        for comment in self.comments() {
+            comments.entry(comment.place).or_default().push(&comment.text);
+        }
+        write_comments(&comments, CommentPlace::Header, "", f)?;
         if let Some(doc) = &signature.doc {
             write_doc(doc, f)?;
         }
@@ -22,14 +27,14 @@ impl fmt::Display for Program {
             writeln!(f, "@guarded")?;
         }
         write_list(&format!("def {}(", signature.name), &parameters(self), "):", "", f)?;
-        self.comment_beside(CommentPlace::BesideDef, f)?;
+        end_line(&comments, CommentPlace::BesideDef, f)?;
         for (index, statement) in self.statements.iter().enumerate() {
-            self.comments_at(CommentPlace::Above(index), "  ", f)?;
+            write_comments(&comments, CommentPlace::Above(index), "  ", f)?;
             write!(f, "  ")?;
             self.write_statement(statement, f)?;
-            self.comment_beside(CommentPlace::Beside(index), f)?;
+            end_line(&comments, CommentPlace::Beside(index), f)?;
         }
-        self.comments_at(CommentPlace::AboveReturn, "  ", f)?;
+        write_comments(&comments, CommentPlace::AboveReturn, "  ", f)?;
         let returned: Vec<String> =
             std::iter::once(self.update).chain(signature.slots()).map(|id| self.variable_name(id).to_string()).collect();
         let fits = returned.iter().map(|name| name.len() + 2).sum::<usize>() + "  return ".len() <= WIDTH;
@@ -38,27 +43,12 @@ impl fmt::Display for Program {
         } else {
             write_list("  return (", &returned, ")", "  ", f)?;
         }
-        self.comment_beside(CommentPlace::BesideReturn, f)?;
-        self.comments_at(CommentPlace::Footer, "", f)
+        end_line(&comments, CommentPlace::BesideReturn, f)?;
+        write_comments(&comments, CommentPlace::Footer, "", f)
     }
 }
 
 impl Program {
-    fn comments_at(&self, place: CommentPlace, indentation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for comment in self.comments().iter().filter(|comment| comment.place == place) {
-            writeln!(f, "{indentation}{}", comment_line(&comment.text))?;
-        }
-        Ok(())
-    }
-
-    /// The rest of a line: the comments at its end, if there are any.
-    fn comment_beside(&self, place: CommentPlace, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for comment in self.comments().iter().filter(|comment| comment.place == place) {
-            write!(f, "  {}", comment_line(&comment.text))?;
-        }
-        writeln!(f)
-    }
-
     fn write_statement(&self, statement: &Statement, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} = ", self.variable_name(statement.target))?;
         match (statement.function, statement.arguments(), statement.function.row().operator) {
@@ -92,6 +82,23 @@ impl Program {
     pub fn statement_text(&self, statement: &Statement) -> impl fmt::Display + '_ {
         StatementText { program: self, statement: *statement }
     }
+}
+
+type Comments<'a> = BTreeMap<CommentPlace, Vec<&'a str>>;
+
+fn write_comments(comments: &Comments<'_>, place: CommentPlace, indentation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for text in comments.get(&place).into_iter().flatten() {
+        writeln!(f, "{indentation}{}", comment_line(text))?;
+    }
+    Ok(())
+}
+
+/// The rest of a line: the comments at its end, if there are any.
+fn end_line(comments: &Comments<'_>, place: CommentPlace, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for text in comments.get(&place).into_iter().flatten() {
+        write!(f, "  {}", comment_line(text))?;
+    }
+    writeln!(f)
 }
 
 struct StatementText<'a> {
@@ -156,7 +163,8 @@ fn comment_line(text: &str) -> String {
 }
 
 fn write_doc(doc: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut escaped = doc.replace("\r\n", "\n").replace('\r', "\n").replace('\0', " ").replace('\\', "\\\\").replace("\"\"\"", "\\\"\\\"\\\"");
+    let mut escaped =
+        doc.replace("\r\n", "\n").replace('\r', "\n").replace('\0', " ").replace('\\', "\\\\").replace("\"\"\"", "\\\"\\\"\\\"");
     if escaped.ends_with('"') {
         escaped.pop();
         escaped.push_str("\\\"");
@@ -164,9 +172,5 @@ fn write_doc(doc: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     // Readers take off the margin of all lines but the first. Where that would change the text, it begins on a line of its own.
     let is_indented = |line: &str| line.starts_with([' ', '\t']);
     let rest_is_indented = escaped.contains('\n') && escaped.lines().skip(1).filter(|line| !line.is_empty()).all(is_indented);
-    if rest_is_indented || is_indented(&escaped) {
-        writeln!(f, "\"\"\"\n{escaped}\n\"\"\"")
-    } else {
-        writeln!(f, "\"\"\"{escaped}\"\"\"")
-    }
+    if rest_is_indented || is_indented(&escaped) { writeln!(f, "\"\"\"\n{escaped}\n\"\"\"") } else { writeln!(f, "\"\"\"{escaped}\"\"\"") }
 }

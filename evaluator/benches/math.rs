@@ -13,9 +13,7 @@ const ELEMENTS: usize = 4096;
 
 /// `ELEMENTS` values spread evenly over [low, high].
 fn ramp(low: f32, high: f32) -> Vec<f32> {
-    (0..ELEMENTS)
-        .map(|i| low + (high - low) * (i as f32 / (ELEMENTS - 1) as f32))
-        .collect()
+    (0..ELEMENTS).map(|i| low + (high - low) * (i as f32 / (ELEMENTS - 1) as f32)).collect()
 }
 
 /// Benchmarks each unary function over its own range of arguments.

@@ -272,20 +272,12 @@ impl Real for f64 {
     #[inline]
     fn arccosh(self) -> Self {
         // libm 0.2.16's acosh gives numbers for some arguments below 1, such as -6645.
-        if self < 1.0 {
-            f64::NAN
-        } else {
-            libm::acosh(self)
-        }
+        if self < 1.0 { f64::NAN } else { libm::acosh(self) }
     }
     #[inline]
     fn guarded_log1p(self) -> Self {
         // Below -1 the sum 1 + x is negated; it is exact around -2, where the logarithm is small.
-        if self < -1.0 {
-            libm::log(-(1.0 + self))
-        } else {
-            libm::log1p(self)
-        }
+        if self < -1.0 { libm::log(-(1.0 + self)) } else { libm::log1p(self) }
     }
 
     forward! { f64:

@@ -150,9 +150,13 @@ impl Plan {
 fn levels(graph: &Graph) -> Vec<usize> {
     let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
     for node in graph.nodes() {
-        let arguments = node.arguments().iter().map(|a| levels[a.index()]).max().unwrap_or(0);
         let reduces = matches!(node.kind, NodeKind::Call(function) if reduces_tree(function, node, graph.nodes()));
-        levels.push(arguments + usize::from(reduces));
+        let level_of = |arguments: &[NodeId]| arguments.iter().map(|a| levels[a.index()]).max().unwrap_or(0);
+        levels.push(match node.arguments() {
+            // The norm is taken of x alone: the limit may come from a later pass, which then needs no pass after it.
+            [x, limit] if reduces && node.kind == NodeKind::Call(Function::Clip) => (level_of(&[*x]) + 1).max(level_of(&[*limit])),
+            arguments => level_of(arguments) + usize::from(reduces),
+        });
     }
     levels
 }

@@ -32,14 +32,7 @@ fn combine_lanes(mut lanes: [f64; LANES]) -> f64 {
 /// The sum of the products of `x` and `y`, formed and added in f64, over one block.
 ///
 /// Both slices have the same length, at most [`BLOCK`]. The sum of nothing is +0.
-#[multiversion(
-    targets(
-        "x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma",
-        "x86_64+avx2+fma",
-        "x86_64+sse4.1"
-    ),
-    dispatcher = "direct"
-)]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma", "x86_64+sse4.1"), dispatcher = "direct")]
 pub fn block_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
     debug_assert_eq!(x.len(), y.len(), "the factors of a dot product differ in length");
     debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
@@ -60,14 +53,7 @@ pub fn block_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
 /// The sum of `x`, added in f64, over one block.
 ///
 /// The slice has at most [`BLOCK`] elements. The sum of nothing is +0.
-#[multiversion(
-    targets(
-        "x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma",
-        "x86_64+avx2+fma",
-        "x86_64+sse4.1"
-    ),
-    dispatcher = "direct"
-)]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma", "x86_64+sse4.1"), dispatcher = "direct")]
 pub fn block_sum<T: Real>(x: &[T]) -> f64 {
     debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
     let mut lanes = [0.0; LANES];
@@ -138,10 +124,7 @@ pub struct TreeSum {
 impl TreeSum {
     /// A sum of no blocks.
     pub const fn new() -> Self {
-        TreeSum {
-            levels: [0.0; 64],
-            count: 0,
-        }
+        TreeSum { levels: [0.0; 64], count: 0 }
     }
 
     /// Takes the next block's sum.
@@ -169,9 +152,7 @@ impl TreeSum {
         let Some(first) = occupied.next() else {
             return 0.0;
         };
-        occupied.fold(self.levels[first], |right, level| {
-            self.levels[level] + right
-        })
+        occupied.fold(self.levels[first], |right, level| self.levels[level] + right)
     }
 }
 

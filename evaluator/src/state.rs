@@ -25,7 +25,34 @@ struct Metadata {
     program: String,
     hash: String,
     step: u64,
-    hyperparameters: Vec<(String, f64)>,
+    hyperparameters: Vec<(String, Number)>,
+}
+
+/// The part of the metadata that every version has.
+#[derive(Debug, Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// A hyperparameter's value. JSON has no word for what is not finite, so that is a string: `NaN`, `inf` or `-inf`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Finite(f64),
+    NotFinite(String),
+}
+
+impl Number {
+    fn new(value: f64) -> Number {
+        if value.is_finite() { Number::Finite(value) } else { Number::NotFinite(value.to_string()) }
+    }
+
+    fn value(&self) -> Option<f64> {
+        match self {
+            Number::Finite(value) => Some(*value),
+            Number::NotFinite(word) => word.parse().ok(),
+        }
+    }
 }
 
 /// Why a state can't be written or read.
@@ -79,7 +106,7 @@ impl Optimizer {
             program: self.program_name().to_owned(),
             hash: self.hash().to_string(),
             step: self.steps(),
-            hyperparameters: self.hyperparameters().to_vec(),
+            hyperparameters: self.hyperparameters().iter().map(|(name, value)| (name.clone(), Number::new(*value))).collect(),
         };
         let malformed = |reason: String| StateError::Malformed { reason };
         let json = serde_json::to_string(&metadata).map_err(|e| malformed(e.to_string()))?;
@@ -106,10 +133,12 @@ impl Optimizer {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| malformed(e.to_string()))?;
         let json = header.metadata().as_ref().and_then(|m| m.get(METADATA_KEY));
         let json = json.ok_or_else(|| malformed(format!("it has no metadata entry {METADATA_KEY:?}")))?;
-        let metadata: Metadata = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
-        if metadata.version > STATE_FORMAT_VERSION {
-            return Err(StateError::Version { found: metadata.version }.into());
+        // The version alone first: a later one may have changed the rest.
+        let Version { version } = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
+        if version > STATE_FORMAT_VERSION {
+            return Err(StateError::Version { found: version }.into());
         }
+        let metadata: Metadata = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
         if metadata.hash != self.hash().to_string() {
             return Err(StateError::Program {
                 found_program: metadata.program,
@@ -145,7 +174,8 @@ impl Optimizer {
         }
         let mut updated = self.clone();
         for (name, value) in &metadata.hyperparameters {
-            updated.set(name, *value)?;
+            let value = value.value().ok_or_else(|| malformed(format!("the value of the hyperparameter {name:?} is no number")))?;
+            updated.set(name, value)?;
         }
         updated.restore(metadata.step, &slots);
         *self = updated;

@@ -2,7 +2,8 @@
 //! and the identity of their bits at every SIMD level; the fixed order of the sums of `reduce`.
 //!
 //! Every f32 test below runs on a sample of all bit patterns. With `SYMOPT_EXHAUSTIVE=1` in the environment the unary
-//! functions run on all 2^32 of them and report their errors:
+//! functions run on all 2^32 of them (about 40 s each on two cores, the trigonometric ones 3 min; all, or the one named in
+//! `SYMOPT_EXHAUSTIVE_FUNCTION`) and report their errors:
 //! `SYMOPT_EXHAUSTIVE=1 cargo test --release -p symopt-evaluator --test math -- --nocapture every_unary`.
 
 use proptest::prelude::*;
@@ -10,8 +11,12 @@ use std::f32::consts::{FRAC_PI_2, PI};
 use symopt_evaluator::math::Real;
 use symopt_evaluator::reduce::{BLOCK, TreeSum, block_dot, block_sum, combine, sum, sum_of_products};
 
-/// Largest permitted distance from the correctly rounded value, in units in the last place.
-const MAX_ULP: u32 = 2;
+/// Largest permitted distance from the correctly rounded value, in steps from one f32 to the next.
+const MAX_STEPS: u32 = 1;
+
+/// Largest permitted error in units in the last place, of which correct rounding alone takes a half. Only `cube`, which is
+/// defined with two roundings, is exempt.
+const MAX_ERROR: f64 = 0.52;
 
 /// Arguments between two samples of the bit patterns: prime, so that all exponents and low bits are met.
 const STRIDE: u64 = 2_039;
@@ -295,25 +300,35 @@ fn sample() -> Vec<f32> {
 #[derive(Clone, Copy, Default)]
 struct Errors {
     /// Largest distance from the correctly rounded value, and an argument where it occurs.
-    worst: (u32, f32),
+    steps: (u32, f32),
+    /// Largest error of a finite value in units in the last place, and an argument where it occurs.
+    error: (f64, f32),
     /// Number of values that are not correctly rounded.
     misrounded: u64,
 }
 
 impl Errors {
     fn note(&mut self, x: f32, actual: f32, exact: f64) {
-        let d = distance(actual, exact as f32);
-        if d > 0 {
-            self.misrounded += 1;
-            if d > self.worst.0 {
-                self.worst = (d, x);
+        let rounded = exact as f32;
+        let steps = distance(actual, rounded);
+        self.misrounded += (steps > 0) as u64;
+        if steps > self.steps.0 {
+            self.steps = (steps, x);
+        }
+        if actual.is_finite() && rounded.is_finite() {
+            let size = rounded.abs();
+            let unit = size.next_up() as f64 - size as f64;
+            let error = (actual as f64 - exact).abs() / unit;
+            if error > self.error.0 {
+                self.error = (error, x);
             }
         }
     }
 
     fn merge(self, other: Errors) -> Errors {
         Errors {
-            worst: if other.worst.0 > self.worst.0 { other.worst } else { self.worst },
+            steps: if other.steps.0 > self.steps.0 { other.steps } else { self.steps },
+            error: if other.error.0 > self.error.0 { other.error } else { self.error },
             misrounded: self.misrounded + other.misrounded,
         }
     }
@@ -346,7 +361,7 @@ fn check_exhaustively(function: &Unary) -> Errors {
 }
 
 #[test]
-fn every_unary_function_is_within_two_ulp_of_correct_rounding() {
+fn every_unary_function_is_within_one_ulp_of_correct_rounding() {
     let exhaustive = std::env::var("SYMOPT_EXHAUSTIVE").is_ok_and(|value| value == "1");
     // With a function's name in it, only that function runs exhaustively.
     let only = std::env::var("SYMOPT_EXHAUSTIVE_FUNCTION").ok();
@@ -356,25 +371,27 @@ fn every_unary_function_is_within_two_ulp_of_correct_rounding() {
         let run = exhaustive && only.as_ref().is_none_or(|name| name == function.name);
         let errors = if run { check_exhaustively(function) } else { check(function, &x) };
         println!(
-            "{:14} max {} ulp at {:e}, {} not correctly rounded{}",
+            "{:14} {} steps at {:e}, {:.4} ulp at {:e}, {} not correctly rounded{}",
             function.name,
-            errors.worst.0,
-            errors.worst.1,
+            errors.steps.0,
+            errors.steps.1,
+            errors.error.0,
+            errors.error.1,
             errors.misrounded,
             if run { " of all 2^32" } else { "" }
         );
-        if errors.worst.0 > MAX_ULP {
-            failures.push((function.name, errors.worst));
+        if errors.steps.0 > MAX_STEPS || errors.error.0 > MAX_ERROR && function.name != "cube" {
+            failures.push((function.name, errors.steps, errors.error));
         }
     }
-    assert!(failures.is_empty(), "beyond {MAX_ULP} ulp: {failures:?}");
+    assert!(failures.is_empty(), "beyond {MAX_STEPS} step or {MAX_ERROR} ulp: {failures:?}");
 }
 
 #[test]
 fn functions_that_ieee_754_defines_exactly_are_exact() {
     for name in ["abs", "sign", "square", "sqrt", "reciprocal", "negative", "guarded_sqrt"] {
         let function = UNARY.iter().find(|f| f.name == name).unwrap();
-        assert_eq!(check(function, &sample()).worst.0, 0, "{name}");
+        assert_eq!(check(function, &sample()).steps.0, 0, "{name}");
     }
     for x in sample() {
         assert_eq!(bits(Real::cube(x)), bits((x * x) * x), "cube of {x:e}");
@@ -573,7 +590,7 @@ fn pairs() -> Vec<(f32, f32)> {
 }
 
 #[test]
-fn power_is_within_two_ulp_of_correct_rounding() {
+fn power_is_within_one_ulp_of_correct_rounding() {
     let mut words = Words(2);
     let mut cases = pairs();
     for _ in 0..400_000 {
@@ -597,14 +614,10 @@ fn power_is_within_two_ulp_of_correct_rounding() {
     }
     let mut errors = Errors::default();
     for &(x, y) in &cases {
-        let before = errors.worst.0;
         errors.note(x, Real::power(x, y), libm::pow(x as f64, y as f64));
-        if errors.worst.0 > before {
-            println!("power({x:e}, {y:e}) off by {} ulp", errors.worst.0);
-        }
     }
-    println!("power: {} of {} not correctly rounded", errors.misrounded, cases.len());
-    assert!(errors.worst.0 <= MAX_ULP);
+    println!("power: {} steps, {:.4} ulp, {} of {} not correctly rounded", errors.steps.0, errors.error.0, errors.misrounded, cases.len());
+    assert!(errors.steps.0 <= MAX_STEPS && errors.error.0 <= MAX_ERROR);
 }
 
 #[test]

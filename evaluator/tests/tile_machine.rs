@@ -6,6 +6,7 @@ use common::{Draw, Flavour, Random, compare_with_reference, difference, disguise
 use std::collections::{BTreeMap, BTreeSet};
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::{Function, Graph, Program};
+use symopt_evaluator::plan::Plan;
 use symopt_evaluator::{Optimizer, Reference};
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
@@ -14,17 +15,17 @@ fn shapes(sizes: &[usize]) -> Vec<Vec<usize>> {
     sizes.iter().map(|size| vec![*size]).collect()
 }
 
-fn assert_equal_to_reference(program: &Program, shapes: &[Vec<usize>], flavour: Flavour, random: &mut Random) {
+fn assert_equal_to_reference(program: &Program, shapes: &[Vec<usize>], flavour: Flavour, random: &mut Random) -> f64 {
     let seed = random.clone();
-    if let Some(difference) = compare_with_reference(program, shapes, 5, flavour, random) {
-        panic!("{difference} ({flavour:?} {shapes:?}, {seed:?})\n{}", listing(program));
-    }
+    compare_with_reference(program, shapes, 5, flavour, random)
+        .unwrap_or_else(|difference| panic!("{difference} ({flavour:?} {shapes:?}, {seed:?})\n{}", listing(program)))
 }
 
 #[test]
 fn random_programs_give_the_bits_of_the_reference_on_small_arrays() {
     let mut random = Random(1);
     let mut live_functions = BTreeSet::new();
+    let mut compared = 0;
     let layouts =
         [vec![vec![17]], vec![vec![1], vec![3], vec![0], vec![2, 5]], vec![vec![], vec![4, 3, 2]], vec![vec![], vec![]], vec![vec![0]], vec![]];
     for index in 0..6000 {
@@ -36,8 +37,11 @@ fn random_programs_give_the_bits_of_the_reference_on_small_arrays() {
         }));
         // The empty layouts come up, but seldom.
         let shapes = if index % 50 == 0 { random.pick(&[4, 5]) } else { random.below(4) };
-        assert_equal_to_reference(&program, &layouts[shapes], random.pick(&FLAVOURS), &mut random);
+        let numbers = assert_equal_to_reference(&program, &layouts[shapes], random.pick(&FLAVOURS), &mut random);
+        compared += usize::from(numbers > 0.5);
     }
+    // All NaN are alike, so a comparison of NaN says little.
+    assert!(compared > 2000, "only {compared} programs left numbers to compare");
     // Nullary functions are folded to constants, copies disappear.
     let gone = [Function::GetPi, Function::GetE, Function::GetEps, Function::Copy];
     let missed: Vec<_> = Function::all().filter(|function| !gone.contains(function) && !live_functions.contains(function)).collect();
@@ -103,6 +107,27 @@ fn reductions_of_every_mix_of_types_give_the_bits_of_the_reference() {
     }
 }
 
+#[test]
+fn a_plan_takes_no_more_passes_than_the_cost_of_the_graph_says() {
+    let mut random = Random(13);
+    for _ in 0..3000 {
+        let program = Draw::everything(20).program(&mut random);
+        let graph = Graph::new(&program).expect("drawn programs type");
+        let (passes, cost) = (Plan::new(&graph, &program).passes.len(), graph.cost().array_passes);
+        assert!(passes <= cost, "{passes} passes, by the cost {cost}\n{}", listing(&program));
+    }
+}
+
+#[test]
+fn a_clip_to_a_limit_that_is_itself_reduced_takes_one_pass_for_each_reduction() {
+    // The limit is known a pass later than the norm of g: there used to be no pass to put the factor before.
+    let text = "def f(w, g):\n  direction = w / global_norm(w)\n  limit = global_norm(direction)\n  update = clip(g, limit)\n  return update\n";
+    let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+    let plan = Plan::new(&Graph::new(&program).expect("it types"), &program);
+    assert_eq!(plan.passes.len(), 3);
+    assert_equal_to_reference(&program, &shapes(&[3, 5000]), Flavour::Tame, &mut Random(10));
+}
+
 /// Weights and slots after three steps, run within a pool of so many threads.
 fn run_on_threads(program: &Program, sizes: &[usize], threads: usize) -> Vec<f32> {
     let layout = layout(&shapes(sizes));
@@ -129,7 +154,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
                       update = m * ratio * lr + w * cosine_sim(w, m) + g * dot(g, m)\n  return update, m\n";
     for text in [element_wise, reductions] {
         let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-        // Far above the size from which a step is spread over threads.
+        // Above the size from which a step is spread over threads.
         let sizes = [300_001, 7, 0, 140_000, 4096];
         let one = run_on_threads(&program, &sizes, 1);
         assert!(one.iter().all(|x| x.is_finite()));
@@ -201,7 +226,8 @@ fn programs_of_one_hash_behave_alike_bit_for_bit_in_the_reference() {
             first.insert(hash, (program, trajectories));
             continue;
         };
-        if known.statements != program.statements {
+        let numbers = trajectories[0].iter().filter(|x| !x.is_nan()).count();
+        if known.statements != program.statements && 2 * numbers > trajectories[0].len() {
             pairs += 1;
         }
         for (known_trajectory, trajectory) in known_trajectories.iter().zip(&trajectories) {

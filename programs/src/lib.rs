@@ -67,11 +67,11 @@ impl ZooEntry {
 
 macro_rules! zoo {
     ($($name:literal,)*) => {
-        &[$(ZooEntry::new($name, include_str!(concat!("../zoo/", $name, ".opt")))),*]
+        [$(ZooEntry::new($name, include_str!(concat!("../zoo/", $name, ".opt")))),*]
     };
 }
 
-static ZOO: &[ZooEntry] = zoo![
+static ZOO: [ZooEntry; 22] = zoo![
     "lion",
     "adamw",
     "adamw-paper",
@@ -98,7 +98,7 @@ static ZOO: &[ZooEntry] = zoo![
 
 /// All programs of the zoo, Lion first.
 pub fn zoo() -> &'static [ZooEntry] {
-    ZOO
+    &ZOO
 }
 
 /// The program of this name. The name of its function (`adamw_paper`) does as well.

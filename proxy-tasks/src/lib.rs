@@ -1,3 +1,36 @@
-//! TODO crate docs
+//! Proxy tasks: small training problems on which optimizer programs are judged.
+//!
+//! | step | modules |
+//! |---|---|
+//! | examples | [`data`] |
+//! | models with hand-written gradients | [`model`] |
+//! | a model bound to the examples of a seed | `problem` |
+//! | one training run | [`training`], [`schedule`], [`task`], [`run`] |
+//! | tasks and suites from TOML | [`spec`] |
+//! | fitness against tuned AdamW | [`suite`], [`baseline`] |
+//!
+//! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads.
+//!
+//! ```
+//! use symopt_proxy_tasks::spec::SuiteSource;
+//! use symopt_proxy_tasks::task::Verdict;
+//!
+//! let suite = SuiteSource::find("smoke")?.suite()?;
+//! let baseline = suite.baseline(&suite.seeds)?;
+//! // AdamW with its tuned constants is the baseline, so it is no better and no worse than itself.
+//! let outcome = suite.evaluate(&symopt_programs::adamw(), Some("adamw"), &baseline, &mut |_, _| Verdict::Continue)?;
+//! assert_eq!(outcome.fitness.improvement(), Some(0.0));
+//! # Ok::<(), symopt_proxy_tasks::task::TaskError>(())
+//! ```
+
+pub mod baseline;
+pub mod data;
 pub mod model;
+mod problem;
 pub mod rng;
+pub mod run;
+pub mod schedule;
+pub mod spec;
+pub mod suite;
+pub mod task;
+pub mod training;

@@ -54,5 +54,5 @@ mod tests {
         assert_eq!(first(1, Purpose::Batches), PINNED);
     }
 
-    const PINNED: u64 = 0;
+    const PINNED: u64 = 9_254_674_685_150_687_254;
 }

@@ -233,17 +233,31 @@ impl Suite {
 }
 
 impl Outcome {
-    /// The fitness of each seed by itself, for the spread: seed and weighted improvement. `None` unless the evaluation completed.
-    pub fn by_seed(&self, suite: &Suite) -> Option<Vec<(u64, f64)>> {
+    /// The fitness on each seed by itself, for the spread. `None` unless the evaluation completed.
+    pub fn by_seed(&self, suite: &Suite) -> Option<Vec<f64>> {
         self.fitness.improvement()?;
         let weights: f64 = suite.tasks.iter().map(|t| t.weight).sum();
         let runs = self.results.chunks(suite.tasks.len().max(1));
         Some(
             runs.map(|runs| {
                 let sum: f64 = runs.iter().zip(&suite.tasks).map(|(run, task)| task.weight * run.improvement).sum();
-                (runs[0].seed, sum / weights)
+                sum / weights
             })
             .collect(),
         )
     }
+}
+
+/// Milliseconds of one run of tuned AdamW on one core: the median of three, after one that is not counted.
+pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
+    let adamw = programs::adamw();
+    let candidate = weighted.candidate(&adamw, Some(BASELINE));
+    let mut milliseconds = Vec::new();
+    for _ in 0..4 {
+        let run = weighted.task.run(&candidate, 0, &mut |_| Verdict::Continue)?;
+        milliseconds.push(1e3 * run.elapsed.as_secs_f64());
+    }
+    milliseconds.remove(0);
+    milliseconds.sort_by(f64::total_cmp);
+    Ok(milliseconds[1])
 }

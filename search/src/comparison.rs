@@ -63,15 +63,15 @@ pub fn compare(
             name: name.clone(),
             search_seeds: on_own.fitness,
             held_out: on_fresh.fitness,
-            standard_error: standard_error(&on_fresh, suite),
+            standard_error: on_fresh.by_seed(suite).and_then(|values| standard_error(&values)),
             tasks: task_means(&on_fresh, suite),
         });
     }
     Ok(Some(rows))
 }
 
-fn standard_error(outcome: &Outcome, suite: &Suite) -> Option<f64> {
-    let values: Vec<f64> = outcome.by_seed(suite)?.into_iter().map(|(_, value)| value).collect();
+/// The standard error of the mean of a sample; `None` for fewer than two numbers.
+pub fn standard_error(values: &[f64]) -> Option<f64> {
     if values.len() < 2 {
         return None;
     }

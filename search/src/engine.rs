@@ -119,6 +119,8 @@ pub struct Progress<'a> {
 pub struct SearchResult {
     /// Why it ended.
     pub stop: StopReason,
+    /// The program that the search started from.
+    pub initial: Arc<Program>,
     /// The best program.
     pub best: Best,
     /// Counts and rates.
@@ -153,7 +155,7 @@ impl<'a> Search<'a> {
         let initial = Arc::new(initial);
         let evaluation = self.judge.judge(&initial, &mut |_, _| Verdict::Continue)?;
         let best = Best { program: Arc::clone(&initial), hash: graph.hash(), fitness: evaluation.fitness, index: None };
-        let individual = Individual { program: initial, hash: best.hash, fitness: evaluation.fitness, curve: Arc::clone(&evaluation.curve) };
+        let individual = Individual { program: Arc::clone(&initial), hash: best.hash, fitness: evaluation.fitness, curve: Arc::clone(&evaluation.curve) };
         let evolution = Evolution::new(individual, self.config.seed, Profile::Paper, &self.config.evolution, &self.config.mutation);
         let mut cache = FitnessCache::default();
         cache.insert(best.hash, evaluation);
@@ -194,7 +196,7 @@ impl<'a> Search<'a> {
                 interrupt,
             };
             let stop = running.run(observe)?;
-            running.finish(stop)
+            running.finish(stop, initial)
         })
     }
 }
@@ -384,7 +386,7 @@ impl Running<'_> {
         observe(&Progress { statistics: &self.statistics, best: &self.best, elapsed: self.begin.elapsed(), replayed });
     }
 
-    fn finish(mut self, stop: StopReason) -> Result<SearchResult, SearchError> {
+    fn finish(mut self, stop: StopReason, initial: Arc<Program>) -> Result<SearchResult, SearchError> {
         // Evaluations that ended while nobody waited are worth keeping: a resumed search would do them again.
         while let Ok(finished) = self.receiver.try_recv() {
             self.keep(finished)?;
@@ -397,6 +399,7 @@ impl Running<'_> {
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
         Ok(SearchResult {
             stop,
+            initial,
             best: self.best,
             statistics: self.statistics,
             elapsed: self.begin.elapsed(),

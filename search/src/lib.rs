@@ -10,6 +10,7 @@
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`engine`] | the search itself: asynchronous on many threads, and the same for any number of them |
 //! | [`journal`] | every acknowledged evaluation, in a sled store |
+//! | [`launch`] | from settings to a running search, new or resumed |
 //! | [`statistics`] | how a search goes, over the programs generated |
 //! | [`comparison`] | programs against each other on held-out seeds |
 //!
@@ -23,6 +24,7 @@ pub mod evolution;
 pub mod hurdle;
 pub mod journal;
 pub mod judge;
+pub mod launch;
 pub mod mutation;
 pub mod statistics;
 

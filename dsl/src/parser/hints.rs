@@ -46,11 +46,23 @@ pub(super) fn for_statement(keyword: &str) -> Option<&'static str> {
 /// Names of functions that other libraries have, and what to write here.
 const FOREIGN_FUNCTIONS: [(&[&str], &str); 25] = [
     (&["ema", "lerp", "mix", "blend", "moving_average", "exponential_moving_average"], "write `interp(x, y, a)`: (1 - a) * x + a * y"),
-    (&["clip_norm", "clip_grad_norm", "clip_grad_norm_", "clip_by_norm"], "write `clip(x, limit)`: x scaled to a global norm of at most the limit"),
+    (
+        &["clip_norm", "clip_grad_norm", "clip_grad_norm_", "clip_by_norm"],
+        "write `clip(x, limit)`: x scaled to a global norm of at most the limit",
+    ),
     (&["clamp", "clip_by_value"], "write `minimum(maximum(x, low), high)`"),
-    (&["mean", "sum", "average", "median", "var", "std", "size"], "it is not in the paper profile: there, only `norm`, `global_norm`, `dot` and `cosine_sim` reduce"),
-    (&["where", "select", "cond", "greater", "less", "equal", "greater_equal", "less_equal"], "it is not in the paper profile: blend the two values, or use `maximum`, `minimum` or `sign`"),
-    (&["matmul", "transpose", "newton_schulz", "einsum", "outer", "inner", "svd", "qr", "inv"], "it is not in the paper profile, which has no matrices"),
+    (
+        &["mean", "sum", "average", "median", "var", "std", "size"],
+        "it is not in the paper profile: there, only `norm`, `global_norm`, `dot` and `cosine_sim` reduce",
+    ),
+    (
+        &["where", "select", "cond", "greater", "less", "equal", "greater_equal", "less_equal"],
+        "it is not in the paper profile: blend the two values, or use `maximum`, `minimum` or `sign`",
+    ),
+    (
+        &["matmul", "transpose", "newton_schulz", "einsum", "outer", "inner", "svd", "qr", "inv"],
+        "it is not in the paper profile, which has no matrices",
+    ),
     (&["pow", "float_power"], "write `power(x, y)` or `x ** y`"),
     (&["neg"], "write `-x`"),
     (&["add_", "plus"], "write `x + y`"),
@@ -61,12 +73,18 @@ const FOREIGN_FUNCTIONS: [(&[&str], &str); 25] = [
     (&["sqr", "pow2"], "write `square(x)`"),
     (&["absolute", "fabs", "norm1"], "write `abs(x)`"),
     (&["sgn", "signum"], "write `sign(x)`"),
-    (&["asin", "acos", "atan", "asinh", "acosh", "atanh"], "the inverse functions are called `arcsin`, `arccos`, `arctan`, `arcsinh`, `arccosh` and `arctanh`"),
+    (
+        &["asin", "acos", "atan", "asinh", "acosh", "atanh"],
+        "the inverse functions are called `arcsin`, `arccos`, `arctan`, `arcsinh`, `arccosh` and `arctanh`",
+    ),
     (&["ln", "log_e"], "write `log(x)`"),
     (&["inverse", "recip"], "write `reciprocal(x)`"),
     (&["l2_norm", "norm2", "total_norm"], "write `global_norm(x)` over all parameters, or `norm(x)` for each array by itself"),
     (&["zeros", "zeros_like"], "state slots start at zero; a zero is written `0.0`"),
-    (&["ones", "ones_like", "full", "full_like", "array", "tensor", "float"], "write the number itself: it is broadcast to every parameter"),
+    (
+        &["ones", "ones_like", "full", "full_like", "array", "tensor", "float"],
+        "write the number itself: it is broadcast to every parameter",
+    ),
     (&["sigmoid", "relu", "softplus"], "compose it: sigmoid is `1 / (1 + exp(-x))`, relu is `maximum(x, 0)`, softplus is `log1p(exp(x))`"),
     (&["random", "normal", "uniform", "dropout"], "a program is deterministic: the same inputs give the same update"),
     (&["print", "len", "range", "tree_map", "map"], "drop it: functions already work on all parameters at once"),
@@ -112,6 +130,8 @@ pub(super) fn for_constant(name: &str) -> Option<&'static str> {
         "e" | "E" => Some("write `get_e()`"),
         "eps" | "epsilon" | "EPS" => Some("write `get_eps()`, a number such as `1e-8`, or declare a hyperparameter after `*`"),
         "step" | "step_count" | "iteration" | "count" => Some("the step count is the parameter `t`: add it after the gradients"),
+        "grad" | "grads" | "gradient" | "gradients" => Some("the gradients are the second parameter"),
+        "weight" | "weights" | "param" | "params" => Some("the weights are the first parameter"),
         "learning_rate" | "eta" => Some("the learning rate is the parameter `lr`"),
         _ => None,
     }

@@ -126,7 +126,7 @@ impl Scanner<'_> {
         if length <= limits::LINE_CHARACTERS {
             return Ok(());
         }
-        let message = format!("a line of {length} characters; a line has at most {}", limits::LINE_CHARACTERS);
+        let message = format!("the line has {length} characters; a line has at most {}", limits::LINE_CHARACTERS);
         let help = "split it into several statements, or break it within brackets";
         self.problems.push(Diagnostic::new(DiagnosticKind::TooLarge, code.start..code.start, message, "this line").with_help(help));
         Err(GiveUp)
@@ -273,12 +273,15 @@ impl Scanner<'_> {
             return;
         }
         known.push(character);
-        let shown = if character.is_control() || character.is_whitespace() {
+        let shown = if character == '`' {
+            "a backquote".to_string()
+        } else if character.is_control() || character.is_whitespace() {
             format!("the character U+{:04X}", u32::from(character))
         } else {
             format!("`{}`", quote(&character.to_string()))
         };
-        let mut problem = Diagnostic::new(DiagnosticKind::StrayCharacter, start..self.at, format!("{shown} has no meaning in a program"), "here");
+        let mut problem =
+            Diagnostic::new(DiagnosticKind::StrayCharacter, start..self.at, format!("{shown} has no meaning in a program"), "here");
         problem.help = hints::for_character(character).map(str::to_string);
         self.problems.push(problem);
     }

@@ -9,9 +9,7 @@ use super::{IMPLICIT_HYPERPARAMETERS, hints, limits};
 use crate::diagnostic::{Diagnostic, DiagnosticKind, MAXIMUM_DIAGNOSTICS, quote};
 use crate::function::Function;
 use crate::graph::{Graph, TypeError};
-use crate::program::{
-    Comment, CommentPlace, Numerics, Operand, Parameter, ParameterKind, Program, Signature, SlotId, Statement, VarId,
-};
+use crate::program::{Comment, CommentPlace, Numerics, Operand, Parameter, ParameterKind, Program, Signature, SlotId, Statement, VarId};
 use crate::types::Type;
 
 /// Longest part of a target's name that the names of its temporaries repeat, in characters; the rest is left for their number.
@@ -144,7 +142,13 @@ impl<'a> Lowering<'a, '_> {
                 (true, ..) => ParameterKind::Hyperparameter,
                 (false, 0 | 1, "lr" | "t") => {
                     let help = "begin with the weights and the gradients, as in `(w, g, m, lr)`";
-                    self.report(kind, span.clone(), "the first two parameters are the weights and the gradients", "not weights or gradients", help);
+                    self.report(
+                        kind,
+                        span.clone(),
+                        "the first two parameters are the weights and the gradients",
+                        "not weights or gradients",
+                        help,
+                    );
                     if text == "lr" { ParameterKind::LearningRate } else { ParameterKind::Step }
                 }
                 (false, 0, _) => ParameterKind::Weights,
@@ -161,7 +165,8 @@ impl<'a> Lowering<'a, '_> {
             self.declare(text.to_string(), Parameter { name: text.to_string(), kind: role, default }, span);
         }
         if positional < 2 {
-            let message = format!("`{}` takes no {}", quote(name.text), if positional == 0 { "weights and gradients" } else { "gradients" });
+            let message =
+                format!("`{}` takes no {}", quote(name.text), if positional == 0 { "weights and gradients" } else { "gradients" });
             let help = "begin with the weights and the gradients, as in `(w, g, m, lr)`";
             self.report(kind, parentheses.clone(), message, "the first two parameters are missing", help);
         }
@@ -200,7 +205,13 @@ impl<'a> Lowering<'a, '_> {
                 self.report(kind, default.span.clone(), message, "slots have no default", help);
             }
             (Some(default), _) => {
-                self.report(kind, default.span.clone(), format!("`{text}` has a default"), "only `lr` may have one here", "drop the default");
+                self.report(
+                    kind,
+                    default.span.clone(),
+                    format!("`{text}` has a default"),
+                    "only `lr` may have one here",
+                    "drop the default",
+                );
             }
             (None, _) => {}
         }
@@ -308,7 +319,8 @@ impl<'a> Lowering<'a, '_> {
             }
         }
         if self.problems.is_empty() && program.statements.len() > MANY_STATEMENTS && program.to_string().len() > limits::TEXT_BYTES {
-            let message = format!("the program's text would have more than {} bytes once its expressions are taken apart", limits::TEXT_BYTES);
+            let message =
+                format!("the program's text would have more than {} bytes once its expressions are taken apart", limits::TEXT_BYTES);
             self.report(DiagnosticKind::TooLarge, 0..0, message, "", "use shorter names or fewer statements");
         }
         self.problems.is_empty().then_some(program)
@@ -344,7 +356,8 @@ impl<'a> Lowering<'a, '_> {
         let name = loop {
             *count += 1;
             let name = format!("{stem}_{count}");
-            let is_taken = self.mentioned.contains(name.as_str()) || self.variables.contains_key(&name) || Function::from_name(&name).is_some();
+            let is_taken =
+                self.mentioned.contains(name.as_str()) || self.variables.contains_key(&name) || Function::from_name(&name).is_some();
             if !is_taken {
                 break name;
             }
@@ -372,10 +385,12 @@ impl<'a> Lowering<'a, '_> {
                 Step::Variable(name) => self.read(name, &node.span).map(Operand::Variable),
                 Step::Parentheses => arguments.first().and_then(|value| value.operand),
                 Step::Unknown(_) => None,
-                Step::Negate if matches!(arguments[..], [Value { operand: Some(Operand::Constant(_)), .. }]) => match arguments[0].operand {
-                    Some(Operand::Constant(number)) => Some(Operand::Constant(-number)),
-                    _ => None,
-                },
+                Step::Negate if matches!(arguments[..], [Value { operand: Some(Operand::Constant(_)), .. }]) => {
+                    match arguments[0].operand {
+                        Some(Operand::Constant(number)) => Some(Operand::Constant(-number)),
+                        _ => None,
+                    }
+                }
                 Step::Negate | Step::Operator(_) | Step::Call { .. } => {
                     let function = match &node.step {
                         Step::Negate => Some(Function::Negative),
@@ -424,7 +439,13 @@ impl<'a> Lowering<'a, '_> {
         if self.statements.len() >= limits::STATEMENTS {
             let span = origin.target.or(origin.arguments.first().cloned()).unwrap_or(0..0);
             let message = format!("more than {} statements, counting each call as one", limits::STATEMENTS);
-            self.report(DiagnosticKind::TooLarge, span, message, "one too many", "a program of this length is not an optimizer: check the text");
+            self.report(
+                DiagnosticKind::TooLarge,
+                span,
+                message,
+                "one too many",
+                "a program of this length is not an optimizer: check the text",
+            );
             return Err(GiveUp);
         }
         self.knowledge[statement.target.index()] = Knowledge::Assigned;
@@ -436,6 +457,10 @@ impl<'a> Lowering<'a, '_> {
     /// The function of a call, or `None` after saying what is wrong with its name or the number of its arguments.
     fn function(&mut self, name: &Name<'a>, arguments: usize, span: &Range<usize>) -> Option<Function> {
         let Some(function) = Function::from_name(name.text) else {
+            let is_faulty = self.variables.get(name.text).is_some_and(|id| self.knowledge[id.index()] == Knowledge::Faulty);
+            if is_faulty || !self.unknown_names.insert(name.text) {
+                return None;
+            }
             let kind = DiagnosticKind::UnknownFunction;
             let shown = quote(name.text);
             let mut problem = if self.variables.contains_key(name.text) {
@@ -500,7 +525,8 @@ impl<'a> Lowering<'a, '_> {
         } else if let Some(later) = self.assignments.get(name) {
             problem.message = format!("`{shown}` is read before it is assigned");
             problem = problem.with_secondary(later.clone(), "assigned only here");
-            problem.help = Some("move the assignment up; a value that lasts from step to step is a state slot, a positional parameter".to_string());
+            problem.help =
+                Some("move the assignment up; a value that lasts from step to step is a state slot, a positional parameter".to_string());
         } else {
             problem.message = format!("nothing assigns `{shown}`");
             let near = self.is_worth_a_search(name).then(|| {
@@ -541,7 +567,8 @@ impl<'a> Lowering<'a, '_> {
             }
             let start = value.iter().map(|node| node.span.start).min().unwrap_or(line.start);
             let end = value.iter().map(|node| node.span.end).max().unwrap_or(line.end);
-            let help = format!("give it a name first: `update = {}`, then `{}`", quote(&self.source[start..end]), self.expected_return("update"));
+            let help =
+                format!("give it a name first: `update = {}`, then `{}`", quote(&self.source[start..end]), self.expected_return("update"));
             self.report(DiagnosticKind::ReturnList, start..end, "`return` gives variables only", "not a variable", help);
             return None;
         }
@@ -552,17 +579,30 @@ impl<'a> Lowering<'a, '_> {
         }
         let span = values[0].last().map_or(line.clone(), |node| node.span.clone());
         // Slots are parameters and so have values; whether they are arrays, the types say.
-        self.read(names[0], &span)
+        let before = self.problems.len();
+        let update = self.read(names[0], &span);
+        if self.problems.len() > before
+            && let Some(problem) = self.problems.last_mut().filter(|p| p.kind == DiagnosticKind::Unassigned && p.secondary.is_empty())
+            && !problem.help.as_ref().is_some_and(|help| help.starts_with("did you mean"))
+        {
+            problem.help = Some(format!("assign it above: `{} = ...`", quote(names[0])));
+        }
+        update
     }
 
     fn wrong_return_list(&mut self, names: &[&str], slots: &[String], line: &Range<usize>) {
-        let is_slot = |name: &str| slots.iter().any(|slot| slot == name);
+        // Sets, because a hostile text can have thousands of slots.
+        let slot_names: HashSet<&str> = slots.iter().map(String::as_str).collect();
+        let is_slot = |name: &str| slot_names.contains(name);
         let update = match names.first() {
             Some(first) if names.len() == slots.len() + 1 || !is_slot(first) => first,
             _ => "update",
         };
         let returned_slots = names.get(1..).unwrap_or_default();
-        let label = if let Some(missing) = slots.iter().find(|slot| !returned_slots.contains(&slot.as_str())) {
+        let returned_names: HashSet<&str> = returned_slots.iter().copied().collect();
+        let label = if names.iter().copied().eq(slots.iter().map(String::as_str)) && !names.is_empty() {
+            "the update is missing".to_string()
+        } else if let Some(missing) = slots.iter().find(|slot| !returned_names.contains(slot.as_str())) {
             if names.is_empty() { "nothing is returned".to_string() } else { format!("`{}` is missing", quote(missing)) }
         } else if let Some(extra) = returned_slots.iter().find(|name| !is_slot(name)) {
             format!("`{}` is not a state slot", quote(extra))
@@ -574,8 +614,10 @@ impl<'a> Lowering<'a, '_> {
             "not in the order of the parameters".to_string()
         };
         let mut help = format!("write `{}`", self.expected_return(update));
-        let never_assigned = slots.iter().find(|slot| !returned_slots.contains(&slot.as_str()) && !self.assignments.contains_key(slot.as_str()));
-        if let Some(slot) = never_assigned {
+        // A slot of one letter is meant as a slot; a longer name that nothing assigns is more likely a setting.
+        let looks_like_a_setting =
+            |slot: &&String| slot.len() > 1 && !returned_names.contains(slot.as_str()) && !self.assignments.contains_key(slot.as_str());
+        if let Some(slot) = slots.iter().find(looks_like_a_setting) {
             help.push_str(&format!("; if `{0}` is a hyperparameter, put it after `*` with a default: `*, {0}=0.9`", quote(slot)));
         }
         let message = "`return` gives the update, then every state slot in the order of the parameters";
@@ -592,13 +634,16 @@ impl<'a> Lowering<'a, '_> {
                 if !is_known || (update.is_none() && !is_slot) {
                     return;
                 }
-                let place = if update == Some(variable) { Some(0) } else { program.signature().slots().position(|s| s == variable).map(|i| i + 1) };
+                let place =
+                    if update == Some(variable) { Some(0) } else { program.signature().slots().position(|s| s == variable).map(|i| i + 1) };
                 let Some(span) = place.and_then(|place| returned.get(place)).cloned() else { return };
                 let name = program.variable_name(variable).to_string();
                 let role = if place == Some(0) { "update" } else { "state slot" };
                 let message = format!("the {role} `{}` must be a Tree, but is a {found}", quote(&name));
                 let help = match (role, found) {
-                    ("update", _) => "the update has one number for each parameter: let it depend on the weights, the gradients or a slot element by element",
+                    ("update", _) => {
+                        "the update has one number for each parameter: let it depend on the weights, the gradients or a slot element by element"
+                    }
                     (_, Type::Scalar | Type::PerArray | Type::Tree) => {
                         "a slot has one number for each parameter: give the smaller value a variable of its own"
                     }
@@ -611,7 +656,12 @@ impl<'a> Lowering<'a, '_> {
             TypeError::Undefined { statement, argument, .. } => {
                 if self.problems.is_empty() {
                     let span = self.origins.get(statement).and_then(|o| o.arguments.get(argument)).cloned().unwrap_or(0..0);
-                    self.problems.push(Diagnostic::new(DiagnosticKind::Unassigned, span, "a variable is read before it is assigned", "here"));
+                    self.problems.push(Diagnostic::new(
+                        DiagnosticKind::Unassigned,
+                        span,
+                        "a variable is read before it is assigned",
+                        "here",
+                    ));
                 }
             }
             TypeError::UndefinedReturn { .. } => {
@@ -627,12 +677,22 @@ impl<'a> Lowering<'a, '_> {
         let (Some(call), Some(origin)) = (program.statements.get(statement), self.origins.get(statement)) else { return };
         let Some(span) = origin.arguments.get(argument).cloned() else { return };
         let function = call.function;
-        let message =
-            format!("argument {} of `{}` must be a Scalar, but `{}` is a {found}", argument + 1, function.name(), quote(&self.source[span.clone()]));
+        let message = format!(
+            "argument {} of `{}` must be a Scalar, but `{}` is a {found}",
+            argument + 1,
+            function.name(),
+            quote(&self.source[span.clone()])
+        );
         let help = match (function, found) {
-            (_, Type::PerArray) => "it has one number for each array; `global_norm`, `dot` and `cosine_sim` give one number for all".to_string(),
-            (Function::Interp, _) => "the weight of a blend is one number; to blend element by element, write `x + a * (y - x)`".to_string(),
-            (Function::Clip, _) => "the limit of the global norm is one number; to limit each element, write `minimum(maximum(x, -s), s)`".to_string(),
+            (_, Type::PerArray) => {
+                "it has one number for each array; `global_norm`, `dot` and `cosine_sim` give one number for all".to_string()
+            }
+            (Function::Interp, _) => {
+                "the weight of a blend is one number; to blend element by element, write `x + a * (y - x)`".to_string()
+            }
+            (Function::Clip, _) => {
+                "the limit of the global norm is one number; to limit each element, write `minimum(maximum(x, -s), s)`".to_string()
+            }
             _ => format!("`{}`: {}", hints::form(function.row()), function.row().doc),
         };
         let mut problem = Diagnostic::new(DiagnosticKind::Type, span, message, format!("a {found}")).with_help(help);
@@ -644,12 +704,17 @@ impl<'a> Lowering<'a, '_> {
 
     /// Adds to a problem why a variable has its type before statement `before`: where it was assigned, and what made that so large.
     fn explain(&self, program: &Program, variable: VarId, before: usize, found: Type, problem: &mut Diagnostic) {
+        if self.problems.len() >= MAXIMUM_DIAGNOSTICS {
+            return;
+        }
         let types = types_of(program);
         let (mut variable, mut before) = (variable, before);
         for _ in 0..EXPLANATION_STEPS {
             let assigned = program.statements[..before].iter().rposition(|statement| statement.target == variable);
             let Some(index) = assigned else {
-                if let (Some(parameter), Some(span)) = (program.signature().parameters.get(variable.index()), self.parameter_spans.get(variable.index())) {
+                if let (Some(parameter), Some(span)) =
+                    (program.signature().parameters.get(variable.index()), self.parameter_spans.get(variable.index()))
+                {
                     let role = match parameter.kind {
                         ParameterKind::Weights => "the weights",
                         ParameterKind::Gradients => "the gradients",

@@ -40,7 +40,9 @@ pub(super) fn outline<'a>(source: &'a str, items: Vec<Item>, problems: &mut Vec<
     let is_definition = |line: &Line| begins_with_word(&source[line.code.clone()], "def");
     if !lines().any(is_definition) {
         let (span, message, label) = match lines().next() {
-            None => (source.len()..source.len(), "the text holds no program", ""),
+            None => (0..0, "the text holds no program", ""),
+            // What breaks a line may hide the `def` line too, and has been reported.
+            Some(_) if lines().any(|line| line.broken) => return None,
             Some(line) => (line.code.clone(), "the text holds no program: no line begins with `def`", "the text begins here"),
         };
         problems.push(Diagnostic::new(DiagnosticKind::Empty, span, message, label).with_help(SKELETON));
@@ -178,9 +180,10 @@ impl<'a> Builder<'a, '_> {
         if !is_outside || !begins {
             return false;
         }
-        let problem = Diagnostic::new(DiagnosticKind::SecondProgram, line.code.clone(), "a second program in one text", "the second begins here")
-            .with_secondary(first, "the first")
-            .with_help("put each program into a file of its own");
+        let problem =
+            Diagnostic::new(DiagnosticKind::SecondProgram, line.code.clone(), "a second program in one text", "the second begins here")
+                .with_secondary(first, "the first")
+                .with_help("put each program into a file of its own");
         self.reader.problems.push(problem);
         true
     }
@@ -199,7 +202,7 @@ impl<'a> Builder<'a, '_> {
             self.foreign_block = None;
         }
         if let Some((place, said)) = &mut self.returned {
-            if !std::mem::replace(said, true) {
+            if !line.broken && !std::mem::replace(said, true) {
                 let problem = Diagnostic::new(DiagnosticKind::AfterReturn, line.code.clone(), "a line after `return`", "never reached")
                     .with_secondary(place.clone(), "the program ends here")
                     .with_help("`return` is the last line: delete what follows, or move it above");
@@ -258,6 +261,10 @@ impl<'a> Builder<'a, '_> {
 
     fn finish(self) -> Option<Outline<'a>> {
         let head = self.definition?;
+        let is_on_definition_line = |p: &Diagnostic| p.kind == DiagnosticKind::Indentation && head.span.contains(&p.span.start);
+        if self.body.is_empty() && self.reader.problems.iter().any(is_on_definition_line) {
+            return None;
+        }
         if self.body.is_empty() {
             let name = head.definition.as_ref().map_or("the program", |definition| definition.name.text);
             let message = format!("`{}` has no statements", quote(name));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use pest::Parser as _;
 use pest::error::InputLocation;
 use pest::iterators::Pair;
-use pest::unicode::XID_CONTINUE;
+use pest::unicode::{XID_CONTINUE, XID_START};
 
 use super::layout::{Line, begins_with_word};
 use super::{hints, limits};
@@ -136,8 +136,9 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     fn span(&self, pair: &Pair<'_, Rule>) -> Range<usize> {
-        let span = pair.as_span();
-        self.offset + span.start()..self.offset + span.end()
+        // A rule may end in blanks before something optional that is not there.
+        let start = self.offset + pair.as_span().start();
+        start..start + pair.as_str().trim_end().len()
     }
 
     fn text(&self, span: &Range<usize>) -> &'a str {
@@ -307,7 +308,14 @@ impl<'a, 'p> Reader<'a, 'p> {
             } else {
                 format!("`{}` cannot stand here in the `def` line", quote(self.text(&token)))
             };
-            self.report(DiagnosticKind::Syntax, token, message, "here", help);
+            let follows_name = self.text(&(line.code.start..rest)).trim_end().ends_with(XID_CONTINUE);
+            if follows_name && self.text(&token).starts_with(XID_START) && rest > line.code.start + "def".len() + 1 {
+                let help = "parameters are separated by commas";
+                let message = format!("a comma is missing before `{}`", quote(self.text(&token)));
+                self.report(DiagnosticKind::Syntax, token, message, "here", help);
+            } else {
+                self.report(DiagnosticKind::Syntax, token, message, "here", help);
+            }
         }
     }
 
@@ -389,7 +397,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         let Some((operator, operator_span)) = operators.first().cloned() else {
             if !annotated {
                 let message = "this value is not assigned to a variable";
-                let help = format!("write `update = {}`, or drop the line", quote(code));
+                let help = if begins_with_word(code, "print") {
+                    "drop the line".to_string()
+                } else {
+                    format!("write `update = {}`, or drop the line", quote(code))
+                };
                 self.report(DiagnosticKind::Syntax, line.code.clone(), message, "has no effect", help);
             }
             return Statement::Unknown { targets: names(code) };
@@ -424,7 +436,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             } else {
                 text
             };
-            let help = format!("write `{} = {} {symbol} {text}`", target.text, target.text);
+            let help = match operator_of(symbol) {
+                Some(_) => format!("write `{0} = {0} {symbol} {text}`", target.text),
+                None => format!("write an assignment, `{} = ...`, with `+ - * / **` and functions", target.text),
+            };
             self.foreign(operator_span.clone(), format!("the augmented assignment `{operator}`"), help);
             let variable = Node { step: Step::Variable(target.text), span: target.span.clone() };
             value.insert(0, variable);
@@ -461,20 +476,27 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     fn argument(&mut self, pair: Pair<'a, Rule>) -> Expression<'a> {
         let mut expression = Vec::new();
-        self.append_argument(pair, &mut expression);
+        self.append_argument(None, pair, &mut expression);
         expression
     }
 
-    fn append_argument(&mut self, pair: Pair<'a, Rule>, out: &mut Expression<'a>) {
+    /// Appends an argument of `function`, or a value that stands outside of any call.
+    fn append_argument(&mut self, function: Option<&str>, pair: Pair<'a, Rule>, out: &mut Expression<'a>) {
         for part in pair.into_inner() {
             let span = self.span(&part);
             match part.as_rule() {
                 Rule::expression => self.append_expression(part, out),
                 Rule::keyword_argument => {
-                    let help = "give the arguments by position, in the order of the function's documentation";
+                    let form = function.and_then(Function::from_name).map(|function| format!(": `{}`", hints::form(function.row())));
+                    let help = format!("give the arguments by position, without names{}", form.unwrap_or_default());
                     self.foreign(span, format!("the keyword argument `{}`", quote(part.as_str())), help);
                 }
-                _ => self.foreign(span, format!("unpacking with `{}`", part.as_str()), "write each argument out"),
+                _ if function.is_some() => self.foreign(span, format!("unpacking with `{}`", part.as_str()), "write each argument out"),
+                _ => {
+                    let message = format!("a value is missing before `{}`", part.as_str());
+                    let help = "give the operator or the call a value here";
+                    self.report(DiagnosticKind::Syntax, span, message, "a value is missing here", help);
+                }
             }
         }
     }
@@ -491,8 +513,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         let mut pending: Vec<Pending> = Vec::new();
         let mut said_foreign = false;
         let mut too_deep = false;
+        let mut is_lambda = false;
+        let start = out.len();
         for part in pair.into_inner() {
             let span = self.span(&part);
+            is_lambda |= part.as_rule() == Rule::prefix && part.as_str().starts_with("lambda");
             match part.as_rule() {
                 Rule::prefix if part.as_str() == "+" => {}
                 Rule::prefix => {
@@ -530,6 +555,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         while let Some(top) = pending.pop() {
             apply(top, out);
         }
+        if is_lambda {
+            // Its parameters are no variables of the program: nothing is to be said about them.
+            out.truncate(start);
+            out.push(Node { step: Step::Unknown(0), span: whole });
+        }
     }
 
     fn foreign_operator(&mut self, text: &str, span: Range<usize>) {
@@ -541,7 +571,9 @@ impl<'a, 'p> Reader<'a, 'p> {
             "@" => "matrices are not in the paper profile: use `dot` for a sum of products",
             "^" => "a power is written `**` or `power(x, y)`",
             "for" => "a program has no loops: functions already work on all parameters at once",
-            _ if text.starts_with("lambda") => "write the expression out where it is needed; the published Lion's `lambda` stands alone, as in `w * lambda`",
+            _ if text.starts_with("lambda") => {
+                "write the expression out where it is needed; the published Lion's `lambda` stands alone, as in `w * lambda`"
+            }
             _ => "programs compute with real numbers: use `+ - * / **` and functions",
         };
         self.foreign(span, format!("the operator `{}`", quote(text)), help);
@@ -572,8 +604,9 @@ impl<'a, 'p> Reader<'a, 'p> {
                     format!("drop `{}`: functions are known by their plain names", quote(path))
                 } else if is_module {
                     format!("write `get_{}()`", last.text)
-                } else if call.is_some() {
-                    format!("write `{}({}...)`", last.text, quote(path.trim_end_matches('.')))
+                } else if let Some(call) = &call {
+                    let more = if call.clone().into_inner().next().is_some() { ", ..." } else { "" };
+                    format!("write `{}({}{more})`", last.text, quote(path.trim_end_matches('.')))
                 } else {
                     "values have no attributes; constants and settings are hyperparameters: declare them after `*`".to_string()
                 };
@@ -596,9 +629,21 @@ impl<'a, 'p> Reader<'a, 'p> {
         for part in parts {
             let span = self.span(&part);
             match part.as_rule() {
-                Rule::subscript => self.foreign(span.clone(), "indexing", "statements work on all parameters at once; state slots are parameters of their own"),
-                Rule::attribute => self.foreign(span.clone(), "an attribute of a value", "values have no attributes: call the function on the value"),
-                _ => self.report(DiagnosticKind::Syntax, span.clone(), "a value is called as a function", "called here", "only functions of the language can be called; a product is written `a * (b)`"),
+                Rule::subscript => self.foreign(
+                    span.clone(),
+                    "indexing",
+                    "statements work on all parameters at once; state slots are parameters of their own",
+                ),
+                Rule::attribute => {
+                    self.foreign(span.clone(), "an attribute of a value", "values have no attributes: call the function on the value")
+                }
+                _ => self.report(
+                    DiagnosticKind::Syntax,
+                    span.clone(),
+                    "a value is called as a function",
+                    "called here",
+                    "only functions of the language can be called; a product is written `a * (b)`",
+                ),
             }
             out.push(Node { step: Step::Unknown(1), span: whole.start..span.end });
         }
@@ -609,7 +654,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let mut arguments = 0;
         if let Some(list) = only(pair) {
             for argument in list.into_inner() {
-                self.append_argument(argument, out);
+                self.append_argument(Some(name.text), argument, out);
                 arguments += 1;
             }
         }
@@ -652,14 +697,22 @@ impl<'a, 'p> Reader<'a, 'p> {
                         self.report(DiagnosticKind::Syntax, span.clone(), "parentheses around nothing", "a value is missing", help);
                     }
                     [argument] => {
-                        self.append_argument(argument.clone(), out);
+                        self.append_argument(None, argument.clone(), out);
                         step = Step::Parentheses;
                     }
-                    _ => self.foreign(span.clone(), "a tuple", "a value is one scalar or one number for each parameter: use one variable for each"),
+                    _ => self.foreign(
+                        span.clone(),
+                        "a tuple",
+                        "a value is one scalar or one number for each parameter: use one variable for each",
+                    ),
                 }
             }
             Rule::string => self.foreign(span.clone(), "a text as a value", "values are numbers; a remark begins with #"),
-            _ => self.foreign(span.clone(), "a list or dictionary", "a value is one scalar or one number for each parameter: use one variable for each"),
+            _ => self.foreign(
+                span.clone(),
+                "a list or dictionary",
+                "a value is one scalar or one number for each parameter: use one variable for each",
+            ),
         }
         out.push(Node { step, span });
     }
@@ -668,9 +721,12 @@ impl<'a, 'p> Reader<'a, 'p> {
     fn number(&mut self, text: &str, span: Range<usize>) -> Option<f64> {
         let problem = match decimal(text) {
             Ok(value) if value.is_finite() => return Some(value),
-            Ok(_) => Diagnostic::new(DiagnosticKind::BadConstant, span, format!("the number {} is too large", quote(text)), "infinite as f64")
-                .with_help("the largest number is about 1.8e308"),
-            Err(help) => Diagnostic::new(DiagnosticKind::BadConstant, span, format!("`{}` is not a number", quote(text)), "malformed").with_help(help),
+            Ok(_) => {
+                Diagnostic::new(DiagnosticKind::BadConstant, span, format!("the number {} is too large", quote(text)), "infinite as f64")
+                    .with_help("the largest number is about 1.8e308")
+            }
+            Err(help) => Diagnostic::new(DiagnosticKind::BadConstant, span, format!("`{}` is not a number", quote(text)), "malformed")
+                .with_help(help),
         };
         self.problems.push(problem);
         None
@@ -693,9 +749,17 @@ impl<'a, 'p> Reader<'a, 'p> {
             let message = format!("an operator or a comma is missing before `{}`", quote(next));
             (message, "what is it to do?", "write an operator between the two values, such as `*`; calls need parentheses and commas")
         } else if !after_value {
-            (format!("a value is missing before `{}`", quote(next)), "a value is missing here", "give the operator or the call a value here")
+            (
+                format!("a value is missing before `{}`", quote(next)),
+                "a value is missing here",
+                "give the operator or the call a value here",
+            )
         } else {
-            (format!("`{}` cannot stand here", quote(next)), "here", "a statement is `target = expression`; the last line is `return update, ...`")
+            (
+                format!("`{}` cannot stand here", quote(next)),
+                "here",
+                "a statement is `target = expression`; the last line is `return update, ...`",
+            )
         };
         self.report(DiagnosticKind::Syntax, token, message, label, help);
     }
@@ -759,9 +823,8 @@ fn decimal(text: &str) -> Result<f64, String> {
         None => (text, None),
     };
     // Underscores stand between digits only.
-    let digits = |part: &str| {
-        !part.is_empty() && part.split('_').all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()))
-    };
+    let digits =
+        |part: &str| !part.is_empty() && part.split('_').all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()));
     let (whole, fraction) = match mantissa.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (mantissa, None),
@@ -785,7 +848,10 @@ fn decimal(text: &str) -> Result<f64, String> {
 fn not_a_number(text: &str) -> String {
     let leading = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, rest) = text.split_at(leading);
-    if text.to_ascii_lowercase().starts_with("0x") || text.to_ascii_lowercase().starts_with("0b") || text.to_ascii_lowercase().starts_with("0o") {
+    if text.to_ascii_lowercase().starts_with("0x")
+        || text.to_ascii_lowercase().starts_with("0b")
+        || text.to_ascii_lowercase().starts_with("0o")
+    {
         "numbers are decimal".to_string()
     } else if matches!(rest, "j" | "J") {
         "numbers are real".to_string()
@@ -810,8 +876,8 @@ pub(super) fn names(code: &str) -> Vec<&str> {
 /// The names before the last `=` of a line: what it may have been meant to assign.
 fn assigned_names(code: &str) -> Vec<&str> {
     let bytes = code.as_bytes();
-    let last = (0..bytes.len())
-        .rev()
-        .find(|&at| bytes[at] == b'=' && bytes.get(at + 1) != Some(&b'=') && !(at > 0 && matches!(bytes[at - 1], b'=' | b'!' | b'<' | b'>')));
+    let last = (0..bytes.len()).rev().find(|&at| {
+        bytes[at] == b'=' && bytes.get(at + 1) != Some(&b'=') && !(at > 0 && matches!(bytes[at - 1], b'=' | b'!' | b'<' | b'>'))
+    });
     last.map(|at| names(&code[..at])).unwrap_or_default()
 }

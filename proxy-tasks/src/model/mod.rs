@@ -26,6 +26,7 @@ mod workspace;
 pub use activation::Activation;
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub(crate) use product::transpose;
 pub use scalar::Scalar;
 pub use transformer::{Image, Pooling, Transformer, TransformerSizes};
 pub use workspace::Workspace;

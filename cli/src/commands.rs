@@ -1,0 +1,10 @@
+//! One module for each command.
+
+pub mod completions;
+pub mod inspect;
+pub mod programs;
+pub mod resume;
+pub mod search;
+pub mod tasks;
+pub mod train;
+pub mod tune;

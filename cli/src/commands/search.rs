@@ -1,0 +1,286 @@
+//! `symopt search`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use serde::Serialize;
+use symopt_dsl::Graph;
+use symopt_search::comparison::{Contender, Row, compare};
+use symopt_search::config::{DEFAULT_TOML, SearchConfig, TargetFitness};
+use symopt_search::engine::SearchResult;
+use symopt_search::launch::Launch;
+use symopt_search::statistics::Statistics;
+use symopt_search::{StopReason, config};
+
+use crate::failure::Failure;
+use crate::progress::{ProgressLine, clock};
+use crate::{interrupt, programs, table};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Settings from a TOML file; options given here go before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write the default settings, with comments, and end
+    #[arg(long)]
+    print_config: bool,
+    /// Seed of every random choice
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Suite that gives programs their fitness: a name or a TOML file
+    #[arg(long)]
+    suite: Option<String>,
+    /// Program to start from: a zoo name or a file
+    #[arg(long, value_name = "PROGRAM")]
+    initial: Option<String>,
+    /// Programs in the population
+    #[arg(long)]
+    population: Option<usize>,
+    /// Programs drawn for each tournament
+    #[arg(long)]
+    tournament: Option<usize>,
+    /// Directory to keep everything in; by default runs/NAME
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    store: Option<PathBuf>,
+    /// Name of the store under runs/; by default the suite and the seed
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
+    #[command(flatten)]
+    execution: Execution,
+}
+
+/// Limits that end a search.
+#[derive(Args)]
+pub struct LimitArguments {
+    /// End after this many programs generated; 0 is no limit
+    #[arg(long, value_name = "N")]
+    programs: Option<u64>,
+    /// End after this many programs evaluated; 0 is no limit
+    #[arg(long, value_name = "N")]
+    evaluations: Option<u64>,
+    /// End after this many seconds; 0 is no limit
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// End after this many programs without a better one; 0 is no limit
+    #[arg(long, value_name = "N")]
+    plateau: Option<u64>,
+    /// End at this fitness: 0.02 is two percent less validation loss than tuned AdamW
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    target_fitness: Option<f64>,
+    /// End when this program is found, by functional hash
+    #[arg(long, value_name = "PROGRAM")]
+    target_program: Option<String>,
+}
+
+impl LimitArguments {
+    /// Sets the limits that were given.
+    pub fn apply(self, config: &mut SearchConfig) {
+        let limits = &mut config.limits;
+        limits.programs = self.programs.unwrap_or(limits.programs);
+        limits.evaluations = self.evaluations.unwrap_or(limits.evaluations);
+        limits.seconds = self.seconds.unwrap_or(limits.seconds);
+        limits.plateau = self.plateau.unwrap_or(limits.plateau);
+        if let Some(target) = self.target_fitness {
+            limits.target_fitness = TargetFitness::Improvement(target);
+        }
+        if let Some(target) = self.target_program {
+            limits.target_program = target;
+        }
+    }
+}
+
+/// How a search is run; nothing here changes what it finds.
+#[derive(Args)]
+pub struct Execution {
+    /// Threads that evaluate; by default one for each core
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Held-out seeds for the comparison at the end; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    held_out: u16,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.print_config {
+        return Ok(std::io::stdout().write_all(DEFAULT_TOML.as_bytes())?);
+    }
+    let config = settings(&arguments)?;
+    let interrupt = interrupt::flag()?;
+    let Arguments { store, name, limits, execution, .. } = arguments;
+    let mut config = config;
+    limits.apply(&mut config);
+    config.check()?;
+    let store = store.unwrap_or_else(|| default_store(name.as_deref(), &config));
+    let launch = Launch::new(config, &store, programs::color())?;
+    execute(launch, &store, &execution, interrupt)
+}
+
+fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
+    let mut config = match &arguments.config {
+        None => SearchConfig::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))?;
+            SearchConfig::from_toml(&text).map_err(|e: config::ConfigError| Failure::Input(format!("{}: {e}", path.display())))?
+        }
+    };
+    config.seed = arguments.seed.unwrap_or(config.seed);
+    if let Some(suite) = &arguments.suite {
+        config.suite.clone_from(suite);
+    }
+    if let Some(initial) = &arguments.initial {
+        config.initial.clone_from(initial);
+    }
+    config.evolution.population = arguments.population.unwrap_or(config.evolution.population);
+    config.evolution.tournament = arguments.tournament.unwrap_or(config.evolution.tournament);
+    Ok(config)
+}
+
+/// `runs/NAME`; without a name the suite and the seed, and a number if that is taken.
+fn default_store(name: Option<&str>, config: &SearchConfig) -> PathBuf {
+    let runs = Path::new("runs");
+    if let Some(name) = name {
+        return runs.join(name);
+    }
+    let suite = Path::new(&config.suite).file_stem().map_or_else(|| "suite".into(), |stem| stem.to_string_lossy());
+    let first = format!("{suite}-seed{}", config.seed);
+    let mut number = 1;
+    let mut store = runs.join(&first);
+    while store.exists() {
+        number += 1;
+        store = runs.join(format!("{first}-{number}"));
+    }
+    store
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    store: String,
+    stop: StopReason,
+    seconds: f64,
+    evaluating_seconds: f64,
+    statistics: Statistics,
+    cache_hit_rate: f64,
+    redundant_share: f64,
+    best: BestReport,
+    comparison: Option<Vec<Row>>,
+}
+
+#[derive(Serialize)]
+struct BestReport {
+    hash: String,
+    fitness: symopt_proxy_tasks::suite::Fitness,
+    program: String,
+    pruned: String,
+}
+
+/// Runs a search that is set up, and reports.
+pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &AtomicBool) -> Result<(), Failure> {
+    let threads = execution.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    if !execution.json {
+        let config = launch.config();
+        println!("store: {}", store.display());
+        println!("search from {} on the suite {}, seed {}, {threads} threads", config.initial, config.suite, config.seed);
+    }
+    let mut line = ProgressLine::new(&launch.config().limits);
+    let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
+    line.finish();
+    let (result, suite) = result?;
+    let graph = Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
+    let pruned = result.best.program.pruned(&graph);
+
+    let contenders = [
+        Contender::AsIs("best found".to_owned(), pruned.clone()),
+        Contender::Tuned("adamw".to_owned()),
+        Contender::Tuned("lion".to_owned()),
+        Contender::AsIs("initial".to_owned(), result.initial.as_ref().clone()),
+    ];
+    let interrupted = || interrupt.load(Ordering::Relaxed);
+    let comparison = match execution.held_out {
+        // An interrupted search reports what it has at once.
+        0 => None,
+        _ if interrupted() => None,
+        held_out => compare(&suite, &contenders, usize::from(held_out), &interrupted)?,
+    };
+    let mut out = std::io::stdout().lock();
+    if execution.json {
+        let report = Report {
+            store: store.display().to_string(),
+            stop: result.stop,
+            seconds: result.elapsed.as_secs_f64(),
+            evaluating_seconds: result.evaluating.as_secs_f64(),
+            cache_hit_rate: result.statistics.cache_hit_rate(),
+            redundant_share: result.statistics.redundant_share(),
+            best: BestReport {
+                hash: result.best.hash.to_string(),
+                fitness: result.best.fitness,
+                program: result.best.program.to_string(),
+                pruned: pruned.to_string(),
+            },
+            statistics: result.statistics,
+            comparison,
+        };
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    print_result(&mut out, &result, &pruned.to_string(), threads)?;
+    if let Some(rows) = &comparison {
+        print_comparison(&mut out, rows, execution.held_out)?;
+    }
+    let digits = &result.best.hash.to_string()[..12];
+    let store = store.display();
+    writeln!(out, "\nto go on:")?;
+    writeln!(out, "  symopt inspect {store}:{digits}")?;
+    writeln!(out, "  symopt train --task digits-mlp --program {store}:{digits} --vs adamw")?;
+    writeln!(out, "  symopt resume {store} --programs {}", 2 * result.statistics.generated)?;
+    writeln!(out, "store: {store}")?;
+    Ok(())
+}
+
+fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threads: usize) -> std::io::Result<()> {
+    let statistics = &result.statistics;
+    let seconds = result.elapsed.as_secs_f64().max(1e-3);
+    writeln!(out, "ended after {}: {}", clock(result.elapsed), result.stop)?;
+    writeln!(
+        out,
+        "{} programs generated ({:.0}/s), {} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged)",
+        statistics.generated,
+        statistics.generated as f64 / seconds,
+        statistics.evaluated,
+        statistics.evaluated as f64 / seconds,
+        statistics.hopeless,
+        statistics.diverged
+    )?;
+    writeln!(
+        out,
+        "cache hits {:.1} %, redundant statements {:.1} %, {:.1} % of {threads} threads' time in evaluations",
+        100.0 * statistics.cache_hit_rate(),
+        100.0 * statistics.redundant_share(),
+        100.0 * result.evaluating.as_secs_f64() / (seconds * threads as f64)
+    )?;
+    writeln!(out, "\nbest program, fitness {} (redundant statements removed):\n\n{}", result.best.fitness, pruned.trim_end())
+}
+
+fn print_comparison(out: &mut impl Write, rows: &[Row], held_out: u16) -> std::io::Result<()> {
+    writeln!(out, "\nvalidation loss saved against tuned AdamW (more is better; ± is the standard error over {held_out} held-out seeds):\n")?;
+    let tasks: Vec<String> = rows.iter().map(|row| &row.tasks).max_by_key(|tasks| tasks.len()).into_iter().flatten().map(|(t, _)| t.clone()).collect();
+    let mut lines = vec![["PROGRAM".to_owned(), "SEARCH SEEDS".to_owned(), "HELD-OUT SEEDS".to_owned()].into_iter().chain(tasks.clone()).collect::<Vec<_>>()];
+    for row in rows {
+        let spread = row.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
+        let mut cells = vec![row.name.clone(), row.search_seeds.to_string(), format!("{}{spread}", row.held_out)];
+        for task in &tasks {
+            let mean = row.tasks.iter().find(|(name, _)| name == task);
+            cells.push(mean.map_or_else(|| "-".to_owned(), |(_, mean)| format!("{:+.2} %", 100.0 * mean)));
+        }
+        lines.push(cells);
+    }
+    let right: Vec<usize> = (1..lines[0].len()).collect();
+    table::print(out, &lines, &right)
+}

@@ -1,0 +1,77 @@
+//! `symopt tasks`
+
+use clap::Args;
+use serde::Serialize;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::{Suite, measure_cost};
+use symopt_proxy_tasks::task::TaskDescription;
+
+use crate::failure::Failure;
+use crate::table;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Suites to list: names or TOML files; all built-in ones if none is given
+    suites: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Leave out the measured cost
+    #[arg(long)]
+    no_cost: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    suite: String,
+    task: String,
+    weight: f64,
+    #[serde(flatten)]
+    description: TaskDescription,
+    /// Of one run with tuned AdamW on one core.
+    milliseconds: Option<f64>,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let sources: Vec<SuiteSource> = if arguments.suites.is_empty() {
+        SuiteSource::built_in().collect()
+    } else {
+        arguments.suites.iter().map(|name| SuiteSource::find(name)).collect::<Result<_, _>>()?
+    };
+    let mut rows = Vec::new();
+    for source in sources {
+        let suite: Suite = source.suite()?;
+        for task in &suite.tasks {
+            rows.push(Row {
+                suite: suite.name.clone(),
+                task: task.task.name().to_owned(),
+                weight: task.weight,
+                description: task.task.describe()?,
+                milliseconds: if arguments.no_cost { None } else { Some(measure_cost(task)?) },
+            });
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &rows)?;
+        return Ok(std::io::Write::write_all(&mut out, b"\n")?);
+    }
+    let heading = ["SUITE", "TASK", "MODEL", "DATA", "PARAMS", "STEPS", "BATCH", "TRAIN", "VALID", "NOISE", "MS/RUN"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    for Row { suite, task, description: d, milliseconds, .. } in rows {
+        lines.push(vec![
+            suite,
+            task,
+            d.model,
+            d.data,
+            d.parameters.to_string(),
+            d.steps.to_string(),
+            d.batch.to_string(),
+            d.training_examples.to_string(),
+            d.validation_examples.to_string(),
+            format!("{:.0} %", 100.0 * d.label_noise),
+            milliseconds.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}")),
+        ]);
+    }
+    Ok(table::print(&mut out, &lines, &[4, 5, 6, 7, 8, 9, 10])?)
+}

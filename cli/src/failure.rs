@@ -1,0 +1,94 @@
+//! How a command fails: exit code 1 where the work failed, 2 where the usage or the input is bad.
+
+use std::process::ExitCode;
+
+use symopt_evaluator::OptimizerError;
+use symopt_proxy_tasks::task::TaskError;
+use symopt_search::SearchError;
+use symopt_search::config::ConfigError;
+use symopt_search::journal::JournalError;
+use symopt_search::launch::{LaunchError, ProgramError};
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// The usage or the input is bad: exit code 2.
+    Input(String),
+    /// The work failed: exit code 1.
+    Work(String),
+    /// Nobody reads the output any more.
+    OutputClosed,
+}
+
+impl Failure {
+    /// Says why on the standard error stream.
+    pub fn report(self) -> ExitCode {
+        let (text, code) = match self {
+            Failure::Input(text) => (text, 2),
+            Failure::Work(text) => (text, 1),
+            // As for a program that dies of SIGPIPE: quietly.
+            Failure::OutputClosed => return ExitCode::SUCCESS,
+        };
+        let text = text.trim_end();
+        // A rendered report of faults in a text begins with its own "Error".
+        if text.starts_with("Error") || text.starts_with('\u{1b}') { eprintln!("{text}") } else { eprintln!("error: {text}") }
+        ExitCode::from(code)
+    }
+}
+
+impl From<ProgramError> for Failure {
+    fn from(error: ProgramError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<OptimizerError> for Failure {
+    fn from(error: OptimizerError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Failure {
+        match error {
+            LaunchError::Program(error) => error.into(),
+            LaunchError::Task(error) => error.into(),
+            LaunchError::Journal(error) => error.into(),
+            LaunchError::Search(SearchError::Journal(error)) => error.into(),
+            LaunchError::Search(error) => Failure::Work(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => Failure::Work(error.to_string()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Failure {
+        Failure::Work(error.to_string())
+    }
+}

@@ -1,0 +1,91 @@
+//! The live progress line of a search; quiet when the standard error stream is not a terminal.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use symopt_search::config::Limits;
+use symopt_search::engine::Progress;
+
+/// How often the line is drawn.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A line that follows a search.
+pub struct ProgressLine {
+    bar: Option<ProgressBar>,
+    limits: Limits,
+    drawn: Option<Instant>,
+}
+
+impl ProgressLine {
+    /// A line for a search with these limits.
+    pub fn new(limits: &Limits) -> ProgressLine {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        ProgressLine { bar, limits: limits.clone(), drawn: None }
+    }
+
+    /// Draws the line, if it is time to.
+    pub fn draw(&mut self, progress: &Progress) {
+        let Some(bar) = &self.bar else { return };
+        if self.drawn.is_some_and(|drawn| drawn.elapsed() < INTERVAL) {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        bar.set_message(line(progress, &self.limits));
+        bar.tick();
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line(progress: &Progress, limits: &Limits) -> String {
+    let statistics = progress.statistics;
+    let seconds = progress.elapsed.as_secs_f64().max(1e-3);
+    let new = statistics.generated - progress.replayed;
+    format!(
+        "{} programs ({:.0}/s) | {} evaluated ({:.0}/s) | cache hits {:.1} % | redundant {:.0} % | best {} | ETA {}",
+        statistics.generated,
+        new as f64 / seconds,
+        statistics.evaluated,
+        statistics.evaluated as f64 / seconds,
+        100.0 * statistics.cache_hit_rate(),
+        100.0 * statistics.redundant_share(),
+        progress.best.fitness,
+        eta(progress, limits).map_or_else(|| "unknown".to_owned(), clock),
+    )
+}
+
+/// Time left until the first limit that time alone will reach.
+fn eta(progress: &Progress, limits: &Limits) -> Option<Duration> {
+    let seconds = progress.elapsed.as_secs_f64();
+    let by_count = |limit: u64, done: u64, since: u64| {
+        let rate = (done - since) as f64 / seconds.max(1e-3);
+        (limit > 0 && rate > 0.0).then(|| limit.saturating_sub(done) as f64 / rate)
+    };
+    let statistics = progress.statistics;
+    let left = [
+        by_count(limits.programs, statistics.generated, progress.replayed),
+        by_count(limits.evaluations, statistics.evaluated, 0),
+        (limits.seconds > 0).then(|| (limits.seconds as f64 - seconds).max(0.0)),
+    ];
+    left.into_iter().flatten().min_by(f64::total_cmp).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// Minutes and seconds.
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 3600 {
+        format!("{}:{:02}", seconds / 60, seconds % 60)
+    } else {
+        format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    }
+}

@@ -1,2 +1,0 @@
-fn main() { let a: Vec<String> = std::env::args().collect(); for path in &a[1..] { let s = std::fs::read_to_string(path).unwrap();
- match symopt_dsl::parse(&s) { Ok(p) => { println!("{p}"); let q = symopt_dsl::parse(&p.to_string()); match q { Ok(q) => assert!(p == q), Err(d) => println!("REPARSE\n{}", d.render("x", &p.to_string(), false)) } }, Err(d) => println!("{d}\n{}", d.render(path, &s, false)) } } }

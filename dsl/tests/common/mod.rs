@@ -1,0 +1,153 @@
+//! Random valid programs, from a seed: the same seed gives the same program.
+
+#![allow(dead_code)]
+
+use symopt_dsl::Type;
+use symopt_dsl::function::FUNCTIONS;
+use symopt_dsl::program::{
+    Comment, CommentPlace, Numerics, Operand, Parameter, ParameterKind, Program, Signature, SlotId, Statement, VarId,
+};
+
+/// A small generator of numbers (SplitMix64), so that the tests need no other crate.
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    pub fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+
+    /// Any finite number, bit patterns of all sizes included.
+    pub fn constant(&mut self) -> f64 {
+        match self.below(6) {
+            0 => *self.pick(&[0.0, -0.0, 1.0, -1.0, 0.9, 1e-8, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e16, 0.1 + 0.2]),
+            1 => self.below(1000) as f64,
+            2 | 3 => (self.next() as i64 as f64) / (i64::MAX as f64),
+            _ => loop {
+                let value = f64::from_bits(self.next());
+                if value.is_finite() {
+                    break value;
+                }
+            },
+        }
+    }
+}
+
+/// A random valid program: named and numbered variables, every function of the table, and comments in every place if `comments`.
+pub fn random_program(seed: u64, comments: bool) -> Program {
+    let mut random = Seeded(seed);
+    let mut parameters = vec![parameter("w", ParameterKind::Weights, None), parameter("g", ParameterKind::Gradients, None)];
+    let slots = random.below(4);
+    for slot in 0..slots {
+        parameters.push(parameter(["m", "v", "slow"][slot], ParameterKind::Slot(SlotId(slot as u16)), None));
+    }
+    if random.one_in(3) {
+        parameters.push(parameter("t", ParameterKind::Step, None));
+    }
+    if !random.one_in(4) {
+        let peak = random.one_in(2).then(|| random.constant());
+        parameters.push(parameter("lr", ParameterKind::LearningRate, peak));
+    }
+    for name in ["beta1", "v7", "decay"] {
+        if random.one_in(2) {
+            parameters.push(parameter(name, ParameterKind::Hyperparameter, Some(random.constant())));
+        }
+    }
+    let mut types: Vec<Option<Type>> = parameters
+        .iter()
+        .map(|p| match p.kind {
+            ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::Slot(_) => Some(Type::Tree),
+            _ => Some(Type::Scalar),
+        })
+        .collect();
+    let locals: Vec<String> = ["update", "g2", "v8", "update_1"][..random.below(5)].iter().map(|s| s.to_string()).collect();
+    types.resize(parameters.len() + locals.len() + random.below(8), None);
+    let mut statements = Vec::new();
+    while statements.len() < 1 + random.below(30) {
+        let function = FUNCTIONS[random.below(FUNCTIONS.len())].function;
+        let readable: Vec<usize> = (0..types.len()).filter(|&i| types[i].is_some()).collect();
+        let operands: Vec<Operand> = (0..function.arity())
+            .map(|_| {
+                if random.one_in(4) {
+                    Operand::Constant(random.constant())
+                } else {
+                    Operand::Variable(VarId(*random.pick(&readable) as u16))
+                }
+            })
+            .collect();
+        let operand_types: Vec<Type> = operands
+            .iter()
+            .map(|operand| match operand {
+                Operand::Variable(id) => types[id.index()].unwrap_or(Type::Scalar),
+                Operand::Constant(_) => Type::Scalar,
+            })
+            .collect();
+        let Ok(result) = function.result_type(&operand_types) else { continue };
+        let target = random.below(types.len());
+        // The slots must still be arrays at the end, and so must something that can be the update: the weights.
+        let is_slot = parameters.get(target).is_some_and(|p| matches!(p.kind, ParameterKind::Slot(_) | ParameterKind::Weights));
+        if is_slot && result != Type::Tree {
+            continue;
+        }
+        types[target] = Some(result);
+        statements.push(Statement::new(VarId(target as u16), function, &operands));
+    }
+    let trees: Vec<usize> = (0..types.len()).filter(|&i| types[i] == Some(Type::Tree)).collect();
+    let update = VarId(*random.pick(&trees) as u16);
+    let docs = [
+        None,
+        Some("One line."),
+        Some("Lines.\n\n  Indented: \\beta \"\"\" and \"quoted\""),
+        Some("A\n  b\n  c\\"),
+        Some("  first is indented\nλ"),
+        Some(""),
+    ];
+    let signature = Signature {
+        name: "evolved".to_string(),
+        doc: random.pick(&docs).map(str::to_string),
+        numerics: if random.one_in(2) { Numerics::Guarded } else { Numerics::Ieee },
+        parameters,
+    };
+    let comments = if comments { random_comments(&mut random, statements.len()) } else { Vec::new() };
+    Program::new(signature, locals, statements, update, comments)
+}
+
+fn random_comments(random: &mut Seeded, statements: usize) -> Vec<Comment> {
+    let mut comments = Vec::new();
+    let mut add = |place: CommentPlace, most: usize| {
+        for _ in 0..random.below(most + 1) {
+            let text = random.pick(&["", "why", "# two marks", "β → \"x\" (", "'''", "a = b"]).to_string();
+            comments.push(Comment { place, text });
+        }
+    };
+    add(CommentPlace::Header, 2);
+    add(CommentPlace::BesideDef, 1);
+    for index in 0..statements {
+        add(CommentPlace::Above(index), 2);
+        add(CommentPlace::Beside(index), 1);
+    }
+    add(CommentPlace::AboveReturn, 2);
+    add(CommentPlace::BesideReturn, 1);
+    add(CommentPlace::Footer, 2);
+    comments
+}
+
+fn parameter(name: &str, kind: ParameterKind, default: Option<f64>) -> Parameter {
+    Parameter { name: name.to_string(), kind, default }
+}

@@ -1,0 +1,368 @@
+//! The optimizer's surface: named arrays, hyperparameters by name, and its state in files.
+
+mod common;
+
+use common::{Draw, Flavour, Random, difference, numbers};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use symopt_dsl::{Program, parse};
+use symopt_evaluator::optimizer::ParameterArray;
+use symopt_evaluator::state::StateError;
+use symopt_evaluator::{Layout, Optimizer, OptimizerError};
+
+const ADAM: &str = "def adam(w, g, m, v, t, lr, *, beta1=0.9, epsilon=1e-8):
+  m = interp(g, m, beta1)
+  v = interp(square(g), v, 0.999)
+  update = m / (1 - power(beta1, t)) / (sqrt(v) + epsilon) * lr
+  return update, m, v
+";
+
+fn program(text: &str) -> Program {
+    parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+}
+
+fn layout() -> Layout {
+    Layout::new([("weight", vec![3, 2]), ("bias", vec![3]), ("empty", vec![0]), ("scale", vec![])]).expect("a layout")
+}
+
+fn adam() -> Optimizer {
+    Optimizer::new(&program(ADAM), &layout()).expect("it types")
+}
+
+/// Does so many steps on seeded gradients, the same for the same step.
+fn run(optimizer: &mut Optimizer, weights: &mut [f32], steps: u64) {
+    for _ in 0..steps {
+        let mut random = Random(optimizer.steps());
+        let gradients = numbers(&mut random, weights.len(), Flavour::Tame);
+        optimizer.step(weights, &gradients, 0.01).expect("the arrays fit");
+    }
+}
+
+/// Everything that can be seen of an optimizer.
+fn seen(optimizer: &Optimizer) -> (u64, Vec<(String, f64)>, Vec<(String, Vec<u32>)>) {
+    let slots = optimizer.slots().map(|(name, values)| (name.to_owned(), values.iter().map(|x| x.to_bits()).collect()));
+    (optimizer.steps(), optimizer.hyperparameters().to_vec(), slots.collect())
+}
+
+/// Loads bytes that are wrong, checks that nothing has changed, and gives the error.
+fn refused(optimizer: &mut Optimizer, bytes: &[u8]) -> StateError {
+    let before = seen(optimizer);
+    let error = optimizer.load_bytes(bytes).expect_err("these bytes should be refused");
+    assert_eq!(seen(optimizer), before, "a refused state has changed the optimizer");
+    match error {
+        OptimizerError::State(error) => error,
+        other => panic!("not a state error: {other:?}"),
+    }
+}
+
+/// A used optimizer with state to lose.
+fn used_adam() -> Optimizer {
+    let mut optimizer = adam();
+    run(&mut optimizer, &mut [1.0; 10], 3);
+    optimizer.set("beta1", 0.8).expect("it has it");
+    optimizer
+}
+
+type Tensors = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
+
+/// A saved state taken apart, changed and put together again.
+fn edited(bytes: &[u8], edit: impl FnOnce(&mut Tensors)) -> Vec<u8> {
+    let (_, header) = SafeTensors::read_metadata(bytes).expect("a saved state");
+    let file = SafeTensors::deserialize(bytes).expect("a saved state");
+    let mut tensors: Tensors =
+        file.iter().map(|(name, view)| (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec())).collect();
+    edit(&mut tensors);
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        let view = TensorView::new(*dtype, shape.clone(), data).expect("data of the shape's size");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, header.metadata().clone()).expect("tensors can be written")
+}
+
+/// A saved state with other metadata of the same length.
+fn with_metadata(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let place = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap_or_else(|| panic!("{from} is not there"));
+    let mut edited = bytes.to_vec();
+    edited[place..place + to.len()].copy_from_slice(to.as_bytes());
+    edited
+}
+
+#[test]
+fn a_loaded_state_goes_on_to_the_same_bits() {
+    let mut uninterrupted = adam();
+    uninterrupted.set("beta1", 0.85).expect("it has it");
+    let mut weights = vec![0.5; 10];
+    run(&mut uninterrupted, &mut weights, 4);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.safetensors");
+    uninterrupted.save(&path).expect("it can be saved");
+    let mut resumed_weights = weights.clone();
+    run(&mut uninterrupted, &mut weights, 6);
+
+    let mut resumed = adam();
+    resumed.load(&path).expect("it can be loaded");
+    assert_eq!(resumed.steps(), 4);
+    run(&mut resumed, &mut resumed_weights, 6);
+    assert_eq!(difference(&weights, &resumed_weights), None);
+    assert_eq!(seen(&resumed), seen(&uninterrupted));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();
+    assert_eq!(left.len(), 1, "the partial file is gone");
+}
+
+#[test]
+fn states_of_random_programs_go_on_to_the_same_bits() {
+    let mut random = Random(11);
+    let layout = layout();
+    for _ in 0..300 {
+        let program = Draw::everything(10).program(&mut random);
+        let mut uninterrupted = Optimizer::new(&program, &layout).expect("it types");
+        let mut weights = numbers(&mut random, layout.len(), Flavour::Finite);
+        run(&mut uninterrupted, &mut weights, 2);
+        let mut resumed = Optimizer::new(&program, &layout).expect("it types");
+        resumed.load_bytes(&uninterrupted.save_bytes().expect("it can be saved")).expect("it can be loaded");
+        let mut resumed_weights = weights.clone();
+        run(&mut uninterrupted, &mut weights, 2);
+        run(&mut resumed, &mut resumed_weights, 2);
+        assert_eq!(difference(&weights, &resumed_weights), None, "{}", common::listing(&program));
+        // NaN keeps its bits in a file, so the slots are compared as bits.
+        assert_eq!(uninterrupted.save_bytes().expect("it can be saved"), resumed.save_bytes().expect("it can be saved"));
+    }
+}
+
+#[test]
+fn the_same_state_is_saved_as_the_same_bytes() {
+    let saved = [used_adam(), used_adam()].map(|optimizer| optimizer.save_bytes().expect("it can be saved"));
+    assert_eq!(saved[0], saved[1]);
+    let mut loaded = adam();
+    loaded.load_bytes(&saved[0]).expect("it can be loaded");
+    assert_eq!(loaded.save_bytes().expect("it can be saved"), saved[0]);
+}
+
+#[test]
+fn hyperparameters_that_are_not_round_survive_a_file() {
+    let mut optimizer = adam();
+    optimizer.set("beta1", 0.1 + 0.2).expect("it has it");
+    optimizer.set("epsilon", f64::MIN_POSITIVE / 3.0).expect("it has it");
+    let mut loaded = adam();
+    loaded.load_bytes(&optimizer.save_bytes().expect("it can be saved")).expect("it can be loaded");
+    assert_eq!(loaded.hyperparameters(), optimizer.hyperparameters());
+}
+
+#[test]
+fn hyperparameters_that_are_not_finite_survive_a_file() {
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut optimizer = adam();
+        optimizer.set("epsilon", value).expect("it has it");
+        let mut loaded = adam();
+        loaded.load_bytes(&optimizer.save_bytes().expect("it can be saved")).expect("it can be loaded");
+        assert_eq!(loaded.hyperparameters()[1].1.to_bits(), value.to_bits());
+    }
+}
+
+#[test]
+fn another_programs_state_is_refused() {
+    let other = program("def signum(w, g, m, v, lr):\n  m = interp(g, m, 0.9)\n  v = v + g\n  update = sign(m) * lr + v\n  return update, m, v\n");
+    let bytes = Optimizer::new(&other, &layout()).expect("it types").save_bytes().expect("it can be saved");
+    let error = refused(&mut used_adam(), &bytes);
+    let StateError::Program { found_program, program, found_hash, hash } = &error else { panic!("{error:?}") };
+    assert_eq!((found_program.as_str(), program.as_str()), ("signum", "adam"));
+    assert_ne!(found_hash, hash);
+    assert!(error.to_string().contains("signum") && error.to_string().contains("load it into the program that saved it"), "{error}");
+}
+
+#[test]
+fn other_arrays_missing_tensors_and_surplus_tensors_are_refused() {
+    let bytes = used_adam().save_bytes().expect("it can be saved");
+    let reason = |bytes: &[u8], of: &mut Optimizer| match refused(of, bytes) {
+        StateError::Mismatch { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    let another = |arrays: &[(&str, Vec<usize>)]| {
+        let layout = Layout::new(arrays.iter().map(|(name, shape)| (*name, shape.clone()))).expect("a layout");
+        Optimizer::new(&program(ADAM), &layout).expect("it types")
+    };
+
+    let mut transposed = another(&[("weight", vec![2, 3]), ("bias", vec![3]), ("empty", vec![0]), ("scale", vec![])]);
+    assert_eq!(reason(&bytes, &mut transposed), "m/weight is F32 [3, 2], expected F32 [2, 3]");
+    let mut renamed = another(&[("weight", vec![3, 2]), ("offset", vec![3]), ("empty", vec![0]), ("scale", vec![])]);
+    assert_eq!(reason(&bytes, &mut renamed), "m/offset is missing");
+    let mut fewer = another(&[("weight", vec![3, 2]), ("bias", vec![3]), ("scale", vec![])]);
+    assert_eq!(reason(&bytes, &mut fewer), "8 tensors, expected 6");
+
+    let missing = edited(&bytes, |tensors| tensors.retain(|(name, ..)| name != "v/scale"));
+    assert_eq!(reason(&missing, &mut used_adam()), "v/scale is missing");
+    let surplus = edited(&bytes, |tensors| tensors.push(("extra".to_owned(), Dtype::F32, vec![1], vec![0; 4])));
+    assert_eq!(reason(&surplus, &mut used_adam()), "9 tensors, expected 8");
+    let other_type = edited(&bytes, |tensors| {
+        tensors.iter_mut().filter(|(name, ..)| name == "m/bias").for_each(|(_, dtype, ..)| *dtype = Dtype::I32);
+    });
+    assert_eq!(reason(&other_type, &mut used_adam()), "m/bias is I32 [3], expected F32 [3]");
+}
+
+#[test]
+fn a_state_with_other_hyperparameters_is_refused() {
+    // Hyperparameters that nothing uses are not part of the hash, so the hashes of these two are equal.
+    let base = "def f(w, g, lr):\n  update = g * lr\n  return update\n";
+    let with_unused = "def f(w, g, lr, *, unused=1.0):\n  update = g * lr\n  return update\n";
+    let bytes = Optimizer::new(&program(with_unused), &layout()).expect("it types").save_bytes().expect("it can be saved");
+    let mut optimizer = Optimizer::new(&program(base), &layout()).expect("it types");
+    let before = seen(&optimizer);
+    let error = optimizer.load_bytes(&bytes).expect_err("there is no such hyperparameter");
+    assert!(matches!(error, OptimizerError::UnknownHyperparameter { ref name, .. } if name == "unused"), "{error:?}");
+    assert_eq!(seen(&optimizer), before);
+}
+
+#[test]
+fn truncated_and_foreign_bytes_are_refused_at_every_length() {
+    let bytes = used_adam().save_bytes().expect("it can be saved");
+    let mut optimizer = used_adam();
+    for length in 0..bytes.len() {
+        let error = refused(&mut optimizer, &bytes[..length]);
+        assert!(matches!(error, StateError::Malformed { .. }), "cut to {length} of {} bytes: {error:?}", bytes.len());
+    }
+    let mut random = Random(12);
+    for length in [0, 1, 7, 8, 9, 100, 5000] {
+        let garbage: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+        assert!(matches!(refused(&mut optimizer, &garbage), StateError::Malformed { .. }));
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(matches!(refused(&mut optimizer, &longer), StateError::Malformed { .. }));
+    // Safetensors of somebody else.
+    let foreign = safetensors::serialize(Vec::<(&str, TensorView)>::new(), None).expect("an empty file");
+    let error = refused(&mut optimizer, &foreign);
+    assert!(matches!(&error, StateError::Malformed { reason } if reason.contains("symopt")), "{error:?}");
+}
+
+#[test]
+fn bytes_with_a_flipped_bit_load_or_are_refused_but_never_panic() {
+    let bytes = used_adam().save_bytes().expect("it can be saved");
+    for place in 0..bytes.len() {
+        for bit in [0, 3, 7] {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1 << bit;
+            let mut optimizer = used_adam();
+            let before = seen(&optimizer);
+            if optimizer.load_bytes(&flipped).is_err() {
+                assert_eq!(seen(&optimizer), before);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_newer_formats_state_is_refused_by_its_version_even_if_the_rest_has_changed() {
+    let bytes = used_adam().save_bytes().expect("it can be saved");
+    let newer = with_metadata(&bytes, r#"{\"version\":1"#, r#"{\"version\":9"#);
+    let error = refused(&mut used_adam(), &newer);
+    assert!(matches!(error, StateError::Version { found: 9 }), "{error:?}");
+    assert!(error.to_string().contains("newer release"), "{error}");
+    // A later format may well call its entries by other names.
+    let renamed = with_metadata(&newer, r#"\"hyperparameters\""#, r#"\"hyper_parameter\""#);
+    let error = refused(&mut used_adam(), &renamed);
+    assert!(matches!(error, StateError::Version { found: 9 }), "{error:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nothing.safetensors");
+    let error = adam().load(&path).expect_err("there is no file");
+    assert!(matches!(error, OptimizerError::State(StateError::File { .. })) && error.to_string().contains("nothing.safetensors"), "{error}");
+    let error = adam().save(&folder.path().join("no-folder/state")).expect_err("there is no folder");
+    assert!(matches!(error, OptimizerError::State(StateError::File { .. })), "{error}");
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state");
+    used_adam().save(&path).expect("it can be saved");
+    let before = std::fs::read(&path).expect("the file");
+    // What is written first can't be created, because a folder has its name.
+    std::fs::create_dir(folder.path().join("state.partial")).expect("a folder");
+    adam().save(&path).expect_err("the partial file is a folder");
+    assert_eq!(std::fs::read(&path).expect("the file"), before);
+}
+
+#[test]
+fn dead_slots_are_neither_kept_nor_saved() {
+    let text = "def f(w, g, a, b, lr):\n  b = b + g\n  update = b * lr\n  a = cosh(update)\n  return update, a, b\n";
+    let mut optimizer = Optimizer::new(&program(text), &layout()).expect("it types");
+    run(&mut optimizer, &mut [0.0; 10], 1);
+    assert_eq!(optimizer.slots().map(|(name, _)| name).collect::<Vec<_>>(), ["b"]);
+    let bytes = optimizer.save_bytes().expect("it can be saved");
+    let names: Vec<String> = SafeTensors::deserialize(&bytes).expect("safetensors").names().iter().map(|n| n.to_string()).collect();
+    assert_eq!(names.len(), 4);
+    assert!(names.iter().all(|name| name.starts_with("b/")));
+}
+
+#[test]
+fn arrays_in_separate_buffers_step_to_the_same_bits_as_one_buffer() {
+    let layout = layout();
+    let (mut joined, mut apart) = (adam(), adam());
+    let mut weights = vec![0.5_f32; 10];
+    let mut buffers: Vec<Vec<f32>> = layout.arrays().iter().map(|array| vec![0.5; array.range.len()]).collect();
+    for step in 0..3 {
+        let gradients = numbers(&mut Random(step), 10, Flavour::Tame);
+        joined.step(&mut weights, &gradients, 0.1).expect("the arrays fit");
+        let mut arrays: Vec<ParameterArray> = layout
+            .arrays()
+            .iter()
+            .zip(&mut buffers)
+            .map(|(array, weights)| ParameterArray { name: &array.name, weights, gradients: &gradients[array.range.clone()] })
+            .collect();
+        apart.step_arrays(&mut arrays, 0.1).expect("the arrays fit");
+    }
+    assert_eq!(difference(&weights, &buffers.concat()), None);
+    assert_eq!(seen(&joined), seen(&apart));
+}
+
+#[test]
+fn arrays_that_do_not_fit_are_refused_and_change_nothing() {
+    let mut optimizer = used_adam();
+    let before = seen(&optimizer);
+    let mut weights = vec![0.5; 10];
+    for (weights, gradients) in [(&mut [0.0_f32; 9][..], &[0.0_f32; 10][..]), (&mut weights[..], &[0.0; 11][..])] {
+        assert!(matches!(optimizer.step(weights, gradients, 0.1), Err(OptimizerError::Shape { .. })));
+    }
+    let mut bias = [0.0; 3];
+    let mut arrays = [ParameterArray { name: "bias", weights: &mut bias, gradients: &[0.0; 3] }];
+    let error = optimizer.step_arrays(&mut arrays, 0.1).expect_err("arrays are missing");
+    assert!(error.to_string().contains("weight [3, 2], bias [3], empty [0], scale []"), "{error}");
+    assert_eq!(seen(&optimizer), before);
+    assert!(weights.iter().all(|w| *w == 0.5));
+}
+
+#[test]
+fn an_unknown_hyperparameter_is_an_error_that_lists_the_known_ones() {
+    let mut optimizer = adam();
+    let error = optimizer.set("beta", 0.5).expect_err("it is called beta1");
+    assert!(error.to_string().contains("beta1, epsilon"), "{error}");
+    let mut sgd = Optimizer::new(&program("def sgd(w, g, lr):\n  update = g * lr\n  return update\n"), &layout()).expect("it types");
+    assert!(sgd.set("beta", 0.5).expect_err("it has none").to_string().contains("none at all"));
+}
+
+#[test]
+fn a_reset_optimizer_steps_like_a_new_one() {
+    let mut used = adam();
+    run(&mut used, &mut [1.0; 10], 3);
+    used.reset();
+    let mut new = adam();
+    let mut weights = [[1.0; 10]; 2];
+    run(&mut used, &mut weights[0], 3);
+    run(&mut new, &mut weights[1], 3);
+    assert_eq!(difference(&weights[0], &weights[1]), None);
+    assert_eq!(seen(&used), seen(&new));
+}
+
+#[test]
+fn hyperparameters_are_set_by_name_in_any_order() {
+    let text = "def f(w, g, *, a=1.0, b=10.0, unused=5.0, c=100.0):\n  update = g * a + b * c\n  return update\n";
+    let mut optimizer = Optimizer::new(&program(text), &Layout::flat(1)).expect("it types");
+    optimizer.set("c", 7.0).expect("it has it");
+    optimizer.set("a", 2.0).expect("it has it");
+    let mut weights = [0.0];
+    optimizer.step(&mut weights, &[3.0], 1.0).expect("the arrays fit");
+    assert_eq!(weights, [-(3.0 * 2.0 + 10.0 * 7.0)]);
+}

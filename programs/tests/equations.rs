@@ -1,0 +1,333 @@
+//! Every program of the zoo against an independent implementation of its published equations: plain loops in f64, written from the
+//! equations and not from the programs.
+//!
+//! The reference interpreter in f64 must agree to [`REFERENCE_TOLERANCE`], relative to each weight, and the f32 optimizer to
+//! [`OPTIMIZER_TOLERANCE`], relative to 1: the weights begin between -1 and 1. Slots are compared relative to their largest number.
+
+use ndarray::{ArrayD, IxDyn};
+use symopt_evaluator::{Layout, Optimizer, Reference};
+use symopt_programs::{find, zoo};
+
+const STEPS: usize = 50;
+/// Roundings in f64 (1e-16 each), in another order, over 50 steps.
+const REFERENCE_TOLERANCE: f64 = 1e-12;
+/// Roundings in f32 (6e-8 each) over 50 steps. Where a program divides two small averages, several of them come together.
+const OPTIMIZER_TOLERANCE: f64 = 2e-5;
+
+/// What the equations work on.
+struct Equations<'a> {
+    w: &'a mut [f64],
+    g: &'a [f64],
+    /// The slots, in the order of the program's parameters.
+    slots: &'a mut [Vec<f64>],
+    lr: f64,
+    t: i32,
+}
+
+/// One step of the equations of a zoo program, with its default hyperparameters. `None` for a name without equations.
+fn published(name: &str) -> Option<fn(Equations)> {
+    Some(match name {
+        "lion" => |Equations { w, g, slots, lr, .. }| {
+            let m = &mut slots[0];
+            for i in 0..w.len() {
+                let c = 0.9 * m[i] + 0.1 * g[i];
+                w[i] -= lr * (sign(c) + 0.0 * w[i]);
+                m[i] = 0.99 * m[i] + 0.01 * g[i];
+            }
+        },
+        "adamw" => |Equations { w, g, slots, lr, t }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                let m_hat = slots[0][i] / (1.0 - 0.9_f64.powi(t));
+                let v_hat = slots[1][i] / (1.0 - 0.999_f64.powi(t));
+                w[i] -= lr * (m_hat / (v_hat.sqrt() + 1e-8) + 0.01 * w[i]);
+            }
+        },
+        "adamw-paper" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                w[i] -= 0.001 * lr * (slots[0][i] / slots[1][i].sqrt() + 0.01 * w[i]);
+            }
+        },
+        "lion-raw" => |Equations { w, g, slots, lr, .. }| {
+            found_lion(w, g, slots, lr, 0.8999999761581421, 1.109133005142212, 0.0002171761734643951, 0.4601978361606598);
+            // Its m is the hyperbolic cosine of the update without decay; the tidied program's does without the learning rate.
+            for i in 0..w.len() {
+                slots[0][i] = (0.0002171761734643951 * lr * slots[0][i]).cosh();
+            }
+        },
+        "lion-found" => |Equations { w, g, slots, lr, .. }| {
+            let before = w.to_vec();
+            found_lion(w, g, slots, lr, 0.899, 1.109, 0.0002, 0.4602);
+            for i in 0..w.len() {
+                slots[0][i] = (slots[0][i] + 0.4602 * before[i]).cosh();
+            }
+        },
+        "published-regularized" => |Equations { w, g, slots, lr, .. }| {
+            let mut dot = 0.0;
+            for i in 0..w.len() {
+                dot += g[i] * w[i];
+            }
+            for i in 0..w.len() {
+                slots[0][i] = 0.84 * slots[0][i] + 0.16 * g[i];
+                let v = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                w[i] -= 0.0216 * lr * (guarded_ratio(slots[0][i], v).sin() + dot * w[i]);
+                slots[1][i] = v.sin();
+            }
+        },
+        "published-adagrad-like" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                let v = slots[1][i] + 0.0015 * g[i] * g[i];
+                w[i] -= 0.0606 * lr * guarded_ratio(slots[0][i], v).sinh();
+                slots[1][i] = v.min(std::f64::consts::PI);
+            }
+        },
+        "published-adabelief-like" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * (g[i] - slots[0][i]).powi(2);
+                w[i] -= 0.03721 * lr * (guarded_ratio(slots[0][i], slots[1][i]) + 0.0238 * w[i]);
+            }
+        },
+        "sgd" => |Equations { w, g, lr, .. }| {
+            for i in 0..w.len() {
+                w[i] -= lr * g[i];
+            }
+        },
+        "momentum" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + g[i];
+                w[i] -= lr * slots[0][i];
+            }
+        },
+        "nesterov" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + g[i];
+                w[i] -= lr * (g[i] + 0.9 * slots[0][i]);
+            }
+        },
+        "qhm" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.999 * slots[0][i] + 0.001 * g[i];
+                w[i] -= lr * (0.3 * g[i] + 0.7 * slots[0][i]);
+            }
+        },
+        "signsgd" => |Equations { w, g, lr, .. }| {
+            for i in 0..w.len() {
+                w[i] -= lr * (sign(g[i]) + 0.0 * w[i]);
+            }
+        },
+        "signum" => |Equations { w, g, slots, lr, .. }| sign_of_average(w, g, slots, lr, 0.9),
+        "tiger" => |Equations { w, g, slots, lr, .. }| sign_of_average(w, g, slots, lr, 0.965),
+        "rmsprop" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.99 * slots[0][i] + 0.01 * g[i] * g[i];
+                w[i] -= lr * g[i] / (slots[0][i].sqrt() + 1e-8);
+            }
+        },
+        "adagrad" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] += g[i] * g[i];
+                w[i] -= lr * g[i] / (slots[0][i].sqrt() + 1e-10);
+            }
+        },
+        "adam" => |Equations { w, g, slots, lr, t }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                let m_hat = slots[0][i] / (1.0 - 0.9_f64.powi(t));
+                let v_hat = slots[1][i] / (1.0 - 0.999_f64.powi(t));
+                w[i] -= lr * m_hat / (v_hat.sqrt() + 1e-8);
+            }
+        },
+        "nadam" => |Equations { w, g, slots, lr, t }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                let m_hat = 0.9 * slots[0][i] / (1.0 - 0.9_f64.powi(t + 1)) + 0.1 * g[i] / (1.0 - 0.9_f64.powi(t));
+                let v_hat = slots[1][i] / (1.0 - 0.999_f64.powi(t));
+                w[i] -= lr * m_hat / (v_hat.sqrt() + 1e-8);
+            }
+        },
+        "adabelief" => |Equations { w, g, slots, lr, t }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * (g[i] - slots[0][i]).powi(2) + 1e-16;
+                let m_hat = slots[0][i] / (1.0 - 0.9_f64.powi(t));
+                let s_hat = slots[1][i] / (1.0 - 0.999_f64.powi(t));
+                w[i] -= lr * (m_hat / (s_hat.sqrt() + 1e-16) + 0.0 * w[i]);
+            }
+        },
+        "addsign" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                w[i] -= lr * (1.0 + sign(g[i]) * sign(slots[0][i])) * g[i];
+            }
+        },
+        "powersign" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                w[i] -= lr * (sign(g[i]) * sign(slots[0][i])).exp() * g[i];
+            }
+        },
+        _ => return None,
+    })
+}
+
+/// -1, 0 or 1.
+fn sign(x: f64) -> f64 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        0.0
+    }
+}
+
+/// m / sqrt(v) as the published search computed it: the root of |v|, and 1e-8 added to the divisor.
+fn guarded_ratio(m: f64, v: f64) -> f64 {
+    m / (v.abs().sqrt() + 1e-8)
+}
+
+/// Signum and Tiger, without decay.
+fn sign_of_average(w: &mut [f64], g: &[f64], slots: &mut [Vec<f64>], lr: f64, beta: f64) {
+    for i in 0..w.len() {
+        slots[0][i] = beta * slots[0][i] + (1.0 - beta) * g[i];
+        w[i] -= lr * (sign(slots[0][i]) + 0.0 * w[i]);
+    }
+}
+
+/// The equations that the raw and the tidied Lion share. Leaves the guarded sign of the blend in the first slot; the second is the average.
+#[allow(clippy::too_many_arguments)]
+fn found_lion(w: &mut [f64], g: &[f64], slots: &mut [Vec<f64>], lr: f64, a: f64, b: f64, peak: f64, decay: f64) {
+    let mut squares = 0.0;
+    for x in g {
+        squares += x * x;
+    }
+    let norm = squares.sqrt();
+    let scale = if norm > lr { lr / norm } else { 1.0 };
+    // The raw program multiplies by the learning rate before it divides, the tidied one after: the same but for the rounding.
+    for i in 0..w.len() {
+        let g = (scale * g[i]).asin();
+        let m = (1.0 - a) * g + a * slots[1][i];
+        slots[1][i] = (1.0 - b) * g + b * m;
+        slots[0][i] = m / (m.abs() + 1e-8);
+        w[i] -= peak * lr * (slots[0][i] + decay * w[i]);
+    }
+}
+
+/// Deterministic numbers in [-1, 1): the 24 high bits of an LCG's state (Knuth's MMIX).
+fn random(state: &mut u64) -> f32 {
+    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    (*state >> 40) as f32 / (1 << 23) as f32 - 1.0
+}
+
+const SHAPES: [&[usize]; 4] = [&[], &[7], &[4, 5], &[2, 3, 4]];
+
+/// The first weight never has a gradient, and the first gradients of every fifth are zero; later ones are zero now and then.
+fn gradients(state: &mut u64, step: usize, count: usize) -> Vec<f32> {
+    let gradient = |i: usize| {
+        let x = random(state) * 2.0_f32.powi(-((i % 4) as i32));
+        let zero = i == 0 || (i % 5 == 0 && step <= 3) || random(state) > 0.9;
+        if zero { 0.0 } else { x }
+    };
+    (0..count).map(gradient).collect()
+}
+
+fn split<T: Copy + From<f32>>(layout: &Layout, flat: &[f32]) -> Vec<ArrayD<T>> {
+    let values = |range: std::ops::Range<usize>| flat[range].iter().map(|x| T::from(*x)).collect();
+    layout.arrays().iter().map(|a| ArrayD::from_shape_vec(IxDyn(&a.shape), values(a.range.clone())).expect("sizes fit")).collect()
+}
+
+fn assert_close(found: &[f64], expected: &[f64], floor: f64, tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (x, y)) in found.iter().zip(expected).enumerate() {
+        let close = (x - y).abs() <= tolerance * x.abs().max(y.abs()).max(floor) || (x.is_nan() && y.is_nan());
+        assert!(close, "{what}, number {i}: {x:e}, by the equations {y:e}");
+    }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, x| largest.max(x.abs()))
+}
+
+#[test]
+fn every_zoo_program_follows_its_published_equations_for_50_steps() {
+    for entry in zoo() {
+        let name = entry.name;
+        let step_of_equations = published(name).unwrap_or_else(|| panic!("write the published equations of {name} into this file"));
+        let program = entry.program();
+        let slot_names: Vec<String> = program.signature().slots().map(|id| program.variable_name(id).to_string()).collect();
+        let layout = Layout::new(SHAPES.iter().enumerate().map(|(i, shape)| (format!("a{i}"), shape.to_vec()))).expect("a layout");
+        let shapes = SHAPES.map(<[usize]>::to_vec);
+
+        let mut state = 1;
+        let start: Vec<f32> = (0..layout.len()).map(|_| random(&mut state)).collect();
+        let mut w: Vec<f64> = start.iter().map(|x| f64::from(*x)).collect();
+        let mut slots = vec![vec![0.0; layout.len()]; slot_names.len()];
+        let mut reference = Reference::<f64>::new(&program, &shapes).expect("it types");
+        let mut reference_weights = split::<f64>(&layout, &start);
+        let mut optimizer = Optimizer::new(&program, &layout).expect("it types");
+        let mut optimizer_weights = start.clone();
+        let mut no_gradient_at_first = Vec::new();
+
+        for t in 1..=STEPS {
+            let g = gradients(&mut state, t, layout.len());
+            if t == 1 {
+                no_gradient_at_first = g.iter().map(|g| *g == 0.0).collect();
+            }
+            // A schedule that rises and falls.
+            let lr = program.signature().peak_learning_rate() * (0.1 + (t as f64 / STEPS as f64 * 3.0).sin().abs() * 0.9);
+            let g64: Vec<f64> = g.iter().map(|x| f64::from(*x)).collect();
+            step_of_equations(Equations { w: &mut w, g: &g64, slots: &mut slots, lr, t: t as i32 });
+            reference.step(&mut reference_weights, &split(&layout, &g), lr).expect("sizes fit");
+            optimizer.step(&mut optimizer_weights, &g, lr).expect("sizes fit");
+
+            let joined = |arrays: &[ArrayD<f64>]| arrays.iter().flatten().copied().collect::<Vec<f64>>();
+            let what = format!("{name}, step {t}");
+            assert_close(&joined(&reference_weights), &w, 1e-3, REFERENCE_TOLERANCE, &format!("{what}, reference, weights"));
+            let widened: Vec<f64> = optimizer_weights.iter().map(|x| f64::from(*x)).collect();
+            assert_close(&widened, &w, 1.0, OPTIMIZER_TOLERANCE, &format!("{what}, optimizer, weights"));
+            for ((arrays, expected), slot) in reference.slots().iter().zip(&slots).zip(&slot_names) {
+                let what = format!("{what}, reference, slot {slot}");
+                assert_close(&joined(arrays), expected, largest(expected), REFERENCE_TOLERANCE, &what);
+            }
+            for (slot, values) in optimizer.slots() {
+                let expected = &slots[slot_names.iter().position(|known| known == slot).expect("a slot of the program")];
+                let widened: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
+                assert_close(&widened, expected, largest(expected), OPTIMIZER_TOLERANCE, &format!("{what}, optimizer, slot {slot}"));
+            }
+
+            // Where IEEE arithmetic gives NaN: only in adamw-paper, m / sqrt(v) = 0 / 0 while a weight has had no gradient yet, and from
+            // then on.
+            for (i, x) in w.iter().enumerate() {
+                let expected = name == "adamw-paper" && no_gradient_at_first[i];
+                assert_eq!(x.is_nan(), expected, "{what}, weight {i}");
+            }
+        }
+        assert!(no_gradient_at_first.iter().any(|x| *x) && !no_gradient_at_first.iter().all(|x| *x));
+        assert!(w.iter().zip(&start).filter(|(w, start)| **w != f64::from(**start)).count() > layout.len() / 2, "{name} moves the weights");
+    }
+}
+
+#[test]
+fn decoupled_weight_decay_shrinks_the_weights_by_the_learning_rate_times_the_decay() {
+    // Without gradients, what is left of the equations is w = w - lr * weight_decay * w.
+    for name in ["lion", "adamw", "signsgd", "signum", "adabelief", "tiger"] {
+        let program = find(name).expect("in the zoo").program();
+        let mut reference = Reference::<f64>::new(&program, &[vec![2]]).expect("it types");
+        reference.set("weight_decay", 0.25).expect("it has a decay");
+        let mut weights = [ArrayD::from_shape_vec(IxDyn(&[2]), vec![1.0, -3.0]).expect("sizes fit")];
+        let zeros = [ArrayD::zeros(IxDyn(&[2]))];
+        let mut expected = [1.0, -3.0];
+        for _ in 0..5 {
+            reference.step(&mut weights, &zeros, 0.1).expect("sizes fit");
+            expected = expected.map(|w| w - 0.1 * 0.25 * w);
+            assert_close(&weights[0].iter().copied().collect::<Vec<_>>(), &expected, 0.0, 1e-14, name);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Examples: where tasks get their inputs and labels.
+//!
+//! | source | file | what comes of a seed |
+//! |---|---|---|
+//! | UCI digits, inside the crate | `digits.rs` | split into training and validation, label noise |
+//! | MNIST | `mnist.rs` | which examples are used, label noise |
+//! | CIFAR-10 | `cifar10.rs` | which examples are used, label noise |
+//! | random teachers | `teacher.rs` | teacher, inputs, labels, label noise |
+//! | synthetic language | `language.rs` | the texts, not the language |
+//! | a text file | `text.rs` | nothing: the last part is for validation |
+
+pub mod cifar10;
+pub mod digits;
+pub mod language;
+pub mod mnist;
+pub mod teacher;
+pub mod text;
+
+use std::path::{Path, PathBuf};
+
+/// Labelled vectors; images are stored channel by channel, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vectors {
+    /// Numbers in a vector.
+    pub features: usize,
+    /// Labels are below this.
+    pub classes: usize,
+    /// [examples, features].
+    pub rows: Vec<f32>,
+    /// One for each example.
+    pub labels: Vec<u16>,
+}
+
+impl Vectors {
+    /// Examples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The vector of example i.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.rows[i * self.features..(i + 1) * self.features]
+    }
+}
+
+/// Why examples cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}; {expected}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be, or ends too early.
+    #[error("{} is not {expected}: {found}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+        /// What is wrong.
+        found: String,
+    },
+    /// More examples are wanted than there are.
+    #[error("{wanted} {what} are wanted, but there are {available}; lower `training` or `validation`")]
+    TooFew {
+        /// Which examples.
+        what: &'static str,
+        /// How many are wanted.
+        wanted: usize,
+        /// How many there are.
+        available: usize,
+    },
+}
+
+fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), expected, source })
+}

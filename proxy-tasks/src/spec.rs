@@ -1,0 +1,704 @@
+//! Tasks and suites as TOML: adding a task is adding a table.
+//!
+//! A suite is one text: `name`, `summary`, `seeds`, and a `[[task]]` table for each task. The built-in ones are the files in `suites/`, which
+//! are also the examples to copy from. Every key:
+//!
+//! | key of a task | meaning | default |
+//! |---|---|---|
+//! | `name` | unique in the suite | |
+//! | `weight` | weight in the fitness, above 0 | 1 |
+//! | `steps`, `batch` | training steps, examples in a batch | |
+//! | `checkpoints` | how often the validation loss is taken | 4 |
+//! | `schedule` | `"constant"` or `{ warmup_cosine = { warmup = 0.05 } }` | the latter |
+//! | `training`, `validation` | examples (windows of text) used | training: what the data has, validation: 512 |
+//! | `label_noise` | share of the training labels that are drawn uniformly from all classes | 0 |
+//! | `data` | see [`DataSpec`] | |
+//! | `model` | see [`ModelSpec`] | |
+//! | `tuned` | tables of [`Tuned`] constants; `symopt tune` finds them | none |
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Tuned;
+use crate::data::language::{Language, LanguageSizes};
+use crate::data::teacher::{Teacher, TeacherSizes, Weights};
+use crate::data::text::{Text, Unit, text};
+use crate::data::{DataError, Vectors, cifar10, digits, mnist};
+use crate::model::{Activation, Image, Linear, Mlp, Model, ModelError, Pooling, Transformer, TransformerSizes};
+use crate::problem::{Bound, TextProblem, VectorProblem};
+use crate::rng::{Purpose, stream};
+use crate::schedule::Schedule;
+use crate::suite::{Suite, WeightedTask};
+use crate::task::TaskError;
+use crate::training::{Problem, ProblemBuilder, TrainingTask};
+
+/// Where the examples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DataSpec {
+    /// The 1,797 UCI digits. A seed shuffles them; the first are for validation, the next for training.
+    Digits,
+    /// MNIST. A seed shuffles both sets; validation examples come from the test set.
+    Mnist {
+        /// The folder with the four files.
+        path: PathBuf,
+    },
+    /// CIFAR-10, binary version. A seed shuffles both sets; validation examples come from the test set.
+    Cifar10 {
+        /// The folder with the six files.
+        path: PathBuf,
+    },
+    /// A random teacher for each seed; `training` examples (1,024 by default).
+    Teacher {
+        /// Inputs.
+        features: usize,
+        /// Classes.
+        classes: usize,
+        /// Hidden tanh units; 0 (the default) for a softmax regression.
+        #[serde(default)]
+        hidden: usize,
+        /// Distribution of the weights.
+        weights: Weights,
+        /// Scale of the logits.
+        scale: f64,
+    },
+    /// The synthetic language; `training` windows (2,048 by default).
+    Language {
+        /// Tokens of the vocabulary.
+        vocabulary: usize,
+        /// Hidden states.
+        states: usize,
+        /// Successors of a state.
+        successors: usize,
+        /// The exponent of Zipf's law.
+        exponent: f64,
+        /// Which language of these sizes; 0 by default.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// A text file. The last `held_out` part is for validation.
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// Tokens: bytes or characters.
+        unit: Unit,
+        /// The part that is for validation, above 0 and below 1; 0.1 by default.
+        #[serde(default = "a_tenth")]
+        held_out: f64,
+    },
+}
+
+fn a_tenth() -> f64 {
+    0.1
+}
+
+/// The model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ModelSpec {
+    /// Softmax regression.
+    Linear,
+    /// Multi-layer perceptron.
+    Mlp {
+        /// Widths of the hidden layers.
+        hidden: Vec<usize>,
+        /// Between the layers.
+        activation: Activation,
+    },
+    /// Transformer: with images a classifier of patches, with text a causal language model.
+    Transformer {
+        /// Blocks.
+        layers: usize,
+        /// Features of the residual stream.
+        width: usize,
+        /// Attention heads.
+        heads: usize,
+        /// Hidden units of each block's perceptron.
+        hidden: usize,
+        /// The perceptron's activation; GELU by default.
+        #[serde(default = "gelu")]
+        activation: Activation,
+        /// Tokens of a window; for text.
+        context: Option<usize>,
+        /// Side of a patch in pixels; for images.
+        patch: Option<usize>,
+        /// How positions become one vector; for images. The mean by default.
+        pooling: Option<Pooling>,
+    },
+}
+
+fn gelu() -> Activation {
+    Activation::Gelu
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskSpec {
+    /// Unique in the suite.
+    pub name: String,
+    /// Weight in the fitness.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// Training steps.
+    pub steps: usize,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// How often the validation loss is taken.
+    #[serde(default = "four")]
+    pub checkpoints: usize,
+    /// Schedule of the learning rate.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Training examples.
+    pub training: Option<usize>,
+    /// Validation examples.
+    #[serde(default = "five_hundred_and_twelve")]
+    pub validation: usize,
+    /// Share of the training labels that are random.
+    #[serde(default)]
+    pub label_noise: f64,
+    /// Where the examples come from.
+    pub data: DataSpec,
+    /// The model.
+    pub model: ModelSpec,
+    /// Tuned constants of zoo programs.
+    #[serde(default)]
+    pub tuned: Vec<Tuned>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn four() -> usize {
+    4
+}
+
+fn five_hundred_and_twelve() -> usize {
+    512
+}
+
+/// A suite.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteSpec {
+    /// Name.
+    pub name: String,
+    /// One line for people.
+    #[serde(default)]
+    pub summary: String,
+    /// The seeds that a search sees.
+    pub seeds: Vec<u64>,
+    /// The tasks, in the order in which they are run.
+    #[serde(rename = "task")]
+    pub tasks: Vec<toml::Spanned<TaskSpec>>,
+}
+
+/// The text of a suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuiteSource {
+    /// The name of a built-in suite, or a path.
+    pub name: String,
+    /// TOML.
+    pub text: String,
+}
+
+/// Names and texts of the built-in suites, in the order in which they are listed.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("quick", include_str!("../suites/quick.toml")),
+    ("smoke", include_str!("../suites/smoke.toml")),
+    ("vision", include_str!("../suites/vision.toml")),
+    ("language", include_str!("../suites/language.toml")),
+];
+
+/// Largest accepted value of any count in a description, so that no size overflows or fills the memory by a slip of the finger.
+const LARGEST: usize = 100_000_000;
+
+impl SuiteSource {
+    /// The built-in suites.
+    pub fn built_in() -> impl Iterator<Item = SuiteSource> {
+        BUILT_IN.iter().map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
+    }
+
+    /// The built-in suite of a name, or the TOML file at a path.
+    pub fn find(name_or_path: &str) -> Result<SuiteSource, TaskError> {
+        if let Some(source) = SuiteSource::built_in().find(|source| source.name == name_or_path) {
+            return Ok(source);
+        }
+        match std::fs::read_to_string(name_or_path) {
+            Ok(text) => Ok(SuiteSource { name: name_or_path.to_owned(), text }),
+            Err(error) => {
+                let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                let reason = match error.kind() {
+                    std::io::ErrorKind::NotFound => "no built-in suite and no file has this name".to_owned(),
+                    _ => format!("no built-in suite, and as a file it cannot be read: {error}"),
+                };
+                let suggestion = suggestion(name_or_path, &names);
+                let reason = format!("{reason}{suggestion}; built-in suites: {}", names.join(", "));
+                Err(TaskError::Description { place: format!("suite `{name_or_path}`"), reason })
+            }
+        }
+    }
+
+    /// Parses the text, without looking at data.
+    pub fn spec(&self) -> Result<SuiteSpec, TaskError> {
+        toml::from_str(&self.text).map_err(|error| TaskError::Description {
+            place: match error.span() {
+                Some(span) => self.place(span.start),
+                None => format!("suite {}", self.name),
+            },
+            reason: error.message().to_owned(),
+        })
+    }
+
+    /// The suite: parsed, checked, with its models built. Data is loaded when a task is first run or described.
+    pub fn suite(&self) -> Result<Suite, TaskError> {
+        let spec = self.spec()?;
+        let wrong = |place: String, reason: &str| TaskError::Description { place, reason: reason.to_owned() };
+        let whole = || format!("suite {}", self.name);
+        if spec.tasks.is_empty() {
+            return Err(wrong(whole(), "it has no [[task]]"));
+        }
+        if spec.seeds.is_empty() {
+            return Err(wrong(whole(), "`seeds` is empty; give at least one, such as seeds = [1]"));
+        }
+        if let Some(seed) = spec.seeds.iter().find(|&&seed| seed >= 1_000_000) {
+            return Err(wrong(whole(), &format!("the seed {seed} is reserved for held-out and tuning runs; use seeds below 1,000,000")));
+        }
+        let mut tasks: Vec<WeightedTask> = Vec::new();
+        for (i, task) in spec.tasks.iter().enumerate() {
+            let place = format!("{}, task {}", self.place(task.span().start), task.get_ref().name);
+            if tasks.iter().any(|earlier| earlier.task.name() == task.get_ref().name) {
+                return Err(wrong(place, "another task of the suite has this name"));
+            }
+            if spec.seeds[..i.min(spec.seeds.len())].contains(spec.seeds.get(i).unwrap_or(&u64::MAX)) {
+                return Err(wrong(whole(), "`seeds` has the same seed twice"));
+            }
+            tasks.push(task.get_ref().clone().task(&place)?);
+        }
+        Ok(Suite { name: spec.name, tasks, seeds: spec.seeds })
+    }
+
+    fn place(&self, offset: usize) -> String {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        format!("suite {}, line {}", self.name, before.matches('\n').count() + 1)
+    }
+}
+
+fn suggestion(name: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!(" (did you mean `{known}`?)"),
+        _ => String::new(),
+    }
+}
+
+/// A task of the built-in suites by `SUITE/TASK`, or by its name alone: then the first suite that has it.
+pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
+    let mut known = Vec::new();
+    for source in SuiteSource::built_in() {
+        let spec = source.spec()?;
+        for task in &spec.tasks {
+            let full = format!("{}/{}", source.name, task.get_ref().name);
+            if name == full || name == task.get_ref().name {
+                return task.get_ref().clone().task(&format!("task {full}"));
+            }
+            known.push(full);
+        }
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let shorts: Vec<&str> = known.iter().map(|full| full.rsplit('/').next().unwrap_or(full)).collect();
+    let suggestion = suggestion(name, if name.contains('/') { &known } else { &shorts });
+    Err(TaskError::Description {
+        place: format!("task `{name}`"),
+        reason: format!("no built-in suite has it{suggestion}; tasks: {}", known.join(", ")),
+    })
+}
+
+impl TaskSpec {
+    /// The task. `place` says in errors where the description stands.
+    pub fn task(self, place: &str) -> Result<WeightedTask, TaskError> {
+        self.check().map_err(|reason| TaskError::Description { place: place.to_owned(), reason })?;
+        let TaskSpec { name, weight, steps, batch, checkpoints, schedule, training, validation, label_noise, data, model, tuned } = self;
+        let builder = Builder {
+            task: name.clone(),
+            training,
+            validation,
+            label_noise,
+            source: Source::new(data),
+            model,
+            examples: Mutex::new(None),
+            place: place.to_owned(),
+        };
+        let task = TrainingTask::new(name, Box::new(builder), steps, batch, schedule, checkpoints);
+        Ok(WeightedTask { task: Box::new(task), weight, tuned })
+    }
+
+    /// What is wrong with the description, as far as it shows without its data.
+    fn check(&self) -> Result<(), String> {
+        let at_least_one = |what: &str, value: usize| match value {
+            0 => Err(format!("`{what}` must be at least 1")),
+            _ if value > LARGEST => Err(format!("`{what}` = {value} is too large; at most {LARGEST}")),
+            _ => Ok(()),
+        };
+        if self.name.trim().is_empty() || self.name.contains('/') {
+            return Err("`name` must not be empty and has no `/`".to_owned());
+        }
+        at_least_one("steps", self.steps)?;
+        at_least_one("batch", self.batch)?;
+        at_least_one("checkpoints", self.checkpoints)?;
+        at_least_one("validation", self.validation)?;
+        at_least_one("training", self.training.unwrap_or(1))?;
+        if self.steps.saturating_mul(self.batch) > 1 << 31 {
+            return Err("`steps` times `batch` is above 2^31".to_owned());
+        }
+        if self.checkpoints > self.steps {
+            return Err(format!("`checkpoints` = {} are more than the {} steps", self.checkpoints, self.steps));
+        }
+        if !(self.weight > 0.0 && self.weight.is_finite()) {
+            return Err(format!("`weight` = {} must be above 0", self.weight));
+        }
+        if !(0.0..=1.0).contains(&self.label_noise) {
+            return Err(format!("`label_noise` = {} must be from 0 to 1", self.label_noise));
+        }
+        if let Schedule::WarmupCosine { warmup } = self.schedule
+            && !(0.0..=1.0).contains(&warmup)
+        {
+            return Err(format!("`warmup` = {warmup} must be from 0 to 1, the part of the steps that warm up"));
+        }
+        for tuned in &self.tuned {
+            if !(tuned.peak_lr > 0.0 && tuned.peak_lr.is_finite()) {
+                return Err(format!("`peak_lr` = {} of {} must be above 0", tuned.peak_lr, tuned.program));
+            }
+            if symopt_programs::find(&tuned.program).is_none() {
+                return Err(format!("`tuned` names `{}`, which is no program of the zoo; `symopt programs` lists them", tuned.program));
+            }
+        }
+        match &self.data {
+            DataSpec::Digits | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
+            DataSpec::Teacher { features, classes, hidden, scale, .. } => {
+                at_least_one("features", *features)?;
+                at_least_one("classes", *classes)?;
+                if *hidden > 1 << 16 || *features > 1 << 16 || *classes > 1 << 16 {
+                    return Err("a teacher has at most 65,536 features, hidden units and classes".to_owned());
+                }
+                if !scale.is_finite() {
+                    return Err(format!("`scale` = {scale} must be a finite number"));
+                }
+            }
+            DataSpec::Language { vocabulary, states, successors, exponent, .. } => {
+                at_least_one("vocabulary", *vocabulary)?;
+                at_least_one("states", *states)?;
+                at_least_one("successors", *successors)?;
+                if successors > states {
+                    return Err(format!("`successors` = {successors} are more than the {states} states"));
+                }
+                if *vocabulary > 1 << 16 || *states > 1 << 12 {
+                    return Err("a language has at most 65,536 tokens and 4,096 states".to_owned());
+                }
+                if !(0.0..=10.0).contains(exponent) {
+                    return Err(format!("`exponent` = {exponent} must be from 0 to 10"));
+                }
+            }
+            DataSpec::Text { held_out, .. } => {
+                if !(*held_out > 0.0 && *held_out < 1.0) {
+                    return Err(format!("`held_out` = {held_out} must be above 0 and below 1"));
+                }
+            }
+        }
+        let text = matches!(self.data, DataSpec::Language { .. } | DataSpec::Text { .. });
+        match &self.model {
+            ModelSpec::Linear | ModelSpec::Mlp { .. } if text => {
+                Err("text data needs `kind = \"transformer\"` in [task.model]".to_owned())
+            }
+            ModelSpec::Linear | ModelSpec::Mlp { .. } => Ok(()),
+            ModelSpec::Transformer { context, patch, pooling, .. } => {
+                if text {
+                    if patch.is_some() || pooling.is_some() {
+                        return Err("`patch` and `pooling` are for images; a language model has neither".to_owned());
+                    }
+                    if self.label_noise > 0.0 {
+                        return Err("`label_noise` is for classification; a language model has no labels but its text".to_owned());
+                    }
+                    let context = context.ok_or("a language model needs `context`, the tokens of a window")?;
+                    return at_least_one("context", context);
+                }
+                if context.is_some() {
+                    return Err("`context` is for text; images have `patch`".to_owned());
+                }
+                if matches!(self.data, DataSpec::Teacher { .. }) {
+                    return Err("the inputs of a teacher are no images; use `kind = \"linear\"` or \"mlp\"".to_owned());
+                }
+                let patch = patch.ok_or("a classifier of images needs `patch`, the side of a patch in pixels")?;
+                at_least_one("patch", patch)
+            }
+        }
+    }
+}
+
+/// The examples of a task that do not depend on the seed, once they are loaded.
+enum Source {
+    Files(DataSpec),
+    Teacher(TeacherSizes),
+    Language { sizes: LanguageSizes, language: OnceLock<Arc<Language>> },
+}
+
+/// Loaded examples.
+#[derive(Clone)]
+enum Examples {
+    /// Training and validation come from the same set.
+    Images { set: Arc<Vectors>, image: Shape },
+    Split { training: Arc<Vectors>, validation: Arc<Vectors>, image: Shape },
+    Text { text: Arc<Text>, training: usize },
+}
+
+/// Height, width and channels.
+type Shape = [usize; 3];
+
+impl Source {
+    fn new(data: DataSpec) -> Self {
+        match data {
+            DataSpec::Teacher { features, classes, hidden, weights, scale } => {
+                Source::Teacher(TeacherSizes { features, hidden, classes, weights, scale })
+            }
+            DataSpec::Language { vocabulary, states, successors, exponent, seed } => {
+                let sizes = LanguageSizes { vocabulary, states, successors, exponent, seed };
+                Source::Language { sizes, language: OnceLock::new() }
+            }
+            files => Source::Files(files),
+        }
+    }
+}
+
+/// Makes the problems of a [`TaskSpec`].
+struct Builder {
+    task: String,
+    place: String,
+    training: Option<usize>,
+    validation: usize,
+    label_noise: f64,
+    source: Source,
+    model: ModelSpec,
+    examples: Mutex<Option<Examples>>,
+}
+
+impl Builder {
+    fn data_error(&self, error: &DataError) -> TaskError {
+        TaskError::Data { task: self.task.clone(), reason: error.to_string() }
+    }
+
+    fn model_error(&self, error: &ModelError) -> TaskError {
+        TaskError::Description { place: self.place.clone(), reason: error.to_string() }
+    }
+
+    /// The examples in files, loaded once.
+    fn load(&self, data: &DataSpec) -> Result<Examples, TaskError> {
+        let mut kept = self.examples.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(examples) = &*kept {
+            return Ok(examples.clone());
+        }
+        let loaded = match data {
+            DataSpec::Digits => Ok(Examples::Images { set: Arc::new(digits::digits()), image: [8, 8, 1] }),
+            DataSpec::Mnist { path } => mnist::mnist(path).map(|(training, validation, [height, width])| Examples::Split {
+                training: Arc::new(training),
+                validation: Arc::new(validation),
+                image: [height, width, 1],
+            }),
+            DataSpec::Cifar10 { path } => cifar10::cifar10(path).map(|(training, validation)| Examples::Split {
+                training: Arc::new(training),
+                validation: Arc::new(validation),
+                image: [32, 32, 3],
+            }),
+            DataSpec::Text { path, unit, held_out } => text(path, *unit).map(|text| {
+                let training = ((1.0 - held_out) * text.tokens.len() as f64) as usize;
+                Examples::Text { text: Arc::new(text), training }
+            }),
+            DataSpec::Teacher { .. } | DataSpec::Language { .. } => unreachable!("their examples are drawn, not loaded"),
+        };
+        let examples = loaded.map_err(|error| self.data_error(&error))?;
+        *kept = Some(examples.clone());
+        Ok(examples)
+    }
+
+    fn vector_model(&self, features: usize, classes: usize, image: Option<Shape>) -> Result<Arc<dyn Model<f32>>, TaskError> {
+        let model = match &self.model {
+            ModelSpec::Linear => Linear::new(features, classes).map(|model| Arc::new(model) as Arc<dyn Model<f32>>),
+            ModelSpec::Mlp { hidden, activation } => {
+                Mlp::new(features, hidden, classes, *activation).map(|model| Arc::new(model) as Arc<dyn Model<f32>>)
+            }
+            ModelSpec::Transformer { layers, width, heads, hidden, activation, patch, pooling, .. } => {
+                let sizes =
+                    TransformerSizes { layers: *layers, width: *width, heads: *heads, hidden: *hidden, activation: *activation };
+                let [rows, columns, channels] = image.unwrap_or([1, features, 1]);
+                let image = Image { height: rows, width: columns, channels, patch: patch.unwrap_or(1) };
+                Transformer::vision(sizes, image, classes, pooling.unwrap_or(Pooling::Mean))
+                    .map(|model| Arc::new(model) as Arc<dyn Model<f32>>)
+            }
+        };
+        model.map_err(|error| self.model_error(&error))
+    }
+
+    fn language_model(&self, vocabulary: usize) -> Result<(Arc<dyn Model<f32>>, usize), TaskError> {
+        let ModelSpec::Transformer { layers, width, heads, hidden, activation, context, .. } = &self.model else {
+            unreachable!("a description with text and another model is refused");
+        };
+        let context = context.unwrap_or(1);
+        let sizes = TransformerSizes { layers: *layers, width: *width, heads: *heads, hidden: *hidden, activation: *activation };
+        let model = Transformer::language(sizes, vocabulary, context).map_err(|error| self.model_error(&error))?;
+        Ok((Arc::new(model), context))
+    }
+
+    fn bound(&self, model: Arc<dyn Model<f32>>, seed: u64) -> Result<Bound, TaskError> {
+        Bound::new(model, seed)
+            .map_err(|reason| TaskError::Description { place: self.place.clone(), reason })
+    }
+
+    /// How many of the available examples are used.
+    fn count(&self, what: &'static str, wanted: Option<usize>, available: usize) -> Result<usize, TaskError> {
+        let wanted = wanted.unwrap_or(available);
+        if wanted == 0 || wanted > available {
+            return Err(self.data_error(&DataError::TooFew { what, wanted: wanted.max(1), available }));
+        }
+        Ok(wanted)
+    }
+
+    /// The rows with their labels, some of them replaced by random ones.
+    fn with_noise(&self, set: &Vectors, rows: &[u32], seed: u64) -> Vec<(u32, u16)> {
+        let mut random = stream(seed, Purpose::LabelNoise);
+        rows.iter()
+            .map(|&row| {
+                let noisy = random.random::<f64>() < self.label_noise;
+                let other = random.random_range(0..set.classes as u32) as u16;
+                (row, if noisy { other } else { set.labels[row as usize] })
+            })
+            .collect()
+    }
+
+    fn vectors(&self, training: Arc<Vectors>, rows: &[u32], validation: &Vectors, held: &[u32], image: Option<Shape>, seed: u64) -> Built {
+        let model = self.vector_model(training.features, training.classes, image)?;
+        let bound = self.bound(model, seed)?;
+        let labelled = self.with_noise(&training, rows, seed);
+        Ok(Arc::new(VectorProblem::new(bound, training, labelled, validation, held)))
+    }
+}
+
+type Built = Result<Arc<dyn Problem>, TaskError>;
+
+fn shuffled(count: usize, random: &mut ChaCha8Rng) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    for last in (1..count).rev() {
+        order.swap(last, random.random_range(0..=last as u32) as usize);
+    }
+    order
+}
+
+/// Windows of `context` tokens, and the token after the last, that a text holds.
+fn windows_of(tokens: usize, context: usize) -> usize {
+    tokens.saturating_sub(1) / context
+}
+
+impl ProblemBuilder for Builder {
+    fn build(&self, seed: u64) -> Built {
+        let data = match &self.source {
+            Source::Teacher(sizes) => {
+                let teacher = Teacher::new(*sizes, seed);
+                let training = teacher.examples(self.training.unwrap_or(1024), &mut stream(seed, Purpose::TrainingExamples));
+                let validation = teacher.examples(self.validation, &mut stream(seed, Purpose::ValidationExamples));
+                let rows: Vec<u32> = (0..training.len() as u32).collect();
+                let held: Vec<u32> = (0..validation.len() as u32).collect();
+                return self.vectors(Arc::new(training), &rows, &validation, &held, None, seed);
+            }
+            Source::Language { sizes, language } => {
+                let language = language.get_or_init(|| Arc::new(Language::new(*sizes)));
+                let (model, context) = self.language_model(sizes.vocabulary)?;
+                let windows = self.training.unwrap_or(2048);
+                let length = |windows: usize| windows.saturating_mul(context).saturating_add(1);
+                if length(windows).max(length(self.validation)) > LARGEST {
+                    let reason = format!("texts of more than {LARGEST} tokens; lower `training`, `validation` or `context`");
+                    return Err(TaskError::Description { place: self.place.clone(), reason });
+                }
+                let training = language.text(length(windows), &mut stream(seed, Purpose::TrainingExamples));
+                let validation = language.text(length(self.validation), &mut stream(seed, Purpose::ValidationExamples));
+                let held: Vec<u32> = (0..self.validation as u32).collect();
+                let bound = self.bound(model, seed)?;
+                return Ok(Arc::new(TextProblem::new(bound, context, Arc::new(training), windows, &validation, &held)));
+            }
+            Source::Files(data) => data,
+        };
+        let mut random = stream(seed, Purpose::Split);
+        match self.load(data)? {
+            Examples::Images { set, image } => {
+                let held = self.count("validation examples", Some(self.validation), set.len().saturating_sub(1))?;
+                let used = self.count("training examples", self.training, set.len() - held)?;
+                let order = shuffled(set.len(), &mut random);
+                let (held, rest) = order.split_at(held);
+                self.vectors(Arc::clone(&set), &rest[..used], &set, held, Some(image), seed)
+            }
+            Examples::Split { training, validation, image } => {
+                let used = self.count("training examples", self.training, training.len())?;
+                let held = self.count("validation examples", Some(self.validation), validation.len())?;
+                let rows = shuffled(training.len(), &mut random);
+                let held_rows = shuffled(validation.len(), &mut random);
+                self.vectors(training, &rows[..used], &validation, &held_rows[..held], Some(image), seed)
+            }
+            Examples::Text { text, training } => {
+                let (model, context) = self.language_model(text.vocabulary)?;
+                let (learned, held) = text.tokens.split_at(training);
+                let windows = self.count("training windows of text", self.training, windows_of(learned.len(), context))?;
+                let available = windows_of(held.len(), context);
+                let used = self.count("validation windows of text", Some(self.validation), available)?;
+                // Evenly spread over the held-out part.
+                let held_windows: Vec<u32> = (0..used).map(|i| (i * available / used) as u32).collect();
+                let bound = self.bound(model, seed)?;
+                let learned = Arc::new(learned.to_vec());
+                Ok(Arc::new(TextProblem::new(bound, context, learned, windows, held, &held_windows)))
+            }
+        }
+    }
+
+    fn describe(&self) -> (String, String, f64) {
+        let data = match &self.source {
+            Source::Teacher(TeacherSizes { features, hidden, classes, weights, scale }) => {
+                let weights = match weights {
+                    Weights::Signs => "±1",
+                    Weights::Normal => "N(0, 1)",
+                };
+                let shape = if *hidden == 0 { format!("{features}-{classes}") } else { format!("{features}-{hidden}-{classes}") };
+                format!("random teacher {shape}, weights {weights}, scale {scale}")
+            }
+            Source::Language { sizes, language } => {
+                let rate = language.get_or_init(|| Arc::new(Language::new(*sizes))).entropy_rate(20_000);
+                format!(
+                    "hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats",
+                    sizes.vocabulary, sizes.states
+                )
+            }
+            Source::Files(DataSpec::Digits) => "UCI digits, 8 × 8".to_owned(),
+            Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),
+            Source::Files(DataSpec::Cifar10 { path }) => format!("CIFAR-10 files in {}", path.display()),
+            Source::Files(DataSpec::Text { path, .. }) => format!("text {}", path.display()),
+            Source::Files(DataSpec::Teacher { .. } | DataSpec::Language { .. }) => String::new(),
+        };
+        let model = match &self.model {
+            ModelSpec::Linear => "softmax regression".to_owned(),
+            ModelSpec::Mlp { hidden, activation } => {
+                let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
+                format!("perceptron with hidden {} ({activation:?})", widths.join("-"))
+            }
+            ModelSpec::Transformer { layers, width, heads, context, patch, .. } => {
+                let input = match (context, patch) {
+                    (Some(context), _) => format!("context {context}"),
+                    (_, Some(patch)) => format!("patch {patch}"),
+                    _ => String::new(),
+                };
+                format!("transformer, {layers} × {width} wide, {heads} heads, {input}")
+            }
+        };
+        (data, model, self.label_noise)
+    }
+}
