@@ -125,7 +125,7 @@ function_table! {
     Cosh "cosh": Paper ElementWise Unary(libm::cosh), "hyperbolic cosine";
     Tanh "tanh": Paper ElementWise Unary(libm::tanh), "hyperbolic tangent";
     Arcsinh "arcsinh": Paper ElementWise Unary(libm::asinh), "inverse hyperbolic sine";
-    Arccosh "arccosh": Paper ElementWise Unary(libm::acosh), "inverse hyperbolic cosine; NaN below 1";
+    Arccosh "arccosh": Paper ElementWise Unary(semantics::arccosh), "inverse hyperbolic cosine; NaN below 1";
     Arctanh "arctanh": Paper ElementWise Unary(libm::atanh), "inverse hyperbolic tangent; NaN outside [-1, 1]";
     Sign "sign": Paper ElementWise Unary(semantics::sign), "-1, 0 or 1";
     Exp2 "exp2": Paper ElementWise Unary(libm::exp2), "2 to the power x";

@@ -642,19 +642,17 @@ impl Graph {
                 NodeKind::Slot(slot) => (0, 4 << slot.index().min(61)),
                 NodeKind::Call(function) => {
                     calls += 1;
-                    let (level, reads) =
-                        node.arguments().iter().fold((0, 0), |(level, reads), argument| {
-                            let (l, r) = levels[argument.index()];
-                            (level.max(l), reads | r)
-                        });
+                    let of_arguments = node.arguments().iter().map(|argument| levels[argument.index()]);
+                    let (level, reads) = of_arguments.fold((0, 0), |(level, reads), (l, r)| (level.max(l), reads | r));
                     if reduces_tree(function, node, &self.nodes) {
-                        let pass = level as usize;
+                        // Clip reduces its first argument, then scales it: the limit may come later, and the same arrays are read again.
+                        let is_clip = function == Function::Clip;
+                        let pass = if is_clip { levels[node.arguments()[0].index()].0 } else { level } as usize;
                         if pass_reads.len() <= pass {
                             pass_reads.resize(pass + 1, 0);
                         }
                         pass_reads[pass] |= reads;
-                        // Clip reduces its argument, then scales it: it needs the same arrays again one pass later.
-                        (level + 1, if function == Function::Clip { reads } else { 0 })
+                        (level.max(pass as u32 + 1), if is_clip { reads } else { 0 })
                     } else {
                         (level, if node.ty == Type::Tree { reads } else { 0 })
                     }

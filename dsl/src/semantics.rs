@@ -17,6 +17,11 @@ pub fn sign(x: f64) -> f64 {
     }
 }
 
+/// The inverse hyperbolic cosine; NaN below 1, where libm 0.2.16 gives numbers for some arguments, such as -6645.
+pub fn arccosh(x: f64) -> f64 {
+    if x < 1.0 { f64::NAN } else { libm::acosh(x) }
+}
+
 /// `x * x * x`, multiplied from the left.
 pub fn cube(x: f64) -> f64 {
     x * x * x
@@ -79,9 +84,10 @@ pub fn guarded_log2(x: f64) -> f64 {
     libm::log2(x.abs())
 }
 
-/// Natural logarithm of |1 + x|.
+/// Natural logarithm of |1 + x|, accurate near 0.
 pub fn guarded_log1p(x: f64) -> f64 {
-    libm::log((1.0 + x).abs())
+    // Below -1 the sum 1 + x is negated; it is exact around -2, where the logarithm is small.
+    if x < -1.0 { libm::log(-(1.0 + x)) } else { libm::log1p(x) }
 }
 
 /// `x / (y + 1e-8)`: the published search's protected division.

@@ -74,22 +74,49 @@ pub enum TileOperation {
     Copy,
 }
 
-#[inline(always)]
-fn map(out: &mut [f32], x: TileOperand, f: impl Fn(f32) -> f32) {
-    match x {
-        TileOperand::Tile(x) => out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x)),
-        TileOperand::Number(x) => out.fill(f(x)),
-    }
+// The loops are macros because a closure would stay a call for each element: in a function of this many arms the compiler stops inlining
+// closures, and nothing vectorises then.
+
+/// `out[i] = body` for each element of a tile, or for a number.
+macro_rules! map {
+    ($out:ident, $x:ident, |$element:ident| $body:expr) => {
+        match $x {
+            TileOperand::Tile(tile) => {
+                for (out, $element) in $out.iter_mut().zip(tile) {
+                    let $element = *$element;
+                    *out = $body;
+                }
+            }
+            TileOperand::Number($element) => $out.fill($body),
+        }
+    };
 }
 
-#[inline(always)]
-fn zip(out: &mut [f32], x: TileOperand, y: TileOperand, f: impl Fn(f32, f32) -> f32) {
-    match (x, y) {
-        (TileOperand::Tile(x), TileOperand::Tile(y)) => out.iter_mut().zip(x).zip(y).for_each(|((out, x), y)| *out = f(*x, *y)),
-        (TileOperand::Tile(x), TileOperand::Number(y)) => out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x, y)),
-        (TileOperand::Number(x), TileOperand::Tile(y)) => out.iter_mut().zip(y).for_each(|(out, y)| *out = f(x, *y)),
-        (TileOperand::Number(x), TileOperand::Number(y)) => out.fill(f(x, y)),
-    }
+/// `out[i] = body` for each pair of elements of two tiles; a number pairs with every element.
+macro_rules! zip {
+    ($out:ident, $x:ident, $y:ident, |$a:ident, $b:ident| $body:expr) => {
+        match ($x, $y) {
+            (TileOperand::Tile(x), TileOperand::Tile(y)) => {
+                for ((out, $a), $b) in $out.iter_mut().zip(x).zip(y) {
+                    let ($a, $b) = (*$a, *$b);
+                    *out = $body;
+                }
+            }
+            (TileOperand::Tile(x), TileOperand::Number($b)) => {
+                for (out, $a) in $out.iter_mut().zip(x) {
+                    let $a = *$a;
+                    *out = $body;
+                }
+            }
+            (TileOperand::Number($a), TileOperand::Tile(y)) => {
+                for (out, $b) in $out.iter_mut().zip(y) {
+                    let $b = *$b;
+                    *out = $body;
+                }
+            }
+            (TileOperand::Number($a), TileOperand::Number($b)) => $out.fill($body),
+        }
+    };
 }
 
 macro_rules! tile_lookup {
@@ -102,10 +129,10 @@ macro_rules! tile_lookup {
         ))]
         pub fn tile(operation: TileOperation, x: TileOperand, y: TileOperand, out: &mut [f32]) {
             match operation {
-                TileOperation::Copy => map(out, x, |x| x),
-                TileOperation::Blend { weights: [a, b] } => zip(out, x, y, |x, y| a * x + b * y),
-                $(TileOperation::Unary(Function::$unary) => map(out, x, |x| Real::$unary_fn(x)),)*
-                $(TileOperation::Binary(Function::$binary) => zip(out, x, y, |x, y| Real::$binary_fn(x, y)),)*
+                TileOperation::Copy => map!(out, x, |a| a),
+                TileOperation::Blend { weights: [p, q] } => zip!(out, x, y, |a, b| p * a + q * b),
+                $(TileOperation::Unary(Function::$unary) => map!(out, x, |a| Real::$unary_fn(a)),)*
+                $(TileOperation::Binary(Function::$binary) => zip!(out, x, y, |a, b| Real::$binary_fn(a, b)),)*
                 TileOperation::Unary(_) | TileOperation::Binary(_) => {}
             }
         }

@@ -8,12 +8,48 @@
 //! - f64, the oracle's type, uses the `libm` crate.
 //! - f32, the production type, uses the branch-free functions of [`single`], which vectorise inside a loop.
 //!
-//! TODO table
+//! Accuracy and speed in f32. No function is further than one step (from one f32 to the next) from the correctly rounded
+//! value, for any of the 2^32 arguments; the table says for how many arguments it is that step off. The largest errors are
+//! those of the sample of the tests. The times are per element of a slice that is in the first-level cache, on an AMD EPYC
+//! with AVX-512. `SYMOPT_EXHAUSTIVE=1 cargo test --release -p symopt-evaluator --test math -- --nocapture` counts the first
+//! column again, `cargo bench -p symopt-evaluator --bench math` measures the last.
+//!
+//! | function | wrong by one step, of all 2^32 | largest error, ulp | ns, AVX2 | ns, AVX-512 |
+//! |---|---|---|---|---|
+//! | `cos` | 448862 | 0.5003 | 1.98 | 1.24 |
+//! | `sin` | 443090 | 0.5003 | 1.98 | 1.17 |
+//! | `tan` | 411094 | 0.5004 | 1.87 | 1.25 |
+//! | `arcsin` | 561494 | 0.5041 | 1.33 | 0.96 |
+//! | `arccos` | 37712 | 0.5030 | 1.41 | 0.97 |
+//! | `arctan` | 1171974 | 0.5093 | 1.11 | 0.78 |
+//! | `exp` | 58326 | 0.5011 | 0.91 | 0.67 |
+//! | `log` | 167717 | 0.5100 | 1.09 | 0.70 |
+//! | `sinh` | 54752 | 0.5008 | 1.04 | 0.81 |
+//! | `cosh` | 92072 | 0.5006 | 0.96 | 0.78 |
+//! | `tanh` | 203629 | 0.5037 | 1.29 | 0.82 |
+//! | `arcsinh` | 1560714 | 0.5113 | 1.73 | 1.14 |
+//! | `arccosh` | 57026 | 0.5091 | 1.67 | 1.14 |
+//! | `arctanh` | 173148 | 0.5015 | 1.42 | 0.95 |
+//! | `exp2` | 56029 | 0.5007 | 0.86 | 0.65 |
+//! | `exp10` | 57502 | 0.5010 | 0.91 | 0.67 |
+//! | `expm1` | 315436 | 0.5045 | 1.06 | 0.72 |
+//! | `log10` | 169407 | 0.5101 | 1.09 | 0.70 |
+//! | `log2` | 171298 | 0.5091 | 1.03 | 0.67 |
+//! | `log1p` | 3359961 | 0.5114 | 1.62 | 0.89 |
+//! | `cbrt` | 24696624 | 0.5116 | 1.13 | 0.72 |
+//! | `guarded_log1p` | 3445049 | 0.5114 | 1.44 | 0.88 |
+//! | `power` | (a sample only) | 0.5057 | 2.99 | 1.86 |
+//! | `cube` | 365239376 (two roundings) | 1.2851 | 0.05 | 0.04 |
+//!
+//! `guarded_log`, `guarded_log10` and `guarded_log2` are as the functions that they guard. The remaining functions are one
+//! IEEE 754 operation each (`guarded_divide` two): the square roots take 0.17 ns, `maximum` and `minimum` 0.12 ns, a division
+//! 0.10 ns, the others as long as loading and storing.
 //!
 //! Special values are those of IEEE 754 and NumPy. The payload and the sign of a NaN are not significant.
 
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
+use symopt_dsl::semantics;
 
 pub mod single;
 
@@ -151,7 +187,7 @@ pub trait Real:
 
 /// Forwards the methods of [`Real`] named on the left to the functions on the right.
 macro_rules! forward {
-    ($type:ty: $($method:ident($($operand:ident),*) = $function:path;)*) => {$(
+    ($($method:ident($($operand:ident),*) = $function:path;)*) => {$(
         #[inline(always)]
         fn $method(self $(, $operand: Self)*) -> Self {
             $function(self $(, $operand)*)
@@ -169,7 +205,7 @@ impl Real for f32 {
         self as f64
     }
 
-    forward! { f32:
+    forward! {
         abs() = single::abs;
         cos() = single::cos;
         sin() = single::sin;
@@ -219,22 +255,8 @@ impl Real for f64 {
         self
     }
     #[inline(always)]
-    fn sign(self) -> Self {
-        if self > 0.0 {
-            1.0
-        } else if self < 0.0 {
-            -1.0
-        } else {
-            self
-        }
-    }
-    #[inline(always)]
     fn square(self) -> Self {
         self * self
-    }
-    #[inline(always)]
-    fn cube(self) -> Self {
-        self * self * self
     }
     #[inline(always)]
     fn reciprocal(self) -> Self {
@@ -244,43 +266,7 @@ impl Real for f64 {
     fn negative(self) -> Self {
         -self
     }
-    #[inline(always)]
-    fn maximum(self, y: Self) -> Self {
-        if self > y {
-            self
-        } else if self < y {
-            y
-        } else if self == y {
-            // Equal, so the same bits or two zeros, whose larger has the sign bit only if both have it.
-            f64::from_bits(self.to_bits() & y.to_bits())
-        } else {
-            f64::NAN
-        }
-    }
-    #[inline(always)]
-    fn minimum(self, y: Self) -> Self {
-        if self < y {
-            self
-        } else if self > y {
-            y
-        } else if self == y {
-            f64::from_bits(self.to_bits() | y.to_bits())
-        } else {
-            f64::NAN
-        }
-    }
-    #[inline]
-    fn arccosh(self) -> Self {
-        // libm 0.2.16's acosh gives numbers for some arguments below 1, such as -6645.
-        if self < 1.0 { f64::NAN } else { libm::acosh(self) }
-    }
-    #[inline]
-    fn guarded_log1p(self) -> Self {
-        // Below -1 the sum 1 + x is negated; it is exact around -2, where the logarithm is small.
-        if self < -1.0 { libm::log(-(1.0 + self)) } else { libm::log1p(self) }
-    }
-
-    forward! { f64:
+    forward! {
         abs() = libm::fabs;
         cos() = libm::cos;
         sin() = libm::sin;
@@ -294,7 +280,13 @@ impl Real for f64 {
         cosh() = libm::cosh;
         tanh() = libm::tanh;
         arcsinh() = libm::asinh;
+        arccosh() = semantics::arccosh;
         arctanh() = libm::atanh;
+        sign() = semantics::sign;
+        cube() = semantics::cube;
+        maximum(y) = semantics::maximum;
+        minimum(y) = semantics::minimum;
+        guarded_log1p() = semantics::guarded_log1p;
         exp2() = libm::exp2;
         exp10() = libm::exp10;
         expm1() = libm::expm1;

@@ -129,7 +129,11 @@ impl Plan {
         let mut planner = Planner {
             graph,
             hyperparameters,
-            live_slot: graph.slots().iter().scan(0, |next, slot| Some(std::mem::replace(next, *next + usize::from(slot.is_some())))).collect(),
+            live_slot: graph
+                .slots()
+                .iter()
+                .scan(0, |next, slot| Some(std::mem::replace(next, *next + usize::from(slot.is_some()))))
+                .collect(),
             levels: levels(graph),
             smalls: Vec::new(),
             small_levels: Vec::new(),

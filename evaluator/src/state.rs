@@ -79,7 +79,9 @@ pub enum StateError {
         found: u32,
     },
     /// Another program wrote it.
-    #[error("the state was saved by the program {found_program} ({found_hash}), this optimizer runs {program} ({hash}); load it into the program that saved it")]
+    #[error(
+        "the state was saved by the program {found_program} ({found_hash}), this optimizer runs {program} ({hash}); load it into the program that saved it"
+    )]
     Program {
         /// The program in the file.
         found_program: String,

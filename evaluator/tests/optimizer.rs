@@ -38,9 +38,16 @@ fn run(optimizer: &mut Optimizer, weights: &mut [f32], steps: u64) {
 }
 
 /// Everything that can be seen of an optimizer.
-fn seen(optimizer: &Optimizer) -> (u64, Vec<(String, f64)>, Vec<(String, Vec<u32>)>) {
+#[derive(Debug, PartialEq)]
+struct Seen {
+    steps: u64,
+    hyperparameters: Vec<(String, f64)>,
+    slots: Vec<(String, Vec<u32>)>,
+}
+
+fn seen(optimizer: &Optimizer) -> Seen {
     let slots = optimizer.slots().map(|(name, values)| (name.to_owned(), values.iter().map(|x| x.to_bits()).collect()));
-    (optimizer.steps(), optimizer.hyperparameters().to_vec(), slots.collect())
+    Seen { steps: optimizer.steps(), hyperparameters: optimizer.hyperparameters().to_vec(), slots: slots.collect() }
 }
 
 /// Loads bytes that are wrong, checks that nothing has changed, and gives the error.
@@ -161,7 +168,8 @@ fn hyperparameters_that_are_not_finite_survive_a_file() {
 
 #[test]
 fn another_programs_state_is_refused() {
-    let other = program("def signum(w, g, m, v, lr):\n  m = interp(g, m, 0.9)\n  v = v + g\n  update = sign(m) * lr + v\n  return update, m, v\n");
+    let other =
+        program("def signum(w, g, m, v, lr):\n  m = interp(g, m, 0.9)\n  v = v + g\n  update = sign(m) * lr + v\n  return update, m, v\n");
     let bytes = Optimizer::new(&other, &layout()).expect("it types").save_bytes().expect("it can be saved");
     let error = refused(&mut used_adam(), &bytes);
     let StateError::Program { found_program, program, found_hash, hash } = &error else { panic!("{error:?}") };
@@ -268,7 +276,10 @@ fn a_file_that_is_not_there_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("nothing.safetensors");
     let error = adam().load(&path).expect_err("there is no file");
-    assert!(matches!(error, OptimizerError::State(StateError::File { .. })) && error.to_string().contains("nothing.safetensors"), "{error}");
+    assert!(
+        matches!(error, OptimizerError::State(StateError::File { .. })) && error.to_string().contains("nothing.safetensors"),
+        "{error}"
+    );
     let error = adam().save(&folder.path().join("no-folder/state")).expect_err("there is no folder");
     assert!(matches!(error, OptimizerError::State(StateError::File { .. })), "{error}");
 }
@@ -322,7 +333,7 @@ fn arrays_in_separate_buffers_step_to_the_same_bits_as_one_buffer() {
 fn arrays_that_do_not_fit_are_refused_and_change_nothing() {
     let mut optimizer = used_adam();
     let before = seen(&optimizer);
-    let mut weights = vec![0.5; 10];
+    let mut weights = [0.5; 10];
     for (weights, gradients) in [(&mut [0.0_f32; 9][..], &[0.0_f32; 10][..]), (&mut weights[..], &[0.0; 11][..])] {
         assert!(matches!(optimizer.step(weights, gradients, 0.1), Err(OptimizerError::Shape { .. })));
     }

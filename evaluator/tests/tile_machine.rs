@@ -26,8 +26,14 @@ fn random_programs_give_the_bits_of_the_reference_on_small_arrays() {
     let mut random = Random(1);
     let mut live_functions = BTreeSet::new();
     let mut compared = 0;
-    let layouts =
-        [vec![vec![17]], vec![vec![1], vec![3], vec![0], vec![2, 5]], vec![vec![], vec![4, 3, 2]], vec![vec![], vec![]], vec![vec![0]], vec![]];
+    let layouts = [
+        vec![vec![17]],
+        vec![vec![1], vec![3], vec![0], vec![2, 5]],
+        vec![vec![], vec![4, 3, 2]],
+        vec![vec![], vec![]],
+        vec![vec![0]],
+        vec![],
+    ];
     for index in 0..6000 {
         let program = Draw::everything([3, 8, 25][index % 3]).program(&mut random);
         let graph = Graph::new(&program).expect("drawn programs type");
@@ -121,7 +127,8 @@ fn a_plan_takes_no_more_passes_than_the_cost_of_the_graph_says() {
 #[test]
 fn a_clip_to_a_limit_that_is_itself_reduced_takes_one_pass_for_each_reduction() {
     // The limit is known a pass later than the norm of g: there used to be no pass to put the factor before.
-    let text = "def f(w, g):\n  direction = w / global_norm(w)\n  limit = global_norm(direction)\n  update = clip(g, limit)\n  return update\n";
+    let text =
+        "def f(w, g):\n  direction = w / global_norm(w)\n  limit = global_norm(direction)\n  update = clip(g, limit)\n  return update\n";
     let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     let plan = Plan::new(&Graph::new(&program).expect("it types"), &program);
     assert_eq!(plan.passes.len(), 3);
@@ -166,7 +173,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
 
 #[test]
 fn a_step_on_many_threads_gives_the_bits_of_the_reference() {
-    let text = "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  update = m * norm(w) / norm(m) * lr\n  return update, m\n";
+    let text =
+        "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  update = m * norm(w) / norm(m) * lr\n  return update, m\n";
     let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("a thread pool");
     pool.install(|| assert_equal_to_reference(&program, &shapes(&[200_000, 100, 100_000]), Flavour::Tame, &mut Random(6)));

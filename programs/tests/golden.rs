@@ -53,7 +53,7 @@ impl Case {
     fn gradients(&self, step: usize) -> Vec<f32> {
         let gradient = |i: u64| {
             let place = 257 * step as u64 + i;
-            let zero = lowbias32(place + 77 * self.seed) % 16 == 0 || i % 64 == 0;
+            let zero = lowbias32(place + 77 * self.seed).is_multiple_of(16) || i.is_multiple_of(64);
             if zero { 0.0 } else { unit(self.seed + 1, place) * 2.0_f32.powi(-2 * (i % 9) as i32) }
         };
         (0..257).map(gradient).collect()
@@ -199,8 +199,7 @@ fn lion_stays_within_the_roundings_of_the_published_pytorch_order() {
                     let decayed = 4.0 * lr * case.weight_decay * absolute(before.0[i]) + 2.0 * lr;
                     bound.w += SECOND_ORDER * U * (decayed + 2.0 * absolute(before.0[i]) + 2.0 * absolute(weights[i]));
                 }
-                for (kind, (x, y, bound)) in
-                    [(weights[i], torch.w[i], bound.w), (momentum[i], torch.m[i], bound.m)].into_iter().enumerate()
+                for (kind, (x, y, bound)) in [(weights[i], torch.w[i], bound.w), (momentum[i], torch.m[i], bound.m)].into_iter().enumerate()
                 {
                     let distance = (f64::from(x) - f64::from(y)).abs();
                     assert!(distance <= bound, "{name}, step {step}, number {i}: {x:e} and PyTorch's {y:e} are farther than {bound:e}");

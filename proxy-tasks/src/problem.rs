@@ -8,8 +8,8 @@ use crate::training::{Problem, Workspace};
 use std::sync::Arc;
 use symopt_evaluator::Layout;
 
-/// Validation examples that are evaluated at a time. Not the size of the training batch, so that the metrics of the same weights have the same bits
-/// whatever the batch.
+/// Validation examples that are evaluated at a time, at most. Not the size of the training batch, so that the metrics of the same weights have
+/// the same bits whatever the batch.
 const VALIDATION_CHUNK: usize = 64;
 
 /// What all problems share: a model and its parameters before training.
@@ -25,6 +25,10 @@ impl Bound {
             .map_err(|error| error.to_string())?;
         let initial = model.initialize(&mut stream(seed, Purpose::Initialization));
         Ok(Bound { model, layout, initial })
+    }
+
+    fn validation_chunk(&self) -> usize {
+        VALIDATION_CHUNK.min(self.model.batch_at_a_time())
     }
 }
 
@@ -97,7 +101,7 @@ impl VectorProblem {
         validation_examples: &Vectors,
         validation: &[u32],
     ) -> Self {
-        let chunks = validation.chunks(VALIDATION_CHUNK).map(|rows| {
+        let chunks = validation.chunks(bound.validation_chunk()).map(|rows| {
             let mut chunk = Chunk::new();
             let place = |&row: &u32| (row as usize, validation_examples.labels[row as usize]);
             chunk.gather_vectors(validation_examples, rows.iter().map(place));
@@ -126,7 +130,7 @@ impl Problem for VectorProblem {
     }
 
     fn workspace(&self) -> Box<dyn Workspace + '_> {
-        Box::new(Bench::new(&self.bound, &self.validation, |chunk: &mut Chunk, batch: &[u32]| {
+        Box::new(Buffers::new(&self.bound, &self.validation, |chunk: &mut Chunk, batch: &[u32]| {
             let places = batch.iter().map(|&i| {
                 let (row, label) = self.training[i as usize];
                 (row as usize, label)
@@ -155,7 +159,7 @@ impl TextProblem {
         validation_text: &[u16],
         validation: &[u32],
     ) -> Self {
-        let chunks = validation.chunks(VALIDATION_CHUNK).map(|windows| {
+        let chunks = validation.chunks(bound.validation_chunk()).map(|windows| {
             let mut chunk = Chunk::new();
             chunk.gather_windows(validation_text, context, windows.iter().map(|&window| window as usize));
             chunk
@@ -183,38 +187,61 @@ impl Problem for TextProblem {
     }
 
     fn workspace(&self) -> Box<dyn Workspace + '_> {
-        Box::new(Bench::new(&self.bound, &self.validation, |chunk: &mut Chunk, batch: &[u32]| {
+        Box::new(Buffers::new(&self.bound, &self.validation, |chunk: &mut Chunk, batch: &[u32]| {
             chunk.gather_windows(&self.training, self.context, batch.iter().map(|&i| i as usize));
         }))
     }
 }
 
 /// The buffers of a run, with a way to fill a batch.
-struct Bench<'a, F> {
+struct Buffers<'a, F> {
     bound: &'a Bound,
     validation: &'a [Chunk],
     gather: F,
     batch: Chunk,
+    /// The gradient of a part of a batch.
+    part: Vec<f32>,
     /// The scratch memory, and the largest batch that it is for.
     scratch: model::Workspace<f32>,
     capacity: usize,
 }
 
-impl<'a, F: Fn(&mut Chunk, &[u32])> Bench<'a, F> {
+impl<'a, F: Fn(&mut Chunk, &[u32])> Buffers<'a, F> {
     fn new(bound: &'a Bound, validation: &'a [Chunk], gather: F) -> Self {
         let capacity = validation.iter().map(|chunk| chunk.size).max().unwrap_or(0);
-        Bench { bound, validation, gather, batch: Chunk::new(), scratch: bound.model.workspace(capacity), capacity }
+        let scratch = bound.model.workspace(capacity);
+        Buffers { bound, validation, gather, batch: Chunk::new(), part: Vec::new(), scratch, capacity }
     }
-}
 
-impl<F: Fn(&mut Chunk, &[u32])> Workspace for Bench<'_, F> {
-    fn loss_and_gradient(&mut self, weights: &[f32], batch: &[u32], gradients: &mut [f32]) -> f64 {
+    fn of_part(&mut self, weights: &[f32], batch: &[u32], gradients: &mut [f32]) -> f64 {
         if batch.len() > self.capacity {
             self.capacity = batch.len();
             self.scratch = self.bound.model.workspace(batch.len());
         }
         (self.gather)(&mut self.batch, batch);
         self.bound.model.loss_and_gradient(weights, &self.batch.batch(), gradients, &mut self.scratch)
+    }
+}
+
+impl<F: Fn(&mut Chunk, &[u32])> Workspace for Buffers<'_, F> {
+    fn loss_and_gradient(&mut self, weights: &[f32], batch: &[u32], gradients: &mut [f32]) -> f64 {
+        let at_a_time = self.bound.model.batch_at_a_time();
+        if batch.len() <= at_a_time {
+            return self.of_part(weights, batch, gradients);
+        }
+        let mut part = std::mem::take(&mut self.part);
+        part.resize(gradients.len(), 0.0);
+        gradients.fill(0.0);
+        let mut loss = 0.0;
+        for examples in batch.chunks(at_a_time) {
+            let share = examples.len() as f64 / batch.len() as f64;
+            loss += share * self.of_part(weights, examples, &mut part);
+            for (sum, &x) in gradients.iter_mut().zip(&part) {
+                *sum += share as f32 * x;
+            }
+        }
+        self.part = part;
+        loss
     }
 
     fn validate(&mut self, weights: &[f32]) -> Metrics {

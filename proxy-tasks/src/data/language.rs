@@ -136,7 +136,7 @@ fn first_above(sums: &[f64], x: f64) -> usize {
 mod tests {
     use super::*;
 
-    const SIZES: LanguageSizes = LanguageSizes { vocabulary: 20, states: 6, successors: 3, exponent: 1.2, seed: 1 };
+    const SIZES: LanguageSizes = LanguageSizes { vocabulary: 20, states: 6, successors: 3, exponent: 2.0, seed: 1 };
 
     #[test]
     fn probabilities_of_successors_and_ranks_add_up_to_one() {
@@ -172,7 +172,7 @@ mod tests {
         }
         let single: f64 = counts.iter().filter(|&&p| p > 0.0).map(|p| -p * p.ln()).sum();
         let rate = language.entropy_rate(100_000);
-        assert!(rate > 0.5 && rate + 0.2 < single, "{rate} {single}");
+        assert!(rate > 0.5 && rate + 0.3 < single, "{rate} {single}");
         assert!((rate - language.entropy_rate(50_000)).abs() < 0.03);
     }
 

@@ -152,6 +152,11 @@ pub trait Model<T: Scalar>: Send + Sync {
     /// Names, shapes and places of the parameters.
     fn parameters(&self) -> &Parameters;
 
+    /// The largest batch whose arrays stay in the fast caches. A larger one is better computed in parts, whose gradients are averaged.
+    fn batch_at_a_time(&self) -> usize {
+        usize::MAX
+    }
+
     /// Scratch memory for batches of up to `batch` vectors or sequences.
     fn workspace(&self, batch: usize) -> Workspace<T>;
 

@@ -505,6 +505,12 @@ impl<T: Scalar> Model<T> for Transformer {
         &self.parameters
     }
 
+    fn batch_at_a_time(&self) -> usize {
+        // Rows of 256 numbers: with 1,024, all rows of a matrix share a few sets of the first cache, and a step takes twice as long.
+        // At least the sixteen sequences that fill a vector.
+        (256 / self.positions / 16 * 16).max(16)
+    }
+
     fn workspace(&self, batch: usize) -> Workspace<T> {
         let n = self.positions * batch;
         // On the way back: the gradients of the projections, and the scores of sixteen sequences.

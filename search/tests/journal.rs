@@ -1,0 +1,169 @@
+//! A store that is not what it should be is refused with a message, and not one byte of it changes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use symopt_dsl::FunctionalHash;
+use symopt_proxy_tasks::suite::Fitness;
+use symopt_search::SearchConfig;
+use symopt_search::journal::{EvaluationRecord, Journal, JournalError, Settings};
+
+fn settings() -> Settings {
+    Settings {
+        config: SearchConfig::default(),
+        initial: "def train(w, g, lr):\n  return g\n".to_owned(),
+        suite: String::new(),
+        hash_version: FunctionalHash::FORMAT_VERSION,
+    }
+}
+
+fn record(index: u64) -> (u64, EvaluationRecord) {
+    let hash = FunctionalHash(u128::from(index) << 90).to_string();
+    let program = "def train(w, g, lr):\n  update = g * 0.1\n  return update\n".repeat(5);
+    (index, EvaluationRecord { hash, program, fitness: Fitness::Improvement(0.1 * index as f64), curve: vec![0.25; 20] })
+}
+
+/// A store with 300 evaluations.
+fn store(directory: &Path) -> PathBuf {
+    let path = directory.join("store");
+    let mut journal = Journal::create(&path, settings()).unwrap();
+    for batch in (0..300).collect::<Vec<u64>>().chunks(10) {
+        journal.acknowledge(&batch.iter().map(|index| record(*index)).collect::<Vec<_>>()).unwrap();
+    }
+    path
+}
+
+/// Every file with its bytes, the lock left out.
+fn snapshot(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(next) = open.pop() {
+        if next.is_dir() {
+            open.extend(fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()));
+        } else if next.file_name().unwrap() != "lock" {
+            files.insert(next.clone(), fs::read(&next).unwrap());
+        }
+    }
+    files
+}
+
+fn refused(path: &Path) -> JournalError {
+    let before = snapshot(path);
+    let error = match Journal::open(path) {
+        Ok(_) => panic!("the store was opened"),
+        Err(error) => error,
+    };
+    assert!(snapshot(path) == before, "a refused store was changed");
+    error
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_reopening_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let journal = Journal::open(&path).unwrap();
+    assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>());
+    assert_eq!(journal.settings(), &settings());
+}
+
+#[test]
+fn a_store_is_not_made_over_something_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    assert!(matches!(Journal::create(&path, settings()), Err(JournalError::Exists { .. })));
+    fs::write(directory.path().join("file"), "x").unwrap();
+    assert!(matches!(Journal::create(&directory.path().join("file"), settings()), Err(JournalError::Exists { .. })));
+}
+
+#[test]
+fn a_missing_a_foreign_and_a_newer_store_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(matches!(Journal::open(&directory.path().join("none")), Err(JournalError::Missing { .. })));
+    let foreign = directory.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("thesis.txt"), "do not touch").unwrap();
+    assert!(matches!(refused(&foreign), JournalError::Foreign { .. }));
+    let path = store(directory.path());
+    fs::write(path.join("symopt-store.json"), r#"{"format":"symopt store","version":99}"#).unwrap();
+    assert!(matches!(refused(&path), JournalError::Newer { found: 99, .. }));
+    fs::write(path.join("symopt-store.json"), r#"{"format":"another store","version":1}"#).unwrap();
+    assert!(matches!(refused(&path), JournalError::Foreign { .. }));
+    fs::write(path.join("symopt-store.json"), "{").unwrap();
+    assert!(matches!(refused(&path), JournalError::Foreign { .. }));
+}
+
+#[test]
+fn a_store_in_use_is_busy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let _open = Journal::open(&path).unwrap();
+    assert!(matches!(Journal::open(&path), Err(JournalError::Busy { .. })));
+}
+
+#[test]
+fn a_store_that_lost_evaluations_or_its_database_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    fs::write(path.join("acknowledged"), format!("{:020}\n", 301)).unwrap();
+    assert!(matches!(refused(&path), JournalError::Damaged { .. }));
+    fs::write(path.join("acknowledged"), "many").unwrap();
+    assert!(matches!(refused(&path), JournalError::Damaged { .. }));
+    fs::write(path.join("acknowledged"), format!("{:020}\n", 300)).unwrap();
+    Journal::open(&path).map(drop).unwrap();
+    fs::remove_dir_all(path.join("journal")).unwrap();
+    assert!(matches!(refused(&path), JournalError::Damaged { .. }));
+}
+
+/// The largest file of the database: its log.
+fn log_file(path: &Path) -> PathBuf {
+    let files = snapshot(&path.join("journal"));
+    files.into_iter().max_by_key(|(_, bytes)| bytes.len()).unwrap().0
+}
+
+#[test]
+fn a_truncated_database_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let log = log_file(&path);
+    let bytes = fs::read(&log).unwrap();
+    for length in [0, 1, 1000, bytes.len() / 4, bytes.len() / 2] {
+        fs::write(&log, &bytes[..length]).unwrap();
+        let error = refused(&path);
+        assert!(matches!(error, JournalError::Damaged { .. }), "{length} bytes: {error}");
+    }
+}
+
+#[test]
+fn a_database_with_flipped_bytes_is_either_whole_or_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let log = log_file(&path);
+    let bytes = fs::read(&log).unwrap();
+    let mut damaged = 0;
+    for trial in 0..24 {
+        let mut changed = bytes.clone();
+        let start = trial * bytes.len() / 24;
+        changed[start..].iter_mut().take(64).for_each(|byte| *byte ^= 0x5a);
+        fs::write(&log, &changed).unwrap();
+        let before = snapshot(&path);
+        match Journal::open(&path) {
+            // The bytes were not in use any more: then everything is still there.
+            Ok(journal) => assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>()),
+            Err(error) => {
+                damaged += 1;
+                assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+                assert!(snapshot(&path) == before, "a refused store was changed");
+            }
+        }
+        fs::remove_dir_all(path.join("journal")).unwrap();
+        fs::create_dir(path.join("journal")).unwrap();
+        for (file, content) in &before {
+            if file.starts_with(path.join("journal")) {
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, content).unwrap();
+            }
+        }
+    }
+    assert!(damaged > 0, "no damage was ever seen");
+}

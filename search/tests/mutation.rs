@@ -1,0 +1,107 @@
+//! The mutations of the paper: always valid, each kind with its weight, every part of the search space within reach.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use symopt_dsl::{Function, Graph, Operand, Profile, Program};
+use symopt_search::config::MutationConfig;
+use symopt_search::mutation::{MutationKind, Mutator};
+
+fn adamw() -> Program {
+    symopt_programs::find("adamw-paper").unwrap().program()
+}
+
+#[test]
+fn a_long_chain_of_mutations_stays_valid_and_prints_and_parses() {
+    let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+    let mut program = adamw();
+    for index in 0..3000 {
+        let mut rng = ChaCha8Rng::seed_from_u64(42);
+        rng.set_stream(index);
+        program = mutator.mutate(&program, &mut rng).0;
+        let graph = Graph::new(&program).unwrap();
+        assert_eq!(graph.hash(), mutator.graph().hash());
+        assert!(program.statements.len() <= MutationConfig::default().max_statements);
+        if index % 50 == 0 {
+            let parsed = symopt_dsl::parse(&program.to_string()).unwrap();
+            assert_eq!(parsed, program);
+            assert_eq!(Graph::new(&parsed).unwrap().hash(), graph.hash());
+        }
+    }
+}
+
+#[test]
+fn every_kind_comes_with_its_weight() {
+    let config = MutationConfig { insert: 3.0, delete: 1.0, modify: 2.0, ..MutationConfig::default() };
+    let mut mutator = Mutator::new(Profile::Paper, config);
+    let program = adamw();
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let mut counts: BTreeMap<MutationKind, f64> = BTreeMap::new();
+    let trials = 12_000.0;
+    for _ in 0..trials as usize {
+        let (child, kind) = mutator.mutate(&program, &mut rng);
+        *counts.entry(kind).or_default() += 1.0;
+        let expected = match kind {
+            MutationKind::Insert => program.statements.len() + 1,
+            MutationKind::Delete => program.statements.len() - 1,
+            MutationKind::Modify => program.statements.len(),
+        };
+        assert_eq!(child.statements.len(), expected);
+    }
+    let expected = [(MutationKind::Insert, 0.5), (MutationKind::Delete, 1.0 / 6.0), (MutationKind::Modify, 1.0 / 3.0)];
+    let chi_square: f64 = expected.iter().map(|(kind, share)| (counts[kind] - trials * share).powi(2) / (trials * share)).sum();
+    // Two degrees of freedom: above 13.8 once in a thousand seeds.
+    assert!(chi_square < 13.8, "{counts:?}");
+}
+
+#[test]
+fn inserts_reach_every_function_and_modifications_every_kind_of_argument() {
+    let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+    let program = adamw();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut functions = BTreeSet::new();
+    let (mut scaled, mut redrawn, mut to_variable, mut to_constant, mut new_targets, mut old_targets) = (0, 0, 0, 0, 0, 0);
+    for _ in 0..20_000 {
+        let (child, kind) = mutator.mutate(&program, &mut rng);
+        match kind {
+            MutationKind::Insert => {
+                let place = (0..program.statements.len()).find(|i| child.statements[*i] != program.statements[*i]).unwrap_or(program.statements.len());
+                let statement = child.statements[place];
+                functions.insert(statement.function);
+                if statement.target.index() < program.variable_count() { old_targets += 1 } else { new_targets += 1 }
+            }
+            MutationKind::Delete => {}
+            MutationKind::Modify => {
+                for (new, old) in child.statements.iter().zip(&program.statements) {
+                    for (new, old) in new.arguments().iter().zip(old.arguments()) {
+                        match (old, new) {
+                            (Operand::Constant(old), Operand::Constant(new)) if old != new => {
+                                // Scaling by a power of two keeps the sign; a new draw often changes it.
+                                if old.signum() == new.signum() { scaled += 1 } else { redrawn += 1 }
+                            }
+                            (Operand::Constant(_), Operand::Variable(_)) => to_variable += 1,
+                            (Operand::Variable(_), Operand::Constant(_)) => to_constant += 1,
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(functions.len(), 43, "missing: {:?}", Function::all().filter(|f| !functions.contains(f)).collect::<Vec<_>>());
+    for count in [scaled, redrawn, to_variable, to_constant, new_targets, old_targets] {
+        assert!(count > 50, "{:?}", [scaled, redrawn, to_variable, to_constant, new_targets, old_targets]);
+    }
+}
+
+#[test]
+fn a_program_at_its_limit_never_grows() {
+    let program = adamw();
+    let config = MutationConfig { max_statements: program.statements.len(), ..MutationConfig::default() };
+    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for _ in 0..500 {
+        assert!(mutator.mutate(&program, &mut rng).0.statements.len() <= program.statements.len());
+    }
+}
