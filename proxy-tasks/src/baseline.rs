@@ -34,10 +34,10 @@ pub struct Grid {
 }
 
 impl Default for Grid {
-    /// Learning rates from 1e-4 to 1, four a decade; decays from 0 to 10.
+    /// Learning rates from 1e-4 to 10, four a decade; decays from 0 to 3.
     fn default() -> Grid {
         Grid {
-            peak_lr: (0..=16).map(|i| rounded(libm::pow(10.0, -4.0 + f64::from(i) / 4.0))).collect(),
+            peak_lr: (0..=20).map(|i| rounded(libm::pow(10.0, -4.0 + f64::from(i) / 4.0))).collect(),
             weight_decay: vec![0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
             seeds: 3,
         }
@@ -61,12 +61,7 @@ pub struct Trial {
 }
 
 /// Tries every pair of the grid. `report` sees each trial as it ends and may stop the tuning.
-pub fn tune(
-    task: &dyn Task,
-    program: &Program,
-    grid: &Grid,
-    report: &mut dyn FnMut(&Trial) -> Verdict,
-) -> Result<Vec<Trial>, TaskError> {
+pub fn tune(task: &dyn Task, program: &Program, grid: &Grid, report: &mut dyn FnMut(&Trial) -> Verdict) -> Result<Vec<Trial>, TaskError> {
     let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
     let decays: &[f64] = if has_decay { &grid.weight_decay } else { &[0.0] };
     let mut trials = Vec::new();
@@ -95,5 +90,8 @@ pub fn tune(
 
 /// The trial with the lowest loss; the first of equals.
 pub fn best(trials: &[Trial]) -> Option<&Trial> {
-    trials.iter().filter(|trial| trial.loss.is_some_and(f64::is_finite)).min_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)))
+    trials
+        .iter()
+        .filter(|trial| trial.loss.is_some_and(f64::is_finite))
+        .min_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)))
 }

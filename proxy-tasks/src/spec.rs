@@ -270,14 +270,14 @@ impl SuiteSource {
         if let Some(seed) = spec.seeds.iter().find(|&&seed| seed >= 1_000_000) {
             return Err(wrong(whole(), &format!("the seed {seed} is reserved for held-out and tuning runs; use seeds below 1,000,000")));
         }
+        if let Some((_, seed)) = spec.seeds.iter().enumerate().find(|(i, seed)| spec.seeds[..*i].contains(seed)) {
+            return Err(wrong(whole(), &format!("`seeds` has {seed} twice")));
+        }
         let mut tasks: Vec<WeightedTask> = Vec::new();
-        for (i, task) in spec.tasks.iter().enumerate() {
+        for task in &spec.tasks {
             let place = format!("{}, task {}", self.place(task.span().start), task.get_ref().name);
             if tasks.iter().any(|earlier| earlier.task.name() == task.get_ref().name) {
                 return Err(wrong(place, "another task of the suite has this name"));
-            }
-            if spec.seeds[..i.min(spec.seeds.len())].contains(spec.seeds.get(i).unwrap_or(&u64::MAX)) {
-                return Err(wrong(whole(), "`seeds` has the same seed twice"));
             }
             tasks.push(task.get_ref().clone().task(&place)?);
         }
@@ -413,9 +413,7 @@ impl TaskSpec {
         }
         let text = matches!(self.data, DataSpec::Language { .. } | DataSpec::Text { .. });
         match &self.model {
-            ModelSpec::Linear | ModelSpec::Mlp { .. } if text => {
-                Err("text data needs `kind = \"transformer\"` in [task.model]".to_owned())
-            }
+            ModelSpec::Linear | ModelSpec::Mlp { .. } if text => Err("text data needs `kind = \"transformer\"` in [task.model]".to_owned()),
             ModelSpec::Linear | ModelSpec::Mlp { .. } => Ok(()),
             ModelSpec::Transformer { context, patch, pooling, .. } => {
                 if text {
@@ -452,9 +450,19 @@ enum Source {
 #[derive(Clone)]
 enum Examples {
     /// Training and validation come from the same set.
-    Images { set: Arc<Vectors>, image: Shape },
-    Split { training: Arc<Vectors>, validation: Arc<Vectors>, image: Shape },
-    Text { text: Arc<Text>, training: usize },
+    Images {
+        set: Arc<Vectors>,
+        image: Shape,
+    },
+    Split {
+        training: Arc<Vectors>,
+        validation: Arc<Vectors>,
+        image: Shape,
+    },
+    Text {
+        text: Arc<Text>,
+        training: usize,
+    },
 }
 
 /// Height, width and channels.
@@ -532,8 +540,7 @@ impl Builder {
                 Mlp::new(features, hidden, classes, *activation).map(|model| Arc::new(model) as Arc<dyn Model<f32>>)
             }
             ModelSpec::Transformer { layers, width, heads, hidden, activation, patch, pooling, .. } => {
-                let sizes =
-                    TransformerSizes { layers: *layers, width: *width, heads: *heads, hidden: *hidden, activation: *activation };
+                let sizes = TransformerSizes { layers: *layers, width: *width, heads: *heads, hidden: *hidden, activation: *activation };
                 let [rows, columns, channels] = image.unwrap_or([1, features, 1]);
                 let image = Image { height: rows, width: columns, channels, patch: patch.unwrap_or(1) };
                 Transformer::vision(sizes, image, classes, pooling.unwrap_or(Pooling::Mean))
@@ -554,8 +561,7 @@ impl Builder {
     }
 
     fn bound(&self, model: Arc<dyn Model<f32>>, seed: u64) -> Result<Bound, TaskError> {
-        Bound::new(model, seed)
-            .map_err(|reason| TaskError::Description { place: self.place.clone(), reason })
+        Bound::new(model, seed).map_err(|reason| TaskError::Description { place: self.place.clone(), reason })
     }
 
     /// How many of the available examples are used.
@@ -673,10 +679,7 @@ impl ProblemBuilder for Builder {
             }
             Source::Language { sizes, language } => {
                 let rate = language.get_or_init(|| Arc::new(Language::new(*sizes))).entropy_rate(20_000);
-                format!(
-                    "hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats",
-                    sizes.vocabulary, sizes.states
-                )
+                format!("hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats", sizes.vocabulary, sizes.states)
             }
             Source::Files(DataSpec::Digits) => "UCI digits, 8 × 8".to_owned(),
             Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),

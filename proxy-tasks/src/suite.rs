@@ -200,9 +200,8 @@ impl Suite {
         for (seed, losses) in baseline.seeds.iter().zip(&baseline.losses) {
             for (weighted, losses) in self.tasks.iter().zip(losses) {
                 let WeightedTask { task, weight, .. } = weighted;
-                let improvement_at = |checkpoint: usize, loss: f64| {
-                    losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline)
-                };
+                let improvement_at =
+                    |checkpoint: usize, loss: f64| losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline);
                 let mut checkpoint_of_run = 0;
                 let run = task.run(&weighted.candidate(program, tuned_as), *seed, &mut |checkpoint| {
                     let improvement = improvement_at(checkpoint_of_run, checkpoint.validation.loss);

@@ -85,7 +85,15 @@ impl TrainingTask {
         checkpoints: usize,
     ) -> TrainingTask {
         let steps = steps.max(1);
-        TrainingTask { name, builder, steps, batch: batch.max(1), schedule, checkpoints: checkpoints.clamp(1, steps), kept: Mutex::default() }
+        TrainingTask {
+            name,
+            builder,
+            steps,
+            batch: batch.max(1),
+            schedule,
+            checkpoints: checkpoints.clamp(1, steps),
+            kept: Mutex::default(),
+        }
     }
 
     fn prepare(&self, seed: u64) -> Result<Arc<Prepared>, TaskError> {

@@ -24,6 +24,9 @@ use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError};
 use crate::judge::Judge;
 use crate::statistics::{self, Statistics};
 
+/// Evaluations that are written to the journal with one flush, while there is enough to do. It changes no result.
+const FLUSH_TOGETHER: usize = 16;
+
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,6 +187,7 @@ impl<'a> Search<'a> {
                 cache,
                 known,
                 replayed_to,
+                threads: self.threads,
                 queue: &queue,
                 receiver,
                 under_way: VecDeque::new(),
@@ -219,6 +223,7 @@ struct Running<'a> {
     /// Evaluations that the journal held at the start.
     known: HashMap<u64, EvaluationRecord>,
     replayed_to: u64,
+    threads: usize,
     queue: &'a Queue,
     receiver: Receiver<Finished>,
     under_way: VecDeque<UnderWay>,
@@ -338,9 +343,10 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Waits until an evaluation has ended and is in the journal.
+    /// Waits until an evaluation has ended and is in the journal. False if the search was interrupted before.
     fn wait_for(&mut self, hash: FunctionalHash) -> Result<bool, SearchError> {
-        while self.cache.get(hash).is_none() {
+        // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
+        while self.cache.get(hash).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
             match self.receiver.recv_timeout(Duration::from_millis(50)) {
                 Ok(finished) => self.keep(finished)?,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -350,7 +356,6 @@ impl Running<'_> {
                 return Ok(false);
             }
         }
-        // One flush for all that has ended by now.
         while let Ok(finished) = self.receiver.try_recv() {
             self.keep(finished)?;
         }
@@ -438,6 +443,10 @@ struct QueueState {
 }
 
 impl Queue {
+    fn len(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.len()
+    }
+
     fn push(&self, job: Job) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
         self.changed.notify_one();

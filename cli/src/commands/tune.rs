@@ -65,6 +65,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         lines.push(vec![trial.peak_lr.to_string(), trial.weight_decay.to_string(), loss]);
     }
     table::print(&mut out, &lines, &[0, 1, 2])?;
+    let edges = [grid.peak_lr.first(), grid.peak_lr.last()];
+    if edges.contains(&Some(&best.peak_lr)) {
+        writeln!(out, "\nthe best learning rate is at the edge of the grid: a better one may lie beyond it")?;
+    }
     let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
     let hyperparameters = if has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
     writeln!(out, "\nfor the task's table in a suite file:\n\n[[task.tuned]]")?;

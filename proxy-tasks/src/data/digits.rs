@@ -10,7 +10,7 @@ pub const COUNT: usize = 1_797;
 /// Pixels of an image.
 pub const PIXELS: usize = 64;
 /// Mean and standard deviation of all pixels, which go from 0 to 16.
-const MEAN: f32 = 4.884_164_6;
+const MEAN: f32 = 4.884_165;
 const DEVIATION: f32 = 6.016_787_5;
 
 static BYTES: &[u8; COUNT * (PIXELS + 1)] = include_bytes!("../../data/digits.bin");

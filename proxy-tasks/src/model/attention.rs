@@ -152,14 +152,7 @@ pub fn backward<T: Scalar>(
     assert!(query.len() == length && key.len() == length && value.len() == length && output_gradient.len() == length);
     assert!(query_gradient.len() == length && key_gradient.len() == length && value_gradient.len() == length);
     assert!(probabilities.len() == sizes.probabilities());
-    go_back(
-        sizes,
-        [query, key, value],
-        probabilities,
-        output_gradient,
-        [query_gradient, key_gradient, value_gradient],
-        score_gradient,
-    );
+    go_back(sizes, [query, key, value], probabilities, output_gradient, [query_gradient, key_gradient, value_gradient], score_gradient);
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]

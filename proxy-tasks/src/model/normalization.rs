@@ -50,8 +50,8 @@ fn normalize_of<T: Scalar, const W: usize>(
             mean[l] += row[l];
         }
     }
-    for l in 0..W {
-        mean[l] = mean[l] * share;
+    for mean in &mut mean {
+        *mean = *mean * share;
     }
     let mut variance = [T::ZERO; W];
     for row in input.chunks_exact(n) {

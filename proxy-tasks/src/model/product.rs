@@ -39,13 +39,7 @@ pub fn multiply<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], r
 ///
 /// # Panics
 /// If a slice does not have the length that the sizes say.
-pub fn multiply_left_transposed<T: Scalar>(
-    destination: &mut [T],
-    start: Start<T>,
-    left: &[T],
-    right: &[T],
-    [m, k, n]: [usize; 3],
-) {
+pub fn multiply_left_transposed<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &[T], [m, k, n]: [usize; 3]) {
     assert!(destination.len() == m * n && left.len() == m * k && right.len() == k * n);
     if m * k * n > GEMM_FROM {
         fill(destination, start, n);
@@ -59,13 +53,7 @@ pub fn multiply_left_transposed<T: Scalar>(
 ///
 /// # Panics
 /// If a slice does not have the length that the sizes say.
-pub fn multiply_right_transposed<T: Scalar>(
-    destination: &mut [T],
-    left: &[T],
-    right: &[T],
-    [m, k, n]: [usize; 3],
-    scratch: &mut [T],
-) {
+pub fn multiply_right_transposed<T: Scalar>(destination: &mut [T], left: &[T], right: &[T], [m, k, n]: [usize; 3], scratch: &mut [T]) {
     assert!(destination.len() == m * n && left.len() == m * k && right.len() == k * n);
     if m * k * n > GEMM_FROM {
         destination.fill(T::ZERO);
@@ -148,7 +136,7 @@ fn small<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &
     while i < m {
         let rows = rows_at_a_time(m - i);
         let out = &mut destination[i * n..(i + rows) * n];
-        let start = start.from_row(i);
+        let start = start.skip(i);
         match rows {
             5 => rows_of::<T, 5>(out, start, row_major::<T, 5>(left, k, i), right, n),
             4 => rows_of::<T, 4>(out, start, row_major::<T, 4>(left, k, i), right, n),
@@ -166,7 +154,7 @@ fn small_left_transposed<T: Scalar>(destination: &mut [T], start: Start<T>, left
     while i < m {
         let rows = rows_at_a_time(m - i);
         let out = &mut destination[i * n..(i + rows) * n];
-        let start = start.from_row(i);
+        let start = start.skip(i);
         match rows {
             5 => rows_of::<T, 5>(out, start, column_major::<T, 5>(left, k, m, i), right, n),
             4 => rows_of::<T, 4>(out, start, column_major::<T, 4>(left, k, m, i), right, n),
@@ -180,7 +168,7 @@ fn small_left_transposed<T: Scalar>(destination: &mut [T], start: Start<T>, left
 
 impl<T: Scalar> Start<'_, T> {
     #[inline(always)]
-    fn from_row(self, i: usize) -> Self {
+    fn skip(self, i: usize) -> Self {
         match self {
             Start::Rows(values) => Start::Rows(&values[i..]),
             other => other,
@@ -215,13 +203,7 @@ fn column_major<T: Scalar, const R: usize>(left: &[T], k: usize, m: usize, i: us
 }
 
 #[inline(always)]
-fn rows_of<T: Scalar, const R: usize>(
-    out: &mut [T],
-    start: Start<T>,
-    left: impl Iterator<Item = [T; R]> + Clone,
-    right: &[T],
-    n: usize,
-) {
+fn rows_of<T: Scalar, const R: usize>(out: &mut [T], start: Start<T>, left: impl Iterator<Item = [T; R]> + Clone, right: &[T], n: usize) {
     let mut j = 0;
     while j + 2 * COLUMNS <= n {
         tile::<T, R, { 2 * COLUMNS }>(out, start, left.clone(), right, n, j);

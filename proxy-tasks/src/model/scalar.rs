@@ -64,7 +64,7 @@ pub trait Scalar:
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts; the first has few bits, so that `n * LN2_HIGH` is exact for every exponent n.
-const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_HIGH: f32 = 355.0 / 512.0;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Added to a small number, 1.5 * 2^23 leaves its nearest integer in the low bits of the mantissa.
 const ROUND: f32 = 12_582_912.0;
