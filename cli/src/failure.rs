@@ -1,5 +1,6 @@
 //! How a command fails: exit code 1 where the work failed, 2 where the usage or the input is bad.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use symopt_evaluator::OptimizerError;
@@ -14,6 +15,8 @@ use symopt_search::launch::{LaunchError, ProgramError};
 pub enum Failure {
     /// The usage or the input is bad: exit code 2.
     Input(String),
+    /// A rendered report of the faults in a text, with a heading of its own: exit code 2.
+    Report(String),
     /// The work failed: exit code 1.
     Work(String),
     /// Nobody reads the output any more.
@@ -24,21 +27,24 @@ impl Failure {
     /// Says why on the standard error stream.
     pub fn report(self) -> ExitCode {
         let (text, code) = match self {
-            Failure::Input(text) => (text, 2),
-            Failure::Work(text) => (text, 1),
+            Failure::Input(text) => (format!("error: {}", text.trim_end()), 2),
+            Failure::Report(text) => (text.trim_end().to_owned(), 2),
+            Failure::Work(text) => (format!("error: {}", text.trim_end()), 1),
             // As for a program that dies of SIGPIPE: quietly.
             Failure::OutputClosed => return ExitCode::SUCCESS,
         };
-        let text = text.trim_end();
-        // A rendered report of faults in a text begins with its own "Error".
-        if text.starts_with("Error") || text.starts_with('\u{1b}') { eprintln!("{text}") } else { eprintln!("error: {text}") }
+        // If nobody reads the standard error stream either, the exit code must do.
+        let _ = writeln!(std::io::stderr(), "{text}");
         ExitCode::from(code)
     }
 }
 
 impl From<ProgramError> for Failure {
     fn from(error: ProgramError) -> Failure {
-        Failure::Input(error.to_string())
+        match error {
+            ProgramError::Text { report } => Failure::Report(report),
+            error => Failure::Input(error.to_string()),
+        }
     }
 }
 
@@ -70,6 +76,7 @@ impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Failure {
         match error {
             LaunchError::Program(error) => error.into(),
+            LaunchError::Config(error) => error.into(),
             LaunchError::Task(error) => error.into(),
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
@@ -82,13 +89,17 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::OutputClosed,
-            _ => Failure::Work(error.to_string()),
+            _ => Failure::Work(format!("can't write the output: {error}")),
         }
     }
 }
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Failure {
-        Failure::Work(error.to_string())
+        // What can't be written is told from what can't be made JSON.
+        match error.io_error_kind() {
+            Some(kind) => std::io::Error::from(kind).into(),
+            None => Failure::Work(error.to_string()),
+        }
     }
 }

@@ -16,8 +16,12 @@ pub fn find(name: &str) -> Result<Program, Failure> {
         return Ok(launch::find_program(name, color())?);
     }
     let mut bytes = Vec::new();
-    std::io::stdin().take(STANDARD_INPUT_LIMIT).read_to_end(&mut bytes)?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::Input("the standard input is not UTF-8 text".to_owned()))?;
+    let read = std::io::stdin().take(STANDARD_INPUT_LIMIT).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::Input(format!("the standard input can't be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        Failure::Input(format!("standard input: not a program: byte {place} is not UTF-8 text"))
+    })?;
     Ok(launch::parse_program("standard input", &text, color())?)
 }
 

@@ -80,9 +80,12 @@ fn eta(progress: &Progress, limits: &Limits) -> Option<Duration> {
     left.into_iter().flatten().min_by(f64::total_cmp).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Minutes and seconds.
+/// Minutes and seconds; tenths of a second below a minute.
 pub fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
+    if seconds < 60 {
+        return format!("{:.1} s", time.as_secs_f64());
+    }
     if seconds < 3600 {
         format!("{}:{:02}", seconds / 60, seconds % 60)
     } else {

@@ -24,12 +24,15 @@ fn runs(criterion: &mut Criterion) {
     }
 }
 
+/// A name, a model and a batch for it.
+type Case<'a> = (&'a str, Box<dyn Model<f32>>, Batch<'a, f32>);
+
 fn steps(criterion: &mut Criterion) {
     let sizes = TransformerSizes { layers: 1, width: 16, heads: 2, hidden: 32, activation: Activation::Gelu };
     let (rows, tokens, labels) = (vec![0.5_f32; 64 * 64], vec![3_u16; 16 * 8], vec![1_u16; 64]);
     let vectors = Batch { size: 64, inputs: Inputs::Vectors { rows: &rows, columns: &rows }, labels: &labels };
     let text = Batch { size: 16, inputs: Inputs::Tokens(&tokens), labels: &tokens };
-    let models: [(&str, Box<dyn Model<f32>>, Batch<f32>); 3] = [
+    let models: [Case; 3] = [
         ("digits-linear", Box::new(Linear::new(64, 10).expect("sizes fit")), vectors),
         ("digits-mlp", Box::new(Mlp::new(64, &[32], 10, Activation::Relu).expect("sizes fit")), vectors),
         ("language-tiny", Box::new(Transformer::language(sizes, 32, 8).expect("sizes fit")), text),

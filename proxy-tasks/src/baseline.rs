@@ -39,7 +39,7 @@ impl Default for Grid {
         Grid {
             peak_lr: (0..=20).map(|i| rounded(libm::pow(10.0, -4.0 + f64::from(i) / 4.0))).collect(),
             weight_decay: vec![0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
-            seeds: 3,
+            seeds: 8,
         }
     }
 }

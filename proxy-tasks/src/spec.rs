@@ -334,6 +334,7 @@ impl TaskSpec {
             model,
             examples: Mutex::new(None),
             place: place.to_owned(),
+            batch,
         };
         let task = TrainingTask::new(name, Box::new(builder), steps, batch, schedule, checkpoints);
         Ok(WeightedTask { task: Box::new(task), weight, tuned })
@@ -487,6 +488,7 @@ impl Source {
 struct Builder {
     task: String,
     place: String,
+    batch: usize,
     training: Option<usize>,
     validation: usize,
     label_noise: f64,
@@ -610,6 +612,56 @@ fn windows_of(tokens: usize, context: usize) -> usize {
 
 impl ProblemBuilder for Builder {
     fn build(&self, seed: u64) -> Built {
+        let problem = self.problem(seed)?;
+        let examples = problem.training_examples();
+        if self.batch > examples {
+            let reason = format!("`batch` = {} is more than the {examples} training examples", self.batch);
+            return Err(TaskError::Description { place: self.place.clone(), reason });
+        }
+        Ok(problem)
+    }
+
+    fn describe(&self) -> (String, String, f64) {
+        let data = match &self.source {
+            Source::Teacher(TeacherSizes { features, hidden, classes, weights, scale }) => {
+                let weights = match weights {
+                    Weights::Signs => "±1",
+                    Weights::Normal => "N(0, 1)",
+                };
+                let shape = if *hidden == 0 { format!("{features}-{classes}") } else { format!("{features}-{hidden}-{classes}") };
+                format!("random teacher {shape}, weights {weights}, scale {scale}")
+            }
+            Source::Language { sizes, language } => {
+                let rate = language.get_or_init(|| Arc::new(Language::new(*sizes))).entropy_rate(20_000);
+                format!("hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats", sizes.vocabulary, sizes.states)
+            }
+            Source::Files(DataSpec::Digits) => "UCI digits, 8 × 8".to_owned(),
+            Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),
+            Source::Files(DataSpec::Cifar10 { path }) => format!("CIFAR-10 files in {}", path.display()),
+            Source::Files(DataSpec::Text { path, .. }) => format!("text {}", path.display()),
+            Source::Files(DataSpec::Teacher { .. } | DataSpec::Language { .. }) => String::new(),
+        };
+        let model = match &self.model {
+            ModelSpec::Linear => "softmax regression".to_owned(),
+            ModelSpec::Mlp { hidden, activation } => {
+                let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
+                format!("perceptron with hidden {} ({})", widths.join("-"), format!("{activation:?}").to_lowercase())
+            }
+            ModelSpec::Transformer { layers, width, heads, context, patch, .. } => {
+                let input = match (context, patch) {
+                    (Some(context), _) => format!("context {context}"),
+                    (_, Some(patch)) => format!("patch {patch}"),
+                    _ => String::new(),
+                };
+                format!("transformer {layers} × {width}, {heads} heads, {input}")
+            }
+        };
+        (data, model, self.label_noise)
+    }
+}
+
+impl Builder {
+    fn problem(&self, seed: u64) -> Built {
         let data = match &self.source {
             Source::Teacher(sizes) => {
                 let teacher = Teacher::new(*sizes, seed);
@@ -665,43 +717,5 @@ impl ProblemBuilder for Builder {
                 Ok(Arc::new(TextProblem::new(bound, context, learned, windows, held, &held_windows)))
             }
         }
-    }
-
-    fn describe(&self) -> (String, String, f64) {
-        let data = match &self.source {
-            Source::Teacher(TeacherSizes { features, hidden, classes, weights, scale }) => {
-                let weights = match weights {
-                    Weights::Signs => "±1",
-                    Weights::Normal => "N(0, 1)",
-                };
-                let shape = if *hidden == 0 { format!("{features}-{classes}") } else { format!("{features}-{hidden}-{classes}") };
-                format!("random teacher {shape}, weights {weights}, scale {scale}")
-            }
-            Source::Language { sizes, language } => {
-                let rate = language.get_or_init(|| Arc::new(Language::new(*sizes))).entropy_rate(20_000);
-                format!("hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats", sizes.vocabulary, sizes.states)
-            }
-            Source::Files(DataSpec::Digits) => "UCI digits, 8 × 8".to_owned(),
-            Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),
-            Source::Files(DataSpec::Cifar10 { path }) => format!("CIFAR-10 files in {}", path.display()),
-            Source::Files(DataSpec::Text { path, .. }) => format!("text {}", path.display()),
-            Source::Files(DataSpec::Teacher { .. } | DataSpec::Language { .. }) => String::new(),
-        };
-        let model = match &self.model {
-            ModelSpec::Linear => "softmax regression".to_owned(),
-            ModelSpec::Mlp { hidden, activation } => {
-                let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
-                format!("perceptron with hidden {} ({activation:?})", widths.join("-"))
-            }
-            ModelSpec::Transformer { layers, width, heads, context, patch, .. } => {
-                let input = match (context, patch) {
-                    (Some(context), _) => format!("context {context}"),
-                    (_, Some(patch)) => format!("patch {patch}"),
-                    _ => String::new(),
-                };
-                format!("transformer, {layers} × {width} wide, {heads} heads, {input}")
-            }
-        };
-        (data, model, self.label_noise)
     }
 }

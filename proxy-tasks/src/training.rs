@@ -107,7 +107,8 @@ impl TrainingTask {
         let prepared = Arc::new(Prepared { problem, order, initial });
         let mut kept = kept();
         if kept.len() >= KEPT_PROBLEMS {
-            kept.pop_first();
+            // The seeds of a suite are small numbers; those for reports and tuning are large and are used once.
+            kept.pop_last();
         }
         kept.insert(seed, Arc::clone(&prepared));
         Ok(prepared)

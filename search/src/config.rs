@@ -194,14 +194,14 @@ impl Default for MutationConfig {
 
 impl Default for HurdleConfig {
     fn default() -> HurdleConfig {
-        HurdleConfig { quantile: 0.25, margin: 0.05, every: 100 }
+        HurdleConfig { quantile: 0.1, margin: 0.3, every: 100 }
     }
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            programs: 60_000,
+            programs: 140_000,
             evaluations: 0,
             seconds: 0,
             plateau: 0,

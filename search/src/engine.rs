@@ -345,6 +345,10 @@ impl Running<'_> {
 
     /// Waits until an evaluation has ended and is in the journal. False if the search was interrupted before.
     fn wait_for(&mut self, hash: FunctionalHash) -> Result<bool, SearchError> {
+        // What is in the cache between two calls is in the journal too.
+        if self.cache.get(hash).is_some() {
+            return Ok(true);
+        }
         // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
         while self.cache.get(hash).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
             match self.receiver.recv_timeout(Duration::from_millis(50)) {

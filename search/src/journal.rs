@@ -46,13 +46,21 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// There is one already.
-    #[error("{path}: there is something already; go on with `symopt resume {path}`, or choose another directory with --store")]
+    #[error("{path}: a store is there already; go on with `symopt resume {path}`, or choose another directory with --store")]
     Exists {
         /// The directory.
         path: PathBuf,
     },
+    /// The place is taken by something else.
+    #[error("{path}: {reason}; choose a new or empty directory with --store")]
+    Taken {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is there.
+        reason: &'static str,
+    },
     /// The directory is something else.
-    #[error("{path}: not a symopt store ({reason}); nothing in it was touched")]
+    #[error("{path}: not a symopt store ({reason}); nothing in it was touched. A store is the directory that `symopt search` names first and last")]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -153,11 +161,23 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes a store in a new or empty directory.
-    pub fn create(path: &Path, settings: Settings) -> Result<Journal, JournalError> {
-        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) || path.is_file() {
+    /// Whether a store can be made at a path: nothing is there, or an empty directory.
+    pub fn check_vacant(path: &Path) -> Result<(), JournalError> {
+        let taken = |reason| Err(JournalError::Taken { path: path.to_owned(), reason });
+        if path.join(MANIFEST).is_file() {
             return Err(JournalError::Exists { path: path.to_owned() });
         }
+        match fs::read_dir(path).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => taken("the directory holds something else"),
+            Ok(false) => Ok(()),
+            Err(_) if path.exists() && !path.is_dir() => taken("a file is there"),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes a store in a new or empty directory.
+    pub fn create(path: &Path, settings: Settings) -> Result<Journal, JournalError> {
+        Journal::check_vacant(path)?;
         fs::create_dir_all(path).map_err(|e| file_error(path, &e))?;
         let lock = take_lock(path)?;
         let database = open_database(&path.join(DATABASE)).map_err(|reason| JournalError::File { path: path.to_owned(), reason })?;
@@ -355,7 +375,10 @@ fn check_manifest(path: &Path) -> Result<(), JournalError> {
     if !path.is_dir() {
         return Err(foreign("it is not a directory".to_owned()));
     }
-    let text = fs::read(path.join(MANIFEST)).map_err(|e| foreign(format!("{MANIFEST}: {e}")))?;
+    let text = fs::read(path.join(MANIFEST)).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => foreign(format!("it has no {MANIFEST}")),
+        _ => foreign(format!("{MANIFEST}: {e}")),
+    })?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| foreign(format!("{MANIFEST}: {e}")))?;
     if manifest.format != FORMAT {
         return Err(foreign(format!("{MANIFEST} says it is {:?}", manifest.format)));

@@ -24,7 +24,12 @@ pub struct SuiteJudge<'a> {
 impl<'a> SuiteJudge<'a> {
     /// Trains the baseline on the suite's own seeds.
     pub fn new(suite: &'a Suite) -> Result<SuiteJudge<'a>, TaskError> {
-        Ok(SuiteJudge { baseline: suite.baseline(&suite.seeds)?, suite })
+        Ok(SuiteJudge::with_baseline(suite, suite.baseline(&suite.seeds)?))
+    }
+
+    /// Takes a baseline that was trained before, on the suite's own seeds.
+    pub fn with_baseline(suite: &'a Suite, baseline: Baseline) -> SuiteJudge<'a> {
+        SuiteJudge { suite, baseline }
     }
 }
 

@@ -1,17 +1,23 @@
 //! Sets a search up, new or resumed: from settings to the initial program, the suite and the journal.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::atomic::AtomicBool;
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::Suite;
+use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::TaskError;
 
-use crate::config::SearchConfig;
+use crate::config::{ConfigError, SearchConfig};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{Journal, JournalError, Settings};
 use crate::judge::SuiteJudge;
+
+/// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
+const FILE_LIMIT: u64 = 16 << 20;
 
 /// Why a program can't be found.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +25,27 @@ pub enum ProgramError {
     /// Neither a zoo program nor a file.
     #[error(
         "{name:?} is no zoo program and no file{}; `symopt programs` lists the zoo",
-        nearest.map_or_else(String::new, |n| format!("; did you mean {n}?"))
+        nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
     )]
     Unknown {
         /// What was asked for.
         name: String,
         /// The zoo program of the nearest name.
         nearest: Option<&'static str>,
+    },
+    /// A directory is where a program should be.
+    #[error("{path}: a directory, not a program; a program of a search's store is written {path}:HASH, with the first digits of its hash")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file is no text.
+    #[error("{path}: not a program: byte {place} is not UTF-8 text; check that this is the right file")]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes are text.
+        place: usize,
     },
     /// The file can't be read.
     #[error("{path}: {source}")]
@@ -66,23 +86,33 @@ pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
     }
     let path = Path::new(name);
     if !path.exists() {
+        // What ends like a hash was meant as one, even if there is no store.
         if let Some((store, hash)) = name.rsplit_once(':')
-            && Path::new(store).is_dir()
+            && !store.is_empty()
+            && (Path::new(store).exists() || is_hash(hash))
         {
             return program_in_store(Path::new(store), hash, color);
         }
         return Err(ProgramError::Unknown { name: name.to_owned(), nearest: symopt_programs::nearest(name) });
     }
-    let bytes = std::fs::read(path).map_err(|source| ProgramError::File { path: path.to_owned(), source })?;
-    let text = String::from_utf8(bytes).map_err(|e| ProgramError::Text {
-        report: format!("{name}: not a text file: byte {} is not valid UTF-8", e.utf8_error().valid_up_to()),
-    })?;
-    parse_program(name, &text, color)
+    if path.is_dir() {
+        return Err(ProgramError::Directory { path: path.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes));
+    read.map_err(|source| ProgramError::File { path: path.to_owned(), source })?;
+    let not_text = |e: FromUtf8Error| ProgramError::NotText { path: path.to_owned(), place: e.utf8_error().valid_up_to() };
+    parse_program(name, &String::from_utf8(bytes).map_err(not_text)?, color)
+}
+
+/// Whether a text can be the first digits of a functional hash.
+fn is_hash(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn program_in_store(store: &Path, hash: &str, color: bool) -> Result<Program, ProgramError> {
     let not_there = |reason: String| ProgramError::NotInStore { store: store.to_owned(), reason };
-    if hash.is_empty() || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !is_hash(hash) {
         return Err(not_there(format!("{hash:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
     }
     let journal = Journal::open(store)?;
@@ -102,7 +132,7 @@ fn program_in_store(store: &Path, hash: &str, color: bool) -> Result<Program, Pr
     found.sort();
     found.dedup_by(|a, b| a.0 == b.0);
     match found.as_slice() {
-        [] => Err(not_there(format!("no evaluated program has a hash that begins with {hash}"))),
+        [] => Err(not_there(format!("no evaluated program has a hash that begins with {hash}; `symopt resume` names the best program's"))),
         [(hash, text)] => parse_program(&format!("{}:{hash}", store.display()), text, color),
         several => Err(not_there(format!("{} programs have hashes that begin with {hash}; give more digits", several.len()))),
     }
@@ -114,6 +144,9 @@ pub enum LaunchError {
     /// A program.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The suite.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -125,25 +158,34 @@ pub enum LaunchError {
     Search(#[from] SearchError),
 }
 
+/// What programs of a search are called: after its first mutation a program is no longer the one that the search started from.
+const EVOLVED: &str = "train";
+
 /// A search that is set up, with its store open.
 pub struct Launch {
     config: SearchConfig,
     suite: Suite,
+    baseline: Baseline,
     initial: Program,
     target: Option<FunctionalHash>,
     journal: Journal,
 }
 
 impl Launch {
-    /// A new search with a new store.
+    /// A new search with a new store. The store is made last, when nothing about the settings, the programs or the suite's data can be wrong.
     pub fn new(config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
+        config.check()?;
+        Journal::check_vacant(store)?;
         let program = find_program(&config.initial, color)?;
         let mut signature = program.signature().clone();
         signature.numerics = config.numerics.into();
+        signature.name = EVOLVED.to_owned();
+        signature.doc = None;
         let initial = program.with_signature(signature);
         let source = SuiteSource::find(&config.suite)?;
         let suite = source.suite()?;
         let target = target_of(&config, color)?;
+        let baseline = suite.baseline(&suite.seeds)?;
         let settings = Settings {
             config: config.clone(),
             initial: initial.to_string(),
@@ -151,7 +193,7 @@ impl Launch {
             hash_version: FunctionalHash::FORMAT_VERSION,
         };
         let journal = Journal::create(store, settings)?;
-        Ok(Launch { config, suite, initial, target, journal })
+        Ok(Launch { config, suite, baseline, initial, target, journal })
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
@@ -159,11 +201,13 @@ impl Launch {
         let journal = Journal::open(store)?;
         let mut config = journal.settings().config.clone();
         change_limits(&mut config);
+        config.check()?;
         let initial = parse_program("the store's initial program", &journal.settings().initial, color)?;
         let source = SuiteSource { name: config.suite.clone(), text: journal.settings().suite.clone() };
         let suite = source.suite()?;
         let target = target_of(&config, color)?;
-        Ok(Launch { config, suite, initial, target, journal })
+        let baseline = suite.baseline(&suite.seeds)?;
+        Ok(Launch { config, suite, baseline, initial, target, journal })
     }
 
     /// The settings.
@@ -188,7 +232,7 @@ impl Launch {
         interrupt: &AtomicBool,
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<(SearchResult, Suite), LaunchError> {
-        let judge = SuiteJudge::new(&self.suite)?;
+        let judge = SuiteJudge::with_baseline(&self.suite, self.baseline);
         let search = Search::new(self.config, self.target, &judge, &mut self.journal, threads);
         let result = search.run(self.initial, interrupt, observe)?;
         drop(judge);

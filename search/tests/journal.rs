@@ -73,7 +73,7 @@ fn a_store_is_not_made_over_something_else() {
     let path = store(directory.path());
     assert!(matches!(Journal::create(&path, settings()), Err(JournalError::Exists { .. })));
     fs::write(directory.path().join("file"), "x").unwrap();
-    assert!(matches!(Journal::create(&directory.path().join("file"), settings()), Err(JournalError::Exists { .. })));
+    assert!(matches!(Journal::create(&directory.path().join("file"), settings()), Err(JournalError::Taken { .. })));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
-use symopt_dsl::Graph;
 use symopt_dsl::graph::Redundancy;
+use symopt_dsl::{Graph, Program};
 
 use crate::failure::Failure;
 use crate::{programs, table};
@@ -89,7 +89,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         array_passes: cost.array_passes,
         bytes_per_parameter: cost.bytes_per_parameter,
         state_bytes_per_parameter: cost.state_bytes_per_parameter,
-        pruned: program.pruned(&graph).to_string(),
+        pruned: without_doc(&program.pruned(&graph)).to_string(),
     };
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -100,10 +100,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The doc string describes the program as it stands, and is shown with that one.
+fn without_doc(program: &Program) -> Program {
+    let mut signature = program.signature().clone();
+    signature.doc = None;
+    program.with_signature(signature)
+}
+
 fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     let slots: Vec<String> =
         inspection.slots.iter().map(|slot| if slot.live { slot.name.clone() } else { format!("{} (dead)", slot.name) }).collect();
-    let hyperparameters: Vec<String> = inspection.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let hyperparameters: Vec<String> =
+        inspection.hyperparameters.iter().map(|(name, value)| format!("{name}={}", table::number(*value))).collect();
     let none = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
     if let Some(doc) = &inspection.doc {
         writeln!(out, "{}\n", doc.trim())?;
@@ -131,7 +139,7 @@ fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     )?;
     let mut rows = vec![["STATEMENT", "TYPE", "STATUS"].map(str::to_owned).to_vec()];
     rows.extend(inspection.statements.iter().map(|s| vec![s.text.clone(), s.r#type.clone(), s.status.to_owned()]));
-    table::print(out, &rows, &[])?;
+    table::print(out, &rows, &[], &[])?;
     if inspection.live_statements < inspection.statements.len() {
         writeln!(out, "\nwithout redundant statements and dead slots:\n\n{}", inspection.pruned.trim_end())?;
     }

@@ -52,7 +52,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let mut lines = vec![["NAME", "SLOTS", "STATEMENTS", "HYPERPARAMETERS", "WHAT IT IS"].map(str::to_owned).to_vec()];
     for row in rows {
-        let hyperparameters: Vec<String> = row.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let hyperparameters: Vec<String> =
+            row.hyperparameters.iter().map(|(name, value)| format!("{name}={}", table::number(*value))).collect();
         lines.push(vec![
             row.name.to_owned(),
             row.slots.to_string(),
@@ -61,5 +62,5 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             row.summary,
         ]);
     }
-    Ok(table::print(&mut out, &lines, &[1, 2])?)
+    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 30), (4, 44)])?)
 }

@@ -1,5 +1,6 @@
 //! `symopt search`
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde::Serialize;
 use symopt_dsl::Graph;
+use symopt_proxy_tasks::spec;
+use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
 use symopt_search::config::{DEFAULT_TOML, SearchConfig, TargetFitness};
 use symopt_search::engine::SearchResult;
 use symopt_search::launch::Launch;
 use symopt_search::statistics::Statistics;
-use symopt_search::{StopReason, config};
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
@@ -45,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     store: Option<PathBuf>,
     /// Name of the store under runs/; by default the suite and the seed
-    #[arg(long)]
+    #[arg(long, value_parser = parse_name)]
     name: Option<String>,
     #[command(flatten)]
     limits: LimitArguments,
@@ -107,16 +109,22 @@ pub struct Execution {
     json: bool,
 }
 
+/// A name is one directory below runs/, and nothing else.
+fn parse_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with('.') || text.contains(['/', '\\']) {
+        return Err("expected a name without `/` and without a dot in front; --store takes a path".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_config {
         return Ok(std::io::stdout().write_all(DEFAULT_TOML.as_bytes())?);
     }
-    let config = settings(&arguments)?;
+    let mut config = settings(&arguments)?;
     let interrupt = interrupt::flag()?;
     let Arguments { store, name, limits, execution, .. } = arguments;
-    let mut config = config;
     limits.apply(&mut config);
-    config.check()?;
     let store = store.unwrap_or_else(|| default_store(name.as_deref(), &config));
     let launch = Launch::new(config, &store, programs::color())?;
     execute(launch, &store, &execution, interrupt)
@@ -126,8 +134,10 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     let mut config = match &arguments.config {
         None => SearchConfig::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))?;
-            SearchConfig::from_toml(&text).map_err(|e: config::ConfigError| Failure::Input(format!("{}: {e}", path.display())))?
+            let wrong = |e: &dyn Display| Failure::Input(format!("{}: {e}", path.display()));
+            let hint = "`symopt search --print-config` writes a file to start from";
+            let text = std::fs::read_to_string(path).map_err(|e| wrong(&format_args!("{e}; {hint}")))?;
+            SearchConfig::from_toml(&text).map_err(|e| wrong(&e))?
         }
     };
     config.seed = arguments.seed.unwrap_or(config.seed);
@@ -186,8 +196,9 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let threads = execution.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     if !execution.json {
         let config = launch.config();
-        println!("store: {}", store.display());
-        println!("search from {} on the suite {}, seed {}, {threads} threads", config.initial, config.suite, config.seed);
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "store: {}", store.display())?;
+        writeln!(out, "search from {} on the suite {}, seed {}, {}", config.initial, config.suite, config.seed, count_of(threads))?;
     }
     let mut line = ProgressLine::new(&launch.config().limits);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
@@ -238,10 +249,17 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let store = store.display();
     writeln!(out, "\nto go on:")?;
     writeln!(out, "  symopt inspect {store}:{digits}")?;
-    writeln!(out, "  symopt train --task digits-mlp --program {store}:{digits} --vs adamw")?;
+    // `train` knows the tasks of the built-in suites.
+    if let Some(task) = suite.tasks.iter().map(|weighted| weighted.task.name()).find(|name| spec::find_task(name).is_ok()) {
+        writeln!(out, "  symopt train --task {task} --program {store}:{digits} --vs adamw")?;
+    }
     writeln!(out, "  symopt resume {store} --programs {}", 2 * result.statistics.generated)?;
     writeln!(out, "store: {store}")?;
     Ok(())
+}
+
+fn count_of(threads: usize) -> String {
+    if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
 
 fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threads: usize) -> std::io::Result<()> {
@@ -260,18 +278,28 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
     )?;
     writeln!(
         out,
-        "cache hits {:.1} %, redundant statements {:.1} %, {:.1} % of {threads} threads' time in evaluations",
+        "cache hits {:.1} %, redundant statements {:.1} %, {:.1} % of the time of {} in evaluations",
         100.0 * statistics.cache_hit_rate(),
         100.0 * statistics.redundant_share(),
-        100.0 * result.evaluating.as_secs_f64() / (seconds * threads as f64)
+        100.0 * result.evaluating.as_secs_f64() / (seconds * threads as f64),
+        count_of(threads)
     )?;
+    if result.best.index.is_none() {
+        writeln!(out, "\nno program was better than the one that the search started from")?;
+    }
     writeln!(out, "\nbest program, fitness {} (redundant statements removed):\n\n{}", result.best.fitness, pruned.trim_end())
 }
 
 fn print_comparison(out: &mut impl Write, rows: &[Row], held_out: u16) -> std::io::Result<()> {
-    writeln!(out, "\nvalidation loss saved against tuned AdamW (more is better; ± is the standard error over {held_out} held-out seeds):\n")?;
-    let tasks: Vec<String> = rows.iter().map(|row| &row.tasks).max_by_key(|tasks| tasks.len()).into_iter().flatten().map(|(t, _)| t.clone()).collect();
-    let mut lines = vec![["PROGRAM".to_owned(), "SEARCH SEEDS".to_owned(), "HELD-OUT SEEDS".to_owned()].into_iter().chain(tasks.clone()).collect::<Vec<_>>()];
+    writeln!(
+        out,
+        "\nvalidation loss saved against tuned AdamW (more is better; ± is the standard error over {held_out} held-out seeds):\n"
+    )?;
+    let tasks: Vec<String> =
+        rows.iter().map(|row| &row.tasks).max_by_key(|tasks| tasks.len()).into_iter().flatten().map(|(t, _)| t.clone()).collect();
+    let mut lines = vec![
+        ["PROGRAM".to_owned(), "SEARCH SEEDS".to_owned(), "HELD-OUT SEEDS".to_owned()].into_iter().chain(tasks.clone()).collect::<Vec<_>>(),
+    ];
     for row in rows {
         let spread = row.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
         let mut cells = vec![row.name.clone(), row.search_seeds.to_string(), format!("{}{spread}", row.held_out)];
@@ -282,5 +310,5 @@ fn print_comparison(out: &mut impl Write, rows: &[Row], held_out: u16) -> std::i
         lines.push(cells);
     }
     let right: Vec<usize> = (1..lines[0].len()).collect();
-    table::print(out, &lines, &right)
+    table::print(out, &lines, &right, &[])
 }

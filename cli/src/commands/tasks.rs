@@ -56,14 +56,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         return Ok(std::io::Write::write_all(&mut out, b"\n")?);
     }
-    let heading = ["SUITE", "TASK", "MODEL", "DATA", "PARAMS", "STEPS", "BATCH", "TRAIN", "VALID", "NOISE", "MS/RUN"];
+    let heading = ["SUITE", "TASK", "PARAMS", "STEPS", "BATCH", "TRAIN", "VALID", "NOISE", "MS/RUN", "MODEL AND DATA"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     for Row { suite, task, description: d, milliseconds, .. } in rows {
         lines.push(vec![
             suite,
             task,
-            d.model,
-            d.data,
             d.parameters.to_string(),
             d.steps.to_string(),
             d.batch.to_string(),
@@ -71,7 +69,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             d.validation_examples.to_string(),
             format!("{:.0} %", 100.0 * d.label_noise),
             milliseconds.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}")),
+            format!("{}; {}", d.model, d.data),
         ]);
     }
-    Ok(table::print(&mut out, &lines, &[4, 5, 6, 7, 8, 9, 10])?)
+    Ok(table::print(&mut out, &lines, &[2, 3, 4, 5, 6, 7, 8], &[(9, 43)])?)
 }

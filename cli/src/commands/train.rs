@@ -152,9 +152,10 @@ fn train(
 }
 
 fn print(out: &mut impl Write, training: &Training) -> std::io::Result<()> {
-    let hyperparameters: Vec<String> = training.hyperparameters.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+    let hyperparameters: Vec<String> =
+        training.hyperparameters.iter().map(|(name, value)| format!(", {name} {}", table::number(*value))).collect();
     let Training { program, constants, peak_lr, .. } = training;
-    writeln!(out, "\n{program}: peak learning rate {peak_lr}{} ({constants})", hyperparameters.concat())?;
+    writeln!(out, "\n{program}: peak learning rate {}{} ({constants})", table::number(*peak_lr), hyperparameters.concat())?;
     let mut lines = vec![["STEP", "TRAINING LOSS", "VALIDATION LOSS", "ACCURACY"].map(str::to_owned).to_vec()];
     if let Some(first) = training.runs.first() {
         writeln!(out, "curve of seed {}, {:.1} ms:", first.seed, first.milliseconds)?;
@@ -166,7 +167,7 @@ fn print(out: &mut impl Write, training: &Training) -> std::io::Result<()> {
                 accuracy(checkpoint.validation),
             ]);
         }
-        table::print(out, &lines, &[0, 1, 2, 3])?;
+        table::print(out, &lines, &[0, 1, 2, 3], &[])?;
     }
     for run in &training.runs {
         match run.run.stop {

@@ -57,14 +57,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::Work(format!("{} diverges with every pair of the grid", arguments.program)));
     };
     let count = trials.len();
-    writeln!(out, "{} on {}: the best of {count} pairs, by mean validation loss over {} tuning seeds\n", arguments.program, task.task.name(), grid.seeds)?;
+    writeln!(
+        out,
+        "{} on {}: the best of {count} pairs, by mean validation loss over {} tuning seeds\n",
+        arguments.program,
+        task.task.name(),
+        grid.seeds
+    )?;
     trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
     let mut lines = vec![["PEAK LR", "WEIGHT DECAY", "VALIDATION LOSS"].map(str::to_owned).to_vec()];
     for trial in trials.iter().take(SHOWN) {
         let loss = trial.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.5}"));
         lines.push(vec![trial.peak_lr.to_string(), trial.weight_decay.to_string(), loss]);
     }
-    table::print(&mut out, &lines, &[0, 1, 2])?;
+    table::print(&mut out, &lines, &[0, 1, 2], &[])?;
     let edges = [grid.peak_lr.first(), grid.peak_lr.last()];
     if edges.contains(&Some(&best.peak_lr)) {
         writeln!(out, "\nthe best learning rate is at the edge of the grid: a better one may lie beyond it")?;

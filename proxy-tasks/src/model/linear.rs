@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Softmax regression: `logits = weight · input + bias`.
 ///
-/// Parameters: `weight` [classes, features], normal with standard deviation 0.1 / sqrt(features), and `bias` [classes], zero.
+/// Parameters: `weight` [classes, features], normal with standard deviation 0.1 / sqrt(features), and `bias` \[classes\], zero.
 #[derive(Clone, Debug)]
 pub struct Linear {
     features: usize,

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Linear layers with an activation between them; the last gives the logits.
 ///
 /// Parameters of layer i: `layer.i.weight` [outputs, inputs], normal with standard deviation gain / sqrt(inputs) (gain 1 for
-/// tanh, sqrt 2 for ReLU and GELU, 0.1 in the last layer), and `layer.i.bias` [outputs], zero.
+/// tanh, sqrt 2 for ReLU and GELU, 0.1 in the last layer), and `layer.i.bias` \[outputs\], zero.
 #[derive(Clone, Debug)]
 pub struct Mlp {
     layers: Vec<Layer>,

@@ -1,0 +1,238 @@
+//! What the commands print.
+
+mod common;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{output, run, run_with, symopt};
+use serde_json::Value;
+
+fn here() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// A text with every number that has a decimal point replaced: measured times and losses are not the same on every machine.
+fn without_measured_numbers(text: &str) -> String {
+    let mut result = String::new();
+    let mut digits = String::new();
+    for character in text.chars().chain(['\0']) {
+        if character.is_ascii_digit() || character == '.' {
+            digits.push(character);
+            continue;
+        }
+        let measured = digits.contains('.') && digits.len() > 2;
+        result.push_str(if measured { "#.#" } else { &digits });
+        digits.clear();
+        if character != '\0' {
+            result.push(character);
+        }
+    }
+    result
+}
+
+fn assert_fits_a_terminal(text: &str) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "{} columns: {line}", line.chars().count());
+    }
+}
+
+#[test]
+fn programs_lists_the_zoo() {
+    let text = output(&here(), &["programs"]);
+    assert_fits_a_terminal(&text);
+    insta::assert_snapshot!("programs", text);
+    let rows: Value = serde_json::from_str(&output(&here(), &["programs", "--json"])).unwrap();
+    let lion = &rows[0];
+    assert_eq!((&lion["name"], &lion["slots"], &lion["live_statements"]), (&Value::from("lion"), &Value::from(1), &Value::from(6)));
+    // Every one of them can be inspected by its name.
+    for row in rows.as_array().unwrap() {
+        let inspection: Value = serde_json::from_str(&output(&here(), &["inspect", "--json", row["name"].as_str().unwrap()])).unwrap();
+        assert_eq!(inspection["hash"], row["hash"]);
+    }
+}
+
+#[test]
+fn inspect_shows_what_a_program_is() {
+    insta::assert_snapshot!("inspect_lion_raw", output(&here(), &["inspect", "lion-raw"]));
+    insta::assert_snapshot!("inspect_lion_raw_json", output(&here(), &["inspect", "lion-raw", "--json"]));
+    insta::assert_snapshot!("inspect_adamw", output(&here(), &["inspect", "adamw"]));
+}
+
+/// The programs of the paper, as they stand in it.
+#[test]
+fn the_programs_of_the_paper_paste_in_unchanged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dsl/tests/programs");
+    let mut names: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert_eq!(names.len(), 7);
+    for path in names {
+        let mut command = symopt(&here());
+        command.args(["inspect", "-"]);
+        let ended = run_with(command, &std::fs::read(&path).unwrap());
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{name}");
+        insta::assert_snapshot!(format!("paper_{name}"), ended.stdout);
+    }
+}
+
+#[test]
+fn tasks_lists_the_suites() {
+    let text = output(&here(), &["tasks", "--no-cost"]);
+    assert_fits_a_terminal(&text);
+    for suite in ["quick", "smoke", "vision", "language"] {
+        assert!(text.lines().any(|line| line.starts_with(suite)), "{suite}:\n{text}");
+    }
+    insta::assert_snapshot!("tasks_smoke", output(&here(), &["tasks", "smoke", "--no-cost"]));
+    let rows: Value = serde_json::from_str(&output(&here(), &["tasks", "smoke", "--json"])).unwrap();
+    assert!(rows.as_array().unwrap().iter().all(|row| row["milliseconds"].as_f64().unwrap() > 0.0));
+}
+
+#[test]
+fn train_compares_two_programs() {
+    let train = ["train", "--task", "smoke-linear", "--program", "lion", "--set", "weight_decay=0.1", "--vs", "adamw"];
+    let text = output(&here(), &train);
+    let normal = without_measured_numbers(&text);
+    // Signs and the widths of columns follow from the numbers.
+    let normal: Vec<String> =
+        normal.split('\n').map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").replace(['+', '-'], "")).collect();
+    insta::assert_snapshot!("train", normal.join("\n"));
+
+    let both: Value = serde_json::from_str(&output(&here(), &[&train[..], &["--json", "--seeds", "2"]].concat())).unwrap();
+    assert_eq!(both[0]["hyperparameters"], serde_json::json!([["weight_decay", 0.1]]));
+    for training in both.as_array().unwrap() {
+        let runs = training["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 2);
+        let last = |run: &Value| run["curve"].as_array().unwrap().last().unwrap()["validation"]["loss"].as_f64().unwrap();
+        let mean = (last(&runs[0]) + last(&runs[1])) / 2.0;
+        assert!((mean - training["mean"]["loss"].as_f64().unwrap()).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_same_training_twice_has_the_same_losses() {
+    let train = || {
+        let mut report: Value =
+            serde_json::from_str(&output(&here(), &["train", "--task", "smoke/smoke-mlp", "--program", "lion", "--json"])).unwrap();
+        for run in report[0]["runs"].as_array_mut().unwrap() {
+            let run = run.as_object_mut().unwrap();
+            run.remove("milliseconds");
+            run.remove("elapsed");
+        }
+        report
+    };
+    assert_eq!(train(), train());
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    let directory = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = output(directory.path(), &["completions", shell]);
+        for word in ["symopt", "inspect", "target-program"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        let path = directory.path().join(shell);
+        std::fs::write(&path, &script).unwrap();
+        // A shell that is not installed can't check its script.
+        if let Ok(status) = Command::new(shell).arg("-n").arg(&path).status() {
+            assert!(status.success(), "{shell} -n");
+        }
+    }
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let mut text = String::new();
+    for command in ["", "search", "resume", "inspect", "train", "tune", "programs", "tasks", "completions"] {
+        let mut arguments: Vec<&str> = command.split_whitespace().collect();
+        arguments.push("--help");
+        text.push_str(&format!("$ symopt {}\n{}\n", arguments.join(" "), output(&here(), &arguments)));
+    }
+    assert_fits_a_terminal(&text);
+    insta::assert_snapshot!("help", text);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let commands: &[&[&str]] = &[
+        &["programs"],
+        &["programs", "--json"],
+        &["inspect", "lion-raw"],
+        &["tasks", "--no-cost"],
+        &["completions", "bash"],
+        &["search", "--print-config"],
+        &["search", "--suite", "smoke", "--programs", "2000", "--held-out", "2"],
+        &["train", "--task", "smoke-linear", "--program", "lion"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        // The first read takes what is there at that time, and then the pipe is closed: at once, or after the first byte.
+        for bytes in [0, 1] {
+            let mut child = symopt(directory.path()).args(*arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut stdout = child.stdout.take().unwrap();
+            stdout.read_exact(&mut vec![0; bytes]).unwrap();
+            drop(stdout);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{arguments:?}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_of_the_work() {
+    for arguments in [&["programs"][..], &["programs", "--json"], &["inspect", "lion"], &["completions", "fish"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = symopt(&here()).args(arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with("error: can't write the output: ") && !stderr.contains("panicked"), "{stderr}");
+    }
+}
+
+#[test]
+fn messages_that_nobody_reads_change_no_exit_code() {
+    let mut child = symopt(&here()).args(["inspect", "no-such-program"]).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_search_reports_the_best_program_and_how_to_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = run(
+        directory.path(),
+        &["search", "--suite", "smoke", "--programs", "1000", "--population", "50", "--held-out", "2", "--threads", "1"],
+    );
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_fits_a_terminal(&ended.stdout);
+    let (before, rest) = ended.stdout.split_once("def train(").unwrap();
+    let (program, after) = rest.split_once("\n\n").unwrap();
+    assert!(program.contains("  return update") && !program.contains("\"\"\""), "{program}");
+    let normal = |text: &str| without_measured_numbers(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        before.starts_with("store: runs/smoke-seed0\nsearch from adamw-paper on the suite smoke, seed 0, 1 thread\nended after "),
+        "{before}"
+    );
+    assert!(normal(before).contains("1000 programs generated"), "{before}");
+    let after = normal(after);
+    for part in [
+        "PROGRAM SEARCH SEEDS HELD-OUT SEEDS smoke-linear smoke-mlp",
+        "to go on: symopt inspect runs/smoke-seed0:",
+        " --vs adamw symopt resume runs/smoke-seed0 --programs 2000",
+    ] {
+        assert!(after.contains(part), "{part} is missing:\n{after}");
+    }
+
+    // What it says can be typed in as it stands.
+    let commands = ended.stdout.lines().filter_map(|line| line.strip_prefix("  symopt "));
+    let mut count = 0;
+    for command in commands {
+        output(directory.path(), &command.split(' ').chain(command.starts_with("resume").then_some("--held-out=0")).collect::<Vec<_>>());
+        count += 1;
+    }
+    assert_eq!(count, 3);
+}

@@ -1,0 +1,271 @@
+//! Searches by the real binary: interrupted, killed, resumed, on any number of threads, they end the same.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use common::{Ended, output, run, symopt};
+use serde_json::Value;
+use symopt_search::Journal;
+
+/// About a second of searching.
+const PROGRAMS: u64 = 12_000;
+
+/// A search by its store and whatever else.
+fn arguments<'a>(store: &'a str, programs: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["search", "--suite", "smoke", "--population", "100", "--held-out", "0", "--json"];
+    arguments.extend(["--store", store, "--programs", programs]);
+    arguments.extend(rest);
+    arguments
+}
+
+fn programs() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| PROGRAMS.to_string())
+}
+
+/// What a search that nobody interrupts ends with.
+struct Reference {
+    directory: tempfile::TempDir,
+    contents: String,
+    report: Value,
+    /// From the first acknowledged evaluation to the end.
+    span: Duration,
+}
+
+fn reference() -> &'static Reference {
+    static REFERENCE: OnceLock<Reference> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = spawn(directory.path(), &arguments("store", programs(), &["--threads", "2"]));
+        wait_for_an_evaluation(&mut child, &directory.path().join("store"));
+        let begin = Instant::now();
+        let report = json(&ended(child));
+        let span = begin.elapsed();
+        Reference { contents: contents(&directory.path().join("store")), report, span, directory }
+    })
+}
+
+fn contents(store: &Path) -> String {
+    Journal::open(store).unwrap().contents().unwrap()
+}
+
+fn spawn(directory: &Path, arguments: &[&str]) -> Child {
+    symopt(directory).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ended(child: Child) -> Ended {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+fn json(ended: &Ended) -> Value {
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+/// Waits until the store says that an evaluation was acknowledged.
+fn wait_for_an_evaluation(child: &mut Child, store: &Path) {
+    let begin = Instant::now();
+    let acknowledged = || std::fs::read_to_string(store.join("acknowledged")).ok()?.trim().parse::<u64>().ok();
+    while acknowledged().is_none_or(|count| count == 0) {
+        assert!(child.try_wait().unwrap().is_none(), "the search ended without an evaluation");
+        assert!(begin.elapsed() < Duration::from_secs(60), "no evaluation after a minute");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// What must be the same of two reports: all that does not depend on the clock, the place or the limits.
+fn result_of(report: &Value) -> (Value, Value) {
+    (report["best"].clone(), report["statistics"].clone())
+}
+
+fn assert_equals_reference(store: &Path, report: &Value) {
+    assert_eq!(result_of(report), result_of(&reference().report));
+    assert!(contents(store) == reference().contents, "the contents of {} differ from those of an uninterrupted search", store.display());
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[test]
+fn a_search_killed_at_random_moments_and_resumed_ends_like_one_that_was_not() {
+    let reference = reference();
+    let mut random = Random(20);
+    let mut killed_early = 0;
+    for trial in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let mut child = spawn(path, &arguments("store", programs(), &["--threads", "2"]));
+        wait_for_an_evaluation(&mut child, &path.join("store"));
+        std::thread::sleep(reference.span.mul_f64(0.75 * random.share()));
+        child.kill().unwrap();
+        killed_early += u32::from(!child.wait().unwrap().success());
+        // Up to two more, at any moment of the resumed search: while it opens the store, breeds again, or evaluates.
+        for _ in 0..(3.0 * random.share()) as u32 {
+            let mut child = spawn(path, &["resume", "store", "--held-out", "0", "--json"]);
+            std::thread::sleep(reference.span.mul_f64(0.75 * random.share()));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let report = json(&run(path, &["resume", "store", "--held-out", "0", "--json"]));
+        eprintln!("trial {trial}: {} programs", report["statistics"]["generated"]);
+        assert_equals_reference(&path.join("store"), &report);
+    }
+    // Otherwise the test shows nothing.
+    assert!(killed_early >= 10, "only {killed_early} of 20 searches were killed before their end");
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    for threads in ["1", "8"] {
+        let directory = tempfile::tempdir().unwrap();
+        let report = json(&run(directory.path(), &arguments("store", programs(), &["--threads", threads])));
+        assert_equals_reference(&directory.path().join("store"), &report);
+    }
+}
+
+/// Sends a signal by name.
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn an_interrupted_search_reports_what_it_has_and_goes_on_when_resumed() {
+    for name in ["INT", "TERM"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let mut child = spawn(path, &arguments("store", programs(), &[]));
+        wait_for_an_evaluation(&mut child, &path.join("store"));
+        std::thread::sleep(reference().span.mul_f64(0.2));
+        signal(&child, name);
+        let report = json(&ended(child));
+        assert_eq!(report["stop"], "interrupted", "SIG{name}");
+        let generated = report["statistics"]["generated"].as_u64().unwrap();
+        assert!(generated < PROGRAMS, "SIG{name}");
+
+        // Its best program can be looked at before it goes on.
+        let hash = report["best"]["hash"].as_str().unwrap();
+        let inspection: Value = serde_json::from_str(&output(path, &["inspect", &format!("store:{hash}"), "--json"])).unwrap();
+        assert_eq!((&inspection["hash"], &inspection["source"]), (&report["best"]["hash"], &report["best"]["program"]));
+        assert_eq!(inspection["pruned"], report["best"]["pruned"]);
+
+        let report = json(&run(path, &["resume", "store", "--held-out", "0", "--json"]));
+        assert_eq!(report["stop"], "programs");
+        assert_equals_reference(&path.join("store"), &report);
+    }
+}
+
+#[test]
+fn an_interrupted_search_says_so_to_people() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mut child = spawn(path, &["search", "--suite", "smoke", "--programs", "0", "--name", "mine"]);
+    wait_for_an_evaluation(&mut child, &path.join("runs/mine"));
+    signal(&child, "INT");
+    let ended = ended(child);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    for part in ["store: runs/mine", ": interrupted\n", "best program, fitness", "symopt resume runs/mine"] {
+        assert!(ended.stdout.contains(part), "{part} is missing:\n{}", ended.stdout);
+    }
+    assert!(ended.stdout.starts_with("store: runs/mine\n") && ended.stdout.ends_with("store: runs/mine\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn the_report_as_json_has_its_fields() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut arguments = arguments("store", "300", &[]);
+    let held_out = arguments.iter().position(|argument| *argument == "--held-out").unwrap();
+    arguments[held_out + 1] = "2";
+    let report = json(&run(directory.path(), &arguments));
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>().join(" ");
+    assert_eq!(keys(&report), "best cache_hit_rate comparison evaluating_seconds redundant_share seconds statistics stop store");
+    assert_eq!(keys(&report["best"]), "fitness hash program pruned");
+    assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");
+    assert_eq!((&report["store"], &report["stop"]), (&Value::from("store"), &Value::from("programs")));
+    assert_eq!(report["statistics"]["generated"], 300);
+    for rate in ["cache_hit_rate", "redundant_share"] {
+        assert!((0.0..=1.0).contains(&report[rate].as_f64().unwrap()), "{rate}");
+    }
+    let rows = report["comparison"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["best found", "adamw", "lion", "initial"]);
+    assert_eq!(rows[0]["search_seeds"], report["best"]["fitness"]);
+    assert_eq!(rows[1]["held_out"]["improvement"], 0.0, "AdamW is the baseline");
+}
+
+#[test]
+fn an_evolved_program_does_not_carry_the_name_and_doc_of_the_first() {
+    let report = &reference().report;
+    for text in ["program", "pruned"] {
+        let text = report["best"][text].as_str().unwrap();
+        assert!(text.starts_with("@guarded\ndef train(w, g, "), "{text}");
+    }
+}
+
+#[test]
+fn stores_without_a_name_are_called_after_the_suite_and_the_seed_and_numbered() {
+    let directory = tempfile::tempdir().unwrap();
+    let search = ["search", "--suite", "smoke", "--programs", "20", "--held-out", "0", "--json"];
+    let mut stores = Vec::new();
+    for seed in ["0", "0", "7", "0"] {
+        let report = json(&run(directory.path(), &[&search[..], &["--seed", seed]].concat()));
+        stores.push(report["store"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(stores, ["runs/smoke-seed0", "runs/smoke-seed0-2", "runs/smoke-seed7", "runs/smoke-seed0-3"]);
+    for store in stores {
+        output(directory.path(), &["resume", &store, "--held-out", "0"]);
+    }
+}
+
+#[test]
+fn the_printed_settings_are_the_default_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let text = output(path, &["search", "--print-config"]);
+    std::fs::write(path.join("config.toml"), &text).unwrap();
+    let plain = json(&run(path, &arguments("plain", "500", &[])));
+    let from_file = json(&run(path, &arguments("from-file", "500", &["--config", "config.toml"])));
+    assert_eq!(result_of(&plain), result_of(&from_file));
+    assert_eq!(contents(&path.join("plain")), contents(&path.join("from-file")));
+    // And a setting in a file is taken.
+    std::fs::write(path.join("config.toml"), text.replace("seed = 0", "seed = 1")).unwrap();
+    let other = json(&run(path, &arguments("other", "500", &["--config", "config.toml"])));
+    assert_ne!(result_of(&plain), result_of(&other));
+}
+
+#[test]
+fn a_resumed_search_with_a_higher_limit_equals_a_longer_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let half = (PROGRAMS / 2).to_string();
+    let short = json(&run(path, &arguments("store", &half, &[])));
+    assert_eq!(short["statistics"]["generated"], PROGRAMS / 2);
+    let report = json(&run(path, &["resume", "store", "--programs", programs(), "--held-out", "0", "--json"]));
+    assert_eq!(result_of(&report), result_of(&reference().report));
+    // The store keeps the settings that the search was started with; all else is equal.
+    let but_settings = |text: &str| text.lines().filter(|line| !line.starts_with("settings\t")).map(str::to_owned).collect::<Vec<_>>();
+    assert!(but_settings(&contents(&path.join("store"))) == but_settings(&reference().contents));
+}
+
+#[test]
+fn resuming_a_search_that_has_ended_reports_it_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    common::copy(&reference().directory.path().join("store"), &store);
+    let report = json(&run(directory.path(), &["resume", "store", "--held-out", "0", "--json"]));
+    assert_equals_reference(&store, &report);
+}
