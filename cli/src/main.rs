@@ -3,6 +3,7 @@
 mod commands;
 mod failure;
 mod interrupt;
+mod options;
 mod programs;
 mod progress;
 mod table;

@@ -31,6 +31,16 @@ pub enum Profile {
     Language,
 }
 
+/// Which functions the calls of a program mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Numerics {
+    /// IEEE 754, as NumPy: 0/0 is NaN, sqrt(-1) is NaN.
+    #[default]
+    Ieee,
+    /// The published search's protected functions: marked `@guarded` above `def`.
+    Guarded,
+}
+
 /// What a function computes when all its arguments are scalars.
 #[derive(Clone, Copy)]
 pub enum ScalarSemantics {
@@ -196,10 +206,10 @@ impl Function {
     }
 
     /// The function that this one lowers to under the given numerics.
-    pub fn under(self, numerics: crate::program::Numerics) -> Function {
+    pub fn under(self, numerics: Numerics) -> Function {
         match numerics {
-            crate::program::Numerics::Ieee => self,
-            crate::program::Numerics::Guarded => self.row().guarded.unwrap_or(self),
+            Numerics::Ieee => self,
+            Numerics::Guarded => self.row().guarded.unwrap_or(self),
         }
     }
 

@@ -457,14 +457,7 @@ impl Graph {
             }
             F::Sign if self.kind(x) == NodeKind::Call(F::Sign) => return x,
             // Even functions forget the sign of their argument.
-            F::Abs
-            | F::Square
-            | F::Norm
-            | F::GlobalNorm
-            | F::GuardedSqrt
-            | F::GuardedLog
-            | F::GuardedLog2
-            | F::GuardedLog10 => {
+            F::Abs | F::Square | F::Norm | F::GlobalNorm | F::GuardedSqrt | F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 => {
                 if let Some(inner) = self.argument_of(x, F::Negative).or_else(|| self.argument_of(x, F::Abs)) {
                     return if function == F::Abs && self.kind(x) == NodeKind::Call(F::Abs) {
                         x
@@ -587,7 +580,9 @@ impl Graph {
         }
         self.hash_nodes(program, hashes, slot_labels);
         classes.clear();
-        classes.extend(self.slots.iter().zip(&*slot_labels).filter_map(|(node, label)| node.map(|n| hash_parts(*label as u64, &[hashes[n.index()]]))));
+        classes.extend(
+            self.slots.iter().zip(&*slot_labels).filter_map(|(node, label)| node.map(|n| hash_parts(*label as u64, &[hashes[n.index()]]))),
+        );
         classes.sort_unstable();
         classes.dedup();
         classes.push(hashes[self.update as usize]);
@@ -664,7 +659,8 @@ impl Graph {
         let outputs = self.slots.iter().flatten().map(|n| n.index()).chain(std::iter::once(self.update as usize));
         let last_pass = outputs.fold(1, |reads, node| reads | levels[node].1);
         let live_slots = self.slots.iter().flatten().count();
-        let words = pass_reads.iter().map(|reads| reads.count_ones() as usize).sum::<usize>() + last_pass.count_ones() as usize + 1 + live_slots;
+        let words =
+            pass_reads.iter().map(|reads| reads.count_ones() as usize).sum::<usize>() + last_pass.count_ones() as usize + 1 + live_slots;
         Cost { calls, array_passes: pass_reads.len() + 1, bytes_per_parameter: 4 * words, state_bytes_per_parameter: 4 * live_slots }
     }
 
@@ -775,7 +771,9 @@ fn node_key(node: &Node) -> u64 {
         NodeKind::Call(function) => 0x20 + function as u64,
     };
     let [x, y, z] = node.arguments.map(|a| u64::from(a.0));
-    let key = kind.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (x | y << 32).wrapping_mul(0xc2b2_ae3d_27d4_eb4f) ^ z.wrapping_mul(0x1656_67b1_9e37_79f9);
+    let key = kind.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ (x | y << 32).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+        ^ z.wrapping_mul(0x1656_67b1_9e37_79f9);
     (key ^ key >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20
 }
 

@@ -2,12 +2,33 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`program`] | [`Program`](program::Program), statements, signatures |
+//! | [`program`] | [`Program`], statements, signatures |
 //! | [`function`] | the function table: one row for each function |
 //! | [`semantics`] | what the element-wise functions mean, in f64 |
 //! | [`types`] | `Scalar` < `PerArray` < `Tree` |
 //! | [`parser`], [`diagnostic`], [`printer`] | text to program, what is wrong with a text, program to text |
-//! | [`graph`] | abstract execution: program to [`Graph`](graph::Graph), with types, redundant statements, hash and cost |
+//! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
+//! | [`prune`] | a program without its redundant statements and dead slots |
+//!
+//! ```
+//! use symopt_dsl::{Graph, parse};
+//!
+//! let program = parse(
+//!     "def momentum(w, g, m, lr, *, beta=0.9):
+//!   g2 = square(g)
+//!   m = interp(g, m, beta)
+//!   update = lr * m
+//!   return update, m",
+//! )?;
+//! let graph = Graph::new(&program).expect("what the parser gives is well typed");
+//! assert_eq!(graph.live_statements(), 2);
+//! assert_eq!(graph.cost().state_bytes_per_parameter, 4);
+//!
+//! // Other names, another order, nothing that is redundant: the same function.
+//! let other = parse("def f(x, dx, v, lr, *, beta=0.9):\n  v = interp(dx, v, beta)\n  u = v * lr\n  return u, v")?;
+//! assert_eq!(Graph::new(&other).map(|g| g.hash()), Ok(graph.hash()));
+//! # Ok::<(), symopt_dsl::Diagnostics>(())
+//! ```
 
 pub mod diagnostic;
 pub mod function;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::function::Function;
+pub use crate::function::Numerics;
 
 /// A variable of one program: first the parameters in the order of the signature, then the locals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,16 +78,6 @@ impl Statement {
     pub fn arguments_mut(&mut self) -> &mut [Operand] {
         &mut self.operands[..self.function.arity()]
     }
-}
-
-/// Which functions the calls of a program mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Numerics {
-    /// IEEE 754, as NumPy: 0/0 is NaN, sqrt(-1) is NaN.
-    #[default]
-    Ieee,
-    /// The published search's protected functions: marked `@guarded` above `def`.
-    Guarded,
 }
 
 /// What a parameter of a program stands for.

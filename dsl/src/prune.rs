@@ -60,8 +60,7 @@ impl Program {
                 statement
             })
             .collect();
-        let signature =
-            Signature { name: signature.name.clone(), doc: signature.doc.clone(), numerics: signature.numerics, parameters };
+        let signature = Signature { name: signature.name.clone(), doc: signature.doc.clone(), numerics: signature.numerics, parameters };
         Program::new(signature, locals, statements, new_id(self.update), Vec::new())
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`math`], [`reduce`] | the element-wise functions and the fixed-order sums that every engine shares |
 //! | [`kernel`] | from a [`Function`](symopt_dsl::Function) to the function of [`math`] that computes it |
-//! | [`reference`] | the oracle: a program statement by statement over ndarray, in f32 or f64 |
+//! | [`mod@reference`] | the oracle: a program statement by statement over ndarray, in f32 or f64 |
 //! | [`plan`], [`tile_machine`] | a graph becomes fused passes over tiles that stay in the cache |
 //! | [`layout`], [`optimizer`], [`state`] | named parameter arrays, the [`Optimizer`], its state in files |
 

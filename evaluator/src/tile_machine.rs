@@ -236,10 +236,7 @@ impl Stretch<'_> {
                 scratch.registers[instruction.target] = target;
             }
             for (index, reduction) in pass.reductions.iter().enumerate() {
-                let sum = match (
-                    self.operand(reduction.x, &tile, smalls, scratch),
-                    self.operand(reduction.y, &tile, smalls, scratch),
-                ) {
+                let sum = match (self.operand(reduction.x, &tile, smalls, scratch), self.operand(reduction.y, &tile, smalls, scratch)) {
                     (TileOperand::Tile(x), TileOperand::Tile(y)) => reduce::block_dot(x, y),
                     _ => f64::NAN,
                 };
@@ -251,13 +248,7 @@ impl Stretch<'_> {
         }
     }
 
-    fn operand<'a>(
-        &'a self,
-        source: Source,
-        tile: &std::ops::Range<usize>,
-        smalls: &[Vec<f64>],
-        scratch: &'a Scratch,
-    ) -> TileOperand<'a> {
+    fn operand<'a>(&'a self, source: Source, tile: &std::ops::Range<usize>, smalls: &[Vec<f64>], scratch: &'a Scratch) -> TileOperand<'a> {
         match source {
             Source::Weights => TileOperand::Tile(&self.weights[tile.clone()]),
             Source::Gradients => TileOperand::Tile(&self.gradients[tile.clone()]),
@@ -286,4 +277,3 @@ impl Stretch<'_> {
         }
     }
 }
-

@@ -246,3 +246,30 @@ fn programs_of_one_hash_behave_alike_bit_for_bit_in_the_reference() {
     }
     assert!(pairs > 2000, "only {pairs} pairs of different programs had one hash");
 }
+
+#[test]
+fn a_pruned_program_trains_to_the_same_bits_with_the_same_hash_and_nothing_redundant() {
+    let mut random = Random(77);
+    let layout = layout(&shapes(&[3, 40]));
+    let mut smaller = 0;
+    for _ in 0..800 {
+        let program = Draw::everything(15).program(&mut random);
+        let graph = Graph::new(&program).expect("drawn programs type");
+        let pruned = program.pruned(&graph);
+        let pruned_graph = Graph::new(&pruned).unwrap_or_else(|errors| panic!("{errors:?}\n{}\n{pruned}", listing(&program)));
+        assert_eq!(pruned_graph.hash(), graph.hash(), "{}\n{pruned}", listing(&program));
+        assert_eq!(pruned.statements.len(), graph.live_statements());
+        assert_eq!(pruned_graph.live_statements(), pruned.statements.len(), "{pruned}");
+        smaller += usize::from(pruned.statements.len() < program.statements.len());
+        let mut both = [&program, &pruned].map(|p| Optimizer::new(p, &layout).expect("it types"));
+        let mut weights = [(); 2].map(|()| vec![0.5; layout.len()]);
+        for _ in 0..4 {
+            let gradients = numbers(&mut random, layout.len(), Flavour::Anything);
+            for (optimizer, weights) in both.iter_mut().zip(&mut weights) {
+                optimizer.step(weights, &gradients, 0.3).expect("the arrays fit");
+            }
+        }
+        assert_eq!(difference(&weights[0], &weights[1]), None, "{}\n{pruned}", listing(&program));
+    }
+    assert!(smaller > 200, "only {smaller} programs had anything redundant");
+}

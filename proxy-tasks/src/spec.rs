@@ -252,7 +252,8 @@ impl SuiteSource {
                 Some(span) => self.place(span.start),
                 None => format!("suite {}", self.name),
             },
-            reason: error.message().to_owned(),
+            // Not the names of Rust's types.
+            reason: error.message().replace("expected usize", "expected a whole number").replace("expected u64", "expected a whole number"),
         })
     }
 
@@ -298,8 +299,20 @@ fn suggestion(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// A task of the built-in suites by `SUITE/TASK`, or by its name alone: then the first suite that has it.
+/// A task of a built-in suite by `SUITE/TASK`, or by its name alone (then the first suite that has it), or of a suite file by `FILE/TASK`.
 pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
+    if let Some((file, task)) = name.rsplit_once('/')
+        && (file.ends_with(".toml") || std::path::Path::new(file).is_file())
+    {
+        let source = SuiteSource::find(file)?;
+        let tasks = source.spec()?.tasks;
+        if let Some(found) = tasks.iter().find(|found| found.get_ref().name == task) {
+            return found.get_ref().clone().task(&format!("{}, task {task}", source.place(found.span().start)));
+        }
+        let names: Vec<&str> = tasks.iter().map(|task| task.get_ref().name.as_str()).collect();
+        let reason = format!("no task of it is called `{task}`{}; tasks: {}", suggestion(task, &names), names.join(", "));
+        return Err(TaskError::Description { place: format!("suite {file}"), reason });
+    }
     let mut known = Vec::new();
     for source in SuiteSource::built_in() {
         let spec = source.spec()?;
@@ -376,8 +389,14 @@ impl TaskSpec {
             if !(tuned.peak_lr > 0.0 && tuned.peak_lr.is_finite()) {
                 return Err(format!("`peak_lr` = {} of {} must be above 0", tuned.peak_lr, tuned.program));
             }
-            if symopt_programs::find(&tuned.program).is_none() {
+            let Some(entry) = symopt_programs::find(&tuned.program) else {
                 return Err(format!("`tuned` names `{}`, which is no program of the zoo; `symopt programs` lists them", tuned.program));
+            };
+            let program = entry.program();
+            let known: Vec<&str> = program.signature().hyperparameters().map(|(_, parameter)| parameter.name.as_str()).collect();
+            if let Some((name, _)) = tuned.hyperparameters.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(format!("`tuned` sets `{name}`, which is no hyperparameter of {}; it has: {known}", tuned.program));
             }
         }
         match &self.data {

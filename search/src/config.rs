@@ -89,7 +89,7 @@ pub struct Limits {
 
 /// A fitness that ends a search.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a share, such as 0.02, or \"none\"")]
 pub enum TargetFitness {
     /// Relative improvement over tuned AdamW.
     Improvement(f64),
@@ -105,14 +105,17 @@ pub enum NoTarget {
     None,
 }
 
+/// In place of the names of Rust's types.
+const WHOLE: &str = "expected a whole number of 0 or more";
+
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The text is no TOML, or has an unknown name or a value of the wrong kind.
-    #[error("{0}")]
+    #[error("{}", .0.to_string().replace("expected u64", WHOLE).replace("expected usize", WHOLE))]
     Toml(#[from] toml::de::Error),
     /// A value is out of range.
-    #[error("{name} = {value} is out of range: {expected}")]
+    #[error("{name} = {value} is out of range; expected {expected}")]
     Range {
         /// Name of the setting, with its table.
         name: &'static str,
@@ -135,14 +138,15 @@ impl SearchConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self { evolution, mutation, hurdle, .. } = self;
         let check = |name, value: f64, good: bool, expected| if good { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) };
-        let whole = |name, value: usize, least: usize, most: usize, expected| {
-            check(name, value as f64, (least..=most).contains(&value), expected)
-        };
+        let whole =
+            |name, value: usize, least: usize, most: usize, expected| check(name, value as f64, (least..=most).contains(&value), expected);
         whole("evolution.population", evolution.population, 1, 1_000_000, "a whole number from 1 to 1000000")?;
         whole("evolution.tournament", evolution.tournament, 1, 1_000_000, "a whole number from 1 to 1000000")?;
         whole("evolution.lag", evolution.lag, 1, 100_000, "a whole number from 1 to 100000")?;
         whole("mutation.max_statements", mutation.max_statements, 1, 5_000, "a whole number from 1 to 5000")?;
-        for (name, value) in [("mutation.insert", mutation.insert), ("mutation.delete", mutation.delete), ("mutation.modify", mutation.modify)] {
+        for (name, value) in
+            [("mutation.insert", mutation.insert), ("mutation.delete", mutation.delete), ("mutation.modify", mutation.modify)]
+        {
             check(name, value, value.is_finite() && value >= 0.0, "a weight of 0 or more")?;
         }
         let sum = mutation.insert + mutation.delete + mutation.modify;

@@ -11,7 +11,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
@@ -23,43 +22,10 @@ use crate::hurdle::{Hurdle, Thresholds};
 use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError};
 use crate::judge::Judge;
 use crate::statistics::{self, Statistics};
+use crate::stop_reason::StopReason;
 
 /// Evaluations that are written to the journal with one flush, while there is enough to do. It changes no result.
 const FLUSH_TOGETHER: usize = 16;
-
-/// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// The limit of programs generated.
-    Programs,
-    /// The limit of programs evaluated.
-    Evaluations,
-    /// The limit of seconds.
-    Seconds,
-    /// No better program for too long.
-    Plateau,
-    /// A program reached the target fitness.
-    TargetFitness,
-    /// The target program was bred.
-    TargetProgram,
-    /// Somebody asked for it.
-    Interrupted,
-}
-
-impl std::fmt::Display for StopReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            StopReason::Programs => "the limit of programs generated",
-            StopReason::Evaluations => "the limit of programs evaluated",
-            StopReason::Seconds => "the limit of seconds",
-            StopReason::Plateau => "no better program for the length of the plateau",
-            StopReason::TargetFitness => "the target fitness is reached",
-            StopReason::TargetProgram => "the target program is found",
-            StopReason::Interrupted => "interrupted",
-        })
-    }
-}
 
 /// Why a search failed.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +114,13 @@ pub struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// A search over a journal, new or resumed. Its settings are the journal's; the limits may be other ones.
-    pub fn new(config: SearchConfig, target: Option<FunctionalHash>, judge: &'a dyn Judge, journal: &'a mut Journal, threads: usize) -> Search<'a> {
+    pub fn new(
+        config: SearchConfig,
+        target: Option<FunctionalHash>,
+        judge: &'a dyn Judge,
+        journal: &'a mut Journal,
+        threads: usize,
+    ) -> Search<'a> {
         Search { config, judge, journal, threads: threads.max(1), target }
     }
 
@@ -158,7 +130,12 @@ impl<'a> Search<'a> {
         let initial = Arc::new(initial);
         let evaluation = self.judge.judge(&initial, &mut |_, _| Verdict::Continue)?;
         let best = Best { program: Arc::clone(&initial), hash: graph.hash(), fitness: evaluation.fitness, index: None };
-        let individual = Individual { program: Arc::clone(&initial), hash: best.hash, fitness: evaluation.fitness, curve: Arc::clone(&evaluation.curve) };
+        let individual = Individual {
+            program: Arc::clone(&initial),
+            hash: best.hash,
+            fitness: evaluation.fitness,
+            curve: Arc::clone(&evaluation.curve),
+        };
         let evolution = Evolution::new(individual, self.config.seed, Profile::Paper, &self.config.evolution, &self.config.mutation);
         let mut cache = FitnessCache::default();
         cache.insert(best.hash, evaluation);

@@ -60,7 +60,9 @@ pub enum JournalError {
         reason: &'static str,
     },
     /// The directory is something else.
-    #[error("{path}: not a symopt store ({reason}); nothing in it was touched. A store is the directory that `symopt search` names first and last")]
+    #[error(
+        "{path}: not a symopt store ({reason}); nothing in it was touched. A store is the directory that `symopt search` names first and last"
+    )]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -178,13 +180,16 @@ impl Journal {
     /// Makes a store in a new or empty directory.
     pub fn create(path: &Path, settings: Settings) -> Result<Journal, JournalError> {
         Journal::check_vacant(path)?;
-        fs::create_dir_all(path).map_err(|e| file_error(path, &e))?;
+        let no_place = |e: std::io::Error| JournalError::File {
+            path: path.to_owned(),
+            reason: format!("a store can't be made there ({e}); choose another directory with --store"),
+        };
+        fs::create_dir_all(path).map_err(no_place)?;
         let lock = take_lock(path)?;
         let database = open_database(&path.join(DATABASE)).map_err(|reason| JournalError::File { path: path.to_owned(), reason })?;
         let witness_path = path.join(WITNESS);
         let witness = File::create(&witness_path).map_err(|e| file_error(&witness_path, &e))?;
-        let journal =
-            Journal { path: path.to_owned(), database, settings, acknowledged: Acknowledged::default(), witness, _lock: lock };
+        let journal = Journal { path: path.to_owned(), database, settings, acknowledged: Acknowledged::default(), witness, _lock: lock };
         let mut batch = sled::Batch::default();
         batch.insert(KEY_SETTINGS, journal.json(&journal.settings)?);
         batch.insert(KEY_ACKNOWLEDGED, journal.json(&journal.acknowledged)?);
@@ -199,32 +204,7 @@ impl Journal {
 
     /// Opens a store, after checking a copy of it.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
-        if !path.exists() {
-            return Err(JournalError::Missing { path: path.to_owned() });
-        }
-        check_manifest(path)?;
-        let lock = take_lock(path)?;
-        let damaged = |reason: String| JournalError::Damaged { path: path.to_owned(), reason };
-        let claimed = read_witness(path).map_err(damaged)?;
-        let database_path = path.join(DATABASE);
-        if !database_path.is_dir() {
-            return Err(damaged(format!("{DATABASE} is missing")));
-        }
-        let copy = TemporaryCopy::of(&database_path)?;
-        let (settings, acknowledged) = open_database(&copy.path).and_then(|database| check_contents(&database, claimed)).map_err(damaged)?;
-        drop(copy);
-        if settings.hash_version != FunctionalHash::FORMAT_VERSION {
-            let reason = format!(
-                "its functional hashes have version {}, this release's have {}: use the release that made it",
-                settings.hash_version,
-                FunctionalHash::FORMAT_VERSION
-            );
-            return Err(damaged(reason));
-        }
-        let database = open_database(&database_path).map_err(damaged)?;
-        let witness_path = path.join(WITNESS);
-        let witness = File::options().write(true).open(&witness_path).map_err(|e| file_error(&witness_path, &e))?;
-        Ok(Journal { path: path.to_owned(), database, settings, acknowledged, witness, _lock: lock })
+        CheckedStore::of(path)?.open()
     }
 
     /// The directory.
@@ -264,7 +244,7 @@ impl Journal {
     }
 
     /// Writes how the search ended, and flushes all.
-    pub fn note_end(&self, reason: crate::engine::StopReason) -> Result<(), JournalError> {
+    pub fn note_end(&self, reason: crate::stop_reason::StopReason) -> Result<(), JournalError> {
         self.note(KEY_END.to_vec(), &reason)?;
         self.apply(sled::Batch::default())
     }
@@ -331,12 +311,76 @@ impl Journal {
     }
 
     fn read_all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<(u64, T)>, JournalError> {
-        let entries = self.database.scan_prefix(prefix).map(|entry| {
-            let (key, value) = entry.map_err(|e| e.to_string())?;
-            read_entry(prefix, &key, &value)
-        });
-        entries.collect::<Result<_, String>>().map_err(|reason| self.damaged(&reason))
+        read_all(&self.database, prefix).map_err(|reason| self.damaged(&reason))
     }
+}
+
+/// A store that is in order, held for this process and read through a copy: nothing in it is touched until it is opened.
+pub struct CheckedStore {
+    path: PathBuf,
+    settings: Settings,
+    acknowledged: Acknowledged,
+    /// Of the copy; declared before it, so that it is closed when the copy goes.
+    database: sled::Db,
+    copy: TemporaryCopy,
+    lock: File,
+}
+
+impl CheckedStore {
+    /// Checks a store.
+    pub fn of(path: &Path) -> Result<CheckedStore, JournalError> {
+        if !path.exists() {
+            return Err(JournalError::Missing { path: path.to_owned() });
+        }
+        check_manifest(path)?;
+        let lock = take_lock(path)?;
+        let damaged = |reason: String| JournalError::Damaged { path: path.to_owned(), reason };
+        let claimed = read_witness(path).map_err(damaged)?;
+        let database_path = path.join(DATABASE);
+        if !database_path.is_dir() {
+            return Err(damaged(format!("{DATABASE} is missing")));
+        }
+        let copy = TemporaryCopy::of(&database_path)?;
+        let database = open_database(&copy.path).map_err(damaged)?;
+        let (settings, acknowledged) = check_contents(&database, claimed).map_err(damaged)?;
+        if settings.hash_version != FunctionalHash::FORMAT_VERSION {
+            let reason = format!(
+                "its functional hashes have version {}, this release's have {}: use the release that made it",
+                settings.hash_version,
+                FunctionalHash::FORMAT_VERSION
+            );
+            return Err(damaged(reason));
+        }
+        Ok(CheckedStore { path: path.to_owned(), settings, acknowledged, database, copy, lock })
+    }
+
+    /// What the search was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The acknowledged evaluations with the numbers of their children, in order.
+    pub fn evaluations(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
+        read_all(&self.database, PREFIX_EVALUATION).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
+    }
+
+    /// Opens the store itself.
+    pub fn open(self) -> Result<Journal, JournalError> {
+        let CheckedStore { path, settings, acknowledged, database, copy, lock } = self;
+        drop((database, copy));
+        let database = open_database(&path.join(DATABASE)).map_err(|reason| JournalError::Damaged { path: path.clone(), reason })?;
+        let witness_path = path.join(WITNESS);
+        let witness = File::options().write(true).open(&witness_path).map_err(|e| file_error(&witness_path, &e))?;
+        Ok(Journal { path, database, settings, acknowledged, witness, _lock: lock })
+    }
+}
+
+fn read_all<T: DeserializeOwned>(database: &sled::Db, prefix: &[u8]) -> Result<Vec<(u64, T)>, String> {
+    let entries = database.scan_prefix(prefix).map(|entry| {
+        let (key, value) = entry.map_err(|e| e.to_string())?;
+        read_entry(prefix, &key, &value)
+    });
+    entries.collect()
 }
 
 fn read_entry<T: DeserializeOwned>(prefix: &[u8], key: &[u8], value: &[u8]) -> Result<(u64, T), String> {
@@ -353,7 +397,10 @@ fn key(prefix: &[u8], number: u64) -> Vec<u8> {
 
 /// FNV-1a of an entry. Sums of these do not depend on the order of the entries.
 fn checksum(key: &[u8], value: &[u8]) -> u64 {
-    key.iter().chain(&[0]).chain(value).fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    key.iter()
+        .chain(&[0])
+        .chain(value)
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 fn file_error(path: &Path, error: &std::io::Error) -> JournalError {
@@ -432,7 +479,10 @@ fn check_contents(database: &sled::Db, claimed: u64) -> Result<(Settings, Acknow
             found.checksum = found.checksum.wrapping_add(checksum(&key, &value));
         }
         if found != acknowledged {
-            return Err(format!("{} evaluations are there and {} were acknowledged, or their checksums differ", found.count, acknowledged.count));
+            return Err(format!(
+                "{} evaluations are there and {} were acknowledged, or their checksums differ",
+                found.count, acknowledged.count
+            ));
         }
         if found.count < claimed {
             return Err(format!("{} evaluations are there, but {claimed} were acknowledged", found.count));

@@ -47,4 +47,3 @@ impl Judge for SuiteJudge<'_> {
         Ok(Evaluation { fitness, curve })
     }
 }
-

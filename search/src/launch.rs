@@ -13,8 +13,9 @@ use symopt_proxy_tasks::task::TaskError;
 
 use crate::config::{ConfigError, SearchConfig};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
-use crate::journal::{Journal, JournalError, Settings};
+use crate::journal::{CheckedStore, Journal, JournalError, Settings};
 use crate::judge::SuiteJudge;
+use crate::statistics::Statistics;
 
 /// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
 const FILE_LIMIT: u64 = 16 << 20;
@@ -115,24 +116,28 @@ fn program_in_store(store: &Path, hash: &str, color: bool) -> Result<Program, Pr
     if !is_hash(hash) {
         return Err(not_there(format!("{hash:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
     }
-    let journal = Journal::open(store)?;
+    let store_read = CheckedStore::of(store)?;
     let hash = hash.to_ascii_lowercase();
     let mut found: Vec<(String, String)> = Vec::new();
-    for (_, record) in journal.evaluations()? {
+    for (_, record) in store_read.evaluations()? {
         if record.hash.starts_with(&hash) {
             found.push((record.hash, record.program));
         }
     }
-    let initial = parse_program("the store's initial program", &journal.settings().initial, color)?;
+    let initial_text = &store_read.settings().initial;
+    let initial = parse_program("the store's initial program", initial_text, color)?;
     if let Ok(graph) = Graph::new(&initial)
         && graph.hash().to_string().starts_with(&hash)
     {
-        found.push((graph.hash().to_string(), journal.settings().initial.clone()));
+        found.push((graph.hash().to_string(), initial_text.clone()));
     }
     found.sort();
     found.dedup_by(|a, b| a.0 == b.0);
     match found.as_slice() {
-        [] => Err(not_there(format!("no evaluated program has a hash that begins with {hash}; `symopt resume` names the best program's"))),
+        [] => Err(not_there(format!(
+            "no evaluated program has a hash that begins with {hash}; `symopt resume {}` ends with the hash of the best one",
+            store.display()
+        ))),
         [(hash, text)] => parse_program(&format!("{}:{hash}", store.display()), text, color),
         several => Err(not_there(format!("{} programs have hashes that begin with {hash}; give more digits", several.len()))),
     }
@@ -198,15 +203,17 @@ impl Launch {
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
     pub fn resume(store: &Path, color: bool, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
-        let journal = Journal::open(store)?;
-        let mut config = journal.settings().config.clone();
+        let checked = CheckedStore::of(store)?;
+        let settings = checked.settings();
+        let mut config = settings.config.clone();
         change_limits(&mut config);
         config.check()?;
-        let initial = parse_program("the store's initial program", &journal.settings().initial, color)?;
-        let source = SuiteSource { name: config.suite.clone(), text: journal.settings().suite.clone() };
+        let initial = parse_program("the store's initial program", &settings.initial, color)?;
+        let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
         let suite = source.suite()?;
         let target = target_of(&config, color)?;
         let baseline = suite.baseline(&suite.seeds)?;
+        let journal = checked.open()?;
         Ok(Launch { config, suite, baseline, initial, target, journal })
     }
 
@@ -225,18 +232,19 @@ impl Launch {
         &self.initial
     }
 
-    /// Runs the search. Afterwards the store is closed.
+    /// Runs the search. Afterwards the store is closed. Also gives the suite back, and the statistics over time that the journal holds.
     pub fn run(
         mut self,
         threads: usize,
         interrupt: &AtomicBool,
         observe: &mut dyn FnMut(&Progress),
-    ) -> Result<(SearchResult, Suite), LaunchError> {
+    ) -> Result<(SearchResult, Suite, Vec<Statistics>), LaunchError> {
         let judge = SuiteJudge::with_baseline(&self.suite, self.baseline);
         let search = Search::new(self.config, self.target, &judge, &mut self.journal, threads);
         let result = search.run(self.initial, interrupt, observe)?;
         drop(judge);
-        Ok((result, self.suite))
+        let history = self.journal.statistics()?;
+        Ok((result, self.suite, history))
     }
 }
 

@@ -12,7 +12,19 @@
 //! | [`journal`] | every acknowledged evaluation, in a sled store |
 //! | [`launch`] | from settings to a running search, new or resumed |
 //! | [`statistics`] | how a search goes, over the programs generated |
+//! | [`stop_reason`] | why a search ended |
 //! | [`comparison`] | programs against each other on held-out seeds |
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::atomic::AtomicBool;
+//! use symopt_search::{SearchConfig, launch::Launch};
+//!
+//! let launch = Launch::new(SearchConfig::default(), Path::new("runs/first"), false)?;
+//! let (result, _suite, _history) = launch.run(2, &AtomicBool::new(false), &mut |_progress| {})?;
+//! println!("{} has fitness {}", result.best.program, result.best.fitness);
+//! # Ok::<(), symopt_search::launch::LaunchError>(())
+//! ```
 //!
 //! Nothing here depends on time, on the number of threads or on the order in which evaluations end: see [`engine`].
 
@@ -27,7 +39,9 @@ pub mod judge;
 pub mod launch;
 pub mod mutation;
 pub mod statistics;
+pub mod stop_reason;
 
 pub use config::SearchConfig;
-pub use engine::{Search, SearchError, SearchResult, StopReason};
+pub use engine::{Search, SearchError, SearchResult};
 pub use journal::{Journal, JournalError};
+pub use stop_reason::StopReason;

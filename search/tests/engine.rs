@@ -31,7 +31,7 @@ impl Judge for HashJudge {
         let hash = Graph::new(program).unwrap().hash().0;
         let target = (hash % 1000) as f64 / 1000.0;
         std::thread::sleep(std::time::Duration::from_micros((hash >> 64) as u64 % 800));
-        if hash % 17 == 0 {
+        if hash.is_multiple_of(17) {
             return Ok(Evaluation { fitness: Fitness::Diverged, curve: [].into() });
         }
         let mut curve = Vec::new();
@@ -69,7 +69,13 @@ fn new_journal(path: &Path, config: &SearchConfig) -> Journal {
     Journal::create(path, settings).unwrap()
 }
 
-fn run(config: &SearchConfig, journal: &mut Journal, threads: usize, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> SearchResult {
+fn run(
+    config: &SearchConfig,
+    journal: &mut Journal,
+    threads: usize,
+    interrupt: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress),
+) -> SearchResult {
     let judge = HashJudge::default();
     Search::new(config.clone(), None, &judge, journal, threads).run(initial(), interrupt, observe).unwrap()
 }
@@ -86,7 +92,11 @@ fn uninterrupted(config: &SearchConfig, threads: usize) -> (String, SearchResult
 fn the_journal_and_the_best_program_are_the_same_with_1_2_and_8_threads() {
     let (content, result) = uninterrupted(&config(5), 1);
     assert_eq!(result.stop, StopReason::Programs);
-    assert!(result.statistics.evaluated > 300 && result.statistics.hopeless > 10 && result.statistics.diverged > 10, "{:?}", result.statistics);
+    assert!(
+        result.statistics.evaluated > 300 && result.statistics.hopeless > 10 && result.statistics.diverged > 10,
+        "{:?}",
+        result.statistics
+    );
     for threads in [2, 8] {
         let (other_content, other) = uninterrupted(&config(5), threads);
         assert!(content == other_content, "the journal differs with {threads} threads");

@@ -66,7 +66,9 @@ fn inserts_reach_every_function_and_modifications_every_kind_of_argument() {
         let (child, kind) = mutator.mutate(&program, &mut rng);
         match kind {
             MutationKind::Insert => {
-                let place = (0..program.statements.len()).find(|i| child.statements[*i] != program.statements[*i]).unwrap_or(program.statements.len());
+                let place = (0..program.statements.len())
+                    .find(|i| child.statements[*i] != program.statements[*i])
+                    .unwrap_or(program.statements.len());
                 let statement = child.statements[place];
                 functions.insert(statement.function);
                 if statement.target.index() < program.variable_count() { old_targets += 1 } else { new_targets += 1 }

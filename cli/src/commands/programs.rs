@@ -62,5 +62,5 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             row.summary,
         ]);
     }
-    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 30), (4, 44)])?)
+    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 30), (4, 43)])?)
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde::Serialize;
 use symopt_dsl::Graph;
-use symopt_proxy_tasks::spec;
 use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
 use symopt_search::config::{DEFAULT_TOML, SearchConfig, TargetFitness};
@@ -18,7 +17,7 @@ use symopt_search::statistics::Statistics;
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
-use crate::{interrupt, programs, table};
+use crate::{interrupt, options, programs, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -29,7 +28,7 @@ pub struct Arguments {
     #[arg(long)]
     print_config: bool,
     /// Seed of every random choice
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Suite that gives programs their fitness: a name or a TOML file
     #[arg(long)]
@@ -38,16 +37,16 @@ pub struct Arguments {
     #[arg(long, value_name = "PROGRAM")]
     initial: Option<String>,
     /// Programs in the population
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = options::size, allow_negative_numbers = true)]
     population: Option<usize>,
     /// Programs drawn for each tournament
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = options::size, allow_negative_numbers = true)]
     tournament: Option<usize>,
     /// Directory to keep everything in; by default runs/NAME
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     store: Option<PathBuf>,
     /// Name of the store under runs/; by default the suite and the seed
-    #[arg(long, value_parser = parse_name)]
+    #[arg(long, value_parser = options::name)]
     name: Option<String>,
     #[command(flatten)]
     limits: LimitArguments,
@@ -59,19 +58,19 @@ pub struct Arguments {
 #[derive(Args)]
 pub struct LimitArguments {
     /// End after this many programs generated; 0 is no limit
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     programs: Option<u64>,
     /// End after this many programs evaluated; 0 is no limit
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     evaluations: Option<u64>,
     /// End after this many seconds; 0 is no limit
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     seconds: Option<u64>,
     /// End after this many programs without a better one; 0 is no limit
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     plateau: Option<u64>,
     /// End at this fitness: 0.02 is two percent less validation loss than tuned AdamW
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", value_parser = options::share, allow_negative_numbers = true)]
     target_fitness: Option<f64>,
     /// End when this program is found, by functional hash
     #[arg(long, value_name = "PROGRAM")]
@@ -99,22 +98,14 @@ impl LimitArguments {
 #[derive(Args)]
 pub struct Execution {
     /// Threads that evaluate; by default one for each core
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
     threads: Option<u16>,
     /// Held-out seeds for the comparison at the end; 0 leaves it out
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = options::between::<0, 1000>, allow_negative_numbers = true)]
     held_out: u16,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A name is one directory below runs/, and nothing else.
-fn parse_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.starts_with('.') || text.contains(['/', '\\']) {
-        return Err("expected a name without `/` and without a dot in front; --store takes a path".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -177,6 +168,8 @@ struct Report {
     seconds: f64,
     evaluating_seconds: f64,
     statistics: Statistics,
+    /// The same over the programs generated: what the paper's figure shows.
+    history: Vec<Statistics>,
     cache_hit_rate: f64,
     redundant_share: f64,
     best: BestReport,
@@ -200,10 +193,11 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         writeln!(out, "store: {}", store.display())?;
         writeln!(out, "search from {} on the suite {}, seed {}, {}", config.initial, config.suite, config.seed, count_of(threads))?;
     }
+    let searched = launch.config().suite.clone();
     let mut line = ProgressLine::new(&launch.config().limits);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
-    let (result, suite) = result?;
+    let (result, suite, history) = result?;
     let graph = Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
     let pruned = result.best.program.pruned(&graph);
 
@@ -236,6 +230,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
                 pruned: pruned.to_string(),
             },
             statistics: result.statistics,
+            history,
             comparison,
         };
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -249,9 +244,8 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let store = store.display();
     writeln!(out, "\nto go on:")?;
     writeln!(out, "  symopt inspect {store}:{digits}")?;
-    // `train` knows the tasks of the built-in suites.
-    if let Some(task) = suite.tasks.iter().map(|weighted| weighted.task.name()).find(|name| spec::find_task(name).is_ok()) {
-        writeln!(out, "  symopt train --task {task} --program {store}:{digits} --vs adamw")?;
+    if let Some(task) = suite.tasks.first() {
+        writeln!(out, "  symopt train --task {searched}/{} --program {store}:{digits} --vs adamw", task.task.name())?;
     }
     writeln!(out, "  symopt resume {store} --programs {}", 2 * result.statistics.generated)?;
     writeln!(out, "store: {store}")?;

@@ -12,37 +12,28 @@ use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
 
 use crate::failure::Failure;
-use crate::{interrupt, programs, table};
+use crate::{interrupt, options, programs, table};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Task of a built-in suite: TASK or SUITE/TASK (`symopt tasks` lists them)
+    /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
     #[arg(long)]
     task: String,
     /// Program to train with: zoo name, file, `-` or STORE:HASH
     #[arg(long)]
     program: String,
     /// Set a hyperparameter of the program, or its peak learning rate as `lr`
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting, allow_hyphen_values = true)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = options::setting, allow_hyphen_values = true)]
     settings: Vec<(String, f64)>,
     /// Another program to compare with, on the same seeds
     #[arg(long, value_name = "PROGRAM")]
     vs: Option<String>,
     /// How many seeds to train with
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
     seeds: u16,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-fn parse_setting(text: &str) -> Result<(String, f64), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as beta1=0.95")?;
-    let value: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
-    if !value.is_finite() {
-        return Err(format!("{value} is not finite"));
-    }
-    Ok((name.trim().to_owned(), value))
 }
 
 /// How a program trained.

@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Task of a built-in suite: TASK or SUITE/TASK (`symopt tasks` lists them)
+    /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
     #[arg(long)]
     task: String,
     /// Program to tune: zoo name, file, `-` or STORE:HASH

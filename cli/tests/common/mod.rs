@@ -23,7 +23,8 @@ pub fn symopt(directory: &Path) -> Command {
     for name in ["COLUMNS", "LINES", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
-    command.env("NO_COLOR", "1");
+    // A command that is killed while it checks the copy of a store leaves the copy behind.
+    command.env("NO_COLOR", "1").env("TMPDIR", directory);
     command
 }
 

@@ -1,0 +1,41 @@
+//! Values of options, with messages that say what was expected.
+
+/// A whole number.
+pub fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number of 0 or more".to_owned())
+}
+
+/// A whole number, for what is counted in the memory.
+pub fn size(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number of 0 or more".to_owned())
+}
+
+/// A whole number between two others.
+pub fn between<const LEAST: u16, const MOST: u16>(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
+}
+
+/// A share, such as 0.02 for two percent.
+pub fn share(text: &str) -> Result<f64, String> {
+    finite(text).ok_or_else(|| "expected a share, such as 0.02 for two percent".to_owned())
+}
+
+/// NAME=VALUE
+pub fn setting(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as beta1=0.95")?;
+    let value = finite(value.trim()).ok_or_else(|| format!("expected a finite number after the `=`, not {value:?}"))?;
+    Ok((name.trim().to_owned(), value))
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// A name is one directory below runs/, and nothing else.
+pub fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with('.') || text.contains(['/', '\\']) {
+        return Err("expected a name without `/` and without a dot in front; --store takes a path".to_owned());
+    }
+    Ok(text.to_owned())
+}
