@@ -205,7 +205,7 @@ impl Default for HurdleConfig {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            programs: 350_000,
+            programs: 450_000,
             evaluations: 0,
             seconds: 0,
             plateau: 0,
