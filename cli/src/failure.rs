@@ -8,7 +8,8 @@ use symopt_proxy_tasks::task::TaskError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
 use symopt_search::journal::JournalError;
-use symopt_search::launch::{LaunchError, ProgramError};
+use symopt_search::launch::LaunchError;
+use symopt_search::program_source::ProgramError;
 
 /// Why a command ends without having done its work.
 #[derive(Debug)]

@@ -57,6 +57,7 @@ fn main() {
                 config: config.clone(),
                 initial: initial.to_string(),
                 suite: source.text.clone(),
+                target: None,
                 hash_version: FunctionalHash::FORMAT_VERSION,
             };
             let mut journal = Journal::create(&directory.path().join("store"), settings).expect("the directory is new");

@@ -116,6 +116,8 @@ pub struct Settings {
     pub initial: String,
     /// Text of the suite, likewise.
     pub suite: String,
+    /// Functional hash of the program whose rediscovery ends the search, in hexadecimal.
+    pub target: Option<String>,
     /// Version of the functional hash.
     pub hash_version: u32,
 }

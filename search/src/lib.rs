@@ -10,6 +10,7 @@
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`engine`] | the search itself: asynchronous on many threads, and the same for any number of them |
 //! | [`journal`] | every acknowledged evaluation, in a sled store |
+//! | [`program_source`] | programs by zoo name, file or store |
 //! | [`launch`] | from settings to a running search, new or resumed |
 //! | [`statistics`] | how a search goes, over the programs generated |
 //! | [`stop_reason`] | why a search ended |
@@ -38,6 +39,7 @@ pub mod journal;
 pub mod judge;
 pub mod launch;
 pub mod mutation;
+pub mod program_source;
 pub mod statistics;
 pub mod stop_reason;
 

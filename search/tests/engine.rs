@@ -64,6 +64,7 @@ fn new_journal(path: &Path, config: &SearchConfig) -> Journal {
         config: config.clone(),
         initial: initial().to_string(),
         suite: String::new(),
+        target: None,
         hash_version: FunctionalHash::FORMAT_VERSION,
     };
     Journal::create(path, settings).unwrap()

@@ -14,6 +14,7 @@ fn settings() -> Settings {
         config: SearchConfig::default(),
         initial: "def train(w, g, lr):\n  return g\n".to_owned(),
         suite: String::new(),
+        target: None,
         hash_version: FunctionalHash::FORMAT_VERSION,
     }
 }

@@ -1,0 +1,144 @@
+//! Where programs come from: the zoo, files, the standard input, the stores of searches.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
+
+use symopt_dsl::{Graph, Program};
+
+use crate::journal::{CheckedStore, JournalError};
+
+/// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
+const FILE_LIMIT: u64 = 16 << 20;
+
+/// Why a program can't be found.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// Neither a zoo program nor a file.
+    #[error(
+        "{name:?} is no zoo program and no file{}; `symopt programs` lists the zoo",
+        nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The zoo program of the nearest name.
+        nearest: Option<&'static str>,
+    },
+    /// A directory is where a program should be.
+    #[error("{path}: a directory, not a program; a program of a search's store is written {path}:HASH, with the first digits of its hash")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file is no text.
+    #[error("{path}: not a program: byte {place} is not UTF-8 text; check that this is the right file")]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes are text.
+        place: usize,
+    },
+    /// The file can't be read.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The text is wrong; this is the rendered report.
+    #[error("{report}")]
+    Text {
+        /// The report, with the places in the text.
+        report: String,
+    },
+    /// A store has no such program.
+    #[error("{store}: {reason}")]
+    NotInStore {
+        /// The store.
+        store: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Parses a text; on an error the report shows the places in it.
+pub fn parse_program(name: &str, text: &str, color: bool) -> Result<Program, ProgramError> {
+    symopt_dsl::parse(text).map_err(|faults| ProgramError::Text { report: faults.render(name, text, color) })
+}
+
+/// A program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-` for the standard input.
+pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
+    if name == "-" {
+        return read_program("standard input", std::io::stdin(), color);
+    }
+    if let Some(entry) = symopt_programs::find(name) {
+        return Ok(entry.program());
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        // What ends like a hash was meant as one, even if there is no store.
+        if let Some((store, hash)) = name.rsplit_once(':')
+            && !store.is_empty()
+            && (Path::new(store).exists() || is_hash(hash))
+        {
+            return program_in_store(Path::new(store), hash, color);
+        }
+        return Err(ProgramError::Unknown { name: name.to_owned(), nearest: symopt_programs::nearest(name) });
+    }
+    if path.is_dir() {
+        return Err(ProgramError::Directory { path: path.to_owned() });
+    }
+    let file = File::open(path).map_err(|source| ProgramError::File { path: path.to_owned(), source })?;
+    read_program(name, file, color)
+}
+
+fn read_program(name: &str, from: impl Read, color: bool) -> Result<Program, ProgramError> {
+    let path = || PathBuf::from(name);
+    let mut bytes = Vec::new();
+    from.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(|source| ProgramError::File { path: path(), source })?;
+    let not_text = |e: FromUtf8Error| ProgramError::NotText { path: path(), place: e.utf8_error().valid_up_to() };
+    parse_program(name, &String::from_utf8(bytes).map_err(not_text)?, color)
+}
+
+/// Whether a text can be the first digits of a functional hash.
+fn is_hash(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn program_in_store(store: &Path, hash: &str, color: bool) -> Result<Program, ProgramError> {
+    let not_there = |reason: String| ProgramError::NotInStore { store: store.to_owned(), reason };
+    if !is_hash(hash) {
+        return Err(not_there(format!("{hash:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
+    }
+    let store_read = CheckedStore::of(store)?;
+    let hash = hash.to_ascii_lowercase();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (_, record) in store_read.evaluations()? {
+        if record.hash.starts_with(&hash) {
+            found.push((record.hash, record.program));
+        }
+    }
+    let initial_text = &store_read.settings().initial;
+    let initial = parse_program("the store's initial program", initial_text, color)?;
+    if let Ok(graph) = Graph::new(&initial)
+        && graph.hash().to_string().starts_with(&hash)
+    {
+        found.push((graph.hash().to_string(), initial_text.clone()));
+    }
+    found.sort();
+    found.dedup_by(|a, b| a.0 == b.0);
+    match found.as_slice() {
+        [] => Err(not_there(format!(
+            "no evaluated program has a hash that begins with {hash}; `symopt resume {}` ends with the hash of the best one",
+            store.display()
+        ))),
+        [(hash, text)] => parse_program(&format!("{}:{hash}", store.display()), text, color),
+        several => Err(not_there(format!("{} programs have hashes that begin with {hash}; give more digits", several.len()))),
+    }
+}
