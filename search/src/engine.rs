@@ -6,6 +6,7 @@
 //! evaluations in place of new ones, which takes a few microseconds for each program.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -406,7 +407,7 @@ struct Job {
 /// A program that was evaluated.
 struct Finished {
     job: Job,
-    result: Result<Evaluation, TaskError>,
+    result: Result<Evaluation, SearchError>,
     elapsed: Duration,
 }
 
@@ -466,11 +467,16 @@ fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<F
     while let Some(job) = queue.pop() {
         let begin = Instant::now();
         let mut aborted = false;
-        let result = judge.judge(&job.program, &mut |checkpoint, running| {
+        let mut watch = |checkpoint: usize, running: f64| {
             aborted |= abort.load(Ordering::Relaxed);
             let hopeless = job.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
             if aborted || hopeless { Verdict::Stop } else { Verdict::Continue }
-        });
+        };
+        // A worker that dies would leave the search waiting for its result for ever.
+        let result = match catch_unwind(AssertUnwindSafe(|| judge.judge(&job.program, &mut watch))) {
+            Ok(result) => result.map_err(SearchError::Task),
+            Err(_) => Err(SearchError::Worker),
+        };
         // An aborted evaluation says nothing about its program.
         if aborted || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err() {
             return;

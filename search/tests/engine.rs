@@ -214,3 +214,21 @@ fn a_task_that_fails_ends_the_search_with_its_error() {
     let error = Search::new(config(1), None, &Broken, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("no data"), "{error}");
 }
+
+#[test]
+fn an_evaluation_that_panics_ends_the_search_with_an_error_and_not_in_a_wait() {
+    struct Buggy;
+    impl Judge for Buggy {
+        fn checkpoints(&self) -> usize {
+            1
+        }
+        fn judge(&self, program: &Program, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+            assert!(*program == initial(), "a bug");
+            Ok(Evaluation { fitness: Fitness::Improvement(0.0), curve: [0.0].into() })
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = new_journal(&directory.path().join("store"), &config(1));
+    let error = Search::new(config(1), None, &Buggy, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, symopt_search::SearchError::Worker), "{error}");
+}
