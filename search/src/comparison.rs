@@ -25,7 +25,7 @@ pub struct Row {
     pub held_out: Fitness,
     /// Standard error of the fitness over the held-out seeds; `None` with fewer than two, or if a run diverged.
     pub standard_error: Option<f64>,
-    /// Mean improvement on each task over the held-out seeds.
+    /// Mean improvement on each task over the held-out seeds; empty if a run diverged, since the runs after it are missing.
     pub tasks: Vec<(String, f64)>,
 }
 
@@ -82,6 +82,9 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
 }
 
 fn task_means(outcome: &Outcome, suite: &Suite) -> Vec<(String, f64)> {
+    if outcome.fitness.improvement().is_none() {
+        return Vec::new();
+    }
     let mean = |task: &WeightedTask| {
         let name = task.task.name().to_owned();
         let values: Vec<f64> = outcome.results.iter().filter(|r| r.task == name).map(|r| r.improvement).collect();

@@ -104,11 +104,6 @@ impl Launch {
         &self.suite
     }
 
-    /// The program that the search starts from.
-    pub fn initial(&self) -> &Program {
-        &self.initial
-    }
-
     /// Runs the search. Afterwards the store is closed. Also gives the suite back, and the statistics over time that the journal holds.
     pub fn run(
         mut self,

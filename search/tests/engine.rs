@@ -142,6 +142,10 @@ fn a_resumed_search_evaluates_nothing_again_that_was_acknowledged() {
     let path = directory.path().join("store");
     let mut journal = new_journal(&path, &config);
     let first = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    let improvements = journal.improvements().unwrap();
+    assert!(improvements.windows(2).all(|pair| pair[0].fitness < pair[1].fitness && pair[0].index < pair[1].index));
+    assert_eq!(improvements.last().map(|i| (i.fitness, Some(i.index))), Some((first.best.fitness, first.best.index)));
+    assert_eq!(journal.statistics().unwrap().last(), Some(&first.statistics));
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
     let judge = HashJudge::default();
