@@ -8,6 +8,7 @@
 //! | [`types`] | `Scalar` < `PerArray` < `Tree` |
 //! | [`parser`], [`diagnostic`], [`printer`] | text to program, what is wrong with a text, program to text |
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
+//! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
 //! | [`prune`] | a program without its redundant statements and dead slots |
 //!
 //! ```
@@ -34,6 +35,7 @@ pub mod diagnostic;
 pub mod function;
 pub mod graph;
 pub mod parser;
+pub mod plan;
 pub mod printer;
 pub mod program;
 pub mod prune;
@@ -44,5 +46,6 @@ pub use diagnostic::Diagnostics;
 pub use function::{Function, Profile};
 pub use graph::{FunctionalHash, Graph, TypeError};
 pub use parser::parse;
+pub use plan::Plan;
 pub use program::{Numerics, Operand, Program, Signature, SlotId, Statement, VarId};
 pub use types::Type;

@@ -4,10 +4,10 @@
 //! `cargo bench -p symopt-evaluator --bench math`; criterion reports the throughput in elements per second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use multiversion::multiversion;
 use std::hint::black_box;
 use symopt_evaluator::math::Real;
 use symopt_evaluator::reduce::{block_dot, block_sum};
+use symopt_evaluator::simd_dispatch;
 
 const ELEMENTS: usize = 4096;
 
@@ -20,10 +20,11 @@ fn ramp(low: f32, high: f32) -> Vec<f32> {
 macro_rules! unary {
     ($group:ident: $($function:ident($low:expr, $high:expr);)*) => {$(
         {
-            #[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma", "x86_64+sse4.1"))]
-            fn apply(x: &[f32], out: &mut [f32]) {
-                for (out, x) in out.iter_mut().zip(x) {
-                    *out = Real::$function(*x);
+            simd_dispatch! {
+                fn apply(x: &[f32], out: &mut [f32]) {
+                    for (out, x) in out.iter_mut().zip(x) {
+                        *out = Real::$function(*x);
+                    }
                 }
             }
             let (x, mut out) = (ramp($low, $high), vec![0.0; ELEMENTS]);
@@ -38,10 +39,11 @@ macro_rules! unary {
 macro_rules! binary {
     ($group:ident: $($function:ident)*) => {$(
         {
-            #[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma", "x86_64+sse4.1"))]
-            fn apply(x: &[f32], y: &[f32], out: &mut [f32]) {
-                for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
-                    *out = Real::$function(*x, *y);
+            simd_dispatch! {
+                fn apply(x: &[f32], y: &[f32], out: &mut [f32]) {
+                    for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+                        *out = Real::$function(*x, *y);
+                    }
                 }
             }
             let (x, y, mut out) = (ramp(0.01, 8.0), ramp(-3.0, 3.0), vec![0.0; ELEMENTS]);

@@ -5,8 +5,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::ArrayD;
 use std::hint::black_box;
-use symopt_dsl::{Graph, Program, parse};
-use symopt_evaluator::plan::Plan;
+use symopt_dsl::{Graph, Plan, Program, parse};
 use symopt_evaluator::{Layout, Optimizer, Reference};
 
 /// The zoo's programs of these names: the zoo stands above this crate and can't be used here.

@@ -3,10 +3,10 @@
 //! [`unary`] and [`binary`] serve the reference interpreter; [`tile`] applies a function to a whole tile in one vectorised loop. Both go through
 //! the same functions of [`crate::math`], so they agree bit for bit.
 
-use multiversion::multiversion;
 use symopt_dsl::Function;
 
 use crate::math::Real;
+use crate::simd_dispatch;
 
 /// One line for each element-wise function: its name in the table and its function in [`Real`].
 macro_rules! element_wise_functions {
@@ -49,26 +49,69 @@ macro_rules! scalar_lookup {
 }
 element_wise_functions!(scalar_lookup);
 
-/// An operand of a tile operation: a tile of the same length as the result, or one number for all of it.
+/// An operand of a tile operation.
 #[derive(Clone, Copy, Debug)]
 pub enum TileOperand<'a> {
-    /// One number for each element.
+    /// One number for each element of the result.
     Tile(&'a [f32]),
     /// The same number for all elements.
     Number(f32),
+    /// What the place of the result holds before the operation. Only the second operand of a linear operation can be this.
+    Output,
 }
 
-/// An operation on tiles.
+/// What is done to the value of a cheap operation before it is stored: a second function without a second trip through the cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Post {
+    /// Nothing.
+    None,
+    /// Its sign.
+    Sign,
+    /// Its absolute value.
+    Abs,
+    /// Its square.
+    Square,
+    /// Its square root.
+    Sqrt,
+    /// The square root of its absolute value.
+    GuardedSqrt,
+    /// Times a number.
+    Scale(f32),
+}
+
+/// An operation on tiles: a function of the language, or a super-operation that stands for several of them with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TileOperation {
     /// A function of the first operand.
     Unary(Function),
     /// A function of two operands.
     Binary(Function),
-    /// `weights[0] * x + weights[1] * y`.
-    Blend {
+    /// `x * y`, and what comes after it.
+    Product(Post),
+    /// `x / y`, and what comes after it.
+    Quotient(Post),
+    /// `x / (y + shift)`.
+    ShiftedQuotient {
+        /// Keeps the divisor away from zero.
+        shift: f32,
+    },
+    /// `weights[0] * x + weights[1] * y`, and what comes after it. Sums, differences, blends and affine forms are all of this kind: a product
+    /// with 1 or -1 is exact. With a number y, `weights[0] * x + y`.
+    Linear {
         /// The two weights.
         weights: [f32; 2],
+        /// Whether the square of x stands for x.
+        square: bool,
+        /// What comes after it.
+        post: Post,
+    },
+    /// `out - scale * (weights[0] * x + weights[1] * y)`: an update that is subtracted as it is computed. With a number y,
+    /// `out - scale * (weights[0] * x + y)`.
+    LinearStep {
+        /// The two weights.
+        weights: [f32; 2],
+        /// The factor of the sum.
+        scale: f32,
     },
     /// The first operand itself.
     Copy,
@@ -88,6 +131,7 @@ macro_rules! map {
                 }
             }
             TileOperand::Number($element) => $out.fill($body),
+            TileOperand::Output => {}
         }
     };
 }
@@ -115,25 +159,110 @@ macro_rules! zip {
                 }
             }
             (TileOperand::Number($a), TileOperand::Number($b)) => $out.fill($body),
+            (TileOperand::Output, _) | (_, TileOperand::Output) => {}
         }
+    };
+}
+
+/// `out[i] = body` for a linear operation: x is a tile; y is a tile, a number or the old `out[i]`. `sum` is the weighted sum in `body`, `old`
+/// the old `out[i]`.
+macro_rules! linear {
+    ($out:ident, $x:ident, $y:ident, $weights:ident, |$a:ident| $of_x:expr, |$sum:ident, $old:ident| $body:expr) => {{
+        let [p, q] = $weights;
+        match ($x, $y) {
+            (TileOperand::Tile(x), TileOperand::Tile(y)) => {
+                for ((out, $a), b) in $out.iter_mut().zip(x).zip(y) {
+                    let ($a, $old) = (*$a, *out);
+                    let $sum = p * $of_x + q * *b;
+                    let _ = $old;
+                    *out = $body;
+                }
+            }
+            (TileOperand::Tile(x), TileOperand::Output) => {
+                for (out, $a) in $out.iter_mut().zip(x) {
+                    let ($a, $old) = (*$a, *out);
+                    let $sum = p * $of_x + q * $old;
+                    *out = $body;
+                }
+            }
+            (TileOperand::Tile(x), TileOperand::Number(c)) => {
+                for (out, $a) in $out.iter_mut().zip(x) {
+                    let ($a, $old) = (*$a, *out);
+                    let $sum = p * $of_x + c;
+                    let _ = $old;
+                    *out = $body;
+                }
+            }
+            (TileOperand::Number(_) | TileOperand::Output, _) => {}
+        }
+    }};
+}
+
+/// A loop for each [`Post`]: `store` is a macro that takes what to do with the value.
+macro_rules! for_each_post {
+    ($post:expr, $loop:ident!($($arguments:tt)*)) => {
+        match $post {
+            Post::None => $loop!($($arguments)* |value| value),
+            Post::Sign => $loop!($($arguments)* |value| Real::sign(value)),
+            Post::Abs => $loop!($($arguments)* |value| Real::abs(value)),
+            Post::Square => $loop!($($arguments)* |value| Real::square(value)),
+            Post::Sqrt => $loop!($($arguments)* |value| Real::sqrt(value)),
+            Post::GuardedSqrt => $loop!($($arguments)* |value| Real::guarded_sqrt(value)),
+            Post::Scale(factor) => $loop!($($arguments)* |value| value * factor),
+        }
+    };
+}
+
+macro_rules! product {
+    ($out:ident, $x:ident, $y:ident, |$value:ident| $post:expr) => {
+        zip!($out, $x, $y, |a, b| {
+            let $value = a * b;
+            $post
+        })
+    };
+}
+
+macro_rules! quotient {
+    ($out:ident, $x:ident, $y:ident, |$value:ident| $post:expr) => {
+        zip!($out, $x, $y, |a, b| {
+            let $value = a / b;
+            $post
+        })
+    };
+}
+
+macro_rules! linear_of_x {
+    ($out:ident, $x:ident, $y:ident, $weights:ident, |$value:ident| $post:expr) => {
+        linear!($out, $x, $y, $weights, |a| a, |$value, _old| $post)
+    };
+}
+
+macro_rules! linear_of_square {
+    ($out:ident, $x:ident, $y:ident, $weights:ident, |$value:ident| $post:expr) => {
+        linear!($out, $x, $y, $weights, |a| (a * a), |$value, _old| $post)
     };
 }
 
 macro_rules! tile_lookup {
     (unary { $($unary:ident $unary_fn:ident,)* } binary { $($binary:ident $binary_fn:ident,)* }) => {
-        /// Applies an operation to tiles. `out` and all tiles must have one length. Functions that are not element-wise leave `out` as it is:
-        /// a [`Plan`](crate::plan::Plan) never asks for them.
-        #[multiversion(targets(
-            "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2+lzcnt+popcnt",
-            "x86_64+avx2+fma+bmi1+bmi2+lzcnt+popcnt",
-        ))]
-        pub fn tile(operation: TileOperation, x: TileOperand, y: TileOperand, out: &mut [f32]) {
-            match operation {
-                TileOperation::Copy => map!(out, x, |a| a),
-                TileOperation::Blend { weights: [p, q] } => zip!(out, x, y, |a, b| p * a + q * b),
-                $(TileOperation::Unary(Function::$unary) => map!(out, x, |a| Real::$unary_fn(a)),)*
-                $(TileOperation::Binary(Function::$binary) => zip!(out, x, y, |a, b| Real::$binary_fn(a, b)),)*
-                TileOperation::Unary(_) | TileOperation::Binary(_) => {}
+        simd_dispatch! {
+            /// Applies an operation to tiles. `out` and all tiles must have one length. Operands that an operation does not take, and functions
+            /// that are not element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
+            pub fn tile(operation: TileOperation, x: TileOperand<'_>, y: TileOperand<'_>, out: &mut [f32]) {
+                match operation {
+                    TileOperation::Copy => map!(out, x, |a| a),
+                    TileOperation::Product(post) => for_each_post!(post, product!(out, x, y,)),
+                    TileOperation::Quotient(post) => for_each_post!(post, quotient!(out, x, y,)),
+                    TileOperation::ShiftedQuotient { shift } => zip!(out, x, y, |a, b| a / (b + shift)),
+                    TileOperation::Linear { weights, square: false, post } => for_each_post!(post, linear_of_x!(out, x, y, weights,)),
+                    TileOperation::Linear { weights, square: true, post } => for_each_post!(post, linear_of_square!(out, x, y, weights,)),
+                    TileOperation::LinearStep { weights, scale } => {
+                        linear!(out, x, y, weights, |a| a, |sum, old| old - sum * scale)
+                    }
+                    $(TileOperation::Unary(Function::$unary) => map!(out, x, |a| Real::$unary_fn(a)),)*
+                    $(TileOperation::Binary(Function::$binary) => zip!(out, x, y, |a, b| Real::$binary_fn(a, b)),)*
+                    TileOperation::Unary(_) | TileOperation::Binary(_) => {}
+                }
             }
         }
     };

@@ -3,21 +3,29 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`math`], [`reduce`] | the element-wise functions and the fixed-order sums that every engine shares |
-//! | [`kernel`] | from a [`Function`](symopt_dsl::Function) to the function of [`math`] that computes it |
+//! | [`simd`] | which vector instructions the loops use |
+//! | [`kernel`] | from a [`Function`](symopt_dsl::Function) to the function of [`math`] that computes it, on numbers and on tiles |
 //! | [`mod@reference`] | the oracle: a program statement by statement over ndarray, in f32 or f64 |
-//! | [`plan`], [`tile_machine`] | a graph becomes fused passes over tiles that stay in the cache |
+//! | [`tile_machine`] | interprets a [`Plan`](symopt_dsl::Plan) tile by tile |
+//! | [`stretch`] | what a pass works on at a time, and the type of compiled passes |
+//! | `machine` | the steps of a plan: small values, passes, threads; by the tile machine or by compiled passes |
+//! | [`storage`] | f32 and bf16 in memory |
 //! | [`layout`], [`optimizer`], [`state`] | named parameter arrays, the [`Optimizer`], its state in files |
 
 pub mod kernel;
 pub mod layout;
+mod machine;
 pub mod math;
 pub mod optimizer;
-pub mod plan;
 pub mod reduce;
 pub mod reference;
+pub mod simd;
 pub mod state;
+pub mod storage;
+pub mod stretch;
 pub mod tile_machine;
 
 pub use layout::{ArraySpec, Layout};
-pub use optimizer::{Optimizer, OptimizerError};
+pub use optimizer::{Optimizer, OptimizerError, Options, ParameterArray};
 pub use reference::Reference;
+pub use storage::{Rounding, Storage};

@@ -1,10 +1,12 @@
 //! The optimizer that a training loop uses: a program with its hyperparameters and state, over named parameter arrays.
 
-use symopt_dsl::{FunctionalHash, Graph, Program, TypeError};
+use symopt_dsl::{FunctionalHash, Graph, Plan, Program, TypeError};
 
 use crate::layout::{Layout, LayoutError};
-use crate::plan::Plan;
-use crate::tile_machine::{StepInputs, TileMachine};
+use crate::machine::{Buffers, Engine, Machine, StepInputs};
+use crate::storage::{Rounding, SlotValues, Storage, Values, ValuesMut};
+use crate::stretch::CompiledPass;
+use crate::tile_machine::TileMachine;
 
 /// Why an optimizer can't be made, set, stepped or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -36,24 +38,172 @@ pub enum OptimizerError {
         /// What was expected.
         expected: String,
     },
+    /// The pattern of an override is not one.
+    #[error("{pattern:?} is no pattern for the names of arrays: {reason}; `*` stands for any letters, `?` for one, `[ab]` for either")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The pattern of an override names no array.
+    #[error("no parameter array matches {pattern:?}; they are: {}", abridged(names))]
+    NoArray {
+        /// The pattern.
+        pattern: String,
+        /// The names of the arrays.
+        names: Vec<String>,
+    },
     /// A state file can't be read or written, or belongs to something else.
     #[error(transparent)]
     State(#[from] crate::state::StateError),
 }
 
-/// Sets a hyperparameter in a list of them.
-pub(crate) fn set_hyperparameter(program: &str, all: &mut [(String, f64)], name: &str, value: f64) -> Result<(), OptimizerError> {
-    match all.iter_mut().find(|(known, _)| known == name) {
-        Some((_, place)) => {
-            *place = value;
-            Ok(())
-        }
-        None => Err(OptimizerError::UnknownHyperparameter {
-            program: program.to_owned(),
-            name: name.to_owned(),
-            known: all.iter().map(|(name, _)| name.clone()).collect(),
-        }),
+/// The first few names.
+fn abridged(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let more = names.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ") + &rest
+}
+
+/// A hyperparameter of a program in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hyperparameter {
+    /// Name in the program.
+    pub name: String,
+    /// Its value, for all arrays that have none of their own.
+    pub value: f64,
+    /// The value at each array; empty unless some array has a value of its own.
+    pub by_array: Vec<f64>,
+}
+
+impl Hyperparameter {
+    /// The value at an array.
+    pub fn at(&self, array: usize) -> f64 {
+        self.by_array.get(array).copied().unwrap_or(self.value)
     }
+}
+
+/// A hyperparameter's value for some arrays only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    /// Which arrays: a pattern that their names match.
+    pub pattern: String,
+    /// Name of the hyperparameter.
+    pub name: String,
+    /// Its value there.
+    pub value: f64,
+}
+
+/// The hyperparameters of a program with their overrides.
+#[derive(Clone, Debug)]
+pub(crate) struct Hyperparameters {
+    program: String,
+    all: Vec<Hyperparameter>,
+    overrides: Vec<Override>,
+}
+
+impl Hyperparameters {
+    pub(crate) fn new(program: &Program) -> Hyperparameters {
+        let default = |p: &symopt_dsl::program::Parameter| Hyperparameter {
+            name: p.name.clone(),
+            value: p.default.unwrap_or(0.0),
+            by_array: Vec::new(),
+        };
+        let signature = program.signature();
+        Hyperparameters {
+            program: signature.name.clone(),
+            all: signature.hyperparameters().map(|(_, p)| default(p)).collect(),
+            overrides: Vec::new(),
+        }
+    }
+
+    /// The same with other values.
+    pub(crate) fn with(
+        &self,
+        values: &[(String, f64)],
+        overrides: &[Override],
+        arrays: &[impl AsRef<str>],
+    ) -> Result<Hyperparameters, OptimizerError> {
+        let mut changed = Hyperparameters { overrides: Vec::new(), ..self.clone() };
+        for (name, value) in values {
+            changed.set(name, *value, arrays)?;
+        }
+        for Override { pattern, name, value } in overrides {
+            changed.set_for(pattern, name, *value, arrays)?;
+        }
+        Ok(changed)
+    }
+
+    pub(crate) fn all(&self) -> &[Hyperparameter] {
+        &self.all
+    }
+
+    pub(crate) fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    fn find(&self, name: &str) -> Result<usize, OptimizerError> {
+        self.all.iter().position(|h| h.name == name).ok_or_else(|| OptimizerError::UnknownHyperparameter {
+            program: self.program.clone(),
+            name: name.to_owned(),
+            known: self.all.iter().map(|h| h.name.clone()).collect(),
+        })
+    }
+
+    /// Sets a hyperparameter; arrays that have a value of their own keep it.
+    pub(crate) fn set(&mut self, name: &str, value: f64, arrays: &[impl AsRef<str>]) -> Result<(), OptimizerError> {
+        let index = self.find(name)?;
+        self.all[index].value = value;
+        self.resolve(arrays)
+    }
+
+    /// Sets a hyperparameter for the arrays whose names match a pattern, and says how many they are. The last override that matches holds.
+    pub(crate) fn set_for(&mut self, pattern: &str, name: &str, value: f64, arrays: &[impl AsRef<str>]) -> Result<usize, OptimizerError> {
+        self.find(name)?;
+        let matcher = compile(pattern)?;
+        let count = arrays.iter().filter(|array| matcher.matches(array.as_ref())).count();
+        if count == 0 {
+            let names = arrays.iter().map(|name| name.as_ref().to_owned()).collect();
+            return Err(OptimizerError::NoArray { pattern: pattern.to_owned(), names });
+        }
+        self.overrides.retain(|known| (known.pattern.as_str(), known.name.as_str()) != (pattern, name));
+        self.overrides.push(Override { pattern: pattern.to_owned(), name: name.to_owned(), value });
+        self.resolve(arrays)?;
+        Ok(count)
+    }
+
+    fn resolve(&mut self, arrays: &[impl AsRef<str>]) -> Result<(), OptimizerError> {
+        for hyperparameter in &mut self.all {
+            hyperparameter.by_array.clear();
+            for Override { pattern, value, .. } in self.overrides.iter().filter(|o| o.name == hyperparameter.name) {
+                let matcher = compile(pattern)?;
+                hyperparameter.by_array.resize(arrays.len(), hyperparameter.value);
+                for (at, _) in hyperparameter.by_array.iter_mut().zip(arrays).filter(|(_, array)| matcher.matches(array.as_ref())) {
+                    *at = *value;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn array_names(layout: &Layout) -> Vec<&str> {
+    layout.arrays().iter().map(|array| array.name.as_str()).collect()
+}
+
+fn compile(pattern: &str) -> Result<glob::Pattern, OptimizerError> {
+    glob::Pattern::new(pattern).map_err(|error| OptimizerError::Pattern { pattern: pattern.to_owned(), reason: error.msg.to_owned() })
+}
+
+/// How an optimizer keeps its numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The state slots in memory: bf16 takes half of it.
+    pub state: Storage,
+    /// How numbers are rounded to bf16: those of bf16 slots and of bf16 weights.
+    pub rounding: Rounding,
 }
 
 /// One parameter array of a model whose arrays lie in separate buffers.
@@ -62,9 +212,25 @@ pub struct ParameterArray<'a> {
     /// Name, as in the layout.
     pub name: &'a str,
     /// Weights, updated in place.
-    pub weights: &'a mut [f32],
+    pub weights: ValuesMut<'a>,
     /// Gradients, as many as weights.
-    pub gradients: &'a [f32],
+    pub gradients: Values<'a>,
+}
+
+impl<'a> ParameterArray<'a> {
+    /// An array of f32 or bf16 weights with gradients of either kind.
+    pub fn new(name: &'a str, weights: impl Into<ValuesMut<'a>>, gradients: impl Into<Values<'a>>) -> ParameterArray<'a> {
+        ParameterArray { name, weights: weights.into(), gradients: gradients.into() }
+    }
+}
+
+/// What a state file holds.
+pub(crate) struct SavedState {
+    pub step: u64,
+    pub slots: Vec<SlotValues>,
+    pub hyperparameters: Vec<(String, f64)>,
+    pub overrides: Vec<Override>,
+    pub rounding: Rounding,
 }
 
 /// A program in use: state starts at zero, weights are updated in place.
@@ -80,55 +246,102 @@ pub struct ParameterArray<'a> {
 /// assert_eq!(weights, [0.5, 2.0, 3.5]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Large steps are spread over the threads of the rayon pool. A step that is called from a thread of the pool (a training loop inside
+/// `ThreadPool::install`) profits already from a size at which one that is called from outside would lose more than it gains.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
-    program_name: String,
     hash: FunctionalHash,
     slot_names: Vec<String>,
-    hyperparameters: Vec<(String, f64)>,
+    hyperparameters: Hyperparameters,
     layout: Layout,
-    machine: TileMachine,
+    machine: Machine,
     step: u64,
-    /// The arrays joined, for callers whose arrays lie apart.
-    joined: [Vec<f32>; 2],
 }
 
 impl Optimizer {
-    /// A program over the arrays of a layout, with its default hyperparameters.
+    /// A program over the arrays of a layout, with its default hyperparameters and f32 state, run by the tile machine.
     pub fn new(program: &Program, layout: &Layout) -> Result<Optimizer, OptimizerError> {
+        Optimizer::with_options(program, layout, Options::default())
+    }
+
+    /// The same with other options.
+    pub fn with_options(program: &Program, layout: &Layout, options: Options) -> Result<Optimizer, OptimizerError> {
         let graph = Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
-        Ok(Optimizer::from_graph(&graph, program, layout))
+        Ok(Optimizer::from_graph(&graph, program, layout, options))
     }
 
     /// The same from a graph that was already made from the program.
-    pub fn from_graph(graph: &Graph, program: &Program, layout: &Layout) -> Optimizer {
-        let signature = program.signature();
-        let slots: Vec<_> = signature.slots().collect();
+    pub fn from_graph(graph: &Graph, program: &Program, layout: &Layout, options: Options) -> Optimizer {
+        let plan = Plan::new(graph, program);
+        let engine = Engine::Tiles(TileMachine::new(&plan));
+        Optimizer::with_engine(graph, program, plan, engine, layout, options)
+    }
+
+    /// The same with passes that were compiled from the program's plan. With passes of another plan, results mean nothing, and a step may panic.
+    pub fn from_compiled(
+        graph: &Graph,
+        program: &Program,
+        plan: Plan,
+        passes: &'static [CompiledPass],
+        layout: &Layout,
+        options: Options,
+    ) -> Optimizer {
+        Optimizer::with_engine(graph, program, plan, Engine::Compiled(passes), layout, options)
+    }
+
+    fn with_engine(graph: &Graph, program: &Program, plan: Plan, engine: Engine, layout: &Layout, options: Options) -> Optimizer {
+        let slots: Vec<_> = program.signature().slots().collect();
+        let hyperparameters = Hyperparameters::new(program);
         Optimizer {
-            program_name: signature.name.clone(),
             hash: graph.hash(),
             slot_names: graph.live_slots().map(|(slot, _)| program.variable_name(slots[slot.index()]).to_string()).collect(),
-            hyperparameters: signature.hyperparameters().map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0))).collect(),
-            machine: TileMachine::new(Plan::new(graph, program), layout),
+            machine: Machine::new(plan, engine, layout, hyperparameters.all(), options.state, options.rounding),
+            hyperparameters,
             layout: layout.clone(),
             step: 0,
-            joined: [Vec::new(), Vec::new()],
         }
     }
 
-    /// Sets a hyperparameter.
+    /// Sets a hyperparameter. Arrays with a value of their own ([`Optimizer::set_for`]) keep it.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), OptimizerError> {
-        set_hyperparameter(&self.program_name, &mut self.hyperparameters, name, value)
+        self.hyperparameters.set(name, value, &array_names(&self.layout))
+    }
+
+    /// Sets a hyperparameter for the arrays whose names match a pattern, such as `*.bias`, and says how many they are. In a pattern `*`
+    /// stands for any letters, `?` for one, `[ab]` for either. Where several patterns match, the one that was set last holds.
+    ///
+    /// ```
+    /// use symopt_evaluator::{Layout, Optimizer};
+    ///
+    /// let text = "def sgd(w, g, lr, *, weight_decay=0.1):\n  update = lr * (g + w * weight_decay)\n  return update\n";
+    /// let layout = Layout::new([("layer.weight", vec![2]), ("layer.bias", vec![])])?;
+    /// let mut optimizer = Optimizer::new(&symopt_dsl::parse(text)?, &layout)?;
+    /// assert_eq!(optimizer.set_for("*.bias", "weight_decay", 0.0)?, 1);
+    /// let mut weights = [1.0, 1.0, 1.0];
+    /// optimizer.step(&mut weights, &[0.0; 3], 1.0)?;
+    /// assert_eq!(weights, [0.9, 0.9, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_for(&mut self, pattern: &str, name: &str, value: f64) -> Result<usize, OptimizerError> {
+        let count = self.hyperparameters.set_for(pattern, name, value, &array_names(&self.layout))?;
+        self.machine.arrange(self.hyperparameters.all());
+        Ok(count)
     }
 
     /// The hyperparameters with their values, in the order of the signature.
-    pub fn hyperparameters(&self) -> &[(String, f64)] {
-        &self.hyperparameters
+    pub fn hyperparameters(&self) -> &[Hyperparameter] {
+        self.hyperparameters.all()
+    }
+
+    /// The values that hold for some arrays only, in the order in which they were set.
+    pub fn overrides(&self) -> &[Override] {
+        self.hyperparameters.overrides()
     }
 
     /// Name of the program.
     pub fn program_name(&self) -> &str {
-        &self.program_name
+        &self.hyperparameters.program
     }
 
     /// Functional hash of the program.
@@ -146,22 +359,35 @@ impl Optimizer {
         self.step
     }
 
-    /// The live slots: name and values, laid out as the weights are. Dead slots are not kept.
-    pub fn slots(&self) -> impl Iterator<Item = (&str, &[f32])> {
-        self.slot_names.iter().map(String::as_str).zip(self.machine.slots())
+    /// How numbers are rounded to bf16.
+    pub fn rounding(&self) -> Rounding {
+        self.machine.rounding()
     }
 
-    pub(crate) fn restore(&mut self, step: u64, slots: &[Vec<f32>]) {
-        self.step = step;
-        for (to, from) in self.machine.slots_mut().zip(slots) {
-            to.copy_from_slice(from);
-        }
+    /// The live slots: name and values, laid out as the weights are. Dead slots are not kept.
+    pub fn slots(&self) -> impl Iterator<Item = (&str, Values<'_>)> {
+        self.slot_names.iter().map(String::as_str).zip(self.machine.slots().iter().map(SlotValues::as_values))
+    }
+
+    /// Bytes of memory that the state takes.
+    pub fn state_bytes(&self) -> usize {
+        self.slots().map(|(_, values)| values.len() * values.storage().bytes()).sum()
+    }
+
+    /// Takes over a saved state. The slots have the lengths and the storage of this optimizer's.
+    pub(crate) fn restore(&mut self, saved: SavedState) -> Result<(), OptimizerError> {
+        self.hyperparameters = self.hyperparameters.with(&saved.hyperparameters, &saved.overrides, &array_names(&self.layout))?;
+        self.step = saved.step;
+        self.machine.slots_mut().iter_mut().zip(saved.slots).for_each(|(to, from)| *to = from);
+        self.machine.set_rounding(saved.rounding);
+        self.machine.arrange(self.hyperparameters.all());
+        Ok(())
     }
 
     /// Goes back to zero state and step 0; hyperparameters stay as they are.
     pub fn reset(&mut self) {
         self.step = 0;
-        self.machine.reset();
+        self.machine.slots_mut().iter_mut().for_each(SlotValues::clear);
     }
 
     /// One step over all arrays in one flat buffer, laid out as [`Layout`] says: `weights` become `weights - update`.
@@ -171,13 +397,11 @@ impl Optimizer {
             let expected = format!("{} weights and gradients, not {} and {}", self.layout.len(), weights.len(), gradients.len());
             return Err(OptimizerError::Shape { expected });
         }
-        self.step += 1;
-        let inputs = StepInputs { lr, step: self.step, hyperparameters: &self.hyperparameters };
-        self.machine.step(weights, gradients, inputs);
+        self.run(Buffers::Flat(weights, gradients), lr);
         Ok(())
     }
 
-    /// One step over arrays that lie in separate buffers, in the order of the layout.
+    /// One step over arrays that lie in separate buffers, in the order of the layout: f32 or bf16, each as it is.
     pub fn step_arrays(&mut self, arrays: &mut [ParameterArray], lr: f64) -> Result<(), OptimizerError> {
         let specs = self.layout.arrays();
         let fits = arrays.len() == specs.len()
@@ -188,18 +412,13 @@ impl Optimizer {
             let list: Vec<String> = specs.iter().map(|spec| format!("{} {:?}", spec.name, spec.shape)).collect();
             return Err(OptimizerError::Shape { expected: format!("the arrays {} in this order", list.join(", ")) });
         }
-        let [mut weights, mut gradients] = std::mem::take(&mut self.joined);
-        weights.clear();
-        gradients.clear();
-        for array in arrays.iter() {
-            weights.extend_from_slice(array.weights);
-            gradients.extend_from_slice(array.gradients);
-        }
-        let result = self.step(&mut weights, &gradients, lr);
-        for (array, spec) in arrays.iter_mut().zip(self.layout.arrays()) {
-            array.weights.copy_from_slice(&weights[spec.range.clone()]);
-        }
-        self.joined = [weights, gradients];
-        result
+        self.run(Buffers::Arrays(arrays), lr);
+        Ok(())
+    }
+
+    fn run(&mut self, buffers: Buffers, lr: f64) {
+        self.step += 1;
+        let inputs = StepInputs { lr, step: self.step, hyperparameters: self.hyperparameters.all() };
+        self.machine.step(buffers, inputs);
     }
 }

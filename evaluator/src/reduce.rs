@@ -2,19 +2,19 @@
 //! SIMD level and the size of the tiles that an array is worked through in.
 //!
 //! An array is cut into blocks of [`BLOCK`] elements. Within a block, element i is added to lane i mod 16, in f64, and
-//! the lanes are added in a fixed tree ([`block_dot`], [`block_sum`]). The sums of the blocks are added in a tree
+//! the lanes are added in a fixed tree ([`BlockSum`]). The sums of the blocks are added in a tree
 //! whose shape depends on nothing but their number ([`combine`], or [`TreeSum`] as the blocks come in). The product of
 //! two f32 is exact in f64, and each element takes part in fewer than 256 + 4 + log2(blocks) additions, so the result
 //! is accurate to far more digits than f32 holds.
 
 use crate::math::Real;
-use multiversion::multiversion;
+use crate::simd_dispatch;
 
 /// Elements in a block: all but the last block of an array have exactly this many.
 pub const BLOCK: usize = 4096;
 
 /// Independent running sums within a block: two AVX-512 registers' worth, so that additions overlap.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// Adds the lanes in a fixed tree: j with j + 8, then with j + 4, j + 2 and j + 1.
 #[inline(always)]
@@ -29,44 +29,79 @@ fn combine_lanes(mut lanes: [f64; LANES]) -> f64 {
     lanes[0]
 }
 
-/// The sum of the products of `x` and `y`, formed and added in f64, over one block.
-///
-/// Both slices have the same length, at most [`BLOCK`]. The sum of nothing is +0.
-#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma", "x86_64+sse4.1"), dispatcher = "direct")]
-pub fn block_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
-    debug_assert_eq!(x.len(), y.len(), "the factors of a dot product differ in length");
-    debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
-    let mut lanes = [0.0; LANES];
-    let (x_chunks, x_tail) = x.as_chunks::<LANES>();
-    let (y_chunks, y_tail) = y.as_chunks::<LANES>();
-    for (x, y) in x_chunks.iter().zip(y_chunks) {
-        for j in 0..LANES {
-            lanes[j] += x[j].to_f64() * y[j].to_f64();
-        }
-    }
-    for ((lane, x), y) in lanes.iter_mut().zip(x_tail).zip(y_tail) {
-        *lane += x.to_f64() * y.to_f64();
-    }
-    combine_lanes(lanes)
+/// The running sum of one block, whose elements may come in several parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockSum {
+    lanes: [f64; LANES],
 }
 
-/// The sum of `x`, added in f64, over one block.
-///
-/// The slice has at most [`BLOCK`] elements. The sum of nothing is +0.
-#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl+avx2+fma", "x86_64+avx2+fma", "x86_64+sse4.1"), dispatcher = "direct")]
-pub fn block_sum<T: Real>(x: &[T]) -> f64 {
-    debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
-    let mut lanes = [0.0; LANES];
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    for x in chunks {
+impl BlockSum {
+    /// The sum of what came in so far; +0 if nothing did.
+    pub fn total(&self) -> f64 {
+        combine_lanes(self.lanes)
+    }
+
+    /// Adds the products of 16 elements, which follow a multiple of 16 others.
+    #[inline(always)]
+    pub fn add_products(&mut self, x: [f32; LANES], y: [f32; LANES]) {
         for j in 0..LANES {
-            lanes[j] += x[j].to_f64();
+            self.lanes[j] += f64::from(x[j]) * f64::from(y[j]);
         }
     }
-    for (lane, x) in lanes.iter_mut().zip(tail) {
-        *lane += x.to_f64();
+
+    /// Adds the product of one element, in the lane of its place among 16.
+    #[inline(always)]
+    pub fn add_product(&mut self, lane: usize, x: f32, y: f32) {
+        self.lanes[lane % LANES] += f64::from(x) * f64::from(y);
     }
-    combine_lanes(lanes)
+}
+
+simd_dispatch! {
+    /// Adds the products of `x` and `y`, formed in f64, to a block's sum. Both slices have the same length, and all parts of a block but its
+    /// last have a length that is a multiple of 16; so the sum does not depend on how a block is cut into parts.
+    pub fn add_products<T: Real>(sum: &mut BlockSum, x: &[T], y: &[T]) {
+        debug_assert_eq!(x.len(), y.len(), "the factors of a dot product differ in length");
+        let (x_chunks, x_tail) = x.as_chunks::<LANES>();
+        let (y_chunks, y_tail) = y.as_chunks::<LANES>();
+        let mut lanes = sum.lanes;
+        for (x, y) in x_chunks.iter().zip(y_chunks) {
+            for j in 0..LANES {
+                lanes[j] += x[j].to_f64() * y[j].to_f64();
+            }
+        }
+        for ((lane, x), y) in lanes.iter_mut().zip(x_tail).zip(y_tail) {
+            *lane += x.to_f64() * y.to_f64();
+        }
+        sum.lanes = lanes;
+    }
+}
+
+simd_dispatch! {
+    /// The sum of `x`, added in f64, over one block.
+    ///
+    /// The slice has at most [`BLOCK`] elements. The sum of nothing is +0.
+    pub fn block_sum<T: Real>(x: &[T]) -> f64 {
+        debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
+        let mut lanes = [0.0; LANES];
+        let (chunks, tail) = x.as_chunks::<LANES>();
+        for x in chunks {
+            for j in 0..LANES {
+                lanes[j] += x[j].to_f64();
+            }
+        }
+        for (lane, x) in lanes.iter_mut().zip(tail) {
+            *lane += x.to_f64();
+        }
+        combine_lanes(lanes)
+    }
+}
+
+/// The sum of the products of `x` and `y` over one block. Both slices have the same length, at most [`BLOCK`]. The sum of nothing is +0.
+pub fn block_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
+    debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
+    let mut sum = BlockSum::default();
+    add_products(&mut sum, x, y);
+    sum.total()
 }
 
 /// The sum of the sums of an array's blocks, in the order of the array: a tree that splits n blocks at the largest power

@@ -9,13 +9,15 @@ use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, semantics};
 
 use crate::kernel;
 use crate::math::Real;
-use crate::optimizer::OptimizerError;
+use crate::optimizer::{Hyperparameter, Hyperparameters, OptimizerError};
 use crate::reduce;
 
 /// A value while a step runs.
 #[derive(Clone, Debug)]
 enum Value<T> {
     Scalar(f64),
+    /// A scalar of a program whose hyperparameters differ from array to array.
+    ScalarByArray(Vec<f64>),
     /// One number for each parameter array.
     PerArray(Vec<f64>),
     /// One array for each parameter array.
@@ -25,9 +27,26 @@ enum Value<T> {
 impl<T> Value<T> {
     fn ty(&self) -> Type {
         match self {
-            Value::Scalar(_) => Type::Scalar,
+            Value::Scalar(_) | Value::ScalarByArray(_) => Type::Scalar,
             Value::PerArray(_) => Type::PerArray,
             Value::Tree(_) => Type::Tree,
+        }
+    }
+
+    /// The number at an array of what is no tree.
+    fn at(&self, array: usize) -> f64 {
+        match self {
+            Value::Scalar(x) => *x,
+            Value::ScalarByArray(values) | Value::PerArray(values) => values[array],
+            Value::Tree(_) => f64::NAN,
+        }
+    }
+
+    /// A scalar with each of its numbers put through a function.
+    fn map_scalar(&self, f: impl Fn(f64) -> f64) -> Value<T> {
+        match self {
+            Value::ScalarByArray(values) => Value::ScalarByArray(values.iter().map(|x| f(*x)).collect()),
+            other => Value::Scalar(f(other.at(0))),
         }
     }
 }
@@ -38,7 +57,7 @@ pub struct Reference<T> {
     program: Program,
     shapes: Vec<Vec<usize>>,
     slots: Vec<Vec<ArrayD<T>>>,
-    hyperparameters: Vec<(String, f64)>,
+    hyperparameters: Hyperparameters,
     step: u64,
 }
 
@@ -50,7 +69,7 @@ impl<T: Real> Reference<T> {
         let zeros: Vec<ArrayD<T>> = shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
         Ok(Reference {
             slots: signature.slots().map(|_| zeros.clone()).collect(),
-            hyperparameters: signature.hyperparameters().map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0))).collect(),
+            hyperparameters: Hyperparameters::new(program),
             program: program.clone(),
             shapes: shapes.to_vec(),
             step: 0,
@@ -59,12 +78,27 @@ impl<T: Real> Reference<T> {
 
     /// Sets a hyperparameter.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), OptimizerError> {
-        crate::optimizer::set_hyperparameter(&self.program.signature().name, &mut self.hyperparameters, name, value)
+        self.hyperparameters.set(name, value, &self.array_names())
+    }
+
+    /// Sets a hyperparameter for the arrays whose names match a pattern, as [`Optimizer::set_for`](crate::Optimizer::set_for) does. The arrays
+    /// are called `array0`, `array1` and so on.
+    pub fn set_for(&mut self, pattern: &str, name: &str, value: f64) -> Result<usize, OptimizerError> {
+        self.hyperparameters.set_for(pattern, name, value, &self.array_names())
+    }
+
+    fn array_names(&self) -> Vec<String> {
+        (0..self.shapes.len()).map(|i| format!("array{i}")).collect()
     }
 
     /// The state slots, in the order of the signature: for each an array of the shape of each parameter array.
     pub fn slots(&self) -> &[Vec<ArrayD<T>>] {
         &self.slots
+    }
+
+    /// The same, to be changed: storage in a smaller type is rounded from outside.
+    pub fn slots_mut(&mut self) -> &mut [Vec<ArrayD<T>>] {
+        &mut self.slots
     }
 
     /// One step: `weights` become `weights - update`.
@@ -76,7 +110,7 @@ impl<T: Real> Reference<T> {
         self.step += 1;
         let signature = self.program.signature();
         let mut environment: Vec<Option<Value<T>>> = vec![None; self.program.variable_count()];
-        let mut hyperparameters = self.hyperparameters.iter();
+        let mut hyperparameters = self.hyperparameters.all().iter();
         for (variable, parameter) in environment.iter_mut().zip(&signature.parameters) {
             *variable = Some(match parameter.kind {
                 ParameterKind::Weights => Value::Tree(weights.to_vec()),
@@ -84,7 +118,11 @@ impl<T: Real> Reference<T> {
                 ParameterKind::LearningRate => Value::Scalar(lr),
                 ParameterKind::Step => Value::Scalar(self.step as f64),
                 ParameterKind::Slot(slot) => Value::Tree(self.slots[slot.index()].clone()),
-                ParameterKind::Hyperparameter => Value::Scalar(hyperparameters.next().map_or(0.0, |(_, value)| *value)),
+                ParameterKind::Hyperparameter => match hyperparameters.next() {
+                    Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
+                    Some(Hyperparameter { by_array, .. }) => Value::ScalarByArray(by_array.clone()),
+                    None => Value::Scalar(0.0),
+                },
             });
         }
         for statement in &self.program.statements {
@@ -123,11 +161,7 @@ impl<T: Real> Reference<T> {
             .collect();
         let largest = arguments.iter().map(Value::ty).max().unwrap_or(Type::Scalar);
         if largest == Type::Scalar {
-            let scalar = |i: usize| match arguments.get(i) {
-                Some(Value::Scalar(x)) => *x,
-                _ => 0.0,
-            };
-            return Value::Scalar(function.on_scalars([scalar(0), scalar(1), scalar(2)]));
+            return self.per_array(function, &arguments);
         }
         match function {
             Function::Norm => match &arguments[0] {
@@ -143,14 +177,14 @@ impl<T: Real> Reference<T> {
                 Value::Scalar(semantics::cosine_similarity(self.dot(&x, &y), self.dot(&x, &x), self.dot(&y, &y)))
             }
             Function::Clip => {
-                let Value::Scalar(limit) = arguments[1] else { return arguments[0].clone() };
-                let factor = semantics::clip_factor(self.global_norm(&arguments[0]), limit);
-                self.element_wise(Function::Multiply, &[arguments[0].clone(), Value::Scalar(factor)])
+                let norm = self.global_norm(&arguments[0]);
+                let factor = arguments[1].map_scalar(|limit| semantics::clip_factor(norm, limit));
+                self.element_wise(Function::Multiply, &[arguments[0].clone(), factor])
             }
             Function::Interp => {
-                let Value::Scalar(a) = arguments[2] else { return arguments[0].clone() };
-                let x = self.element_wise(Function::Multiply, &[Value::Scalar(1.0 - a), arguments[0].clone()]);
-                let y = self.element_wise(Function::Multiply, &[Value::Scalar(a), arguments[1].clone()]);
+                let rest = arguments[2].map_scalar(|a| 1.0 - a);
+                let x = self.element_wise(Function::Multiply, &[rest, arguments[0].clone()]);
+                let y = self.element_wise(Function::Multiply, &[arguments[2].clone(), arguments[1].clone()]);
                 self.element_wise_in(largest, Function::Add, &[x, y])
             }
             _ => self.element_wise(function, &arguments),
@@ -181,23 +215,20 @@ impl<T: Real> Reference<T> {
         Value::Tree(result)
     }
 
-    /// An element-wise function of values that are no trees; a `Scalar` if all arguments are.
+    /// A function of values that are no trees, number by number; a scalar if all arguments are.
     fn per_array(&self, function: Function, arguments: &[Value<T>]) -> Value<T> {
         let at = |array: usize| {
             let mut x = [0.0; 3];
             for (x, argument) in x.iter_mut().zip(arguments) {
-                *x = match argument {
-                    Value::Scalar(x) => *x,
-                    Value::PerArray(values) => values[array],
-                    Value::Tree(_) => f64::NAN,
-                };
+                *x = argument.at(array);
             }
             function.on_scalars(x)
         };
-        if arguments.iter().all(|a| a.ty() == Type::Scalar) {
+        if arguments.iter().all(|a| matches!(a, Value::Scalar(_))) {
             return Value::Scalar(at(0));
         }
-        Value::PerArray((0..self.shapes.len()).map(at).collect())
+        let values = (0..self.shapes.len()).map(at).collect();
+        if arguments.iter().all(|a| a.ty() == Type::Scalar) { Value::ScalarByArray(values) } else { Value::PerArray(values) }
     }
 
     fn broadcast(&self, value: &Value<T>, ty: Type) -> Value<T> {
@@ -206,10 +237,9 @@ impl<T: Real> Reference<T> {
             Value::Tree(self.shapes.iter().enumerate().map(fill).collect())
         };
         match (value, ty) {
-            (Value::Scalar(x), Type::PerArray) => Value::PerArray(vec![*x; self.shapes.len()]),
-            (Value::Scalar(x), Type::Tree) => tree(&|_| *x),
-            (Value::PerArray(values), Type::Tree) => tree(&|i| values[i]),
-            _ => value.clone(),
+            (Value::Tree(_), _) | (_, Type::Scalar) => value.clone(),
+            (_, Type::PerArray) => Value::PerArray((0..self.shapes.len()).map(|i| value.at(i)).collect()),
+            (_, Type::Tree) => tree(&|i| value.at(i)),
         }
     }
 

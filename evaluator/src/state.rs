@@ -1,21 +1,25 @@
 //! An optimizer's state in a file: safetensors, with the program's hash inside.
 //!
-//! A file holds one tensor for each live slot and parameter array, named `SLOT/ARRAY`, and one metadata entry, `symopt`, a JSON object with
-//! the format version, the program's name and functional hash, the step count and the hyperparameters. What does not fit the optimizer that
-//! loads it is an error, never a silent reset.
+//! A file holds one tensor for each live slot and parameter array, named `SLOT/ARRAY`, F32 or BF16, and one metadata entry, `symopt`, a JSON
+//! object with the format version, the program's name and functional hash, the step count, the hyperparameters with their overrides, and the
+//! seed of stochastic rounding if that is in use. What does not fit the optimizer that loads it is an error, never a silent reset.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use half::bf16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::optimizer::{Optimizer, OptimizerError};
+use crate::optimizer::{Optimizer, OptimizerError, Override, SavedState};
+use crate::storage::{Rounding, SlotValues, Storage, Values};
 
 /// Goes up when a file of an earlier version can't be read as if it were of this one.
-pub const STATE_FORMAT_VERSION: u32 = 1;
+///
+/// Version 2 has overrides, bf16 slots and the seed of stochastic rounding; files of version 1 are read as having none of them.
+pub const STATE_FORMAT_VERSION: u32 = 2;
 
 const METADATA_KEY: &str = "symopt";
 
@@ -26,6 +30,12 @@ struct Metadata {
     hash: String,
     step: u64,
     hyperparameters: Vec<(String, Number)>,
+    /// Pattern, name and value of each override.
+    #[serde(default)]
+    overrides: Vec<(String, String, Number)>,
+    /// The seed of stochastic rounding; none where numbers are rounded to the nearest.
+    #[serde(default)]
+    rounding_seed: Option<u64>,
 }
 
 /// The part of the metadata that every version has.
@@ -100,6 +110,13 @@ pub enum StateError {
     },
 }
 
+fn dtype(storage: Storage) -> Dtype {
+    match storage {
+        Storage::F32 => Dtype::F32,
+        Storage::Bf16 => Dtype::BF16,
+    }
+}
+
 impl Optimizer {
     /// The state as the bytes of a safetensors file. The same state gives the same bytes.
     pub fn save_bytes(&self) -> Result<Vec<u8>, OptimizerError> {
@@ -108,20 +125,28 @@ impl Optimizer {
             program: self.program_name().to_owned(),
             hash: self.hash().to_string(),
             step: self.steps(),
-            hyperparameters: self.hyperparameters().iter().map(|(name, value)| (name.clone(), Number::new(*value))).collect(),
+            hyperparameters: self.hyperparameters().iter().map(|h| (h.name.clone(), Number::new(h.value))).collect(),
+            overrides: self.overrides().iter().map(|o| (o.pattern.clone(), o.name.clone(), Number::new(o.value))).collect(),
+            rounding_seed: match self.rounding() {
+                Rounding::Nearest => None,
+                Rounding::Stochastic { seed } => Some(seed),
+            },
         };
         let malformed = |reason: String| StateError::Malformed { reason };
         let json = serde_json::to_string(&metadata).map_err(|e| malformed(e.to_string()))?;
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut tensors: Vec<(String, Vec<usize>, Dtype, Vec<u8>)> = Vec::new();
         for (slot, values) in self.slots() {
             for array in self.layout().arrays() {
-                let bytes = values[array.range.clone()].iter().flat_map(|x| x.to_le_bytes()).collect();
-                tensors.push((format!("{slot}/{}", array.name), array.shape.clone(), bytes));
+                let bytes = match values {
+                    Values::F32(values) => values[array.range.clone()].iter().flat_map(|x| x.to_le_bytes()).collect(),
+                    Values::Bf16(values) => values[array.range.clone()].iter().flat_map(|x| x.to_le_bytes()).collect(),
+                };
+                tensors.push((format!("{slot}/{}", array.name), array.shape.clone(), dtype(values.storage()), bytes));
             }
         }
         let mut views = Vec::new();
-        for (name, shape, bytes) in &tensors {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| malformed(e.to_string()))?;
+        for (name, shape, dtype, bytes) in &tensors {
+            let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| malformed(e.to_string()))?;
             views.push((name.as_str(), view));
         }
         // A map with one key: its order can't differ from run to run.
@@ -154,19 +179,26 @@ impl Optimizer {
         let mismatch = |reason: String| StateError::Mismatch { reason };
         let mut slots = Vec::new();
         let mut expected = 0;
-        for (slot, _) in self.slots() {
-            let mut values = vec![0.0; self.layout().len()];
+        for (slot, kept) in self.slots() {
+            let mut values = SlotValues::zeros(kept.storage(), self.layout().len());
             for array in self.layout().arrays() {
                 expected += 1;
                 let name = format!("{slot}/{}", array.name);
                 let tensor = tensors.tensor(&name).map_err(|_| mismatch(format!("{name} is missing")))?;
-                if tensor.dtype() != Dtype::F32 || tensor.shape() != array.shape {
-                    let found = format!("{name} is {:?} {:?}, expected F32 {:?}", tensor.dtype(), tensor.shape(), array.shape);
+                let dtype = dtype(kept.storage());
+                if tensor.dtype() != dtype || tensor.shape() != array.shape {
+                    let found = format!("{name} is {:?} {:?}, expected {dtype:?} {:?}", tensor.dtype(), tensor.shape(), array.shape);
                     return Err(mismatch(found).into());
                 }
-                let (chunks, _) = tensor.data().as_chunks::<4>();
-                for (value, bytes) in values[array.range.clone()].iter_mut().zip(chunks) {
-                    *value = f32::from_le_bytes(*bytes);
+                match &mut values {
+                    SlotValues::F32(values) => {
+                        let (chunks, _) = tensor.data().as_chunks::<4>();
+                        values[array.range.clone()].iter_mut().zip(chunks).for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
+                    }
+                    SlotValues::Bf16(values) => {
+                        let (chunks, _) = tensor.data().as_chunks::<2>();
+                        values[array.range.clone()].iter_mut().zip(chunks).for_each(|(value, bytes)| *value = bf16::from_le_bytes(*bytes));
+                    }
                 }
             }
             slots.push(values);
@@ -174,14 +206,18 @@ impl Optimizer {
         if tensors.len() != expected {
             return Err(mismatch(format!("{} tensors, expected {expected}", tensors.len())).into());
         }
-        let mut updated = self.clone();
+        let number = |name: &str, value: &Number| {
+            value.value().ok_or_else(|| malformed(format!("the value of the hyperparameter {name:?} is no number")))
+        };
+        let (mut hyperparameters, mut overrides) = (Vec::new(), Vec::new());
         for (name, value) in &metadata.hyperparameters {
-            let value = value.value().ok_or_else(|| malformed(format!("the value of the hyperparameter {name:?} is no number")))?;
-            updated.set(name, value)?;
+            hyperparameters.push((name.clone(), number(name, value)?));
         }
-        updated.restore(metadata.step, &slots);
-        *self = updated;
-        Ok(())
+        for (pattern, name, value) in &metadata.overrides {
+            overrides.push(Override { pattern: pattern.clone(), name: name.clone(), value: number(name, value)? });
+        }
+        let rounding = metadata.rounding_seed.map_or(Rounding::Nearest, |seed| Rounding::Stochastic { seed });
+        self.restore(SavedState { step: metadata.step, slots, hyperparameters, overrides, rounding })
     }
 
     /// Saves the state to a file. The file is replaced as a whole: a crash leaves the old one or the new one.

@@ -5,8 +5,7 @@ mod common;
 use common::{Draw, Flavour, Random, compare_with_reference, difference, disguised, join, layout, listing, numbers, split};
 use std::collections::{BTreeMap, BTreeSet};
 use symopt_dsl::graph::NodeKind;
-use symopt_dsl::{Function, Graph, Program};
-use symopt_evaluator::plan::Plan;
+use symopt_dsl::{Function, Graph, Plan, Program};
 use symopt_evaluator::{Optimizer, Reference};
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
@@ -148,7 +147,7 @@ fn run_on_threads(program: &Program, sizes: &[usize], threads: usize) -> Vec<f32
             optimizer.step(&mut weights, &gradients, 0.01).expect("the arrays fit");
         }
         for (_, values) in optimizer.slots() {
-            weights.extend_from_slice(values);
+            weights.extend_from_slice(&values.to_f32());
         }
         weights
     })

@@ -299,7 +299,7 @@ fn every_zoo_program_follows_its_published_equations_for_50_steps() {
             }
             for (slot, values) in optimizer.slots() {
                 let expected = &slots[slot_names.iter().position(|known| known == slot).expect("a slot of the program")];
-                let widened: Vec<f64> = values.iter().map(|x| f64::from(*x)).collect();
+                let widened: Vec<f64> = values.to_f32().iter().map(|x| f64::from(*x)).collect();
                 assert_close(&widened, expected, largest(expected), OPTIMIZER_TOLERANCE, &format!("{what}, optimizer, slot {slot}"));
             }
 

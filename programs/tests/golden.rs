@@ -123,7 +123,7 @@ fn run_optimizer(case: &Case, mut look: impl FnMut(usize, &[f32], &[f32])) {
     for (step, lr) in case.learning_rates.iter().enumerate() {
         optimizer.step(&mut weights, &case.gradients(step), f64::from(*lr)).expect("sizes fit");
         let (_, momentum) = optimizer.slots().next().expect("Lion has a slot");
-        look(step + 1, &weights, momentum);
+        look(step + 1, &weights, &momentum.to_f32());
     }
 }
 

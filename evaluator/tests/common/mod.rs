@@ -301,7 +301,7 @@ pub fn compare_with_reference(
         }
         for (name, values) in optimizer.slots() {
             let slot = slot_names.iter().position(|known| known == name).expect("a slot of the program");
-            if let Some(difference) = difference(values, &join(&reference.slots()[slot])) {
+            if let Some(difference) = difference(&values.to_f32(), &join(&reference.slots()[slot])) {
                 return Err(format!("step {step}, slot {name} {difference}"));
             }
         }

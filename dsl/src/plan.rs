@@ -1,61 +1,60 @@
-//! A plan: how a graph is computed in as few passes over the parameter arrays as its reductions allow.
+//! A plan: how a graph is computed in as few passes over the parameter arrays as its reductions allow. Every fast engine starts from it: the
+//! tile machine interprets it, the compiled zoo and the exports are written from it.
 //!
 //! Everything that is not a `Tree` is a *small value*: a number, or one number for each array, in f64. Small values are computed between passes.
-//! A pass goes over all arrays tile by tile: it runs its tile instructions, adds up its reductions, and the last pass also writes the weights
+//! A pass goes over all arrays element by element: it runs its instructions, adds up its reductions, and the last pass also writes the weights
 //! and the slots. A tree that two passes need is computed in both: reading it back would cost more than computing it again.
 
-use std::collections::BTreeMap;
+use crate::graph::{NodeId, NodeKind, reduces_tree};
+use crate::program::VarId;
+use crate::{Function, Graph, Program, Type};
 
-use symopt_dsl::graph::{NodeId, NodeKind, reduces_tree};
-use symopt_dsl::program::VarId;
-use symopt_dsl::{Function, Graph, Program, Type};
-
-/// Where a tile instruction reads from.
+/// Where an instruction reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The tile of the weights.
+    /// The weights.
     Weights,
-    /// The tile of the gradients.
+    /// The gradients.
     Gradients,
-    /// The tile of a live slot, counted among the live slots.
+    /// The value that a live slot had when the step began; slots are counted among the live ones.
     Slot(usize),
-    /// A scratch tile.
-    Register(usize),
+    /// The value of an instruction of the same pass.
+    Value(usize),
     /// A small value, rounded to f32.
     Small(usize),
 }
 
-/// What a tile instruction computes.
+/// What an instruction computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A unary or binary element-wise function.
     Function(Function),
-    /// `(1 - a) * x + a * y`, where `a` is a small scalar.
-    Interp {
-        /// The small value of `a`.
-        a: usize,
+    /// `rest * x + weight * y`, where both factors are small values: `interp` with `rest` = 1 - `weight`.
+    Blend {
+        /// The factor of x.
+        rest: usize,
+        /// The factor of y.
+        weight: usize,
     },
-    /// The first operand itself.
+    /// The first operand itself, spread over all elements.
     Copy,
 }
 
-/// One operation on tiles. The destination is never one of the operands.
+/// One operation on arrays, element by element. Instruction i of a pass defines [`Source::Value`]`(i)`, once and for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TileInstruction {
+pub struct Instruction {
     /// What is computed.
     pub operation: Operation,
     /// First operand.
     pub x: Source,
     /// Second operand; the same as the first for unary operations.
     pub y: Source,
-    /// Register that takes the result.
-    pub target: usize,
 }
 
 /// The sum of the products of two trees over each array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reduction {
-    /// First factor: a register or an input, never a small value.
+    /// First factor: never a small value.
     pub x: Source,
     /// Second factor, likewise.
     pub y: Source,
@@ -100,9 +99,9 @@ pub struct Small {
 pub struct Pass {
     /// Small values to compute before the pass, in order.
     pub smalls: Vec<usize>,
-    /// Tile instructions, in order.
-    pub instructions: Vec<TileInstruction>,
-    /// Sums to take after the instructions.
+    /// The instructions, in order.
+    pub instructions: Vec<Instruction>,
+    /// Sums to take. Only the passes before the last one take sums.
     pub reductions: Vec<Reduction>,
 }
 
@@ -117,8 +116,6 @@ pub struct Plan {
     pub update: Source,
     /// Where the last pass finds the next value of each live slot.
     pub slots: Vec<Source>,
-    /// Scratch tiles that the widest pass needs.
-    pub registers: usize,
 }
 
 impl Plan {
@@ -126,6 +123,7 @@ impl Plan {
     pub fn new(graph: &Graph, program: &Program) -> Plan {
         let mut hyperparameters: Vec<VarId> = program.signature().hyperparameters().map(|(id, _)| id).collect();
         hyperparameters.sort_unstable();
+        let nodes = graph.nodes().len();
         let mut planner = Planner {
             graph,
             hyperparameters,
@@ -135,11 +133,12 @@ impl Plan {
                 .scan(0, |next, slot| Some(std::mem::replace(next, *next + usize::from(slot.is_some()))))
                 .collect(),
             levels: levels(graph),
-            smalls: Vec::new(),
-            small_levels: Vec::new(),
-            small_of_node: BTreeMap::new(),
-            sums: BTreeMap::new(),
+            smalls: Vec::with_capacity(nodes),
+            small_levels: Vec::with_capacity(nodes),
+            small_of_node: vec![None; nodes],
+            sums: Vec::new(),
             reductions: Vec::new(),
+            ones: Vec::new(),
         };
         planner.plan()
     }
@@ -147,6 +146,20 @@ impl Plan {
     /// Whether results depend on where one array ends and the next begins. Where they don't, all arrays can be run as one.
     pub fn depends_on_arrays(&self) -> bool {
         self.smalls.iter().any(|small| small.per_array)
+    }
+
+    /// Whether the last pass writes: it does, and no other one.
+    pub fn writes(&self, pass: usize) -> bool {
+        pass + 1 == self.passes.len()
+    }
+
+    /// All that a pass reads: operands of its instructions, factors of its sums and, in the last pass, the results.
+    pub fn reads(&self, pass: usize) -> impl Iterator<Item = Source> + '_ {
+        let Pass { instructions, reductions, .. } = &self.passes[pass];
+        let results: &[Source] = if self.writes(pass) { &self.slots } else { &[] };
+        let update = self.writes(pass).then_some(self.update);
+        let operands = instructions.iter().flat_map(|instruction| [instruction.x, instruction.y]);
+        operands.chain(reductions.iter().flat_map(|r| [r.x, r.y])).chain(results.iter().copied()).chain(update)
     }
 }
 
@@ -174,11 +187,14 @@ struct Planner<'a> {
     smalls: Vec<Small>,
     /// Of each small value the pass before which it is computed.
     small_levels: Vec<usize>,
-    small_of_node: BTreeMap<NodeId, usize>,
-    /// The small value that holds the sums of products of two nodes.
-    sums: BTreeMap<(NodeId, NodeId), usize>,
+    /// By node. For a `clip` of a tree: the factor that it multiplies by.
+    small_of_node: Vec<Option<usize>>,
+    /// Pairs of nodes and the small value that holds the sums of their products.
+    sums: Vec<(NodeId, NodeId, usize)>,
     /// For each pass the sums that it takes: two factors and the small value.
     reductions: Vec<Vec<(NodeId, NodeId, usize)>>,
+    /// The constant 1, where a pass has asked for it: pass and small value.
+    ones: Vec<(usize, usize)>,
 }
 
 impl Planner<'_> {
@@ -194,39 +210,37 @@ impl Planner<'_> {
             }
         }
         let graph = self.graph;
-        let slots: Vec<NodeId> = graph.live_slots().map(|(_, node)| node).collect();
         let last = self.reductions.len();
-        let mut passes = Vec::new();
-        let mut registers = 0;
-        let (mut update, mut slot_sources) = (Source::Weights, Vec::new());
+        let mut passes = Vec::with_capacity(last + 1);
+        let (mut update, mut slots) = (Source::Weights, Vec::new());
         for pass in 0..=last {
             let sums = self.reductions.get(pass).cloned().unwrap_or_default();
-            let mut roots: Vec<NodeId> = sums.iter().flat_map(|(x, y, _)| [*x, *y]).collect();
-            if pass == last {
-                roots.push(graph.update());
-                roots.extend(&slots);
+            let mut instructions = Instructions::new(self, pass);
+            for (x, y, _) in &sums {
+                instructions.need(*x);
+                instructions.need(*y);
             }
-            let mut tiles = Tiles::new(self, &roots, pass);
-            let reductions = sums.iter().map(|(x, y, target)| {
-                let (x, y) = (tiles.tile(*x), tiles.tile(*y));
-                Reduction { x, y, target: *target }
-            });
-            let reductions = reductions.collect();
             if pass == last {
-                update = tiles.tile(graph.update());
-                // Writing goes update first, then slot by slot: a slot whose next value is another input is read into a register before.
-                slot_sources = slots.iter().enumerate().map(|(slot, node)| tiles.output(slot, *node)).collect();
+                instructions.need(graph.update());
+                graph.live_slots().for_each(|(_, node)| instructions.need(node));
             }
-            registers = registers.max(tiles.register_count);
-            let instructions = tiles.instructions;
-            passes.push(Pass { smalls: Vec::new(), instructions, reductions });
+            instructions.compute();
+            let reductions = sums
+                .iter()
+                .map(|(x, y, target)| Reduction { x: instructions.tree(*x), y: instructions.tree(*y), target: *target })
+                .collect();
+            if pass == last {
+                update = instructions.tree(graph.update());
+                slots = graph.live_slots().map(|(_, node)| instructions.tree(node)).collect();
+            }
+            passes.push(Pass { smalls: Vec::new(), instructions: instructions.list, reductions });
         }
         for (small, level) in self.small_levels.iter().enumerate() {
             if self.smalls[small].operation.is_some() {
                 passes[*level].smalls.push(small);
             }
         }
-        Plan { smalls: std::mem::take(&mut self.smalls), passes, update, slots: slot_sources, registers }
+        Plan { smalls: std::mem::take(&mut self.smalls), passes, update, slots }
     }
 
     fn push_small(&mut self, operation: Option<SmallOperation>, per_array: bool, level: usize) -> usize {
@@ -237,8 +251,8 @@ impl Planner<'_> {
 
     /// The small value of a node that is no tree.
     fn small(&mut self, id: NodeId) -> usize {
-        if let Some(small) = self.small_of_node.get(&id) {
-            return *small;
+        if let Some(small) = self.small_of_node[id.index()] {
+            return small;
         }
         let node = *self.graph.node(id);
         let level = self.levels[id.index()];
@@ -288,14 +302,14 @@ impl Planner<'_> {
             NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_) => SmallOperation::Constant(f64::NAN),
         };
         let small = self.push_small(Some(operation), per_array, level);
-        self.small_of_node.insert(id, small);
+        self.small_of_node[id.index()] = Some(small);
         small
     }
 
     /// The factor of a `clip` call on a tree.
     fn clip_factor(&mut self, id: NodeId) -> usize {
-        if let Some(small) = self.small_of_node.get(&id) {
-            return *small;
+        if let Some(small) = self.small_of_node[id.index()] {
+            return small;
         }
         let arguments = self.graph.node(id).arguments();
         let (x, limit, level) = (arguments[0], arguments[1], self.levels[id.index()]);
@@ -303,7 +317,7 @@ impl Planner<'_> {
         let total = self.push_small(Some(SmallOperation::Total(squares)), false, level);
         let limit = self.small(limit);
         let factor = self.push_small(Some(SmallOperation::ClipFactor(total, limit)), false, level);
-        self.small_of_node.insert(id, factor);
+        self.small_of_node[id.index()] = Some(factor);
         factor
     }
 
@@ -318,7 +332,7 @@ impl Planner<'_> {
             let (x, y) = (self.small(x), self.small(y));
             return self.push_small(Some(SmallOperation::Function(Function::Multiply, [x, y, 0])), true, level);
         }
-        if let Some(small) = self.sums.get(&(x, y)) {
+        if let Some((.., small)) = self.sums.iter().find(|(a, b, _)| (*a, *b) == (x, y)) {
             return *small;
         }
         for factor in [x, y] {
@@ -331,85 +345,62 @@ impl Planner<'_> {
             self.reductions.resize(level + 1, Vec::new());
         }
         self.reductions[level].push((x, y, target));
-        self.sums.insert((x, y), target);
+        self.sums.push((x, y, target));
         target
     }
 }
 
-/// The tile instructions of one pass.
-struct Tiles<'a, 'b> {
+/// The instructions of one pass, as they are made.
+struct Instructions<'a, 'b> {
     planner: &'a mut Planner<'b>,
     pass: usize,
-    instructions: Vec<TileInstruction>,
-    /// Where the value of a node is, once computed.
-    places: BTreeMap<NodeId, Source>,
-    /// How many uses of a node's register are still to come.
-    uses: BTreeMap<NodeId, usize>,
-    free: Vec<usize>,
-    register_count: usize,
+    list: Vec<Instruction>,
+    /// Whether the pass needs a node, by node.
+    needed: Vec<bool>,
+    /// Where the value of a tree is, by node, once computed.
+    places: Vec<Option<Source>>,
 }
 
-impl<'a, 'b> Tiles<'a, 'b> {
-    fn new(planner: &'a mut Planner<'b>, roots: &[NodeId], pass: usize) -> Tiles<'a, 'b> {
-        let graph = planner.graph;
-        // Count the uses of each tree that the roots need; a root is used once more at the end of the pass, so it keeps its register.
-        let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
-        let mut open: Vec<NodeId> = roots.to_vec();
-        let mut seen = std::collections::BTreeSet::new();
-        for root in roots {
-            *uses.entry(*root).or_default() += 1;
-        }
-        while let Some(id) = open.pop() {
-            if graph.node(id).ty != Type::Tree || !seen.insert(id) {
-                continue;
-            }
-            for argument in graph.node(id).arguments() {
-                *uses.entry(*argument).or_default() += 1;
-                open.push(*argument);
-            }
-        }
-        let mut tiles =
-            Tiles { planner, pass, instructions: Vec::new(), places: BTreeMap::new(), uses, free: Vec::new(), register_count: 0 };
-        for id in seen {
-            tiles.compute(id);
-        }
-        tiles
+impl<'a, 'b> Instructions<'a, 'b> {
+    fn new(planner: &'a mut Planner<'b>, pass: usize) -> Instructions<'a, 'b> {
+        let nodes = planner.graph.nodes().len();
+        Instructions { planner, pass, list: Vec::with_capacity(nodes), needed: vec![false; nodes], places: vec![None; nodes] }
     }
 
-    fn allocate(&mut self) -> usize {
-        self.free.pop().unwrap_or_else(|| {
-            self.register_count += 1;
-            self.register_count - 1
-        })
+    /// Says that the pass needs the value of a node.
+    fn need(&mut self, id: NodeId) {
+        self.needed[id.index()] = true;
+    }
+
+    /// Computes the trees that are needed. Arguments have smaller ids than what uses them.
+    fn compute(&mut self) {
+        let graph = self.planner.graph;
+        for (index, node) in graph.nodes().iter().enumerate().rev() {
+            if self.needed[index] && node.ty == Type::Tree {
+                node.arguments().iter().for_each(|argument| self.needed[argument.index()] = true);
+            }
+        }
+        for (index, node) in graph.nodes().iter().enumerate() {
+            if !self.needed[index] || node.ty != Type::Tree {
+                continue;
+            }
+            self.places[index] = match node.kind {
+                NodeKind::Weights => Some(Source::Weights),
+                NodeKind::Gradients => Some(Source::Gradients),
+                NodeKind::Slot(slot) => Some(Source::Slot(self.planner.live_slot[slot.index()])),
+                NodeKind::Call(function) => Some(self.call(NodeId(index as u32), function, node.arguments())),
+                // Not trees.
+                _ => None,
+            };
+        }
     }
 
     fn emit(&mut self, operation: Operation, x: Source, y: Source) -> Source {
-        let target = self.allocate();
-        self.instructions.push(TileInstruction { operation, x, y, target });
-        Source::Register(target)
+        self.list.push(Instruction { operation, x, y });
+        Source::Value(self.list.len() - 1)
     }
 
-    /// Computes a tree whose arguments have been computed. Nodes come in the order of their ids, so they have.
-    fn compute(&mut self, id: NodeId) {
-        let node = *self.planner.graph.node(id);
-        let place = match node.kind {
-            NodeKind::Weights => Source::Weights,
-            NodeKind::Gradients => Source::Gradients,
-            NodeKind::Slot(slot) => Source::Slot(self.planner.live_slot[slot.index()]),
-            NodeKind::Call(function) => {
-                let place = self.compute_call(id, function, node.arguments());
-                for argument in node.arguments() {
-                    self.release(*argument);
-                }
-                place
-            }
-            // Not trees.
-            _ => return,
-        };
-        self.places.insert(id, place);
-    }
-
-    fn compute_call(&mut self, id: NodeId, function: Function, arguments: &[NodeId]) -> Source {
+    fn call(&mut self, id: NodeId, function: Function, arguments: &[NodeId]) -> Source {
         match (function, arguments) {
             (Function::Clip, [x, _]) => {
                 let factor = self.planner.clip_factor(id);
@@ -417,23 +408,22 @@ impl<'a, 'b> Tiles<'a, 'b> {
                 self.emit(Operation::Function(Function::Multiply), x, Source::Small(factor))
             }
             (Function::Interp, [x, y, a]) => {
-                let a = self.planner.small(*a);
+                let weight = self.planner.small(*a);
+                let one = self.one();
+                let rest = self.small_call(Function::Subtract, [one, weight, 0]);
                 match (self.place(*x), self.place(*y)) {
+                    // A product of small values is one, and is rounded once.
                     (Source::Small(x), y) => {
-                        let one = self.planner.push_small(Some(SmallOperation::Constant(1.0)), false, self.pass);
-                        let rest = self.small_call(Function::Subtract, [one, a, 0]);
                         let x = self.small_call(Function::Multiply, [rest, x, 0]);
-                        let y = self.emit(Operation::Function(Function::Multiply), y, Source::Small(a));
-                        self.sum_of_two(y, Source::Small(x))
+                        let y = self.emit(Operation::Function(Function::Multiply), y, Source::Small(weight));
+                        self.emit(Operation::Function(Function::Add), y, Source::Small(x))
                     }
                     (x, Source::Small(y)) => {
-                        let one = self.planner.push_small(Some(SmallOperation::Constant(1.0)), false, self.pass);
-                        let rest = self.small_call(Function::Subtract, [one, a, 0]);
-                        let y = self.small_call(Function::Multiply, [a, y, 0]);
+                        let y = self.small_call(Function::Multiply, [weight, y, 0]);
                         let x = self.emit(Operation::Function(Function::Multiply), x, Source::Small(rest));
-                        self.sum_of_two(x, Source::Small(y))
+                        self.emit(Operation::Function(Function::Add), x, Source::Small(y))
                     }
-                    (x, y) => self.emit(Operation::Interp { a }, x, y),
+                    (x, y) => self.emit(Operation::Blend { rest, weight }, x, y),
                 }
             }
             (_, [x]) => {
@@ -444,63 +434,50 @@ impl<'a, 'b> Tiles<'a, 'b> {
                 let (x, y) = (self.place(*x), self.place(*y));
                 self.emit(Operation::Function(function), x, y)
             }
+            // Constants are no trees.
             (_, []) => Source::Weights,
         }
     }
 
-    /// `x + y`, where x is a register that nothing else needs.
-    fn sum_of_two(&mut self, x: Source, y: Source) -> Source {
-        let sum = self.emit(Operation::Function(Function::Add), x, y);
-        if let Source::Register(register) = x {
-            self.free.push(register);
+    /// The constant 1.
+    fn one(&mut self) -> usize {
+        if let Some((_, one)) = self.planner.ones.iter().find(|(pass, _)| *pass == self.pass) {
+            return *one;
         }
-        sum
+        let one = self.planner.push_small(Some(SmallOperation::Constant(1.0)), false, self.pass);
+        self.planner.ones.push((self.pass, one));
+        one
     }
 
+    /// A function of small values. Two blends by one weight share what they compute.
     fn small_call(&mut self, function: Function, operands: [usize; 3]) -> usize {
-        let per_array = operands[..function.arity()].iter().any(|o| self.planner.smalls[*o].per_array);
+        let operation = Some(SmallOperation::Function(function, operands));
         let level = self.pass;
-        self.planner.push_small(Some(SmallOperation::Function(function, operands)), per_array, level)
+        let known = (0..self.planner.smalls.len())
+            .find(|small| self.planner.small_levels[*small] == level && self.planner.smalls[*small].operation == operation);
+        known.unwrap_or_else(|| {
+            let per_array = operands[..function.arity()].iter().any(|o| self.planner.smalls[*o].per_array);
+            self.planner.push_small(operation, per_array, level)
+        })
     }
 
     /// Where the value of an argument is.
     fn place(&mut self, id: NodeId) -> Source {
-        match self.places.get(&id) {
-            Some(place) => *place,
+        match self.places[id.index()] {
+            Some(place) => place,
             None => Source::Small(self.planner.small(id)),
         }
     }
 
-    /// One use less; a register that has none left is free.
-    fn release(&mut self, id: NodeId) {
-        if let Some(uses) = self.uses.get_mut(&id) {
-            *uses -= 1;
-            if *uses == 0
-                && let Some(Source::Register(register)) = self.places.get(&id)
-            {
-                self.free.push(*register);
-            }
-        }
-    }
-
-    /// The value of a root as a tile: a small value is spread over a register.
-    fn tile(&mut self, id: NodeId) -> Source {
+    /// The value of a node as a tree: a small value is spread.
+    fn tree(&mut self, id: NodeId) -> Source {
         match self.place(id) {
             small @ Source::Small(_) => {
                 let place = self.emit(Operation::Copy, small, small);
-                self.places.insert(id, place);
+                self.places[id.index()] = Some(place);
                 place
             }
             place => place,
-        }
-    }
-
-    /// Where the next value of a slot can be read after the weights and the slots before it have been written.
-    fn output(&mut self, slot: usize, id: NodeId) -> Source {
-        match self.place(id) {
-            place @ Source::Register(_) => place,
-            Source::Slot(own) if own == slot => Source::Slot(own),
-            other => self.emit(Operation::Copy, other, other),
         }
     }
 }

@@ -1,0 +1,567 @@
+//! Runs the steps of a [`Plan`]: small values, passes over the arrays, threads. What a pass does to a stretch of an array is its engine's
+//! business: the [`TileMachine`], or functions that were compiled from the same plan.
+//!
+//! Results do not depend on the number of threads: element-wise work has no order, and sums are taken block by block ([`reduce::BLOCK`]) and
+//! added in a fixed tree. A step allocates nothing.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use half::bf16;
+use rayon::prelude::*;
+use symopt_dsl::plan::{Plan, SmallOperation, Source};
+use symopt_dsl::semantics;
+
+use crate::layout::Layout;
+use crate::optimizer::{Hyperparameter, ParameterArray};
+use crate::reduce::{self, BLOCK};
+use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values, ValuesMut};
+use crate::stretch::{CompiledPass, Stretch};
+use crate::tile_machine::{Registers, TileMachine};
+
+/// Elements that a thread takes at a time: a few microseconds of work.
+const UNIT: usize = 4 * BLOCK;
+
+/// Instructions times elements from which a step is spread over threads when it is called from a thread of the pool, where handing a part to
+/// another thread costs about a microsecond.
+const PARALLEL_FROM: usize = 1 << 18;
+
+/// The same when it is called from outside the pool, where it costs some tens of microseconds.
+const PARALLEL_FROM_OUTSIDE: usize = 1 << 21;
+
+/// Elements that are widened from bf16 at a time. A pass that takes sums works on whole blocks.
+const STAGE: usize = 1024;
+
+/// What runs the passes.
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    Tiles(TileMachine),
+    Compiled(&'static [CompiledPass]),
+}
+
+/// A part of an array: what a thread takes at a time.
+#[derive(Clone, Copy, Debug)]
+struct Unit {
+    array: usize,
+    /// Place of the first element in the array.
+    start: usize,
+    length: usize,
+    /// Place of the first element among those of all arrays, as slots are laid out.
+    place: usize,
+    /// Number of the first block among those of all arrays.
+    block: usize,
+}
+
+/// Parts of arrays, in the order of the arrays.
+fn units(arrays: &[Range<usize>]) -> Vec<Unit> {
+    let mut units = Vec::new();
+    let mut block = 0;
+    for (array, range) in arrays.iter().enumerate() {
+        for start in (0..range.len()).step_by(UNIT) {
+            let length = UNIT.min(range.len() - start);
+            units.push(Unit { array, start, length, place: range.start + start, block: block + start / BLOCK });
+        }
+        block += range.len().div_ceil(BLOCK);
+    }
+    units
+}
+
+/// The small values: each has one number, or one for each array.
+#[derive(Clone, Debug, Default)]
+struct Smalls {
+    values: Vec<f64>,
+    /// Of each small value the part of `values` that holds it.
+    places: Vec<Range<usize>>,
+    /// Row after row the small values of an array, rounded; one row if they are the same for all arrays.
+    rounded: Vec<f32>,
+    rows: usize,
+}
+
+impl Smalls {
+    fn new(plan: &Plan, hyperparameters: &[Hyperparameter], arrays: usize) -> Smalls {
+        let mut varies: Vec<bool> = Vec::with_capacity(plan.smalls.len());
+        let mut places = Vec::with_capacity(plan.smalls.len());
+        let mut length = 0;
+        for small in &plan.smalls {
+            // Beside what the plan tells apart, values that come from a hyperparameter with overrides. The operands come first.
+            let overridden = match small.operation {
+                Some(SmallOperation::Hyperparameter(index)) => hyperparameters.get(index).is_some_and(|h| !h.by_array.is_empty()),
+                Some(SmallOperation::Function(function, operands)) => operands[..function.arity()].iter().any(|o| varies[*o]),
+                Some(SmallOperation::SquareRoot(x)) => varies[x],
+                Some(SmallOperation::ClipFactor(_, limit)) => varies[limit],
+                _ => false,
+            };
+            varies.push(small.per_array || overridden);
+            let width = if small.per_array || overridden { arrays } else { 1 };
+            places.push(length..length + width);
+            length += width;
+        }
+        let rows = if varies.contains(&true) { arrays } else { 1 };
+        Smalls { values: vec![0.0; length], places, rounded: vec![0.0; rows * plan.smalls.len()], rows }
+    }
+
+    /// The value at an array.
+    fn at(&self, small: usize, array: usize) -> f64 {
+        let place = &self.places[small];
+        self.values[place.start + if place.len() == 1 { 0 } else { array }]
+    }
+
+    fn all(&self, small: usize) -> &[f64] {
+        &self.values[self.places[small].clone()]
+    }
+
+    fn compute(&mut self, small: usize, operation: SmallOperation, inputs: StepInputs) {
+        for array in 0..self.places[small].len() {
+            let value = match operation {
+                SmallOperation::Constant(value) => value,
+                SmallOperation::LearningRate => inputs.lr,
+                SmallOperation::Step => inputs.step as f64,
+                SmallOperation::Hyperparameter(index) => inputs.hyperparameters.get(index).map_or(0.0, |h| h.at(array)),
+                SmallOperation::Function(function, operands) => {
+                    let mut x = [0.0; 3];
+                    for (x, operand) in x.iter_mut().zip(&operands[..function.arity()]) {
+                        *x = self.at(*operand, array);
+                    }
+                    function.on_scalars(x)
+                }
+                SmallOperation::SquareRoot(x) => libm::sqrt(self.at(x, array)),
+                SmallOperation::Total(x) => reduce::combine(self.all(x)),
+                SmallOperation::Cosine([xy, xx, yy]) => semantics::cosine_similarity(self.at(xy, 0), self.at(xx, 0), self.at(yy, 0)),
+                SmallOperation::ClipFactor(squares, limit) => {
+                    semantics::clip_factor(libm::sqrt(self.at(squares, 0)), self.at(limit, array))
+                }
+            };
+            self.set(small, array, value);
+        }
+    }
+
+    fn set(&mut self, small: usize, array: usize, value: f64) {
+        let place = self.places[small].clone();
+        self.values[place.start + array] = value;
+        let columns = self.places.len();
+        if place.len() == 1 {
+            (0..self.rows).for_each(|row| self.rounded[row * columns + small] = value as f32);
+        } else {
+            self.rounded[array * columns + small] = value as f32;
+        }
+    }
+
+    fn row(&self, array: usize) -> &[f32] {
+        let columns = self.places.len();
+        let row = if self.rows == 1 { 0 } else { array };
+        &self.rounded[row * columns..(row + 1) * columns]
+    }
+}
+
+/// The numbers that the outside gives a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepInputs<'a> {
+    /// `lr`.
+    pub lr: f64,
+    /// `t`, from 1.
+    pub step: u64,
+    /// The hyperparameters, in the order of the signature.
+    pub hyperparameters: &'a [Hyperparameter],
+}
+
+/// The arrays of a step: the flat buffer, or one buffer for each array.
+pub(crate) enum Buffers<'a, 'b> {
+    Flat(&'a mut [f32], &'a [f32]),
+    Arrays(&'a mut [ParameterArray<'b>]),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Pointer {
+    F32(*mut f32),
+    Bf16(*mut bf16),
+}
+
+impl Pointer {
+    fn of(values: Values) -> Pointer {
+        match values {
+            Values::F32(values) => Pointer::F32(values.as_ptr().cast_mut()),
+            Values::Bf16(values) => Pointer::Bf16(values.as_ptr().cast_mut()),
+        }
+    }
+
+    fn of_mut(values: &mut ValuesMut) -> Pointer {
+        match values {
+            ValuesMut::F32(values) => Pointer::F32(values.as_mut_ptr()),
+            ValuesMut::Bf16(values) => Pointer::Bf16(values.as_mut_ptr()),
+        }
+    }
+}
+
+/// Where the numbers of a step are. Filled when a step begins and emptied before it returns.
+#[derive(Debug, Default)]
+struct Pointers {
+    /// Weights and gradients of each array.
+    arrays: Vec<[Pointer; 2]>,
+    slots: Vec<Pointer>,
+    partials: Option<*mut f64>,
+}
+
+// SAFETY: the pointers are only followed while a step holds the borrows that they were made from, and then every thread follows them to
+// units of its own (see `Machine::run_unit`).
+unsafe impl Send for Pointers {}
+// SAFETY: as above.
+unsafe impl Sync for Pointers {}
+
+impl Clone for Pointers {
+    /// Pointers belong to a step of one machine.
+    fn clone(&self) -> Pointers {
+        Pointers::default()
+    }
+}
+
+/// The next unit that a thread takes, apart from those of other threads in the cache.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cursor(AtomicUsize);
+
+/// What a thread needs for itself.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    registers: Registers,
+    /// f32 tiles of the weights, the gradients and the slots, for those that are bf16 in memory.
+    stages: Vec<Vec<f32>>,
+}
+
+/// A plan with its state, for one layout.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    plan: Plan,
+    engine: Engine,
+    layout: Vec<Range<usize>>,
+    length: usize,
+    rounding: Rounding,
+    /// The arrays that are told apart, as units: one for all of them where neither the plan nor an override tells them apart.
+    units: Vec<Unit>,
+    /// The arrays of the layout as units; empty if that is what `units` holds, or until a step needs it.
+    array_units: Vec<Unit>,
+    told_apart: bool,
+    slots: Vec<SlotValues>,
+    smalls: Smalls,
+    /// Sums of the blocks of each reduction of the running pass.
+    partials: Vec<f64>,
+    blocks: usize,
+    scratch: Vec<Scratch>,
+    cursors: Vec<Cursor>,
+    pointers: Pointers,
+}
+
+impl Clone for Cursor {
+    fn clone(&self) -> Cursor {
+        Cursor::default()
+    }
+}
+
+impl Machine {
+    /// A machine with zero state.
+    pub(crate) fn new(
+        plan: Plan,
+        engine: Engine,
+        layout: &Layout,
+        hyperparameters: &[Hyperparameter],
+        storage: Storage,
+        rounding: Rounding,
+    ) -> Machine {
+        let mut machine = Machine {
+            slots: plan.slots.iter().map(|_| SlotValues::zeros(storage, layout.len())).collect(),
+            layout: layout.arrays().iter().map(|array| array.range.clone()).collect(),
+            length: layout.len(),
+            rounding,
+            units: Vec::new(),
+            array_units: Vec::new(),
+            told_apart: false,
+            smalls: Smalls::default(),
+            partials: Vec::new(),
+            blocks: 0,
+            scratch: Vec::new(),
+            cursors: Vec::new(),
+            pointers: Pointers::default(),
+            engine,
+            plan,
+        };
+        machine.arrange(hyperparameters);
+        machine
+    }
+
+    /// Settles which arrays are told apart. To be called when hyperparameters get overrides.
+    pub(crate) fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
+        self.told_apart = self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
+        let whole = [0..self.length];
+        let arrays = if self.told_apart { &self.layout[..] } else { &whole };
+        self.units = units(arrays);
+        self.array_units = Vec::new();
+        self.smalls = Smalls::new(&self.plan, hyperparameters, arrays.len());
+        self.blocks = arrays.iter().map(|range| range.len().div_ceil(BLOCK)).sum();
+        let reductions = self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
+        self.partials = vec![0.0; reductions * self.blocks];
+    }
+
+    /// The live slots' values, each as long as the layout.
+    pub(crate) fn slots(&self) -> &[SlotValues] {
+        &self.slots
+    }
+
+    /// The same, to be overwritten by values of the same length and storage.
+    pub(crate) fn slots_mut(&mut self) -> &mut [SlotValues] {
+        &mut self.slots
+    }
+
+    /// How numbers are rounded to bf16.
+    pub(crate) fn rounding(&self) -> Rounding {
+        self.rounding
+    }
+
+    pub(crate) fn set_rounding(&mut self, rounding: Rounding) {
+        self.rounding = rounding;
+    }
+
+    /// One step in place. The buffers fit the layout.
+    pub(crate) fn step(&mut self, buffers: Buffers, inputs: StepInputs) {
+        let by_array = matches!(buffers, Buffers::Arrays(_)) && !self.told_apart;
+        if by_array && self.array_units.is_empty() {
+            self.array_units = units(&self.layout);
+        }
+        self.point_to(buffers);
+        for pass in 0..self.plan.passes.len() {
+            for index in 0..self.plan.passes[pass].smalls.len() {
+                let small = self.plan.passes[pass].smalls[index];
+                if let Some(operation) = self.plan.smalls[small].operation {
+                    self.smalls.compute(small, operation, inputs);
+                }
+            }
+            self.run_pass(pass, by_array, inputs.step);
+            let mut first_block = 0;
+            for (array, range) in self.layout.iter().enumerate().take(if self.told_apart { usize::MAX } else { 0 }) {
+                let blocks = first_block..first_block + range.len().div_ceil(BLOCK);
+                first_block = blocks.end;
+                for (index, reduction) in self.plan.passes[pass].reductions.iter().enumerate() {
+                    let of_reduction = &self.partials[index * self.blocks..(index + 1) * self.blocks];
+                    self.smalls.set(reduction.target, array, reduce::combine(&of_reduction[blocks.clone()]));
+                }
+            }
+        }
+        self.pointers.arrays.clear();
+        self.pointers.slots.clear();
+        self.pointers.partials = None;
+    }
+
+    fn point_to(&mut self, buffers: Buffers) {
+        let Pointers { arrays, slots, partials } = &mut self.pointers;
+        arrays.clear();
+        match buffers {
+            Buffers::Flat(weights, gradients) => {
+                let [w, g] = [weights.as_mut_ptr(), gradients.as_ptr().cast_mut()];
+                if self.told_apart {
+                    // `wrapping_add` would do for any place, and these are within the buffers.
+                    let pointers = |range: &Range<usize>| [w, g].map(|start| Pointer::F32(start.wrapping_add(range.start)));
+                    arrays.extend(self.layout.iter().map(pointers));
+                } else {
+                    arrays.push([w, g].map(Pointer::F32));
+                }
+            }
+            Buffers::Arrays(all) => {
+                arrays.extend(all.iter_mut().map(|array| [Pointer::of_mut(&mut array.weights), Pointer::of(array.gradients)]));
+            }
+        }
+        slots.clear();
+        slots.extend(self.slots.iter_mut().map(|slot| match slot {
+            SlotValues::F32(values) => Pointer::F32(values.as_mut_ptr()),
+            SlotValues::Bf16(values) => Pointer::Bf16(values.as_mut_ptr()),
+        }));
+        *partials = Some(self.partials.as_mut_ptr());
+    }
+
+    fn run_pass(&mut self, pass: usize, by_array: bool, step: u64) {
+        let unit_count = if by_array { self.array_units.len() } else { self.units.len() };
+        let work = self.length.saturating_mul(self.plan.passes[pass].instructions.len().max(1));
+        let worth = if rayon::current_thread_index().is_some() { PARALLEL_FROM } else { PARALLEL_FROM_OUTSIDE };
+        let threads = if work >= worth { rayon::current_num_threads().min(unit_count).max(1) } else { 1 };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while scratch.len() < threads {
+            scratch.push(self.new_scratch());
+        }
+        if self.cursors.len() < threads {
+            self.cursors.resize_with(threads, Cursor::default);
+        }
+        let units = if by_array { &self.array_units } else { &self.units };
+        if threads == 1 {
+            for unit in units {
+                self.run_unit(pass, *unit, step, &mut scratch[0]);
+            }
+        } else {
+            let first = |thread: usize| units.len() * thread / threads;
+            for (thread, cursor) in self.cursors.iter().enumerate().take(threads) {
+                cursor.0.store(first(thread), Ordering::Relaxed);
+            }
+            // Every thread works through a part of its own, so that it finds in its caches what it left there at the last step, and then helps
+            // the others.
+            scratch[..threads].par_iter_mut().with_max_len(1).enumerate().for_each(|(thread, scratch)| {
+                for part in (thread..threads).chain(0..thread) {
+                    loop {
+                        let unit = self.cursors[part].0.fetch_add(1, Ordering::Relaxed);
+                        if unit >= first(part + 1) {
+                            break;
+                        }
+                        self.run_unit(pass, units[unit], step, scratch);
+                    }
+                }
+            });
+        }
+        self.scratch = scratch;
+    }
+
+    fn new_scratch(&self) -> Scratch {
+        let longest = self.layout.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+        let longest = if self.told_apart { longest } else { self.length };
+        Scratch {
+            registers: match &self.engine {
+                Engine::Tiles(machine) => machine.registers(longest),
+                Engine::Compiled(_) => Registers::default(),
+            },
+            stages: vec![Vec::new(); 2 + self.slots.len()],
+        }
+    }
+
+    fn run_engine(&self, pass: usize, array: usize, stretch: &mut Stretch, registers: &mut Registers) {
+        let numbers = self.smalls.row(array);
+        match &self.engine {
+            Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers),
+            Engine::Compiled(passes) => passes[pass](stretch, numbers),
+        }
+    }
+
+    /// Runs a pass over a unit. No unit is run twice in a pass, so that no two threads have the same elements.
+    fn run_unit(&self, pass: usize, unit: Unit, step: u64, scratch: &mut Scratch) {
+        let [weights, gradients] = self.pointers.arrays[unit.array];
+        let reductions = self.plan.passes[pass].reductions.len();
+        let mut sums = smallvec::SmallVec::new();
+        if let Some(partials) = self.pointers.partials {
+            for reduction in 0..reductions {
+                let first = reduction * self.blocks + unit.block;
+                // SAFETY: `partials` has `blocks` sums for each reduction; the blocks of a unit are those of no other one.
+                sums.push(unsafe { std::slice::from_raw_parts_mut(partials.add(first), unit.length.div_ceil(BLOCK)) });
+            }
+        }
+        let f32_only = self.pointers.slots.iter().all(|slot| matches!(slot, Pointer::F32(_)));
+        if let (Pointer::F32(weights), Pointer::F32(gradients), true) = (weights, gradients, f32_only) {
+            let mut stretch = Stretch {
+                // SAFETY: the unit lies within the array, whose weights are borrowed for this step, and no other unit has its elements.
+                weights: unsafe { std::slice::from_raw_parts_mut(weights.add(unit.start), unit.length) },
+                // SAFETY: as above; gradients are only read.
+                gradients: unsafe { std::slice::from_raw_parts(gradients.add(unit.start), unit.length) },
+                slots: self
+                    .pointers
+                    .slots
+                    .iter()
+                    .filter_map(|slot| match slot {
+                        // SAFETY: a slot is as long as all arrays together, and `place` is where the unit lies among them.
+                        Pointer::F32(slot) => Some(unsafe { std::slice::from_raw_parts_mut(slot.add(unit.place), unit.length) }),
+                        Pointer::Bf16(_) => None,
+                    })
+                    .collect(),
+                sums,
+            };
+            self.run_engine(pass, unit.array, &mut stretch, &mut scratch.registers);
+        } else {
+            self.run_unit_in_stages(pass, unit, step, sums, scratch);
+        }
+    }
+
+    /// The same where some arrays are bf16: they are widened, stage by stage, and what is written is rounded.
+    fn run_unit_in_stages(&self, pass: usize, unit: Unit, step: u64, mut sums: smallvec::SmallVec<[&mut [f64]; 4]>, scratch: &mut Scratch) {
+        let [weights, gradients] = self.pointers.arrays[unit.array];
+        let writes = self.plan.writes(pass);
+        let length = if sums.is_empty() { STAGE } else { BLOCK };
+        let read_gradients = self.plan.reads(pass).any(|source| source == Source::Gradients);
+        let Scratch { registers, stages } = scratch;
+        let (stage_of_arrays, stage_of_slots) = stages.split_at_mut(2);
+        let [stage_of_weights, stage_of_gradients] = stage_of_arrays else { return };
+        for start in (0..unit.length).step_by(length) {
+            let length = length.min(unit.length - start);
+            // SAFETY: the stage lies within the unit; see `run_unit`. The same holds for the gradients and slots below.
+            let mut weights = unsafe { Staged::new(weights, unit.start + start, length, stage_of_weights) };
+            let mut slots: smallvec::SmallVec<[Staged; 4]> = (self.pointers.slots.iter().zip(stage_of_slots.iter_mut()))
+                // SAFETY: as above.
+                .map(|(slot, stage)| unsafe { Staged::new(*slot, unit.place + start, length, stage) })
+                .collect();
+            let mut stretch = Stretch {
+                weights: weights.values(),
+                gradients: match gradients {
+                    // SAFETY: as above; gradients are only read.
+                    Pointer::F32(gradients) => unsafe { std::slice::from_raw_parts(gradients.add(unit.start + start), length) },
+                    Pointer::Bf16(gradients) => {
+                        // SAFETY: as above.
+                        let values = unsafe { std::slice::from_raw_parts(gradients.add(unit.start + start), length) };
+                        let stage = stage_of(stage_of_gradients, length);
+                        if read_gradients {
+                            storage::widen(values, stage);
+                        }
+                        stage
+                    }
+                },
+                slots: slots.iter_mut().map(Staged::values).collect(),
+                sums: sums.iter_mut().map(|sums| &mut sums[start / BLOCK..start / BLOCK + length.div_ceil(BLOCK)]).collect(),
+            };
+            self.run_engine(pass, unit.array, &mut stretch, registers);
+            drop(stretch);
+            if writes {
+                let place = (unit.place + start) as u64;
+                for (target, staged) in std::iter::once(weights).chain(slots).enumerate() {
+                    staged.store(self.rounding, step, target as u64, place);
+                }
+            }
+        }
+    }
+}
+
+/// The first `length` numbers of a stage, which grows to that length when it is used for the first time.
+fn stage_of(stage: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if stage.len() < length {
+        stage.resize(length.max(STAGE), 0.0);
+    }
+    &mut stage[..length]
+}
+
+/// Numbers of an array as f32: themselves, or a widened copy.
+enum Staged<'a> {
+    InPlace(&'a mut [f32]),
+    Widened(&'a mut [f32], &'a mut [bf16]),
+}
+
+impl<'a> Staged<'a> {
+    /// # Safety
+    ///
+    /// From `start` on there are `length` elements that nothing else refers to as long as this lives.
+    unsafe fn new(pointer: Pointer, start: usize, length: usize, stage: &'a mut Vec<f32>) -> Staged<'a> {
+        match pointer {
+            // SAFETY: the caller's promise.
+            Pointer::F32(pointer) => Staged::InPlace(unsafe { std::slice::from_raw_parts_mut(pointer.add(start), length) }),
+            Pointer::Bf16(pointer) => {
+                // SAFETY: the caller's promise.
+                let values = unsafe { std::slice::from_raw_parts_mut(pointer.add(start), length) };
+                let stage = stage_of(stage, length);
+                storage::widen(values, stage);
+                Staged::Widened(stage, values)
+            }
+        }
+    }
+
+    fn values(&mut self) -> &mut [f32] {
+        match self {
+            Staged::InPlace(values) | Staged::Widened(values, _) => values,
+        }
+    }
+
+    fn store(self, rounding: Rounding, step: u64, target: u64, place: u64) {
+        if let Staged::Widened(from, to) = self {
+            match rounding {
+                Rounding::Nearest => storage::narrow(from, to),
+                Rounding::Stochastic { seed } => storage::narrow_stochastic(from, to, RoundingStream::new(seed, step, target), place),
+            }
+        }
+    }
+}
