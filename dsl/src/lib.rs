@@ -9,6 +9,7 @@
 //! | [`parser`], [`diagnostic`], [`printer`] | text to program, what is wrong with a text, program to text |
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
+//! | [`codegen`] | a plan as source text of other languages |
 //! | [`prune`] | a program without its redundant statements and dead slots |
 //!
 //! ```
@@ -31,6 +32,7 @@
 //! # Ok::<(), symopt_dsl::Diagnostics>(())
 //! ```
 
+pub mod codegen;
 pub mod diagnostic;
 pub mod function;
 pub mod graph;

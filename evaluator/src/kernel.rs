@@ -1,12 +1,11 @@
 //! From a function of the language to the code that computes it element by element.
 //!
-//! [`unary`] and [`binary`] serve the reference interpreter; [`tile`] applies a function to a whole tile in one vectorised loop. Both go through
-//! the same functions of [`crate::math`], so they agree bit for bit.
+//! [`unary`] and [`binary`] serve the reference interpreter; [`TileOperation`]s apply a function to a whole tile in one vectorised loop. Both go
+//! through the same functions of [`crate::math`], so they agree bit for bit.
 
 use symopt_dsl::Function;
 
 use crate::math::Real;
-use crate::simd_dispatch;
 
 /// One line for each element-wise function: its name in the table and its function in [`Real`].
 macro_rules! element_wise_functions {
@@ -79,6 +78,22 @@ pub enum Post {
     Scale(f32),
 }
 
+/// What becomes of the value of an operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Then {
+    /// It is stored.
+    Store,
+    /// `out = weights[0] * value + weights[1] * out`.
+    Blend([f32; 2]),
+    /// `out = out - scale * (weights[0] * value + weights[1] * out)`.
+    Step {
+        /// The two weights.
+        weights: [f32; 2],
+        /// The factor of the sum.
+        scale: f32,
+    },
+}
+
 /// An operation on tiles: a function of the language, or a super-operation that stands for several of them with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TileOperation {
@@ -113,8 +128,31 @@ pub enum TileOperation {
         /// The factor of the sum.
         scale: f32,
     },
+    /// A step of gradient descent on a root mean square: `(x / x_divisor) / (sqrt(y / y_divisor) + shift)`.
+    RootQuotient {
+        /// What the operands are divided by before.
+        divisors: Option<[f32; 2]>,
+        /// Keeps the divisor away from zero, where there is something to do so.
+        shift: Option<f32>,
+        /// Whether the root is of |y|.
+        guarded: bool,
+        /// What becomes of it.
+        then: Then,
+    },
     /// The first operand itself.
     Copy,
+}
+
+/// Two blends of the same operands: `post(first[0] * x + first[1] * y)` goes to `out`, `second[0] * x + second[1] * y` takes the place of y.
+/// What an optimizer with two decay rates does with its momentum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BlendPair {
+    /// The weights of the first blend.
+    pub first: [f32; 2],
+    /// What is done to the first blend.
+    pub post: Post,
+    /// The weights of the second blend.
+    pub second: [f32; 2],
 }
 
 // The loops are macros because a closure would stay a call for each element: in a function of this many arms the compiler stops inlining
@@ -243,17 +281,80 @@ macro_rules! linear_of_square {
     };
 }
 
+macro_rules! blend_pair {
+    ($out:ident, $x:ident, $y:ident, $first:ident, $second:ident, |$value:ident| $post:expr) => {
+        for ((out, x), y) in $out.iter_mut().zip($x).zip($y.iter_mut()) {
+            let $value = $first[0] * *x + $first[1] * *y;
+            *y = $second[0] * *x + $second[1] * *y;
+            *out = $post;
+        }
+    };
+}
+
+impl BlendPair {
+    /// Applies both blends. All slices have one length.
+    #[inline(always)]
+    pub fn run(self, x: &[f32], y: &mut [f32], out: &mut [f32]) {
+        let BlendPair { first, post, second } = self;
+        for_each_post!(post, blend_pair!(out, x, y, first, second,))
+    }
+}
+
+/// `out[i] = body` for each pair of elements of two tiles, where `old` is the old `out[i]` in `body`.
+macro_rules! zip_with_old {
+    ($out:ident, $x:ident, $y:ident, |$a:ident, $b:ident, $old:ident| $body:expr) => {
+        if let (TileOperand::Tile(x), TileOperand::Tile(y)) = ($x, $y) {
+            for ((out, $a), $b) in $out.iter_mut().zip(x).zip(y) {
+                let ($a, $b, $old) = (*$a, *$b, *out);
+                *out = $body;
+            }
+        }
+    };
+}
+
+/// A root quotient and what becomes of it.
+macro_rules! root_quotient_then {
+    ($out:ident, $x:ident, $y:ident, $then:ident, |$a:ident, $b:ident| $value:expr) => {
+        match $then {
+            Then::Store => zip!($out, $x, $y, |$a, $b| $value),
+            Then::Blend([p, q]) => zip_with_old!($out, $x, $y, |$a, $b, old| p * $value + q * old),
+            Then::Step { weights: [p, q], scale } => {
+                zip_with_old!($out, $x, $y, |$a, $b, old| old - (p * $value + q * old) * scale)
+            }
+        }
+    };
+}
+
+/// `(x / d) / (sqrt(y / c) + shift)`, with or without its parts.
+macro_rules! root_quotient {
+    ($out:ident, $x:ident, $y:ident, $divisors:ident, $shift:ident, $then:ident, $root:ident) => {
+        match ($divisors, $shift) {
+            (Some([d, c]), Some(shift)) => root_quotient_then!($out, $x, $y, $then, |a, b| ((a / d) / (Real::$root(b / c) + shift))),
+            (Some([d, c]), None) => root_quotient_then!($out, $x, $y, $then, |a, b| ((a / d) / Real::$root(b / c))),
+            (None, Some(shift)) => root_quotient_then!($out, $x, $y, $then, |a, b| (a / (Real::$root(b) + shift))),
+            (None, None) => root_quotient_then!($out, $x, $y, $then, |a, b| (a / Real::$root(b))),
+        }
+    };
+}
+
 macro_rules! tile_lookup {
     (unary { $($unary:ident $unary_fn:ident,)* } binary { $($binary:ident $binary_fn:ident,)* }) => {
-        simd_dispatch! {
-            /// Applies an operation to tiles. `out` and all tiles must have one length. Operands that an operation does not take, and functions
-            /// that are not element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
-            pub fn tile(operation: TileOperation, x: TileOperand<'_>, y: TileOperand<'_>, out: &mut [f32]) {
-                match operation {
+        impl TileOperation {
+            /// Applies the operation. `out` and all tiles must have one length. Operands that an operation does not take, and functions that
+            /// are not element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
+            #[inline(always)]
+            pub fn run(self, x: TileOperand, y: TileOperand, out: &mut [f32]) {
+                match self {
                     TileOperation::Copy => map!(out, x, |a| a),
                     TileOperation::Product(post) => for_each_post!(post, product!(out, x, y,)),
                     TileOperation::Quotient(post) => for_each_post!(post, quotient!(out, x, y,)),
                     TileOperation::ShiftedQuotient { shift } => zip!(out, x, y, |a, b| a / (b + shift)),
+                    TileOperation::RootQuotient { divisors, shift, guarded: false, then } => {
+                        root_quotient!(out, x, y, divisors, shift, then, sqrt)
+                    }
+                    TileOperation::RootQuotient { divisors, shift, guarded: true, then } => {
+                        root_quotient!(out, x, y, divisors, shift, then, guarded_sqrt)
+                    }
                     TileOperation::Linear { weights, square: false, post } => for_each_post!(post, linear_of_x!(out, x, y, weights,)),
                     TileOperation::Linear { weights, square: true, post } => for_each_post!(post, linear_of_square!(out, x, y, weights,)),
                     TileOperation::LinearStep { weights, scale } => {

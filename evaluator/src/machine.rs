@@ -29,6 +29,9 @@ const PARALLEL_FROM: usize = 1 << 18;
 /// The same when it is called from outside the pool, where it costs some tens of microseconds.
 const PARALLEL_FROM_OUTSIDE: usize = 1 << 21;
 
+/// Bytes of the weights from which the arrays of a step are taken not to stay in the cache of a core.
+const PREFETCH_FROM: usize = 512 << 10;
+
 /// Elements that are widened from bf16 at a time. A pass that takes sums works on whole blocks.
 const STAGE: usize = 1024;
 
@@ -75,6 +78,10 @@ struct Smalls {
     /// Row after row the small values of an array, rounded; one row if they are the same for all arrays.
     rounded: Vec<f32>,
     rows: usize,
+    /// For each pass the small values that differ from step to step.
+    changing: Vec<Vec<usize>>,
+    /// Whether the others have to be computed as well.
+    stale: bool,
 }
 
 impl Smalls {
@@ -82,7 +89,13 @@ impl Smalls {
         let mut varies: Vec<bool> = Vec::with_capacity(plan.smalls.len());
         let mut places = Vec::with_capacity(plan.smalls.len());
         let mut length = 0;
+        let mut changes: Vec<bool> = Vec::with_capacity(plan.smalls.len());
         for small in &plan.smalls {
+            changes.push(match small.operation {
+                Some(SmallOperation::Constant(_) | SmallOperation::Hyperparameter(_)) => false,
+                Some(SmallOperation::Function(function, operands)) => operands[..function.arity()].iter().any(|o| changes[*o]),
+                _ => true,
+            });
             // Beside what the plan tells apart, values that come from a hyperparameter with overrides. The operands come first.
             let overridden = match small.operation {
                 Some(SmallOperation::Hyperparameter(index)) => hyperparameters.get(index).is_some_and(|h| !h.by_array.is_empty()),
@@ -96,8 +109,15 @@ impl Smalls {
             places.push(length..length + width);
             length += width;
         }
-        let rows = if varies.contains(&true) { arrays } else { 1 };
-        Smalls { values: vec![0.0; length], places, rounded: vec![0.0; rows * plan.smalls.len()], rows }
+        let rows = if varies.contains(&true) { arrays.max(1) } else { 1 };
+        Smalls {
+            values: vec![0.0; length],
+            places,
+            rounded: vec![0.0; rows * plan.smalls.len()],
+            rows,
+            changing: plan.passes.iter().map(|pass| pass.smalls.iter().copied().filter(|small| changes[*small]).collect()).collect(),
+            stale: true,
+        }
     }
 
     /// The value at an array.
@@ -139,10 +159,10 @@ impl Smalls {
         let place = self.places[small].clone();
         self.values[place.start + array] = value;
         let columns = self.places.len();
-        if place.len() == 1 {
-            (0..self.rows).for_each(|row| self.rounded[row * columns + small] = value as f32);
-        } else {
+        if place.len() == self.rows {
             self.rounded[array * columns + small] = value as f32;
+        } else {
+            self.rounded[small..].iter_mut().step_by(columns).for_each(|number| *number = value as f32);
         }
     }
 
@@ -240,6 +260,7 @@ pub(crate) struct Machine {
     /// The arrays of the layout as units; empty if that is what `units` holds, or until a step needs it.
     array_units: Vec<Unit>,
     told_apart: bool,
+    prefetch: bool,
     slots: Vec<SlotValues>,
     smalls: Smalls,
     /// Sums of the blocks of each reduction of the running pass.
@@ -270,6 +291,7 @@ impl Machine {
             slots: plan.slots.iter().map(|_| SlotValues::zeros(storage, layout.len())).collect(),
             layout: layout.arrays().iter().map(|array| array.range.clone()).collect(),
             length: layout.len(),
+            prefetch: layout.len().saturating_mul(size_of::<f32>()) >= PREFETCH_FROM,
             rounding,
             units: Vec::new(),
             array_units: Vec::new(),
@@ -315,6 +337,11 @@ impl Machine {
         self.rounding
     }
 
+    /// To be called when the value of a hyperparameter has changed.
+    pub(crate) fn hyperparameters_changed(&mut self) {
+        self.smalls.stale = true;
+    }
+
     pub(crate) fn set_rounding(&mut self, rounding: Rounding) {
         self.rounding = rounding;
     }
@@ -327,12 +354,7 @@ impl Machine {
         }
         self.point_to(buffers);
         for pass in 0..self.plan.passes.len() {
-            for index in 0..self.plan.passes[pass].smalls.len() {
-                let small = self.plan.passes[pass].smalls[index];
-                if let Some(operation) = self.plan.smalls[small].operation {
-                    self.smalls.compute(small, operation, inputs);
-                }
-            }
+            self.compute_smalls(pass, inputs);
             self.run_pass(pass, by_array, inputs.step);
             let mut first_block = 0;
             for (array, range) in self.layout.iter().enumerate().take(if self.told_apart { usize::MAX } else { 0 }) {
@@ -344,9 +366,22 @@ impl Machine {
                 }
             }
         }
+        self.smalls.stale = false;
         self.pointers.arrays.clear();
         self.pointers.slots.clear();
         self.pointers.partials = None;
+    }
+
+    fn compute_smalls(&mut self, pass: usize, inputs: StepInputs) {
+        // Taken out for a moment: to compute a value changes the others' places in no way.
+        let changing = std::mem::take(&mut self.smalls.changing);
+        let smalls = if self.smalls.stale { &self.plan.passes[pass].smalls } else { &changing[pass] };
+        for small in smalls {
+            if let Some(operation) = self.plan.smalls[*small].operation {
+                self.smalls.compute(*small, operation, inputs);
+            }
+        }
+        self.smalls.changing = changing;
     }
 
     fn point_to(&mut self, buffers: Buffers) {
@@ -378,8 +413,8 @@ impl Machine {
     fn run_pass(&mut self, pass: usize, by_array: bool, step: u64) {
         let unit_count = if by_array { self.array_units.len() } else { self.units.len() };
         let work = self.length.saturating_mul(self.plan.passes[pass].instructions.len().max(1));
-        let worth = if rayon::current_thread_index().is_some() { PARALLEL_FROM } else { PARALLEL_FROM_OUTSIDE };
-        let threads = if work >= worth { rayon::current_num_threads().min(unit_count).max(1) } else { 1 };
+        let worth = work >= PARALLEL_FROM && (work >= PARALLEL_FROM_OUTSIDE || rayon::current_thread_index().is_some());
+        let threads = if worth { rayon::current_num_threads().min(unit_count).max(1) } else { 1 };
         let mut scratch = std::mem::take(&mut self.scratch);
         while scratch.len() < threads {
             scratch.push(self.new_scratch());
@@ -429,7 +464,7 @@ impl Machine {
     fn run_engine(&self, pass: usize, array: usize, stretch: &mut Stretch, registers: &mut Registers) {
         let numbers = self.smalls.row(array);
         match &self.engine {
-            Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers),
+            Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers, self.prefetch),
             Engine::Compiled(passes) => passes[pass](stretch, numbers),
         }
     }

@@ -305,6 +305,7 @@ impl Optimizer {
 
     /// Sets a hyperparameter. Arrays with a value of their own ([`Optimizer::set_for`]) keep it.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), OptimizerError> {
+        self.machine.hyperparameters_changed();
         self.hyperparameters.set(name, value, &array_names(&self.layout))
     }
 

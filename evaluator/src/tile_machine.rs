@@ -8,9 +8,10 @@
 use symopt_dsl::Function;
 use symopt_dsl::plan::{Instruction, Operation, Plan, Source};
 
-use crate::kernel::{self, Post, TileOperand, TileOperation};
+use crate::kernel::{BlendPair, Post, Then, TileOperand, TileOperation};
 use crate::math::GUARD;
 use crate::reduce::{self, BLOCK, BlockSum};
+use crate::simd_dispatch;
 use crate::stretch::Stretch;
 
 /// Bytes that the tiles of a pass may take together: three quarters of the smallest first-level cache that is common.
@@ -19,38 +20,41 @@ const CACHE: usize = 24 << 10;
 /// The shortest tile: below it, choosing the operation costs more than a cache miss.
 const SHORTEST: usize = 512;
 
-/// A number of an operation, taken from the small values when the operation runs.
+/// A number of an operation: its place in a table that is made when a pass runs. First come the small values, then the same negated, then 1, -1
+/// and the guard of divisors.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Number {
-    One,
-    MinusOne,
-    Guard,
-    Small(usize),
-    /// The small value, negated.
-    Minus(usize),
+struct Number(usize);
+
+/// The places of numbers in the table.
+#[derive(Clone, Copy, Debug)]
+struct Numbers {
+    smalls: usize,
 }
 
-impl Number {
-    fn negated(self) -> Number {
-        match self {
-            Number::One => Number::MinusOne,
-            Number::MinusOne => Number::One,
-            Number::Small(small) => Number::Minus(small),
-            Number::Minus(small) => Number::Small(small),
-            // The guard is only ever added to a divisor.
-            Number::Guard => Number::Guard,
-        }
+impl Numbers {
+    fn one(self) -> Number {
+        Number(2 * self.smalls)
     }
 
-    #[inline]
-    fn value(self, numbers: &[f32]) -> f32 {
-        match self {
-            Number::One => 1.0,
-            Number::MinusOne => -1.0,
-            Number::Guard => GUARD as f32,
-            Number::Small(small) => numbers[small],
-            Number::Minus(small) => -numbers[small],
-        }
+    fn guard(self) -> Number {
+        Number(2 * self.smalls + 2)
+    }
+
+    fn negated(self, Number(place): Number) -> Number {
+        let one = 2 * self.smalls;
+        Number(match place {
+            place if place < self.smalls => place + self.smalls,
+            place if place < one => place - self.smalls,
+            // 1 and -1. The guard is only ever added to a divisor.
+            place => one + usize::from(place == one),
+        })
+    }
+
+    fn fill(table: &mut Vec<f32>, smalls: &[f32]) {
+        table.clear();
+        table.extend_from_slice(smalls);
+        table.extend(smalls.iter().map(|small| -small));
+        table.extend([1.0, -1.0, GUARD as f32]);
     }
 }
 
@@ -60,6 +64,14 @@ enum After {
     Nothing,
     Function(Function),
     Scale(Number),
+}
+
+/// What becomes of a value: see [`Then`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Into {
+    Store,
+    Blend([Number; 2]),
+    Step { weights: [Number; 2], scale: Number },
 }
 
 /// A [`TileOperation`] whose numbers are still to be filled in.
@@ -79,6 +91,19 @@ enum Kind {
     LinearStep {
         weights: [Number; 2],
         scale: Number,
+    },
+    RootQuotient {
+        divisors: Option<[Number; 2]>,
+        shift: Option<Number>,
+        guarded: bool,
+        into: Into,
+    },
+    /// The second blend goes to this slot, which is also the second operand.
+    BlendPair {
+        first: [Number; 2],
+        after: After,
+        second: [Number; 2],
+        slot: usize,
     },
     Copy,
 }
@@ -139,32 +164,32 @@ pub struct TileMachine {
     registers: usize,
 }
 
-/// The scratch tiles of one thread, and the running sums of its block.
+/// The scratch of one thread: tiles, the running sums of a block, and the numbers of the running pass.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
     tiles: Vec<Vec<f32>>,
     sums: Vec<BlockSum>,
+    numbers: Vec<f32>,
 }
 
 impl TileMachine {
     /// The machine of a plan.
     pub fn new(plan: &Plan) -> TileMachine {
         let mut registers = 0;
-        let passes: Vec<TilePass> = (0..plan.passes.len())
-            .map(|pass| {
-                let (pass, used) = Lowering::new(plan, pass).lower(plan);
-                registers = registers.max(used);
-                pass
-            })
-            .collect();
+        let lower = |pass| {
+            let (pass, used) = Lowering::new(plan, pass).lower(plan);
+            registers = registers.max(used);
+            pass
+        };
+        let passes = (0..plan.passes.len()).map(lower).collect();
         TileMachine { passes, registers }
     }
 
-    /// Scratch tiles for a thread that runs this machine over stretches of at most `longest` elements.
+    /// Scratch for a thread that runs this machine over stretches of at most `longest` elements.
     pub fn registers(&self, longest: usize) -> Registers {
         let tile = self.passes.iter().map(|pass| pass.tile).max().unwrap_or(0).min(longest);
         let sums = self.passes.iter().map(|pass| pass.sums.len()).max().unwrap_or(0);
-        Registers { tiles: vec![vec![0.0; tile]; self.registers], sums: vec![BlockSum::default(); sums] }
+        Registers { tiles: vec![vec![0.0; tile]; self.registers], sums: vec![BlockSum::default(); sums], numbers: Vec::new() }
     }
 
     /// How many operations on tiles a pass takes.
@@ -172,51 +197,163 @@ impl TileMachine {
         self.passes[pass].steps.len()
     }
 
-    /// Runs a pass over a stretch. The numbers are the plan's small values, rounded to f32.
-    pub fn run(&self, pass: usize, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers) {
-        let pass = &self.passes[pass];
+    /// Runs a pass over a stretch. The numbers are the plan's small values, rounded to f32. `prefetch` says that the arrays are too large for
+    /// the cache of a core.
+    pub fn run(&self, pass: usize, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers, prefetch: bool) {
+        let mut table = std::mem::take(&mut registers.numbers);
+        Numbers::fill(&mut table, numbers);
+        run_tiles(&self.passes[pass], stretch, &table, registers, prefetch);
+        registers.numbers = table;
+    }
+}
+
+simd_dispatch! {
+    fn run_tiles(pass: &TilePass, stretch: &mut Stretch<'_>, numbers: &[f32], registers: &mut Registers, prefetch: bool) {
         let length = stretch.weights.len();
         let mut start = 0;
         while start < length {
             let end = length.min(start + pass.tile);
-            pass.compute(start..end, stretch, numbers, registers);
+            for (index, step) in pass.steps.iter().enumerate() {
+                if prefetch {
+                    // A part of the next tile at each step, so that memory is never idle.
+                    let (next, steps) = (pass.tile.min(length - end), pass.steps.len());
+                    prefetch_tile(stretch, end + next * index / steps..end + next * (index + 1) / steps);
+                }
+                step.run(start..end, stretch, numbers, registers);
+            }
             pass.add_sums(start..end, stretch, registers);
             start = end;
         }
     }
 }
 
-impl TilePass {
-    fn compute(&self, tile: std::ops::Range<usize>, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers) {
-        let length = tile.len();
-        for step in &self.steps {
-            // The target is never an operand, so taking it out leaves every operand in place.
-            match step.target {
-                Target::Weights => {
-                    let weights = std::mem::take(&mut stretch.weights);
-                    step.run(&tile, stretch, numbers, registers, &mut weights[tile.clone()]);
-                    stretch.weights = weights;
-                }
-                Target::Slot(slot) => {
-                    let values = std::mem::take(&mut stretch.slots[slot]);
-                    step.run(&tile, stretch, numbers, registers, &mut values[tile.clone()]);
-                    stretch.slots[slot] = values;
-                }
-                Target::Register(register) | Target::Value(register) => {
-                    let mut values = std::mem::take(&mut registers.tiles[register]);
-                    step.run(&tile, stretch, numbers, registers, &mut values[..length]);
-                    registers.tiles[register] = values;
-                }
+/// Asks for a part of all arrays to be brought to the cache.
+#[inline(always)]
+fn prefetch_tile(stretch: &Stretch, part: std::ops::Range<usize>) {
+    prefetch(&stretch.weights[part.clone()]);
+    prefetch(&stretch.gradients[part.clone()]);
+    for slot in &stretch.slots {
+        prefetch(&slot[part.clone()]);
+    }
+}
+
+#[inline(always)]
+fn prefetch(values: &[f32]) {
+    /// Numbers in a line of the cache.
+    const LINE: usize = 16;
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(LINE) {
+        // SAFETY: a prefetch reads nothing, whatever the address.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, LINE);
+}
+
+impl Step {
+    #[inline(always)]
+    fn run(&self, tile: std::ops::Range<usize>, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers) {
+        // The target is never an operand, so taking it out leaves every operand in place. All targets go through one call below, for it holds
+        // the loops of all operations.
+        let mut register = Vec::new();
+        let mut array: &mut [f32] = &mut [];
+        let out = match self.target {
+            Target::Register(index) | Target::Value(index) => {
+                register = std::mem::take(&mut registers.tiles[index]);
+                &mut register[..tile.len()]
             }
+            Target::Weights => {
+                array = std::mem::take(&mut stretch.weights);
+                &mut array[tile.clone()]
+            }
+            Target::Slot(slot) => {
+                array = std::mem::take(&mut stretch.slots[slot]);
+                &mut array[tile.clone()]
+            }
+        };
+        if let Kind::BlendPair { first, after, second, slot } = self.kind {
+            let value = |number: Number| numbers[number.0];
+            let pair = BlendPair { first: first.map(value), post: after.post(numbers), second: second.map(value) };
+            let y = std::mem::take(&mut stretch.slots[slot]);
+            if let TileOperand::Tile(x) = self.x.tile(&tile, stretch, numbers, registers) {
+                pair.run(x, &mut y[tile], out);
+            }
+            stretch.slots[slot] = y;
+        } else {
+            let x = self.x.tile(&tile, stretch, numbers, registers);
+            let y = self.y.tile(&tile, stretch, numbers, registers);
+            self.kind.operation(numbers).run(x, y, out);
+        }
+        match self.target {
+            Target::Register(index) | Target::Value(index) => registers.tiles[index] = register,
+            Target::Weights => stretch.weights = array,
+            Target::Slot(slot) => stretch.slots[slot] = array,
         }
     }
+}
 
+impl Operand {
+    #[inline(always)]
+    fn tile<'a>(self, tile: &std::ops::Range<usize>, stretch: &'a Stretch, numbers: &[f32], registers: &'a Registers) -> TileOperand<'a> {
+        match self {
+            Operand::Source(Source::Weights) => TileOperand::Tile(&stretch.weights[tile.clone()]),
+            Operand::Source(Source::Gradients) => TileOperand::Tile(&stretch.gradients[tile.clone()]),
+            Operand::Source(Source::Slot(slot)) => TileOperand::Tile(&stretch.slots[slot][tile.clone()]),
+            Operand::Register(register) | Operand::Source(Source::Value(register)) => {
+                TileOperand::Tile(&registers.tiles[register][..tile.len()])
+            }
+            Operand::Number(Number(place)) | Operand::Source(Source::Small(place)) => TileOperand::Number(numbers[place]),
+            Operand::Output => TileOperand::Output,
+        }
+    }
+}
+
+impl After {
+    #[inline(always)]
+    fn post(self, numbers: &[f32]) -> Post {
+        match self {
+            After::Nothing => Post::None,
+            After::Scale(number) => Post::Scale(numbers[number.0]),
+            After::Function(function) => post_of(function).unwrap_or(Post::None),
+        }
+    }
+}
+
+impl Kind {
+    #[inline(always)]
+    fn operation(self, numbers: &[f32]) -> TileOperation {
+        let value = |number: Number| numbers[number.0];
+        match self {
+            Kind::Unary(function) => TileOperation::Unary(function),
+            Kind::Binary(function) => TileOperation::Binary(function),
+            Kind::Product(after) => TileOperation::Product(after.post(numbers)),
+            Kind::Quotient(after) => TileOperation::Quotient(after.post(numbers)),
+            Kind::ShiftedQuotient(shift) => TileOperation::ShiftedQuotient { shift: value(shift) },
+            Kind::Linear { weights, square, after } => {
+                TileOperation::Linear { weights: weights.map(value), square, post: after.post(numbers) }
+            }
+            Kind::LinearStep { weights, scale } => TileOperation::LinearStep { weights: weights.map(value), scale: value(scale) },
+            Kind::RootQuotient { divisors, shift, guarded, into } => {
+                let then = match into {
+                    Into::Store => Then::Store,
+                    Into::Blend(weights) => Then::Blend(weights.map(value)),
+                    Into::Step { weights, scale } => Then::Step { weights: weights.map(value), scale: value(scale) },
+                };
+                TileOperation::RootQuotient { divisors: divisors.map(|d| d.map(value)), shift: shift.map(value), guarded, then }
+            }
+            // A pair has two results and is no single operation.
+            Kind::Copy | Kind::BlendPair { .. } => TileOperation::Copy,
+        }
+    }
+}
+
+impl TilePass {
     /// Adds a tile's products to the running sums, and stores the sums of the blocks that are complete.
     fn add_sums(&self, tile: std::ops::Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
         let complete = tile.end.is_multiple_of(BLOCK) || tile.end == stretch.weights.len();
         for (index, [x, y]) in self.sums.iter().enumerate() {
             let mut sum = registers.sums[index];
-            let (x, y) = (tile_operand(*x, &tile, stretch, &[], registers), tile_operand(*y, &tile, stretch, &[], registers));
+            let [x, y] = [x, y].map(|factor| factor.tile(&tile, stretch, &[], registers));
             // The factors of a sum are trees.
             if let (TileOperand::Tile(x), TileOperand::Tile(y)) = (x, y) {
                 reduce::add_products(&mut sum, x, y);
@@ -226,54 +363,6 @@ impl TilePass {
             }
             registers.sums[index] = sum;
         }
-    }
-}
-
-fn tile_operand<'a>(
-    operand: Operand,
-    tile: &std::ops::Range<usize>,
-    stretch: &'a Stretch,
-    numbers: &[f32],
-    registers: &'a Registers,
-) -> TileOperand<'a> {
-    match operand {
-        Operand::Source(Source::Weights) => TileOperand::Tile(&stretch.weights[tile.clone()]),
-        Operand::Source(Source::Gradients) => TileOperand::Tile(&stretch.gradients[tile.clone()]),
-        Operand::Source(Source::Slot(slot)) => TileOperand::Tile(&stretch.slots[slot][tile.clone()]),
-        Operand::Register(register) | Operand::Source(Source::Value(register)) => {
-            TileOperand::Tile(&registers.tiles[register][..tile.len()])
-        }
-        Operand::Number(number) => TileOperand::Number(number.value(numbers)),
-        Operand::Source(Source::Small(small)) => TileOperand::Number(numbers[small]),
-        Operand::Output => TileOperand::Output,
-    }
-}
-
-impl Step {
-    #[inline]
-    fn run(&self, tile: &std::ops::Range<usize>, stretch: &Stretch, numbers: &[f32], registers: &Registers, out: &mut [f32]) {
-        let post = |after: After| match after {
-            After::Nothing => Post::None,
-            After::Scale(number) => Post::Scale(number.value(numbers)),
-            After::Function(function) => post_of(function).unwrap_or(Post::None),
-        };
-        let operation = match self.kind {
-            Kind::Unary(function) => TileOperation::Unary(function),
-            Kind::Binary(function) => TileOperation::Binary(function),
-            Kind::Product(after) => TileOperation::Product(post(after)),
-            Kind::Quotient(after) => TileOperation::Quotient(post(after)),
-            Kind::ShiftedQuotient(shift) => TileOperation::ShiftedQuotient { shift: shift.value(numbers) },
-            Kind::Linear { weights, square, after } => {
-                TileOperation::Linear { weights: weights.map(|w| w.value(numbers)), square, post: post(after) }
-            }
-            Kind::LinearStep { weights, scale } => {
-                TileOperation::LinearStep { weights: weights.map(|w| w.value(numbers)), scale: scale.value(numbers) }
-            }
-            Kind::Copy => TileOperation::Copy,
-        };
-        let x = tile_operand(self.x, tile, stretch, numbers, registers);
-        let y = tile_operand(self.y, tile, stretch, numbers, registers);
-        kernel::tile(operation, x, y, out);
     }
 }
 
@@ -296,6 +385,7 @@ struct Lowering {
     /// How often the value of each instruction is read.
     uses: Vec<usize>,
     pass: usize,
+    numbers: Numbers,
 }
 
 impl Lowering {
@@ -316,7 +406,7 @@ impl Lowering {
             count_use(&mut uses, plan.update);
             plan.slots.iter().for_each(|slot| count_use(&mut uses, *slot));
         }
-        Lowering { steps: Vec::with_capacity(count), uses, pass }
+        Lowering { steps: Vec::with_capacity(count), uses, pass, numbers: Numbers { smalls: plan.smalls.len() } }
     }
 
     fn lower(mut self, plan: &Plan) -> (TilePass, usize) {
@@ -343,17 +433,15 @@ impl Lowering {
     }
 
     fn fuse(&mut self, Instruction { operation, x, y }: Instruction) -> (Kind, Operand, Operand) {
-        let plain = |kind| (kind, Operand::from(x), Operand::from(y));
+        let plain = |kind| (kind, Operand::numbered(x), Operand::numbered(y));
         match operation {
             Operation::Copy => plain(Kind::Copy),
-            Operation::Blend { rest, weight } => {
-                self.linear([Number::Small(rest), Number::Small(weight)], [Operand::from(x), Operand::from(y)])
-            }
+            Operation::Blend { rest, weight } => self.linear([Number(rest), Number(weight)], [Operand::from(x), Operand::from(y)]),
             Operation::Function(Function::Add) => self.sum(x, y, false),
             Operation::Function(Function::Subtract) => self.sum(x, y, true),
             Operation::Function(Function::Multiply) => {
                 let scaled = match (x, y) {
-                    (Source::Small(small), value) | (value, Source::Small(small)) => Some((value, Number::Small(small))),
+                    (Source::Small(small), value) | (value, Source::Small(small)) => Some((value, Number(small))),
                     _ => None,
                 };
                 if let Some((value, number)) = scaled {
@@ -367,19 +455,58 @@ impl Lowering {
             }
             Operation::Function(Function::Divide) => {
                 if let Some((value, Step { kind, x: divisor, y: Operand::Number(shift), .. })) = self.only_use(y)
-                    && matches!(kind, Kind::Linear { weights: [Number::One, _], square: false, after: After::Nothing })
+                    && matches!(kind, Kind::Linear { weights: [p, _], square: false, after: After::Nothing } if p == self.numbers.one())
                 {
                     self.steps[value] = None;
-                    return (Kind::ShiftedQuotient(shift), x.into(), divisor);
+                    return self.root_quotient(x, divisor, Some(shift)).unwrap_or((
+                        Kind::ShiftedQuotient(shift),
+                        Operand::numbered(x),
+                        divisor,
+                    ));
                 }
-                plain(Kind::Quotient(After::Nothing))
+                self.root_quotient(x, y.into(), None).unwrap_or(plain(Kind::Quotient(After::Nothing)))
             }
-            Operation::Function(Function::GuardedDivide) => plain(Kind::ShiftedQuotient(Number::Guard)),
+            Operation::Function(Function::GuardedDivide) => {
+                self.root_quotient(x, y.into(), Some(self.numbers.guard())).unwrap_or(plain(Kind::ShiftedQuotient(self.numbers.guard())))
+            }
             Operation::Function(function) if function.arity() == 1 => {
                 let fused = post_of(function).and_then(|_| self.after(x, After::Function(function)));
                 fused.unwrap_or(plain(Kind::Unary(function)))
             }
             Operation::Function(function) => plain(Kind::Binary(function)),
+        }
+    }
+
+    /// `x / (divisor + shift)`, where the divisor is a square root that nothing else reads, as one step.
+    fn root_quotient(&mut self, x: Source, divisor: Operand, shift: Option<Number>) -> Option<(Kind, Operand, Operand)> {
+        let Operand::Source(divisor) = divisor else { return None };
+        let (root_value, root) = self.only_use(divisor)?;
+        let is_root = |function| matches!(function, Function::Sqrt | Function::GuardedSqrt);
+        let guarded = |function| function == Function::GuardedSqrt;
+        match root.kind {
+            Kind::Unary(function) if is_root(function) => {
+                self.steps[root_value] = None;
+                Some((
+                    Kind::RootQuotient { divisors: None, shift, guarded: guarded(function), into: Into::Store },
+                    Operand::numbered(x),
+                    root.x,
+                ))
+            }
+            // With bias correction: both operands are divided by numbers first.
+            Kind::Quotient(After::Function(function)) if is_root(function) => {
+                let Operand::Number(y_divisor) = root.y else { return None };
+                let (value, Step { kind: Kind::Quotient(After::Nothing), x, y: Operand::Number(x_divisor), .. }) = self.only_use(x)? else {
+                    return None;
+                };
+                self.steps[root_value] = None;
+                self.steps[value] = None;
+                Some((
+                    Kind::RootQuotient { divisors: Some([x_divisor, y_divisor]), shift, guarded: guarded(function), into: Into::Store },
+                    x,
+                    root.x,
+                ))
+            }
+            _ => None,
         }
     }
 
@@ -403,19 +530,19 @@ impl Lowering {
                 self.steps[value] = None;
                 return (number, x);
             }
-            (Number::One, source.into())
+            (self.numbers.one(), source.into())
         };
         let (p, x) = term(x);
         let (q, y) = term(y);
-        let q = if subtract { q.negated() } else { q };
+        let q = if subtract { self.numbers.negated(q) } else { q };
         self.linear([p, q], [x, y])
     }
 
     /// `p * x + q * y`. At least one of the two is no number.
     fn linear(&mut self, [mut p, mut q]: [Number; 2], [mut x, mut y]: [Operand; 2]) -> (Kind, Operand, Operand) {
         let number = |weight: Number, operand: Operand| match operand {
-            Operand::Source(Source::Small(small)) if weight == Number::MinusOne => Operand::Number(Number::Minus(small)),
-            Operand::Source(Source::Small(small)) => Operand::Number(Number::Small(small)),
+            Operand::Source(Source::Small(small)) if weight != self.numbers.one() => Operand::Number(self.numbers.negated(Number(small))),
+            Operand::Source(Source::Small(small)) => Operand::Number(Number(small)),
             other => other,
         };
         (x, y) = (number(p, x), number(q, y));
@@ -463,14 +590,14 @@ impl Lowering {
                 if !matches!(after, After::Function(_)) =>
             {
                 self.steps[value] = None;
-                let scale = if let After::Scale(number) = after { number } else { Number::One };
+                let scale = if let After::Scale(number) = after { number } else { self.numbers.one() };
                 Step { kind: Kind::LinearStep { weights, scale }, x, y, target: Target::Weights }
             }
             Some((value, Step { kind: Kind::Product(After::Nothing), x, y: Operand::Number(number), .. })) => {
                 self.steps[value] = None;
-                subtract(x, number)
+                self.subtract(x, number)
             }
-            _ => subtract(update.into(), Number::One),
+            _ => self.subtract(update.into(), self.numbers.one()),
         };
         if !step.read_own_target() {
             // Both factors are the weights: one of them is read from a copy.
@@ -478,17 +605,21 @@ impl Lowering {
             step.x = kept.into();
             step.read_own_target();
         }
+        let step = self.step_along(step);
         self.steps.push(Some(step));
 
+        let mut in_place = Vec::new();
         for (slot, source) in slots.into_iter().enumerate() {
-            if source != Source::Slot(slot) && !self.write_in_place(slot, source) {
-                copies.push(copy(source.into(), Target::Slot(slot)));
+            match source {
+                Source::Slot(own) if own == slot => {}
+                Source::Value(value) if self.write_in_place(slot, value) => in_place.push((value, slot)),
+                _ => copies.push(copy(source.into(), Target::Slot(slot))),
             }
         }
         // Two slots may get one value: it is where the first of them has it.
         for copy in copies {
             if let Operand::Source(Source::Value(value)) = copy.x
-                && let Some(Step { target: Target::Slot(slot), .. }) = self.steps[value]
+                && let Some(slot) = in_place.iter().find(|(known, _)| *known == value).map(|(_, slot)| *slot)
             {
                 copy.x = Operand::Source(Source::Slot(slot));
             }
@@ -496,8 +627,7 @@ impl Lowering {
     }
 
     /// Makes the step that computes the slot's next value write it to its place, if no later step reads the slot's old value.
-    fn write_in_place(&mut self, slot: usize, source: Source) -> bool {
-        let Source::Value(value) = source else { return false };
+    fn write_in_place(&mut self, slot: usize, value: usize) -> bool {
         let old = Operand::Source(Source::Slot(slot));
         let reads_later = self.steps[value + 1..].iter().flatten().any(|step| step.x == old || step.y == old);
         let Some(mut step) = self.steps[value].filter(|step| step.target == Target::Value(value) && !reads_later) else { return false };
@@ -506,9 +636,10 @@ impl Lowering {
             return false;
         }
         self.steps[value] = Some(step);
+        self.pair_with(value, slot);
         for reader in self.steps[value + 1..].iter_mut().flatten() {
             for operand in [&mut reader.x, &mut reader.y] {
-                if *operand == Operand::Source(source) {
+                if *operand == Operand::Source(Source::Value(value)) {
                     *operand = old;
                 }
             }
@@ -517,10 +648,57 @@ impl Lowering {
     }
 }
 
-/// `w - number * x`, as `-number * x + w`, which has the same bits.
-fn subtract(x: Operand, number: Number) -> Step {
-    let kind = Kind::Linear { weights: [number.negated(), Number::One], square: false, after: After::Nothing };
-    Step { kind, x, y: Operand::Source(Source::Weights), target: Target::Weights }
+impl Lowering {
+    /// The step that writes the weights together with the root quotient that it needs, if nothing else needs that.
+    fn step_along(&mut self, step: Step) -> Step {
+        let into = match step.kind {
+            Kind::Linear { weights, square: false, after: After::Nothing } => Into::Blend(weights),
+            Kind::LinearStep { weights, scale } => Into::Step { weights, scale },
+            _ => return step,
+        };
+        let (Operand::Source(source), Operand::Output) = (step.x, step.y) else { return step };
+        let Some((value, Step { kind: Kind::RootQuotient { divisors, shift, guarded, .. }, x, y, .. })) = self.only_use(source) else {
+            return step;
+        };
+        // The loops for it read two arrays beside the one that they write.
+        if [x, y].iter().any(|operand| matches!(operand, Operand::Number(_) | Operand::Source(Source::Weights))) {
+            return step;
+        }
+        self.steps[value] = None;
+        Step { kind: Kind::RootQuotient { divisors, shift, guarded, into }, x, y, target: step.target }
+    }
+
+    /// `w - number * x`, as `-number * x + w`, which has the same bits.
+    fn subtract(&self, x: Operand, number: Number) -> Step {
+        let weights = [self.numbers.negated(number), self.numbers.one()];
+        let kind = Kind::Linear { weights, square: false, after: After::Nothing };
+        Step { kind, x, y: Operand::Source(Source::Weights), target: Target::Weights }
+    }
+
+    /// Puts the blend that overwrites a slot together with an earlier blend of the same operands, if nothing reads the slot in between.
+    fn pair_with(&mut self, value: usize, slot: usize) {
+        let old = Operand::Source(Source::Slot(slot));
+        let Some(Step { kind: Kind::Linear { weights: second, square: false, after: After::Nothing }, x, y: Operand::Output, .. }) =
+            self.steps[value]
+        else {
+            return;
+        };
+        // The gradients or the weights, which are there from the beginning: the second blend moves to the place of the first.
+        if !matches!(x, Operand::Source(Source::Gradients | Source::Weights)) {
+            return;
+        }
+        let last_reader = self.steps[..value].iter().rposition(|step| step.is_some_and(|step| step.x == old || step.y == old));
+        let Some(earlier) = last_reader else { return };
+        if let Some(step) = &mut self.steps[earlier]
+            && let Kind::Linear { weights: first, square: false, after } = step.kind
+            && step.target == Target::Value(earlier)
+            && (step.x, step.y) == (x, old)
+        {
+            step.kind = Kind::BlendPair { first, after, second, slot };
+            step.y = Operand::Output;
+            self.steps[value] = None;
+        }
+    }
 }
 
 impl Step {
@@ -551,6 +729,16 @@ impl Step {
 impl From<Source> for Operand {
     fn from(source: Source) -> Operand {
         Operand::Source(source)
+    }
+}
+
+impl Operand {
+    /// The operand, a small value as a number.
+    fn numbered(source: Source) -> Operand {
+        match source {
+            Source::Small(small) => Operand::Number(Number(small)),
+            other => Operand::Source(other),
+        }
     }
 }
 

@@ -17,22 +17,35 @@
 //! search have a plain `lr`: it is the value of a schedule with peak 1, and the peak learning rate is a constant inside.
 //!
 //! ```
+//! use symopt_evaluator::Layout;
+//!
 //! let lion = symopt_programs::lion();
-//! assert_eq!(lion.signature().peak_learning_rate(), 1e-4);
+//! assert_eq!(lion.program().signature().peak_learning_rate(), 1e-4);
+//!
+//! // Compiled: one fused loop over weights, gradients and momentum.
+//! let mut optimizer = lion.optimizer(&Layout::flat(2));
+//! let mut weights = [1.0, 1.0];
+//! optimizer.step(&mut weights, &[0.5, -0.5], 0.25)?;
+//! assert_eq!(weights, [0.75, 1.25]);
 //!
 //! let entry = symopt_programs::find("adabelief").expect("it is in the zoo");
 //! assert_eq!(entry.summary(), "AdaBelief: Adam that divides by how far gradients stray from their average.");
 //!
 //! assert!(symopt_programs::find("adabeleif").is_none());
 //! assert_eq!(symopt_programs::nearest("adabeleif"), Some("adabelief"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! To add a program, put its `.opt` file into `zoo/`, add its name to the list in this file, and add its published equations to
 //! `tests/equations.rs`, which fails as long as they are missing.
 
+mod compiled;
+
 use std::sync::OnceLock;
 
-use symopt_dsl::Program;
+use symopt_dsl::{Graph, Plan, Program};
+use symopt_evaluator::stretch::CompiledPass;
+use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 /// A program of the zoo.
 #[derive(Debug)]
@@ -41,21 +54,48 @@ pub struct ZooEntry {
     pub name: &'static str,
     /// The text of its `.opt` file.
     pub source: &'static str,
-    program: OnceLock<Program>,
+    parsed: OnceLock<Parsed>,
+}
+
+/// What is made of a program's text once.
+#[derive(Debug)]
+struct Parsed {
+    program: Program,
+    graph: Graph,
+    plan: Plan,
+    passes: &'static [CompiledPass],
 }
 
 impl ZooEntry {
     const fn new(name: &'static str, source: &'static str) -> ZooEntry {
-        ZooEntry { name, source, program: OnceLock::new() }
+        ZooEntry { name, source, parsed: OnceLock::new() }
+    }
+
+    fn parsed(&self) -> &Parsed {
+        // The texts are compiled in, the build script makes the same plans of them, and a test takes every entry.
+        self.parsed.get_or_init(|| {
+            let program = symopt_dsl::parse(self.source).unwrap_or_else(|faults| panic!("zoo program {}:\n{faults}", self.name));
+            let graph = Graph::new(&program).unwrap_or_else(|errors| panic!("zoo program {}: {errors:?}", self.name));
+            let passes = compiled::COMPILED.iter().find(|(name, _)| *name == self.name);
+            let passes = passes.map(|(_, passes)| *passes).unwrap_or_else(|| panic!("zoo program {}: not compiled", self.name));
+            Parsed { plan: Plan::new(&graph, &program), program, graph, passes }
+        })
     }
 
     /// The program. The text is parsed once; a clone shares the head.
     pub fn program(&self) -> Program {
-        let parse = || {
-            // The texts are compiled in and a test parses each of them.
-            symopt_dsl::parse(self.source).unwrap_or_else(|faults| panic!("the zoo program {} does not parse:\n{faults}", self.name))
-        };
-        self.program.get_or_init(parse).clone()
+        self.parsed().program.clone()
+    }
+
+    /// The compiled program in use, with f32 state.
+    pub fn optimizer(&self, layout: &Layout) -> Optimizer {
+        self.optimizer_with(layout, Options::default())
+    }
+
+    /// The same with other options.
+    pub fn optimizer_with(&self, layout: &Layout, options: Options) -> Optimizer {
+        let Parsed { program, graph, plan, passes } = self.parsed();
+        Optimizer::from_compiled(graph, program, plan.clone(), passes, layout, options)
     }
 
     /// What it is, in one line: the first line of its doc string.
@@ -122,12 +162,26 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     (best >= CLOSE_ENOUGH).then_some(entry.name)
 }
 
-/// Lion, as its authors published it.
-pub fn lion() -> Program {
-    ZOO[0].program()
+/// Any program in use: compiled if it computes what a program of the zoo does in the same way, by the tile machine if not. The results have
+/// the same bits.
+pub fn optimizer(program: &Program, layout: &Layout, options: Options) -> Result<Optimizer, OptimizerError> {
+    let graph = Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
+    for known in ZOO.iter().map(ZooEntry::parsed).filter(|known| known.graph.hash() == graph.hash()) {
+        // Equal programs may still number their slots and hyperparameters otherwise.
+        let plan = Plan::new(&graph, program);
+        if plan == known.plan {
+            return Ok(Optimizer::from_compiled(&graph, program, plan, known.passes, layout, options));
+        }
+    }
+    Ok(Optimizer::from_graph(&graph, program, layout, options))
+}
+
+/// Lion, as its authors published it: the canonical compiled program.
+pub fn lion() -> &'static ZooEntry {
+    &ZOO[0]
 }
 
 /// AdamW, with bias correction and epsilon.
-pub fn adamw() -> Program {
-    ZOO[1].program()
+pub fn adamw() -> &'static ZooEntry {
+    &ZOO[1]
 }

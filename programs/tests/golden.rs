@@ -85,7 +85,7 @@ const CASES: [&str; 2] = ["A_const_nowd", "B_cosine_wd"];
 #[test]
 fn lion_in_the_reference_interpreter_equals_the_published_eager_jax_order_bit_for_bit() {
     for case in CASES.map(Case::read) {
-        let mut reference = Reference::<f32>::new(&lion(), &[vec![257]]).expect("it types");
+        let mut reference = Reference::<f32>::new(&lion().program(), &[vec![257]]).expect("it types");
         for (name, value) in [("beta1", case.beta1), ("beta2", case.beta2), ("weight_decay", case.weight_decay)] {
             reference.set(name, value).expect("Lion has it");
         }
@@ -115,7 +115,7 @@ fn lion_in_the_tile_machine_equals_the_published_eager_jax_order_bit_for_bit() {
 /// Runs Lion in the tile machine and shows weights and momentum after each step.
 fn run_optimizer(case: &Case, mut look: impl FnMut(usize, &[f32], &[f32])) {
     let layout = Layout::flat(257);
-    let mut optimizer = Optimizer::new(&lion(), &layout).expect("it types");
+    let mut optimizer = Optimizer::new(&lion().program(), &layout).expect("it types");
     for (name, value) in [("beta1", case.beta1), ("beta2", case.beta2), ("weight_decay", case.weight_decay)] {
         optimizer.set(name, value).expect("Lion has it");
     }

@@ -13,7 +13,7 @@ use symopt_proxy_tasks::task::Verdict;
 
 fn runs(criterion: &mut Criterion) {
     let suite = SuiteSource::find("quick").and_then(|source| source.suite()).expect("the built-in suite is sound");
-    let adamw = symopt_programs::adamw();
+    let adamw = symopt_programs::adamw().program();
     let mut group = criterion.benchmark_group("run");
     group.sample_size(20);
     for weighted in &suite.tasks {
@@ -46,7 +46,7 @@ fn steps(criterion: &mut Criterion) {
         });
         let arrays = model.parameters().arrays().iter().map(|array| (array.name.as_str(), array.shape.clone()));
         let layout = Layout::new(arrays).expect("names are unique");
-        let mut optimizer = Optimizer::new(&symopt_programs::adamw(), &layout).expect("adamw runs");
+        let mut optimizer = Optimizer::new(&symopt_programs::adamw().program(), &layout).expect("adamw runs");
         criterion.bench_function(&format!("adamw/{name}"), |bencher| {
             bencher.iter(|| optimizer.step(&mut parameters, black_box(&gradient), 1e-6).expect("the layout is the optimizer's"));
         });

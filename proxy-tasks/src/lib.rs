@@ -18,7 +18,7 @@
 //! let suite = SuiteSource::find("smoke")?.suite()?;
 //! let baseline = suite.baseline(&suite.seeds)?;
 //! // AdamW with its tuned constants is the baseline, so it is no better and no worse than itself.
-//! let outcome = suite.evaluate(&symopt_programs::adamw(), Some("adamw"), &baseline, &mut |_, _| Verdict::Continue)?;
+//! let outcome = suite.evaluate(&symopt_programs::adamw().program(), Some("adamw"), &baseline, &mut |_, _| Verdict::Continue)?;
 //! assert_eq!(outcome.fitness.improvement(), Some(0.0));
 //! # Ok::<(), symopt_proxy_tasks::task::TaskError>(())
 //! ```

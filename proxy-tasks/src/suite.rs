@@ -161,7 +161,7 @@ impl Suite {
 
     /// Trains the tuned AdamW on all tasks and the given seeds.
     pub fn baseline(&self, seeds: &[u64]) -> Result<Baseline, TaskError> {
-        let adamw = programs::adamw();
+        let adamw = programs::adamw().program();
         let mut losses = Vec::with_capacity(seeds.len());
         for seed in seeds {
             let mut of_seed = Vec::with_capacity(self.tasks.len());
@@ -249,7 +249,7 @@ impl Outcome {
 
 /// Milliseconds of one run of tuned AdamW on one core: the median of three, after one that is not counted.
 pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
-    let adamw = programs::adamw();
+    let adamw = programs::adamw().program();
     let candidate = weighted.candidate(&adamw, Some(BASELINE));
     let mut milliseconds = Vec::new();
     for _ in 0..4 {

@@ -1,0 +1,32 @@
+//! Compiles the zoo: every program in `zoo/` becomes fused Rust loops, one for each pass of its plan.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use symopt_dsl::codegen::rust;
+use symopt_dsl::{Graph, Plan, parse};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=zoo");
+    let mut files: Vec<PathBuf> = fs::read_dir("zoo")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "opt"));
+    files.sort();
+
+    let mut text = rust::IMPORTS.to_owned();
+    let mut list = String::new();
+    for file in &files {
+        let name = file.file_stem().and_then(|stem| stem.to_str()).ok_or("a file of the zoo has a name that is no text")?;
+        let program = parse(&fs::read_to_string(file)?).map_err(|faults| format!("{}:\n{faults}", file.display()))?;
+        let graph = Graph::new(&program).map_err(|errors| format!("{}: {errors:?}", file.display()))?;
+        let snake = name.replace('-', "_");
+        text += &rust::passes(&snake, &Plan::new(&graph, &program));
+        writeln!(list, "    ({name:?}, {}_PASSES),", snake.to_uppercase())?;
+    }
+    text +=
+        &format!("/// The passes of every program in `zoo/`, by name.\npub static COMPILED: &[(&str, &[CompiledPass])] = &[\n{list}];\n");
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("compiled.rs"), text)?;
+    Ok(())
+}
