@@ -16,7 +16,7 @@ use crate::layout::Layout;
 use crate::optimizer::{Hyperparameter, ParameterArray};
 use crate::reduce::{self, BLOCK};
 use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values, ValuesMut};
-use crate::stretch::{CompiledPass, Stretch};
+use crate::stretch::{CompiledPass, Stretch, Sums};
 use crate::tile_machine::{Registers, TileMachine};
 
 /// Elements that a thread takes at a time: a few microseconds of work.
@@ -197,6 +197,14 @@ enum Pointer {
 }
 
 impl Pointer {
+    fn f32(self) -> Option<*mut f32> {
+        if let Pointer::F32(pointer) = self { Some(pointer) } else { None }
+    }
+
+    fn bf16(self) -> Option<*mut bf16> {
+        if let Pointer::Bf16(pointer) = self { Some(pointer) } else { None }
+    }
+
     fn of(values: Values) -> Pointer {
         match values {
             Values::F32(values) => Pointer::F32(values.as_ptr().cast_mut()),
@@ -254,6 +262,7 @@ pub(crate) struct Machine {
     engine: Engine,
     layout: Vec<Range<usize>>,
     length: usize,
+    storage: Storage,
     rounding: Rounding,
     /// The arrays that are told apart, as units: one for all of them where neither the plan nor an override tells them apart.
     units: Vec<Unit>,
@@ -291,6 +300,7 @@ impl Machine {
             slots: plan.slots.iter().map(|_| SlotValues::zeros(storage, layout.len())).collect(),
             layout: layout.arrays().iter().map(|array| array.range.clone()).collect(),
             length: layout.len(),
+            storage,
             prefetch: layout.len().saturating_mul(size_of::<f32>()) >= PREFETCH_FROM,
             rounding,
             units: Vec::new(),
@@ -465,7 +475,7 @@ impl Machine {
         let numbers = self.smalls.row(array);
         match &self.engine {
             Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers, self.prefetch),
-            Engine::Compiled(passes) => passes[pass](stretch, numbers),
+            Engine::Compiled(passes) => (passes[pass].f32)(stretch, numbers),
         }
     }
 
@@ -473,7 +483,7 @@ impl Machine {
     fn run_unit(&self, pass: usize, unit: Unit, step: u64, scratch: &mut Scratch) {
         let [weights, gradients] = self.pointers.arrays[unit.array];
         let reductions = self.plan.passes[pass].reductions.len();
-        let mut sums = smallvec::SmallVec::new();
+        let mut sums = Sums::new();
         if let Some(partials) = self.pointers.partials {
             for reduction in 0..reductions {
                 let first = reduction * self.blocks + unit.block;
@@ -481,33 +491,51 @@ impl Machine {
                 sums.push(unsafe { std::slice::from_raw_parts_mut(partials.add(first), unit.length.div_ceil(BLOCK)) });
             }
         }
-        let f32_only = self.pointers.slots.iter().all(|slot| matches!(slot, Pointer::F32(_)));
-        if let (Pointer::F32(weights), Pointer::F32(gradients), true) = (weights, gradients, f32_only) {
-            let mut stretch = Stretch {
-                // SAFETY: the unit lies within the array, whose weights are borrowed for this step, and no other unit has its elements.
-                weights: unsafe { std::slice::from_raw_parts_mut(weights.add(unit.start), unit.length) },
-                // SAFETY: as above; gradients are only read.
-                gradients: unsafe { std::slice::from_raw_parts(gradients.add(unit.start), unit.length) },
-                slots: self
-                    .pointers
-                    .slots
-                    .iter()
-                    .filter_map(|slot| match slot {
-                        // SAFETY: a slot is as long as all arrays together, and `place` is where the unit lies among them.
-                        Pointer::F32(slot) => Some(unsafe { std::slice::from_raw_parts_mut(slot.add(unit.place), unit.length) }),
-                        Pointer::Bf16(_) => None,
-                    })
-                    .collect(),
-                sums,
-            };
-            self.run_engine(pass, unit.array, &mut stretch, &mut scratch.registers);
-        } else {
-            self.run_unit_in_stages(pass, unit, step, sums, scratch);
+        match (weights, gradients, self.storage, &self.engine) {
+            (Pointer::F32(weights), Pointer::F32(gradients), Storage::F32, _) => {
+                // SAFETY: the unit lies within the array, whose buffers are borrowed for this step, and no other unit has its elements.
+                let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::f32) };
+                self.run_engine(pass, unit.array, &mut stretch, &mut scratch.registers);
+            }
+            (Pointer::F32(weights), Pointer::F32(gradients), Storage::Bf16, Engine::Compiled(passes))
+                if self.rounding == Rounding::Nearest =>
+            {
+                // SAFETY: as above.
+                let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::bf16) };
+                (passes[pass].bf16)(&mut stretch, self.smalls.row(unit.array));
+            }
+            _ => self.run_unit_in_stages(pass, unit, step, sums, scratch),
+        }
+    }
+
+    /// The stretch of a unit, whose slots are all of the type that `slot` takes.
+    ///
+    /// # Safety
+    ///
+    /// The unit lies within the arrays that the pointers point to, and nothing else refers to its elements as long as the stretch lives.
+    unsafe fn stretch<'a, S>(
+        &self,
+        unit: Unit,
+        weights: *mut f32,
+        gradients: *mut f32,
+        sums: Sums<'a>,
+        slot: impl Fn(Pointer) -> Option<*mut S>,
+    ) -> Stretch<'a, S> {
+        Stretch {
+            // SAFETY: the caller's promise.
+            weights: unsafe { std::slice::from_raw_parts_mut(weights.add(unit.start), unit.length) },
+            // SAFETY: the caller's promise; gradients are only read.
+            gradients: unsafe { std::slice::from_raw_parts(gradients.add(unit.start), unit.length) },
+            slots: (self.pointers.slots.iter().filter_map(|pointer| slot(*pointer)))
+                // SAFETY: a slot is as long as all arrays together, and `place` is where the unit lies among them.
+                .map(|slot| unsafe { std::slice::from_raw_parts_mut(slot.add(unit.place), unit.length) })
+                .collect(),
+            sums,
         }
     }
 
     /// The same where some arrays are bf16: they are widened, stage by stage, and what is written is rounded.
-    fn run_unit_in_stages(&self, pass: usize, unit: Unit, step: u64, mut sums: smallvec::SmallVec<[&mut [f64]; 4]>, scratch: &mut Scratch) {
+    fn run_unit_in_stages(&self, pass: usize, unit: Unit, step: u64, mut sums: Sums, scratch: &mut Scratch) {
         let [weights, gradients] = self.pointers.arrays[unit.array];
         let writes = self.plan.writes(pass);
         let length = if sums.is_empty() { STAGE } else { BLOCK };

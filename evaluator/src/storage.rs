@@ -41,6 +41,42 @@ pub enum Rounding {
     },
 }
 
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::bf16 {}
+}
+
+/// A type of numbers in memory: f32 or bf16.
+pub trait Element: Copy + Send + Sync + sealed::Sealed + 'static {
+    /// The number in f32: exact.
+    fn load(self) -> f32;
+    /// The nearest number of this type, ties to even.
+    fn store(value: f32) -> Self;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn load(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn store(value: f32) -> f32 {
+        value
+    }
+}
+
+impl Element for bf16 {
+    #[inline(always)]
+    fn load(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+    #[inline(always)]
+    fn store(value: f32) -> bf16 {
+        upper_half(value, 0x7fff + (value.to_bits() >> 16 & 1))
+    }
+}
+
 /// Numbers to read.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
@@ -223,7 +259,7 @@ simd_dispatch! {
     /// Exactly the same numbers in f32. Both slices have one length.
     pub(crate) fn widen(from: &[bf16], to: &mut [f32]) {
         for (to, from) in to.iter_mut().zip(from) {
-            *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+            *to = from.load();
         }
     }
 }
@@ -232,7 +268,7 @@ simd_dispatch! {
     /// The nearest bf16 of each number, ties to even. Both slices have one length.
     pub(crate) fn narrow(from: &[f32], to: &mut [bf16]) {
         for (to, from) in to.iter_mut().zip(from) {
-            *to = upper_half(*from, 0x7fff + (from.to_bits() >> 16 & 1));
+            *to = bf16::store(*from);
         }
     }
 }

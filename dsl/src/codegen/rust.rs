@@ -13,6 +13,7 @@ use crate::plan::{Instruction, Operation, Plan, Source};
 pub const IMPORTS: &str = "use symopt_evaluator::math::Real;
 use symopt_evaluator::reduce::{BLOCK, BlockSum, LANES};
 use symopt_evaluator::simd_dispatch;
+use symopt_evaluator::storage::Element;
 use symopt_evaluator::stretch::{CompiledPass, Stretch};
 ";
 
@@ -27,7 +28,7 @@ pub fn passes(name: &str, plan: &Plan) -> String {
         } else {
             reducing_pass(&mut text, &function, plan, pass)
         }
-        names.push(function);
+        names.push(format!("CompiledPass {{ f32: {function}, bf16: {function} }}"));
     }
     text += &format!("/// The passes of `{name}`.\nconst {}_PASSES: &[CompiledPass] = &[{}];\n\n", name.to_uppercase(), names.join(", "));
     text
@@ -64,6 +65,14 @@ impl Array {
             Array::Weights => "w".to_owned(),
             Array::Gradients => "g".to_owned(),
             Array::Slot(slot) => format!("s{slot}"),
+        }
+    }
+
+    /// An element of the slice in f32.
+    fn load(self, element: &str) -> String {
+        match self {
+            Array::Weights | Array::Gradients => element.to_owned(),
+            Array::Slot(_) => format!("{element}.load()"),
         }
     }
 
@@ -125,13 +134,20 @@ fn entry(text: &mut String, name: &str, plan: &Plan, arguments: &[String], sums:
     let unused = |name: &str| if arguments.iter().any(|a| a == name) { name.to_owned() } else { "_".to_owned() };
     let slots = slots.split(", ").filter(|s| !s.is_empty()).map(unused).collect::<Vec<_>>().join(", ");
     let sums = list("sum", sums);
-    let _ = writeln!(text, "fn {name}(stretch: &mut Stretch<'_>, numbers: &[f32]) {{");
+    let _ = writeln!(text, "fn {name}<S: Element>(stretch: &mut Stretch<'_, S>, numbers: &[f32]) {{");
     let _ = writeln!(text, "    if let ([{slots}], [{sums}]) = (&mut stretch.slots[..], &mut stretch.sums[..]) {{");
     let _ = writeln!(text, "        {name}_loop({}, numbers);\n    }}\n}}\n", arguments.join(", "));
 }
 
+/// The type parameter of a loop, if it takes slots.
+fn generic(arrays: &[(Array, bool)]) -> &'static str {
+    if arrays.iter().any(|(array, _)| matches!(array, Array::Slot(_))) { "<S: Element>" } else { "" }
+}
+
 fn parameters(arrays: &[(Array, bool)]) -> String {
-    let parameter = |(array, written): &(Array, bool)| format!("{}: &{}[f32], ", array.slice(), if *written { "mut " } else { "" });
+    let element = |array: Array| if matches!(array, Array::Slot(_)) { "S" } else { "f32" };
+    let parameter =
+        |(array, written): &(Array, bool)| format!("{}: &{}[{}], ", array.slice(), if *written { "mut " } else { "" }, element(*array));
     arrays.iter().map(parameter).collect()
 }
 
@@ -152,7 +168,7 @@ fn writing_pass(text: &mut String, name: &str, plan: &Plan, pass: usize) {
     arrays.extend((0..plan.slots.len()).map(Array::Slot).filter(|slot| written(*slot)));
     let arrays: Vec<(Array, bool)> = arrays.into_iter().map(|array| (array, written(array))).collect();
 
-    let _ = writeln!(text, "simd_dispatch! {{\n    fn {name}_loop({}numbers: &[f32]) {{", parameters(&arrays));
+    let _ = writeln!(text, "simd_dispatch! {{\n    fn {name}_loop{}({}numbers: &[f32]) {{", generic(&arrays), parameters(&arrays));
     *text += &numbers_line(&numbers);
     // One length for all lets the compiler drop the checks of places.
     *text += "        let length = weights.len();\n";
@@ -162,12 +178,12 @@ fn writing_pass(text: &mut String, name: &str, plan: &Plan, pass: usize) {
     }
     *text += "        for i in 0..length {\n";
     for array in &read {
-        let _ = writeln!(text, "            let {} = {}[i];", array.element(), array.slice());
+        let _ = writeln!(text, "            let {} = {};", array.element(), array.load(&format!("{}[i]", array.slice())));
     }
     body(text, plan, pass, "            ");
     let _ = writeln!(text, "            weights[i] = w - {};", operand(plan.update));
     for (slot, source) in plan.slots.iter().enumerate().filter(|(slot, _)| written(Array::Slot(*slot))) {
-        let _ = writeln!(text, "            {}[i] = {};", Array::Slot(slot).slice(), operand(*source));
+        let _ = writeln!(text, "            {}[i] = S::store({});", Array::Slot(slot).slice(), operand(*source));
     }
     *text += "        }\n    }\n}\n";
     entry(text, name, plan, &arrays.iter().map(|(array, _)| array.of_stretch()).collect::<Vec<_>>(), 0);
@@ -184,7 +200,12 @@ fn reducing_pass(text: &mut String, name: &str, plan: &Plan, pass: usize) {
     // A sum is of trees, so at least one array is read.
     let first = arrays.iter().next().map(|array| array.slice()).unwrap_or_default();
 
-    let _ = writeln!(text, "simd_dispatch! {{\n    fn {name}_loop({}{sum_parameters}numbers: &[f32]) {{", parameters(&arrays_and_reads));
+    let _ = writeln!(
+        text,
+        "simd_dispatch! {{\n    fn {name}_loop{}({}{sum_parameters}numbers: &[f32]) {{",
+        generic(&arrays_and_reads),
+        parameters(&arrays_and_reads)
+    );
     *text += &numbers_line(&numbers);
     let _ = writeln!(text, "        // The factors of the sums, from the elements at one place.");
     let _ = writeln!(text, "        let factors = |{}| {{", elements(&|array| format!("{}: f32", array.element())));
@@ -204,7 +225,11 @@ fn reducing_pass(text: &mut String, name: &str, plan: &Plan, pass: usize) {
     }
     let _ = writeln!(text, "                let (mut x, mut y) = ([[0.0; LANES]; {sums}], [[0.0; LANES]; {sums}]);");
     *text += "                for lane in 0..LANES {\n";
-    let _ = writeln!(text, "                    let factors = factors({});", elements(&|array| format!("{}[lane]", array.element())));
+    let _ = writeln!(
+        text,
+        "                    let factors = factors({});",
+        elements(&|array| array.load(&format!("{}[lane]", array.element())))
+    );
     let _ =
         writeln!(text, "                    for sum in 0..{sums} {{\n                        (x[sum][lane], y[sum][lane]) = factors[sum];");
     *text += "                    }\n                }\n";
@@ -214,7 +239,11 @@ fn reducing_pass(text: &mut String, name: &str, plan: &Plan, pass: usize) {
     );
     let first_tail = arrays.iter().next().map(|array| format!("{}_tail", array.element())).unwrap_or_default();
     let _ = writeln!(text, "            }}\n            for lane in 0..{first_tail}.len() {{");
-    let _ = writeln!(text, "                let factors = factors({});", elements(&|array| format!("{}_tail[lane]", array.element())));
+    let _ = writeln!(
+        text,
+        "                let factors = factors({});",
+        elements(&|array| array.load(&format!("{}_tail[lane]", array.element())))
+    );
     let _ = writeln!(
         text,
         "                for sum in 0..{sums} {{\n                    sums[sum].add_product(lane, factors[sum].0, factors[sum].1);"
