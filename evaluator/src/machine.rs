@@ -342,6 +342,11 @@ impl Machine {
         &mut self.slots
     }
 
+    /// Whether compiled passes run.
+    pub(crate) fn is_compiled(&self) -> bool {
+        matches!(self.engine, Engine::Compiled(_))
+    }
+
     /// How numbers are rounded to bf16.
     pub(crate) fn rounding(&self) -> Rounding {
         self.rounding
@@ -462,12 +467,16 @@ impl Machine {
     fn new_scratch(&self) -> Scratch {
         let longest = self.layout.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         let longest = if self.told_apart { longest } else { self.length };
+        // The first array's storage is mostly that of all; stages that are still missing are made when they are needed.
+        let of_array = self.pointers.arrays.first().into_iter().flatten();
         Scratch {
             registers: match &self.engine {
                 Engine::Tiles(machine) => machine.registers(longest),
                 Engine::Compiled(_) => Registers::default(),
             },
-            stages: vec![Vec::new(); 2 + self.slots.len()],
+            stages: (of_array.chain(&self.pointers.slots))
+                .map(|pointer| if matches!(pointer, Pointer::Bf16(_)) { vec![0.0; BLOCK.min(longest)] } else { Vec::new() })
+                .collect(),
         }
     }
 

@@ -360,6 +360,11 @@ impl Optimizer {
         self.step
     }
 
+    /// Whether compiled passes run the program, and not the tile machine.
+    pub fn is_compiled(&self) -> bool {
+        self.machine.is_compiled()
+    }
+
     /// How numbers are rounded to bf16.
     pub fn rounding(&self) -> Rounding {
         self.machine.rounding()

@@ -40,6 +40,10 @@ impl Numbers {
         Number(2 * self.smalls + 2)
     }
 
+    fn count(self) -> usize {
+        2 * self.smalls + 3
+    }
+
     fn negated(self, Number(place): Number) -> Number {
         let one = 2 * self.smalls;
         Number(match place {
@@ -162,6 +166,7 @@ struct TilePass {
 pub struct TileMachine {
     passes: Vec<TilePass>,
     registers: usize,
+    smalls: usize,
 }
 
 /// The scratch of one thread: tiles, the running sums of a block, and the numbers of the running pass.
@@ -182,14 +187,18 @@ impl TileMachine {
             pass
         };
         let passes = (0..plan.passes.len()).map(lower).collect();
-        TileMachine { passes, registers }
+        TileMachine { passes, registers, smalls: plan.smalls.len() }
     }
 
     /// Scratch for a thread that runs this machine over stretches of at most `longest` elements.
     pub fn registers(&self, longest: usize) -> Registers {
         let tile = self.passes.iter().map(|pass| pass.tile).max().unwrap_or(0).min(longest);
         let sums = self.passes.iter().map(|pass| pass.sums.len()).max().unwrap_or(0);
-        Registers { tiles: vec![vec![0.0; tile]; self.registers], sums: vec![BlockSum::default(); sums], numbers: Vec::new() }
+        Registers {
+            tiles: vec![vec![0.0; tile]; self.registers],
+            sums: vec![BlockSum::default(); sums],
+            numbers: Vec::with_capacity(Numbers { smalls: self.smalls }.count()),
+        }
     }
 
     /// How many operations on tiles a pass takes.

@@ -378,3 +378,115 @@ fn hyperparameters_are_set_by_name_in_any_order() {
     optimizer.step(&mut weights, &[3.0], 1.0).expect("the arrays fit");
     assert_eq!(weights, [-(3.0 * 2.0 + 10.0 * 7.0)]);
 }
+
+#[test]
+fn overrides_by_name_give_the_bits_of_the_reference_for_random_programs() {
+    let mut random = Random(61);
+    let shapes = [vec![5], vec![2, 2], vec![], vec![3], vec![4100]];
+    let layout = common::layout(&shapes);
+    let patterns = ["array1", "array[023]", "*", "array?", "*4"];
+    let mut compared = 0;
+    for index in 0..1500 {
+        let draw = if index % 2 == 0 { Draw::everything(12) } else { Draw::fused(10) };
+        let program = draw.program(&mut random);
+        let names: Vec<String> = program.signature().hyperparameters().map(|(_, p)| p.name.clone()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let mut optimizer = Optimizer::new(&program, &layout).expect("it types");
+        let mut reference = symopt_evaluator::Reference::<f32>::new(&program, &shapes).expect("it types");
+        let mut weights = numbers(&mut random, layout.len(), Flavour::Tame);
+        let mut reference_weights = common::split(&layout, &weights);
+        for _ in 0..3 {
+            let (pattern, name, value) = (random.pick(&patterns), &names[random.below(names.len())], random.signed());
+            if random.one_in(3) {
+                optimizer.set(name, value).expect("it has it");
+                reference.set(name, value).expect("it has it");
+            } else {
+                let count = optimizer.set_for(pattern, name, value).expect("some array matches");
+                assert_eq!(count, reference.set_for(pattern, name, value).expect("some array matches"));
+            }
+            let gradients = numbers(&mut random, layout.len(), Flavour::Tame);
+            optimizer.step(&mut weights, &gradients, 0.1).expect("the arrays fit");
+            reference.step(&mut reference_weights, &common::split(&layout, &gradients), 0.1).expect("the arrays fit");
+            assert_eq!(difference(&weights, &common::join(&reference_weights)), None, "{}", common::listing(&program));
+        }
+        compared += usize::from(weights.iter().any(|w| !w.is_nan()));
+    }
+    assert!(compared > 500, "only {compared} programs left numbers to compare");
+}
+
+#[test]
+fn no_decay_on_biases_and_norms() {
+    let text = "def f(w, g, lr, *, weight_decay=0.5):\n  update = lr * (g + weight_decay * w)\n  return update\n";
+    let layout =
+        Layout::new([("a.weight", vec![2]), ("a.bias", vec![1]), ("norm.scale", vec![1]), ("b.weight", vec![1])]).expect("a layout");
+    let mut optimizer = Optimizer::new(&program(text), &layout).expect("it types");
+    assert_eq!(optimizer.set_for("*.bias", "weight_decay", 0.0).expect("there is a bias"), 1);
+    assert_eq!(optimizer.set_for("norm.*", "weight_decay", 0.0).expect("there is a norm"), 1);
+    let mut weights = [1.0; 5];
+    optimizer.step(&mut weights, &[0.0; 5], 1.0).expect("the arrays fit");
+    assert_eq!(weights, [0.5, 0.5, 1.0, 1.0, 0.5]);
+    // What holds for all others can still be set, and one pattern can be set again.
+    optimizer.set("weight_decay", 0.0).expect("it has it");
+    optimizer.set_for("*.bias", "weight_decay", 1.0).expect("there is a bias");
+    optimizer.step(&mut weights, &[0.0; 5], 1.0).expect("the arrays fit");
+    assert_eq!(weights, [0.5, 0.5, 0.0, 1.0, 0.5]);
+    assert_eq!(optimizer.overrides().len(), 2);
+}
+
+#[test]
+fn overrides_that_fit_nothing_are_errors_with_a_way_out_and_change_nothing() {
+    let mut optimizer = used_adam();
+    let before = seen(&optimizer);
+    let error = optimizer.set_for("*.bias", "beta1", 0.5).expect_err("no array is called so").to_string();
+    assert!(error.contains("\"*.bias\"") && error.contains("weight, bias, empty, scale"), "{error}");
+    let error = optimizer.set_for("bias", "beta", 0.5).expect_err("it is called beta1").to_string();
+    assert!(error.contains("beta1, epsilon"), "{error}");
+    let error = optimizer.set_for("[ab", "beta1", 0.5).expect_err("the bracket is not closed").to_string();
+    assert!(error.contains("\"[ab\" is no pattern") && error.contains("`*` stands for any letters"), "{error}");
+    assert_eq!(seen(&optimizer), before);
+    let many = Layout::new((0..500).map(|i| (format!("layer{i}"), vec![1]))).expect("a layout");
+    let error =
+        Optimizer::new(&program(ADAM), &many).expect("it types").set_for("bias", "beta1", 0.5).expect_err("no such array").to_string();
+    assert!(error.ends_with("layer7 and 492 more"), "{error}");
+}
+
+#[test]
+fn overrides_go_on_from_a_file() {
+    let mut saved = adam();
+    saved.set_for("bias", "beta1", 0.5).expect("there is a bias");
+    saved.set_for("*", "epsilon", f64::INFINITY).expect("all match");
+    let mut weights = [0.5; 10];
+    run(&mut saved, &mut weights, 2);
+    let bytes = saved.save_bytes().expect("it can be saved");
+    let mut loaded = adam();
+    loaded.set_for("scale", "beta1", 0.1).expect("there is a scale");
+    loaded.load_bytes(&bytes).expect("it can be loaded");
+    assert_eq!(loaded.overrides(), saved.overrides());
+    assert_eq!(seen(&loaded), seen(&saved));
+    // An override of arrays that another model does not have can't have been meant for it.
+    let edited = with_metadata(&bytes, "bias", "none");
+    let mut other = adam();
+    assert!(other.load_bytes(&edited).is_err());
+}
+
+#[test]
+fn a_state_of_format_version_1_is_still_read() {
+    let saved = used_adam();
+    let bytes = saved.save_bytes().expect("it can be saved");
+    let (_, header) = SafeTensors::read_metadata(&bytes).expect("a saved state");
+    let json = header.metadata().as_ref().and_then(|m| m.get("symopt")).expect("our entry");
+    let mut metadata: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    // What version 2 added is what version 1 did not have.
+    let fields = metadata.as_object_mut().expect("an object");
+    fields.insert("version".to_owned(), 1.into());
+    assert!(fields.remove("overrides").is_some() && fields.remove("rounding_seed").is_some());
+    let file = SafeTensors::deserialize(&bytes).expect("a saved state");
+    let tensors: Vec<_> = file.iter().collect();
+    let metadata = std::collections::HashMap::from([("symopt".to_owned(), metadata.to_string())]);
+    let old = safetensors::serialize(tensors, Some(metadata)).expect("tensors can be written");
+    let mut loaded = adam();
+    loaded.load_bytes(&old).expect("version 1 is read");
+    assert_eq!(seen(&loaded), seen(&saved));
+}

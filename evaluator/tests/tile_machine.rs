@@ -6,6 +6,7 @@ use common::{Draw, Flavour, Random, compare_with_reference, difference, disguise
 use std::collections::{BTreeMap, BTreeSet};
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::{Function, Graph, Plan, Program};
+use symopt_evaluator::tile_machine::TileMachine;
 use symopt_evaluator::{Optimizer, Reference};
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
@@ -60,6 +61,38 @@ fn random_programs_give_the_bits_of_the_reference_on_arrays_of_several_tiles() {
     for _ in 0..60 {
         let program = Draw::everything(12).program(&mut random);
         assert_equal_to_reference(&program, &sizes, random.pick(&FLAVOURS), &mut random);
+    }
+}
+
+#[test]
+fn random_programs_of_operations_that_are_put_together_give_the_bits_of_the_reference() {
+    let mut random = Random(14);
+    let layouts = [shapes(&[37]), shapes(&[1, 3, 0, 16]), shapes(&[1100, 5])];
+    let (mut compared, mut fewer) = (0, 0);
+    for index in 0..8000 {
+        let program = Draw::fused([4, 8, 16][index % 3]).program(&mut random);
+        let shapes = if index % 20 == 0 { &layouts[2] } else { &layouts[index % 2] };
+        let numbers = assert_equal_to_reference(&program, shapes, random.pick(&FLAVOURS), &mut random);
+        compared += usize::from(numbers > 0.5);
+        let plan = Plan::new(&Graph::new(&program).expect("drawn programs type"), &program);
+        let (last, machine) = (plan.passes.len() - 1, TileMachine::new(&plan));
+        fewer += usize::from(machine.operations(last) < plan.passes[last].instructions.len());
+    }
+    assert!(compared > 4000, "only {compared} programs left numbers to compare");
+    assert!(fewer > 2000, "only {fewer} programs had operations that were put together");
+}
+
+#[test]
+fn lion_takes_two_operations_on_tiles_and_adamw_three() {
+    let lion = "def lion(w, g, m, lr, *, beta1=0.9, beta2=0.99, weight_decay=0.1):\n  update = sign(interp(g, m, beta1))\n  \
+                m = interp(g, m, beta2)\n  update = (update + w * weight_decay) * lr\n  return update, m\n";
+    let adamw = "def adamw(w, g, m, v, t, lr, *, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):\n  m = interp(g, m, beta1)\n  \
+                 v = interp(square(g), v, beta2)\n  m_hat = m / (1 - power(beta1, t))\n  v_hat = v / (1 - power(beta2, t))\n  \
+                 update = m_hat / (sqrt(v_hat) + epsilon)\n  update = (update + w * weight_decay) * lr\n  return update, m, v\n";
+    for (text, operations) in [(lion, 2), (adamw, 3)] {
+        let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        let plan = Plan::new(&Graph::new(&program).expect("it types"), &program);
+        assert_eq!(TileMachine::new(&plan).operations(0), operations, "{text}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rand::RngExt;
-use symopt_evaluator::{Layout, Optimizer};
+use symopt_evaluator::{Layout, Options};
 
 use crate::rng::{Purpose, stream};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
@@ -162,7 +162,7 @@ impl Task for TrainingTask {
         let begin = Instant::now();
         let prepared = self.prepare(seed)?;
         let problem = &prepared.problem;
-        let mut optimizer = Optimizer::new(candidate.program, problem.layout())?;
+        let mut optimizer = symopt_programs::optimizer(candidate.program, problem.layout(), Options::default())?;
         for (name, value) in candidate.hyperparameters {
             optimizer.set(name, *value)?;
         }

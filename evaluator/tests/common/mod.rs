@@ -113,6 +113,21 @@ impl Draw {
         }
     }
 
+    /// The functions that the tile machine puts together, on many slots: sums, products, quotients, roots, signs and blends.
+    pub fn fused(statements: usize) -> Draw {
+        use Function as F;
+        let often = [F::Add, F::Subtract, F::Multiply, F::Divide, F::Interp];
+        let seldom = [F::Sqrt, F::GuardedSqrt, F::Square, F::Sign, F::Abs, F::GuardedDivide, F::Maximum, F::Tanh, F::Norm];
+        Draw {
+            functions: often.iter().chain(&often).chain(&seldom).copied().collect(),
+            constants: vec![0.0, -0.0, 1.0, -1.0, 0.5, 0.9, 0.999, 1e-8],
+            any_constants: true,
+            statements,
+            slots: 4,
+            hyperparameters: 2,
+        }
+    }
+
     /// A random valid program: it types by construction.
     pub fn program(&self, random: &mut Random) -> Program {
         let slots = random.below(self.slots + 1);
