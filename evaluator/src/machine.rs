@@ -322,8 +322,8 @@ impl Machine {
     /// Settles which arrays are told apart. To be called when hyperparameters get overrides.
     pub(crate) fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
         self.told_apart = self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
-        let whole = [0..self.length];
-        let arrays = if self.told_apart { &self.layout[..] } else { &whole };
+        let whole = 0..self.length;
+        let arrays = if self.told_apart { &self.layout[..] } else { std::slice::from_ref(&whole) };
         self.units = units(arrays);
         self.array_units = Vec::new();
         self.smalls = Smalls::new(&self.plan, hyperparameters, arrays.len());
