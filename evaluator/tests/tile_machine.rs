@@ -76,7 +76,8 @@ fn random_programs_of_operations_that_are_put_together_give_the_bits_of_the_refe
         compared += usize::from(numbers > 0.5);
         let plan = Plan::new(&Graph::new(&program).expect("drawn programs type"), &program);
         let (last, machine) = (plan.passes.len() - 1, TileMachine::new(&plan));
-        fewer += usize::from(machine.operations(last) < plan.passes[last].instructions.len());
+        // Alone, each instruction is an operation, and so is the subtraction from the weights.
+        fewer += usize::from(machine.operations(last) <= plan.passes[last].instructions.len());
     }
     assert!(compared > 4000, "only {compared} programs left numbers to compare");
     assert!(fewer > 2000, "only {fewer} programs had operations that were put together");

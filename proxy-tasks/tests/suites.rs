@@ -45,7 +45,7 @@ fn built_in_suites_are_sound_and_tuned_constants_run() {
 #[test]
 fn every_quick_task_learns_and_does_not_saturate() {
     let suite = SuiteSource::find("quick").unwrap().suite().unwrap();
-    let adamw = symopt_programs::adamw();
+    let adamw = symopt_programs::adamw().program();
     for weighted in &suite.tasks {
         let run = weighted.task.run(&weighted.candidate(&adamw, Some("adamw")), 1, &mut |_| Verdict::Continue).unwrap();
         assert_eq!(run.stop, StopReason::Completed);
@@ -72,7 +72,7 @@ fn same_program_suite_and_seeds_give_the_same_bits_on_any_thread() {
     // One suite shared by threads, which build the problems of its seeds at the same time.
     let losses = |seed| {
         let weighted = &shared.tasks[0];
-        let adamw = symopt_programs::adamw();
+        let adamw = symopt_programs::adamw().program();
         weighted.task.run(&weighted.candidate(&adamw, Some("adamw")), seed, &mut |_| Verdict::Continue).unwrap().curve
     };
     let curves: Vec<_> = std::thread::scope(|scope| {
@@ -97,7 +97,7 @@ fn a_huge_learning_rate_diverges_and_sorts_last() {
 fn a_watcher_stops_a_hopeless_evaluation_where_it_says() {
     let suite = SuiteSource::find("smoke").unwrap().suite().unwrap();
     let baseline = suite.baseline(&[1]).unwrap();
-    let adamw = symopt_programs::adamw();
+    let adamw = symopt_programs::adamw().program();
     let mut watch = |checkpoint, _| if checkpoint == 2 { Verdict::Stop } else { Verdict::Continue };
     let outcome = suite.evaluate(&adamw, Some("adamw"), &baseline, &mut watch).unwrap();
     assert_eq!(outcome.fitness, Fitness::Hopeless { checkpoint: 2 });
@@ -177,7 +177,7 @@ fn a_text_file_trains_a_language_model() {
         .replace("validation = 50", "validation = 20")
         .replace("steps = 5", "steps = 60");
     let suite = suite_of(&text).unwrap();
-    let adamw = symopt_programs::adamw();
+    let adamw = symopt_programs::adamw().program();
     let candidate = Candidate { program: &adamw, peak_lr: 0.03, hyperparameters: &[] };
     let run = suite.tasks[0].task.run(&candidate, 1, &mut |_| Verdict::Continue).unwrap();
     let metrics = run.final_metrics().unwrap();
