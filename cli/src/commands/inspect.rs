@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use symopt_dsl::graph::Redundancy;
 use symopt_dsl::{Graph, Program};
+use symopt_evaluator::Storage;
 
 use crate::failure::Failure;
 use crate::{programs, table};
@@ -37,6 +38,7 @@ struct Inspection {
     array_passes: usize,
     bytes_per_parameter: usize,
     state_bytes_per_parameter: usize,
+    state_bytes_per_parameter_bf16: usize,
     pruned: String,
 }
 
@@ -59,6 +61,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let signature = program.signature();
     let count = |kind| graph.redundancy().iter().filter(|r| **r == kind).count();
     let cost = graph.cost();
+    let live_slots = graph.live_slots().count();
     let statements = (0..program.statements.len()).map(|index| Statement {
         text: program.statement_text(&program.statements[index]).to_string(),
         r#type: graph.statement_types()[index].to_string(),
@@ -88,7 +91,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         calls: cost.calls,
         array_passes: cost.array_passes,
         bytes_per_parameter: cost.bytes_per_parameter,
-        state_bytes_per_parameter: cost.state_bytes_per_parameter,
+        state_bytes_per_parameter: live_slots * Storage::F32.bytes(),
+        state_bytes_per_parameter_bf16: live_slots * Storage::Bf16.bytes(),
         pruned: without_doc(&program.pruned(&graph)).to_string(),
     };
     let mut out = std::io::stdout().lock();
@@ -131,12 +135,16 @@ fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     )?;
     writeln!(
         out,
-        "cost             {} calls in {} over the arrays, {} bytes moved and {} bytes of state per parameter (f32)\n",
+        "cost             {} calls in {} over the arrays, {} bytes moved per parameter (f32)",
         inspection.calls,
         if inspection.array_passes == 1 { "1 pass".to_owned() } else { format!("{} passes", inspection.array_passes) },
-        inspection.bytes_per_parameter,
-        inspection.state_bytes_per_parameter
+        inspection.bytes_per_parameter
     )?;
+    let live = inspection.slots.iter().filter(|slot| slot.live).count();
+    let dead = if live < inspection.slots.len() { "; dead slots take none" } else { "" };
+    let (f32, bf16) = (inspection.state_bytes_per_parameter, inspection.state_bytes_per_parameter_bf16);
+    let slots = if live == 1 { "1 slot".to_owned() } else { format!("{live} slots") };
+    writeln!(out, "memory           {f32} bytes of state per parameter in f32, {bf16} in bf16: {slots}{dead}\n")?;
     let mut rows = vec![["STATEMENT", "TYPE", "STATUS"].map(str::to_owned).to_vec()];
     rows.extend(inspection.statements.iter().map(|s| vec![s.text.clone(), s.r#type.clone(), s.status.to_owned()]));
     table::print(out, &rows, &[], &[])?;
