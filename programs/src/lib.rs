@@ -34,6 +34,8 @@ use std::sync::OnceLock;
 
 use symopt_dsl::Program;
 
+pub mod benchmark;
+
 /// A program of the zoo.
 #[derive(Debug)]
 pub struct ZooEntry {
