@@ -5,6 +5,7 @@
 //! | [`size`] | numbers of parameters: 4Ki, 16Mi |
 //! | [`machine`] | what the numbers depend on |
 //! | `engine`, `contender` | the engines of this workspace, and what takes turns in a cell |
+//! | `aligned` | arrays that begin where a cache line does |
 //! | [`bandwidth`] | the limit: a loop with a program's array traffic and next to no arithmetic |
 //! | [`baseline`], [`peer`] | the plain C loops, and how a process of others is asked for its times |
 //! | [`measurement`] | medians, and ratios round by round |
@@ -14,6 +15,7 @@
 //! round after round: what the machine does meanwhile hits all of them alike. Times are medians over the rounds; ratios are medians of the
 //! ratios of each round.
 
+mod aligned;
 pub mod bandwidth;
 pub mod baseline;
 mod contender;
@@ -36,7 +38,7 @@ use symopt_evaluator::layout::LayoutError;
 use symopt_evaluator::{Layout, OptimizerError};
 
 use crate::ZooEntry;
-use bandwidth::Traffic;
+use bandwidth::{Traffic, Width};
 use baseline::Baseline;
 use contender::{Contender, Fault, Peers, Ring, Source};
 use engine::{Buffers, Flat, Oracle, Separate, SlotStorage, Stepper};
@@ -56,6 +58,9 @@ const MOST_ROUNDS: usize = 50;
 const LEAST_ROUNDS: usize = 5;
 /// The reference interpreter is no engine for speed: it is measured once, up to this size.
 const LARGEST_REFERENCE: usize = 64 << 10;
+/// From this size on, all threads move more than one does.
+const SPREAD_FROM: usize = 1 << 20;
+
 /// A model of 200 arrays: 50 layers of a matrix, its bias, and the scale and bias of a norm.
 pub(crate) const MODEL: [usize; 200] = {
     let mut lengths = [128; 200];
@@ -368,8 +373,8 @@ impl<'a> Bench<'a> {
     /// Notes where a cell would not fit into the memory.
     fn fits_memory(&mut self, case: &Case, slots: usize, peers: &[Peers]) -> bool {
         let offers = peers.iter().flat_map(|(_, peer)| peer.offers()).filter(|offer| offer.program == case.entry.name).count();
-        // Weights and gradients, the slots of five engines, and of each peer weights, gradients, slots and something in between.
-        let arrays = 2 + 5 * slots + offers * (slots + 3);
+        // Weights and gradients, the slots of at most eight engines and loops, and of each peer weights, gradients, slots and something in between.
+        let arrays = 2 + 8 * slots + offers * (slots + 3);
         let needed = 4 * arrays as u64 * case.parameters.get() as u64;
         match machine::available_memory() {
             Some(available) if needed > available => {
@@ -402,9 +407,12 @@ impl<'a> Bench<'a> {
             });
         };
 
-        // The same traffic by one thread as well: where waking the others takes longer than it saves, that is the limit.
-        for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
-            add(None, "bandwidth", 1, Box::new(Traffic::new(slots, parameters, threads)));
+        // Where waking the other threads may take longer than it saves, one thread may be the limit.
+        let spreads = if threads > 1 && parameters < SPREAD_FROM { vec![1, threads] } else { vec![threads] };
+        for threads in spreads {
+            for width in [Width::Full, Width::Half] {
+                add(None, "bandwidth", 1, Box::new(Traffic::new(slots, parameters, threads, width)));
+            }
         }
         if threads == 1 && arrays == 1 && (parameters <= LARGEST_REFERENCE || self.settings.reference_all) {
             add(Some(Engine::Reference), "reference", 1, Box::new(Oracle::new(entry, parameters)?));
@@ -463,7 +471,8 @@ impl<'a> Bench<'a> {
 fn table(case: &Case, contenders: &[Contender]) -> Cell {
     let parameters = case.parameters.get() as f64;
     let traffic: Vec<&Contender> = contenders.iter().filter(|contender| contender.engine.is_none()).collect();
-    let limit = fastest(&traffic.iter().map(|contender| &contender.samples).collect::<Vec<_>>());
+    let none = Samples::new();
+    let limit = fastest(traffic.iter().map(|contender| &contender.samples)).unwrap_or(&none);
     let limit_bytes = traffic.first().map_or(0, |contender| contender.bytes_per_parameter) as f64;
     let row = |contender: &Contender| {
         let times = || contender.samples.iter().copied().flatten();
@@ -481,7 +490,7 @@ fn table(case: &Case, contenders: &[Contender]) -> Cell {
             bytes_per_parameter: contender.bytes_per_parameter,
             gigabytes_per_second: bytes * parameters / nanoseconds_per_step,
             // The limit's traffic is that of one pass in f32; more or fewer bytes take accordingly more or less time.
-            ratio_to_bandwidth: median_ratio(&contender.samples, &limit).map(|ratio| ratio * limit_bytes / bytes),
+            ratio_to_bandwidth: median_ratio(&contender.samples, limit).map(|ratio| ratio * limit_bytes / bytes),
             samples: contender.samples.clone(),
         })
     };

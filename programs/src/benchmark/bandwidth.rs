@@ -2,21 +2,40 @@
 
 use multiversion::multiversion;
 
+use super::aligned::Aligned;
+
 /// A loop with the array traffic of a program and next to no arithmetic: it reads the gradients, and reads and writes the weights and each slot.
 #[derive(Debug)]
 pub struct Traffic {
-    slots: Vec<Vec<f32>>,
+    slots: Vec<Aligned>,
     /// Threads that share the arrays, each with one stretch of all of them.
     threads: usize,
+    width: Width,
+}
+
+/// The widest vectors that a loop uses. Which of the two moves more depends on the machine and on the cache that the arrays fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 512 bits, where there are any.
+    Full,
+    /// 256 bits.
+    Half,
 }
 
 /// `x = gradient - x` in each array: every array is read and written, and after two times everything is as before.
 macro_rules! exchange {
-    ($name:ident: $($array:ident),+) => {
-        #[multiversion(targets(
-            "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2+lzcnt+popcnt",
-            "x86_64+avx2+fma+bmi1+bmi2+lzcnt+popcnt",
-        ))]
+    ($($full:ident, $half:ident: $($array:ident),+;)*) => {
+        $(
+            exchange!(
+                $full: $($array),+;
+                "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2+lzcnt+popcnt",
+                "x86_64+avx2+fma+bmi1+bmi2+lzcnt+popcnt"
+            );
+            exchange!($half: $($array),+; "x86_64+avx2+fma+bmi1+bmi2+lzcnt+popcnt");
+        )*
+    };
+    ($name:ident: $($array:ident),+; $($target:literal),+) => {
+        #[multiversion(targets($($target),+))]
         fn $name(gradients: &[f32], $($array: &mut [f32]),+) {
             // One length for all, so that no access is checked.
             $(let $array = &mut $array[..gradients.len()];)+
@@ -26,17 +45,17 @@ macro_rules! exchange {
         }
     };
 }
-exchange!(exchange_1: a);
-exchange!(exchange_2: a, b);
-exchange!(exchange_3: a, b, c);
-exchange!(exchange_4: a, b, c, d);
+exchange! {
+    full_1, half_1: a;
+    full_2, half_2: a, b;
+    full_3, half_3: a, b, c;
+    full_4, half_4: a, b, c, d;
+}
 
 impl Traffic {
     /// The traffic of a program with so many live slots over flat arrays.
-    pub fn new(slots: usize, parameters: usize, threads: usize) -> Traffic {
-        // Not `vec![0.0; ...]`, whose pages would be made at the first step only.
-        let slot = || (0..parameters).map(|i| if i % 2 == 0 { 0.5 } else { -0.5 }).collect();
-        Traffic { slots: (0..slots).map(|_| slot()).collect(), threads }
+    pub fn new(slots: usize, parameters: usize, threads: usize, width: Width) -> Traffic {
+        Traffic { slots: (0..slots).map(|_| Aligned::new(parameters, || 0.5)).collect(), threads, width }
     }
 
     /// Bytes that a step moves per parameter.
@@ -47,21 +66,25 @@ impl Traffic {
 
     /// Moves everything once. Both slices must have the length that the traffic was made for.
     pub fn step(&mut self, weights: &mut [f32], gradients: &[f32]) {
-        let slots = self.slots.iter_mut().map(Vec::as_mut_slice);
-        spread(std::iter::once(weights).chain(slots).collect(), gradients, self.threads);
+        let slots = self.slots.iter_mut().map(|slot| &mut slot[..]);
+        spread(std::iter::once(weights).chain(slots).collect(), gradients, self.threads, self.width);
     }
 }
 
 /// Static split: each thread has one stretch.
-fn spread(mut arrays: Vec<&mut [f32]>, gradients: &[f32], threads: usize) {
+fn spread(mut arrays: Vec<&mut [f32]>, gradients: &[f32], threads: usize, width: Width) {
     if threads <= 1 {
         // A fifth array would need a second loop; no program of the zoo has one.
         for group in arrays.chunks_mut(4) {
-            match group {
-                [a] => exchange_1(gradients, a),
-                [a, b] => exchange_2(gradients, a, b),
-                [a, b, c] => exchange_3(gradients, a, b, c),
-                [a, b, c, d] => exchange_4(gradients, a, b, c, d),
+            match (group, width) {
+                ([a], Width::Full) => full_1(gradients, a),
+                ([a], Width::Half) => half_1(gradients, a),
+                ([a, b], Width::Full) => full_2(gradients, a, b),
+                ([a, b], Width::Half) => half_2(gradients, a, b),
+                ([a, b, c], Width::Full) => full_3(gradients, a, b, c),
+                ([a, b, c], Width::Half) => half_3(gradients, a, b, c),
+                ([a, b, c, d], Width::Full) => full_4(gradients, a, b, c, d),
+                ([a, b, c, d], Width::Half) => half_4(gradients, a, b, c, d),
                 _ => {}
             }
         }
@@ -71,7 +94,7 @@ fn spread(mut arrays: Vec<&mut [f32]>, gradients: &[f32], threads: usize) {
     let middle = gradients.len() * first / threads;
     let (left, right): (Vec<_>, Vec<_>) = arrays.into_iter().map(|array| array.split_at_mut(middle)).unzip();
     let gradients = gradients.split_at(middle);
-    rayon::join(|| spread(left, gradients.0, first), || spread(right, gradients.1, threads - first));
+    rayon::join(|| spread(left, gradients.0, first, width), || spread(right, gradients.1, threads - first, width));
 }
 
 #[cfg(test)]
@@ -81,14 +104,14 @@ mod tests {
     #[test]
     fn all_arrays_are_exchanged_on_any_number_of_threads() {
         for slots in 0..=5 {
-            for threads in 1..=5 {
-                let mut traffic = Traffic::new(slots, 11, threads);
+            for (threads, width) in (1..=5).flat_map(|threads| [(threads, Width::Full), (threads, Width::Half)]) {
+                let mut traffic = Traffic::new(slots, 11, threads, width);
                 let before: Vec<f32> = (0..11).map(|i| i as f32).collect();
                 let gradients = [32.0; 11];
                 let mut weights = before.clone();
                 traffic.step(&mut weights, &gradients);
                 assert!(weights.iter().zip(&before).all(|(after, before)| *after == 32.0 - before));
-                assert!(traffic.slots.iter().flatten().all(|x| *x == 31.5 || *x == 32.5));
+                assert!(traffic.slots.iter().flat_map(|slot| slot.iter()).all(|x| *x == 31.5));
                 traffic.step(&mut weights, &gradients);
                 assert_eq!(weights, before);
             }

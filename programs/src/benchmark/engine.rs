@@ -5,6 +5,7 @@ use symopt_dsl::Graph;
 use symopt_evaluator::optimizer::ParameterArray;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Reference};
 
+use super::aligned::Aligned;
 use super::bandwidth::Traffic;
 use crate::ZooEntry;
 
@@ -16,8 +17,8 @@ const WEIGHT_DECAY: f64 = 0.1;
 /// Weights and gradients that the engines of one cell take in turns, so that all of them work in the same memory.
 #[derive(Debug)]
 pub struct Buffers {
-    pub weights: Vec<f32>,
-    pub gradients: Vec<f32>,
+    pub weights: Aligned,
+    pub gradients: Aligned,
     pub lr: f64,
 }
 
@@ -33,14 +34,13 @@ impl Buffers {
 }
 
 /// Numbers of size 0.25 to 1 and either sign, without a pattern: never zero, never near a denormal number.
-pub fn noise(seed: u32, length: usize) -> Vec<f32> {
+pub fn noise(seed: u32, length: usize) -> Aligned {
     let mut state = seed.wrapping_mul(0x9e37_79b9);
-    let mut next = || {
+    Aligned::new(length, || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let size = 0.25 + 0.75 * (state >> 9) as f32 / (1 << 23) as f32;
         if state & 256 == 0 { size } else { -size }
-    };
-    (0..length).map(|_| next()).collect()
+    })
 }
 
 /// Something that can do a number of steps.
@@ -97,8 +97,8 @@ impl Stepper for Flat {
 pub struct Separate {
     optimizer: Optimizer,
     names: Vec<String>,
-    weights: Vec<Vec<f32>>,
-    gradients: Vec<Vec<f32>>,
+    weights: Vec<Aligned>,
+    gradients: Vec<Aligned>,
 }
 
 impl Separate {
@@ -132,8 +132,8 @@ impl Oracle {
         // As in `with_decay`.
         let _ = reference.set("weight_decay", WEIGHT_DECAY);
         let array = |seed| {
-            let mut numbers = noise(seed, parameters).into_iter();
-            [ArrayD::from_shape_simple_fn(IxDyn(&[parameters]), || numbers.next().unwrap_or(0.5))]
+            let numbers = noise(seed, parameters);
+            [ArrayD::from_shape_fn(IxDyn(&[parameters]), |index| numbers[index[0]])]
         };
         Ok(Oracle { reference, weights: array(1), gradients: array(2) })
     }
