@@ -50,10 +50,12 @@ use size::Size;
 
 const PEERS: &str = include_str!("../benchmark/peers.py");
 
-/// A sample lasts at least this long, or one step: then the clock's own error is nothing, and a round is over before the machine changes.
-const SAMPLE: Duration = Duration::from_millis(2);
-/// More rounds say no more; longer samples do.
-const MOST_ROUNDS: usize = 50;
+/// A sample lasts at least this long, or one step: then the clock's own error is nothing.
+const SHORTEST_SAMPLE: Duration = Duration::from_millis(2);
+/// No longer, unless one step is: then a round is over before the machine changes, and an interrupt is soon heard.
+const LONGEST_SAMPLE: Duration = Duration::from_millis(20);
+/// With more time than for these, samples last longer first.
+const GOOD_ROUNDS: f64 = 50.0;
 /// Fewer have no median to speak of.
 const LEAST_ROUNDS: usize = 5;
 /// The reference interpreter is no engine for speed: it is measured once, up to this size.
@@ -327,8 +329,8 @@ impl<'a> Bench<'a> {
             return Ok(None);
         }
         let mut contenders = self.contenders(case, &graph, peers)?;
-        let sample = SAMPLE.as_secs_f64().max(self.settings.seconds / MOST_ROUNDS as f64);
-        let sample = Duration::try_from_secs_f64(sample).unwrap_or(SAMPLE);
+        let sample = Duration::try_from_secs_f64(self.settings.seconds / GOOD_ROUNDS).unwrap_or(LONGEST_SAMPLE);
+        let sample = sample.clamp(SHORTEST_SAMPLE, LONGEST_SAMPLE);
         let mut ring = Ring { pool, buffers: Buffers::new(entry, parameters), peers, arrays: &case.arrays, sample };
         for contender in &mut contenders {
             if self.stopped() {
@@ -340,11 +342,17 @@ impl<'a> Bench<'a> {
         // As many rounds as the time allows, by the slowest engine that takes part in all of them.
         let longest = contenders.iter().filter(|contender| contender.engine != Some(Engine::Reference)).filter_map(Contender::step);
         let turn = longest.max_by(f64::total_cmp).unwrap_or(0.0).max(ring.sample.as_secs_f64() * 1e9);
-        let rounds = ((1e9 * self.settings.seconds / turn) as usize).clamp(LEAST_ROUNDS, MOST_ROUNDS);
+        let rounds = ((1e9 * self.settings.seconds / turn) as usize).max(LEAST_ROUNDS);
         for round in 0..rounds {
-            for contender in contenders.iter_mut().filter(|contender| round == 0 || contender.engine != Some(Engine::Reference)) {
+            // Another one begins each round, so that none always comes after the same one.
+            let count = contenders.len();
+            for place in 0..count {
+                let contender = &mut contenders[(place + round) % count];
                 if self.stopped() {
                     break;
+                }
+                if round > 0 && contender.engine == Some(Engine::Reference) {
+                    continue;
                 }
                 let result = contender.turn(&mut ring);
                 self.bear(case, result)?;

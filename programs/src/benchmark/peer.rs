@@ -65,13 +65,8 @@ enum Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The program can't be run at all.
-    #[error("can't run `{command}`: {error}")]
-    Start {
-        /// What was to be run.
-        command: String,
-        /// Why it could not.
-        error: std::io::Error,
-    },
+    #[error("it can't be started: {0}")]
+    Start(std::io::Error),
     /// It said nothing for too long.
     #[error("no answer within {} s", limit.as_secs_f64())]
     TimedOut {
@@ -239,11 +234,10 @@ impl Running {
         // A group of its own: it can be killed as a whole, and a Ctrl-C in the terminal does not reach it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let failed = |error| PeerError::Start { command: program.to_string_lossy().into_owned(), error };
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(PeerError::Start)?;
         let (Some(questions), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             // All three were asked for above.
-            return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
+            return Err(PeerError::Start(std::io::ErrorKind::BrokenPipe.into()));
         };
         // A peer that writes without end has to wait.
         let (sender, answers) = sync_channel(1);
@@ -423,8 +417,8 @@ mod tests {
     #[test]
     fn what_is_no_program_can_t_be_started() {
         let start = |program: &str| Peer::start(program, Vec::new(), Patience::default(), &RUNS_ON);
-        assert!(matches!(start("no/such/program"), Err(PeerError::Start { .. })));
-        assert!(matches!(start("/"), Err(PeerError::Start { .. })));
+        assert!(matches!(start("no/such/program"), Err(PeerError::Start(_))));
+        assert!(matches!(start("/"), Err(PeerError::Start(_))));
     }
 
     #[test]
