@@ -88,7 +88,7 @@ pub struct Settings {
     pub sizes: Option<Vec<Size>>,
     /// Numbers of threads.
     pub threads: Vec<usize>,
-    /// Seconds to measure each engine of a cell for.
+    /// Seconds to measure each engine of a cell for; slower engines than the compiled kernel may take longer.
     pub seconds: f64,
     /// Whether to measure the reference interpreter at sizes where it takes long.
     pub reference_all: bool,
@@ -155,9 +155,12 @@ pub fn run(settings: &Settings, progress: &mut dyn FnMut(Progress), interrupted:
     let cases = bench.cases();
     let mut done = 0;
     let stopped = || interrupted.load(Ordering::Relaxed);
-    progress(Progress { done, total: cases.len(), what: "plans".to_owned() });
+    if settings.python.is_some() {
+        progress(Progress { done, total: cases.len(), what: "starting the Python peers".to_owned() });
+    }
     // The first thing that can be refused comes first.
     let mut first_peers = settings.threads.first().map(|threads| bench.python(*threads)).transpose()?.flatten();
+    progress(Progress { done, total: cases.len(), what: "plans".to_owned() });
     let plans = bench.plans()?;
     if settings.c && !stopped() {
         progress(Progress { done, total: cases.len(), what: "compiling the C loops".to_owned() });
@@ -171,7 +174,14 @@ pub fn run(settings: &Settings, progress: &mut dyn FnMut(Progress), interrupted:
         let pool = pool.map_err(|error| BenchmarkError::Threads { threads, error })?;
         let mut peers: Vec<Peers> = bench.c(threads).map(|peer| (Engine::C, peer)).into_iter().collect();
         if !stopped() {
-            let python = if index == 0 { first_peers.take() } else { bench.python(threads)? };
+            let python = match if index == 0 { Ok(first_peers.take()) } else { bench.python(threads) } {
+                // It could be started before: no reason to throw away what was measured.
+                Err(error @ BenchmarkError::Python { .. }) => {
+                    bench.note(format!("no Python peers on {threads} threads: {error}"));
+                    None
+                }
+                python => python?,
+            };
             peers.extend(python.map(|peer| (Engine::Python, peer)));
         }
         for case in cases.iter().filter(|case| case.threads == threads) {
@@ -339,10 +349,10 @@ impl<'a> Bench<'a> {
             let result = contender.prepare(&mut ring);
             self.bear(case, result)?;
         }
-        // As many rounds as the time allows, by the slowest engine that takes part in all of them.
-        let longest = contenders.iter().filter(|contender| contender.engine != Some(Engine::Reference)).filter_map(Contender::step);
-        let turn = longest.max_by(f64::total_cmp).unwrap_or(0.0).max(ring.sample.as_secs_f64() * 1e9);
-        let rounds = ((1e9 * self.settings.seconds / turn) as usize).max(LEAST_ROUNDS);
+        // As many rounds as the time allows, by the compiled kernel: the comparisons are with it.
+        let kernel = contenders.iter().filter(|contender| contender.engine == Some(Engine::Compiled)).find_map(Contender::step);
+        let turn = (kernel.unwrap_or(0.0) / 1e9).max(ring.sample.as_secs_f64());
+        let rounds = ((self.settings.seconds / turn) as usize).max(LEAST_ROUNDS);
         for round in 0..rounds {
             // Another one begins each round, so that none always comes after the same one.
             let count = contenders.len();

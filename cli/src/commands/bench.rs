@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
     threads: Vec<u16>,
     /// Time to measure each engine for, at each size and number of threads
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.2, value_parser = options::seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.15, value_parser = options::seconds, allow_negative_numbers = true)]
     seconds: f64,
     /// Measure the reference interpreter at sizes where it takes long, too
     #[arg(long)]
