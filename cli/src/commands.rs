@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub mod bench;
 pub mod completions;
 pub mod inspect;
 pub mod programs;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use symopt_evaluator::OptimizerError;
+use symopt_programs::benchmark::BenchmarkError;
 use symopt_proxy_tasks::task::TaskError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
@@ -64,6 +65,15 @@ impl From<JournalError> for Failure {
 impl From<OptimizerError> for Failure {
     fn from(error: OptimizerError) -> Failure {
         Failure::Input(error.to_string())
+    }
+}
+
+impl From<BenchmarkError> for Failure {
+    fn from(error: BenchmarkError) -> Failure {
+        match error {
+            BenchmarkError::Python { .. } => Failure::Input(error.to_string()),
+            error => Failure::Work(error.to_string()),
+        }
     }
 }
 

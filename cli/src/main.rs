@@ -38,6 +38,8 @@ enum Command {
     Programs(commands::programs::Arguments),
     /// List the suites and their tasks
     Tasks(commands::tasks::Arguments),
+    /// Measure how fast the programs of the zoo run on this machine
+    Bench(commands::bench::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
 }
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Tune(arguments) => commands::tune::run(arguments),
         Command::Programs(arguments) => commands::programs::run(arguments),
         Command::Tasks(arguments) => commands::tasks::run(arguments),
+        Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Completions(arguments) => commands::completions::run::<CommandLine>(arguments),
     };
     match result {

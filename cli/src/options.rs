@@ -28,6 +28,13 @@ pub fn setting(text: &str) -> Result<(String, f64), String> {
     Ok((name.trim().to_owned(), value))
 }
 
+/// A time in seconds that some work may take.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 3600.0;
+    let seconds = finite(text).filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
+    seconds.ok_or_else(|| format!("expected a time in seconds, above 0 and at most {MOST}, such as 0.5"))
+}
+
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }

@@ -1,4 +1,4 @@
-//! The live progress line of a search; quiet when the standard error stream is not a terminal.
+//! The live progress lines of a search and of a benchmark; quiet when the standard error stream is not a terminal.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -20,12 +20,7 @@ pub struct ProgressLine {
 impl ProgressLine {
     /// A line for a search with these limits.
     pub fn new(limits: &Limits) -> ProgressLine {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
-        ProgressLine { bar, limits: limits.clone(), drawn: None }
+        ProgressLine { bar: spinner(), limits: limits.clone(), drawn: None }
     }
 
     /// Draws the line, if it is time to.
@@ -45,6 +40,45 @@ impl ProgressLine {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A line that follows a benchmark, cell by cell. Nothing is drawn while a cell is measured.
+pub struct CellLine {
+    bar: Option<ProgressBar>,
+    start: Instant,
+}
+
+impl CellLine {
+    /// A line for a benchmark that starts now.
+    pub fn new() -> CellLine {
+        CellLine { bar: spinner(), start: Instant::now() }
+    }
+
+    /// Draws the line.
+    pub fn draw(&self, progress: &symopt_programs::benchmark::Progress) {
+        let Some(bar) = &self.bar else { return };
+        let symopt_programs::benchmark::Progress { done, total, what } = progress;
+        let left = self.start.elapsed().as_secs_f64() * total.saturating_sub(*done) as f64 / (*done).max(1) as f64;
+        let eta = (*done > 0).then(|| Duration::try_from_secs_f64(left).ok()).flatten();
+        bar.set_message(format!("{done} of {total} cells | {what} | ETA {}", eta.map_or_else(|| "unknown".to_owned(), clock)));
+        bar.tick();
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A line on the standard error stream, if that is a terminal.
+fn spinner() -> Option<ProgressBar> {
+    std::io::stderr().is_terminal().then(|| {
+        let bar = ProgressBar::new_spinner();
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar
+    })
 }
 
 fn line(progress: &Progress, limits: &Limits) -> String {

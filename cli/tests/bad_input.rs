@@ -335,6 +335,18 @@ fn bad_options_are_refused_with_their_name() {
         case("unknown task of a file", "train --task mine.toml/b --program lion"),
         case("missing file of a task", "train --task yours.toml/a --program lion"),
         case("unknown shell", "completions tcsh"),
+        case("unknown program to measure, with one of nearly that name", "bench --program lino"),
+        case("unknown program to measure, with nothing like it", "bench --program optimizer.opt"),
+        case("no parameters to measure with", "bench --size 0"),
+        case("negative size", "bench --size -4"),
+        case("size in an unknown unit", "bench --size 4kB"),
+        case("size beyond all bounds", "bench --size 99999999999Gi"),
+        case("no threads to measure with", "bench --threads 0"),
+        case("no time to measure in", "bench --seconds 0"),
+        case("time that is not a number", "bench --seconds nan"),
+        case("unknown interpreter", "bench --peers no/such/python"),
+        case("directory in place of an interpreter", "bench --peers ."),
+        case("interpreter of something else", "bench --peers true"),
     ];
     insta::assert_snapshot!("bad_options", transcript(directory.path(), &cases));
 }

@@ -111,6 +111,130 @@ fn train_compares_two_programs() {
     }
 }
 
+/// Structure, not speed: what is measured, and that one run says all that there is to say about it.
+#[test]
+fn bench_measures_every_engine_of_a_cell() {
+    let tiny = ["bench", "--program", "lion", "--size", "4Ki", "--threads", "1", "--seconds", "0.01"];
+    let report: Value = serde_json::from_str(&output(&here(), &[&tiny[..], &["--json"]].concat())).unwrap();
+    assert_eq!(report["complete"], true);
+    assert!(report["machine"]["cores"].as_u64().unwrap() >= 1);
+    let cells = report["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 1);
+    let cell = &cells[0];
+    assert_eq!((&cell["program"], &cell["parameters"], &cell["threads"]), (&"lion".into(), &4096.into(), &1.into()));
+    assert!(cell["bandwidth_gigabytes_per_second"].as_f64().unwrap() > 0.0);
+    let rows = cell["rows"].as_array().unwrap();
+    let engines: Vec<&str> = rows.iter().map(|row| row["engine"].as_str().unwrap()).collect();
+    for engine in ["reference", "tile-machine", "compiled"] {
+        assert_eq!(engines.iter().filter(|other| **other == engine).count(), 1, "{engines:?}");
+    }
+    // Either there are C loops, or a note says how to get them.
+    let notes = report["notes"].as_array().unwrap();
+    assert!(engines.contains(&"c") || notes.iter().any(|note| note.as_str().unwrap().contains("set CC")), "{notes:?}");
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        let [fastest, slowest] = [0, 1].map(|index| row["range"][index].as_f64().unwrap());
+        assert!(0.0 < fastest && fastest <= number("nanoseconds_per_step") && number("nanoseconds_per_step") <= slowest, "{row}");
+        assert!((number("nanoseconds_per_parameter") * 4096.0 / number("nanoseconds_per_step") - 1.0).abs() < 1e-9);
+        let traffic = number("gigabytes_per_second") * number("nanoseconds_per_step");
+        assert!((traffic / (number("bytes_per_parameter") * 4096.0) - 1.0).abs() < 1e-9);
+        assert!(number("ratio_to_bandwidth") > 0.0);
+    }
+    assert_eq!(report["plans"].as_array().unwrap().len(), symopt_programs::zoo().len());
+    let targets = report["targets"].as_array().unwrap();
+    let verdict = |what: &str| &targets.iter().find(|target| target["what"] == what).unwrap()["verdict"];
+    assert_ne!(verdict("tile machine / compiled lion, 1 thread"), "not-measured");
+    assert_eq!(verdict("compiled adamw / C loop, 2 threads"), "not-measured");
+
+    let text = output(&here(), &[&tiny[..], &["--no-c"]].concat());
+    assert_fits_a_terminal(&text);
+    for part in ["machine: ", "\nlion      4Ki        1  tile machine", "not measured"] {
+        assert!(text.contains(part), "{part:?}:\n{text}");
+    }
+    assert!(!text.contains("C loop  "), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_bench_prints_what_it_has() {
+    let mut command = symopt(&here());
+    // Without an end, as far as a test is concerned.
+    command.args([
+        "bench",
+        "--program",
+        "lion",
+        "--size",
+        "4Ki",
+        "--size",
+        "8Ki",
+        "--threads",
+        "1",
+        "--seconds",
+        "3600",
+        "--no-c",
+        "--json",
+    ]);
+    let mut child = command.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(child.try_wait().unwrap().is_none());
+    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(report["complete"], false);
+    assert!(report["cells"].as_array().unwrap().len() <= 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn bench_bears_peers_that_fail() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let python = directory.path().join("python");
+    // It can be asked once.
+    let script = r#"#!/bin/sh
+echo '{"peers":[{"name":"fake lion","program":"lion","version":"1"},{"name":"fake adamw","program":"adamw","version":"1"}]}'
+read -r _; echo '{"nanoseconds":[]}'
+read -r _; echo 'worn out' >&2; exit 7
+"#;
+    // Written by another process: a file that this one has open for writing may be inherited by a child of another test, and can't be run then.
+    let mut write = Command::new("sh");
+    write.args(["-c", "cat > \"$0\""]).arg(&python);
+    assert_eq!(run_with(write, script.as_bytes()).code, Some(0));
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut command = symopt(directory.path());
+    command.args([
+        "bench",
+        "--program",
+        "lion",
+        "--size",
+        "4Ki",
+        "--size",
+        "8Ki",
+        "--threads",
+        "1",
+        "--seconds",
+        "0.01",
+        "--no-c",
+        "--json",
+    ]);
+    command.arg("--peers").arg(&python);
+    let ended = run_with(command, b"");
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let notes = report["notes"].as_array().unwrap();
+    // Once, though there was a second size.
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let note = notes[0].as_str().unwrap();
+    for part in ["fake lion", "lion at 4Ki", "7", "worn out", "left out"] {
+        assert!(note.contains(part), "{note}");
+    }
+    assert_eq!(report["cells"].as_array().unwrap().len(), 2);
+    assert!(!ended.stdout.contains("\"engine\": \"python\""));
+}
+
 #[test]
 fn the_same_training_twice_has_the_same_losses() {
     let train = || {
@@ -146,7 +270,7 @@ fn completions_are_made_for_each_shell() {
 #[test]
 fn every_command_explains_itself() {
     let mut text = String::new();
-    for command in ["", "search", "resume", "inspect", "train", "tune", "programs", "tasks", "completions"] {
+    for command in ["", "search", "resume", "inspect", "train", "tune", "programs", "tasks", "bench", "completions"] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         text.push_str(&format!("$ symopt {}\n{}\n", arguments.join(" "), output(&here(), &arguments)));

@@ -9,9 +9,10 @@
 //! | [`tile_machine`] | interprets a [`Plan`](symopt_dsl::Plan) tile by tile |
 //! | [`stretch`] | what a pass works on at a time, and the type of compiled passes |
 //! | `machine` | the steps of a plan: small values, passes, threads; by the tile machine or by compiled passes |
-//! | [`storage`] | f32 and bf16 in memory |
+//! | [`storage`], [`aligned`] | f32 and bf16 in memory |
 //! | [`layout`], [`optimizer`], [`state`] | named parameter arrays, the [`Optimizer`], its state in files |
 
+pub mod aligned;
 pub mod kernel;
 pub mod layout;
 mod machine;

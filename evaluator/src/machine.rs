@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use symopt_dsl::plan::{Plan, SmallOperation, Source};
 use symopt_dsl::semantics;
 
+use crate::aligned::Aligned;
 use crate::layout::Layout;
 use crate::optimizer::{Hyperparameter, ParameterArray};
 use crate::reduce::{self, BLOCK};
@@ -252,7 +253,7 @@ struct Cursor(AtomicUsize);
 struct Scratch {
     registers: Registers,
     /// f32 tiles of the weights, the gradients and the slots, for those that are bf16 in memory.
-    stages: Vec<Vec<f32>>,
+    stages: Vec<Aligned<f32>>,
 }
 
 /// A plan with its state, for one layout.
@@ -475,7 +476,7 @@ impl Machine {
                 Engine::Compiled(_) => Registers::default(),
             },
             stages: (of_array.chain(&self.pointers.slots))
-                .map(|pointer| if matches!(pointer, Pointer::Bf16(_)) { vec![0.0; BLOCK.min(longest)] } else { Vec::new() })
+                .map(|pointer| if matches!(pointer, Pointer::Bf16(_)) { Aligned::zeros(BLOCK.min(longest)) } else { Aligned::default() })
                 .collect(),
         }
     }
@@ -591,9 +592,9 @@ impl Machine {
 }
 
 /// The first `length` numbers of a stage, which grows to that length when it is used for the first time.
-fn stage_of(stage: &mut Vec<f32>, length: usize) -> &mut [f32] {
+fn stage_of(stage: &mut Aligned<f32>, length: usize) -> &mut [f32] {
     if stage.len() < length {
-        stage.resize(length.max(STAGE), 0.0);
+        *stage = Aligned::zeros(length.max(STAGE));
     }
     &mut stage[..length]
 }
@@ -608,7 +609,7 @@ impl<'a> Staged<'a> {
     /// # Safety
     ///
     /// From `start` on there are `length` elements that nothing else refers to as long as this lives.
-    unsafe fn new(pointer: Pointer, start: usize, length: usize, stage: &'a mut Vec<f32>) -> Staged<'a> {
+    unsafe fn new(pointer: Pointer, start: usize, length: usize, stage: &'a mut Aligned<f32>) -> Staged<'a> {
         match pointer {
             // SAFETY: the caller's promise.
             Pointer::F32(pointer) => Staged::InPlace(unsafe { std::slice::from_raw_parts_mut(pointer.add(start), length) }),

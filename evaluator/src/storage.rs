@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use half::bf16;
 
+use crate::aligned::Aligned;
 use crate::simd_dispatch;
 
 /// The type of the numbers of an array in memory.
@@ -189,15 +190,15 @@ values_from!(f32: F32, bf16: Bf16);
 /// The numbers of one state slot, in one buffer for all arrays.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SlotValues {
-    F32(Vec<f32>),
-    Bf16(Vec<bf16>),
+    F32(Aligned<f32>),
+    Bf16(Aligned<bf16>),
 }
 
 impl SlotValues {
     pub(crate) fn zeros(storage: Storage, length: usize) -> SlotValues {
         match storage {
-            Storage::F32 => SlotValues::F32(vec![0.0; length]),
-            Storage::Bf16 => SlotValues::Bf16(vec![bf16::ZERO; length]),
+            Storage::F32 => SlotValues::F32(Aligned::zeros(length)),
+            Storage::Bf16 => SlotValues::Bf16(Aligned::zeros(length)),
         }
     }
 

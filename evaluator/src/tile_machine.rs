@@ -8,6 +8,7 @@
 use symopt_dsl::Function;
 use symopt_dsl::plan::{Instruction, Operation, Plan, Source};
 
+use crate::aligned::Aligned;
 use crate::kernel::{BlendPair, Post, Then, TileOperand, TileOperation};
 use crate::math::GUARD;
 use crate::reduce::{self, BLOCK, BlockSum};
@@ -172,7 +173,7 @@ pub struct TileMachine {
 /// The scratch of one thread: tiles, the running sums of a block, and the numbers of the running pass.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
-    tiles: Vec<Vec<f32>>,
+    tiles: Vec<Aligned<f32>>,
     sums: Vec<BlockSum>,
     numbers: Vec<f32>,
 }
@@ -195,7 +196,7 @@ impl TileMachine {
         let tile = self.passes.iter().map(|pass| pass.tile).max().unwrap_or(0).min(longest);
         let sums = self.passes.iter().map(|pass| pass.sums.len()).max().unwrap_or(0);
         Registers {
-            tiles: vec![vec![0.0; tile]; self.registers],
+            tiles: vec![Aligned::zeros(tile); self.registers],
             sums: vec![BlockSum::default(); sums],
             numbers: Vec::with_capacity(Numbers { smalls: self.smalls }.count()),
         }
@@ -264,7 +265,7 @@ impl Step {
     fn run(&self, tile: std::ops::Range<usize>, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers) {
         // The target is never an operand, so taking it out leaves every operand in place. All targets go through one call below, for it holds
         // the loops of all operations.
-        let mut register = Vec::new();
+        let mut register = Aligned::default();
         let mut array: &mut [f32] = &mut [];
         let out = match self.target {
             Target::Register(index) | Target::Value(index) => {

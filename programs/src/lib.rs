@@ -47,6 +47,8 @@ use symopt_dsl::{Graph, Plan, Program};
 use symopt_evaluator::stretch::CompiledPass;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
+pub mod benchmark;
+
 /// A program of the zoo.
 #[derive(Debug)]
 pub struct ZooEntry {
