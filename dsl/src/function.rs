@@ -154,7 +154,7 @@ function_table! {
     Subtract "subtract" op "-": Paper ElementWise Binary(|x, y| x - y), "x - y";
     Multiply "multiply" op "*" commutative true: Paper ElementWise Binary(|x, y| x * y), "x * y";
     Divide "divide" op "/" guarded GuardedDivide: Paper ElementWise Binary(|x, y| x / y), "x / y";
-    Power "power": Paper ElementWise Binary(libm::pow), "x to the power y";
+    Power "power": Paper ElementWise Binary(semantics::power), "x to the power y";
     Maximum "maximum" ["max"] commutative true: Paper ElementWise Binary(semantics::maximum), "the larger of two numbers; NaN if either is NaN";
     Minimum "minimum" ["min"] commutative true: Paper ElementWise Binary(semantics::minimum), "the smaller of two numbers; NaN if either is NaN";
     // Linear algebra.
@@ -181,6 +181,7 @@ function_table! {
 
 impl Function {
     /// The function's row in the table.
+    #[inline]
     pub fn row(self) -> &'static FunctionRow {
         &FUNCTIONS[self as usize]
     }
@@ -191,6 +192,7 @@ impl Function {
     }
 
     /// Number of arguments.
+    #[inline]
     pub fn arity(self) -> usize {
         self.row().arity()
     }
@@ -214,6 +216,7 @@ impl Function {
     }
 
     /// The value on scalars, in f64. Arguments past the arity are ignored.
+    #[inline]
     pub fn on_scalars(self, x: [f64; 3]) -> f64 {
         match self.row().scalar {
             ScalarSemantics::Nullary(value) => value,

@@ -61,7 +61,7 @@ pub enum TileOperand<'a> {
 
 /// What is done to the value of a cheap operation before it is stored: a second function without a second trip through the cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Post {
+pub enum Post<N = f32> {
     /// Nothing.
     None,
     /// Its sign.
@@ -75,69 +75,70 @@ pub enum Post {
     /// The square root of its absolute value.
     GuardedSqrt,
     /// Times a number.
-    Scale(f32),
+    Scale(N),
 }
 
 /// What becomes of the value of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Then {
+pub enum Then<N = f32> {
     /// It is stored.
     Store,
     /// `out = weights[0] * value + weights[1] * out`.
-    Blend([f32; 2]),
+    Blend([N; 2]),
     /// `out = out - scale * (weights[0] * value + weights[1] * out)`.
     Step {
         /// The two weights.
-        weights: [f32; 2],
+        weights: [N; 2],
         /// The factor of the sum.
-        scale: f32,
+        scale: N,
     },
 }
 
-/// An operation on tiles: a function of the language, or a super-operation that stands for several of them with the same bits.
+/// An operation on tiles: a function of the language, or a super-operation that stands for several of them with the same bits. `N` is the type
+/// of its numbers: f32, or what they are to be made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TileOperation {
+pub enum TileOperation<N = f32> {
     /// A function of the first operand.
     Unary(Function),
     /// A function of two operands.
     Binary(Function),
     /// `x * y`, and what comes after it.
-    Product(Post),
+    Product(Post<N>),
     /// `x / y`, and what comes after it.
-    Quotient(Post),
+    Quotient(Post<N>),
     /// `x / (y + shift)`.
     ShiftedQuotient {
         /// Keeps the divisor away from zero.
-        shift: f32,
+        shift: N,
     },
     /// `weights[0] * x + weights[1] * y`, and what comes after it. Sums, differences, blends and affine forms are all of this kind: a product
     /// with 1 or -1 is exact. With a number y, `weights[0] * x + y`.
     Linear {
         /// The two weights.
-        weights: [f32; 2],
+        weights: [N; 2],
         /// Whether the square of x stands for x.
         square: bool,
         /// What comes after it.
-        post: Post,
+        post: Post<N>,
     },
     /// `out - scale * (weights[0] * x + weights[1] * y)`: an update that is subtracted as it is computed. With a number y,
     /// `out - scale * (weights[0] * x + y)`.
     LinearStep {
         /// The two weights.
-        weights: [f32; 2],
+        weights: [N; 2],
         /// The factor of the sum.
-        scale: f32,
+        scale: N,
     },
     /// A step of gradient descent on a root mean square: `(x / x_divisor) / (sqrt(y / y_divisor) + shift)`.
     RootQuotient {
         /// What the operands are divided by before.
-        divisors: Option<[f32; 2]>,
+        divisors: Option<[N; 2]>,
         /// Keeps the divisor away from zero, where there is something to do so.
-        shift: Option<f32>,
+        shift: Option<N>,
         /// Whether the root is of |y|.
         guarded: bool,
         /// What becomes of it.
-        then: Then,
+        then: Then<N>,
     },
     /// The first operand itself.
     Copy,
@@ -146,13 +147,80 @@ pub enum TileOperation {
 /// Two blends of the same operands: `post(first[0] * x + first[1] * y)` goes to `out`, `second[0] * x + second[1] * y` takes the place of y.
 /// What an optimizer with two decay rates does with its momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BlendPair {
+pub struct BlendPair<N = f32> {
     /// The weights of the first blend.
-    pub first: [f32; 2],
+    pub first: [N; 2],
     /// What is done to the first blend.
-    pub post: Post,
+    pub post: Post<N>,
     /// The weights of the second blend.
-    pub second: [f32; 2],
+    pub second: [N; 2],
+}
+
+/// Two averages of one array, each in a place of its own: `out = weights[0] * x + weights[1] * out`, where the square of x may stand for x. What
+/// an optimizer does with its first and second moments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Averages<N = f32> {
+    /// The weights of both.
+    pub weights: [[N; 2]; 2],
+    /// Whether the square of x stands for x.
+    pub squares: [bool; 2],
+}
+
+impl<N: Copy> Post<N> {
+    /// The same with other numbers.
+    #[inline]
+    pub fn map<M>(self, number: impl Fn(N) -> M) -> Post<M> {
+        match self {
+            Post::None => Post::None,
+            Post::Sign => Post::Sign,
+            Post::Abs => Post::Abs,
+            Post::Square => Post::Square,
+            Post::Sqrt => Post::Sqrt,
+            Post::GuardedSqrt => Post::GuardedSqrt,
+            Post::Scale(factor) => Post::Scale(number(factor)),
+        }
+    }
+
+    /// The function as something that is done to a value before it is stored, if it can be that.
+    pub fn of(function: Function) -> Option<Post<N>> {
+        match function {
+            Function::Sign => Some(Post::Sign),
+            Function::Abs => Some(Post::Abs),
+            Function::Square => Some(Post::Square),
+            Function::Sqrt => Some(Post::Sqrt),
+            Function::GuardedSqrt => Some(Post::GuardedSqrt),
+            _ => None,
+        }
+    }
+}
+
+impl<N: Copy> TileOperation<N> {
+    /// The same with other numbers.
+    #[inline]
+    pub fn map<M>(self, number: impl Fn(N) -> M + Copy) -> TileOperation<M> {
+        match self {
+            TileOperation::Unary(function) => TileOperation::Unary(function),
+            TileOperation::Binary(function) => TileOperation::Binary(function),
+            TileOperation::Product(post) => TileOperation::Product(post.map(number)),
+            TileOperation::Quotient(post) => TileOperation::Quotient(post.map(number)),
+            TileOperation::ShiftedQuotient { shift } => TileOperation::ShiftedQuotient { shift: number(shift) },
+            TileOperation::Linear { weights, square, post } => {
+                TileOperation::Linear { weights: weights.map(number), square, post: post.map(number) }
+            }
+            TileOperation::LinearStep { weights, scale } => {
+                TileOperation::LinearStep { weights: weights.map(number), scale: number(scale) }
+            }
+            TileOperation::RootQuotient { divisors, shift, guarded, then } => {
+                let then = match then {
+                    Then::Store => Then::Store,
+                    Then::Blend(weights) => Then::Blend(weights.map(number)),
+                    Then::Step { weights, scale } => Then::Step { weights: weights.map(number), scale: number(scale) },
+                };
+                TileOperation::RootQuotient { divisors: divisors.map(|d| d.map(number)), shift: shift.map(number), guarded, then }
+            }
+            TileOperation::Copy => TileOperation::Copy,
+        }
+    }
 }
 
 // The loops are macros because a closure would stay a call for each element: in a function of this many arms the compiler stops inlining
@@ -279,6 +347,30 @@ macro_rules! linear_of_square {
     ($out:ident, $x:ident, $y:ident, $weights:ident, |$value:ident| $post:expr) => {
         linear!($out, $x, $y, $weights, |a| (a * a), |$value, _old| $post)
     };
+}
+
+impl Averages {
+    /// Updates both. All slices have one length.
+    #[inline(always)]
+    pub fn run(self, x: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let [p, q] = self.weights;
+        let average = |[p, q]: [f32; 2], x: f32, out: f32| p * x + q * out;
+        macro_rules! averages {
+            (|$x:ident| $of_first:expr, $of_second:expr) => {
+                for ((first, second), $x) in first.iter_mut().zip(second.iter_mut()).zip(x) {
+                    let $x = *$x;
+                    *first = average(p, $of_first, *first);
+                    *second = average(q, $of_second, *second);
+                }
+            };
+        }
+        match self.squares {
+            [false, false] => averages!(|x| x, x),
+            [false, true] => averages!(|x| x, x * x),
+            [true, false] => averages!(|x| x * x, x),
+            [true, true] => averages!(|x| x * x, x * x),
+        }
+    }
 }
 
 macro_rules! blend_pair {

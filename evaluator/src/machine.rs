@@ -20,8 +20,8 @@ use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values
 use crate::stretch::{CompiledPass, Stretch, Sums};
 use crate::tile_machine::{Registers, TileMachine};
 
-/// Elements that a thread takes at a time: a few microseconds of work.
-const UNIT: usize = 4 * BLOCK;
+/// Elements that one of several threads takes at a time: some microseconds of work.
+const UNIT: usize = 8 * BLOCK;
 
 /// Instructions times elements from which a step is spread over threads when it is called from a thread of the pool, where handing a part to
 /// another thread costs about a microsecond.
@@ -31,7 +31,7 @@ const PARALLEL_FROM: usize = 1 << 18;
 const PARALLEL_FROM_OUTSIDE: usize = 1 << 21;
 
 /// Bytes of the weights from which the arrays of a step are taken not to stay in the cache of a core.
-const PREFETCH_FROM: usize = 512 << 10;
+const STREAMS_FROM: usize = 1 << 20;
 
 /// Elements that are widened from bf16 at a time. A pass that takes sums works on whole blocks.
 const STAGE: usize = 1024;
@@ -43,7 +43,7 @@ pub(crate) enum Engine {
     Compiled(&'static [CompiledPass]),
 }
 
-/// A part of an array: what a thread takes at a time.
+/// An array or a part of one: what a thread takes at a time.
 #[derive(Clone, Copy, Debug)]
 struct Unit {
     array: usize,
@@ -56,18 +56,31 @@ struct Unit {
     block: usize,
 }
 
-/// Parts of arrays, in the order of the arrays.
-fn units(arrays: &[Range<usize>]) -> Vec<Unit> {
-    let mut units = Vec::new();
-    let mut block = 0;
-    for (array, range) in arrays.iter().enumerate() {
-        for start in (0..range.len()).step_by(UNIT) {
-            let length = UNIT.min(range.len() - start);
-            units.push(Unit { array, start, length, place: range.start + start, block: block + start / BLOCK });
-        }
-        block += range.len().div_ceil(BLOCK);
+/// The work of a pass.
+#[derive(Clone, Debug, Default)]
+struct Work {
+    /// The arrays as they are: for one thread, as long loops are the fastest.
+    arrays: Vec<Unit>,
+    /// The arrays in parts: for several threads.
+    parts: Vec<Unit>,
+}
+
+impl Work {
+    fn new(arrays: &[Range<usize>]) -> Work {
+        let cut = |longest: usize| {
+            let mut units = Vec::new();
+            let mut block = 0;
+            for (array, range) in arrays.iter().enumerate() {
+                for start in (0..range.len()).step_by(longest) {
+                    let length = longest.min(range.len() - start);
+                    units.push(Unit { array, start, length, place: range.start + start, block: block + start / BLOCK });
+                }
+                block += range.len().div_ceil(BLOCK);
+            }
+            units
+        };
+        Work { arrays: cut(usize::MAX), parts: cut(UNIT) }
     }
-    units
 }
 
 /// The small values: each has one number, or one for each array.
@@ -79,6 +92,8 @@ struct Smalls {
     /// Row after row the small values of an array, rounded; one row if they are the same for all arrays.
     rounded: Vec<f32>,
     rows: usize,
+    /// Whether every small value has exactly one number, at its own place: the usual case, and the fast one.
+    single: bool,
     /// For each pass the small values that differ from step to step.
     changing: Vec<Vec<usize>>,
     /// Whether the others have to be computed as well.
@@ -113,6 +128,7 @@ impl Smalls {
         let rows = if varies.contains(&true) { arrays.max(1) } else { 1 };
         Smalls {
             values: vec![0.0; length],
+            single: places.iter().all(|place| place.len() == 1),
             places,
             rounded: vec![0.0; rows * plan.smalls.len()],
             rows,
@@ -123,6 +139,9 @@ impl Smalls {
 
     /// The value at an array.
     fn at(&self, small: usize, array: usize) -> f64 {
+        if self.single {
+            return self.values[small];
+        }
         let place = &self.places[small];
         self.values[place.start + if place.len() == 1 { 0 } else { array }]
     }
@@ -132,7 +151,7 @@ impl Smalls {
     }
 
     fn compute(&mut self, small: usize, operation: SmallOperation, inputs: StepInputs) {
-        for array in 0..self.places[small].len() {
+        for array in 0..if self.single { 1 } else { self.places[small].len() } {
             let value = match operation {
                 SmallOperation::Constant(value) => value,
                 SmallOperation::LearningRate => inputs.lr,
@@ -157,7 +176,12 @@ impl Smalls {
     }
 
     fn set(&mut self, small: usize, array: usize, value: f64) {
-        let place = self.places[small].clone();
+        if self.single {
+            self.values[small] = value;
+            self.rounded[small] = value as f32;
+            return;
+        }
+        let place = &self.places[small];
         self.values[place.start + array] = value;
         let columns = self.places.len();
         if place.len() == self.rows {
@@ -265,12 +289,13 @@ pub(crate) struct Machine {
     length: usize,
     storage: Storage,
     rounding: Rounding,
-    /// The arrays that are told apart, as units: one for all of them where neither the plan nor an override tells them apart.
-    units: Vec<Unit>,
-    /// The arrays of the layout as units; empty if that is what `units` holds, or until a step needs it.
-    array_units: Vec<Unit>,
+    /// Over the arrays that are told apart: one for all of them where neither the plan nor an override tells them apart.
+    work: Work,
+    /// Over the arrays of the layout; empty if that is what `work` is, or until a step needs it.
+    work_by_array: Work,
     told_apart: bool,
-    prefetch: bool,
+    /// Whether the arrays are too large for the cache of a core.
+    streams: bool,
     slots: Vec<SlotValues>,
     smalls: Smalls,
     /// Sums of the blocks of each reduction of the running pass.
@@ -298,14 +323,14 @@ impl Machine {
         rounding: Rounding,
     ) -> Machine {
         let mut machine = Machine {
-            slots: plan.slots.iter().map(|_| SlotValues::zeros(storage, layout.len())).collect(),
+            slots: (0..plan.slots.len()).map(|slot| SlotValues::zeros(storage, layout.len(), slot)).collect(),
             layout: layout.arrays().iter().map(|array| array.range.clone()).collect(),
             length: layout.len(),
+            streams: layout.len().saturating_mul(size_of::<f32>()) >= STREAMS_FROM,
             storage,
-            prefetch: layout.len().saturating_mul(size_of::<f32>()) >= PREFETCH_FROM,
             rounding,
-            units: Vec::new(),
-            array_units: Vec::new(),
+            work: Work::default(),
+            work_by_array: Work::default(),
             told_apart: false,
             smalls: Smalls::default(),
             partials: Vec::new(),
@@ -325,8 +350,8 @@ impl Machine {
         self.told_apart = self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
         let whole = 0..self.length;
         let arrays = if self.told_apart { &self.layout[..] } else { std::slice::from_ref(&whole) };
-        self.units = units(arrays);
-        self.array_units = Vec::new();
+        self.work = Work::new(arrays);
+        self.work_by_array = Work::default();
         self.smalls = Smalls::new(&self.plan, hyperparameters, arrays.len());
         self.blocks = arrays.iter().map(|range| range.len().div_ceil(BLOCK)).sum();
         let reductions = self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
@@ -365,8 +390,8 @@ impl Machine {
     /// One step in place. The buffers fit the layout.
     pub(crate) fn step(&mut self, buffers: Buffers, inputs: StepInputs) {
         let by_array = matches!(buffers, Buffers::Arrays(_)) && !self.told_apart;
-        if by_array && self.array_units.is_empty() {
-            self.array_units = units(&self.layout);
+        if by_array && self.work_by_array.arrays.is_empty() {
+            self.work_by_array = Work::new(&self.layout);
         }
         self.point_to(buffers);
         for pass in 0..self.plan.passes.len() {
@@ -427,10 +452,10 @@ impl Machine {
     }
 
     fn run_pass(&mut self, pass: usize, by_array: bool, step: u64) {
-        let unit_count = if by_array { self.array_units.len() } else { self.units.len() };
+        let parts = if by_array { self.work_by_array.parts.len() } else { self.work.parts.len() };
         let work = self.length.saturating_mul(self.plan.passes[pass].instructions.len().max(1));
         let worth = work >= PARALLEL_FROM && (work >= PARALLEL_FROM_OUTSIDE || rayon::current_thread_index().is_some());
-        let threads = if worth { rayon::current_num_threads().min(unit_count).max(1) } else { 1 };
+        let threads = if worth { rayon::current_num_threads().min(parts).max(1) } else { 1 };
         let mut scratch = std::mem::take(&mut self.scratch);
         while scratch.len() < threads {
             scratch.push(self.new_scratch());
@@ -438,26 +463,26 @@ impl Machine {
         if self.cursors.len() < threads {
             self.cursors.resize_with(threads, Cursor::default);
         }
-        let units = if by_array { &self.array_units } else { &self.units };
+        let Work { arrays, parts } = if by_array { &self.work_by_array } else { &self.work };
         if threads == 1 {
-            for unit in units {
+            for unit in arrays {
                 self.run_unit(pass, *unit, step, &mut scratch[0]);
             }
         } else {
-            let first = |thread: usize| units.len() * thread / threads;
+            let first = |thread: usize| parts.len() * thread / threads;
             for (thread, cursor) in self.cursors.iter().enumerate().take(threads) {
                 cursor.0.store(first(thread), Ordering::Relaxed);
             }
             // Every thread works through a part of its own, so that it finds in its caches what it left there at the last step, and then helps
             // the others.
             scratch[..threads].par_iter_mut().with_max_len(1).enumerate().for_each(|(thread, scratch)| {
-                for part in (thread..threads).chain(0..thread) {
+                for owner in (thread..threads).chain(0..thread) {
                     loop {
-                        let unit = self.cursors[part].0.fetch_add(1, Ordering::Relaxed);
-                        if unit >= first(part + 1) {
+                        let part = self.cursors[owner].0.fetch_add(1, Ordering::Relaxed);
+                        if part >= first(owner + 1) {
                             break;
                         }
-                        self.run_unit(pass, units[unit], step, scratch);
+                        self.run_unit(pass, parts[part], step, scratch);
                     }
                 }
             });
@@ -484,7 +509,7 @@ impl Machine {
     fn run_engine(&self, pass: usize, array: usize, stretch: &mut Stretch, registers: &mut Registers) {
         let numbers = self.smalls.row(array);
         match &self.engine {
-            Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers, self.prefetch),
+            Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers, self.streams),
             Engine::Compiled(passes) => (passes[pass].f32)(stretch, numbers),
         }
     }

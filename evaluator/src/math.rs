@@ -299,6 +299,6 @@ impl Real for f64 {
         subtract(y) = Sub::sub;
         multiply(y) = Mul::mul;
         divide(y) = Div::div;
-        power(y) = libm::pow;
+        power(y) = semantics::power;
     }
 }

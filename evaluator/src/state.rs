@@ -179,8 +179,8 @@ impl Optimizer {
         let mismatch = |reason: String| StateError::Mismatch { reason };
         let mut slots = Vec::new();
         let mut expected = 0;
-        for (slot, kept) in self.slots() {
-            let mut values = SlotValues::zeros(kept.storage(), self.layout().len());
+        for (index, (slot, kept)) in self.slots().enumerate() {
+            let mut values = SlotValues::zeros(kept.storage(), self.layout().len(), index);
             for array in self.layout().arrays() {
                 expected += 1;
                 let name = format!("{slot}/{}", array.name);

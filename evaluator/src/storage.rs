@@ -195,10 +195,11 @@ pub(crate) enum SlotValues {
 }
 
 impl SlotValues {
-    pub(crate) fn zeros(storage: Storage, length: usize) -> SlotValues {
+    /// The zeros of a slot, by its place among the live ones. Weights and gradients mostly begin with a page, so the slots begin elsewhere.
+    pub(crate) fn zeros(storage: Storage, length: usize, slot: usize) -> SlotValues {
         match storage {
-            Storage::F32 => SlotValues::F32(Aligned::zeros(length)),
-            Storage::Bf16 => SlotValues::Bf16(Aligned::zeros(length)),
+            Storage::F32 => SlotValues::F32(Aligned::zeros_at_quarter(length, slot + 1)),
+            Storage::Bf16 => SlotValues::Bf16(Aligned::zeros_at_quarter(length, slot + 1)),
         }
     }
 

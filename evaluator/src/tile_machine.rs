@@ -5,11 +5,13 @@
 //! overwritten in place where nothing reads its old value any more. All of this keeps the bits. Tiles are as long as lets the arrays'
 //! and the scratch tiles stay in the first-level cache together.
 
+use std::ops::Range;
+
 use symopt_dsl::Function;
 use symopt_dsl::plan::{Instruction, Operation, Plan, Source};
 
 use crate::aligned::Aligned;
-use crate::kernel::{BlendPair, Post, Then, TileOperand, TileOperation};
+use crate::kernel::{Averages, BlendPair, Post, Then, TileOperand, TileOperation};
 use crate::math::GUARD;
 use crate::reduce::{self, BLOCK, BlockSum};
 use crate::simd_dispatch;
@@ -63,55 +65,33 @@ impl Numbers {
     }
 }
 
-/// What is done to a value before it is stored.
+/// What a step does; `N` is the type of its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum After {
-    Nothing,
-    Function(Function),
-    Scale(Number),
+enum Kind<N> {
+    /// It has one result, in the target.
+    Single(TileOperation<N>),
+    /// The first blend goes to the target, the second to this slot, which is also the second operand.
+    BlendPair(BlendPair<N>, usize),
+    /// The first average is in the target, the second in this slot.
+    Averages(Averages<N>, usize),
 }
 
-/// What becomes of a value: see [`Then`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Into {
-    Store,
-    Blend([Number; 2]),
-    Step { weights: [Number; 2], scale: Number },
+impl<N: Copy> Kind<N> {
+    fn map<M>(self, number: impl Fn(N) -> M + Copy) -> Kind<M> {
+        match self {
+            Kind::Single(operation) => Kind::Single(operation.map(number)),
+            Kind::BlendPair(BlendPair { first, post, second }, slot) => {
+                Kind::BlendPair(BlendPair { first: first.map(number), post: post.map(number), second: second.map(number) }, slot)
+            }
+            Kind::Averages(Averages { weights, squares }, slot) => {
+                Kind::Averages(Averages { weights: weights.map(|weights| weights.map(number)), squares }, slot)
+            }
+        }
+    }
 }
 
-/// A [`TileOperation`] whose numbers are still to be filled in.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Unary(Function),
-    Binary(Function),
-    Product(After),
-    Quotient(After),
-    ShiftedQuotient(Number),
-    /// Where y is a number, it stands for the whole second term.
-    Linear {
-        weights: [Number; 2],
-        square: bool,
-        after: After,
-    },
-    LinearStep {
-        weights: [Number; 2],
-        scale: Number,
-    },
-    RootQuotient {
-        divisors: Option<[Number; 2]>,
-        shift: Option<Number>,
-        guarded: bool,
-        into: Into,
-    },
-    /// The second blend goes to this slot, which is also the second operand.
-    BlendPair {
-        first: [Number; 2],
-        after: After,
-        second: [Number; 2],
-        slot: usize,
-    },
-    Copy,
-}
+/// An operation on its way to a step.
+type Op = TileOperation<Number>;
 
 /// Where an operation reads from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,10 +127,30 @@ impl Target {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Step {
-    kind: Kind,
+    kind: Kind<Number>,
     x: Operand,
     y: Operand,
     target: Target,
+}
+
+/// A step with its numbers filled in.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    kind: Kind<f32>,
+    x: Place,
+    y: Place,
+    target: Target,
+}
+
+/// Where an operand is when a step runs.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Weights,
+    Gradients,
+    Slot(usize),
+    Register(usize),
+    Number(f32),
+    Output,
 }
 
 /// The steps of one pass.
@@ -170,12 +170,13 @@ pub struct TileMachine {
     smalls: usize,
 }
 
-/// The scratch of one thread: tiles, the running sums of a block, and the numbers of the running pass.
+/// The scratch of one thread: tiles, the running sums of a block, and the numbers and steps of the running pass.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
     tiles: Vec<Aligned<f32>>,
     sums: Vec<BlockSum>,
     numbers: Vec<f32>,
+    steps: Vec<Ready>,
 }
 
 impl TileMachine {
@@ -196,9 +197,10 @@ impl TileMachine {
         let tile = self.passes.iter().map(|pass| pass.tile).max().unwrap_or(0).min(longest);
         let sums = self.passes.iter().map(|pass| pass.sums.len()).max().unwrap_or(0);
         Registers {
-            tiles: vec![Aligned::zeros(tile); self.registers],
+            tiles: (0..self.registers).map(|register| Aligned::zeros_at_quarter(tile, register + 3)).collect(),
             sums: vec![BlockSum::default(); sums],
             numbers: Vec::with_capacity(Numbers { smalls: self.smalls }.count()),
+            steps: Vec::with_capacity(self.passes.iter().map(|pass| pass.steps.len()).max().unwrap_or(0)),
         }
     }
 
@@ -207,29 +209,26 @@ impl TileMachine {
         self.passes[pass].steps.len()
     }
 
-    /// Runs a pass over a stretch. The numbers are the plan's small values, rounded to f32. `prefetch` says that the arrays are too large for
-    /// the cache of a core.
-    pub fn run(&self, pass: usize, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers, prefetch: bool) {
-        let mut table = std::mem::take(&mut registers.numbers);
+    /// Runs a pass over a stretch. The numbers are the plan's small values, rounded to f32.
+    pub fn run(&self, pass: usize, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers, streams: bool) {
+        let (mut table, mut steps) = (std::mem::take(&mut registers.numbers), std::mem::take(&mut registers.steps));
         Numbers::fill(&mut table, numbers);
-        run_tiles(&self.passes[pass], stretch, &table, registers, prefetch);
-        registers.numbers = table;
+        steps.clear();
+        steps.extend(self.passes[pass].steps.iter().map(|step| step.ready(&table)));
+        run_tiles(&self.passes[pass], &steps, stretch, registers, streams);
+        (registers.numbers, registers.steps) = (table, steps);
     }
 }
 
 simd_dispatch! {
-    fn run_tiles(pass: &TilePass, stretch: &mut Stretch<'_>, numbers: &[f32], registers: &mut Registers, prefetch: bool) {
+    fn run_tiles(pass: &TilePass, steps: &[Ready], stretch: &mut Stretch<'_>, registers: &mut Registers, streams: bool) {
+        let tile = if streams { pass.tile.min(SHORTEST) } else { pass.tile };
         let length = stretch.weights.len();
         let mut start = 0;
         while start < length {
-            let end = length.min(start + pass.tile);
-            for (index, step) in pass.steps.iter().enumerate() {
-                if prefetch {
-                    // A part of the next tile at each step, so that memory is never idle.
-                    let (next, steps) = (pass.tile.min(length - end), pass.steps.len());
-                    prefetch_tile(stretch, end + next * index / steps..end + next * (index + 1) / steps);
-                }
-                step.run(start..end, stretch, numbers, registers);
+            let end = length.min(start + tile);
+            for step in steps {
+                step.run(start..end, stretch, registers);
             }
             pass.add_sums(start..end, stretch, registers);
             start = end;
@@ -237,32 +236,9 @@ simd_dispatch! {
     }
 }
 
-/// Asks for a part of all arrays to be brought to the cache.
-#[inline(always)]
-fn prefetch_tile(stretch: &Stretch, part: std::ops::Range<usize>) {
-    prefetch(&stretch.weights[part.clone()]);
-    prefetch(&stretch.gradients[part.clone()]);
-    for slot in &stretch.slots {
-        prefetch(&slot[part.clone()]);
-    }
-}
-
-#[inline(always)]
-fn prefetch(values: &[f32]) {
-    /// Numbers in a line of the cache.
-    const LINE: usize = 16;
-    #[cfg(target_arch = "x86_64")]
-    for line in values.chunks(LINE) {
-        // SAFETY: a prefetch reads nothing, whatever the address.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (values, LINE);
-}
-
-impl Step {
+impl Ready {
     #[inline(always)]
-    fn run(&self, tile: std::ops::Range<usize>, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers) {
+    fn run(&self, tile: Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
         // The target is never an operand, so taking it out leaves every operand in place. All targets go through one call below, for it holds
         // the loops of all operations.
         let mut register = Aligned::default();
@@ -281,18 +257,25 @@ impl Step {
                 &mut array[tile.clone()]
             }
         };
-        if let Kind::BlendPair { first, after, second, slot } = self.kind {
-            let value = |number: Number| numbers[number.0];
-            let pair = BlendPair { first: first.map(value), post: after.post(numbers), second: second.map(value) };
-            let y = std::mem::take(&mut stretch.slots[slot]);
-            if let TileOperand::Tile(x) = self.x.tile(&tile, stretch, numbers, registers) {
-                pair.run(x, &mut y[tile], out);
+        match self.kind {
+            Kind::Single(operation) => {
+                let (x, y) = (self.x.operand(&tile, stretch, registers), self.y.operand(&tile, stretch, registers));
+                operation.run(x, y, out);
             }
-            stretch.slots[slot] = y;
-        } else {
-            let x = self.x.tile(&tile, stretch, numbers, registers);
-            let y = self.y.tile(&tile, stretch, numbers, registers);
-            self.kind.operation(numbers).run(x, y, out);
+            Kind::BlendPair(pair, slot) => {
+                let other = std::mem::take(&mut stretch.slots[slot]);
+                if let TileOperand::Tile(x) = self.x.operand(&tile, stretch, registers) {
+                    pair.run(x, &mut other[tile], out);
+                }
+                stretch.slots[slot] = other;
+            }
+            Kind::Averages(averages, slot) => {
+                let other = std::mem::take(&mut stretch.slots[slot]);
+                if let TileOperand::Tile(x) = self.x.operand(&tile, stretch, registers) {
+                    averages.run(x, out, &mut other[tile]);
+                }
+                stretch.slots[slot] = other;
+            }
         }
         match self.target {
             Target::Register(index) | Target::Value(index) => registers.tiles[index] = register,
@@ -302,68 +285,51 @@ impl Step {
     }
 }
 
+impl Place {
+    #[inline(always)]
+    fn operand<'a>(self, tile: &Range<usize>, stretch: &'a Stretch, registers: &'a Registers) -> TileOperand<'a> {
+        match self {
+            Place::Weights => TileOperand::Tile(&stretch.weights[tile.clone()]),
+            Place::Gradients => TileOperand::Tile(&stretch.gradients[tile.clone()]),
+            Place::Slot(slot) => TileOperand::Tile(&stretch.slots[slot][tile.clone()]),
+            Place::Register(register) => TileOperand::Tile(&registers.tiles[register][..tile.len()]),
+            Place::Number(number) => TileOperand::Number(number),
+            Place::Output => TileOperand::Output,
+        }
+    }
+}
+
 impl Operand {
-    #[inline(always)]
-    fn tile<'a>(self, tile: &std::ops::Range<usize>, stretch: &'a Stretch, numbers: &[f32], registers: &'a Registers) -> TileOperand<'a> {
+    fn place(self, numbers: &[f32]) -> Place {
         match self {
-            Operand::Source(Source::Weights) => TileOperand::Tile(&stretch.weights[tile.clone()]),
-            Operand::Source(Source::Gradients) => TileOperand::Tile(&stretch.gradients[tile.clone()]),
-            Operand::Source(Source::Slot(slot)) => TileOperand::Tile(&stretch.slots[slot][tile.clone()]),
-            Operand::Register(register) | Operand::Source(Source::Value(register)) => {
-                TileOperand::Tile(&registers.tiles[register][..tile.len()])
-            }
-            Operand::Number(Number(place)) | Operand::Source(Source::Small(place)) => TileOperand::Number(numbers[place]),
-            Operand::Output => TileOperand::Output,
+            Operand::Source(Source::Weights) => Place::Weights,
+            Operand::Source(Source::Gradients) => Place::Gradients,
+            Operand::Source(Source::Slot(slot)) => Place::Slot(slot),
+            Operand::Register(register) | Operand::Source(Source::Value(register)) => Place::Register(register),
+            Operand::Number(Number(place)) | Operand::Source(Source::Small(place)) => Place::Number(numbers[place]),
+            Operand::Output => Place::Output,
         }
     }
 }
 
-impl After {
-    #[inline(always)]
-    fn post(self, numbers: &[f32]) -> Post {
-        match self {
-            After::Nothing => Post::None,
-            After::Scale(number) => Post::Scale(numbers[number.0]),
-            After::Function(function) => post_of(function).unwrap_or(Post::None),
-        }
-    }
-}
-
-impl Kind {
-    #[inline(always)]
-    fn operation(self, numbers: &[f32]) -> TileOperation {
-        let value = |number: Number| numbers[number.0];
-        match self {
-            Kind::Unary(function) => TileOperation::Unary(function),
-            Kind::Binary(function) => TileOperation::Binary(function),
-            Kind::Product(after) => TileOperation::Product(after.post(numbers)),
-            Kind::Quotient(after) => TileOperation::Quotient(after.post(numbers)),
-            Kind::ShiftedQuotient(shift) => TileOperation::ShiftedQuotient { shift: value(shift) },
-            Kind::Linear { weights, square, after } => {
-                TileOperation::Linear { weights: weights.map(value), square, post: after.post(numbers) }
-            }
-            Kind::LinearStep { weights, scale } => TileOperation::LinearStep { weights: weights.map(value), scale: value(scale) },
-            Kind::RootQuotient { divisors, shift, guarded, into } => {
-                let then = match into {
-                    Into::Store => Then::Store,
-                    Into::Blend(weights) => Then::Blend(weights.map(value)),
-                    Into::Step { weights, scale } => Then::Step { weights: weights.map(value), scale: value(scale) },
-                };
-                TileOperation::RootQuotient { divisors: divisors.map(|d| d.map(value)), shift: shift.map(value), guarded, then }
-            }
-            // A pair has two results and is no single operation.
-            Kind::Copy | Kind::BlendPair { .. } => TileOperation::Copy,
+impl Step {
+    fn ready(&self, numbers: &[f32]) -> Ready {
+        Ready {
+            kind: self.kind.map(|number: Number| numbers[number.0]),
+            x: self.x.place(numbers),
+            y: self.y.place(numbers),
+            target: self.target,
         }
     }
 }
 
 impl TilePass {
     /// Adds a tile's products to the running sums, and stores the sums of the blocks that are complete.
-    fn add_sums(&self, tile: std::ops::Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
+    fn add_sums(&self, tile: Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
         let complete = tile.end.is_multiple_of(BLOCK) || tile.end == stretch.weights.len();
         for (index, [x, y]) in self.sums.iter().enumerate() {
             let mut sum = registers.sums[index];
-            let [x, y] = [x, y].map(|factor| factor.tile(&tile, stretch, &[], registers));
+            let [x, y] = [x, y].map(|factor| factor.place(&[]).operand(&tile, stretch, registers));
             // The factors of a sum are trees.
             if let (TileOperand::Tile(x), TileOperand::Tile(y)) = (x, y) {
                 reduce::add_products(&mut sum, x, y);
@@ -376,16 +342,12 @@ impl TilePass {
     }
 }
 
-/// The function as something that is done to a value before it is stored.
-fn post_of(function: Function) -> Option<Post> {
-    match function {
-        Function::Sign => Some(Post::Sign),
-        Function::Abs => Some(Post::Abs),
-        Function::Square => Some(Post::Square),
-        Function::Sqrt => Some(Post::Sqrt),
-        Function::GuardedSqrt => Some(Post::GuardedSqrt),
-        _ => None,
-    }
+/// A step with one result that one other step reads.
+#[derive(Clone, Copy)]
+struct Only {
+    operation: Op,
+    x: Operand,
+    y: Operand,
 }
 
 /// A pass on its way from the instructions of a plan to steps.
@@ -422,30 +384,34 @@ impl Lowering {
     fn lower(mut self, plan: &Plan) -> (TilePass, usize) {
         let pass = &plan.passes[self.pass];
         for (index, instruction) in pass.instructions.iter().enumerate() {
-            let (kind, x, y) = self.fuse(*instruction);
-            self.steps.push(Some(Step { kind, x, y, target: Target::Value(index) }));
+            let (operation, x, y) = self.fuse(*instruction);
+            self.steps.push(Some(Step { kind: Kind::Single(operation), x, y, target: Target::Value(index) }));
         }
         let mut copies = Vec::new();
         if plan.writes(self.pass) {
             self.write(plan, &mut copies);
         }
-        let steps: Vec<Step> = std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
+        let mut steps: Vec<Step> = std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
+        put_averages_together(&mut steps);
         let sums: Vec<_> = pass.reductions.iter().map(|r| [Operand::Source(r.x), Operand::Source(r.y)]).collect();
         assign_registers(steps, sums, self.uses.len(), plan.slots.len())
     }
 
     /// The step of a value that nothing else reads, if it is one that another step can take up.
-    fn only_use(&self, operand: Source) -> Option<(usize, Step)> {
+    fn only_use(&self, operand: Source) -> Option<(usize, Only)> {
         match operand {
-            Source::Value(value) if self.uses[value] == 1 => self.steps[value].map(|step| (value, step)),
+            Source::Value(value) if self.uses[value] == 1 => match self.steps[value] {
+                Some(Step { kind: Kind::Single(operation), x, y, .. }) => Some((value, Only { operation, x, y })),
+                _ => None,
+            },
             _ => None,
         }
     }
 
-    fn fuse(&mut self, Instruction { operation, x, y }: Instruction) -> (Kind, Operand, Operand) {
-        let plain = |kind| (kind, Operand::numbered(x), Operand::numbered(y));
+    fn fuse(&mut self, Instruction { operation, x, y }: Instruction) -> (Op, Operand, Operand) {
+        let plain = |operation: Op| (operation, Operand::numbered(x), Operand::numbered(y));
         match operation {
-            Operation::Copy => plain(Kind::Copy),
+            Operation::Copy => plain(Op::Copy),
             Operation::Blend { rest, weight } => self.linear([Number(rest), Number(weight)], [Operand::from(x), Operand::from(y)]),
             Operation::Function(Function::Add) => self.sum(x, y, false),
             Operation::Function(Function::Subtract) => self.sum(x, y, true),
@@ -455,88 +421,77 @@ impl Lowering {
                     _ => None,
                 };
                 if let Some((value, number)) = scaled {
-                    return self.after(value, After::Scale(number)).unwrap_or((
-                        Kind::Product(After::Nothing),
+                    return self.after(value, Post::Scale(number)).unwrap_or((
+                        Op::Product(Post::None),
                         value.into(),
                         Operand::Number(number),
                     ));
                 }
-                plain(Kind::Product(After::Nothing))
+                plain(Op::Product(Post::None))
             }
             Operation::Function(Function::Divide) => {
-                if let Some((value, Step { kind, x: divisor, y: Operand::Number(shift), .. })) = self.only_use(y)
-                    && matches!(kind, Kind::Linear { weights: [p, _], square: false, after: After::Nothing } if p == self.numbers.one())
+                if let Some((value, Only { operation, x: divisor, y: Operand::Number(shift) })) = self.only_use(y)
+                    && matches!(operation, Op::Linear { weights: [p, _], square: false, post: Post::None } if p == self.numbers.one())
                 {
                     self.steps[value] = None;
                     return self.root_quotient(x, divisor, Some(shift)).unwrap_or((
-                        Kind::ShiftedQuotient(shift),
+                        Op::ShiftedQuotient { shift },
                         Operand::numbered(x),
                         divisor,
                     ));
                 }
-                self.root_quotient(x, y.into(), None).unwrap_or(plain(Kind::Quotient(After::Nothing)))
+                self.root_quotient(x, y.into(), None).unwrap_or(plain(Op::Quotient(Post::None)))
             }
-            Operation::Function(Function::GuardedDivide) => {
-                self.root_quotient(x, y.into(), Some(self.numbers.guard())).unwrap_or(plain(Kind::ShiftedQuotient(self.numbers.guard())))
-            }
+            Operation::Function(Function::GuardedDivide) => self
+                .root_quotient(x, y.into(), Some(self.numbers.guard()))
+                .unwrap_or(plain(Op::ShiftedQuotient { shift: self.numbers.guard() })),
             Operation::Function(function) if function.arity() == 1 => {
-                let fused = post_of(function).and_then(|_| self.after(x, After::Function(function)));
-                fused.unwrap_or(plain(Kind::Unary(function)))
+                let fused = Post::of(function).and_then(|post| self.after(x, post));
+                fused.unwrap_or(plain(Op::Unary(function)))
             }
-            Operation::Function(function) => plain(Kind::Binary(function)),
+            Operation::Function(function) => plain(Op::Binary(function)),
         }
     }
 
     /// `x / (divisor + shift)`, where the divisor is a square root that nothing else reads, as one step.
-    fn root_quotient(&mut self, x: Source, divisor: Operand, shift: Option<Number>) -> Option<(Kind, Operand, Operand)> {
+    fn root_quotient(&mut self, x: Source, divisor: Operand, shift: Option<Number>) -> Option<(Op, Operand, Operand)> {
         let Operand::Source(divisor) = divisor else { return None };
         let (root_value, root) = self.only_use(divisor)?;
-        let is_root = |function| matches!(function, Function::Sqrt | Function::GuardedSqrt);
-        let guarded = |function| function == Function::GuardedSqrt;
-        match root.kind {
-            Kind::Unary(function) if is_root(function) => {
+        let whole = |guarded, divisors, x, y| Some((Op::RootQuotient { divisors, shift, guarded, then: Then::Store }, x, y));
+        match root.operation {
+            Op::Unary(function @ (Function::Sqrt | Function::GuardedSqrt)) => {
                 self.steps[root_value] = None;
-                Some((
-                    Kind::RootQuotient { divisors: None, shift, guarded: guarded(function), into: Into::Store },
-                    Operand::numbered(x),
-                    root.x,
-                ))
+                whole(function == Function::GuardedSqrt, None, Operand::numbered(x), root.x)
             }
             // With bias correction: both operands are divided by numbers first.
-            Kind::Quotient(After::Function(function)) if is_root(function) => {
+            Op::Quotient(post @ (Post::Sqrt | Post::GuardedSqrt)) => {
                 let Operand::Number(y_divisor) = root.y else { return None };
-                let (value, Step { kind: Kind::Quotient(After::Nothing), x, y: Operand::Number(x_divisor), .. }) = self.only_use(x)? else {
+                let (value, Only { operation: Op::Quotient(Post::None), x, y: Operand::Number(x_divisor) }) = self.only_use(x)? else {
                     return None;
                 };
                 self.steps[root_value] = None;
                 self.steps[value] = None;
-                Some((
-                    Kind::RootQuotient { divisors: Some([x_divisor, y_divisor]), shift, guarded: guarded(function), into: Into::Store },
-                    x,
-                    root.x,
-                ))
+                whole(post == Post::GuardedSqrt, Some([x_divisor, y_divisor]), x, root.x)
             }
             _ => None,
         }
     }
 
     /// The step of `value` with something done to it before it is stored.
-    fn after(&mut self, value: Source, what: After) -> Option<(Kind, Operand, Operand)> {
+    fn after(&mut self, value: Source, what: Post<Number>) -> Option<(Op, Operand, Operand)> {
         let (value, mut step) = self.only_use(value)?;
-        match &mut step.kind {
-            Kind::Product(after @ After::Nothing)
-            | Kind::Quotient(after @ After::Nothing)
-            | Kind::Linear { after: after @ After::Nothing, .. } => *after = what,
+        match &mut step.operation {
+            Op::Product(post @ Post::None) | Op::Quotient(post @ Post::None) | Op::Linear { post: post @ Post::None, .. } => *post = what,
             _ => return None,
         }
         self.steps[value] = None;
-        Some((step.kind, step.x, step.y))
+        Some((step.operation, step.x, step.y))
     }
 
     /// `x + y`, or `x - y`. Products with a number that only the sum reads become weights of it.
-    fn sum(&mut self, x: Source, y: Source, subtract: bool) -> (Kind, Operand, Operand) {
+    fn sum(&mut self, x: Source, y: Source, subtract: bool) -> (Op, Operand, Operand) {
         let mut term = |source: Source| {
-            if let Some((value, Step { kind: Kind::Product(After::Nothing), x, y: Operand::Number(number), .. })) = self.only_use(source) {
+            if let Some((value, Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) })) = self.only_use(source) {
                 self.steps[value] = None;
                 return (number, x);
             }
@@ -549,7 +504,7 @@ impl Lowering {
     }
 
     /// `p * x + q * y`. At least one of the two is no number.
-    fn linear(&mut self, [mut p, mut q]: [Number; 2], [mut x, mut y]: [Operand; 2]) -> (Kind, Operand, Operand) {
+    fn linear(&mut self, [mut p, mut q]: [Number; 2], [mut x, mut y]: [Operand; 2]) -> (Op, Operand, Operand) {
         let number = |weight: Number, operand: Operand| match operand {
             Operand::Source(Source::Small(small)) if weight != self.numbers.one() => Operand::Number(self.numbers.negated(Number(small))),
             Operand::Source(Source::Small(small)) => Operand::Number(Number(small)),
@@ -559,7 +514,7 @@ impl Lowering {
         let squared = |lowering: &Lowering, operand: Operand| match operand {
             Operand::Source(source) => lowering
                 .only_use(source)
-                .filter(|(_, step)| step.kind == Kind::Unary(Function::Square))
+                .filter(|(_, step)| step.operation == Op::Unary(Function::Square))
                 .map(|(value, step)| (value, step.x)),
             _ => None,
         };
@@ -572,12 +527,12 @@ impl Lowering {
             self.steps[value] = None;
             (x, square) = (operand, true);
         }
-        (Kind::Linear { weights: [p, q], square, after: After::Nothing }, x, y)
+        (Op::Linear { weights: [p, q], square, post: Post::None }, x, y)
     }
 
     /// The writes of the last pass: slots in place where that is possible, the weights, and the other slots.
     fn write(&mut self, plan: &Plan, copies: &mut Vec<Step>) {
-        let copy = |x: Operand, target| Step { kind: Kind::Copy, x, y: x, target };
+        let copy = |x: Operand, target| Step { kind: Kind::Single(Op::Copy), x, y: x, target };
         let mut update = plan.update;
         let mut slots = plan.slots.clone();
         // What would be overwritten before it is read gets a value of its own.
@@ -596,14 +551,12 @@ impl Lowering {
         }
 
         let mut step = match self.only_use(update) {
-            Some((value, Step { kind: Kind::Linear { weights, square: false, after }, x, y, .. }))
-                if !matches!(after, After::Function(_)) =>
-            {
+            Some((value, Only { operation: Op::Linear { weights, square: false, post: post @ (Post::None | Post::Scale(_)) }, x, y })) => {
                 self.steps[value] = None;
-                let scale = if let After::Scale(number) = after { number } else { self.numbers.one() };
-                Step { kind: Kind::LinearStep { weights, scale }, x, y, target: Target::Weights }
+                let scale = if let Post::Scale(number) = post { number } else { self.numbers.one() };
+                Step { kind: Kind::Single(Op::LinearStep { weights, scale }), x, y, target: Target::Weights }
             }
-            Some((value, Step { kind: Kind::Product(After::Nothing), x, y: Operand::Number(number), .. })) => {
+            Some((value, Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) })) => {
                 self.steps[value] = None;
                 self.subtract(x, number)
             }
@@ -656,18 +609,16 @@ impl Lowering {
         }
         true
     }
-}
 
-impl Lowering {
     /// The step that writes the weights together with the root quotient that it needs, if nothing else needs that.
     fn step_along(&mut self, step: Step) -> Step {
-        let into = match step.kind {
-            Kind::Linear { weights, square: false, after: After::Nothing } => Into::Blend(weights),
-            Kind::LinearStep { weights, scale } => Into::Step { weights, scale },
+        let then = match step.kind {
+            Kind::Single(Op::Linear { weights, square: false, post: Post::None }) => Then::Blend(weights),
+            Kind::Single(Op::LinearStep { weights, scale }) => Then::Step { weights, scale },
             _ => return step,
         };
         let (Operand::Source(source), Operand::Output) = (step.x, step.y) else { return step };
-        let Some((value, Step { kind: Kind::RootQuotient { divisors, shift, guarded, .. }, x, y, .. })) = self.only_use(source) else {
+        let Some((value, Only { operation: Op::RootQuotient { divisors, shift, guarded, .. }, x, y })) = self.only_use(source) else {
             return step;
         };
         // The loops for it read two arrays beside the one that they write.
@@ -675,24 +626,21 @@ impl Lowering {
             return step;
         }
         self.steps[value] = None;
-        Step { kind: Kind::RootQuotient { divisors, shift, guarded, into }, x, y, target: step.target }
+        Step { kind: Kind::Single(Op::RootQuotient { divisors, shift, guarded, then }), x, y, target: step.target }
     }
 
     /// `w - number * x`, as `-number * x + w`, which has the same bits.
     fn subtract(&self, x: Operand, number: Number) -> Step {
         let weights = [self.numbers.negated(number), self.numbers.one()];
-        let kind = Kind::Linear { weights, square: false, after: After::Nothing };
+        let kind = Kind::Single(Op::Linear { weights, square: false, post: Post::None });
         Step { kind, x, y: Operand::Source(Source::Weights), target: Target::Weights }
     }
 
     /// Puts the blend that overwrites a slot together with an earlier blend of the same operands, if nothing reads the slot in between.
     fn pair_with(&mut self, value: usize, slot: usize) {
         let old = Operand::Source(Source::Slot(slot));
-        let Some(Step { kind: Kind::Linear { weights: second, square: false, after: After::Nothing }, x, y: Operand::Output, .. }) =
-            self.steps[value]
-        else {
-            return;
-        };
+        let Some(Step { kind: Kind::Single(operation), x, y: Operand::Output, .. }) = self.steps[value] else { return };
+        let Op::Linear { weights: second, square: false, post: Post::None } = operation else { return };
         // The gradients or the weights, which are there from the beginning: the second blend moves to the place of the first.
         if !matches!(x, Operand::Source(Source::Gradients | Source::Weights)) {
             return;
@@ -700,11 +648,11 @@ impl Lowering {
         let last_reader = self.steps[..value].iter().rposition(|step| step.is_some_and(|step| step.x == old || step.y == old));
         let Some(earlier) = last_reader else { return };
         if let Some(step) = &mut self.steps[earlier]
-            && let Kind::Linear { weights: first, square: false, after } = step.kind
+            && let Kind::Single(Op::Linear { weights: first, square: false, post }) = step.kind
             && step.target == Target::Value(earlier)
             && (step.x, step.y) == (x, old)
         {
-            step.kind = Kind::BlendPair { first, after, second, slot };
+            step.kind = Kind::BlendPair(BlendPair { first, post, second }, slot);
             step.y = Operand::Output;
             self.steps[value] = None;
         }
@@ -718,8 +666,9 @@ impl Step {
         if self.x != own && self.y != own {
             return true;
         }
-        match &mut self.kind {
-            Kind::Linear { weights, square: false, .. } | Kind::LinearStep { weights, .. } if self.x == own && self.y != own => {
+        let Kind::Single(operation) = &mut self.kind else { return false };
+        match operation {
+            Op::Linear { weights, square: false, .. } | Op::LinearStep { weights, .. } if self.x == own && self.y != own => {
                 if matches!(self.y, Operand::Number(_)) {
                     return false;
                 }
@@ -727,11 +676,30 @@ impl Step {
                 (self.x, self.y) = (self.y, Operand::Output);
                 true
             }
-            Kind::Linear { .. } | Kind::LinearStep { .. } if self.x != own => {
+            Op::Linear { .. } | Op::LinearStep { .. } if self.x != own => {
                 self.y = Operand::Output;
                 true
             }
             _ => false,
+        }
+    }
+}
+
+/// Two averages of the gradients, one right after the other, as one step.
+fn put_averages_together(steps: &mut Vec<Step>) {
+    let average = |step: &Step| match step {
+        Step {
+            kind: Kind::Single(Op::Linear { weights, square, post: Post::None }),
+            x: Operand::Source(Source::Gradients),
+            y: Operand::Output,
+            target: Target::Slot(slot),
+        } => Some((*weights, *square, *slot)),
+        _ => None,
+    };
+    for second in (1..steps.len()).rev() {
+        if let (Some((p, square_p, _)), Some((q, square_q, slot))) = (average(&steps[second - 1]), average(&steps[second])) {
+            steps[second - 1].kind = Kind::Averages(Averages { weights: [p, q], squares: [square_p, square_q] }, slot);
+            steps.remove(second);
         }
     }
 }

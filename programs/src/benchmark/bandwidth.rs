@@ -55,12 +55,13 @@ exchange! {
 impl Traffic {
     /// The traffic of a program with so many live slots over flat arrays.
     pub fn new(slots: usize, parameters: usize, threads: usize, width: Width) -> Traffic {
-        let slot = || {
-            let mut slot = Aligned::zeros(parameters);
+        // Where an optimizer has them.
+        let slot = |index| {
+            let mut slot = Aligned::zeros_at_quarter(parameters, index + 1);
             slot.fill(0.5);
             slot
         };
-        Traffic { slots: (0..slots).map(|_| slot()).collect(), threads, width }
+        Traffic { slots: (0..slots).map(slot).collect(), threads, width }
     }
 
     /// Bytes that a step moves per parameter.
