@@ -166,6 +166,34 @@ pub struct Averages<N = f32> {
     pub squares: [bool; 2],
 }
 
+/// A whole step of an adaptive optimizer: two averages of x and of its square, each in a place of its own, and with them, as `a` and `b`, the
+/// weights: `(a / divisors[0]) / (sqrt(b / divisors[1]) + shift)`, as `then` says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MomentStep<N = f32> {
+    /// The weights of both averages.
+    pub weights: [[N; 2]; 2],
+    /// What the averages are divided by before.
+    pub divisors: Option<[N; 2]>,
+    /// Keeps the divisor away from zero, where there is something to do so.
+    pub shift: Option<N>,
+    /// Whether the root is of |b|.
+    pub guarded: bool,
+    /// What becomes of the quotient; it is not just stored.
+    pub then: Then<N>,
+}
+
+impl<N: Copy> Then<N> {
+    /// The same with other numbers.
+    #[inline]
+    pub fn map<M>(self, number: impl Fn(N) -> M + Copy) -> Then<M> {
+        match self {
+            Then::Store => Then::Store,
+            Then::Blend(weights) => Then::Blend(weights.map(number)),
+            Then::Step { weights, scale } => Then::Step { weights: weights.map(number), scale: number(scale) },
+        }
+    }
+}
+
 impl<N: Copy> Post<N> {
     /// The same with other numbers.
     #[inline]
@@ -211,12 +239,8 @@ impl<N: Copy> TileOperation<N> {
                 TileOperation::LinearStep { weights: weights.map(number), scale: number(scale) }
             }
             TileOperation::RootQuotient { divisors, shift, guarded, then } => {
-                let then = match then {
-                    Then::Store => Then::Store,
-                    Then::Blend(weights) => Then::Blend(weights.map(number)),
-                    Then::Step { weights, scale } => Then::Step { weights: weights.map(number), scale: number(scale) },
-                };
-                TileOperation::RootQuotient { divisors: divisors.map(|d| d.map(number)), shift: shift.map(number), guarded, then }
+                let (divisors, shift) = (divisors.map(|d| d.map(number)), shift.map(number));
+                TileOperation::RootQuotient { divisors, shift, guarded, then: then.map(number) }
             }
             TileOperation::Copy => TileOperation::Copy,
         }
@@ -417,16 +441,54 @@ macro_rules! root_quotient_then {
     };
 }
 
-/// `(x / d) / (sqrt(y / c) + shift)`, with or without its parts.
+/// `(x / d) / (sqrt(y / c) + shift)`, with or without its parts: a loop for each form.
 macro_rules! root_quotient {
-    ($out:ident, $x:ident, $y:ident, $divisors:ident, $shift:ident, $then:ident, $root:ident) => {
+    ($loop:ident!($($arguments:tt)*), $divisors:ident, $shift:ident, $root:ident) => {
         match ($divisors, $shift) {
-            (Some([d, c]), Some(shift)) => root_quotient_then!($out, $x, $y, $then, |a, b| ((a / d) / (Real::$root(b / c) + shift))),
-            (Some([d, c]), None) => root_quotient_then!($out, $x, $y, $then, |a, b| ((a / d) / Real::$root(b / c))),
-            (None, Some(shift)) => root_quotient_then!($out, $x, $y, $then, |a, b| (a / (Real::$root(b) + shift))),
-            (None, None) => root_quotient_then!($out, $x, $y, $then, |a, b| (a / Real::$root(b))),
+            (Some([d, c]), Some(shift)) => $loop!($($arguments)* |a, b| ((a / d) / (Real::$root(b / c) + shift))),
+            (Some([d, c]), None) => $loop!($($arguments)* |a, b| ((a / d) / Real::$root(b / c))),
+            (None, Some(shift)) => $loop!($($arguments)* |a, b| (a / (Real::$root(b) + shift))),
+            (None, None) => $loop!($($arguments)* |a, b| (a / Real::$root(b))),
         }
     };
+}
+
+/// The weights, and two averages by the weights `p` and `q`.
+macro_rules! moment_step {
+    ($out:ident, $x:ident, $first:ident, $second:ident, $p:ident, $q:ident, $then:ident, |$a:ident, $b:ident| $value:expr) => {
+        match $then {
+            Then::Store => {}
+            Then::Blend([u, v]) => {
+                moment_step!(@loop $out, $x, $first, $second, $p, $q, |$a, $b, old| u * $value + v * old);
+            }
+            Then::Step { weights: [u, v], scale } => {
+                moment_step!(@loop $out, $x, $first, $second, $p, $q, |$a, $b, old| old - (u * $value + v * old) * scale);
+            }
+        }
+    };
+    (@loop $out:ident, $x:ident, $first:ident, $second:ident, $p:ident, $q:ident, |$a:ident, $b:ident, $old:ident| $body:expr) => {
+        for (((out, x), first), second) in $out.iter_mut().zip($x).zip($first.iter_mut()).zip($second.iter_mut()) {
+            let $old = *out;
+            let $a = $p[0] * *x + $p[1] * *first;
+            let $b = $q[0] * (*x * *x) + $q[1] * *second;
+            *out = $body;
+            *first = $a;
+            *second = $b;
+        }
+    };
+}
+
+impl MomentStep {
+    /// Updates the weights and both averages. All slices have one length.
+    #[inline(always)]
+    pub fn run(self, x: &[f32], first: &mut [f32], second: &mut [f32], out: &mut [f32]) {
+        let MomentStep { weights: [p, q], divisors, shift, guarded, then } = self;
+        if guarded {
+            root_quotient!(moment_step!(out, x, first, second, p, q, then,), divisors, shift, guarded_sqrt);
+        } else {
+            root_quotient!(moment_step!(out, x, first, second, p, q, then,), divisors, shift, sqrt);
+        }
+    }
 }
 
 macro_rules! tile_lookup {
@@ -442,10 +504,10 @@ macro_rules! tile_lookup {
                     TileOperation::Quotient(post) => for_each_post!(post, quotient!(out, x, y,)),
                     TileOperation::ShiftedQuotient { shift } => zip!(out, x, y, |a, b| a / (b + shift)),
                     TileOperation::RootQuotient { divisors, shift, guarded: false, then } => {
-                        root_quotient!(out, x, y, divisors, shift, then, sqrt)
+                        root_quotient!(root_quotient_then!(out, x, y, then,), divisors, shift, sqrt)
                     }
                     TileOperation::RootQuotient { divisors, shift, guarded: true, then } => {
-                        root_quotient!(out, x, y, divisors, shift, then, guarded_sqrt)
+                        root_quotient!(root_quotient_then!(out, x, y, then,), divisors, shift, guarded_sqrt)
                     }
                     TileOperation::Linear { weights, square: false, post } => for_each_post!(post, linear_of_x!(out, x, y, weights,)),
                     TileOperation::Linear { weights, square: true, post } => for_each_post!(post, linear_of_square!(out, x, y, weights,)),

@@ -20,8 +20,8 @@ use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values
 use crate::stretch::{CompiledPass, Stretch, Sums};
 use crate::tile_machine::{Registers, TileMachine};
 
-/// Elements that one of several threads takes at a time: some microseconds of work.
-const UNIT: usize = 8 * BLOCK;
+/// Elements that one of several threads takes at a time: an eighth of all, but no fewer and no more than these.
+const UNITS: [usize; 2] = [8 * BLOCK, 64 * BLOCK];
 
 /// Instructions times elements from which a step is spread over threads when it is called from a thread of the pool, where handing a part to
 /// another thread costs about a microsecond.
@@ -79,7 +79,9 @@ impl Work {
             }
             units
         };
-        Work { arrays: cut(usize::MAX), parts: cut(UNIT) }
+        let all: usize = arrays.iter().map(ExactSizeIterator::len).sum();
+        let eighth = all.div_ceil(8).next_multiple_of(BLOCK);
+        Work { arrays: cut(usize::MAX), parts: cut(eighth.clamp(UNITS[0], UNITS[1])) }
     }
 }
 
@@ -272,10 +274,18 @@ impl Clone for Pointers {
 #[repr(align(128))]
 struct Cursor(AtomicUsize);
 
+/// What a thread needs of the tile machine for itself.
+#[derive(Clone, Debug, Default)]
+struct PassScratch {
+    registers: Registers,
+    /// The row of small values that the registers are prepared for in the running pass.
+    row: Option<usize>,
+}
+
 /// What a thread needs for itself.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
-    registers: Registers,
+    pass: PassScratch,
     /// f32 tiles of the weights, the gradients and the slots, for those that are bf16 in memory.
     stages: Vec<Aligned<f32>>,
 }
@@ -460,6 +470,7 @@ impl Machine {
         while scratch.len() < threads {
             scratch.push(self.new_scratch());
         }
+        scratch.iter_mut().for_each(|scratch| scratch.pass.row = None);
         if self.cursors.len() < threads {
             self.cursors.resize_with(threads, Cursor::default);
         }
@@ -496,9 +507,12 @@ impl Machine {
         // The first array's storage is mostly that of all; stages that are still missing are made when they are needed.
         let of_array = self.pointers.arrays.first().into_iter().flatten();
         Scratch {
-            registers: match &self.engine {
-                Engine::Tiles(machine) => machine.registers(longest),
-                Engine::Compiled(_) => Registers::default(),
+            pass: PassScratch {
+                registers: match &self.engine {
+                    Engine::Tiles(machine) => machine.registers(longest),
+                    Engine::Compiled(_) => Registers::default(),
+                },
+                row: None,
             },
             stages: (of_array.chain(&self.pointers.slots))
                 .map(|pointer| if matches!(pointer, Pointer::Bf16(_)) { Aligned::zeros(BLOCK.min(longest)) } else { Aligned::default() })
@@ -506,15 +520,24 @@ impl Machine {
         }
     }
 
-    fn run_engine(&self, pass: usize, array: usize, stretch: &mut Stretch, registers: &mut Registers) {
+    #[inline]
+    fn run_engine(&self, pass: usize, array: usize, stretch: &mut Stretch, scratch: &mut PassScratch) {
         let numbers = self.smalls.row(array);
         match &self.engine {
-            Engine::Tiles(machine) => machine.run(pass, stretch, numbers, registers, self.streams),
+            Engine::Tiles(machine) => {
+                let row = if self.smalls.rows == 1 { 0 } else { array };
+                if scratch.row != Some(row) {
+                    machine.prepare(pass, numbers, &mut scratch.registers);
+                    scratch.row = Some(row);
+                }
+                machine.run(pass, stretch, &mut scratch.registers, self.streams);
+            }
             Engine::Compiled(passes) => (passes[pass].f32)(stretch, numbers),
         }
     }
 
     /// Runs a pass over a unit. No unit is run twice in a pass, so that no two threads have the same elements.
+    #[inline]
     fn run_unit(&self, pass: usize, unit: Unit, step: u64, scratch: &mut Scratch) {
         let [weights, gradients] = self.pointers.arrays[unit.array];
         let reductions = self.plan.passes[pass].reductions.len();
@@ -530,7 +553,7 @@ impl Machine {
             (Pointer::F32(weights), Pointer::F32(gradients), Storage::F32, _) => {
                 // SAFETY: the unit lies within the array, whose buffers are borrowed for this step, and no other unit has its elements.
                 let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::f32) };
-                self.run_engine(pass, unit.array, &mut stretch, &mut scratch.registers);
+                self.run_engine(pass, unit.array, &mut stretch, &mut scratch.pass);
             }
             (Pointer::F32(weights), Pointer::F32(gradients), Storage::Bf16, Engine::Compiled(passes))
                 if self.rounding == Rounding::Nearest =>
@@ -548,6 +571,7 @@ impl Machine {
     /// # Safety
     ///
     /// The unit lies within the arrays that the pointers point to, and nothing else refers to its elements as long as the stretch lives.
+    #[inline]
     unsafe fn stretch<'a, S>(
         &self,
         unit: Unit,
@@ -575,7 +599,7 @@ impl Machine {
         let writes = self.plan.writes(pass);
         let length = if sums.is_empty() { STAGE } else { BLOCK };
         let read_gradients = self.plan.reads(pass).any(|source| source == Source::Gradients);
-        let Scratch { registers, stages } = scratch;
+        let Scratch { pass: pass_scratch, stages } = scratch;
         let (stage_of_arrays, stage_of_slots) = stages.split_at_mut(2);
         let [stage_of_weights, stage_of_gradients] = stage_of_arrays else { return };
         for start in (0..unit.length).step_by(length) {
@@ -604,7 +628,7 @@ impl Machine {
                 slots: slots.iter_mut().map(Staged::values).collect(),
                 sums: sums.iter_mut().map(|sums| &mut sums[start / BLOCK..start / BLOCK + length.div_ceil(BLOCK)]).collect(),
             };
-            self.run_engine(pass, unit.array, &mut stretch, registers);
+            self.run_engine(pass, unit.array, &mut stretch, pass_scratch);
             drop(stretch);
             if writes {
                 let place = (unit.place + start) as u64;

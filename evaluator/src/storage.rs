@@ -252,9 +252,9 @@ impl RoundingStream {
 #[inline(always)]
 fn upper_half(x: f32, addend: u32) -> bf16 {
     let bits = x.to_bits();
-    let rounded = bits.wrapping_add(addend) >> 16;
     // A carry out of a NaN's payload would make a number of it.
-    bf16::from_bits(if x.is_nan() { (bits >> 16 | 0x40) as u16 } else { rounded as u16 })
+    let rounded = if x.is_nan() { bits | 0x40_0000 } else { bits.wrapping_add(addend) };
+    bf16::from_bits((rounded >> 16) as u16)
 }
 
 simd_dispatch! {

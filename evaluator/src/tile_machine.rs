@@ -11,7 +11,7 @@ use symopt_dsl::Function;
 use symopt_dsl::plan::{Instruction, Operation, Plan, Source};
 
 use crate::aligned::Aligned;
-use crate::kernel::{Averages, BlendPair, Post, Then, TileOperand, TileOperation};
+use crate::kernel::{Averages, BlendPair, MomentStep, Post, Then, TileOperand, TileOperation};
 use crate::math::GUARD;
 use crate::reduce::{self, BLOCK, BlockSum};
 use crate::simd_dispatch;
@@ -74,6 +74,8 @@ enum Kind<N> {
     BlendPair(BlendPair<N>, usize),
     /// The first average is in the target, the second in this slot.
     Averages(Averages<N>, usize),
+    /// The target is the weights; the averages are in these slots.
+    MomentStep(MomentStep<N>, [usize; 2]),
 }
 
 impl<N: Copy> Kind<N> {
@@ -85,6 +87,11 @@ impl<N: Copy> Kind<N> {
             }
             Kind::Averages(Averages { weights, squares }, slot) => {
                 Kind::Averages(Averages { weights: weights.map(|weights| weights.map(number)), squares }, slot)
+            }
+            Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then }, slots) => {
+                let weights = weights.map(|weights| weights.map(number));
+                let (divisors, shift) = (divisors.map(|d| d.map(number)), shift.map(number));
+                Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then: then.map(number) }, slots)
             }
         }
     }
@@ -209,14 +216,19 @@ impl TileMachine {
         self.passes[pass].steps.len()
     }
 
-    /// Runs a pass over a stretch. The numbers are the plan's small values, rounded to f32.
-    pub fn run(&self, pass: usize, stretch: &mut Stretch, numbers: &[f32], registers: &mut Registers, streams: bool) {
-        let (mut table, mut steps) = (std::mem::take(&mut registers.numbers), std::mem::take(&mut registers.steps));
-        Numbers::fill(&mut table, numbers);
+    /// Fills in the numbers of a pass: the plan's small values, rounded to f32. To be done before the pass is run, and again when they change.
+    pub fn prepare(&self, pass: usize, numbers: &[f32], registers: &mut Registers) {
+        let Registers { numbers: table, steps, .. } = registers;
+        Numbers::fill(table, numbers);
         steps.clear();
-        steps.extend(self.passes[pass].steps.iter().map(|step| step.ready(&table)));
+        steps.extend(self.passes[pass].steps.iter().map(|step| step.ready(table)));
+    }
+
+    /// Runs a pass over a stretch. `streams` says that the arrays are too large for the cache of a core.
+    pub fn run(&self, pass: usize, stretch: &mut Stretch, registers: &mut Registers, streams: bool) {
+        let steps = std::mem::take(&mut registers.steps);
         run_tiles(&self.passes[pass], &steps, stretch, registers, streams);
-        (registers.numbers, registers.steps) = (table, steps);
+        registers.steps = steps;
     }
 }
 
@@ -268,6 +280,15 @@ impl Ready {
                     pair.run(x, &mut other[tile], out);
                 }
                 stretch.slots[slot] = other;
+            }
+            Kind::MomentStep(moments, slots) => {
+                let [first, second] = slots.map(|slot| std::mem::take(&mut stretch.slots[slot]));
+                if let TileOperand::Tile(x) = self.x.operand(&tile, stretch, registers) {
+                    moments.run(x, &mut first[tile.clone()], &mut second[tile], out);
+                }
+                for (slot, values) in slots.into_iter().zip([first, second]) {
+                    stretch.slots[slot] = values;
+                }
             }
             Kind::Averages(averages, slot) => {
                 let other = std::mem::take(&mut stretch.slots[slot]);
@@ -393,6 +414,7 @@ impl Lowering {
         }
         let mut steps: Vec<Step> = std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
         put_averages_together(&mut steps);
+        put_moments_together(&mut steps);
         let sums: Vec<_> = pass.reductions.iter().map(|r| [Operand::Source(r.x), Operand::Source(r.y)]).collect();
         assign_registers(steps, sums, self.uses.len(), plan.slots.len())
     }
@@ -701,6 +723,26 @@ fn put_averages_together(steps: &mut Vec<Step>) {
             steps[second - 1].kind = Kind::Averages(Averages { weights: [p, q], squares: [square_p, square_q] }, slot);
             steps.remove(second);
         }
+    }
+}
+
+/// The averages of the gradients and of their squares and, right after it, the step that divides the one by the root of the other, as one step.
+fn put_moments_together(steps: &mut Vec<Step>) {
+    let Some([.., averages, step]) = steps.get_mut(..) else { return };
+    let Kind::Averages(Averages { weights: [p, q], squares }, other) = averages.kind else { return };
+    let Target::Slot(target) = averages.target else { return };
+    let (weights, slots) = match squares {
+        [false, true] => ([p, q], [target, other]),
+        [true, false] => ([q, p], [other, target]),
+        _ => return,
+    };
+    let Kind::Single(Op::RootQuotient { divisors, shift, guarded, then: then @ (Then::Blend(_) | Then::Step { .. }) }) = step.kind else {
+        return;
+    };
+    if (step.x, step.y) == (Operand::Source(Source::Slot(slots[0])), Operand::Source(Source::Slot(slots[1]))) {
+        averages.kind = Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then }, slots);
+        averages.target = Target::Weights;
+        steps.pop();
     }
 }
 
