@@ -17,11 +17,27 @@ use symopt_evaluator::{Layout, Optimizer, Reference};
 
 use crate::common::{Flavour, Random, difference, join, layout, number, split};
 
-/// Statements before the ones that make the slots and the update arrays.
-const MOST_STATEMENTS: u8 = 24;
+/// Statements that the bytes give, as many as they last for; some may follow that make arrays of the slots and the update.
+const MOST_STATEMENTS: usize = 24;
 
 /// Variables beside the parameters.
-const LOCALS: usize = 8;
+const LOCALS: usize = 16;
+
+/// Functions that move values about, scale them and reduce them: the planning of passes, slots and small values turns on them.
+const STRUCTURE: [Function; 12] = [
+    Function::Copy,
+    Function::Interp,
+    Function::Add,
+    Function::Norm,
+    Function::Multiply,
+    Function::Clip,
+    Function::Subtract,
+    Function::Dot,
+    Function::Divide,
+    Function::GlobalNorm,
+    Function::Maximum,
+    Function::CosineSim,
+];
 
 /// Numbers that stand at an edge of something: of the types, of a rounding to f32, of a domain.
 const FINITE: [f64; 28] = [
@@ -83,10 +99,14 @@ impl Bytes<'_> {
         self.byte() % 2 == 1
     }
 
-    /// An edge, or any finite number by its bits.
+    /// An edge, a number between -2 and 2, or any finite number by its bits.
     fn finite(&mut self) -> f64 {
-        if let Some(edge) = FINITE.get(usize::from(self.byte())) {
+        let choice = self.byte();
+        if let Some(edge) = FINITE.get(usize::from(choice)) {
             return *edge;
+        }
+        if choice < 224 {
+            return f64::from(i16::from_le_bytes(self.array())) / 16_383.0;
         }
         let value = f64::from_bits(u64::from_le_bytes(self.array()));
         // Without the top bit of its exponent a number is finite.
@@ -95,21 +115,23 @@ impl Bytes<'_> {
 
     /// Any number at all.
     fn number(&mut self) -> f64 {
-        match usize::from(self.byte()) {
-            index if index < NOT_FINITE.len() + 1 => *NOT_FINITE.get(index.wrapping_sub(1)).unwrap_or(&0.1),
-            index if index % 2 == 0 => self.finite(),
+        match self.byte() {
+            0 => 0.01,
+            index @ 1..4 => NOT_FINITE[usize::from(index - 1)],
+            4..232 => self.finite(),
             _ => f64::from_bits(u64::from_le_bytes(self.array())),
         }
     }
 
-    /// Small, or around the lengths at which vectors, tiles and the blocks of the sums end.
+    /// Small, or around the lengths at which vectors, tiles and the blocks of the sums end. The order of the sums shows from four blocks on.
     fn length(&mut self) -> usize {
-        match self.byte() {
+        let edge = match self.byte() {
             // The first is not 0, so that a short input still has something to compare.
-            small @ 0..192 => (usize::from(small) + 17) % 48,
-            vectors @ 192..240 => 16 * usize::from(vectors - 191) + usize::from(self.up_to(2)) - 1,
-            _ => 1024 * usize::from(self.up_to(7) + 1) + usize::from(self.up_to(2)) - 1,
-        }
+            small @ 0..192 => return (usize::from(small) + 17) % 48,
+            vectors @ 192..240 => 16 * usize::from(vectors - 191),
+            _ => [1024, 2048, 3072, 4096, 8192, 12288, 16384, 20480][usize::from(self.up_to(7))],
+        };
+        edge + usize::from(self.up_to(2)) - 1
     }
 
     fn shape(&mut self) -> Vec<usize> {
@@ -214,7 +236,9 @@ impl Draft {
         if choice >= 192 || candidates.is_empty() {
             return Operand::Constant(bytes.finite());
         }
-        Operand::Variable(candidates[choice % candidates.len()])
+        // Mostly the latest: otherwise most statements would compute what nothing reads.
+        let near = if choice < 128 { candidates.len().min(3) } else { candidates.len() };
+        Operand::Variable(candidates[choice % near])
     }
 
     fn push(&mut self, target: VarId, function: Function, arguments: &[Operand]) {
@@ -230,7 +254,10 @@ impl Draft {
     }
 
     fn push_decoded(&mut self, bytes: &mut Bytes) {
-        let function = FUNCTIONS[usize::from(bytes.byte()) % FUNCTIONS.len()].function;
+        let choice = usize::from(bytes.byte());
+        // Bytes past three times the table pick what the plans of the engines are about.
+        let structure = choice.checked_sub(3 * FUNCTIONS.len()).map(|index| STRUCTURE[index % STRUCTURE.len()]);
+        let function = structure.unwrap_or(FUNCTIONS[choice % FUNCTIONS.len()].function);
         let target = VarId((usize::from(bytes.byte()) % self.types.len()) as u16);
         let arity = function.arity();
         let is_scalar = |position: usize| function.row().typing == Typing::ScaledBy && position + 1 == arity;
@@ -250,8 +277,16 @@ impl Draft {
             }
         }
         let choice = usize::from(choice);
-        // Mostly what was computed last: it keeps most of the program alive.
-        let update = if choice < 192 { latest } else { self.trees()[choice % self.trees().len()] };
+        // What was computed last keeps the most of the program alive.
+        let tree = self.trees()[choice % self.trees().len()];
+        let update = match choice {
+            0..96 => latest,
+            96..192 => {
+                self.push(latest, Function::Add, &[Operand::Variable(latest), Operand::Variable(tree)]);
+                latest
+            }
+            _ => tree,
+        };
         if self.types[update.index()] != Some(Type::Tree) {
             let mix = mixed(&self, update);
             self.push(update, Function::Multiply, &mix);
@@ -289,7 +324,7 @@ impl Case {
         let names: Vec<String> = draft.signature.hyperparameters().map(|(_, p)| p.name.clone()).collect();
         let set = names.into_iter().filter_map(|name| bytes.flag().then(|| (name, bytes.number()))).collect();
         let update = bytes.byte();
-        for _ in 0..bytes.up_to(MOST_STATEMENTS) {
+        while !bytes.0.is_empty() && draft.statements.len() < MOST_STATEMENTS {
             draft.push_decoded(&mut bytes);
         }
         Case { program: draft.finish(update), shapes, set, numbers, seed, lr, steps, save_after }
