@@ -4,8 +4,8 @@
 //! work of the fuzzer is lost, and bytes past the end read as 0. Each choice takes whole bytes, so that a mutation of one choice leaves the
 //! others alone.
 //!
-//! A change of the decoding, or of the order of the function table, changes what the committed files mean. They still are cases, but a fault that
-//! a file stands for needs its program as a test of its own.
+//! A change of the decoding, or of the order of the function table, changes what the committed files mean. They still are cases, but a
+//! fault that a file stands for needs its program as a test of its own.
 
 use std::fmt;
 
@@ -123,7 +123,7 @@ impl Bytes<'_> {
         }
     }
 
-    /// Small, or around the lengths at which vectors, tiles and the blocks of the sums end. The order of the sums shows from four blocks on.
+    /// Small, or around the lengths at which vectors, tiles and the blocks of the sums end; up to six blocks.
     fn length(&mut self) -> usize {
         let edge = match self.byte() {
             // The first is not 0, so that a short input still has something to compare.
@@ -335,10 +335,10 @@ impl Case {
         &self.program
     }
 
-    /// Compares all that runs a program with the reference interpreter, bit for bit (one NaN is as good as another), after every step. Two
-    /// optimizers run beside it: one on a flat buffer, whose state goes through a file on the way, and one on separate arrays, which runs the
-    /// program as it is read back from its text. Gives the share of the weights that are not NaN in the end; on a difference the place, and the
-    /// case.
+    /// Compares all that runs a program with the reference interpreter, bit for bit (one NaN is as good as another), after every step.
+    /// Two optimizers run beside it: one on a flat buffer, whose state goes through a file on the way, and one on separate arrays, which
+    /// runs the program as it is read back from its text. Gives the share of the weights that are not NaN in the end; on a difference the
+    /// place, and the case.
     pub fn check(&self) -> Result<f64, String> {
         self.run().map_err(|difference| format!("{difference}\n{self}"))
     }
