@@ -397,7 +397,7 @@ impl Case {
         let names: Vec<String> = self.program.signature().slots().map(|id| self.program.variable_name(id).to_string()).collect();
         for (name, values) in optimizer.slots() {
             let slot = names.iter().position(|known| known == name).ok_or_else(|| format!("{name} is no slot of the program"))?;
-            if let Some(difference) = difference(values, &join(&reference.slots()[slot])) {
+            if let Some(difference) = difference(&values.to_f32(), &join(&reference.slots()[slot])) {
                 return Err(format!("slot {name} {difference}"));
             }
         }
@@ -420,7 +420,7 @@ fn step_apart(
         .arrays()
         .iter()
         .zip(&mut buffers)
-        .map(|(spec, (weights, gradients))| ParameterArray { name: &spec.name, weights, gradients })
+        .map(|(spec, (weights, gradients))| ParameterArray::new(&spec.name, weights, &gradients[..]))
         .collect();
     optimizer.step_arrays(&mut arrays, lr)?;
     for (spec, (buffer, _)) in layout.arrays().iter().zip(&buffers) {
