@@ -27,6 +27,6 @@ pub mod stretch;
 pub mod tile_machine;
 
 pub use layout::{ArraySpec, Layout};
-pub use optimizer::{Optimizer, OptimizerError, Options, ParameterArray};
+pub use optimizer::{Optimizer, OptimizerError, Options, ParameterArray, Threads};
 pub use reference::Reference;
 pub use storage::{Rounding, Storage};

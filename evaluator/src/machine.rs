@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use half::bf16;
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ use symopt_dsl::semantics;
 
 use crate::aligned::Aligned;
 use crate::layout::Layout;
-use crate::optimizer::{Hyperparameter, ParameterArray};
+use crate::optimizer::{Hyperparameter, Options, ParameterArray, Threads};
 use crate::reduce::{self, BLOCK};
 use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values, ValuesMut};
 use crate::stretch::{CompiledPass, Stretch, Sums};
@@ -23,12 +24,22 @@ use crate::tile_machine::{Registers, TileMachine};
 /// Elements that one of several threads takes at a time: an eighth of all, but no fewer and no more than these.
 const UNITS: [usize; 2] = [8 * BLOCK, 64 * BLOCK];
 
-/// Instructions times elements from which a step is spread over threads when it is called from a thread of the pool, where handing a part to
-/// another thread costs about a microsecond.
-const PARALLEL_FROM: usize = 1 << 18;
+/// Instructions times elements from which a step is spread over threads. Measured, so that two threads are not slower than one: handing a part to
+/// a thread that is still awake costs about a microsecond, waking it some tens of them, and more from outside the pool, which then has to wake the
+/// caller as well.
+struct ParallelFrom {
+    awake: usize,
+    asleep: usize,
+}
 
-/// The same when it is called from outside the pool, where it costs some tens of microseconds.
-const PARALLEL_FROM_OUTSIDE: usize = 1 << 21;
+/// Where the step is called from a thread of the pool.
+const PARALLEL_FROM_INSIDE: ParallelFrom = ParallelFrom { awake: 1 << 18, asleep: 3 << 20 };
+
+/// Where it is not.
+const PARALLEL_FROM_OUTSIDE: ParallelFrom = ParallelFrom { awake: 1 << 21, asleep: 1 << 24 };
+
+/// For so long after a step the threads of the pool are taken to be awake: an idle thread yields some dozens of times before it sleeps.
+const AWAKE: Duration = Duration::from_micros(20);
 
 /// Bytes of the weights from which the arrays of a step are taken not to stay in the cache of a core.
 const STREAMS_FROM: usize = 1 << 20;
@@ -297,8 +308,7 @@ pub(crate) struct Machine {
     engine: Engine,
     layout: Vec<Range<usize>>,
     length: usize,
-    storage: Storage,
-    rounding: Rounding,
+    options: Options,
     /// Over the arrays that are told apart: one for all of them where neither the plan nor an override tells them apart.
     work: Work,
     /// Over the arrays of the layout; empty if that is what `work` is, or until a step needs it.
@@ -313,6 +323,8 @@ pub(crate) struct Machine {
     blocks: usize,
     scratch: Vec<Scratch>,
     cursors: Vec<Cursor>,
+    /// When the last pass ended that was large enough to ask.
+    last_pass: Option<Instant>,
     pointers: Pointers,
 }
 
@@ -324,21 +336,13 @@ impl Clone for Cursor {
 
 impl Machine {
     /// A machine with zero state.
-    pub(crate) fn new(
-        plan: Plan,
-        engine: Engine,
-        layout: &Layout,
-        hyperparameters: &[Hyperparameter],
-        storage: Storage,
-        rounding: Rounding,
-    ) -> Machine {
+    pub(crate) fn new(plan: Plan, engine: Engine, layout: &Layout, hyperparameters: &[Hyperparameter], options: Options) -> Machine {
         let mut machine = Machine {
-            slots: (0..plan.slots.len()).map(|slot| SlotValues::zeros(storage, layout.len(), slot)).collect(),
+            slots: (0..plan.slots.len()).map(|slot| SlotValues::zeros(options.state, layout.len(), slot)).collect(),
             layout: layout.arrays().iter().map(|array| array.range.clone()).collect(),
             length: layout.len(),
             streams: layout.len().saturating_mul(size_of::<f32>()) >= STREAMS_FROM,
-            storage,
-            rounding,
+            options,
             work: Work::default(),
             work_by_array: Work::default(),
             told_apart: false,
@@ -347,6 +351,7 @@ impl Machine {
             blocks: 0,
             scratch: Vec::new(),
             cursors: Vec::new(),
+            last_pass: None,
             pointers: Pointers::default(),
             engine,
             plan,
@@ -355,7 +360,7 @@ impl Machine {
         machine
     }
 
-    /// Settles which arrays are told apart. To be called when hyperparameters get overrides.
+    /// Settles which arrays are told apart. To be called when hyperparameters get overrides or lose them.
     pub(crate) fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
         self.told_apart = self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
         let whole = 0..self.length;
@@ -366,6 +371,8 @@ impl Machine {
         self.blocks = arrays.iter().map(|range| range.len().div_ceil(BLOCK)).sum();
         let reductions = self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
         self.partials = vec![0.0; reductions * self.blocks];
+        // Scratch is as long as the longest array that is told apart.
+        self.scratch.clear();
     }
 
     /// The live slots' values, each as long as the layout.
@@ -385,7 +392,7 @@ impl Machine {
 
     /// How numbers are rounded to bf16.
     pub(crate) fn rounding(&self) -> Rounding {
-        self.rounding
+        self.options.rounding
     }
 
     /// To be called when the value of a hyperparameter has changed.
@@ -394,7 +401,7 @@ impl Machine {
     }
 
     pub(crate) fn set_rounding(&mut self, rounding: Rounding) {
-        self.rounding = rounding;
+        self.options.rounding = rounding;
     }
 
     /// One step in place. The buffers fit the layout.
@@ -464,8 +471,7 @@ impl Machine {
     fn run_pass(&mut self, pass: usize, by_array: bool, step: u64) {
         let parts = if by_array { self.work_by_array.parts.len() } else { self.work.parts.len() };
         let work = self.length.saturating_mul(self.plan.passes[pass].instructions.len().max(1));
-        let worth = work >= PARALLEL_FROM && (work >= PARALLEL_FROM_OUTSIDE || rayon::current_thread_index().is_some());
-        let threads = if worth { rayon::current_num_threads().min(parts).max(1) } else { 1 };
+        let threads = self.threads(work).min(parts).max(1);
         let mut scratch = std::mem::take(&mut self.scratch);
         while scratch.len() < threads {
             scratch.push(self.new_scratch());
@@ -499,6 +505,23 @@ impl Machine {
             });
         }
         self.scratch = scratch;
+        if work >= PARALLEL_FROM_INSIDE.awake {
+            self.last_pass = Some(Instant::now());
+        }
+    }
+
+    /// How many threads are worth their while for so much work. Only the time depends on the clock, not the results.
+    fn threads(&self, work: usize) -> usize {
+        match self.options.threads {
+            Threads::Auto if work >= PARALLEL_FROM_INSIDE.awake => {}
+            Threads::Auto | Threads::One => return 1,
+            Threads::All => return rayon::current_num_threads(),
+        }
+        let inside = rayon::current_thread_index().is_some();
+        let from = if inside { PARALLEL_FROM_INSIDE } else { PARALLEL_FROM_OUTSIDE };
+        let awake = self.last_pass.is_some_and(|last| last.elapsed() < AWAKE);
+        let worth = work >= if awake { from.awake } else { from.asleep };
+        if worth { rayon::current_num_threads() } else { 1 }
     }
 
     fn new_scratch(&self) -> Scratch {
@@ -549,14 +572,14 @@ impl Machine {
                 sums.push(unsafe { std::slice::from_raw_parts_mut(partials.add(first), unit.length.div_ceil(BLOCK)) });
             }
         }
-        match (weights, gradients, self.storage, &self.engine) {
+        match (weights, gradients, self.options.state, &self.engine) {
             (Pointer::F32(weights), Pointer::F32(gradients), Storage::F32, _) => {
                 // SAFETY: the unit lies within the array, whose buffers are borrowed for this step, and no other unit has its elements.
                 let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::f32) };
                 self.run_engine(pass, unit.array, &mut stretch, &mut scratch.pass);
             }
             (Pointer::F32(weights), Pointer::F32(gradients), Storage::Bf16, Engine::Compiled(passes))
-                if self.rounding == Rounding::Nearest =>
+                if self.options.rounding == Rounding::Nearest =>
             {
                 // SAFETY: as above.
                 let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::bf16) };
@@ -633,7 +656,7 @@ impl Machine {
             if writes {
                 let place = (unit.place + start) as u64;
                 for (target, staged) in std::iter::once(weights).chain(slots).enumerate() {
-                    staged.store(self.rounding, step, target as u64, place);
+                    staged.store(self.options.rounding, step, target as u64, place);
                 }
             }
         }

@@ -197,13 +197,27 @@ fn compile(pattern: &str) -> Result<glob::Pattern, OptimizerError> {
     glob::Pattern::new(pattern).map_err(|error| OptimizerError::Pattern { pattern: pattern.to_owned(), reason: error.msg.to_owned() })
 }
 
-/// How an optimizer keeps its numbers.
+/// Which steps are spread over the threads of the rayon pool. Results are the same bits either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Threads {
+    /// Those that gain by it: large ones, and ones in the middle when the threads have just been at work.
+    #[default]
+    Auto,
+    /// None: for many small optimizers side by side.
+    One,
+    /// All that have more than one part.
+    All,
+}
+
+/// How an optimizer keeps its numbers and does its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The state slots in memory: bf16 takes half of it.
     pub state: Storage,
     /// How numbers are rounded to bf16: those of bf16 slots and of bf16 weights.
     pub rounding: Rounding,
+    /// Which steps are spread over threads.
+    pub threads: Threads,
 }
 
 /// One parameter array of a model whose arrays lie in separate buffers.
@@ -247,8 +261,8 @@ pub(crate) struct SavedState {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Large steps are spread over the threads of the rayon pool. A step that is called from a thread of the pool (a training loop inside
-/// `ThreadPool::install`) profits already from a size at which one that is called from outside would lose more than it gains.
+/// Large steps are spread over the threads of the rayon pool ([`Threads`]). A step that is called from a thread of the pool (a training loop
+/// inside `ThreadPool::install`) profits already from a size at which one that is called from outside would lose more than it gains.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     hash: FunctionalHash,
@@ -296,7 +310,7 @@ impl Optimizer {
         Optimizer {
             hash: graph.hash(),
             slot_names: graph.live_slots().map(|(slot, _)| program.variable_name(slots[slot.index()]).to_string()).collect(),
-            machine: Machine::new(plan, engine, layout, hyperparameters.all(), options.state, options.rounding),
+            machine: Machine::new(plan, engine, layout, hyperparameters.all(), options),
             hyperparameters,
             layout: layout.clone(),
             step: 0,

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout as MemoryLayout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Storage};
+use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Storage, Threads};
 
 struct Counting;
 
@@ -44,7 +44,8 @@ fn a_step_allocates_nothing_on_one_thread_or_two_flat_or_in_arrays_in_f32_or_bf1
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
         for state in [Storage::F32, Storage::Bf16] {
-            let mut optimizer = Optimizer::with_options(&program, &layout, Options { state, ..Options::default() }).expect("it types");
+            let mut optimizer = Optimizer::with_options(&program, &layout, Options { state, threads: Threads::All, ..Options::default() })
+                .expect("it types");
             optimizer.set_for("array1", "decay", 0.0).expect("there is such an array");
             let mut buffers: Vec<Vec<f32>> = sizes.iter().map(|size| vec![0.5; *size]).collect();
             let mut arrays: Vec<ParameterArray> = (layout.arrays().iter().zip(&mut buffers))

@@ -490,3 +490,22 @@ fn a_state_of_format_version_1_is_still_read() {
     loaded.load_bytes(&old).expect("version 1 is read");
     assert_eq!(seen(&loaded), seen(&saved));
 }
+
+#[test]
+fn a_state_without_overrides_goes_on_in_an_optimizer_that_has_stepped_with_some() {
+    // The arrays are told apart with overrides, and run as one without.
+    let layout = Layout::new((0..40).map(|i| (format!("array{i}"), vec![10]))).expect("a layout");
+    let text =
+        "def f(w, g, m, lr, *, decay=0.5):\n  m = tanh(interp(g, m, 0.9)) / (w + decay)\n  update = cos(m) * lr\n  return update, m\n";
+    let new = || Optimizer::new(&program(text), &layout).expect("it types");
+    let (mut plain, mut changed) = (new(), new());
+    changed.set_for("array7", "decay", 0.25).expect("there is such an array");
+    let mut weights = vec![0.5; 400];
+    run(&mut plain, &mut weights, 1);
+    run(&mut changed, &mut vec![0.5; 400], 1);
+    changed.load_bytes(&plain.save_bytes().expect("it can be saved")).expect("it can be loaded");
+    let mut copies = weights.clone();
+    run(&mut plain, &mut weights, 2);
+    run(&mut changed, &mut copies, 2);
+    assert_eq!(difference(&weights, &copies), None);
+}

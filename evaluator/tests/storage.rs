@@ -6,9 +6,9 @@ use common::{Draw, Flavour, Random, difference, join, layout, listing, numbers, 
 use half::bf16;
 use symopt_dsl::{Program, parse};
 use symopt_evaluator::storage::{Values, ValuesMut};
-use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Reference, Rounding, Storage};
+use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Reference, Rounding, Storage, Threads};
 
-const BF16_STATE: Options = Options { state: Storage::Bf16, rounding: Rounding::Nearest };
+const BF16_STATE: Options = Options { state: Storage::Bf16, rounding: Rounding::Nearest, threads: Threads::Auto };
 
 fn narrowed(values: &[f32]) -> Vec<bf16> {
     values.iter().map(|x| bf16::from_f32(*x)).collect()
@@ -77,7 +77,7 @@ fn every_mix_of_bf16_and_f32_gives_the_bits_of_a_reference_that_is_rounded_after
         let [state, of_weights, of_gradients] = [(); 3].map(|()| random.pick(&storages));
         let flavour = random.pick(&[Flavour::Tame, Flavour::Finite, Flavour::Anything]);
         let layout = layout(&shapes);
-        let mut optimizer = Optimizer::with_options(&program, &layout, Options { state, rounding: Rounding::Nearest }).expect("it types");
+        let mut optimizer = Optimizer::with_options(&program, &layout, Options { state, ..Options::default() }).expect("it types");
         let mut reference = Reference::<f32>::new(&program, &shapes).expect("it types");
         let mut weights = Buffers::new(&layout, of_weights, &numbers(&mut random, layout.len(), flavour));
         let mut reference_weights = split(&layout, &weights.flat());
@@ -112,8 +112,9 @@ fn momentum() -> Program {
 fn run(rounding: Rounding, threads: usize, split_in_arrays: bool) -> (Vec<f32>, Vec<f32>) {
     let layout = if split_in_arrays { layout(&[vec![300_000], vec![5], vec![99_995]]) } else { Layout::flat(400_000) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+    let options = Options { state: Storage::Bf16, rounding, threads: Threads::All };
     pool.install(|| {
-        let mut optimizer = Optimizer::with_options(&momentum(), &layout, Options { state: Storage::Bf16, rounding }).expect("it types");
+        let mut optimizer = Optimizer::with_options(&momentum(), &layout, options).expect("it types");
         let mut random = Random(41);
         let mut weights = Buffers::new(&layout, Storage::Bf16, &numbers(&mut random, layout.len(), Flavour::Tame));
         for _ in 0..4 {
@@ -141,7 +142,7 @@ fn stochastic_rounding_keeps_a_slow_average_moving_where_rounding_to_the_nearest
     let program = parse("def f(w, g, m, lr):\n  m = interp(g, m, 0.999)\n  update = m * lr\n  return update, m\n").expect("it parses");
     let mean = |rounding| {
         let layout = Layout::flat(1000);
-        let mut optimizer = Optimizer::with_options(&program, &layout, Options { state: Storage::Bf16, rounding }).expect("it types");
+        let mut optimizer = Optimizer::with_options(&program, &layout, Options { rounding, ..BF16_STATE }).expect("it types");
         let mut weights = vec![0.0; 1000];
         for _ in 0..2000 {
             optimizer.step(&mut weights, &[1.0; 1000], 0.0).expect("the arrays fit");
@@ -165,7 +166,7 @@ fn a_bf16_slot_takes_two_bytes_and_a_dead_one_none() {
 fn a_bf16_state_goes_on_from_a_file_to_the_same_bits() {
     for rounding in [Rounding::Nearest, Rounding::Stochastic { seed: 9 }] {
         let layout = Layout::flat(50);
-        let new = || Optimizer::with_options(&momentum(), &layout, Options { state: Storage::Bf16, rounding }).expect("it types");
+        let new = || Optimizer::with_options(&momentum(), &layout, Options { rounding, ..BF16_STATE }).expect("it types");
         let mut random = Random(51);
         let (mut uninterrupted, mut weights) = (new(), vec![0.5; 50]);
         let step = |optimizer: &mut Optimizer, weights: &mut [f32], gradients: &[f32]| {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::{Function, Graph, Plan, Program};
 use symopt_evaluator::tile_machine::TileMachine;
-use symopt_evaluator::{Optimizer, Reference};
+use symopt_evaluator::{Optimizer, Options, Reference, Threads};
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
 
@@ -174,7 +174,8 @@ fn run_on_threads(program: &Program, sizes: &[usize], threads: usize) -> Vec<f32
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
     pool.install(|| {
         let mut random = Random(5);
-        let mut optimizer = Optimizer::new(program, &layout).expect("the program types");
+        let options = Options { threads: Threads::All, ..Options::default() };
+        let mut optimizer = Optimizer::with_options(program, &layout, options).expect("the program types");
         let mut weights = numbers(&mut random, layout.len(), Flavour::Tame);
         for _ in 0..3 {
             let gradients = numbers(&mut random, layout.len(), Flavour::Tame);
@@ -194,7 +195,6 @@ fn the_number_of_threads_does_not_change_a_bit() {
                       update = m * ratio * lr + w * cosine_sim(w, m) + g * dot(g, m)\n  return update, m\n";
     for text in [element_wise, reductions] {
         let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-        // Above the size from which a step is spread over threads.
         let sizes = [300_001, 7, 0, 140_000, 4096];
         let one = run_on_threads(&program, &sizes, 1);
         assert!(one.iter().all(|x| x.is_finite()));
@@ -210,7 +210,8 @@ fn a_step_on_many_threads_gives_the_bits_of_the_reference() {
         "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  update = m * norm(w) / norm(m) * lr\n  return update, m\n";
     let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("a thread pool");
-    pool.install(|| assert_equal_to_reference(&program, &shapes(&[200_000, 100, 100_000]), Flavour::Tame, &mut Random(6)));
+    // Large enough to be spread over threads without being asked to.
+    pool.install(|| assert_equal_to_reference(&program, &shapes(&[500_000, 100, 300_000]), Flavour::Tame, &mut Random(6)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use half::bf16;
 use ndarray::{ArrayD, IxDyn};
 use symopt_evaluator::simd::{self, Level};
-use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Reference, Rounding, Storage};
+use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Reference, Storage, Threads};
 use symopt_programs::{ZooEntry, zoo};
 
 /// Lengths around those of vectors, blocks and units.
@@ -110,7 +110,7 @@ fn compiled_tile_machine_and_reference_agree_bit_for_bit() {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
                     for apart in [false, true] {
                         let what = format!("{} nasty {nasty} {state:?} {} threads {threads} apart {apart}", entry.name, level.name());
-                        let options = Options { state, rounding: Rounding::Nearest };
+                        let options = Options { state, threads: Threads::All, ..Options::default() };
                         let compiled = pool.install(|| by_optimizer(entry.optimizer_with(&layout(), options), nasty, apart));
                         assert_same(&compiled, &expected, &format!("compiled {what}"));
                         let tiles = Optimizer::with_options(&entry.program(), &layout(), options).expect("the zoo types");
