@@ -509,3 +509,17 @@ fn a_state_without_overrides_goes_on_in_an_optimizer_that_has_stepped_with_some(
     run(&mut changed, &mut copies, 2);
     assert_eq!(difference(&weights, &copies), None);
 }
+
+#[test]
+fn an_optimizer_can_go_to_another_thread() {
+    fn goes<T: Send + Sync + 'static>(_: &T) {}
+    let mut optimizer = adam();
+    goes(&optimizer);
+    let (mut here, mut there) = (vec![0.5; 10], vec![0.5; 10]);
+    run(&mut adam(), &mut here, 2);
+    let there = std::thread::spawn(move || {
+        run(&mut optimizer, &mut there, 2);
+        there
+    });
+    assert_eq!(difference(&here, &there.join().expect("it runs")), None);
+}

@@ -98,6 +98,41 @@ fn lion_takes_two_operations_on_tiles_and_adamw_one() {
 }
 
 #[test]
+fn every_form_of_a_moment_step_is_one_operation_with_the_bits_of_the_reference() {
+    let mut random = Random(15);
+    for guarded in [false, true] {
+        for (m, root) in [("m", "sqrt(v)"), ("m / (1 - power(0.9, t))", "sqrt(v / (1 - power(0.99, t)))")] {
+            for shift in ["", " + 1e-8"] {
+                for end in
+                    ["update = d * lr", "update = (d + w * 0.1) * lr", "update = (w * 0.1 - d) * lr", "update = d + w * 0.1", "update = d"]
+                {
+                    for averages in [
+                        "m = interp(g, m, 0.9)\n  v = interp(square(g), v, 0.99)",
+                        "v = interp(square(g), v, 0.99)\n  m = interp(g, m, 0.9)",
+                        "m = m * 0.9 + g * 0.1\n  v = v * 0.99 + square(g)",
+                    ] {
+                        let mark = if guarded { "@guarded\n" } else { "" };
+                        let text = format!(
+                            "{mark}def f(w, g, m, v, t, lr):\n  {averages}\n  d = ({m}) / ({root}{shift})\n  {end}\n  return update, m, v\n"
+                        );
+                        let program = symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+                        let plan = Plan::new(&Graph::new(&program).expect("it types"), &program);
+                        let operations = TileMachine::new(&plan).operations(0);
+                        // A guarded division adds a guard to its divisor: to a sum, or to the number of a bias correction, that is one addition
+                        // more.
+                        let together = !guarded || (shift.is_empty() && m == "m");
+                        assert!(operations == 1 || !together, "{operations} operations\n{text}");
+                        for flavour in FLAVOURS {
+                            assert_equal_to_reference(&program, &shapes(&[37, 1030]), flavour, &mut random);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
     let texts = [
         // Two slots change places.
