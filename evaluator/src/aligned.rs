@@ -44,8 +44,8 @@ impl<T: Pod> Aligned<T> {
     fn allocate(length: usize, place: Option<usize>) -> Aligned<T> {
         const LINE: usize = size_of::<Line>();
         let bytes = length * size_of::<T>();
-        // What is smaller than a page has no other place to be held up by.
-        let place = place.filter(|_| bytes >= PAGE);
+        // What is far smaller than a page is worth no page.
+        let place = place.filter(|_| bytes >= PAGE / 4);
         let spare = if place.is_some() { PAGE / LINE } else { 0 };
         let lines = vec![Line::zeroed(); bytes.div_ceil(LINE) + spare];
         let start = place.map_or(0, |place| (place + PAGE - lines.as_ptr().addr() % PAGE) % PAGE / LINE);
