@@ -159,21 +159,7 @@ fn bench_measures_every_engine_of_a_cell() {
 fn an_interrupted_bench_prints_what_it_has() {
     let mut command = symopt(&here());
     // Without an end, as far as a test is concerned.
-    command.args([
-        "bench",
-        "--program",
-        "lion",
-        "--size",
-        "4Ki",
-        "--size",
-        "8Ki",
-        "--threads",
-        "1",
-        "--seconds",
-        "3600",
-        "--no-c",
-        "--json",
-    ]);
+    command.args("bench --program lion --size 4Ki --size 8Ki --threads 1 --seconds 3600 --no-c --json".split(' '));
     let mut child = command.spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none());
@@ -205,21 +191,7 @@ read -r _; echo 'worn out' >&2; exit 7
     std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
 
     let mut command = symopt(directory.path());
-    command.args([
-        "bench",
-        "--program",
-        "lion",
-        "--size",
-        "4Ki",
-        "--size",
-        "8Ki",
-        "--threads",
-        "1",
-        "--seconds",
-        "0.01",
-        "--no-c",
-        "--json",
-    ]);
+    command.args("bench --program lion --size 4Ki --size 8Ki --threads 1 --seconds 0.01 --no-c --json".split(' '));
     command.arg("--peers").arg(&python);
     let ended = run_with(command, b"");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
