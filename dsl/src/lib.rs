@@ -11,6 +11,7 @@
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
 //! | [`codegen`] | a plan as source text of other languages |
 //! | [`prune`] | a program without its redundant statements and dead slots |
+//! | [`simplify`] | from a program to a shorter one that does the same, step by step |
 //!
 //! ```
 //! use symopt_dsl::{Graph, parse};
@@ -42,6 +43,7 @@ pub mod printer;
 pub mod program;
 pub mod prune;
 pub mod semantics;
+pub mod simplify;
 pub mod types;
 
 pub use diagnostic::Diagnostics;
