@@ -27,11 +27,25 @@ pub enum Requirement {
     Positive,
     /// It is zero or above.
     NonNegative,
+    /// It is above -1.
+    AboveMinusOne,
     /// It is between two numbers, both included.
     Within(f64, f64),
 }
 
 impl Requirement {
+    /// The requirement on a value for people.
+    pub fn text(self, value: &str) -> String {
+        match self {
+            Requirement::AwayFromZero(distance) => format!("|{value}| >= {distance}"),
+            Requirement::NonZero => format!("{value} != 0"),
+            Requirement::Positive => format!("{value} > 0"),
+            Requirement::NonNegative => format!("{value} >= 0"),
+            Requirement::AboveMinusOne => format!("{value} > -1"),
+            Requirement::Within(low, high) => format!("{low} <= {value} <= {high}"),
+        }
+    }
+
     /// Whether a value is as required; NaN never is.
     pub fn holds(self, x: f64) -> bool {
         match self {
@@ -39,6 +53,7 @@ impl Requirement {
             Requirement::NonZero => x != 0.0 && !x.is_nan(),
             Requirement::Positive => x > 0.0,
             Requirement::NonNegative => x >= 0.0,
+            Requirement::AboveMinusOne => x > -1.0,
             Requirement::Within(low, high) => low <= x && x <= high,
         }
     }

@@ -1,0 +1,311 @@
+//! The simplifier: tries the kinds of steps in their order, has each checked, and begins again until nothing changes.
+
+use std::collections::BTreeMap;
+
+use crate::graph::{Graph, Redundancy};
+use crate::program::Program;
+use crate::simplify::assembly::{Naming, assemble};
+use crate::simplify::check::{Checker, Claim, Condition, Verdict};
+use crate::simplify::derivation::{Derivation, Label, Reason, SlotMap, Step, StepKind, Support};
+use crate::simplify::extraction::cost;
+use crate::simplify::saturation::{Limits, Proof, Saturated, saturate};
+use crate::simplify::term::{Flow, Leaf, Term};
+use crate::simplify::text::Speller;
+use crate::simplify::{constants, slots};
+use crate::types::Type;
+
+/// Settings of a simplification.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The weakest label that identities may have.
+    pub label: Label,
+    /// Limits of each saturation.
+    pub limits: Limits,
+    /// Whether reasons are wanted. Without them saturation is several times as fast.
+    pub explain: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { label: Label::Domain, limits: Limits::default(), explain: true }
+    }
+}
+
+/// A simplification under way.
+pub struct Simplifier<'a> {
+    options: Options,
+    checker: &'a mut dyn Checker,
+    derivation: Derivation,
+}
+
+/// A step that is proposed, before its check.
+pub(crate) struct Proposal {
+    pub(crate) kind: StepKind,
+    pub(crate) label: Label,
+    pub(crate) after: Program,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) slots: Vec<SlotMap>,
+    pub(crate) conditions: Vec<Condition>,
+    /// What the check runs in place of the program after, where its parameters mean something else.
+    pub(crate) stand_in: Option<Program>,
+}
+
+impl<'a> Simplifier<'a> {
+    /// Begins a simplification. The program must be well typed, as all that the parser gives is.
+    pub fn new(program: &Program, options: Options, checker: &'a mut dyn Checker) -> Simplifier<'a> {
+        Simplifier { options, checker, derivation: Derivation::new(program.clone()) }
+    }
+
+    /// The program as it is now.
+    pub fn program(&self) -> &Program {
+        self.derivation.result()
+    }
+
+    /// Adds a step that was found elsewhere, as one that tasks have shown to be right.
+    pub fn push(&mut self, step: Step) {
+        self.derivation.steps.push(step);
+    }
+
+    /// Takes all algebraic steps: redundant statements, dead slots, identities and slots, until nothing changes.
+    pub fn reduce(&mut self) {
+        // A rejected proposal would come again and again.
+        let mut rejected: Vec<Program> = Vec::new();
+        loop {
+            let Some(proposal) = self.propose(&rejected) else { return };
+            let after = proposal.after.clone();
+            if !self.take(proposal) {
+                rejected.push(after);
+            }
+        }
+    }
+
+    /// Gives numbers and values their names, in an order that reads well, and ends.
+    pub fn finish(mut self) -> Derivation {
+        if let Some(proposal) = constants::name(self.program()) {
+            self.take(proposal);
+        }
+        if let Some(proposal) = self.fresh_names() {
+            self.take(proposal);
+        }
+        self.derivation
+    }
+
+    fn propose(&mut self, rejected: &[Program]) -> Option<Proposal> {
+        let program = self.program().clone();
+        let graph = Graph::new(&program).ok()?;
+        let is_new = |proposal: &Proposal| !rejected.contains(&proposal.after) && proposal.after != program;
+        if let Some(proposal) = redundant(&program, &graph).filter(is_new) {
+            return Some(proposal);
+        }
+        if let Some(proposal) = dead_slots(&program, &graph).filter(is_new) {
+            return Some(proposal);
+        }
+        let flow = Flow::of(&program);
+        // All rules at once first: where they find nothing, there is no need to try them label by label, which makes for smaller steps.
+        let (found, limit) = saturate(&flow, self.options.label, &self.options.limits, false);
+        self.note_limit(limit);
+        let has_copies = flow.calls().count() < program.statements.len();
+        for label in [Label::Exact, Label::Real, Label::Domain] {
+            if (found.is_some() || has_copies)
+                && label <= self.options.label
+                && let Some(proposal) = self.identity(&program, &flow, label).filter(is_new)
+            {
+                return Some(proposal);
+            }
+        }
+        if self.options.label >= Label::Real {
+            let saturated = |flow: &Flow| saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false).0.map(|s| s.flow);
+            if let Some(proposal) = slots::propose(&program, &flow, saturated).into_iter().find(is_new) {
+                return Some(proposal);
+            }
+        }
+        None
+    }
+
+    fn note_limit(&mut self, limit: Option<String>) {
+        let note = limit.map(|limit| format!("a search for identities ended at its limit of {limit}: there may be more to find"));
+        self.derivation.limits.extend(note.filter(|note| !self.derivation.limits.contains(note)));
+    }
+
+    fn identity(&mut self, program: &Program, flow: &Flow, label: Label) -> Option<Proposal> {
+        let (saturated, _) = saturate(flow, label, &self.options.limits, self.options.explain);
+        let shared = Flow::of(program);
+        let flow = match saturated {
+            Some(saturated) => saturated,
+            // Equal calls are one in the flow, and may still be several in the program.
+            None if label == Label::Exact && shared.calls().count() < program.statements.len() => {
+                Saturated { flow: shared, proof: None }
+            }
+            None => return None,
+        };
+        let Saturated { flow: mut after, proof } = flow;
+        keep_names(&mut after, flow_names(program));
+        let after = assemble(program.signature(), &after, Naming::Kept)?;
+        if after.statements.len() > program.statements.len() {
+            return None;
+        }
+        let (reasons, conditions) = match &proof {
+            Some(proof) => read_reasons(program, proof),
+            None => (vec![Reason { rule: "equal calls are one".to_owned(), label: Label::Exact, text: String::new() }], Vec::new()),
+        };
+        let label = if proof.is_some() { reasons.iter().map(|reason| reason.label).max().unwrap_or(Label::Exact) } else { label };
+        Some(Proposal { kind: StepKind::Identity, label, after, reasons, slots: Vec::new(), conditions, stand_in: None })
+    }
+
+    /// Has a proposal checked and takes it if it stands.
+    fn take(&mut self, proposal: Proposal) -> bool {
+        let before = self.program().clone();
+        let Proposal { kind, label, after, reasons, slots, conditions, stand_in } = proposal;
+        let run = stand_in.as_ref().unwrap_or(&after);
+        let claim = Claim { before: &before, after: run, label, slots: &slots, conditions: &conditions };
+        let evidence = self.checker.check(&claim);
+        let holds = !matches!(evidence.verdict, Verdict::Violated(_));
+        let touched = touched(&before, &after);
+        let step = Step { kind, label, before, after, touched, reasons, slots, support: Support::Check(evidence) };
+        if holds { self.derivation.steps.push(step) } else { self.derivation.rejected.push(step) }
+        holds
+    }
+
+    fn fresh_names(&self) -> Option<Proposal> {
+        let program = self.program();
+        let after = assemble(program.signature(), &Flow::of(program), Naming::Fresh)?;
+        if after == *program || after.statements.len() > program.statements.len() {
+            return None;
+        }
+        let reasons = vec![Reason {
+            rule: "names and order".to_owned(),
+            label: Label::Exact,
+            text: "values are named by what they are, and stand in data-flow order: direction, state, decay and learning rate".to_owned(),
+        }];
+        Some(Proposal { kind: StepKind::Names, label: Label::Exact, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in: None })
+    }
+}
+
+/// The statements of the program before that are not in the program after, in order.
+fn touched(before: &Program, after: &Program) -> Vec<usize> {
+    let mut left: Vec<String> = after.statements.iter().map(|statement| after.statement_text(statement).to_string()).collect();
+    let text = |index: usize| before.statement_text(&before.statements[index]).to_string();
+    (0..before.statements.len())
+        .filter(|&index| match left.iter().position(|other| *other == text(index)) {
+            Some(place) => {
+                left.remove(place);
+                false
+            }
+            None => true,
+        })
+        .collect()
+}
+
+fn redundant(program: &Program, graph: &Graph) -> Option<Proposal> {
+    let is_needed = |index: usize| graph.redundancy().get(index) != Some(&Redundancy::WithinStep);
+    let gone = (0..program.statements.len()).filter(|index| !is_needed(*index)).count();
+    if gone == 0 {
+        return None;
+    }
+    let mut after = program.clone();
+    after.clear_comments();
+    after.statements = (0..program.statements.len()).filter(|index| is_needed(*index)).map(|index| program.statements[index]).collect();
+    let text = format!("no output depends on {gone} of {} statements", program.statements.len());
+    Some(exact(StepKind::Redundant, "dependency sets", text, after))
+}
+
+fn dead_slots(program: &Program, graph: &Graph) -> Option<Proposal> {
+    let signature = program.signature();
+    let names: Vec<String> =
+        signature.slots().zip(graph.slots()).filter(|(_, next)| next.is_none()).map(|(slot, _)| program.variable_name(slot).to_string()).collect();
+    let across = graph.redundancy().contains(&Redundancy::AcrossSteps);
+    if names.is_empty() && !across {
+        return None;
+    }
+    let text = format!("no later step reads {} before it is written", names.join(", "));
+    Some(exact(StepKind::DeadSlot, "liveness across steps", text, program.pruned(graph)))
+}
+
+fn exact(kind: StepKind, rule: &str, text: String, after: Program) -> Proposal {
+    let reasons = vec![Reason { rule: rule.to_owned(), label: Label::Exact, text }];
+    Proposal { kind, label: Label::Exact, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in: None }
+}
+
+/// Names of values by their text, so that they are found again in another flow.
+fn flow_names(program: &Program) -> BTreeMap<String, String> {
+    let flow = Flow::of(program);
+    flow.names.iter().map(|(id, name)| (term_key(&flow, *id), name.clone())).collect()
+}
+
+/// A text for a value that is the same in every flow; shared values are written once for each use, up to a length.
+fn term_key(flow: &Flow, id: egg::Id) -> String {
+    fn go(flow: &Flow, id: egg::Id, depth: usize, out: &mut String) {
+        let node = &flow.nodes()[usize::from(id)];
+        match node {
+            Term::Call(function, _) if depth < 6 && out.len() < 400 => {
+                out.push_str(function.name());
+                out.push('(');
+                for child in egg::Language::children(node) {
+                    go(flow, *child, depth + 1, out);
+                    out.push(',');
+                }
+                out.push(')');
+            }
+            Term::Call(function, _) => out.push_str(function.name()),
+            other => out.push_str(&format!("{other:?}")),
+        }
+    }
+    let mut out = String::new();
+    go(flow, id, 0, &mut out);
+    out
+}
+
+/// Gives values of a flow the names that they have in another program.
+fn keep_names(flow: &mut Flow, names: BTreeMap<String, String>) {
+    let ids: Vec<egg::Id> = flow.calls().collect();
+    for id in ids {
+        if let Some(name) = names.get(&term_key(flow, id)) {
+            flow.names.insert(id, name.clone());
+        }
+    }
+}
+
+/// The rules of a proof for people, and the conditions for the check.
+fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition>) {
+    let speller = Speller { arena: &proof.arena, names: &proof.names, program };
+    let mut reasons = Vec::new();
+    let mut conditions: Vec<Condition> = Vec::new();
+    for application in &proof.applications {
+        for (requirement, id) in &application.conditions {
+            let text = requirement.text(&speller.spell(*id));
+            if conditions.iter().any(|condition| condition.text == text) {
+                continue;
+            }
+            if let Some(probe) = probe(program, proof, *id) {
+                conditions.push(Condition { probe, requirement: *requirement, text });
+            }
+        }
+        let text = format!("{} -> {}", speller.spell(application.from), speller.spell(application.to));
+        let reason = Reason { rule: application.name.clone(), label: application.label, text };
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    (reasons, conditions)
+}
+
+/// A program that gives a value of the arena as its update, and leaves the slots as they are.
+fn probe(program: &Program, proof: &Proof, id: egg::Id) -> Option<Program> {
+    let mut arena = proof.arena.clone();
+    let slots = program.signature().slots().count();
+    let olds: Vec<egg::Id> = (0..slots).map(|slot| arena.add(Term::Leaf(Leaf::Slot(slot as u16)))).collect();
+    let mut value = id;
+    if arena.ty(id) != Type::Tree {
+        // Weights are finite where conditions are looked at, so this broadcasts.
+        let weights = arena.add(Term::Leaf(Leaf::Weights));
+        let zero = arena.call(crate::Function::Subtract, &[weights, weights]);
+        value = arena.call(crate::Function::Add, &[zero, value]);
+    }
+    let outputs: Vec<egg::Id> = std::iter::once(value).chain(olds).collect();
+    assemble(program.signature(), &arena.finish(&outputs), Naming::Kept)
+}
+
+/// Whether a flow is cheaper than another one.
+pub(crate) fn is_cheaper(flow: &Flow, than: &Flow) -> bool {
+    cost(flow) < cost(than)
+}
