@@ -289,7 +289,14 @@ impl<'a> Assembly<'a> {
                 Numerics::Guarded => plain_of(*function).unwrap_or(*function),
                 Numerics::Ieee => *function,
             };
-            statements.push(Statement::new(target, spelled, &operands));
+            // x + -1 reads better as x - 1, which is the same to the bit.
+            let statement = match operands.as_slice() {
+                [rest, Operand::Constant(value)] if spelled == Function::Add && value.is_sign_negative() => {
+                    Statement::new(target, Function::Subtract, &[*rest, Operand::Constant(-value)])
+                }
+                operands => Statement::new(target, spelled, operands),
+            };
+            statements.push(statement);
             holds[target.index()] = Some(index);
             variable_of.insert(index, target);
         }
@@ -372,6 +379,9 @@ impl<'a> Assembly<'a> {
         let named = |name: String| if name.len() <= 12 { vec![name] } else { Vec::new() };
         match function {
             Function::Multiply if self.reads_weights(index) => wanted.push("decay".to_owned()),
+            Function::Multiply if !self.is_tree(index) && children.iter().any(|child| *self.node(*child) == Term::Leaf(Leaf::LearningRate)) => {
+                wanted.push("step".to_owned());
+            }
             Function::Square => wanted.extend(of_first.iter().flat_map(|name| named(format!("{name}2")))),
             Function::Sqrt | Function::GuardedSqrt => wanted.extend(of_first.iter().flat_map(|name| named(format!("sqrt_{name}")))),
             Function::Abs => wanted.extend(of_first.iter().flat_map(|name| named(format!("abs_{name}")))),

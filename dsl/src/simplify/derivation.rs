@@ -91,7 +91,7 @@ pub struct SlotMap {
 #[serde(rename_all = "snake_case")]
 pub enum Support {
     /// Both programs were run on the same random streams.
-    Check(Evidence),
+    Check(Box<Evidence>),
     /// Programs were trained on a suite.
     Trials(Vec<Trial>),
 }

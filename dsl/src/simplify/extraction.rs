@@ -30,13 +30,18 @@ impl Cost {
                 reductions: usize::from(is_tree && reduces(*function)),
                 slots: 0,
                 // Arithmetic on scalars is done once, on trees for every parameter.
-                weight: if is_tree { 2 * weight(*function) } else { weight(*function) },
+                weight: if is_tree { 20 * weight(*function) } else { 10 * weight(*function) },
             },
             Term::Leaf(Leaf::Slot(_)) => Cost { slots: 1, ..Cost::default() },
-            // Fewer numbers are easier to read, and 0, 1 and 2 are easier than others.
-            Term::Constant(bits) => Cost { weight: if f64::from_bits(*bits).fract() == 0.0 { 1 } else { 2 }, ..Cost::default() },
+            // Few numbers with few digits are easier to read: 0.9 rather than the 0.8999999999999999 that some ways of computing it give.
+            Term::Constant(bits) => Cost { weight: digits(f64::from_bits(*bits)), ..Cost::default() },
             _ => Cost::default(),
         }
+    }
+
+    /// Whether it is worth a step of its own: fewer statements, reductions or slots, not only plainer functions.
+    pub(crate) fn statements_fewer_than(&self, other: &Cost) -> bool {
+        (self.statements, self.reductions, self.slots) < (other.statements, other.reductions, other.slots)
     }
 
     fn plus(self, other: Cost) -> Cost {
@@ -57,14 +62,20 @@ fn reduces(function: Function) -> bool {
 fn weight(function: Function) -> usize {
     use Function as F;
     match function {
-        F::Sign | F::Abs => 8,
-        F::Square | F::Negative | F::Add | F::Multiply | F::Interp => 10,
-        F::Subtract | F::Maximum | F::Minimum => 11,
+        F::Sign | F::Abs => 9,
+        F::Square | F::Negative | F::Add | F::Subtract | F::Multiply | F::Interp => 10,
+        F::Maximum | F::Minimum => 11,
         F::Sqrt | F::Cube | F::Divide | F::Reciprocal => 12,
         F::GuardedSqrt | F::GuardedDivide => 14,
         F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 | F::GuardedLog1p => 24,
         _ => 20,
     }
+}
+
+/// Significant digits of the shortest text of a number.
+fn digits(value: f64) -> usize {
+    let text = format!("{:e}", value.abs());
+    text.split('e').next().map_or(0, |digits| digits.bytes().filter(u8::is_ascii_digit).count())
 }
 
 /// The cost of a flow.
@@ -73,7 +84,7 @@ pub(crate) fn cost(flow: &Flow) -> Cost {
     let of = |node: &Term| {
         let inner = node.children().iter().filter(|child| matches!(nodes[usize::from(**child)], Term::Call(..))).count();
         let own = Cost::of(node, reads_tree(node, |child| flow.ty(child)));
-        own.plus(Cost { weight: inner, ..Cost::default() })
+        own.plus(Cost { weight: 4 * inner, ..Cost::default() })
     };
     nodes.iter().map(of).fold(Cost::default(), Cost::plus)
 }
@@ -177,7 +188,7 @@ impl Choices {
         let is_call = |class: usize| chosen[class].is_some_and(|node| matches!(self.nodes[class][node].0, Term::Call(..)));
         let of = |class: &usize| {
             let (_, children, own) = &self.nodes[*class][chosen[*class]?];
-            Some(own.plus(Cost { weight: children.iter().filter(|child| is_call(**child)).count(), ..Cost::default() }))
+            Some(own.plus(Cost { weight: children.iter().filter(|child| is_call(**child)).count() * 4, ..Cost::default() }))
         };
         order.iter().filter_map(of).fold(Cost::default(), Cost::plus)
     }

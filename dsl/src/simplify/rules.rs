@@ -26,10 +26,10 @@ pub enum Given {
     AtLeast(&'static str, &'static str),
     /// Two numbers with the sum 1.
     SumToOne(&'static str, &'static str),
-    /// Two numbers with a sum that is not zero.
-    SumNotZero(&'static str, &'static str),
-    /// A number other than -1.
-    NotMinusOne(&'static str),
+    /// Two numbers with a sum above zero.
+    SumPositive(&'static str, &'static str),
+    /// A number above -1.
+    AboveMinusOne(&'static str),
 }
 
 /// A rule: its left side may be replaced by its right side.
@@ -74,7 +74,7 @@ impl Rule {
 /// How far from zero a denominator `|x| + 1e-8` has to keep for the 1e-8 not to be seen: it then changes the quotient by one part in a million.
 const FAR_FROM_EPSILON: f64 = 1e-2;
 
-use Given::{AtLeast, Constant, NonNegative, NotMinusOne, Positive, Scalar, SumNotZero, SumToOne};
+use Given::{AboveMinusOne, AtLeast, Constant, NonNegative, Positive, Scalar, SumPositive, SumToOne};
 use Requirement as R;
 
 /// The rules, by subject.
@@ -268,6 +268,8 @@ pub static RULES: &[Rule] = &[
     exact("interp(x, y, a) = (1 - a) x + a y", "(interp ?x ?y ?a)", "(+ (* (- 1 ?a) ?x) (* ?a ?y))"),
     exact("(1 - a) x + a y = interp(x, y, a)", "(+ (* (- 1 ?a) ?x) (* ?a ?y))", "(interp ?x ?y ?a)").given(&[Scalar("?a")]),
     real("b x + a y = interp(x, y, a) for a + b = 1", "(+ (* ?b ?x) (* ?a ?y))", "(interp ?x ?y ?a)").given(&[SumToOne("?a", "?b")]),
+    real("sign(b x + a y) = sign of a blend", "(sign (+ (* ?b ?x) (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a ?b))))").given(&[SumPositive("?a", "?b")]),
+    real("sign(x + a y) = sign of a blend", "(sign (+ ?x (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a 1))))").given(&[AboveMinusOne("?a")]),
     real("interp(x, x, a) = x", "(interp ?x ?x ?a)", "?x"),
     real("interp(x, y, 0) = x", "(interp ?x ?y 0)", "?x"),
     real("interp(x, y, 1) = y", "(interp ?x ?y 1)", "?y"),
@@ -302,10 +304,10 @@ impl Given {
             Given::Positive(x) => facts(x).is_positive(),
             Given::InUnit(x) => facts(x).range().0 >= -1.0 && facts(x).range().1 <= 1.0,
             Given::AtLeast(x, y) => facts(x).range().0 >= facts(y).range().1,
-            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-15),
+            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-14),
             // A sum that all but cancels leaves nothing but its rounding.
-            Given::SumNotZero(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b).abs() > 1e-6 * a.abs().max(b.abs())),
-            Given::NotMinusOne(a) => number(a).is_some_and(|a| (a + 1.0).abs() > 1e-6 * a.abs()),
+            Given::SumPositive(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| a + b > 1e-6 * a.abs().max(b.abs())),
+            Given::AboveMinusOne(a) => number(a).is_some_and(|a| a + 1.0 > 1e-6 * a.abs()),
         }
     }
 }

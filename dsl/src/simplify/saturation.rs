@@ -33,7 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { nodes: 3_000, rounds: 12, time: Duration::from_secs(20) }
+        Limits { nodes: 2_000, rounds: 8, time: Duration::from_secs(20) }
     }
 }
 

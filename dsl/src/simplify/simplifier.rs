@@ -84,7 +84,10 @@ impl<'a> Simplifier<'a> {
         if let Some(proposal) = constants::name(self.program()) {
             self.take(proposal);
         }
-        if let Some(proposal) = self.fresh_names() {
+        // A program that nothing has changed keeps the names that its author gave.
+        if !self.derivation.steps.is_empty()
+            && let Some(proposal) = self.fresh_names()
+        {
             self.take(proposal);
         }
         self.derivation
@@ -93,7 +96,7 @@ impl<'a> Simplifier<'a> {
     fn propose(&mut self, rejected: &[Program]) -> Option<Proposal> {
         let program = self.program().clone();
         let graph = Graph::new(&program).ok()?;
-        let is_new = |proposal: &Proposal| !rejected.contains(&proposal.after) && proposal.after != program;
+        let is_new = |proposal: &Proposal| !rejected.contains(&proposal.after) && !same_text(&proposal.after, &program);
         if let Some(proposal) = redundant(&program, &graph).filter(is_new) {
             return Some(proposal);
         }
@@ -161,15 +164,17 @@ impl<'a> Simplifier<'a> {
         let evidence = self.checker.check(&claim);
         let holds = !matches!(evidence.verdict, Verdict::Violated(_));
         let touched = touched(&before, &after);
-        let step = Step { kind, label, before, after, touched, reasons, slots, support: Support::Check(evidence) };
+        let step = Step { kind, label, before, after, touched, reasons, slots, support: Support::Check(Box::new(evidence)) };
         if holds { self.derivation.steps.push(step) } else { self.derivation.rejected.push(step) }
         holds
     }
 
     fn fresh_names(&self) -> Option<Proposal> {
         let program = self.program();
-        let after = assemble(program.signature(), &Flow::of(program), Naming::Fresh)?;
-        if after == *program || after.statements.len() > program.statements.len() {
+        let flow = Flow::of(program);
+        let (signature, slots) = slots::fresh_names(program, &flow);
+        let after = assemble(&signature, &flow, Naming::Fresh)?;
+        if same_text(&after, program) || after.statements.len() > program.statements.len() {
             return None;
         }
         let reasons = vec![Reason {
@@ -177,8 +182,17 @@ impl<'a> Simplifier<'a> {
             label: Label::Exact,
             text: "values are named by what they are, and stand in data-flow order: direction, state, decay and learning rate".to_owned(),
         }];
-        Some(Proposal { kind: StepKind::Names, label: Label::Exact, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in: None })
+        Some(Proposal { kind: StepKind::Names, label: Label::Exact, after, reasons, slots, conditions: Vec::new(), stand_in: None })
     }
+}
+
+/// Whether two programs read the same, but for doc string, comments and the marker.
+fn same_text(a: &Program, b: &Program) -> bool {
+    let lines = |program: &Program| -> Vec<String> {
+        let statements = program.statements.iter().map(|statement| program.statement_text(statement).to_string());
+        statements.chain([program.variable_name(program.update).to_string()]).collect()
+    };
+    a.signature().parameters == b.signature().parameters && lines(a) == lines(b)
 }
 
 /// The statements of the program before that are not in the program after, in order.
@@ -286,8 +300,45 @@ fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition
             reasons.push(reason);
         }
     }
-    (reasons, conditions)
+    // What only moves things about is worth a line if there is nothing else to say.
+    let is_bookkeeping = |reason: &Reason| BOOKKEEPING.contains(&reason.rule.as_str());
+    let telling: Vec<Reason> = reasons.iter().filter(|reason| !is_bookkeeping(reason)).cloned().collect();
+    if telling.is_empty() {
+        return (reasons, conditions);
+    }
+    let mut moved: Vec<&Reason> = Vec::new();
+    for reason in reasons.iter().filter(|reason| is_bookkeeping(reason)) {
+        if moved.iter().all(|other| other.rule != reason.rule) {
+            moved.push(reason);
+        }
+    }
+    let weakest = moved.iter().map(|reason| reason.label).max();
+    let names: Vec<&str> = moved.iter().map(|reason| reason.rule.as_str()).collect();
+    let last = weakest.map(|label| Reason { rule: "rearranged".to_owned(), label, text: names.join("; ") });
+    (telling.into_iter().chain(last).collect(), conditions)
 }
+
+/// Rules that only move things about.
+const BOOKKEEPING: &[&str] = &[
+    "x + y = y + x",
+    "sums in any order",
+    "x y = y x",
+    "products in any order",
+    "numbers computed",
+    "1 x = x",
+    "-x = -1 x",
+    "-1 x = -x",
+    "x - y = x + (-y)",
+    "x + (-y) = x - y",
+    "x / y = x (1 / y)",
+    "x (1 / y) = x / y",
+    "x x = square x",
+    "square x = x x",
+    "max(x, y) = max(y, x)",
+    "min(x, y) = min(y, x)",
+    "dot(x, y) = dot(y, x)",
+    "broadcast taken in",
+];
 
 /// A program that gives a value of the arena as its update, and leaves the slots as they are.
 fn probe(program: &Program, proof: &Proof, id: egg::Id) -> Option<Program> {
