@@ -21,7 +21,7 @@ pub(crate) mod statement_nodes;
 mod symbol;
 mod unicode;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use expression::{CLIP, COSINE, Expression, Operator, Reader, constant_symbols};
 use statement_nodes::{is_call, node_ids, statements_of_nodes};
@@ -145,9 +145,10 @@ fn filled(items: &[String], separator: &str, width: usize) -> Vec<String> {
 fn variables_of_nodes(program: &Program, graph: &Graph) -> Vec<Vec<VarId>> {
     let statements = statements_of_nodes(program, graph);
     let names: Vec<String> = (0..program.variable_count()).map(|i| program.variable_name(VarId(i as u16)).to_string()).collect();
+    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
     let is_temporary = |variable: VarId| {
         let stem = names[variable.index()].trim_end_matches(|c: char| c.is_ascii_digit());
-        stem.len() < names[variable.index()].len() && stem.strip_suffix('_').is_some_and(|stem| names.iter().any(|name| name == stem))
+        stem.len() < names[variable.index()].len() && stem.strip_suffix('_').is_some_and(|stem| known.contains(stem))
     };
     let of_node = |(index, statements): (usize, Vec<usize>)| {
         let mut variables = Vec::new();
@@ -336,22 +337,38 @@ struct Writer<'a> {
     inputs: Vec<(VarId, Symbol)>,
 }
 
-/// The symbols that are taken.
+/// The symbols that are taken, by how they look in each notation.
 #[derive(Default)]
-struct Taken(Vec<Symbol>);
+struct Taken {
+    unicode: HashSet<String>,
+    latex: HashSet<String>,
+    /// The last number that was given to a letter.
+    last: usize,
+}
 
 impl Taken {
     fn is_free(&self, symbol: &Symbol) -> bool {
-        !self.0.iter().any(|taken| taken.looks_like(symbol))
+        !self.unicode.contains(&symbol.unicode) && !self.latex.contains(&symbol.latex(None))
     }
 
-    /// The first of the candidates that is free, or a letter with the first number that is; from now on taken.
+    fn insert(&mut self, symbol: &Symbol) {
+        self.unicode.insert(symbol.unicode.clone());
+        self.latex.insert(symbol.latex(None));
+    }
+
+    /// The first of the candidates that is free, or a letter with a number; from now on taken.
     fn take(&mut self, candidates: impl IntoIterator<Item = Symbol>, letter: char) -> Symbol {
-        let numbered = (1..).map(|number| Symbol::numbered(letter, number));
-        let symbol = candidates.into_iter().chain(numbered).find(|symbol| self.is_free(symbol));
-        // The numbers never end.
-        let symbol = symbol.unwrap_or_else(|| Symbol::numbered(letter, 0));
-        self.0.push(symbol.clone());
+        let mut candidates = candidates.into_iter();
+        let symbol = loop {
+            let symbol = candidates.next().unwrap_or_else(|| {
+                self.last += 1;
+                Symbol::numbered(letter, self.last)
+            });
+            if self.is_free(&symbol) {
+                break symbol;
+            }
+        };
+        self.insert(&symbol);
         symbol
     }
 }
@@ -359,7 +376,8 @@ impl Taken {
 impl<'a> Writer<'a> {
     fn new(program: &'a Program, outline: Outline<'a>, variables: &[Vec<VarId>]) -> Writer<'a> {
         let graph = outline.graph;
-        let mut taken = Taken(constant_symbols().map(|(_, symbol)| symbol).to_vec());
+        let mut taken = Taken::default();
+        constant_symbols().iter().for_each(|(_, symbol)| taken.insert(symbol));
         let mut symbols: Vec<Option<(Symbol, Option<&'static str>)>> = vec![None; graph.nodes().len()];
         let name = |variable: VarId| program.variable_name(variable).to_string();
 
@@ -417,7 +435,7 @@ impl<'a> Writer<'a> {
                 is_next[next.index()] = true;
             }
             if let Some(symbol) = slots.get(slot.index()) {
-                taken.0.push(symbol.marked(Mark::Prime));
+                taken.insert(&symbol.marked(Mark::Prime));
             }
         }
 
@@ -456,7 +474,7 @@ impl<'a> Writer<'a> {
                 let free = candidates.into_iter().flatten().find(|symbol| taken.is_free(symbol));
                 match free {
                     Some(symbol) => {
-                        taken.0.push(symbol.clone());
+                        taken.insert(&symbol);
                         symbols[id.index()] = Some((symbol, time(*id)));
                     }
                     None => unnamed.push(*id),
@@ -557,7 +575,12 @@ impl<'a> Writer<'a> {
         ];
         for (operator, unicode, latex, meaning) in operators {
             let is_used = used.iter().any(|notation| matches!(notation, Notation::Operator(used) if *used == operator));
-            explain(is_used, unicode, latex, meaning.to_string(), format!(r"\text{{{}}}", latex_text(meaning)));
+            let words = |word: &str| match word {
+                "x" | "s" => format!("${word}$"),
+                word => latex_text(word),
+            };
+            let latex_meaning = meaning.split(' ').map(words).collect::<Vec<_>>().join(" ");
+            explain(is_used, unicode, latex, meaning.to_string(), format!(r"\text{{{latex_meaning}}}"));
         }
         for (value, symbol) in constant_symbols() {
             let is_used = used.iter().any(|notation| matches!(notation, Notation::Symbol(used) if **used == symbol));

@@ -193,6 +193,19 @@ fn shared_values_do_not_blow_up() {
     insta::assert_snapshot!("shared_latex", shared.latex());
 }
 
+/// Nothing here may take time that grows with the square of a large program, or worse.
+#[test]
+fn large_programs_have_formulas() {
+    let mut text = "def long(w, g, m, lr):\n  update = g + m\n".to_string();
+    for index in 0..4000 {
+        text.push_str(if index % 3 == 0 { "  update = update * sin(update)\n" } else { "  update = update + w\n" });
+    }
+    text.push_str("  m = update + m\n  return update, m\n");
+    let formula = of(&text);
+    assert!(formula.definitions.len() > 1000, "{}", formula.definitions.len());
+    assert!(formula.unicode().len() < 200_000);
+}
+
 /// The equations of a formula, by their left sides in Unicode.
 fn equations(formula: &Formula) -> BTreeMap<String, String> {
     let mut equations = BTreeMap::new();

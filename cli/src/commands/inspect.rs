@@ -108,8 +108,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Ok(out.write_all(b"\n")?);
     }
     print(&mut out, &inspection)?;
-    for path in &arguments.graph {
-        writeln!(out, "\ndata flow drawn into {}", path.display())?;
+    for (index, path) in arguments.graph.iter().enumerate() {
+        writeln!(out, "{}data flow drawn into {}", if index == 0 { "\n" } else { "" }, path.display())?;
     }
     Ok(())
 }
@@ -203,14 +203,14 @@ fn listing(program: &Program, graph: &Graph) -> String {
         let code = line.split('#').next().unwrap_or_default().trim();
         let (mut ty, mut mark) = (String::new(), String::new());
         if in_head {
-            if code.ends_with("):") {
-                in_head = false;
-                mark = match dead.len() {
-                    0 => String::new(),
-                    1 => format!("slot {} dead", dead[0]),
-                    count => format!("{count} slots dead"),
+            if code.starts_with("def ") {
+                mark = match &dead[..] {
+                    [] => String::new(),
+                    [slot] => format!("slot {slot} dead"),
+                    slots => format!("{} slots dead", slots.len()),
                 };
             }
+            in_head = !code.ends_with("):");
         } else if !code.is_empty()
             && let Some((statement_type, redundancy)) = statements.next()
         {

@@ -125,7 +125,10 @@ pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
         let bottom = |layer: usize| tops[layer] + heights[layer];
         let mut points: Vec<(f64, f64)> = Vec::new();
         let mut go_to = |x: f64, y: f64| {
-            // Of a straight part the ends are enough.
+            // A box as high as its layer has no way to go to the layer's edge, and of a straight part the ends are enough.
+            if points.last().is_some_and(|last| (last.0 - x).abs() < 1e-9 && (last.1 - y).abs() < 1e-9) {
+                return;
+            }
             if let [.., before, last] = &mut points[..]
                 && (before.0 - x).abs() < 1e-9
                 && (last.0 - x).abs() < 1e-9

@@ -234,7 +234,7 @@ fn path(arrow: &Arrow) -> String {
     for (index, (x, y)) in arrow.points.iter().enumerate() {
         let (x, mut y) = (*x, *y);
         if index == end {
-            y -= ARROW - 1.0;
+            y = (y - ARROW + 1.0).max(last.map_or(0.0, |(_, before)| before));
         }
         match last {
             None => path.push_str(&format!("M{} {}", short(x), short(y))),

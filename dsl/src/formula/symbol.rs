@@ -140,11 +140,6 @@ impl Symbol {
         }
     }
 
-    /// Whether two symbols could be taken for each other in one of the notations.
-    pub fn looks_like(&self, other: &Symbol) -> bool {
-        self.unicode == other.unicode || (&self.base, &self.subscript, self.prime) == (&other.base, &other.subscript, other.prime)
-    }
-
     /// Whether a power needs braces around it: TeX takes a prime for an exponent.
     pub fn is_primed(&self) -> bool {
         self.prime
@@ -215,8 +210,5 @@ mod tests {
         assert_eq!((g.marked(Mark::Tilde).unicode.as_str(), g.marked(Mark::Tilde).latex(None).as_str()), ("g\u{303}", r"\tilde{g}"));
         assert_eq!(g.with_number(2), Some(Symbol::of_name("g2")));
         assert_eq!(Symbol::of_name("g2").with_number(1), None);
-        assert!(Symbol::of_name("beta1").looks_like(&Symbol::of_name("beta_1")));
-        assert!(!g.looks_like(&g.marked(Mark::Prime)));
-        assert!(Symbol::of_name("eta").looks_like(&Symbol::of_name("lr")));
     }
 }
