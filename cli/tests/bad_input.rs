@@ -156,6 +156,26 @@ fn bad_programs_are_refused_with_the_place() {
 }
 
 #[test]
+fn bad_pictures_are_refused_with_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::create_dir(path.join("folder.svg")).unwrap();
+    let cases = [
+        case("no ending", "inspect lion --graph picture"),
+        case("unknown ending", "inspect lion --graph picture.png"),
+        case("one of several", "inspect lion --graph a.svg --graph b.pdf"),
+        case("nothing but an ending", "inspect lion --graph .svg"),
+        case("no name", "inspect lion --graph ''"),
+        case("no file", "inspect lion --graph"),
+        case("missing directory", "inspect lion --graph no/such/a.svg"),
+        case("directory", "inspect lion --graph folder.svg"),
+        case("bad program", "inspect lino --graph a.svg"),
+        case("two forms of output", "inspect lion --json --latex"),
+    ];
+    insta::assert_snapshot!("bad_pictures", transcript(path, &cases));
+}
+
+#[test]
 fn bad_settings_are_refused_with_the_line_or_the_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

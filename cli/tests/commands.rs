@@ -60,6 +60,73 @@ fn inspect_shows_what_a_program_is() {
     insta::assert_snapshot!("inspect_adamw", output(&here(), &["inspect", "adamw"]));
 }
 
+#[test]
+fn inspect_shows_comments_and_long_heads_beside_the_margin() {
+    let text = "# found by hand
+def commented(w, g, first_moment, second_moment, third_moment, lr=0.01, *, first_decay=0.9, second_decay=0.99, third_decay=0.999, eps=1e-8):  # head
+  # what follows is about g
+  x = square(g)  # g):
+  first_moment = interp(g, first_moment, first_decay)
+  second_moment = interp(x, second_moment, second_decay)
+  third_moment = tanh(g)
+  unused = 1 - third_decay
+  update = first_moment / (sqrt(second_moment) + eps)
+  # the end
+  update = update * lr
+  return update, first_moment, second_moment, third_moment  # all
+";
+    let mut command = symopt(&here());
+    command.args(["inspect", "-"]);
+    let ended = run_with(command, text.as_bytes());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("inspect_commented", ended.stdout);
+}
+
+#[test]
+fn inspect_prints_formulas() {
+    let latex = output(&here(), &["inspect", "lion", "--latex"]);
+    insta::assert_snapshot!("inspect_lion_latex", latex);
+    let inspection: Value = serde_json::from_str(&output(&here(), &["inspect", "lion", "--json"])).unwrap();
+    assert_eq!(inspection["latex"], latex);
+    assert_eq!(inspection["formula"]["update"], "lr·(sign(β₁·m + (1 − β₁)·g) + λ·w)");
+    assert_eq!(inspection["formula"]["slots"][0]["name"], "m′");
+    assert_eq!(inspection["formula"]["slots"][0]["formula"], "β₂·m + (1 − β₂)·g");
+    assert_eq!(inspection["formula"]["where"], Value::Array(Vec::new()));
+    let rows: Value = serde_json::from_str(&output(&here(), &["programs", "--json"])).unwrap();
+    for row in rows.as_array().unwrap() {
+        let text = output(&here(), &["inspect", row["name"].as_str().unwrap()]);
+        let formula = text.split_once("\nformula\n\n").unwrap().1;
+        assert!(formula.lines().all(|line| line.chars().count() <= 120), "{formula}");
+        assert!(formula.contains("update = "), "{formula}");
+    }
+}
+
+#[test]
+fn inspect_draws_the_data_flow() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let plain = output(path, &["inspect", "lion-raw"]);
+    let drawn = output(path, &["inspect", "lion-raw", "--graph", "a.svg", "--graph", "b.dot", "--graph=c.SVG"]);
+    assert_eq!(drawn.strip_prefix(&plain), Some("\ndata flow drawn into a.svg\ndata flow drawn into b.dot\ndata flow drawn into c.SVG\n"));
+    let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
+    let (svg, dot) = (read("a.svg"), read("b.dot"));
+    assert_eq!(svg, read("c.SVG"));
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
+    assert!(dot.starts_with("digraph \"lion_raw\" {\n") && dot.ends_with("}\n"));
+    for label in ["arcsin", "× 0.0002171761734643951", "a = 1.109133005142212", "next v", "update"] {
+        assert!(svg.contains(label) && dot.contains(label), "{label}");
+    }
+    assert!(!svg.contains("cosh") && !dot.contains("cosh"));
+
+    // What is read by programs says nothing else; a picture that is there is written anew.
+    std::fs::write(path.join("a.svg"), "old").unwrap();
+    let json = output(path, &["inspect", "lion-raw", "--json", "--graph", "a.svg"]);
+    assert_eq!(json, output(path, &["inspect", "lion-raw", "--json"]));
+    assert_eq!(read("a.svg"), svg);
+    let latex = output(path, &["inspect", "lion-raw", "--latex", "--graph", "b.dot"]);
+    assert_eq!(latex, output(path, &["inspect", "lion-raw", "--latex"]));
+}
+
 /// The programs of the paper, as they stand in it.
 #[test]
 fn the_programs_of_the_paper_paste_in_unchanged() {

@@ -10,6 +10,8 @@
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
 //! | [`codegen`] | a plan as source text of other languages |
+//! | [`formula`] | a program as mathematics, in Unicode and in LaTeX |
+//! | [`drawing`] | a program's data flow as a picture, in SVG and for Graphviz |
 //! | [`prune`] | a program without its redundant statements and dead slots |
 //! | [`simplify`] | from a program to a shorter one that does the same, step by step |
 //!
@@ -35,6 +37,8 @@
 
 pub mod codegen;
 pub mod diagnostic;
+pub mod drawing;
+pub mod formula;
 pub mod function;
 pub mod graph;
 pub mod parser;
@@ -47,6 +51,8 @@ pub mod simplify;
 pub mod types;
 
 pub use diagnostic::Diagnostics;
+pub use drawing::Drawing;
+pub use formula::Formula;
 pub use function::{Function, Profile};
 pub use graph::{FunctionalHash, Graph, TypeError};
 pub use parser::parse;

@@ -1,11 +1,13 @@
 //! `symopt inspect`
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use symopt_dsl::formula::Equation;
 use symopt_dsl::graph::Redundancy;
-use symopt_dsl::{Graph, Program};
+use symopt_dsl::{Drawing, Formula, Graph, Program};
 use symopt_evaluator::Storage;
 
 use crate::failure::Failure;
@@ -18,6 +20,12 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print nothing but the formulas, as an align* block for LaTeX with amsmath
+    #[arg(long, conflicts_with = "json")]
+    latex: bool,
+    /// Also draw the data flow into FILE: a picture for .svg, a description for Graphviz for .dot. Can be given several times
+    #[arg(long, value_name = "FILE")]
+    graph: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -40,6 +48,26 @@ struct Inspection {
     state_bytes_per_parameter: usize,
     state_bytes_per_parameter_bf16: usize,
     pruned: String,
+    formula: Formulas,
+    latex: String,
+    #[serde(skip)]
+    formula_text: String,
+    #[serde(skip)]
+    listing: String,
+}
+
+/// The right sides of the formulas, in Unicode.
+#[derive(Serialize)]
+struct Formulas {
+    update: String,
+    slots: Vec<NamedFormula>,
+    r#where: Vec<NamedFormula>,
+}
+
+#[derive(Serialize)]
+struct NamedFormula {
+    name: String,
+    formula: String,
 }
 
 #[derive(Serialize)]
@@ -56,9 +84,60 @@ struct Slot {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // What is wrong with the command is said before anything is done.
+    let pictures = arguments.graph.iter().map(|path| Ok((path, PictureFormat::of(path)?))).collect::<Result<Vec<_>, Failure>>()?;
     let program = programs::find(&arguments.program)?;
     let graph = Graph::new(&program).map_err(|errors| Failure::Input(format!("{errors:?}")))?;
+    if !pictures.is_empty() {
+        let drawing = Drawing::new(&program, &graph);
+        for (path, format) in pictures {
+            let text = match format {
+                PictureFormat::Svg => drawing.svg(),
+                PictureFormat::Dot => drawing.dot(),
+            };
+            std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))?;
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    if arguments.latex {
+        return Ok(out.write_all(Formula::new(&program, &graph).latex().as_bytes())?);
+    }
+    let inspection = inspect(&program, &graph);
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &inspection)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    print(&mut out, &inspection)?;
+    for (index, path) in arguments.graph.iter().enumerate() {
+        writeln!(out, "{}data flow drawn into {}", if index == 0 { "\n" } else { "" }, path.display())?;
+    }
+    Ok(())
+}
+
+/// What a picture is written as.
+enum PictureFormat {
+    Svg,
+    Dot,
+}
+
+impl PictureFormat {
+    /// By the ending of the file's name.
+    fn of(path: &Path) -> Result<PictureFormat, Failure> {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        match ending.as_deref() {
+            Some("svg") => Ok(PictureFormat::Svg),
+            Some("dot") => Ok(PictureFormat::Dot),
+            _ => Err(Failure::Input(format!(
+                "can't tell from `{}` what to draw: the file's name must end with .svg (a picture) or .dot (for Graphviz)",
+                path.display()
+            ))),
+        }
+    }
+}
+
+fn inspect(program: &Program, graph: &Graph) -> Inspection {
     let signature = program.signature();
+    let formula = Formula::new(program, graph);
     let count = |kind| graph.redundancy().iter().filter(|r| **r == kind).count();
     let cost = graph.cost();
     let live_slots = graph.live_slots().count();
@@ -71,7 +150,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Redundancy::WithinStep => "redundant",
         },
     });
-    let inspection = Inspection {
+    Inspection {
         name: signature.name.clone(),
         doc: signature.doc.clone(),
         numerics: format!("{:?}", signature.numerics).to_lowercase(),
@@ -93,15 +172,66 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         bytes_per_parameter: cost.bytes_per_parameter,
         state_bytes_per_parameter: live_slots * Storage::F32.bytes(),
         state_bytes_per_parameter_bf16: live_slots * Storage::Bf16.bytes(),
-        pruned: without_doc(&program.pruned(&graph)).to_string(),
-    };
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &inspection)?;
-        return Ok(out.write_all(b"\n")?);
+        pruned: without_doc(&program.pruned(graph)).to_string(),
+        latex: formula.latex(),
+        formula_text: formula.unicode(),
+        formula: formulas(formula),
+        listing: listing(program, graph),
     }
-    print(&mut out, &inspection)?;
-    Ok(())
+}
+
+fn formulas(formula: Formula) -> Formulas {
+    let named = |equations: Vec<Equation>| equations.into_iter().map(|e| NamedFormula { name: e.name, formula: e.unicode }).collect();
+    Formulas { update: formula.update.unicode, slots: named(formula.slots), r#where: named(formula.definitions) }
+}
+
+/// The program's text with a margin: the type of each statement's value, and what is redundant or dead.
+fn listing(program: &Program, graph: &Graph) -> String {
+    let text = without_doc(program).to_string();
+    let dead: Vec<String> = program
+        .signature()
+        .slots()
+        .zip(graph.slots())
+        .filter(|(_, next)| next.is_none())
+        .map(|(slot, _)| program.variable_name(slot).to_string())
+        .collect();
+    let mut rows: Vec<(String, String, &str)> = Vec::new();
+    let mut in_head = true;
+    let mut statements = graph.statement_types().iter().zip(graph.redundancy());
+    for line in text.lines() {
+        // Names and numbers hold no `#`, so all behind the first one is a comment.
+        let code = line.split('#').next().unwrap_or_default().trim();
+        let (mut ty, mut mark) = (String::new(), String::new());
+        if in_head {
+            if code.starts_with("def ") {
+                mark = match &dead[..] {
+                    [] => String::new(),
+                    [slot] => format!("slot {slot} dead"),
+                    slots => format!("{} slots dead", slots.len()),
+                };
+            }
+            in_head = !code.ends_with("):");
+        } else if !code.is_empty()
+            && let Some((statement_type, redundancy)) = statements.next()
+        {
+            ty = statement_type.to_string();
+            mark = match redundancy {
+                Redundancy::Live => "",
+                Redundancy::WithinStep => "redundant",
+                Redundancy::AcrossSteps => "dead",
+            }
+            .to_owned();
+        }
+        rows.push((ty, mark, line));
+    }
+    let width = |cells: &mut dyn Iterator<Item = usize>| cells.max().unwrap_or(0);
+    let types = width(&mut rows.iter().map(|row| row.0.chars().count()));
+    let marks = width(&mut rows.iter().map(|row| row.1.chars().count()));
+    let line = |(ty, mark, line): &(String, String, &str)| {
+        let margin = if marks == 0 { String::new() } else { format!("{mark:<marks$}  ") };
+        format!("{ty:<types$}  {margin}{line}").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
 }
 
 /// The doc string describes the program as it stands, and is shown with that one.
@@ -145,9 +275,11 @@ fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     let (f32, bf16) = (inspection.state_bytes_per_parameter, inspection.state_bytes_per_parameter_bf16);
     let slots = if live == 1 { "1 slot".to_owned() } else { format!("{live} slots") };
     writeln!(out, "memory           {f32} bytes of state per parameter in f32, {bf16} in bf16: {slots}{dead}\n")?;
-    let mut rows = vec![["STATEMENT", "TYPE", "STATUS"].map(str::to_owned).to_vec()];
-    rows.extend(inspection.statements.iter().map(|s| vec![s.text.clone(), s.r#type.clone(), s.status.to_owned()]));
-    table::print(out, &rows, &[], &[])?;
+    write!(out, "{}", inspection.listing)?;
+    if inspection.live_statements < inspection.statements.len() || live < inspection.slots.len() {
+        writeln!(out, "\nredundant: nothing that the step returns needs it; dead: it only feeds slots that no later update needs")?;
+    }
+    write!(out, "\nformula\n\n{}", inspection.formula_text)?;
     if inspection.live_statements < inspection.statements.len() {
         writeln!(out, "\nwithout redundant statements and dead slots:\n\n{}", inspection.pruned.trim_end())?;
     }

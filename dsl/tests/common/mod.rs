@@ -2,11 +2,11 @@
 
 #![allow(dead_code)]
 
-use symopt_dsl::Type;
 use symopt_dsl::function::FUNCTIONS;
 use symopt_dsl::program::{
     Comment, CommentPlace, Numerics, Operand, Parameter, ParameterKind, Program, Signature, SlotId, Statement, VarId,
 };
+use symopt_dsl::{Function, Type};
 
 /// A small generator of numbers (SplitMix64), so that the tests need no other crate.
 pub struct Seeded(pub u64);
@@ -150,4 +150,52 @@ fn random_comments(random: &mut Seeded, statements: usize) -> Vec<Comment> {
 
 fn parameter(name: &str, kind: ParameterKind, default: Option<f64>) -> Parameter {
     Parameter { name: name.to_string(), kind, default }
+}
+
+/// A program of which nearly everything matters: `statements` calls of which each works on one of the last few values, two slots and three
+/// hyperparameters, with many values shared.
+pub fn dense_program(seed: u64, statements: usize) -> Program {
+    let mut random = Seeded(seed);
+    let mut parameters = vec![parameter("w", ParameterKind::Weights, None), parameter("g", ParameterKind::Gradients, None)];
+    parameters.push(parameter("m", ParameterKind::Slot(SlotId(0)), None));
+    parameters.push(parameter("v", ParameterKind::Slot(SlotId(1)), None));
+    parameters.push(parameter("lr", ParameterKind::LearningRate, None));
+    for name in ["beta1", "beta2", "decay"] {
+        parameters.push(parameter(name, ParameterKind::Hyperparameter, Some(0.9)));
+    }
+    let mut values: Vec<(VarId, Type)> = (0..8).map(|i| (VarId(i), if i < 4 { Type::Tree } else { Type::Scalar })).collect();
+    let mut program = Vec::new();
+    while program.len() < statements {
+        let function = FUNCTIONS[random.below(FUNCTIONS.len())].function;
+        let operands: Vec<Operand> = (0..function.arity())
+            .map(|_| match random.below(8) {
+                0 => Operand::Constant(*random.pick(&[0.9, 0.25, -2.0, 1e-8, 0.8999999761581421])),
+                1 | 2 => Operand::Variable(values[random.below(values.len())].0),
+                _ => Operand::Variable(values[values.len() - 1 - random.below(5)].0),
+            })
+            .collect();
+        let types: Vec<Type> = operands
+            .iter()
+            .map(|operand| match operand {
+                Operand::Variable(id) => values[id.index()].1,
+                Operand::Constant(_) => Type::Scalar,
+            })
+            .collect();
+        let Ok(result) = function.result_type(&types) else { continue };
+        // Constants alone say nothing, and too many single numbers would leave nothing to do for the arrays.
+        if result != Type::Tree && (types.is_empty() || random.below(4) > 0) {
+            continue;
+        }
+        let target = VarId(values.len() as u16);
+        values.push((target, result));
+        program.push(Statement::new(target, function, &operands));
+    }
+    let trees: Vec<VarId> = values.iter().skip(8).filter(|(_, ty)| *ty == Type::Tree).map(|(id, _)| *id).collect();
+    let tree = |back: usize| trees.get(trees.len().wrapping_sub(back)).copied().unwrap_or(VarId(1));
+    for (slot, back) in [(2, 2), (3, trees.len() / 2)] {
+        program.push(Statement::new(VarId(slot), Function::Copy, &[Operand::Variable(tree(back))]));
+    }
+    let numerics = if random.one_in(2) { Numerics::Guarded } else { Numerics::Ieee };
+    let signature = Signature { name: "dense".to_string(), doc: None, numerics, parameters };
+    Program::new(signature, Vec::new(), program, tree(1), Vec::new())
 }
