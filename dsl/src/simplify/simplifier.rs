@@ -7,7 +7,6 @@ use crate::program::Program;
 use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::check::{Checker, Claim, Condition, Verdict};
 use crate::simplify::derivation::{Derivation, Label, Reason, SlotMap, Step, StepKind, Support};
-use crate::simplify::extraction::cost;
 use crate::simplify::saturation::{Limits, Proof, Saturated, saturate};
 use crate::simplify::term::{Flow, Leaf, Term};
 use crate::simplify::text::Speller;
@@ -354,9 +353,4 @@ fn probe(program: &Program, proof: &Proof, id: egg::Id) -> Option<Program> {
     }
     let outputs: Vec<egg::Id> = std::iter::once(value).chain(olds).collect();
     assemble(program.signature(), &arena.finish(&outputs), Naming::Kept)
-}
-
-/// Whether a flow is cheaper than another one.
-pub(crate) fn is_cheaper(flow: &Flow, than: &Flow) -> bool {
-    cost(flow) < cost(than)
 }
