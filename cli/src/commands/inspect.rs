@@ -1,5 +1,8 @@
 //! `symopt inspect`
 
+mod importance;
+mod lineage;
+
 use std::io::Write;
 
 use clap::Args;
@@ -15,6 +18,10 @@ use crate::{programs, table};
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
     program: String,
+    #[command(flatten)]
+    lineage: lineage::LineageOptions,
+    #[command(flatten)]
+    importance: importance::ImportanceOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -56,6 +63,12 @@ struct Slot {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.lineage.lineage {
+        return lineage::run(&arguments.program, &arguments.lineage, arguments.json);
+    }
+    if let Some(suite) = &arguments.importance.tasks {
+        return importance::run(&arguments.program, suite, &arguments.importance, arguments.json);
+    }
     let program = programs::find(&arguments.program)?;
     let graph = Graph::new(&program).map_err(|errors| Failure::Input(format!("{errors:?}")))?;
     let signature = program.signature();
