@@ -1,12 +1,12 @@
 //! Ablation: what makes no difference on the tasks goes.
 //!
-//! [`bypasses`] lists the ways to do without a statement. [`ablate_once`] trains them all beside the program as it stands and keeps one out:
-//! among those that pass the test of [`trials`](crate::trials) the one with the best mean difference, so that the least important goes first,
-//! and among equals the one that leaves the fewest calls. [`ablate`] repeats that until none passes. [`shorten_constants`] does the same with
-//! the digits of numbers.
+//! [`bypasses`] lists the ways to do without a statement. [`ablate_once`] trains them all beside the program as it stands and keeps one
+//! out: among those that pass the test of [`trials`](crate::trials) the one with the best mean difference, so that the least important goes
+//! first, and among equals the one that leaves the fewest calls. [`ablate`] repeats that until none passes. [`shorten_constants`] does the
+//! same with the digits of numbers.
 //!
-//! A change must leave fewer calls in the graph, or as many and fewer slots. So ablation comes to an end, also where an algebraic simplifier,
-//! which never adds calls, runs in between.
+//! A change must leave fewer calls in the graph, or as many and fewer slots. So ablation comes to an end, also where an algebraic
+//! simplifier, which never adds calls, runs in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,9 +39,10 @@ impl Ablation {
 
 /// The ways to do without a statement, each with its name for people.
 ///
-/// The statement becomes a copy of one of its arguments, where that has the type of the statement's value; or it is deleted, where its target already has
-/// a value of that type, which it keeps. A broadcast is no bypass: a number in place of an array means something else. Programs that are not well
-/// typed are left out, and so is what computes the same as the program or as an earlier bypass. There may be none, as for the norm of an array.
+/// The statement becomes a copy of one of its arguments, where that has the type of the statement's value; or it is deleted, where its
+/// target already has a value of that type, which it keeps. A broadcast is no bypass: a number in place of an array means something else.
+/// Programs that are not well typed are left out, and so is what computes the same as the program or as an earlier bypass. There may be
+/// none, as for the norm of an array.
 ///
 /// A copy of a variable to itself is nothing, and that statement is gone.
 pub fn bypasses(program: &Program, statement: usize) -> Vec<(String, Program)> {
@@ -230,9 +231,10 @@ enum Place {
     Argument(usize, usize),
 }
 
-/// Gives the constants of live statements, and the defaults of the learning rate and of hyperparameters that these need, the fewest digits that
-/// pass: each number is tried with 1, 2, 3 and 4 significant digits, the first that passes stays, and the next number is tried in the program that
-/// is left. Places that hold the same number change together. With tuned constants the defaults are left alone, since they are not used.
+/// Gives the constants of live statements, and the defaults of the learning rate and of hyperparameters that these need, the fewest digits
+/// that pass: each number is tried with 1, 2, 3 and 4 significant digits, the first that passes stays, and the next number is tried in the
+/// program that is left. Places that hold the same number change together. With tuned constants the defaults are left alone, since they are
+/// not used.
 ///
 /// Every number that is shortened is a step, with the trials of that number.
 pub fn shorten_constants(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {

@@ -24,14 +24,15 @@ pub struct Importance {
     pub text: String,
     /// The bypass that costs the least; `None` if the statement can't be bypassed, as the norm of an array.
     pub bypass: Option<String>,
-    /// Mean over the seeds of the fitness with the bypass less the fitness without; `None` if there is no bypass, or if every bypass diverges.
+    /// Mean over the seeds of the fitness with the bypass less the fitness without; `None` if there is no bypass, or if every bypass
+    /// diverges.
     pub fitness_change: Option<f64>,
     /// Standard error of that mean.
     pub standard_error: Option<f64>,
     /// Whether there are bypasses and all of them diverge.
     pub diverges: bool,
-    /// Change of the update with the bypass on random streams, relative to its size: 0 is none, 1 is as large as the update itself; `None` if there is no bypass, or where
-    /// updates are not finite.
+    /// Change of the update with the bypass on random streams, relative to its size: 0 is none, 1 is as large as the update itself; `None`
+    /// if there is no bypass, or where updates are not finite.
     pub update_change: Option<f64>,
 }
 
@@ -88,9 +89,9 @@ const SCALES: [f64; 3] = [1e-3, 1e-2, 1e-1];
 /// Steps of a stream.
 const STEPS: usize = 100;
 
-/// How far apart the updates of two programs are on the same random streams, in f64: the norm of the difference by the norm of the updates of the
-/// first, averaged over the streams. The weights do not follow the updates, so that both programs see the same everywhere. `settings` are the peak
-/// learning rate and the hyperparameters of both.
+/// How far apart the updates of two programs are on the same random streams, in f64: the norm of the difference by the norm of the updates
+/// of the first, averaged over the streams. The weights do not follow the updates, so that both programs see the same everywhere.
+/// `settings` are the peak learning rate and the hyperparameters of both.
 fn change_of_update(before: &Program, after: &Program, settings: &Candidate) -> Option<f64> {
     let shapes = [vec![4, 3], vec![5]];
     let mut rng = ChaCha8Rng::seed_from_u64(STREAM_SEED);

@@ -1,9 +1,10 @@
 //! The lineage of a program of a store: every ancestor's mutation with its fitness, from the initial program on.
 //!
-//! A journal keeps evaluations and no parents, since a search follows from its settings: it is bred again up to the program that is asked for,
-//! with the journal's evaluations in place of new ones. No child is trained for that. Only the initial program is, as whenever a search is
-//! resumed, since it is no child and has no entry in the journal.
+//! A journal keeps evaluations and no parents, since a search follows from its settings: it is bred again up to the program that is asked
+//! for, with the journal's evaluations in place of new ones. No child is trained for that. Only the initial program is, as whenever a
+//! search is resumed, since it is no child and has no entry in the journal.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -131,8 +132,8 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
         .map_err(|reason| LineageError::Diverging { store: path.to_owned(), reason })
 }
 
-/// Breeds a search again up to child number `wanted`, and gives its lineage: the initial program first, whose fitness must be given, then what
-/// its mutations made of it. `evaluations` are the journal's. The error says what the journal has otherwise, or not at all.
+/// Breeds a search again up to child number `wanted`, and gives its lineage: the initial program first, whose fitness must be given, then
+/// what its mutations made of it. `evaluations` are the journal's. The error says what the journal has otherwise, or not at all.
 pub fn trace(
     config: &SearchConfig,
     initial: Program,
@@ -171,13 +172,13 @@ pub fn trace(
             }
         }
         let bred = evolution.breed(index);
-        if !known.contains_key(&bred.hash) {
+        if let Entry::Vacant(new) = known.entry(bred.hash) {
             let fitness = match records.get(&index) {
                 Some((hash, fitness)) if *hash == bred.hash.to_string() => Some(*fitness),
                 Some((hash, _)) => return Err(format!("child {index} has the hash {}, the journal says {hash}", bred.hash)),
                 None => None,
             };
-            known.insert(bred.hash, (index, fitness));
+            new.insert((index, fitness));
         }
         let oldest = absorbed - children.len() as u64;
         let parent = match bred.parent {

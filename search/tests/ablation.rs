@@ -154,6 +154,38 @@ fn what_does_nothing_goes_and_what_matters_stays() {
 }
 
 #[test]
+fn of_the_published_raw_program_the_clip_and_the_arcsin_go_and_lion_stays() {
+    // lion-raw as algebra leaves it.
+    let program = parse(
+        "@guarded
+def f(w, g, m, lr):
+  g = clip(g, lr)
+  g = arcsin(g)
+  c = interp(g, m, 0.8999999761581421)
+  m = interp(g, m, 0.9982197)
+  update = sign(c)
+  decay = w * 0.4601978361606598
+  update = update + decay
+  lr = lr * 0.0002171761734643951
+  update = update * lr
+  return update, m",
+    )
+    .unwrap();
+    let suite = SuiteSource::find("quick").unwrap().suite().unwrap();
+    let mut trials = Trials::new(&suite, None, &Trials::seeds(16), Criterion::default(), 2, Watch::NOBODY).unwrap();
+    let Fitness::Improvement(untuned) = trials.fitness(&program).unwrap() else { panic!("it diverges") };
+    trials.tune(&program).unwrap();
+    let Fitness::Improvement(tuned) = trials.fitness(&program).unwrap() else { panic!("it diverges") };
+    // Its own learning rate is for training a thousand times as long.
+    assert!(untuned < -2.0 && tuned > -0.1, "{untuned} {tuned}");
+    let Ablation { steps, trials: last } = ablate(&program, &mut trials).unwrap();
+    let gone: Vec<&str> = steps.iter().map(|step| step.reasons[0].text.split(';').next().unwrap_or_default()).collect();
+    assert_eq!(gone, ["arcsin(g) bypassed: g = g", "clip(g, lr) bypassed: g = g"]);
+    // All that is left is far from passing.
+    assert!(last.iter().all(|trial| trial.difference.is_none_or(|difference| difference < -0.04)), "{last:?}");
+}
+
+#[test]
 fn ablation_and_importance_are_the_same_on_any_number_of_threads() {
     let suite = suite();
     let all = |threads| {
