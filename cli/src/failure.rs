@@ -10,7 +10,9 @@ use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
 use symopt_search::journal::JournalError;
 use symopt_search::launch::LaunchError;
+use symopt_search::lineage::LineageError;
 use symopt_search::program_source::ProgramError;
+use symopt_search::trials::TrialError;
 
 /// Why a command ends without having done its work.
 #[derive(Debug)]
@@ -92,6 +94,25 @@ impl From<LaunchError> for Failure {
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
             LaunchError::Search(error) => Failure::Work(error.to_string()),
+        }
+    }
+}
+
+impl From<LineageError> for Failure {
+    fn from(error: LineageError) -> Failure {
+        match error {
+            LineageError::Program(error) => error.into(),
+            error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<TrialError> for Failure {
+    fn from(error: TrialError) -> Failure {
+        match error {
+            TrialError::Task(error) => error.into(),
+            TrialError::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
+            error => Failure::Work(error.to_string()),
         }
     }
 }

@@ -72,6 +72,34 @@ impl CellLine {
     }
 }
 
+/// A line that counts.
+pub struct CountLine {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+}
+
+impl CountLine {
+    /// A line for a count of something.
+    pub fn new(what: &'static str) -> CountLine {
+        CountLine { bar: spinner(), what }
+    }
+
+    /// Draws the line; from any thread.
+    pub fn draw(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{done} of {total} {}", self.what));
+            bar.tick();
+        }
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// A line on the standard error stream, if that is a terminal.
 fn spinner() -> Option<ProgressBar> {
     std::io::stderr().is_terminal().then(|| {

@@ -143,6 +143,13 @@ pub struct Baseline {
     losses: Vec<Vec<Vec<f64>>>,
 }
 
+impl Baseline {
+    /// The validation loss at the end, by the positions of the seed and of the task.
+    pub fn final_loss(&self, seed: usize, task: usize) -> Option<f64> {
+        self.losses.get(seed)?.get(task)?.last().copied()
+    }
+}
+
 impl Suite {
     /// Seeds that no search and no tuning uses: what a result is reported on.
     pub fn held_out_seeds(count: usize) -> Vec<u64> {

@@ -132,6 +132,7 @@ impl<'a> Search<'a> {
         let evaluation = self.judge.judge(&initial, &mut |_, _| Verdict::Continue)?;
         let best = Best { program: Arc::clone(&initial), hash: graph.hash(), fitness: evaluation.fitness, index: None };
         let individual = Individual {
+            index: None,
             program: Arc::clone(&initial),
             hash: best.hash,
             fitness: evaluation.fitness,
@@ -314,7 +315,7 @@ impl Running<'_> {
             self.last_improvement = self.statistics.generated;
             self.journal.note_improvement(&Improvement { index, hash: hash.to_string(), fitness })?;
         }
-        self.evolution.absorb(Individual { program: child.program, hash, fitness, curve });
+        self.evolution.absorb(Individual { index: Some(index), program: child.program, hash, fitness, curve });
         if self.statistics.generated.is_multiple_of(statistics::EVERY) {
             self.journal.note_statistics(&self.statistics)?;
         }

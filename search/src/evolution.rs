@@ -9,11 +9,13 @@ use symopt_dsl::{FunctionalHash, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::{EvolutionConfig, MutationConfig};
-use crate::mutation::{Mutator, below};
+use crate::mutation::{Mutation, Mutator, below};
 
 /// A program of the population.
 #[derive(Clone, Debug)]
 pub struct Individual {
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
     /// The program.
     pub program: Arc<Program>,
     /// Its functional hash.
@@ -31,6 +33,10 @@ pub struct Child {
     pub program: Arc<Program>,
     /// Its functional hash.
     pub hash: FunctionalHash,
+    /// Number of the child that it was bred from; `None` for the initial program.
+    pub parent: Option<u64>,
+    /// How it differs from its parent.
+    pub mutation: Mutation,
     /// Statements that no output of a step depends on, as a share of all: the paper's measure.
     pub redundant_share: f64,
 }
@@ -72,11 +78,17 @@ impl Evolution {
                 parent = other;
             }
         }
-        let (program, _) = self.mutator.mutate(&parent.program, &mut rng);
+        let (program, mutation) = self.mutator.mutate(&parent.program, &mut rng);
         let graph = self.mutator.graph();
         let statements = program.statements.len();
         let redundant = graph.redundancy().iter().filter(|r| **r == symopt_dsl::graph::Redundancy::WithinStep).count();
-        Child { hash: graph.hash(), redundant_share: redundant as f64 / statements.max(1) as f64, program: Arc::new(program) }
+        Child {
+            hash: graph.hash(),
+            parent: parent.index,
+            mutation,
+            redundant_share: redundant as f64 / statements.max(1) as f64,
+            program: Arc::new(program),
+        }
     }
 
     /// Takes in a child that has its fitness; the oldest of the population goes.

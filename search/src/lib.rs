@@ -15,6 +15,10 @@
 //! | [`statistics`] | how a search goes, over the programs generated |
 //! | [`stop_reason`] | why a search ended |
 //! | [`comparison`] | programs against each other on held-out seeds |
+//! | [`lineage`] | the ancestors of a program of a store, bred again |
+//! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
+//! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
+//! | [`importance`] | how much each statement matters |
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -29,19 +33,23 @@
 //!
 //! Nothing here depends on time, on the number of threads or on the order in which evaluations end: see [`engine`].
 
+pub mod ablation;
 pub mod cache;
 pub mod comparison;
 pub mod config;
 pub mod engine;
 pub mod evolution;
 pub mod hurdle;
+pub mod importance;
 pub mod journal;
 pub mod judge;
 pub mod launch;
+pub mod lineage;
 pub mod mutation;
 pub mod program_source;
 pub mod statistics;
 pub mod stop_reason;
+pub mod trials;
 
 pub use config::SearchConfig;
 pub use engine::{Search, SearchError, SearchResult};

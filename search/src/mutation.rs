@@ -3,8 +3,11 @@
 //! A kind is drawn by its weight, then the mutation is tried until the child is valid (types and data flow), so that the kinds come out with
 //! their weights. Redundant statements stay in: they are the raw material of later changes.
 
+use std::fmt;
+
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
+use serde::Serialize;
 use symopt_dsl::function::{FUNCTIONS, Profile};
 use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
 
@@ -14,7 +17,8 @@ use crate::config::MutationConfig;
 const ATTEMPTS: usize = 200;
 
 /// The kinds of mutation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MutationKind {
     /// A random statement at a random place.
     Insert,
@@ -22,6 +26,25 @@ pub enum MutationKind {
     Delete,
     /// A random argument of a random statement replaced, or scaled if it is a constant.
     Modify,
+}
+
+impl fmt::Display for MutationKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            MutationKind::Insert => "insert",
+            MutationKind::Delete => "delete",
+            MutationKind::Modify => "modify",
+        })
+    }
+}
+
+/// What a mutation did: where parent and child differ says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// Its kind.
+    pub kind: MutationKind,
+    /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both for a modification.
+    pub statement: usize,
 }
 
 /// Mutates programs. Holds buffers, so one is used again and again.
@@ -41,7 +64,7 @@ impl Mutator {
     }
 
     /// A valid child of a valid program. Afterwards [`Mutator::graph`] is the child's graph.
-    pub fn mutate(&mut self, parent: &Program, rng: &mut impl Rng) -> (Program, MutationKind) {
+    pub fn mutate(&mut self, parent: &Program, rng: &mut impl Rng) -> (Program, Mutation) {
         let mut child = parent.clone();
         child.clear_comments();
         loop {
@@ -52,8 +75,10 @@ impl Mutator {
                     MutationKind::Delete => delete(&mut child, rng),
                     MutationKind::Modify => self.modify(&mut child, rng),
                 };
-                if changed && self.graph.rebuild(&child).is_ok() {
-                    return (child, kind);
+                if let Some(statement) = changed
+                    && self.graph.rebuild(&child).is_ok()
+                {
+                    return (child, Mutation { kind, statement });
                 }
                 child.statements.clone_from(&parent.statements);
             }
@@ -80,7 +105,8 @@ impl Mutator {
         }
     }
 
-    fn insert(&mut self, child: &mut Program, rng: &mut impl Rng) -> bool {
+    /// The index of the new statement. Like the others: `None` if the attempt came to nothing.
+    fn insert(&mut self, child: &mut Program, rng: &mut impl Rng) -> Option<usize> {
         let place = below(rng, child.statements.len() + 1);
         let function = self.functions[below(rng, self.functions.len())];
         let mut arguments = [Operand::Constant(0.0); 3];
@@ -94,19 +120,18 @@ impl Mutator {
             self.collect_variables(child, child.statements.len());
             Some(self.variables[below(rng, self.variables.len())])
         };
-        let Some(target) = target else { return false };
-        child.statements.insert(place, Statement::new(target, function, &arguments));
-        true
+        child.statements.insert(place, Statement::new(target?, function, &arguments));
+        Some(place)
     }
 
-    fn modify(&mut self, child: &mut Program, rng: &mut impl Rng) -> bool {
+    fn modify(&mut self, child: &mut Program, rng: &mut impl Rng) -> Option<usize> {
         if child.statements.is_empty() {
-            return false;
+            return None;
         }
         let index = below(rng, child.statements.len());
         let arity = child.statements[index].function.arity();
         if arity == 0 {
-            return false;
+            return None;
         }
         let position = below(rng, arity);
         let new = match child.statements[index].arguments()[position] {
@@ -114,7 +139,7 @@ impl Mutator {
                 let exponent: f64 = StandardNormal.sample(rng);
                 let scaled = value * libm::exp2(exponent);
                 if !scaled.is_finite() {
-                    return false;
+                    return None;
                 }
                 Operand::Constant(scaled)
             }
@@ -124,7 +149,7 @@ impl Mutator {
             }
         };
         child.statements[index].arguments_mut()[position] = new;
-        true
+        Some(index)
     }
 
     /// A new constant, or one of the collected variables.
@@ -150,12 +175,13 @@ impl Mutator {
     }
 }
 
-fn delete(child: &mut Program, rng: &mut impl Rng) -> bool {
+fn delete(child: &mut Program, rng: &mut impl Rng) -> Option<usize> {
     if child.statements.is_empty() {
-        return false;
+        return None;
     }
-    child.statements.remove(below(rng, child.statements.len()));
-    true
+    let index = below(rng, child.statements.len());
+    child.statements.remove(index);
+    Some(index)
 }
 
 /// A random number below `bound`, the same on machines of any word size.

@@ -82,12 +82,9 @@ pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
     }
     let path = Path::new(name);
     if !path.exists() {
-        // What ends like a hash was meant as one, even if there is no store.
-        if let Some((store, hash)) = name.rsplit_once(':')
-            && !store.is_empty()
-            && (Path::new(store).exists() || is_hash(hash))
-        {
-            return program_in_store(Path::new(store), hash, color);
+        if let Some((store, hash)) = store_and_hash(name) {
+            let (_, stored) = find_in_store(store, hash, color)?;
+            return parse_program(&format!("{}:{}", store.display(), stored.hash), &stored.text, color);
         }
         return Err(ProgramError::Unknown { name: name.to_owned(), nearest: symopt_programs::nearest(name) });
     }
@@ -111,34 +108,58 @@ fn is_hash(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn program_in_store(store: &Path, hash: &str, color: bool) -> Result<Program, ProgramError> {
-    let not_there = |reason: String| ProgramError::NotInStore { store: store.to_owned(), reason };
-    if !is_hash(hash) {
-        return Err(not_there(format!("{hash:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
+/// An evaluated program of a store.
+pub struct Stored {
+    /// Number of the child that was evaluated; `None` for the initial program.
+    pub index: Option<u64>,
+    /// Its functional hash, in hexadecimal.
+    pub hash: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The store and the hash that the name of a program speaks of, if it is one of a store: `STORE:HASH`.
+pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
+    if name == "-" || symopt_programs::find(name).is_some() || Path::new(name).exists() {
+        return None;
     }
-    let store_read = CheckedStore::of(store)?;
-    let hash = hash.to_ascii_lowercase();
-    let mut found: Vec<(String, String)> = Vec::new();
-    for (_, record) in store_read.evaluations()? {
-        if record.hash.starts_with(&hash) {
-            found.push((record.hash, record.program));
-        }
+    // What ends like a hash was meant as one, even if there is no store.
+    let (store, hash) = name.rsplit_once(':')?;
+    (!store.is_empty() && (Path::new(store).exists() || is_hash(hash))).then_some((Path::new(store), hash))
+}
+
+/// The program of a store whose hash begins with the given digits, and the store.
+pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedStore, Stored), ProgramError> {
+    let not_there = |reason: String| ProgramError::NotInStore { store: path.to_owned(), reason };
+    if !is_hash(digits) {
+        return Err(not_there(format!("{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
     }
-    let initial_text = &store_read.settings().initial;
+    let store = CheckedStore::of(path)?;
+    let digits = digits.to_ascii_lowercase();
+    let mut found: Vec<Stored> = Vec::new();
+    let initial_text = &store.settings().initial;
     let initial = parse_program("the store's initial program", initial_text, color)?;
     if let Ok(graph) = Graph::new(&initial)
-        && graph.hash().to_string().starts_with(&hash)
+        && graph.hash().to_string().starts_with(&digits)
     {
-        found.push((graph.hash().to_string(), initial_text.clone()));
+        found.push(Stored { index: None, hash: graph.hash().to_string(), text: initial_text.clone() });
     }
-    found.sort();
-    found.dedup_by(|a, b| a.0 == b.0);
-    match found.as_slice() {
-        [] => Err(not_there(format!(
-            "no evaluated program has a hash that begins with {hash}; `symopt resume {}` ends with the hash of the best one",
-            store.display()
+    for (index, record) in store.evaluations()? {
+        if record.hash.starts_with(&digits) {
+            found.push(Stored { index: Some(index), hash: record.hash, text: record.program });
+        }
+    }
+    // Of equal programs the first.
+    found.sort_by(|a, b| (&a.hash, a.index).cmp(&(&b.hash, b.index)));
+    found.dedup_by(|a, b| a.hash == b.hash);
+    if found.len() > 1 {
+        return Err(not_there(format!("{} programs have hashes that begin with {digits}; give more digits", found.len())));
+    }
+    match found.pop() {
+        Some(stored) => Ok((store, stored)),
+        None => Err(not_there(format!(
+            "no evaluated program has a hash that begins with {digits}; `symopt resume {}` ends with the hash of the best one",
+            path.display()
         ))),
-        [(hash, text)] => parse_program(&format!("{}:{hash}", store.display()), text, color),
-        several => Err(not_there(format!("{} programs have hashes that begin with {hash}; give more digits", several.len()))),
     }
 }

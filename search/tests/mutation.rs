@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use symopt_dsl::{Function, Graph, Operand, Profile, Program};
 use symopt_search::config::MutationConfig;
-use symopt_search::mutation::{MutationKind, Mutator};
+use symopt_search::mutation::{Mutation, MutationKind, Mutator};
 
 fn adamw() -> Program {
     symopt_programs::find("adamw-paper").unwrap().program()
@@ -40,7 +40,7 @@ fn every_kind_comes_with_its_weight() {
     let mut counts: BTreeMap<MutationKind, f64> = BTreeMap::new();
     let trials = 12_000.0;
     for _ in 0..trials as usize {
-        let (child, kind) = mutator.mutate(&program, &mut rng);
+        let (child, Mutation { kind, .. }) = mutator.mutate(&program, &mut rng);
         *counts.entry(kind).or_default() += 1.0;
         let expected = match kind {
             MutationKind::Insert => program.statements.len() + 1,
@@ -63,7 +63,7 @@ fn inserts_reach_every_function_and_modifications_every_kind_of_argument() {
     let mut functions = BTreeSet::new();
     let (mut scaled, mut redrawn, mut to_variable, mut to_constant, mut new_targets, mut old_targets) = (0, 0, 0, 0, 0, 0);
     for _ in 0..20_000 {
-        let (child, kind) = mutator.mutate(&program, &mut rng);
+        let (child, Mutation { kind, .. }) = mutator.mutate(&program, &mut rng);
         match kind {
             MutationKind::Insert => {
                 let place = (0..program.statements.len())

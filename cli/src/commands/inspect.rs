@@ -1,5 +1,8 @@
 //! `symopt inspect`
 
+mod importance;
+mod lineage;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,14 +20,18 @@ use crate::{programs, table};
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
     program: String,
+    #[command(flatten)]
+    lineage: lineage::LineageOptions,
+    #[command(flatten)]
+    importance: importance::ImportanceOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
     /// Print nothing but the formulas, as an align* block for LaTeX with amsmath
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "lineage", "tasks"])]
     latex: bool,
     /// Also draw the data flow into FILE: a picture for .svg, a description for Graphviz for .dot. Can be given several times
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["lineage", "tasks"])]
     graph: Vec<PathBuf>,
 }
 
@@ -84,6 +91,12 @@ struct Slot {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.lineage.lineage {
+        return lineage::run(&arguments.program, &arguments.lineage, arguments.json);
+    }
+    if let Some(suite) = &arguments.importance.tasks {
+        return importance::run(&arguments.program, suite, &arguments.importance, arguments.json);
+    }
     // What is wrong with the command is said before anything is done.
     let pictures = arguments.graph.iter().map(|path| Ok((path, PictureFormat::of(path)?))).collect::<Result<Vec<_>, Failure>>()?;
     let program = programs::find(&arguments.program)?;

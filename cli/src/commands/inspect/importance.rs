@@ -1,0 +1,92 @@
+//! `symopt inspect PROGRAM --tasks SUITE`
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+use serde::Serialize;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_search::importance::{Importance, Report, importance};
+use symopt_search::trials::{Criterion, Trials, Watch};
+
+use crate::failure::Failure;
+use crate::progress::CountLine;
+use crate::{interrupt, options, programs, table};
+
+#[derive(Args)]
+pub struct ImportanceOptions {
+    /// Show how much each statement matters on the tasks of a suite: what changes when it is bypassed
+    #[arg(long, value_name = "SUITE")]
+    pub tasks: Option<String>,
+    /// With --tasks: how many seeds to train with
+    #[arg(
+        long,
+        default_value_t = 16,
+        value_name = "N",
+        requires = "tasks",
+        value_parser = options::between::<2, 1000>,
+        allow_negative_numbers = true
+    )]
+    seeds: u16,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    program: &'a str,
+    suite: &'a str,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// Prints the importance of each statement of a PROGRAM argument on a suite.
+pub fn run(name: &str, suite: &str, options: &ImportanceOptions, json: bool) -> Result<(), Failure> {
+    let program = programs::find(name)?;
+    let source = SuiteSource::find(suite)?;
+    let tasks = source.suite()?;
+    let interrupt = interrupt::flag()?;
+    let line = CountLine::new("trainings");
+    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let zoo_name = symopt_programs::find(name).map(|entry| entry.name);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let seeds = Trials::seeds(usize::from(options.seeds));
+    let report = Trials::new(&tasks, zoo_name, &seeds, Criterion::default(), threads, watch).and_then(|mut trials| {
+        trials.tune(&program)?;
+        importance(&program, &mut trials)
+    });
+    line.finish();
+    let report = report?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &Json { program: &program.signature().name, suite: &tasks.name, report: &report })?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    writeln!(out, "{} on the suite {}, over {} seeds: fitness {}", program.signature().name, tasks.name, report.seeds, report.fitness)?;
+    Ok(print(&mut out, &report)?)
+}
+
+fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+    if report.factors.iter().any(|(_, factor)| *factor != 1.0) {
+        let factors: Vec<String> = report.factors.iter().map(|(task, factor)| format!("{task} {factor:.3}")).collect();
+        writeln!(out, "its update is multiplied by what suits each task: {}", factors.join(", "))?;
+    }
+    writeln!(
+        out,
+        "changes when a statement is bypassed in the way that costs the least (± is the standard error, paired over the seeds):\n"
+    )?;
+    let mut rows = vec![["STATEMENT", "FITNESS", "UPDATE", "BYPASS"].map(str::to_owned).to_vec()];
+    for Importance { text, bypass, fitness_change, standard_error, diverges, update_change, .. } in &report.statements {
+        let error = standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
+        let fitness = match fitness_change {
+            Some(change) => format!("{:+.2}{error} %", 100.0 * change),
+            None => (if *diverges { "diverges" } else { "-" }).to_owned(),
+        };
+        let update = match update_change {
+            Some(change) if *change < 10.0 => format!("{:.1} %", 100.0 * change),
+            Some(change) => format!("{change:.0} times"),
+            None => (if bypass.is_some() { "not finite" } else { "-" }).to_owned(),
+        };
+        rows.push(vec![text.clone(), fitness, update, bypass.clone().unwrap_or_else(|| "none".to_owned())]);
+    }
+    table::print(out, &rows, &[1, 2], &[])
+}

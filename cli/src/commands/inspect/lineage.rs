@@ -1,0 +1,82 @@
+//! `symopt inspect STORE:HASH --lineage`
+
+use std::io::Write;
+
+use clap::Args;
+use symopt_search::lineage::{Ancestor, Change};
+
+use crate::failure::Failure;
+use crate::progress::CountLine;
+use crate::{programs, table};
+
+#[derive(Args)]
+pub struct LineageOptions {
+    /// Show every mutation from the initial program of its search on, with the fitness; for STORE:HASH
+    #[arg(long, conflicts_with = "tasks")]
+    pub lineage: bool,
+    /// With --lineage: show the mutations that change nothing too
+    #[arg(long, requires = "lineage")]
+    all: bool,
+}
+
+/// Prints the lineage of a PROGRAM argument.
+pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Failure> {
+    let line = CountLine::new("programs bred again");
+    let lineage = symopt_search::lineage::lineage(program, programs::color(), &mut |done, total| line.draw(done, total));
+    line.finish();
+    let lineage = lineage?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &lineage)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    Ok(print(&mut out, &lineage, options.all)?)
+}
+
+fn print(out: &mut impl Write, lineage: &[Ancestor], all: bool) -> std::io::Result<()> {
+    let is_neutral = |ancestor: &Ancestor| ancestor.change.as_ref().is_some_and(|change| change.neutral);
+    let mutations = lineage.len().saturating_sub(1);
+    if let Some(last) = lineage.last() {
+        let neutral = lineage.iter().filter(|ancestor| is_neutral(ancestor)).count();
+        writeln!(out, "lineage of {}", last.hash)?;
+        writeln!(out, "{} from the initial program, {} of them change what it computes\n", count(mutations), mutations - neutral)?;
+    }
+    let mut rows = vec![["CHILD", "FITNESS", "MUTATION", "STATEMENT", ""].map(str::to_owned).to_vec()];
+    let mut folded = 0;
+    let fold = |rows: &mut Vec<Vec<String>>, folded: &mut usize| {
+        if *folded > 0 {
+            let verb = if *folded == 1 { "changes" } else { "change" };
+            let text = format!("… {} that {verb} nothing", count(*folded));
+            rows.push(vec![String::new(), String::new(), String::new(), String::new(), text]);
+            *folded = 0;
+        }
+    };
+    for ancestor in lineage {
+        if is_neutral(ancestor) && !all {
+            folded += 1;
+            continue;
+        }
+        fold(&mut rows, &mut folded);
+        let child = ancestor.index.map_or_else(|| "initial".to_owned(), |index| index.to_string());
+        let (kind, statement, text) = match &ancestor.change {
+            Some(change) => (change.kind.to_string(), (change.statement + 1).to_string(), describe(change)),
+            None => (String::new(), String::new(), String::new()),
+        };
+        rows.push(vec![child, ancestor.fitness.to_string(), kind, statement, text]);
+    }
+    fold(&mut rows, &mut folded);
+    table::print(out, &rows, &[0, 1, 3], &[])
+}
+
+fn count(mutations: usize) -> String {
+    if mutations == 1 { "1 mutation".to_owned() } else { format!("{mutations} mutations") }
+}
+
+fn describe(change: &Change) -> String {
+    let text = match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("{before} -> {after}"),
+        (Some(text), None) | (None, Some(text)) => text.clone(),
+        (None, None) => String::new(),
+    };
+    if change.neutral { format!("{text}  (changes nothing)") } else { text }
+}

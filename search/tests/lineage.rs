@@ -1,0 +1,178 @@
+//! A lineage is what the search did: it leads from the initial program to the wanted one, mutation by mutation, with the journal's fitness.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use symopt_dsl::{Graph, Profile};
+use symopt_proxy_tasks::suite::Fitness;
+use symopt_search::evolution::{Evolution, Individual};
+use symopt_search::journal::EvaluationRecord;
+use symopt_search::launch::Launch;
+use symopt_search::lineage::{Ancestor, LineageError, lineage, trace};
+use symopt_search::mutation::MutationKind;
+use symopt_search::{Journal, SearchConfig, StopReason};
+
+fn config() -> SearchConfig {
+    let mut config = SearchConfig { seed: 4, suite: "smoke".to_owned(), ..SearchConfig::default() };
+    config.evolution.population = 40;
+    config.evolution.lag = 16;
+    config.limits.programs = 2500;
+    config
+}
+
+/// A search in a new store, ended after `stop_at` programs.
+fn search(store: &Path, stop_at: u64) {
+    let launch = Launch::new(config(), store, false).unwrap();
+    run(launch, stop_at);
+}
+
+fn run(launch: Launch, stop_at: u64) -> StopReason {
+    let interrupt = AtomicBool::new(false);
+    let observe = |progress: &symopt_search::engine::Progress| {
+        interrupt.fetch_or(progress.statistics.generated >= stop_at, Ordering::Relaxed);
+    };
+    launch.run(2, &interrupt, &mut { observe }).unwrap().0.stop
+}
+
+fn lineage_of(store: &Path, hash: &str) -> Vec<Ancestor> {
+    lineage(&format!("{}:{hash}", store.display()), false, &mut |_, _| {}).unwrap()
+}
+
+/// Replays the changes on the statements, and checks all that the journal says.
+fn check(store: &Path, lineage: &[Ancestor]) {
+    let journal = Journal::open(store).unwrap();
+    let known: HashMap<String, Fitness> = journal.evaluations().unwrap().into_iter().map(|(_, r)| (r.hash, r.fitness)).collect();
+    assert_eq!((lineage[0].index, &lineage[0].change), (None, &None));
+    assert_eq!(lineage[0].program.to_string(), journal.settings().initial);
+    for ancestor in lineage {
+        assert_eq!(ancestor.hash, Graph::new(&ancestor.program).unwrap().hash());
+        let fitness = if ancestor.hash == lineage[0].hash { lineage[0].fitness } else { known[&ancestor.hash.to_string()] };
+        assert_eq!(ancestor.fitness, fitness);
+    }
+    for pair in lineage.windows(2) {
+        let [parent, child] = pair else { unreachable!() };
+        assert!(parent.index < child.index);
+        let change = child.change.as_ref().unwrap();
+        let texts = |ancestor: &Ancestor| -> Vec<String> {
+            ancestor.program.statements.iter().map(|s| ancestor.program.statement_text(s).to_string()).collect()
+        };
+        let mut statements = texts(parent);
+        match change.kind {
+            MutationKind::Insert => statements.insert(change.statement, change.after.clone().unwrap()),
+            MutationKind::Delete => assert_eq!(Some(statements.remove(change.statement)), change.before),
+            MutationKind::Modify => {
+                let old = std::mem::replace(&mut statements[change.statement], change.after.clone().unwrap());
+                assert_eq!(Some(old), change.before);
+            }
+        }
+        assert_eq!(
+            (change.before.is_none(), change.after.is_none()),
+            match change.kind {
+                MutationKind::Insert => (true, false),
+                MutationKind::Delete => (false, true),
+                MutationKind::Modify => (false, false),
+            }
+        );
+        assert_eq!(statements, texts(child));
+        assert_eq!(change.neutral, parent.hash == child.hash);
+    }
+}
+
+#[test]
+fn every_ancestor_follows_from_the_one_before_and_has_the_journals_fitness() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    search(&store, u64::MAX);
+    let evaluations = Journal::open(&store).unwrap().evaluations().unwrap();
+    let mut kinds = [0; 3];
+    let mut longest = 0;
+    for (index, record) in evaluations.iter().step_by(evaluations.len() / 12).chain(evaluations.last()) {
+        let lineage = lineage_of(&store, &record.hash[..16]);
+        check(&store, &lineage);
+        let last = lineage.last().unwrap();
+        assert_eq!(last.index, Some(*index));
+        assert_eq!((last.hash.to_string(), last.program.to_string()), (record.hash.clone(), record.program.clone()));
+        assert_eq!(last.fitness, record.fitness);
+        for change in lineage.iter().filter_map(|ancestor| ancestor.change.as_ref()) {
+            kinds[change.kind as usize] += 1;
+        }
+        longest = longest.max(lineage.len());
+    }
+    assert!(longest > 20 && kinds.iter().all(|count| *count > 5), "{longest} {kinds:?}");
+
+    // The initial program has itself alone.
+    let initial = Journal::open(&store).unwrap().settings().initial.clone();
+    let hash = Graph::new(&symopt_dsl::parse(&initial).unwrap()).unwrap().hash().to_string();
+    let lineage = lineage_of(&store, &hash);
+    assert_eq!(lineage.len(), 1);
+    check(&store, &lineage);
+}
+
+#[test]
+fn an_interrupted_store_tells_what_an_uninterrupted_one_does_before_and_after_it_is_resumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|name| directory.path().join(name));
+    search(&whole, u64::MAX);
+    search(&parts, 900);
+    let json = |store: &Path, hash: &str| serde_json::to_string(&lineage_of(store, hash)).unwrap();
+    let same = |stores: [&Path; 2]| {
+        let evaluations = Journal::open(stores[0]).unwrap().evaluations().unwrap();
+        for (_, record) in evaluations.iter().rev().step_by(evaluations.len() / 5).take(5) {
+            assert_eq!(json(stores[0], &record.hash), json(stores[1], &record.hash));
+            check(stores[0], &lineage_of(stores[0], &record.hash));
+        }
+        evaluations.len()
+    };
+    // What was evaluated last was still under way when the search ended.
+    let interrupted = same([&parts, &whole]);
+    assert_eq!(run(Launch::resume(&parts, false, |_| {}).unwrap(), u64::MAX), StopReason::Programs);
+    assert!(same([&parts, &whole]) > interrupted);
+}
+
+#[test]
+fn a_lineage_longer_than_the_stack_is_deep_is_told() {
+    // In a population of one every child descends from all before it.
+    const CHILDREN: u64 = 60_000;
+    let mut config = config();
+    (config.evolution.population, config.evolution.lag) = (1, 1);
+    (config.mutation.insert, config.mutation.delete) = (0.0, 0.0);
+    let initial = symopt_dsl::parse("def f(w, g, lr):\n  x = lr * 0.5\n  update = g * lr\n  return update").unwrap();
+    let fitness = Fitness::Improvement(0.0);
+    let individual = |index, program, hash| Individual { index, program, hash, fitness, curve: [].into() };
+    let first = individual(None, Arc::new(initial.clone()), Graph::new(&initial).unwrap().hash());
+    let mut evolution = Evolution::new(first, config.seed, Profile::Paper, &config.evolution, &config.mutation);
+    let mut evaluations = Vec::new();
+    for index in 0..CHILDREN {
+        let child = evolution.breed(index);
+        evaluations.push((index, EvaluationRecord { hash: child.hash.to_string(), program: String::new(), fitness, curve: Vec::new() }));
+        evolution.absorb(individual(Some(index), child.program, child.hash));
+    }
+    let mut observed = 0;
+    let lineage = trace(&config, initial, fitness, evaluations, Some(CHILDREN - 1), &mut |done, _| observed = done).unwrap();
+    assert_eq!(lineage.len() as u64, CHILDREN + 1);
+    assert!(observed > CHILDREN / 2);
+}
+
+#[test]
+fn what_is_not_in_a_store_or_does_not_belong_to_it_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    search(&store, 300);
+    let of = |name: &str| lineage(name, false, &mut |_, _| {}).unwrap_err();
+    assert!(matches!(of("lion"), LineageError::NoStore { .. }));
+    assert!(matches!(of("-"), LineageError::NoStore { .. }));
+    assert!(of("linon").to_string().contains("did you mean lion"));
+    assert!(of(&format!("{}:xyz", store.display())).to_string().contains("no functional hash"));
+
+    let journal = Journal::open(&store).unwrap();
+    let mut evaluations = journal.evaluations().unwrap();
+    let wanted = evaluations.last().unwrap().0;
+    let initial = symopt_dsl::parse(&journal.settings().initial).unwrap();
+    let trace = |evaluations| trace(&config(), initial.clone(), Fitness::Improvement(0.0), evaluations, Some(wanted), &mut |_, _| {});
+    let removed = evaluations.remove(0);
+    assert!(trace(evaluations.clone()).unwrap_err().contains(&format!("the evaluation of child {} is missing", removed.0)));
+    evaluations.insert(0, (removed.0, evaluations[1].1.clone()));
+    assert!(trace(evaluations).unwrap_err().contains(&format!("child {} has the hash", removed.0)));
+}
