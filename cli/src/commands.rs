@@ -6,6 +6,7 @@ pub mod inspect;
 pub mod programs;
 pub mod resume;
 pub mod search;
+pub mod simplify;
 pub mod tasks;
 pub mod train;
 pub mod tune;

@@ -30,6 +30,8 @@ enum Command {
     Resume(commands::resume::Arguments),
     /// Show what a program is: types, slots, live and redundant statements, hash, cost
     Inspect(commands::inspect::Arguments),
+    /// Simplify a program, step by step: what each step is, why it is right, and what its check has seen
+    Simplify(commands::simplify::Arguments),
     /// Train with a program on a task
     Train(commands::train::Arguments),
     /// Find the best learning rate and weight decay of a program on a task
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Simplify(arguments) => commands::simplify::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Tune(arguments) => commands::tune::run(arguments),
         Command::Programs(arguments) => commands::programs::run(arguments),

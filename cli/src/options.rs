@@ -21,6 +21,13 @@ pub fn share(text: &str) -> Result<f64, String> {
     finite(text).ok_or_else(|| "expected a share, such as 0.02 for two percent".to_owned())
 }
 
+/// A confidence, such as 0.95 for 95 percent.
+pub fn confidence(text: &str) -> Result<f64, String> {
+    finite(text)
+        .filter(|value| 0.5 <= *value && *value < 1.0)
+        .ok_or_else(|| "expected a share from 0.5 to below 1, such as 0.95 for 95 percent".to_owned())
+}
+
 /// NAME=VALUE
 pub fn setting(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as beta1=0.95")?;

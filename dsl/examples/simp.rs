@@ -9,7 +9,9 @@ fn main() {
         println!("=== {path} {} -> {} in {t:?}", program.statements.len(), derivation.result().statements.len());
         for step in &derivation.steps {
             println!("--- {} [{}]", step.kind, step.label);
-            for r in &step.reasons { println!("      {} [{}]: {}", r.rule, r.label, r.text); }
+            for r in &step.reasons {
+                println!("      {} [{}]: {}", r.rule, r.label, r.text);
+            }
             println!("{}", step.after);
         }
         println!("{:?}", derivation.limits);

@@ -19,6 +19,7 @@
 //! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
 //! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
 //! | [`importance`] | how much each statement matters |
+//! | [`simplification`] | algebra and ablation in turn |
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -47,6 +48,7 @@ pub mod launch;
 pub mod lineage;
 pub mod mutation;
 pub mod program_source;
+pub mod simplification;
 pub mod statistics;
 pub mod stop_reason;
 pub mod trials;

@@ -123,7 +123,8 @@ impl<'a> Assembly<'a> {
 
     /// The argument of a call that the update goes on from: the only one that is a call with no other use, or the one that holds more.
     fn main_argument(&self, index: usize) -> Option<usize> {
-        let own = |child: &usize| self.is_call(*child) && self.is_tree(*child) && self.uses[*child] == 1 && !self.slot_values.contains_key(child);
+        let own =
+            |child: &usize| self.is_call(*child) && self.is_tree(*child) && self.uses[*child] == 1 && !self.slot_values.contains_key(child);
         let size = |child: &usize| self.depends[*child].iter().filter(|node| self.is_call(**node)).count();
         let is_decay = |child: &usize| matches!(self.node(*child), Term::Call(Function::Multiply, _)) && self.reads_weights(*child);
         self.children(index).into_iter().filter(own).max_by_key(|child| (!is_decay(child), size(child), std::cmp::Reverse(*child)))
@@ -151,7 +152,9 @@ impl<'a> Assembly<'a> {
             let next = match function {
                 Function::Multiply if children.iter().any(is_scalar) => children.iter().copied().find(|child| !is_scalar(child)),
                 Function::Add | Function::Subtract => {
-                    let decays = |child: &usize| self.is_call(*child) && self.reads_weights(*child) || *self.node(*child) == Term::Leaf(Leaf::Weights);
+                    let decays = |child: &usize| {
+                        self.is_call(*child) && self.reads_weights(*child) || *self.node(*child) == Term::Leaf(Leaf::Weights)
+                    };
                     match (children.iter().copied().find(decays), children.iter().copied().find(|child| !decays(child))) {
                         (Some(_), Some(rest)) => Some(rest),
                         _ => None,
@@ -242,12 +245,14 @@ impl<'a> Assembly<'a> {
             for child in &children {
                 left[*child] = left[*child].saturating_sub(1);
             }
-            let free = |variable: VarId, left: &[usize], holds: &[Option<usize>]| holds[variable.index()].is_none_or(|value| left[value] == 0);
+            let free =
+                |variable: VarId, left: &[usize], holds: &[Option<usize>]| holds[variable.index()].is_none_or(|value| left[value] == 0);
             // A slot takes its next value at once if nobody needs the old one any more.
             let mut target = None;
             for &slot in self.slot_values.get(&index).into_iter().flatten() {
                 let variable = slot_variables[slot];
-                let is_read_later = self.order[place + 1..].iter().any(|later| self.readers[slot].contains(later)) || self.is_returned(slot);
+                let is_read_later =
+                    self.order[place + 1..].iter().any(|later| self.readers[slot].contains(later)) || self.is_returned(slot);
                 if target.is_none() && !is_read_later {
                     target = Some(variable);
                 } else {
@@ -313,7 +318,10 @@ impl<'a> Assembly<'a> {
         let update_node = self.update();
         for value in late.iter().map(|(_, value)| *value).chain([update_node]) {
             let variable = *variable_of.get(&value)?;
-            if overwritten.contains(&variable) && !saved.contains_key(&value) && !(late.len() == 1 && value == late[0].1 && value != update_node) {
+            if overwritten.contains(&variable)
+                && !saved.contains_key(&value)
+                && !(late.len() == 1 && value == late[0].1 && value != update_node)
+            {
                 let mut name = "saved".to_owned();
                 while names.contains(&name) {
                     name.push('_');
@@ -379,7 +387,9 @@ impl<'a> Assembly<'a> {
         let named = |name: String| if name.len() <= 12 { vec![name] } else { Vec::new() };
         match function {
             Function::Multiply if self.reads_weights(index) => wanted.push("decay".to_owned()),
-            Function::Multiply if !self.is_tree(index) && children.iter().any(|child| *self.node(*child) == Term::Leaf(Leaf::LearningRate)) => {
+            Function::Multiply
+                if !self.is_tree(index) && children.iter().any(|child| *self.node(*child) == Term::Leaf(Leaf::LearningRate)) =>
+            {
                 wanted.push("step".to_owned());
             }
             Function::Square => wanted.extend(of_first.iter().flat_map(|name| named(format!("{name}2")))),

@@ -25,7 +25,10 @@ pub(crate) fn name(program: &Program) -> Option<Proposal> {
         let place = signature.learning_rate()?;
         let default = &mut signature.parameters[place.index()].default;
         *default = Some(default.unwrap_or(1.0) * value);
-        reasons.push(reason(format!("lr = {}: the peak learning rate, which the training loop multiplies with the schedule", crate::printer::number(value))));
+        reasons.push(reason(format!(
+            "lr = {}: the peak learning rate, which the training loop multiplies with the schedule",
+            crate::printer::number(value)
+        )));
     }
     // In the order in which the statements will stand, so that beta1 comes before beta2.
     let ordered = assemble(&signature, &flow, Naming::Kept)?;
@@ -213,7 +216,9 @@ fn part(program: &Program, statement: &Statement) -> Option<(Part, usize)> {
         (Function::Interp, [x, y, weight]) if number(weight).is_some() => {
             [x, y].iter().any(|operand| matches!(kind(operand), Some(ParameterKind::Slot(_)))).then_some((Part::Blend, 2))
         }
-        (Function::Add, [_, small]) if number(small).is_some_and(|value| 0.0 < value && value <= LARGEST_EPSILON) => Some((Part::Epsilon, 1)),
+        (Function::Add, [_, small]) if number(small).is_some_and(|value| 0.0 < value && value <= LARGEST_EPSILON) => {
+            Some((Part::Epsilon, 1))
+        }
         (Function::Multiply, [x, y]) => {
             let place = usize::from(number(x).is_none());
             let other = if place == 0 { y } else { x };

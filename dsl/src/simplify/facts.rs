@@ -121,7 +121,13 @@ fn of_call(function: Function, x: &[Facts], ty: Type) -> Facts {
     let sum = |a: f64, b: f64, fallback: f64| if (a + b).is_nan() { fallback } else { a + b };
     match function {
         F::Abs | F::GlobalNorm | F::Norm => {
-            let bound = if low >= 0.0 { low } else if high <= 0.0 { -high } else { 0.0 };
+            let bound = if low >= 0.0 {
+                low
+            } else if high <= 0.0 {
+                -high
+            } else {
+                0.0
+            };
             // A norm is no smaller than zero; how large it is depends on how many numbers there are.
             if function == F::Abs || ty == Type::Scalar && first.ty == Type::Scalar {
                 Facts::between(ty, bound, high.abs().max(low.abs()), nonzero)
@@ -175,7 +181,9 @@ fn of_call(function: Function, x: &[Facts], ty: Type) -> Facts {
         F::Power if low >= 0.0 => nonnegative(nonzero),
         F::Maximum => Facts::between(ty, low.max(other_low), high.max(other_high), false),
         F::Minimum => Facts::between(ty, low.min(other_low), high.min(other_high), first.is_positive() && second.is_positive()),
-        F::Clip if other_low >= 0.0 => Facts::between(ty, if low >= 0.0 { 0.0 } else { -INFINITY }, if high <= 0.0 { 0.0 } else { INFINITY }, false),
+        F::Clip if other_low >= 0.0 => {
+            Facts::between(ty, if low >= 0.0 { 0.0 } else { -INFINITY }, if high <= 0.0 { 0.0 } else { INFINITY }, false)
+        }
         F::Interp => {
             let weight = x.get(2).and_then(|facts| facts.constant);
             if weight.is_some_and(|a| (0.0..=1.0).contains(&a)) {

@@ -85,7 +85,11 @@ fn slot_map(map: &SlotMap) -> String {
     let terms: Vec<String> = map
         .terms
         .iter()
-        .map(|(factor, name)| if *factor == 1.0 { format!("old {name}") } else { format!("{} * old {name}", crate::printer::number(*factor)) })
+        .map(
+            |(factor, name)| {
+                if *factor == 1.0 { format!("old {name}") } else { format!("{} * old {name}", crate::printer::number(*factor)) }
+            },
+        )
         .collect();
     format!("new {} = {}", map.after, if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") })
 }
@@ -122,7 +126,9 @@ impl Evidence {
         if self.outside > 0 {
             text.push_str(&format!("; {} more were out of the domain", self.outside));
             if let Some(Place { stream, step, quantity, before, after, gradient }) = &self.outside_at {
-                text.push_str(&format!(", worst where {quantity} is {before:.3e} before and {after:.3e} after (gradient {gradient:.1e}, step {step}, {stream})"));
+                text.push_str(&format!(
+                    ", worst where {quantity} is {before:.3e} before and {after:.3e} after (gradient {gradient:.1e}, step {step}, {stream})"
+                ));
             }
         }
         if self.sign_flips > 0 {

@@ -132,12 +132,7 @@ pub static RULES: &[Rule] = &[
     exact("log2 |x| = guarded log2 x", "(log2 (abs ?x))", "(guarded_log2 ?x)"),
     exact("guarded log10 x = log10 |x|", "(guarded_log10 ?x)", "(log10 (abs ?x))"),
     exact("log10 |x| = guarded log10 x", "(log10 (abs ?x))", "(guarded_log10 ?x)"),
-    domain(
-        "guarded x / |x| = sign x",
-        "(* ?x (reciprocal (+ (abs ?x) 1e-8)))",
-        "(sign ?x)",
-        &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")],
-    ),
+    domain("guarded x / |x| = sign x", "(* ?x (reciprocal (+ (abs ?x) 1e-8)))", "(sign ?x)", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
     domain("guarded x / x = 1", "(* ?x (reciprocal (+ ?x 1e-8)))", "1", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
     domain("guarded 1 / x, large x", "(reciprocal (+ ?x 1e-8))", "(reciprocal ?x)", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
     // Absolute values and signs.
@@ -154,7 +149,8 @@ pub static RULES: &[Rule] = &[
     exact("x sign x = |x|", "(* ?x (sign ?x))", "(abs ?x)"),
     exact("|x| sign x = x", "(* (abs ?x) (sign ?x))", "?x"),
     real("sign(a x) = sign x for a > 0", "(sign (* ?a ?x))", "(sign ?x)").given(&[Positive("?a")]),
-    domain("sign(lr x) = sign x for lr > 0", "(sign (* ?a ?x))", "(sign ?x)", &[(R::Positive, "?a")]).given(&[Scalar("?a"), NonNegative("?a")]),
+    domain("sign(lr x) = sign x for lr > 0", "(sign (* ?a ?x))", "(sign ?x)", &[(R::Positive, "?a")])
+        .given(&[Scalar("?a"), NonNegative("?a")]),
     real("sign(x / y) = sign x for y > 0", "(sign (* ?x (reciprocal ?a)))", "(sign ?x)").given(&[Positive("?a")]),
     real("sign x sign y = sign(x y)", "(* (sign ?x) (sign ?y))", "(sign (* ?x ?y))"),
     real("sign(1 / x) = 1 / sign x", "(sign (reciprocal ?x))", "(reciprocal (sign ?x))"),
@@ -261,15 +257,18 @@ pub static RULES: &[Rule] = &[
     domain("cosine_sim(x, x) = 1", "(cosine_sim ?x ?x)", "1", &[(R::NonZero, "?x")]),
     // Clipping.
     exact("clip(-x, s) = -clip(x, s)", "(clip (neg ?x) ?s)", "(neg (clip ?x ?s))"),
-    real("clip(clip(x, s), r) = clip(x, min(s, r))", "(clip (clip ?x ?s) ?r)", "(clip ?x (minimum ?s ?r))").given(&[NonNegative("?s"), NonNegative("?r")]),
+    real("clip(clip(x, s), r) = clip(x, min(s, r))", "(clip (clip ?x ?s) ?r)", "(clip ?x (minimum ?s ?r))")
+        .given(&[NonNegative("?s"), NonNegative("?r")]),
     real("clip(a x, s) = a clip(x, s / a)", "(clip (* ?a ?x) ?s)", "(* ?a (clip ?x (/ ?s ?a)))").given(&[Constant("?a"), Positive("?a")]),
     domain("sign clip(x, s) = sign x", "(sign (clip ?x ?s))", "(sign ?x)", &[(R::Positive, "?s")]),
     // Blends.
     exact("interp(x, y, a) = (1 - a) x + a y", "(interp ?x ?y ?a)", "(+ (* (- 1 ?a) ?x) (* ?a ?y))"),
     exact("(1 - a) x + a y = interp(x, y, a)", "(+ (* (- 1 ?a) ?x) (* ?a ?y))", "(interp ?x ?y ?a)").given(&[Scalar("?a")]),
     real("b x + a y = interp(x, y, a) for a + b = 1", "(+ (* ?b ?x) (* ?a ?y))", "(interp ?x ?y ?a)").given(&[SumToOne("?a", "?b")]),
-    real("sign(b x + a y) = sign of a blend", "(sign (+ (* ?b ?x) (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a ?b))))").given(&[SumPositive("?a", "?b")]),
-    real("sign(x + a y) = sign of a blend", "(sign (+ ?x (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a 1))))").given(&[AboveMinusOne("?a")]),
+    real("sign(b x + a y) = sign of a blend", "(sign (+ (* ?b ?x) (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a ?b))))")
+        .given(&[SumPositive("?a", "?b")]),
+    real("sign(x + a y) = sign of a blend", "(sign (+ ?x (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a 1))))")
+        .given(&[AboveMinusOne("?a")]),
     real("interp(x, x, a) = x", "(interp ?x ?x ?a)", "?x"),
     real("interp(x, y, 0) = x", "(interp ?x ?y 0)", "?x"),
     real("interp(x, y, 1) = y", "(interp ?x ?y 1)", "?y"),

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use egg::{
-    Analysis, Applier, BackoffScheduler, DidMerge, EGraph, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Runner, SearchMatches, Searcher,
-    StopReason, Subst, Symbol, TreeTerm, Var,
+    Analysis, Applier, BackoffScheduler, DidMerge, EGraph, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Runner, SearchMatches,
+    Searcher, StopReason, Subst, Symbol, TreeTerm, Var,
 };
 
 use crate::function::Typing;
@@ -406,4 +406,3 @@ fn match_pattern(arena: &Builder, pattern: &PatternAst<Term>, id: Id, bound: &mu
     let nodes = pattern.as_ref();
     go(arena, nodes, nodes.len() - 1, id, bound)
 }
-

@@ -116,7 +116,8 @@ impl<'a> Simplifier<'a> {
             }
         }
         if self.options.label >= Label::Real {
-            let saturated = |flow: &Flow| saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false).0.map(|s| s.flow);
+            let saturated =
+                |flow: &Flow| saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false).0.map(|s| s.flow);
             if let Some(proposal) = slots::propose(&program, &flow, saturated).into_iter().find(is_new) {
                 return Some(proposal);
             }
@@ -135,9 +136,7 @@ impl<'a> Simplifier<'a> {
         let flow = match saturated {
             Some(saturated) => saturated,
             // Equal calls are one in the flow, and may still be several in the program.
-            None if label == Label::Exact && shared.calls().count() < program.statements.len() => {
-                Saturated { flow: shared, proof: None }
-            }
+            None if label == Label::Exact && shared.calls().count() < program.statements.len() => Saturated { flow: shared, proof: None },
             None => return None,
         };
         let Saturated { flow: mut after, proof } = flow;
@@ -164,7 +163,11 @@ impl<'a> Simplifier<'a> {
         let holds = !matches!(evidence.verdict, Verdict::Violated(_));
         let touched = touched(&before, &after);
         let step = Step { kind, label, before, after, touched, reasons, slots, support: Support::Check(Box::new(evidence)) };
-        if holds { self.derivation.steps.push(step) } else { self.derivation.rejected.push(step) }
+        if holds {
+            self.derivation.steps.push(step)
+        } else {
+            self.derivation.rejected.push(step)
+        }
         holds
     }
 
@@ -224,8 +227,12 @@ fn redundant(program: &Program, graph: &Graph) -> Option<Proposal> {
 
 fn dead_slots(program: &Program, graph: &Graph) -> Option<Proposal> {
     let signature = program.signature();
-    let names: Vec<String> =
-        signature.slots().zip(graph.slots()).filter(|(_, next)| next.is_none()).map(|(slot, _)| program.variable_name(slot).to_string()).collect();
+    let names: Vec<String> = signature
+        .slots()
+        .zip(graph.slots())
+        .filter(|(_, next)| next.is_none())
+        .map(|(slot, _)| program.variable_name(slot).to_string())
+        .collect();
     let across = graph.redundancy().contains(&Redundancy::AcrossSteps);
     if names.is_empty() && !across {
         return None;

@@ -77,7 +77,10 @@ impl State<'_> {
             let number = |place: usize| nodes[usize::from(children[place])].constant().filter(|value| value.is_finite());
             let combined = match node {
                 Term::Leaf(Leaf::Slot(slot)) => Some(Linear { slots: BTreeMap::from([(*slot, 1.0)]), ..Linear::default() }),
-                Term::Constant(_) => node.constant().filter(|value| value.is_finite()).map(|value| Linear { others: BTreeMap::from([(None, value)]), ..Linear::default() }),
+                Term::Constant(_) => node
+                    .constant()
+                    .filter(|value| value.is_finite())
+                    .map(|value| Linear { others: BTreeMap::from([(None, value)]), ..Linear::default() }),
                 Term::Call(Function::Add, _) => {
                     let mut sum = form(0).clone();
                     sum.add(form(1), 1.0);
@@ -132,8 +135,26 @@ impl State<'_> {
                 Term::Call(F::Divide | F::GuardedDivide | F::Clip, _) => of(0),
                 Term::Call(F::Add | F::Subtract | F::Maximum | F::Minimum | F::Interp, _) => of(0) && of(1),
                 Term::Call(
-                    F::Abs | F::Sin | F::Tan | F::Arcsin | F::Arctan | F::Sinh | F::Tanh | F::Arcsinh | F::Arctanh | F::Sign | F::Square | F::Sqrt
-                    | F::Cube | F::Cbrt | F::Negative | F::Expm1 | F::Log1p | F::Norm | F::GlobalNorm | F::GuardedSqrt,
+                    F::Abs
+                    | F::Sin
+                    | F::Tan
+                    | F::Arcsin
+                    | F::Arctan
+                    | F::Sinh
+                    | F::Tanh
+                    | F::Arcsinh
+                    | F::Arctanh
+                    | F::Sign
+                    | F::Square
+                    | F::Sqrt
+                    | F::Cube
+                    | F::Cbrt
+                    | F::Negative
+                    | F::Expm1
+                    | F::Log1p
+                    | F::Norm
+                    | F::GlobalNorm
+                    | F::GuardedSqrt,
                     _,
                 ) => of(0),
                 _ => false,
@@ -156,16 +177,18 @@ impl State<'_> {
             all.into_iter().collect()
         };
         // Combinations of slots that no input feeds, now or after any number of steps.
-        let mut constraints: Vec<Vec<f64>> = inputs
-            .iter()
-            .map(|input| next.iter().map(|form| form.others.get(input).copied().unwrap_or(0.0)).collect())
-            .collect();
+        let mut constraints: Vec<Vec<f64>> =
+            inputs.iter().map(|input| next.iter().map(|form| form.others.get(input).copied().unwrap_or(0.0)).collect()).collect();
         // A combination a is unfed for good if a is orthogonal to B, A B, A A B ...: A maps inputs on.
         let mut columns = constraints.clone();
         for _ in 1..count {
             columns = columns
                 .iter()
-                .map(|column| (0..count).map(|slot| (0..count).map(|old| next[slot].slots.get(&(old as u16)).copied().unwrap_or(0.0) * column[old]).sum()).collect())
+                .map(|column| {
+                    (0..count)
+                        .map(|slot| (0..count).map(|old| next[slot].slots.get(&(old as u16)).copied().unwrap_or(0.0) * column[old]).sum())
+                        .collect()
+                })
                 .collect();
             constraints.extend(columns.iter().cloned());
         }
@@ -224,7 +247,15 @@ impl State<'_> {
         let after = saturated(&after).unwrap_or(after);
         let after = assemble(&signature, &after, Naming::Kept)?;
         let reasons = vec![Reason { rule: rule.to_owned(), label: Label::Real, text }];
-        Some(Proposal { kind: StepKind::Slots, label: Label::Real, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in: None })
+        Some(Proposal {
+            kind: StepKind::Slots,
+            label: Label::Real,
+            after,
+            reasons,
+            slots: Vec::new(),
+            conditions: Vec::new(),
+            stand_in: None,
+        })
     }
 
     /// A slot in another unit, where that makes the program cheaper.
@@ -257,13 +288,23 @@ impl State<'_> {
                 let mut outputs: Vec<Id> = self.flow.outputs().iter().map(|id| renumbered[usize::from(*id)]).collect();
                 let back = builder.add(Term::number(tidy(1.0 / unit)));
                 outputs[slot + 1] = builder.call(Function::Multiply, &[back, outputs[slot + 1]]);
-                let Some(after) = saturated(&builder.finish(&outputs)).filter(|after| cost(after).statements_fewer_than(&before)) else { continue };
+                let Some(after) = saturated(&builder.finish(&outputs)).filter(|after| cost(after).statements_fewer_than(&before)) else {
+                    continue;
+                };
                 let Some(after) = assemble(self.program.signature(), &after, Naming::Kept) else { continue };
                 let name = &self.names[slot];
                 let text = format!("{name} is kept in another unit: what was {name} is {} {name}", crate::printer::number(unit));
                 let reasons = vec![Reason { rule: "change of unit".to_owned(), label: Label::Real, text }];
                 let slots = vec![SlotMap { after: name.clone(), terms: vec![(1.0 / unit, name.clone())] }];
-                return Some(Proposal { kind: StepKind::Slots, label: Label::Real, after, reasons, slots, conditions: Vec::new(), stand_in: None });
+                return Some(Proposal {
+                    kind: StepKind::Slots,
+                    label: Label::Real,
+                    after,
+                    reasons,
+                    slots,
+                    conditions: Vec::new(),
+                    stand_in: None,
+                });
             }
         }
         None
@@ -374,10 +415,11 @@ fn null_vector(rows: &[Vec<f64>], size: usize) -> Option<Vec<f64>> {
     let mut pivots: Vec<(usize, Vec<f64>)> = Vec::new();
     loop {
         // The largest number that is left is the next pivot.
-        let best = rows.iter().enumerate().flat_map(|(r, row)| row.iter().enumerate().map(move |(c, x)| (x.abs(), r, c))).fold(
-            (0.0, 0, 0),
-            |best: (f64, usize, usize), next| if next.0 > best.0 { next } else { best },
-        );
+        let best = rows
+            .iter()
+            .enumerate()
+            .flat_map(|(r, row)| row.iter().enumerate().map(move |(c, x)| (x.abs(), r, c)))
+            .fold((0.0, 0, 0), |best: (f64, usize, usize), next| if next.0 > best.0 { next } else { best });
         if best.0 <= TOLERANCE * 100.0 {
             break;
         }

@@ -38,7 +38,9 @@ impl Speller<'_> {
             Leaf::Gradients => of_kind(ParameterKind::Gradients),
             Leaf::LearningRate => of_kind(ParameterKind::LearningRate),
             Leaf::Step => of_kind(ParameterKind::Step),
-            Leaf::Slot(slot) => signature.slots().nth(usize::from(slot)).map_or_else(|| "?".to_owned(), |id| self.program.variable_name(id).to_string()),
+            Leaf::Slot(slot) => {
+                signature.slots().nth(usize::from(slot)).map_or_else(|| "?".to_owned(), |id| self.program.variable_name(id).to_string())
+            }
             Leaf::Hyperparameter(variable) => self.program.variable_name(variable).to_string(),
         }
     }

@@ -1,0 +1,174 @@
+//! `symopt simplify`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+use serde::Serialize;
+use symopt_dsl::program::Signature;
+use symopt_dsl::simplify::{Derivation, Label, Options, simplify};
+use symopt_dsl::{Graph, Program};
+use symopt_evaluator::equivalence::RandomStreams;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_search::simplification::simplify_on_tasks;
+use symopt_search::trials::{Criterion, Trials, Watch};
+
+use crate::failure::Failure;
+use crate::progress::CountLine;
+use crate::{interrupt, options, programs};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Zoo name, file, `-` or STORE:HASH
+    program: String,
+    /// Take only steps that are at least as strong as this
+    #[arg(long, value_enum, default_value_t = Strength::Domain, value_name = "LABEL")]
+    label: Strength,
+    /// Also leave out what makes no difference on the tasks of a suite
+    #[arg(long)]
+    ablate: bool,
+    /// With --ablate: the suite, a name or a TOML file
+    #[arg(long, default_value = "quick", requires = "ablate")]
+    suite: String,
+    /// With --ablate: how many seeds to train with
+    #[arg(long, default_value_t = 16, value_name = "N", requires = "ablate", value_parser = options::between::<2, 1000>, allow_negative_numbers = true)]
+    seeds: u16,
+    /// With --ablate: how much fitness may be lost, 0.02 for two percentage points
+    #[arg(long, default_value_t = Criterion::default().tolerance, value_name = "SHARE", requires = "ablate", value_parser = options::share, allow_negative_numbers = true)]
+    tolerance: f64,
+    /// With --ablate: how sure that has to be, 0.95 for 95 percent
+    #[arg(long, default_value_t = Criterion::default().confidence, value_name = "SHARE", requires = "ablate", value_parser = options::confidence, allow_negative_numbers = true)]
+    confidence: f64,
+    /// Write the derivation into FILE: to be read for .md, for programs for .json
+    #[arg(long, value_name = "FILE")]
+    derivation: Option<PathBuf>,
+    /// Write the simplified program into FILE
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Labels of steps, the strongest first.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Strength {
+    /// Equal bit for bit
+    Exact,
+    /// Equal over the real numbers
+    Real,
+    /// Equal where the stated conditions hold
+    Domain,
+}
+
+/// What `--json` prints and a .json file holds.
+#[derive(Serialize)]
+struct Json<'a> {
+    statements_before: usize,
+    statements_after: usize,
+    label: Label,
+    hash: String,
+    result: String,
+    derivation: &'a Derivation,
+}
+
+impl<'a> Json<'a> {
+    fn of(derivation: &'a Derivation) -> Json<'a> {
+        let result = derivation.result();
+        Json {
+            statements_before: derivation.original.statements.len(),
+            statements_after: result.statements.len(),
+            label: derivation.label(),
+            hash: Graph::new(result).map_or_else(|_| String::new(), |graph| graph.hash().to_string()),
+            result: result.to_string(),
+            derivation,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let as_json = arguments.derivation.as_deref().map(is_json).transpose()?;
+    let program = programs::find(&arguments.program)?;
+    let derivation = derive(&arguments, &program)?;
+    if let (Some(path), Some(as_json)) = (&arguments.derivation, as_json) {
+        let text = if as_json { serde_json::to_string_pretty(&Json::of(&derivation))? + "\n" } else { derivation.markdown() };
+        write(path, &text)?;
+    }
+    if let Some(path) = &arguments.output {
+        write(path, &documented(&derivation).to_string())?;
+    }
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &Json::of(&derivation))?;
+        out.write_all(b"\n")?;
+    } else {
+        out.write_all(derivation.markdown().as_bytes())?;
+    }
+    match derivation.rejected.len() {
+        0 => Ok(()),
+        count => Err(Failure::Work(format!("{count} steps broke their own label and were not taken; please report this with the program"))),
+    }
+}
+
+fn derive(arguments: &Arguments, program: &Program) -> Result<Derivation, Failure> {
+    let label = match arguments.label {
+        Strength::Exact => Label::Exact,
+        Strength::Real => Label::Real,
+        Strength::Domain => Label::Domain,
+    };
+    let options = Options { label, ..Options::default() };
+    let mut streams = RandomStreams::default();
+    if !arguments.ablate {
+        return Ok(simplify(program, &options, &mut streams));
+    }
+    let suite = SuiteSource::find(&arguments.suite)?.suite()?;
+    let interrupt = interrupt::flag()?;
+    let line = CountLine::new("trainings");
+    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let zoo_name = symopt_programs::find(&arguments.program).map(|entry| entry.name);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let criterion = Criterion { tolerance: arguments.tolerance, confidence: arguments.confidence };
+    let seeds = Trials::seeds(usize::from(arguments.seeds));
+    let derivation = Trials::new(&suite, zoo_name, &seeds, criterion, threads, watch)
+        .and_then(|mut trials| simplify_on_tasks(program, &options, &mut streams, &mut trials));
+    line.finish();
+    Ok(derivation?)
+}
+
+/// By the ending of the file's name: true for JSON, false for Markdown.
+fn is_json(path: &Path) -> Result<bool, Failure> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    match ending.as_deref() {
+        Some("json") => Ok(true),
+        Some("md") => Ok(false),
+        _ => Err(Failure::Input(format!(
+            "can't tell from `{}` how to write the derivation: the file's name must end with .md (to be read) or .json",
+            path.display()
+        ))),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))
+}
+
+/// The simplified program with a doc string that says where it comes from.
+fn documented(derivation: &Derivation) -> Program {
+    let result = derivation.result();
+    let original = &derivation.original;
+    let signature = result.signature();
+    // What nobody has changed keeps its own.
+    let doc = if derivation.steps.is_empty() {
+        signature.doc.clone()
+    } else {
+        Some(format!(
+            "{}, simplified from {} statements to {}: equal in the sense of the label `{}`.",
+            original.signature().name,
+            original.statements.len(),
+            result.statements.len(),
+            derivation.label()
+        ))
+    };
+    result.with_signature(Signature { doc, ..signature.clone() })
+}

@@ -1,0 +1,34 @@
+//! Simplification with tasks: algebra and ablation in turn.
+
+use symopt_dsl::Program;
+use symopt_dsl::simplify::{Checker, Derivation, Options, Simplifier};
+
+use crate::ablation::{ablate_once, shorten_constants};
+use crate::trials::{TrialError, Trials};
+
+/// Simplifies a program by algebra and by ablation, in turn, until neither changes anything; then numbers get the fewest digits that the tasks
+/// allow, and names.
+///
+/// Algebra goes first, and again after each ablation, so that every ablation is tried on the shortest program that does the same. On a program
+/// that holds its own learning rate, which was found on other tasks, the factor of the update that suits each task is found first.
+pub fn simplify_on_tasks(
+    program: &Program,
+    options: &Options,
+    checker: &mut dyn Checker,
+    trials: &mut Trials,
+) -> Result<Derivation, TrialError> {
+    let mut simplifier = Simplifier::new(program, options.clone(), checker);
+    simplifier.reduce();
+    trials.tune(simplifier.program())?;
+    loop {
+        let steps = ablate_once(simplifier.program(), trials)?.steps;
+        if steps.is_empty() {
+            break;
+        }
+        steps.into_iter().for_each(|step| simplifier.push(step));
+        simplifier.reduce();
+    }
+    let shortened = shorten_constants(simplifier.program(), trials)?;
+    shortened.steps.into_iter().for_each(|step| simplifier.push(step));
+    Ok(simplifier.finish())
+}
