@@ -18,6 +18,7 @@ pub struct SearchConfig {
     pub evolution: EvolutionConfig,
     pub mutation: MutationConfig,
     pub hurdle: HurdleConfig,
+    pub cache: CacheConfig,
     pub limits: Limits,
 }
 
@@ -72,6 +73,28 @@ pub struct HurdleConfig {
     pub quantile: f64,
     pub margin: f64,
     pub every: u64,
+}
+
+/// Settings of the fitness cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct CacheConfig {
+    pub key: CacheKey,
+}
+
+/// What makes two programs one in the fitness cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheKey {
+    /// The functional hash.
+    Functional,
+    /// The functional hash of the program simplified by exact identities.
+    Exact,
+    /// The same with identities over the reals.
+    Real,
+    /// The same with identities that hold on a domain.
+    Domain,
 }
 
 /// When a search ends. Zero is no limit.
@@ -179,6 +202,7 @@ impl Default for SearchConfig {
             evolution: EvolutionConfig::default(),
             mutation: MutationConfig::default(),
             hurdle: HurdleConfig::default(),
+            cache: CacheConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -199,6 +223,12 @@ impl Default for MutationConfig {
 impl Default for HurdleConfig {
     fn default() -> HurdleConfig {
         HurdleConfig { quantile: 0.1, margin: 0.3, every: 100 }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> CacheConfig {
+        CacheConfig { key: CacheKey::Functional }
     }
 }
 

@@ -138,9 +138,9 @@ impl<'a> Search<'a> {
             fitness: evaluation.fitness,
             curve: Arc::clone(&evaluation.curve),
         };
-        let evolution = Evolution::new(individual, self.config.seed, Profile::Paper, &self.config.evolution, &self.config.mutation);
+        let mut evolution = Evolution::new(individual, Profile::Paper, &self.config);
         let mut cache = FitnessCache::default();
-        cache.insert(best.hash, evaluation);
+        cache.insert(evolution.key(best.hash, &initial), evaluation);
         let known: HashMap<u64, EvaluationRecord> = self.journal.evaluations()?.into_iter().collect();
         let replayed_to = known.keys().max().map_or(0, |last| last + 1);
 
@@ -276,12 +276,12 @@ impl Running<'_> {
     fn breed(&mut self, index: u64) -> Result<(), SearchError> {
         let child = self.evolution.breed(index);
         let thresholds = self.hurdle.thresholds(index, self.evolution.population());
-        let first = self.cache.claim(child.hash);
+        let first = self.cache.claim(child.key);
         if first {
             match self.known.get(&index) {
-                Some(record) if record.hash == child.hash.to_string() => self.cache.insert(child.hash, record.evaluation()),
+                Some(record) if record.hash == child.hash.to_string() => self.cache.insert(child.key, record.evaluation()),
                 Some(record) => return Err(SearchError::Diverging { index, bred: child.hash, found: record.hash.clone() }),
-                None => self.queue.push(Job { index, program: Arc::clone(&child.program), hash: child.hash, thresholds }),
+                None => self.queue.push(Job { index, program: Arc::clone(&child.program), hash: child.hash, key: child.key, thresholds }),
             }
         }
         self.under_way.push_back(UnderWay { child, first });
@@ -291,12 +291,12 @@ impl Running<'_> {
     /// Takes in the child that has been under way the longest. False if the search was interrupted while waiting for it.
     fn absorb_next(&mut self) -> Result<bool, SearchError> {
         let Some(UnderWay { child, first }) = self.under_way.front() else { return Ok(true) };
-        let (hash, first) = (child.hash, *first);
-        if first && !self.wait_for(hash)? {
+        let (hash, key, first) = (child.hash, child.key, *first);
+        if first && !self.wait_for(key)? {
             return Ok(false);
         }
         let Some(UnderWay { child, .. }) = self.under_way.pop_front() else { return Ok(true) };
-        let Some(Evaluation { fitness, curve }) = self.cache.get(hash).cloned() else { return Err(SearchError::Worker) };
+        let Some(Evaluation { fitness, curve }) = self.cache.get(key).cloned() else { return Err(SearchError::Worker) };
         let index = self.statistics.generated;
         self.statistics.generated += 1;
         self.statistics.redundant_sum += child.redundant_share;
@@ -323,13 +323,13 @@ impl Running<'_> {
     }
 
     /// Waits until an evaluation has ended and is in the journal. False if the search was interrupted before.
-    fn wait_for(&mut self, hash: FunctionalHash) -> Result<bool, SearchError> {
+    fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
         // What is in the cache between two calls is in the journal too.
-        if self.cache.get(hash).is_some() {
+        if self.cache.get(key).is_some() {
             return Ok(true);
         }
         // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
-        while self.cache.get(hash).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
+        while self.cache.get(key).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
             match self.receiver.recv_timeout(Duration::from_millis(50)) {
                 Ok(finished) => self.keep(finished)?,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -357,7 +357,7 @@ impl Running<'_> {
             curve: evaluation.curve.to_vec(),
         };
         self.finished.push((job.index, record));
-        self.cache.insert(job.hash, evaluation);
+        self.cache.insert(job.key, evaluation);
         Ok(())
     }
 
@@ -402,6 +402,7 @@ struct Job {
     index: u64,
     program: Arc<Program>,
     hash: FunctionalHash,
+    key: FunctionalHash,
     thresholds: Thresholds,
 }
 

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use symopt_dsl::{FunctionalHash, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
-use crate::config::{EvolutionConfig, MutationConfig};
+use crate::cache::Keys;
+use crate::config::SearchConfig;
 use crate::mutation::{Mutation, Mutator, below};
 
 /// A program of the population.
@@ -33,6 +34,8 @@ pub struct Child {
     pub program: Arc<Program>,
     /// Its functional hash.
     pub hash: FunctionalHash,
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
     /// Number of the child that it was bred from; `None` for the initial program.
     pub parent: Option<u64>,
     /// How it differs from its parent.
@@ -47,18 +50,25 @@ pub struct Evolution {
     population: VecDeque<Individual>,
     tournament: usize,
     mutator: Mutator,
+    keys: Keys,
     seed: u64,
 }
 
 impl Evolution {
     /// A population of copies of one individual.
-    pub fn new(initial: Individual, seed: u64, profile: Profile, evolution: &EvolutionConfig, mutation: &MutationConfig) -> Evolution {
+    pub fn new(initial: Individual, profile: Profile, config: &SearchConfig) -> Evolution {
         Evolution {
-            population: std::iter::repeat_n(initial, evolution.population).collect(),
-            tournament: evolution.tournament,
-            mutator: Mutator::new(profile, mutation.clone()),
-            seed,
+            population: std::iter::repeat_n(initial, config.evolution.population).collect(),
+            tournament: config.evolution.tournament,
+            mutator: Mutator::new(profile, config.mutation.clone()),
+            keys: Keys::new(config.cache.key),
+            seed: config.seed,
         }
+    }
+
+    /// The key of a program in the fitness cache.
+    pub fn key(&mut self, hash: FunctionalHash, program: &Program) -> FunctionalHash {
+        self.keys.of(hash, program)
     }
 
     /// The population, oldest first.
@@ -82,8 +92,10 @@ impl Evolution {
         let graph = self.mutator.graph();
         let statements = program.statements.len();
         let redundant = graph.redundancy().iter().filter(|r| **r == symopt_dsl::graph::Redundancy::WithinStep).count();
+        let hash = graph.hash();
         Child {
-            hash: graph.hash(),
+            hash,
+            key: self.keys.of(hash, &program),
             parent: parent.index,
             mutation,
             redundant_share: redundant as f64 / statements.max(1) as f64,

@@ -98,6 +98,8 @@ struct Relative {
     index: Option<u64>,
     program: Arc<Program>,
     hash: FunctionalHash,
+    /// Its key in the fitness cache.
+    key: FunctionalHash,
     fitness: Fitness,
     origin: Option<(Rc<Relative>, Mutation)>,
 }
@@ -144,16 +146,18 @@ pub fn trace(
 ) -> Result<Vec<Ancestor>, String> {
     let hash = Graph::new(&initial).map_err(|_| "its initial program is not well typed".to_owned())?.hash();
     let initial = Arc::new(initial);
-    let mut last = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash, fitness, origin: None });
+    let mut last = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash, key: hash, fitness, origin: None });
     let Some(wanted) = wanted else { return Ok(ancestors(&last)) };
 
     // Running fitness decides only which evaluations are stopped early, and those have been made.
     let individual = |index, program, hash, fitness| Individual { index, program, hash, fitness, curve: Arc::from([]) };
+    let root_program = Arc::clone(&initial);
     let first = individual(None, initial, hash, fitness);
-    let mut evolution = Evolution::new(first, config.seed, Profile::Paper, &config.evolution, &config.mutation);
+    let mut evolution = Evolution::new(first, Profile::Paper, config);
     let records: HashMap<u64, (String, Fitness)> = evaluations.into_iter().map(|(index, r)| (index, (r.hash, r.fitness))).collect();
-    // Of each function, the number of the child that was evaluated and its fitness, if the journal has it.
-    let mut known: HashMap<FunctionalHash, (u64, Option<Fitness>)> = HashMap::from([(hash, (0, Some(fitness)))]);
+    // Of each key in the fitness cache, the number of the child that was evaluated and its fitness, if the journal has it.
+    let key = evolution.key(hash, &root_program);
+    let mut known: HashMap<FunctionalHash, (u64, Option<Fitness>)> = HashMap::from([(key, (0, Some(fitness)))]);
     // The population as far as it is children: the front is the oldest. Whoever is not among them is the initial program.
     let root = Rc::clone(&last);
     let mut children: VecDeque<Rc<Relative>> = VecDeque::new();
@@ -172,7 +176,7 @@ pub fn trace(
             }
         }
         let bred = evolution.breed(index);
-        if let Entry::Vacant(new) = known.entry(bred.hash) {
+        if let Entry::Vacant(new) = known.entry(bred.key) {
             let fitness = match records.get(&index) {
                 Some((hash, fitness)) if *hash == bred.hash.to_string() => Some(*fitness),
                 Some((hash, _)) => return Err(format!("child {index} has the hash {}, the journal says {hash}", bred.hash)),
@@ -190,6 +194,7 @@ pub fn trace(
             index: Some(index),
             program: bred.program,
             hash: bred.hash,
+            key: bred.key,
             fitness: Fitness::Diverged,
             origin: Some((Rc::clone(parent), bred.mutation)),
         });
@@ -204,7 +209,7 @@ pub fn trace(
 }
 
 fn child_with_fitness(mut child: Relative, known: &HashMap<FunctionalHash, (u64, Option<Fitness>)>) -> Result<Rc<Relative>, String> {
-    match known.get(&child.hash) {
+    match known.get(&child.key) {
         Some((_, Some(fitness))) => child.fitness = *fitness,
         Some((index, None)) => return Err(format!("the evaluation of child {index} is missing")),
         None => return Err(format!("the evaluation of {} is missing", child.hash)),

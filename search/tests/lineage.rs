@@ -142,7 +142,7 @@ fn a_lineage_longer_than_the_stack_is_deep_is_told() {
     let fitness = Fitness::Improvement(0.0);
     let individual = |index, program, hash| Individual { index, program, hash, fitness, curve: [].into() };
     let first = individual(None, Arc::new(initial.clone()), Graph::new(&initial).unwrap().hash());
-    let mut evolution = Evolution::new(first, config.seed, Profile::Paper, &config.evolution, &config.mutation);
+    let mut evolution = Evolution::new(first, Profile::Paper, &config);
     let mut evaluations = Vec::new();
     for index in 0..CHILDREN {
         let child = evolution.breed(index);
