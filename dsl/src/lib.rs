@@ -12,6 +12,7 @@
 //! | [`codegen`] | a plan as source text of other languages |
 //! | [`prune`] | a program without its redundant statements and dead slots |
 //! | [`simplify`] | from a program to a shorter one that does the same, step by step |
+//! | [`compare`] | what two programs have to do with each other |
 //!
 //! ```
 //! use symopt_dsl::{Graph, parse};
@@ -34,6 +35,7 @@
 //! ```
 
 pub mod codegen;
+pub mod compare;
 pub mod diagnostic;
 pub mod function;
 pub mod graph;

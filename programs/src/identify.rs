@@ -1,0 +1,31 @@
+//! Which programs of the zoo a program is nearest to, and what differs.
+
+use symopt_dsl::Program;
+use symopt_dsl::compare::{Comparison, compare};
+
+use crate::{ZooEntry, zoo};
+
+/// A program of the zoo, and what another program has to do with it.
+#[derive(Clone, Debug)]
+pub struct Identification {
+    /// The program of the zoo.
+    pub entry: &'static ZooEntry,
+    /// The other program is the left one, under its own name; the zoo's is the right one, under its zoo name.
+    pub comparison: Comparison,
+}
+
+/// All programs of the zoo, the nearest first: equal ones, those that are equal up to hyperparameters, up to a slot rescaling, and the others by
+/// the distance of their data flows. Equally near ones stand in the order of the zoo.
+///
+/// Programs are compared in the form that `simplify` gives them.
+pub fn identify(program: &Program, simplify: impl Fn(&Program) -> Program) -> Vec<Identification> {
+    let simple = simplify(program);
+    let name = program.signature().name.as_str();
+    let identification = |entry: &'static ZooEntry| {
+        let comparison = compare(&simple, &simplify(&entry.program())).named(name, entry.name);
+        Identification { entry, comparison }
+    };
+    let mut found: Vec<Identification> = zoo().iter().map(identification).collect();
+    found.sort_by(|a, b| a.comparison.order(&b.comparison));
+    found
+}
