@@ -30,6 +30,10 @@ enum Command {
     Resume(commands::resume::Arguments),
     /// Show what a program is: types, slots, live and redundant statements, hash, cost
     Inspect(commands::inspect::Arguments),
+    /// Compare two programs: their texts, and what they compute
+    Diff(commands::diff::Arguments),
+    /// Name the nearest programs of the zoo, with what differs
+    Identify(commands::identify::Arguments),
     /// Train with a program on a task
     Train(commands::train::Arguments),
     /// Find the best learning rate and weight decay of a program on a task
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Diff(arguments) => commands::diff::run(arguments),
+        Command::Identify(arguments) => commands::identify::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Tune(arguments) => commands::tune::run(arguments),
         Command::Programs(arguments) => commands::programs::run(arguments),
