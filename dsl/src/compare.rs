@@ -89,7 +89,7 @@ pub struct Assignment {
 pub struct GradientFunction {
     /// The program that has it.
     pub side: Side,
-    /// The function, in that program's terms.
+    /// The function, in that program's terms: with the values that are set, and its own learning rate.
     pub text: String,
 }
 
@@ -392,7 +392,7 @@ fn closest(left: &Subject, right: &Subject) -> Option<Relation> {
         gradients.extend(candidates.into_iter().take(MOST_GRADIENTS).map(|index| Some((side, index))));
     }
     // What depends on the function of the gradient alone is made once for it: the sides as they stand, and as they may change.
-    let mut prepared: Vec<Option<[(Candidate, Vec<Candidate>); 2]>> = gradients.iter().map(|_| None).collect();
+    let mut prepared: Vec<Option<[Candidates; 2]>> = gradients.iter().map(|_| None).collect();
     for scales in [false, true] {
         for (gradient, prepared) in gradients.iter().zip(&mut prepared) {
             let candidates = prepared.get_or_insert_with(|| {
@@ -401,9 +401,9 @@ fn closest(left: &Subject, right: &Subject) -> Option<Relation> {
             for constants in [false, true] {
                 let free = Free { rate: true, scales, constants };
                 for general in [Side::Right, Side::Left] {
-                    let fixed = &candidates[general.other().index()].0;
+                    let fixed = &candidates[general.other().index()].fixed;
                     // A number that was put in is not one to be moved again.
-                    let may_change = candidates[general.index()].1.iter().filter(|changed| !constants || changed.set.is_empty());
+                    let may_change = candidates[general.index()].changing.iter().filter(|changed| !constants || changed.set.is_empty());
                     for changed in may_change {
                         let Some(found) = (Attempt { fixed, general: changed, free }).run() else { continue };
                         let gradient =
@@ -454,21 +454,28 @@ impl Candidate {
 }
 
 impl Subject {
-    /// The program as it stands, and with unknowns: whole first, then with hyperparameters set. With a value taken for the gradient, whole only:
-    /// values have other indices where something is set.
-    fn candidates(&self, gradient: Option<(Side, usize)>) -> (Candidate, Vec<Candidate>) {
+    /// With a value taken for the gradient, the program is taken whole only: values have other indices where something is set.
+    fn candidates(&self, gradient: Option<(Side, usize)>) -> Candidates {
         match gradient {
             Some((_, index)) => {
                 let flow = self.flow.with_gradient(index);
-                (Candidate::new(flow.clone(), &[], false), vec![Candidate::new(flow, &[], true)])
+                Candidates { fixed: Candidate::new(flow.clone(), &[], false), changing: vec![Candidate::new(flow, &[], true)] }
             }
             None => {
-                let variants = self.variants.iter().map(|(set, flow)| Candidate::new(flow.clone(), set, true));
-                let whole = Candidate::new(self.flow.clone(), &[], true);
-                (Candidate::new(self.flow.clone(), &[], false), std::iter::once(whole).chain(variants).collect())
+                let mut changing = vec![Candidate::new(self.flow.clone(), &[], true)];
+                changing.extend(self.variants.iter().map(|(set, flow)| Candidate::new(flow.clone(), set, true)));
+                Candidates { fixed: Candidate::new(self.flow.clone(), &[], false), changing }
             }
         }
     }
+}
+
+/// A program in what it can be taken for.
+struct Candidates {
+    /// As it stands.
+    fixed: Candidate,
+    /// With unknowns: whole first, then with hyperparameters set.
+    changing: Vec<Candidate>,
 }
 
 /// One flow as it stands against another one with unknowns.

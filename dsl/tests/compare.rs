@@ -181,10 +181,8 @@ fn what_differs_is_named() {
     one and other are different: their data flows are 0.864 apart (0: the same shape, 1: nothing in common)
     only in one:
       update_1 = sign(m)
-      update = update_1 * lr
     only in other:
       update_1 = tanh(m)
-      update_2 = update_1 * lr
       update_3 = norm(w)
       update = update_2 + update_3
     ");

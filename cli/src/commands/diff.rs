@@ -11,9 +11,10 @@ use symopt_dsl::{Graph, Program};
 use crate::failure::Failure;
 use crate::programs;
 
-/// The texts side by side, then what the simplified programs have to do with each other: equal, equal up to hyperparameters or a slot
-/// rescaling, or how far apart. The exit code is 0 whether they differ or not.
 #[derive(Args)]
+#[command(after_help = "Prints the texts side by side, then what the simplified programs have to do with each other: equal, equal up to \
+                        hyperparameters or a slot rescaling, or how far apart their data flows are, from 0 (the same functions on the same \
+                        arguments) to 1 (nothing in common). The exit code is 0 whether they differ or not.")]
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
     left: String,

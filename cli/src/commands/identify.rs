@@ -10,9 +10,12 @@ use symopt_programs::identify::identify;
 use crate::failure::Failure;
 use crate::{options, programs, table};
 
-/// Equal programs come first, then those that are equal up to hyperparameters or a slot rescaling, then the others by the distance of their
-/// data flows, from 0 (the same functions on the same arguments) to 1 (nothing in common).
 #[derive(Args)]
+#[command(
+    after_help = "Programs are compared in their simplified form. Equal ones come first, then those that are equal up to hyperparameters \
+                        or a slot rescaling, then the others by the distance of their data flows, from 0 (the same functions on the same \
+                        arguments) to 1 (nothing in common)."
+)]
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
     program: String,

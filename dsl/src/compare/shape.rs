@@ -6,7 +6,7 @@ use crate::function::Function;
 use crate::graph::{Graph, NodeKind};
 use crate::program::{Operand, Program, Statement};
 
-use super::flow::Flow;
+use super::flow::{Flow, FlowNode};
 
 /// The depths to which parts are compared, beside as they are in full.
 const DEPTHS: usize = 4;
@@ -14,8 +14,8 @@ const DEPTHS: usize = 4;
 const FULL_DEPTH: usize = 1000;
 /// Statements, at most, that are paired by what they compute; those of longer programs are paired by their text.
 const MOST_STATEMENTS: usize = 200;
-/// Where the label of a node is looked for its partner: from the most alike to what is one call of like arguments.
-const PARTNER_DEPTHS: [usize; 5] = [8, 4, 3, 2, 1];
+/// The depths to which partners are alike: the most alike first. To the depth 0, all calls are alike as arguments.
+const PARTNER_DEPTHS: [usize; 6] = [8, 4, 3, 2, 1, 0];
 
 fn hash(parts: impl IntoIterator<Item = u64>) -> u64 {
     // FNV-1a over words, with its low bits mixed: labels are the same on every machine.
@@ -69,6 +69,10 @@ fn deeper(flow: &Flow, labels: &[u64]) -> Vec<u64> {
         .collect()
 }
 
+fn is_call(node: &FlowNode) -> bool {
+    matches!(node.kind, NodeKind::Call(_)) && !node.is_number
+}
+
 fn count(mut labels: Vec<u64>) -> usize {
     labels.sort_unstable();
     labels.dedup();
@@ -108,7 +112,7 @@ pub(super) fn distance(a: &Flow, b: &Flow) -> f64 {
             let mut parts = BTreeMap::new();
             let mut counted = BTreeSet::new();
             for (index, node) in flow.nodes.iter().enumerate() {
-                if !matches!(node.kind, NodeKind::Call(_)) || node.is_number || !counted.insert(full[index]) {
+                if !is_call(node) || !counted.insert(full[index]) {
                     continue;
                 }
                 for (depth, labels) in levels[side].iter().enumerate() {
@@ -133,8 +137,8 @@ pub(super) fn distance(a: &Flow, b: &Flow) -> f64 {
     1.0 - common / all
 }
 
-/// The statements of each program that have no partner in the other, as text. Statements are partners when they call the same function on like
-/// arguments; the most alike are paired first. A statement that only gives a number, or the value of another variable, needs no partner.
+/// The statements of each program that have no partner in the other, as text. Statements are partners when they call the same function on
+/// arguments of one kind: numbers, weights, gradients, `lr`, `t`, slots, or the values of calls. The most alike are paired first. A statement that only gives a number, or the value of another variable, needs no partner.
 pub(super) fn unpaired(a: &Program, b: &Program) -> [Vec<String>; 2] {
     let programs = [a, b];
     let is_long = programs.iter().any(|program| program.statements.len() > MOST_STATEMENTS);
@@ -197,6 +201,8 @@ fn statement_labels(program: &Program) -> Vec<Option<[u64; PARTNER_DEPTHS.len()]
             }
             let mut labels = first_labels(&flow);
             let mut found = [0; PARTNER_DEPTHS.len()];
+            let kinds: Vec<u64> = flow.nodes.iter().zip(&labels).map(|(node, label)| if is_call(node) { 8 } else { *label }).collect();
+            found[PARTNER_DEPTHS.len() - 1] = deeper(&flow, &kinds)[value];
             for depth in 1..=PARTNER_DEPTHS[0] {
                 labels = deeper(&flow, &labels);
                 for (place, _) in PARTNER_DEPTHS.iter().enumerate().filter(|(_, wanted)| **wanted == depth) {
