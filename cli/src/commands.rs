@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod completions;
+pub mod diff;
+pub mod identify;
 pub mod inspect;
 pub mod programs;
 pub mod resume;

@@ -32,6 +32,10 @@ enum Command {
     Inspect(commands::inspect::Arguments),
     /// Simplify a program, step by step: what each step is, why it is right, and what its check has seen
     Simplify(commands::simplify::Arguments),
+    /// Compare two programs: their texts, and what they compute
+    Diff(commands::diff::Arguments),
+    /// Name the nearest programs of the zoo, with what differs
+    Identify(commands::identify::Arguments),
     /// Train with a program on a task
     Train(commands::train::Arguments),
     /// Find the best learning rate and weight decay of a program on a task
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Simplify(arguments) => commands::simplify::run(arguments),
+        Command::Diff(arguments) => commands::diff::run(arguments),
+        Command::Identify(arguments) => commands::identify::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Tune(arguments) => commands::tune::run(arguments),
         Command::Programs(arguments) => commands::programs::run(arguments),

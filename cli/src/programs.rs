@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use symopt_dsl::Program;
+use symopt_dsl::{Graph, Program};
 use symopt_search::program_source;
 
 use crate::failure::Failure;
@@ -10,6 +10,19 @@ use crate::failure::Failure;
 /// A program by zoo name, file, `-` (standard input) or `STORE:HASH`.
 pub fn find(name: &str) -> Result<Program, Failure> {
     Ok(program_source::find_program(name, color())?)
+}
+
+/// What to call a program that was asked for: by its zoo name if it was asked for by it, or by the name of its function.
+pub fn name(argument: &str, program: &Program) -> String {
+    symopt_programs::find(argument).map_or_else(|| program.signature().name.clone(), |entry| entry.name.to_owned())
+}
+
+/// The program in the form in which programs are compared.
+///
+/// SEAM: to be wired to the simplifier's canonical form. Until then: without redundant statements and dead slots.
+pub fn simplified(program: &Program) -> Result<Program, Failure> {
+    let graph = Graph::new(program).map_err(|errors| Failure::Input(format!("{}: {errors:?}", program.signature().name)))?;
+    Ok(program.pruned(&graph))
 }
 
 /// Whether reports on the standard error stream may be coloured.

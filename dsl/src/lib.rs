@@ -14,6 +14,7 @@
 //! | [`drawing`] | a program's data flow as a picture, in SVG and for Graphviz |
 //! | [`prune`] | a program without its redundant statements and dead slots |
 //! | [`simplify`] | from a program to a shorter one that does the same, step by step |
+//! | [`compare`] | what two programs have to do with each other |
 //!
 //! ```
 //! use symopt_dsl::{Graph, parse};
@@ -36,6 +37,7 @@
 //! ```
 
 pub mod codegen;
+pub mod compare;
 pub mod diagnostic;
 pub mod drawing;
 pub mod formula;

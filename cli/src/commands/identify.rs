@@ -1,0 +1,64 @@
+//! `symopt identify`
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+use symopt_dsl::compare::Comparison;
+use symopt_programs::identify::identify;
+
+use crate::failure::Failure;
+use crate::{options, programs, table};
+
+#[derive(Args)]
+#[command(
+    after_help = "Programs are compared in their simplified form. Equal ones come first, then those that are equal up to hyperparameters \
+                        or a slot rescaling, then the others by the distance of their data flows, from 0 (the same functions on the same \
+                        arguments) to 1 (nothing in common)."
+)]
+pub struct Arguments {
+    /// Zoo name, file, `-` or STORE:HASH
+    program: String,
+    /// How many programs of the zoo to name
+    #[arg(long, value_name = "N", default_value = "5", value_parser = options::between::<1, 1000>)]
+    count: u16,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    relation: &'static str,
+    distance: f64,
+    what_differs: String,
+    comparison: Comparison,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let program = programs::find(&arguments.program)?;
+    let name = programs::name(&arguments.program, &program);
+    let found = identify(&program, programs::simplified)?;
+    let rows = found.into_iter().take(usize::from(arguments.count)).map(|found| {
+        let comparison = found.comparison.named(&name, found.entry.name);
+        Row {
+            name: found.entry.name,
+            relation: comparison.relation.name(),
+            distance: comparison.distance(),
+            what_differs: comparison.differences(),
+            comparison,
+        }
+    });
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &rows.collect::<Vec<_>>())?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    let mut lines = vec![["NAME", "RELATION", "DISTANCE", "WHAT DIFFERS"].map(str::to_owned).to_vec()];
+    lines.extend(rows.map(|row| {
+        let differs = if row.what_differs.is_empty() { "-".to_owned() } else { row.what_differs };
+        vec![row.name.to_owned(), row.relation.to_owned(), format!("{:.3}", row.distance), differs]
+    }));
+    Ok(table::print(&mut out, &lines, &[2], &[(1, 16), (3, 56)])?)
+}
