@@ -4,6 +4,7 @@
 //! enter the arithmetic of arrays, as Python floats are in eager array libraries.
 
 use ndarray::{ArrayD, IxDyn, Zip};
+use smallvec::SmallVec;
 use symopt_dsl::program::ParameterKind;
 use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, semantics};
 
@@ -101,8 +102,25 @@ impl<T: Real> Reference<T> {
         &mut self.slots
     }
 
+    /// Back to the first step: zero state, as after [`Reference::new`]. Hyperparameters stay as they are.
+    pub fn restart(&mut self) {
+        self.step = 0;
+        for array in self.slots.iter_mut().flatten() {
+            array.fill(T::from_f64(0.0));
+        }
+    }
+
     /// One step: `weights` become `weights - update`.
     pub fn step(&mut self, weights: &mut [ArrayD<T>], gradients: &[ArrayD<T>], lr: f64) -> Result<(), OptimizerError> {
+        let update = self.update(weights, gradients, lr)?;
+        for (weights, update) in weights.iter_mut().zip(&update) {
+            Zip::from(weights).and(update).for_each(|w, u| *w = w.subtract(*u));
+        }
+        Ok(())
+    }
+
+    /// One step that leaves the weights alone: the state goes on, and what [`Reference::step`] would take from the weights is returned.
+    pub fn update(&mut self, weights: &[ArrayD<T>], gradients: &[ArrayD<T>], lr: f64) -> Result<Vec<ArrayD<T>>, OptimizerError> {
         let fits = |arrays: &[ArrayD<T>]| arrays.len() == self.shapes.len() && arrays.iter().zip(&self.shapes).all(|(a, s)| a.shape() == s);
         if !fits(weights) || !fits(gradients) {
             return Err(OptimizerError::Shape { expected: format!("arrays of shapes {:?}", self.shapes) });
@@ -135,88 +153,95 @@ impl<T: Real> Reference<T> {
             }
         }
         // The update comes last: a program may return a slot as its update. A slot that was taken above is read back from the state.
-        let update = match environment[self.program.update.index()].take() {
+        Ok(match environment[self.program.update.index()].take() {
             Some(Value::Tree(arrays)) => arrays,
             _ => match signature.slots().position(|slot| slot == self.program.update) {
                 Some(slot) => self.slots[slot].clone(),
-                None => return Ok(()),
+                // Abstract execution has shown that a tree is returned.
+                None => Vec::new(),
             },
-        };
-        for (weights, update) in weights.iter_mut().zip(&update) {
-            Zip::from(weights).and(update).for_each(|w, u| *w = w.subtract(*u));
-        }
-        Ok(())
+        })
     }
 
     fn call(&self, statement: &Statement, environment: &[Option<Value<T>>]) -> Value<T> {
         let function = statement.function.under(self.program.signature().numerics);
-        let arguments: Vec<Value<T>> = statement
+        // Constants, and NaN for a variable that has no value: abstract execution has shown that every variable is assigned before it is read.
+        let numbers: [Value<T>; 3] = std::array::from_fn(|i| match statement.arguments().get(i) {
+            Some(Operand::Constant(value)) => Value::Scalar(*value),
+            _ => Value::Scalar(f64::NAN),
+        });
+        let arguments: SmallVec<[&Value<T>; 3]> = statement
             .arguments()
             .iter()
-            .map(|operand| match operand {
-                Operand::Constant(value) => Value::Scalar(*value),
-                // Abstract execution has shown that every variable is assigned before it is read.
-                Operand::Variable(id) => environment[id.index()].clone().unwrap_or(Value::Scalar(f64::NAN)),
+            .zip(&numbers)
+            .map(|(operand, number)| match operand {
+                Operand::Constant(_) => number,
+                Operand::Variable(id) => environment[id.index()].as_ref().unwrap_or(number),
             })
             .collect();
-        let largest = arguments.iter().map(Value::ty).max().unwrap_or(Type::Scalar);
+        let largest = arguments.iter().map(|a| a.ty()).max().unwrap_or(Type::Scalar);
         if largest == Type::Scalar {
             return self.per_array(function, &arguments);
         }
         match function {
-            Function::Norm => match &arguments[0] {
-                Value::Tree(_) => Value::PerArray(self.products(&arguments[0], &arguments[0]).into_iter().map(libm::sqrt).collect()),
+            Function::Norm => match arguments[0] {
+                Value::Tree(_) => Value::PerArray(self.products(arguments[0], arguments[0]).into_iter().map(libm::sqrt).collect()),
                 _ => self.per_array(function, &arguments),
             },
-            Function::GlobalNorm => Value::Scalar(self.global_norm(&arguments[0])),
-            Function::Dot => Value::Scalar(self.dot(&arguments[0], &arguments[1])),
+            Function::GlobalNorm => Value::Scalar(self.global_norm(arguments[0])),
+            Function::Dot => Value::Scalar(self.dot(arguments[0], arguments[1])),
             Function::CosineSim => {
-                let [x, y] = [&arguments[0], &arguments[1]];
                 // Broadcast first, so that both are vectors of one length.
-                let (x, y) = (self.broadcast(x, largest), self.broadcast(y, largest));
+                let (x, y) = (self.broadcast(arguments[0], largest), self.broadcast(arguments[1], largest));
                 Value::Scalar(semantics::cosine_similarity(self.dot(&x, &y), self.dot(&x, &x), self.dot(&y, &y)))
             }
             Function::Clip => {
-                let norm = self.global_norm(&arguments[0]);
+                let norm = self.global_norm(arguments[0]);
                 let factor = arguments[1].map_scalar(|limit| semantics::clip_factor(norm, limit));
-                self.element_wise(Function::Multiply, &[arguments[0].clone(), factor])
+                self.element_wise(Function::Multiply, &[arguments[0], &factor])
             }
             Function::Interp => {
                 let rest = arguments[2].map_scalar(|a| 1.0 - a);
-                let x = self.element_wise(Function::Multiply, &[rest, arguments[0].clone()]);
-                let y = self.element_wise(Function::Multiply, &[arguments[2].clone(), arguments[1].clone()]);
-                self.element_wise_in(largest, Function::Add, &[x, y])
+                let x = self.element_wise(Function::Multiply, &[&rest, arguments[0]]);
+                let y = self.element_wise(Function::Multiply, &[arguments[2], arguments[1]]);
+                self.element_wise_in(largest, Function::Add, &[&x, &y])
             }
             _ => self.element_wise(function, &arguments),
         }
     }
 
-    fn element_wise(&self, function: Function, arguments: &[Value<T>]) -> Value<T> {
-        let largest = arguments.iter().map(Value::ty).max().unwrap_or(Type::Scalar);
+    fn element_wise(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
+        let largest = arguments.iter().map(|a| a.ty()).max().unwrap_or(Type::Scalar);
         self.element_wise_in(largest, function, arguments)
     }
 
-    fn element_wise_in(&self, ty: Type, function: Function, arguments: &[Value<T>]) -> Value<T> {
+    fn element_wise_in(&self, ty: Type, function: Function, arguments: &[&Value<T>]) -> Value<T> {
         if ty != Type::Tree {
             return self.per_array(function, arguments);
         }
-        let mut trees = arguments.iter().map(|value| match self.broadcast(value, Type::Tree) {
-            Value::Tree(arrays) => arrays,
+        let mut result = match arguments.first().map(|value| self.broadcast(value, Type::Tree)) {
+            Some(Value::Tree(arrays)) => arrays,
             _ => Vec::new(),
-        });
-        let mut result = trees.next().unwrap_or_default();
+        };
         if let Some(f) = kernel::unary::<T>(function) {
             result.iter_mut().for_each(|array| array.mapv_inplace(f));
-        } else if let (Some(f), Some(other)) = (kernel::binary::<T>(function), trees.next()) {
-            for (x, y) in result.iter_mut().zip(&other) {
-                Zip::from(x).and(y).for_each(|x, y| *x = f(*x, *y));
+        } else if let (Some(f), Some(other)) = (kernel::binary::<T>(function), arguments.get(1)) {
+            for (i, x) in result.iter_mut().enumerate() {
+                match other {
+                    Value::Tree(arrays) => Zip::from(x).and(&arrays[i]).for_each(|x, y| *x = f(*x, *y)),
+                    // A number in every place of the array.
+                    _ => {
+                        let y = T::from_f64(other.at(i));
+                        x.mapv_inplace(|x| f(x, y));
+                    }
+                }
             }
         }
         Value::Tree(result)
     }
 
     /// A function of values that are no trees, number by number; a scalar if all arguments are.
-    fn per_array(&self, function: Function, arguments: &[Value<T>]) -> Value<T> {
+    fn per_array(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
         let at = |array: usize| {
             let mut x = [0.0; 3];
             for (x, argument) in x.iter_mut().zip(arguments) {
