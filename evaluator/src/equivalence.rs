@@ -334,10 +334,13 @@ fn zeros<T: Real>(shapes: &[Vec<usize>]) -> Vec<ArrayD<T>> {
     shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect()
 }
 
-/// Puts flat numbers into arrays.
-fn scatter<T: Real>(flat: &[f64], arrays: &mut [ArrayD<T>]) {
-    for (place, value) in arrays.iter_mut().flatten().zip(flat) {
-        *place = T::from_f64(*value);
+/// Puts flat numbers into arrays, which are as [`zeros`] makes them.
+fn scatter<T: Real>(mut flat: &[f64], arrays: &mut [ArrayD<T>]) {
+    for array in arrays {
+        let (head, rest) = flat.split_at(array.len().min(flat.len()));
+        flat = rest;
+        let places = array.as_slice_mut().unwrap_or(&mut []);
+        places.iter_mut().zip(head).for_each(|(place, value)| *place = T::from_f64(*value));
     }
 }
 
@@ -353,6 +356,9 @@ fn gather_slots<T: Real>(slots: &[Vec<ArrayD<T>>], flat: &mut Vec<Vec<f64>>) {
 fn gather<T: Real>(arrays: &[ArrayD<T>], flat: &mut Vec<f64>) {
     flat.clear();
     for array in arrays {
-        flat.extend(array.iter().map(|x| x.to_f64()));
+        match array.as_slice() {
+            Some(numbers) => flat.extend(numbers.iter().map(|x| x.to_f64())),
+            None => flat.extend(array.iter().map(|x| x.to_f64())),
+        }
     }
 }
