@@ -1,12 +1,15 @@
 //! The reference interpreter: a program run statement by statement over ndarray. Nothing else defines what a program means.
 //!
 //! It is written to be read, not to be fast. Trees are arrays of `T`; scalars and per-array values are f64 and are rounded to `T` where they
-//! enter the arithmetic of arrays, as Python floats are in eager array libraries.
+//! enter the arithmetic of arrays, as Python floats are in eager array libraries. While a step runs, the parameter arrays of a tree stand one
+//! behind the other.
 
-use ndarray::{ArrayD, IxDyn, Zip};
+use std::ops::Range;
+
+use ndarray::{Array1, ArrayD, IxDyn, Zip, s};
 use smallvec::SmallVec;
 use symopt_dsl::program::ParameterKind;
-use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, semantics};
+use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, VarId, semantics};
 
 use crate::kernel;
 use crate::math::Real;
@@ -21,8 +24,8 @@ enum Value<T> {
     ScalarByArray(Vec<f64>),
     /// One number for each parameter array.
     PerArray(Vec<f64>),
-    /// One array for each parameter array.
-    Tree(Vec<ArrayD<T>>),
+    /// The numbers of all parameter arrays.
+    Tree(Array1<T>),
 }
 
 impl<T> Value<T> {
@@ -57,6 +60,8 @@ impl<T> Value<T> {
 pub struct Reference<T> {
     program: Program,
     shapes: Vec<Vec<usize>>,
+    /// Where the numbers of each array stand in a tree.
+    ranges: Vec<Range<usize>>,
     slots: Vec<Vec<ArrayD<T>>>,
     hyperparameters: Hyperparameters,
     step: u64,
@@ -68,7 +73,13 @@ impl<T: Real> Reference<T> {
         Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
         let signature = program.signature();
         let zeros: Vec<ArrayD<T>> = shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for array in &zeros {
+            let start = ranges.last().map_or(0, |range| range.end);
+            ranges.push(start..start + array.len());
+        }
         Ok(Reference {
+            ranges,
             slots: signature.slots().map(|_| zeros.clone()).collect(),
             hyperparameters: Hyperparameters::new(program),
             program: program.clone(),
@@ -131,11 +142,11 @@ impl<T: Real> Reference<T> {
         let mut hyperparameters = self.hyperparameters.all().iter();
         for (variable, parameter) in environment.iter_mut().zip(&signature.parameters) {
             *variable = Some(match parameter.kind {
-                ParameterKind::Weights => Value::Tree(weights.to_vec()),
-                ParameterKind::Gradients => Value::Tree(gradients.to_vec()),
+                ParameterKind::Weights => Value::Tree(self.gather(weights)),
+                ParameterKind::Gradients => Value::Tree(self.gather(gradients)),
                 ParameterKind::LearningRate => Value::Scalar(lr),
                 ParameterKind::Step => Value::Scalar(self.step as f64),
-                ParameterKind::Slot(slot) => Value::Tree(self.slots[slot.index()].clone()),
+                ParameterKind::Slot(slot) => Value::Tree(self.gather(&self.slots[slot.index()])),
                 ParameterKind::Hyperparameter => match hyperparameters.next() {
                     Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
                     Some(Hyperparameter { by_array, .. }) => Value::ScalarByArray(by_array.clone()),
@@ -147,20 +158,40 @@ impl<T: Real> Reference<T> {
             let value = self.call(statement, &environment);
             environment[statement.target.index()] = Some(value);
         }
-        for (slot, variable) in self.slots.iter_mut().zip(signature.slots()) {
-            if let Some(Value::Tree(arrays)) = environment[variable.index()].take() {
-                *slot = arrays;
+        // Abstract execution has shown that a tree is returned.
+        let tree = |variable: VarId| match &environment[variable.index()] {
+            Some(Value::Tree(numbers)) => self.scatter(numbers),
+            _ => Vec::new(),
+        };
+        let slots = signature.slots().map(tree).collect();
+        let update = tree(self.program.update);
+        self.slots = slots;
+        Ok(update)
+    }
+
+    /// The numbers of arrays of the parameters' shapes as a tree.
+    fn gather(&self, arrays: &[ArrayD<T>]) -> Array1<T> {
+        let mut numbers = Vec::with_capacity(self.ranges.last().map_or(0, |range| range.end));
+        for array in arrays {
+            match array.as_slice() {
+                Some(slice) => numbers.extend_from_slice(slice),
+                // An array from outside that is laid out in another order.
+                None => numbers.extend(array.iter().copied()),
             }
         }
-        // The update comes last: a program may return a slot as its update. A slot that was taken above is read back from the state.
-        Ok(match environment[self.program.update.index()].take() {
-            Some(Value::Tree(arrays)) => arrays,
-            _ => match signature.slots().position(|slot| slot == self.program.update) {
-                Some(slot) => self.slots[slot].clone(),
-                // Abstract execution has shown that a tree is returned.
-                None => Vec::new(),
-            },
-        })
+        Array1::from_vec(numbers)
+    }
+
+    /// A tree as arrays of the parameters' shapes.
+    fn scatter(&self, tree: &Array1<T>) -> Vec<ArrayD<T>> {
+        let array = |(shape, range): (&Vec<usize>, &Range<usize>)| {
+            let mut array = ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0));
+            if let (Some(places), Some(numbers)) = (array.as_slice_mut(), tree.as_slice()) {
+                places.copy_from_slice(&numbers[range.clone()]);
+            }
+            array
+        };
+        self.shapes.iter().zip(&self.ranges).map(array).collect()
     }
 
     fn call(&self, statement: &Statement, environment: &[Option<Value<T>>]) -> Value<T> {
@@ -219,20 +250,20 @@ impl<T: Real> Reference<T> {
         if ty != Type::Tree {
             return self.per_array(function, arguments);
         }
-        let mut result = match arguments.first().map(|value| self.broadcast(value, Type::Tree)) {
-            Some(Value::Tree(arrays)) => arrays,
-            _ => Vec::new(),
-        };
+        let [first, rest @ ..] = arguments else { return Value::Scalar(f64::NAN) };
+        let Value::Tree(mut result) = self.broadcast(first, Type::Tree) else { return Value::Scalar(f64::NAN) };
         if let Some(f) = kernel::unary::<T>(function) {
-            result.iter_mut().for_each(|array| array.mapv_inplace(f));
-        } else if let (Some(f), Some(other)) = (kernel::binary::<T>(function), arguments.get(1)) {
-            for (i, x) in result.iter_mut().enumerate() {
-                match other {
-                    Value::Tree(arrays) => Zip::from(x).and(&arrays[i]).for_each(|x, y| *x = f(*x, *y)),
-                    // A number in every place of the array.
-                    _ => {
-                        let y = T::from_f64(other.at(i));
-                        x.mapv_inplace(|x| f(x, y));
+            result.mapv_inplace(f);
+        } else if let (Some(f), [second, ..]) = (kernel::binary::<T>(function), rest) {
+            match second {
+                Value::Tree(second) => Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y)),
+                Value::Scalar(number) => {
+                    let y = T::from_f64(*number);
+                    result.mapv_inplace(|x| f(x, y));
+                }
+                _ => {
+                    if let Value::Tree(second) = self.broadcast(second, Type::Tree) {
+                        Zip::from(&mut result).and(&second).for_each(|x, y| *x = f(*x, *y));
                     }
                 }
             }
@@ -257,14 +288,14 @@ impl<T: Real> Reference<T> {
     }
 
     fn broadcast(&self, value: &Value<T>, ty: Type) -> Value<T> {
-        let tree = |number: &dyn Fn(usize) -> f64| {
-            let fill = |(i, shape): (usize, &Vec<usize>)| ArrayD::from_elem(IxDyn(shape), T::from_f64(number(i)));
-            Value::Tree(self.shapes.iter().enumerate().map(fill).collect())
-        };
         match (value, ty) {
             (Value::Tree(_), _) | (_, Type::Scalar) => value.clone(),
             (_, Type::PerArray) => Value::PerArray((0..self.shapes.len()).map(|i| value.at(i)).collect()),
-            (_, Type::Tree) => tree(&|i| value.at(i)),
+            (Value::Scalar(x), Type::Tree) => Value::Tree(Array1::from_elem(self.ranges.last().map_or(0, |r| r.end), T::from_f64(*x))),
+            (_, Type::Tree) => {
+                let array = |(i, range): (usize, &Range<usize>)| std::iter::repeat_n(T::from_f64(value.at(i)), range.len());
+                Value::Tree(self.ranges.iter().enumerate().flat_map(array).collect())
+            }
         }
     }
 
@@ -273,8 +304,11 @@ impl<T: Real> Reference<T> {
         let largest = x.ty().max(y.ty());
         match (self.broadcast(x, largest), self.broadcast(y, largest)) {
             (Value::Tree(x), Value::Tree(y)) => {
-                let contiguous = |array: &ArrayD<T>| array.iter().copied().collect::<Vec<T>>();
-                x.iter().zip(&y).map(|(x, y)| reduce::sum_of_products(&contiguous(x), &contiguous(y))).collect()
+                let array = |range: &Range<usize>| match (x.slice(s![range.clone()]).to_slice(), y.slice(s![range.clone()]).to_slice()) {
+                    (Some(x), Some(y)) => reduce::sum_of_products(x, y),
+                    _ => f64::NAN,
+                };
+                self.ranges.iter().map(array).collect()
             }
             (Value::PerArray(x), Value::PerArray(y)) => x.iter().zip(&y).map(|(x, y)| x * y).collect(),
             (Value::Scalar(x), Value::Scalar(y)) => vec![x * y],
