@@ -5,8 +5,8 @@ use super::{Feed, Hyperparameters, Refusal, Setting, gather, gather_slots, map_s
 use crate::Reference;
 use crate::math::Real;
 
-/// Runs all streams in one precision.
-pub(super) fn check<T: Real>(setting: &Setting<'_>, precision: &str, tally: &mut Tally) -> Result<(), Refusal> {
+/// Runs all streams in one precision, for so many steps each.
+pub(super) fn check<T: Real>(setting: &Setting<'_>, precision: &str, steps: usize, tally: &mut Tally) -> Result<(), Refusal> {
     let claim = setting.claim;
     let shapes = setting.shapes();
     let mut before = Reference::<T>::new(claim.before, &shapes)?;
@@ -16,7 +16,7 @@ pub(super) fn check<T: Real>(setting: &Setting<'_>, precision: &str, tally: &mut
     let (mut numbers_before, mut numbers_after) = (Vec::new(), Vec::new());
     let (mut slots_before, mut mapped, mut slots_after) = (Vec::new(), Vec::new(), Vec::new());
     for kinds in &setting.groups {
-        let mut feed = Feed::new(setting, kinds);
+        let mut feed = Feed::new(setting, kinds, steps);
         while feed.advance(false) {
             if feed.fresh {
                 before.restart();

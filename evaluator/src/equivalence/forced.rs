@@ -47,7 +47,7 @@ struct Suspect {
 pub(super) fn check(setting: &Setting<'_>, tally: &mut Tally) -> Result<(), Refusal> {
     let mut run = Run::new(setting)?;
     setting.groups.iter().try_for_each(|kinds| {
-        let mut feed = Feed::new(setting, kinds);
+        let mut feed = Feed::new(setting, kinds, setting.steps_per_stream);
         let mut again = false;
         while feed.advance(again) {
             run.step(&feed, tally)?;

@@ -144,7 +144,9 @@ impl GraphEvaluator {
             let value = evaluator.values[index][i];
             let nonzero = |a: &NodeId| evaluator.values[a.index()][evaluator.read(a, &node, i)].iter().all(|x| *x != 0.0);
             let vanished = value == 0.0 && matches!(node.kind, NodeKind::Call(f) if vanishes(f)) && node.arguments().iter().all(nonzero);
-            vanished || (value != 0.0 && !ORDINARY.contains(&value.abs()))
+            // A constant is what it is; what is made of it may be out of range.
+            let in_range = if node.constant().is_some() { value.is_finite() } else { value == 0.0 || ORDINARY.contains(&value.abs()) };
+            vanished || !in_range
         });
     }
 
