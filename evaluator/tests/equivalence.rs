@@ -3,10 +3,11 @@
 mod common;
 
 use common::{Draw, Random, disguised, listing};
+use symopt_dsl::program::ParameterKind;
 use symopt_dsl::simplify::check::{Condition, Requirement};
 use symopt_dsl::simplify::derivation::SlotMap;
 use symopt_dsl::simplify::{Checker, Claim, Evidence, Label, Verdict};
-use symopt_dsl::{Graph, Operand, Program, SlotId, VarId, parse, program::ParameterKind};
+use symopt_dsl::{Function, Graph, Numerics, Operand, Program, SlotId, Statement, VarId, parse};
 use symopt_evaluator::RandomStreams;
 
 fn program(text: &str) -> Program {
@@ -374,6 +375,95 @@ fn random_programs_are_what_they_are_in_other_words() {
         }
     }
     assert!(nothing < 30, "{nothing} of 150 programs give nothing to compare");
+}
+
+/// The same program over the reals: each call that has another form, in that form.
+fn detoured(program: &Program) -> Program {
+    use Function as F;
+    let fresh = VarId(program.variable_count() as u16);
+    let (spare, number) = (Operand::Variable(fresh), Operand::Constant);
+    let ieee = program.signature().numerics == Numerics::Ieee;
+    let mut statements = Vec::new();
+    for statement in &program.statements {
+        let target = statement.target;
+        let mut put = |target, function, arguments: &[Operand]| statements.push(Statement::new(target, function, arguments));
+        match (statement.function, statement.arguments()) {
+            (F::Interp, [x, y, a]) => {
+                put(fresh, F::Subtract, &[*y, *x]);
+                put(fresh, F::Multiply, &[spare, *a]);
+                put(target, F::Add, &[*x, spare]);
+            }
+            (F::Divide, [x, y]) if ieee => {
+                put(fresh, F::Reciprocal, &[*y]);
+                put(target, F::Multiply, &[*x, spare]);
+            }
+            (F::Multiply, [x, y]) => {
+                put(fresh, F::Multiply, &[*x, number(0.7)]);
+                put(fresh, F::Multiply, &[spare, *y]);
+                put(target, F::Multiply, &[spare, number(1.0 / 0.7)]);
+            }
+            (F::Add | F::Subtract, [x, y]) => {
+                put(fresh, F::Multiply, &[*x, number(0.7)]);
+                put(fresh, F::Subtract, &[*x, spare]);
+                put(fresh, statement.function, &[spare, *y]);
+                let second = VarId(fresh.0 + 1);
+                put(second, F::Multiply, &[*x, number(0.7)]);
+                put(target, F::Add, &[spare, Operand::Variable(second)]);
+            }
+            (F::Norm | F::GlobalNorm | F::Abs | F::Cbrt, [x]) => {
+                let power = if statement.function == F::Cbrt { 0.343 } else { 0.7 };
+                put(fresh, F::Multiply, &[*x, number(power)]);
+                put(fresh, statement.function, &[spare]);
+                put(target, F::Multiply, &[spare, number(1.0 / 0.7)]);
+            }
+            (F::Exp, [x]) => {
+                put(fresh, F::Multiply, &[*x, number(0.5)]);
+                put(fresh, F::Exp, &[spare]);
+                put(target, F::Square, &[spare]);
+            }
+            (F::Log, [x]) if ieee => {
+                put(fresh, F::Multiply, &[*x, number(4.0)]);
+                put(fresh, F::Log, &[spare]);
+                put(target, F::Subtract, &[spare, number(4.0_f64.ln())]);
+            }
+            (F::Cube, [x]) => {
+                put(fresh, F::Square, &[*x]);
+                put(target, F::Multiply, &[*x, spare]);
+            }
+            _ => statements.push(*statement),
+        }
+    }
+    Program::new(program.signature().clone(), Vec::new(), statements, program.update, Vec::new())
+}
+
+/// Roundings, cancellations, jumps, overflows and edges of domains of random programs must not look like violations; a wrong number must.
+#[test]
+fn detours_over_the_reals_stand_in_random_programs() {
+    let mut random = Random(std::env::var("S").map_or(5, |s| s.parse().unwrap()));
+    let (mut nothing, mut found, mut wrong) = (0, 0, 0);
+    const PROGRAMS: u32 = 5000;
+    for _ in 0..PROGRAMS {
+        let before = Draw::everything(8).program(&mut random);
+        let after = detoured(&before);
+        let evidence = run(Label::Real, &before, &after, &[], &[]);
+        match &evidence.verdict {
+            Verdict::Violated(reason) if reason.starts_with("nothing") => nothing += 1,
+            verdict => assert_eq!(*verdict, Verdict::Holds, "{evidence:#?}\n{}{}", listing(&before), listing(&after)),
+        }
+        let scaled = |by: f64| {
+            let mut wrong = before.clone();
+            let arguments = [Operand::Variable(wrong.update), Operand::Constant(by)];
+            wrong.statements.push(Statement::new(wrong.update, Function::Multiply, &arguments));
+            run(Label::Real, &before, &wrong, &[], &[]).verdict
+        };
+        // A program whose update is always zero stays what it is.
+        if matches!(scaled(2.0), Verdict::Violated(_)) {
+            wrong += 1;
+            found += u32::from(matches!(scaled(1.00001), Verdict::Violated(_)));
+        }
+    }
+    assert!(nothing < PROGRAMS / 10 && wrong > PROGRAMS / 2, "{nothing} {wrong}");
+    assert_eq!(found, wrong);
 }
 
 /// The published raw program against what is left of it without its redundant statements and its dead slot, and with the quotient as a sign.

@@ -4,7 +4,7 @@ use symopt_dsl::graph::{Node, NodeId, NodeKind};
 use symopt_dsl::simplify::check::{Condition, Requirement};
 use symopt_dsl::{Graph, Program};
 
-use super::noise::{GraphEvaluator, Inputs, NOISE};
+use super::noise::{GraphEvaluator, Inputs, NOISE, factor};
 use super::streams::Random;
 use super::tally::{Sample, Tally};
 use super::{Feed, Hyperparameters, Refusal, Setting, gather, gather_slots, map_slots, scatter, slot_names, zeros};
@@ -16,8 +16,8 @@ pub(super) const TOLERANCE: f64 = 1e-9;
 /// Where rounding could make up more than this of a number, it says nothing.
 const MOST_ROUNDING: f64 = 0.1;
 
-/// Noisy runs before a deviation counts as a violation. So many because a sign may be all that is left of a rounding error, and comes out the
-/// same in half of the runs.
+/// Noisy runs before a deviation counts as a violation, and as many more with noise on the inputs as well. So many because a sign may be all that
+/// is left of a rounding error, and comes out the same in half of the runs.
 const RUNS: usize = 32;
 
 /// A state beyond this starts again from zero, as one that is not finite does.
@@ -247,12 +247,18 @@ impl<'a> Run<'a> {
                 suspect.judgement = Some(Judgement::Outside);
             }
         }
-        for _ in 0..RUNS {
+        for run in 0..2 * RUNS {
             if suspects.iter().all(|suspect| suspect.judgement.is_some()) {
                 return;
             }
-            self.noisy_before.run(inputs_before, Some(&mut self.random));
-            self.noisy_after.run(inputs_after, Some(&mut self.random));
+            if run < RUNS {
+                self.noisy_before.run(inputs_before, Some(&mut self.random));
+                self.noisy_after.run(inputs_after, Some(&mut self.random));
+            } else {
+                let disturbed = Disturbed::new(inputs_before, maps, &mut self.random);
+                self.noisy_before.run(disturbed.inputs(inputs_before, false), Some(&mut self.random));
+                self.noisy_after.run(disturbed.inputs(inputs_after, true), Some(&mut self.random));
+            }
             for suspect in suspects.iter_mut().filter(|suspect| suspect.judgement.is_none()) {
                 let place = suspect.place;
                 // A dead slot has no value in the graph; it is as it was.
@@ -320,6 +326,29 @@ impl Suspect {
 
     fn allowed(&self, tolerance: f64) -> f64 {
         tolerance * (self.before.abs().max(self.after.abs()) + (self.spread[0] + self.spread[1]) / NOISE)
+    }
+}
+
+/// Inputs with noise of their own: they move a program off a point where it is defined by luck, as `power(-2, g)` is at whole gradients.
+struct Disturbed {
+    weights: Vec<f64>,
+    gradients: Vec<f64>,
+    before: Vec<Vec<f64>>,
+    after: Vec<Vec<f64>>,
+}
+
+impl Disturbed {
+    fn new(inputs: Inputs<'_>, maps: &[Vec<(f64, usize)>], random: &mut Random) -> Disturbed {
+        let mut noisy = |numbers: &[f64]| numbers.iter().map(|x| x * factor(random)).collect::<Vec<f64>>();
+        let before: Vec<Vec<f64>> = inputs.slots.iter().map(|slot| noisy(slot)).collect();
+        let mut after = Vec::new();
+        map_slots(maps, &before, inputs.weights.len(), &mut after);
+        Disturbed { weights: noisy(inputs.weights), gradients: noisy(inputs.gradients), before, after }
+    }
+
+    fn inputs<'b>(&'b self, inputs: Inputs<'b>, after: bool) -> Inputs<'b> {
+        let slots = if after { &self.after } else { &self.before };
+        Inputs { weights: &self.weights, gradients: &self.gradients, slots, ..inputs }
     }
 }
 

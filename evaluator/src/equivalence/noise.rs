@@ -238,7 +238,7 @@ fn argument<'a>(graph: &Graph, values: &'a [Vec<f64>], arguments: &[NodeId], pos
 }
 
 /// A factor close to 1, never so close that it does nothing.
-fn factor(random: &mut Random) -> f64 {
+pub(crate) fn factor(random: &mut Random) -> f64 {
     1.0 + NOISE * random.sign() * (0.5 + 0.5 * random.unit())
 }
 
