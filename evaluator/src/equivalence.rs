@@ -3,12 +3,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `streams` | weights and gradients of several kinds, from a seed |
+//! | `flow` | a program as a list of operations |
 //! | `noise` | stochastic arithmetic: how well a number is conditioned, and whether it depends on an overflow |
 //! | `exact` | the check of the label *exact*: bits |
 //! | `forced` | the check of the labels *real* and *domain*: step by step from the same state |
 //! | `tally` | what has been seen so far |
 
 mod exact;
+mod flow;
 mod forced;
 mod noise;
 pub(crate) mod streams;
@@ -120,6 +122,8 @@ struct Setting<'a> {
     claim: &'a Claim<'a>,
     before: Graph,
     after: Graph,
+    /// Of the conditions.
+    probes: Vec<Graph>,
     /// For each slot after the step the slots before it, with factors.
     slots: Vec<Vec<(f64, usize)>>,
     /// Whether whole arrays are reduced to numbers somewhere, so that numbers mix.
@@ -173,6 +177,7 @@ impl<'a> Setting<'a> {
             seed: streams.seed,
             before,
             after,
+            probes,
         })
     }
 

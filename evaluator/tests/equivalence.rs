@@ -441,7 +441,7 @@ fn detoured(program: &Program) -> Program {
 fn detours_over_the_reals_stand_in_random_programs() {
     let mut random = Random(std::env::var("S").map_or(5, |s| s.parse().unwrap()));
     let (mut nothing, mut found, mut wrong) = (0, 0, 0);
-    const PROGRAMS: u32 = 5000;
+    const PROGRAMS: u32 = 2000;
     for _ in 0..PROGRAMS {
         let before = Draw::everything(8).program(&mut random);
         let after = detoured(&before);

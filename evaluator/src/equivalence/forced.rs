@@ -1,10 +1,10 @@
 //! The check of the labels *real* and *domain*: at each step the program after begins where the program before stands.
 
-use symopt_dsl::graph::{Node, NodeId, NodeKind};
+use symopt_dsl::Graph;
 use symopt_dsl::simplify::check::{Condition, Requirement};
-use symopt_dsl::{Graph, Program};
 
-use super::noise::{GraphEvaluator, Inputs, NOISE, factor};
+use super::flow::Flow;
+use super::noise::{FlowEvaluator, Inputs, NOISE, factor};
 use super::streams::Random;
 use super::tally::{Sample, Tally};
 use super::{Feed, Hyperparameters, Refusal, Setting, gather, gather_slots, map_slots, scatter, slot_names, zeros};
@@ -62,10 +62,12 @@ struct Run<'a> {
     setting: &'a Setting<'a>,
     before: Reference<f64>,
     after: Reference<f64>,
-    noisy_before: GraphEvaluator,
-    noisy_after: GraphEvaluator,
-    /// The conditions, and the node of the program before that holds the value, if there is one.
-    probes: Vec<(GraphEvaluator, Requirement, Option<NodeId>)>,
+    noisy_before: FlowEvaluator,
+    noisy_after: FlowEvaluator,
+    /// The graph of the program before: where the value of a condition goes.
+    normal_form: FlowEvaluator,
+    /// The conditions, and where the normal form has the value, if it does.
+    probes: Vec<(FlowEvaluator, Requirement, Option<usize>)>,
     /// `update` and the names of the slots after.
     quantities: Vec<&'a str>,
     hyperparameters: Hyperparameters,
@@ -83,27 +85,25 @@ struct Run<'a> {
     random: Random,
 }
 
-fn untyped(_: Vec<symopt_dsl::TypeError>) -> Refusal {
-    Refusal("the programs do not type".to_owned())
-}
-
 impl<'a> Run<'a> {
     fn new(setting: &'a Setting<'a>) -> Result<Run<'a>, Refusal> {
         let claim = setting.claim;
         let shapes = setting.shapes();
         let lengths: Vec<usize> = shapes.iter().map(|shape| shape.iter().product()).collect();
-        let evaluator = |program: &Program| GraphEvaluator::new(program, &lengths).map_err(untyped);
-        let probe = |c: &Condition| {
-            let probe = evaluator(&c.probe)?;
-            let node = counterpart(probe.graph(), &setting.before);
-            Ok((probe, c.requirement, node))
+        let evaluator = |flow| FlowEvaluator::new(flow, &lengths);
+        let normal_form = evaluator(Flow::of_graph(&setting.before));
+        let probe = |(condition, graph): (&Condition, &Graph)| {
+            let flow = Flow::of_graph(graph);
+            let place = normal_form.flow().place_of_update_of(&flow);
+            (evaluator(flow), condition.requirement, place)
         };
-        let probes = claim.conditions.iter().map(probe).collect::<Result<_, Refusal>>()?;
+        let probes = claim.conditions.iter().zip(&setting.probes).map(probe).collect();
         Ok(Run {
             before: Reference::new(claim.before, &shapes)?,
             after: Reference::new(claim.after, &shapes)?,
-            noisy_before: evaluator(claim.before)?,
-            noisy_after: evaluator(claim.after)?,
+            noisy_before: evaluator(Flow::of_statements(claim.before, &setting.before)),
+            noisy_after: evaluator(Flow::of_statements(claim.after, &setting.after)),
+            normal_form,
             probes,
             quantities: std::iter::once("update").chain(slot_names(claim.after)).collect(),
             hyperparameters: Hyperparameters::new(claim, 0, setting.seed),
@@ -170,10 +170,10 @@ impl<'a> Run<'a> {
             }
         }
         if !sources.is_empty() {
-            self.noisy_before.mark_dependent(&sources);
+            self.normal_form.mark_dependent(&sources);
             for (quantity, fails) in self.fails.iter_mut().enumerate() {
                 for (place, fails) in fails.iter_mut().enumerate() {
-                    *fails = marks(&self.noisy_before, &self.setting.slots, quantity, place);
+                    *fails = marks(&self.normal_form, &self.setting.slots, quantity, place);
                 }
             }
         }
@@ -308,7 +308,8 @@ impl<'a> Run<'a> {
 impl Suspect {
     /// Takes in what a noisy run of both programs gives.
     fn see(&mut self, before: f64, after: f64, tolerance: f64) {
-        if !before.is_finite() || (self.after.is_finite() && !after.is_finite()) {
+        // Where noise makes the difference between a number and none, rounding does.
+        if !before.is_finite() || self.after.is_finite() != after.is_finite() {
             self.judgement = Some(Judgement::Outside);
             return;
         }
@@ -353,27 +354,11 @@ impl Disturbed {
 }
 
 /// Whether a number of the program before is marked: of the update, or of the slots that a slot after follows from.
-fn marks(evaluator: &GraphEvaluator, maps: &[Vec<(f64, usize)>], quantity: usize, place: usize) -> bool {
+fn marks(evaluator: &FlowEvaluator, maps: &[Vec<(f64, usize)>], quantity: usize, place: usize) -> bool {
     match quantity.checked_sub(1) {
         None => evaluator.update_marks()[place],
         Some(slot) => maps[slot].iter().any(|(_, i)| evaluator.slot_marks(*i).is_some_and(|marks| marks[place])),
     }
-}
-
-/// The node of a graph that holds the update of another graph with the same parameters.
-fn counterpart(probe: &Graph, graph: &Graph) -> Option<NodeId> {
-    let mut found: Vec<Option<NodeId>> = Vec::with_capacity(probe.nodes().len());
-    for node in probe.nodes() {
-        let arguments: Option<Vec<NodeId>> = node.arguments().iter().map(|a| found[a.index()]).collect();
-        let commutes = matches!(node.kind, NodeKind::Call(function) if function.row().commutative);
-        let same = |other: &Node| {
-            let arguments = arguments.as_deref();
-            other.kind == node.kind
-                && arguments.is_some_and(|a| other.arguments() == a || commutes && other.arguments().iter().eq(a.iter().rev()))
-        };
-        found.push(graph.nodes().iter().position(same).map(|index| NodeId(index as u32)));
-    }
-    found[probe.update().index()]
 }
 
 fn inputs<'b>(feed: &'b Feed<'_>, slots: &'b [Vec<f64>], hyperparameters: &'b [f64]) -> Inputs<'b> {

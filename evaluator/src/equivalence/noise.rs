@@ -1,14 +1,14 @@
-//! A small evaluator of graphs in f64 for stochastic arithmetic: each operation's result may be off by a random relative amount, and the
+//! A small evaluator of data flow in f64 for stochastic arithmetic: each operation's result may be off by a random relative amount, and the
 //! spread of an output over a few runs says how well it is conditioned.
 //!
 //! Without noise it gives the bits of the reference interpreter in f64; a test holds it to that.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
-use symopt_dsl::graph::{Node, NodeId, NodeKind};
-use symopt_dsl::{Function, Graph, Operand, Program, Type, TypeError, semantics};
+use symopt_dsl::graph::NodeKind;
+use symopt_dsl::{Function, Type, semantics};
 
+use super::flow::{Flow, Operation};
 use super::streams::Random;
 use crate::reduce;
 
@@ -31,36 +31,21 @@ pub(crate) struct Inputs<'a> {
     pub(crate) hyperparameters: &'a [f64],
 }
 
-/// Evaluates the graph of one program over arrays of given lengths.
-pub(crate) struct GraphEvaluator {
-    graph: Graph,
-    /// Constants that came out of folding, so that an operation has rounded them.
-    folded: Vec<bool>,
+/// Evaluates the flow of one program over arrays of given lengths.
+pub(crate) struct FlowEvaluator {
+    flow: Flow,
     /// The part of each array in the flat buffers.
     arrays: Vec<Range<usize>>,
     /// The array of each number.
     array_of: Vec<usize>,
-    /// The value of each node: one number, one for each array, or one for each number of the arrays.
+    /// The value of each operation: one number, one for each array, or one for each number of the arrays.
     values: Vec<Vec<f64>>,
     /// Whether each of those numbers is marked.
     marks: Vec<Vec<bool>>,
 }
 
-impl GraphEvaluator {
-    pub(crate) fn new(program: &Program, lengths: &[usize]) -> Result<GraphEvaluator, Vec<TypeError>> {
-        let graph = Graph::new(program)?;
-        let literals: BTreeSet<u64> = program
-            .statements
-            .iter()
-            .flat_map(|statement| statement.arguments())
-            .filter_map(|operand| match operand {
-                Operand::Constant(value) => Some(value.to_bits()),
-                Operand::Variable(_) => None,
-            })
-            // Those that the graph brings in itself are exact as well.
-            .chain([0.0_f64, 1.0, 2.0, std::f64::consts::PI, std::f64::consts::E, semantics::EPSILON].map(f64::to_bits))
-            .collect();
-        let folded = |node: &Node| matches!(node.kind, NodeKind::Constant(bits) if !literals.contains(&bits));
+impl FlowEvaluator {
+    pub(crate) fn new(flow: Flow, lengths: &[usize]) -> FlowEvaluator {
         let mut arrays: Vec<Range<usize>> = Vec::new();
         for length in lengths {
             let start = arrays.last().map_or(0, |a| a.end);
@@ -72,47 +57,46 @@ impl GraphEvaluator {
             Type::PerArray => arrays.len(),
             Type::Tree => array_of.len(),
         };
-        Ok(GraphEvaluator {
-            folded: graph.nodes().iter().map(folded).collect(),
-            values: graph.nodes().iter().map(|node| vec![0.0; size(node.ty)]).collect(),
-            marks: graph.nodes().iter().map(|node| vec![false; size(node.ty)]).collect(),
-            graph,
+        FlowEvaluator {
+            values: flow.operations.iter().map(|operation| vec![0.0; size(operation.ty)]).collect(),
+            marks: flow.operations.iter().map(|operation| vec![false; size(operation.ty)]).collect(),
+            flow,
             arrays,
             array_of,
-        })
+        }
     }
 
-    /// The graph of the program.
-    pub(crate) fn graph(&self) -> &Graph {
-        &self.graph
+    /// The flow.
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.flow
     }
 
     /// The numbers of the update, as last evaluated.
     pub(crate) fn update(&self) -> &[f64] {
-        &self.values[self.graph.update().index()]
+        &self.values[self.flow.update]
     }
 
     /// The numbers of a slot after the step, as last evaluated; `None` for a dead slot.
     pub(crate) fn slot(&self, slot: usize) -> Option<&[f64]> {
-        let node = (*self.graph.slots().get(slot)?)?;
-        Some(&self.values[node.index()])
+        let place = (*self.flow.slots.get(slot)?)?;
+        Some(&self.values[place])
     }
 
     /// Whether the numbers of the update are marked.
     pub(crate) fn update_marks(&self) -> &[bool] {
-        &self.marks[self.graph.update().index()]
+        &self.marks[self.flow.update]
     }
 
     /// The same of a slot.
     pub(crate) fn slot_marks(&self, slot: usize) -> Option<&[bool]> {
-        let node = (*self.graph.slots().get(slot)?)?;
-        Some(&self.marks[node.index()])
+        let place = (*self.flow.slots.get(slot)?)?;
+        Some(&self.marks[place])
     }
 
     /// Runs one step; with noise if there is a source of it.
     pub(crate) fn run(&mut self, inputs: Inputs<'_>, mut noise: Option<&mut Random>) {
         for index in 0..self.values.len() {
-            let node = self.graph.nodes()[index];
+            let node = self.flow.operations[index];
             let (before, rest) = self.values.split_at_mut(index);
             let out = &mut rest[0];
             match node.kind {
@@ -122,14 +106,9 @@ impl GraphEvaluator {
                 NodeKind::LearningRate => out[0] = inputs.lr,
                 NodeKind::Step => out[0] = inputs.t,
                 NodeKind::Hyperparameter(variable) => out[0] = inputs.hyperparameters[variable.index()],
-                NodeKind::Constant(bits) => {
-                    out[0] = f64::from_bits(bits);
-                    if self.folded[index] {
-                        disturb(out, &mut noise);
-                    }
-                }
+                NodeKind::Constant(bits) => out[0] = f64::from_bits(bits),
                 NodeKind::Call(function) => {
-                    let [x, y, z] = std::array::from_fn(|i| argument(&self.graph, before, node.arguments(), i));
+                    let [x, y, z] = std::array::from_fn(|i| argument(&self.flow, before, node.arguments(), i));
                     let places = Places { arrays: &self.arrays, array_of: &self.array_of };
                     call(function, node.ty, [x, y, z], out, places, &mut noise);
                 }
@@ -140,38 +119,42 @@ impl GraphEvaluator {
     /// Marks the numbers of the last run that depend on what is not finite, nearly out of range, or underflowed to zero.
     pub(crate) fn mark_strange(&mut self) {
         self.mark(|evaluator, index, i| {
-            let node = evaluator.graph.nodes()[index];
+            let node = evaluator.flow.operations[index];
             let value = evaluator.values[index][i];
-            let nonzero = |a: &NodeId| evaluator.values[a.index()][evaluator.read(a, &node, i)].iter().all(|x| *x != 0.0);
+            let nonzero = |a: &usize| evaluator.values[*a][evaluator.read(*a, &node, i)].iter().all(|x| *x != 0.0);
             let vanished = value == 0.0 && matches!(node.kind, NodeKind::Call(f) if vanishes(f)) && node.arguments().iter().all(nonzero);
             // A constant is what it is; what is made of it may be out of range.
-            let in_range = if node.constant().is_some() { value.is_finite() } else { value == 0.0 || ORDINARY.contains(&value.abs()) };
+            let in_range = if matches!(node.kind, NodeKind::Constant(_)) {
+                value.is_finite()
+            } else {
+                value == 0.0 || ORDINARY.contains(&value.abs())
+            };
             vanished || !in_range
         });
     }
 
-    /// Marks the numbers that depend on some of the numbers of some nodes.
-    pub(crate) fn mark_dependent(&mut self, on: &[(NodeId, Vec<bool>)]) {
-        self.mark(|_, index, i| on.iter().any(|(node, flags)| node.index() == index && flags[i]));
+    /// Marks the numbers that depend on some of the numbers of some operations.
+    pub(crate) fn mark_dependent(&mut self, on: &[(usize, Vec<bool>)]) {
+        self.mark(|_, index, i| on.iter().any(|(node, flags)| *node == index && flags[i]));
     }
 
     /// Marks numbers by node and place, and all that depend on them.
-    fn mark(&mut self, own: impl Fn(&GraphEvaluator, usize, usize) -> bool) {
+    fn mark(&mut self, own: impl Fn(&FlowEvaluator, usize, usize) -> bool) {
         let mut marks = std::mem::take(&mut self.marks);
-        for (index, node) in self.graph.nodes().iter().enumerate() {
+        for (index, node) in self.flow.operations.iter().enumerate() {
             let (before, rest) = marks.split_at_mut(index);
             for (i, mark) in rest[0].iter_mut().enumerate() {
-                let inherited = node.arguments().iter().any(|a| before[a.index()][self.read(a, node, i)].contains(&true));
+                let inherited = node.arguments().iter().any(|a| before[*a][self.read(*a, node, i)].contains(&true));
                 *mark = inherited || own(self, index, i);
             }
         }
         self.marks = marks;
     }
 
-    /// What the i-th number of a node reads of an argument.
-    fn read(&self, argument: &NodeId, node: &Node, i: usize) -> Range<usize> {
-        match (self.graph.node(*argument).ty, node.ty) {
-            _ if matches!(node.kind, NodeKind::Call(f) if mixes(f, node.ty)) => 0..self.values[argument.index()].len(),
+    /// What the i-th number of an operation reads of an argument.
+    fn read(&self, argument: usize, node: &Operation, i: usize) -> Range<usize> {
+        match (self.flow.operations[argument].ty, node.ty) {
+            _ if matches!(node.kind, NodeKind::Call(f) if mixes(f, node.ty)) => 0..self.values[argument].len(),
             (Type::PerArray, Type::Tree) => self.array_of[i]..self.array_of[i] + 1,
             (Type::Tree, Type::PerArray) => self.arrays[i].clone(),
             (Type::Scalar, _) => 0..1,
@@ -230,9 +213,9 @@ impl Argument<'_> {
     }
 }
 
-fn argument<'a>(graph: &Graph, values: &'a [Vec<f64>], arguments: &[NodeId], position: usize) -> Argument<'a> {
+fn argument<'a>(flow: &Flow, values: &'a [Vec<f64>], arguments: &[usize], position: usize) -> Argument<'a> {
     match arguments.get(position) {
-        Some(id) => Argument { ty: graph.node(*id).ty, values: &values[id.index()] },
+        Some(place) => Argument { ty: flow.operations[*place].ty, values: &values[*place] },
         None => Argument { ty: Type::Scalar, values: &[0.0] },
     }
 }
@@ -296,7 +279,7 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
         },
     }
     // These round nothing.
-    if !matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum) {
+    if function.arity() > 0 && !matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum) {
         disturb(out, noise);
     }
 }
@@ -320,16 +303,22 @@ fn products(x: Argument<'_>, y: Argument<'_>, places: Places<'_>, noise: &mut Op
 #[cfg(test)]
 mod tests {
     use ndarray::{ArrayD, IxDyn};
-    use symopt_dsl::parse;
+    use symopt_dsl::{Graph, Program, parse};
 
     use super::*;
     use crate::Reference;
 
-    fn evaluator(text: &str, lengths: &[usize]) -> GraphEvaluator {
-        GraphEvaluator::new(&parse(text).expect("a program"), lengths).expect("it types")
+    fn flows(program: &Program) -> [Flow; 2] {
+        let graph = Graph::new(program).expect("it types");
+        [Flow::of_statements(program, &graph), Flow::of_graph(&graph)]
     }
 
-    fn run<'a>(evaluator: &'a mut GraphEvaluator, gradients: &[f64], noise: Option<&mut Random>) -> &'a [f64] {
+    fn evaluator(text: &str, lengths: &[usize]) -> FlowEvaluator {
+        let [statements, _] = flows(&parse(text).expect("a program"));
+        FlowEvaluator::new(statements, lengths)
+    }
+
+    fn run<'a>(evaluator: &'a mut FlowEvaluator, gradients: &[f64], noise: Option<&mut Random>) -> &'a [f64] {
         let weights = vec![1.0; gradients.len()];
         let inputs = Inputs { weights: &weights, gradients, slots: &[], lr: 0.5, t: 1.0, hyperparameters: &[] };
         evaluator.run(inputs, noise);
@@ -357,7 +346,6 @@ mod tests {
                             function.name()
                         );
                         let program = parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-                        let mut evaluator = GraphEvaluator::new(&program, &lengths).expect("it types");
                         let shapes = lengths.map(|l| vec![l]);
                         let mut reference = Reference::<f64>::new(&program, &shapes).expect("it types");
                         let [w, g]: [Vec<f64>; 2] = std::array::from_fn(|_| (0..12).map(|_| random.bell()).collect());
@@ -371,10 +359,13 @@ mod tests {
                         };
                         let expected = reference.update(&split(&w), &split(&g), 0.3).expect("it fits");
                         let inputs = Inputs { weights: &w, gradients: &g, slots: &[], lr: 0.3, t: 1.0, hyperparameters: &[] };
-                        evaluator.run(inputs, None);
-                        for (found, expected) in evaluator.update().iter().zip(expected.iter().flatten()) {
-                            let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
-                            assert!(same, "{found:e} and {expected:e}\n{text}");
+                        for flow in flows(&program) {
+                            let mut evaluator = FlowEvaluator::new(flow, &lengths);
+                            evaluator.run(inputs, None);
+                            for (found, expected) in evaluator.update().iter().zip(expected.iter().flatten()) {
+                                let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
+                                assert!(same, "{found:e} and {expected:e}\n{text}");
+                            }
                         }
                     }
                 }
