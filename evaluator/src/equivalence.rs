@@ -36,20 +36,20 @@ use tally::Tally;
 /// which begins at 0; and where both programs have the same hyperparameters, these have other values than their defaults every second time.
 /// The weights are random walks that know nothing of the updates.
 ///
-/// **Exact.** Both programs run on their own from zero state, in f32 and, for a quarter of the steps more, in f64. Every update and every slot must have the same bits; all NaN are
-/// one.
+/// **Exact.** Both programs run on their own from zero state, in f32 and, for a quarter of the steps more, in f64. Every update and every slot
+/// must have the same bits; all NaN are one.
 ///
 /// **Real and domain.** In f64. At each step the slots of `after` are set from those of `before` by the claim; both take the step; the updates
 /// and the next slots are compared. So a claim that holds at each step holds for a whole run: by induction, as both start at zero.
 /// Rounding alone makes programs differ, by as much as the numbers are badly conditioned. So where two numbers differ by more than 1e-9 of
 /// their size, both programs are run again with every operation's result off by a random 1e-10 or less, relative, and the numbers may differ by
-/// ten times the spread that this makes (100,000 times more than rounding does). That is: as if each result on the way could be off by 1e-9.
+/// ten times the spread that this makes (some ten million times more than rounding does). That is: as if each result on the way could be off by 1e-9.
 /// A condition "at least d away from zero" marks a rule that neglects the guard 1e-8 of a division; there the 1e-9 becomes 10 * 1e-8 / d
 /// (1e-5 for d = 0.01). Before a deviation counts as a violation the inputs are made noisy as well, so that a program is not held to a value that
 /// it has at a single point only, such as `power(-2, g)` at whole gradients.
 ///
-/// **Outside** the judgement are numbers where a condition of the claim fails (with all that depend on them where reductions mix numbers), that
-/// depend on something of `before` that is not finite or nearly out of range, whose noisy runs leave the finite numbers, or that are so
+/// **Outside** the judgement are numbers where a condition of the claim fails (where reductions mix numbers: all that depend on the value of the
+/// condition there, or the whole step if `before` does not compute this value), that depend on something of `before` that is not finite or nearly out of range, that noise makes finite or not, or that are so
 /// badly conditioned that more than a tenth of them could be rounding. An `after` that is not finite is a violation wherever nothing of
 /// that is the case.
 ///
