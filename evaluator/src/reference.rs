@@ -158,14 +158,19 @@ impl<T: Real> Reference<T> {
             let value = self.call(statement, &environment);
             environment[statement.target.index()] = Some(value);
         }
-        // Abstract execution has shown that a tree is returned.
-        let tree = |variable: VarId| match &environment[variable.index()] {
-            Some(Value::Tree(numbers)) => self.scatter(numbers),
-            _ => Vec::new(),
+        // Abstract execution has shown that what is returned are trees.
+        let put = |variable: VarId, arrays: &mut [ArrayD<T>]| {
+            if let Some(Value::Tree(tree)) = &environment[variable.index()] {
+                for (array, range) in arrays.iter_mut().zip(&self.ranges) {
+                    array.iter_mut().zip(tree.slice(s![range.clone()])).for_each(|(place, x)| *place = *x);
+                }
+            }
         };
-        let slots = signature.slots().map(tree).collect();
-        let update = tree(self.program.update);
-        self.slots = slots;
+        for (slot, variable) in self.slots.iter_mut().zip(signature.slots()) {
+            put(variable, slot);
+        }
+        let mut update = gradients.to_vec();
+        put(self.program.update, &mut update);
         Ok(update)
     }
 
@@ -180,18 +185,6 @@ impl<T: Real> Reference<T> {
             }
         }
         Array1::from_vec(numbers)
-    }
-
-    /// A tree as arrays of the parameters' shapes.
-    fn scatter(&self, tree: &Array1<T>) -> Vec<ArrayD<T>> {
-        let array = |(shape, range): (&Vec<usize>, &Range<usize>)| {
-            let mut array = ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0));
-            if let (Some(places), Some(numbers)) = (array.as_slice_mut(), tree.as_slice()) {
-                places.copy_from_slice(&numbers[range.clone()]);
-            }
-            array
-        };
-        self.shapes.iter().zip(&self.ranges).map(array).collect()
     }
 
     fn call(&self, statement: &Statement, environment: &[Option<Value<T>>]) -> Value<T> {
