@@ -10,9 +10,12 @@
 //! | [`stretch`] | what a pass works on at a time, and the type of compiled passes |
 //! | `machine` | the steps of a plan: small values, passes, threads; by the tile machine or by compiled passes |
 //! | [`storage`], [`aligned`] | f32 and bf16 in memory |
+//! | [`equivalence`], [`behaviour`] | whether two programs do the same on random streams, and how far apart they are |
 //! | [`layout`], [`optimizer`], [`state`] | named parameter arrays, the [`Optimizer`], its state in files |
 
 pub mod aligned;
+pub mod behaviour;
+pub mod equivalence;
 pub mod kernel;
 pub mod layout;
 mod machine;
@@ -26,6 +29,7 @@ pub mod storage;
 pub mod stretch;
 pub mod tile_machine;
 
+pub use equivalence::RandomStreams;
 pub use layout::{ArraySpec, Layout};
 pub use optimizer::{Optimizer, OptimizerError, Options, ParameterArray, Threads};
 pub use reference::Reference;

@@ -1,11 +1,15 @@
 //! The reference interpreter: a program run statement by statement over ndarray. Nothing else defines what a program means.
 //!
 //! It is written to be read, not to be fast. Trees are arrays of `T`; scalars and per-array values are f64 and are rounded to `T` where they
-//! enter the arithmetic of arrays, as Python floats are in eager array libraries.
+//! enter the arithmetic of arrays, as Python floats are in eager array libraries. While a step runs, the parameter arrays of a tree stand one
+//! behind the other.
 
-use ndarray::{ArrayD, IxDyn, Zip};
+use std::ops::Range;
+
+use ndarray::{Array1, ArrayD, IxDyn, Zip, s};
+use smallvec::SmallVec;
 use symopt_dsl::program::ParameterKind;
-use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, semantics};
+use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, VarId, semantics};
 
 use crate::kernel;
 use crate::math::Real;
@@ -20,8 +24,8 @@ enum Value<T> {
     ScalarByArray(Vec<f64>),
     /// One number for each parameter array.
     PerArray(Vec<f64>),
-    /// One array for each parameter array.
-    Tree(Vec<ArrayD<T>>),
+    /// The numbers of all parameter arrays.
+    Tree(Array1<T>),
 }
 
 impl<T> Value<T> {
@@ -56,6 +60,8 @@ impl<T> Value<T> {
 pub struct Reference<T> {
     program: Program,
     shapes: Vec<Vec<usize>>,
+    /// Where the numbers of each array stand in a tree.
+    ranges: Vec<Range<usize>>,
     slots: Vec<Vec<ArrayD<T>>>,
     hyperparameters: Hyperparameters,
     step: u64,
@@ -67,7 +73,13 @@ impl<T: Real> Reference<T> {
         Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
         let signature = program.signature();
         let zeros: Vec<ArrayD<T>> = shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for array in &zeros {
+            let start = ranges.last().map_or(0, |range| range.end);
+            ranges.push(start..start + array.len());
+        }
         Ok(Reference {
+            ranges,
             slots: signature.slots().map(|_| zeros.clone()).collect(),
             hyperparameters: Hyperparameters::new(program),
             program: program.clone(),
@@ -101,8 +113,25 @@ impl<T: Real> Reference<T> {
         &mut self.slots
     }
 
+    /// Back to the first step: zero state, as after [`Reference::new`]. Hyperparameters stay as they are.
+    pub fn restart(&mut self) {
+        self.step = 0;
+        for array in self.slots.iter_mut().flatten() {
+            array.fill(T::from_f64(0.0));
+        }
+    }
+
     /// One step: `weights` become `weights - update`.
     pub fn step(&mut self, weights: &mut [ArrayD<T>], gradients: &[ArrayD<T>], lr: f64) -> Result<(), OptimizerError> {
+        let update = self.update(weights, gradients, lr)?;
+        for (weights, update) in weights.iter_mut().zip(&update) {
+            Zip::from(weights).and(update).for_each(|w, u| *w = w.subtract(*u));
+        }
+        Ok(())
+    }
+
+    /// One step that leaves the weights alone: the state goes on, and what [`Reference::step`] would take from the weights is returned.
+    pub fn update(&mut self, weights: &[ArrayD<T>], gradients: &[ArrayD<T>], lr: f64) -> Result<Vec<ArrayD<T>>, OptimizerError> {
         let fits = |arrays: &[ArrayD<T>]| arrays.len() == self.shapes.len() && arrays.iter().zip(&self.shapes).all(|(a, s)| a.shape() == s);
         if !fits(weights) || !fits(gradients) {
             return Err(OptimizerError::Shape { expected: format!("arrays of shapes {:?}", self.shapes) });
@@ -113,11 +142,11 @@ impl<T: Real> Reference<T> {
         let mut hyperparameters = self.hyperparameters.all().iter();
         for (variable, parameter) in environment.iter_mut().zip(&signature.parameters) {
             *variable = Some(match parameter.kind {
-                ParameterKind::Weights => Value::Tree(weights.to_vec()),
-                ParameterKind::Gradients => Value::Tree(gradients.to_vec()),
+                ParameterKind::Weights => Value::Tree(self.gather(weights)),
+                ParameterKind::Gradients => Value::Tree(self.gather(gradients)),
                 ParameterKind::LearningRate => Value::Scalar(lr),
                 ParameterKind::Step => Value::Scalar(self.step as f64),
-                ParameterKind::Slot(slot) => Value::Tree(self.slots[slot.index()].clone()),
+                ParameterKind::Slot(slot) => Value::Tree(self.gather(&self.slots[slot.index()])),
                 ParameterKind::Hyperparameter => match hyperparameters.next() {
                     Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
                     Some(Hyperparameter { by_array, .. }) => Value::ScalarByArray(by_array.clone()),
@@ -129,94 +158,114 @@ impl<T: Real> Reference<T> {
             let value = self.call(statement, &environment);
             environment[statement.target.index()] = Some(value);
         }
+        // Abstract execution has shown that what is returned are trees.
+        let put = |variable: VarId, arrays: &mut [ArrayD<T>]| {
+            if let Some(Value::Tree(tree)) = &environment[variable.index()] {
+                for (array, range) in arrays.iter_mut().zip(&self.ranges) {
+                    array.iter_mut().zip(tree.slice(s![range.clone()])).for_each(|(place, x)| *place = *x);
+                }
+            }
+        };
         for (slot, variable) in self.slots.iter_mut().zip(signature.slots()) {
-            if let Some(Value::Tree(arrays)) = environment[variable.index()].take() {
-                *slot = arrays;
+            put(variable, slot);
+        }
+        let mut update = gradients.to_vec();
+        put(self.program.update, &mut update);
+        Ok(update)
+    }
+
+    /// The numbers of arrays of the parameters' shapes as a tree.
+    fn gather(&self, arrays: &[ArrayD<T>]) -> Array1<T> {
+        let mut numbers = Vec::with_capacity(self.ranges.last().map_or(0, |range| range.end));
+        for array in arrays {
+            match array.as_slice() {
+                Some(slice) => numbers.extend_from_slice(slice),
+                // An array from outside that is laid out in another order.
+                None => numbers.extend(array.iter().copied()),
             }
         }
-        // The update comes last: a program may return a slot as its update. A slot that was taken above is read back from the state.
-        let update = match environment[self.program.update.index()].take() {
-            Some(Value::Tree(arrays)) => arrays,
-            _ => match signature.slots().position(|slot| slot == self.program.update) {
-                Some(slot) => self.slots[slot].clone(),
-                None => return Ok(()),
-            },
-        };
-        for (weights, update) in weights.iter_mut().zip(&update) {
-            Zip::from(weights).and(update).for_each(|w, u| *w = w.subtract(*u));
-        }
-        Ok(())
+        Array1::from_vec(numbers)
     }
 
     fn call(&self, statement: &Statement, environment: &[Option<Value<T>>]) -> Value<T> {
         let function = statement.function.under(self.program.signature().numerics);
-        let arguments: Vec<Value<T>> = statement
+        // Constants, and NaN for a variable that has no value: abstract execution has shown that every variable is assigned before it is read.
+        let numbers: [Value<T>; 3] = std::array::from_fn(|i| match statement.arguments().get(i) {
+            Some(Operand::Constant(value)) => Value::Scalar(*value),
+            _ => Value::Scalar(f64::NAN),
+        });
+        let arguments: SmallVec<[&Value<T>; 3]> = statement
             .arguments()
             .iter()
-            .map(|operand| match operand {
-                Operand::Constant(value) => Value::Scalar(*value),
-                // Abstract execution has shown that every variable is assigned before it is read.
-                Operand::Variable(id) => environment[id.index()].clone().unwrap_or(Value::Scalar(f64::NAN)),
+            .zip(&numbers)
+            .map(|(operand, number)| match operand {
+                Operand::Constant(_) => number,
+                Operand::Variable(id) => environment[id.index()].as_ref().unwrap_or(number),
             })
             .collect();
-        let largest = arguments.iter().map(Value::ty).max().unwrap_or(Type::Scalar);
+        let largest = arguments.iter().map(|a| a.ty()).max().unwrap_or(Type::Scalar);
         if largest == Type::Scalar {
             return self.per_array(function, &arguments);
         }
         match function {
-            Function::Norm => match &arguments[0] {
-                Value::Tree(_) => Value::PerArray(self.products(&arguments[0], &arguments[0]).into_iter().map(libm::sqrt).collect()),
+            Function::Norm => match arguments[0] {
+                Value::Tree(_) => Value::PerArray(self.products(arguments[0], arguments[0]).into_iter().map(libm::sqrt).collect()),
                 _ => self.per_array(function, &arguments),
             },
-            Function::GlobalNorm => Value::Scalar(self.global_norm(&arguments[0])),
-            Function::Dot => Value::Scalar(self.dot(&arguments[0], &arguments[1])),
+            Function::GlobalNorm => Value::Scalar(self.global_norm(arguments[0])),
+            Function::Dot => Value::Scalar(self.dot(arguments[0], arguments[1])),
             Function::CosineSim => {
-                let [x, y] = [&arguments[0], &arguments[1]];
                 // Broadcast first, so that both are vectors of one length.
-                let (x, y) = (self.broadcast(x, largest), self.broadcast(y, largest));
+                let (x, y) = (self.broadcast(arguments[0], largest), self.broadcast(arguments[1], largest));
                 Value::Scalar(semantics::cosine_similarity(self.dot(&x, &y), self.dot(&x, &x), self.dot(&y, &y)))
             }
             Function::Clip => {
-                let norm = self.global_norm(&arguments[0]);
+                let norm = self.global_norm(arguments[0]);
                 let factor = arguments[1].map_scalar(|limit| semantics::clip_factor(norm, limit));
-                self.element_wise(Function::Multiply, &[arguments[0].clone(), factor])
+                self.element_wise(Function::Multiply, &[arguments[0], &factor])
             }
             Function::Interp => {
                 let rest = arguments[2].map_scalar(|a| 1.0 - a);
-                let x = self.element_wise(Function::Multiply, &[rest, arguments[0].clone()]);
-                let y = self.element_wise(Function::Multiply, &[arguments[2].clone(), arguments[1].clone()]);
-                self.element_wise_in(largest, Function::Add, &[x, y])
+                let x = self.element_wise(Function::Multiply, &[&rest, arguments[0]]);
+                let y = self.element_wise(Function::Multiply, &[arguments[2], arguments[1]]);
+                self.element_wise_in(largest, Function::Add, &[&x, &y])
             }
             _ => self.element_wise(function, &arguments),
         }
     }
 
-    fn element_wise(&self, function: Function, arguments: &[Value<T>]) -> Value<T> {
-        let largest = arguments.iter().map(Value::ty).max().unwrap_or(Type::Scalar);
+    fn element_wise(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
+        let largest = arguments.iter().map(|a| a.ty()).max().unwrap_or(Type::Scalar);
         self.element_wise_in(largest, function, arguments)
     }
 
-    fn element_wise_in(&self, ty: Type, function: Function, arguments: &[Value<T>]) -> Value<T> {
+    fn element_wise_in(&self, ty: Type, function: Function, arguments: &[&Value<T>]) -> Value<T> {
         if ty != Type::Tree {
             return self.per_array(function, arguments);
         }
-        let mut trees = arguments.iter().map(|value| match self.broadcast(value, Type::Tree) {
-            Value::Tree(arrays) => arrays,
-            _ => Vec::new(),
-        });
-        let mut result = trees.next().unwrap_or_default();
+        let [first, rest @ ..] = arguments else { return Value::Scalar(f64::NAN) };
+        let Value::Tree(mut result) = self.broadcast(first, Type::Tree) else { return Value::Scalar(f64::NAN) };
         if let Some(f) = kernel::unary::<T>(function) {
-            result.iter_mut().for_each(|array| array.mapv_inplace(f));
-        } else if let (Some(f), Some(other)) = (kernel::binary::<T>(function), trees.next()) {
-            for (x, y) in result.iter_mut().zip(&other) {
-                Zip::from(x).and(y).for_each(|x, y| *x = f(*x, *y));
+            result.mapv_inplace(f);
+        } else if let (Some(f), [second, ..]) = (kernel::binary::<T>(function), rest) {
+            match second {
+                Value::Tree(second) => Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y)),
+                Value::Scalar(number) => {
+                    let y = T::from_f64(*number);
+                    result.mapv_inplace(|x| f(x, y));
+                }
+                _ => {
+                    if let Value::Tree(second) = self.broadcast(second, Type::Tree) {
+                        Zip::from(&mut result).and(&second).for_each(|x, y| *x = f(*x, *y));
+                    }
+                }
             }
         }
         Value::Tree(result)
     }
 
     /// A function of values that are no trees, number by number; a scalar if all arguments are.
-    fn per_array(&self, function: Function, arguments: &[Value<T>]) -> Value<T> {
+    fn per_array(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
         let at = |array: usize| {
             let mut x = [0.0; 3];
             for (x, argument) in x.iter_mut().zip(arguments) {
@@ -232,14 +281,14 @@ impl<T: Real> Reference<T> {
     }
 
     fn broadcast(&self, value: &Value<T>, ty: Type) -> Value<T> {
-        let tree = |number: &dyn Fn(usize) -> f64| {
-            let fill = |(i, shape): (usize, &Vec<usize>)| ArrayD::from_elem(IxDyn(shape), T::from_f64(number(i)));
-            Value::Tree(self.shapes.iter().enumerate().map(fill).collect())
-        };
         match (value, ty) {
             (Value::Tree(_), _) | (_, Type::Scalar) => value.clone(),
             (_, Type::PerArray) => Value::PerArray((0..self.shapes.len()).map(|i| value.at(i)).collect()),
-            (_, Type::Tree) => tree(&|i| value.at(i)),
+            (Value::Scalar(x), Type::Tree) => Value::Tree(Array1::from_elem(self.ranges.last().map_or(0, |r| r.end), T::from_f64(*x))),
+            (_, Type::Tree) => {
+                let array = |(i, range): (usize, &Range<usize>)| std::iter::repeat_n(T::from_f64(value.at(i)), range.len());
+                Value::Tree(self.ranges.iter().enumerate().flat_map(array).collect())
+            }
         }
     }
 
@@ -248,8 +297,11 @@ impl<T: Real> Reference<T> {
         let largest = x.ty().max(y.ty());
         match (self.broadcast(x, largest), self.broadcast(y, largest)) {
             (Value::Tree(x), Value::Tree(y)) => {
-                let contiguous = |array: &ArrayD<T>| array.iter().copied().collect::<Vec<T>>();
-                x.iter().zip(&y).map(|(x, y)| reduce::sum_of_products(&contiguous(x), &contiguous(y))).collect()
+                let array = |range: &Range<usize>| match (x.slice(s![range.clone()]).to_slice(), y.slice(s![range.clone()]).to_slice()) {
+                    (Some(x), Some(y)) => reduce::sum_of_products(x, y),
+                    _ => f64::NAN,
+                };
+                self.ranges.iter().map(array).collect()
             }
             (Value::PerArray(x), Value::PerArray(y)) => x.iter().zip(&y).map(|(x, y)| x * y).collect(),
             (Value::Scalar(x), Value::Scalar(y)) => vec![x * y],

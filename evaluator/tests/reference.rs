@@ -116,6 +116,43 @@ fn a_program_may_return_a_slot_or_an_input_as_its_update() {
 }
 
 #[test]
+fn an_update_can_be_had_without_taking_it_from_the_weights_and_a_run_can_start_again() {
+    let program = program("def f(w, g, m, lr, t):\n  m = m + g\n  u = m * lr + w * t\n  return u, m\n");
+    let mut reference = Reference::<f64>::new(&program, &[vec![2], vec![]]).expect("it types");
+    let weights = [vector(&[1.0, 2.0]), ArrayD::from_elem(IxDyn(&[]), 3.0)];
+    let gradients = [vector(&[4.0, 8.0]), ArrayD::from_elem(IxDyn(&[]), 16.0)];
+    let mut stepped = (reference.clone(), weights.clone());
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let update = reference.update(&weights, &gradients, 0.5).expect("the arrays fit");
+        stepped.1 = weights.clone();
+        stepped.0.step(&mut stepped.1, &gradients, 0.5).expect("the arrays fit");
+        for ((w, u), moved) in weights.iter().zip(&update).zip(&stepped.1) {
+            assert_eq!(&(w - u), moved);
+        }
+        assert_eq!(reference.slots(), stepped.0.slots());
+        seen.push((update, reference.slots().to_vec()));
+    }
+    assert_eq!(seen[1].0, [vector(&[6.0, 12.0]), ArrayD::from_elem(IxDyn(&[]), 22.0)]);
+    reference.restart();
+    for (update, slots) in seen {
+        assert_eq!(reference.update(&weights, &gradients, 0.5).expect("the arrays fit"), update);
+        assert_eq!(reference.slots(), slots);
+    }
+    assert!(matches!(reference.update(&weights[..1], &gradients, 0.5), Err(OptimizerError::Shape { .. })));
+}
+
+#[test]
+fn arrays_that_are_laid_out_in_another_order_mean_what_they_show() {
+    let program = program("def f(w, g):\n  u = g + w\n  return u\n");
+    let mut reference = Reference::<f64>::new(&program, &[vec![2, 3]]).expect("it types");
+    let array = |numbers: [f64; 6]| ArrayD::from_shape_vec(IxDyn(&[2, 3]), numbers.to_vec()).expect("six numbers");
+    let turned = ArrayD::from_shape_vec(IxDyn(&[3, 2]), vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]).expect("six numbers").reversed_axes();
+    let update = reference.update(&[array([0.0; 6])], &[turned], 0.5).expect("the arrays fit");
+    assert_eq!(update, [array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])]);
+}
+
+#[test]
 fn arrays_of_other_shapes_and_unknown_hyperparameters_are_refused() {
     let program = program("def f(w, g, lr, *, beta=0.9):\n  u = g * lr * beta\n  return u\n");
     let mut reference = Reference::<f64>::new(&program, &[vec![2]]).expect("it types");

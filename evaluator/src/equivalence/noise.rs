@@ -1,0 +1,412 @@
+//! A small evaluator of data flow in f64 for stochastic arithmetic: each operation's result may be off by a random relative amount, and the
+//! spread of an output over a few runs says how well it is conditioned.
+//!
+//! Without noise it gives the bits of the reference interpreter in f64; a test holds it to that.
+
+use std::ops::Range;
+
+use symopt_dsl::graph::NodeKind;
+use symopt_dsl::{Function, Type, semantics};
+
+use super::flow::{Flow, Operation};
+use super::streams::Random;
+use crate::reduce;
+
+/// How far an operation's result is off in a noisy run, relative: far above the rounding of f64 (1e-16), far below what matters.
+pub(crate) const NOISE: f64 = 1e-10;
+
+/// Magnitudes outside this range are close to where f64 itself ends: what they lead to says nothing about an identity.
+const ORDINARY: Range<f64> = 1e-150..1e150;
+
+/// What a step of a program takes in. All arrays stand one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) weights: &'a [f64],
+    pub(crate) gradients: &'a [f64],
+    /// By slot of the signature.
+    pub(crate) slots: &'a [Vec<f64>],
+    pub(crate) lr: f64,
+    pub(crate) t: f64,
+    /// By parameter of the signature; read for hyperparameters only.
+    pub(crate) hyperparameters: &'a [f64],
+}
+
+/// Evaluates the flow of one program over arrays of given lengths.
+pub(crate) struct FlowEvaluator {
+    flow: Flow,
+    /// The part of each array in the flat buffers.
+    arrays: Vec<Range<usize>>,
+    /// The array of each number.
+    array_of: Vec<usize>,
+    /// The value of each operation: one number, one for each array, or one for each number of the arrays.
+    values: Vec<Vec<f64>>,
+    /// Whether each of those numbers is marked.
+    marks: Vec<Vec<bool>>,
+}
+
+impl FlowEvaluator {
+    pub(crate) fn new(flow: Flow, lengths: &[usize]) -> FlowEvaluator {
+        let mut arrays: Vec<Range<usize>> = Vec::new();
+        for length in lengths {
+            let start = arrays.last().map_or(0, |a| a.end);
+            arrays.push(start..start + length);
+        }
+        let array_of: Vec<usize> = lengths.iter().enumerate().flat_map(|(i, length)| std::iter::repeat_n(i, *length)).collect();
+        let size = |ty: Type| match ty {
+            Type::Scalar => 1,
+            Type::PerArray => arrays.len(),
+            Type::Tree => array_of.len(),
+        };
+        FlowEvaluator {
+            values: flow.operations.iter().map(|operation| vec![0.0; size(operation.ty)]).collect(),
+            marks: flow.operations.iter().map(|operation| vec![false; size(operation.ty)]).collect(),
+            flow,
+            arrays,
+            array_of,
+        }
+    }
+
+    /// The flow.
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// The numbers of the update, as last evaluated.
+    pub(crate) fn update(&self) -> &[f64] {
+        &self.values[self.flow.update]
+    }
+
+    /// The numbers of a slot after the step, as last evaluated; `None` for a dead slot.
+    pub(crate) fn slot(&self, slot: usize) -> Option<&[f64]> {
+        let place = (*self.flow.slots.get(slot)?)?;
+        Some(&self.values[place])
+    }
+
+    /// Whether the numbers of the update are marked.
+    pub(crate) fn update_marks(&self) -> &[bool] {
+        &self.marks[self.flow.update]
+    }
+
+    /// The same of a slot.
+    pub(crate) fn slot_marks(&self, slot: usize) -> Option<&[bool]> {
+        let place = (*self.flow.slots.get(slot)?)?;
+        Some(&self.marks[place])
+    }
+
+    /// Runs one step; with noise if there is a source of it.
+    pub(crate) fn run(&mut self, inputs: Inputs<'_>, mut noise: Option<&mut Random>) {
+        for index in 0..self.values.len() {
+            let node = self.flow.operations[index];
+            let (before, rest) = self.values.split_at_mut(index);
+            let out = &mut rest[0];
+            match node.kind {
+                NodeKind::Weights => out.copy_from_slice(inputs.weights),
+                NodeKind::Gradients => out.copy_from_slice(inputs.gradients),
+                NodeKind::Slot(slot) => out.copy_from_slice(&inputs.slots[slot.index()]),
+                NodeKind::LearningRate => out[0] = inputs.lr,
+                NodeKind::Step => out[0] = inputs.t,
+                NodeKind::Hyperparameter(variable) => out[0] = inputs.hyperparameters[variable.index()],
+                NodeKind::Constant(bits) => out[0] = f64::from_bits(bits),
+                NodeKind::Call(function) => {
+                    let [x, y, z] = std::array::from_fn(|i| argument(&self.flow, before, node.arguments(), i));
+                    let places = Places { arrays: &self.arrays, array_of: &self.array_of };
+                    call(function, node.ty, [x, y, z], out, places, &mut noise);
+                }
+            }
+        }
+    }
+
+    /// Marks the numbers of the last run that depend on what is not finite, nearly out of range, or underflowed to zero.
+    pub(crate) fn mark_strange(&mut self) {
+        self.mark(|evaluator, index, i| {
+            let node = evaluator.flow.operations[index];
+            let value = evaluator.values[index][i];
+            let nonzero = |a: &usize| evaluator.values[*a][evaluator.read(*a, &node, i)].iter().all(|x| *x != 0.0);
+            let vanished = value == 0.0 && matches!(node.kind, NodeKind::Call(f) if vanishes(f)) && node.arguments().iter().all(nonzero);
+            // A constant is what it is; what is made of it may be out of range.
+            let in_range = if matches!(node.kind, NodeKind::Constant(_)) {
+                value.is_finite()
+            } else {
+                value == 0.0 || ORDINARY.contains(&value.abs())
+            };
+            vanished || !in_range
+        });
+    }
+
+    /// Marks the numbers that depend on some of the numbers of some operations.
+    pub(crate) fn mark_dependent(&mut self, on: &[(usize, Vec<bool>)]) {
+        self.mark(|_, index, i| on.iter().any(|(node, flags)| *node == index && flags[i]));
+    }
+
+    /// Marks numbers by node and place, and all that depend on them.
+    fn mark(&mut self, own: impl Fn(&FlowEvaluator, usize, usize) -> bool) {
+        let mut marks = std::mem::take(&mut self.marks);
+        for (index, node) in self.flow.operations.iter().enumerate() {
+            let (before, rest) = marks.split_at_mut(index);
+            for (i, mark) in rest[0].iter_mut().enumerate() {
+                let inherited = node.arguments().iter().any(|a| before[*a][self.read(*a, node, i)].contains(&true));
+                *mark = inherited || own(self, index, i);
+            }
+        }
+        self.marks = marks;
+    }
+
+    /// What the i-th number of an operation reads of an argument.
+    fn read(&self, argument: usize, node: &Operation, i: usize) -> Range<usize> {
+        match (self.flow.operations[argument].ty, node.ty) {
+            _ if matches!(node.kind, NodeKind::Call(f) if mixes(f, node.ty)) => 0..self.values[argument].len(),
+            (Type::PerArray, Type::Tree) => self.array_of[i]..self.array_of[i] + 1,
+            (Type::Tree, Type::PerArray) => self.arrays[i].clone(),
+            (Type::Scalar, _) => 0..1,
+            _ => i..i + 1,
+        }
+    }
+}
+
+/// Whether the function's result goes to zero only with an argument, so that zero from other numbers is an underflow.
+fn vanishes(function: Function) -> bool {
+    use Function as F;
+    matches!(
+        function,
+        F::Multiply | F::Divide | F::GuardedDivide | F::Square | F::Cube | F::Reciprocal | F::Power | F::Exp | F::Exp2 | F::Exp10
+    )
+}
+
+/// Whether each number of the result depends on all numbers of the first argument.
+fn mixes(function: Function, ty: Type) -> bool {
+    use Function as F;
+    matches!(function, F::GlobalNorm | F::Dot | F::CosineSim) || function == F::Clip && ty != Type::Scalar
+}
+
+/// Where the arrays lie in the flat buffers.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    arrays: &'a [Range<usize>],
+    array_of: &'a [usize],
+}
+
+/// An argument of a call.
+#[derive(Clone, Copy)]
+struct Argument<'a> {
+    ty: Type,
+    values: &'a [f64],
+}
+
+impl Argument<'_> {
+    /// What stands at a place of a value of some type.
+    #[inline]
+    fn at(&self, ty: Type, place: usize, places: Places<'_>) -> f64 {
+        match (self.ty, ty) {
+            (Type::Scalar, _) => self.values[0],
+            (Type::PerArray, Type::Tree) => self.values[places.array_of[place]],
+            _ => self.values[place],
+        }
+    }
+
+    fn broadcast(&self, ty: Type, places: Places<'_>) -> Vec<f64> {
+        let size = match ty {
+            Type::Scalar => 1,
+            Type::PerArray => places.arrays.len(),
+            Type::Tree => places.array_of.len(),
+        };
+        (0..size).map(|place| self.at(ty, place, places)).collect()
+    }
+}
+
+fn argument<'a>(flow: &Flow, values: &'a [Vec<f64>], arguments: &[usize], position: usize) -> Argument<'a> {
+    match arguments.get(position) {
+        Some(place) => Argument { ty: flow.operations[*place].ty, values: &values[*place] },
+        None => Argument { ty: Type::Scalar, values: &[0.0] },
+    }
+}
+
+/// A factor close to 1, never so close that it does nothing.
+pub(crate) fn factor(random: &mut Random) -> f64 {
+    1.0 + NOISE * random.sign() * (0.5 + 0.5 * random.unit())
+}
+
+fn disturb(values: &mut [f64], noise: &mut Option<&mut Random>) {
+    if let Some(random) = noise {
+        values.iter_mut().for_each(|x| *x *= factor(random));
+    }
+}
+
+fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f64], places: Places<'_>, noise: &mut Option<&mut Random>) {
+    use Function as F;
+    let largest = if function.arity() > 1 { x.ty.max(y.ty) } else { x.ty };
+    match function {
+        F::Norm if x.ty == Type::Tree => {
+            for (out, products) in out.iter_mut().zip(products(x, x, places, &mut None)) {
+                *out = libm::sqrt(products);
+            }
+        }
+        F::GlobalNorm if largest > Type::Scalar => out[0] = global_norm(x, places),
+        F::Dot if largest > Type::Scalar => out[0] = reduce::combine(&products(x, y, places, noise)),
+        F::CosineSim if largest > Type::Scalar => {
+            let (x, y) = (x.broadcast(largest, places), y.broadcast(largest, places));
+            let (x, y) = (Argument { ty: largest, values: &x }, Argument { ty: largest, values: &y });
+            let dot = |x, y, noise: &mut Option<&mut Random>| reduce::combine(&products(x, y, places, noise));
+            out[0] = semantics::cosine_similarity(dot(x, y, noise), dot(x, x, &mut None), dot(y, y, &mut None));
+        }
+        F::Clip if x.ty > Type::Scalar => {
+            let mut norm = [global_norm(x, places)];
+            disturb(&mut norm, noise);
+            let factor = semantics::clip_factor(norm[0], y.values[0]);
+            for (place, out) in out.iter_mut().enumerate() {
+                *out = x.at(ty, place, places) * factor;
+            }
+            if factor == 1.0 {
+                // A product with 1 is exact.
+                return;
+            }
+        }
+        F::Interp => {
+            let mut rest = [1.0 - z.values[0]];
+            disturb(&mut rest, noise);
+            for (place, out) in out.iter_mut().enumerate() {
+                let mut terms = [rest[0] * x.at(ty, place, places), z.values[0] * y.at(ty, place, places)];
+                disturb(&mut terms, noise);
+                *out = terms[0] + terms[1];
+            }
+        }
+        _ => match function.arity() {
+            1 => out.iter_mut().zip(x.values).for_each(|(out, x)| *out = function.on_scalars([*x, 0.0, 0.0])),
+            _ => {
+                for (place, out) in out.iter_mut().enumerate() {
+                    *out = function.on_scalars([x.at(ty, place, places), y.at(ty, place, places), 0.0]);
+                }
+            }
+        },
+    }
+    // These round nothing.
+    if function.arity() > 0 && !matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum) {
+        disturb(out, noise);
+    }
+}
+
+fn global_norm(x: Argument<'_>, places: Places<'_>) -> f64 {
+    libm::sqrt(reduce::combine(&products(x, x, places, &mut None)))
+}
+
+/// For each array the sum of the products, as the reference interpreter has it: for values that are no trees, the products themselves.
+/// With noise on the products, as their sum may cancel.
+fn products(x: Argument<'_>, y: Argument<'_>, places: Places<'_>, noise: &mut Option<&mut Random>) -> Vec<f64> {
+    let largest = x.ty.max(y.ty);
+    let (mut x, y) = (x.broadcast(largest, places), y.broadcast(largest, places));
+    disturb(&mut x, noise);
+    match largest {
+        Type::Tree => places.arrays.iter().map(|array| reduce::sum_of_products(&x[array.clone()], &y[array.clone()])).collect(),
+        _ => x.iter().zip(&y).map(|(x, y)| x * y).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, IxDyn};
+    use symopt_dsl::{Graph, Program, parse};
+
+    use super::*;
+    use crate::Reference;
+
+    fn flows(program: &Program) -> [Flow; 2] {
+        let graph = Graph::new(program).expect("it types");
+        [Flow::of_statements(program, &graph), Flow::of_graph(&graph)]
+    }
+
+    fn evaluator(text: &str, lengths: &[usize]) -> FlowEvaluator {
+        let [statements, _] = flows(&parse(text).expect("a program"));
+        FlowEvaluator::new(statements, lengths)
+    }
+
+    fn run<'a>(evaluator: &'a mut FlowEvaluator, gradients: &[f64], noise: Option<&mut Random>) -> &'a [f64] {
+        let weights = vec![1.0; gradients.len()];
+        let inputs = Inputs { weights: &weights, gradients, slots: &[], lr: 0.5, t: 1.0, hyperparameters: &[] };
+        evaluator.run(inputs, noise);
+        evaluator.update()
+    }
+
+    /// Every function on trees, on values for each array, on scalars and on mixtures of them.
+    #[test]
+    fn without_noise_it_gives_the_bits_of_the_reference_interpreter() {
+        let lengths = [5, 6, 1];
+        let mut random = Random::new(3);
+        for numerics in ["", "@guarded\n"] {
+            for function in Function::all().filter(|f| f.arity() > 0 && *f != Function::Copy) {
+                let operands: &[&str] = &["w", "g", "n", "lr", "t", "0.7"];
+                for first in operands {
+                    for second in &operands[..if function.arity() > 1 { 6 } else { 1 }] {
+                        let arguments = match function {
+                            Function::Clip => format!("{first}, lr"),
+                            Function::Interp => format!("{first}, {second}, lr"),
+                            _ if function.arity() == 1 => (*first).to_owned(),
+                            _ => format!("{first}, {second}"),
+                        };
+                        let text = format!(
+                            "{numerics}def f(w, g, lr, t):\n  n = norm(g) - 1.5\n  u = {}({arguments})\n  u = u + w\n  return u\n",
+                            function.name()
+                        );
+                        let program = parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+                        let shapes = lengths.map(|l| vec![l]);
+                        let mut reference = Reference::<f64>::new(&program, &shapes).expect("it types");
+                        let [w, g]: [Vec<f64>; 2] = std::array::from_fn(|_| (0..12).map(|_| random.bell()).collect());
+                        let split = |flat: &[f64]| {
+                            let mut rest = flat;
+                            lengths.map(|l| {
+                                let (head, tail) = rest.split_at(l);
+                                rest = tail;
+                                ArrayD::from_shape_vec(IxDyn(&[l]), head.to_vec()).expect("it fits")
+                            })
+                        };
+                        let expected = reference.update(&split(&w), &split(&g), 0.3).expect("it fits");
+                        let inputs = Inputs { weights: &w, gradients: &g, slots: &[], lr: 0.3, t: 1.0, hyperparameters: &[] };
+                        for flow in flows(&program) {
+                            let mut evaluator = FlowEvaluator::new(flow, &lengths);
+                            evaluator.run(inputs, None);
+                            for (found, expected) in evaluator.update().iter().zip(expected.iter().flatten()) {
+                                let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
+                                assert!(same, "{found:e} and {expected:e}\n{text}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn noise_shows_how_well_an_output_is_conditioned() {
+        let spread = |text: &str| {
+            let mut evaluator = evaluator(text, &[1]);
+            let plain = run(&mut evaluator, &[0.75], None)[0];
+            let mut random = Random::new(1);
+            (0..5).map(|_| (run(&mut evaluator, &[0.75], Some(&mut random))[0] - plain).abs()).fold(0.0, f64::max)
+        };
+        let good = spread("def f(w, g):\n  u = g * 3.0\n  return u\n");
+        assert!((0.5e-10..4e-10).contains(&good), "{good:e}");
+        let cancelled = spread("def f(w, g):\n  u = g + 1e6\n  u = u - 1e6\n  return u\n");
+        assert!((0.5e-4..2e-4).contains(&cancelled), "{cancelled:e}");
+        let blend = spread("def f(w, g):\n  u = interp(g, 3e6, 1e-6)\n  u = u - 3.75\n  return u\n");
+        assert!((1e-11..1e-9).contains(&blend), "{blend:e}");
+        assert_eq!(spread("def f(w, g):\n  u = abs(g)\n  u = max(u, w)\n  u = sign(u)\n  return u\n"), 0.0);
+        // 0.1 + 0.2 has been rounded, and -0.3 takes everything else away; a number of the text is what it is.
+        assert!(spread("def f(w, g):\n  a = 0.1 + 0.2\n  u = g * 0.0\n  u = u + a\n  u = u - 0.3\n  return u\n") > 1e-12);
+    }
+
+    #[test]
+    fn numbers_that_depend_on_an_overflow_or_an_underflow_are_marked() {
+        let marked = |body: &str| {
+            let mut evaluator = evaluator(&format!("def f(w, g):\n{body}  return u\n"), &[2, 1]);
+            run(&mut evaluator, &[400.0, 0.0, -2.0], None);
+            evaluator.mark_strange();
+            evaluator.update_marks().to_vec()
+        };
+        assert_eq!(marked("  u = exp(g)\n"), [true, false, false]);
+        assert_eq!(marked("  u = exp(g)\n  u = 1.0 / u\n  u = u + w\n"), [true, false, false]);
+        assert_eq!(marked("  u = log(g)\n  u = sign(u)\n"), [false, true, true]);
+        assert_eq!(marked("  u = g * 1e-200\n  u = u * u\n"), [true, false, true]);
+        assert_eq!(marked("  u = g * g\n  u = u * 0.0\n"), [false; 3]);
+        assert_eq!(marked("  u = exp(g)\n  n = norm(u)\n  u = w * n\n"), [true, true, false]);
+        assert_eq!(marked("  u = exp(g)\n  n = global_norm(u)\n  u = w * n\n"), [true; 3]);
+        assert_eq!(marked("  u = exp(g)\n  u = clip(u, 1.0)\n"), [true; 3]);
+    }
+}
