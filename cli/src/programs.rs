@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal;
 
-use symopt_dsl::{Graph, Program};
+use symopt_dsl::Program;
+use symopt_dsl::simplify::{Label, canonical};
 use symopt_search::program_source;
 
 use crate::failure::Failure;
@@ -17,12 +18,9 @@ pub fn name(argument: &str, program: &Program) -> String {
     symopt_programs::find(argument).map_or_else(|| program.signature().name.clone(), |entry| entry.name.to_owned())
 }
 
-/// The program in the form in which programs are compared.
-///
-/// SEAM: to be wired to the simplifier's canonical form. Until then: without redundant statements and dead slots.
-pub fn simplified(program: &Program) -> Result<Program, Failure> {
-    let graph = Graph::new(program).map_err(|errors| Failure::Input(format!("{}: {errors:?}", program.signature().name)))?;
-    Ok(program.pruned(&graph))
+/// The program in the form in which programs are compared: what algebra leaves of it, with its numbers in place.
+pub fn simplified(program: &Program) -> Program {
+    canonical(program, Label::Domain)
 }
 
 /// Whether reports on the standard error stream may be coloured.

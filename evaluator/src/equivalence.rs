@@ -96,6 +96,12 @@ impl RandomStreams {
     }
 }
 
+impl Default for RandomStreams {
+    fn default() -> RandomStreams {
+        RandomStreams::new(0)
+    }
+}
+
 impl Checker for RandomStreams {
     fn check(&mut self, claim: &Claim<'_>) -> Evidence {
         if claim.label == Label::Fitness {

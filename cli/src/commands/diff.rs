@@ -7,6 +7,7 @@ use serde::Serialize;
 use similar::{DiffOp, TextDiff};
 use symopt_dsl::compare::{Comparison, compare};
 use symopt_dsl::{Graph, Program};
+use symopt_evaluator::behaviour::{Behaviour, behavioural_distance};
 
 use crate::failure::Failure;
 use crate::programs;
@@ -31,7 +32,7 @@ struct Difference {
     right: Described,
     comparison: Comparison,
     summary: String,
-    behavioural_distance: Option<f64>,
+    behaviour: Option<Behaviour>,
 }
 
 #[derive(Serialize)]
@@ -48,11 +49,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let [left, right] = [programs::find(&arguments.left)?, programs::find(&arguments.right)?];
     let (left_name, right_name) = names(&arguments, &left, &right);
-    let [simple_left, simple_right] = [programs::simplified(&left)?, programs::simplified(&right)?];
+    let [simple_left, simple_right] = [programs::simplified(&left), programs::simplified(&right)];
     let comparison = compare(&simple_left, &simple_right).named(&left_name, &right_name);
     let difference = Difference {
         summary: comparison.to_string(),
-        behavioural_distance: behavioural_distance(&left, &right),
+        behaviour: behavioural_distance(&left, &right, 0),
         comparison,
         left: Described::new(left_name, &left, &simple_left)?,
         right: Described::new(right_name, &right, &simple_right)?,
@@ -64,17 +65,22 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     side_by_side(&mut out, &difference.left, &difference.right, width())?;
     writeln!(out, "\n{}", difference.summary)?;
-    if let Some(distance) = difference.behavioural_distance {
-        writeln!(out, "behavioural distance: {distance:.3}")?;
+    if let Some(behaviour) = &difference.behaviour {
+        writeln!(out, "\nupdates on random streams, {} scaled to fit {}:", difference.left.name, difference.right.name)?;
+        let rows = [("small weights", &behaviour.small_weights), ("ordinary weights", &behaviour.ordinary_weights)];
+        for (weights, distance) in rows.into_iter().filter_map(|(weights, distance)| Some((weights, distance.as_ref()?))) {
+            writeln!(
+                out,
+                "  {weights:<16}  factor {:.3e}, cosine {:.4}, relative deviation {:.2e} (median) to {:.2e}, signs differ in {:.2} %",
+                distance.factor,
+                distance.cosine,
+                distance.median_deviation,
+                distance.largest_deviation,
+                100.0 * distance.sign_disagreement
+            )?;
+        }
     }
     Ok(())
-}
-
-/// How far the updates of two programs are apart on random streams; `None` where it is not measured.
-///
-/// SEAM: to be wired to the evaluator's behavioural distance. Everything that is printed of it follows from what is returned here.
-fn behavioural_distance(_left: &Program, _right: &Program) -> Option<f64> {
-    None
 }
 
 impl Described {
