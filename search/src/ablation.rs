@@ -180,6 +180,7 @@ pub fn ablate_once(program: &Program, trials: &mut Trials) -> Result<Ablation, T
         after: changed.pruned(&changed_graph),
         touched: (0..program.statements.len()).filter(|index| !stays(*index)).collect(),
         reasons: vec![reason("bypass", &results[best], trials)],
+        conditions: Vec::new(),
         slots: Vec::new(),
         support: Support::Trials(results),
     };
@@ -273,6 +274,7 @@ pub fn shorten_constants(program: &Program, trials: &mut Trials) -> Result<Ablat
                 after,
                 touched: statements.into_iter().collect(),
                 reasons: tried.last().map(|trial| reason("fewer digits", trial, trials)).into_iter().collect(),
+                conditions: Vec::new(),
                 slots: Vec::new(),
                 support: Support::Trials(std::mem::take(&mut tried)),
             });

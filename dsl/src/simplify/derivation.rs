@@ -130,6 +130,8 @@ pub struct Step {
     pub touched: Vec<usize>,
     /// Why it is right.
     pub reasons: Vec<Reason>,
+    /// Conditions, in people's terms, under which a step of the label `domain` holds.
+    pub conditions: Vec<String>,
     /// The change of variable, where the slots have changed.
     pub slots: Vec<SlotMap>,
     /// The check that was run, or the trials.

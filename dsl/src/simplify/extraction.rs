@@ -40,7 +40,7 @@ impl Cost {
     }
 
     /// Whether it is worth a step of its own: fewer statements, reductions or slots, not only plainer functions.
-    pub(crate) fn statements_fewer_than(&self, other: &Cost) -> bool {
+    pub(crate) fn is_shorter_than(&self, other: &Cost) -> bool {
         (self.statements, self.reductions, self.slots) < (other.statements, other.reductions, other.slots)
     }
 

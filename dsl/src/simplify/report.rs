@@ -61,6 +61,9 @@ fn write_step(out: &mut String, number: usize, step: &Step) -> fmt::Result {
             (text, false) => writeln!(out, "- {} ({}): `{text}`", reason.rule, reason.label)?,
         }
     }
+    if !step.conditions.is_empty() {
+        writeln!(out, "- where `{}`", step.conditions.join("` and `"))?;
+    }
     for map in &step.slots {
         writeln!(out, "- change of variable: `{}`", slot_map(map))?;
     }

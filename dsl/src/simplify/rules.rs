@@ -74,7 +74,7 @@ impl Rule {
 /// How far from zero a denominator `|x| + 1e-8` has to keep for the 1e-8 not to be seen: it then changes the quotient by one part in a million.
 const FAR_FROM_EPSILON: f64 = 1e-2;
 
-use Given::{AboveMinusOne, AtLeast, Constant, NonNegative, Positive, Scalar, SumPositive, SumToOne};
+use Given::{AboveMinusOne, AtLeast, Constant, NonNegative, NonZero, Positive, Scalar, SumPositive, SumToOne};
 use Requirement as R;
 
 /// The rules, by subject.
@@ -106,7 +106,7 @@ pub static RULES: &[Rule] = &[
     exact("cube x = x square x", "(cube ?x)", "(* ?x (square ?x))"),
     real("square of a multiple", "(square (* ?a ?x))", "(* (square ?a) (square ?x))").given(&[Scalar("?a")]),
     real("product of squares", "(* (square ?x) (square ?y))", "(square (* ?x ?y))"),
-    real("cube of a multiple", "(cube (* ?a ?x))", "(* (cube ?a) (cube ?x))").given(&[Constant("?a")]),
+    real("cube of a multiple", "(cube (* ?a ?x))", "(* (cube ?a) (cube ?x))").given(&[Constant("?a"), NonZero("?a")]),
     // Quotients.
     real("x / y = x (1 / y)", "(/ ?x ?y)", "(* ?x (reciprocal ?y))"),
     real("x (1 / y) = x / y", "(* ?x (reciprocal ?y))", "(/ ?x ?y)"),
@@ -122,8 +122,8 @@ pub static RULES: &[Rule] = &[
     domain("square x / x = x", "(* (square ?x) (reciprocal ?x))", "?x", &[(R::NonZero, "?x")]),
     domain("x / square x = 1 / x", "(* ?x (reciprocal (square ?x)))", "(reciprocal ?x)", &[(R::NonZero, "?x")]),
     // Guarded functions.
-    exact("guarded x / y = x / (y + 1e-8)", "(guarded_divide ?x ?y)", "(/ ?x (+ ?y 1e-8))"),
-    exact("x / (y + 1e-8) = guarded x / y", "(/ ?x (+ ?y 1e-8))", "(guarded_divide ?x ?y)"),
+    real("guarded x / y = x / (y + 1e-8)", "(guarded_divide ?x ?y)", "(/ ?x (+ ?y 1e-8))"),
+    real("x / (y + 1e-8) = guarded x / y", "(/ ?x (+ ?y 1e-8))", "(guarded_divide ?x ?y)"),
     exact("guarded sqrt x = sqrt |x|", "(guarded_sqrt ?x)", "(sqrt (abs ?x))"),
     exact("sqrt |x| = guarded sqrt x", "(sqrt (abs ?x))", "(guarded_sqrt ?x)"),
     exact("guarded log x = log |x|", "(guarded_log ?x)", "(log (abs ?x))"),
@@ -139,9 +139,9 @@ pub static RULES: &[Rule] = &[
     exact("| |x| | = |x|", "(abs (abs ?x))", "(abs ?x)"),
     exact("|-x| = |x|", "(abs (neg ?x))", "(abs ?x)"),
     real("|x| = x for x >= 0", "(abs ?x)", "?x").given(&[NonNegative("?x")]),
-    real("|a x| = |a| |x|", "(abs (* ?a ?x))", "(* (abs ?a) (abs ?x))").given(&[Scalar("?a")]),
-    real("|x| |y| = |x y|", "(* (abs ?x) (abs ?y))", "(abs (* ?x ?y))"),
-    real("|1 / x| = 1 / |x|", "(abs (reciprocal ?x))", "(reciprocal (abs ?x))"),
+    exact("|a x| = |a| |x|", "(abs (* ?a ?x))", "(* (abs ?a) (abs ?x))").given(&[Scalar("?a")]),
+    exact("|x| |y| = |x y|", "(* (abs ?x) (abs ?y))", "(abs (* ?x ?y))"),
+    exact("|1 / x| = 1 / |x|", "(abs (reciprocal ?x))", "(reciprocal (abs ?x))"),
     exact("square |x| = square x", "(square (abs ?x))", "(square ?x)"),
     exact("square(-x) = square x", "(square (neg ?x))", "(square ?x)"),
     exact("sign sign x = sign x", "(sign (sign ?x))", "(sign ?x)"),
@@ -160,7 +160,7 @@ pub static RULES: &[Rule] = &[
     // Roots and powers.
     real("sqrt square x = |x|", "(sqrt (square ?x))", "(abs ?x)"),
     domain("square sqrt x = x", "(square (sqrt ?x))", "?x", &[(R::NonNegative, "?x")]),
-    real("sqrt of a multiple", "(sqrt (* ?a ?x))", "(* (sqrt ?a) (sqrt ?x))").given(&[Constant("?a"), NonNegative("?a")]),
+    real("sqrt of a multiple", "(sqrt (* ?a ?x))", "(* (sqrt ?a) (sqrt ?x))").given(&[Constant("?a"), Positive("?a")]),
     domain("sqrt x sqrt y = sqrt(x y)", "(* (sqrt ?x) (sqrt ?y))", "(sqrt (* ?x ?y))", &[(R::NonNegative, "?x"), (R::NonNegative, "?y")]),
     domain("sqrt(1 / x) = 1 / sqrt x", "(sqrt (reciprocal ?x))", "(reciprocal (sqrt ?x))", &[(R::Positive, "?x")]),
     real("cbrt cube x = x", "(cbrt (cube ?x))", "?x"),
@@ -179,7 +179,7 @@ pub static RULES: &[Rule] = &[
     exact("arcsin(-x) = -arcsin x", "(arcsin (neg ?x))", "(neg (arcsin ?x))"),
     exact("arctan(-x) = -arctan x", "(arctan (neg ?x))", "(neg (arctan ?x))"),
     exact("sinh(-x) = -sinh x", "(sinh (neg ?x))", "(neg (sinh ?x))"),
-    exact("tanh(-x) = -tanh x", "(tanh (neg ?x))", "(neg (tanh ?x))"),
+    real("tanh(-x) = -tanh x", "(tanh (neg ?x))", "(neg (tanh ?x))"),
     exact("arcsinh(-x) = -arcsinh x", "(arcsinh (neg ?x))", "(neg (arcsinh ?x))"),
     exact("arctanh(-x) = -arctanh x", "(arctanh (neg ?x))", "(neg (arctanh ?x))"),
     exact("cube(-x) = -cube x", "(cube (neg ?x))", "(neg (cube ?x))"),
@@ -189,13 +189,13 @@ pub static RULES: &[Rule] = &[
     exact("cos |x| = cos x", "(cos (abs ?x))", "(cos ?x)"),
     exact("cosh |x| = cosh x", "(cosh (abs ?x))", "(cosh ?x)"),
     // A rising odd function keeps the sign.
-    real("sign sinh x = sign x", "(sign (sinh ?x))", "(sign ?x)"),
-    real("sign tanh x = sign x", "(sign (tanh ?x))", "(sign ?x)"),
-    real("sign arctan x = sign x", "(sign (arctan ?x))", "(sign ?x)"),
-    real("sign arcsinh x = sign x", "(sign (arcsinh ?x))", "(sign ?x)"),
+    exact("sign sinh x = sign x", "(sign (sinh ?x))", "(sign ?x)"),
+    exact("sign tanh x = sign x", "(sign (tanh ?x))", "(sign ?x)"),
+    exact("sign arctan x = sign x", "(sign (arctan ?x))", "(sign ?x)"),
+    exact("sign arcsinh x = sign x", "(sign (arcsinh ?x))", "(sign ?x)"),
     real("sign cube x = sign x", "(sign (cube ?x))", "(sign ?x)"),
-    real("sign cbrt x = sign x", "(sign (cbrt ?x))", "(sign ?x)"),
-    real("sign expm1 x = sign x", "(sign (expm1 ?x))", "(sign ?x)"),
+    exact("sign cbrt x = sign x", "(sign (cbrt ?x))", "(sign ?x)"),
+    exact("sign expm1 x = sign x", "(sign (expm1 ?x))", "(sign ?x)"),
     domain("sign arcsin x = sign x", "(sign (arcsin ?x))", "(sign ?x)", &[(R::Within(-1.0, 1.0), "?x")]),
     domain("sign arctanh x = sign x", "(sign (arctanh ?x))", "(sign ?x)", &[(R::Within(-1.0, 1.0), "?x")]),
     domain("sign log1p x = sign x", "(sign (log1p ?x))", "(sign ?x)", &[(R::AboveMinusOne, "?x")]),
@@ -211,7 +211,7 @@ pub static RULES: &[Rule] = &[
     domain("expm1 log1p x = x", "(expm1 (log1p ?x))", "?x", &[(R::AboveMinusOne, "?x")]),
     real("arcsinh sinh x = x", "(arcsinh (sinh ?x))", "?x"),
     real("sinh arcsinh x = x", "(sinh (arcsinh ?x))", "?x"),
-    real("tan arctan x = x", "(tan (arctan ?x))", "?x"),
+    domain("tan arctan x = x", "(tan (arctan ?x))", "?x", &[(R::Within(-100.0, 100.0), "?x")]),
     real("arctanh tanh x = x", "(arctanh (tanh ?x))", "?x"),
     domain("tanh arctanh x = x", "(tanh (arctanh ?x))", "?x", &[(R::Within(-1.0, 1.0), "?x")]),
     domain("sin arcsin x = x", "(sin (arcsin ?x))", "?x", &[(R::Within(-1.0, 1.0), "?x")]),

@@ -7,6 +7,7 @@ use crate::program::Program;
 use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::check::{Checker, Claim, Condition, Verdict};
 use crate::simplify::derivation::{Derivation, Label, Reason, SlotMap, Step, StepKind, Support};
+use crate::simplify::extraction::cost;
 use crate::simplify::saturation::{Limits, Proof, Saturated, saturate};
 use crate::simplify::term::{Flow, Leaf, Term};
 use crate::simplify::text::Speller;
@@ -78,6 +79,11 @@ impl<'a> Simplifier<'a> {
         }
     }
 
+    /// Ends as it stands.
+    pub fn into_derivation(self) -> Derivation {
+        self.derivation
+    }
+
     /// Gives numbers and values their names, in an order that reads well, and ends.
     pub fn finish(mut self) -> Derivation {
         if let Some(proposal) = constants::name(self.program()) {
@@ -107,12 +113,12 @@ impl<'a> Simplifier<'a> {
         let (found, limit) = saturate(&flow, self.options.label, &self.options.limits, false);
         self.note_limit(limit);
         let has_copies = flow.calls().count() < program.statements.len();
-        for label in [Label::Exact, Label::Real, Label::Domain] {
-            if (found.is_some() || has_copies)
-                && label <= self.options.label
-                && let Some(proposal) = self.identity(&program, &flow, label).filter(is_new)
-            {
-                return Some(proposal);
+        let weakest = self.options.label;
+        if found.is_some() || has_copies {
+            for label in [Label::Exact, Label::Real, Label::Domain].into_iter().filter(|label| *label <= weakest) {
+                if let Some(proposal) = self.identity(&program, &flow, label).filter(is_new) {
+                    return Some(proposal);
+                }
             }
         }
         if self.options.label >= Label::Real {
@@ -122,7 +128,11 @@ impl<'a> Simplifier<'a> {
                 return Some(proposal);
             }
         }
-        None
+        // What is only plainer, and no shorter, comes last, so that it makes one step.
+        match found {
+            Some(_) => self.identity_with(&program, &flow, self.options.label, |_, _| true).filter(is_new),
+            None => None,
+        }
     }
 
     fn note_limit(&mut self, limit: Option<String>) {
@@ -130,10 +140,15 @@ impl<'a> Simplifier<'a> {
         self.derivation.limits.extend(note.filter(|note| !self.derivation.limits.contains(note)));
     }
 
+    /// Identities that make the program shorter.
     fn identity(&mut self, program: &Program, flow: &Flow, label: Label) -> Option<Proposal> {
+        self.identity_with(program, flow, label, |after, before| cost(after).is_shorter_than(&cost(before)))
+    }
+
+    fn identity_with(&mut self, program: &Program, flow: &Flow, label: Label, is_wanted: impl Fn(&Flow, &Flow) -> bool) -> Option<Proposal> {
         let (saturated, _) = saturate(flow, label, &self.options.limits, self.options.explain);
         let shared = Flow::of(program);
-        let flow = match saturated {
+        let flow = match saturated.filter(|saturated| is_wanted(&saturated.flow, flow)) {
             Some(saturated) => saturated,
             // Equal calls are one in the flow, and may still be several in the program.
             None if label == Label::Exact && shared.calls().count() < program.statements.len() => Saturated { flow: shared, proof: None },
@@ -162,7 +177,8 @@ impl<'a> Simplifier<'a> {
         let evidence = self.checker.check(&claim);
         let holds = !matches!(evidence.verdict, Verdict::Violated(_));
         let touched = touched(&before, &after);
-        let step = Step { kind, label, before, after, touched, reasons, slots, support: Support::Check(Box::new(evidence)) };
+        let conditions = conditions.into_iter().map(|condition| condition.text).collect();
+        let step = Step { kind, label, before, after, touched, reasons, conditions, slots, support: Support::Check(Box::new(evidence)) };
         if holds {
             self.derivation.steps.push(step)
         } else {
@@ -292,7 +308,7 @@ fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition
     let mut conditions: Vec<Condition> = Vec::new();
     for application in &proof.applications {
         for (requirement, id) in &application.conditions {
-            let text = requirement.text(&speller.spell(*id));
+            let text = requirement.text(&speller.name(*id));
             if conditions.iter().any(|condition| condition.text == text) {
                 continue;
             }

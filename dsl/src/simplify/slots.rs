@@ -288,7 +288,7 @@ impl State<'_> {
                 let mut outputs: Vec<Id> = self.flow.outputs().iter().map(|id| renumbered[usize::from(*id)]).collect();
                 let back = builder.add(Term::number(tidy(1.0 / unit)));
                 outputs[slot + 1] = builder.call(Function::Multiply, &[back, outputs[slot + 1]]);
-                let Some(after) = saturated(&builder.finish(&outputs)).filter(|after| cost(after).statements_fewer_than(&before)) else {
+                let Some(after) = saturated(&builder.finish(&outputs)).filter(|after| cost(after).is_shorter_than(&before)) else {
                     continue;
                 };
                 let Some(after) = assemble(self.program.signature(), &after, Naming::Kept) else { continue };

@@ -27,6 +27,11 @@ impl Speller<'_> {
         self.at(id, 0, 0)
     }
 
+    /// A value by its name, if it has one.
+    pub(crate) fn name(&self, id: Id) -> String {
+        self.names.get(&id).cloned().unwrap_or_else(|| self.spell(id))
+    }
+
     fn leaf(&self, leaf: Leaf) -> String {
         let signature = self.program.signature();
         let of_kind = |kind: ParameterKind| {

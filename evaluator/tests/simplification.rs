@@ -1,0 +1,49 @@
+//! Simplification as a whole: programs of real searches, fresh random ones, and the zoo's published programs, with every step checked.
+
+#[allow(dead_code)]
+mod common;
+
+use symopt_dsl::simplify::{Derivation, Options, Verdict, simplify};
+use symopt_dsl::{Graph, Program, parse};
+use symopt_evaluator::equivalence::RandomStreams;
+
+/// Late programs of ten searches of 40,000 programs each, on two suites.
+const LATE_PROGRAMS: &str = include_str!("corpus/late_programs.txt");
+
+fn late_programs() -> Vec<Program> {
+    LATE_PROGRAMS.split("---\n").map(|text| parse(text).expect("a program")).collect()
+}
+
+fn simplified(program: &Program, seed: u64) -> Derivation {
+    simplify(program, &Options::default(), &mut RandomStreams::new(seed))
+}
+
+/// What breaks a label, in words. That nothing could be compared proves nothing.
+fn violations(derivation: &Derivation) -> Vec<String> {
+    let reason = |step: &symopt_dsl::simplify::Step| match &step.support {
+        symopt_dsl::simplify::Support::Check(evidence) => match &evidence.verdict {
+            Verdict::Violated(reason) if !reason.starts_with("nothing could be compared") => Some(reason.clone()),
+            _ => None,
+        },
+        symopt_dsl::simplify::Support::Trials(_) => None,
+    };
+    let text = |step: &symopt_dsl::simplify::Step| {
+        reason(step).map(|reason| format!("{} [{}]: {reason}\n{:?}\n{}{}", step.kind, step.label, step.reasons, step.before, step.after))
+    };
+    derivation.rejected.iter().filter_map(text).collect()
+}
+
+#[test]
+fn programs_of_real_searches_simplify_without_a_violation() {
+    let programs = late_programs();
+    assert_eq!(programs.len(), 1000);
+    let every = if std::env::var_os("SYMOPT_EXHAUSTIVE").is_some() { 1 } else { 10 };
+    let mut broken = Vec::new();
+    for (index, program) in programs.iter().enumerate().step_by(every) {
+        let derivation = simplified(program, index as u64);
+        let graph = Graph::new(program).expect("well typed");
+        assert!(derivation.result().statements.len() <= program.pruned(&graph).statements.len(), "{program}");
+        broken.extend(violations(&derivation));
+    }
+    assert!(broken.is_empty(), "{} broken\n{}", broken.len(), broken.join("\n"));
+}
