@@ -26,7 +26,9 @@ fn main() {
     }
     println!("{} programs, {steps} steps, {rejected} rejected by their checks", left.len());
     println!("                                   mean   25 %    50 %    75 %    most");
-    for (name, values) in [("statements left, redundancy alone", &mut pruned), ("statements left", &mut left), ("milliseconds", &mut milliseconds)] {
+    for (name, values) in
+        [("statements left, redundancy alone", &mut pruned), ("statements left", &mut left), ("milliseconds", &mut milliseconds)]
+    {
         values.sort_by(f64::total_cmp);
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let at = |share: f64| values.get((share * values.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(f64::NAN);

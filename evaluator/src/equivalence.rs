@@ -49,7 +49,8 @@ use tally::Tally;
 /// it has at a single point only, such as `power(-2, g)` at whole gradients.
 ///
 /// **Outside** the judgement are numbers where a condition of the claim fails (where reductions mix numbers: all that depend on the value of the
-/// condition there, or the whole step if `before` does not compute this value), that depend on something of `before` that is not finite or nearly out of range, that noise makes finite or not, or that are so
+/// condition there, or the whole step if `before` does not compute this value), that depend on something of `before` that is not finite, nearly out of range or nothing but the rounding of
+/// a sum that cancels, that noise makes finite or not, or that are so
 /// badly conditioned that more than a tenth of them could be rounding. An `after` that is not finite is a violation wherever nothing of
 /// that is the case.
 ///

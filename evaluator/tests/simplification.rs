@@ -1,8 +1,8 @@
 //! Simplification as a whole: programs of real searches, fresh random ones, and the zoo's published programs, with every step checked.
 
-#[allow(dead_code)]
 mod common;
 
+use common::{Draw, Random};
 use symopt_dsl::simplify::{Derivation, Options, Verdict, simplify};
 use symopt_dsl::{Graph, Program, parse};
 use symopt_evaluator::equivalence::RandomStreams;
@@ -46,4 +46,35 @@ fn programs_of_real_searches_simplify_without_a_violation() {
         broken.extend(violations(&derivation));
     }
     assert!(broken.is_empty(), "{} broken\n{}", broken.len(), broken.join("\n"));
+}
+
+/// Random programs: of all functions, and of those that the rules rewrite most, dense with chances.
+fn random_programs(count: usize) -> impl Iterator<Item = (u64, Program)> {
+    (0..count as u64).map(|seed| {
+        let mut random = Random(0x51b1_0000 + seed);
+        let statements = 4 + random.below(22);
+        let draw = match seed % 3 {
+            0 => Draw::everything(statements),
+            1 => Draw { statements, ..Draw::rewritten() },
+            _ => Draw::fused(statements),
+        };
+        (seed, draw.program(&mut random))
+    })
+}
+
+#[test]
+fn random_programs_simplify_without_a_violation() {
+    let count = if std::env::var_os("SYMOPT_EXHAUSTIVE").is_some() { 9_000 } else { 900 };
+    let mut broken = Vec::new();
+    let mut shorter = 0;
+    for (seed, program) in random_programs(count) {
+        let derivation = simplified(&program, seed);
+        let graph = Graph::new(&program).expect("well typed");
+        let pruned = program.pruned(&graph).statements.len();
+        assert!(derivation.result().statements.len() <= pruned, "{program}");
+        shorter += usize::from(derivation.result().statements.len() < pruned);
+        broken.extend(violations(&derivation).into_iter().map(|text| format!("seed {seed}: {text}")));
+    }
+    assert!(broken.is_empty(), "{} broken\n{}", broken.len(), broken.join("\n"));
+    assert!(shorter > count / 4, "{shorter} of {count} got shorter");
 }

@@ -41,7 +41,8 @@ impl Facts {
         Facts { ty, constant: None, low: round_down(low), high: round_up(high), nonzero: nonzero || low > 0.0 || high < 0.0 }
     }
 
-    fn number(value: f64) -> Facts {
+    /// All that can be known of a number.
+    pub(crate) fn number(value: f64) -> Facts {
         Facts { constant: Some(value), ..Facts::between(Type::Scalar, value, value, value != 0.0 && !value.is_nan()) }
     }
 
@@ -68,6 +69,16 @@ impl Facts {
         self.low = self.low.max(other.low);
         self.high = self.high.min(other.high);
         self.nonzero |= other.nonzero;
+        !self.same(&before)
+    }
+
+    /// What is known of two values alike. True where the first has lost something.
+    pub(crate) fn join(&mut self, other: &Facts) -> bool {
+        let before = *self;
+        self.constant = self.constant.filter(|value| other.constant.is_some_and(|other| other.to_bits() == value.to_bits()));
+        self.low = self.low.min(other.low);
+        self.high = self.high.max(other.high);
+        self.nonzero &= other.nonzero;
         !self.same(&before)
     }
 

@@ -10,7 +10,7 @@ use egg::{
     Searcher, StopReason, Subst, Symbol, TreeTerm, Var,
 };
 
-use crate::function::Typing;
+use crate::function::{Function, Typing};
 use crate::simplify::check::Requirement;
 use crate::simplify::derivation::Label;
 use crate::simplify::extraction;
@@ -44,10 +44,14 @@ const BROADCAST: &str = "broadcast taken in";
 /// The name of computing with numbers.
 const FOLDED: &str = "numbers computed";
 
-/// What saturation knows beside the terms: which slots are never negative.
+/// What saturation knows beside the terms.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Knowledge {
+    /// Which slots are never negative.
     slots: Vec<bool>,
+    /// Whether values may be equal on a domain only. Then what is known about one of them need not be so for the other, and only what is known
+    /// of both counts: a proof would not say that it needs the domain.
+    is_conditional: bool,
 }
 
 pub(crate) type Graph = EGraph<Term, Knowledge>;
@@ -57,28 +61,65 @@ impl Analysis<Term> for Knowledge {
 
     fn make(egraph: &mut Graph, node: &Term, _id: Id) -> Facts {
         let children: Vec<Facts> = node.children().iter().map(|child| egraph[*child].data).collect();
-        Facts::of(node, &children, &egraph.analysis.slots)
+        let mut facts = Facts::of(node, &children, &egraph.analysis.slots);
+        if let Term::Call(Function::Multiply, [x, y, _]) = node
+            && egraph.find(*x) == egraph.find(*y)
+        {
+            facts.meet(&Facts { low: 0.0, ..Facts::unknown(facts.ty) });
+        }
+        facts
     }
 
     fn merge(&mut self, a: &mut Facts, b: Facts) -> DidMerge {
-        let changed = a.meet(&b);
+        let changed = if self.is_conditional { a.join(&b) } else { a.meet(&b) };
         DidMerge(changed, !a.same(&b))
     }
 
     fn modify(egraph: &mut Graph, id: Id) {
-        let Facts { ty: Type::Scalar, constant: Some(value), .. } = egraph[id].data else { return };
-        let number = Term::number(value);
+        let Facts { ty: Type::Scalar, .. } = egraph[id].data else { return };
+        // A call is computed from the numbers that its arguments are equal to, and a proof says why they are.
+        let computable = |node: &Term| {
+            let Term::Call(function, _) = node else { return None };
+            let values: Option<Vec<f64>> = node.children().iter().map(|child| literal(egraph, *child)).collect();
+            let mut x = [0.0; 3];
+            x.iter_mut().zip(values?).for_each(|(x, value)| *x = value);
+            Some((node.clone(), Term::number(function.on_scalars(x))))
+        };
+        let Some((mut node, number)) = egraph[id].nodes.iter().find_map(computable) else { return };
         if egraph[id].nodes.contains(&number) {
             return;
         }
+        for place in 0..node.children().len() {
+            if let Some(value) = literal(egraph, node.children()[place]) {
+                node.children_mut()[place] = egraph.add_uncanonical(Term::number(value));
+            }
+        }
+        let call = egraph.add_uncanonical(node);
         let number = egraph.add_uncanonical(number);
-        egraph.union_trusted(id, number, FOLDED);
+        egraph.union_trusted(call, number, FOLDED);
     }
+}
+
+/// The number that a class is equal to, if there is one in it.
+fn literal(egraph: &Graph, id: Id) -> Option<f64> {
+    egraph[id].nodes.iter().find_map(Term::constant)
+}
+
+/// Whether a class is equal to two different numbers: rules have been applied outside of their domains, as where something is divided by what
+/// turns out to be zero, and nothing that was found can be relied on.
+fn is_contradictory(egraph: &Graph) -> bool {
+    egraph.classes().any(|class| {
+        let mut numbers = class.nodes.iter().filter_map(Term::constant);
+        numbers.next().is_some_and(|first| numbers.any(|other| !((first - other).abs() <= 1e-6 * first.abs().max(other.abs()))))
+    })
 }
 
 /// One rule as egg applies it.
 struct RuleApplier {
     given: Vec<(Given, Vec<(&'static str, Var)>)>,
+    /// Conditions of the rule, which a number must not fail.
+    domain: Vec<(Requirement, Var)>,
+    variables: Vec<Var>,
     /// The right side as it stands, and broadcast to each larger type: what it becomes must have the type that was there.
     right: [PatternAst<Term>; 3],
 }
@@ -103,11 +144,13 @@ impl Applier<Term, Knowledge> for RuleApplier {
     fn apply_one(&self, egraph: &mut Graph, eclass: Id, subst: &Subst, ast: Option<&PatternAst<Term>>, name: Symbol) -> Vec<Id> {
         let known = |(given, variables): &(Given, Vec<(&'static str, Var)>)| {
             given.holds(|name| match variables.iter().find(|(variable, _)| *variable == name) {
-                Some((_, variable)) => egraph[subst[*variable]].data,
+                Some((_, variable)) => facts_of(egraph, subst[*variable]),
                 None => Facts::unknown(Type::Tree),
             })
         };
-        if !self.given.iter().all(known) {
+        let is_refuted =
+            |(requirement, variable): &(Requirement, Var)| literal(egraph, subst[*variable]).is_some_and(|value| !requirement.holds(value));
+        if !self.given.iter().all(known) || self.domain.iter().any(is_refuted) {
             return Vec::new();
         }
         let (left, right) = (egraph[eclass].data.ty, self.right_type(egraph, subst));
@@ -118,13 +161,31 @@ impl Applier<Term, Knowledge> for RuleApplier {
             _ => return Vec::new(),
         };
         let (id, changed) = match ast {
-            Some(ast) => egraph.union_instantiations(ast, right, subst, name),
+            // Numbers are put in place of what is equal to them, so that the proof says why it is.
+            Some(ast) => {
+                let mut subst = subst.clone();
+                for variable in &self.variables {
+                    if let Some(value) = literal(egraph, subst[*variable]) {
+                        let number = egraph.add_uncanonical(Term::number(value));
+                        subst.insert(*variable, number);
+                    }
+                }
+                egraph.union_instantiations(ast, right, &subst, name)
+            }
             None => {
                 let id = egraph.add_instantiation(right, subst);
                 (id, egraph.union(eclass, id))
             }
         };
         if changed { vec![id] } else { Vec::new() }
+    }
+}
+
+/// What is known about a class, and its number if it is equal to one.
+fn facts_of(egraph: &Graph, id: Id) -> Facts {
+    match literal(egraph, id) {
+        Some(value) => Facts::number(value),
+        None => Facts { constant: None, ..egraph[id].data },
     }
 }
 
@@ -155,7 +216,7 @@ impl Searcher<Term, Knowledge> for Uncast {
 
 /// Whether a call works on each number by itself, so that broadcasts may come later.
 fn takes_in(node: &Term) -> bool {
-    matches!(node, Term::Call(function, _) if matches!(function.row().typing, Typing::ElementWise) || *function == crate::Function::Interp)
+    matches!(node, Term::Call(function, _) if matches!(function.row().typing, Typing::ElementWise) || *function == Function::Interp)
 }
 
 impl Applier<Term, Knowledge> for Uncast {
@@ -214,8 +275,14 @@ fn prepare(rule: &'static Rule, name: String, label: Label, given: Vec<Given>) -
     let (left, right) = (pattern(rule.left)?, pattern(rule.right)?);
     let variables: Vec<(&'static str, Var)> = variable_names(rule).filter_map(|name| Some((name, name.parse().ok()?))).collect();
     let given = given.into_iter().map(|given| (given, variables.clone())).collect();
+    let domain = rule.domain.iter().filter_map(|(requirement, name)| Some((*requirement, name.parse().ok()?))).collect();
     let right = [right.ast.clone(), cast_pattern(&right.ast, Type::PerArray), cast_pattern(&right.ast, Type::Tree)];
-    let rewrite = Rewrite::new(name, left.clone(), RuleApplier { given, right }).ok()?;
+    let rewrite = Rewrite::new(
+        name,
+        left.clone(),
+        RuleApplier { given, domain, variables: variables.iter().map(|(_, variable)| *variable).collect(), right },
+    )
+    .ok()?;
     Some(Prepared { rule, left, label, rewrite })
 }
 
@@ -276,7 +343,7 @@ pub(crate) struct Saturated {
 /// Saturates a flow with the rules of up to a label and takes out the cheapest equal flow: `None` where that is no cheaper. Beside it the limit
 /// that was reached, if one was.
 pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: bool) -> (Option<Saturated>, Option<String>) {
-    let knowledge = Knowledge { slots: nonnegative_slots(flow.nodes(), flow.outputs()) };
+    let knowledge = Knowledge { slots: nonnegative_slots(flow.nodes(), flow.outputs()), is_conditional: strongest >= Label::Domain };
     let mut egraph = EGraph::new(knowledge);
     if explain {
         egraph = egraph.with_explanations_enabled().without_explanation_length_optimization();
@@ -292,12 +359,18 @@ pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: 
         .with_scheduler(BackoffScheduler::default().with_initial_match_limit(200).with_ban_length(2))
         .run(rewrites);
     let limit = match &runner.stop_reason {
-        Some(StopReason::IterationLimit(_)) => Some(format!("{} rounds", limits.rounds)),
-        Some(StopReason::NodeLimit(_)) => Some(format!("{} nodes", limits.nodes)),
-        Some(StopReason::TimeLimit(_)) => Some(format!("{} seconds", limits.time.as_secs())),
+        Some(StopReason::IterationLimit(_)) => Some(format!("its limit of {} rounds", limits.rounds)),
+        Some(StopReason::NodeLimit(_)) => Some(format!("its limit of {} nodes", limits.nodes)),
+        Some(StopReason::TimeLimit(_)) => Some(format!("its limit of {} seconds", limits.time.as_secs())),
         _ => None,
     };
     let mut egraph = runner.egraph;
+    if is_contradictory(&egraph) {
+        return (
+            None,
+            Some("what could be relied on: some rules contradict each other here, as where something is divided by zero".to_owned()),
+        );
+    }
     let Some(best) = extraction::extract(&egraph, egraph.find(root)) else { return (None, limit) };
     if extraction::cost(&best) >= extraction::cost(flow) {
         return (None, limit);

@@ -136,7 +136,7 @@ impl<'a> Simplifier<'a> {
     }
 
     fn note_limit(&mut self, limit: Option<String>) {
-        let note = limit.map(|limit| format!("a search for identities ended at its limit of {limit}: there may be more to find"));
+        let note = limit.map(|limit| format!("a search for identities ended at {limit}; there may be more to find"));
         self.derivation.limits.extend(note.filter(|note| !self.derivation.limits.contains(note)));
     }
 
@@ -145,7 +145,13 @@ impl<'a> Simplifier<'a> {
         self.identity_with(program, flow, label, |after, before| cost(after).is_shorter_than(&cost(before)))
     }
 
-    fn identity_with(&mut self, program: &Program, flow: &Flow, label: Label, is_wanted: impl Fn(&Flow, &Flow) -> bool) -> Option<Proposal> {
+    fn identity_with(
+        &mut self,
+        program: &Program,
+        flow: &Flow,
+        label: Label,
+        is_wanted: impl Fn(&Flow, &Flow) -> bool,
+    ) -> Option<Proposal> {
         let (saturated, _) = saturate(flow, label, &self.options.limits, self.options.explain);
         let shared = Flow::of(program);
         let flow = match saturated.filter(|saturated| is_wanted(&saturated.flow, flow)) {

@@ -116,7 +116,8 @@ impl FlowEvaluator {
         }
     }
 
-    /// Marks the numbers of the last run that depend on what is not finite, nearly out of range, or underflowed to zero.
+    /// Marks the numbers of the last run that depend on what is not finite, nearly out of range, underflowed to zero, or the rounding that is left
+    /// where two numbers cancel.
     pub(crate) fn mark_strange(&mut self) {
         self.mark(|evaluator, index, i| {
             let node = evaluator.flow.operations[index];
@@ -129,8 +130,18 @@ impl FlowEvaluator {
             } else {
                 value == 0.0 || ORDINARY.contains(&value.abs())
             };
-            vanished || !in_range
+            vanished || !in_range || evaluator.is_rounding(&node, index, i)
         });
+    }
+
+    /// Whether a number of a sum is so small beside its terms that it is nothing but their rounding: zero over the reals, and as good as random
+    /// for what divides by it or takes its sign.
+    fn is_rounding(&self, node: &Operation, index: usize, i: usize) -> bool {
+        const SHARE: f64 = 1e-13;
+        let NodeKind::Call(Function::Add | Function::Subtract | Function::Interp) = node.kind else { return false };
+        let value = self.values[index][i];
+        let terms = node.arguments().iter().take(2).flat_map(|a| &self.values[*a][self.read(*a, node, i)]);
+        value != 0.0 && value.abs() <= SHARE * terms.fold(0.0, |most: f64, term| most.max(term.abs()))
     }
 
     /// Marks the numbers that depend on some of the numbers of some operations.
