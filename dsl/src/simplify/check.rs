@@ -21,6 +21,8 @@ pub struct Condition {
 pub enum Requirement {
     /// Its absolute value is at least this.
     AwayFromZero(f64),
+    /// It is a number: neither infinite nor NaN.
+    Finite,
     /// It is not zero.
     NonZero,
     /// It is above zero.
@@ -38,6 +40,7 @@ impl Requirement {
     pub fn text(self, value: &str) -> String {
         match self {
             Requirement::AwayFromZero(distance) => format!("|{value}| >= {distance}"),
+            Requirement::Finite => format!("{value} is finite"),
             Requirement::NonZero => format!("{value} != 0"),
             Requirement::Positive => format!("{value} > 0"),
             Requirement::NonNegative => format!("{value} >= 0"),
@@ -50,6 +53,7 @@ impl Requirement {
     pub fn holds(self, x: f64) -> bool {
         match self {
             Requirement::AwayFromZero(distance) => x.abs() >= distance,
+            Requirement::Finite => x.is_finite(),
             Requirement::NonZero => x != 0.0 && !x.is_nan(),
             Requirement::Positive => x > 0.0,
             Requirement::NonNegative => x >= 0.0,

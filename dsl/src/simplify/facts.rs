@@ -17,6 +17,8 @@ pub(crate) struct Facts {
     pub(crate) high: f64,
     /// Whether it is never zero (but may be as small as you like).
     pub(crate) nonzero: bool,
+    /// Whether it is a number for all numbers that it is made of: sums and products are, quotients need not be.
+    pub(crate) total: bool,
 }
 
 /// The numbers that bounds are rounded to, outwards.
@@ -33,17 +35,21 @@ fn round_up(x: f64) -> f64 {
 impl Facts {
     /// Nothing but a type.
     pub(crate) fn unknown(ty: Type) -> Facts {
-        Facts { ty, constant: None, low: f64::NEG_INFINITY, high: f64::INFINITY, nonzero: false }
+        Facts { ty, constant: None, low: f64::NEG_INFINITY, high: f64::INFINITY, nonzero: false, total: false }
     }
 
     /// Bounds that may be of any precision, NaN for no bound.
     fn between(ty: Type, low: f64, high: f64, nonzero: bool) -> Facts {
-        Facts { ty, constant: None, low: round_down(low), high: round_up(high), nonzero: nonzero || low > 0.0 || high < 0.0 }
+        Facts { ty, constant: None, low: round_down(low), high: round_up(high), nonzero: nonzero || low > 0.0 || high < 0.0, total: false }
     }
 
     /// All that can be known of a number.
     pub(crate) fn number(value: f64) -> Facts {
-        Facts { constant: Some(value), ..Facts::between(Type::Scalar, value, value, value != 0.0 && !value.is_nan()) }
+        Facts {
+            constant: Some(value),
+            total: value.is_finite(),
+            ..Facts::between(Type::Scalar, value, value, value != 0.0 && !value.is_nan())
+        }
     }
 
     /// Never below zero.
@@ -69,6 +75,7 @@ impl Facts {
         self.low = self.low.max(other.low);
         self.high = self.high.min(other.high);
         self.nonzero |= other.nonzero;
+        self.total |= other.total;
         !self.same(&before)
     }
 
@@ -79,12 +86,15 @@ impl Facts {
         self.low = self.low.min(other.low);
         self.high = self.high.max(other.high);
         self.nonzero &= other.nonzero;
+        self.total &= other.total;
         !self.same(&before)
     }
 
     /// Equality with NaN equal to itself.
     pub(crate) fn same(&self, other: &Facts) -> bool {
-        let bits = |facts: &Facts| (facts.ty, facts.constant.map(f64::to_bits), facts.low.to_bits(), facts.high.to_bits(), facts.nonzero);
+        let bits = |facts: &Facts| {
+            (facts.ty, facts.constant.map(f64::to_bits), facts.low.to_bits(), facts.high.to_bits(), facts.nonzero, facts.total)
+        };
         bits(self) == bits(other)
     }
 
@@ -92,7 +102,8 @@ impl Facts {
     pub(crate) fn of(node: &Term, children: &[Facts], slots: &[bool]) -> Facts {
         let types: Vec<Type> = children.iter().map(|facts| facts.ty).collect();
         let ty = node_type(node, &types);
-        match node {
+        let total = is_total(node, children);
+        let facts = match node {
             Term::Leaf(Leaf::Slot(slot)) if slots.get(usize::from(*slot)) == Some(&true) => Facts::between(ty, 0.0, f64::INFINITY, false),
             Term::Leaf(Leaf::LearningRate) => Facts::between(ty, 0.0, f64::INFINITY, false),
             Term::Leaf(Leaf::Step) => Facts::between(ty, 1.0, f64::INFINITY, true),
@@ -109,6 +120,33 @@ impl Facts {
                     }
                     None => of_call(*function, children, ty),
                 }
+            }
+        };
+        Facts { total: total && facts.constant.is_none_or(f64::is_finite), ..facts }
+    }
+}
+
+/// Whether a node is a number wherever its children are and these always are.
+fn is_total(node: &Term, children: &[Facts]) -> bool {
+    use Function as F;
+    let all = children.iter().all(|child| child.total);
+    let at = |place: usize| children.get(place);
+    match node {
+        Term::Leaf(_) | Term::Cast(..) => all,
+        Term::Constant(bits) => f64::from_bits(*bits).is_finite(),
+        Term::Outputs(_) => false,
+        Term::Call(function, _) => {
+            all && match function {
+                F::Arcsin | F::Arccos | F::Arctanh => at(0).is_some_and(|x| x.low >= -1.0 && x.high <= 1.0 && *function != F::Arctanh),
+                F::Arccosh => at(0).is_some_and(|x| x.low >= 1.0),
+                F::Log | F::Log2 | F::Log10 => at(0).is_some_and(Facts::is_positive),
+                F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 | F::Reciprocal => at(0).is_some_and(|x| x.nonzero),
+                F::Log1p | F::Sqrt => at(0).is_some_and(Facts::is_nonnegative),
+                F::Divide => at(1).is_some_and(|x| x.nonzero),
+                F::GuardedDivide => at(1).is_some_and(Facts::is_nonnegative),
+                F::Power => at(0).is_some_and(Facts::is_positive),
+                F::Tan | F::GuardedLog1p | F::CosineSim => false,
+                _ => true,
             }
         }
     }

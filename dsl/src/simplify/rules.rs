@@ -20,6 +20,10 @@ pub enum Given {
     NonNegative(&'static str),
     /// The variable is always above zero.
     Positive(&'static str),
+    /// The variable is a number for all numbers that it is made of.
+    Total(&'static str),
+    /// A number is far enough from 0 and 1 for 1 less the number to have as many good digits. Other variables may be anything.
+    Moderate(&'static str),
     /// The variable is always between -1 and 1.
     InUnit(&'static str),
     /// The first is never below the second.
@@ -74,7 +78,7 @@ impl Rule {
 /// How far from zero a denominator `|x| + 1e-8` has to keep for the 1e-8 not to be seen: it then changes the quotient by one part in a million.
 const FAR_FROM_EPSILON: f64 = 1e-2;
 
-use Given::{AboveMinusOne, AtLeast, Constant, NonNegative, NonZero, Positive, Scalar, SumPositive, SumToOne};
+use Given::{AboveMinusOne, AtLeast, Constant, Moderate, NonNegative, NonZero, Positive, Scalar, SumPositive, SumToOne};
 use Requirement as R;
 
 /// The rules, by subject.
@@ -87,7 +91,7 @@ pub static RULES: &[Rule] = &[
     exact("-x = -1 x", "(neg ?x)", "(* -1 ?x)"),
     exact("-1 x = -x", "(* -1 ?x)", "(neg ?x)"),
     real("-(x - y) = y - x", "(neg (- ?x ?y))", "(- ?y ?x)"),
-    real("x - x = 0", "(- ?x ?x)", "0"),
+    domain("x - x = 0", "(- ?x ?x)", "0", &[(R::Finite, "?x")]),
     real("x + 0 = x", "(+ ?x 0)", "?x"),
     exact("x + x = 2 x", "(+ ?x ?x)", "(* 2 ?x)"),
     real("a x + x = (a + 1) x", "(+ (* ?a ?x) ?x)", "(* (+ ?a 1) ?x)").given(&[Constant("?a")]),
@@ -99,7 +103,7 @@ pub static RULES: &[Rule] = &[
     exact("x y = y x", "(* ?x ?y)", "(* ?y ?x)"),
     real("products in any order", "(* (* ?x ?y) ?z)", "(* ?x (* ?y ?z))"),
     exact("1 x = x", "(* 1 ?x)", "?x"),
-    real("0 x = 0", "(* 0 ?x)", "0"),
+    domain("0 x = 0", "(* 0 ?x)", "0", &[(R::Finite, "?x")]),
     exact("x x = square x", "(* ?x ?x)", "(square ?x)"),
     exact("square x = x x", "(square ?x)", "(* ?x ?x)"),
     exact("x square x = cube x", "(* ?x (square ?x))", "(cube ?x)"),
@@ -272,7 +276,7 @@ pub static RULES: &[Rule] = &[
     real("interp(x, x, a) = x", "(interp ?x ?x ?a)", "?x"),
     real("interp(x, y, 0) = x", "(interp ?x ?y 0)", "?x"),
     real("interp(x, y, 1) = y", "(interp ?x ?y 1)", "?y"),
-    real("interp(x, y, a) = interp(y, x, 1 - a)", "(interp ?x ?y ?a)", "(interp ?y ?x (- 1 ?a))"),
+    real("interp(x, y, a) = interp(y, x, 1 - a)", "(interp ?x ?y ?a)", "(interp ?y ?x (- 1 ?a))").given(&[Moderate("?a")]),
     real("chained blends are one", "(interp ?x (interp ?x ?y ?a) ?b)", "(interp ?x ?y (* ?a ?b))"),
     real("blend of multiples", "(interp (* ?a ?x) (* ?a ?y) ?b)", "(* ?a (interp ?x ?y ?b))"),
 ];
@@ -281,6 +285,7 @@ impl Requirement {
     /// What must be known for the requirement to hold always, if facts can tell.
     pub(crate) fn as_given(self, variable: &'static str) -> Option<Given> {
         match self {
+            Requirement::Finite => Some(Given::Total(variable)),
             Requirement::NonZero => Some(Given::NonZero(variable)),
             Requirement::Positive => Some(Given::Positive(variable)),
             Requirement::NonNegative => Some(Given::NonNegative(variable)),
@@ -299,14 +304,24 @@ impl Given {
             Given::Constant(x) => number(x).is_some(),
             Given::Scalar(x) => facts(x).ty == Type::Scalar,
             Given::NonZero(x) => facts(x).nonzero,
+            Given::Total(x) => facts(x).total,
+            Given::Moderate(x) => number(x).is_none_or(|a| [a, 1.0 - a].iter().all(|x| (1e-4..1e4).contains(&x.abs()) || *x == 0.0)),
             Given::NonNegative(x) => facts(x).is_nonnegative(),
             Given::Positive(x) => facts(x).is_positive(),
             Given::InUnit(x) => facts(x).range().0 >= -1.0 && facts(x).range().1 <= 1.0,
             Given::AtLeast(x, y) => facts(x).range().0 >= facts(y).range().1,
-            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-14),
-            // A sum that all but cancels leaves nothing but its rounding.
-            Given::SumPositive(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| a + b > 1e-6 * a.abs().max(b.abs())),
-            Given::AboveMinusOne(a) => number(a).is_some_and(|a| a + 1.0 > 1e-6 * a.abs()),
+            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-13 * b.abs().min(1.0)),
+            // Weights that differ too much leave nothing of the smaller one, and a sum that all but cancels nothing but its rounding.
+            Given::SumPositive(a, b) => {
+                number(a).zip(number(b)).is_some_and(|(a, b)| a + b > 1e-6 * a.abs().max(b.abs()) && is_comparable(a, b))
+            }
+            Given::AboveMinusOne(a) => number(a).is_some_and(|a| a + 1.0 > 1e-6 * a.abs() && is_comparable(a, 1.0)),
         }
     }
+}
+
+/// Whether one number is not very much smaller than the other.
+fn is_comparable(a: f64, b: f64) -> bool {
+    let (a, b) = (a.abs(), b.abs());
+    a.min(b) >= 1e-4 * a.max(b)
 }

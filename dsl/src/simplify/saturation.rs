@@ -85,7 +85,9 @@ impl Analysis<Term> for Knowledge {
             x.iter_mut().zip(values?).for_each(|(x, value)| *x = value);
             Some((node.clone(), Term::number(function.on_scalars(x))))
         };
-        let Some((mut node, number)) = egraph[id].nodes.iter().find_map(computable) else { return };
+        // What is not finite stays as it is spelled: no rule of algebra holds for it.
+        let finite = |(_, number): &(Term, Term)| number.constant().is_some_and(f64::is_finite);
+        let Some((mut node, number)) = egraph[id].nodes.iter().filter_map(computable).find(finite) else { return };
         if egraph[id].nodes.contains(&number) {
             return;
         }
@@ -103,6 +105,16 @@ impl Analysis<Term> for Knowledge {
 /// The number that a class is equal to, if there is one in it.
 fn literal(egraph: &Graph, id: Id) -> Option<f64> {
     egraph[id].nodes.iter().find_map(Term::constant)
+}
+
+/// Whether a flow computes something from numbers that is no finite number: an identity has been used where it does not hold.
+fn has_infinite_scalar(flow: &Flow) -> bool {
+    let mut facts: Vec<Facts> = Vec::with_capacity(flow.nodes().len());
+    for node in flow.nodes() {
+        let children: Vec<Facts> = node.children().iter().map(|child| facts[usize::from(*child)]).collect();
+        facts.push(Facts::of(node, &children, &[]));
+    }
+    facts.iter().any(|facts| facts.constant.is_some_and(|value| !value.is_finite()))
 }
 
 /// Whether a class is equal to two different numbers: rules have been applied outside of their domains, as where something is divided by what
@@ -372,7 +384,7 @@ pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: 
         );
     }
     let Some(best) = extraction::extract(&egraph, egraph.find(root)) else { return (None, limit) };
-    if extraction::cost(&best) >= extraction::cost(flow) {
+    if extraction::cost(&best) >= extraction::cost(flow) || strongest > Label::Exact && has_infinite_scalar(&best) {
         return (None, limit);
     }
     let proof = explain.then(|| {

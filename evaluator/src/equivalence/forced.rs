@@ -232,9 +232,9 @@ impl<'a> Run<'a> {
         let maps = &self.setting.slots;
         let inputs_before = inputs(feed, &self.old[0], &self.hyperparameters.before);
         let inputs_after = inputs(feed, &self.old[1], &self.hyperparameters.after);
-        self.noisy_before.run(inputs_before, None);
+        self.noisy_before.run_carefully(inputs_before, &mut self.random);
         self.noisy_before.mark_strange();
-        self.noisy_after.run(inputs_after, None);
+        self.noisy_after.run_carefully(inputs_after, &mut self.random);
         self.noisy_after.mark_strange();
         for suspect in suspects.iter_mut() {
             let place = suspect.place;

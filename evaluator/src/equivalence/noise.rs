@@ -42,6 +42,8 @@ pub(crate) struct FlowEvaluator {
     values: Vec<Vec<f64>>,
     /// Whether each of those numbers is marked.
     marks: Vec<Vec<bool>>,
+    /// Whether each of those numbers was nothing but rounding in the last careful run.
+    is_rounding: Vec<Vec<bool>>,
 }
 
 impl FlowEvaluator {
@@ -60,6 +62,7 @@ impl FlowEvaluator {
         FlowEvaluator {
             values: flow.operations.iter().map(|operation| vec![0.0; size(operation.ty)]).collect(),
             marks: flow.operations.iter().map(|operation| vec![false; size(operation.ty)]).collect(),
+            is_rounding: flow.operations.iter().map(|operation| vec![false; size(operation.ty)]).collect(),
             flow,
             arrays,
             array_of,
@@ -116,8 +119,31 @@ impl FlowEvaluator {
         }
     }
 
-    /// Marks the numbers of the last run that depend on what is not finite, nearly out of range, underflowed to zero, or the rounding that is left
-    /// where two numbers cancel.
+    /// Runs one step without noise, after a few runs with noise that show which of its numbers are nothing but rounding: where two numbers cancel
+    /// to the last digits, what is left is zero over the reals, and as good as random for what divides by it or takes its sign.
+    pub(crate) fn run_carefully(&mut self, inputs: Inputs<'_>, noise: &mut Random) {
+        const RUNS: usize = 3;
+        /// The rounding of f64, as a share of the noise.
+        const ROUNDING: f64 = 1e-16 / NOISE;
+        /// A number that is off by this share says nothing.
+        const MOST: f64 = 1e-3;
+        self.run(inputs, None);
+        let values = self.values.clone();
+        let mut spread: Vec<Vec<f64>> = values.iter().map(|numbers| vec![0.0; numbers.len()]).collect();
+        for _ in 0..RUNS {
+            self.run(inputs, Some(noise));
+            for (spread, (noisy, exact)) in spread.iter_mut().flatten().zip(self.values.iter().flatten().zip(values.iter().flatten())) {
+                *spread = spread.max((noisy - exact).abs());
+            }
+        }
+        for (flag, (spread, exact)) in self.is_rounding.iter_mut().flatten().zip(spread.iter().flatten().zip(values.iter().flatten())) {
+            *flag = *exact != 0.0 && spread * ROUNDING > MOST * exact.abs();
+        }
+        self.values = values;
+    }
+
+    /// Marks the numbers of the last run, which has to be a careful one, that depend on what is not finite, nearly out of range, underflowed to
+    /// zero, or nothing but rounding.
     pub(crate) fn mark_strange(&mut self) {
         self.mark(|evaluator, index, i| {
             let node = evaluator.flow.operations[index];
@@ -130,18 +156,8 @@ impl FlowEvaluator {
             } else {
                 value == 0.0 || ORDINARY.contains(&value.abs())
             };
-            vanished || !in_range || evaluator.is_rounding(&node, index, i)
+            vanished || !in_range || evaluator.is_rounding[index][i]
         });
-    }
-
-    /// Whether a number of a sum is so small beside its terms that it is nothing but their rounding: zero over the reals, and as good as random
-    /// for what divides by it or takes its sign.
-    fn is_rounding(&self, node: &Operation, index: usize, i: usize) -> bool {
-        const SHARE: f64 = 1e-13;
-        let NodeKind::Call(Function::Add | Function::Subtract | Function::Interp) = node.kind else { return false };
-        let value = self.values[index][i];
-        let terms = node.arguments().iter().take(2).flat_map(|a| &self.values[*a][self.read(*a, node, i)]);
-        value != 0.0 && value.abs() <= SHARE * terms.fold(0.0, |most: f64, term| most.max(term.abs()))
     }
 
     /// Marks the numbers that depend on some of the numbers of some operations.
