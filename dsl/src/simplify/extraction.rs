@@ -13,13 +13,15 @@ use crate::simplify::term::{Builder, Flow, Leaf, Term};
 use crate::types::Type;
 
 /// What a flow costs, compared part by part: statements first, then passes over the arrays that reductions need, then slots that are read,
-/// then how plain the functions are and how many values feed each other.
+/// then how plain the functions are and how much they feed each other, then the digits of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cost {
     statements: usize,
     reductions: usize,
     slots: usize,
     weight: usize,
+    /// Digits of numbers that the program did not have.
+    digits: usize,
 }
 
 impl Cost {
@@ -29,12 +31,13 @@ impl Cost {
                 statements: 1,
                 reductions: usize::from(is_tree && reduces(*function)),
                 slots: 0,
+                digits: 0,
                 // Arithmetic on scalars is done once, on trees for every parameter.
                 weight: if is_tree { 20 * weight(*function) } else { 10 * weight(*function) },
             },
             Term::Leaf(Leaf::Slot(_)) => Cost { slots: 1, ..Cost::default() },
             // Few numbers with few digits are easier to read: 0.9 rather than the 0.8999999999999999 that some ways of computing it give.
-            Term::Constant(bits) => Cost { weight: digits(f64::from_bits(*bits)), ..Cost::default() },
+            Term::Constant(bits) => Cost { digits: digits(f64::from_bits(*bits)), ..Cost::default() },
             _ => Cost::default(),
         }
     }
@@ -44,12 +47,18 @@ impl Cost {
         (self.statements, self.reductions, self.slots) < (other.statements, other.reductions, other.slots)
     }
 
+    /// Whether its functions are plainer, at the same number of statements.
+    pub(crate) fn is_plainer_than(&self, other: &Cost) -> bool {
+        (self.statements, self.reductions, self.slots, self.weight) < (other.statements, other.reductions, other.slots, other.weight)
+    }
+
     fn plus(self, other: Cost) -> Cost {
         Cost {
             statements: self.statements + other.statements,
             reductions: self.reductions + other.reductions,
             slots: self.slots + other.slots,
             weight: self.weight + other.weight,
+            digits: self.digits + other.digits,
         }
     }
 }
@@ -57,6 +66,9 @@ impl Cost {
 fn reduces(function: Function) -> bool {
     matches!(function.row().typing, Typing::PerArrayReduction | Typing::GlobalReduction) || function == Function::Clip
 }
+
+/// The weight of a value that feeds another one, in tenths of the weights of functions: a program is plainer where inputs feed it directly.
+const FEED: usize = 4;
 
 /// How much there is to read in a function: between equally short programs, plain ones win.
 fn weight(function: Function) -> usize {
@@ -84,7 +96,7 @@ pub(crate) fn cost(flow: &Flow) -> Cost {
     let of = |node: &Term| {
         let inner = node.children().iter().filter(|child| matches!(nodes[usize::from(**child)], Term::Call(..))).count();
         let own = Cost::of(node, reads_tree(node, |child| flow.ty(child)));
-        own.plus(Cost { weight: 4 * inner, ..Cost::default() })
+        own.plus(Cost { weight: FEED * inner, ..Cost::default() })
     };
     nodes.iter().map(of).fold(Cost::default(), Cost::plus)
 }
@@ -136,7 +148,8 @@ struct Choices {
 }
 
 impl Choices {
-    fn new(egraph: &Graph) -> Choices {
+    /// Numbers in `known` cost nothing: a program keeps its own.
+    fn new(egraph: &Graph, known: &BTreeSet<u64>) -> Choices {
         let mut ids: Vec<Id> = egraph.classes().map(|class| class.id).collect();
         ids.sort_unstable();
         let places: BTreeMap<Id, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
@@ -146,7 +159,8 @@ impl Choices {
                 .map(|node| {
                     let children = node.children().iter().map(|child| places[&egraph.find(*child)]).collect();
                     let is_tree = reads_tree(node, |child| egraph[child].data.ty);
-                    (node.clone(), children, Cost::of(node, is_tree))
+                    let is_known = matches!(node, Term::Constant(bits) if known.contains(bits));
+                    (node.clone(), children, if is_known { Cost::default() } else { Cost::of(node, is_tree) })
                 })
                 .collect();
             nodes.sort();
@@ -188,15 +202,19 @@ impl Choices {
         let is_call = |class: usize| chosen[class].is_some_and(|node| matches!(self.nodes[class][node].0, Term::Call(..)));
         let of = |class: &usize| {
             let (_, children, own) = &self.nodes[*class][chosen[*class]?];
-            Some(own.plus(Cost { weight: children.iter().filter(|child| is_call(**child)).count() * 4, ..Cost::default() }))
+            Some(own.plus(Cost { weight: FEED * children.iter().filter(|child| is_call(**child)).count(), ..Cost::default() }))
         };
         order.iter().filter_map(of).fold(Cost::default(), Cost::plus)
     }
 }
 
-/// The cheapest flow for a root that was found; `None` if there is none, which does not happen for a flow that was added.
-pub(crate) fn extract(egraph: &Graph, root: Id) -> Option<Flow> {
-    let choices = Choices::new(egraph);
+/// The cheapest flow for a root that was found, for a program that is `original` so far; `None` if there is none, which does not happen for a flow that was added.
+pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow) -> Option<Flow> {
+    let numbers = original.nodes().iter().filter_map(|node| match node {
+        Term::Constant(bits) => Some(*bits),
+        _ => None,
+    });
+    let choices = Choices::new(egraph, &numbers.collect());
     let root = choices.ids.binary_search(&root).ok()?;
     let mut chosen = greedy(&choices);
     let mut order = choices.needed(&chosen, root)?;

@@ -310,7 +310,7 @@ impl Given {
             Given::Positive(x) => facts(x).is_positive(),
             Given::InUnit(x) => facts(x).range().0 >= -1.0 && facts(x).range().1 <= 1.0,
             Given::AtLeast(x, y) => facts(x).range().0 >= facts(y).range().1,
-            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-13 * b.abs().min(1.0)),
+            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-14 && is_comparable(a, b)),
             // Weights that differ too much leave nothing of the smaller one, and a sum that all but cancels nothing but its rounding.
             Given::SumPositive(a, b) => {
                 number(a).zip(number(b)).is_some_and(|(a, b)| a + b > 1e-6 * a.abs().max(b.abs()) && is_comparable(a, b))

@@ -52,6 +52,8 @@ pub(crate) struct Knowledge {
     /// Whether values may be equal on a domain only. Then what is known about one of them need not be so for the other, and only what is known
     /// of both counts: a proof would not say that it needs the domain.
     is_conditional: bool,
+    /// Whether only what programs compute themselves is computed. Otherwise numbers may come from other roads, with other roundings.
+    is_exact: bool,
 }
 
 pub(crate) type Graph = EGraph<Term, Knowledge>;
@@ -83,7 +85,8 @@ impl Analysis<Term> for Knowledge {
             let values: Option<Vec<f64>> = node.children().iter().map(|child| literal(egraph, *child)).collect();
             let mut x = [0.0; 3];
             x.iter_mut().zip(values?).for_each(|(x, value)| *x = value);
-            Some((node.clone(), Term::number(function.on_scalars(x))))
+            let is_good = egraph.analysis.is_exact || is_well_conditioned(*function, x);
+            is_good.then(|| (node.clone(), Term::number(function.on_scalars(x))))
         };
         // What is not finite stays as it is spelled: no rule of algebra holds for it.
         let finite = |(_, number): &(Term, Term)| number.constant().is_some_and(f64::is_finite);
@@ -100,6 +103,18 @@ impl Analysis<Term> for Knowledge {
         let number = egraph.add_uncanonical(number);
         egraph.union_trusted(call, number, FOLDED);
     }
+}
+
+/// Whether a function of numbers keeps their digits: `1 - 1 + 1e-16` must not be 0 in one order and 1e-16 in another.
+fn is_well_conditioned(function: Function, x: [f64; 3]) -> bool {
+    const SHIFT: f64 = 1e-12;
+    const MOST: f64 = 1e-8;
+    let value = function.on_scalars(x);
+    (0..function.arity()).all(|place| {
+        let mut shifted = x;
+        shifted[place] *= 1.0 + SHIFT;
+        (function.on_scalars(shifted) - value).abs() <= MOST * value.abs()
+    })
 }
 
 /// The number that a class is equal to, if there is one in it.
@@ -355,7 +370,11 @@ pub(crate) struct Saturated {
 /// Saturates a flow with the rules of up to a label and takes out the cheapest equal flow: `None` where that is no cheaper. Beside it the limit
 /// that was reached, if one was.
 pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: bool) -> (Option<Saturated>, Option<String>) {
-    let knowledge = Knowledge { slots: nonnegative_slots(flow.nodes(), flow.outputs()), is_conditional: strongest >= Label::Domain };
+    let knowledge = Knowledge {
+        slots: nonnegative_slots(flow.nodes(), flow.outputs()),
+        is_conditional: strongest >= Label::Domain,
+        is_exact: strongest == Label::Exact,
+    };
     let mut egraph = EGraph::new(knowledge);
     if explain {
         egraph = egraph.with_explanations_enabled().without_explanation_length_optimization();
@@ -383,8 +402,8 @@ pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: 
             Some("what could be relied on: some rules contradict each other here, as where something is divided by zero".to_owned()),
         );
     }
-    let Some(best) = extraction::extract(&egraph, egraph.find(root)) else { return (None, limit) };
-    if extraction::cost(&best) >= extraction::cost(flow) || strongest > Label::Exact && has_infinite_scalar(&best) {
+    let Some(best) = extraction::extract(&egraph, egraph.find(root), flow) else { return (None, limit) };
+    if !extraction::cost(&best).is_plainer_than(&extraction::cost(flow)) || strongest > Label::Exact && has_infinite_scalar(&best) {
         return (None, limit);
     }
     let proof = explain.then(|| {

@@ -1,6 +1,6 @@
 //! The simplifier: tries the kinds of steps in their order, has each checked, and begins again until nothing changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{Graph, Redundancy};
 use crate::program::Program;
@@ -109,16 +109,16 @@ impl<'a> Simplifier<'a> {
             return Some(proposal);
         }
         let flow = Flow::of(&program);
-        // All rules at once first: where they find nothing, there is no need to try them label by label, which makes for smaller steps.
+        if let Some(proposal) = self.identity(&program, &flow, Label::Exact).filter(is_new) {
+            return Some(proposal);
+        }
+        // All rules at once: where they find nothing, there is no need to try them label by label, which makes for smaller steps.
         let (found, limit) = saturate(&flow, self.options.label, &self.options.limits, false);
         self.note_limit(limit);
-        let has_copies = flow.calls().count() < program.statements.len();
         let weakest = self.options.label;
-        if found.is_some() || has_copies {
-            for label in [Label::Exact, Label::Real, Label::Domain].into_iter().filter(|label| *label <= weakest) {
-                if let Some(proposal) = self.identity(&program, &flow, label).filter(is_new) {
-                    return Some(proposal);
-                }
+        for label in [Label::Real, Label::Domain].into_iter().filter(|label| found.is_some() && *label <= weakest) {
+            if let Some(proposal) = self.identity(&program, &flow, label).filter(is_new) {
+                return Some(proposal);
             }
         }
         if self.options.label >= Label::Real {
@@ -130,7 +130,9 @@ impl<'a> Simplifier<'a> {
         }
         // What is only plainer, and no shorter, comes last, so that it makes one step.
         match found {
-            Some(_) => self.identity_with(&program, &flow, self.options.label, |_, _| true).filter(is_new),
+            Some(_) => self
+                .identity_with(&program, &flow, self.options.label, |after, before| cost(after).is_plainer_than(&cost(before)))
+                .filter(is_new),
             None => None,
         }
     }
@@ -309,17 +311,17 @@ fn keep_names(flow: &mut Flow, names: BTreeMap<String, String>) {
 
 /// The rules of a proof for people, and the conditions for the check.
 fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition>) {
-    let speller = Speller { arena: &proof.arena, names: &proof.names, program };
+    let speller = Speller::new(&proof.arena, &proof.names, program);
     let mut reasons = Vec::new();
     let mut conditions: Vec<Condition> = Vec::new();
+    let mut known = BTreeSet::new();
     for application in &proof.applications {
         for (requirement, id) in &application.conditions {
-            let text = requirement.text(&speller.name(*id));
-            if conditions.iter().any(|condition| condition.text == text) {
+            if !known.insert((requirement.text(""), *id)) {
                 continue;
             }
             if let Some(probe) = probe(program, proof, *id) {
-                conditions.push(Condition { probe, requirement: *requirement, text });
+                conditions.push(Condition { probe, requirement: *requirement, text: requirement.text(&speller.name(*id)) });
             }
         }
         let text = format!("{} -> {}", speller.spell(application.from), speller.spell(application.to));

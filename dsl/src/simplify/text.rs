@@ -14,14 +14,28 @@ const DEPTH: usize = 4;
 
 /// Spells values of an arena.
 pub(crate) struct Speller<'a> {
-    pub(crate) arena: &'a Builder,
-    /// Names of values in the program that is spoken of.
-    pub(crate) names: &'a BTreeMap<Id, String>,
+    arena: &'a Builder,
+    /// Names of values in the program that is spoken of, each of one value only.
+    names: BTreeMap<Id, String>,
     /// The program, for the names of its parameters.
-    pub(crate) program: &'a Program,
+    program: &'a Program,
 }
 
-impl Speller<'_> {
+impl<'a> Speller<'a> {
+    /// A speller of values of a program, whose variables name some of them. What takes a name that another value had before gets a prime: after
+    /// `g = clip(g, lr)` it is `g'`.
+    pub(crate) fn new(arena: &'a Builder, names: &BTreeMap<Id, String>, program: &'a Program) -> Speller<'a> {
+        let mut taken: BTreeMap<&str, usize> = program.signature().parameters.iter().map(|parameter| (parameter.name.as_str(), 1)).collect();
+        // Arguments come before what is made of them, so this is an order in which the values could be computed.
+        let names = names.iter().map(|(id, name)| {
+            let before = taken.entry(name).or_insert(0);
+            *before += 1;
+            (*id, format!("{name}{}", "'".repeat(*before - 1)))
+        });
+        let names = names.collect();
+        Speller { arena, names, program }
+    }
+
     /// A value, its outermost call spelled out.
     pub(crate) fn spell(&self, id: Id) -> String {
         self.at(id, 0, 0)
@@ -54,7 +68,7 @@ impl Speller<'_> {
     fn at(&self, id: Id, depth: usize, strength: u8) -> String {
         let node = self.arena.node(id);
         if let (Term::Call(..), Some(name)) = (node, self.names.get(&id))
-            && depth > 1
+            && depth > 0
         {
             return name.clone();
         }
