@@ -225,6 +225,8 @@ struct Running {
     questions: ChildStdin,
     answers: Receiver<Vec<u8>>,
     complaints: Arc<Mutex<VecDeque<String>>>,
+    /// Disconnected when there are no more complaints.
+    complaining: Receiver<()>,
 }
 
 impl Running {
@@ -245,8 +247,12 @@ impl Running {
         let kept = Arc::clone(&complaints);
         // Nobody waits for these threads: a process that escaped the group may hold the streams open.
         std::thread::spawn(move || read_answers(stdout, &sender));
-        std::thread::spawn(move || keep_complaints(stderr, &kept));
-        Ok(Running { child, questions, answers, complaints })
+        let (until_the_end, complaining) = sync_channel(1);
+        std::thread::spawn(move || {
+            keep_complaints(stderr, &kept);
+            drop(until_the_end);
+        });
+        Ok(Running { child, questions, answers, complaints, complaining })
     }
 
     /// The next line that it says.
@@ -277,6 +283,8 @@ impl Running {
                 _ => break "it closed its output".to_owned(),
             }
         };
+        // What it complained of last may still be on its way.
+        let _ = self.complaining.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         PeerError::Ended { status, message: complaints.back().cloned().unwrap_or_default() }
     }
