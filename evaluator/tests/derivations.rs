@@ -182,6 +182,10 @@ fn small_programs_read_like_this() {
 
 #[test]
 fn small_programs_end_as_a_person_would_end_them() {
+    for text in [DEPENDENT, ZERO, UNIT, SIGN, BOUNDS] {
+        let (largest, compared) = deviation(&simplified(&program(text)), 200);
+        assert!(largest < 1e-6 && compared > 1000, "{largest:e} of {compared}: {text}");
+    }
     let cases = [
         (DEPENDENT, "x1 = m * 0.9\nm = g + x1\nupdate = m * lr\nreturn update, m\n", [StepKind::Slots].as_slice()),
         (ZERO, "m = interp(g, m, beta)\nupdate = m * lr\nreturn update, m\n", &[StepKind::Slots]),
@@ -320,11 +324,12 @@ fn deviation(derivation: &Derivation, steps: usize) -> (f64, usize) {
         let found = after.update(&weights, &gradients, lr * peak).expect("a step");
         for ((weights, expected), found) in weights.iter_mut().zip(&expected).zip(&found) {
             for ((w, x), y) in weights.iter_mut().zip(expected).zip(found) {
-                if x.is_nan() {
+                if !x.is_finite() {
                     continue;
                 }
                 if x != y {
-                    largest = largest.max((x - y).abs() / x.abs().max(y.abs()));
+                    let deviation = (x - y).abs() / x.abs().max(y.abs());
+                    largest = largest.max(if y.is_finite() { deviation } else { f64::INFINITY });
                 }
                 compared += 1;
                 // Small steps: programs with their peak inside would run away at lr = 1.
@@ -337,7 +342,6 @@ fn deviation(derivation: &Derivation, steps: usize) -> (f64, usize) {
 
 #[test]
 fn the_zoo_comes_out_no_longer_and_does_the_same() {
-    let mut compared = 0;
     for (name, program) in zoo() {
         let derivation = simplified(&program);
         assert_is_checked(&derivation);
@@ -352,18 +356,13 @@ fn the_zoo_comes_out_no_longer_and_does_the_same() {
             assert!(count(result) <= count(&program), "{name}: {result}");
         }
 
-        // A run of each with its own state, where the states can be told from each other.
+        // A run of each with its own state.
         let derivation = with_label(&program, Label::Real);
         assert_is_checked(&derivation);
-        if kinds(&derivation).contains(&StepKind::Slots) {
-            continue;
-        }
         let (largest, numbers) = deviation(&derivation, 200);
         assert!(largest < 1e-6, "{name}: {largest:e}\n{}", derivation.markdown());
         assert!(numbers > 1000, "{name}: {numbers}");
-        compared += 1;
     }
-    assert!(compared >= 15, "{compared}");
 }
 
 #[test]
@@ -427,7 +426,13 @@ fn a_step_that_breaks_its_label_is_rejected_and_the_derivation_goes_on() {
         }
         let text = derivation.markdown();
         assert_eq!(text.contains("## Rejected") && text.contains("BROKEN: refused by the test"), !derivation.rejected.is_empty());
-        assert!(deviation(&with_label(&program, Label::Exact), 20).0 == 0.0);
+    }
+    // What is left after the refusals does what the program did.
+    for program in [LION_RAW, LION_FOUND, DEPENDENT, ZERO, UNIT, SIGN, BOUNDS].map(program) {
+        let mut checker = EverySecond { claims: 0, streams: RandomStreams::default() };
+        let derivation = simplify(&program, &Options { label: Label::Real, ..Options::default() }, &mut checker);
+        let (largest, compared) = deviation(&derivation, 100);
+        assert!(largest < 1e-6 && compared > 1000, "{largest:e} of {compared}: {}", derivation.markdown());
     }
     // Nothing at all is taken from a checker that refuses all.
     struct Never;
