@@ -548,3 +548,17 @@ fn programs_that_nobody_has_thought_of_end_in_reasonable_time() {
     }
     assert!(reported >= 4, "{reported}");
 }
+
+#[test]
+fn a_peak_is_no_default_before_parameters_that_have_none() {
+    let text = "def p(w, g, m, lr, t):\n  m = interp(g, m, 0.9)\n  s = lr * 0.01\n  x = m / t\n  update = x * s\n  return update, m\n";
+    let derivation = simplified(&program(text));
+    assert_is_checked(&derivation);
+    let result = derivation.result();
+    assert!(result.to_string().contains("(w, g, m, lr, t, *, beta=0.9, peak_lr=0.01)"), "{result}");
+    // With `t` before it, `lr` can hold it.
+    let derivation = simplified(&program(&text.replace("lr, t)", "t, lr)")));
+    assert_is_checked(&derivation);
+    let result = derivation.result();
+    assert!(result.to_string().contains("(w, g, m, t, lr=0.01, *, beta=0.9)"), "{result}");
+}
