@@ -177,7 +177,7 @@ fn the_label_bounds_the_steps() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs::write(path.join("sign.opt"), SIGN).unwrap();
-    let order = |label: &Value| ["exact", "real", "domain"].iter().position(|name| *label == Value::from(*name)).expect("a label");
+    let order = |label: &Value| ["exact", "real", "domain"].iter().position(|name| label == *name).expect("a label");
     for (name, expected) in [("sign.opt", [5, 4, 3]), ("lion-raw", [12, 10, 9])] {
         for (index, (label, statements)) in ["exact", "real", "domain"].iter().zip(expected).enumerate() {
             let found = json(path, &["simplify", name, "--label", label, "--json"]);
