@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use symopt_dsl::Program;
-use symopt_dsl::simplify::{Label, canonical};
+use symopt_dsl::simplify::{Derivation, Label, reduced};
 use symopt_search::program_source;
 
 use crate::failure::Failure;
@@ -18,9 +18,9 @@ pub fn name(argument: &str, program: &Program) -> String {
     symopt_programs::find(argument).map_or_else(|| program.signature().name.clone(), |entry| entry.name.to_owned())
 }
 
-/// The program in the form in which programs are compared: what algebra leaves of it, with its numbers in place.
-pub fn simplified(program: &Program) -> Program {
-    canonical(program, Label::Domain)
+/// The way to the form in which programs are compared: what algebra leaves of it, with its numbers in place.
+pub fn simplified(program: &Program) -> Derivation {
+    reduced(program, Label::Domain)
 }
 
 /// Whether reports on the standard error stream may be coloured.

@@ -243,8 +243,10 @@ pub fn shorten_constants(program: &Program, trials: &mut Trials) -> Result<Ablat
     let mut result = Ablation { steps: Vec::new(), trials: Vec::new() };
     for (value, places) in constants(&program, trials.is_tuned()) {
         let mut tried = Vec::new();
+        let mut last = None;
         for digits in DIGITS {
-            let Some(shorter) = rounded(value, digits) else { continue };
+            // 0.998 is 1 with one digit and with two.
+            let Some(shorter) = rounded(value, digits).filter(|shorter| last.replace(*shorter) != Some(*shorter)) else { continue };
             // Rounded to what it is: no fewer digits will do.
             if shorter == value {
                 break;

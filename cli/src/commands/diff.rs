@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use similar::{DiffOp, TextDiff};
 use symopt_dsl::compare::{Comparison, compare};
+use symopt_dsl::simplify::{Derivation, Label};
 use symopt_dsl::{Graph, Program};
 use symopt_evaluator::behaviour::{Behaviour, behavioural_distance};
 
@@ -39,7 +40,10 @@ struct Difference {
 struct Described {
     name: String,
     text: String,
+    /// What algebra leaves of it; this is what is compared.
     simplified: String,
+    /// In which sense that is equal to the program.
+    label: Label,
     hash: String,
 }
 
@@ -50,13 +54,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let [left, right] = [programs::find(&arguments.left)?, programs::find(&arguments.right)?];
     let (left_name, right_name) = names(&arguments, &left, &right);
     let [simple_left, simple_right] = [programs::simplified(&left), programs::simplified(&right)];
-    let comparison = compare(&simple_left, &simple_right).named(&left_name, &right_name);
+    let comparison = compare(simple_left.result(), simple_right.result()).named(&left_name, &right_name);
     let difference = Difference {
         summary: comparison.to_string(),
         behaviour: behavioural_distance(&left, &right, 0),
         comparison,
-        left: Described::new(left_name, &left, &simple_left)?,
-        right: Described::new(right_name, &right, &simple_right)?,
+        left: Described::new(left_name, &simple_left)?,
+        right: Described::new(right_name, &simple_right)?,
     };
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -65,6 +69,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     side_by_side(&mut out, &difference.left, &difference.right, width())?;
     writeln!(out, "\n{}", difference.summary)?;
+    for side in [&difference.left, &difference.right] {
+        if side.label > Label::Exact {
+            writeln!(
+                out,
+                "({} as simplified, which is equal to it in the sense of the label `{}`: symopt simplify)",
+                side.name, side.label
+            )?;
+        }
+    }
     if let Some(behaviour) = &difference.behaviour {
         writeln!(out, "\nupdates on random streams, {} scaled to fit {}:", difference.left.name, difference.right.name)?;
         let rows = [("small weights", &behaviour.small_weights), ("ordinary weights", &behaviour.ordinary_weights)];
@@ -84,9 +97,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 impl Described {
-    fn new(name: String, program: &Program, simplified: &Program) -> Result<Described, Failure> {
+    fn new(name: String, derivation: &Derivation) -> Result<Described, Failure> {
+        let (program, simplified) = (&derivation.original, derivation.result());
         let hash = Graph::new(program).map_err(|errors| Failure::Input(format!("{errors:?}")))?.hash().to_string();
-        Ok(Described { name, text: text(program), simplified: text(simplified), hash })
+        Ok(Described { name, text: text(program), simplified: text(simplified), label: derivation.label(), hash })
     }
 }
 

@@ -39,7 +39,7 @@ struct Row {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let program = programs::find(&arguments.program)?;
     let name = programs::name(&arguments.program, &program);
-    let found = identify(&program, programs::simplified);
+    let found = identify(&program, |program| programs::simplified(program).result().clone());
     let rows = found.into_iter().take(usize::from(arguments.count)).map(|found| {
         let comparison = found.comparison.named(&name, found.entry.name);
         Row {

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde::Serialize;
 use symopt_dsl::Graph;
+use symopt_dsl::simplify::{Label, Options, simplify};
+use symopt_evaluator::equivalence::RandomStreams;
 use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
 use symopt_search::config::{DEFAULT_TOML, SearchConfig, TargetFitness};
@@ -182,6 +184,10 @@ struct BestReport {
     fitness: symopt_proxy_tasks::suite::Fitness,
     program: String,
     pruned: String,
+    /// By algebra.
+    simplified: String,
+    /// In which sense that is equal.
+    label: Label,
 }
 
 /// Runs a search that is set up, and reports.
@@ -200,6 +206,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let (result, suite, history) = result?;
     let graph = Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
     let pruned = result.best.program.pruned(&graph);
+    let derivation = simplify(&result.best.program, &Options::default(), &mut RandomStreams::default());
 
     let contenders = [
         Contender::AsIs("best found".to_owned(), pruned.clone()),
@@ -228,6 +235,8 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
                 fitness: result.best.fitness,
                 program: result.best.program.to_string(),
                 pruned: pruned.to_string(),
+                simplified: derivation.result().to_string(),
+                label: derivation.label(),
             },
             statistics: result.statistics,
             history,
@@ -237,13 +246,23 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         return Ok(out.write_all(b"\n")?);
     }
     print_result(&mut out, &result, &pruned.to_string(), threads)?;
+    let (before, after) = (derivation.original.statements.len(), derivation.result().statements.len());
+    if after < pruned.statements.len() {
+        writeln!(
+            out,
+            "\nsimplified by algebra, from {before} statements to {after} (equal in the sense of the label `{}`):\n",
+            derivation.label()
+        )?;
+        writeln!(out, "{}", derivation.result().to_string().trim_end())?;
+    }
     if let Some(rows) = &comparison {
         print_comparison(&mut out, rows, execution.held_out)?;
     }
     let digits = &result.best.hash.to_string()[..12];
     let store = store.display();
     writeln!(out, "\nto go on:")?;
-    writeln!(out, "  symopt inspect {store}:{digits}")?;
+    writeln!(out, "  symopt inspect {store}:{digits} --lineage")?;
+    writeln!(out, "  symopt simplify {store}:{digits} --ablate --suite {searched}")?;
     if let Some(task) = suite.tasks.first() {
         writeln!(out, "  symopt train --task {searched}/{} --program {store}:{digits} --vs adamw", task.task.name())?;
     }

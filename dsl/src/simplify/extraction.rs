@@ -33,7 +33,7 @@ impl Cost {
                 slots: 0,
                 digits: 0,
                 // Arithmetic on scalars is done once, on trees for every parameter.
-                weight: if is_tree { 20 * weight(*function) } else { 10 * weight(*function) },
+                weight: if is_tree { 2 * weight(*function) } else { weight(*function) },
             },
             Term::Leaf(Leaf::Slot(_)) => Cost { slots: 1, ..Cost::default() },
             // Few numbers with few digits are easier to read: 0.9 rather than the 0.8999999999999999 that some ways of computing it give.
@@ -67,20 +67,21 @@ fn reduces(function: Function) -> bool {
     matches!(function.row().typing, Typing::PerArrayReduction | Typing::GlobalReduction) || function == Function::Clip
 }
 
-/// The weight of a value that feeds another one, in tenths of the weights of functions: a program is plainer where inputs feed it directly.
+/// The weight of a value that feeds another one, beside the weights of functions: a program is plainer where inputs feed it directly.
 const FEED: usize = 4;
 
-/// How much there is to read in a function: between equally short programs, plain ones win.
+/// How much there is to read in a function: between equally short programs, plain ones win. A guard is never dropped for that, so guarded functions
+/// weigh a little less than plain ones.
 fn weight(function: Function) -> usize {
     use Function as F;
     match function {
-        F::Sign | F::Abs => 9,
-        F::Square | F::Negative | F::Add | F::Subtract | F::Multiply | F::Interp => 10,
-        F::Maximum | F::Minimum => 11,
-        F::Sqrt | F::Cube | F::Divide | F::Reciprocal => 12,
-        F::GuardedSqrt | F::GuardedDivide => 14,
-        F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 | F::GuardedLog1p => 24,
-        _ => 20,
+        F::Sign | F::Abs => 90,
+        F::Square | F::Negative | F::Add | F::Subtract | F::Multiply | F::Interp => 100,
+        F::Maximum | F::Minimum => 110,
+        F::GuardedSqrt | F::GuardedDivide => 119,
+        F::Sqrt | F::Cube | F::Divide | F::Reciprocal => 120,
+        F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 | F::GuardedLog1p => 199,
+        _ => 200,
     }
 }
 

@@ -137,7 +137,7 @@ fn has_infinite_scalar(flow: &Flow) -> bool {
 fn is_contradictory(egraph: &Graph) -> bool {
     egraph.classes().any(|class| {
         let mut numbers = class.nodes.iter().filter_map(Term::constant);
-        numbers.next().is_some_and(|first| numbers.any(|other| !((first - other).abs() <= 1e-6 * first.abs().max(other.abs()))))
+        numbers.next().is_some_and(|first| numbers.any(|other| (first - other).abs() > 1e-6 * first.abs().max(other.abs())))
     })
 }
 

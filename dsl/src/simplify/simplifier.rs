@@ -128,13 +128,13 @@ impl<'a> Simplifier<'a> {
                 return Some(proposal);
             }
         }
-        // What is only plainer, and no shorter, comes last, so that it makes one step.
-        match found {
-            Some(_) => self
-                .identity_with(&program, &flow, self.options.label, |after, before| cost(after).is_plainer_than(&cost(before)))
-                .filter(is_new),
-            None => None,
+        // What is only plainer, and no shorter, comes last, so that it makes one step. It is not worth a condition, nor a change of a program that
+        // is as short as it can be as its author wrote it.
+        if found.is_none() || self.derivation.steps.is_empty() {
+            return None;
         }
+        let label = self.options.label.min(Label::Real);
+        self.identity_with(&program, &flow, label, |after, before| cost(after).is_plainer_than(&cost(before))).filter(is_new)
     }
 
     fn note_limit(&mut self, limit: Option<String>) {

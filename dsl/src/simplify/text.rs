@@ -25,7 +25,8 @@ impl<'a> Speller<'a> {
     /// A speller of values of a program, whose variables name some of them. What takes a name that another value had before gets a prime: after
     /// `g = clip(g, lr)` it is `g'`.
     pub(crate) fn new(arena: &'a Builder, names: &BTreeMap<Id, String>, program: &'a Program) -> Speller<'a> {
-        let mut taken: BTreeMap<&str, usize> = program.signature().parameters.iter().map(|parameter| (parameter.name.as_str(), 1)).collect();
+        let mut taken: BTreeMap<&str, usize> =
+            program.signature().parameters.iter().map(|parameter| (parameter.name.as_str(), 1)).collect();
         // Arguments come before what is made of them, so this is an order in which the values could be computed.
         let names = names.iter().map(|(id, name)| {
             let before = taken.entry(name).or_insert(0);
