@@ -400,5 +400,5 @@ fn a_search_reports_the_best_program_and_how_to_go_on() {
         output(directory.path(), &command.split(' ').chain(command.starts_with("resume").then_some("--held-out=0")).collect::<Vec<_>>());
         count += 1;
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
 }
