@@ -63,14 +63,12 @@ fn diff_takes_files_and_the_standard_input_and_ends_with_0_whatever_it_finds() {
     let Ended { code, stdout, stderr } = run_with(command, lion.replace("0.99)", "0.95)").as_bytes());
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     // Two programs of one name go by what was typed.
-    assert!(stdout.contains("\nequal up to hyperparameters: a.opt = - with 0.99 for 0.95 (bit for bit)\n"), "{stdout}");
+    assert!(stdout.contains("\n\nequal up to hyperparameters: a.opt = - with 0.99 for 0.95 (bit for bit)\n"), "{stdout}");
     let text = output(directory.path(), &["diff", "a.opt", "a.opt"]);
-    assert!(text.contains("\na.opt (left) and a.opt (right) are equal: they compute the same bits\n"), "{text}");
-    // Their updates are the same, too.
-    assert!(text.contains("factor 1.000e0, cosine 1.0000, relative deviation 0.00e0 (median) to 0.00e0"), "{text}");
+    assert!(text.contains("\n\na.opt (left) and a.opt (right) are equal: they compute the same bits\n"), "{text}");
     let text = output(directory.path(), &["diff", "a.opt", "lion"]);
     assert!(
-        text.contains("p = lion with beta1 = 0.9, beta2 = 0.99, weight_decay = 0, lr = 0.0001 ("),
+        text.contains("p = lion with beta1 = 0.9, beta2 = 0.99, weight_decay = 0, lr = 0.0001 (over the reals; rounding differs)\n"),
         "{text}"
     );
 }

@@ -18,7 +18,11 @@ pub(crate) fn name(program: &Program) -> Option<Proposal> {
     let flow = Flow::of(program);
     let mut reasons = Vec::new();
     let mut signature = program.signature().clone();
-    let peak = peak_learning_rate(&flow);
+    // `lr` can't have a default before parameters that have none, as `t`: then the peak gets a name of its own.
+    let can_hold_peak = signature
+        .learning_rate()
+        .is_some_and(|lr| signature.parameters.iter().skip(lr.index() + 1).all(|parameter| parameter.default.is_some()));
+    let peak = peak_learning_rate(&flow).map(|peak| Peak { is_alone: peak.is_alone && can_hold_peak, ..peak });
     let mut flow = flow;
     if let Some(Peak { node, value, .. }) = peak.filter(|peak| peak.is_alone) {
         flow = without_peak(&flow, node)?;
