@@ -88,7 +88,9 @@ impl<'a> Json<'a> {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // What can't be written is said before anything is done.
     let as_json = arguments.derivation.as_deref().map(is_json).transpose()?;
+    arguments.derivation.iter().chain(&arguments.output).try_for_each(|path| check_writable(path))?;
     let program = programs::find(&arguments.program)?;
     let derivation = derive(&arguments, &program)?;
     if let (Some(path), Some(as_json)) = (&arguments.derivation, as_json) {
@@ -149,6 +151,17 @@ fn is_json(path: &Path) -> Result<bool, Failure> {
     }
 }
 
+/// Whether a file can stand at a path, as far as that can be told without writing it.
+fn check_writable(path: &Path) -> Result<(), Failure> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let reason = match (parent.is_dir(), path.is_dir()) {
+        (false, _) => format!("there is no directory `{}`", parent.display()),
+        (true, true) => "it is a directory".to_owned(),
+        (true, false) => return Ok(()),
+    };
+    Err(Failure::Input(format!("can't write `{}`: {reason}", path.display())))
+}
+
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))
 }
@@ -163,11 +176,16 @@ fn documented(derivation: &Derivation) -> Program {
         signature.doc.clone()
     } else {
         Some(format!(
-            "{}, simplified from {} statements to {}: equal in the sense of the label `{}`.",
+            "{}, simplified from {} statements to {}: equal in the sense of the label `{}`.{}",
             original.signature().name,
             original.statements.len(),
             result.statements.len(),
-            derivation.label()
+            derivation.label(),
+            if signature.peak_learning_rate() == original.signature().peak_learning_rate() {
+                ""
+            } else {
+                "\n\n`lr` is the learning rate now; the program that was simplified took the value of the schedule and held the peak itself."
+            }
         ))
     };
     result.with_signature(Signature { doc, ..signature.clone() })

@@ -127,7 +127,15 @@ impl<'a> Assembly<'a> {
             |child: &usize| self.is_call(*child) && self.is_tree(*child) && self.uses[*child] == 1 && !self.slot_values.contains_key(child);
         let size = |child: &usize| self.depends[*child].iter().filter(|node| self.is_call(**node)).count();
         let is_decay = |child: &usize| matches!(self.node(*child), Term::Call(Function::Multiply, _)) && self.reads_weights(*child);
-        self.children(index).into_iter().filter(own).max_by_key(|child| (!is_decay(child), size(child), std::cmp::Reverse(*child)))
+        let mut children = self.children(index);
+        // A quotient goes on from what is divided.
+        if let Term::Call(function, _) = self.node(index)
+            && !function.row().commutative
+            && *function != Function::Interp
+        {
+            children.truncate(1);
+        }
+        children.into_iter().filter(own).max_by_key(|child| (!is_decay(child), size(child), std::cmp::Reverse(*child)))
     }
 
     fn reads_weights(&self, index: usize) -> bool {
@@ -188,8 +196,12 @@ impl<'a> Assembly<'a> {
         }
         state[index] = 1;
         let mut children = self.children(index);
-        // The longer way first, so that short computations stand next to where they are used.
-        children.sort_by_key(|child| (!self.spine.contains(child), std::cmp::Reverse(self.depends[*child].len()), *child));
+        // The update's own way first, then in the order of the arguments; where that means nothing, the longer way first, so that short
+        // computations stand next to where they are used.
+        let commutes = matches!(self.node(index), Term::Call(function, _) if function.row().commutative);
+        let length = |child: &usize| if commutes { self.depends[*child].len() } else { 0 };
+        let places: BTreeMap<usize, usize> = children.iter().enumerate().rev().map(|(place, child)| (*child, place)).collect();
+        children.sort_by_key(|child| (!self.spine.contains(child), std::cmp::Reverse(length(child)), places.get(child).copied()));
         for child in children {
             self.visit(child, state);
         }

@@ -117,6 +117,7 @@ fn with_peak(program: &Program, value: f64) -> Option<Program> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Blend,
+    Share,
     Epsilon,
     Peak,
     Decay,
@@ -147,6 +148,7 @@ impl HyperparameterNaming {
         let several = |number: usize| if self.blends > 1 { format!("beta{number}") } else { "beta".to_owned() };
         let wanted = match part {
             Part::Blend => several(1 + self.found.iter().filter(|(part, ..)| *part == Part::Blend).count()),
+            Part::Share => "alpha".to_owned(),
             Part::Epsilon => "epsilon".to_owned(),
             Part::Peak => "peak_lr".to_owned(),
             Part::Decay => "weight_decay".to_owned(),
@@ -218,7 +220,13 @@ fn part(program: &Program, statement: &Statement) -> Option<(Part, usize)> {
     match (statement.function, arguments) {
         // The state is on one side of the blend. A slot's name may hold its next value already, which is the state of this step.
         (Function::Interp, [x, y, weight]) if number(weight).is_some() => {
-            [x, y].iter().any(|operand| matches!(kind(operand), Some(ParameterKind::Slot(_)))).then_some((Part::Blend, 2))
+            let is_state = |operand| matches!(kind(operand), Some(ParameterKind::Slot(_)));
+            // What the state is kept by is a beta; what is taken of the other value is its complement.
+            match (is_state(x), is_state(y)) {
+                (_, true) => Some((Part::Blend, 2)),
+                (true, false) => Some((Part::Share, 2)),
+                _ => None,
+            }
         }
         (Function::Add, [_, small]) if number(small).is_some_and(|value| 0.0 < value && value <= LARGEST_EPSILON) => {
             Some((Part::Epsilon, 1))
@@ -228,7 +236,12 @@ fn part(program: &Program, statement: &Statement) -> Option<(Part, usize)> {
             let other = if place == 0 { y } else { x };
             number(&arguments[place])?;
             match kind(other) {
-                Some(ParameterKind::Weights) => Some((Part::Decay, place)),
+                // A multiple of the weights decays them where it is added to something.
+                Some(ParameterKind::Weights) => {
+                    let reads = |other: &&Statement| other.arguments().contains(&Operand::Variable(statement.target));
+                    let reader = program.statements.iter().skip_while(|other| *other != statement).skip(1).find(reads)?;
+                    matches!(reader.function, Function::Add | Function::Subtract).then_some((Part::Decay, place))
+                }
                 Some(ParameterKind::LearningRate) => Some((Part::Peak, place)),
                 _ => None,
             }

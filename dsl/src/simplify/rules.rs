@@ -93,6 +93,8 @@ pub static RULES: &[Rule] = &[
     real("-(x - y) = y - x", "(neg (- ?x ?y))", "(- ?y ?x)"),
     domain("x - x = 0", "(- ?x ?x)", "0", &[(R::Finite, "?x")]),
     real("x + 0 = x", "(+ ?x 0)", "?x"),
+    exact("x + (-0) = x", "(+ ?x -0.0)", "?x"),
+    exact("x - 0 = x", "(- ?x 0)", "?x"),
     exact("x + x = 2 x", "(+ ?x ?x)", "(* 2 ?x)"),
     real("a x + x = (a + 1) x", "(+ (* ?a ?x) ?x)", "(* (+ ?a 1) ?x)").given(&[Constant("?a")]),
     real("common factor", "(+ (* ?a ?x) (* ?a ?y))", "(* ?a (+ ?x ?y))"),

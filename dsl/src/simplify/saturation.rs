@@ -39,6 +39,8 @@ impl Default for Limits {
 
 /// The name under which a rule goes where its condition is known to hold.
 const KNOWN: &str = " (known to hold)";
+/// Where a search ended whose rules contradict each other.
+pub(crate) const CONTRADICTION: &str = "rules that contradict each other here, as where something is divided by zero";
 /// The name of taking in a broadcast.
 const BROADCAST: &str = "broadcast taken in";
 /// The name of computing with numbers.
@@ -397,10 +399,7 @@ pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: 
     };
     let mut egraph = runner.egraph;
     if is_contradictory(&egraph) {
-        return (
-            None,
-            Some("what could be relied on: some rules contradict each other here, as where something is divided by zero".to_owned()),
-        );
+        return (None, Some(CONTRADICTION.to_owned()));
     }
     let Some(best) = extraction::extract(&egraph, egraph.find(root), flow) else { return (None, limit) };
     if !extraction::cost(&best).is_plainer_than(&extraction::cost(flow)) || strongest > Label::Exact && has_infinite_scalar(&best) {

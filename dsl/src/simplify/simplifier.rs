@@ -8,7 +8,7 @@ use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::check::{Checker, Claim, Condition, Verdict};
 use crate::simplify::derivation::{Derivation, Label, Reason, SlotMap, Step, StepKind, Support};
 use crate::simplify::extraction::cost;
-use crate::simplify::saturation::{Limits, Proof, Saturated, saturate};
+use crate::simplify::saturation::{CONTRADICTION, Limits, Proof, Saturated, saturate};
 use crate::simplify::term::{Flow, Leaf, Term};
 use crate::simplify::text::Speller;
 use crate::simplify::{constants, slots};
@@ -113,9 +113,15 @@ impl<'a> Simplifier<'a> {
             return Some(proposal);
         }
         // All rules at once: where they find nothing, there is no need to try them label by label, which makes for smaller steps.
-        let (found, limit) = saturate(&flow, self.options.label, &self.options.limits, false);
-        self.note_limit(limit);
-        let weakest = self.options.label;
+        let mut weakest = self.options.label;
+        let (mut found, mut limit) = saturate(&flow, weakest, &self.options.limits, false);
+        self.note_limit(limit.clone());
+        if found.is_none() && limit.as_deref() == Some(CONTRADICTION) && weakest > Label::Real {
+            // Conditions that can't hold together spoil what is true without any.
+            weakest = Label::Real;
+            (found, limit) = saturate(&flow, weakest, &self.options.limits, false);
+            self.note_limit(limit);
+        }
         for label in [Label::Real, Label::Domain].into_iter().filter(|label| found.is_some() && *label <= weakest) {
             if let Some(proposal) = self.identity(&program, &flow, label).filter(is_new) {
                 return Some(proposal);
@@ -133,7 +139,7 @@ impl<'a> Simplifier<'a> {
         if found.is_none() || self.derivation.steps.is_empty() {
             return None;
         }
-        let label = self.options.label.min(Label::Real);
+        let label = weakest.min(Label::Real);
         self.identity_with(&program, &flow, label, |after, before| cost(after).is_plainer_than(&cost(before))).filter(is_new)
     }
 
