@@ -74,6 +74,17 @@ impl Statement {
         &self.operands[..self.function.arity()]
     }
 
+    /// The same statement with other variables.
+    pub fn map_variables(mut self, new: impl Fn(VarId) -> VarId) -> Statement {
+        self.target = new(self.target);
+        for argument in self.arguments_mut() {
+            if let Operand::Variable(id) = argument {
+                *id = new(*id);
+            }
+        }
+        self
+    }
+
     /// The arguments, to be changed in place.
     pub fn arguments_mut(&mut self) -> &mut [Operand] {
         &mut self.operands[..self.function.arity()]

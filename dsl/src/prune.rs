@@ -48,18 +48,7 @@ impl Program {
         }
 
         let new_id = |id: VarId| renumbered[id.index()].unwrap_or(id);
-        let statements = statements
-            .into_iter()
-            .map(|mut statement| {
-                statement.target = new_id(statement.target);
-                for argument in statement.arguments_mut() {
-                    if let Operand::Variable(id) = argument {
-                        *id = new_id(*id);
-                    }
-                }
-                statement
-            })
-            .collect();
+        let statements = statements.into_iter().map(|statement| statement.map_variables(new_id)).collect();
         let signature = Signature { name: signature.name.clone(), doc: signature.doc.clone(), numerics: signature.numerics, parameters };
         Program::new(signature, locals, statements, new_id(self.update), Vec::new())
     }

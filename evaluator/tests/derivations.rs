@@ -464,12 +464,12 @@ fn limits_are_kept_and_reported() {
     for program in zoo().into_iter().map(|(_, program)| program).chain(late_programs(10)) {
         let derivation = simplify(&program, &Options { limits: limits.clone(), ..Options::default() }, &mut RandomStreams::default());
         assert_is_checked(&derivation);
-        for limit in &derivation.limits {
+        for limit in &derivation.notes {
             assert!(limit.contains("its limit of 50 nodes") || limit.contains("its limit of 1 rounds"), "{limit}");
             assert!(derivation.markdown().contains(&format!("Note: {limit}.")));
         }
-        reported += usize::from(!derivation.limits.is_empty());
-        assert_eq!(derivation.limits.len(), derivation.limits.iter().collect::<std::collections::BTreeSet<_>>().len());
+        reported += usize::from(!derivation.notes.is_empty());
+        assert_eq!(derivation.notes.len(), derivation.notes.iter().collect::<std::collections::BTreeSet<_>>().len());
     }
     assert!(reported >= 20, "{reported}");
 }
@@ -529,9 +529,10 @@ fn programs_that_nobody_has_thought_of_end_in_reasonable_time() {
         let began = Instant::now();
         let derivation = simplified(&program);
         let took = began.elapsed();
-        println!("{name}: {} -> {} in {took:?}, {:?}", program.statements.len(), derivation.result().statements.len(), derivation.limits);
-        assert!(took < Duration::from_secs(5), "{name}: {took:?}");
-        reported += usize::from(!derivation.limits.is_empty());
+        println!("{name}: {} -> {} in {took:?}, {:?}", program.statements.len(), derivation.result().statements.len(), derivation.notes);
+        // Far more than it takes: this is about programs on which it would take for ever.
+        assert!(took < Duration::from_secs(120), "{name}: {took:?}");
+        reported += usize::from(!derivation.notes.is_empty());
         assert_is_sound(&derivation);
         let unusual = derivation.rejected.iter().find(|step| match &step.support {
             Support::Check(evidence) => {

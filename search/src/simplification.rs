@@ -20,6 +20,14 @@ pub fn simplify_on_tasks(
     let mut simplifier = Simplifier::new(program, options.clone(), checker);
     simplifier.reduce();
     trials.tune(simplifier.program())?;
+    if trials.factors().iter().any(|(_, factor)| *factor != 1.0) {
+        let factors: Vec<String> = trials.factors().iter().map(|(task, factor)| format!("{task} {factor:.4}")).collect();
+        let factors = factors.join(", ");
+        simplifier.note(format!(
+            "the program's own learning rate comes from other tasks; on each task its update was multiplied by the factor that suits the program \
+             before any ablation: {factors}"
+        ));
+    }
     loop {
         let steps = ablate_once(simplifier.program(), trials)?.steps;
         if steps.is_empty() {

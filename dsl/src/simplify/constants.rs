@@ -188,18 +188,7 @@ impl HyperparameterNaming {
             Parameter { name: name.clone(), kind: ParameterKind::Hyperparameter, default: Some(*value) }
         }));
         let locals = (self.first..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string()).collect();
-        let statements = statements
-            .into_iter()
-            .map(|mut statement| {
-                statement.target = new_id(statement.target);
-                for argument in statement.arguments_mut() {
-                    if let Operand::Variable(id) = argument {
-                        *id = new_id(*id);
-                    }
-                }
-                statement
-            })
-            .collect();
+        let statements = statements.into_iter().map(|statement| statement.map_variables(new_id)).collect();
         let signature = Signature { parameters, ..old.clone() };
         Program::new(signature, locals, statements, new_id(program.update), Vec::new())
     }

@@ -152,14 +152,14 @@ pub struct Derivation {
     pub steps: Vec<Step>,
     /// Steps that broke their own label in the check: bugs of the simplifier, to be reported. The derivation goes on without them.
     pub rejected: Vec<Step>,
-    /// Limits that were reached, each in a sentence; more might be possible beyond them.
-    pub limits: Vec<String>,
+    /// What else there is to know, each in a sentence: limits that were reached, how tasks were run.
+    pub notes: Vec<String>,
 }
 
 impl Derivation {
     /// A derivation without steps.
     pub fn new(original: Program) -> Derivation {
-        Derivation { original, steps: Vec::new(), rejected: Vec::new(), limits: Vec::new() }
+        Derivation { original, steps: Vec::new(), rejected: Vec::new(), notes: Vec::new() }
     }
 
     /// The program at the end.

@@ -36,8 +36,8 @@ impl Derivation {
                 write_step(out, index + 1, step)?;
             }
         }
-        for limit in &self.limits {
-            writeln!(out, "Note: {limit}.")?;
+        for note in &self.notes {
+            writeln!(out, "Note: {note}.")?;
         }
         Ok(())
     }

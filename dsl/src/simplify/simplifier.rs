@@ -66,6 +66,11 @@ impl<'a> Simplifier<'a> {
         self.derivation.steps.push(step);
     }
 
+    /// Adds a sentence, without its full stop, that whoever reads the derivation should know.
+    pub fn note(&mut self, sentence: String) {
+        self.derivation.notes.push(sentence);
+    }
+
     /// Takes all algebraic steps: redundant statements, dead slots, identities and slots, until nothing changes.
     pub fn reduce(&mut self) {
         // A rejected proposal would come again and again.
@@ -145,7 +150,7 @@ impl<'a> Simplifier<'a> {
 
     fn note_limit(&mut self, limit: Option<String>) {
         let note = limit.map(|limit| format!("a search for identities ended at {limit}; there may be more to find"));
-        self.derivation.limits.extend(note.filter(|note| !self.derivation.limits.contains(note)));
+        self.derivation.notes.extend(note.filter(|note| !self.derivation.notes.contains(note)));
     }
 
     /// Identities that make the program shorter.
