@@ -72,7 +72,7 @@ fn json_holds_the_whole_derivation() {
     assert_eq!((&found["statements_before"], &found["statements_after"], &found["label"]), (&21.into(), &9.into(), &"domain".into()));
     assert_eq!(found["hash"].as_str().unwrap().len(), 32);
     let derivation = &found["derivation"];
-    assert_eq!((&derivation["rejected"], derivation["limits"].is_array()), (&Value::Array(Vec::new()), true));
+    assert_eq!((&derivation["rejected"], derivation["notes"].is_array()), (&Value::Array(Vec::new()), true));
     let steps = derivation["steps"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| step["kind"].as_str().unwrap()).collect::<Vec<_>>()[..3], ["redundant", "dead_slot", "identity"]);
     let mut last = &derivation["original"];

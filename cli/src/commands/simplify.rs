@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, default_value = "quick", requires = "ablate")]
     suite: String,
     /// With --ablate: how many seeds to train with
-    #[arg(long, default_value_t = 16, value_name = "N", requires = "ablate", value_parser = options::between::<2, 1000>, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 32, value_name = "N", requires = "ablate", value_parser = options::between::<2, 1000>, allow_negative_numbers = true)]
     seeds: u16,
     /// With --ablate: how much fitness may be lost, 0.02 for two percentage points
     #[arg(long, default_value_t = Criterion::default().tolerance, value_name = "SHARE", requires = "ablate", value_parser = options::share, allow_negative_numbers = true)]
