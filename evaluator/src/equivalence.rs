@@ -54,7 +54,7 @@ use tally::Tally;
 /// badly conditioned that more than a tenth of them could be rounding. An `after` that is not finite is a violation wherever nothing of
 /// that is the case.
 ///
-/// A claim of which fewer than 200 numbers and less than a hundredth could be compared counts as violated: nothing speaks for it.
+/// A claim of which fewer than 200 numbers and less than a hundredth could be compared is not proven.
 /// Slots of `after` that no later step reads are not compared.
 #[derive(Clone, Debug)]
 pub struct RandomStreams {

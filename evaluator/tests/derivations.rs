@@ -534,13 +534,7 @@ fn programs_that_nobody_has_thought_of_end_in_reasonable_time() {
         assert!(took < Duration::from_secs(120), "{name}: {took:?}");
         reported += usize::from(!derivation.notes.is_empty());
         assert_is_sound(&derivation);
-        let unusual = derivation.rejected.iter().find(|step| match &step.support {
-            Support::Check(evidence) => {
-                !matches!(&evidence.verdict, Verdict::Violated(reason) if reason.starts_with("nothing could be compared"))
-            }
-            Support::Trials(_) => true,
-        });
-        assert!(unusual.is_none(), "{name}: {unusual:#?}");
+        assert!(derivation.rejected.is_empty(), "{name}: {:#?}", derivation.rejected);
         let has_finite_constants = |program: &Program| {
             let arguments = program.statements.iter().flat_map(|statement| statement.arguments());
             arguments.into_iter().all(|argument| !matches!(argument, Operand::Constant(value) if !value.is_finite()))

@@ -266,10 +266,10 @@ fn hyperparameters_the_step_count_and_the_learning_rate_are_tried_at_several_val
 #[test]
 fn where_nothing_can_be_compared_nothing_is_claimed() {
     let evidence = check(Label::Real, "u = sqrt(-1.0 - exp(g))", "u = sqrt(-1.0 - exp(g)) + 1.0");
-    assert!(violated(&evidence).starts_with("nothing could be compared"), "{evidence:#?}");
+    assert!(matches!(evidence.verdict, Verdict::Unproven(_)), "{evidence:#?}");
     assert!(evidence.compared == 0 && evidence.outside > 10_000);
     let evidence = check_domain(false, "u = g", "u = g * 2.0", "square(g) + 1.0", Requirement::Within(-1.0, 0.0));
-    assert!(violated(&evidence).starts_with("nothing could be compared"), "{evidence:#?}");
+    assert!(matches!(evidence.verdict, Verdict::Unproven(_)), "{evidence:#?}");
     // Exact is exact where everything is NaN.
     holds(&check(Label::Exact, "u = sqrt(-1.0 - exp(g))", "u = sqrt(-1.0 - exp(g)) + 1.0"));
     // A state that leaves the finite numbers starts again, so that there is something to compare.
@@ -380,7 +380,7 @@ fn random_programs_are_what_they_are_in_other_words() {
         for label in [Label::Exact, Label::Real] {
             let evidence = run(label, &before, &other, &maps, &[]);
             match &evidence.verdict {
-                Verdict::Violated(reason) if label == Label::Real && reason.starts_with("nothing") => nothing += 1,
+                Verdict::Unproven(_) if label == Label::Real => nothing += 1,
                 verdict => assert_eq!(*verdict, Verdict::Holds, "{evidence:#?}\n{}{}", listing(&before), listing(&other)),
             }
         }
@@ -458,7 +458,7 @@ fn detours_over_the_reals_stand_in_random_programs() {
         let after = detoured(&before);
         let evidence = run(Label::Real, &before, &after, &[], &[]);
         match &evidence.verdict {
-            Verdict::Violated(reason) if reason.starts_with("nothing") => nothing += 1,
+            Verdict::Unproven(_) => nothing += 1,
             verdict => assert_eq!(*verdict, Verdict::Holds, "{evidence:#?}\n{}{}", listing(&before), listing(&after)),
         }
         let scaled = |by: f64| {

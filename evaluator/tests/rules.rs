@@ -24,7 +24,7 @@ fn every_rule_keeps_its_label() {
             match streams.check(&claim).verdict {
                 Verdict::Holds => proven += 1,
                 // A rule may leave no numbers to compare with some values, as log of something below zero.
-                Verdict::Violated(reason) if reason.starts_with("nothing could be compared") => {}
+                Verdict::Unproven(_) => {}
                 verdict => broken.push(format!("{} [{}] {verdict:?}\n{}{}", rule.name, instance.label, instance.before, instance.after)),
             }
         }

@@ -86,6 +86,8 @@ pub enum Verdict {
     Unchecked,
     /// Nothing was found that breaks the label.
     Holds,
+    /// Nothing speaks against it, and too little for it; this says why.
+    Unproven(String),
     /// The label is wrong; this is what was seen.
     Violated(String),
 }

@@ -122,6 +122,7 @@ impl Evidence {
         let ran = format!("{} steps on random streams, {} numbers compared", self.steps, self.compared);
         let mut text = match (&self.verdict, label) {
             (Verdict::Unchecked, _) => return "Not checked.".to_owned(),
+            (Verdict::Unproven(reason), _) => format!("Not proven: {reason} ({ran})"),
             (Verdict::Violated(reason), _) => format!("BROKEN: {reason} ({ran})"),
             (Verdict::Holds, Label::Exact) => format!("Checked: {ran}, in f32 and f64: equal bit for bit"),
             (Verdict::Holds, _) => format!("Checked: {ran}: the largest relative deviation is {:.1e}", self.largest_deviation),

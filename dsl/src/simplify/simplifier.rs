@@ -194,6 +194,12 @@ impl<'a> Simplifier<'a> {
         let run = stand_in.as_ref().unwrap_or(&after);
         let claim = Claim { before: &before, after: run, label, slots: &slots, conditions: &conditions };
         let evidence = self.checker.check(&claim);
+        if let Verdict::Unproven(reason) = &evidence.verdict {
+            let rules: Vec<&str> = reasons.iter().map(|reason| reason.rule.as_str()).collect();
+            let note = format!("a step ({}) was not taken, since {reason}", rules.join("; "));
+            self.derivation.notes.extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
+            return false;
+        }
         let holds = !matches!(evidence.verdict, Verdict::Violated(_));
         let touched = touched(&before, &after);
         let conditions = conditions.into_iter().map(|condition| condition.text).collect();

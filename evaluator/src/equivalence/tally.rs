@@ -101,7 +101,7 @@ impl Tally {
         let too_few = evidence.compared < 200 && evidence.compared * 100 < numbers.max(1);
         evidence.verdict = match violation {
             Some(reason) => Verdict::Violated(reason),
-            None if too_few => Verdict::Violated(format!(
+            None if too_few => Verdict::Unproven(format!(
                 "nothing could be compared: {} of {numbers} numbers, as conditions fail or the program before leaves the finite numbers",
                 evidence.compared
             )),
