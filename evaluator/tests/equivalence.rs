@@ -502,30 +502,3 @@ fn the_published_raw_program_is_lion_of_clipped_gradients() {
     let wrong = program(&text.replace("BETA", "0.998"));
     violated(&run(Label::Domain, &raw, &wrong, &[], &[condition]));
 }
-
-/// Times of checks, for people: `cargo test --release -p symopt-evaluator --test equivalence -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures times"]
-fn times_of_checks() {
-    let time = |name: &str, mut check: Box<dyn FnMut() -> Evidence>| {
-        let evidence = check();
-        let start = std::time::Instant::now();
-        let repetitions = 20;
-        for _ in 0..repetitions {
-            check();
-        }
-        let each = start.elapsed().as_secs_f64() * 1e3 / f64::from(repetitions);
-        println!(
-            "{name}: {each:.2} ms, {:?}, {} steps, {} compared, {} outside",
-            evidence.verdict, evidence.steps, evidence.compared, evidence.outside
-        );
-    };
-    for name in ["lion-raw", "lion", "adamw", "adamw-paper", "powersign"] {
-        let before = zoo(name);
-        let after = pruned(&before);
-        for label in [Label::Exact, Label::Real] {
-            let (before, after) = (before.clone(), after.clone());
-            time(&format!("{name}, {label}"), Box::new(move || run(label, &before, &after, &[], &[])));
-        }
-    }
-}

@@ -116,9 +116,7 @@ fn change_of_update(before: &Program, after: &Program, settings: &Candidate) -> 
             let lr = settings.peak_lr * (1.0 - step as f64 / STEPS as f64);
             let mut updates = Vec::new();
             for program in &mut programs {
-                let mut moved = weights.clone();
-                program.step(&mut moved, &gradients, lr).ok()?;
-                updates.push(weights.iter().zip(&moved).map(|(before, after)| before - after).collect::<Vec<_>>());
+                updates.push(program.update(&weights, &gradients, lr).ok()?);
             }
             if let [before, after] = updates.as_slice() {
                 for (before, after) in before.iter().zip(after) {

@@ -246,16 +246,22 @@ fn of_call(function: Function, x: &[Facts], ty: Type) -> Facts {
     }
 }
 
+/// The facts about each node of a flow.
+pub(crate) fn facts_of_all(nodes: &[Term], slots: &[bool]) -> Vec<Facts> {
+    let mut facts: Vec<Facts> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let children: Vec<Facts> = egg::Language::children(node).iter().map(|child| facts[usize::from(*child)]).collect();
+        facts.push(Facts::of(node, &children, slots));
+    }
+    facts
+}
+
 /// Which slots are never negative: all start at zero, and the largest set is wanted whose next values are never negative if the set's old ones
 /// are not.
 pub(crate) fn nonnegative_slots(nodes: &[Term], outputs: &[egg::Id]) -> Vec<bool> {
     let mut slots = vec![true; outputs.len().saturating_sub(1)];
     loop {
-        let mut facts: Vec<Facts> = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            let children: Vec<Facts> = egg::Language::children(node).iter().map(|child| facts[usize::from(*child)]).collect();
-            facts.push(Facts::of(node, &children, &slots));
-        }
+        let facts = facts_of_all(nodes, &slots);
         let mut changed = false;
         for (slot, next) in slots.iter_mut().zip(outputs.iter().skip(1)) {
             if *slot && !facts[usize::from(*next)].is_nonnegative() {

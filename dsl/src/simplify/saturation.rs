@@ -14,7 +14,7 @@ use crate::function::{Function, Typing};
 use crate::simplify::check::Requirement;
 use crate::simplify::derivation::Label;
 use crate::simplify::extraction;
-use crate::simplify::facts::{Facts, nonnegative_slots};
+use crate::simplify::facts::{Facts, facts_of_all, nonnegative_slots};
 use crate::simplify::rules::{Given, RULES, Rule};
 use crate::simplify::term::{Builder, Flow, Term, node_type};
 use crate::types::Type;
@@ -126,12 +126,7 @@ fn literal(egraph: &Graph, id: Id) -> Option<f64> {
 
 /// Whether a flow computes something from numbers that is no finite number: an identity has been used where it does not hold.
 fn has_infinite_scalar(flow: &Flow) -> bool {
-    let mut facts: Vec<Facts> = Vec::with_capacity(flow.nodes().len());
-    for node in flow.nodes() {
-        let children: Vec<Facts> = node.children().iter().map(|child| facts[usize::from(*child)]).collect();
-        facts.push(Facts::of(node, &children, &[]));
-    }
-    facts.iter().any(|facts| facts.constant.is_some_and(|value| !value.is_finite()))
+    facts_of_all(flow.nodes(), &[]).iter().any(|facts| facts.constant.is_some_and(|value| !value.is_finite()))
 }
 
 /// Whether a class is equal to two different numbers: rules have been applied outside of their domains, as where something is divided by what

@@ -166,14 +166,15 @@ impl<'a> Simplifier<'a> {
         is_wanted: impl Fn(&Flow, &Flow) -> bool,
     ) -> Option<Proposal> {
         let (saturated, _) = saturate(flow, label, &self.options.limits, self.options.explain);
-        let shared = Flow::of(program);
-        let flow = match saturated.filter(|saturated| is_wanted(&saturated.flow, flow)) {
+        let saturated = match saturated.filter(|saturated| is_wanted(&saturated.flow, flow)) {
             Some(saturated) => saturated,
             // Equal calls are one in the flow, and may still be several in the program.
-            None if label == Label::Exact && shared.calls().count() < program.statements.len() => Saturated { flow: shared, proof: None },
+            None if label == Label::Exact && flow.calls().count() < program.statements.len() => {
+                Saturated { flow: flow.clone(), proof: None }
+            }
             None => return None,
         };
-        let Saturated { flow: mut after, proof } = flow;
+        let Saturated { flow: mut after, proof } = saturated;
         keep_names(&mut after, flow_names(program));
         let after = assemble(program.signature(), &after, Naming::Kept)?;
         if after.statements.len() > program.statements.len() {

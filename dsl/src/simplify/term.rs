@@ -143,8 +143,6 @@ pub(crate) struct Flow {
     pub(crate) types: Vec<Type>,
     /// Names that nodes had in the program, where they had one.
     pub(crate) names: BTreeMap<Id, String>,
-    /// Statements of the program that the flow was made from: the nodes of their values.
-    pub(crate) statements: Vec<Id>,
 }
 
 /// Builds terms with equal nodes shared.
@@ -186,7 +184,7 @@ impl Builder {
     /// The term with the given outputs; nodes that these do not need are dropped.
     pub(crate) fn finish(mut self, outputs: &[Id]) -> Flow {
         let root = self.add(Term::Outputs(outputs.into()));
-        let flow = Flow { term: self.term, types: self.types, names: BTreeMap::new(), statements: Vec::new() };
+        let flow = Flow { term: self.term, types: self.types, names: BTreeMap::new() };
         flow.reachable(root)
     }
 }
@@ -220,7 +218,6 @@ impl Flow {
             };
             environment[index] = Some(builder.add(Term::Leaf(leaf)));
         }
-        let mut statements = Vec::new();
         let mut names = BTreeMap::new();
         for statement in &program.statements {
             let arguments: Vec<Id> = statement
@@ -240,12 +237,11 @@ impl Flow {
                 names.entry(id).or_insert_with(|| program.variable_name(statement.target).to_string());
             }
             environment[statement.target.index()] = Some(id);
-            statements.push(id);
         }
         let value = |variable: VarId| environment[variable.index()].unwrap_or(Id::from(0));
         let outputs: Vec<Id> = std::iter::once(program.update).chain(signature.slots()).map(value).collect();
         let root = builder.add(Term::Outputs(outputs.into()));
-        let flow = Flow { term: builder.term, types: builder.types, names, statements };
+        let flow = Flow { term: builder.term, types: builder.types, names };
         flow.reachable(root)
     }
 
@@ -290,7 +286,6 @@ impl Flow {
         }
         builder.add(nodes[usize::from(root)].clone().map_children(|child| renumbered[usize::from(child)].unwrap_or(child)));
         let names = self.names.into_iter().filter_map(|(id, name)| Some((renumbered[usize::from(id)]?, name))).collect();
-        let statements = self.statements.iter().filter_map(|id| renumbered[usize::from(*id)]).collect();
-        Flow { term: builder.term, types: builder.types, names, statements }
+        Flow { term: builder.term, types: builder.types, names }
     }
 }
