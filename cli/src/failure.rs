@@ -90,6 +90,7 @@ impl From<LaunchError> for Failure {
         match error {
             LaunchError::Program(error) => error.into(),
             LaunchError::Config(error) => error.into(),
+            LaunchError::Split(error) => Failure::Input(error.to_string()),
             LaunchError::Task(error) => error.into(),
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),

@@ -19,6 +19,8 @@ pub const BASELINE: &str = "adamw";
 pub enum Fitness {
     /// A loss that was not finite, or far above where training began.
     Diverged,
+    /// Not trained at all, since it does what no program of the search may do.
+    Screened,
     /// Stopped early, since it was far behind what the population had reached at the same point.
     Hopeless {
         /// The checkpoint of the suite at which it was stopped, from 0.
@@ -60,7 +62,7 @@ impl Ord for Fitness {
 impl Fitness {
     fn rank(self) -> u8 {
         match self {
-            Fitness::Diverged => 0,
+            Fitness::Diverged | Fitness::Screened => 0,
             Fitness::Hopeless { .. } => 1,
             Fitness::Improvement(_) => 2,
         }
@@ -71,6 +73,7 @@ impl std::fmt::Display for Fitness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Fitness::Diverged => f.pad("diverged"),
+            Fitness::Screened => f.pad("screened"),
             Fitness::Hopeless { .. } => f.pad("hopeless"),
             Fitness::Improvement(value) => f.pad(&format!("{:+.2} %", 100.0 * value)),
         }
@@ -159,6 +162,13 @@ impl Suite {
     /// Seeds that the constants of the baselines are tuned on.
     pub fn tuning_seeds(count: usize) -> Vec<u64> {
         (0..count as u64).map(|i| 2_000_000 + i).collect()
+    }
+
+    /// Seeds of an epoch of a search whose seeds change: `count` of them, other ones in every epoch and in every search whose own seed differs
+    /// (below 2^20), and none that anything else uses.
+    pub fn rotating_seeds(search: u64, epoch: u64, count: usize) -> Vec<u64> {
+        let first = (1 << 62) | ((search & 0xf_ffff) << 40) | (epoch.saturating_mul(count as u64) & 0xff_ffff_ffff);
+        (0..count as u64).map(|i| first + i).collect()
     }
 
     /// Checkpoints of an evaluation over `seeds` seeds.

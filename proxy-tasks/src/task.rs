@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use symopt_dsl::Program;
-use symopt_evaluator::OptimizerError;
+use symopt_evaluator::{Layout, OptimizerError};
 
 use crate::run::{Checkpoint, Run};
 
@@ -78,6 +78,15 @@ pub struct TaskDescription {
     pub label_noise: f64,
 }
 
+/// The gradients that a training run met, one flat array for each step.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The parameter arrays.
+    pub layout: Layout,
+    /// The gradients of each step, laid out as `layout` says.
+    pub gradients: Vec<Vec<f32>>,
+}
+
 /// A proxy task. Same candidate and seed, same bits.
 pub trait Task: Send + Sync {
     /// Name, unique within a suite.
@@ -91,4 +100,9 @@ pub trait Task: Send + Sync {
 
     /// Trains with a candidate. `watch` sees every checkpoint as it is taken and may stop the run.
     fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError>;
+
+    /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run does not complete.
+    fn record(&self, _candidate: &Candidate, _seed: u64) -> Result<Option<Recording>, TaskError> {
+        Ok(None)
+    }
 }

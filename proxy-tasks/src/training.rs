@@ -10,14 +10,14 @@ use symopt_evaluator::{Layout, Options};
 use crate::rng::{Purpose, stream};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::schedule::Schedule;
-use crate::task::{Candidate, Task, TaskDescription, TaskError, Verdict};
+use crate::task::{Candidate, Recording, Task, TaskDescription, TaskError, Verdict};
 
 /// A run has diverged when its loss is above this many times the validation loss before training: no optimizer comes back from there within the
 /// short runs of a proxy task.
 pub const DIVERGENCE_FACTOR: f64 = 10.0;
 
-/// Problems of this many seeds are kept between runs: a search asks for the same few again and again.
-const KEPT_PROBLEMS: usize = 32;
+/// Problems of this many seeds are kept between runs, those used last: a search asks for the same few again and again.
+const KEPT_PROBLEMS: usize = 64;
 
 /// A model bound to the data of one seed: everything about a task that does not change while it trains.
 pub trait Problem: Send + Sync {
@@ -63,8 +63,15 @@ pub struct TrainingTask {
     pub schedule: Schedule,
     /// How often the validation loss is taken; evenly spread, the last time after the last step.
     pub checkpoints: usize,
-    /// Problems already made, by seed.
-    kept: Mutex<BTreeMap<u64, Arc<Prepared>>>,
+    /// Problems already made.
+    kept: Mutex<Kept>,
+}
+
+/// Problems by seed, each with the time of its last use, counted in uses.
+#[derive(Default)]
+struct Kept {
+    uses: u64,
+    problems: BTreeMap<u64, (u64, Arc<Prepared>)>,
 }
 
 /// A problem with the order in which its examples are drawn.
@@ -97,20 +104,27 @@ impl TrainingTask {
     }
 
     fn prepare(&self, seed: u64) -> Result<Arc<Prepared>, TaskError> {
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(prepared) = kept().get(&seed) {
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock();
+        kept.uses += 1;
+        let now = kept.uses;
+        if let Some((used, prepared)) = kept.problems.get_mut(&seed) {
+            *used = now;
             return Ok(Arc::clone(prepared));
         }
+        // Others may go on while the problem is made.
+        drop(kept);
         let problem = self.builder.build(seed)?;
         let initial = problem.workspace().validate(problem.initial_weights());
         let order = example_order(problem.training_examples(), self.steps * self.batch, seed);
         let prepared = Arc::new(Prepared { problem, order, initial });
-        let mut kept = kept();
-        if kept.len() >= KEPT_PROBLEMS {
-            // The seeds of a suite are small numbers; those for reports and tuning are large and are used once.
-            kept.pop_last();
+        let problems = &mut lock().problems;
+        if problems.len() >= KEPT_PROBLEMS
+            && let Some(oldest) = problems.iter().min_by_key(|(_, (used, _))| *used).map(|(seed, _)| *seed)
+        {
+            problems.remove(&oldest);
         }
-        kept.insert(seed, Arc::clone(&prepared));
+        problems.insert(seed, (now, Arc::clone(&prepared)));
         Ok(prepared)
     }
 
@@ -159,6 +173,26 @@ impl Task for TrainingTask {
     }
 
     fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+        self.train(candidate, seed, watch, &mut |_| {})
+    }
+
+    fn record(&self, candidate: &Candidate, seed: u64) -> Result<Option<Recording>, TaskError> {
+        let mut gradients = Vec::with_capacity(self.steps);
+        let run = self.train(candidate, seed, &mut |_| Verdict::Continue, &mut |of_step| gradients.push(of_step.to_vec()))?;
+        let layout = self.prepare(seed)?.problem.layout().clone();
+        Ok((run.stop == StopReason::Completed).then_some(Recording { layout, gradients }))
+    }
+}
+
+impl TrainingTask {
+    /// A run. `meet` sees the gradients of every step.
+    fn train(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+        meet: &mut dyn FnMut(&[f32]),
+    ) -> Result<Run, TaskError> {
         let begin = Instant::now();
         let prepared = self.prepare(seed)?;
         let problem = &prepared.problem;
@@ -180,6 +214,7 @@ impl Task for TrainingTask {
             if !within_bound {
                 return finish(curve, StopReason::Diverged { step });
             }
+            meet(&gradients);
             loss_sum += loss;
             loss_count += 1;
             optimizer.step(&mut weights, &gradients, candidate.peak_lr * self.schedule.value(step, self.steps))?;

@@ -9,6 +9,8 @@ use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::CacheKey;
+use crate::inner_tuning::Setting;
+use crate::judge::Judge;
 
 /// What an evaluation gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,44 @@ pub struct Evaluation {
     pub fitness: Fitness,
     /// The running fitness at the checkpoints of the suite, as far as it went.
     pub curve: Arc<[f64]>,
+    /// Standard error of the fitness over the seeds; 0 where it is not known.
+    pub standard_error: f64,
+    /// Seeds that the fitness is a mean of; 0 where that is not told.
+    pub seeds: u32,
+    /// For a direction, where it did best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
+impl Evaluation {
+    /// An evaluation that tells a fitness and nothing about its spread.
+    pub fn new(fitness: Fitness, curve: Arc<[f64]>) -> Evaluation {
+        Evaluation { fitness, curve, standard_error: 0.0, seeds: 0, settings: Arc::from([]) }
+    }
+
+    /// What selection goes by: the fitness less so many standard errors.
+    pub fn score(&self, penalty: f64) -> Fitness {
+        match self.fitness {
+            Fitness::Improvement(value) => Fitness::Improvement(value - penalty * self.standard_error),
+            other => other,
+        }
+    }
+
+    /// This evaluation and one of the same program on other seeds, as one. The older one counts for at most three times the seeds of the new
+    /// one, so that what was measured long ago fades.
+    pub fn with(&self, again: &Evaluation) -> Evaluation {
+        let (Fitness::Improvement(old), Fitness::Improvement(new)) = (self.fitness, again.fitness) else { return again.clone() };
+        let (a, b) = (f64::from(self.seeds.min(again.seeds.saturating_mul(3))), f64::from(again.seeds));
+        if a + b == 0.0 {
+            return again.clone();
+        }
+        let error = libm::hypot(a * self.standard_error, b * again.standard_error) / (a + b);
+        Evaluation {
+            fitness: Fitness::Improvement((a * old + b * new) / (a + b)),
+            standard_error: error,
+            seeds: (a + b) as u32,
+            ..again.clone()
+        }
+    }
 }
 
 /// All evaluations so far, by functional hash. Only looked up, never walked, so its order does not matter.
@@ -48,30 +88,42 @@ impl FitnessCache {
     }
 }
 
+/// The key of all programs that a screen rejects.
+pub const SCREENED: FunctionalHash = FunctionalHash(0);
+
 /// The keys of programs in the cache.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    label: Option<Label>,
-    /// Keys by functional hash, so that no function is simplified twice.
+#[derive(Clone)]
+pub struct Keys<'a> {
+    kind: CacheKey,
+    /// Screens programs, and tells what they do.
+    judge: Option<&'a dyn Judge>,
+    /// Keys by functional hash, so that no function is simplified or probed twice.
     known: HashMap<FunctionalHash, FunctionalHash>,
 }
 
-impl Keys {
-    /// Keys of a kind.
-    pub fn new(kind: CacheKey) -> Keys {
-        let label = match kind {
-            CacheKey::Functional => None,
-            CacheKey::Exact => Some(Label::Exact),
-            CacheKey::Real => Some(Label::Real),
-            CacheKey::Domain => Some(Label::Domain),
-        };
-        Keys { label, known: HashMap::new() }
+impl<'a> Keys<'a> {
+    /// Keys of a kind, with the judge of the search if it is there to ask.
+    pub fn new(kind: CacheKey, judge: Option<&'a dyn Judge>) -> Keys<'a> {
+        Keys { kind, judge, known: HashMap::new() }
     }
 
-    /// The key of a program with a functional hash. Constants are part of it, so what was simplified by other roads, with other roundings of the
-    /// same number, may still have keys of its own.
-    pub fn of(&mut self, hash: FunctionalHash, program: &Program) -> FunctionalHash {
-        let Some(label) = self.label else { return hash };
-        *self.known.entry(hash).or_insert_with(|| Graph::new(&canonical(program, label)).map_or(hash, |graph| graph.hash()))
+    /// The key of a program with a functional hash, and whether it is the first of that hash. Constants are part of it, so what was simplified
+    /// by other roads, with other roundings of the same number, may still have keys of its own.
+    pub fn of(&mut self, hash: FunctionalHash, program: &Program) -> (FunctionalHash, bool) {
+        if let Some(known) = self.known.get(&hash) {
+            return (*known, false);
+        }
+        let simplified = |label| Graph::new(&canonical(program, label)).map_or(hash, |graph| graph.hash());
+        let probe = self.judge.and_then(|judge| judge.probe(program));
+        let key = match (self.kind, probe) {
+            (_, Some(probe)) if probe.rejected.is_some() => SCREENED,
+            (CacheKey::Probe, Some(probe)) => probe.fingerprint,
+            (CacheKey::Functional | CacheKey::Probe, _) => hash,
+            (CacheKey::Exact, _) => simplified(Label::Exact),
+            (CacheKey::Real, _) => simplified(Label::Real),
+            (CacheKey::Domain, _) => simplified(Label::Domain),
+        };
+        self.known.insert(hash, key);
+        (key, true)
     }
 }

@@ -15,6 +15,7 @@ pub struct SearchConfig {
     pub suite: String,
     pub initial: String,
     pub numerics: NumericsSetting,
+    pub fitness: FitnessConfig,
     pub evolution: EvolutionConfig,
     pub mutation: MutationConfig,
     pub hurdle: HurdleConfig,
@@ -41,6 +42,43 @@ impl From<NumericsSetting> for Numerics {
     }
 }
 
+/// Settings of the fitness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct FitnessConfig {
+    pub form: Form,
+    pub seeds: usize,
+    pub tuning_seeds: usize,
+    pub rotate: u64,
+    pub elite: usize,
+    pub penalty: f64,
+    pub screens: Vec<Screen>,
+}
+
+/// What the programs of a search compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The whole update, as in the paper: the learning rate and the weight decay are constants inside the program.
+    Program,
+    /// A direction. The training loop applies `w -= lr * (direction + weight_decay * w)`, with the peak learning rate and the decay that suit
+    /// the direction best.
+    Direction,
+}
+
+/// A screen: what a direction must do on recorded gradients before it is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Screen {
+    /// Gradients of the other sign give the direction of the other sign.
+    Odd,
+    /// Gradients thirty times as large give the same direction, of the same size: the scale of the loss makes no difference.
+    Invariant,
+    /// On a long stream its size settles.
+    Steady,
+}
+
 /// Settings of regularized evolution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -49,6 +87,10 @@ pub struct EvolutionConfig {
     pub population: usize,
     pub tournament: usize,
     pub lag: usize,
+    pub islands: usize,
+    pub migration: f64,
+    pub parsimony: f64,
+    pub copies: f64,
 }
 
 /// Settings of the mutations.
@@ -63,6 +105,8 @@ pub struct MutationConfig {
     pub scale: f64,
     pub new_variable: f64,
     pub max_statements: usize,
+    pub hidden: Vec<String>,
+    pub interp_weights: Vec<f64>,
 }
 
 /// Settings of the early stopping of hopeless evaluations.
@@ -95,6 +139,8 @@ pub enum CacheKey {
     Real,
     /// The same with identities that hold on a domain.
     Domain,
+    /// What a direction does on recorded gradients.
+    Probe,
 }
 
 /// When a search ends. Zero is no limit.
@@ -159,13 +205,26 @@ impl SearchConfig {
 
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let Self { evolution, mutation, hurdle, .. } = self;
+        let Self { fitness, evolution, mutation, hurdle, .. } = self;
         let check = |name, value: f64, good: bool, expected| if good { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) };
         let whole =
             |name, value: usize, least: usize, most: usize, expected| check(name, value as f64, (least..=most).contains(&value), expected);
         whole("evolution.population", evolution.population, 1, 1_000_000, "a whole number from 1 to 1000000")?;
         whole("evolution.tournament", evolution.tournament, 1, 1_000_000, "a whole number from 1 to 1000000")?;
         whole("evolution.lag", evolution.lag, 1, 100_000, "a whole number from 1 to 100000")?;
+        whole("evolution.islands", evolution.islands, 1, evolution.population, "a whole number from 1 to the population")?;
+        check("evolution.migration", evolution.migration, (0.0..=1.0).contains(&evolution.migration), "a probability from 0 to 1")?;
+        let parsimony = evolution.parsimony;
+        check("evolution.parsimony", parsimony, parsimony.is_finite() && parsimony >= 0.0, "a share of 0 or more, such as 0.002")?;
+        check("evolution.copies", evolution.copies, evolution.copies > 0.0 && evolution.copies <= 1.0, "a share above 0, up to 1 (off)")?;
+        whole("fitness.seeds", fitness.seeds, 1, 1_000, "a whole number from 1 to 1000")?;
+        whole("fitness.tuning_seeds", fitness.tuning_seeds, 1, 1_000, "a whole number from 1 to 1000")?;
+        whole("fitness.elite", fitness.elite, 0, 1_000, "a whole number from 0 to 1000")?;
+        let penalty = fitness.penalty;
+        check("fitness.penalty", penalty, penalty.is_finite() && penalty >= 0.0, "0 or more standard errors")?;
+        if let Some(weight) = mutation.interp_weights.iter().find(|weight| !weight.is_finite()) {
+            check("mutation.interp_weights", *weight, false, "finite numbers")?;
+        }
         whole("mutation.max_statements", mutation.max_statements, 1, 5_000, "a whole number from 1 to 5000")?;
         for (name, value) in
             [("mutation.insert", mutation.insert), ("mutation.delete", mutation.delete), ("mutation.modify", mutation.modify)]
@@ -199,6 +258,7 @@ impl Default for SearchConfig {
             suite: "quick".to_owned(),
             initial: "adamw-paper".to_owned(),
             numerics: NumericsSetting::Guarded,
+            fitness: FitnessConfig::default(),
             evolution: EvolutionConfig::default(),
             mutation: MutationConfig::default(),
             hurdle: HurdleConfig::default(),
@@ -208,15 +268,31 @@ impl Default for SearchConfig {
     }
 }
 
+impl Default for FitnessConfig {
+    fn default() -> FitnessConfig {
+        FitnessConfig { form: Form::Program, seeds: 8, tuning_seeds: 4, rotate: 0, elite: 32, penalty: 0.0, screens: Vec::new() }
+    }
+}
+
 impl Default for EvolutionConfig {
     fn default() -> EvolutionConfig {
-        EvolutionConfig { population: 1000, tournament: 2, lag: 256 }
+        EvolutionConfig { population: 1000, tournament: 2, lag: 256, islands: 1, migration: 0.01, parsimony: 0.0, copies: 1.0 }
     }
 }
 
 impl Default for MutationConfig {
     fn default() -> MutationConfig {
-        MutationConfig { insert: 1.0, delete: 1.0, modify: 1.0, constant: 0.5, scale: 0.5, new_variable: 0.5, max_statements: 100 }
+        MutationConfig {
+            insert: 1.0,
+            delete: 1.0,
+            modify: 1.0,
+            constant: 0.5,
+            scale: 0.5,
+            new_variable: 0.5,
+            max_statements: 100,
+            hidden: Vec::new(),
+            interp_weights: Vec::new(),
+        }
     }
 }
 

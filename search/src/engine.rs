@@ -16,12 +16,13 @@ use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
-use crate::cache::{Evaluation, FitnessCache};
+use crate::cache::{Evaluation, FitnessCache, SCREENED};
 use crate::config::{SearchConfig, TargetFitness};
 use crate::evolution::{Child, Evolution, Individual};
 use crate::hurdle::{Hurdle, Thresholds};
-use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError};
-use crate::judge::Judge;
+use crate::inner_tuning::Setting;
+use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError, Place, revision};
+use crate::judge::{Judge, Request};
 use crate::statistics::{self, Statistics};
 use crate::stop_reason::StopReason;
 
@@ -69,6 +70,23 @@ pub struct Best {
     pub fitness: Fitness,
     /// Number of the child; `None` for the initial program.
     pub index: Option<u64>,
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
+    /// For a direction, where it did best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
+impl Best {
+    fn of(individual: &Individual) -> Best {
+        Best {
+            program: Arc::clone(&individual.program),
+            hash: individual.hash,
+            fitness: individual.fitness,
+            index: individual.index,
+            key: individual.key,
+            settings: Arc::clone(&individual.settings),
+        }
+    }
 }
 
 /// How a search stands.
@@ -129,19 +147,16 @@ impl<'a> Search<'a> {
     pub fn run(self, initial: Program, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> Result<SearchResult, SearchError> {
         let graph = Graph::new(&initial).map_err(|_| SearchError::Initial)?;
         let initial = Arc::new(initial);
-        let evaluation = self.judge.judge(&initial, &mut |_, _| Verdict::Continue)?;
-        let best = Best { program: Arc::clone(&initial), hash: graph.hash(), fitness: evaluation.fitness, index: None };
-        let individual = Individual {
-            index: None,
-            program: Arc::clone(&initial),
-            hash: best.hash,
-            fitness: evaluation.fitness,
-            curve: Arc::clone(&evaluation.curve),
-        };
-        let mut evolution = Evolution::new(individual, Profile::Paper, &self.config);
+        let evaluation = self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?;
+        let individual = Individual::initial(&initial, &graph, &evaluation, self.config.fitness.penalty);
+        let mut best = Best::of(&individual);
+        let mut evolution = Evolution::new(individual, Profile::Paper, &self.config, Some(self.judge));
+        best.key = evolution.key(best.hash, &initial);
         let mut cache = FitnessCache::default();
-        cache.insert(evolution.key(best.hash, &initial), evaluation);
+        cache.insert(SCREENED, Evaluation::new(Fitness::Screened, Arc::from([])));
+        cache.insert(best.key, evaluation);
         let known: HashMap<u64, EvaluationRecord> = self.journal.evaluations()?.into_iter().collect();
+        let known_revisions: HashMap<u64, EvaluationRecord> = self.journal.revisions()?.into_iter().collect();
         let replayed_to = known.keys().max().map_or(0, |last| last + 1);
 
         let queue = Queue::default();
@@ -165,6 +180,9 @@ impl<'a> Search<'a> {
                 evolution,
                 cache,
                 known,
+                known_revisions,
+                revisions: HashMap::new(),
+                epoch: 0,
                 replayed_to,
                 threads: self.threads,
                 queue: &queue,
@@ -196,18 +214,24 @@ struct Running<'a> {
     config: SearchConfig,
     target: Option<FunctionalHash>,
     journal: &'a mut Journal,
-    evolution: Evolution,
+    evolution: Evolution<'a>,
     hurdle: Hurdle,
     cache: FitnessCache,
     /// Evaluations that the journal held at the start.
     known: HashMap<u64, EvaluationRecord>,
+    /// Evaluations of the elite that the journal held at the start.
+    known_revisions: HashMap<u64, EvaluationRecord>,
+    /// Evaluations of the elite that have ended in this epoch.
+    revisions: HashMap<u64, Evaluation>,
+    /// How often the seeds have changed.
+    epoch: u64,
     replayed_to: u64,
     threads: usize,
     queue: &'a Queue,
     receiver: Receiver<Finished>,
     under_way: VecDeque<UnderWay>,
     /// Evaluations that have ended and are not yet in the journal.
-    finished: Vec<(u64, EvaluationRecord)>,
+    finished: Vec<(Place, EvaluationRecord)>,
     evaluating: Duration,
     best: Best,
     statistics: Statistics,
@@ -230,6 +254,21 @@ impl Running<'_> {
                     self.observe(observe);
                 }
                 return Ok(stop);
+            }
+            let rotate = self.config.fitness.rotate;
+            if rotate > 0 && index / rotate > self.epoch {
+                // The seeds change between two children: all that were bred on the old ones come in before.
+                if !self.under_way.is_empty() {
+                    if !self.absorb_next()? {
+                        return Ok(StopReason::Interrupted);
+                    }
+                    self.observe(observe);
+                    continue;
+                }
+                if !self.change_seeds(index / rotate)? {
+                    return Ok(StopReason::Interrupted);
+                }
+                continue;
             }
             if self.under_way.len() == self.config.evolution.lag {
                 if !self.absorb_next()? {
@@ -281,7 +320,15 @@ impl Running<'_> {
             match self.known.get(&index) {
                 Some(record) if record.hash == child.hash.to_string() => self.cache.insert(child.key, record.evaluation()),
                 Some(record) => return Err(SearchError::Diverging { index, bred: child.hash, found: record.hash.clone() }),
-                None => self.queue.push(Job { index, program: Arc::clone(&child.program), hash: child.hash, key: child.key, thresholds }),
+                None => self.queue.push(Job {
+                    place: Place::Child(index),
+                    program: Arc::clone(&child.program),
+                    hash: child.hash,
+                    key: child.key,
+                    epoch: self.epoch,
+                    start: Arc::clone(&child.start),
+                    thresholds,
+                }),
             }
         }
         self.under_way.push_back(UnderWay { child, first });
@@ -296,7 +343,9 @@ impl Running<'_> {
             return Ok(false);
         }
         let Some(UnderWay { child, .. }) = self.under_way.pop_front() else { return Ok(true) };
-        let Some(Evaluation { fitness, curve }) = self.cache.get(key).cloned() else { return Err(SearchError::Worker) };
+        let Some(evaluation) = self.cache.get(key).cloned() else { return Err(SearchError::Worker) };
+        let penalty = self.config.fitness.penalty;
+        let fitness = evaluation.score(penalty);
         let index = self.statistics.generated;
         self.statistics.generated += 1;
         self.statistics.redundant_sum += child.redundant_share;
@@ -305,17 +354,20 @@ impl Running<'_> {
             match fitness {
                 Fitness::Hopeless { .. } => self.statistics.hopeless += 1,
                 Fitness::Diverged => self.statistics.diverged += 1,
-                Fitness::Improvement(_) => {}
+                Fitness::Screened | Fitness::Improvement(_) => {}
             }
         }
+        self.statistics.screened += u64::from(child.screened);
         let is_target = self.target == Some(hash) && self.target != Some(self.best.hash);
+        let island = child.island;
+        let individual = child.individual(index, &evaluation, penalty);
         if fitness > self.best.fitness || is_target {
-            self.best = Best { program: Arc::clone(&child.program), hash, fitness, index: Some(index) };
+            self.best = Best::of(&individual);
             self.statistics.best = fitness;
             self.last_improvement = self.statistics.generated;
             self.journal.note_improvement(&Improvement { index, hash: hash.to_string(), fitness })?;
         }
-        self.evolution.absorb(Individual { index: Some(index), program: child.program, hash, fitness, curve });
+        self.evolution.absorb(individual, island);
         if self.statistics.generated.is_multiple_of(statistics::EVERY) {
             self.journal.note_statistics(&self.statistics)?;
         }
@@ -330,12 +382,7 @@ impl Running<'_> {
         }
         // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
         while self.cache.get(key).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
-            match self.receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok(finished) => self.keep(finished)?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
-            }
-            if self.interrupt.load(Ordering::Relaxed) {
+            if !self.receive()? {
                 return Ok(false);
             }
         }
@@ -346,18 +393,82 @@ impl Running<'_> {
         Ok(true)
     }
 
+    /// Waits a while for an evaluation to end. False if the search was interrupted.
+    fn receive(&mut self) -> Result<bool, SearchError> {
+        match self.receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(finished) => self.keep(finished)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
+        }
+        Ok(!self.interrupt.load(Ordering::Relaxed))
+    }
+
+    /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new make one fitness. False if the search was
+    /// interrupted before that was done.
+    fn change_seeds(&mut self, epoch: u64) -> Result<bool, SearchError> {
+        let mut elite: Vec<Best> = self.evolution.elite(self.config.fitness.elite).iter().map(Best::of).collect();
+        // The best of all may have died of old age.
+        if !elite.iter().any(|program| program.key == self.best.key) && !elite.is_empty() {
+            elite.push(self.best.clone());
+        }
+        let thresholds: Thresholds = Arc::from([]);
+        self.revisions.clear();
+        for (rank, program) in elite.iter().enumerate() {
+            let number = revision(epoch, rank);
+            match self.known_revisions.get(&number) {
+                Some(record) if record.hash == program.hash.to_string() => {
+                    self.revisions.insert(number, record.evaluation());
+                }
+                Some(record) => return Err(SearchError::Diverging { index: number, bred: program.hash, found: record.hash.clone() }),
+                None => self.queue.push(Job {
+                    place: Place::Revision(number),
+                    program: Arc::clone(&program.program),
+                    hash: program.hash,
+                    key: program.key,
+                    epoch,
+                    start: Arc::clone(&program.settings),
+                    thresholds: Arc::clone(&thresholds),
+                }),
+            }
+        }
+        while self.revisions.len() < elite.len() {
+            if !self.receive()? {
+                return Ok(false);
+            }
+        }
+        self.acknowledge()?;
+        let penalty = self.config.fitness.penalty;
+        let mut best: Option<Best> = None;
+        for (rank, program) in elite.into_iter().enumerate() {
+            let key = program.key;
+            let Some(new) = self.revisions.get(&revision(epoch, rank)) else { return Err(SearchError::Worker) };
+            let evaluation = self.cache.get(key).map_or_else(|| new.clone(), |old| old.with(new));
+            self.evolution.revise(key, &evaluation, penalty);
+            let fitness = evaluation.score(penalty);
+            if best.as_ref().is_none_or(|best| fitness > best.fitness) {
+                best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
+            }
+            self.cache.insert(key, evaluation);
+        }
+        if let Some(best) = best {
+            self.statistics.best = best.fitness;
+            self.best = best;
+        }
+        self.epoch = epoch;
+        Ok(true)
+    }
+
     fn keep(&mut self, finished: Finished) -> Result<(), SearchError> {
         let Finished { job, result, elapsed } = finished;
         let evaluation = result?;
         self.evaluating += elapsed;
-        let record = EvaluationRecord {
-            hash: job.hash.to_string(),
-            program: job.program.to_string(),
-            fitness: evaluation.fitness,
-            curve: evaluation.curve.to_vec(),
-        };
-        self.finished.push((job.index, record));
-        self.cache.insert(job.key, evaluation);
+        self.finished.push((job.place, EvaluationRecord::new(job.hash, &job.program, &evaluation)));
+        match job.place {
+            Place::Child(_) => self.cache.insert(job.key, evaluation),
+            Place::Revision(number) => {
+                self.revisions.insert(number, evaluation);
+            }
+        }
         Ok(())
     }
 
@@ -383,7 +494,7 @@ impl Running<'_> {
         if !matches!(stop, StopReason::Interrupted | StopReason::Seconds) {
             self.journal.note_end(stop)?;
         }
-        let mut population: Vec<Individual> = self.evolution.population().iter().cloned().collect();
+        let mut population: Vec<Individual> = self.evolution.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
         Ok(SearchResult {
             stop,
@@ -399,10 +510,12 @@ impl Running<'_> {
 
 /// A program to be evaluated.
 struct Job {
-    index: u64,
+    place: Place,
     program: Arc<Program>,
     hash: FunctionalHash,
     key: FunctionalHash,
+    epoch: u64,
+    start: Arc<[Setting]>,
     thresholds: Thresholds,
 }
 
@@ -475,7 +588,8 @@ fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<F
             if aborted || hopeless { Verdict::Stop } else { Verdict::Continue }
         };
         // A worker that dies would leave the search waiting for its result for ever.
-        let result = match catch_unwind(AssertUnwindSafe(|| judge.judge(&job.program, &mut watch))) {
+        let request = Request { program: &job.program, epoch: job.epoch, start: &job.start };
+        let result = match catch_unwind(AssertUnwindSafe(|| judge.judge(&request, &mut watch))) {
             Ok(result) => result.map_err(SearchError::Task),
             Err(_) => Err(SearchError::Worker),
         };

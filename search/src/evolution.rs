@@ -1,15 +1,18 @@
 //! Regularized evolution (Real et al. 2019): the fittest of a few drawn at random has a child, the child comes in, the oldest goes.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use symopt_dsl::{FunctionalHash, Profile, Program};
+use symopt_dsl::graph::Redundancy;
+use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
-use crate::cache::Keys;
-use crate::config::SearchConfig;
+use crate::cache::{Evaluation, Keys, SCREENED};
+use crate::config::{EvolutionConfig, SearchConfig};
+use crate::inner_tuning::Setting;
+use crate::judge::Judge;
 use crate::mutation::{Mutation, Mutator, below};
 
 /// A program of the population.
@@ -21,10 +24,32 @@ pub struct Individual {
     pub program: Arc<Program>,
     /// Its functional hash.
     pub hash: FunctionalHash,
-    /// Its fitness.
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
+    /// What selection goes by: its fitness, less the penalty for its spread.
     pub fitness: Fitness,
     /// Its running fitness at the checkpoints of the suite, as far as its evaluation went.
     pub curve: Arc<[f64]>,
+    /// Statements that an output depends on.
+    pub live: usize,
+    /// For a direction, where it did best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
+impl Individual {
+    /// The program that a search starts from. Its key is set by the population that it comes into.
+    pub fn initial(program: &Arc<Program>, graph: &Graph, evaluation: &Evaluation, penalty: f64) -> Individual {
+        Individual {
+            index: None,
+            program: Arc::clone(program),
+            hash: graph.hash(),
+            key: graph.hash(),
+            fitness: evaluation.score(penalty),
+            curve: Arc::clone(&evaluation.curve),
+            live: graph.redundancy().iter().filter(|r| **r == Redundancy::Live).count(),
+            settings: Arc::clone(&evaluation.settings),
+        }
+    }
 }
 
 /// A program that was bred and has no fitness yet.
@@ -42,38 +67,72 @@ pub struct Child {
     pub mutation: Mutation,
     /// Statements that no output of a step depends on, as a share of all: the paper's measure.
     pub redundant_share: f64,
+    /// Statements that an output depends on.
+    pub live: usize,
+    /// Where its parent did best on each task.
+    pub start: Arc<[Setting]>,
+    /// Whether a screen rejects it, and no program of its functional hash was rejected before.
+    pub screened: bool,
+    /// The island that it belongs to.
+    pub island: usize,
+}
+
+impl Child {
+    /// The child with its evaluation.
+    pub fn individual(self, index: u64, evaluation: &Evaluation, penalty: f64) -> Individual {
+        Individual {
+            index: Some(index),
+            program: self.program,
+            hash: self.hash,
+            key: self.key,
+            fitness: evaluation.score(penalty),
+            curve: Arc::clone(&evaluation.curve),
+            live: self.live,
+            settings: Arc::clone(&evaluation.settings),
+        }
+    }
 }
 
 /// The population and what breeds from it.
-#[derive(Clone, Debug)]
-pub struct Evolution {
-    population: VecDeque<Individual>,
-    tournament: usize,
+#[derive(Clone)]
+pub struct Evolution<'a> {
+    islands: Vec<VecDeque<Individual>>,
+    /// Individuals with each key, over all islands.
+    copies: HashMap<FunctionalHash, usize>,
+    most_copies: usize,
+    config: EvolutionConfig,
     mutator: Mutator,
-    keys: Keys,
+    keys: Keys<'a>,
     seed: u64,
 }
 
-impl Evolution {
-    /// A population of copies of one individual.
-    pub fn new(initial: Individual, profile: Profile, config: &SearchConfig) -> Evolution {
+impl<'a> Evolution<'a> {
+    /// A population of copies of one individual. The judge, if there is one, screens and probes programs.
+    pub fn new(mut initial: Individual, profile: Profile, config: &SearchConfig, judge: Option<&'a dyn Judge>) -> Evolution<'a> {
+        let EvolutionConfig { population, islands, copies, .. } = config.evolution;
+        let mut keys = Keys::new(config.cache.key, judge);
+        (initial.key, _) = keys.of(initial.hash, &initial.program);
+        // The first islands are larger by one if the population can't be divided evenly.
+        let size = |island: usize| population / islands + usize::from(island < population % islands);
         Evolution {
-            population: std::iter::repeat_n(initial, config.evolution.population).collect(),
-            tournament: config.evolution.tournament,
+            copies: HashMap::from([(initial.key, population)]),
+            islands: (0..islands).map(|island| std::iter::repeat_n(initial.clone(), size(island)).collect()).collect(),
+            most_copies: if copies < 1.0 { (copies * population as f64).ceil() as usize } else { usize::MAX },
+            config: config.evolution.clone(),
             mutator: Mutator::new(profile, config.mutation.clone()),
-            keys: Keys::new(config.cache.key),
+            keys,
             seed: config.seed,
         }
     }
 
     /// The key of a program in the fitness cache.
     pub fn key(&mut self, hash: FunctionalHash, program: &Program) -> FunctionalHash {
-        self.keys.of(hash, program)
+        self.keys.of(hash, program).0
     }
 
-    /// The population, oldest first.
-    pub fn population(&self) -> &VecDeque<Individual> {
-        &self.population
+    /// The population: island by island, each with its oldest first.
+    pub fn population(&self) -> impl Iterator<Item = &Individual> + Clone {
+        self.islands.iter().flatten()
     }
 
     /// Breeds child number `index` from the population as it stands. Every child has a random stream of its own, so what it is depends on the
@@ -81,31 +140,82 @@ impl Evolution {
     pub fn breed(&mut self, index: u64) -> Child {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(index);
-        let mut parent = &self.population[below(&mut rng, self.population.len())];
-        for _ in 1..self.tournament {
-            let other = &self.population[below(&mut rng, self.population.len())];
-            if other.fitness > parent.fitness {
+        let island = (index % self.islands.len() as u64) as usize;
+        let mut from = island;
+        if self.islands.len() > 1 && rng.random::<f64>() < self.config.migration {
+            from = below(&mut rng, self.islands.len());
+        }
+        let population = &self.islands[from];
+        let mut parent = &population[below(&mut rng, population.len())];
+        for _ in 1..self.config.tournament {
+            let other = &population[below(&mut rng, population.len())];
+            if self.wins(other, parent) {
                 parent = other;
             }
         }
         let (program, mutation) = self.mutator.mutate(&parent.program, &mut rng);
         let graph = self.mutator.graph();
         let statements = program.statements.len();
-        let redundant = graph.redundancy().iter().filter(|r| **r == symopt_dsl::graph::Redundancy::WithinStep).count();
+        let redundant = |kind: Redundancy| graph.redundancy().iter().filter(|r| **r == kind).count();
+        let live = redundant(Redundancy::Live);
+        let within_step = redundant(Redundancy::WithinStep);
         let hash = graph.hash();
+        let (key, first) = self.keys.of(hash, &program);
         Child {
             hash,
-            key: self.keys.of(hash, &program),
+            key,
             parent: parent.index,
             mutation,
-            redundant_share: redundant as f64 / statements.max(1) as f64,
+            redundant_share: within_step as f64 / statements.max(1) as f64,
+            live,
+            start: Arc::clone(&parent.settings),
+            screened: first && key == SCREENED,
+            island,
             program: Arc::new(program),
         }
     }
 
-    /// Takes in a child that has its fitness; the oldest of the population goes.
-    pub fn absorb(&mut self, individual: Individual) {
-        self.population.pop_front();
-        self.population.push_back(individual);
+    /// Whether an individual wins a tournament against another that was drawn before it.
+    fn wins(&self, other: &Individual, first: &Individual) -> bool {
+        match (other.fitness, first.fitness) {
+            (Fitness::Improvement(a), Fitness::Improvement(b)) if (a - b).abs() < self.config.parsimony && other.live != first.live => {
+                other.live < first.live
+            }
+            (a, b) => a > b,
+        }
+    }
+
+    /// Takes in a child of an island that has its fitness; the oldest goes. False if there are too many of its key already: then nothing changes.
+    pub fn absorb(&mut self, individual: Individual, island: usize) -> bool {
+        let count = self.copies.entry(individual.key).or_default();
+        if *count >= self.most_copies {
+            return false;
+        }
+        *count += 1;
+        let island = &mut self.islands[island];
+        if let Some(oldest) = island.pop_front()
+            && let Some(count) = self.copies.get_mut(&oldest.key)
+        {
+            *count -= 1;
+        }
+        island.push_back(individual);
+        true
+    }
+
+    /// The best individuals with different keys, the fittest first; of equals the one that comes first in the population.
+    pub fn elite(&self, count: usize) -> Vec<Individual> {
+        let mut seen = HashSet::new();
+        let mut elite: Vec<&Individual> = self.population().filter(|i| i.fitness.improvement().is_some() && seen.insert(i.key)).collect();
+        elite.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
+        elite.into_iter().take(count).cloned().collect()
+    }
+
+    /// Gives all individuals with a key another evaluation.
+    pub fn revise(&mut self, key: FunctionalHash, evaluation: &Evaluation, penalty: f64) {
+        for individual in self.islands.iter_mut().flatten().filter(|individual| individual.key == key) {
+            individual.fitness = evaluation.score(penalty);
+            individual.curve = Arc::clone(&evaluation.curve);
+            individual.settings = Arc::clone(&evaluation.settings);
+        }
     }
 }

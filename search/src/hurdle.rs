@@ -1,6 +1,5 @@
 //! Early stopping of hopeless evaluations: at each checkpoint of the suite, far below what the population had there.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::HurdleConfig;
@@ -25,14 +24,18 @@ impl Hurdle {
 
     /// The thresholds for child number `index`. They are taken anew from the population at every so-manieth child, so they depend on nothing
     /// but the search itself.
-    pub fn thresholds(&mut self, index: u64, population: &VecDeque<Individual>) -> Thresholds {
+    pub fn thresholds<'i, P: Iterator<Item = &'i Individual> + Clone>(&mut self, index: u64, population: P) -> Thresholds {
         if self.config.quantile > 0.0 && index.is_multiple_of(self.config.every) {
-            let mut values = Vec::with_capacity(population.len());
-            let rank = (self.config.quantile * (population.len() - 1) as f64).floor() as usize;
+            let size = population.clone().count();
+            let mut values = Vec::with_capacity(size);
+            let rank = (self.config.quantile * size.saturating_sub(1) as f64).floor() as usize;
             let threshold = |checkpoint: usize| {
                 values.clear();
                 // Those that never came so far count as worse than any.
-                values.extend(population.iter().map(|i| i.curve.get(checkpoint).copied().unwrap_or(f64::NEG_INFINITY)));
+                values.extend(population.clone().map(|i| i.curve.get(checkpoint).copied().unwrap_or(f64::NEG_INFINITY)));
+                if values.is_empty() {
+                    return f64::NEG_INFINITY;
+                }
                 let (_, value, _) = values.select_nth_unstable_by(rank, f64::total_cmp);
                 *value - self.config.margin
             };

@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use symopt_dsl::FunctionalHash;
+use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
+use crate::cache::Evaluation;
 use crate::config::SearchConfig;
+use crate::inner_tuning::Setting;
 use crate::statistics::Statistics;
 
 /// Goes up when a store of an earlier version can't be read as if it were of this one.
@@ -33,6 +35,7 @@ const KEY_SETTINGS: &[u8] = b"settings";
 const KEY_ACKNOWLEDGED: &[u8] = b"acknowledged";
 const KEY_END: &[u8] = b"end";
 const PREFIX_EVALUATION: &[u8] = b"evaluation/";
+const PREFIX_REVISION: &[u8] = b"revision/";
 const PREFIX_IMPROVEMENT: &[u8] = b"improvement/";
 const PREFIX_STATISTICS: &[u8] = b"statistics/";
 
@@ -133,6 +136,38 @@ pub struct EvaluationRecord {
     pub fitness: Fitness,
     /// Running fitness at the checkpoints.
     pub curve: Vec<f64>,
+    /// Standard error of the fitness over the seeds.
+    #[serde(default)]
+    pub standard_error: f64,
+    /// Seeds that the fitness is a mean of.
+    #[serde(default)]
+    pub seeds: u32,
+    /// For a direction, where it did best on each task.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
+}
+
+/// What was evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The child of a number.
+    Child(u64),
+    /// A program of the elite, on new seeds, by [`revision`].
+    Revision(u64),
+}
+
+/// The number of a revision: the epoch of its seeds and its rank in the elite.
+pub fn revision(epoch: u64, rank: usize) -> u64 {
+    (epoch << 16) | (rank as u64 & 0xffff)
+}
+
+impl Place {
+    fn key(self) -> Vec<u8> {
+        match self {
+            Place::Child(index) => key(PREFIX_EVALUATION, index),
+            Place::Revision(number) => key(PREFIX_REVISION, number),
+        }
+    }
 }
 
 /// A program that was better than all before it.
@@ -219,12 +254,13 @@ impl Journal {
         &self.settings
     }
 
-    /// Writes evaluations, each with the number of the child that was evaluated. When this returns they are on the disk.
-    pub fn acknowledge(&mut self, records: &[(u64, EvaluationRecord)]) -> Result<(), JournalError> {
+    /// Writes evaluations, each with the number of the child that was evaluated, and those of the elite on new seeds. When this returns they are
+    /// on the disk.
+    pub fn acknowledge(&mut self, records: &[(Place, EvaluationRecord)]) -> Result<(), JournalError> {
         let mut batch = sled::Batch::default();
         let mut acknowledged = self.acknowledged;
-        for (index, record) in records {
-            let (key, value) = (key(PREFIX_EVALUATION, *index), self.json(record)?);
+        for (place, record) in records {
+            let (key, value) = (place.key(), self.json(record)?);
             acknowledged.count += 1;
             acknowledged.checksum = acknowledged.checksum.wrapping_add(checksum(&key, &value));
             batch.insert(key, value);
@@ -254,6 +290,11 @@ impl Journal {
     /// The acknowledged evaluations with the numbers of their children, in order.
     pub fn evaluations(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         self.read_all(PREFIX_EVALUATION)
+    }
+
+    /// The acknowledged evaluations of the elite on new seeds, in order, by epoch and rank.
+    pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
+        self.read_all(PREFIX_REVISION)
     }
 
     /// The improvements, in order.
@@ -366,6 +407,11 @@ impl CheckedStore {
         read_all(&self.database, PREFIX_EVALUATION).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
     }
 
+    /// The acknowledged evaluations of the elite on new seeds, in order, by [`revision`].
+    pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
+        read_all(&self.database, PREFIX_REVISION).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
+    }
+
     /// Opens the store itself.
     pub fn open(self) -> Result<Journal, JournalError> {
         let CheckedStore { path, settings, acknowledged, database, copy, lock } = self;
@@ -474,11 +520,13 @@ fn check_contents(database: &sled::Db, claimed: u64) -> Result<(Settings, Acknow
         let settings = serde_json::from_slice(&get(KEY_SETTINGS)?).map_err(|e| format!("settings: {e}"))?;
         let acknowledged: Acknowledged = serde_json::from_slice(&get(KEY_ACKNOWLEDGED)?).map_err(|e| format!("acknowledged: {e}"))?;
         let mut found = Acknowledged::default();
-        for entry in database.scan_prefix(PREFIX_EVALUATION) {
-            let (key, value) = entry.map_err(|e| e.to_string())?;
-            read_entry::<EvaluationRecord>(PREFIX_EVALUATION, &key, &value)?;
-            found.count += 1;
-            found.checksum = found.checksum.wrapping_add(checksum(&key, &value));
+        for prefix in [PREFIX_EVALUATION, PREFIX_REVISION] {
+            for entry in database.scan_prefix(prefix) {
+                let (key, value) = entry.map_err(|e| e.to_string())?;
+                read_entry::<EvaluationRecord>(prefix, &key, &value)?;
+                found.count += 1;
+                found.checksum = found.checksum.wrapping_add(checksum(&key, &value));
+            }
         }
         if found != acknowledged {
             return Err(format!(
@@ -531,8 +579,27 @@ impl Drop for TemporaryCopy {
 }
 
 impl EvaluationRecord {
-    /// The evaluation that the record holds.
-    pub fn evaluation(&self) -> crate::cache::Evaluation {
-        crate::cache::Evaluation { fitness: self.fitness, curve: Arc::from(self.curve.as_slice()) }
+    /// The record of an evaluation.
+    pub fn new(hash: FunctionalHash, program: &Program, evaluation: &Evaluation) -> EvaluationRecord {
+        EvaluationRecord {
+            hash: hash.to_string(),
+            program: program.to_string(),
+            fitness: evaluation.fitness,
+            curve: evaluation.curve.to_vec(),
+            standard_error: evaluation.standard_error,
+            seeds: evaluation.seeds,
+            settings: evaluation.settings.to_vec(),
+        }
+    }
+
+    /// What the evaluation gave.
+    pub fn evaluation(&self) -> Evaluation {
+        Evaluation {
+            fitness: self.fitness,
+            curve: Arc::from(self.curve.as_slice()),
+            standard_error: self.standard_error,
+            seeds: self.seeds,
+            settings: Arc::from(self.settings.as_slice()),
+        }
     }
 }

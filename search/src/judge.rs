@@ -1,49 +1,111 @@
 //! What gives a program its fitness.
 
-use symopt_dsl::Program;
-use symopt_proxy_tasks::suite::{Baseline, Suite};
+mod direction;
+mod probe;
+mod suite;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use symopt_dsl::{FunctionalHash, Program};
+use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
+pub use self::direction::DirectionJudge;
+pub use self::suite::SuiteJudge;
 use crate::cache::Evaluation;
+use crate::config::{Form, Screen, SearchConfig};
+use crate::inner_tuning::Setting;
 
-/// Gives programs their fitness. The same program always gets the same evaluation, bit for bit.
+/// What is to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The program.
+    pub program: &'a Program,
+    /// Which seeds: a search whose seeds change counts epochs from 0.
+    pub epoch: u64,
+    /// Where the program, or its parent, did best on each task. Empty if that is not known.
+    pub start: &'a [Setting],
+}
+
+impl<'a> Request<'a> {
+    /// A program in the first epoch.
+    pub fn new(program: &'a Program) -> Request<'a> {
+        Request { program, epoch: 0, start: &[] }
+    }
+}
+
+/// What a program does on recorded gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// The same for programs that do the same, up to rounding and a factor.
+    pub fingerprint: FunctionalHash,
+    /// The root mean square of the direction on each task's gradients.
+    pub rms: Arc<[f64]>,
+    /// Why the program is not to be trained.
+    pub rejected: Option<Rejection>,
+}
+
+/// Why a program is not to be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// What it returns is not finite, or zero.
+    NotFinite,
+    /// It does not pass a screen.
+    Screen(Screen),
+}
+
+/// Gives programs their fitness. The same request always gets the same evaluation, bit for bit.
 pub trait Judge: Sync {
     /// Checkpoints of a completed evaluation.
     fn checkpoints(&self) -> usize;
 
     /// Evaluates a program. `watch` sees each checkpoint's number and running fitness; when it says stop, the fitness is hopeless.
-    fn judge(&self, program: &Program, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError>;
-}
+    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError>;
 
-/// The judge of the paper's form of search: a suite, with the learning rate's schedule value passed in and everything else inside the program.
-pub struct SuiteJudge<'a> {
-    suite: &'a Suite,
-    baseline: Baseline,
-}
-
-impl<'a> SuiteJudge<'a> {
-    /// Trains the baseline on the suite's own seeds.
-    pub fn new(suite: &'a Suite) -> Result<SuiteJudge<'a>, TaskError> {
-        Ok(SuiteJudge::with_baseline(suite, suite.baseline(&suite.seeds)?))
-    }
-
-    /// Takes a baseline that was trained before, on the suite's own seeds.
-    pub fn with_baseline(suite: &'a Suite, baseline: Baseline) -> SuiteJudge<'a> {
-        SuiteJudge { suite, baseline }
+    /// What a program does on recorded gradients, in a small part of the time of an evaluation; `None` if this judge does not look.
+    fn probe(&self, _program: &Program) -> Option<Probe> {
+        None
     }
 }
 
-impl Judge for SuiteJudge<'_> {
-    fn checkpoints(&self) -> usize {
-        self.suite.checkpoints(self.suite.seeds.len())
+/// The judge that the settings of a search ask for.
+pub fn of_config(config: &SearchConfig, suite: &Arc<Suite>) -> Result<Box<dyn Judge>, TaskError> {
+    let suite = Arc::clone(suite);
+    Ok(match config.fitness.form {
+        Form::Program if config.fitness.rotate == 0 => Box::new(SuiteJudge::new(suite)?),
+        Form::Program => Box::new(SuiteJudge::rotating(suite, config.seed)?),
+        Form::Direction => Box::new(DirectionJudge::new(suite, config)?),
+    })
+}
+
+/// Something made once for each epoch, the last few of which are kept.
+struct PerEpoch<T>(Mutex<BTreeMap<u64, Arc<T>>>);
+
+/// Epochs that are kept.
+const KEPT: usize = 4;
+
+impl<T> PerEpoch<T> {
+    fn new() -> PerEpoch<T> {
+        PerEpoch(Mutex::default())
     }
 
-    fn judge(&self, program: &Program, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
-        let outcome = self.suite.evaluate(program, None, &self.baseline, watch)?;
-        // A curve value can be infinite where a loss overflows; the journal keeps finite numbers only.
-        let curve = outcome.curve.iter().map(|value| if value.is_finite() { *value } else { f64::MIN }).collect();
-        let fitness = outcome.fitness;
-        debug_assert!(fitness.improvement().is_none_or(f64::is_finite));
-        Ok(Evaluation { fitness, curve })
+    /// What belongs to an epoch. It is made while others wait, so that it is made once.
+    fn of(&self, epoch: u64, make: impl FnOnce() -> Result<T, TaskError>) -> Result<Arc<T>, TaskError> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(&epoch) {
+            return Ok(Arc::clone(known));
+        }
+        let made = Arc::new(make()?);
+        if kept.len() >= KEPT {
+            kept.pop_first();
+        }
+        kept.insert(epoch, Arc::clone(&made));
+        Ok(made)
     }
+}
+
+/// A curve value can be infinite where a loss overflows; the journal keeps finite numbers only.
+fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { f64::MIN }
 }

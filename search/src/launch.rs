@@ -1,17 +1,19 @@
 //! Sets a search up, new or resumed: from settings to the initial program, the suite and the journal.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::{Baseline, Suite};
+use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::TaskError;
 
-use crate::config::{ConfigError, SearchConfig};
+use crate::config::{ConfigError, Form, SearchConfig};
+use crate::direction::{self, SplitError};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{CheckedStore, Journal, JournalError, Settings};
-use crate::judge::SuiteJudge;
+use crate::judge::{self, Judge};
 use crate::program_source::{ProgramError, find_program, parse_program};
 use crate::statistics::Statistics;
 
@@ -24,6 +26,9 @@ pub enum LaunchError {
     /// The settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The initial program is no direction, and can't be made one.
+    #[error(transparent)]
+    Split(#[from] SplitError),
     /// The suite.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -41,8 +46,8 @@ const EVOLVED: &str = "train";
 /// A search that is set up, with its store open.
 pub struct Launch {
     config: SearchConfig,
-    suite: Suite,
-    baseline: Baseline,
+    suite: Arc<Suite>,
+    judge: Box<dyn Judge>,
     initial: Program,
     target: Option<FunctionalHash>,
     journal: Journal,
@@ -50,7 +55,7 @@ pub struct Launch {
 
 impl Launch {
     /// A new search with a new store. The store is made last, when nothing about the settings, the programs or the suite's data can be wrong.
-    pub fn new(config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
+    pub fn new(mut config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
         let program = find_program(&config.initial, color)?;
@@ -58,11 +63,15 @@ impl Launch {
         signature.numerics = config.numerics.into();
         signature.name = EVOLVED.to_owned();
         signature.doc = None;
-        let initial = program.with_signature(signature);
+        let mut initial = program.with_signature(signature);
+        if config.fitness.form == Form::Direction {
+            initial = direction::split(&initial)?;
+            hide(&mut config, &initial);
+        }
         let source = SuiteSource::find(&config.suite)?;
-        let suite = source.suite()?;
+        let suite = Arc::new(source.suite()?);
         let target = target_of(&config, color)?;
-        let baseline = suite.baseline(&suite.seeds)?;
+        let judge = judge::of_config(&config, &suite)?;
         let settings = Settings {
             config: config.clone(),
             initial: initial.to_string(),
@@ -71,7 +80,7 @@ impl Launch {
             hash_version: FunctionalHash::FORMAT_VERSION,
         };
         let journal = Journal::create(store, settings)?;
-        Ok(Launch { config, suite, baseline, initial, target, journal })
+        Ok(Launch { config, suite, judge, initial, target, journal })
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
@@ -83,15 +92,15 @@ impl Launch {
         config.check()?;
         let initial = parse_program("the store's initial program", &settings.initial, color)?;
         let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
-        let suite = source.suite()?;
+        let suite = Arc::new(source.suite()?);
         let target = if config.limits.target_program == settings.config.limits.target_program {
             settings.target.as_deref().and_then(FunctionalHash::from_hex)
         } else {
             target_of(&config, color)?
         };
-        let baseline = suite.baseline(&suite.seeds)?;
+        let judge = judge::of_config(&config, &suite)?;
         let journal = checked.open()?;
-        Ok(Launch { config, suite, baseline, initial, target, journal })
+        Ok(Launch { config, suite, judge, initial, target, journal })
     }
 
     /// The settings.
@@ -110,13 +119,20 @@ impl Launch {
         threads: usize,
         interrupt: &AtomicBool,
         observe: &mut dyn FnMut(&Progress),
-    ) -> Result<(SearchResult, Suite, Vec<Statistics>), LaunchError> {
-        let judge = SuiteJudge::with_baseline(&self.suite, self.baseline);
-        let search = Search::new(self.config, self.target, &judge, &mut self.journal, threads);
+    ) -> Result<(SearchResult, Arc<Suite>, Vec<Statistics>), LaunchError> {
+        let search = Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads);
         let result = search.run(self.initial, interrupt, observe)?;
-        drop(judge);
         let history = self.journal.statistics()?;
         Ok((result, self.suite, history))
+    }
+}
+
+/// A direction does not touch what stands outside.
+fn hide(config: &mut SearchConfig, initial: &Program) {
+    for name in direction::hidden(initial) {
+        if !config.mutation.hidden.contains(&name) {
+            config.mutation.hidden.push(name);
+        }
     }
 }
 

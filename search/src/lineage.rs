@@ -19,7 +19,7 @@ use symopt_proxy_tasks::task::{TaskError, Verdict};
 use crate::config::SearchConfig;
 use crate::evolution::{Evolution, Individual};
 use crate::journal::{EvaluationRecord, JournalError};
-use crate::judge::{Judge, SuiteJudge};
+use crate::judge::{self, Request};
 use crate::mutation::{Mutation, MutationKind};
 use crate::program_source::{ProgramError, find_in_store, find_program, parse_program, store_and_hash};
 
@@ -128,7 +128,8 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
     let settings = store.settings();
     let initial = parse_program("the store's initial program", &settings.initial, color)?;
     let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?;
-    let fitness = SuiteJudge::new(&suite)?.judge(&initial, &mut |_, _| Verdict::Continue)?.fitness;
+    let judge = judge::of_config(&settings.config, &Arc::new(suite))?;
+    let fitness = judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?.fitness;
     let evaluations = store.evaluations()?;
     trace(&settings.config, initial, fitness, evaluations, wanted.index, observe)
         .map_err(|reason| LineageError::Diverging { store: path.to_owned(), reason })
@@ -150,10 +151,10 @@ pub fn trace(
     let Some(wanted) = wanted else { return Ok(ancestors(&last)) };
 
     // Running fitness decides only which evaluations are stopped early, and those have been made.
-    let individual = |index, program, hash, fitness| Individual { index, program, hash, fitness, curve: Arc::from([]) };
+    let individual = |index, program, hash, fitness| Individual { index, program, hash, key: hash, fitness, curve: Arc::from([]), live: 0, settings: Arc::from([]) };
     let root_program = Arc::clone(&initial);
     let first = individual(None, initial, hash, fitness);
-    let mut evolution = Evolution::new(first, Profile::Paper, config);
+    let mut evolution = Evolution::new(first, Profile::Paper, config, None);
     let records: HashMap<u64, (String, Fitness)> = evaluations.into_iter().map(|(index, r)| (index, (r.hash, r.fitness))).collect();
     // Of each key in the fitness cache, the number of the child that was evaluated and its fitness, if the journal has it.
     let key = evolution.key(hash, &root_program);
@@ -168,7 +169,7 @@ pub fn trace(
             && let Some(child) = under_way.pop_front()
         {
             let child: Rc<Relative> = child_with_fitness(child, &known)?;
-            evolution.absorb(individual(child.index, Arc::clone(&child.program), child.hash, child.fitness));
+            evolution.absorb(individual(child.index, Arc::clone(&child.program), child.hash, child.fitness), 0);
             children.push_back(child);
             absorbed += 1;
             if children.len() > config.evolution.population {

@@ -114,6 +114,9 @@ impl Mutator {
         for argument in arguments.iter_mut().take(function.arity()) {
             *argument = self.new_argument(rng);
         }
+        if function == Function::Interp && !self.config.interp_weights.is_empty() {
+            arguments[2] = self.interp_weight(rng);
+        }
         let target = if rng.random::<f64>() < self.config.new_variable {
             child.fresh_variable()
         } else {
@@ -134,7 +137,9 @@ impl Mutator {
             return None;
         }
         let position = below(rng, arity);
+        let is_weight = position == 2 && child.statements[index].function == Function::Interp && !self.config.interp_weights.is_empty();
         let new = match child.statements[index].arguments()[position] {
+            _ if is_weight => self.interp_weight(rng),
             Operand::Constant(value) if rng.random::<f64>() < self.config.scale => {
                 let exponent: f64 = StandardNormal.sample(rng);
                 let scaled = value * libm::exp2(exponent);
@@ -161,7 +166,11 @@ impl Mutator {
         }
     }
 
-    /// Collects the variables that have a value before statement `place` runs.
+    fn interp_weight(&self, rng: &mut impl Rng) -> Operand {
+        Operand::Constant(self.config.interp_weights[below(rng, self.config.interp_weights.len())])
+    }
+
+    /// Collects the variables that have a value before statement `place` runs, but for hidden parameters.
     fn collect_variables(&mut self, program: &Program, place: usize) {
         self.variables.clear();
         self.variables.extend((0..program.signature().parameters.len()).map(|i| VarId(i as u16)));
@@ -171,6 +180,11 @@ impl Mutator {
             if target.index() >= parameters && !self.variables[parameters..].contains(&target) {
                 self.variables.push(target);
             }
+        }
+        if !self.config.hidden.is_empty() {
+            let parameters = &program.signature().parameters;
+            let hidden = |v: &VarId| parameters.get(v.index()).is_some_and(|p| self.config.hidden.contains(&p.name));
+            self.variables.retain(|v| !hidden(v));
         }
     }
 }

@@ -13,6 +13,9 @@ pub struct Statistics {
     pub generated: u64,
     /// Of those, how many had a functional hash that was new, so that they were evaluated.
     pub evaluated: u64,
+    /// Of those, how many had a functional hash that was new, and were rejected by a screen before any training.
+    #[serde(default)]
+    pub screened: u64,
     /// Of the evaluated, how many were stopped as hopeless.
     pub hopeless: u64,
     /// Of the evaluated, how many diverged.
@@ -26,12 +29,12 @@ pub struct Statistics {
 impl Statistics {
     /// Before the first child.
     pub fn new(initial: Fitness) -> Statistics {
-        Statistics { generated: 0, evaluated: 0, hopeless: 0, diverged: 0, redundant_sum: 0.0, best: initial }
+        Statistics { generated: 0, evaluated: 0, screened: 0, hopeless: 0, diverged: 0, redundant_sum: 0.0, best: initial }
     }
 
     /// Share of the children whose fitness was known from an earlier program.
     pub fn cache_hit_rate(&self) -> f64 {
-        if self.generated == 0 { 0.0 } else { 1.0 - self.evaluated as f64 / self.generated as f64 }
+        if self.generated == 0 { 0.0 } else { 1.0 - (self.evaluated + self.screened) as f64 / self.generated as f64 }
     }
 
     /// Mean share of redundant statements among the children.

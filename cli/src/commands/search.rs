@@ -281,9 +281,10 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
     writeln!(out, "ended after {}: {}", clock(result.elapsed), result.stop)?;
     writeln!(
         out,
-        "{} programs generated ({:.0}/s), {} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged)",
+        "{} programs generated ({:.0}/s), {} screened, {} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged)",
         statistics.generated,
         statistics.generated as f64 / seconds,
+        statistics.screened,
         statistics.evaluated,
         statistics.evaluated as f64 / seconds,
         statistics.hopeless,

@@ -1,0 +1,220 @@
+//! Probes of directions on recorded gradients: their size, what they do, and whether they pass the screens.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use symopt_dsl::{FunctionalHash, Program};
+use symopt_evaluator::{Layout, Options};
+use symopt_proxy_tasks::suite::{BASELINE, Suite};
+use symopt_proxy_tasks::task::{Recording, TaskError};
+
+use super::{Probe, Rejection};
+use crate::config::Screen;
+use crate::direction::WEIGHT_DECAY;
+
+/// The seed whose gradients are recorded: none that a program is judged on.
+const RECORDED: u64 = (1 << 62) - 1;
+
+/// Steps that screens look at.
+const SCREENED_STEPS: usize = 24;
+
+/// How far, relative to its size, a direction may be from what a screen demands.
+const TOLERANCE: f64 = 1e-3;
+
+/// Projections of a direction that make its fingerprint, and the grid that they are rounded to.
+const PROJECTIONS: usize = 4;
+const GRID: f64 = 1e-3;
+
+/// The long stream of [`Screen::Steady`]: steps in each of three windows, the last two of which are compared.
+const WINDOW: usize = 1500;
+/// The most that the size of the direction may change from window to window.
+const STEADY: f64 = 1.6;
+/// In a second run over it the first gradients are so many of this size, and the directions of the last steps must agree by this cosine.
+const PULSE: usize = 100;
+const PULSE_SIZE: f32 = 10.0;
+const COMPARED: usize = 100;
+const FORGOTTEN: f64 = 0.7;
+
+/// Gradients to probe with.
+pub(super) struct Prober {
+    recordings: Vec<Option<Recording>>,
+    screens: Vec<Screen>,
+    /// Weights of the projections, by task, step and place.
+    projections: Vec<Vec<[f32; PROJECTIONS]>>,
+    long: Recording,
+    /// The same with other, much larger gradients in the beginning.
+    pulsed: Recording,
+}
+
+impl Prober {
+    /// Records what tuned AdamW meets on each task.
+    pub(super) fn new(suite: &Suite, screens: &[Screen]) -> Result<Prober, TaskError> {
+        let adamw = symopt_programs::adamw().program();
+        let mut random = ChaCha8Rng::seed_from_u64(0x7072_6f62_6573);
+        let recordings: Vec<Option<Recording>> = suite
+            .tasks
+            .iter()
+            .map(|task| task.task.record(&task.candidate(&adamw, Some(BASELINE)), RECORDED))
+            .collect::<Result<_, TaskError>>()?;
+        let mut normal = || -> f32 { StandardNormal.sample(&mut random) };
+        let projections = recordings
+            .iter()
+            .map(|recording| {
+                let numbers = recording.as_ref().map_or(0, |r| r.gradients.len() * r.layout.len());
+                (0..numbers).map(|_| std::array::from_fn(|_| normal())).collect()
+            })
+            .collect();
+        let shape = Layout::new([("a", vec![4]), ("b", vec![2])]).map_err(|e| TaskError::Description {
+            place: "the stream of the probes".to_owned(),
+            reason: e.to_string(),
+        })?;
+        let mut mean = vec![0.0; shape.len()];
+        let gradients: Vec<Vec<f32>> = (0..3 * WINDOW)
+            .map(|_| {
+                for mean in &mut mean {
+                    *mean = 0.98 * *mean + 0.1 * normal();
+                }
+                mean.iter().map(|mean| 0.1 * (mean + normal())).collect()
+            })
+            .collect();
+        let mut pulsed = gradients.clone();
+        // As large in every place, so that a memory of sizes is off by the same factor everywhere.
+        let pulse: Vec<f32> = mean.iter().map(|_| PULSE_SIZE.copysign(normal())).collect();
+        for gradients in pulsed.iter_mut().take(PULSE) {
+            gradients.clone_from(&pulse);
+        }
+        let long = |gradients| Recording { layout: shape.clone(), gradients };
+        Ok(Prober { recordings, screens: screens.to_vec(), projections, pulsed: long(pulsed), long: long(gradients) })
+    }
+
+    /// Probes a completed direction.
+    pub(super) fn probe(&self, program: &Program) -> Probe {
+        let mut rms = Vec::with_capacity(self.recordings.len());
+        // Most programs fail here, so it comes first.
+        let mut rejected = self.screen(program);
+        let mut fingerprint = 0xcbf2_9ce4_8422_2325_u128;
+        let mut mix = |number: i64| fingerprint = (fingerprint ^ u128::from(number as u64)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
+        let all = if rejected.is_none() { self.recordings.len() } else { 0 };
+        for (recording, projections) in self.recordings.iter().zip(&self.projections).take(all) {
+            let Some(recording) = recording else {
+                rms.push(1.0);
+                continue;
+            };
+            let mut sum = 0.0;
+            let mut sums = [0.0_f64; PROJECTIONS];
+            let mut places = projections.iter();
+            let finite = run(program, recording, recording.gradients.len(), 1.0, &mut |direction| {
+                for (d, weights) in direction.iter().zip(&mut places) {
+                    let d = f64::from(*d);
+                    sum += d * d;
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum += d * f64::from(*weight);
+                    }
+                }
+            });
+            let size = libm::sqrt(sum);
+            let numbers = recording.gradients.len() * recording.layout.len();
+            let of_task = size / libm::sqrt(numbers.max(1) as f64);
+            if !finite || !(1e-12..1e12).contains(&of_task) {
+                rejected = Some(Rejection::NotFinite);
+                break;
+            }
+            rms.push(of_task);
+            for sum in sums {
+                // The projections of a direction of size 1 are normal numbers.
+                mix((sum / size / GRID).round() as i64);
+            }
+        }
+        Probe { fingerprint: FunctionalHash(fingerprint), rms: rms.into(), rejected }
+    }
+
+    /// What the screens have against a program, on the recording with the fewest parameters.
+    fn screen(&self, program: &Program) -> Option<Rejection> {
+        let recording = self.recordings.iter().flatten().min_by_key(|recording| recording.layout.len())?;
+        let Some(plain) = directions(program, recording, 1.0) else { return Some(Rejection::NotFinite) };
+        let size = square(&plain);
+        if size == 0.0 {
+            return Some(Rejection::NotFinite);
+        }
+        for screen in &self.screens {
+            let (factor, expected) = match screen {
+                Screen::Odd => (-1.0, -1.0),
+                Screen::Invariant => (30.0, 1.0),
+                // In its own time.
+                Screen::Steady => continue,
+            };
+            let passes = directions(program, recording, factor).is_some_and(|scaled| {
+                let off: f64 = plain.iter().zip(&scaled).map(|(a, b)| (f64::from(*b) - expected * f64::from(*a)).powi(2)).sum();
+                off <= TOLERANCE * TOLERANCE * size
+            });
+            if !passes {
+                return Some(Rejection::Screen(*screen));
+            }
+        }
+        None
+    }
+
+    /// Whether a direction settles on a long stream: its size no longer changes, and how the stream began no longer matters.
+    pub(super) fn is_steady(&self, program: &Program) -> bool {
+        let mut windows = [0.0; 3];
+        let (mut step, mut last) = (0, Vec::new());
+        let finite = run(program, &self.long, 3 * WINDOW, 1.0, &mut |direction| {
+            windows[(step / WINDOW).min(2)] += square(direction);
+            step += 1;
+            if step > 3 * WINDOW - COMPARED {
+                last.extend_from_slice(direction);
+            }
+        });
+        let change = libm::sqrt(windows[2] / windows[1]);
+        if !finite || !(1.0 / STEADY..=STEADY).contains(&change) {
+            return false;
+        }
+        let (mut step, mut pulsed) = (0, Vec::new());
+        let finite = run(program, &self.pulsed, 3 * WINDOW, 1.0, &mut |direction| {
+            step += 1;
+            if step > 3 * WINDOW - COMPARED {
+                pulsed.extend_from_slice(direction);
+            }
+        });
+        let product: f64 = last.iter().zip(&pulsed).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        finite && product >= FORGOTTEN * libm::sqrt(square(&last) * square(&pulsed))
+    }
+}
+
+fn square(numbers: &[f32]) -> f64 {
+    numbers.iter().map(|d| f64::from(*d).powi(2)).sum()
+}
+
+/// The directions of the first steps, one after the other, if all are finite.
+fn directions(program: &Program, recording: &Recording, factor: f32) -> Option<Vec<f32>> {
+    let mut all = Vec::with_capacity(SCREENED_STEPS * recording.layout.len());
+    run(program, recording, SCREENED_STEPS, factor, &mut |direction| all.extend_from_slice(direction)).then_some(all)
+}
+
+/// Runs a completed direction over recorded gradients times a factor, with weights of zero. False if it gives what is not finite, or can't run.
+fn run(program: &Program, recording: &Recording, steps: usize, factor: f32, see: &mut dyn FnMut(&[f32])) -> bool {
+    let Ok(mut optimizer) = symopt_programs::optimizer(program, &recording.layout, Options::default()) else { return false };
+    if optimizer.set(WEIGHT_DECAY, 0.0).is_err() {
+        return false;
+    }
+    let mut weights = vec![0.0_f32; recording.layout.len()];
+    let mut scaled = vec![0.0_f32; recording.layout.len()];
+    for gradients in recording.gradients.iter().take(steps) {
+        weights.fill(0.0);
+        for (scaled, gradient) in scaled.iter_mut().zip(gradients) {
+            *scaled = factor * gradient;
+        }
+        if optimizer.step(&mut weights, &scaled, 1.0).is_err() {
+            return false;
+        }
+        // The step subtracts the direction from zero.
+        for weight in &mut weights {
+            *weight = -*weight;
+        }
+        if !weights.iter().all(|d| d.is_finite()) {
+            return false;
+        }
+        see(&weights);
+    }
+    true
+}

@@ -1,0 +1,65 @@
+//! The judge of the paper's form of search.
+
+use std::sync::Arc;
+
+use symopt_proxy_tasks::suite::{Baseline, Suite};
+use symopt_proxy_tasks::task::{TaskError, Verdict};
+
+use super::{Judge, PerEpoch, Request, finite};
+use crate::cache::Evaluation;
+use crate::comparison::standard_error;
+
+/// The judge of the paper's form of search: a suite, with the learning rate's schedule value passed in and everything else inside the program.
+pub struct SuiteJudge {
+    suite: Arc<Suite>,
+    /// For seeds that change, the seed of the search; `None` for the suite's own.
+    search: Option<u64>,
+    baselines: PerEpoch<Baseline>,
+}
+
+impl SuiteJudge {
+    /// Trains the baseline on the suite's own seeds, which are those of every epoch.
+    pub fn new(suite: Arc<Suite>) -> Result<SuiteJudge, TaskError> {
+        SuiteJudge::on(suite, None)
+    }
+
+    /// With as many seeds as the suite has, other ones in every epoch of a search.
+    pub fn rotating(suite: Arc<Suite>, search: u64) -> Result<SuiteJudge, TaskError> {
+        SuiteJudge::on(suite, Some(search))
+    }
+
+    fn on(suite: Arc<Suite>, search: Option<u64>) -> Result<SuiteJudge, TaskError> {
+        let judge = SuiteJudge { suite, search, baselines: PerEpoch::new() };
+        // What is wrong with the suite shows now.
+        judge.baseline(0)?;
+        Ok(judge)
+    }
+
+    fn baseline(&self, epoch: u64) -> Result<Arc<Baseline>, TaskError> {
+        match self.search {
+            None => self.baselines.of(0, || self.suite.baseline(&self.suite.seeds)),
+            Some(search) => {
+                let seeds = Suite::rotating_seeds(search, epoch, self.suite.seeds.len());
+                self.baselines.of(epoch, || self.suite.baseline(&seeds))
+            }
+        }
+    }
+}
+
+impl Judge for SuiteJudge {
+    fn checkpoints(&self) -> usize {
+        self.suite.checkpoints(self.suite.seeds.len())
+    }
+
+    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+        let baseline = self.baseline(request.epoch)?;
+        let outcome = self.suite.evaluate(request.program, None, &baseline, watch)?;
+        let curve = outcome.curve.iter().map(|value| finite(*value)).collect();
+        let spread = outcome.by_seed(&self.suite).and_then(|values| standard_error(&values));
+        Ok(Evaluation {
+            standard_error: spread.unwrap_or(0.0),
+            seeds: self.suite.seeds.len() as u32,
+            ..Evaluation::new(outcome.fitness, curve)
+        })
+    }
+}
