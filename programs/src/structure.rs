@@ -168,7 +168,7 @@ pub fn classify(program: &Program, simplify: impl Fn(&Program) -> Program) -> Cl
     Classifier::new(simplify).classify(program)
 }
 
-/// What kind of optimizer a program is by probes alone, why, and what was measured: some ten milliseconds.
+/// What kind of optimizer a program is by probes alone, why, and what was measured: some twenty milliseconds.
 pub fn by_probes(program: &Program) -> (Structure, Vec<String>, Option<Probes>) {
     match Probes::measure(&with_decay(program)) {
         Some(probes) => {

@@ -1,7 +1,7 @@
 //! The numbers that a program's structure is told by.
 
 use serde::Serialize;
-use symopt_dsl::Program;
+use symopt_dsl::{Graph, Program};
 
 use super::kernel::{self, Kernel};
 use super::streams::{BURN_IN, LANES, SHORT, STEPS, Setting, stream, updates};
@@ -92,7 +92,9 @@ const THIRD: usize = (STEPS - BURN_IN) / 3;
 impl Probes {
     /// Measures a program. `None` if it can't be run.
     pub(super) fn measure(program: &Program) -> Option<Probes> {
-        let run = |steps, gradients, weights| updates(program, Setting { steps, gradients, weights });
+        // What makes no difference only takes time.
+        let live = program.pruned(&Graph::new(program).ok()?);
+        let run = |steps, gradients, weights| updates(&live, Setting { steps, gradients, weights });
         let direction = run(STEPS, 1.0, 0.0)?;
         let large = run(SHORT, FACTOR, 0.0)?;
         let small = run(SHORT, 1.0 / FACTOR, 0.0)?;
