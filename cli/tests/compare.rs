@@ -80,13 +80,33 @@ fn identify_names_the_nearest_programs_of_the_zoo() {
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     insta::assert_snapshot!("identify_signum", text);
     insta::assert_snapshot!("identify_sgd", output(&here, &["identify", "sgd", "--count", "6"]));
-    let rows = json(&["identify", "adam", "--json", "--count", "2"]);
-    let rows = rows.as_array().unwrap();
+    let report = json(&["identify", "adam", "--json", "--count", "2"]);
+    assert_eq!(report["program"], "adam");
+    let rows = report["nearest"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!((&rows[0]["name"], &rows[0]["relation"], &rows[0]["what_differs"]), (&"adam".into(), &"equal".into(), &"".into()));
     assert_eq!(rows[1]["what_differs"], "adam = adamw with weight_decay = 0");
     let all = json(&["identify", "adam", "--json", "--count", "1000"]);
-    assert_eq!(all.as_array().unwrap().len(), json(&["programs", "--json"]).as_array().unwrap().len());
+    assert_eq!(all["nearest"].as_array().unwrap().len(), json(&["programs", "--json"]).as_array().unwrap().len());
+}
+
+#[test]
+fn identify_tells_the_structure() {
+    let here = std::env::temp_dir();
+    let cases = [
+        ("lion", "Lion-like by probes (beta of the stored average 0.990, current gradient 11.0 times its tail) and by form"),
+        ("adamw", "AdamW-like by probes (beta of the stored average 0.900, current gradient 1.0 times its tail) and by form"),
+        ("signsgd", "other by probes and by form"),
+        ("sgd", "other by probes, no known form"),
+    ];
+    for (program, expected) in cases {
+        let text = output(&here, &["identify", program, "--count", "1"]);
+        assert_eq!(text.lines().next(), Some(format!("structure: {expected}").as_str()));
+    }
+    let structure = &json(&["identify", "lion-raw", "--json"])["structure"];
+    assert_eq!((&structure["by_probes"], &structure["by_form"]), (&"lion-like".into(), &"lion-like".into()));
+    assert!((structure["probes"]["blend"]["beta"].as_f64().unwrap() - 0.998).abs() < 1e-3);
+    assert!(structure["reasons"].as_array().unwrap().iter().any(|reason| reason.as_str().unwrap().starts_with("sign-like")));
 }
 
 #[test]

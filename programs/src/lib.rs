@@ -49,6 +49,7 @@ use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 pub mod benchmark;
 pub mod identify;
+pub mod structure;
 
 /// A program of the zoo.
 #[derive(Debug)]

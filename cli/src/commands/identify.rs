@@ -4,8 +4,10 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
+use symopt_dsl::Program;
 use symopt_dsl::compare::Comparison;
 use symopt_programs::identify::identify;
+use symopt_programs::structure::{Classification, classify};
 
 use crate::failure::Failure;
 use crate::{options, programs, table};
@@ -14,7 +16,9 @@ use crate::{options, programs, table};
 #[command(
     after_help = "Programs are compared in their simplified form. Equal ones come first, then those that are equal up to hyperparameters \
                         or a slot rescaling, then the others by the distance of their data flows, from 0 (the same functions on the same \
-                        arguments) to 1 (nothing in common)."
+                        arguments) to 1 (nothing in common).\n\n\
+                        The structure is AdamW-like, Signum-like, Lion-like or other: by what the program does to a fixed stream of \
+                        gradients, and by its simplified form. --json has every number measured, and reasons."
 )]
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
@@ -25,6 +29,13 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    program: String,
+    structure: Classification,
+    nearest: Vec<Row>,
 }
 
 #[derive(Serialize)]
@@ -39,7 +50,9 @@ struct Row {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let program = programs::find(&arguments.program)?;
     let name = programs::name(&arguments.program, &program);
-    let found = identify(&program, |program| programs::simplified(program).result().clone());
+    let simplify = |program: &Program| programs::simplified(program).result().clone();
+    let structure = classify(&program, simplify);
+    let found = identify(&program, simplify);
     let rows = found.into_iter().take(usize::from(arguments.count)).map(|found| {
         let comparison = found.comparison.named(&name, found.entry.name);
         Row {
@@ -52,9 +65,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     });
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &rows.collect::<Vec<_>>())?;
+        let nearest = rows.collect();
+        serde_json::to_writer_pretty(&mut out, &Report { program: name.clone(), structure, nearest })?;
         return Ok(out.write_all(b"\n")?);
     }
+    writeln!(out, "structure: {structure}\n")?;
     let mut lines = vec![["NAME", "RELATION", "DISTANCE", "WHAT DIFFERS"].map(str::to_owned).to_vec()];
     lines.extend(rows.map(|row| {
         let differs = if row.what_differs.is_empty() { "-".to_owned() } else { row.what_differs };
