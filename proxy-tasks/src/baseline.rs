@@ -72,8 +72,9 @@ pub enum Strategy {
     Fine,
     /// Every second learning rate with every second decay, then a walk from the best of them.
     Coarse,
-    /// Only the walk, from a given pair, such as the one that a smaller task of the kind had. It ends where no neighbour of a pair is better:
-    /// two learning rates away, then one; one decay away; and one of each in opposite directions, since their product is what a long run feels.
+    /// Only the walk, from a given pair, such as the one that a smaller task of the kind had. First it goes by two learning rates or one decay as long
+    /// as that helps, then by one; and by both in opposite directions, since their product is what a long run feels. It finds the nearest
+    /// optimum, which need not be the best one.
     Local,
 }
 
