@@ -248,6 +248,9 @@ fn bad_suites_are_refused_with_the_task() {
     let linear = r#"{ kind = "linear" }"#;
     let language = r#"{ kind = "language", vocabulary = 8, states = 4, successors = 2, exponent = 1.0 }"#;
     let transformer = |rest: &str| format!(r#"{{ kind = "transformer", layers = 1, width = 8, hidden = 8, {rest} }}"#);
+    let raw_images = |images: &str, labels: &str| {
+        format!(r#"{{ kind = "raw-images", images = "{images}", labels = "{labels}", height = 4, width = 4, channels = 1, classes = 10 }}"#)
+    };
     let texts: Vec<(&'static str, String)> = vec![
         ("unknown key", suite("steps = 5", "stpes = 5")),
         ("key missing", suite("steps = 5\n", "")),
@@ -287,6 +290,15 @@ fn bad_suites_are_refused_with_the_task() {
             suite(digits, r#"{ kind = "text", path = "no.txt", unit = "bytes" }"#).replace(linear, &transformer("heads = 2, context = 4")),
         ),
         (
+            "words without a vocabulary",
+            suite(digits, r#"{ kind = "text", path = "short.txt", unit = "words" }"#)
+                .replace(linear, &transformer("heads = 2, context = 4")),
+        ),
+        ("missing raw images", suite(digits, &raw_images("nowhere", "labels"))),
+        ("raw images of another size", suite(digits, &raw_images("short.txt", "labels"))),
+        ("labels of other images", suite(digits, &raw_images("images", "short.txt"))),
+        ("table without columns", suite(digits, r#"{ kind = "tabular", numeric = 0, classes = 2, trees = 1, depth = 1, scale = 1 }"#)),
+        (
             "text that is too short",
             suite(digits, r#"{ kind = "text", path = "short.txt", unit = "bytes" }"#)
                 .replace(linear, &transformer("heads = 2, context = 4")),
@@ -302,6 +314,7 @@ fn bad_suites_are_refused_with_the_task() {
     fs::write(path.join("mnist-gz/train-images-idx3-ubyte"), [0x1f, 0x8b, 8, 0]).unwrap();
     fs::write(path.join("cifar10/data_batch_1.bin"), [0; 3000]).unwrap();
     fs::write(path.join("short.txt"), "to be or not").unwrap();
+    fs::write(path.join("images"), [0; 32]).unwrap();
     let mut cases = Vec::new();
     for (index, (what, text)) in texts.iter().enumerate() {
         let name = format!("{index}.toml");
@@ -352,6 +365,12 @@ fn bad_options_are_refused_with_their_name() {
         case("unknown task", "train --task smoke-linaer --program lion"),
         case("suite in place of a task", "train --task smoke --program lion"),
         case("unknown task of a suite", "tune --task smoke/linear --program lion"),
+        case("nothing to tune on", "tune --program lion"),
+        case("task and suite to tune on", "tune --task smoke-linear --suite smoke --program lion"),
+        case("unknown grid", "tune --suite smoke --program lion --grid rough"),
+        case("no seeds to tune with", "tune --suite smoke --program lion --seeds 0"),
+        case("unknown preset", "tasks --preset vit-papre"),
+        case("preset in place of a suite", "search --suite vit-paper"),
         case("unknown task of a file", "train --task mine.toml/b --program lion"),
         case("missing file of a task", "train --task yours.toml/a --program lion"),
         case("unknown shell", "completions tcsh"),

@@ -157,6 +157,44 @@ fn tasks_lists_the_suites() {
 }
 
 #[test]
+fn a_preset_is_printed_as_a_suite_file() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["vit-paper", "lm-paper"] {
+        let text = output(&here(), &["tasks", "--preset", name]);
+        std::fs::write(directory.path().join("mine.toml"), text).unwrap();
+        // All of it is in order but the path to the data.
+        let output = symopt(directory.path()).args(["tasks", "mine.toml"]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(&format!("task {name}: cannot read PATH/TO/")), "{error}");
+    }
+}
+
+#[test]
+fn tune_prints_tables_for_all_tasks_of_a_suite() {
+    let tune = ["tune", "--suite", "smoke", "--program", "lion", "--program", "momentum", "--grid", "local", "--seeds", "1"];
+    let text = output(&here(), &tune);
+    let directory = tempfile::tempdir().unwrap();
+    let suite = |seeds: &str, rest: &str| {
+        let tasks = ["smoke-linear", "smoke-mlp"].map(|name| {
+            format!("[[task]]\nname = {name:?}\nsteps = 1\nbatch = 1\ncheckpoints = 1\ndata = {{ kind = \"digits\" }}\nmodel = {{ kind = \"linear\" }}\n")
+        });
+        format!("name = \"mine\"\nseeds = [{seeds}]\n{}{}{rest}", tasks[0], tasks[1])
+    };
+    // What it prints goes into a suite file as it is.
+    std::fs::write(directory.path().join("mine.toml"), suite("1", &text)).unwrap();
+    output(directory.path(), &["tasks", "--no-cost", "mine.toml"]);
+    for line in ["# lion on smoke-linear: loss ", "# momentum on smoke-mlp: loss ", "program = \"momentum\"", "hyperparameters = []"] {
+        assert!(text.contains(line), "{line}:\n{text}");
+    }
+    let reports: Value = serde_json::from_str(&output(&here(), &[&tune[..], &["--json"]].concat())).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 4);
+    for report in reports.as_array().unwrap() {
+        let losses = report["trials"].as_array().unwrap().iter().filter_map(|trial| trial["loss"].as_f64());
+        assert_eq!(report["best"]["loss"].as_f64(), losses.min_by(f64::total_cmp), "{report}");
+    }
+}
+
+#[test]
 fn train_compares_two_programs() {
     let train = ["train", "--task", "smoke-linear", "--program", "lion", "--set", "weight_decay=0.1", "--vs", "adamw"];
     let text = output(&here(), &train);

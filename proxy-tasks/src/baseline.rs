@@ -1,12 +1,16 @@
 //! Tuned constants of known optimizers on the built-in tasks, and the protocol that finds them.
 //!
-//! The protocol: every pair of a peak learning rate and a weight decay from a grid, all else at the program's defaults, judged by the mean final
+//! The protocol: pairs of a peak learning rate and a weight decay from a grid, all else at the program's defaults, judged by the mean final
 //! validation loss over the tuning seeds ([`Suite::tuning_seeds`](crate::suite::Suite::tuning_seeds)), which no search and no report uses. A pair
-//! that diverges on any seed is out. Every optimizer gets the same number of pairs.
+//! that diverges on any seed is out. How many pairs are tried is the [`Strategy`]; a program without `weight_decay` has its learning rate only, and
+//! so fewer pairs.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 
+use crate::suite::Suite;
 use crate::task::{Candidate, Task, TaskError, Verdict};
 
 /// How a program is run on one task.
@@ -39,7 +43,7 @@ impl Default for Grid {
         Grid {
             peak_lr: (0..=20).map(|i| rounded(libm::pow(10.0, -4.0 + f64::from(i) / 4.0))).collect(),
             weight_decay: vec![0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
-            seeds: 8,
+            seeds: Strategy::Fine.seeds(),
         }
     }
 }
@@ -60,32 +64,161 @@ pub struct Trial {
     pub loss: Option<f64>,
 }
 
-/// Tries every pair of the grid. `report` sees each trial as it ends and may stop the tuning.
-pub fn tune(task: &dyn Task, program: &Program, grid: &Grid, report: &mut dyn FnMut(&Trial) -> Verdict) -> Result<Vec<Trial>, TaskError> {
-    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
-    let decays: &[f64] = if has_decay { &grid.weight_decay } else { &[0.0] };
-    let mut trials = Vec::new();
-    for peak_lr in &grid.peak_lr {
-        for weight_decay in decays {
-            let hyperparameters = if has_decay { vec![("weight_decay".to_owned(), *weight_decay)] } else { Vec::new() };
-            let candidate = Candidate { program, peak_lr: *peak_lr, hyperparameters: &hyperparameters };
-            let mut sum = Some(0.0);
-            for seed in crate::suite::Suite::tuning_seeds(grid.seeds) {
-                let run = task.run(&candidate, seed, &mut |_| Verdict::Continue)?;
-                sum = sum.zip(run.final_metrics()).map(|(sum, metrics)| sum + metrics.loss);
-                if sum.is_none() {
-                    break;
-                }
-            }
-            let trial = Trial { peak_lr: *peak_lr, weight_decay: *weight_decay, loss: sum.map(|sum| sum / grid.seeds as f64) };
-            let verdict = report(&trial);
-            trials.push(trial);
-            if verdict == Verdict::Stop {
-                return Ok(trials);
-            }
+/// Which pairs of the grid are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// All.
+    Fine,
+    /// Every second learning rate with every second decay, then a walk from the best of them.
+    Coarse,
+    /// Only the walk, from a given pair, such as the one that a smaller task of the kind had. First it goes by two learning rates or one decay as long
+    /// as that helps, then by one; and by both in opposite directions, since their product is what a long run feels. It finds the nearest
+    /// optimum, which need not be the best one.
+    Local,
+}
+
+impl Strategy {
+    /// Tuning seeds that judge a pair, if nothing else is said: the fewer, the costlier the tasks that a strategy is for.
+    pub fn seeds(self) -> usize {
+        match self {
+            Strategy::Fine => 8,
+            Strategy::Coarse => 4,
+            Strategy::Local => 2,
         }
     }
-    Ok(trials)
+}
+
+/// Tries the pairs of the grid that the strategy wants. A walk begins at the pair of the grid that is nearest to `start`, or in the middle of the
+/// grid. `report` sees each trial as it ends and may stop the tuning.
+pub fn tune(
+    task: &dyn Task,
+    program: &Program,
+    grid: &Grid,
+    strategy: Strategy,
+    start: Option<&Tuned>,
+    report: &mut dyn FnMut(&Trial) -> Verdict,
+) -> Result<Vec<Trial>, TaskError> {
+    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
+    let decays: &[f64] = if has_decay { &grid.weight_decay } else { &[0.0] };
+    let mut tuning = Tuning { task, program, grid, has_decay, decays, trials: Vec::new(), losses: BTreeMap::new(), stopped: false, report };
+    let (rates, decays) = (grid.peak_lr.len(), decays.len());
+    if rates == 0 || decays == 0 {
+        return Ok(Vec::new());
+    }
+    match strategy {
+        Strategy::Fine => {
+            tuning.all(1)?;
+        }
+        Strategy::Coarse => {
+            let best = tuning.all(2)?;
+            tuning.walk(best)?;
+        }
+        Strategy::Local => {
+            let start = start.map_or([rates / 2, decays / 2], |start| tuning.nearest(start));
+            tuning.walk(start)?;
+        }
+    }
+    Ok(tuning.trials)
+}
+
+const WEIGHT_DECAY: &str = "weight_decay";
+
+/// Numbers of a learning rate and of a decay in the grid.
+type Pair = [usize; 2];
+
+struct Tuning<'a> {
+    task: &'a dyn Task,
+    program: &'a Program,
+    grid: &'a Grid,
+    has_decay: bool,
+    decays: &'a [f64],
+    trials: Vec<Trial>,
+    losses: BTreeMap<Pair, f64>,
+    stopped: bool,
+    report: &'a mut dyn FnMut(&Trial) -> Verdict,
+}
+
+impl Tuning<'_> {
+    /// Tries every nth learning rate with every nth decay; the best pair.
+    fn all(&mut self, nth: usize) -> Result<Pair, TaskError> {
+        let mut best = ([0, 0], f64::INFINITY);
+        for rate in (0..self.grid.peak_lr.len()).step_by(nth) {
+            for decay in (0..self.decays.len()).step_by(nth) {
+                let loss = self.loss([rate, decay])?;
+                if loss < best.1 {
+                    best = ([rate, decay], loss);
+                }
+            }
+        }
+        Ok(best.0)
+    }
+
+    fn walk(&mut self, mut at: Pair) -> Result<(), TaskError> {
+        let mut best = self.loss(at)?;
+        for stride in [2, 1] {
+            let directions = [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
+            let mut moved = true;
+            while moved && !self.stopped {
+                moved = false;
+                for direction in directions {
+                    // On in the same direction as long as it pays.
+                    while let Some(next) = self.neighbour(at, direction) {
+                        let loss = self.loss(next)?;
+                        // Written so that two pairs that diverge are equal, and NaN is no gain.
+                        if loss < best {
+                            (at, best, moved) = (next, loss, true);
+                        } else {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn neighbour(&self, at: Pair, direction: [isize; 2]) -> Option<Pair> {
+        let rate = at[0].checked_add_signed(direction[0]).filter(|&rate| rate < self.grid.peak_lr.len())?;
+        let decay = at[1].checked_add_signed(direction[1]).filter(|&decay| decay < self.decays.len())?;
+        Some([rate, decay])
+    }
+
+    fn nearest(&self, start: &Tuned) -> Pair {
+        let decay = start.hyperparameters.iter().find(|(name, _)| name == WEIGHT_DECAY).map_or(0.0, |(_, value)| *value);
+        let nearest = |values: &[f64], distance: &dyn Fn(f64) -> f64| {
+            let places = values.iter().enumerate().min_by(|a, b| distance(*a.1).total_cmp(&distance(*b.1)));
+            places.map_or(0, |(place, _)| place)
+        };
+        [nearest(&self.grid.peak_lr, &|rate| libm::log(rate / start.peak_lr).abs()), nearest(self.decays, &|value| (value - decay).abs())]
+    }
+
+    /// The mean loss of a pair, infinite where it diverges; of each pair once. Once the tuning is stopped, no further pair is tried.
+    fn loss(&mut self, pair: Pair) -> Result<f64, TaskError> {
+        if let Some(&loss) = self.losses.get(&pair) {
+            return Ok(loss);
+        }
+        if self.stopped {
+            return Ok(f64::INFINITY);
+        }
+        let (peak_lr, weight_decay) = (self.grid.peak_lr[pair[0]], self.decays[pair[1]]);
+        let hyperparameters = if self.has_decay { vec![(WEIGHT_DECAY.to_owned(), weight_decay)] } else { Vec::new() };
+        let candidate = Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
+        let mut sum = Some(0.0);
+        for seed in Suite::tuning_seeds(self.grid.seeds) {
+            let run = self.task.run(&candidate, seed, &mut |_| Verdict::Continue)?;
+            sum = sum.zip(run.final_metrics()).map(|(sum, metrics)| sum + metrics.loss);
+            if sum.is_none() {
+                break;
+            }
+        }
+        let trial = Trial { peak_lr, weight_decay, loss: sum.map(|sum| sum / self.grid.seeds as f64) };
+        self.stopped = (self.report)(&trial) == Verdict::Stop;
+        let loss = trial.loss.unwrap_or(f64::INFINITY);
+        self.losses.insert(pair, loss);
+        self.trials.push(trial);
+        Ok(loss)
+    }
 }
 
 /// The trial with the lowest loss; the first of equals.
@@ -94,4 +227,87 @@ pub fn best(trials: &[Trial]) -> Option<&Trial> {
         .iter()
         .filter(|trial| trial.loss.is_some_and(f64::is_finite))
         .min_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Checkpoint, Metrics, Run, StopReason};
+    use crate::task::TaskDescription;
+
+    /// A task whose loss is known: a ridge along lr x decay = 0.03 with its lowest point at lr = 0.1; learning rates above 1 diverge.
+    struct Ridge;
+
+    impl Task for Ridge {
+        fn name(&self) -> &str {
+            "ridge"
+        }
+
+        fn describe(&self) -> Result<TaskDescription, TaskError> {
+            unreachable!("tuning does not ask")
+        }
+
+        fn checkpoints(&self) -> usize {
+            1
+        }
+
+        fn run(&self, candidate: &Candidate, _: u64, _: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+            let decay = candidate.hyperparameters.first().map_or(0.3, |(_, value)| *value);
+            let (rate, product) = (candidate.peak_lr.log10() + 1.0, (candidate.peak_lr * decay + 1e-9).log10() + 1.523);
+            let validation = Metrics { loss: 1.0 + 0.1 * rate * rate + 3.0 * product * product, accuracy: None };
+            let curve = vec![Checkpoint { step: 1, training_loss: 0.0, validation }];
+            let stop = if candidate.peak_lr > 1.0 { StopReason::Diverged { step: 0 } } else { StopReason::Completed };
+            Ok(Run { curve, stop, elapsed: std::time::Duration::ZERO })
+        }
+    }
+
+    fn found(program: &str, strategy: Strategy, start: Option<&Tuned>) -> (usize, Trial) {
+        let program = symopt_programs::find(program).unwrap().program();
+        let trials = tune(&Ridge, &program, &Grid::default(), strategy, start, &mut |_| Verdict::Continue).unwrap();
+        (trials.len(), best(&trials).unwrap().clone())
+    }
+
+    #[test]
+    fn every_strategy_finds_the_end_of_a_narrow_ridge_with_ever_fewer_pairs() {
+        let start = |peak_lr, weight_decay| Tuned {
+            program: "lion".to_owned(),
+            peak_lr,
+            hyperparameters: vec![(WEIGHT_DECAY.to_owned(), weight_decay)],
+        };
+        let (all, finest) = found("lion", Strategy::Fine, None);
+        assert_eq!((all, finest.peak_lr, finest.weight_decay), (147, 0.1, 0.3));
+        let (coarse, trial) = found("lion", Strategy::Coarse, None);
+        assert_eq!(trial, finest);
+        for start in [None, Some(&start(1e-3, 3.0)), Some(&start(0.9, 0.02)), Some(&start(0.12, 0.25))] {
+            let (local, trial) = found("lion", Strategy::Local, start);
+            assert_eq!(trial, finest);
+            assert!(local < 45 && local < coarse && coarse < 70, "{local} {coarse}");
+        }
+        // From where it ends, a walk stays: nothing but the neighbours is tried.
+        assert_eq!(found("lion", Strategy::Local, Some(&start(0.1, 0.3))), (11, finest));
+    }
+
+    #[test]
+    fn a_program_without_decay_is_tuned_by_its_learning_rate_alone() {
+        let (all, finest) = found("momentum", Strategy::Fine, None);
+        assert_eq!((all, finest.peak_lr, finest.weight_decay), (21, 0.1, 0.0));
+        for strategy in [Strategy::Coarse, Strategy::Local] {
+            let (pairs, trial) = found("momentum", strategy, None);
+            assert_eq!(trial, finest);
+            assert!(pairs < 16, "{pairs}");
+        }
+    }
+
+    #[test]
+    fn a_watcher_stops_any_strategy_at_once() {
+        let program = symopt_programs::find("lion").unwrap().program();
+        for strategy in [Strategy::Fine, Strategy::Coarse, Strategy::Local] {
+            let mut seen = 0;
+            let trials = tune(&Ridge, &program, &Grid::default(), strategy, None, &mut |_| {
+                seen += 1;
+                if seen == 3 { Verdict::Stop } else { Verdict::Continue }
+            });
+            assert_eq!(trials.unwrap().len(), 3);
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub enum Purpose {
     Language,
     /// A long text for estimating the entropy rate of the synthetic language.
     EntropyRate,
+    /// The columns and the trees of a synthetic table.
+    Table,
 }
 
 /// The stream of random numbers of a seed for a purpose.

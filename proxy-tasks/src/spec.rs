@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Tuned;
 use crate::data::language::{Language, LanguageSizes};
+use crate::data::raw_images::{ImageSizes, raw_images};
+use crate::data::tabular::{Table, TableSizes};
 use crate::data::teacher::{Teacher, TeacherSizes, Weights};
 use crate::data::text::{Text, Unit, text};
 use crate::data::{DataError, Vectors, cifar10, digits, mnist};
@@ -51,6 +53,38 @@ pub enum DataSpec {
     Cifar10 {
         /// The folder with the six files.
         path: PathBuf,
+    },
+    /// Images of any size as raw bytes; see [`raw_images`](crate::data::raw_images). A seed shuffles them; the first are for validation, the next
+    /// for training.
+    RawImages {
+        /// The file of pixels: N x height x width x channels bytes.
+        images: PathBuf,
+        /// The file of labels: N times two bytes, little endian.
+        labels: PathBuf,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+        /// Bytes of a pixel.
+        channels: usize,
+        /// Labels are below this.
+        classes: usize,
+    },
+    /// A synthetic table for each seed; see [`tabular`](crate::data::tabular). `training` rows (2,048 by default).
+    Tabular {
+        /// Numeric columns.
+        numeric: usize,
+        /// The number of categories of each categorical column; none by default.
+        #[serde(default)]
+        categories: Vec<usize>,
+        /// Classes.
+        classes: usize,
+        /// Decision trees that the labels follow.
+        trees: usize,
+        /// Decisions on the way to a leaf.
+        depth: usize,
+        /// The deviation of the logits: the larger, the less of a label is chance.
+        scale: f64,
     },
     /// A random teacher for each seed; `training` examples (1,024 by default).
     Teacher {
@@ -84,8 +118,10 @@ pub enum DataSpec {
     Text {
         /// The file.
         path: PathBuf,
-        /// Tokens: bytes or characters.
+        /// Tokens: bytes, characters or words.
         unit: Unit,
+        /// The most tokens, for words: the most frequent have their own, all others share one.
+        vocabulary: Option<usize>,
         /// The part that is for validation, above 0 and below 1; 0.1 by default.
         #[serde(default = "a_tenth")]
         held_out: f64,
@@ -212,17 +248,40 @@ pub struct SuiteSource {
 const BUILT_IN: &[(&str, &str)] = &[
     ("quick", include_str!("../suites/quick.toml")),
     ("smoke", include_str!("../suites/smoke.toml")),
-    ("vision", include_str!("../suites/vision.toml")),
-    ("language", include_str!("../suites/language.toml")),
+    ("1x", include_str!("../suites/1x.toml")),
+    ("10x", include_str!("../suites/10x.toml")),
+    ("100x", include_str!("../suites/100x.toml")),
+    ("held-out", include_str!("../suites/held-out.toml")),
 ];
+
+/// Names and texts of the presets: suites that need the user's data.
+const PRESETS: &[(&str, &str)] =
+    &[("vit-paper", include_str!("../suites/presets/vit-paper.toml")), ("lm-paper", include_str!("../suites/presets/lm-paper.toml"))];
 
 /// Largest accepted value of any count in a description, so that no size overflows or fills the memory by a slip of the finger.
 const LARGEST: usize = 100_000_000;
+
+/// Training rows of a table, if nothing else is said.
+const TABLE_ROWS: usize = 2048;
 
 impl SuiteSource {
     /// The built-in suites.
     pub fn built_in() -> impl Iterator<Item = SuiteSource> {
         BUILT_IN.iter().map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
+    }
+
+    /// The presets: suites to copy, since they need the user's data.
+    pub fn presets() -> impl Iterator<Item = SuiteSource> {
+        PRESETS.iter().map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
+    }
+
+    /// The preset of a name.
+    pub fn preset(name: &str) -> Result<SuiteSource, TaskError> {
+        SuiteSource::presets().find(|source| source.name == name).ok_or_else(|| {
+            let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+            let reason = format!("there is none of this name{}; presets: {}", suggestion(name, &names), names.join(", "));
+            TaskError::Description { place: format!("preset `{name}`"), reason }
+        })
     }
 
     /// The built-in suite of a name, or the TOML file at a path.
@@ -232,6 +291,13 @@ impl SuiteSource {
         }
         match std::fs::read_to_string(name_or_path) {
             Ok(text) => Ok(SuiteSource { name: name_or_path.to_owned(), text }),
+            Err(_) if PRESETS.iter().any(|(name, _)| *name == name_or_path) => {
+                let reason = format!(
+                    "it is a preset, which needs data of yours: write it to a file with `symopt tasks --preset {name_or_path} > mine.toml`, \
+                     fill in the paths there, and give that file"
+                );
+                Err(TaskError::Description { place: format!("suite `{name_or_path}`"), reason })
+            }
             Err(error) => {
                 let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
                 let reason = match error.kind() {
@@ -401,6 +467,40 @@ impl TaskSpec {
         }
         match &self.data {
             DataSpec::Digits | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
+            DataSpec::RawImages { height, width, channels, classes, .. } => {
+                at_least_one("height", *height)?;
+                at_least_one("width", *width)?;
+                at_least_one("channels", *channels)?;
+                at_least_one("classes", *classes)?;
+                if *classes > 1 << 16 {
+                    return Err("labels of two bytes have at most 65,536 classes".to_owned());
+                }
+            }
+            DataSpec::Tabular { numeric, categories, classes, trees, depth, scale } => {
+                at_least_one("classes", *classes)?;
+                if categories.contains(&0) {
+                    return Err("`categories` has a 0; each categorical column has at least 1 category".to_owned());
+                }
+                let features = categories.iter().fold(*numeric, |sum, count| sum.saturating_add(*count));
+                if features == 0 || features > 1 << 16 || *classes > 1 << 16 {
+                    return Err(
+                        "a table has from 1 to 65,536 numeric columns and categories together, and at most 65,536 classes".to_owned()
+                    );
+                }
+                if *depth > 12 || *trees > 1 << 12 || (trees << depth).saturating_mul(*classes) > LARGEST {
+                    return Err(
+                        "`depth` is at most 12, `trees` at most 4,096, and trees × 2^depth × classes at most 100,000,000".to_owned()
+                    );
+                }
+                if !scale.is_finite() {
+                    return Err(format!("`scale` = {scale} must be a finite number"));
+                }
+                // Categories of the decisions, and the rows themselves.
+                let rows = self.training.unwrap_or(TABLE_ROWS).max(self.validation);
+                if rows.saturating_mul(features) > 10 * LARGEST {
+                    return Err(format!("{rows} rows of {features} columns are too large a table; lower `training` or `validation`"));
+                }
+            }
             DataSpec::Teacher { features, classes, hidden, scale, .. } => {
                 at_least_one("features", *features)?;
                 at_least_one("classes", *classes)?;
@@ -425,7 +525,17 @@ impl TaskSpec {
                     return Err(format!("`exponent` = {exponent} must be from 0 to 10"));
                 }
             }
-            DataSpec::Text { held_out, .. } => {
+            DataSpec::Text { held_out, unit, vocabulary, .. } => {
+                match (unit, vocabulary) {
+                    (Unit::Words, None) => return Err("words need `vocabulary`, the most tokens, such as vocabulary = 3000".to_owned()),
+                    (Unit::Words, Some(vocabulary)) if !(2..=1 << 16).contains(vocabulary) => {
+                        return Err(format!("`vocabulary` = {vocabulary} must be from 2 to 65,536"));
+                    }
+                    (Unit::Bytes | Unit::Characters, Some(_)) => {
+                        return Err("`vocabulary` is for words; bytes and characters all have their own tokens".to_owned());
+                    }
+                    _ => {}
+                }
                 if !(*held_out > 0.0 && *held_out < 1.0) {
                     return Err(format!("`held_out` = {held_out} must be above 0 and below 1"));
                 }
@@ -449,8 +559,8 @@ impl TaskSpec {
                 if context.is_some() {
                     return Err("`context` is for text; images have `patch`".to_owned());
                 }
-                if matches!(self.data, DataSpec::Teacher { .. }) {
-                    return Err("the inputs of a teacher are no images; use `kind = \"linear\"` or \"mlp\"".to_owned());
+                if matches!(self.data, DataSpec::Teacher { .. } | DataSpec::Tabular { .. }) {
+                    return Err("the inputs of a teacher or a table are no images; use `kind = \"linear\"` or \"mlp\"".to_owned());
                 }
                 let patch = patch.ok_or("a classifier of images needs `patch`, the side of a patch in pixels")?;
                 at_least_one("patch", patch)
@@ -463,6 +573,7 @@ impl TaskSpec {
 enum Source {
     Files(DataSpec),
     Teacher(TeacherSizes),
+    Table(TableSizes),
     Language { sizes: LanguageSizes, language: OnceLock<Arc<Language>> },
 }
 
@@ -493,6 +604,9 @@ impl Source {
         match data {
             DataSpec::Teacher { features, classes, hidden, weights, scale } => {
                 Source::Teacher(TeacherSizes { features, hidden, classes, weights, scale })
+            }
+            DataSpec::Tabular { numeric, categories, classes, trees, depth, scale } => {
+                Source::Table(TableSizes { numeric, categories, classes, trees, depth, scale })
             }
             DataSpec::Language { vocabulary, states, successors, exponent, seed } => {
                 let sizes = LanguageSizes { vocabulary, states, successors, exponent, seed };
@@ -543,11 +657,18 @@ impl Builder {
                 validation: Arc::new(validation),
                 image: [32, 32, 3],
             }),
-            DataSpec::Text { path, unit, held_out } => text(path, *unit).map(|text| {
+            DataSpec::RawImages { images, labels, height, width, channels, classes } => {
+                let sizes = ImageSizes { height: *height, width: *width, channels: *channels, classes: *classes };
+                let image = [*height, *width, *channels];
+                raw_images(images, labels, sizes).map(|set| Examples::Images { set: Arc::new(set), image })
+            }
+            DataSpec::Text { path, unit, vocabulary, held_out } => text(path, *unit, *vocabulary).map(|text| {
                 let training = ((1.0 - held_out) * text.tokens.len() as f64) as usize;
                 Examples::Text { text: Arc::new(text), training }
             }),
-            DataSpec::Teacher { .. } | DataSpec::Language { .. } => unreachable!("their examples are drawn, not loaded"),
+            DataSpec::Teacher { .. } | DataSpec::Tabular { .. } | DataSpec::Language { .. } => {
+                unreachable!("their examples are drawn, not loaded")
+            }
         };
         let examples = loaded.map_err(|error| self.data_error(&error))?;
         *kept = Some(examples.clone());
@@ -612,6 +733,13 @@ impl Builder {
         let labelled = self.with_noise(&training, rows, seed);
         Ok(Arc::new(VectorProblem::new(bound, training, labelled, validation, held)))
     }
+
+    /// The problem of examples that were drawn for it: all of them are used.
+    fn drawn(&self, training: Vectors, validation: &Vectors, seed: u64) -> Built {
+        let rows: Vec<u32> = (0..training.len() as u32).collect();
+        let held: Vec<u32> = (0..validation.len() as u32).collect();
+        self.vectors(Arc::new(training), &rows, validation, &held, None, seed)
+    }
 }
 
 type Built = Result<Arc<dyn Problem>, TaskError>;
@@ -650,6 +778,12 @@ impl ProblemBuilder for Builder {
                 let shape = if *hidden == 0 { format!("{features}-{classes}") } else { format!("{features}-{hidden}-{classes}") };
                 format!("random teacher {shape}, weights {weights}, scale {scale}")
             }
+            Source::Table(sizes) => {
+                let TableSizes { numeric, categories, classes, trees, depth, scale } = sizes;
+                let categories: Vec<String> = categories.iter().map(usize::to_string).collect();
+                let categories = if categories.is_empty() { String::new() } else { format!(" and {} categories", categories.join("+")) };
+                format!("table of {numeric} numbers{categories}, {classes} classes by {trees} trees of depth {depth}, scale {scale}")
+            }
             Source::Language { sizes, language } => {
                 let rate = language.get_or_init(|| Arc::new(Language::new(*sizes))).entropy_rate(20_000);
                 format!("hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats", sizes.vocabulary, sizes.states)
@@ -657,8 +791,11 @@ impl ProblemBuilder for Builder {
             Source::Files(DataSpec::Digits) => "UCI digits, 8 × 8".to_owned(),
             Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),
             Source::Files(DataSpec::Cifar10 { path }) => format!("CIFAR-10 files in {}", path.display()),
+            Source::Files(DataSpec::RawImages { images, height, width, .. }) => {
+                format!("images {height} × {width} in {}", images.display())
+            }
             Source::Files(DataSpec::Text { path, .. }) => format!("text {}", path.display()),
-            Source::Files(DataSpec::Teacher { .. } | DataSpec::Language { .. }) => String::new(),
+            Source::Files(DataSpec::Teacher { .. } | DataSpec::Tabular { .. } | DataSpec::Language { .. }) => String::new(),
         };
         let model = match &self.model {
             ModelSpec::Linear => "softmax regression".to_owned(),
@@ -686,9 +823,12 @@ impl Builder {
                 let teacher = Teacher::new(*sizes, seed);
                 let training = teacher.examples(self.training.unwrap_or(1024), &mut stream(seed, Purpose::TrainingExamples));
                 let validation = teacher.examples(self.validation, &mut stream(seed, Purpose::ValidationExamples));
-                let rows: Vec<u32> = (0..training.len() as u32).collect();
-                let held: Vec<u32> = (0..validation.len() as u32).collect();
-                return self.vectors(Arc::new(training), &rows, &validation, &held, None, seed);
+                return self.drawn(training, &validation, seed);
+            }
+            Source::Table(sizes) => {
+                let table = Table::new(sizes.clone(), seed);
+                let (training, validation) = table.examples(self.training.unwrap_or(TABLE_ROWS), self.validation, seed);
+                return self.drawn(training, &validation, seed);
             }
             Source::Language { sizes, language } => {
                 let language = language.get_or_init(|| Arc::new(Language::new(*sizes)));

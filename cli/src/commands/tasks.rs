@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Leave out the measured cost
     #[arg(long)]
     no_cost: bool,
+    /// Print a suite that needs data of yours, to fill in the paths: vit-paper or lm-paper
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["suites", "json", "no_cost"])]
+    preset: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -33,6 +36,10 @@ struct Row {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if let Some(name) = &arguments.preset {
+        let text = SuiteSource::preset(name)?.text;
+        return Ok(std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes())?);
+    }
     let sources: Vec<SuiteSource> = if arguments.suites.is_empty() {
         SuiteSource::built_in().collect()
     } else {

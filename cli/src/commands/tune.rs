@@ -1,83 +1,198 @@
 //! `symopt tune`
 
 use std::io::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Args;
+use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
-use symopt_proxy_tasks::baseline::{self, Grid, Trial};
-use symopt_proxy_tasks::spec;
+use symopt_dsl::Program;
+use symopt_proxy_tasks::baseline::{self, Grid, Strategy, Trial};
+use symopt_proxy_tasks::spec::{self, SuiteSource};
+use symopt_proxy_tasks::suite::WeightedTask;
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::failure::Failure;
-use crate::{interrupt, programs, table};
+use crate::{interrupt, options, programs, table};
 
 /// Rows of the table: the best pairs.
 const SHOWN: usize = 10;
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("where").required(true).args(["task", "suite"])))]
 pub struct Arguments {
     /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
     #[arg(long)]
-    task: String,
-    /// Program to tune: zoo name, file, `-` or STORE:HASH
+    task: Option<String>,
+    /// All tasks of a suite, a name or a TOML file: prints the tables for the suite's file
     #[arg(long)]
-    program: String,
-    /// Print JSON: every pair that was tried
+    suite: Option<String>,
+    /// Program to tune: zoo name, file, `-` or STORE:HASH; may be given several times
+    #[arg(long, required = true)]
+    program: Vec<String>,
+    /// Which of the 21 learning rates and 7 decays are tried as pairs
+    #[arg(long, value_enum, default_value_t = Pairs::Fine)]
+    grid: Pairs,
+    /// Tuning seeds that judge a pair; by default 8 for fine, 4 for coarse, 2 for local
+    #[arg(long, value_name = "N", value_parser = options::between::<1, 1000>)]
+    seeds: Option<u16>,
+    /// Print JSON: every pair that was tried; a list, if there are several tasks or programs
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Pairs {
+    /// All
+    Fine,
+    /// Every second learning rate with every second decay, then steps from the best of them while they help
+    Coarse,
+    /// Steps from the constants in the suite, or from the middle, while they help
+    Local,
+}
+
+impl From<Pairs> for Strategy {
+    fn from(pairs: Pairs) -> Strategy {
+        match pairs {
+            Pairs::Fine => Strategy::Fine,
+            Pairs::Coarse => Strategy::Coarse,
+            Pairs::Local => Strategy::Local,
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct Report<'a> {
-    task: &'a str,
-    program: &'a str,
-    grid: &'a Grid,
-    trials: &'a [Trial],
-    best: Option<&'a Trial>,
+struct Report {
+    task: String,
+    program: String,
+    strategy: Strategy,
+    grid: Grid,
+    trials: Vec<Trial>,
+    best: Option<Trial>,
+    /// Whether it has a decay to tune.
+    #[serde(skip)]
+    has_decay: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let task = spec::find_task(&arguments.task)?;
-    let program = programs::find(&arguments.program)?;
+    let tasks = match (&arguments.suite, &arguments.task) {
+        (Some(suite), _) => SuiteSource::find(suite)?.suite()?.tasks,
+        (None, Some(task)) => vec![spec::find_task(task)?],
+        (None, None) => return Err(Failure::Input("give --task TASK or --suite SUITE".to_owned())),
+    };
+    let named: Vec<(&String, Program)> =
+        arguments.program.iter().map(|name| Ok((name, programs::find(name)?))).collect::<Result<_, Failure>>()?;
+    let strategy = Strategy::from(arguments.grid);
+    let grid = Grid { seeds: arguments.seeds.map_or(strategy.seeds(), usize::from), ..Grid::default() };
     let interrupt = interrupt::flag()?;
-    let grid = Grid::default();
-    let mut trials = baseline::tune(task.task.as_ref(), &program, &grid, &mut |_| {
+    let one = arguments.suite.is_none() && named.len() == 1;
+    let mut out = std::io::stdout().lock();
+    let mut reports = Vec::new();
+    'all: for task in &tasks {
+        for (name, program) in &named {
+            let report = tune(task, name, program, &grid, strategy, interrupt)?;
+            let interrupted = interrupt.load(Ordering::Relaxed);
+            if arguments.json {
+                reports.push(report);
+            } else if one {
+                return print_one(&mut out, report);
+            } else if interrupted {
+                return Err(Failure::Work(format!("interrupted while {name} was tuned on {}", task.task.name())));
+            } else {
+                print_table(&mut out, &report)?;
+            }
+            if interrupted {
+                break 'all;
+            }
+        }
+    }
+    if arguments.json {
+        match reports.as_slice() {
+            [report] if one => serde_json::to_writer_pretty(&mut out, report)?,
+            reports => serde_json::to_writer_pretty(&mut out, reports)?,
+        }
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+fn tune(
+    task: &WeightedTask,
+    name: &str,
+    program: &Program,
+    grid: &Grid,
+    strategy: Strategy,
+    interrupt: &AtomicBool,
+) -> Result<Report, Failure> {
+    let start = task.tuned.iter().find(|tuned| tuned.program == name);
+    let trials = baseline::tune(task.task.as_ref(), program, grid, strategy, start, &mut |_| {
         if interrupt.load(Ordering::Relaxed) { Verdict::Stop } else { Verdict::Continue }
     })?;
-    let best = baseline::best(&trials).cloned();
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let name = task.task.name();
-        let report = Report { task: name, program: &arguments.program, grid: &grid, trials: &trials, best: best.as_ref() };
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        return Ok(out.write_all(b"\n")?);
-    }
-    let Some(best) = best else {
-        return Err(Failure::Work(format!("{} diverges with every pair of the grid", arguments.program)));
+    Ok(Report {
+        task: task.task.name().to_owned(),
+        program: name.to_owned(),
+        strategy,
+        grid: grid.clone(),
+        best: baseline::best(&trials).cloned(),
+        trials,
+        has_decay: program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay"),
+    })
+}
+
+/// The table of a suite's file, with how it came about.
+fn print_table(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
+    let Report { task, program, trials, grid, .. } = report;
+    let Some(best) = &report.best else {
+        return Ok(writeln!(out, "# {program} on {task} diverges with each of {} pairs\n", trials.len())?);
     };
-    let count = trials.len();
+    let loss = best.loss.unwrap_or(f64::NAN);
+    writeln!(out, "# {program} on {task}: loss {loss:.5}, the best of {} pairs over {} tuning seeds", trials.len(), grid.seeds)?;
+    if let Some(warning) = report.edge() {
+        writeln!(out, "# {warning}")?;
+    }
+    writeln!(out, "{}\n", report.toml(best))?;
+    Ok(out.flush()?)
+}
+
+fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
+    let Some(best) = report.best.clone() else {
+        return Err(Failure::Work(format!("{} diverges with every pair of the grid", report.program)));
+    };
     writeln!(
         out,
-        "{} on {}: the best of {count} pairs, by mean validation loss over {} tuning seeds\n",
-        arguments.program,
-        task.task.name(),
-        grid.seeds
+        "{} on {}: the best of {} pairs, by mean validation loss over {} tuning seeds\n",
+        report.program,
+        report.task,
+        report.trials.len(),
+        report.grid.seeds
     )?;
-    trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
+    report.trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
     let mut lines = vec![["PEAK LR", "WEIGHT DECAY", "VALIDATION LOSS"].map(str::to_owned).to_vec()];
-    for trial in trials.iter().take(SHOWN) {
+    for trial in report.trials.iter().take(SHOWN) {
         let loss = trial.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.5}"));
         lines.push(vec![trial.peak_lr.to_string(), trial.weight_decay.to_string(), loss]);
     }
-    table::print(&mut out, &lines, &[0, 1, 2], &[])?;
-    let edges = [grid.peak_lr.first(), grid.peak_lr.last()];
-    if edges.contains(&Some(&best.peak_lr)) {
-        writeln!(out, "\nthe best learning rate is at the edge of the grid: a better one may lie beyond it")?;
+    table::print(out, &lines, &[0, 1, 2], &[])?;
+    if let Some(warning) = report.edge() {
+        writeln!(out, "\n{warning}")?;
     }
-    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
-    let hyperparameters = if has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
-    writeln!(out, "\nfor the task's table in a suite file:\n\n[[task.tuned]]")?;
-    writeln!(out, "program = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}", arguments.program, best.peak_lr)?;
+    writeln!(out, "\nfor the task's table in a suite file:\n\n{}", report.toml(&best))?;
     Ok(())
+}
+
+impl Report {
+    fn edge(&self) -> Option<&'static str> {
+        let best = self.best.as_ref()?;
+        if [self.grid.peak_lr.first(), self.grid.peak_lr.last()].contains(&Some(&best.peak_lr)) {
+            Some("the best learning rate is at the edge of the grid: a better one may lie beyond it")
+        } else if self.has_decay && self.grid.weight_decay.last() == Some(&best.weight_decay) {
+            Some("the best weight decay is the largest of the grid: a better one may lie beyond it")
+        } else {
+            None
+        }
+    }
+
+    fn toml(&self, best: &Trial) -> String {
+        let hyperparameters = if self.has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
+        format!("[[task.tuned]]\nprogram = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}", self.program, best.peak_lr)
+    }
 }

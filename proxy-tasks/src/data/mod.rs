@@ -5,7 +5,9 @@
 //! | UCI digits, inside the crate | `digits.rs` | split into training and validation, label noise |
 //! | MNIST | `mnist.rs` | which examples are used, label noise |
 //! | CIFAR-10 | `cifar10.rs` | which examples are used, label noise |
+//! | raw images | `raw_images.rs` | split into training and validation, label noise |
 //! | random teachers | `teacher.rs` | teacher, inputs, labels, label noise |
+//! | synthetic tables | `tabular.rs` | columns, trees, rows, labels, label noise |
 //! | synthetic language | `language.rs` | the texts, not the language |
 //! | a text file | `text.rs` | nothing: the last part is for validation |
 
@@ -13,9 +15,13 @@ pub mod cifar10;
 pub mod digits;
 pub mod language;
 pub mod mnist;
+pub mod raw_images;
+pub mod tabular;
 pub mod teacher;
 pub mod text;
 
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
 
 /// Labelled vectors; images are stored channel by channel, row by row.
@@ -85,4 +91,19 @@ pub enum DataError {
 
 fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), expected, source })
+}
+
+/// A class drawn from the softmax of the logits, of which there is at least one; they are overwritten.
+fn sample_softmax(logits: &mut [f64], random: &mut ChaCha8Rng) -> u16 {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    for logit in &mut *logits {
+        *logit = libm::exp(*logit - largest);
+    }
+    let point = random.random::<f64>() * logits.iter().sum::<f64>();
+    let mut sum = 0.0;
+    let class = logits.iter().position(|share| {
+        sum += share;
+        point < sum
+    });
+    class.unwrap_or(logits.len() - 1) as u16
 }

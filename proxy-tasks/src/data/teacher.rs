@@ -4,7 +4,7 @@
 //! lowest reachable loss is the mean entropy of the teacher, not zero. A teacher of signs, all of whose weights have one magnitude, suits
 //! optimizers whose updates have one magnitude; a normal teacher does not. Which one a task uses is part of what it measures.
 
-use super::Vectors;
+use super::{Vectors, sample_softmax};
 use crate::rng::{Purpose, stream};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -89,17 +89,7 @@ impl Teacher {
             for (share, weights) in shares.iter_mut().zip(self.output.chunks_exact(last.len())) {
                 *share = dot(weights, last);
             }
-            let largest = shares.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            for share in &mut shares {
-                *share = libm::exp(*share - largest);
-            }
-            let point = random.random::<f64>() * shares.iter().sum::<f64>();
-            let mut sum = 0.0;
-            let label = shares.iter().position(|share| {
-                sum += share;
-                point < sum
-            });
-            labels.push(label.unwrap_or(classes - 1) as u16);
+            labels.push(sample_softmax(&mut shares, random));
         }
         Vectors { features, classes, rows, labels }
     }
