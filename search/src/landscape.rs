@@ -309,12 +309,12 @@ impl<'a> Counter<'a> {
 }
 
 impl Landscape {
-    /// How it was measured, in a sentence or two.
+    /// How it was measured, in two lines.
     pub fn protocol(&self) -> String {
         let shares = if self.tuning.shares { "learning rate, weight decay and betas" } else { "learning rate and weight decay" };
         format!(
-            "Every program tuned per task ({shares}) with at most {} training runs on {} tuning seeds; gain over tuned AdamW in validation \
-             loss on {} held-out seeds, paired, ± standard error.",
+            "Every program tuned per task ({shares}) with at most {} training runs on {} tuning seeds.\n\
+             Gain over tuned AdamW in validation loss on {} held-out seeds, paired, ± standard error.",
             self.tuning.budget, self.tuning.seeds, self.seeds
         )
     }

@@ -76,13 +76,13 @@ impl TuningMap {
             }
         }
         let label = |value: &f64| if *value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { value.to_string() };
-        let (value_label, better) = match self.baseline {
-            Some(_) => ("validation loss saved against tuned AdamW (%)", Better::Higher),
-            None => ("validation loss (nats)", Better::Lower),
+        let (what, value_label, better) = match self.baseline {
+            Some(_) => ("validation loss saved against tuned AdamW (%)", "gain (%)", Better::Higher),
+            None => ("validation loss (nats)", "loss (nats)", Better::Lower),
         };
         HeatMap {
             title: format!("{} on {}", self.program, self.task),
-            subtitle: format!("{value_label}, mean over {} tuning seeds", self.seeds),
+            subtitle: format!("{what}, mean over {} tuning seeds", self.seeds),
             x_label: "peak learning rate".to_owned(),
             y_label: "weight decay".to_owned(),
             columns: columns.iter().map(label).collect(),

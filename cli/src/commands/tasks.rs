@@ -1,5 +1,7 @@
 //! `symopt tasks`
 
+mod landscape;
+
 use clap::Args;
 use serde::Serialize;
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -19,6 +21,11 @@ pub struct Arguments {
     /// Leave out the measured cost
     #[arg(long)]
     no_cost: bool,
+    /// Measure the gain over tuned AdamW on a suite (name or TOML file), each program tuned with the same budget
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["suites", "no_cost"])]
+    landscape: Option<String>,
+    #[command(flatten)]
+    measured: landscape::Measurement,
 }
 
 #[derive(Serialize)]
@@ -33,6 +40,9 @@ struct Row {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if let Some(suite) = &arguments.landscape {
+        return landscape::run(suite, arguments.measured, arguments.json);
+    }
     let sources: Vec<SuiteSource> = if arguments.suites.is_empty() {
         SuiteSource::built_in().collect()
     } else {

@@ -1,16 +1,21 @@
 //! `symopt tune`
 
+mod map;
+mod pattern;
+
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::Serialize;
 use symopt_proxy_tasks::baseline::{self, Grid, Trial};
+use symopt_proxy_tasks::pattern_search::Protocol;
 use symopt_proxy_tasks::spec;
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::failure::Failure;
-use crate::{interrupt, programs, table};
+use crate::{interrupt, options, programs, table};
 
 /// Rows of the table: the best pairs.
 const SHOWN: usize = 10;
@@ -23,6 +28,15 @@ pub struct Arguments {
     /// Program to tune: zoo name, file, `-` or STORE:HASH
     #[arg(long)]
     program: String,
+    /// Instead of a grid, search by patterns, the betas included, with at most this many training runs
+    #[arg(long, value_name = "RUNS", value_parser = options::size, allow_negative_numbers = true)]
+    budget: Option<usize>,
+    /// With --budget: leave the betas at their defaults
+    #[arg(long, requires = "budget")]
+    no_betas: bool,
+    /// Write the grid into FILE: the gain over tuned AdamW by learning rate and weight decay, as a picture for .svg, as a table for .csv
+    #[arg(long, value_name = "FILE", conflicts_with = "budget")]
+    map: Option<PathBuf>,
     /// Print JSON: every pair that was tried
     #[arg(long)]
     json: bool,
@@ -38,14 +52,23 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // What can't be written is said before anything is done.
+    let map = arguments.map.as_deref().map(|path| Ok::<_, Failure>((path, map::Format::of(path)?))).transpose()?;
     let task = spec::find_task(&arguments.task)?;
     let program = programs::find(&arguments.program)?;
+    if let Some(budget) = arguments.budget {
+        let protocol = Protocol { budget, shares: !arguments.no_betas, ..Protocol::default() };
+        return pattern::run(task.task.as_ref(), &arguments.program, &program, &protocol, arguments.json);
+    }
     let interrupt = interrupt::flag()?;
     let grid = Grid::default();
     let mut trials = baseline::tune(task.task.as_ref(), &program, &grid, &mut |_| {
         if interrupt.load(Ordering::Relaxed) { Verdict::Stop } else { Verdict::Continue }
     })?;
     let best = baseline::best(&trials).cloned();
+    if let Some((path, format)) = map {
+        map::write(path, format, &task, &arguments.program, &trials, grid.seeds)?;
+    }
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let name = task.task.name();
@@ -79,5 +102,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let hyperparameters = if has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
     writeln!(out, "\nfor the task's table in a suite file:\n\n[[task.tuned]]")?;
     writeln!(out, "program = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}", arguments.program, best.peak_lr)?;
+    if let Some((path, _)) = map {
+        writeln!(out, "\nmap written: {}", path.display())?;
+    }
     Ok(())
 }

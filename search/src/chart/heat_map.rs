@@ -38,7 +38,7 @@ pub struct HeatMap {
     pub columns: Vec<String>,
     /// Labels of the rows, from the bottom up.
     pub rows: Vec<String>,
-    /// What the numbers are, with their unit.
+    /// What the numbers are, with their unit, in a word: it stands beside the colours.
     pub value_label: String,
     /// Which are good.
     pub better: Better,
@@ -72,7 +72,7 @@ impl HeatMap {
         match self.better {
             Better::Higher => {
                 // Symmetric, so that 0 is white.
-                let limit = at(1.0).max(-at(0.75)).max(1e-9);
+                let limit = at(1.0).max(-at(0.85)).max(1e-9);
                 (-limit, limit)
             }
             Better::Lower => (at(0.5).max(at(0.0) + 1e-9), at(0.0)),
@@ -136,7 +136,11 @@ impl HeatMap {
             }
         }
         if let Some([x, y, width, height]) = outlined {
-            canvas.rectangle([x + 1.0, y + 1.0, width - 2.0, height - 2.0], r##"fill="none" stroke="#000000" stroke-width="2.4""##);
+            // White inside black shows on every colour.
+            for (inset, color, thickness) in [(1.0, "#000000", 2.4), (2.7, PAPER, 1.0)] {
+                let area = [x + inset, y + inset, width - 2.0 * inset, height - 2.0 * inset];
+                canvas.rectangle(area, &format!(r#"fill="none" stroke="{color}" stroke-width="{thickness}""#));
+            }
         }
         y += grid_height;
         for (column, label) in self.columns.iter().enumerate() {
