@@ -4,10 +4,13 @@
 //! like). All of them are moved by factors: the learning rate and the decay themselves, of a share what is left of it, so that 0.9 goes to
 //! 0.95 and 0.975. See [`dimensions`].
 //!
-//! How: first a coarse grid of learning rates and decays by factors of 4 and 16 to 32. From its best point on, one dimension after the other
-//! goes up or down by a factor of 4, and stays where that is better; what a whole round has gained is tried once more in the same direction
-//! (Hooke and Jeeves 1961). When a round gains nothing, the factor becomes 2, then √2; when it gains nothing either, the search ends. Every
-//! point is judged by the mean final validation loss over the same seeds ([`Suite::tuning_seeds`]), and is out if it diverges on any of them.
+//! How: first a coarse grid of learning rates by factors of 4 and three decays. From its best point on, one dimension after the other goes up
+//! or down by a factor of 4, and stays where that is better; what a whole round has gained is tried once more in the same direction (Hooke and
+//! Jeeves 1961). When a round gains nothing, two dimensions are moved at the same time, since a longer average may need a smaller learning
+//! rate, and when that gains nothing either, the factor becomes 2. In the end single dimensions are moved by √2. Where there are shares, all
+//! this is done once more from the best point of the grid with averages four times as long, so that less depends on the defaults of the
+//! program. Every point is judged by the mean final validation loss over the same seeds ([`Suite::tuning_seeds`]), and is out if it diverges
+//! on any of them.
 //!
 //! The budget counts training runs: a point costs one for each seed, also where it diverges and the rest of its runs is left out. So programs
 //! with the same budget have the same number of points to try, whatever they do with them.
@@ -30,6 +33,8 @@ use crate::task::{Candidate, Task, TaskError, Verdict};
 const NOTCHES: f64 = 2.0;
 /// Steps of the search in notches: factors of 4, 2 and √2.
 const STEPS: [i32; 3] = [4, 2, 1];
+/// The averages of the second start are longer by a factor of 4, in notches.
+const LONGER: i32 = 4;
 /// The coarse grid: learning rates from 2^-12 to 16 by factors of 4, in notches.
 const COARSE_LEARNING_RATES: std::ops::RangeInclusive<i32> = -24..=8;
 /// Decays of the coarse grid, in notches: next to none, 0.5 and 8.
@@ -133,7 +138,7 @@ pub struct Protocol {
 
 impl Default for Protocol {
     fn default() -> Protocol {
-        Protocol { seeds: 16, budget: 2000, shares: true }
+        Protocol { seeds: 16, budget: 4000, shares: true }
     }
 }
 
@@ -171,7 +176,7 @@ impl Trial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// No neighbour is better.
+    /// No neighbour is better, from any start.
     Converged,
     /// The budget is used up.
     Budget,
@@ -246,6 +251,17 @@ enum Halt {
 /// A position in every dimension.
 type Point = Vec<i32>;
 
+/// A point with some of its positions moved.
+fn moved(point: &Point, moves: &[(usize, i32)]) -> Point {
+    let mut next = point.clone();
+    for (dimension, by) in moves {
+        if let Some(position) = next.get_mut(*dimension) {
+            *position += by;
+        }
+    }
+    next
+}
+
 struct Search<'a> {
     task: &'a dyn Task,
     program: &'a Program,
@@ -263,24 +279,26 @@ impl Search<'_> {
     fn run(&mut self) -> Result<(), Halt> {
         self.try_grid()?;
         self.lower_until_finite()?;
-        let Some((mut best, _)) = self.best() else { return Ok(()) };
+        let Some((start, _)) = self.best() else { return Ok(()) };
+        self.descend(start.clone())?;
+        let mut longer = start.clone();
+        for (position, dimension) in longer.iter_mut().zip(&self.dimensions) {
+            if matches!(dimension.quantity, Quantity::Share { .. }) {
+                *position = (*position + LONGER).min(dimension.range.1);
+            }
+        }
+        if longer != start { self.descend(longer) } else { Ok(()) }
+    }
+
+    /// From a point to where no neighbour is better.
+    fn descend(&mut self, mut best: Point) -> Result<(), Halt> {
         let mut directions = vec![1; best.len()];
         for step in STEPS {
             loop {
                 let start = best.clone();
-                for (dimension, direction) in directions.iter_mut().enumerate() {
-                    // The direction that was the better one the last time goes first.
-                    for sign in [*direction, -*direction] {
-                        let mut next = best.clone();
-                        if let Some(position) = next.get_mut(dimension) {
-                            *position += sign * step;
-                        }
-                        if self.is_better(&next, &best)? {
-                            best = next;
-                            *direction = sign;
-                            break;
-                        }
-                    }
+                self.move_one_by_one(step, &mut directions, &mut best)?;
+                if best == start && step > 1 {
+                    self.move_a_pair(step, &mut best)?;
                 }
                 if best == start {
                     break;
@@ -294,12 +312,50 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Moves every dimension up or down in turn, where that is better.
+    fn move_one_by_one(&mut self, step: i32, directions: &mut [i32], best: &mut Point) -> Result<(), Halt> {
+        for (dimension, direction) in directions.iter_mut().enumerate() {
+            // The direction that was the better one the last time goes first.
+            for sign in [*direction, -*direction] {
+                let next = moved(best, &[(dimension, sign * step)]);
+                if self.is_better(&next, best)? {
+                    *best = next;
+                    *direction = sign;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves two dimensions at the same time: the first two for which that is better. A longer average that needs a smaller learning rate, or
+    /// two averages that only help if both are long, are found in no other way.
+    fn move_a_pair(&mut self, step: i32, best: &mut Point) -> Result<(), Halt> {
+        for first in 0..best.len() {
+            for second in first + 1..best.len() {
+                for (up, across) in [(step, step), (-step, -step), (step, -step), (-step, step)] {
+                    let next = moved(best, &[(first, up), (second, across)]);
+                    if self.is_better(&next, best)? {
+                        *best = next;
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Tries the coarse grid, or as much of it as half of the budget is enough for: every second value of its longest side is left out until
     /// it fits.
     fn try_grid(&mut self) -> Result<(), Halt> {
         let mut sides: Vec<Vec<i32>> = self.dimensions.iter().map(|dimension| dimension.coarse.clone()).collect();
         while sides.iter().map(Vec::len).product::<usize>() > (self.points / 2).max(1) {
-            let Some(longest) = sides.iter_mut().rev().max_by_key(|side| side.len()).filter(|side| side.len() > 1) else { break };
+            // Learning rates matter more than decays: of these fewer will do.
+            let length = |side: &Vec<i32>, dimension: &Dimension| {
+                if dimension.quantity == Quantity::LearningRate { side.len() } else { 2 * side.len() }
+            };
+            let longest = sides.iter_mut().zip(&self.dimensions).max_by_key(|(side, dimension)| length(side, dimension));
+            let Some(longest) = longest.map(|(side, _)| side).filter(|side| side.len() > 1) else { break };
             // With an odd number the ends stay, until only the middle is left.
             let first = usize::from(longest.len() <= 3);
             *longest = longest.iter().skip(first).step_by(2).copied().collect();
