@@ -99,7 +99,7 @@ impl DotChart {
         // Room for dots and for the numbers of those beyond the edges.
         let scale = Scale::new(false, (low, high), (left + 8.0, left + PANEL_WIDTH - 8.0)).padded(0.04);
         let (right, bottom) = (left + PANEL_WIDTH, top + height);
-        for (value, label) in scale.ticks(48.0) {
+        for (value, label) in scale.ticks(40.0) {
             let Some(x) = scale.place(value) else { continue };
             canvas.line((x, top), (x, bottom), if value == 0.0 { FAINT } else { GRID }, 1.0);
             canvas.line((x, bottom), (x, bottom + 4.0), INK, 1.0);

@@ -104,6 +104,10 @@ fn linear_ticks(low: f64, high: f64, most: f64) -> Vec<(f64, String)> {
     let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= rough * (1.0 - 1e-9)).unwrap_or(10.0 * power);
     let decimals = (-libm::log10(step).floor()).clamp(0.0, 12.0) as usize;
     let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
+    // One label alone says nothing about the scale.
+    if last - first < 1 && most < 100.0 {
+        return linear_ticks(low, high, 2.0 * most);
+    }
     // Labels with K and M only where all of them are whole.
     let large = step >= 1e3 || (step >= 1e2 && high.abs().max(low.abs()) >= 1e4);
     let label = |value: f64| if large || step < 1e-9 { compact(value) } else { with_minus(&format!("{value:.decimals$}")) };
@@ -130,6 +134,8 @@ mod tests {
         assert_eq!(labels(false, 3.0, 3.0), "1.5 2.0 2.5 3.0 3.5 4.0 4.5");
         assert_eq!(labels(true, 100.0, 300_000.0), "100 300 1000 3000 10K 30K 100K 300K");
         assert_eq!(labels(true, 1e-7, 1.0), "1e−7 1e−6 1e−5 1e−4 0.001 0.01 0.1 1");
+        let few = Scale::new(false, (-8.0, 8.4), (0.0, 90.0)).ticks(48.0);
+        assert_eq!(few.into_iter().map(|(value, _)| value).collect::<Vec<_>>(), [-5.0, 0.0, 5.0]);
         // Less than a decade has no decades to label.
         assert_eq!(labels(true, 3.0, 4.0), "3.0 3.2 3.4 3.6 3.8 4.0");
         assert_eq!(labels(true, 0.0, 4.0), labels(true, 1.0, 1.0));
