@@ -9,6 +9,7 @@ use symopt_proxy_tasks::task::TaskError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
 use symopt_search::journal::JournalError;
+use symopt_search::landscape::LandscapeError;
 use symopt_search::launch::LaunchError;
 use symopt_search::lineage::LineageError;
 use symopt_search::program_source::ProgramError;
@@ -104,6 +105,17 @@ impl From<LineageError> for Failure {
         match error {
             LineageError::Program(error) => error.into(),
             error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<LandscapeError> for Failure {
+    fn from(error: LandscapeError) -> Failure {
+        match error {
+            LandscapeError::Task(error) => error.into(),
+            LandscapeError::Baseline { .. } => Failure::Input(error.to_string()),
+            LandscapeError::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
+            LandscapeError::Threads(_) => Failure::Work(error.to_string()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod failure;
+mod files;
 mod interrupt;
 mod options;
 mod programs;
@@ -42,7 +43,7 @@ enum Command {
     Tune(commands::tune::Arguments),
     /// List the programs of the zoo
     Programs(commands::programs::Arguments),
-    /// List the suites and their tasks
+    /// List the suites and their tasks, or measure how well the optimizers of the zoo do on one
     Tasks(commands::tasks::Arguments),
     /// Measure how fast the programs of the zoo run on this machine
     Bench(commands::bench::Arguments),

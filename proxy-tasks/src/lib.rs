@@ -8,6 +8,7 @@
 //! | one training run | [`training`], [`schedule`], [`task`], [`run`] |
 //! | tasks and suites from TOML | [`spec`] |
 //! | fitness against tuned AdamW | [`suite`], [`baseline`] |
+//! | the best hyperparameters of a program | [`baseline`] by a grid, [`pattern_search`] |
 //!
 //! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads.
 //!
@@ -26,6 +27,7 @@
 pub mod baseline;
 pub mod data;
 pub mod model;
+pub mod pattern_search;
 mod problem;
 pub mod rng;
 pub mod run;

@@ -14,8 +14,11 @@
 //! | [`launch`] | from settings to a running search, new or resumed |
 //! | [`statistics`] | how a search goes, over the programs generated |
 //! | [`stop_reason`] | why a search ended |
+//! | [`chart`] | charts as SVG |
 //! | [`comparison`] | programs against each other on held-out seeds |
+//! | [`landscape`] | the optimizers of the literature on a suite, all tuned with the same budget |
 //! | [`lineage`] | the ancestors of a program of a store, bred again |
+//! | [`tuning_map`] | losses over learning rate and weight decay |
 //! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
 //! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
 //! | [`importance`] | how much each statement matters |
@@ -36,6 +39,7 @@
 
 pub mod ablation;
 pub mod cache;
+pub mod chart;
 pub mod comparison;
 pub mod config;
 pub mod direction;
@@ -46,6 +50,7 @@ pub mod importance;
 pub mod inner_tuning;
 pub mod journal;
 pub mod judge;
+pub mod landscape;
 pub mod launch;
 pub mod lineage;
 pub mod mutation;
@@ -54,6 +59,7 @@ pub mod simplification;
 pub mod statistics;
 pub mod stop_reason;
 pub mod trials;
+pub mod tuning_map;
 
 pub use config::SearchConfig;
 pub use engine::{Search, SearchError, SearchResult};

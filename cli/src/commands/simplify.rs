@@ -16,7 +16,7 @@ use symopt_search::trials::{Criterion, Trials, Watch};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{interrupt, options, programs};
+use crate::{files, interrupt, options, programs};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -90,15 +90,15 @@ impl<'a> Json<'a> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
     let as_json = arguments.derivation.as_deref().map(is_json).transpose()?;
-    arguments.derivation.iter().chain(&arguments.output).try_for_each(|path| check_writable(path))?;
+    arguments.derivation.iter().chain(&arguments.output).try_for_each(|path| files::check_writable(path))?;
     let program = programs::find(&arguments.program)?;
     let derivation = derive(&arguments, &program)?;
     if let (Some(path), Some(as_json)) = (&arguments.derivation, as_json) {
         let text = if as_json { serde_json::to_string_pretty(&Json::of(&derivation))? + "\n" } else { derivation.markdown() };
-        write(path, &text)?;
+        files::write(path, &text)?;
     }
     if let Some(path) = &arguments.output {
-        write(path, &documented(&derivation).to_string())?;
+        files::write(path, &documented(&derivation).to_string())?;
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -149,21 +149,6 @@ fn is_json(path: &Path) -> Result<bool, Failure> {
             path.display()
         ))),
     }
-}
-
-/// Whether a file can stand at a path, as far as that can be told without writing it.
-fn check_writable(path: &Path) -> Result<(), Failure> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let reason = match (parent.is_dir(), path.is_dir()) {
-        (false, _) => format!("there is no directory `{}`", parent.display()),
-        (true, true) => "it is a directory".to_owned(),
-        (true, false) => return Ok(()),
-    };
-    Err(Failure::Input(format!("can't write `{}`: {reason}", path.display())))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))
 }
 
 /// The simplified program with a doc string that says where it comes from.

@@ -1,5 +1,7 @@
 //! `symopt tasks`
 
+mod landscape;
+
 use clap::Args;
 use serde::Serialize;
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -20,8 +22,13 @@ pub struct Arguments {
     #[arg(long)]
     no_cost: bool,
     /// Print a suite that needs data of yours, to fill in the paths: vit-paper or lm-paper
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["suites", "json", "no_cost"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["suites", "json", "no_cost", "landscape"])]
     preset: Option<String>,
+    /// Measure the gain over tuned AdamW on a suite (name or TOML file), each program tuned with the same budget
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["suites", "no_cost"])]
+    landscape: Option<String>,
+    #[command(flatten)]
+    measured: landscape::Measurement,
 }
 
 #[derive(Serialize)]
@@ -39,6 +46,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(name) = &arguments.preset {
         let text = SuiteSource::preset(name)?.text;
         return Ok(std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes())?);
+    }
+    if let Some(suite) = &arguments.landscape {
+        return landscape::run(suite, arguments.measured, arguments.json);
     }
     let sources: Vec<SuiteSource> = if arguments.suites.is_empty() {
         SuiteSource::built_in().collect()

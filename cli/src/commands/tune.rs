@@ -1,12 +1,17 @@
 //! `symopt tune`
 
+mod map;
+mod pattern;
+
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::baseline::{self, Grid, Strategy, Trial};
+use symopt_proxy_tasks::pattern_search::Protocol;
 use symopt_proxy_tasks::spec::{self, SuiteSource};
 use symopt_proxy_tasks::suite::WeightedTask;
 use symopt_proxy_tasks::task::Verdict;
@@ -35,6 +40,15 @@ pub struct Arguments {
     /// Tuning seeds that judge a pair; by default 8 for fine, 4 for coarse, 2 for local
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1000>)]
     seeds: Option<u16>,
+    /// Instead of a grid, search by patterns, the betas included, with at most this many training runs
+    #[arg(long, value_name = "RUNS", value_parser = options::size, allow_negative_numbers = true, conflicts_with_all = ["suite", "grid", "seeds"])]
+    budget: Option<usize>,
+    /// With --budget: leave the betas at their defaults
+    #[arg(long, requires = "budget")]
+    no_betas: bool,
+    /// Write the grid into FILE: the gain over tuned AdamW by learning rate and weight decay, as a picture for .svg, as a table for .csv
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["budget", "suite"])]
+    map: Option<PathBuf>,
     /// Print JSON: every pair that was tried; a list, if there are several tasks or programs
     #[arg(long)]
     json: bool,
@@ -74,6 +88,8 @@ struct Report {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // What can't be written is said before anything is done.
+    let map = arguments.map.as_deref().map(|path| Ok::<_, Failure>((path, map::Format::of(path)?))).transpose()?;
     let tasks = match (&arguments.suite, &arguments.task) {
         (Some(suite), _) => SuiteSource::find(suite)?.suite()?.tasks,
         (None, Some(task)) => vec![spec::find_task(task)?],
@@ -83,6 +99,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         arguments.program.iter().map(|name| Ok((name, programs::find(name)?))).collect::<Result<_, Failure>>()?;
     let strategy = Strategy::from(arguments.grid);
     let grid = Grid { seeds: arguments.seeds.map_or(strategy.seeds(), usize::from), ..Grid::default() };
+    if (map.is_some() || arguments.budget.is_some()) && named.len() > 1 {
+        return Err(Failure::Input("--map and --budget take one program at a time".to_owned()));
+    }
+    if let (Some(budget), Some(task), Some((name, program))) = (arguments.budget, tasks.first(), named.first()) {
+        let protocol = Protocol { budget, shares: !arguments.no_betas, ..Protocol::default() };
+        return pattern::run(task.task.as_ref(), name, program, &protocol, arguments.json);
+    }
     let interrupt = interrupt::flag()?;
     let one = arguments.suite.is_none() && named.len() == 1;
     let mut out = std::io::stdout().lock();
@@ -90,11 +113,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     'all: for task in &tasks {
         for (name, program) in &named {
             let report = tune(task, name, program, &grid, strategy, interrupt)?;
+            if let Some((path, format)) = map {
+                map::write(path, format, task, name, &report.trials, grid.seeds)?;
+            }
             let interrupted = interrupt.load(Ordering::Relaxed);
             if arguments.json {
                 reports.push(report);
             } else if one {
-                return print_one(&mut out, report);
+                print_one(&mut out, report)?;
+                if let Some((path, _)) = map {
+                    writeln!(out, "\nmap written: {}", path.display())?;
+                }
+                return Ok(());
             } else if interrupted {
                 return Err(Failure::Work(format!("interrupted while {name} was tuned on {}", task.task.name())));
             } else {

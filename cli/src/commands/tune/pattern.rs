@@ -1,0 +1,76 @@
+//! `symopt tune --budget`
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+use symopt_dsl::Program;
+use symopt_proxy_tasks::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
+use symopt_proxy_tasks::task::Task;
+
+use super::SHOWN;
+use crate::failure::Failure;
+use crate::progress::CountLine;
+use crate::{interrupt, table};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    task: &'a str,
+    program: &'a str,
+    protocol: &'a Protocol,
+    runs: usize,
+    end: End,
+    trials: &'a [Trial],
+    best: Option<&'a Trial>,
+}
+
+/// Tunes a program by a pattern search.
+pub fn run(task: &dyn Task, name: &str, program: &Program, protocol: &Protocol, json: bool) -> Result<(), Failure> {
+    let interrupt = interrupt::flag()?;
+    let line = CountLine::new("training runs, at most");
+    let (done, total) = (AtomicUsize::new(0), protocol.points() * protocol.seeds);
+    let used = |runs: usize| line.draw((done.fetch_add(runs, Ordering::Relaxed) + runs) as u64, total as u64);
+    let tuning = pattern_search::search(task, program, protocol, Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), used: &used });
+    line.finish();
+    let tuning = tuning?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        let Tuning { trials, runs, end, .. } = &tuning;
+        let report = Report { task: task.name(), program: name, protocol, runs: *runs, end: *end, trials, best: tuning.best() };
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    let Some(best) = tuning.best() else {
+        return Err(match tuning.end {
+            End::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
+            End::Converged | End::Budget => Failure::Work(format!("{name} diverges with every setting that was tried")),
+        });
+    };
+    let end = match tuning.end {
+        End::Converged => "no neighbour is better",
+        End::Budget => "the budget is used up; a larger one may find better settings",
+        End::Interrupted => "interrupted",
+    };
+    let (count, seeds) = (tuning.trials.len(), protocol.seeds);
+    writeln!(out, "{name} on {}: the best of {count} settings, by mean validation loss over {seeds} tuning seeds", task.name())?;
+    writeln!(out, "{} training runs; {end}\n", tuning.runs)?;
+    let mut heading = vec!["PEAK LR".to_owned()];
+    heading.extend(best.hyperparameters.iter().map(|(name, _)| name.to_uppercase().replace('_', " ")));
+    heading.push("VALIDATION LOSS".to_owned());
+    let columns: Vec<usize> = (0..heading.len()).collect();
+    let mut lines = vec![heading];
+    let mut trials: Vec<&Trial> = tuning.trials.iter().collect();
+    trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
+    for trial in trials.into_iter().take(SHOWN) {
+        let mut cells = vec![table::number(trial.peak_lr)];
+        cells.extend(trial.hyperparameters.iter().map(|(_, value)| table::number(*value)));
+        cells.push(trial.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.5}")));
+        lines.push(cells);
+    }
+    table::print(&mut out, &lines, &columns, &[])?;
+    let hyperparameters: Vec<String> = best.hyperparameters.iter().map(|(name, value)| format!("[{name:?}, {value:?}]")).collect();
+    writeln!(out, "\nfor the task's table in a suite file:\n\n[[task.tuned]]")?;
+    writeln!(out, "program = {name:?}\npeak_lr = {:?}\nhyperparameters = [{}]", best.peak_lr, hyperparameters.join(", "))?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! `symopt tasks --landscape`, and the maps and pattern searches of `symopt tune`.
+
+mod common;
+
+use common::{output, run};
+use serde_json::Value;
+
+const QUICK: &str =
+    "tasks --landscape smoke --program lion --program sgd --program lion --seeds 3 --tuning-seeds 2 --budget 48 --threads 1";
+
+fn words(command: &str) -> Vec<&str> {
+    command.split_whitespace().collect()
+}
+
+#[test]
+fn a_landscape_is_printed_and_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let files = "--csv table.csv --markdown table.md --svg table.svg";
+    let text = output(path, &words(&format!("{QUICK} {files}")));
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert!(text.starts_with("landscape of the suite smoke\nEvery program tuned per task"), "{text}");
+    let row =
+        |name: &str| text.lines().find(|line| line.starts_with(name)).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert_eq!(row("PROGRAM").unwrap(), "PROGRAM SUITE smoke-linear smoke-mlp");
+    assert_eq!(row("adamw").unwrap(), "adamw +0.00 % ± 0.00 +0.00 % ± 0.00 +0.00 % ± 0.00");
+    assert!(row("lion").is_some() && row("sgd").is_some() && text.matches("\nlion ").count() == 1, "{text}");
+    assert!(text.contains(" training runs in ") && text.contains(" on 1 thread\n"), "{text}");
+    assert!(text.ends_with("written: table.csv\nwritten: table.md\nwritten: table.svg\n"), "{text}");
+
+    let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
+    assert_eq!(read("table.csv").lines().count(), 1 + 3 * 3);
+    assert!(read("table.md").contains("| adamw | +0.00 % ± 0.00 |"));
+    let svg = read("table.svg");
+    assert!(svg.starts_with("<svg ") && svg.contains(">whole suite<") && svg.ends_with("</svg>\n"));
+
+    // The same numbers on two threads, and as JSON.
+    let json = |threads: &str| -> Value {
+        let mut report: Value =
+            serde_json::from_str(&output(path, &words(&format!("{QUICK} --json").replace("threads 1", threads)))).unwrap();
+        assert!(report["seconds"].as_f64().unwrap() > 0.0);
+        report["seconds"] = Value::Null;
+        report["threads"] = Value::Null;
+        report
+    };
+    let report = json("threads 1");
+    assert_eq!(report, json("threads 2"));
+    assert_eq!((&report["suite"], &report["seeds"], &report["tuning"]["budget"]), (&"smoke".into(), &3.into(), &48.into()));
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    let shown = |row: &Value| format!("{} {:+.2} %", row["program"].as_str().unwrap(), 100.0 * row["gain"]["mean"].as_f64().unwrap());
+    assert!(rows.iter().all(|json| row(json["program"].as_str().unwrap()).unwrap().starts_with(&shown(json))), "{rows:?}\n{text}");
+}
+
+#[test]
+fn a_grid_becomes_a_map() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let tune = "tune --task smoke-linear --program lion";
+    let plain = output(path, &words(tune));
+    let text = output(path, &words(&format!("{tune} --map map.svg")));
+    assert_eq!(text.strip_prefix(&plain), Some("\nmap written: map.svg\n"));
+    let svg = std::fs::read_to_string(path.join("map.svg")).unwrap();
+    for label in ["lion on smoke-linear", "peak learning rate", "weight decay", "gain (%)"] {
+        assert!(svg.contains(&format!(">{label}<")), "{label}");
+    }
+    let report: Value = serde_json::from_str(&output(path, &words(&format!("{tune} --map map.csv --json")))).unwrap();
+    let trials = report["trials"].as_array().unwrap();
+    let csv = std::fs::read_to_string(path.join("map.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + trials.len());
+    for (line, trial) in csv.lines().skip(1).zip(trials) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells[..2], ["smoke-linear", "lion"]);
+        let number = |cell: &str| cell.parse::<f64>().ok();
+        assert_eq!([cells[2], cells[3], cells[4]].map(number), ["peak_lr", "weight_decay", "loss"].map(|key| trial[key].as_f64()));
+        assert_eq!(cells[5].is_empty(), trial["loss"].is_null());
+    }
+}
+
+#[test]
+fn a_pattern_search_tunes_betas_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let tune = "tune --task smoke-mlp --program lion --budget 800";
+    let report: Value = serde_json::from_str(&output(directory.path(), &words(&format!("{tune} --json")))).unwrap();
+    let trials = report["trials"].as_array().unwrap();
+    assert!(report["runs"].as_u64().unwrap() <= 800 && trials.len() as u64 * 16 == report["runs"].as_u64().unwrap());
+    let best = &report["best"];
+    let lowest = trials.iter().filter_map(|trial| trial["loss"].as_f64()).fold(f64::INFINITY, f64::min);
+    assert_eq!(best["loss"].as_f64(), Some(lowest));
+    assert_eq!(best["hyperparameters"].as_array().unwrap().len(), 3);
+
+    let text = output(directory.path(), &words(tune));
+    let heading = text.lines().find(|line| line.contains("VALIDATION LOSS")).unwrap();
+    assert_eq!(heading.split_whitespace().collect::<Vec<_>>(), ["PEAK", "LR", "BETA1", "BETA2", "WEIGHT", "DECAY", "VALIDATION", "LOSS"]);
+    assert!(text.contains("\n[[task.tuned]]\nprogram = \"lion\"\npeak_lr = "), "{text}");
+    assert!(text.contains("hyperparameters = [[\"beta1\", 0.") && text.contains("[\"weight_decay\", "), "{text}");
+    let text = output(directory.path(), &words(&format!("{tune} --no-betas")));
+    assert!(!text.contains("BETA1") && text.contains("WEIGHT DECAY"), "{text}");
+}
+
+#[test]
+fn bad_arguments_are_refused_before_any_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir(path.join("folder")).unwrap();
+    let refused = |command: &str, message: &str| {
+        let ended = run(path, &words(command));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{command}: {}", ended.stderr);
+        assert!(ended.stderr.contains(message) && !ended.stderr.contains("panicked"), "{command}: {}", ended.stderr);
+    };
+    refused("tasks --landscape smoky", "no built-in suite and no file has this name");
+    refused("tasks --landscape smoke smoke", "cannot be used with");
+    refused("tasks --csv table.csv", "--landscape");
+    refused("tasks --landscape smoke --seeds 1", "from 2 to 1000");
+    refused("tasks --landscape smoke --budget -1", "expected a whole number");
+    refused("tasks --landscape smoke --threads 0", "from 1 to 1024");
+    refused("tasks --landscape smoke --program lionn", "lion");
+    refused("tasks --landscape smoke --svg nowhere/table.svg", "there is no directory `nowhere`");
+    refused("tasks --landscape smoke --markdown folder", "it is a directory");
+    refused("tune --task smoke-linear --program lion --map map.png", "must end with .svg");
+    refused("tune --task smoke-linear --program lion --map nowhere/map.svg", "there is no directory `nowhere`");
+    refused("tune --task smoke-linear --program lion --map map.svg --budget 100", "cannot be used with");
+    refused("tune --task smoke-linear --program lion --no-betas", "--budget");
+    assert_eq!(common::tree(path).len(), 1);
+}

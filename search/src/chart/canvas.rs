@@ -1,0 +1,199 @@
+//! Shapes and texts, written as SVG.
+
+use std::fmt::Write;
+
+/// Text, lines of axes, lines of the grid, and the white behind it all.
+pub(super) const INK: &str = "#1e293b";
+pub(super) const FAINT: &str = "#475569";
+pub(super) const GRID: &str = "#e2e8f0";
+pub(super) const PAPER: &str = "#ffffff";
+
+/// Okabe and Ito's colours, those that show well on white first.
+const SERIES: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+/// Beyond the colours, lines are told apart by their dashes.
+const DASHES: [&str; 3] = ["", "7 4", "2 3"];
+
+/// Colour and dashes of the series with a number.
+pub(super) fn series_style(index: usize) -> (&'static str, &'static str) {
+    let color = SERIES.get(index % SERIES.len()).copied().unwrap_or(INK);
+    (color, DASHES.get(index / SERIES.len() % DASHES.len()).copied().unwrap_or_default())
+}
+
+pub(super) const TITLE_SIZE: f64 = 17.0;
+pub(super) const TEXT_SIZE: f64 = 12.0;
+/// Between the edge of the picture and what is in it.
+pub(super) const MARGIN: f64 = 16.0;
+
+/// Where a text stands in relation to its point.
+#[derive(Clone, Copy)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// How a text looks.
+#[derive(Clone, Copy)]
+pub(super) struct Style {
+    pub size: f64,
+    pub color: &'static str,
+    pub bold: bool,
+}
+
+impl Style {
+    pub const PLAIN: Style = Style { size: TEXT_SIZE, color: INK, bold: false };
+    pub const FAINT: Style = Style { size: TEXT_SIZE, color: FAINT, bold: false };
+    pub const BOLD: Style = Style { size: TEXT_SIZE, color: INK, bold: true };
+    pub const TITLE: Style = Style { size: TITLE_SIZE, color: INK, bold: true };
+}
+
+/// Width of a text in a common sans-serif font, rather too wide than too narrow.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    let ems = |c: char| match c {
+        'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' => 0.34,
+        'f' | 't' | 'r' | 'I' | ' ' | '(' | ')' | '-' | '/' => 0.43,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.98,
+        '−' | '+' | '±' | '<' | '>' | '=' => 0.84,
+        c if c.is_ascii_uppercase() => 0.74,
+        c if c >= '\u{2e80}' => 1.05,
+        _ => 0.64,
+    };
+    text.chars().map(ems).sum::<f64>() * size
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            // XML has no place for other control characters, escaped or not.
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A coordinate in as few characters as the picture needs.
+fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// A picture that grows.
+pub(super) struct Canvas {
+    body: String,
+    clips: usize,
+}
+
+impl Canvas {
+    pub fn new() -> Canvas {
+        Canvas { body: String::new(), clips: 0 }
+    }
+
+    fn element(&mut self, element: std::fmt::Arguments<'_>) {
+        // Writing into a String does not fail.
+        let _ = writeln!(self.body, "{element}");
+    }
+
+    pub fn rectangle(&mut self, [x, y, width, height]: [f64; 4], attributes: &str) {
+        let [x, y, width, height] = [x, y, width.max(0.0), height.max(0.0)].map(short);
+        self.element(format_args!(r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" {attributes}/>"#));
+    }
+
+    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), color: &str, width: f64) {
+        let [x1, y1, x2, y2] = [from.0, from.1, to.0, to.1].map(short);
+        let width = short(width);
+        self.element(format_args!(r#"<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{color}" stroke-width="{width}"/>"#));
+    }
+
+    pub fn circle(&mut self, (x, y): (f64, f64), radius: f64, attributes: &str) {
+        let [x, y, radius] = [x, y, radius].map(short);
+        self.element(format_args!(r#"<circle cx="{x}" cy="{y}" r="{radius}" {attributes}/>"#));
+    }
+
+    fn points(points: &[(f64, f64)]) -> String {
+        let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
+        points.join(" ")
+    }
+
+    pub fn polyline(&mut self, points: &[(f64, f64)], color: &str, dashes: &str) {
+        let dashes = if dashes.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dashes}""#) };
+        let points = Canvas::points(points);
+        self.element(format_args!(
+            r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round"{dashes}/>"#
+        ));
+    }
+
+    pub fn polygon(&mut self, points: &[(f64, f64)], attributes: &str) {
+        let points = Canvas::points(points);
+        self.element(format_args!(r#"<polygon points="{points}" {attributes}/>"#));
+    }
+
+    pub fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, style: Style, text: &str) {
+        self.turned_text((x, y), anchor, style, 0.0, text);
+    }
+
+    /// A text turned clockwise by an angle in degrees.
+    pub fn turned_text(&mut self, (x, y): (f64, f64), anchor: Anchor, style: Style, angle: f64, text: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "start",
+            Anchor::Middle => "middle",
+            Anchor::End => "end",
+        };
+        let [x, y, size] = [x, y, style.size].map(short);
+        let weight = if style.bold { r#" font-weight="bold""# } else { "" };
+        let turn = if angle == 0.0 { String::new() } else { format!(r#" transform="rotate({} {x} {y})""#, short(angle)) };
+        let (color, text) = (style.color, escaped(text));
+        self.element(format_args!(
+            r#"<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="{color}"{weight}{turn}>{text}</text>"#
+        ));
+    }
+
+    /// What is drawn until [`Canvas::end_clip`] shows inside the rectangle only.
+    pub fn begin_clip(&mut self, rectangle: [f64; 4]) {
+        let [x, y, width, height] = rectangle.map(short);
+        let id = self.clips;
+        self.clips += 1;
+        self.element(format_args!(r#"<clipPath id="clip{id}"><rect x="{x}" y="{y}" width="{width}" height="{height}"/></clipPath>"#));
+        self.element(format_args!(r##"<g clip-path="url(#clip{id})">"##));
+    }
+
+    pub fn end_clip(&mut self) {
+        self.element(format_args!("</g>"));
+    }
+
+    /// Title and, unless it is empty, subtitle at the top left; returns where the rest can begin.
+    pub fn head(&mut self, title: &str, subtitle: &str) -> f64 {
+        let mut y = MARGIN + TITLE_SIZE;
+        self.text((MARGIN, y), Anchor::Start, Style::TITLE, title);
+        if !subtitle.is_empty() {
+            y += TEXT_SIZE + 8.0;
+            self.text((MARGIN, y), Anchor::Start, Style::FAINT, subtitle);
+        }
+        y + 14.0
+    }
+
+    /// The whole picture.
+    pub fn finish(self, title: &str, width: f64, height: f64) -> String {
+        let [width, height] = [width.ceil(), height.ceil()].map(short);
+        let title = escaped(title);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+             font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\" role=\"img\">\n<title>{title}</title>\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"{PAPER}\"/>\n{}</svg>\n",
+            self.body
+        )
+    }
+}
+
+/// How wide a head is.
+pub(super) fn head_width(title: &str, subtitle: &str) -> f64 {
+    // Bold letters are wider.
+    2.0 * MARGIN + (1.08 * text_width(title, TITLE_SIZE)).max(text_width(subtitle, TEXT_SIZE))
+}
