@@ -13,6 +13,7 @@ use symopt_search::landscape::LandscapeError;
 use symopt_search::launch::LaunchError;
 use symopt_search::lineage::LineageError;
 use symopt_search::program_source::ProgramError;
+use symopt_search::rediscovery::RediscoveryError;
 use symopt_search::trials::TrialError;
 
 /// Why a command ends without having done its work.
@@ -96,6 +97,17 @@ impl From<LaunchError> for Failure {
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
             LaunchError::Search(error) => Failure::Work(error.to_string()),
+        }
+    }
+}
+
+impl From<RediscoveryError> for Failure {
+    fn from(error: RediscoveryError) -> Failure {
+        match error {
+            RediscoveryError::Launch(error) => error.into(),
+            RediscoveryError::Task(error) => error.into(),
+            RediscoveryError::Trial(error) => error.into(),
+            error => Failure::Input(error.to_string()),
         }
     }
 }

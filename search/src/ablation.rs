@@ -187,6 +187,60 @@ pub fn ablate_once(program: &Program, trials: &mut Trials) -> Result<Ablation, T
     Ok(Ablation { steps: vec![step], trials: Vec::new() })
 }
 
+/// Tries to put the sign of a value in the place of the whole update: a soft sign, such as x / sqrt(average of x²), becomes a hard one. At most one
+/// step: of those that pass the smallest program, and of these the best.
+pub fn harden(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
+    let nothing = |trials| Ok(Ablation { steps: Vec::new(), trials });
+    let Ok(graph) = Graph::new(program) else { return nothing(Vec::new()) };
+    let mut seen = BTreeSet::from([graph.hash()]);
+    let mut changes = Vec::new();
+    let mut sizes = Vec::new();
+    for place in 0..program.statements.len() {
+        if graph.redundancy().get(place) != Some(&Redundancy::Live) {
+            continue;
+        }
+        let mut changed = program.clone();
+        let Some(sign) = changed.fresh_variable() else { continue };
+        let value = program.statements[place].target;
+        changed.statements.insert(place + 1, Statement::new(sign, Function::Sign, &[Operand::Variable(value)]));
+        changed.update = sign;
+        let Ok(changed_graph) = Graph::new(&changed) else { continue };
+        if seen.insert(changed_graph.hash()) {
+            sizes.push(size(&changed_graph));
+            let text = program.statement_text(&program.statements[place]);
+            changes.push((format!("the update is the sign of {}, of `{text}`", program.variable_name(value)), changed));
+        }
+    }
+    if changes.is_empty() {
+        return nothing(Vec::new());
+    }
+    let mut results = trials.compare(program, &changes)?;
+    let difference = |i: usize| results[i].difference.unwrap_or(f64::NEG_INFINITY);
+    let passing = (0..results.len()).filter(|i| results[*i].kept);
+    let best = passing.reduce(|best, i| {
+        let order = sizes[best].cmp(&sizes[i]).then(difference(i).total_cmp(&difference(best)));
+        if order.is_gt() { i } else { best }
+    });
+    for (index, trial) in results.iter_mut().enumerate() {
+        trial.kept = Some(index) == best;
+    }
+    let Some(best) = best else { return nothing(results) };
+    let changed = &changes[best].1;
+    let Ok(changed_graph) = Graph::new(changed) else { return nothing(results) };
+    let step = Step {
+        kind: StepKind::Ablation,
+        label: Label::Fitness,
+        before: program.clone(),
+        after: changed.pruned(&changed_graph),
+        touched: (0..program.statements.len()).collect(),
+        reasons: vec![reason("sign", &results[best], trials)],
+        conditions: Vec::new(),
+        slots: Vec::new(),
+        support: Support::Trials(results),
+    };
+    Ok(Ablation { steps: vec![step], trials: Vec::new() })
+}
+
 /// Bypasses statements as long as one passes.
 pub fn ablate(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
     let mut program = program.clone();

@@ -66,7 +66,8 @@ pub fn split(program: &Program) -> Result<Program, SplitError> {
 /// The names of the parameters that a direction must not touch.
 pub fn hidden(direction: &Program) -> Vec<String> {
     let is_hidden = |p: &&Parameter| {
-        matches!(p.kind, ParameterKind::Weights | ParameterKind::LearningRate) || (p.kind == ParameterKind::Hyperparameter && p.name == WEIGHT_DECAY)
+        matches!(p.kind, ParameterKind::Weights | ParameterKind::LearningRate)
+            || (p.kind == ParameterKind::Hyperparameter && p.name == WEIGHT_DECAY)
     };
     direction.signature().parameters.iter().filter(is_hidden).map(|p| p.name.clone()).collect()
 }
@@ -156,10 +157,11 @@ fn is_decay(statements: &[Statement], before: usize, operand: Operand, weights: 
     }
 }
 
-/// The program with the parameters that [`complete`] needs.
-fn with_parameters(program: &Program) -> Program {
+/// The program with the parameters that [`complete`] needs, where it lacks them: a simplifier drops what nothing reads.
+pub fn with_parameters(program: &Program) -> Program {
     let mut signature = program.signature().clone();
-    let positional = signature.parameters.iter().position(|p| p.kind == ParameterKind::Hyperparameter).unwrap_or(signature.parameters.len());
+    let positional =
+        signature.parameters.iter().position(|p| p.kind == ParameterKind::Hyperparameter).unwrap_or(signature.parameters.len());
     // The places where parameters come in, so that the numbers of variables behind them move up.
     let mut added = Vec::new();
     if !signature.parameters.iter().any(|p| p.kind == ParameterKind::LearningRate) {
@@ -171,9 +173,7 @@ fn with_parameters(program: &Program) -> Program {
         let parameter = Parameter { name: WEIGHT_DECAY.to_owned(), kind: ParameterKind::Hyperparameter, default: Some(0.0) };
         signature.parameters.push(parameter);
     }
-    let moved = |id: VarId| {
-        added.iter().fold(id, |id, &place| if id.index() >= place { VarId(id.0.saturating_add(1)) } else { id })
-    };
+    let moved = |id: VarId| added.iter().fold(id, |id, &place| if id.index() >= place { VarId(id.0.saturating_add(1)) } else { id });
     let statements = program.statements.iter().map(|s| s.map_variables(moved)).collect();
     // Names of locals, in order, as the text has them.
     let first = program.signature().parameters.len();

@@ -25,6 +25,10 @@ pub const START: Setting = Setting { x: -13, z: 0 };
 const X: std::ops::RangeInclusive<i16> = -40..=8;
 const Z: std::ops::RangeInclusive<i16> = -12..=20;
 
+/// Twice the log2 of the largest lr * weight_decay: one eighth. Beyond that the decay does not regularize training any more, but makes the weights a
+/// copy of the last directions.
+const MOST_SHRINKING: i16 = -6;
+
 /// Moves at one length, at most.
 const MOVES: usize = 12;
 
@@ -39,11 +43,10 @@ impl Setting {
         rms / libm::exp2(f64::from(self.z) / 2.0)
     }
 
-    fn moved(self, axis: usize, by: i16) -> Setting {
-        match axis {
-            0 => Setting { x: (self.x + by).clamp(*X.start(), *X.end()), ..self },
-            _ => Setting { z: (self.z + by).clamp(*Z.start(), *Z.end()), ..self },
-        }
+    /// The setting one step further along x or z, if that is within the bounds.
+    fn moved(self, axis: usize, by: i16) -> Option<Setting> {
+        let moved = if axis == 0 { Setting { x: self.x + by, ..self } } else { Setting { z: self.z + by, ..self } };
+        (X.contains(&moved.x) && Z.contains(&moved.z) && moved.x - moved.z <= MOST_SHRINKING).then_some(moved)
     }
 }
 
@@ -92,9 +95,8 @@ impl<E, F: FnMut(Setting, usize) -> Result<f64, E>> Tuning<F> {
             for (axis, sign) in [(0, 1), (0, -1), (1, 1), (1, -1)] {
                 // On in the same direction as long as it goes well.
                 loop {
-                    let next = self.best.moved(axis, sign * by);
-                    let better = next != self.best
-                        && moves < MOVES
+                    let Some(next) = self.best.moved(axis, sign * by) else { break };
+                    let better = moves < MOVES
                         && self.mean(next, half)? < self.mean(self.best, half)?
                         && self.mean(next, self.seeds)? < self.mean(self.best, self.seeds)?;
                     if !better {

@@ -11,7 +11,7 @@ use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
-pub use self::direction::DirectionJudge;
+pub use self::direction::{DirectionJudge, Scores};
 pub use self::suite::SuiteJudge;
 use crate::cache::Evaluation;
 use crate::config::{Form, Screen, SearchConfig};

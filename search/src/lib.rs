@@ -55,6 +55,7 @@ pub mod launch;
 pub mod lineage;
 pub mod mutation;
 pub mod program_source;
+pub mod rediscovery;
 pub mod simplification;
 pub mod statistics;
 pub mod stop_reason;

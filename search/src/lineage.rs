@@ -151,7 +151,16 @@ pub fn trace(
     let Some(wanted) = wanted else { return Ok(ancestors(&last)) };
 
     // Running fitness decides only which evaluations are stopped early, and those have been made.
-    let individual = |index, program, hash, fitness| Individual { index, program, hash, key: hash, fitness, curve: Arc::from([]), live: 0, settings: Arc::from([]) };
+    let individual = |index, program, hash, fitness| Individual {
+        index,
+        program,
+        hash,
+        key: hash,
+        fitness,
+        curve: Arc::from([]),
+        live: 0,
+        settings: Arc::from([]),
+    };
     let root_program = Arc::clone(&initial);
     let first = individual(None, initial, hash, fitness);
     let mut evolution = Evolution::new(first, Profile::Paper, config, None);

@@ -3,14 +3,15 @@
 use symopt_dsl::Program;
 use symopt_dsl::simplify::{Checker, Derivation, Options, Simplifier};
 
-use crate::ablation::{ablate_once, shorten_constants};
+use crate::ablation::{ablate_once, harden, shorten_constants};
 use crate::trials::{TrialError, Trials};
 
 /// Simplifies a program by algebra and by ablation, in turn, until neither changes anything; then numbers get the fewest digits that the tasks
 /// allow, and names.
 ///
 /// Algebra goes first, and again after each ablation, so that every ablation is tried on the shortest program that does the same. On a program
-/// that holds its own learning rate, which was found on other tasks, the factor of the update that suits each task is found first.
+/// that holds its own learning rate, which was found on other tasks, the factor of the update that suits each task is found first. Of a direction
+/// it is first tried whether it can be a sign.
 pub fn simplify_on_tasks(
     program: &Program,
     options: &Options,
@@ -27,6 +28,10 @@ pub fn simplify_on_tasks(
             "the program's own learning rate comes from other tasks; on each task its update was multiplied by the factor that suits the program \
              before any ablation: {factors}"
         ));
+    }
+    if trials.is_of_directions() {
+        harden(simplifier.program(), trials)?.steps.into_iter().for_each(|step| simplifier.push(step));
+        simplifier.reduce();
     }
     loop {
         let steps = ablate_once(simplifier.program(), trials)?.steps;

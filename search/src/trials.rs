@@ -24,6 +24,8 @@ use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
 
 use crate::comparison::standard_error;
+use crate::direction::with_parameters;
+use crate::judge::DirectionJudge;
 
 /// Why trials end without a result.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +109,8 @@ impl Difference {
 /// Trains programs for trials, each once.
 pub struct Trials<'a> {
     suite: &'a Suite,
+    /// Judges directions, if the programs are that: each at its own best settings.
+    directions: Option<&'a DirectionJudge>,
     /// The zoo program whose tuned constants are used.
     tuned_as: Option<String>,
     criterion: Criterion,
@@ -172,6 +176,7 @@ impl<'a> Trials<'a> {
         let has_constants = |name: &&str| suite.tasks.iter().all(|task| task.tuned.iter().any(|tuned| tuned.program == *name));
         Ok(Trials {
             suite,
+            directions: None,
             tuned_as: name.filter(has_constants).map(str::to_owned),
             criterion,
             watch,
@@ -184,10 +189,24 @@ impl<'a> Trials<'a> {
         })
     }
 
+    /// Trials of directions, by a judge on its seeds of epoch 0, `seeds` of them. Every program is judged at its own best peak learning rate and
+    /// weight decay, so that changes of size alone make no difference.
+    pub fn of_directions(
+        suite: &'a Suite,
+        judge: &'a DirectionJudge,
+        seeds: usize,
+        criterion: Criterion,
+        threads: usize,
+        watch: Watch<'a>,
+    ) -> Result<Trials<'a>, TrialError> {
+        let trials = Trials::new(suite, None, &[], criterion, threads, watch)?;
+        Ok(Trials { directions: Some(judge), seeds: (0..seeds as u64).collect(), ..trials })
+    }
+
     /// Finds for each task the factor of the update with which a program does best, and uses these from now on. The factors stay at 1 where
     /// the program has tuned constants.
     pub fn tune(&mut self, program: &Program) -> Result<(), TrialError> {
-        if self.is_tuned() {
+        if self.is_tuned() || self.directions.is_some() {
             return Ok(());
         }
         let seeds = self.seeds.len().min(TUNING_SEEDS);
@@ -245,6 +264,11 @@ impl<'a> Trials<'a> {
         self.tuned_as.is_some()
     }
 
+    /// Whether the programs are directions.
+    pub fn is_of_directions(&self) -> bool {
+        self.directions.is_some()
+    }
+
     /// How a program is run on the first task, apart from the factor of its update.
     pub fn candidate<'p>(&'p self, program: &'p Program) -> Candidate<'p> {
         match self.suite.tasks.first() {
@@ -271,6 +295,22 @@ impl<'a> Trials<'a> {
             if !self.known.contains_key(key) && !wanted.iter().any(|(other, _)| other == key) {
                 wanted.push((*key, program));
             }
+        }
+        if let Some(judge) = self.directions {
+            let done = AtomicUsize::new(0);
+            let one = |(_, program): &(Key, &Program)| {
+                if (self.watch.interrupted)() {
+                    return Err(TrialError::Interrupted);
+                }
+                let scores = judge.scores(&with_parameters(program), 0)?;
+                (self.watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
+                Ok(scores.map(|scores| Arc::from(scores.by_seed)))
+            };
+            let results: Vec<Result<Scores, TrialError>> = self.pool.install(|| wanted.par_iter().map(one).collect());
+            for ((key, _), scores) in wanted.iter().zip(results) {
+                self.known.insert(*key, scores?);
+            }
+            return Ok(keys.iter().map(|key| self.known.get(key).cloned().flatten()).collect());
         }
         let diverged: Vec<AtomicBool> = wanted.iter().map(|_| AtomicBool::new(false)).collect();
         let mut jobs = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use symopt_dsl::{Graph, Program};
+use symopt_dsl::Program;
 use symopt_proxy_tasks::suite::{Baseline, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
 
@@ -53,13 +53,7 @@ impl DirectionJudge {
     /// Records the gradients for the probes. The suite must have constants for AdamW.
     pub fn new(suite: Arc<Suite>, config: &SearchConfig) -> Result<DirectionJudge, TaskError> {
         let prober = Prober::new(&suite, &config.fitness.screens)?;
-        let judge = DirectionJudge {
-            suite,
-            config: config.fitness.clone(),
-            search: config.seed,
-            prober,
-            epochs: PerEpoch::new(),
-        };
+        let judge = DirectionJudge { suite, config: config.fitness.clone(), search: config.seed, prober, epochs: PerEpoch::new() };
         judge.epoch(0)?;
         Ok(judge)
     }
@@ -91,14 +85,45 @@ impl DirectionJudge {
     }
 }
 
+impl DirectionJudge {
+    /// The fitness of a direction on each judging seed of an epoch, at its own best settings; `None` if it can't be trained, or diverges.
+    pub fn scores(&self, program: &Program, epoch: u64) -> Result<Option<Scores>, TaskError> {
+        let evaluation = self.evaluate(&Request { program, epoch, start: &[] }, &mut |_, _| Verdict::Continue)?;
+        Ok(match evaluation.0.fitness {
+            Fitness::Improvement(_) => Some(Scores { by_seed: evaluation.1, settings: evaluation.0.settings }),
+            _ => None,
+        })
+    }
+}
+
+/// How a direction does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// The fitness on each judging seed.
+    pub by_seed: Vec<f64>,
+    /// Where the direction does best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
 impl Judge for DirectionJudge {
     fn checkpoints(&self) -> usize {
         CHECKPOINTS
     }
 
     fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+        Ok(self.evaluate(request, watch)?.0)
+    }
+
+    fn probe(&self, program: &Program) -> Option<Probe> {
+        complete(program).map(|complete| self.prober.probe(&complete))
+    }
+}
+
+impl DirectionJudge {
+    /// An evaluation, with the fitness on each judging seed.
+    fn evaluate(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<(Evaluation, Vec<f64>), TaskError> {
         let mut curve = Vec::with_capacity(CHECKPOINTS);
-        let ended = |fitness, curve: Vec<f64>| Ok(Evaluation::new(fitness, curve.into()));
+        let ended = |fitness, curve: Vec<f64>| Ok((Evaluation::new(fitness, curve.into()), Vec::new()));
         let Some(program) = complete(request.program) else { return ended(Fitness::Screened, curve) };
         let probe = self.prober.probe(&program);
         if probe.rejected.is_some() {
@@ -177,17 +202,13 @@ impl Judge for DirectionJudge {
         }
         let fitness = by_seed.iter().sum::<f64>() / by_seed.len() as f64;
         curve.resize(CHECKPOINTS, fitness);
-        Ok(Evaluation {
+        let evaluation = Evaluation {
             fitness: Fitness::Improvement(fitness),
             curve: curve.into(),
             standard_error: standard_error(&by_seed).unwrap_or(0.0),
             seeds: judging_seeds as u32,
             settings: settings.into(),
-        })
-    }
-
-    fn probe(&self, program: &Program) -> Option<Probe> {
-        debug_assert!(Graph::new(program).is_ok());
-        complete(program).map(|complete| self.prober.probe(&complete))
+        };
+        Ok((evaluation, by_seed))
     }
 }

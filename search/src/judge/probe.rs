@@ -19,7 +19,7 @@ const RECORDED: u64 = (1 << 62) - 1;
 const SCREENED_STEPS: usize = 24;
 
 /// How far, relative to its size, a direction may be from what a screen demands.
-const TOLERANCE: f64 = 1e-3;
+const TOLERANCE: f64 = 2e-2;
 
 /// Projections of a direction that make its fingerprint, and the grid that they are rounded to.
 const PROJECTIONS: usize = 4;
@@ -29,7 +29,8 @@ const GRID: f64 = 1e-3;
 const WINDOW: usize = 1500;
 /// The most that the size of the direction may change from window to window.
 const STEADY: f64 = 1.6;
-/// In a second run over it the first gradients are so many of this size, and the directions of the last steps must agree by this cosine.
+/// In two other runs over it the first gradients are so many of this size, of one sign and of the other, and the directions of the last steps
+/// of both must agree by this cosine.
 const PULSE: usize = 100;
 const PULSE_SIZE: f32 = 10.0;
 const COMPARED: usize = 100;
@@ -42,8 +43,8 @@ pub(super) struct Prober {
     /// Weights of the projections, by task, step and place.
     projections: Vec<Vec<[f32; PROJECTIONS]>>,
     long: Recording,
-    /// The same with other, much larger gradients in the beginning.
-    pulsed: Recording,
+    /// The same with much larger gradients in the beginning, of one sign and of the other.
+    pulsed: [Recording; 2],
 }
 
 impl Prober {
@@ -64,10 +65,8 @@ impl Prober {
                 (0..numbers).map(|_| std::array::from_fn(|_| normal())).collect()
             })
             .collect();
-        let shape = Layout::new([("a", vec![4]), ("b", vec![2])]).map_err(|e| TaskError::Description {
-            place: "the stream of the probes".to_owned(),
-            reason: e.to_string(),
-        })?;
+        let shape = Layout::new([("a", vec![4]), ("b", vec![2])])
+            .map_err(|e| TaskError::Description { place: "the stream of the probes".to_owned(), reason: e.to_string() })?;
         let mut mean = vec![0.0; shape.len()];
         let gradients: Vec<Vec<f32>> = (0..3 * WINDOW)
             .map(|_| {
@@ -77,14 +76,15 @@ impl Prober {
                 mean.iter().map(|mean| 0.1 * (mean + normal())).collect()
             })
             .collect();
-        let mut pulsed = gradients.clone();
         // As large in every place, so that a memory of sizes is off by the same factor everywhere.
         let pulse: Vec<f32> = mean.iter().map(|_| PULSE_SIZE.copysign(normal())).collect();
-        for gradients in pulsed.iter_mut().take(PULSE) {
-            gradients.clone_from(&pulse);
-        }
-        let long = |gradients| Recording { layout: shape.clone(), gradients };
-        Ok(Prober { recordings, screens: screens.to_vec(), projections, pulsed: long(pulsed), long: long(gradients) })
+        let stream = |gradients| Recording { layout: shape.clone(), gradients };
+        let pulsed = [1.0, -1.0].map(|sign| {
+            let mut gradients = gradients.clone();
+            gradients[..PULSE].fill(pulse.iter().map(|x| sign * x).collect());
+            stream(gradients)
+        });
+        Ok(Prober { recordings, screens: screens.to_vec(), projections, pulsed, long: stream(gradients) })
     }
 
     /// Probes a completed direction.
@@ -157,27 +157,28 @@ impl Prober {
     /// Whether a direction settles on a long stream: its size no longer changes, and how the stream began no longer matters.
     pub(super) fn is_steady(&self, program: &Program) -> bool {
         let mut windows = [0.0; 3];
-        let (mut step, mut last) = (0, Vec::new());
+        let mut step = 0;
         let finite = run(program, &self.long, 3 * WINDOW, 1.0, &mut |direction| {
             windows[(step / WINDOW).min(2)] += square(direction);
             step += 1;
-            if step > 3 * WINDOW - COMPARED {
-                last.extend_from_slice(direction);
-            }
         });
         let change = libm::sqrt(windows[2] / windows[1]);
         if !finite || !(1.0 / STEADY..=STEADY).contains(&change) {
             return false;
         }
-        let (mut step, mut pulsed) = (0, Vec::new());
-        let finite = run(program, &self.pulsed, 3 * WINDOW, 1.0, &mut |direction| {
-            step += 1;
-            if step > 3 * WINDOW - COMPARED {
-                pulsed.extend_from_slice(direction);
-            }
-        });
-        let product: f64 = last.iter().zip(&pulsed).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-        finite && product >= FORGOTTEN * libm::sqrt(square(&last) * square(&pulsed))
+        let last = |recording: &Recording| {
+            let (mut step, mut last) = (0, Vec::new());
+            let finite = run(program, recording, 3 * WINDOW, 1.0, &mut |direction| {
+                step += 1;
+                if step > 3 * WINDOW - COMPARED {
+                    last.extend_from_slice(direction);
+                }
+            });
+            finite.then_some(last)
+        };
+        let [Some(a), Some(b)] = self.pulsed.each_ref().map(last) else { return false };
+        let product: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        product >= FORGOTTEN * libm::sqrt(square(&a) * square(&b))
     }
 }
 

@@ -1,0 +1,170 @@
+//! `symopt rediscover`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use symopt_programs::structure::Structure;
+use symopt_search::engine::Progress;
+use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary};
+
+use crate::failure::Failure;
+use crate::progress::{ProgressLine, clock};
+use crate::{interrupt, options, table};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// How many searches, each with its own seed
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
+    seeds: u16,
+    /// The first seed; the others follow it
+    #[arg(long, default_value_t = 1, value_name = "SEED")]
+    first_seed: u32,
+    /// Directory for the stores, one for each search, the results and report.md; results that are there already are kept
+    #[arg(short, long, default_value = "runs/rediscover", value_name = "DIR")]
+    output: PathBuf,
+    /// Another protocol than the frozen one, a file such as --print-protocol writes
+    #[arg(long, value_name = "FILE")]
+    protocol: Option<PathBuf>,
+    /// Write the frozen protocol and end
+    #[arg(long)]
+    print_protocol: bool,
+    /// Threads that evaluate; by default one for each core. They change no result
+    #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
+    threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    summary: Summary,
+    peers: Vec<(String, f64, f64)>,
+    attempts: &'a [Attempt],
+}
+
+/// Draws the line of the search that runs.
+struct Line {
+    line: ProgressLine,
+}
+
+impl Observer for Line {
+    fn progress(&mut self, _seed: u64, progress: &Progress) {
+        self.line.draw(progress);
+    }
+
+    fn trying(&mut self, _seed: u64, _structure: Structure) {}
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    if arguments.print_protocol {
+        return Ok(out.write_all(PROTOCOL.as_bytes())?);
+    }
+    let (place, text) = match &arguments.protocol {
+        None => ("the frozen protocol".to_owned(), PROTOCOL.to_owned()),
+        Some(path) => {
+            let hint = "`symopt rediscover --print-protocol` writes a file to start from";
+            let text = std::fs::read_to_string(path).map_err(|e| Failure::Input(format!("{}: {e}; {hint}", path.display())))?;
+            (path.display().to_string(), text)
+        }
+    };
+    let protocol = Protocol::from_toml(&place, &text)?;
+    let directory = &arguments.output;
+    symopt_search::rediscovery::keep_protocol(directory, &text)?;
+    let interrupt = interrupt::flag()?;
+    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let limits = protocol.search.limits.clone();
+    let rediscovery = Rediscovery::new(protocol, threads)?;
+    if !arguments.json {
+        writeln!(
+            out,
+            "{} searches from {} on the suite {}, results in {}",
+            arguments.seeds,
+            rediscovery.protocol().search.initial,
+            rediscovery.protocol().search.suite,
+            directory.display()
+        )?;
+        for (name, mean, error) in rediscovery.peers() {
+            writeln!(out, "  {name}: {:+.2} ± {:.2} % over the suite's AdamW", 100.0 * mean, 100.0 * error)?;
+        }
+    }
+    let mut attempts: Vec<Attempt> = Vec::new();
+    for seed in (0..u64::from(arguments.seeds)).map(|i| u64::from(arguments.first_seed) + i) {
+        let mut line = Line { line: ProgressLine::new(&limits) };
+        let attempt = rediscovery.attempt_in(directory, seed, interrupt, &mut line)?;
+        line.line.finish();
+        let Some(attempt) = attempt else { break };
+        if !arguments.json {
+            print_attempt(&mut out, &attempt)?;
+        }
+        attempts.push(attempt);
+    }
+    let interrupted = interrupt.load(Ordering::Relaxed);
+    if attempts.is_empty() {
+        return Err(Failure::Work("interrupted before the first search had ended".to_owned()));
+    }
+    let summary = Summary::of(&attempts);
+    let report = directory.join("report.md");
+    write(&report, &rediscovery.report(&attempts))?;
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &Report { summary, peers: rediscovery.peers(), attempts: &attempts })?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    print_table(&mut out, &attempts)?;
+    writeln!(
+        out,
+        "\n{} of {} searches end Lion-like; median time of all {}",
+        summary.rediscovered,
+        summary.attempts,
+        clock(Duration::from_secs_f64(summary.median_seconds.max(0.0)))
+    )?;
+    if interrupted {
+        writeln!(out, "interrupted; the same command goes on with the seeds that are left")?;
+    }
+    writeln!(out, "report: {}", report.display())?;
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|e| Failure::Work(format!("{}: {e}", path.display())))
+}
+
+fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {
+    let Attempt { seed, rediscovered, statistics, seconds, last, .. } = attempt;
+    let time = clock(Duration::from_secs_f64(seconds.max(0.0)));
+    let verdict = if *rediscovered { "Lion-like" } else { "not Lion-like" };
+    writeln!(out, "\nseed {seed}: {verdict} after {time}, {} programs, {} evaluated\n", statistics.generated, statistics.evaluated)?;
+    writeln!(out, "{}", last.simplified.trim_end())?;
+    writeln!(out, "{}", last.classification)?;
+    Ok(out.flush()?)
+}
+
+fn print_table(out: &mut impl Write, attempts: &[Attempt]) -> Result<(), Failure> {
+    let heading = ["SEED", "FINAL", "TIME", "GENERATED", "EVALUATED", "CACHE HITS"];
+    let peers = attempts.iter().map(|a| &a.last.gains).max_by_key(|gains| gains.len());
+    let names: Vec<String> = peers.into_iter().flatten().map(|(name, ..)| format!("vs {name}")).collect();
+    let mut lines = vec![heading.map(str::to_owned).into_iter().chain(names.clone()).collect::<Vec<_>>()];
+    for attempt in attempts {
+        let Attempt { seed, statistics, seconds, last, .. } = attempt;
+        let mut cells = vec![
+            seed.to_string(),
+            last.structure.to_string(),
+            clock(Duration::from_secs_f64(seconds.max(0.0))),
+            statistics.generated.to_string(),
+            statistics.evaluated.to_string(),
+            format!("{:.1} %", 100.0 * statistics.cache_hit_rate()),
+        ];
+        let gain = |(_, mean, error): &(String, f64, f64)| format!("{:+.2} ± {:.2}", 100.0 * mean, 100.0 * error);
+        cells.extend(last.gains.iter().map(gain));
+        cells.resize(lines[0].len(), "-".to_owned());
+        lines.push(cells);
+    }
+    writeln!(out)?;
+    let right: Vec<usize> = (2..lines[0].len()).collect();
+    Ok(table::print(out, &lines, &right, &[])?)
+}
