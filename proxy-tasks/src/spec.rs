@@ -248,6 +248,7 @@ pub struct SuiteSource {
 const BUILT_IN: &[(&str, &str)] = &[
     ("quick", include_str!("../suites/quick.toml")),
     ("smoke", include_str!("../suites/smoke.toml")),
+    ("lion", include_str!("../suites/lion.toml")),
     ("1x", include_str!("../suites/1x.toml")),
     ("10x", include_str!("../suites/10x.toml")),
     ("100x", include_str!("../suites/100x.toml")),

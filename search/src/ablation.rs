@@ -188,7 +188,7 @@ pub fn ablate_once(program: &Program, trials: &mut Trials) -> Result<Ablation, T
 }
 
 /// Tries to put the sign of a value in the place of the whole update: a soft sign, such as x / sqrt(average of x²), becomes a hard one. At most one
-/// step: of those that pass the smallest program, and of these the best.
+/// step: of those that pass the best, and of equals the smallest.
 pub fn harden(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
     let nothing = |trials| Ok(Ablation { steps: Vec::new(), trials });
     let Ok(graph) = Graph::new(program) else { return nothing(Vec::new()) };
@@ -218,7 +218,7 @@ pub fn harden(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialE
     let difference = |i: usize| results[i].difference.unwrap_or(f64::NEG_INFINITY);
     let passing = (0..results.len()).filter(|i| results[*i].kept);
     let best = passing.reduce(|best, i| {
-        let order = sizes[best].cmp(&sizes[i]).then(difference(i).total_cmp(&difference(best)));
+        let order = difference(i).total_cmp(&difference(best)).then(sizes[best].cmp(&sizes[i]));
         if order.is_gt() { i } else { best }
     });
     for (index, trial) in results.iter_mut().enumerate() {

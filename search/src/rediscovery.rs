@@ -21,7 +21,6 @@ use symopt_proxy_tasks::task::TaskError;
 use crate::comparison::standard_error;
 use crate::config::{ConfigError, SearchConfig};
 use crate::direction;
-use crate::engine::Best;
 use crate::judge::DirectionJudge;
 use crate::launch::{Launch, LaunchError};
 use crate::simplification::simplify_on_tasks;
@@ -278,7 +277,7 @@ impl Rediscovery {
             }
             next_try = generated + self.protocol.finals.every;
             observer.trying(seed, Structure::LionLike);
-            match self.finish(best, interrupt) {
+            match self.finish(&best.program, interrupt) {
                 Ok(last) if last.structure == Structure::LionLike => {
                     found = Some(last);
                     generated_then = Some(progress.statistics.clone());
@@ -303,7 +302,7 @@ impl Rediscovery {
         let rediscovered = found.is_some();
         let last = match found {
             Some(last) => last,
-            None => self.finish(&result.best, interrupt)?,
+            None => self.finish(&result.best.program, interrupt)?,
         };
         let statistics = generated_then.unwrap_or(result.statistics);
         let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
@@ -311,13 +310,13 @@ impl Rediscovery {
         Ok(Some(Attempt { seed, rediscovered, stop, seconds: begin.elapsed().as_secs_f64(), statistics, classes, last }))
     }
 
-    /// Simplifies a best program, classifies it, and judges it on the report's seeds.
-    fn finish(&self, best: &Best, interrupt: &AtomicBool) -> Result<Final, RediscoveryError> {
+    /// Simplifies a direction, classifies it, and judges it on the report's seeds.
+    pub fn finish(&self, best: &Program, interrupt: &AtomicBool) -> Result<Final, RediscoveryError> {
         let interrupted = || interrupt.load(Ordering::Relaxed);
         let watch = Watch { interrupted: &interrupted, observe: &|_, _| {} };
         let finals = &self.protocol.finals;
         let criterion = Criterion { tolerance: finals.tolerance, confidence: finals.confidence };
-        let pruned = Graph::new(&best.program).map_or_else(|_| best.program.as_ref().clone(), |graph| best.program.pruned(&graph));
+        let pruned = Graph::new(best).map_or_else(|_| best.clone(), |graph| best.pruned(&graph));
         let mut trials =
             Trials::of_directions(&self.suite, &self.simplification, finals.simplification_seeds, criterion, self.threads, watch)?;
         let derivation = simplify_on_tasks(&pruned, &Options::default(), &mut RandomStreams::default(), &mut trials)?;
