@@ -56,6 +56,7 @@ pub mod lineage;
 pub mod mutation;
 pub mod program_source;
 pub mod simplification;
+mod standing;
 pub mod statistics;
 pub mod stop_reason;
 pub mod trials;
