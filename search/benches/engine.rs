@@ -1,16 +1,17 @@
 //! Where the time of a search goes, and what a second thread brings: the same search on the `quick` suite with one thread and with two.
 //! The targets are 95 % of the processor time inside evaluations, and 1.85 times the speed; the machine should have two idle cores.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use cpu_time::{ProcessTime, ThreadTime};
-use symopt_dsl::{FunctionalHash, Program};
+use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 use symopt_search::cache::Evaluation;
 use symopt_search::journal::{Journal, Settings};
-use symopt_search::judge::{Judge, SuiteJudge};
+use symopt_search::judge::{Judge, Request, SuiteJudge};
 use symopt_search::{Search, SearchConfig};
 
 /// Programs of one search.
@@ -20,19 +21,19 @@ const PROGRAMS: u64 = 8000;
 const ROUNDS: usize = 3;
 
 /// Adds up the processor time of the evaluations.
-struct Measured<'a> {
-    judge: SuiteJudge<'a>,
+struct Measured {
+    judge: SuiteJudge,
     nanoseconds: AtomicU64,
 }
 
-impl Judge for Measured<'_> {
+impl Judge for Measured {
     fn checkpoints(&self) -> usize {
         self.judge.checkpoints()
     }
 
-    fn judge(&self, program: &Program, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
         let begin = ThreadTime::now();
-        let evaluation = self.judge.judge(program, watch);
+        let evaluation = self.judge.judge(request, watch);
         self.nanoseconds.fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
         evaluation
     }
@@ -40,7 +41,7 @@ impl Judge for Measured<'_> {
 
 fn main() {
     let source = SuiteSource::find("quick").expect("it is built in");
-    let suite = source.suite().expect("it is built in");
+    let suite = Arc::new(source.suite().expect("it is built in"));
     let mut config = SearchConfig::default();
     config.limits.programs = PROGRAMS;
     let initial = {
@@ -61,7 +62,8 @@ fn main() {
                 hash_version: FunctionalHash::FORMAT_VERSION,
             };
             let mut journal = Journal::create(&directory.path().join("store"), settings).expect("the directory is new");
-            let judge = Measured { judge: SuiteJudge::new(&suite).expect("the suite is tuned"), nanoseconds: AtomicU64::new(0) };
+            let judge =
+                Measured { judge: SuiteJudge::new(Arc::clone(&suite)).expect("the suite is tuned"), nanoseconds: AtomicU64::new(0) };
             let (begin, process_begin) = (Instant::now(), ProcessTime::now());
             let search = Search::new(config.clone(), None, &judge, &mut journal, threads);
             let result = search.run(initial.clone(), &AtomicBool::new(false), &mut |_| {}).expect("the search runs");

@@ -1,3 +1,5 @@
+//! Judges the directions of a file over several epochs.
+
 use std::sync::Arc;
 use symopt_proxy_tasks::{spec::SuiteSource, task::Verdict};
 use symopt_search::{

@@ -127,3 +127,50 @@ impl<'a> Keys<'a> {
         (key, true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(fitness: f64, standard_error: f64, seeds: u32) -> Evaluation {
+        Evaluation { standard_error, seeds, ..Evaluation::new(Fitness::Improvement(fitness), Arc::from([fitness])) }
+    }
+
+    #[test]
+    fn two_evaluations_on_other_seeds_are_pooled_and_old_ones_fade() {
+        let pooled = evaluation(0.1, 0.03, 8).with(&evaluation(0.3, 0.04, 8));
+        let Fitness::Improvement(mean) = pooled.fitness else { panic!("{pooled:?}") };
+        assert!((mean - 0.2).abs() < 1e-12 && (pooled.standard_error - 0.025).abs() < 1e-12 && pooled.seeds == 16);
+        assert_eq!(*pooled.curve, [0.3]);
+        // By seeds: three parts of four.
+        let Fitness::Improvement(mean) = evaluation(0.1, 0.0, 4).with(&evaluation(0.3, 0.0, 12)).fitness else { panic!() };
+        assert!((mean - 0.25).abs() < 1e-12);
+        // A hundred old seeds count as three times the new ones, however often that goes on.
+        let mut long = evaluation(0.0, 0.0, 100);
+        for rest in [0.75, 0.5625] {
+            long = long.with(&evaluation(1.0, 0.0, 8));
+            let Fitness::Improvement(mean) = long.fitness else { panic!() };
+            assert!((mean - (1.0 - rest)).abs() < 1e-12, "{mean}");
+            assert_eq!(long.seeds, 32);
+        }
+    }
+
+    #[test]
+    fn what_has_no_fitness_is_not_pooled() {
+        let diverged = Evaluation::new(Fitness::Diverged, Arc::from([]));
+        let good = evaluation(0.3, 0.1, 8);
+        assert_eq!(good.with(&diverged), diverged);
+        assert_eq!(diverged.with(&good), good);
+        // Seeds that are not told: the newer one.
+        assert_eq!(evaluation(0.1, 0.0, 0).with(&evaluation(0.2, 0.0, 0)).fitness, Fitness::Improvement(0.2));
+    }
+
+    #[test]
+    fn the_score_is_the_fitness_less_so_many_standard_errors() {
+        let Fitness::Improvement(score) = evaluation(0.3, 0.04, 8).score(1.5) else { panic!() };
+        assert!((score - 0.24).abs() < 1e-12);
+        assert_eq!(evaluation(0.3, 0.04, 8).score(0.0), Fitness::Improvement(0.3));
+        let hopeless = Fitness::Hopeless { checkpoint: 2 };
+        assert_eq!(Evaluation { standard_error: 1.0, ..Evaluation::new(hopeless, Arc::from([])) }.score(1.0), hopeless);
+    }
+}

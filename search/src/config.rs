@@ -193,6 +193,12 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A setting that is for directions only.
+    #[error("{name} is only for directions; set fitness.form = \"direction\", or leave it out")]
+    OnlyForDirections {
+        /// Name of the setting, with its table.
+        name: &'static str,
+    },
 }
 
 impl SearchConfig {
@@ -224,6 +230,13 @@ impl SearchConfig {
         check("fitness.penalty", penalty, penalty.is_finite() && penalty >= 0.0, "0 or more standard errors")?;
         if let Some(weight) = mutation.interp_weights.iter().find(|weight| !weight.is_finite()) {
             check("mutation.interp_weights", *weight, false, "finite numbers")?;
+        }
+        if fitness.form == Form::Program {
+            let of_directions =
+                [("fitness.screens", !fitness.screens.is_empty()), ("cache.key = \"probe\"", self.cache.key == CacheKey::Probe)];
+            if let Some((name, _)) = of_directions.into_iter().find(|(_, set)| *set) {
+                return Err(ConfigError::OnlyForDirections { name });
+            }
         }
         whole("mutation.max_statements", mutation.max_statements, 1, 5_000, "a whole number from 1 to 5000")?;
         for (name, value) in
@@ -345,5 +358,44 @@ mod tests {
     fn an_unknown_name_is_refused_with_its_line() {
         let error = SearchConfig::from_toml("seed = 1\n[evolution]\npopulatoin = 5\n").unwrap_err().to_string();
         assert!(error.contains("line 3") && error.contains("populatoin"), "{error}");
+    }
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let refused = [
+            ("evolution.islands", "0"),
+            ("evolution.islands", "1001"),
+            ("evolution.migration", "1.1"),
+            ("evolution.migration", "nan"),
+            ("evolution.parsimony", "-0.001"),
+            ("evolution.parsimony", "inf"),
+            ("evolution.copies", "0.0"),
+            ("evolution.copies", "1.5"),
+            ("evolution.copies", "nan"),
+            ("fitness.seeds", "0"),
+            ("fitness.tuning_seeds", "1001"),
+            ("fitness.elite", "1001"),
+            ("fitness.penalty", "-1.0"),
+            ("fitness.penalty", "nan"),
+            ("mutation.interp_weights", "[0.5, inf]"),
+        ];
+        for (name, value) in refused {
+            let error = SearchConfig::from_toml(&format!("{name} = {value}\n")).unwrap_err().to_string();
+            assert!(error.starts_with(name), "{name} = {value}: {error}");
+        }
+        for kind in ["cache.key = \"probes\"", "fitness.form = \"both\"", "fitness.screens = [\"even\"]", "fitness.rotate = -1"] {
+            assert!(matches!(SearchConfig::from_toml(kind), Err(ConfigError::Toml(_))), "{kind}");
+        }
+        let good =
+            "evolution.islands = 1000\nevolution.copies = 0.001\nfitness.elite = 0\nfitness.rotate = 1\nmutation.interp_weights = [-1.0]\n";
+        SearchConfig::from_toml(good).unwrap();
+    }
+
+    #[test]
+    fn what_only_directions_have_is_refused_without_them() {
+        for (name, value) in [("cache.key", "\"probe\""), ("fitness.screens", "[\"odd\"]")] {
+            let error = SearchConfig::from_toml(&format!("{name} = {value}\n")).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("direction"), "{error}");
+            SearchConfig::from_toml(&format!("{name} = {value}\nfitness.form = \"direction\"\n")).unwrap();
+        }
     }
 }

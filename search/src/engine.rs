@@ -12,17 +12,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
-use crate::cache::{Evaluation, FitnessCache, SCREENED};
-use crate::config::{SearchConfig, TargetFitness};
-use crate::evolution::{Child, Evolution, Individual};
+use crate::cache::Evaluation;
+use crate::config::{Limits, SearchConfig, TargetFitness};
+use crate::evolution::Individual;
 use crate::hurdle::{Hurdle, Thresholds};
 use crate::inner_tuning::Setting;
 use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError, Place, revision};
 use crate::judge::{Judge, Request};
+use crate::standing::{Absorbed, Recorded, Standing, Step, UnderWay};
+pub use crate::standing::{Best, Mismatch};
 use crate::statistics::{self, Statistics};
 use crate::stop_reason::StopReason;
 
@@ -42,51 +44,11 @@ pub enum SearchError {
     #[error("the initial program is not well typed")]
     Initial,
     /// The journal holds something that this search does not breed.
-    #[error(
-        "the journal does not belong to this release: child {index} has the hash {bred}, the journal says {found}; resume it with the release that \
-         began it"
-    )]
-    Diverging {
-        /// Number of the child.
-        index: u64,
-        /// Its hash here.
-        bred: FunctionalHash,
-        /// Its hash in the journal.
-        found: String,
-    },
+    #[error("the journal does not belong to this release: {0}; resume it with the release that began it")]
+    Diverging(Mismatch),
     /// A worker thread died.
     #[error("an evaluation failed inside; please report this with the store")]
     Worker,
-}
-
-/// The best program of a search so far.
-#[derive(Clone, Debug)]
-pub struct Best {
-    /// The program as it was bred.
-    pub program: Arc<Program>,
-    /// Its functional hash.
-    pub hash: FunctionalHash,
-    /// Its fitness.
-    pub fitness: Fitness,
-    /// Number of the child; `None` for the initial program.
-    pub index: Option<u64>,
-    /// Its key in the fitness cache.
-    pub key: FunctionalHash,
-    /// For a direction, where it did best on each task.
-    pub settings: Arc<[Setting]>,
-}
-
-impl Best {
-    fn of(individual: &Individual) -> Best {
-        Best {
-            program: Arc::clone(&individual.program),
-            hash: individual.hash,
-            fitness: individual.fitness,
-            index: individual.index,
-            key: individual.key,
-            settings: Arc::clone(&individual.settings),
-        }
-    }
 }
 
 /// How a search stands.
@@ -148,16 +110,8 @@ impl<'a> Search<'a> {
         let graph = Graph::new(&initial).map_err(|_| SearchError::Initial)?;
         let initial = Arc::new(initial);
         let evaluation = self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?;
-        let individual = Individual::initial(&initial, &graph, &evaluation, self.config.fitness.penalty);
-        let mut best = Best::of(&individual);
-        let mut evolution = Evolution::new(individual, Profile::Paper, &self.config, Some(self.judge));
-        best.key = evolution.key(best.hash, &initial);
-        let mut cache = FitnessCache::default();
-        cache.insert(SCREENED, Evaluation::new(Fitness::Screened, Arc::from([])));
-        cache.insert(best.key, evaluation);
-        let known: HashMap<u64, EvaluationRecord> = self.journal.evaluations()?.into_iter().collect();
-        let known_revisions: HashMap<u64, EvaluationRecord> = self.journal.revisions()?.into_iter().collect();
-        let replayed_to = known.keys().max().map_or(0, |last| last + 1);
+        let standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation);
+        let recorded = Recorded::new(self.journal.evaluations()?, self.journal.revisions()?);
 
         let queue = Queue::default();
         let abort = AtomicBool::new(false);
@@ -171,28 +125,20 @@ impl<'a> Search<'a> {
                 scope.spawn(move || work(queue, judge, abort, &sender));
             }
             drop(sender);
-            let statistics = Statistics::new(best.fitness);
             let mut running = Running {
-                hurdle: Hurdle::new(self.config.hurdle.clone(), self.judge.checkpoints()),
-                config: self.config,
+                hurdle: Hurdle::new(self.config.hurdle, self.judge.checkpoints()),
+                limits: self.config.limits,
                 target: self.target,
                 journal: self.journal,
-                evolution,
-                cache,
-                known,
-                known_revisions,
+                standing,
+                replayed_to: recorded.end(),
+                recorded,
                 revisions: HashMap::new(),
-                epoch: 0,
-                replayed_to,
                 threads: self.threads,
                 queue: &queue,
                 receiver,
-                under_way: VecDeque::new(),
                 finished: Vec::new(),
                 evaluating: Duration::ZERO,
-                best,
-                statistics,
-                last_improvement: 0,
                 begin: Instant::now(),
                 interrupt,
             };
@@ -202,52 +148,35 @@ impl<'a> Search<'a> {
     }
 }
 
-/// A child that was bred and not yet taken in.
-struct UnderWay {
-    child: Child,
-    /// Whether its evaluation is its own, or an earlier child's of the same hash.
-    first: bool,
-}
-
 /// A search that runs.
 struct Running<'a> {
-    config: SearchConfig,
+    limits: Limits,
     target: Option<FunctionalHash>,
     journal: &'a mut Journal,
-    evolution: Evolution<'a>,
+    standing: Standing<'a>,
     hurdle: Hurdle,
-    cache: FitnessCache,
     /// Evaluations that the journal held at the start.
-    known: HashMap<u64, EvaluationRecord>,
-    /// Evaluations of the elite that the journal held at the start.
-    known_revisions: HashMap<u64, EvaluationRecord>,
-    /// Evaluations of the elite that have ended in this epoch.
-    revisions: HashMap<u64, Evaluation>,
-    /// How often the seeds have changed.
-    epoch: u64,
+    recorded: Recorded,
     replayed_to: u64,
+    /// Evaluations of the elite on new seeds that have ended, by [`revision`], while the seeds change.
+    revisions: HashMap<u64, Evaluation>,
     threads: usize,
     queue: &'a Queue,
     receiver: Receiver<Finished>,
-    under_way: VecDeque<UnderWay>,
     /// Evaluations that have ended and are not yet in the journal.
     finished: Vec<(Place, EvaluationRecord)>,
     evaluating: Duration,
-    best: Best,
-    statistics: Statistics,
-    last_improvement: u64,
     begin: Instant,
     interrupt: &'a AtomicBool,
 }
 
 impl Running<'_> {
     fn run(&mut self, observe: &mut dyn FnMut(&Progress)) -> Result<StopReason, SearchError> {
-        let mut index = 0;
         loop {
-            if let Some(stop) = self.limit_reached(index) {
+            if let Some(stop) = self.limit_reached() {
                 // What is under way still counts, unless somebody wants the end now.
                 let wait = !matches!(stop, StopReason::Interrupted | StopReason::Seconds);
-                while wait && !self.under_way.is_empty() {
+                while wait && self.standing.oldest().is_some() {
                     if !self.absorb_next()? {
                         return Ok(StopReason::Interrupted);
                     }
@@ -255,121 +184,85 @@ impl Running<'_> {
                 }
                 return Ok(stop);
             }
-            let rotate = self.config.fitness.rotate;
-            if rotate > 0 && index / rotate > self.epoch {
-                // The seeds change between two children: all that were bred on the old ones come in before.
-                if !self.under_way.is_empty() {
-                    if !self.absorb_next()? {
-                        return Ok(StopReason::Interrupted);
+            let goes_on = match self.standing.next() {
+                Step::Breed => self.breed().map(|()| true)?,
+                Step::ChangeSeeds(epoch) => self.change_seeds(epoch)?,
+                Step::Absorb => {
+                    let goes_on = self.absorb_next()?;
+                    if goes_on {
+                        self.observe(observe);
                     }
-                    self.observe(observe);
-                    continue;
+                    goes_on
                 }
-                if !self.change_seeds(index / rotate)? {
-                    return Ok(StopReason::Interrupted);
-                }
-                continue;
+            };
+            if !goes_on {
+                return Ok(StopReason::Interrupted);
             }
-            if self.under_way.len() == self.config.evolution.lag {
-                if !self.absorb_next()? {
-                    return Ok(StopReason::Interrupted);
-                }
-                self.observe(observe);
-                // A limit may have been reached by the child that came in.
-                if self.limit_reached(index).is_some() {
-                    continue;
-                }
-            }
-            self.breed(index)?;
-            index += 1;
         }
     }
 
-    /// A limit that is reached, judged by what has been taken in before child `index` is bred.
-    fn limit_reached(&self, index: u64) -> Option<StopReason> {
-        let limits = &self.config.limits;
+    /// A limit that is reached, judged by what has been taken in so far.
+    fn limit_reached(&self) -> Option<StopReason> {
+        let (limits, best) = (&self.limits, self.standing.best());
         let over = |limit: u64, value: u64| limit > 0 && value >= limit;
         let target = match limits.target_fitness {
-            TargetFitness::Improvement(target) => self.best.fitness >= Fitness::Improvement(target),
+            TargetFitness::Improvement(target) => best.fitness >= Fitness::Improvement(target),
             TargetFitness::None(_) => false,
         };
         if self.interrupt.load(Ordering::Relaxed) {
             Some(StopReason::Interrupted)
-        } else if self.target == Some(self.best.hash) {
+        } else if self.target == Some(best.hash) {
             Some(StopReason::TargetProgram)
         } else if target {
             Some(StopReason::TargetFitness)
-        } else if over(limits.programs, index) {
+        } else if over(limits.programs, self.standing.bred()) {
             Some(StopReason::Programs)
-        } else if over(limits.evaluations, self.statistics.evaluated) {
+        } else if over(limits.evaluations, self.standing.statistics().evaluated) {
             Some(StopReason::Evaluations)
-        } else if over(limits.plateau, self.statistics.generated - self.last_improvement) {
+        } else if over(limits.plateau, self.standing.since_improvement()) {
             Some(StopReason::Plateau)
-        } else if over(limits.seconds, self.begin.elapsed().as_secs()) {
+        } else if limits.seconds > 0 && self.begin.elapsed().as_secs() >= limits.seconds {
             Some(StopReason::Seconds)
         } else {
             None
         }
     }
 
-    fn breed(&mut self, index: u64) -> Result<(), SearchError> {
-        let child = self.evolution.breed(index);
-        let thresholds = self.hurdle.thresholds(index, self.evolution.population());
-        let first = self.cache.claim(child.key);
-        if first {
-            match self.known.get(&index) {
-                Some(record) if record.hash == child.hash.to_string() => self.cache.insert(child.key, record.evaluation()),
-                Some(record) => return Err(SearchError::Diverging { index, bred: child.hash, found: record.hash.clone() }),
-                None => self.queue.push(Job {
-                    place: Place::Child(index),
-                    program: Arc::clone(&child.program),
-                    hash: child.hash,
-                    key: child.key,
-                    epoch: self.epoch,
-                    start: Arc::clone(&child.start),
-                    thresholds,
-                }),
-            }
+    fn breed(&mut self) -> Result<(), SearchError> {
+        let thresholds = self.hurdle.thresholds(self.standing.bred(), self.standing.population());
+        let epoch = self.standing.epoch();
+        let UnderWay { child, index, first: true } = self.standing.breed() else { return Ok(()) };
+        let key = child.key;
+        match self.recorded.child(*index, child.hash).map_err(SearchError::Diverging)? {
+            Some(evaluation) => self.standing.keep(key, evaluation),
+            None => self.queue.push(Job {
+                place: Place::Child(*index),
+                program: Arc::clone(&child.program),
+                hash: child.hash,
+                key,
+                epoch,
+                start: Arc::clone(&child.start),
+                thresholds,
+            }),
         }
-        self.under_way.push_back(UnderWay { child, first });
         Ok(())
     }
 
     /// Takes in the child that has been under way the longest. False if the search was interrupted while waiting for it.
     fn absorb_next(&mut self) -> Result<bool, SearchError> {
-        let Some(UnderWay { child, first }) = self.under_way.front() else { return Ok(true) };
-        let (hash, key, first) = (child.hash, child.key, *first);
-        if first && !self.wait_for(key)? {
+        if let Some(UnderWay { child, first: true, .. }) = self.standing.oldest()
+            && !self.wait_for(child.key)?
+        {
             return Ok(false);
         }
-        let Some(UnderWay { child, .. }) = self.under_way.pop_front() else { return Ok(true) };
-        let Some(evaluation) = self.cache.get(key).cloned() else { return Err(SearchError::Worker) };
-        let penalty = self.config.fitness.penalty;
-        let fitness = evaluation.score(penalty);
-        let index = self.statistics.generated;
-        self.statistics.generated += 1;
-        self.statistics.redundant_sum += child.redundant_share;
-        if first {
-            self.statistics.evaluated += 1;
-            match fitness {
-                Fitness::Hopeless { .. } => self.statistics.hopeless += 1,
-                Fitness::Diverged => self.statistics.diverged += 1,
-                Fitness::Screened | Fitness::Improvement(_) => {}
-            }
-        }
-        self.statistics.screened += u64::from(child.screened);
-        let is_target = self.target == Some(hash) && self.target != Some(self.best.hash);
-        let island = child.island;
-        let individual = child.individual(index, &evaluation, penalty);
-        if fitness > self.best.fitness || is_target {
-            self.best = Best::of(&individual);
-            self.statistics.best = fitness;
-            self.last_improvement = self.statistics.generated;
+        let Some(absorbed) = self.standing.absorb().map_err(|_| SearchError::Worker)? else { return Ok(true) };
+        let Absorbed { index, hash, fitness, is_best, .. } = absorbed;
+        if is_best {
             self.journal.note_improvement(&Improvement { index, hash: hash.to_string(), fitness })?;
         }
-        self.evolution.absorb(individual, island);
-        if self.statistics.generated.is_multiple_of(statistics::EVERY) {
-            self.journal.note_statistics(&self.statistics)?;
+        let statistics = self.standing.statistics();
+        if statistics.generated.is_multiple_of(statistics::EVERY) {
+            self.journal.note_statistics(statistics)?;
         }
         Ok(true)
     }
@@ -377,11 +270,11 @@ impl Running<'_> {
     /// Waits until an evaluation has ended and is in the journal. False if the search was interrupted before.
     fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
         // What is in the cache between two calls is in the journal too.
-        if self.cache.get(key).is_some() {
+        if self.standing.evaluation(key).is_some() {
             return Ok(true);
         }
         // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
-        while self.cache.get(key).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
+        while self.standing.evaluation(key).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
             if !self.receive()? {
                 return Ok(false);
             }
@@ -406,20 +299,16 @@ impl Running<'_> {
     /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new make one fitness. False if the search was
     /// interrupted before that was done.
     fn change_seeds(&mut self, epoch: u64) -> Result<bool, SearchError> {
-        let mut elite: Vec<Best> = self.evolution.elite(self.config.fitness.elite).iter().map(Best::of).collect();
-        // The best of all may have died of old age.
-        if !elite.iter().any(|program| program.key == self.best.key) && !elite.is_empty() {
-            elite.push(self.best.clone());
-        }
+        let elite = self.standing.elite();
+        // Nobody's fitness on the old seeds says what is hopeless on the new ones.
         let thresholds: Thresholds = Arc::from([]);
         self.revisions.clear();
         for (rank, program) in elite.iter().enumerate() {
             let number = revision(epoch, rank);
-            match self.known_revisions.get(&number) {
-                Some(record) if record.hash == program.hash.to_string() => {
-                    self.revisions.insert(number, record.evaluation());
+            match self.recorded.revision(epoch, rank, program.hash).map_err(SearchError::Diverging)? {
+                Some(evaluation) => {
+                    self.revisions.insert(number, evaluation);
                 }
-                Some(record) => return Err(SearchError::Diverging { index: number, bred: program.hash, found: record.hash.clone() }),
                 None => self.queue.push(Job {
                     place: Place::Revision(number),
                     program: Arc::clone(&program.program),
@@ -435,26 +324,13 @@ impl Running<'_> {
             if !self.receive()? {
                 return Ok(false);
             }
+            if self.finished.len() >= FLUSH_TOGETHER {
+                self.acknowledge()?;
+            }
         }
         self.acknowledge()?;
-        let penalty = self.config.fitness.penalty;
-        let mut best: Option<Best> = None;
-        for (rank, program) in elite.into_iter().enumerate() {
-            let key = program.key;
-            let Some(new) = self.revisions.get(&revision(epoch, rank)) else { return Err(SearchError::Worker) };
-            let evaluation = self.cache.get(key).map_or_else(|| new.clone(), |old| old.with(new));
-            self.evolution.revise(key, &evaluation, penalty);
-            let fitness = evaluation.score(penalty);
-            if best.as_ref().is_none_or(|best| fitness > best.fitness) {
-                best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
-            }
-            self.cache.insert(key, evaluation);
-        }
-        if let Some(best) = best {
-            self.statistics.best = best.fitness;
-            self.best = best;
-        }
-        self.epoch = epoch;
+        let evaluations: Vec<Evaluation> = (0..elite.len()).filter_map(|rank| self.revisions.remove(&revision(epoch, rank))).collect();
+        self.standing.change_seeds(epoch, elite, &evaluations).map_err(|_| SearchError::Worker)?;
         Ok(true)
     }
 
@@ -464,7 +340,7 @@ impl Running<'_> {
         self.evaluating += elapsed;
         self.finished.push((job.place, EvaluationRecord::new(job.hash, &job.program, &evaluation)));
         match job.place {
-            Place::Child(_) => self.cache.insert(job.key, evaluation),
+            Place::Child(_) => self.standing.keep(job.key, evaluation),
             Place::Revision(number) => {
                 self.revisions.insert(number, evaluation);
             }
@@ -481,8 +357,9 @@ impl Running<'_> {
     }
 
     fn observe(&self, observe: &mut dyn FnMut(&Progress)) {
-        let replayed = self.replayed_to.min(self.statistics.generated);
-        observe(&Progress { statistics: &self.statistics, best: &self.best, elapsed: self.begin.elapsed(), replayed });
+        let statistics = self.standing.statistics();
+        let replayed = self.replayed_to.min(statistics.generated);
+        observe(&Progress { statistics, best: self.standing.best(), elapsed: self.begin.elapsed(), replayed });
     }
 
     fn finish(mut self, stop: StopReason, initial: Arc<Program>) -> Result<SearchResult, SearchError> {
@@ -494,13 +371,13 @@ impl Running<'_> {
         if !matches!(stop, StopReason::Interrupted | StopReason::Seconds) {
             self.journal.note_end(stop)?;
         }
-        let mut population: Vec<Individual> = self.evolution.population().cloned().collect();
+        let mut population: Vec<Individual> = self.standing.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
         Ok(SearchResult {
             stop,
             initial,
-            best: self.best,
-            statistics: self.statistics,
+            best: self.standing.best().clone(),
+            statistics: self.standing.statistics().clone(),
             elapsed: self.begin.elapsed(),
             evaluating: self.evaluating,
             population,

@@ -1,5 +1,6 @@
 //! Regularized evolution (Real et al. 2019): the fittest of a few drawn at random has a child, the child comes in, the oldest goes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ impl Child {
 #[derive(Clone)]
 pub struct Evolution<'a> {
     islands: Vec<VecDeque<Individual>>,
-    /// Individuals with each key, over all islands.
+    /// Individuals with each key, over all islands; not counted where any number may be there.
     copies: HashMap<FunctionalHash, usize>,
     most_copies: usize,
     config: EvolutionConfig,
@@ -185,37 +186,47 @@ impl<'a> Evolution<'a> {
         }
     }
 
-    /// Takes in a child of an island that has its fitness; the oldest goes. False if there are too many of its key already: then nothing changes.
-    pub fn absorb(&mut self, individual: Individual, island: usize) -> bool {
-        let count = self.copies.entry(individual.key).or_default();
-        if *count >= self.most_copies {
-            return false;
+    /// Takes in a child of an island that has its fitness; the oldest goes. If the population has too many of its key already, the child itself
+    /// goes, and nothing changes. Gives back who is gone.
+    pub fn absorb(&mut self, individual: Individual, island: usize) -> Option<Individual> {
+        if self.most_copies < usize::MAX {
+            let count = self.copies.entry(individual.key).or_default();
+            if *count >= self.most_copies {
+                return Some(individual);
+            }
+            *count += 1;
         }
-        *count += 1;
         let island = &mut self.islands[island];
-        if let Some(oldest) = island.pop_front()
-            && let Some(count) = self.copies.get_mut(&oldest.key)
-        {
-            *count -= 1;
-        }
         island.push_back(individual);
-        true
+        let oldest = island.pop_front()?;
+        if self.most_copies < usize::MAX
+            && let Entry::Occupied(mut count) = self.copies.entry(oldest.key)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(oldest)
     }
 
     /// The best individuals with different keys, the fittest first; of equals the one that comes first in the population.
-    pub fn elite(&self, count: usize) -> Vec<Individual> {
+    pub fn elite(&self, count: usize) -> Vec<&Individual> {
         let mut seen = HashSet::new();
         let mut elite: Vec<&Individual> = self.population().filter(|i| i.fitness.improvement().is_some() && seen.insert(i.key)).collect();
         elite.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
-        elite.into_iter().take(count).cloned().collect()
+        elite.truncate(count);
+        elite
     }
 
-    /// Gives all individuals with a key another evaluation.
-    pub fn revise(&mut self, key: FunctionalHash, evaluation: &Evaluation, penalty: f64) {
-        for individual in self.islands.iter_mut().flatten().filter(|individual| individual.key == key) {
-            individual.fitness = evaluation.score(penalty);
-            individual.curve = Arc::clone(&evaluation.curve);
-            individual.settings = Arc::clone(&evaluation.settings);
+    /// Gives all individuals of the given keys other evaluations.
+    pub fn revise(&mut self, evaluations: &HashMap<FunctionalHash, Evaluation>, penalty: f64) {
+        for individual in self.islands.iter_mut().flatten() {
+            if let Some(evaluation) = evaluations.get(&individual.key) {
+                individual.fitness = evaluation.score(penalty);
+                individual.curve = Arc::clone(&evaluation.curve);
+                individual.settings = Arc::clone(&evaluation.settings);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! A store that is damaged, foreign or from a newer release is refused, and nothing in it is touched: the database is first opened as a copy.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -22,8 +23,9 @@ use crate::config::SearchConfig;
 use crate::inner_tuning::Setting;
 use crate::statistics::Statistics;
 
-/// Goes up when a store of an earlier version can't be read as if it were of this one.
-pub const FORMAT_VERSION: u32 = 1;
+/// Goes up when an earlier release can't read a store of this one. All versions so far can be read: what a store of version 1 does not say was
+/// not there to be chosen, and stands for what the search did, and its journal has no revisions.
+pub const FORMAT_VERSION: u32 = 2;
 
 const FORMAT: &str = "symopt store";
 const MANIFEST: &str = "symopt-store.json";
@@ -159,6 +161,15 @@ pub enum Place {
 /// The number of a revision: the epoch of its seeds and its rank in the elite.
 pub fn revision(epoch: u64, rank: usize) -> u64 {
     (epoch << 16) | (rank as u64 & 0xffff)
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Child(index) => write!(f, "child {index}"),
+            Place::Revision(number) => write!(f, "program {} of the elite at change {} of the seeds", number & 0xffff, number >> 16),
+        }
+    }
 }
 
 impl Place {

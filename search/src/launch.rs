@@ -68,6 +68,8 @@ impl Launch {
             initial = direction::split(&initial)?;
             hide(&mut config, &initial);
         }
+        // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
+        initial = parse_program("the initial program", &initial.to_string(), color)?;
         let source = SuiteSource::find(&config.suite)?;
         let suite = Arc::new(source.suite()?);
         let target = target_of(&config, color)?;

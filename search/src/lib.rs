@@ -57,6 +57,7 @@ pub mod mutation;
 pub mod program_source;
 pub mod rediscovery;
 pub mod simplification;
+mod standing;
 pub mod statistics;
 pub mod stop_reason;
 pub mod trials;

@@ -4,24 +4,24 @@
 //! for, with the journal's evaluations in place of new ones. No child is trained for that. Only the initial program is, as whenever a
 //! search is resumed, since it is no child and has no entry in the journal.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
+use crate::cache::Evaluation;
 use crate::config::SearchConfig;
-use crate::evolution::{Evolution, Individual};
-use crate::journal::{EvaluationRecord, JournalError};
-use crate::judge::{self, Request};
+use crate::journal::{JournalError, Place, revision};
+use crate::judge::{self, Judge, Request};
 use crate::mutation::{Mutation, MutationKind};
 use crate::program_source::{ProgramError, find_in_store, find_program, parse_program, store_and_hash};
+use crate::standing::{Recorded, Standing, Step, UnderWay};
 
 /// `observe` is called after this many programs bred.
 const OBSERVE_EVERY: u64 = 1000;
@@ -68,7 +68,7 @@ pub struct Ancestor {
     /// Its functional hash.
     #[serde(serialize_with = "as_text")]
     pub hash: FunctionalHash,
-    /// Its fitness.
+    /// Its fitness when it came in.
     pub fitness: Fitness,
     /// The mutation that it came from; `None` for the initial program.
     pub change: Option<Change>,
@@ -98,8 +98,6 @@ struct Relative {
     index: Option<u64>,
     program: Arc<Program>,
     hash: FunctionalHash,
-    /// Its key in the fitness cache.
-    key: FunctionalHash,
     fitness: Fitness,
     origin: Option<(Rc<Relative>, Mutation)>,
 }
@@ -129,102 +127,108 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
     let initial = parse_program("the store's initial program", &settings.initial, color)?;
     let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?;
     let judge = judge::of_config(&settings.config, &Arc::new(suite))?;
-    let fitness = judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?.fitness;
-    let evaluations = store.evaluations()?;
-    trace(&settings.config, initial, fitness, evaluations, wanted.index, observe)
-        .map_err(|reason| LineageError::Diverging { store: path.to_owned(), reason })
+    let journal = Recorded::new(store.evaluations()?, store.revisions()?);
+    let origin = Origin { config: &settings.config, initial, judge: judge.as_ref() };
+    trace(origin, journal, wanted.index, observe).map_err(|error| match error {
+        TraceError::Task(error) => LineageError::Task(error),
+        TraceError::Diverging(reason) => LineageError::Diverging { store: path.to_owned(), reason },
+    })
 }
 
-/// Breeds a search again up to child number `wanted`, and gives its lineage: the initial program first, whose fitness must be given, then
-/// what its mutations made of it. `evaluations` are the journal's. The error says what the journal has otherwise, or not at all.
-pub fn trace(
-    config: &SearchConfig,
+/// What a search follows from.
+struct Origin<'a> {
+    config: &'a SearchConfig,
     initial: Program,
-    fitness: Fitness,
-    evaluations: Vec<(u64, EvaluationRecord)>,
+    judge: &'a dyn Judge,
+}
+
+/// Why a search can't be bred again.
+#[derive(Debug)]
+enum TraceError {
+    Task(TaskError),
+    /// What the journal has otherwise, or not at all.
+    Diverging(String),
+}
+
+/// Breeds a search again up to child number `wanted`, and gives its lineage: the initial program first, then what its mutations made of it.
+fn trace(
+    origin: Origin,
+    mut journal: Recorded,
     wanted: Option<u64>,
     observe: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Ancestor>, String> {
-    let hash = Graph::new(&initial).map_err(|_| "its initial program is not well typed".to_owned())?.hash();
+) -> Result<Vec<Ancestor>, TraceError> {
+    let Origin { config, initial, judge } = origin;
+    let diverging = |reason: String| TraceError::Diverging(reason);
+    let graph = Graph::new(&initial).map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
     let initial = Arc::new(initial);
-    let mut last = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash, key: hash, fitness, origin: None });
-    let Some(wanted) = wanted else { return Ok(ancestors(&last)) };
+    let evaluation = judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue).map_err(TraceError::Task)?;
+    let fitness = evaluation.fitness;
+    let root = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash: graph.hash(), fitness, origin: None });
+    let Some(wanted) = wanted else { return Ok(ancestors(&root)) };
 
-    // Running fitness decides only which evaluations are stopped early, and those have been made.
-    let individual = |index, program, hash, fitness| Individual {
-        index,
-        program,
-        hash,
-        key: hash,
-        fitness,
-        curve: Arc::from([]),
-        live: 0,
-        settings: Arc::from([]),
-    };
-    let root_program = Arc::clone(&initial);
-    let first = individual(None, initial, hash, fitness);
-    let mut evolution = Evolution::new(first, Profile::Paper, config, None);
-    let records: HashMap<u64, (String, Fitness)> = evaluations.into_iter().map(|(index, r)| (index, (r.hash, r.fitness))).collect();
-    // Of each key in the fitness cache, the number of the child that was evaluated and its fitness, if the journal has it.
-    let key = evolution.key(hash, &root_program);
-    let mut known: HashMap<FunctionalHash, (u64, Option<Fitness>)> = HashMap::from([(key, (0, Some(fitness)))]);
-    // The population as far as it is children: the front is the oldest. Whoever is not among them is the initial program.
-    let root = Rc::clone(&last);
-    let mut children: VecDeque<Rc<Relative>> = VecDeque::new();
-    let mut absorbed: u64 = 0;
-    let mut under_way = VecDeque::new();
-    for index in 0..=wanted {
-        if under_way.len() == config.evolution.lag
-            && let Some(child) = under_way.pop_front()
-        {
-            let child: Rc<Relative> = child_with_fitness(child, &known)?;
-            evolution.absorb(individual(child.index, Arc::clone(&child.program), child.hash, child.fitness), 0);
-            children.push_back(child);
-            absorbed += 1;
-            if children.len() > config.evolution.population {
-                children.pop_front();
+    // Which program is the target decides when a search ends, and nothing else.
+    let mut standing = Standing::new(config, None, judge, &initial, &graph, evaluation);
+    // The population, as far as it is children, and the children under way.
+    let mut population: HashMap<u64, Rc<Relative>> = HashMap::new();
+    let mut under_way: VecDeque<Relative> = VecDeque::new();
+    while standing.bred() <= wanted {
+        match standing.next() {
+            Step::Breed => {
+                let UnderWay { child, index, first } = standing.breed();
+                let parent = child.parent.and_then(|parent| population.get(&parent)).unwrap_or(&root);
+                let (index, key, hash) = (*index, child.key, child.hash);
+                // The fitness is filled in when it is known.
+                under_way.push_back(Relative {
+                    index: Some(index),
+                    program: Arc::clone(&child.program),
+                    hash,
+                    fitness: Fitness::Diverged,
+                    origin: Some((Rc::clone(parent), child.mutation)),
+                });
+                if *first && let Some(evaluation) = journal.child(index, hash).map_err(|mismatch| diverging(mismatch.to_string()))? {
+                    standing.keep(key, evaluation);
+                }
+                if index.is_multiple_of(OBSERVE_EVERY) {
+                    observe(index, wanted.saturating_add(1));
+                }
+            }
+            Step::Absorb => {
+                // Whoever has the evaluation of its own comes in before those that share it.
+                let oldest = standing.oldest().map(|UnderWay { child, index, .. }| (child.key, *index));
+                let fitness = oldest.and_then(|(key, _)| standing.evaluation(key)).map(|evaluation| evaluation.fitness);
+                let number = oldest.map_or(0, |(_, index)| index);
+                let missing = |_| diverging(format!("the evaluation of child {number} is missing"));
+                let absorbed = standing.absorb().map_err(missing)?;
+                if let (Some(absorbed), Some(mut relative), Some(fitness)) = (absorbed, under_way.pop_front(), fitness) {
+                    relative.fitness = fitness;
+                    population.insert(absorbed.index, Rc::new(relative));
+                    if let Some(index) = absorbed.gone.and_then(|gone| gone.index) {
+                        population.remove(&index);
+                    }
+                }
+            }
+            Step::ChangeSeeds(epoch) => {
+                let elite = standing.elite();
+                let evaluations: Vec<Evaluation> = elite
+                    .iter()
+                    .enumerate()
+                    .map(|(rank, program)| {
+                        let known = journal.revision(epoch, rank, program.hash).map_err(|mismatch| diverging(mismatch.to_string()))?;
+                        known.ok_or_else(|| diverging(format!("the evaluation of {} is missing", Place::Revision(revision(epoch, rank)))))
+                    })
+                    .collect::<Result<_, TraceError>>()?;
+                let missing = |_| diverging(format!("evaluations of the elite at change {epoch} of the seeds are missing"));
+                standing.change_seeds(epoch, elite, &evaluations).map_err(missing)?;
             }
         }
-        let bred = evolution.breed(index);
-        if let Entry::Vacant(new) = known.entry(bred.key) {
-            let fitness = match records.get(&index) {
-                Some((hash, fitness)) if *hash == bred.hash.to_string() => Some(*fitness),
-                Some((hash, _)) => return Err(format!("child {index} has the hash {}, the journal says {hash}", bred.hash)),
-                None => None,
-            };
-            new.insert((index, fitness));
-        }
-        let oldest = absorbed - children.len() as u64;
-        let parent = match bred.parent {
-            None => &root,
-            Some(parent) => parent.checked_sub(oldest).and_then(|place| children.get(place as usize)).unwrap_or(&root),
-        };
-        // The fitness is filled in when the child comes in, as in the search.
-        under_way.push_back(Relative {
-            index: Some(index),
-            program: bred.program,
-            hash: bred.hash,
-            key: bred.key,
-            fitness: Fitness::Diverged,
-            origin: Some((Rc::clone(parent), bred.mutation)),
-        });
-        if index.is_multiple_of(OBSERVE_EVERY) {
-            observe(index, wanted + 1);
-        }
     }
-    if let Some(child) = under_way.pop_back() {
-        last = child_with_fitness(child, &known)?;
-    }
-    Ok(ancestors(&last))
-}
-
-fn child_with_fitness(mut child: Relative, known: &HashMap<FunctionalHash, (u64, Option<Fitness>)>) -> Result<Rc<Relative>, String> {
-    match known.get(&child.key) {
-        Some((_, Some(fitness))) => child.fitness = *fitness,
-        Some((index, None)) => return Err(format!("the evaluation of child {index} is missing")),
-        None => return Err(format!("the evaluation of {} is missing", child.hash)),
-    }
-    Ok(Rc::new(child))
+    // Child number `wanted` was the last to be bred.
+    let missing = || diverging(format!("the evaluation of child {wanted} is missing"));
+    let key = standing.newest().map(|under_way| under_way.child.key);
+    let fitness = key.and_then(|key| standing.evaluation(key)).ok_or_else(missing)?.fitness;
+    let mut last = under_way.pop_back().ok_or_else(missing)?;
+    last.fitness = fitness;
+    Ok(ancestors(&Rc::new(last)))
 }
 
 fn ancestors(last: &Rc<Relative>) -> Vec<Ancestor> {
@@ -253,5 +257,95 @@ fn change(parent: &Relative, child: &Relative, mutation: Mutation) -> Change {
         before: text(&parent.program).filter(|_| kind != MutationKind::Insert),
         after: text(&child.program).filter(|_| kind != MutationKind::Delete),
         neutral: parent.hash == child.hash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evolution::{Evolution, Individual};
+    use crate::journal::EvaluationRecord;
+    use symopt_dsl::Profile;
+
+    /// Gives every program the same fitness.
+    struct Indifferent;
+
+    impl Judge for Indifferent {
+        fn checkpoints(&self) -> usize {
+            1
+        }
+
+        fn judge(&self, _: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+            Ok(evaluation())
+        }
+    }
+
+    fn evaluation() -> Evaluation {
+        Evaluation::new(Fitness::Improvement(0.0), Arc::from([]))
+    }
+
+    fn initial() -> Program {
+        symopt_dsl::parse("def f(w, g, lr):\n  x = lr * 0.5\n  update = g * lr\n  return update").unwrap()
+    }
+
+    /// In a population of one every child descends from all before it.
+    fn config() -> SearchConfig {
+        let mut config = SearchConfig { seed: 4, ..SearchConfig::default() };
+        (config.evolution.population, config.evolution.lag) = (1, 1);
+        (config.mutation.insert, config.mutation.delete) = (0.0, 0.0);
+        config
+    }
+
+    /// What the journal of a search would hold if it evaluated every child.
+    fn evaluations(children: u64) -> Vec<(u64, EvaluationRecord)> {
+        let initial = Arc::new(initial());
+        let first = Individual::initial(&initial, &Graph::new(&initial).unwrap(), &evaluation(), 0.0);
+        let mut evolution = Evolution::new(first, Profile::Paper, &config(), None);
+        let child = |index| {
+            let child = evolution.breed(index);
+            let record = EvaluationRecord::new(child.hash, &initial, &evaluation());
+            evolution.absorb(child.individual(index, &evaluation(), 0.0), 0);
+            (index, record)
+        };
+        (0..children).map(child).collect()
+    }
+
+    fn trace_of(
+        evaluations: Vec<(u64, EvaluationRecord)>,
+        wanted: u64,
+        observe: &mut dyn FnMut(u64, u64),
+    ) -> Result<Vec<Ancestor>, String> {
+        let (config, recorded) = (config(), Recorded::new(evaluations, Vec::new()));
+        let origin = Origin { config: &config, initial: initial(), judge: &Indifferent };
+        trace(origin, recorded, Some(wanted), observe).map_err(|error| match error {
+            TraceError::Diverging(reason) => reason,
+            TraceError::Task(error) => panic!("{error}"),
+        })
+    }
+
+    #[test]
+    fn a_lineage_longer_than_the_stack_is_deep_is_told() {
+        const CHILDREN: u64 = 60_000;
+        let mut observed = 0;
+        let lineage = trace_of(evaluations(CHILDREN), CHILDREN - 1, &mut |done, _| observed = done).unwrap();
+        assert_eq!(lineage.len() as u64, CHILDREN + 1);
+        assert!(lineage.iter().skip(1).enumerate().all(|(i, ancestor)| ancestor.index == Some(i as u64)));
+        assert!(observed > CHILDREN / 2);
+    }
+
+    #[test]
+    fn a_journal_with_another_evaluation_or_without_one_is_refused() {
+        let whole = evaluations(50);
+        let hash = |index: usize| whole[index].1.hash.clone();
+        // The first whose hash is new.
+        let at = (1..50).find(|i| hash(*i) != hash(0) && (0..*i).all(|j| hash(j) != hash(*i))).unwrap();
+        let mut lacking = whole.clone();
+        lacking.remove(at);
+        let error = trace_of(lacking, 49, &mut |_, _| {}).unwrap_err();
+        assert!(error.contains(&format!("the evaluation of child {at} is missing")), "{error}");
+        let mut other = whole.clone();
+        other[at].1 = whole[at - 1].1.clone();
+        let error = trace_of(other, 49, &mut |_, _| {}).unwrap_err();
+        assert!(error.contains(&format!("child {at} has the hash {}", hash(at))), "{error}");
     }
 }

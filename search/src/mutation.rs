@@ -16,6 +16,10 @@ use crate::config::MutationConfig;
 /// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one statement never works.
 const ATTEMPTS: usize = 200;
 
+/// Kinds that are drawn. If none of them works, as where a program that can't lose any more is only to be deleted from, a statement is inserted
+/// all the same: the search would never end.
+const KINDS: usize = 50;
+
 /// The kinds of mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,8 +71,10 @@ impl Mutator {
     pub fn mutate(&mut self, parent: &Program, rng: &mut impl Rng) -> (Program, Mutation) {
         let mut child = parent.clone();
         child.clear_comments();
+        let mut kinds = 0;
         loop {
-            let kind = self.draw_kind(parent, rng);
+            kinds += 1;
+            let kind = if kinds > KINDS { MutationKind::Insert } else { self.draw_kind(parent, rng) };
             for _ in 0..ATTEMPTS {
                 let changed = match kind {
                     MutationKind::Insert => self.insert(&mut child, rng),
@@ -117,12 +123,12 @@ impl Mutator {
         if function == Function::Interp && !self.config.interp_weights.is_empty() {
             arguments[2] = self.interp_weight(rng);
         }
-        let target = if rng.random::<f64>() < self.config.new_variable {
-            child.fresh_variable()
-        } else {
+        let new = rng.random::<f64>() < self.config.new_variable;
+        if !new {
             self.collect_variables(child, child.statements.len());
-            Some(self.variables[below(rng, self.variables.len())])
-        };
+        }
+        let target =
+            if new || self.variables.is_empty() { child.fresh_variable() } else { Some(self.variables[below(rng, self.variables.len())]) };
         child.statements.insert(place, Statement::new(target?, function, &arguments));
         Some(place)
     }
@@ -159,7 +165,9 @@ impl Mutator {
 
     /// A new constant, or one of the collected variables.
     fn new_argument(&self, rng: &mut impl Rng) -> Operand {
-        if rng.random::<f64>() < self.config.constant {
+        let constant = rng.random::<f64>() < self.config.constant;
+        // All parameters may be hidden.
+        if constant || self.variables.is_empty() {
             Operand::Constant(StandardNormal.sample(rng))
         } else {
             Operand::Variable(self.variables[below(rng, self.variables.len())])

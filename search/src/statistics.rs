@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use symopt_proxy_tasks::suite::Fitness;
 
+use crate::evolution::Child;
+
 /// Rows are taken every this many programs generated.
 pub const EVERY: u64 = 500;
 
@@ -30,6 +32,21 @@ impl Statistics {
     /// Before the first child.
     pub fn new(initial: Fitness) -> Statistics {
         Statistics { generated: 0, evaluated: 0, screened: 0, hopeless: 0, diverged: 0, redundant_sum: 0.0, best: initial }
+    }
+
+    /// Counts a child that comes in. `first` is whether it was evaluated, and not an earlier program of its key.
+    pub(crate) fn count(&mut self, child: &Child, first: bool, fitness: Fitness) {
+        self.generated += 1;
+        self.redundant_sum += child.redundant_share;
+        self.screened += u64::from(child.screened);
+        if first {
+            self.evaluated += 1;
+            match fitness {
+                Fitness::Hopeless { .. } => self.hopeless += 1,
+                Fitness::Diverged => self.diverged += 1,
+                Fitness::Screened | Fitness::Improvement(_) => {}
+            }
+        }
     }
 
     /// Share of the children whose fitness was known from an earlier program.

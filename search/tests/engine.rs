@@ -1,49 +1,103 @@
 //! The search is the same on any number of threads, and a resumed search is the same as an uninterrupted one.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 use symopt_search::cache::Evaluation;
-use symopt_search::config::{SearchConfig, TargetFitness};
+use symopt_search::config::{CacheKey, SearchConfig, TargetFitness};
 use symopt_search::engine::{Progress, SearchResult};
+use symopt_search::inner_tuning::Setting;
 use symopt_search::journal::{Journal, Settings};
-use symopt_search::judge::Judge;
+use symopt_search::judge::{Judge, Probe, Rejection, Request};
 use symopt_search::{Search, StopReason};
 
-/// Gives every function a fitness out of its hash, after a wait that depends on the hash too, so that evaluations end out of order.
+/// Gives every function a fitness out of its hash, after a wait that depends on the hash too, so that evaluations end out of order. On other
+/// seeds the fitness is a little different, and so it is from another start.
 #[derive(Default)]
-struct HashJudge {
+struct HashJudge<'a> {
     judged: AtomicU64,
+    /// Whether it looks at programs before they are judged.
+    probes: bool,
+    /// The search is interrupted after so many requests of an epoch.
+    interrupt: Option<(u64, u64, &'a AtomicBool)>,
+    /// The epochs that each program was judged in.
+    epochs: Mutex<HashMap<String, Vec<u64>>>,
+    /// Requests of the epoch of `interrupt`.
+    of_epoch: AtomicU64,
 }
 
 const CHECKPOINTS: usize = 4;
 
-impl Judge for HashJudge {
+fn hash_of(program: &Program) -> u128 {
+    Graph::new(program).unwrap().hash().0
+}
+
+impl Judge for HashJudge<'_> {
     fn checkpoints(&self) -> usize {
         CHECKPOINTS
     }
 
-    fn judge(&self, program: &Program, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
         self.judged.fetch_add(1, Ordering::Relaxed);
-        let hash = Graph::new(program).unwrap().hash().0;
-        let target = (hash % 1000) as f64 / 1000.0;
+        let hash = hash_of(request.program);
+        self.epochs.lock().unwrap().entry(FunctionalHash(hash).to_string()).or_default().push(request.epoch);
+        if let Some((epoch, count, interrupt)) = self.interrupt
+            && epoch == request.epoch
+            && self.of_epoch.fetch_add(1, Ordering::Relaxed) + 1 == count
+        {
+            interrupt.store(true, Ordering::Relaxed);
+        }
+        let start = request.start.first().map_or(0, |setting| setting.x);
+        let noise = (hash.rotate_left(9 * request.epoch as u32) % 97) as f64 / 970.0;
+        let target = (hash % 1000) as f64 / 1000.0 + noise - 0.001 * f64::from(start.abs());
         std::thread::sleep(std::time::Duration::from_micros((hash >> 64) as u64 % 800));
         if hash.is_multiple_of(17) {
-            return Ok(Evaluation { fitness: Fitness::Diverged, curve: [].into() });
+            return Ok(Evaluation::new(Fitness::Diverged, [].into()));
         }
         let mut curve = Vec::new();
         for checkpoint in 0..CHECKPOINTS {
             let running = target * (checkpoint + 1) as f64 / CHECKPOINTS as f64;
             curve.push(running);
             if watch(checkpoint, running) == Verdict::Stop && checkpoint + 1 < CHECKPOINTS {
-                return Ok(Evaluation { fitness: Fitness::Hopeless { checkpoint }, curve: curve.into() });
+                return Ok(Evaluation::new(Fitness::Hopeless { checkpoint }, curve.into()));
             }
         }
-        Ok(Evaluation { fitness: Fitness::Improvement(target), curve: curve.into() })
+        Ok(Evaluation {
+            standard_error: (hash % 13) as f64 / 1300.0,
+            seeds: 4,
+            settings: [Setting { x: start + (hash % 3) as i16 - 1, z: 0 }].into(),
+            ..Evaluation::new(Fitness::Improvement(target), curve.into())
+        })
     }
+
+    fn probe(&self, program: &Program) -> Option<Probe> {
+        let hash = hash_of(program);
+        self.probes.then(|| Probe {
+            fingerprint: FunctionalHash(1 + hash % 2000),
+            rms: [1.0].into(),
+            rejected: hash.is_multiple_of(7).then_some(Rejection::NotFinite),
+        })
+    }
+}
+
+/// It probes where the cache goes by probes.
+fn judge_of<'a>(config: &SearchConfig) -> HashJudge<'a> {
+    HashJudge { probes: config.cache.key == CacheKey::Probe, ..HashJudge::default() }
+}
+
+/// Every option that changes how a search goes.
+fn everything(seed: u64) -> SearchConfig {
+    let mut config = config(seed);
+    (config.fitness.rotate, config.fitness.elite, config.fitness.penalty) = (400, 8, 0.5);
+    (config.evolution.islands, config.evolution.migration) = (4, 0.05);
+    (config.evolution.parsimony, config.evolution.copies) = (0.01, 0.2);
+    (config.cache.key, config.limits.programs) = (CacheKey::Probe, 2000);
+    config
 }
 
 fn config(seed: u64) -> SearchConfig {
@@ -77,7 +131,7 @@ fn run(
     interrupt: &AtomicBool,
     observe: &mut dyn FnMut(&Progress),
 ) -> SearchResult {
-    let judge = HashJudge::default();
+    let judge = judge_of(config);
     Search::new(config.clone(), None, &judge, journal, threads).run(initial(), interrupt, observe).unwrap()
 }
 
@@ -94,7 +148,7 @@ fn the_journal_and_the_best_program_are_the_same_with_1_2_and_8_threads() {
     let (content, result) = uninterrupted(&config(5), 1);
     assert_eq!(result.stop, StopReason::Programs);
     assert!(
-        result.statistics.evaluated > 300 && result.statistics.hopeless > 10 && result.statistics.diverged > 10,
+        result.statistics.evaluated > 200 && result.statistics.hopeless > 10 && result.statistics.diverged > 10,
         "{:?}",
         result.statistics
     );
@@ -104,6 +158,126 @@ fn the_journal_and_the_best_program_are_the_same_with_1_2_and_8_threads() {
         assert_eq!(result.best.program.to_string(), other.best.program.to_string());
         assert_eq!(result.statistics, other.statistics);
         assert_eq!(result.best.fitness, other.best.fitness);
+    }
+}
+
+#[test]
+fn with_every_option_the_search_is_the_same_on_1_2_and_4_threads() {
+    let (content, result) = uninterrupted(&everything(5), 1);
+    let statistics = &result.statistics;
+    assert!(statistics.screened > 50 && statistics.evaluated > 200, "{statistics:?}");
+    assert!(content.contains("revision/"));
+    for threads in [2, 4] {
+        let (other_content, other) = uninterrupted(&everything(5), threads);
+        assert!(content == other_content, "the journal differs with {threads} threads");
+        assert_eq!((statistics, result.best.fitness, result.best.index), (&other.statistics, other.best.fitness, other.best.index));
+        let population = |result: &SearchResult| -> Vec<_> { result.population.iter().map(|i| (i.index, i.hash, i.fitness)).collect() };
+        assert_eq!(population(&result), population(&other));
+    }
+    // Every option by itself makes a difference.
+    let changes: [fn(&mut SearchConfig); 7] = [
+        |c| c.fitness.rotate = 0,
+        |c| c.fitness.elite = 4,
+        |c| c.fitness.penalty = 0.0,
+        |c| c.evolution.islands = 1,
+        |c| c.evolution.parsimony = 0.0,
+        |c| c.evolution.copies = 1.0,
+        |c| c.cache.key = CacheKey::Functional,
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let mut config = everything(5);
+        change(&mut config);
+        let (_, other) = uninterrupted(&config, 2);
+        let hashes = |result: &SearchResult| -> Vec<_> { result.population.iter().map(|i| i.hash).collect() };
+        assert!(hashes(&other) != hashes(&result), "change {i}");
+    }
+}
+
+#[test]
+fn with_every_option_a_search_that_is_interrupted_also_while_the_seeds_change_ends_as_if_it_never_was() {
+    let config = everything(11);
+    let (content, result) = uninterrupted(&config, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    drop(new_journal(&path, &config));
+    // Within the first epoch, and in the middle of the change to each of the others: the first requests of an epoch are the elite's.
+    for (round, (epoch, count)) in [(0, 30), (1, 3), (1, 2), (2, 5), (3, 1), (3, 40), (4, 4)].into_iter().enumerate() {
+        let mut journal = Journal::open(&path).unwrap();
+        let before = journal.revisions().unwrap().len();
+        let interrupt = AtomicBool::new(false);
+        let judge = HashJudge { interrupt: Some((epoch, count, &interrupt)), ..judge_of(&config) };
+        let partial =
+            Search::new(config.clone(), None, &judge, &mut journal, 1 + round % 2).run(initial(), &interrupt, &mut |_| {}).unwrap();
+        assert_eq!(partial.stop, StopReason::Interrupted);
+        let after = journal.revisions().unwrap();
+        if epoch > 0 && count < 6 {
+            let of_epoch = after.iter().filter(|(number, _)| number >> 16 == epoch).count();
+            assert!(of_epoch < 8, "round {round}: the change was done when it was to be interrupted");
+        }
+        assert!(after.len() >= before);
+        drop(journal);
+    }
+    let mut journal = Journal::open(&path).unwrap();
+    assert!(!journal.revisions().unwrap().is_empty());
+    let resumed = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    assert_eq!(resumed.statistics, result.statistics);
+    assert!(journal.contents().unwrap() == content, "the journal differs");
+}
+
+#[test]
+fn the_seeds_change_by_the_count_of_children_and_revisions_are_acknowledged() {
+    let config = everything(7);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let mut journal = new_journal(&path, &config);
+    let judge = judge_of(&config);
+    Search::new(config.clone(), None, &judge, &mut journal, 3).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let (evaluations, revisions) = (journal.evaluations().unwrap(), journal.revisions().unwrap());
+    // Children 0 to 399 on the first seeds, 400 to 799 on the next, and so on; programs of the elite once more at each change.
+    let mut expected: HashMap<String, Vec<u64>> = HashMap::from([(FunctionalHash(hash_of(&initial())).to_string(), vec![0])]);
+    for (index, record) in &evaluations {
+        expected.entry(record.hash.clone()).or_default().push(index / config.fitness.rotate);
+    }
+    for (number, record) in &revisions {
+        expected.entry(record.hash.clone()).or_default().push(number >> 16);
+    }
+    let mut judged = judge.epochs.lock().unwrap().clone();
+    expected.values_mut().chain(judged.values_mut()).for_each(|epochs| epochs.sort());
+    assert_eq!(judged, expected);
+    for epoch in 1..=4 {
+        let ranks: Vec<u64> = revisions.iter().filter(|(number, _)| number >> 16 == epoch).map(|(number, _)| number & 0xffff).collect();
+        let count = ranks.len() as u64;
+        assert!(ranks == (0..count).collect::<Vec<_>>() && (1..=9).contains(&count), "{ranks:?}");
+    }
+    let witness: usize = std::fs::read_to_string(path.join("acknowledged")).unwrap().trim().parse().unwrap();
+    assert_eq!(witness, evaluations.len() + revisions.len());
+
+    // Nothing of it is judged again, and no program that a screen rejects was.
+    drop(journal);
+    let mut journal = Journal::open(&path).unwrap();
+    let again = judge_of(&config);
+    Search::new(config, None, &again, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    assert_eq!(again.judged.load(Ordering::Relaxed), 1);
+    assert!(evaluations.iter().all(|(_, record)| !FunctionalHash::from_hex(&record.hash).unwrap().0.is_multiple_of(7)));
+}
+
+#[test]
+fn screened_programs_are_counted_once_for_each_function() {
+    let mut config = everything(9);
+    (config.evolution.copies, config.cache.key) = (1.0, CacheKey::Functional);
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = new_journal(&directory.path().join("store"), &config);
+    let judge = HashJudge { probes: true, ..HashJudge::default() };
+    let result = Search::new(config, None, &judge, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let statistics = &result.statistics;
+    // A seventh of the new functions is rejected.
+    let share = statistics.screened as f64 / (statistics.screened + statistics.evaluated) as f64;
+    assert!((share - 1.0 / 7.0).abs() < 0.05, "{statistics:?}");
+    let hits = statistics.generated - statistics.evaluated - statistics.screened;
+    assert!((statistics.cache_hit_rate() - hits as f64 / statistics.generated as f64).abs() < 1e-12);
+    assert!(result.population.iter().any(|i| i.fitness == Fitness::Screened));
+    for individual in &result.population {
+        assert_eq!(individual.fitness == Fitness::Screened, individual.hash.0.is_multiple_of(7));
     }
 }
 
@@ -206,9 +380,9 @@ fn a_task_that_fails_ends_the_search_with_its_error() {
         fn checkpoints(&self) -> usize {
             1
         }
-        fn judge(&self, program: &Program, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
-            if *program == initial() {
-                return Ok(Evaluation { fitness: Fitness::Improvement(0.0), curve: [0.0].into() });
+        fn judge(&self, request: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+            if *request.program == initial() {
+                return Ok(Evaluation::new(Fitness::Improvement(0.0), [0.0].into()));
             }
             Err(TaskError::Data { task: "broken".to_owned(), reason: "no data".to_owned() })
         }
@@ -226,9 +400,9 @@ fn an_evaluation_that_panics_ends_the_search_with_an_error_and_not_in_a_wait() {
         fn checkpoints(&self) -> usize {
             1
         }
-        fn judge(&self, program: &Program, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
-            assert!(*program == initial(), "a bug");
-            Ok(Evaluation { fitness: Fitness::Improvement(0.0), curve: [0.0].into() })
+        fn judge(&self, request: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+            assert!(*request.program == initial(), "a bug");
+            Ok(Evaluation::new(Fitness::Improvement(0.0), [0.0].into()))
         }
     }
     let directory = tempfile::tempdir().unwrap();

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::SearchConfig;
-use symopt_search::journal::{EvaluationRecord, Journal, JournalError, Settings};
+use symopt_search::inner_tuning::Setting;
+use symopt_search::journal::{EvaluationRecord, FORMAT_VERSION, Journal, JournalError, Place, Settings, revision};
 
 fn settings() -> Settings {
     Settings {
@@ -22,7 +23,16 @@ fn settings() -> Settings {
 fn record(index: u64) -> (u64, EvaluationRecord) {
     let hash = FunctionalHash(u128::from(index) << 90).to_string();
     let program = "def train(w, g, lr):\n  update = g * 0.1\n  return update\n".repeat(5);
-    (index, EvaluationRecord { hash, program, fitness: Fitness::Improvement(0.1 * index as f64), curve: vec![0.25; 20] })
+    let record = EvaluationRecord {
+        hash,
+        program,
+        fitness: Fitness::Improvement(0.1 * index as f64),
+        curve: vec![0.25; 20],
+        standard_error: 0.1 / 3.0,
+        seeds: 8,
+        settings: vec![Setting { x: -13, z: index as i16 }],
+    };
+    (index, record)
 }
 
 /// A store with 300 evaluations.
@@ -30,7 +40,8 @@ fn store(directory: &Path) -> PathBuf {
     let path = directory.join("store");
     let mut journal = Journal::create(&path, settings()).unwrap();
     for batch in (0..300).collect::<Vec<u64>>().chunks(10) {
-        journal.acknowledge(&batch.iter().map(|index| record(*index)).collect::<Vec<_>>()).unwrap();
+        let records: Vec<_> = batch.iter().map(|index| (Place::Child(*index), record(*index).1)).collect();
+        journal.acknowledge(&records).unwrap();
     }
     path
 }
@@ -66,6 +77,12 @@ fn what_was_acknowledged_is_there_after_reopening_in_order() {
     let journal = Journal::open(&path).unwrap();
     assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>());
     assert_eq!(journal.settings(), &settings());
+    // Earlier releases are told that they can't read it; this one reads theirs.
+    drop(journal);
+    let manifest = fs::read_to_string(path.join("symopt-store.json")).unwrap();
+    assert_eq!(manifest, format!(r#"{{"format":"symopt store","version":{FORMAT_VERSION}}}"#));
+    fs::write(path.join("symopt-store.json"), r#"{"format":"symopt store","version":1}"#).unwrap();
+    assert_eq!(Journal::open(&path).unwrap().evaluations().unwrap().len(), 300);
 }
 
 #[test]
@@ -120,6 +137,29 @@ fn a_store_that_lost_evaluations_or_its_database_is_damaged() {
 fn log_file(path: &Path) -> PathBuf {
     let files = snapshot(&path.join("journal"));
     files.into_iter().max_by_key(|(_, bytes)| bytes.len()).unwrap().0
+}
+
+#[test]
+fn revisions_are_kept_in_order_and_missed_when_they_are_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let mut journal = Journal::open(&path).unwrap();
+    // Two of the second epoch before the last of the first one.
+    for (epoch, rank) in [(1, 0), (2, 1), (2, 0), (1, 300)] {
+        journal.acknowledge(&[(Place::Revision(revision(epoch, rank)), record(epoch).1)]).unwrap();
+    }
+    let numbers = |journal: &Journal| -> Vec<u64> { journal.revisions().unwrap().into_iter().map(|(number, _)| number).collect() };
+    let expected = [(1, 0), (1, 300), (2, 0), (2, 1)].map(|(epoch, rank)| revision(epoch, rank));
+    assert_eq!(numbers(&journal), expected);
+    drop(journal);
+    let journal = Journal::open(&path).unwrap();
+    assert_eq!(numbers(&journal), expected);
+    assert_eq!(journal.evaluations().unwrap().len(), 300);
+    drop(journal);
+    let database = sled::open(path.join("journal")).unwrap();
+    assert!(database.remove([b"revision/".as_slice(), &revision(2, 0).to_be_bytes()].concat()).unwrap().is_some());
+    drop(database);
+    assert!(matches!(refused(&path), JournalError::Damaged { .. }));
 }
 
 #[test]

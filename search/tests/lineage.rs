@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use symopt_dsl::{Graph, Profile};
+use symopt_dsl::Graph;
 use symopt_proxy_tasks::suite::Fitness;
-use symopt_search::evolution::{Evolution, Individual};
-use symopt_search::journal::EvaluationRecord;
 use symopt_search::launch::Launch;
-use symopt_search::lineage::{Ancestor, LineageError, lineage, trace};
+use symopt_search::lineage::{Ancestor, LineageError, lineage};
 use symopt_search::mutation::MutationKind;
 use symopt_search::{Journal, SearchConfig, StopReason};
 
@@ -132,30 +129,6 @@ fn an_interrupted_store_tells_what_an_uninterrupted_one_does_before_and_after_it
 }
 
 #[test]
-fn a_lineage_longer_than_the_stack_is_deep_is_told() {
-    // In a population of one every child descends from all before it.
-    const CHILDREN: u64 = 60_000;
-    let mut config = config();
-    (config.evolution.population, config.evolution.lag) = (1, 1);
-    (config.mutation.insert, config.mutation.delete) = (0.0, 0.0);
-    let initial = symopt_dsl::parse("def f(w, g, lr):\n  x = lr * 0.5\n  update = g * lr\n  return update").unwrap();
-    let fitness = Fitness::Improvement(0.0);
-    let individual = |index, program, hash| Individual { index, program, hash, fitness, curve: [].into() };
-    let first = individual(None, Arc::new(initial.clone()), Graph::new(&initial).unwrap().hash());
-    let mut evolution = Evolution::new(first, Profile::Paper, &config);
-    let mut evaluations = Vec::new();
-    for index in 0..CHILDREN {
-        let child = evolution.breed(index);
-        evaluations.push((index, EvaluationRecord { hash: child.hash.to_string(), program: String::new(), fitness, curve: Vec::new() }));
-        evolution.absorb(individual(Some(index), child.program, child.hash));
-    }
-    let mut observed = 0;
-    let lineage = trace(&config, initial, fitness, evaluations, Some(CHILDREN - 1), &mut |done, _| observed = done).unwrap();
-    assert_eq!(lineage.len() as u64, CHILDREN + 1);
-    assert!(observed > CHILDREN / 2);
-}
-
-#[test]
 fn what_is_not_in_a_store_or_does_not_belong_to_it_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");
@@ -165,14 +138,4 @@ fn what_is_not_in_a_store_or_does_not_belong_to_it_is_refused() {
     assert!(matches!(of("-"), LineageError::NoStore { .. }));
     assert!(of("linon").to_string().contains("did you mean lion"));
     assert!(of(&format!("{}:xyz", store.display())).to_string().contains("no functional hash"));
-
-    let journal = Journal::open(&store).unwrap();
-    let mut evaluations = journal.evaluations().unwrap();
-    let wanted = evaluations.last().unwrap().0;
-    let initial = symopt_dsl::parse(&journal.settings().initial).unwrap();
-    let trace = |evaluations| trace(&config(), initial.clone(), Fitness::Improvement(0.0), evaluations, Some(wanted), &mut |_, _| {});
-    let removed = evaluations.remove(0);
-    assert!(trace(evaluations.clone()).unwrap_err().contains(&format!("the evaluation of child {} is missing", removed.0)));
-    evaluations.insert(0, (removed.0, evaluations[1].1.clone()));
-    assert!(trace(evaluations).unwrap_err().contains(&format!("child {} has the hash", removed.0)));
 }

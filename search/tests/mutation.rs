@@ -107,3 +107,60 @@ fn a_program_at_its_limit_never_grows() {
         assert!(mutator.mutate(&program, &mut rng).0.statements.len() <= program.statements.len());
     }
 }
+
+#[test]
+fn hidden_parameters_are_no_argument_and_no_target_and_weights_come_from_the_grid() {
+    let program = symopt_search::direction::split(&symopt_programs::find("lion").unwrap().program()).unwrap();
+    let hidden = symopt_search::direction::hidden(&program);
+    assert_eq!(hidden, ["w", "lr", "weight_decay"]);
+    let is_hidden = |program: &Program, index: usize| program.signature().parameters.get(index).is_some_and(|p| hidden.contains(&p.name));
+    let grid = [0.25, 0.5, 0.75, 1.0 / 3.0];
+    let config = MutationConfig { hidden: hidden.clone(), interp_weights: grid.to_vec(), ..MutationConfig::default() };
+    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let own: Vec<Operand> = program.statements.iter().filter(|s| s.function == Function::Interp).map(|s| s.arguments()[2]).collect();
+    let mut seen = BTreeSet::new();
+    for _ in 0..20 {
+        let mut child = program.clone();
+        for _ in 0..300 {
+            child = mutator.mutate(&child, &mut rng).0;
+            for statement in &child.statements {
+                assert!(!is_hidden(&child, statement.target.index()), "{child}");
+                for argument in statement.arguments() {
+                    assert!(!matches!(argument, Operand::Variable(id) if is_hidden(&child, id.index())), "{child}");
+                }
+                if statement.function == Function::Interp {
+                    match statement.arguments()[2] {
+                        Operand::Constant(weight) if grid.contains(&weight) => drop(seen.insert(weight.to_bits())),
+                        other => assert!(own.contains(&other), "{child}"),
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), grid.len());
+}
+
+#[test]
+fn settings_that_leave_nothing_to_draw_or_to_do_end_in_no_panic_and_no_endless_loop() {
+    let program = adamw();
+    let all = program.signature().parameters.iter().map(|p| p.name.clone()).collect();
+    let settings = [
+        MutationConfig { hidden: all, constant: 0.0, new_variable: 0.0, ..MutationConfig::default() },
+        MutationConfig { insert: 0.0, modify: 0.0, ..MutationConfig::default() },
+        MutationConfig { insert: 0.0, modify: 0.0, max_statements: 1, ..MutationConfig::default() },
+    ];
+    for config in settings {
+        let mut mutator = Mutator::new(Profile::Paper, config);
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut child = symopt_dsl::parse("def f(w, g, m, v, lr):\n  return g, m, v").unwrap();
+        for _ in 0..5 {
+            child = mutator.mutate(&child, &mut rng).0;
+        }
+        let mut child = program.clone();
+        for _ in 0..25 {
+            child = mutator.mutate(&child, &mut rng).0;
+            assert!(Graph::new(&child).is_ok());
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Where a search stands, and the steps that it takes: breed a child, take one in, change the seeds.
+//!
+//! What the next step is, and what comes of it, follows from the settings and from the evaluations alone. The engine makes the evaluations, or
+//! finds them in the journal; a lineage has them from the journal only.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_proxy_tasks::suite::Fitness;
+
+use crate::cache::{Evaluation, FitnessCache, SCREENED};
+use crate::config::SearchConfig;
+use crate::evolution::{Child, Evolution, Individual};
+use crate::inner_tuning::Setting;
+use crate::journal::{EvaluationRecord, Place, revision};
+use crate::judge::Judge;
+use crate::statistics::Statistics;
+
+/// The best program of a search so far.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// The program as it was bred.
+    pub program: Arc<Program>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// Its fitness.
+    pub fitness: Fitness,
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
+    /// For a direction, where it did best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
+impl Best {
+    fn of(individual: &Individual) -> Best {
+        Best {
+            program: Arc::clone(&individual.program),
+            hash: individual.hash,
+            fitness: individual.fitness,
+            index: individual.index,
+            key: individual.key,
+            settings: Arc::clone(&individual.settings),
+        }
+    }
+}
+
+/// What a search does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It breeds a child.
+    Breed,
+    /// It takes in the child that has been under way the longest.
+    Absorb,
+    /// It judges the elite on the seeds of an epoch; no child is under way.
+    ChangeSeeds(u64),
+}
+
+/// A child that was bred and not yet taken in.
+pub(crate) struct UnderWay {
+    /// The child.
+    pub child: Child,
+    /// Its number.
+    pub index: u64,
+    /// Whether its evaluation is its own, or an earlier program's of the same key.
+    pub first: bool,
+}
+
+/// What came of taking a child in.
+pub(crate) struct Absorbed {
+    /// Number of the child.
+    pub index: u64,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// What selection goes by.
+    pub fitness: Fitness,
+    /// Whether it is the best program now.
+    pub is_best: bool,
+    /// Who is no longer in the population: the oldest of the island, or the child itself.
+    pub gone: Option<Individual>,
+}
+
+/// There is no evaluation where one is needed.
+#[derive(Debug)]
+pub(crate) struct MissingEvaluation;
+
+/// Where a search stands.
+pub(crate) struct Standing<'a> {
+    evolution: Evolution<'a>,
+    cache: FitnessCache,
+    under_way: VecDeque<UnderWay>,
+    /// Children bred so far.
+    bred: u64,
+    /// How often the seeds have changed.
+    epoch: u64,
+    best: Best,
+    statistics: Statistics,
+    /// Children that had been taken in when the best program was found.
+    last_improvement: u64,
+    /// A program that becomes the best when it comes in, whatever its fitness.
+    target: Option<FunctionalHash>,
+    penalty: f64,
+    elite: usize,
+    rotate: u64,
+    lag: usize,
+}
+
+impl<'a> Standing<'a> {
+    /// Before the first child. The judge screens and probes programs; `evaluation` is the initial program's.
+    pub fn new(
+        config: &SearchConfig,
+        target: Option<FunctionalHash>,
+        judge: &'a dyn Judge,
+        initial: &Arc<Program>,
+        graph: &Graph,
+        evaluation: Evaluation,
+    ) -> Standing<'a> {
+        let penalty = config.fitness.penalty;
+        let individual = Individual::initial(initial, graph, &evaluation, penalty);
+        let mut best = Best::of(&individual);
+        let mut evolution = Evolution::new(individual, Profile::Paper, config, Some(judge));
+        best.key = evolution.key(best.hash, initial);
+        let mut cache = FitnessCache::default();
+        cache.insert(best.key, evaluation);
+        // After the initial program, which a screen may reject too.
+        cache.insert(SCREENED, Evaluation::new(Fitness::Screened, Arc::from([])));
+        Standing {
+            evolution,
+            cache,
+            under_way: VecDeque::new(),
+            bred: 0,
+            epoch: 0,
+            statistics: Statistics::new(best.fitness),
+            best,
+            last_improvement: 0,
+            target,
+            penalty,
+            elite: config.fitness.elite,
+            rotate: config.fitness.rotate,
+            lag: config.evolution.lag,
+        }
+    }
+
+    /// What comes next. The seeds change between two children, and all that were bred on the old ones come in before.
+    pub fn next(&self) -> Step {
+        let epoch = self.bred.checked_div(self.rotate).unwrap_or(0);
+        let changes = epoch > self.epoch;
+        if changes && self.under_way.is_empty() {
+            Step::ChangeSeeds(epoch)
+        } else if changes || self.under_way.len() >= self.lag {
+            Step::Absorb
+        } else {
+            Step::Breed
+        }
+    }
+
+    /// Breeds a child.
+    pub fn breed(&mut self) -> &UnderWay {
+        let index = self.bred;
+        self.bred += 1;
+        let child = self.evolution.breed(index);
+        let first = self.cache.claim(child.key);
+        self.under_way.push_back(UnderWay { child, index, first });
+        &self.under_way[self.under_way.len() - 1]
+    }
+
+    /// The child that has been under way the longest.
+    pub fn oldest(&self) -> Option<&UnderWay> {
+        self.under_way.front()
+    }
+
+    /// The child that was bred last, if it is under way.
+    pub fn newest(&self) -> Option<&UnderWay> {
+        self.under_way.back()
+    }
+
+    /// Takes in the child that has been under way the longest, whose evaluation must be in the cache. `None` if there is none.
+    pub fn absorb(&mut self) -> Result<Option<Absorbed>, MissingEvaluation> {
+        let Some(UnderWay { child, .. }) = self.under_way.front() else { return Ok(None) };
+        let evaluation = self.cache.get(child.key).ok_or(MissingEvaluation)?;
+        let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else { return Ok(None) };
+        self.statistics.count(&child, first, evaluation.fitness);
+        let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
+        let island = child.island;
+        let individual = child.individual(index, evaluation, self.penalty);
+        let (hash, fitness) = (individual.hash, individual.fitness);
+        let is_best = fitness > self.best.fitness || is_target;
+        if is_best {
+            self.best = Best::of(&individual);
+            self.statistics.best = fitness;
+            self.last_improvement = self.statistics.generated;
+        }
+        let gone = self.evolution.absorb(individual, island);
+        Ok(Some(Absorbed { index, hash, fitness, is_best, gone }))
+    }
+
+    /// The programs that are judged when the seeds change.
+    pub fn elite(&self) -> Vec<Best> {
+        let mut elite: Vec<Best> = self.evolution.elite(self.elite).into_iter().map(Best::of).collect();
+        // The best of all may have died of old age.
+        if !elite.is_empty() && !elite.iter().any(|program| program.key == self.best.key) {
+            elite.push(self.best.clone());
+        }
+        elite
+    }
+
+    /// Changes the seeds. What was known of the elite and its evaluations on the new seeds, one for each, make one fitness.
+    pub fn change_seeds(&mut self, epoch: u64, elite: Vec<Best>, evaluations: &[Evaluation]) -> Result<(), MissingEvaluation> {
+        if evaluations.len() < elite.len() {
+            return Err(MissingEvaluation);
+        }
+        let mut best: Option<Best> = None;
+        let mut revised = HashMap::with_capacity(elite.len());
+        for (program, new) in elite.into_iter().zip(evaluations) {
+            let key = program.key;
+            let evaluation = self.cache.get(key).map_or_else(|| new.clone(), |old| old.with(new));
+            let fitness = evaluation.score(self.penalty);
+            if best.as_ref().is_none_or(|best| fitness > best.fitness) {
+                best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
+            }
+            self.cache.insert(key, evaluation.clone());
+            revised.insert(key, evaluation);
+        }
+        self.evolution.revise(&revised, self.penalty);
+        if let Some(best) = best {
+            self.statistics.best = best.fitness;
+            self.best = best;
+        }
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// Keeps an evaluation, so that those who wait for it can come in.
+    pub fn keep(&mut self, key: FunctionalHash, evaluation: Evaluation) {
+        self.cache.insert(key, evaluation);
+    }
+
+    /// What is known of the programs of a key.
+    pub fn evaluation(&self, key: FunctionalHash) -> Option<&Evaluation> {
+        self.cache.get(key)
+    }
+
+    /// Children bred so far.
+    pub fn bred(&self) -> u64 {
+        self.bred
+    }
+
+    /// How often the seeds have changed.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The best program.
+    pub fn best(&self) -> &Best {
+        &self.best
+    }
+
+    /// Counts and rates.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Children that have come in since the best program was found.
+    pub fn since_improvement(&self) -> u64 {
+        self.statistics.generated - self.last_improvement
+    }
+
+    /// The population.
+    pub fn population(&self) -> impl Iterator<Item = &Individual> + Clone {
+        self.evolution.population()
+    }
+}
+
+/// The journal has another program where one was bred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Where.
+    pub place: Place,
+    /// The hash here.
+    pub bred: FunctionalHash,
+    /// The hash in the journal.
+    pub found: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has the hash {}, the journal says {}", self.place, self.bred, self.found)
+    }
+}
+
+/// The evaluations that a journal holds, each to be taken out once, when the program is bred that it belongs to.
+#[derive(Default)]
+pub(crate) struct Recorded {
+    children: HashMap<u64, (String, Evaluation)>,
+    revisions: HashMap<u64, (String, Evaluation)>,
+}
+
+impl Recorded {
+    /// What [`crate::Journal::evaluations`] and [`crate::Journal::revisions`] give.
+    pub fn new(evaluations: Vec<(u64, EvaluationRecord)>, revisions: Vec<(u64, EvaluationRecord)>) -> Recorded {
+        let by_number = |records: Vec<(u64, EvaluationRecord)>| {
+            let entry = |(number, record): (u64, EvaluationRecord)| {
+                let evaluation = record.evaluation();
+                (number, (record.hash, evaluation))
+            };
+            records.into_iter().map(entry).collect()
+        };
+        Recorded { children: by_number(evaluations), revisions: by_number(revisions) }
+    }
+
+    /// The number after the last child that was evaluated.
+    pub fn end(&self) -> u64 {
+        self.children.keys().max().map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// The evaluation of a child, if the journal has it.
+    pub fn child(&mut self, index: u64, hash: FunctionalHash) -> Result<Option<Evaluation>, Mismatch> {
+        checked(self.children.remove(&index), Place::Child(index), hash)
+    }
+
+    /// The evaluation of a program of the elite, likewise.
+    pub fn revision(&mut self, epoch: u64, rank: usize, hash: FunctionalHash) -> Result<Option<Evaluation>, Mismatch> {
+        let number = revision(epoch, rank);
+        checked(self.revisions.remove(&number), Place::Revision(number), hash)
+    }
+}
+
+fn checked(entry: Option<(String, Evaluation)>, place: Place, bred: FunctionalHash) -> Result<Option<Evaluation>, Mismatch> {
+    match entry {
+        Some((found, _)) if found != bred.to_string() => Err(Mismatch { place, bred, found }),
+        entry => Ok(entry.map(|(_, evaluation)| evaluation)),
+    }
+}
