@@ -84,7 +84,7 @@ pub enum Tuned {
         /// Decoupled weight decay.
         weight_decay: f64,
     },
-    /// A direction that can't be run.
+    /// A direction that can't be run, or diverges on the task wherever it was tried.
     Untrainable,
     /// A program with its update multiplied by this.
     Factor(f64),
@@ -307,12 +307,19 @@ impl<'a> Judging<'a> {
     }
 
     fn tune_direction(&self, judge: &DirectionJudge, entrant: &Entrant, tell: &dyn Fn()) -> Result<Tuned, TrialError> {
+        let judge_from = |start: &[Setting]| {
+            let request = Request { program: &entrant.program, epoch: 0, start };
+            self.guard(judge.judge(&request, &mut |_, _| {
+                tell();
+                Verdict::Continue
+            }))
+        };
         let start: Vec<Setting> = entrant.start.into_iter().collect();
-        let request = Request { program: &entrant.program, epoch: 0, start: &start };
-        let evaluation = self.guard(judge.judge(&request, &mut |_, _| {
-            tell();
-            Verdict::Continue
-        }))?;
+        let mut evaluation = judge_from(&start)?;
+        if evaluation.settings.is_empty() && !start.is_empty() {
+            // What suits one suite may diverge on another one, and all around it.
+            evaluation = judge_from(&[])?;
+        }
         let rms = judge.probe(&entrant.program).and_then(|probe| probe.rms.first().copied());
         Ok(match (evaluation.settings.first(), rms) {
             (Some(setting), Some(rms)) => {

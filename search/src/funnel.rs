@@ -125,7 +125,9 @@ pub fn candidates(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, Fun
     let mut forms = BTreeSet::new();
     let mut found = Vec::new();
     for (_, candidate) in ranked {
-        if found.len() < keep && candidate.parsed.as_ref().is_some_and(|program| forms.insert(form_of(program))) {
+        // A text that is a direction in one store may be a whole program in another.
+        let is_direction = candidate.form == Form::Direction;
+        if found.len() < keep && candidate.parsed.as_ref().is_some_and(|program| forms.insert((is_direction, form_of(program)))) {
             found.push(candidate);
         }
     }

@@ -153,7 +153,7 @@ fn nearest(ranked: &Ranked) -> String {
 fn task(task: &TaskGain) -> String {
     let tuned = match task.tuned {
         Tuned::Direction { peak_lr, weight_decay, .. } => format!("lr {peak_lr:.3e}, decay {weight_decay:.3e}"),
-        Tuned::Untrainable => "not finite".to_owned(),
+        Tuned::Untrainable => "wherever it was tried".to_owned(),
         Tuned::Factor(factor) => format!("update times {factor:.4}"),
     };
     format!("{} {} ({tuned})", task.task, Gain::text(task.gain))
