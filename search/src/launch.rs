@@ -79,7 +79,8 @@ impl Launch {
         signature.doc = None;
         let mut initial = program.with_signature(signature);
         if config.fitness.form == Form::Direction {
-            initial = direction::split(&initial)?;
+            // As a resumed search reads it: without the names of variables that the direction has no more.
+            initial = parse_program("the direction of the initial program", &direction::split(&initial)?.to_string(), color)?;
             hide(&mut config, &initial);
         }
         let suite = Arc::new(source.suite()?);
