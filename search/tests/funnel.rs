@@ -1,8 +1,8 @@
 //! Funnels: who comes in, who goes on, and that what was judged is not judged again.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use symopt_search::SearchConfig;
 use symopt_search::config::Form;
