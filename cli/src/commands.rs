@@ -1,8 +1,10 @@
 //! One module for each command.
 
 pub mod bench;
+pub mod campaign;
 pub mod completions;
 pub mod diff;
+pub mod funnel;
 pub mod identify;
 pub mod inspect;
 pub mod programs;

@@ -8,12 +8,14 @@ use symopt_programs::benchmark::BenchmarkError;
 use symopt_proxy_tasks::task::TaskError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
+use symopt_search::funnel::FunnelError;
 use symopt_search::journal::JournalError;
 use symopt_search::landscape::LandscapeError;
 use symopt_search::launch::LaunchError;
 use symopt_search::lineage::LineageError;
 use symopt_search::program_source::ProgramError;
 use symopt_search::rediscovery::RediscoveryError;
+use symopt_search::restarts::CampaignError;
 use symopt_search::trials::TrialError;
 
 /// Why a command ends without having done its work.
@@ -108,6 +110,28 @@ impl From<RediscoveryError> for Failure {
             RediscoveryError::Task(error) => error.into(),
             RediscoveryError::Trial(error) => error.into(),
             error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<CampaignError> for Failure {
+    fn from(error: CampaignError) -> Failure {
+        match error {
+            CampaignError::Launch(error) => error.into(),
+            CampaignError::Trial(error) => error.into(),
+            CampaignError::File { .. } => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<FunnelError> for Failure {
+    fn from(error: FunnelError) -> Failure {
+        match error {
+            FunnelError::Journal(error) => error.into(),
+            FunnelError::Program(error) => error.into(),
+            FunnelError::Task(error) => error.into(),
+            FunnelError::Trial(error) => error.into(),
+            FunnelError::Empty { .. } | FunnelError::File { .. } => Failure::Input(error.to_string()),
         }
     }
 }

@@ -100,6 +100,35 @@ impl CountLine {
     }
 }
 
+/// A line that follows a funnel.
+pub struct FunnelLine {
+    bar: Option<ProgressBar>,
+    start: Instant,
+}
+
+impl FunnelLine {
+    /// A line for a funnel that starts now.
+    pub fn new() -> FunnelLine {
+        FunnelLine { bar: spinner(), start: Instant::now() }
+    }
+
+    /// Draws the line; from any thread.
+    pub fn draw(&self, progress: &symopt_search::funnel::FunnelProgress) {
+        let Some(bar) = &self.bar else { return };
+        let symopt_search::fresh_seeds::Progress { done, total, runs } = progress.judging;
+        let stage = if total == 0 { "AdamW".to_owned() } else { format!("{done} of {total} programs judged") };
+        bar.set_message(format!("{} | {stage} | {runs} training runs | {}", progress.suite, clock(self.start.elapsed())));
+        bar.tick();
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// A line on the standard error stream, if that is a terminal.
 fn spinner() -> Option<ProgressBar> {
     std::io::stderr().is_terminal().then(|| {

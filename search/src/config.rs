@@ -21,6 +21,7 @@ pub struct SearchConfig {
     pub hurdle: HurdleConfig,
     pub cache: CacheConfig,
     pub limits: Limits,
+    pub restarts: RestartConfig,
 }
 
 /// The numerics that a search breeds in.
@@ -156,6 +157,23 @@ pub struct Limits {
     pub target_program: String,
 }
 
+/// Settings of a campaign of several searches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RestartConfig {
+    pub repeats: usize,
+    pub restarts: usize,
+    pub then: Vec<String>,
+}
+
+impl RestartConfig {
+    /// Whether there is just one search.
+    pub fn is_plain(&self) -> bool {
+        *self == RestartConfig::default()
+    }
+}
+
 /// A fitness that ends a search.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a share, such as 0.02, or \"none\"")]
@@ -257,6 +275,8 @@ impl SearchConfig {
         check("hurdle.quantile", hurdle.quantile, (0.0..1.0).contains(&hurdle.quantile), "from 0 (off) to below 1")?;
         check("hurdle.margin", hurdle.margin, hurdle.margin.is_finite() && hurdle.margin >= 0.0, "a share of 0 or more, such as 0.05")?;
         check("hurdle.every", hurdle.every as f64, hurdle.every >= 1, "1 or more children")?;
+        whole("restarts.repeats", self.restarts.repeats, 1, 1_000, "a whole number from 1 to 1000")?;
+        whole("restarts.restarts", self.restarts.restarts, 0, 1_000, "a whole number from 0 to 1000")?;
         if let TargetFitness::Improvement(value) = self.limits.target_fitness {
             check("limits.target_fitness", value, value.is_finite(), "a finite share, such as 0.02")?;
         }
@@ -277,6 +297,7 @@ impl Default for SearchConfig {
             hurdle: HurdleConfig::default(),
             cache: CacheConfig::default(),
             limits: Limits::default(),
+            restarts: RestartConfig::default(),
         }
     }
 }
@@ -318,6 +339,12 @@ impl Default for HurdleConfig {
 impl Default for CacheConfig {
     fn default() -> CacheConfig {
         CacheConfig { key: CacheKey::Functional }
+    }
+}
+
+impl Default for RestartConfig {
+    fn default() -> RestartConfig {
+        RestartConfig { repeats: 1, restarts: 0, then: Vec::new() }
     }
 }
 

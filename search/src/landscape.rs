@@ -14,7 +14,7 @@
 use std::fmt::Write;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_programs::ZooEntry;
 use symopt_proxy_tasks::pattern_search::{self, End, Protocol, Trial, Tuning};
@@ -78,7 +78,7 @@ pub enum LandscapeError {
 }
 
 /// A gain over tuned AdamW.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// Share of AdamW's validation loss that is saved, mean over the held-out seeds.
     pub mean: f64,
@@ -87,13 +87,14 @@ pub struct Gain {
 }
 
 impl Gain {
-    fn of(values: &[f64]) -> Option<Gain> {
+    /// The gain over seeds; `None` if it is not finite on all.
+    pub(crate) fn of(values: &[f64]) -> Option<Gain> {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         mean.is_finite().then(|| Gain { mean, standard_error: standard_error(values) })
     }
 
     /// In percent, for a table.
-    fn text(gain: Option<Gain>) -> String {
+    pub fn text(gain: Option<Gain>) -> String {
         let Some(gain) = gain else { return "diverged".to_owned() };
         let error = gain.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
         format!("{:+.2} %{error}", 100.0 * gain.mean)

@@ -55,10 +55,24 @@ pub struct Launch {
 
 impl Launch {
     /// A new search with a new store. The store is made last, when nothing about the settings, the programs or the suite's data can be wrong.
-    pub fn new(mut config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
+    pub fn new(config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
         let program = find_program(&config.initial, color)?;
+        let source = SuiteSource::find(&config.suite)?;
+        Launch::of_parts(config, &program, source, store, color)
+    }
+
+    /// The same with the initial program and the suite at hand, whatever the settings call them.
+    pub fn of_parts(
+        mut config: SearchConfig,
+        program: &Program,
+        source: SuiteSource,
+        store: &Path,
+        color: bool,
+    ) -> Result<Launch, LaunchError> {
+        config.check()?;
+        Journal::check_vacant(store)?;
         let mut signature = program.signature().clone();
         signature.numerics = config.numerics.into();
         signature.name = EVOLVED.to_owned();
@@ -70,7 +84,6 @@ impl Launch {
         }
         // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
         initial = parse_program("the initial program", &initial.to_string(), color)?;
-        let source = SuiteSource::find(&config.suite)?;
         let suite = Arc::new(source.suite()?);
         let target = target_of(&config, color)?;
         let judge = judge::of_config(&config, &suite)?;

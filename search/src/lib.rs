@@ -17,6 +17,9 @@
 //! | [`chart`] | charts as SVG |
 //! | [`comparison`] | programs against each other on held-out seeds |
 //! | [`landscape`] | the optimizers of the literature on a suite, all tuned with the same budget |
+//! | [`fresh_seeds`] | programs on seeds that no search has seen, each at the learning rate that suits it |
+//! | [`funnel`] | the best programs of searches on ever larger suites: what keeps beating AdamW stays |
+//! | [`restarts`] | campaigns: repeats of a search, restarts from the best, other suites after that |
 //! | [`lineage`] | the ancestors of a program of a store, bred again |
 //! | [`tuning_map`] | losses over learning rate and weight decay |
 //! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
@@ -45,6 +48,8 @@ pub mod config;
 pub mod direction;
 pub mod engine;
 pub mod evolution;
+pub mod fresh_seeds;
+pub mod funnel;
 pub mod hurdle;
 pub mod importance;
 pub mod inner_tuning;
@@ -56,6 +61,7 @@ pub mod lineage;
 pub mod mutation;
 pub mod program_source;
 pub mod rediscovery;
+pub mod restarts;
 pub mod simplification;
 mod standing;
 pub mod statistics;

@@ -416,7 +416,7 @@ fn factor(quarters: i32) -> f64 {
 }
 
 /// A program with its update multiplied by a factor.
-fn with_factor(program: &Program, factor: f64) -> Cow<'_, Program> {
+pub(crate) fn with_factor(program: &Program, factor: f64) -> Cow<'_, Program> {
     // Without a variable to spare, a program of 65,535 variables is run as it stands.
     match program.fresh_variable() {
         Some(scaled) if factor != 1.0 => {

@@ -15,8 +15,10 @@ use symopt_search::comparison::{Contender, Row, compare};
 use symopt_search::config::{DEFAULT_TOML, SearchConfig, TargetFitness};
 use symopt_search::engine::SearchResult;
 use symopt_search::launch::Launch;
+use symopt_search::restarts::Campaign;
 use symopt_search::statistics::Statistics;
 
+use crate::commands::campaign;
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
 use crate::{interrupt, options, programs, table};
@@ -51,9 +53,25 @@ pub struct Arguments {
     #[arg(long, value_parser = options::name)]
     name: Option<String>,
     #[command(flatten)]
+    restarts: RestartArguments,
+    #[command(flatten)]
     limits: LimitArguments,
     #[command(flatten)]
     execution: Execution,
+}
+
+/// Several searches in one directory.
+#[derive(Args)]
+struct RestartArguments {
+    /// So many searches from the initial program, each with the next seed
+    #[arg(long, value_name = "N", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
+    repeats: Option<u16>,
+    /// Then so many searches from the best program so far
+    #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true)]
+    restarts: Option<u16>,
+    /// Then a search on this suite from the best program so far; may be given several times
+    #[arg(long, value_name = "SUITE")]
+    then: Vec<String>,
 }
 
 /// Limits that end a search.
@@ -104,10 +122,17 @@ pub struct Execution {
     threads: Option<u16>,
     /// Held-out seeds for the comparison at the end; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = options::between::<0, 1000>, allow_negative_numbers = true)]
-    held_out: u16,
+    pub held_out: u16,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
+}
+
+impl Execution {
+    /// How many threads evaluate.
+    pub fn threads(&self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -119,6 +144,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { store, name, limits, execution, .. } = arguments;
     limits.apply(&mut config);
     let store = store.unwrap_or_else(|| default_store(name.as_deref(), &config));
+    if !config.restarts.is_plain() {
+        let campaign = Campaign::create(config, &store, programs::color())?;
+        return campaign::execute(campaign, &store, &execution, interrupt);
+    }
     let launch = Launch::new(config, &store, programs::color())?;
     execute(launch, &store, &execution, interrupt)
 }
@@ -142,6 +171,12 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     }
     config.evolution.population = arguments.population.unwrap_or(config.evolution.population);
     config.evolution.tournament = arguments.tournament.unwrap_or(config.evolution.tournament);
+    let RestartArguments { repeats, restarts, then } = &arguments.restarts;
+    config.restarts.repeats = repeats.map_or(config.restarts.repeats, usize::from);
+    config.restarts.restarts = restarts.map_or(config.restarts.restarts, usize::from);
+    if !then.is_empty() {
+        config.restarts.then.clone_from(then);
+    }
     Ok(config)
 }
 
@@ -192,7 +227,7 @@ struct BestReport {
 
 /// Runs a search that is set up, and reports.
 pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &AtomicBool) -> Result<(), Failure> {
-    let threads = execution.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = execution.threads();
     if !execution.json {
         let config = launch.config();
         let mut out = std::io::stdout().lock();

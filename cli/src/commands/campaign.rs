@@ -1,0 +1,171 @@
+//! Campaigns of `symopt search` and `symopt resume`: several searches in one directory.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use symopt_search::StopReason;
+use symopt_search::fresh_seeds::{Judged, Progress};
+use symopt_search::landscape::Gain;
+use symopt_search::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
+use symopt_search::trials::TrialError;
+
+use crate::commands::search::Execution;
+use crate::failure::Failure;
+use crate::progress::{CountLine, ProgressLine};
+use crate::{programs, table};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    campaign: String,
+    interrupted: bool,
+    searches: Vec<Search<'a>>,
+    comparisons: &'a [Comparison],
+    held_out_seeds: u16,
+}
+
+#[derive(Serialize)]
+struct Search<'a> {
+    #[serde(flatten)]
+    ended: &'a Ended,
+    suite: &'a str,
+    seed: u64,
+    /// On seeds that nothing else has seen, on the suite of the last search; none if that was left out.
+    held_out: Option<&'a Judged>,
+}
+
+/// Runs a campaign to its end or until somebody wants it to stop, and reports.
+pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, interrupt: &'static AtomicBool) -> Result<(), Failure> {
+    let threads = execution.threads();
+    let mut interrupted = false;
+    if !execution.json {
+        let config = campaign.config();
+        let steps = plan(config);
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "campaign: {}", path.display())?;
+        writeln!(out, "{} searches from {}, seed {}, {} of them done", steps.len(), config.initial, config.seed, campaign.ended().len())?;
+    }
+    while let Some(step) = campaign.next() {
+        match search(&mut campaign, &step, execution, threads, interrupt) {
+            Ok(true) => {}
+            Ok(false) | Err(CampaignError::Trial(TrialError::Interrupted)) => {
+                interrupted = true;
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut held_out = Vec::new();
+    if !interrupted && execution.held_out > 0 {
+        let line = CountLine::new("best programs on held-out seeds");
+        let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
+        let judged = campaign.report(usize::from(execution.held_out), threads, interrupt, &draw);
+        line.finish();
+        match judged {
+            Ok(judged) => held_out = judged,
+            Err(CampaignError::Trial(TrialError::Interrupted)) => interrupted = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let steps = plan(campaign.config());
+    let of_name = |name: &str| held_out.iter().find(|(other, _)| other == name).map(|(_, judged)| judged);
+    let rows = steps.iter().zip(campaign.ended());
+    let searches: Vec<Search> =
+        rows.map(|(step, ended)| Search { ended, suite: &step.suite, seed: step.seed, held_out: of_name(&ended.name) }).collect();
+    let mut out = std::io::stdout().lock();
+    if execution.json {
+        let report = Report {
+            campaign: path.display().to_string(),
+            interrupted,
+            searches,
+            comparisons: campaign.comparisons(),
+            held_out_seeds: execution.held_out,
+        };
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    print(&mut out, &searches, steps.last(), execution.held_out)?;
+    writeln!(out, "\nto go on:")?;
+    let path = path.display();
+    if interrupted {
+        writeln!(out, "  symopt resume {path}")?;
+    }
+    let best = searches.iter().filter(|search| search.held_out.is_some()).min_by(|a, b| match (a.held_out, b.held_out) {
+        (Some(a), Some(b)) => a.better_first(b),
+        _ => std::cmp::Ordering::Equal,
+    });
+    if let Some(best) = best.or(searches.last()) {
+        let digits = best.ended.best.hash.get(..12).unwrap_or(&best.ended.best.hash);
+        writeln!(out, "  symopt inspect {path}/{}:{digits} --lineage", best.ended.name)?;
+    }
+    writeln!(out, "  symopt funnel {path}")?;
+    Ok(())
+}
+
+/// Runs the next search. False if somebody wants it to stop.
+fn search(
+    campaign: &mut Campaign,
+    step: &Step,
+    execution: &Execution,
+    threads: usize,
+    interrupt: &'static AtomicBool,
+) -> Result<bool, CampaignError> {
+    let line = CountLine::new("best programs compared");
+    let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
+    let launch = campaign.launch(step, threads, interrupt, &draw, programs::color());
+    line.finish();
+    let launch = launch?;
+    let from = launch.config().initial.clone();
+    let mut line = ProgressLine::new(&launch.config().limits);
+    let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
+    line.finish();
+    let (result, _, _) = result?;
+    let ended = result.stop != StopReason::Interrupted;
+    if ended {
+        campaign.end(&result)?;
+    }
+    if !execution.json {
+        // A reader that has gone away is noticed at the end.
+        let _ = writeln!(
+            std::io::stdout().lock(),
+            "{} on the suite {}, seed {}, from {from}: best {}, {} programs; {}",
+            step.name,
+            step.suite,
+            step.seed,
+            result.best.fitness,
+            result.statistics.generated,
+            result.stop
+        );
+    }
+    Ok(ended && !interrupt.load(Ordering::Relaxed))
+}
+
+fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, held_out: u16) -> std::io::Result<()> {
+    if searches.is_empty() {
+        return Ok(());
+    }
+    let with_gains = searches.iter().any(|search| search.held_out.is_some());
+    writeln!(out)?;
+    if let (true, Some(last)) = (with_gains, last) {
+        writeln!(
+            out,
+            "gain of the best programs over tuned AdamW on the suite {} (± is the standard error over {held_out} held-out seeds):\n",
+            last.suite
+        )?;
+    }
+    let mut heading = vec!["SEARCH", "SUITE", "SEED", "PROGRAMS", "EVALUATED", "SEARCH SEEDS"];
+    if with_gains {
+        heading.push("HELD-OUT SEEDS");
+    }
+    let mut lines = vec![heading.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    for search in searches {
+        let Ended { name, generated, evaluated, best, .. } = search.ended;
+        let mut cells = vec![name.clone(), search.suite.to_owned(), search.seed.to_string(), generated.to_string(), evaluated.to_string()];
+        cells.push(best.fitness.to_string());
+        cells.extend(search.held_out.map(|judged| Gain::text(judged.gain)));
+        lines.push(cells);
+    }
+    table::print(out, &lines, &[2, 3, 4, 5, 6], &[])
+}
