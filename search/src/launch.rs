@@ -14,6 +14,7 @@ use crate::direction::{self, SplitError};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{CheckedStore, Journal, JournalError, Settings};
 use crate::judge::{self, Judge};
+use crate::mutation;
 use crate::program_source::{ProgramError, find_program, parse_program};
 use crate::statistics::Statistics;
 
@@ -29,6 +30,12 @@ pub enum LaunchError {
     /// The initial program is no direction, and can't be made one.
     #[error(transparent)]
     Split(#[from] SplitError),
+    /// There is nothing to tune.
+    #[error("with mutation.constants_only = true the constants of the initial program are tuned, and {name} has none among its statements")]
+    NoConstants {
+        /// The initial program.
+        name: String,
+    },
     /// The suite.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -67,6 +74,9 @@ impl Launch {
         if config.fitness.form == Form::Direction {
             initial = direction::split(&initial)?;
             hide(&mut config, &initial);
+        }
+        if config.mutation.constants_only && mutation::constants(&initial).is_empty() {
+            return Err(LaunchError::NoConstants { name: config.initial });
         }
         let source = SuiteSource::find(&config.suite)?;
         let suite = Arc::new(source.suite()?);
