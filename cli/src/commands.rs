@@ -6,6 +6,7 @@ pub mod diff;
 pub mod identify;
 pub mod inspect;
 pub mod programs;
+pub mod report;
 pub mod resume;
 pub mod search;
 pub mod simplify;

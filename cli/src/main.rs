@@ -29,6 +29,8 @@ enum Command {
     Search(commands::search::Arguments),
     /// Go on with a search that was interrupted
     Resume(commands::resume::Arguments),
+    /// Show what searches did: figures and tables from their stores, with fresh seeds and meta-validation
+    Report(commands::report::Arguments),
     /// Show what a program is: types, slots, live and redundant statements, hash, cost
     Inspect(commands::inspect::Arguments),
     /// Simplify a program, step by step: what each step is, why it is right, and what its check has seen
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let result = match command_line.command {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Simplify(arguments) => commands::simplify::run(arguments),
         Command::Diff(arguments) => commands::diff::run(arguments),

@@ -347,9 +347,22 @@ fn completions_are_made_for_each_shell() {
 #[test]
 fn every_command_explains_itself() {
     let mut text = String::new();
-    for command in
-        ["", "search", "resume", "inspect", "simplify", "diff", "identify", "train", "tune", "programs", "tasks", "bench", "completions"]
-    {
+    for command in [
+        "",
+        "search",
+        "resume",
+        "report",
+        "inspect",
+        "simplify",
+        "diff",
+        "identify",
+        "train",
+        "tune",
+        "programs",
+        "tasks",
+        "bench",
+        "completions",
+    ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         text.push_str(&format!("$ symopt {}\n{}\n", arguments.join(" "), output(&here(), &arguments)));
