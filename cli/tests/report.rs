@@ -59,7 +59,7 @@ fn searches_of_all_strategies_are_reported() {
 fn what_can_not_be_reported_or_searched_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    output(path, &words(&format!("{SEARCH} --store store --programs 1")));
+    output(path, &words(&format!("{SEARCH} --store store")));
     std::fs::write(path.join("file"), "").unwrap();
     let cases = [
         ("report", "<STORE>"),

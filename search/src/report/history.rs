@@ -77,6 +77,17 @@ pub(super) struct History {
     pub end: CurvePoint,
 }
 
+/// A program becomes the best.
+struct Event<'a> {
+    /// Programs generated at the time.
+    programs: u64,
+    index: Option<u64>,
+    hash: &'a str,
+    fitness: Fitness,
+    /// Where its text is.
+    record: Option<&'a EvaluationRecord>,
+}
+
 /// The epoch of a revision's number.
 fn epoch_of(revision: u64) -> u64 {
     revision >> 16
@@ -139,8 +150,8 @@ impl History {
         for (number, record) in revisions {
             epochs.entry(epoch_of(*number)).or_default().push(record);
         }
-        // What happened, by the programs generated at the time; seeds change before the next child is bred.
-        let mut events: Vec<(u64, Option<u64>, &str, Fitness, Option<&EvaluationRecord>)> = Vec::new();
+        // Seeds change before the next child is bred.
+        let mut events: Vec<Event> = Vec::new();
         for improvement in improvements {
             let Improvement { index, hash, fitness } = improvement;
             // Whoever is better than all before is new, unless the seeds have changed.
@@ -148,7 +159,7 @@ impl History {
             let record = record.or_else(|| by_hash.get(hash.as_str()).map(|(record, _)| *record));
             // The cache may know the program by another one of its kind.
             let same = || evaluations.iter().map(|(_, record)| record).find(|record| record.evaluation().score(penalty) == *fitness);
-            events.push((index + 1, Some(*index), hash, *fitness, record.or_else(same)));
+            events.push(Event { programs: index + 1, index: Some(*index), hash, fitness: *fitness, record: record.or_else(same) });
         }
         for (epoch, elite) in &epochs {
             let mut best: Option<(&EvaluationRecord, Fitness)> = None;
@@ -163,11 +174,11 @@ impl History {
             }
             if let Some((record, fitness)) = best {
                 let index = by_hash.get(record.hash.as_str()).map(|(_, index)| *index);
-                events.push((epoch.saturating_mul(rotate), index, &record.hash, fitness, Some(record)));
+                events.push(Event { programs: epoch.saturating_mul(rotate), index, hash: &record.hash, fitness, record: Some(record) });
             }
         }
-        events.sort_by_key(|(programs, ..)| *programs);
-        for (programs, index, hash, fitness, record) in events {
+        events.sort_by_key(|event| event.programs);
+        for Event { programs, index, hash, fitness, record } in events {
             self.best.insert(programs, fitness);
             let Some(record) = record else {
                 self.without_text += 1;
