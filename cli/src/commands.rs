@@ -9,6 +9,7 @@ pub mod identify;
 pub mod inspect;
 pub mod programs;
 pub mod rediscover;
+pub mod report;
 pub mod resume;
 pub mod search;
 pub mod simplify;

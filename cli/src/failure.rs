@@ -15,6 +15,7 @@ use symopt_search::launch::LaunchError;
 use symopt_search::lineage::LineageError;
 use symopt_search::program_source::ProgramError;
 use symopt_search::rediscovery::RediscoveryError;
+use symopt_search::report::ReportError;
 use symopt_search::restarts::CampaignError;
 use symopt_search::trials::TrialError;
 
@@ -94,7 +95,7 @@ impl From<LaunchError> for Failure {
         match error {
             LaunchError::Program(error) => error.into(),
             LaunchError::Config(error) => error.into(),
-            LaunchError::Split(error) => Failure::Input(error.to_string()),
+            LaunchError::Split(_) | LaunchError::NoConstants { .. } => Failure::Input(error.to_string()),
             LaunchError::Task(error) => error.into(),
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
@@ -141,6 +142,18 @@ impl From<LineageError> for Failure {
         match error {
             LineageError::Program(error) => error.into(),
             error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Failure {
+        match error {
+            ReportError::Journal(error) => error.into(),
+            ReportError::Program(error) => error.into(),
+            ReportError::Task(error) => error.into(),
+            ReportError::NoRuns { .. } => Failure::Input(error.to_string()),
+            ReportError::Threads(_) | ReportError::Interrupted => Failure::Work(error.to_string()),
         }
     }
 }

@@ -33,6 +33,8 @@ enum Command {
     Rediscover(commands::rediscover::Arguments),
     /// Take the best programs of searches through ever larger suites: who keeps beating AdamW
     Funnel(commands::funnel::Arguments),
+    /// Show what searches did: figures and tables from their stores, with fresh seeds and meta-validation
+    Report(commands::report::Arguments),
     /// Show what a program is: types, slots, live and redundant statements, hash, cost
     Inspect(commands::inspect::Arguments),
     /// Simplify a program, step by step: what each step is, why it is right, and what its check has seen
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Rediscover(arguments) => commands::rediscover::run(arguments),
         Command::Funnel(arguments) => commands::funnel::run(arguments),
+        Command::Report(arguments) => commands::report::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Simplify(arguments) => commands::simplify::run(arguments),
         Command::Diff(arguments) => commands::diff::run(arguments),

@@ -85,6 +85,7 @@ pub enum Screen {
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct EvolutionConfig {
+    pub strategy: Strategy,
     pub population: usize,
     pub tournament: usize,
     pub lag: usize,
@@ -94,11 +95,22 @@ pub struct EvolutionConfig {
     pub copies: f64,
 }
 
+/// Where children come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Regularized evolution: a mutation of the fittest of a few.
+    Regularized,
+    /// Random search, for comparison: every child is a random program, whatever came before.
+    Random,
+}
+
 /// Settings of the mutations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct MutationConfig {
+    pub constants_only: bool,
     pub insert: f64,
     pub delete: f64,
     pub modify: f64,
@@ -217,6 +229,12 @@ pub enum ConfigError {
         /// Name of the setting, with its table.
         name: &'static str,
     },
+    /// Two settings that do not go together.
+    #[error(
+        "evolution.strategy = \"random\" and mutation.constants_only = true do not go together: random programs are not mutated; leave one of \
+         them out"
+    )]
+    RandomConstants,
 }
 
 impl SearchConfig {
@@ -277,6 +295,9 @@ impl SearchConfig {
         check("hurdle.every", hurdle.every as f64, hurdle.every >= 1, "1 or more children")?;
         whole("restarts.repeats", self.restarts.repeats, 1, 1_000, "a whole number from 1 to 1000")?;
         whole("restarts.restarts", self.restarts.restarts, 0, 1_000, "a whole number from 0 to 1000")?;
+        if evolution.strategy == Strategy::Random && mutation.constants_only {
+            return Err(ConfigError::RandomConstants);
+        }
         if let TargetFitness::Improvement(value) = self.limits.target_fitness {
             check("limits.target_fitness", value, value.is_finite(), "a finite share, such as 0.02")?;
         }
@@ -310,13 +331,23 @@ impl Default for FitnessConfig {
 
 impl Default for EvolutionConfig {
     fn default() -> EvolutionConfig {
-        EvolutionConfig { population: 1000, tournament: 2, lag: 256, islands: 1, migration: 0.01, parsimony: 0.0, copies: 1.0 }
+        EvolutionConfig {
+            strategy: Strategy::Regularized,
+            population: 1000,
+            tournament: 2,
+            lag: 256,
+            islands: 1,
+            migration: 0.01,
+            parsimony: 0.0,
+            copies: 1.0,
+        }
     }
 }
 
 impl Default for MutationConfig {
     fn default() -> MutationConfig {
         MutationConfig {
+            constants_only: false,
             insert: 1.0,
             delete: 1.0,
             modify: 1.0,

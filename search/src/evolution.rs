@@ -11,7 +11,7 @@ use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::cache::{Evaluation, Keys, SCREENED};
-use crate::config::{EvolutionConfig, SearchConfig};
+use crate::config::{EvolutionConfig, SearchConfig, Strategy};
 use crate::inner_tuning::Setting;
 use crate::judge::Judge;
 use crate::mutation::{Mutation, Mutator, below};
@@ -62,7 +62,7 @@ pub struct Child {
     pub hash: FunctionalHash,
     /// Its key in the fitness cache.
     pub key: FunctionalHash,
-    /// Number of the child that it was bred from; `None` for the initial program.
+    /// Number of the child that it was bred from; `None` for the initial program, and for a random program.
     pub parent: Option<u64>,
     /// How it differs from its parent.
     pub mutation: Mutation,
@@ -105,6 +105,8 @@ pub struct Evolution<'a> {
     mutator: Mutator,
     keys: Keys<'a>,
     seed: u64,
+    /// The program that the search starts from: random programs have its signature.
+    initial: Arc<Program>,
 }
 
 impl<'a> Evolution<'a> {
@@ -123,6 +125,7 @@ impl<'a> Evolution<'a> {
             mutator: Mutator::new(profile, config.mutation.clone()),
             keys,
             seed: config.seed,
+            initial: initial.program,
         }
     }
 
@@ -142,19 +145,19 @@ impl<'a> Evolution<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(index);
         let island = (index % self.islands.len() as u64) as usize;
-        let mut from = island;
-        if self.islands.len() > 1 && rng.random::<f64>() < self.config.migration {
-            from = below(&mut rng, self.islands.len());
-        }
-        let population = &self.islands[from];
-        let mut parent = &population[below(&mut rng, population.len())];
-        for _ in 1..self.config.tournament {
-            let other = &population[below(&mut rng, population.len())];
-            if self.wins(other, parent) {
-                parent = other;
+        let (program, mutation, parent, start) = match self.config.strategy {
+            Strategy::Regularized => {
+                let parent = self.select(island, &mut rng);
+                let (origin, start) = (parent.index, Arc::clone(&parent.settings));
+                let parent = Arc::clone(&parent.program);
+                let (program, mutation) = self.mutator.mutate(&parent, &mut rng);
+                (program, mutation, origin, start)
             }
-        }
-        let (program, mutation) = self.mutator.mutate(&parent.program, &mut rng);
+            Strategy::Random => {
+                let (program, mutation) = self.mutator.random(&self.initial, &mut rng);
+                (program, mutation, None, Arc::from([]))
+            }
+        };
         let graph = self.mutator.graph();
         let statements = program.statements.len();
         let redundant = |kind: Redundancy| graph.redundancy().iter().filter(|r| **r == kind).count();
@@ -165,15 +168,32 @@ impl<'a> Evolution<'a> {
         Child {
             hash,
             key,
-            parent: parent.index,
+            parent,
             mutation,
             redundant_share: within_step as f64 / statements.max(1) as f64,
             live,
-            start: Arc::clone(&parent.settings),
+            start,
             screened: first && key == SCREENED,
             island,
             program: Arc::new(program),
         }
+    }
+
+    /// The parent of a child of an island.
+    fn select(&self, island: usize, rng: &mut ChaCha8Rng) -> &Individual {
+        let mut from = island;
+        if self.islands.len() > 1 && rng.random::<f64>() < self.config.migration {
+            from = below(rng, self.islands.len());
+        }
+        let population = &self.islands[from];
+        let mut parent = &population[below(rng, population.len())];
+        for _ in 1..self.config.tournament {
+            let other = &population[below(rng, population.len())];
+            if self.wins(other, parent) {
+                parent = other;
+            }
+        }
+        parent
     }
 
     /// Whether an individual wins a tournament against another that was drawn before it.

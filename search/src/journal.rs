@@ -423,6 +423,21 @@ impl CheckedStore {
         read_all(&self.database, PREFIX_REVISION).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
     }
 
+    /// The improvements, in order.
+    pub fn improvements(&self) -> Result<Vec<Improvement>, JournalError> {
+        self.values(PREFIX_IMPROVEMENT)
+    }
+
+    /// The rows of statistics, in order.
+    pub fn statistics(&self) -> Result<Vec<Statistics>, JournalError> {
+        self.values(PREFIX_STATISTICS)
+    }
+
+    fn values<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, JournalError> {
+        let entries = read_all(&self.database, prefix).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })?;
+        Ok(entries.into_iter().map(|(_, value)| value).collect())
+    }
+
     /// Opens the store itself.
     pub fn open(self) -> Result<Journal, JournalError> {
         let CheckedStore { path, settings, acknowledged, database, copy, lock } = self;

@@ -14,6 +14,7 @@ use crate::direction::{self, SplitError};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{CheckedStore, Journal, JournalError, Settings};
 use crate::judge::{self, Judge};
+use crate::mutation;
 use crate::program_source::{ProgramError, find_program, parse_program};
 use crate::statistics::Statistics;
 
@@ -29,6 +30,12 @@ pub enum LaunchError {
     /// The initial program is no direction, and can't be made one.
     #[error(transparent)]
     Split(#[from] SplitError),
+    /// There is nothing to tune.
+    #[error("with mutation.constants_only = true the constants of the initial program are tuned, and {name} has none among its statements")]
+    NoConstants {
+        /// The initial program.
+        name: String,
+    },
     /// The suite.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -84,6 +91,9 @@ impl Launch {
         }
         // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
         initial = parse_program("the initial program", &initial.to_string(), color)?;
+        if config.mutation.constants_only && mutation::constants(&initial).is_empty() {
+            return Err(LaunchError::NoConstants { name: config.initial });
+        }
         let suite = Arc::new(source.suite()?);
         let target = target_of(&config, color)?;
         let judge = judge::of_config(&config, &suite)?;

@@ -13,6 +13,7 @@
 //! | [`program_source`] | programs by zoo name, file or store |
 //! | [`launch`] | from settings to a running search, new or resumed |
 //! | [`statistics`] | how a search goes, over the programs generated |
+//! | [`report`] | what searches did, from their stores: figures, tables, meta-validation |
 //! | [`stop_reason`] | why a search ended |
 //! | [`chart`] | charts as SVG |
 //! | [`comparison`] | programs against each other on held-out seeds |
@@ -61,6 +62,7 @@ pub mod lineage;
 pub mod mutation;
 pub mod program_source;
 pub mod rediscovery;
+pub mod report;
 pub mod restarts;
 pub mod simplification;
 mod standing;

@@ -254,8 +254,8 @@ fn change(parent: &Relative, child: &Relative, mutation: Mutation) -> Change {
     Change {
         kind,
         statement,
-        before: text(&parent.program).filter(|_| kind != MutationKind::Insert),
-        after: text(&child.program).filter(|_| kind != MutationKind::Delete),
+        before: text(&parent.program).filter(|_| !matches!(kind, MutationKind::Insert | MutationKind::Random)),
+        after: text(&child.program).filter(|_| !matches!(kind, MutationKind::Delete | MutationKind::Random)),
         neutral: parent.hash == child.hash,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A kind is drawn by its weight, then the mutation is tried until the child is valid (types and data flow), so that the kinds come out with
 //! their weights. Redundant statements stay in: they are the raw material of later changes.
+//!
+//! For comparison there are also random programs, and a mutation of nothing but constants.
 
 use std::fmt;
 
@@ -19,6 +21,10 @@ const ATTEMPTS: usize = 200;
 /// Kinds that are drawn. If none of them works, as where a program that can't lose any more is only to be deleted from, a statement is inserted
 /// all the same: the search would never end.
 const KINDS: usize = 50;
+/// Attempts at a random program of one length before another length is drawn, and lengths that are drawn. Of the programs of each length a good
+/// part is valid.
+const RANDOM_ATTEMPTS: usize = 2000;
+const RANDOM_LENGTHS: usize = 100;
 
 /// The kinds of mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,6 +36,8 @@ pub enum MutationKind {
     Delete,
     /// A random argument of a random statement replaced, or scaled if it is a constant.
     Modify,
+    /// No mutation: a random program.
+    Random,
 }
 
 impl fmt::Display for MutationKind {
@@ -38,6 +46,7 @@ impl fmt::Display for MutationKind {
             MutationKind::Insert => "insert",
             MutationKind::Delete => "delete",
             MutationKind::Modify => "modify",
+            MutationKind::Random => "random",
         })
     }
 }
@@ -47,7 +56,7 @@ impl fmt::Display for MutationKind {
 pub struct Mutation {
     /// Its kind.
     pub kind: MutationKind,
-    /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both for a modification.
+    /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both for a modification, 0 for a random program.
     pub statement: usize,
 }
 
@@ -72,6 +81,9 @@ impl Mutator {
         let mut child = parent.clone();
         child.clear_comments();
         let mut kinds = 0;
+        if self.config.constants_only {
+            return self.tune(child, rng);
+        }
         loop {
             kinds += 1;
             let kind = if kinds > KINDS { MutationKind::Insert } else { self.draw_kind(parent, rng) };
@@ -80,6 +92,8 @@ impl Mutator {
                     MutationKind::Insert => self.insert(&mut child, rng),
                     MutationKind::Delete => delete(&mut child, rng),
                     MutationKind::Modify => self.modify(&mut child, rng),
+                    // Never drawn.
+                    MutationKind::Random => None,
                 };
                 if let Some(statement) = changed
                     && self.graph.rebuild(&child).is_ok()
@@ -89,6 +103,68 @@ impl Mutator {
                 child.statements.clone_from(&parent.statements);
             }
         }
+    }
+
+    /// A random program with the signature of another, and with up to twice as many statements. Afterwards [`Mutator::graph`] is its graph.
+    ///
+    /// Each statement is drawn as an inserted one, from what is there before it; the last one assigns the update, without which hardly any
+    /// program would be valid. The number of statements is drawn first and stays when the rest is drawn again, so that every length is as
+    /// frequent as another.
+    pub fn random(&mut self, template: &Program, rng: &mut impl Rng) -> (Program, Mutation) {
+        let mutation = Mutation { kind: MutationKind::Random, statement: 0 };
+        let mut program = template.clone();
+        program.clear_comments();
+        let most = (2 * template.statements.len()).clamp(1, self.config.max_statements.max(1));
+        for _ in 0..RANDOM_LENGTHS {
+            let length = 1 + below(rng, most);
+            for _ in 0..RANDOM_ATTEMPTS {
+                program.statements.clear();
+                let complete = (0..length).all(|_| self.append(&mut program, rng));
+                if !complete {
+                    continue;
+                }
+                if let Some(last) = program.statements.last_mut() {
+                    last.target = program.update;
+                }
+                if self.graph.rebuild(&program).is_ok() {
+                    return (program, mutation);
+                }
+            }
+        }
+        // Settings that hide all parameters leave nothing to make a program of.
+        program.statements.clone_from(&template.statements);
+        let _ = self.graph.rebuild(&program);
+        (program, mutation)
+    }
+
+    /// Multiplies a random constant.
+    fn tune(&mut self, mut child: Program, rng: &mut impl Rng) -> (Program, Mutation) {
+        let before = child.statements.clone();
+        let places = constants(&child);
+        for _ in 0..ATTEMPTS {
+            if places.is_empty() {
+                break;
+            }
+            let (statement, position) = places[below(rng, places.len())];
+            let changed = &mut child.statements[statement];
+            if let Operand::Constant(value) = changed.arguments()[position] {
+                let new = if position == 2 && changed.function == Function::Interp && !self.config.interp_weights.is_empty() {
+                    Some(self.interp_weight(rng))
+                } else {
+                    scaled(value, rng)
+                };
+                if let Some(new) = new {
+                    changed.arguments_mut()[position] = new;
+                    if self.graph.rebuild(&child).is_ok() {
+                        return (child, Mutation { kind: MutationKind::Modify, statement });
+                    }
+                }
+            }
+            child.statements.clone_from(&before);
+        }
+        // Nothing to change: the child is its parent.
+        let _ = self.graph.rebuild(&child);
+        (child, Mutation { kind: MutationKind::Modify, statement: 0 })
     }
 
     /// Abstract execution of the last child.
@@ -114,9 +190,23 @@ impl Mutator {
     /// The index of the new statement. Like the others: `None` if the attempt came to nothing.
     fn insert(&mut self, child: &mut Program, rng: &mut impl Rng) -> Option<usize> {
         let place = below(rng, child.statements.len() + 1);
+        let statement = self.new_statement(child, place, rng)?;
+        child.statements.insert(place, statement);
+        Some(place)
+    }
+
+    /// One more random statement at the end; false if there is no room for its variable.
+    fn append(&mut self, program: &mut Program, rng: &mut impl Rng) -> bool {
+        let statement = self.new_statement(program, program.statements.len(), rng);
+        program.statements.extend(statement);
+        statement.is_some()
+    }
+
+    /// A random statement that can stand at a place.
+    fn new_statement(&mut self, program: &Program, place: usize, rng: &mut impl Rng) -> Option<Statement> {
         let function = self.functions[below(rng, self.functions.len())];
         let mut arguments = [Operand::Constant(0.0); 3];
-        self.collect_variables(child, place);
+        self.collect_variables(program, place);
         for argument in arguments.iter_mut().take(function.arity()) {
             *argument = self.new_argument(rng);
         }
@@ -125,12 +215,14 @@ impl Mutator {
         }
         let new = rng.random::<f64>() < self.config.new_variable;
         if !new {
-            self.collect_variables(child, child.statements.len());
+            self.collect_variables(program, program.statements.len());
         }
-        let target =
-            if new || self.variables.is_empty() { child.fresh_variable() } else { Some(self.variables[below(rng, self.variables.len())]) };
-        child.statements.insert(place, Statement::new(target?, function, &arguments));
-        Some(place)
+        let target = if new || self.variables.is_empty() {
+            program.fresh_variable()
+        } else {
+            Some(self.variables[below(rng, self.variables.len())])
+        };
+        Some(Statement::new(target?, function, &arguments))
     }
 
     fn modify(&mut self, child: &mut Program, rng: &mut impl Rng) -> Option<usize> {
@@ -146,14 +238,7 @@ impl Mutator {
         let is_weight = position == 2 && child.statements[index].function == Function::Interp && !self.config.interp_weights.is_empty();
         let new = match child.statements[index].arguments()[position] {
             _ if is_weight => self.interp_weight(rng),
-            Operand::Constant(value) if rng.random::<f64>() < self.config.scale => {
-                let exponent: f64 = StandardNormal.sample(rng);
-                let scaled = value * libm::exp2(exponent);
-                if !scaled.is_finite() {
-                    return None;
-                }
-                Operand::Constant(scaled)
-            }
+            Operand::Constant(value) if rng.random::<f64>() < self.config.scale => scaled(value, rng)?,
             _ => {
                 self.collect_variables(child, index);
                 self.new_argument(rng)
@@ -195,6 +280,22 @@ impl Mutator {
             self.variables.retain(|v| !hidden(v));
         }
     }
+}
+
+/// A constant times 2^a, a ~ N(0, 1), unless that is too large for a number.
+fn scaled(value: f64, rng: &mut impl Rng) -> Option<Operand> {
+    let exponent: f64 = StandardNormal.sample(rng);
+    let scaled = value * libm::exp2(exponent);
+    scaled.is_finite().then_some(Operand::Constant(scaled))
+}
+
+/// The places of the constants of a program: statement and argument.
+pub fn constants(program: &Program) -> Vec<(usize, usize)> {
+    let of_statement = |(index, statement): (usize, &Statement)| {
+        let constant = |(position, argument): (usize, &Operand)| matches!(argument, Operand::Constant(_)).then_some((index, position));
+        statement.arguments().iter().enumerate().filter_map(constant).collect::<Vec<_>>()
+    };
+    program.statements.iter().enumerate().flat_map(of_statement).collect()
 }
 
 fn delete(child: &mut Program, rng: &mut impl Rng) -> Option<usize> {

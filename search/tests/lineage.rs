@@ -63,6 +63,7 @@ fn check(store: &Path, lineage: &[Ancestor]) {
                 let old = std::mem::replace(&mut statements[change.statement], change.after.clone().unwrap());
                 assert_eq!(Some(old), change.before);
             }
+            MutationKind::Random => panic!("no search of this test draws random programs"),
         }
         assert_eq!(
             (change.before.is_none(), change.after.is_none()),
@@ -70,6 +71,7 @@ fn check(store: &Path, lineage: &[Ancestor]) {
                 MutationKind::Insert => (true, false),
                 MutationKind::Delete => (false, true),
                 MutationKind::Modify => (false, false),
+                MutationKind::Random => panic!("no search of this test draws random programs"),
             }
         );
         assert_eq!(statements, texts(child));

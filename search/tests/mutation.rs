@@ -46,6 +46,7 @@ fn every_kind_comes_with_its_weight() {
             MutationKind::Insert => program.statements.len() + 1,
             MutationKind::Delete => program.statements.len() - 1,
             MutationKind::Modify => program.statements.len(),
+            MutationKind::Random => unreachable!("not a mutation"),
         };
         assert_eq!(child.statements.len(), expected);
     }
@@ -73,7 +74,7 @@ fn inserts_reach_every_function_and_modifications_every_kind_of_argument() {
                 functions.insert(statement.function);
                 if statement.target.index() < program.variable_count() { old_targets += 1 } else { new_targets += 1 }
             }
-            MutationKind::Delete => {}
+            MutationKind::Delete | MutationKind::Random => {}
             MutationKind::Modify => {
                 for (new, old) in child.statements.iter().zip(&program.statements) {
                     for (new, old) in new.arguments().iter().zip(old.arguments()) {

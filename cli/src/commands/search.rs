@@ -12,7 +12,7 @@ use symopt_dsl::simplify::{Label, Options, simplify};
 use symopt_evaluator::equivalence::RandomStreams;
 use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
-use symopt_search::config::{DEFAULT_TOML, SearchConfig, TargetFitness};
+use symopt_search::config::{DEFAULT_TOML, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
 use symopt_search::launch::Launch;
 use symopt_search::restarts::Campaign;
@@ -40,6 +40,12 @@ pub struct Arguments {
     /// Program to start from: a zoo name or a file
     #[arg(long, value_name = "PROGRAM")]
     initial: Option<String>,
+    /// Where children come from: mutations of the fittest (regularized evolution), or nowhere (random programs, to compare with)
+    #[arg(long, value_enum)]
+    strategy: Option<StrategyArgument>,
+    /// Tune nothing but the constants of the initial program, by evolution, to compare with
+    #[arg(long)]
+    constants_only: bool,
     /// Programs in the population
     #[arg(long, value_name = "N", value_parser = options::size, allow_negative_numbers = true)]
     population: Option<usize>,
@@ -72,6 +78,21 @@ struct RestartArguments {
     /// Then a search on this suite from the best program so far; may be given several times
     #[arg(long, value_name = "SUITE")]
     then: Vec<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum StrategyArgument {
+    Regularized,
+    Random,
+}
+
+impl From<StrategyArgument> for Strategy {
+    fn from(argument: StrategyArgument) -> Strategy {
+        match argument {
+            StrategyArgument::Regularized => Strategy::Regularized,
+            StrategyArgument::Random => Strategy::Random,
+        }
+    }
 }
 
 /// Limits that end a search.
@@ -169,6 +190,8 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     if let Some(initial) = &arguments.initial {
         config.initial.clone_from(initial);
     }
+    config.evolution.strategy = arguments.strategy.map_or(config.evolution.strategy, Strategy::from);
+    config.mutation.constants_only |= arguments.constants_only;
     config.evolution.population = arguments.population.unwrap_or(config.evolution.population);
     config.evolution.tournament = arguments.tournament.unwrap_or(config.evolution.tournament);
     let RestartArguments { repeats, restarts, then } = &arguments.restarts;

@@ -76,7 +76,7 @@ fn describe(change: &Change) -> String {
     let text = match (&change.before, &change.after) {
         (Some(before), Some(after)) => format!("{before} -> {after}"),
         (Some(text), None) | (None, Some(text)) => text.clone(),
-        (None, None) => String::new(),
+        (None, None) => "a random program, which has no parent".to_owned(),
     };
     if change.neutral { format!("{text}  (changes nothing)") } else { text }
 }

@@ -1,0 +1,143 @@
+//! `symopt report`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_search::report::{self, Options, Over, Report};
+use symopt_search::trials::Watch;
+
+use crate::failure::Failure;
+use crate::progress::CountLine;
+use crate::{files, interrupt, options, programs, table};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Store directories; searches of the same kind are shown together
+    #[arg(required = true, value_name = "STORE")]
+    stores: Vec<PathBuf>,
+    /// Write figures (SVG), report.md and report.json into DIR, which is made if it is not there
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Judge a sample of the best programs of each search on another suite too: a name, such as held-out, or a TOML file
+    #[arg(long, value_name = "SUITE")]
+    validate: Option<String>,
+    /// With --validate: programs of each search that are judged, at most
+    #[arg(long, value_name = "K", default_value_t = 16, requires = "validate", value_parser = options::between::<2, 10000>, allow_negative_numbers = true)]
+    sample: u16,
+    /// Fresh seeds that programs are judged on
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
+    seeds: u16,
+    /// What kinds of searches are compared over; by default training runs, or evaluations where runs are not counted (directions)
+    #[arg(long, value_enum)]
+    over: Option<OverArgument>,
+    /// Threads that train; by default one for each core
+    #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
+    threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OverArgument {
+    Programs,
+    Evaluations,
+    TrainingRuns,
+}
+
+impl From<OverArgument> for Over {
+    fn from(argument: OverArgument) -> Over {
+        match argument {
+            OverArgument::Programs => Over::Programs,
+            OverArgument::Evaluations => Over::Evaluations,
+            OverArgument::TrainingRuns => Over::TrainingRuns,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // What can't be written is said before anything is done.
+    if let Some(directory) = &arguments.output {
+        let no_place = |error: std::io::Error| Failure::Input(format!("can't make the directory `{}`: {error}", directory.display()));
+        std::fs::create_dir_all(directory).map_err(no_place)?;
+    }
+    let options = Options {
+        validate: arguments.validate.as_deref().map(SuiteSource::find).transpose()?,
+        seeds: usize::from(arguments.seeds),
+        sample: usize::from(arguments.sample),
+        over: arguments.over.map(Over::from),
+        threads: arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+    };
+    let interrupt = interrupt::flag()?;
+    let line = CountLine::new("programs judged");
+    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let result = report::report(&arguments.stores, &options, programs::color(), watch);
+    line.finish();
+    let report = result?;
+
+    let mut written = Vec::new();
+    if let Some(directory) = &arguments.output {
+        let mut write = |name: &str, text: &str| {
+            let path = directory.join(name);
+            files::write(&path, text)?;
+            written.push(path);
+            Ok::<(), Failure>(())
+        };
+        for figure in report.figures() {
+            write(figure.file, &figure.svg)?;
+        }
+        write("report.md", &report.markdown(&command()))?;
+        write("report.json", &format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+    }
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    print(&mut out, &report)?;
+    for path in written {
+        writeln!(out, "written: {}", path.display())?;
+    }
+    Ok(())
+}
+
+fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+    let stores = headed(report.table());
+    table::print(out, &stores, &(2..stores[0].len()).collect::<Vec<_>>(), &[])?;
+    writeln!(
+        out,
+        "\nfitness is the loss saved against tuned AdamW; fresh seeds: the last best program on {} seeds that no search has seen, ± standard error",
+        report.seeds
+    )?;
+    if report.stores.len() > 1 {
+        writeln!(out)?;
+        table::print(out, &headed(report.group_table()), &(1..6).collect::<Vec<_>>(), &[])?;
+    }
+    let validation = headed(report.validation_table());
+    if !validation.is_empty() {
+        writeln!(out)?;
+        table::print(out, &validation, &[1, 2, 3, 4], &[])?;
+    }
+    writeln!(out)
+}
+
+/// With a heading as terminals have them.
+fn headed(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    if let Some(heading) = rows.first_mut() {
+        heading.iter_mut().for_each(|cell| *cell = cell.to_uppercase());
+    }
+    rows
+}
+
+/// The command that is running, as one would type it.
+fn command() -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
+    let quoted = |argument: std::ffi::OsString| {
+        let text = argument.to_string_lossy().into_owned();
+        if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    };
+    std::iter::once("symopt".to_owned()).chain(std::env::args_os().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
+}

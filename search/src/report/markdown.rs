@@ -1,0 +1,220 @@
+//! The report as Markdown.
+
+use std::fmt::Write;
+
+use symopt_proxy_tasks::suite::Fitness;
+
+use super::{Judged, Mean, Report, StoreReport};
+use crate::config::Form;
+use crate::report::figures::{PAPER_CACHE_HITS, PAPER_REDUNDANT};
+
+impl Report {
+    /// The text that shows the figures, with all numbers, and the command that made it.
+    pub fn markdown(&self, command: &str) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = self.write_markdown(&mut text, command);
+        text
+    }
+
+    fn write_markdown(&self, text: &mut String, command: &str) -> std::fmt::Result {
+        writeln!(text, "# Report\n\nMade by\n\n```\n{command}\n```\n")?;
+        let count = if self.stores.len() == 1 { "1 search".to_owned() } else { format!("{} searches", self.stores.len()) };
+        writeln!(
+            text,
+            "on {count}. Fitness is the share of tuned AdamW's validation loss that is saved on the same seeds: more is better. `report.json` has \
+             every number, the points of the curves and the programs.\n"
+        )?;
+        writeln!(text, "## Searches\n")?;
+        write_table(text, &self.table(), &[])?;
+        writeln!(
+            text,
+            "\n*Fresh seeds*: the last best program on {} seeds that no search has seen, the same for all, {}; ± is the standard error over the seeds. \
+             The published searches report {:.0} % cache hits and {:.0} % redundant statements.\n",
+            self.seeds,
+            self.how_judged(),
+            100.0 * PAPER_CACHE_HITS,
+            100.0 * PAPER_REDUNDANT
+        )?;
+        if self.groups.len() > 1 || self.stores.len() > 1 {
+            writeln!(text, "## Kinds of searches\n")?;
+            write_table(text, &self.group_table(), &[0])?;
+            writeln!(
+                text,
+                "\nMeans over the searches of a kind, ± their standard error, and in brackets the lowest and the highest. The second column is on the \
+                 seeds that the searches saw, where the first of all of them ends, after {} {}.\n",
+                whole(self.common_compute),
+                self.over.label()
+            )?;
+        }
+        for figure in self.figures() {
+            writeln!(text, "## {}\n\n![{}]({})\n\n{}\n", figure.title, figure.title, figure.file, figure.caption)?;
+            if figure.file == "validation.svg" {
+                self.write_validation(text)?;
+            }
+        }
+        writeln!(text, "## Settings and programs\n")?;
+        writeln!(
+            text,
+            "What is not listed is as `symopt search --print-config` writes it. `symopt search --config FILE` with these settings makes the store again.\n"
+        )?;
+        for store in &self.stores {
+            self.write_store(text, store)?;
+        }
+        // One line feed at the end.
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+        Ok(())
+    }
+
+    /// A row for each store under a heading.
+    pub fn table(&self) -> Vec<Vec<String>> {
+        let mut heading =
+            vec!["search", "kind", "programs", "evaluated", "cache hits", "redundant", "fitness", "fresh seeds", "initial, fresh"];
+        let runs = self.stores.iter().any(|store| store.end.training_runs.is_some());
+        if runs {
+            heading.insert(4, "training runs");
+        }
+        let mut rows: Vec<Vec<String>> = vec![heading.into_iter().map(str::to_owned).collect()];
+        for (store, name) in self.stores.iter().zip(self.store_names()) {
+            let rate = |of: &dyn Fn(&super::RatePoint) -> f64| {
+                store.rates_at_end.as_ref().map_or_else(|| "-".to_owned(), |rates| format!("{:.1} %", 100.0 * of(rates)))
+            };
+            let mut row = vec![name, store.group.clone(), store.end.programs.to_string(), store.end.evaluations.to_string()];
+            if runs {
+                row.push(store.end.training_runs.map_or_else(|| "-".to_owned(), whole));
+            }
+            row.extend([
+                rate(&|rates| rates.cache_hit_rate),
+                rate(&|rates| rates.redundant_share),
+                store.best.fitness.to_string(),
+                judged(store.best_fresh),
+                judged(store.initial_fresh),
+            ]);
+            rows.push(row);
+        }
+        rows
+    }
+
+    /// A row for each group under a heading.
+    pub fn group_table(&self) -> Vec<Vec<String>> {
+        let compute = whole(self.common_compute);
+        let heading = [
+            "kind".to_owned(),
+            "searches".to_owned(),
+            self.over.label().to_owned(),
+            format!("fitness after {compute}"),
+            "fitness at the end".to_owned(),
+            "fresh seeds".to_owned(),
+        ];
+        let mut rows = vec![heading.to_vec()];
+        for group in &self.groups {
+            rows.push(vec![
+                group.name.clone(),
+                group.stores.to_string(),
+                whole(group.compute),
+                mean(group.at_common_compute.as_ref()),
+                mean(group.at_end.as_ref()),
+                mean(group.fresh.as_ref()),
+            ]);
+        }
+        rows
+    }
+
+    /// A row for each store with a meta-validation under a heading; empty if there is none.
+    pub fn validation_table(&self) -> Vec<Vec<String>> {
+        let Some(suite) = &self.validation_suite else { return Vec::new() };
+        let heading = [
+            "search".to_owned(),
+            format!("highest on {suite}"),
+            "after programs".to_owned(),
+            format!("at the end on {suite}"),
+            "diverged".to_owned(),
+        ];
+        let mut rows = vec![heading.to_vec()];
+        for (store, name) in self.stores.iter().zip(self.store_names()) {
+            let Some((peak, end)) = store.validation_peak_and_end() else { continue };
+            let diverged = store.validation.iter().filter(|point| point.validation.fitness.improvement().is_none()).count();
+            rows.push(vec![
+                name,
+                judged(peak.validation),
+                peak.programs.to_string(),
+                judged(end.validation),
+                format!("{diverged} of {}", store.validation.len()),
+            ]);
+        }
+        rows
+    }
+
+    fn write_validation(&self, text: &mut String) -> std::fmt::Result {
+        write_table(text, &self.validation_table(), &[0])?;
+        writeln!(text, "\nThe highest of several noisy numbers is too high by some of the noise.\n")?;
+        for (store, name) in self.stores.iter().zip(self.store_names()) {
+            let Some(suite) = &self.validation_suite else { continue };
+            writeln!(text, "### {name}\n")?;
+            let heading = ["programs", "program", "fitness in the search"].map(str::to_owned).into_iter().chain([format!("on {suite}")]);
+            let mut rows = vec![heading.collect::<Vec<_>>()];
+            for point in &store.validation {
+                let hash = format!("`{}`", point.hash.get(..12).unwrap_or(&point.hash));
+                rows.push(vec![point.programs.to_string(), hash, point.fitness.to_string(), judged(point.validation)]);
+            }
+            write_table(text, &rows, &[1])?;
+            if store.without_text > 0 {
+                writeln!(
+                    text,
+                    "\n{} programs that were the best are left out: the journal does not hold their texts.",
+                    store.without_text
+                )?;
+            }
+            writeln!(text)?;
+        }
+        Ok(())
+    }
+
+    fn write_store(&self, text: &mut String, store: &StoreReport) -> std::fmt::Result {
+        writeln!(text, "### {}\n", store.store)?;
+        if store.settings.is_empty() {
+            writeln!(text, "All settings are the defaults.\n")?;
+        } else {
+            writeln!(text, "```toml\n{}\n```\n", store.settings.join("\n"))?;
+        }
+        let what = match store.form {
+            Form::Program => "program",
+            Form::Direction => "direction",
+        };
+        match store.best.index {
+            None => writeln!(text, "No {what} was better than the initial one, `{}`:\n", store.best.hash)?,
+            Some(index) => writeln!(text, "The last best {what}, child {index}, `{}`:\n", store.best.hash)?,
+        }
+        writeln!(text, "```\n{}\n```\n", store.best.program.trim_end())
+    }
+}
+
+fn judged(judged: Judged) -> String {
+    match (judged.fitness, judged.standard_error) {
+        (Fitness::Improvement(value), Some(error)) => format!("{:+.2} ± {:.2} %", 100.0 * value, 100.0 * error),
+        (fitness, _) => fitness.to_string(),
+    }
+}
+
+fn mean(mean: Option<&Mean>) -> String {
+    let Some(Mean { mean, standard_error, low, high }) = mean else { return "-".to_owned() };
+    match standard_error {
+        Some(error) => format!("{:+.2} ± {:.2} % ({:+.2} to {:+.2})", 100.0 * mean, 100.0 * error, 100.0 * low, 100.0 * high),
+        None => format!("{:+.2} %", 100.0 * mean),
+    }
+}
+
+fn whole(number: f64) -> String {
+    format!("{number:.0}")
+}
+
+/// A Markdown table; the named columns are aligned to the left, the others, after the first two, to the right.
+fn write_table(text: &mut String, rows: &[Vec<String>], left: &[usize]) -> std::fmt::Result {
+    let Some((heading, rows)) = rows.split_first() else { return Ok(()) };
+    let line = |cells: &[String]| format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "));
+    let is_left = |column: usize| if left.is_empty() { column < 2 } else { left.contains(&column) };
+    let rule: String = (0..heading.len()).map(|column| if is_left(column) { "---|" } else { "---:|" }).collect();
+    writeln!(text, "{}\n|{rule}", line(heading))?;
+    rows.iter().try_for_each(|row| writeln!(text, "{}", line(row)))
+}
