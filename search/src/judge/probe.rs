@@ -21,9 +21,10 @@ const SCREENED_STEPS: usize = 24;
 /// How far, relative to its size, a direction may be from what a screen demands.
 const TOLERANCE: f64 = 2e-2;
 
-/// Projections of a direction that make its fingerprint, and the grid that they are rounded to.
-const PROJECTIONS: usize = 4;
-const GRID: f64 = 1e-3;
+/// Projections of a direction, of size 1 over a whole recording, that make its fingerprint, and the grid that they are rounded to. Rounding errors, and
+/// the guards of the functions at small gradients, rarely move a projection across a line of so coarse a grid, and other directions nearly always do.
+const PROJECTIONS: usize = 2;
+const GRID: f64 = 0.02;
 
 /// The long stream of [`Screen::Steady`]: steps in each of three windows, the last two of which are compared.
 const WINDOW: usize = 1500;
