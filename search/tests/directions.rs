@@ -114,6 +114,8 @@ fn screens_reject_what_they_are_for_and_let_known_optimizers_through() {
         &["m = 1.01 * m + g", "update = sign(m)"],
         &["update = sign(interp(g / 0.646, m, 0.998))", "m = interp(g, m, 0.999) / 0.958"],
         &["m = m + square(sign(g))", "update = m * sign(g)"],
+        // It grows up to a point, the same one whatever comes.
+        &["update = sign(interp(g, v, 0.995))", "v = log1p(interp(g, m, 0.999))", "m = v / 0.956"],
     ] {
         assert_eq!(rejection(&judge, body), None, "{body:?}");
         let program = direction_of(body);

@@ -30,8 +30,8 @@ const GRID: f64 = 0.02;
 const WINDOW: usize = 1500;
 /// The most that the size of the direction may change from window to window.
 const STEADY: f64 = 1.6;
-/// In two other runs over it the first gradients are so many of this size, of one sign and of the other, and the directions of the last steps
-/// of both must agree by this cosine.
+/// In two other runs, over it and over its negative, the first gradients are so many of this size, the same in both, and the directions of the last
+/// steps must be opposite by this cosine: what began long ago is forgotten, and what comes is followed.
 const PULSE: usize = 100;
 const PULSE_SIZE: f32 = 10.0;
 const COMPARED: usize = 100;
@@ -44,7 +44,7 @@ pub(super) struct Prober {
     /// Weights of the projections, by task, step and place.
     projections: Vec<Vec<[f32; PROJECTIONS]>>,
     long: Recording,
-    /// The same with much larger gradients in the beginning, of one sign and of the other.
+    /// It and its negative, both with the same much larger gradients in the beginning.
     pulsed: [Recording; 2],
 }
 
@@ -81,8 +81,8 @@ impl Prober {
         let pulse: Vec<f32> = mean.iter().map(|_| PULSE_SIZE.copysign(normal())).collect();
         let stream = |gradients| Recording { layout: shape.clone(), gradients };
         let pulsed = [1.0, -1.0].map(|sign| {
-            let mut gradients = gradients.clone();
-            gradients[..PULSE].fill(pulse.iter().map(|x| sign * x).collect());
+            let mut gradients: Vec<Vec<f32>> = gradients.iter().map(|gradient| gradient.iter().map(|x| sign * x).collect()).collect();
+            gradients[..PULSE].fill(pulse.clone());
             stream(gradients)
         });
         Ok(Prober { recordings, screens: screens.to_vec(), projections, pulsed, long: stream(gradients) })
@@ -155,7 +155,8 @@ impl Prober {
         None
     }
 
-    /// Whether a direction settles on a long stream: its size no longer changes, and how the stream began no longer matters.
+    /// Whether a direction settles on a long stream: its size no longer changes, how the stream began no longer matters, and gradients of the other
+    /// sign give the other direction.
     pub(super) fn is_steady(&self, program: &Program) -> bool {
         let mut windows = [0.0; 3];
         let mut step = 0;
@@ -179,7 +180,7 @@ impl Prober {
         };
         let [Some(a), Some(b)] = self.pulsed.each_ref().map(last) else { return false };
         let product: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-        product >= FORGOTTEN * libm::sqrt(square(&a) * square(&b))
+        -product >= FORGOTTEN * libm::sqrt(square(&a) * square(&b))
     }
 }
 
