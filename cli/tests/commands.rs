@@ -352,6 +352,7 @@ fn every_command_explains_itself() {
         "search",
         "resume",
         "funnel",
+        "rediscover",
         "report",
         "inspect",
         "simplify",

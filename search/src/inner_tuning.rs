@@ -94,8 +94,7 @@ impl<E, F: FnMut(Setting, usize) -> Result<f64, E>> Tuning<F> {
             let before = self.best;
             for (axis, sign) in [(0, 1), (0, -1), (1, 1), (1, -1)] {
                 // On in the same direction as long as it goes well.
-                loop {
-                    let Some(next) = self.best.moved(axis, sign * by) else { break };
+                while let Some(next) = self.best.moved(axis, sign * by) {
                     let better = moves < MOVES
                         && self.mean(next, half)? < self.mean(self.best, half)?
                         && self.mean(next, self.seeds)? < self.mean(self.best, self.seeds)?;

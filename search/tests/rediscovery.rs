@@ -1,0 +1,117 @@
+//! The protocol of the rediscovery, and what happens to finals.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use symopt_dsl::Program;
+use symopt_programs::structure::Structure;
+use symopt_search::config::Form;
+use symopt_search::direction;
+use symopt_search::engine::Progress;
+use symopt_search::rediscovery::{Observer, PROTOCOL, Protocol, Rediscovery, Summary, keep_protocol};
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn progress(&mut self, _seed: u64, _progress: &Progress) {}
+    fn trying(&mut self, _seed: u64, _structure: Structure) {}
+}
+
+fn protocol() -> Protocol {
+    Protocol::from_toml("the frozen protocol", PROTOCOL).unwrap()
+}
+
+#[test]
+fn the_frozen_protocol_starts_from_adamw_with_all_functions_and_the_three_mutations() {
+    let Protocol { search, finals } = protocol();
+    assert_eq!((search.initial.as_str(), search.suite.as_str()), ("adamw-paper", "lion"));
+    assert_eq!(search.fitness.form, Form::Direction);
+    let mutation = &search.mutation;
+    assert_eq!((mutation.insert, mutation.delete, mutation.modify), (1.0, 1.0, 1.0));
+    assert!(!mutation.constants_only);
+    // Nothing about Lion goes into a search: it is no target, only a peer in the end.
+    assert!(search.limits.target_program.is_empty());
+    assert!(finals.peers.iter().any(|peer| peer.program == "lion"));
+    assert!(finals.report_seeds >= 32);
+}
+
+/// A smaller protocol on the same suite, for a search of a second.
+fn small() -> Protocol {
+    let mut protocol = protocol();
+    protocol.finals.tuning_seeds = 4;
+    protocol.finals.simplification_seeds = 8;
+    protocol.finals.report_seeds = 8;
+    for peer in &mut protocol.finals.peers {
+        peer.values.truncate(0);
+    }
+    protocol.search.evolution.population = 50;
+    protocol.search.fitness.rotate = 1000;
+    protocol.search.limits.programs = 2500;
+    protocol
+}
+
+fn direction_of(body: &[&str]) -> Program {
+    let lines: String = body.iter().map(|line| format!("  {line}\n")).collect();
+    let text = format!("@guarded\ndef train(w, g, m, v, lr):\n{lines}  return update, m, v\n");
+    direction::split(&symopt_dsl::parse(&text).unwrap()).unwrap()
+}
+
+#[test]
+fn a_final_in_disguise_becomes_lion_and_one_with_a_single_average_does_not() {
+    let rediscovery = Rediscovery::new(small(), 2).unwrap();
+    let nobody = AtomicBool::new(false);
+    let disguised = direction_of(&[
+        "m = interp(g, m, 0.995)",
+        "x = interp(g, m, 0.98)",
+        "n = global_norm(x)",
+        "y = x / n",
+        "z = cbrt(y)",
+        "unused = exp(z)",
+        "update = x / abs(x)",
+    ]);
+    let last = rediscovery.finish(&disguised, &nobody).unwrap();
+    assert_eq!(last.structure, Structure::LionLike, "{}", last.simplified);
+    assert!(last.simplified.contains("sign(") && !last.simplified.contains("cbrt"), "{}", last.simplified);
+    assert_eq!(last.gains.len(), 3);
+    let signum = rediscovery.finish(&direction_of(&["m = interp(g, m, 0.99)", "update = sign(m)"]), &nobody).unwrap();
+    assert_eq!(signum.structure, Structure::SignumLike);
+    let adamw = direction_of(&["m = interp(g, m, 0.9)", "v = interp(square(g), v, 0.999)", "update = m / sqrt(v)"]);
+    assert_ne!(rediscovery.finish(&adamw, &nobody).unwrap().structure, Structure::LionLike);
+}
+
+#[test]
+fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |threads: usize, name: &str| {
+        let rediscovery = Rediscovery::new(small(), threads).unwrap();
+        let path = directory.path().join(name);
+        keep_protocol(&path, "a protocol").unwrap();
+        let mut attempt = rediscovery.attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
+        let again = rediscovery.attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
+        assert_eq!(attempt, again);
+        let report = rediscovery.report(std::slice::from_ref(&attempt));
+        assert!(report.contains("## Seed 5") && report.contains(" of 1 searches from adamw-paper"), "{report}");
+        // Time alone may differ.
+        attempt.seconds = 0.0;
+        for change in &mut attempt.classes {
+            change.seconds = 0.0;
+        }
+        attempt
+    };
+    let one = run(1, "one");
+    assert_eq!(one, run(2, "two"));
+    assert_eq!(one.statistics.generated, 2500);
+    assert!(!one.classes.is_empty());
+    let summary = Summary::of(&[one]);
+    assert_eq!(summary.attempts, 1);
+}
+
+#[test]
+fn results_of_two_protocols_are_not_mixed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path: &Path = directory.path();
+    keep_protocol(path, "one").unwrap();
+    keep_protocol(path, "one").unwrap();
+    let error = keep_protocol(path, "two").unwrap_err().to_string();
+    assert!(error.contains("another protocol") && error.contains("--output"), "{error}");
+}
