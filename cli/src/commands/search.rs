@@ -337,12 +337,13 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
     let statistics = &result.statistics;
     let seconds = result.elapsed.as_secs_f64().max(1e-3);
     writeln!(out, "ended after {}: {}", clock(result.elapsed), result.stop)?;
+    // Only a search that has screens speaks of them.
+    let screened = if statistics.screened > 0 { format!("{} screened, ", statistics.screened) } else { String::new() };
     writeln!(
         out,
-        "{} programs generated ({:.0}/s), {} screened, {} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged)",
+        "{} programs generated ({:.0}/s), {screened}{} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged)",
         statistics.generated,
         statistics.generated as f64 / seconds,
-        statistics.screened,
         statistics.evaluated,
         statistics.evaluated as f64 / seconds,
         statistics.hopeless,
