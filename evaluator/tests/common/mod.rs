@@ -207,10 +207,15 @@ impl Draw {
             // Slots live only if the update depends on what the step began with.
             let old = VarId(types.len() as u16);
             types.push(Some(Type::Tree));
-            let function = random.pick(&[Function::Add, Function::Subtract, Function::Divide, Function::Maximum]);
             let first = random.below(slots.len());
-            let second = Operand::Variable(slots[(first + 1) % slots.len()]);
-            let both = [Operand::Variable(slots[first]), if random.one_in(2) { second } else { Operand::Constant(0.5) }];
+            let (function, second) = if random.one_in(2) {
+                let function = random.pick(&[Function::Add, Function::Subtract, Function::Divide, Function::Maximum]);
+                (function, Operand::Variable(slots[(first + 1) % slots.len()]))
+            } else {
+                // Needs no scratch tile within a sum.
+                (Function::Multiply, Operand::Constant(0.5))
+            };
+            let both = [Operand::Variable(slots[first]), second];
             statements.insert(0, Statement::new(old, function, &both));
             if random.one_in(2) {
                 let mix = [Operand::Variable(old), Operand::Variable(tree)];
