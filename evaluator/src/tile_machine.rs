@@ -217,6 +217,11 @@ impl TileMachine {
         self.passes[pass].steps.len()
     }
 
+    /// How many scratch tiles a thread needs.
+    pub fn scratch_tiles(&self) -> usize {
+        self.registers
+    }
+
     /// Fills in the numbers of a pass: the plan's small values, rounded to f32. To be done before the pass is run, and again when they change.
     pub fn prepare(&self, pass: usize, numbers: &[f32], registers: &mut Registers) {
         let Registers { numbers: table, steps, .. } = registers;

@@ -1,7 +1,7 @@
 //! Replays what fuzzing has found: inputs of the fuzz target `fuzz/fuzz_targets/engines.rs`, through the same decoding and the same check.
 //!
-//! `fuzz/regressions/engines` holds inputs that told an engine with a fault from the reference, each named after the fault. So far all
-//! of the faults were put in on purpose, to see that fuzzing finds them.
+//! `fuzz/regressions/engines` holds inputs that told an engine with a fault from the reference, each named after the fault. Most
+//! of the faults were put in on purpose, to see that fuzzing finds them; those of shared slots were real.
 
 #[path = "../../fuzz/src/case.rs"]
 mod case;

@@ -4,7 +4,9 @@ mod common;
 
 use common::{Draw, Flavour, Random, compare_with_reference, difference, disguised, join, layout, listing, numbers, split};
 use std::collections::{BTreeMap, BTreeSet};
+use symopt_dsl::function::{FUNCTIONS, Typing};
 use symopt_dsl::graph::NodeKind;
+use symopt_dsl::plan::Source;
 use symopt_dsl::{Function, Graph, Plan, Program};
 use symopt_evaluator::tile_machine::TileMachine;
 use symopt_evaluator::{Optimizer, Options, Reference, Threads};
@@ -148,8 +150,20 @@ fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
         "def f(w, g, a):\n  a = a + g\n  return a, a\n",
         // A slot that never changes, one that nothing reads, one that only feeds itself.
         "def f(w, g, a, b, c):\n  update = g + a\n  b = cosh(g)\n  c = c + g\n  return update, a, b, c\n",
-        // Two slots with one value.
+        // Two slots that are equal, but are computed apart.
         "def f(w, g, a, b):\n  a = a + g\n  b = b + g\n  update = a * b\n  return update, a, b\n",
+        // Two or three slots with one value, which is computed to the place of one of them: with and without scratch tiles.
+        "def f(w, g, a, b):\n  a = a + g\n  b = a\n  return a, a, b\n",
+        "def f(w, g, a, b):\n  update = b\n  a = tanh(g)\n  b = a\n  return update, a, b\n",
+        "def f(w, g, a, b):\n  update = a\n  b = tanh(g)\n  a = b\n  return update, a, b\n",
+        "def f(w, g, a, b):\n  update = tanh(a) * cosh(b) + a / b\n  a = interp(g, a, 0.9)\n  b = a\n  return update, a, b\n",
+        "def f(w, g, a, b, c):\n  update = b / c\n  a = interp(g, a, 0.9)\n  b = a\n  c = a\n  return update, a, b, c\n",
+        "def f(w, g, a, b, c):\n  update = sign(interp(g, a, 0.9))\n  a = interp(g, a, 0.99)\n  c = a\n  b = c\n  return update, a, b, c\n",
+        "def f(w, g, a, b, c, d):\n  e = a\n  a = b\n  b = e\n  c = d * g\n  d = c\n  return g, a, b, c, d\n",
+        // The same value as an input of the step: a copy of the gradients, the weights or a slot's old value in each of two slots.
+        "def f(w, g, a, b):\n  a = g\n  b = g\n  return g, a, b\n",
+        "def f(w, g, a, b, c):\n  update = b + c\n  b = a\n  c = a\n  a = w\n  return update, a, b, c\n",
+        "def f(w, g, a, b):\n  update = a * b\n  a = w\n  b = w\n  return update, a, b\n",
         // The weights as a local variable.
         "def f(w, g, lr):\n  w = w * 2.0\n  update = w * lr\n  return update\n",
     ];
@@ -160,6 +174,68 @@ fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
             assert_equal_to_reference(&program, &[vec![3], vec![5000]], flavour, &mut random);
         }
     }
+}
+
+#[test]
+fn a_function_of_equal_arguments_in_a_slot_gives_the_bits_of_the_reference() {
+    // Found by a search: `maximum(m, m)` is m, both slots get one value, and no value needs a scratch tile.
+    let found = "@guarded\ndef train(w, g, m, v, lr):\n  m = interp(g, m, 0.995)\n  sqrt_v = sqrt(v)\n  v = maximum(m, m)\n  \
+                 update = m / sqrt_v\n  return update, m, v\n";
+    let mut texts = vec![found.to_owned()];
+    let element_wise: Vec<_> = FUNCTIONS.iter().filter(|row| row.typing == Typing::ElementWise).collect();
+    let mut values = vec!["m".to_owned(), "v".to_owned()];
+    for (x, y) in [("m", "m"), ("v", "v"), ("m", "v"), ("v", "m")] {
+        values.extend(element_wise.iter().filter(|row| row.arity() == 2).map(|row| format!("{}({x}, {y})", row.name)));
+        values.push(format!("interp({x}, {y}, 0.25)"));
+        values.push(format!("interp({x}, {y}, lr)"));
+        values.push(format!("interp({x}, interp({y}, {x}, 0.5), 0.25)"));
+    }
+    for x in ["m", "v"] {
+        values.extend(element_wise.iter().filter(|row| row.arity() == 1).map(|row| format!("{}({x})", row.name)));
+    }
+    assert!(values.len() > 100, "{} values", values.len());
+    let first = ["m = interp(g, m, 0.995)", "m = interp(v, g, 0.5)", "m = tanh(g)"];
+    let updates = ["old_m / sqrt(old_v)", "m / sqrt(old_v)", "m * v", "old_v", "v", "interp(old_m, v, 0.5)"];
+    for (index, value) in values.iter().enumerate() {
+        for (place, update) in updates.iter().enumerate() {
+            let (mark, m) = (if (index + place) % 2 == 0 { "@guarded\n" } else { "" }, first[(index + place / 2) % first.len()]);
+            let text = format!(
+                "{mark}def f(w, g, m, v, lr):\n  old_m = m\n  old_v = v\n  {m}\n  v = {value}\n  update = {update}\n  return update, m, v\n"
+            );
+            // And the two change places in the end.
+            texts.push(text.replace("  return", "  old_m = m\n  m = v\n  v = old_m\n  return"));
+            texts.push(text);
+        }
+    }
+    let mut random = Random(16);
+    for text in texts {
+        let program = symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        for flavour in FLAVOURS {
+            assert_equal_to_reference(&program, &shapes(&[1, 37]), flavour, &mut random);
+        }
+    }
+}
+
+#[test]
+fn random_programs_with_slots_of_one_value_give_the_bits_of_the_reference() {
+    let mut random = Random(17);
+    let (mut compared, mut alike, mut without_tiles) = (0, 0, 0);
+    for index in 0..8000 {
+        let statements = [1, 2, 2, 12][index % 4];
+        let draw = if index % 3 == 0 { Draw::everything(statements) } else { Draw::fused(statements) };
+        let program = draw.alike().program(&mut random);
+        let numbers = assert_equal_to_reference(&program, &shapes(&[1, 37]), random.pick(&FLAVOURS), &mut random);
+        compared += usize::from(numbers > 0.5);
+        let plan = Plan::new(&Graph::new(&program).expect("drawn programs type"), &program);
+        let value = |source: &Source| matches!(source, Source::Value(_));
+        if plan.slots.iter().enumerate().any(|(slot, source)| value(source) && plan.slots[..slot].contains(source)) {
+            alike += 1;
+            without_tiles += usize::from(TileMachine::new(&plan).scratch_tiles() == 0);
+        }
+    }
+    assert!(compared > 4000, "only {compared} programs left numbers to compare");
+    assert!(alike > 500, "only {alike} programs had two slots of one value");
+    assert!(without_tiles > 10, "only {without_tiles} of them needed no scratch tile");
 }
 
 #[test]

@@ -255,7 +255,7 @@ impl Lowering {
             if let Operand::Source(Source::Value(value)) = copy.x
                 && let Some(slot) = in_place.iter().find(|(known, _)| *known == value).map(|(_, slot)| *slot)
             {
-                copy.x = Operand::Source(Source::Slot(slot));
+                copy.redirect(copy.x, Operand::Source(Source::Slot(slot)));
             }
         }
     }
@@ -272,11 +272,7 @@ impl Lowering {
         self.steps[value] = Some(step);
         self.pair_with(value, slot);
         for reader in self.steps[value + 1..].iter_mut().flatten() {
-            for operand in [&mut reader.x, &mut reader.y] {
-                if *operand == Operand::Source(Source::Value(value)) {
-                    *operand = old;
-                }
-            }
+            reader.redirect(Operand::Source(Source::Value(value)), old);
         }
         true
     }
@@ -331,6 +327,34 @@ impl Lowering {
 }
 
 impl Step {
+    /// Reads `to` wherever it read `from`. Both operands are looked at: the second one of a step that takes one repeats the first, and has to
+    /// be somewhere, too.
+    fn redirect(&mut self, from: Operand, to: Operand) {
+        for operand in [&mut self.x, &mut self.y] {
+            if *operand == from {
+                *operand = to;
+            }
+        }
+    }
+
+    /// Whether all that the step reads is there when it runs: its operands are neither its target, which is taken out, nor another slot that
+    /// it writes, nor a scratch tile that no earlier step has written.
+    fn finds_its_operands(&self, written: &[bool]) -> bool {
+        let slots: &[usize] = match &self.kind {
+            Kind::Single(_) => &[],
+            Kind::BlendPair(_, slot) | Kind::Averages(_, slot) => std::slice::from_ref(slot),
+            Kind::MomentStep(_, slots) => slots,
+        };
+        [self.x, self.y].into_iter().all(|operand| match operand {
+            Operand::Source(source @ Source::Slot(slot)) => self.target.overwritten() != Some(source) && !slots.contains(&slot),
+            Operand::Source(Source::Weights) => self.target != Target::Weights,
+            Operand::Register(register) => written[register] && self.target != Target::Register(register),
+            // By now it has a register.
+            Operand::Source(Source::Value(_)) => false,
+            Operand::Source(Source::Gradients | Source::Small(_)) | Operand::Number(_) | Operand::Output => true,
+        })
+    }
+
     /// Makes an operand that is the target itself an [`Operand::Output`]. False if the operation can't do that.
     fn read_own_target(&mut self) -> bool {
         let Some(own) = self.target.overwritten().map(Operand::Source) else { return true };
@@ -354,6 +378,18 @@ impl Step {
             _ => false,
         }
     }
+}
+
+/// Whether every step of a pass finds its operands.
+fn all_find_their_operands(steps: &[Step], registers: usize) -> bool {
+    let mut written = vec![false; registers];
+    steps.iter().all(|step| {
+        let finds = step.finds_its_operands(&written);
+        if let Target::Register(register) = step.target {
+            written[register] = true;
+        }
+        finds
+    })
 }
 
 /// Two averages of the gradients, one right after the other, as one step.
@@ -464,6 +500,7 @@ fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<[Operand; 2]>, values: u
         }
         step.target = target;
     }
+    debug_assert!(all_find_their_operands(&steps, count), "{steps:#?}");
     for operand in sums.iter_mut().flatten() {
         if let Operand::Source(Source::Value(value)) = *operand {
             *operand = Operand::Register(register_of[value]);

@@ -56,6 +56,8 @@ pub struct Draw {
     pub statements: usize,
     pub slots: usize,
     pub hyperparameters: usize,
+    /// Whether statements often read one value twice, and slots often get the value of another slot or variable.
+    pub alike: bool,
 }
 
 impl Draw {
@@ -68,6 +70,7 @@ impl Draw {
             statements,
             slots: 3,
             hyperparameters: 2,
+            alike: false,
         }
     }
 
@@ -110,6 +113,7 @@ impl Draw {
             statements: 4,
             slots: 2,
             hyperparameters: 0,
+            alike: false,
         }
     }
 
@@ -125,7 +129,13 @@ impl Draw {
             statements,
             slots: 4,
             hyperparameters: 2,
+            alike: false,
         }
+    }
+
+    /// The same with many values that are read twice and slots that get one value.
+    pub fn alike(self) -> Draw {
+        Draw { alike: true, ..self }
     }
 
     /// A random valid program: it types by construction.
@@ -155,10 +165,16 @@ impl Draw {
         let locals = 8;
         types.resize(types.len() + locals, None);
         let count = 1 + random.below(self.statements);
-        let mut recent = VarId(1);
+        let mut recent = if self.alike { signature.slots().last().unwrap_or(VarId(1)) } else { VarId(1) };
         while statements.len() < count {
             let function = random.pick(&self.functions);
-            let arguments: Vec<Operand> = (0..function.arity()).map(|_| self.operand(random, &types, recent)).collect();
+            let mut arguments: Vec<Operand> = (0..function.arity()).map(|_| self.operand(random, &types, recent)).collect();
+            if self.alike
+                && random.one_in(3)
+                && let [x, y, ..] = &mut arguments[..]
+            {
+                *y = *x;
+            }
             let target = VarId(random.below(types.len()) as u16);
             if push_statement(&mut statements, &mut types, target, function, &arguments) {
                 recent = target;
@@ -179,6 +195,33 @@ impl Draw {
                 let mix = [Operand::Variable(slot), Operand::Variable(tree)];
                 push_statement(&mut statements, &mut types, slot, Function::Multiply, &mix);
             }
+        }
+        let slots: Vec<VarId> = signature.slots().collect();
+        if self.alike && !slots.is_empty() {
+            for slot in &slots {
+                if !random.one_in(4) {
+                    let value = if !random.one_in(4) { tree } else { random.pick(&slots) };
+                    push_statement(&mut statements, &mut types, *slot, Function::Copy, &[Operand::Variable(value)]);
+                }
+            }
+            // Slots live only if the update depends on what the step began with.
+            let old = VarId(types.len() as u16);
+            types.push(Some(Type::Tree));
+            let first = random.below(slots.len());
+            let (function, second) = if random.one_in(2) {
+                let function = random.pick(&[Function::Add, Function::Subtract, Function::Divide, Function::Maximum]);
+                (function, Operand::Variable(slots[(first + 1) % slots.len()]))
+            } else {
+                // Needs no scratch tile within a sum.
+                (Function::Multiply, Operand::Constant(0.5))
+            };
+            let both = [Operand::Variable(slots[first]), second];
+            statements.insert(0, Statement::new(old, function, &both));
+            if random.one_in(2) {
+                let mix = [Operand::Variable(old), Operand::Variable(tree)];
+                push_statement(&mut statements, &mut types, old, Function::Add, &mix);
+            }
+            return Program::new(signature, Vec::new(), statements, old, Vec::new());
         }
         let update = if types[recent.index()] == Some(Type::Tree) || random.one_in(2) {
             tree
