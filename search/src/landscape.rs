@@ -1,6 +1,6 @@
 //! The landscape of a suite: how much better or worse than AdamW the optimizers of the literature are on it, all tuned with the same budget.
 //!
-//! On each task every program is tuned by [`pattern_search`](symopt_proxy_tasks::pattern_search) on the tuning seeds, AdamW like the others.
+//! On each task every program is tuned by [`pattern_search`] on the tuning seeds, AdamW like the others.
 //! What that finds is trained on held-out seeds, which no tuning and no search uses, the same for all programs; the gain of a program on a
 //! seed is the share of AdamW's validation loss that it saves there. So the gains are paired, those of AdamW are 0, and the spread over the
 //! seeds says how sure a mean is. The gain over the suite is the mean over the tasks by their weights, seed by seed.
