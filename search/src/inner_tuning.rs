@@ -45,7 +45,8 @@ impl Setting {
 
     /// The setting one step further along x or z, if that is within the bounds.
     fn moved(self, axis: usize, by: i16) -> Option<Setting> {
-        let moved = if axis == 0 { Setting { x: self.x + by, ..self } } else { Setting { z: self.z + by, ..self } };
+        let moved =
+            if axis == 0 { Setting { x: self.x.saturating_add(by), ..self } } else { Setting { z: self.z.saturating_add(by), ..self } };
         (X.contains(&moved.x) && Z.contains(&moved.z) && moved.x - moved.z <= MOST_SHRINKING).then_some(moved)
     }
 }

@@ -37,6 +37,9 @@ const SIMPLIFICATION: u64 = 0xf_fff0;
 const CHOICE: u64 = 0xf_fff1;
 const REPORT: u64 = 0xf_fff2;
 
+/// The last seed of a search: those above are reserved, here and by [`fresh_seeds`](crate::fresh_seeds).
+const LAST_SEED: u64 = 0xf_feff;
+
 /// Why a rediscovery fails.
 #[derive(Debug, thiserror::Error)]
 pub enum RediscoveryError {
@@ -115,6 +118,17 @@ impl Protocol {
         let wrong = |reason: String| RediscoveryError::Protocol { place: place.to_owned(), reason };
         let protocol: Protocol = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         protocol.search.check().map_err(|e: ConfigError| wrong(e.to_string()))?;
+        let Finals { tuning_seeds, simplification_seeds, report_seeds, tolerance, confidence, .. } = protocol.finals;
+        let counts = [("tuning_seeds", tuning_seeds), ("simplification_seeds", simplification_seeds), ("report_seeds", report_seeds)];
+        if let Some((name, count)) = counts.into_iter().find(|(_, count)| !(2..=1_000).contains(count)) {
+            return Err(wrong(format!("finals.{name} = {count} is out of range; expected a whole number from 2 to 1000")));
+        }
+        if !(tolerance >= 0.0 && tolerance.is_finite()) {
+            return Err(wrong(format!("finals.tolerance = {tolerance} is out of range; expected a share of 0 or more, such as 0.005")));
+        }
+        if !(0.5..1.0).contains(&confidence) {
+            return Err(wrong(format!("finals.confidence = {confidence} is out of range; expected a share from 0.5 to below 1")));
+        }
         if protocol.search.fitness.form != crate::config::Form::Direction {
             return Err(wrong(
                 "`form` of [search.fitness] must be \"direction\": finals are judged at their own learning rate and decay".to_owned(),
@@ -183,8 +197,6 @@ pub struct Final {
 pub trait Observer {
     /// Told often how the search under a seed stands.
     fn progress(&mut self, seed: u64, progress: &crate::engine::Progress);
-    /// Told when a final is tried.
-    fn trying(&mut self, seed: u64, structure: Structure);
 }
 
 /// A peer with its betas chosen and its scores on the report's seeds.
@@ -245,6 +257,10 @@ impl Rediscovery {
         interrupt: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Option<Attempt>, RediscoveryError> {
+        if seed > LAST_SEED {
+            let reason = format!("the seed {seed} is reserved; use seeds up to {LAST_SEED}");
+            return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
+        }
         let begin = std::time::Instant::now();
         let config = SearchConfig { seed, ..self.protocol.search.clone() };
         let launch = Launch::new(config, store, false)?;
@@ -276,7 +292,6 @@ impl Rediscovery {
                 return;
             }
             next_try = generated + self.protocol.finals.every;
-            observer.trying(seed, Structure::LionLike);
             match self.finish(&best.program, interrupt) {
                 Ok(last) if last.structure == Structure::LionLike => {
                     found = Some(last);

@@ -14,7 +14,6 @@ struct Nobody;
 
 impl Observer for Nobody {
     fn progress(&mut self, _seed: u64, _progress: &Progress) {}
-    fn trying(&mut self, _seed: u64, _structure: Structure) {}
 }
 
 fn protocol() -> Protocol {
@@ -104,6 +103,28 @@ fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
     assert!(!one.classes.is_empty());
     let summary = Summary::of(&[one]);
     assert_eq!(summary.attempts, 1);
+}
+
+#[test]
+fn wrong_protocols_and_reserved_seeds_are_refused_with_the_name() {
+    for (wrong, name) in [
+        ("tuning_seeds = 0", "finals.tuning_seeds"),
+        ("report_seeds = 1000000000", "finals.report_seeds"),
+        ("tolerance = nan", "finals.tolerance"),
+        ("confidence = 1.0", "finals.confidence"),
+        ("form = \"program\"", "form"),
+    ] {
+        let key = wrong.split(" = ").next().unwrap();
+        // The first line alone: [search.fitness] has tuning_seeds of its own.
+        let line = PROTOCOL.lines().find(|line| line.starts_with(key)).unwrap();
+        let text = PROTOCOL.replacen(line, wrong, 1);
+        let error = Protocol::from_toml("mine.toml", &text).unwrap_err().to_string();
+        assert!(error.contains("mine.toml") && error.contains(name), "{wrong}: {error}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let rediscovery = Rediscovery::new(small(), 1).unwrap();
+    let error = rediscovery.attempt_in(directory.path(), 0xf_fff0, &AtomicBool::new(false), &mut Nobody).unwrap_err().to_string();
+    assert!(error.contains("reserved"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use symopt_programs::structure::Structure;
 use symopt_search::engine::Progress;
 use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary};
 
@@ -56,8 +55,6 @@ impl Observer for Line {
     fn progress(&mut self, _seed: u64, progress: &Progress) {
         self.line.draw(progress);
     }
-
-    fn trying(&mut self, _seed: u64, _structure: Structure) {}
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
