@@ -242,6 +242,8 @@ impl Form {
                 Some(3.0) => self.power(x, 3),
                 _ => self.opaque(function, arguments),
             },
+            // Whatever the weight is: it has no value to be found.
+            (F::Interp, [x, y, _]) if x == y => x.clone(),
             (F::Interp, [x, y, a]) => {
                 let one = self.scalars.literal(1.0);
                 let one = self.number(one);
@@ -301,7 +303,7 @@ impl Form {
         for term in terms {
             let key = (term.over.clone(), term.under.clone());
             match places.get(&key) {
-                Some(place) => poly[*place].coefficient = self.scalars.add(poly[*place].coefficient, term.coefficient),
+                Some(place) => poly[*place].coefficient = self.scalars.add_like_terms(poly[*place].coefficient, term.coefficient),
                 None => {
                     places.insert(key, poly.len());
                     poly.push(term);

@@ -130,6 +130,27 @@ impl Scalars {
         }
     }
 
+    /// The sum of two sums over the reals, like terms taken together: of `a + (1 - a)` the literal 1 is left, whatever `a` is.
+    pub(super) fn add_like_terms(&mut self, a: ScalarId, b: ScalarId) -> ScalarId {
+        let mut terms: BTreeMap<Vec<(ScalarId, i32)>, f64> = BTreeMap::new();
+        let mut open = vec![b, a];
+        while let Some(id) = open.pop() {
+            match &self.table[id] {
+                Scalar::Call(Function::Add, arguments) => open.extend(arguments),
+                _ => {
+                    let (number, factors) = self.factors(id);
+                    *terms.entry(factors).or_default() += number;
+                }
+            }
+        }
+        let mut sum = self.literal(0.0);
+        for (factors, number) in terms {
+            let term = self.product(number, factors.into_iter().collect());
+            sum = self.add(sum, term);
+        }
+        sum
+    }
+
     /// `function` of numbers, kept as a call except where it makes a product.
     pub(super) fn call(&mut self, function: Function, arguments: &[ScalarId]) -> ScalarId {
         match (function, arguments) {
