@@ -1,8 +1,9 @@
 //! The rediscovery of Lion: the same search from AdamW under many seeds, each ended by its budget or by a program that is Lion-like, and what became
 //! of every one of them.
 //!
-//! The protocol is a file, `rediscovery.toml`: a suite, the settings of the search, and how finals are simplified and judged. All finals go
-//! the same way, whatever they are: algebra; the sign of some value in the place of the update, if that costs no more than the tolerance;
+//! The protocol is a file, `rediscovery.toml`: a suite, how often a search is repeated, its settings, and how finals are simplified and judged. A
+//! search that is going to end somewhere else does so early, so a seed is a series of short searches, each from the initial program with a seed of
+//! its own, until one ends Lion-like or there have been enough. All finals go the same way, whatever they are: algebra; the sign of some value in the place of the update, if that costs no more than the tolerance;
 //! ablation. Everything is judged on seeds that the search has not seen, each program at its own best peak learning rate and weight decay.
 
 use std::path::{Path, PathBuf};
@@ -74,6 +75,8 @@ pub enum RediscoveryError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
+    /// Searches under one seed, at most: the next one begins where the last has ended without being Lion-like.
+    pub repeats: u64,
     /// How finals are simplified and judged.
     pub finals: Finals,
     /// The settings of the searches.
@@ -118,6 +121,9 @@ impl Protocol {
         let wrong = |reason: String| RediscoveryError::Protocol { place: place.to_owned(), reason };
         let protocol: Protocol = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         protocol.search.check().map_err(|e: ConfigError| wrong(e.to_string()))?;
+        if !(1..=1_000).contains(&protocol.repeats) {
+            return Err(wrong(format!("repeats = {} is out of range; expected a whole number from 1 to 1000", protocol.repeats)));
+        }
         let Finals { tuning_seeds, simplification_seeds, report_seeds, tolerance, confidence, .. } = protocol.finals;
         let counts = [("tuning_seeds", tuning_seeds), ("simplification_seeds", simplification_seeds), ("report_seeds", report_seeds)];
         if let Some((name, count)) = counts.into_iter().find(|(_, count)| !(2..=1_000).contains(count)) {
@@ -143,8 +149,48 @@ impl Protocol {
 pub struct Attempt {
     /// The seed.
     pub seed: u64,
-    /// Whether the final is Lion-like.
-    pub rediscovered: bool,
+    /// The searches, one after the other. None but the last may have ended Lion-like.
+    pub searches: Vec<Searched>,
+}
+
+impl Attempt {
+    /// Whether a final is Lion-like.
+    pub fn rediscovered(&self) -> bool {
+        self.searches.last().is_some_and(Searched::rediscovered)
+    }
+
+    /// The final of the last search.
+    pub fn last(&self) -> Option<&Final> {
+        self.searches.last().map(|search| &search.last)
+    }
+
+    /// Wall-clock seconds of all searches.
+    pub fn seconds(&self) -> f64 {
+        self.searches.iter().map(|search| search.seconds).sum()
+    }
+
+    /// Programs generated in all searches.
+    pub fn generated(&self) -> u64 {
+        self.searches.iter().map(|search| search.statistics.generated).sum()
+    }
+
+    /// Programs evaluated in all searches.
+    pub fn evaluated(&self) -> u64 {
+        self.searches.iter().map(|search| search.statistics.evaluated).sum()
+    }
+
+    /// Share of the programs of all searches whose fitness was known already.
+    pub fn cache_hit_rate(&self) -> f64 {
+        let hits = self.searches.iter().map(|search| search.statistics.cache_hit_rate() * search.statistics.generated as f64);
+        hits.sum::<f64>() / self.generated().max(1) as f64
+    }
+}
+
+/// What happened in one search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Searched {
+    /// Its own seed.
+    pub seed: u64,
     /// Why the search ended; a rediscovery ends it.
     pub stop: StopReason,
     /// Wall-clock seconds, all tries of finals included. The only figure here that is not the same in every run.
@@ -155,6 +201,13 @@ pub struct Attempt {
     pub classes: Vec<ClassChange>,
     /// The best program in the end.
     pub last: Final,
+}
+
+impl Searched {
+    /// Whether the final is Lion-like.
+    pub fn rediscovered(&self) -> bool {
+        self.last.structure == Structure::LionLike
+    }
 }
 
 /// A moment when the best program became one of another structure.
@@ -249,18 +302,43 @@ impl Rediscovery {
         self.peers.iter().map(|peer| (peer.name.clone(), mean(&peer.by_seed), standard_error(&peer.by_seed).unwrap_or(0.0))).collect()
     }
 
-    /// The search under one seed, with its store in a new directory. `None` if it was interrupted.
+    /// The searches under one seed, each with its store in a new directory under `stores`. `None` if they were interrupted.
     pub fn attempt(
         &self,
+        seed: u64,
+        stores: &Path,
+        interrupt: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Attempt>, RediscoveryError> {
+        let repeats = self.protocol.repeats;
+        let most = (LAST_SEED + 1) / repeats;
+        if seed >= most {
+            let reason = format!("the seed {seed} is reserved: with {repeats} searches each, seeds go up to {}", most.saturating_sub(1));
+            return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
+        }
+        let mut attempt = Attempt { seed, searches: Vec::new() };
+        for repeat in 0..repeats {
+            // No two searches of any two seeds have the same one.
+            let own = seed * repeats + repeat;
+            let store = stores.join(format!("search-{}", repeat + 1));
+            let Some(searched) = self.search(seed, own, &store, interrupt, observer)? else { return Ok(None) };
+            attempt.searches.push(searched);
+            if attempt.rediscovered() {
+                break;
+            }
+        }
+        Ok(Some(attempt))
+    }
+
+    /// One search with its own seed. `None` if it was interrupted.
+    fn search(
+        &self,
+        of: u64,
         seed: u64,
         store: &Path,
         interrupt: &AtomicBool,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Attempt>, RediscoveryError> {
-        if seed > LAST_SEED {
-            let reason = format!("the seed {seed} is reserved; use seeds up to {LAST_SEED}");
-            return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
-        }
+    ) -> Result<Option<Searched>, RediscoveryError> {
         let begin = std::time::Instant::now();
         let config = SearchConfig { seed, ..self.protocol.search.clone() };
         let launch = Launch::new(config, store, false)?;
@@ -273,7 +351,7 @@ impl Rediscovery {
         let mut failure = None;
         let mut generated_then = None;
         let (result, _, _) = launch.run(self.threads, &end, &mut |progress| {
-            observer.progress(seed, progress);
+            observer.progress(of, progress);
             if interrupt.load(Ordering::Relaxed) {
                 end.store(true, Ordering::Relaxed);
                 return;
@@ -321,8 +399,7 @@ impl Rediscovery {
         };
         let statistics = generated_then.unwrap_or(result.statistics);
         let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
-        let rediscovered = last.structure == Structure::LionLike;
-        Ok(Some(Attempt { seed, rediscovered, stop, seconds: begin.elapsed().as_secs_f64(), statistics, classes, last }))
+        Ok(Some(Searched { seed, stop, seconds: begin.elapsed().as_secs_f64(), statistics, classes, last }))
     }
 
     /// Simplifies a direction, classifies it, and judges it on the report's seeds.
@@ -411,10 +488,12 @@ fn mean(values: &[f64]) -> f64 {
 /// All attempts together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// Attempts.
+    /// Attempts: seeds.
     pub attempts: usize,
-    /// Those whose final is Lion-like.
+    /// Those that end Lion-like.
     pub rediscovered: usize,
+    /// Searches of all attempts; as many as are `rediscovered` end Lion-like.
+    pub searches: usize,
     /// Median of the seconds of all attempts.
     pub median_seconds: f64,
 }
@@ -422,11 +501,16 @@ pub struct Summary {
 impl Summary {
     /// The summary of attempts.
     pub fn of(attempts: &[Attempt]) -> Summary {
-        let mut seconds: Vec<f64> = attempts.iter().map(|attempt| attempt.seconds).collect();
+        let mut seconds: Vec<f64> = attempts.iter().map(Attempt::seconds).collect();
         seconds.sort_by(f64::total_cmp);
         let middle = |place: usize| seconds.get(place).copied().unwrap_or(0.0);
         let median = if seconds.is_empty() { 0.0 } else { (middle((seconds.len() - 1) / 2) + middle(seconds.len() / 2)) / 2.0 };
-        Summary { attempts: attempts.len(), rediscovered: attempts.iter().filter(|a| a.rediscovered).count(), median_seconds: median }
+        Summary {
+            attempts: attempts.len(),
+            rediscovered: attempts.iter().filter(|attempt| attempt.rediscovered()).count(),
+            searches: attempts.iter().map(|attempt| attempt.searches.len()).sum(),
+            median_seconds: median,
+        }
     }
 }
 
@@ -469,7 +553,8 @@ impl Rediscovery {
             Err(e) => return Err(failed(&path, e.to_string())),
         }
         let store = directory.join(format!("seed-{seed}"));
-        if store.join("symopt-store.json").is_file() {
+        // Only what a search made: stores, of which the first is always there.
+        if store.join("search-1").join("symopt-store.json").is_file() {
             std::fs::remove_dir_all(&store).map_err(|e| failed(&store, e.to_string()))?;
         }
         let Some(attempt) = self.attempt(seed, &store, interrupt, observer)? else { return Ok(None) };
@@ -487,8 +572,16 @@ impl Rediscovery {
         let search = &self.protocol.search;
         let percent = |(mean, error): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * mean, 100.0 * error);
         text.push_str(&format!(
-            "# Rediscovery of Lion\n\n{} of {} searches from {} on the suite {} end Lion-like. Median time of all searches: {:.0} s.\n\n",
-            summary.rediscovered, summary.attempts, search.initial, search.suite, summary.median_seconds
+            "# Rediscovery of Lion\n\n{} of {} seeds end Lion-like, from {} on the suite {}; so do {} of the {} searches, of which a seed has up to \
+             {}. Median time of all seeds: {:.0} s.\n\n",
+            summary.rediscovered,
+            summary.attempts,
+            search.initial,
+            search.suite,
+            summary.rediscovered,
+            summary.searches,
+            self.protocol.repeats,
+            summary.median_seconds
         ));
         text.push_str(
             "Made by `symopt rediscover`; the protocol is in `protocol.toml` beside this file. Fitness is validation loss saved against the suite's \
@@ -498,14 +591,20 @@ impl Rediscovery {
         for (name, mean, error) in self.peers() {
             text.push_str(&format!("| {name} | {} |\n", percent((mean, error))));
         }
-        text.push_str("\n| seed | final | by form | seconds | generated | evaluated | cache hits | fitness |");
+        text.push_str("\n| seed | search | final | by form | seconds | generated | evaluated | cache hits | fitness |");
         for peer in &self.peers {
             text.push_str(&format!(" over {} |", peer.name));
         }
-        text.push_str(&format!("\n|---|---|---|---|---|---|---|---|{}\n", "---|".repeat(self.peers.len())));
-        for Attempt { seed, statistics, seconds, last, .. } in attempts {
+        text.push_str(&format!("\n|---|---|---|---|---|---|---|---|---|{}\n", "---|".repeat(self.peers.len())));
+        let searches = || {
+            let numbered = |attempt: &'_ Attempt| (1..=attempt.searches.len()).collect::<Vec<_>>();
+            attempts.iter().flat_map(move |attempt| {
+                attempt.searches.iter().zip(numbered(attempt)).map(|(search, place)| (attempt.seed, place, search))
+            })
+        };
+        for (seed, place, Searched { statistics, seconds, last, .. }) in searches() {
             text.push_str(&format!(
-                "| {seed} | {} | {} | {seconds:.0} | {} | {} | {:.1} % | {} |",
+                "| {seed} | {place} | {} | {} | {seconds:.0} | {} | {} | {:.1} % | {} |",
                 last.structure,
                 last.by_form.map_or_else(|| "-".to_owned(), |form| form.to_string()),
                 statistics.generated,
@@ -519,8 +618,11 @@ impl Rediscovery {
             }
             text.push('\n');
         }
-        for Attempt { seed, stop, classes, last, .. } in attempts {
-            text.push_str(&format!("\n## Seed {seed}: {}\n\nThe search ended: {stop}. {}\n\n", last.structure, last.classification));
+        for (seed, place, Searched { seed: own, stop, classes, last, .. }) in searches() {
+            text.push_str(&format!(
+                "\n## Seed {seed}, search {place}: {}\n\nThe search (`--seed {own}`) ended: {stop}. {}\n\n",
+                last.structure, last.classification
+            ));
             text.push_str("| generated | seconds | fitness in the search | structure | structure of its sign |\n|---|---|---|---|---|\n");
             for ClassChange { generated, seconds, structure, of_sign, fitness } in classes {
                 text.push_str(&format!("| {generated} | {seconds:.0} | {fitness} | {structure} | {of_sign} |\n"));

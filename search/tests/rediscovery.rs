@@ -45,7 +45,8 @@ fn small() -> Protocol {
     }
     protocol.search.evolution.population = 50;
     protocol.search.fitness.rotate = 1000;
-    protocol.search.limits.programs = 2500;
+    protocol.search.limits.programs = 1250;
+    protocol.repeats = 2;
     protocol
 }
 
@@ -89,25 +90,29 @@ fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
         let again = rediscovery.attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
         assert_eq!(attempt, again);
         let report = rediscovery.report(std::slice::from_ref(&attempt));
-        assert!(report.contains("## Seed 5") && report.contains(" of 1 searches from adamw-paper"), "{report}");
+        assert!(report.contains("## Seed 5, search 2") && report.contains("0 of 1 seeds end Lion-like, from adamw-paper"), "{report}");
         // Time alone may differ.
-        attempt.seconds = 0.0;
-        for change in &mut attempt.classes {
-            change.seconds = 0.0;
+        for search in &mut attempt.searches {
+            search.seconds = 0.0;
+            for change in &mut search.classes {
+                change.seconds = 0.0;
+            }
         }
         attempt
     };
     let one = run(1, "one");
     assert_eq!(one, run(2, "two"));
-    assert_eq!(one.statistics.generated, 2500);
-    assert!(!one.classes.is_empty());
+    assert_eq!(one.searches.iter().map(|search| search.seed).collect::<Vec<_>>(), [10, 11]);
+    assert_eq!((one.generated(), one.rediscovered()), (2500, false));
+    assert!(one.searches.iter().all(|search| !search.classes.is_empty()) && one.searches[0].last != one.searches[1].last);
     let summary = Summary::of(&[one]);
-    assert_eq!(summary.attempts, 1);
+    assert_eq!((summary.attempts, summary.searches, summary.rediscovered), (1, 2, 0));
 }
 
 #[test]
 fn wrong_protocols_and_reserved_seeds_are_refused_with_the_name() {
     for (wrong, name) in [
+        ("repeats = 0", "repeats"),
         ("tuning_seeds = 0", "finals.tuning_seeds"),
         ("report_seeds = 1000000000", "finals.report_seeds"),
         ("tolerance = nan", "finals.tolerance"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use symopt_search::engine::Progress;
-use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary};
+use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary};
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
@@ -16,7 +16,7 @@ use crate::{interrupt, options, table};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// How many searches, each with its own seed
+    /// How many seeds; each is a series of searches until one ends Lion-like
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
     seeds: u16,
     /// The first seed; the others follow it
@@ -80,8 +80,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if !arguments.json {
         writeln!(
             out,
-            "{} searches from {} on the suite {}, results in {}",
+            "{} seeds, up to {} searches each, from {} on the suite {}, results in {}",
             arguments.seeds,
+            rediscovery.protocol().repeats,
             rediscovery.protocol().search.initial,
             rediscovery.protocol().search.suite,
             directory.display()
@@ -115,9 +116,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     print_table(&mut out, &attempts)?;
     writeln!(
         out,
-        "\n{} of {} searches end Lion-like; median time of all {}",
+        "\n{} of {} seeds end Lion-like, {} of {} searches; median time of all seeds {}",
         summary.rediscovered,
         summary.attempts,
+        summary.rediscovered,
+        summary.searches,
         clock(Duration::from_secs_f64(summary.median_seconds.max(0.0)))
     )?;
     if interrupted {
@@ -132,22 +135,31 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {
-    let Attempt { seed, rediscovered, statistics, seconds, last, .. } = attempt;
-    let time = clock(Duration::from_secs_f64(seconds.max(0.0)));
-    let verdict = if *rediscovered { "Lion-like" } else { "not Lion-like" };
-    writeln!(out, "\nseed {seed}: {verdict} after {time}, {} programs, {} evaluated\n", statistics.generated, statistics.evaluated)?;
-    writeln!(out, "{}", last.simplified.trim_end())?;
-    writeln!(out, "{}", last.classification)?;
+    let verdict = if attempt.rediscovered() { "Lion-like" } else { "not Lion-like" };
+    writeln!(
+        out,
+        "\nseed {}: {verdict} after {}, {} searches, {} programs, {} evaluated\n",
+        attempt.seed,
+        clock(Duration::from_secs_f64(attempt.seconds().max(0.0))),
+        attempt.searches.len(),
+        attempt.generated(),
+        attempt.evaluated()
+    )?;
+    if let Some(last) = attempt.last() {
+        writeln!(out, "{}", last.simplified.trim_end())?;
+        writeln!(out, "{}", last.classification)?;
+    }
     Ok(out.flush()?)
 }
 
+/// All searches, failures included.
 fn print_table(out: &mut impl Write, attempts: &[Attempt]) -> Result<(), Failure> {
     let heading = ["SEED", "FINAL", "TIME", "GENERATED", "EVALUATED", "CACHE HITS"];
-    let peers = attempts.iter().map(|a| &a.last.gains).max_by_key(|gains| gains.len());
+    let searches = || attempts.iter().flat_map(|attempt| attempt.searches.iter().map(|search| (attempt.seed, search)));
+    let peers = searches().map(|(_, search)| &search.last.gains).max_by_key(|gains| gains.len());
     let names: Vec<String> = peers.into_iter().flatten().map(|(name, ..)| format!("vs {name}")).collect();
     let mut lines = vec![heading.map(str::to_owned).into_iter().chain(names.clone()).collect::<Vec<_>>()];
-    for attempt in attempts {
-        let Attempt { seed, statistics, seconds, last, .. } = attempt;
+    for (seed, Searched { statistics, seconds, last, .. }) in searches() {
         let mut cells = vec![
             seed.to_string(),
             last.structure.to_string(),

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use symopt_dsl::{FunctionalHash, Program};
-use symopt_evaluator::{Layout, Options};
+use symopt_evaluator::{Layout, Optimizer, Options};
 use symopt_proxy_tasks::suite::{BASELINE, Suite};
 use symopt_proxy_tasks::task::{Recording, TaskError};
 
@@ -104,14 +104,17 @@ impl Prober {
             let mut sum = 0.0;
             let mut sums = [0.0_f64; PROJECTIONS];
             let mut places = projections.iter();
-            let finite = run(program, recording, recording.gradients.len(), 1.0, &mut |direction| {
-                for (d, weights) in direction.iter().zip(&mut places) {
-                    let d = f64::from(*d);
-                    sum += d * d;
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += d * f64::from(*weight);
+            let finite = Runner::new(program, &recording.layout).is_some_and(|mut runner| {
+                runner.run(recording, recording.gradients.len(), 1.0, &mut |direction| {
+                    for (d, weights) in direction.iter().zip(&mut places) {
+                        let d = f64::from(*d);
+                        sum += d * d;
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum += d * f64::from(*weight);
+                        }
                     }
-                }
+                    true
+                })
             });
             let size = libm::sqrt(sum);
             let numbers = recording.gradients.len() * recording.layout.len();
@@ -132,11 +135,17 @@ impl Prober {
     /// What the screens have against a program, on the recording with the fewest parameters.
     fn screen(&self, program: &Program) -> Option<Rejection> {
         let recording = self.recordings.iter().flatten().min_by_key(|recording| recording.layout.len())?;
-        let Some(plain) = directions(program, recording, 1.0) else { return Some(Rejection::NotFinite) };
+        let Some(mut runner) = Runner::new(program, &recording.layout) else { return Some(Rejection::NotFinite) };
+        let mut plain = Vec::with_capacity(SCREENED_STEPS * recording.layout.len());
+        let finite = runner.run(recording, SCREENED_STEPS, 1.0, &mut |direction| {
+            plain.extend_from_slice(direction);
+            true
+        });
         let size = square(&plain);
-        if size == 0.0 {
+        if !finite || size == 0.0 {
             return Some(Rejection::NotFinite);
         }
+        let most = TOLERANCE * TOLERANCE * size;
         for screen in &self.screens {
             let (factor, expected) = match screen {
                 Screen::Odd => (-1.0, -1.0),
@@ -144,9 +153,12 @@ impl Prober {
                 // In its own time.
                 Screen::Steady => continue,
             };
-            let passes = directions(program, recording, factor).is_some_and(|scaled| {
-                let off: f64 = plain.iter().zip(&scaled).map(|(a, b)| (f64::from(*b) - expected * f64::from(*a)).powi(2)).sum();
-                off <= TOLERANCE * TOLERANCE * size
+            let (mut off, mut places) = (0.0, plain.iter());
+            let passes = runner.run(recording, SCREENED_STEPS, factor, &mut |direction| {
+                for (scaled, plain) in direction.iter().zip(&mut places) {
+                    off += (f64::from(*scaled) - expected * f64::from(*plain)).powi(2);
+                }
+                off <= most
             });
             if !passes {
                 return Some(Rejection::Screen(*screen));
@@ -158,27 +170,30 @@ impl Prober {
     /// Whether a direction settles on a long stream: its size no longer changes, how the stream began no longer matters, and gradients of the other
     /// sign give the other direction.
     pub(super) fn is_steady(&self, program: &Program) -> bool {
+        let Some(mut runner) = Runner::new(program, &self.long.layout) else { return false };
         let mut windows = [0.0; 3];
         let mut step = 0;
-        let finite = run(program, &self.long, 3 * WINDOW, 1.0, &mut |direction| {
+        let finite = runner.run(&self.long, 3 * WINDOW, 1.0, &mut |direction| {
             windows[(step / WINDOW).min(2)] += square(direction);
             step += 1;
+            true
         });
         let change = libm::sqrt(windows[2] / windows[1]);
         if !finite || !(1.0 / STEADY..=STEADY).contains(&change) {
             return false;
         }
-        let last = |recording: &Recording| {
+        let mut last = |recording: &Recording| {
             let (mut step, mut last) = (0, Vec::new());
-            let finite = run(program, recording, 3 * WINDOW, 1.0, &mut |direction| {
+            let finite = runner.run(recording, 3 * WINDOW, 1.0, &mut |direction| {
                 step += 1;
                 if step > 3 * WINDOW - COMPARED {
                     last.extend_from_slice(direction);
                 }
+                true
             });
             finite.then_some(last)
         };
-        let [Some(a), Some(b)] = self.pulsed.each_ref().map(last) else { return false };
+        let [Some(a), Some(b)] = self.pulsed.each_ref().map(&mut last) else { return false };
         let product: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
         -product >= FORGOTTEN * libm::sqrt(square(&a) * square(&b))
     }
@@ -188,36 +203,39 @@ fn square(numbers: &[f32]) -> f64 {
     numbers.iter().map(|d| f64::from(*d).powi(2)).sum()
 }
 
-/// The directions of the first steps, one after the other, if all are finite.
-fn directions(program: &Program, recording: &Recording, factor: f32) -> Option<Vec<f32>> {
-    let mut all = Vec::with_capacity(SCREENED_STEPS * recording.layout.len());
-    run(program, recording, SCREENED_STEPS, factor, &mut |direction| all.extend_from_slice(direction)).then_some(all)
+/// A completed direction that is ready to run over recordings of one layout, any number of them.
+struct Runner {
+    optimizer: Optimizer,
+    /// Room for a step.
+    weights: Vec<f32>,
+    gradients: Vec<f32>,
 }
 
-/// Runs a completed direction over recorded gradients times a factor, with weights of zero. False if it gives what is not finite, or can't run.
-fn run(program: &Program, recording: &Recording, steps: usize, factor: f32, see: &mut dyn FnMut(&[f32])) -> bool {
-    let Ok(mut optimizer) = symopt_programs::optimizer(program, &recording.layout, Options::default()) else { return false };
-    if optimizer.set(WEIGHT_DECAY, 0.0).is_err() {
-        return false;
+impl Runner {
+    /// `None` for a program that can't run.
+    fn new(program: &Program, layout: &Layout) -> Option<Runner> {
+        let mut optimizer = symopt_programs::optimizer(program, layout, Options::default()).ok()?;
+        optimizer.set(WEIGHT_DECAY, 0.0).ok()?;
+        Some(Runner { optimizer, weights: vec![0.0; layout.len()], gradients: vec![0.0; layout.len()] })
     }
-    let mut weights = vec![0.0_f32; recording.layout.len()];
-    let mut scaled = vec![0.0_f32; recording.layout.len()];
-    for gradients in recording.gradients.iter().take(steps) {
-        weights.fill(0.0);
-        for (scaled, gradient) in scaled.iter_mut().zip(gradients) {
-            *scaled = factor * gradient;
-        }
-        if optimizer.step(&mut weights, &scaled, 1.0).is_err() {
-            return false;
-        }
-        // The step subtracts the direction from zero.
-        for weight in &mut weights {
-            *weight = -*weight;
-        }
-        if !weights.iter().all(|d| d.is_finite()) {
-            return false;
-        }
-        see(&weights);
+
+    /// Runs from zero state over recorded gradients times a factor, with weights of zero, and shows the direction of each step. False if a step gives
+    /// what is not finite, or `see` has seen enough.
+    fn run(&mut self, recording: &Recording, steps: usize, factor: f32, see: &mut dyn FnMut(&[f32]) -> bool) -> bool {
+        self.optimizer.reset();
+        recording.gradients.iter().take(steps).all(|gradients| {
+            self.weights.fill(0.0);
+            for (scaled, gradient) in self.gradients.iter_mut().zip(gradients) {
+                *scaled = factor * gradient;
+            }
+            if self.optimizer.step(&mut self.weights, &self.gradients, 1.0).is_err() {
+                return false;
+            }
+            // The step subtracts the direction from zero.
+            for weight in &mut self.weights {
+                *weight = -*weight;
+            }
+            self.weights.iter().all(|d| d.is_finite()) && see(&self.weights)
+        })
     }
-    true
 }
