@@ -185,6 +185,18 @@ fn a_hyperparameter_that_cancels_gets_no_value() {
 }
 
 #[test]
+fn betas_near_one_are_found() {
+    let lion = body("lion", "beta1=0.9, beta2=0.99", "c = interp(g, m, beta1); m = interp(g, m, beta2); update = sign(c) * lr");
+    for (a, b) in [(0.99, 0.95), (0.995, 0.99), (0.998, 0.99), (0.9995, 0.998), (0.99998, 0.9999)] {
+        let chain = body("chain", "", &format!("m = interp(g, m, {a}); c = interp(g, m, {b}); update = sign(c) * lr"));
+        let comparison = compare(&chain, &lion);
+        assert_eq!(comparison.relation.general(), Some(Side::Right), "{comparison}");
+        let found = numbers(&comparison);
+        assert!((found[0].1 - a * b).abs() < 1e-9 && found[1].1 == a, "{comparison}");
+    }
+}
+
+#[test]
 fn what_differs_is_named() {
     let one = body("one", "", "m = interp(g, m, 0.9); update = sign(m) * lr");
     let other = body("other", "", "m = interp(g, m, 0.9); update = tanh(m) * lr + norm(w)");

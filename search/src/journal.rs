@@ -163,11 +163,16 @@ pub fn revision(epoch: u64, rank: usize) -> u64 {
     (epoch << 16) | (rank as u64 & 0xffff)
 }
 
+/// The epoch of a revision.
+pub fn epoch_of(revision: u64) -> u64 {
+    revision >> 16
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Child(index) => write!(f, "child {index}"),
-            Place::Revision(number) => write!(f, "program {} of the elite at change {} of the seeds", number & 0xffff, number >> 16),
+            Place::Revision(number) => write!(f, "program {} of the elite at change {} of the seeds", number & 0xffff, epoch_of(*number)),
         }
     }
 }

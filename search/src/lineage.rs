@@ -20,7 +20,7 @@ use crate::config::SearchConfig;
 use crate::journal::{JournalError, Place, revision};
 use crate::judge::{self, Judge, Request};
 use crate::mutation::{Mutation, MutationKind};
-use crate::program_source::{ProgramError, find_in_store, find_program, parse_program, store_and_hash};
+use crate::program_source::{Bred, ProgramError, find_in_store, find_program, parse_program, store_and_hash};
 use crate::standing::{Recorded, Standing, Step, UnderWay};
 
 /// `observe` is called after this many programs bred.
@@ -129,7 +129,7 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
     let judge = judge::of_config(&settings.config, &Arc::new(suite))?;
     let journal = Recorded::new(store.evaluations()?, store.revisions()?);
     let origin = Origin { config: &settings.config, initial, judge: judge.as_ref() };
-    trace(origin, journal, wanted.index, observe).map_err(|error| match error {
+    trace(origin, journal, (wanted.bred, &wanted.hash), observe).map_err(|error| match error {
         TraceError::Task(error) => LineageError::Task(error),
         TraceError::Diverging(reason) => LineageError::Diverging { store: path.to_owned(), reason },
     })
@@ -150,11 +150,11 @@ enum TraceError {
     Diverging(String),
 }
 
-/// Breeds a search again up to child number `wanted`, and gives its lineage: the initial program first, then what its mutations made of it.
+/// Breeds a search again up to the program that is wanted, told by where it comes from and by its hash, and gives its lineage: the initial program first, then what its mutations made of it.
 fn trace(
     origin: Origin,
     mut journal: Recorded,
-    wanted: Option<u64>,
+    (wanted, wanted_hash): (Bred, &str),
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, TraceError> {
     let Origin { config, initial, judge } = origin;
@@ -164,14 +164,21 @@ fn trace(
     let evaluation = judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue).map_err(TraceError::Task)?;
     let fitness = evaluation.fitness;
     let root = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash: graph.hash(), fitness, origin: None });
-    let Some(wanted) = wanted else { return Ok(ancestors(&root)) };
+    let (most, by_hash) = match wanted {
+        Bred::Initial => return Ok(ancestors(&root)),
+        Bred::Child(index) => (index.saturating_add(1), false),
+        // It was there when the seeds changed.
+        Bred::Elite(epoch) => (epoch.saturating_mul(config.fitness.rotate), true),
+    };
+    let wanted_hash = u128::from_str_radix(wanted_hash, 16).ok().map(FunctionalHash);
+    let is_wanted = |relative: &Relative| !by_hash || Some(relative.hash) == wanted_hash;
 
     // Which program is the target decides when a search ends, and nothing else.
     let mut standing = Standing::new(config, None, judge, &initial, &graph, evaluation);
     // The population, as far as it is children, and the children under way.
     let mut population: HashMap<u64, Rc<Relative>> = HashMap::new();
     let mut under_way: VecDeque<Relative> = VecDeque::new();
-    while standing.bred() <= wanted {
+    while standing.bred() < most && !(by_hash && under_way.back().is_some_and(is_wanted)) {
         match standing.next() {
             Step::Breed => {
                 let UnderWay { child, index, first } = standing.breed();
@@ -189,7 +196,7 @@ fn trace(
                     standing.keep(key, evaluation);
                 }
                 if index.is_multiple_of(OBSERVE_EVERY) {
-                    observe(index, wanted.saturating_add(1));
+                    observe(index, most);
                 }
             }
             Step::Absorb => {
@@ -222,11 +229,12 @@ fn trace(
             }
         }
     }
-    // Child number `wanted` was the last to be bred.
-    let missing = || diverging(format!("the evaluation of child {wanted} is missing"));
+    // What is wanted was the last to be bred.
+    let number = standing.newest().map_or(0, |under_way| under_way.index);
+    let missing = || diverging(format!("the evaluation of child {number} is missing"));
     let key = standing.newest().map(|under_way| under_way.child.key);
     let fitness = key.and_then(|key| standing.evaluation(key)).ok_or_else(missing)?.fitness;
-    let mut last = under_way.pop_back().ok_or_else(missing)?;
+    let mut last = under_way.pop_back().filter(is_wanted).ok_or_else(missing)?;
     last.fitness = fitness;
     Ok(ancestors(&Rc::new(last)))
 }
@@ -317,7 +325,7 @@ mod tests {
     ) -> Result<Vec<Ancestor>, String> {
         let (config, recorded) = (config(), Recorded::new(evaluations, Vec::new()));
         let origin = Origin { config: &config, initial: initial(), judge: &Indifferent };
-        trace(origin, recorded, Some(wanted), observe).map_err(|error| match error {
+        trace(origin, recorded, (Bred::Child(wanted), ""), observe).map_err(|error| match error {
             TraceError::Diverging(reason) => reason,
             TraceError::Task(error) => panic!("{error}"),
         })

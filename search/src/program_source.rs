@@ -7,7 +7,7 @@ use std::string::FromUtf8Error;
 
 use symopt_dsl::{Graph, Program};
 
-use crate::journal::{CheckedStore, JournalError};
+use crate::journal::{CheckedStore, JournalError, epoch_of};
 
 /// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
 const FILE_LIMIT: u64 = 16 << 20;
@@ -108,10 +108,21 @@ fn is_hash(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// Where a program of a store comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bred {
+    /// It is the initial program.
+    Initial,
+    /// It is the child of this number, the first one of its key.
+    Child(u64),
+    /// It shares the key of an earlier child, and was the one of the elite that was judged on the seeds of this epoch.
+    Elite(u64),
+}
+
 /// An evaluated program of a store.
 pub struct Stored {
-    /// Number of the child that was evaluated; `None` for the initial program.
-    pub index: Option<u64>,
+    /// Where it comes from.
+    pub bred: Bred,
     /// Its functional hash, in hexadecimal.
     pub hash: String,
     /// Its text.
@@ -142,15 +153,17 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     if let Ok(graph) = Graph::new(&initial)
         && graph.hash().to_string().starts_with(&digits)
     {
-        found.push(Stored { index: None, hash: graph.hash().to_string(), text: initial_text.clone() });
+        found.push(Stored { bred: Bred::Initial, hash: graph.hash().to_string(), text: initial_text.clone() });
     }
-    for (index, record) in store.evaluations()? {
+    let children = store.evaluations()?.into_iter().map(|(index, record)| (Bred::Child(index), record));
+    let elite = store.revisions()?.into_iter().map(|(number, record)| (Bred::Elite(epoch_of(number)), record));
+    for (bred, record) in children.chain(elite) {
         if record.hash.starts_with(&digits) {
-            found.push(Stored { index: Some(index), hash: record.hash, text: record.program });
+            found.push(Stored { bred, hash: record.hash, text: record.program });
         }
     }
     // Of equal programs the first.
-    found.sort_by(|a, b| (&a.hash, a.index).cmp(&(&b.hash, b.index)));
+    found.sort_by(|a, b| (&a.hash, a.bred).cmp(&(&b.hash, b.bred)));
     found.dedup_by(|a, b| a.hash == b.hash);
     if found.len() > 1 {
         return Err(not_there(format!("{} programs have hashes that begin with {digits}; give more digits", found.len())));

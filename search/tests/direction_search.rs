@@ -69,6 +69,14 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
             assert_eq!(pair[1].change.as_ref().map(|change| change.neutral), Some(pair[0].hash == pair[1].hash));
         }
     }
+    // Programs of the elite that share the key of an earlier child are found as well, the best one among them.
+    let revisions = Journal::open(&one).unwrap().revisions().unwrap();
+    assert!(revisions.iter().any(|(_, record)| evaluations.iter().all(|(_, evaluated)| evaluated.hash != record.hash)));
+    let hashes = revisions.iter().map(|(_, record)| record.hash.clone());
+    for hash in hashes.chain([result.best.hash.to_string()]) {
+        let lineage = lineage(&format!("{}:{hash}", one.display()), false, &mut |_, _| {}).unwrap();
+        assert_eq!(lineage.last().unwrap().hash.to_string(), hash);
+    }
     // No program touches what stands outside.
     for individual in &result.population {
         assert!(Graph::new(&individual.program).is_ok());

@@ -22,7 +22,7 @@ fn protocol() -> Protocol {
 
 #[test]
 fn the_frozen_protocol_starts_from_adamw_with_all_functions_and_the_three_mutations() {
-    let Protocol { search, finals } = protocol();
+    let Protocol { search, finals, .. } = protocol();
     assert_eq!((search.initial.as_str(), search.suite.as_str()), ("adamw-paper", "lion"));
     assert_eq!(search.fitness.form, Form::Direction);
     let mutation = &search.mutation;

@@ -531,7 +531,33 @@ impl Problem<'_> {
                 }
             }
         }
-        None
+        // A beta near 1 stands in quotients such as beta / (1 - beta), too steep for secants.
+        let off = |x: f64| at(x) - equation.left;
+        let near_one = BRACKETS.map(|exponent| 1.0 - libm::exp2(-exponent));
+        near_one.windows(2).find_map(|ends| {
+            let root = bisect(ends[0], ends[1], &off)?;
+            is_root(root).then(|| shortest(root, &is_root))
+        })
+    }
+}
+
+/// Roots between 0 and 1 are looked for between 1 - 2^-k for these k.
+const BRACKETS: [f64; 7] = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+
+/// A root between two numbers at which a function has other signs, to the last digit.
+fn bisect(mut low: f64, mut high: f64, f: &dyn Fn(f64) -> f64) -> Option<f64> {
+    let rises = f(low) < 0.0;
+    // False where one of them is no number.
+    let crosses = f(low) * f(high) <= 0.0;
+    if !crosses {
+        return None;
+    }
+    loop {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            return Some(if f(low).abs() <= f(high).abs() { low } else { high });
+        }
+        if (f(middle) < 0.0) == rises { low = middle } else { high = middle }
     }
 }
 
