@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Numerics;
 
+/// The last remainder by 2^20 of the seed of a search whose problem seeds change. What follows from those above is for reports, funnels and
+/// [`rediscovery`](crate::rediscovery), which judge on seeds that no search has.
+pub const LAST_SEED: u64 = 0xf_feff;
+
 /// The commented default settings, as TOML.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
@@ -274,6 +278,11 @@ impl SearchConfig {
                 return Err(ConfigError::OnlyForDirections { name });
             }
         }
+        if fitness.form == Form::Direction || fitness.rotate > 0 {
+            let expected =
+                "a seed with a remainder by 2^20 of up to 1048319: the problem seeds that follow from the others are those of reports";
+            check("seed", self.seed as f64, self.seed & 0xf_ffff <= LAST_SEED, expected)?;
+        }
         whole("mutation.max_statements", mutation.max_statements, 1, 5_000, "a whole number from 1 to 5000")?;
         for (name, value) in
             [("mutation.insert", mutation.insert), ("mutation.delete", mutation.delete), ("mutation.modify", mutation.modify)]
@@ -446,6 +455,16 @@ mod tests {
         let good =
             "evolution.islands = 1000\nevolution.copies = 0.001\nfitness.elite = 0\nfitness.rotate = 1\nmutation.interp_weights = [-1.0]\n";
         SearchConfig::from_toml(good).unwrap();
+    }
+
+    #[test]
+    fn seeds_that_lead_to_those_of_reports_are_refused_where_seeds_change() {
+        for (seed, settings) in [(0xf_ffff, "fitness.form = \"direction\""), (0x70_0000 + 0xf_fff0, "fitness.rotate = 1000")] {
+            let error = SearchConfig::from_toml(&format!("seed = {seed}\n{settings}\n")).unwrap_err().to_string();
+            assert!(error.starts_with("seed"), "{error}");
+            SearchConfig::from_toml(&format!("seed = {seed}\n")).unwrap();
+            SearchConfig::from_toml(&format!("seed = {}\n{settings}\n", LAST_SEED)).unwrap();
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::TaskError;
 
 use crate::comparison::standard_error;
-use crate::config::{ConfigError, SearchConfig};
+use crate::config::{ConfigError, LAST_SEED, SearchConfig};
 use crate::direction;
 use crate::judge::DirectionJudge;
 use crate::launch::{Launch, LaunchError};
@@ -33,13 +33,11 @@ use crate::trials::{Criterion, TrialError, Trials, Watch};
 pub const PROTOCOL: &str = include_str!("rediscovery.toml");
 
 /// Seeds of searches, which the seeds that change follow from, that no search has: for the simplification of finals, for the choice of the
-/// betas of the programs that finals are compared with, and for the figures that are reported.
+/// betas of the programs that finals are compared with, and for the figures that are reported. They are above [`LAST_SEED`], as those of
+/// [`fresh_seeds`](crate::fresh_seeds).
 const SIMPLIFICATION: u64 = 0xf_fff0;
 const CHOICE: u64 = 0xf_fff1;
 const REPORT: u64 = 0xf_fff2;
-
-/// The last seed of a search: those above are reserved, here and by [`fresh_seeds`](crate::fresh_seeds).
-const LAST_SEED: u64 = 0xf_feff;
 
 /// Why a rediscovery fails.
 #[derive(Debug, thiserror::Error)]
