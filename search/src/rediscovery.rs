@@ -3,8 +3,9 @@
 //!
 //! The protocol is a file, `rediscovery.toml`: a suite, how often a search is repeated, its settings, and how finals are simplified and judged. A
 //! search that is going to end somewhere else does so early, so a seed is a series of short searches, each from the initial program with a seed of
-//! its own, until one ends Lion-like or there have been enough. All finals go the same way, whatever they are: algebra; the sign of some value in the place of the update, if that costs no more than the tolerance;
-//! ablation. Everything is judged on seeds that the search has not seen, each program at its own best peak learning rate and weight decay.
+//! its own, until one ends Lion-like or there have been enough. All finals go the same way, whatever they are: algebra; the sign of some value in
+//! the place of the update, if that costs no more than the tolerance; ablation. Everything is judged on seeds that the search has not seen, each
+//! program at its own best peak learning rate and weight decay.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -175,12 +176,6 @@ impl Attempt {
     /// Programs evaluated in all searches.
     pub fn evaluated(&self) -> u64 {
         self.searches.iter().map(|search| search.statistics.evaluated).sum()
-    }
-
-    /// Share of the programs of all searches whose fitness was known already.
-    pub fn cache_hit_rate(&self) -> f64 {
-        let hits = self.searches.iter().map(|search| search.statistics.cache_hit_rate() * search.statistics.generated as f64);
-        hits.sum::<f64>() / self.generated().max(1) as f64
     }
 }
 
@@ -594,12 +589,8 @@ impl Rediscovery {
             text.push_str(&format!(" over {} |", peer.name));
         }
         text.push_str(&format!("\n|---|---|---|---|---|---|---|---|---|{}\n", "---|".repeat(self.peers.len())));
-        let searches = || {
-            let numbered = |attempt: &'_ Attempt| (1..=attempt.searches.len()).collect::<Vec<_>>();
-            attempts.iter().flat_map(move |attempt| {
-                attempt.searches.iter().zip(numbered(attempt)).map(|(search, place)| (attempt.seed, place, search))
-            })
-        };
+        let searches =
+            || attempts.iter().flat_map(|attempt| attempt.searches.iter().zip(1..).map(|(search, place)| (attempt.seed, place, search)));
         for (seed, place, Searched { statistics, seconds, last, .. }) in searches() {
             text.push_str(&format!(
                 "| {seed} | {place} | {} | {} | {seconds:.0} | {} | {} | {:.1} % | {} |",
