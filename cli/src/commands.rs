@@ -4,6 +4,7 @@ pub mod bench;
 pub mod campaign;
 pub mod completions;
 pub mod diff;
+pub mod export;
 pub mod funnel;
 pub mod identify;
 pub mod inspect;

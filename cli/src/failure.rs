@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use symopt_dsl::codegen::ExportError;
 use symopt_evaluator::OptimizerError;
 use symopt_programs::benchmark::BenchmarkError;
 use symopt_proxy_tasks::task::TaskError;
@@ -59,6 +60,12 @@ impl From<ProgramError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Failure {
         Failure::Input(error.to_string())
     }
 }

@@ -43,6 +43,8 @@ enum Command {
     Diff(commands::diff::Arguments),
     /// Name the nearest programs of the zoo, with what differs
     Identify(commands::identify::Arguments),
+    /// Write a program as source text for a framework or a language
+    Export(commands::export::Arguments),
     /// Train with a program on a task
     Train(commands::train::Arguments),
     /// Find the best learning rate and weight decay of a program on a task
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Simplify(arguments) => commands::simplify::run(arguments),
         Command::Diff(arguments) => commands::diff::run(arguments),
         Command::Identify(arguments) => commands::identify::run(arguments),
+        Command::Export(arguments) => commands::export::run(arguments),
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Tune(arguments) => commands::tune::run(arguments),
         Command::Programs(arguments) => commands::programs::run(arguments),

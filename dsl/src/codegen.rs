@@ -1,3 +1,130 @@
-//! From a [`Plan`](crate::Plan) to source text of other languages.
+//! From a program to source text of other languages.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`listing`] | a program as lines of code that are in no language yet |
+//! | [`notation`] | how expressions are written in a language |
+//! | [`spelling`] | how each function is spelled in each language |
+//! | [`python`] | what all Python files have in common |
+//! | [`numpy`] | a file for each target, and so on |
+//! | [`rust`] | the loops that the zoo is compiled to |
 
+pub mod listing;
+pub mod notation;
+pub mod numpy;
+pub mod python;
 pub mod rust;
+pub mod spelling;
+
+use std::fmt;
+
+use crate::formula::statement_nodes::statements_of_nodes;
+use crate::graph::NodeKind;
+use crate::{Formula, Function, Graph, Program, TypeError};
+
+macro_rules! targets {
+    ($($variant:ident $name:literal $extension:literal, $doc:literal;)*) => {
+        /// What a program can be exported to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Target { $(#[doc = $doc] $variant),* }
+
+        impl Target {
+            /// All targets.
+            pub const ALL: &'static [Target] = &[$(Target::$variant),*];
+
+            /// Its name on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Target::$variant => $name),* }
+            }
+
+            /// How the names of its files end, without the dot.
+            pub fn extension(self) -> &'static str {
+                match self { $(Target::$variant => $extension),* }
+            }
+
+            /// What it is, in one line.
+            pub fn summary(self) -> &'static str {
+                match self { $(Target::$variant => $doc),* }
+            }
+        }
+    };
+}
+
+targets! {
+    Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
+    Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
+}
+
+impl Target {
+    /// The target of this name.
+    pub fn from_name(name: &str) -> Option<Target> {
+        Target::ALL.iter().copied().find(|target| target.name() == name)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a program can't be exported.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ExportError {
+    /// The program does not type.
+    #[error("the program {program} does not type: {errors:?}; see `symopt inspect`")]
+    Type {
+        /// Its name.
+        program: String,
+        /// What is wrong.
+        errors: Vec<TypeError>,
+    },
+    /// The target has no way to say what a statement says.
+    #[error("{target} cannot express {program}, statement {statement}: {text}\n{reason}; export to another target ({others})")]
+    Inexpressible {
+        /// The target.
+        target: Target,
+        /// The program's name.
+        program: String,
+        /// The number of the statement, from 1.
+        statement: usize,
+        /// The statement.
+        text: String,
+        /// What the target lacks.
+        reason: String,
+        /// Other targets.
+        others: String,
+    },
+}
+
+/// A program as a file of a target: readable, self-contained, with the program's hash, version and doc string on top.
+pub fn export(program: &Program, target: Target) -> Result<String, ExportError> {
+    let graph = Graph::new(program).map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })?;
+    match target {
+        Target::Numpy => {
+            refuse(program, &graph, target, numpy::lacks)?;
+            Ok(numpy::file(program, &graph))
+        }
+        Target::Latex => Ok(Formula::new(program, &graph).latex()),
+    }
+}
+
+/// Refuses a program with a function for which `lacks` gives a reason, and names the statement.
+fn refuse(program: &Program, graph: &Graph, target: Target, lacks: impl Fn(Function) -> Option<String>) -> Result<(), ExportError> {
+    let statements = statements_of_nodes(program, graph);
+    for (index, node) in graph.nodes().iter().enumerate() {
+        let NodeKind::Call(function) = node.kind else { continue };
+        let Some(reason) = lacks(function) else { continue };
+        let statement = statements[index].first().copied().unwrap_or(0);
+        let others: Vec<&str> = Target::ALL.iter().filter(|other| **other != target).map(|other| other.name()).collect();
+        return Err(ExportError::Inexpressible {
+            target,
+            program: program.signature().name.clone(),
+            statement: statement + 1,
+            text: program.statements.get(statement).map_or_else(String::new, |s| program.statement_text(s).to_string()),
+            reason,
+            others: others.join(", "),
+        });
+    }
+    Ok(())
+}

@@ -267,6 +267,11 @@ impl Program {
         }
     }
 
+    /// Whether the text gives the variable its name.
+    pub(crate) fn has_given_name(&self, id: VarId) -> bool {
+        self.given_name(id).is_some()
+    }
+
     fn is_given_name(&self, name: &str) -> bool {
         self.signature.parameters.iter().any(|p| p.name == name) || self.locals.iter().any(|l| l == name)
     }

@@ -1,0 +1,41 @@
+//! `symopt export`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use symopt_dsl::codegen::{Target, export};
+
+use crate::failure::Failure;
+use crate::{files, programs};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Zoo name, file, `-` or STORE:HASH
+    program: String,
+    /// What to export to
+    #[arg(long, value_name = "TARGET", value_parser = target, help = help())]
+    to: Target,
+    /// Write to a file instead of the standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+fn help() -> String {
+    let names: Vec<&str> = Target::ALL.iter().map(|target| target.name()).collect();
+    format!("What to export to: {}", names.join(", "))
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let names: Vec<&str> = Target::ALL.iter().map(|target| target.name()).collect();
+    Target::from_name(text).ok_or_else(|| format!("expected one of {}", names.join(", ")))
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let program = programs::find(&arguments.program)?;
+    let text = export(&program, arguments.to)?;
+    match &arguments.output {
+        Some(path) => files::write(path, &text),
+        None => Ok(std::io::stdout().lock().write_all(text.as_bytes())?),
+    }
+}

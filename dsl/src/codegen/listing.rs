@@ -1,0 +1,763 @@
+//! A program as lines of code that are in no language yet: what all exports are written from.
+//!
+//! A listing has the live values of a program's graph, each under the name that the program's text gives it, or inside the expression that
+//! uses it where the text nested it. It is cut into *stages* where a number is needed that depends on all parameter arrays (a global norm, a
+//! dot product): a stage goes over the arrays one by one and takes sums, then scalars are computed from the totals, then comes the next stage.
+//! The last stage gives the update and the next values of the slots. A value of an array that two stages need is computed in both.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::formula::statement_nodes::{node_ids, statements_of_nodes};
+use crate::graph::{NodeId, NodeKind};
+use crate::program::{ParameterKind, VarId};
+use crate::semantics::EPSILON;
+use crate::{Function, FunctionalHash, Graph, Program, Type};
+
+/// What is called in an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// A function of the language. `interp`, `dot`, `cosine_sim`, `global_norm`, and `clip` are not among them, nor are the guarded functions but
+    /// `guarded_log1p`: the listing says what they are made of.
+    Function(Function),
+    /// The factor of `clip` from a global norm and a limit: 1 if the norm is at most the limit, or else their quotient.
+    ClipFactor,
+}
+
+/// A value in the making.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expression {
+    /// A parameter, a line or a total, by its name.
+    Name(String, Type),
+    /// A number.
+    Number(f64),
+    /// A call.
+    Call(Callee, Type, Vec<Expression>),
+}
+
+impl Expression {
+    /// The type of its value.
+    pub fn ty(&self) -> Type {
+        match self {
+            Expression::Name(_, ty) | Expression::Call(_, ty, _) => *ty,
+            Expression::Number(_) => Type::Scalar,
+        }
+    }
+
+    fn call(function: Function, arguments: Vec<Expression>) -> Expression {
+        let ty = arguments.iter().map(Expression::ty).fold(Type::Scalar, Type::join);
+        Expression::Call(Callee::Function(function), ty, arguments)
+    }
+
+    /// How many names, numbers and calls it is made of.
+    pub fn size(&self) -> usize {
+        match self {
+            Expression::Name(..) | Expression::Number(_) => 1,
+            Expression::Call(.., arguments) => 1 + arguments.iter().map(Expression::size).sum::<usize>(),
+        }
+    }
+
+    /// Calls a function with each callee inside and the type of its value.
+    pub fn visit(&self, f: &mut impl FnMut(Callee, Type)) {
+        if let Expression::Call(callee, ty, arguments) = self {
+            f(*callee, *ty);
+            arguments.iter().for_each(|argument| argument.visit(f));
+        }
+    }
+
+    /// Whether it reads a name.
+    pub fn reads(&self, name: &str) -> bool {
+        match self {
+            Expression::Name(own, _) => own == name,
+            Expression::Number(_) => false,
+            Expression::Call(.., arguments) => arguments.iter().any(|argument| argument.reads(name)),
+        }
+    }
+}
+
+/// An assignment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The name that is bound.
+    pub name: String,
+    /// Its value.
+    pub value: Expression,
+}
+
+/// A sum of the products of two values over all elements of an array, and over all arrays. Where neither value is a tree, the product itself
+/// stands for the array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sum {
+    /// The name of the total.
+    pub name: String,
+    /// First factor.
+    pub x: Expression,
+    /// Second factor.
+    pub y: Expression,
+    /// Whether each array keeps a total of its own: the name then stands for as many numbers as there are arrays.
+    pub per_array: bool,
+}
+
+impl Sum {
+    /// Whether it is taken over the elements of arrays.
+    pub fn is_of_trees(&self) -> bool {
+        self.x.ty().join(self.y.ty()) == Type::Tree
+    }
+}
+
+/// A stage of a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stage {
+    /// Scalars that are computed before the arrays are gone through, in order.
+    pub scalars: Vec<Line>,
+    /// What is computed of each array, in order. It may read the weights, the gradients and the slots, and all scalars and totals so far.
+    pub lines: Vec<Line>,
+    /// The sums that are taken; none in the last stage.
+    pub sums: Vec<Sum>,
+}
+
+/// A parameter of the program other than its arrays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalarParameter {
+    /// Its name in the listing.
+    pub name: String,
+    /// Its name in the program text.
+    pub given: String,
+    /// The default; for the learning rate, the conventional peak if the program states one.
+    pub default: Option<f64>,
+    /// Whether the step reads it.
+    pub used: bool,
+}
+
+/// A program as lines of code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The name of the program.
+    pub name: String,
+    /// Its doc string.
+    pub doc: Option<String>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// Its hyperparameters, in order; those that are not used too, so that an interface stays what the text says.
+    pub hyperparameters: Vec<ScalarParameter>,
+    /// The learning rate, or the value of the schedule, if the program takes it.
+    pub learning_rate: Option<ScalarParameter>,
+    /// The step count, if the program takes it.
+    pub step: Option<ScalarParameter>,
+    /// The name of the weights.
+    pub weights: String,
+    /// The name of the gradients.
+    pub gradients: String,
+    /// The names of the live slots, in order.
+    pub slots: Vec<String>,
+    /// The stages, one at least.
+    pub stages: Vec<Stage>,
+    /// What is subtracted from the weights.
+    pub update: Expression,
+    /// The next value of each live slot.
+    pub next_slots: Vec<Expression>,
+}
+
+/// What a target wants of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct ListingOptions<'a> {
+    /// Names that are taken: keywords of the language, and what the export itself calls things.
+    pub reserved: &'a [&'a str],
+    /// Whether a name may be bound again once the value that it had is not needed any more.
+    pub rebind: bool,
+    /// Whether the sums of a single array's elements are taken inside expressions, as array libraries do: `norm` is then a function like
+    /// others. If not, they too end a stage, and every line of a stage is element-wise.
+    pub array_sums_inside: bool,
+}
+
+/// About how many columns an expression may take before one of its parts gets a line of its own.
+const WIDEST: usize = 60;
+
+/// A scalar that is read several times gets a line of its own if it takes more columns than `1 - beta1`.
+const SHORT: usize = 12;
+
+impl Listing {
+    /// The listing of a program. `graph` must be the program's own.
+    pub fn new(program: &Program, graph: &Graph, options: ListingOptions) -> Listing {
+        Writer::new(program, graph, options).listing()
+    }
+
+    /// All expressions, in order.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let stages = self.stages.iter().flat_map(|Stage { scalars, lines, sums }| {
+            let values = scalars.iter().chain(lines).map(|line| &line.value);
+            values.chain(sums.iter().flat_map(|sum| [&sum.x, &sum.y]))
+        });
+        stages.chain(std::iter::once(&self.update)).chain(&self.next_slots)
+    }
+
+    /// Whether the step reads a name.
+    pub fn reads(&self, name: &str) -> bool {
+        self.expressions().any(|expression| expression.reads(name))
+    }
+}
+
+/// Whether a name is one that the parser gives to a call inside another one: `update_2` for a call that `update` is made of.
+fn is_part_of_another(name: &str, variables: &BTreeSet<String>) -> bool {
+    let Some((base, number)) = name.rsplit_once('_') else { return false };
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && variables.contains(base)
+}
+
+/// A sum that is taken at the end of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SumOf {
+    stage: usize,
+    x: NodeId,
+    y: NodeId,
+    /// Whether each array has a total of its own.
+    per_array: bool,
+}
+
+/// A place in the order in which a step computes: stages, and in each the scalars, the lines and the sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Scalars(usize, usize),
+    Lines(usize, usize),
+    /// The sums of a stage, or the results of the last one.
+    End(usize),
+}
+
+/// What a listing is made with.
+struct Writer<'a> {
+    program: &'a Program,
+    graph: &'a Graph,
+    options: ListingOptions<'a>,
+    /// The name in the program text of each node that has one.
+    given: Vec<Option<String>>,
+    /// The first stage in which each node can be computed.
+    levels: Vec<usize>,
+    sums: Vec<SumOf>,
+    /// The scalars that get a line, by stage.
+    scalar_lines: Vec<Vec<NodeId>>,
+    /// The values of arrays that get a line, by stage.
+    array_lines: Vec<Vec<NodeId>>,
+    /// The names of parameters, scalars and totals; those of arrays change from stage to stage.
+    names: BTreeMap<NodeId, String>,
+    sum_names: Vec<String>,
+    factor_names: BTreeMap<NodeId, String>,
+    taken: BTreeSet<String>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(program: &'a Program, graph: &'a Graph, options: ListingOptions<'a>) -> Writer<'a> {
+        let variables: BTreeSet<String> =
+            (0..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string()).collect();
+        let given = statements_of_nodes(program, graph)
+            .into_iter()
+            .map(|statements| {
+                let targets = statements.into_iter().map(|statement| program.statements[statement].target);
+                let names =
+                    targets.filter(|target| program.has_given_name(*target)).map(|target| program.variable_name(target).to_string());
+                names.into_iter().find(|name| !is_part_of_another(name, &variables))
+            })
+            .collect();
+        let mut writer = Writer {
+            program,
+            graph,
+            options,
+            given,
+            levels: Vec::new(),
+            sums: Vec::new(),
+            scalar_lines: Vec::new(),
+            array_lines: Vec::new(),
+            names: BTreeMap::new(),
+            sum_names: Vec::new(),
+            factor_names: BTreeMap::new(),
+            taken: options.reserved.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        writer.find_sums();
+        writer
+    }
+
+    fn ty(&self, id: NodeId) -> Type {
+        self.graph.node(id).ty
+    }
+
+    /// The function of a call and its arguments.
+    fn called(&self, id: NodeId) -> Option<(Function, &'a [NodeId])> {
+        let node = self.graph.node(id);
+        match node.kind {
+            NodeKind::Call(function) => Some((function, node.arguments())),
+            _ => None,
+        }
+    }
+
+    /// The factors of the sums that a call takes over all elements of arrays, or of one array.
+    fn sums_of(&self, id: NodeId) -> Vec<(NodeId, NodeId, bool)> {
+        let Some((function, arguments)) = self.called(id) else { return Vec::new() };
+        let is_scalar = |id: &NodeId| self.ty(*id) == Type::Scalar;
+        match (function, arguments) {
+            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![(*x, *x, false)],
+            (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, *y, false)],
+            (Function::CosineSim, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, *y, false), (*x, *x, false), (*y, *y, false)],
+            (Function::Norm, [x]) if self.ty(*x) == Type::Tree && !self.options.array_sums_inside => vec![(*x, *x, true)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Finds the sums, and for each node the stage from which on it can be computed.
+    fn find_sums(&mut self) {
+        for id in node_ids(self.graph) {
+            let arguments = self.graph.node(id).arguments();
+            let level_of = |ids: &[NodeId]| ids.iter().map(|a| self.levels[a.index()]).max().unwrap_or(0);
+            let mut level = level_of(arguments);
+            for (x, y, per_array) in self.sums_of(id) {
+                let stage = level_of(&[x, y]);
+                let sum = SumOf { stage, x, y, per_array };
+                if !self.sums.contains(&sum) {
+                    self.sums.push(sum);
+                }
+                level = level.max(stage + 1);
+            }
+            self.levels.push(level);
+        }
+    }
+
+    fn stages(&self) -> usize {
+        self.sums.iter().map(|sum| sum.stage + 2).max().unwrap_or(1)
+    }
+
+    /// The values of arrays that a stage has to have at its end.
+    fn results(&self, stage: usize) -> Vec<NodeId> {
+        let mut results: Vec<NodeId> = self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| [sum.x, sum.y]).collect();
+        if stage + 1 == self.stages() {
+            results.push(self.graph.update());
+            results.extend(self.graph.live_slots().map(|(_, node)| node));
+        }
+        results
+    }
+
+    /// The arguments whose values a node's own expression is made of. Those of a reduction stand in its sums.
+    fn parts(&self, id: NodeId) -> Vec<NodeId> {
+        let Some((function, arguments)) = self.called(id) else { return Vec::new() };
+        match (self.sums_of(id).is_empty(), function) {
+            (true, _) => arguments.to_vec(),
+            (false, Function::Clip) => vec![arguments[0], arguments[1]],
+            (false, _) => Vec::new(),
+        }
+    }
+
+    /// Decides which values get a line of their own.
+    fn choose_lines(&mut self) {
+        let stages = self.stages();
+        let count = self.graph.nodes().len();
+        // Of the calls whose values are scalars: how often they are read, from where, and in which stage they are computed.
+        let mut scalar_uses = vec![0_usize; count];
+        let mut in_arrays = vec![false; count];
+        for stage in 0..stages {
+            let mut uses = vec![0_usize; count];
+            let mut needed = vec![false; count];
+            for id in self.results(stage) {
+                uses[id.index()] += 1;
+                needed[id.index()] = true;
+            }
+            let ids: Vec<NodeId> = node_ids(self.graph).collect();
+            for id in ids.iter().rev().filter(|id| self.ty(**id) != Type::Scalar) {
+                if needed[id.index()] {
+                    for part in self.parts(*id) {
+                        uses[part.index()] += 1;
+                        needed[part.index()] = true;
+                    }
+                }
+            }
+            let mut sizes = self.leaf_sizes();
+            let mut lines = Vec::new();
+            for id in ids.iter().copied().filter(|id| needed[id.index()]) {
+                if self.ty(id) == Type::Scalar {
+                    scalar_uses[id.index()] += uses[id.index()];
+                    in_arrays[id.index()] = true;
+                } else if self.called(id).is_some() {
+                    let size = self.size(id, &sizes);
+                    if self.given[id.index()].is_some() || uses[id.index()] > 1 || size > WIDEST {
+                        lines.push(id);
+                    } else {
+                        sizes[id.index()] = size;
+                    }
+                }
+            }
+            self.array_lines.push(lines);
+        }
+        self.choose_scalar_lines(scalar_uses, &in_arrays);
+    }
+
+    fn choose_scalar_lines(&mut self, mut uses: Vec<usize>, in_arrays: &[bool]) {
+        let ids: Vec<NodeId> = node_ids(self.graph).filter(|id| self.ty(*id) == Type::Scalar).collect();
+        for id in node_ids(self.graph) {
+            // The factor of a clip is a scalar too.
+            if let (Some((Function::Clip, [_, limit])), false) = (self.called(id), self.sums_of(id).is_empty()) {
+                uses[limit.index()] += 1;
+            }
+        }
+        for id in ids.iter().rev().filter(|id| self.called(**id).is_some()) {
+            if uses[id.index()] > 0 {
+                self.parts(*id).iter().for_each(|part| uses[part.index()] += 1);
+            }
+        }
+        let mut sizes = self.leaf_sizes();
+        self.scalar_lines = vec![Vec::new(); self.stages()];
+        let calls: Vec<NodeId> = ids.into_iter().filter(|id| self.called(*id).is_some() && uses[id.index()] > 0).collect();
+        for id in calls {
+            let size = self.size(id, &sizes);
+            let hoisted = in_arrays[id.index()] && !self.options.array_sums_inside;
+            // A dot product is its total.
+            if matches!(self.called(id), Some((Function::Dot, _))) && !self.sums_of(id).is_empty() {
+                sizes[id.index()] = 8;
+            } else if self.given[id.index()].is_some() || hoisted || (uses[id.index()] > 1 && size > SHORT) || size > WIDEST {
+                self.scalar_lines[self.levels[id.index()]].push(id);
+            } else {
+                sizes[id.index()] = size;
+            }
+        }
+    }
+
+    /// About how many columns the name or the number of each node takes that is read under one.
+    fn leaf_sizes(&self) -> Vec<usize> {
+        let size = |id: NodeId| match (&self.given[id.index()], self.graph.node(id).constant()) {
+            (Some(name), _) => name.len(),
+            (None, Some(number)) => number.to_string().len(),
+            (None, None) => 8,
+        };
+        node_ids(self.graph).map(size).collect()
+    }
+
+    /// About how many columns a node's expression takes, where those of its parts are known.
+    fn size(&self, id: NodeId, sizes: &[usize]) -> usize {
+        let parts: usize = self.parts(id).iter().map(|part| sizes[part.index()]).sum();
+        match self.called(id) {
+            Some((Function::Interp, [.., weight])) => 16 + parts + sizes[weight.index()],
+            Some((function, _)) if function.row().operator.is_some() => 3 + parts,
+            Some((function, _)) => 8 + function.name().len() + parts,
+            None => parts,
+        }
+    }
+
+    fn is_line(&self, id: NodeId, stage: usize) -> bool {
+        if self.ty(id) == Type::Scalar {
+            self.scalar_lines[self.levels[id.index()]].contains(&id)
+        } else {
+            self.array_lines[stage].contains(&id)
+        }
+    }
+
+    /// Notes in `last` that the names inside the expression of a node are read at a place.
+    fn note_reads(&self, id: NodeId, place: Place, stage: usize, last: &mut BTreeMap<NodeId, Place>) {
+        for part in self.parts(id) {
+            if self.called(part).is_none() || self.is_line(part, stage) {
+                last.insert(part, place);
+            } else {
+                self.note_reads(part, place, stage, last);
+            }
+        }
+    }
+
+    /// The last place at which each parameter, scalar and line is read. Lines of arrays are looked at in one stage only.
+    fn last_reads(&self, of_stage: Option<usize>) -> BTreeMap<NodeId, Place> {
+        let mut last = BTreeMap::new();
+        for stage in 0..self.stages() {
+            if of_stage.is_some_and(|of_stage| of_stage != stage) {
+                continue;
+            }
+            for (index, id) in self.scalar_lines[stage].iter().enumerate() {
+                self.note_reads(*id, Place::Scalars(stage, index), stage, &mut last);
+            }
+            for (index, id) in self.array_lines[stage].iter().enumerate() {
+                self.note_reads(*id, Place::Lines(stage, index), stage, &mut last);
+            }
+            for id in self.results(stage) {
+                if self.called(id).is_none() || self.is_line(id, stage) {
+                    last.insert(id, Place::End(stage));
+                } else {
+                    self.note_reads(id, Place::End(stage), stage, &mut last);
+                }
+            }
+        }
+        for id in node_ids(self.graph) {
+            if let (Some((Function::Clip, [_, limit])), false) = (self.called(id), self.sums_of(id).is_empty()) {
+                let place = Place::Scalars(self.levels[id.index()], usize::MAX);
+                let later = last.get(limit).is_none_or(|known| *known < place);
+                if later {
+                    last.insert(*limit, place);
+                }
+            }
+        }
+        last
+    }
+
+    /// A name that nothing has yet, and marks it as taken.
+    fn fresh(&mut self, base: &str) -> String {
+        let mut name = base.to_owned();
+        let mut number = 1;
+        while self.taken.contains(&name) {
+            number += 1;
+            // A name that ends in a digit would seem to count on.
+            let separator = if base.ends_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+            name = format!("{base}{separator}{number}");
+        }
+        self.taken.insert(name.clone());
+        name
+    }
+
+    /// What a value is called that has no name in the text.
+    fn base_name(&self, id: NodeId) -> String {
+        if let Some(given) = &self.given[id.index()] {
+            return given.clone();
+        }
+        let name = |id: &NodeId| self.names.get(id).or(self.given[id.index()].as_ref());
+        let one = |id: &NodeId| self.graph.node(*id).constant() == Some(1.0);
+        match self.called(id) {
+            Some((Function::Subtract, [x, y])) if one(x) && name(y).is_some() => {
+                name(y).map_or_else(String::new, |y| format!("one_minus_{y}"))
+            }
+            Some((Function::Norm | Function::GlobalNorm, [x])) => name(x).map_or_else(|| "norm".to_owned(), |x| format!("{x}_norm")),
+            Some((Function::Square, [x])) => name(x).map_or_else(|| "squares".to_owned(), |x| format!("{x}_squared")),
+            Some((Function::Interp, [.., weight])) if self.ty(id) == Type::Tree && name(weight).is_some() => "blend".to_owned(),
+            Some((Function::Clip, [x, _])) => name(x).map_or_else(|| "clipped".to_owned(), |x| format!("{x}_clipped")),
+            _ if self.ty(id) == Type::Scalar => "scalar".to_owned(),
+            _ => "value".to_owned(),
+        }
+    }
+
+    fn name_parameters(&mut self) -> BTreeMap<VarId, String> {
+        let mut by_variable = BTreeMap::new();
+        for (index, parameter) in self.program.signature().parameters.iter().enumerate() {
+            let dead = matches!(parameter.kind, ParameterKind::Slot(slot) if self.graph.slots()[slot.index()].is_none());
+            if !dead {
+                let name = self.fresh(&parameter.name);
+                by_variable.insert(VarId(index as u16), name);
+            }
+        }
+        let variable = |kind: ParameterKind| {
+            let parameters = &self.program.signature().parameters;
+            parameters.iter().position(|p| p.kind == kind).map(|index| VarId(index as u16))
+        };
+        for id in node_ids(self.graph) {
+            let parameter = match self.graph.node(id).kind {
+                NodeKind::Weights => variable(ParameterKind::Weights),
+                NodeKind::Gradients => variable(ParameterKind::Gradients),
+                NodeKind::LearningRate => variable(ParameterKind::LearningRate),
+                NodeKind::Step => variable(ParameterKind::Step),
+                NodeKind::Slot(slot) => variable(ParameterKind::Slot(slot)),
+                NodeKind::Hyperparameter(variable) => Some(variable),
+                NodeKind::Constant(_) | NodeKind::Call(_) => None,
+            };
+            if let Some(name) = parameter.and_then(|parameter| by_variable.get(&parameter)) {
+                self.names.insert(id, name.clone());
+            }
+        }
+        by_variable
+    }
+
+    /// Whether a line may bind a name that is bound already: what it is bound to must not be read after the line.
+    fn may_rebind(&self, name: &str, bound: &BTreeMap<String, NodeId>, last: &BTreeMap<NodeId, Place>, place: Place) -> bool {
+        self.options.rebind && bound.get(name).is_some_and(|holder| last.get(holder).is_none_or(|last| *last <= place))
+    }
+
+    /// Names scalars, totals and the factors of clips.
+    fn name_scalars(&mut self) {
+        let last = self.last_reads(None);
+        let learning_rate = node_ids(self.graph).find(|id| self.graph.node(*id).kind == NodeKind::LearningRate);
+        let mut bound: BTreeMap<String, NodeId> =
+            learning_rate.and_then(|id| self.names.get(&id).map(|name| (name.clone(), id))).into_iter().collect();
+        for stage in 0..self.stages() {
+            for (index, id) in self.scalar_lines[stage].clone().into_iter().enumerate() {
+                let base = self.base_name(id);
+                let rebinds = self.may_rebind(&base, &bound, &last, Place::Scalars(stage, index));
+                let name = if rebinds { base } else { self.fresh(&base) };
+                bound.insert(name.clone(), id);
+                self.names.insert(id, name);
+            }
+            let clips: Vec<(NodeId, NodeId)> = node_ids(self.graph)
+                .filter_map(|id| match self.called(id) {
+                    Some((Function::Clip, [x, _])) if self.levels[id.index()] == stage && !self.sums_of(id).is_empty() => Some((id, *x)),
+                    _ => None,
+                })
+                .collect();
+            for (id, x) in clips {
+                let base = format!("{}_factor", self.known_name(x).unwrap_or("clip"));
+                let name = self.fresh(&base);
+                self.factor_names.insert(id, name);
+            }
+            for SumOf { x, y, per_array, .. } in self.sums.clone().into_iter().filter(|sum| sum.stage == stage) {
+                let product = node_ids(self.graph)
+                    .find(|id| matches!(self.called(*id), Some((Function::Dot, _))) && self.sums_of(*id) == [(x, y, per_array)]);
+                let given = product.and_then(|id| self.given[id.index()].as_deref());
+                let base = match (self.known_name(x), self.known_name(y)) {
+                    _ if given.is_some() => given.unwrap_or_default().to_owned(),
+                    (Some(name), _) if x == y => format!("{name}_squares"),
+                    (Some(x), Some(y)) => format!("{x}_dot_{y}"),
+                    _ if x == y => "squares".to_owned(),
+                    _ => "products".to_owned(),
+                };
+                let name = self.fresh(&base);
+                self.sum_names.push(name);
+            }
+        }
+    }
+
+    fn known_name(&self, id: NodeId) -> Option<&str> {
+        self.names.get(&id).or(self.given[id.index()].as_ref()).map(String::as_str)
+    }
+
+    /// The names of the lines of a stage, and those of the arrays that they start from.
+    fn name_lines(&mut self, stage: usize) -> BTreeMap<NodeId, String> {
+        let mut last = self.last_reads(Some(stage));
+        let arrays = |kind: NodeKind| matches!(kind, NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_));
+        let mut bound: BTreeMap<String, NodeId> = BTreeMap::new();
+        for id in node_ids(self.graph).filter(|id| arrays(self.graph.node(*id).kind)) {
+            if let Some(name) = self.names.get(&id) {
+                bound.insert(name.clone(), id);
+            }
+            // The update is subtracted from the weights.
+            if self.graph.node(id).kind == NodeKind::Weights {
+                last.insert(id, Place::End(stage));
+            }
+        }
+        let taken = self.taken.clone();
+        let mut local = BTreeMap::new();
+        for (index, id) in self.array_lines[stage].clone().into_iter().enumerate() {
+            let base = self.base_name(id);
+            let rebinds = self.may_rebind(&base, &bound, &last, Place::Lines(stage, index));
+            let name = if rebinds { base } else { self.fresh(&base) };
+            bound.insert(name.clone(), id);
+            local.insert(id, name);
+        }
+        // The next stage goes over the arrays anew, under the same names.
+        self.taken = taken;
+        local
+    }
+
+    fn stage(&mut self, stage: usize) -> (Stage, BTreeMap<NodeId, String>) {
+        let local = self.name_lines(stage);
+        let none = BTreeMap::new();
+        let line = |name: &str, value| Line { name: name.to_owned(), value };
+        let mut scalars: Vec<Line> = self.scalar_lines[stage].iter().map(|id| line(&self.names[id], self.call(*id, &none))).collect();
+        for (id, name) in &self.factor_names {
+            if let (true, Some((_, [x, limit]))) = (self.levels[id.index()] == stage, self.called(*id)) {
+                let norm = Expression::call(Function::Sqrt, vec![self.total(*x, *x, false)]);
+                scalars.push(line(name, Expression::Call(Callee::ClipFactor, Type::Scalar, vec![norm, self.expression(*limit, &none)])));
+            }
+        }
+        let lines = self.array_lines[stage].iter().map(|id| line(&local[id], self.call(*id, &local))).collect();
+        let sums = self.sums.iter().zip(&self.sum_names).filter(|(sum, _)| sum.stage == stage).map(|(sum, name)| Sum {
+            name: name.clone(),
+            x: self.expression(sum.x, &local),
+            y: self.expression(sum.y, &local),
+            per_array: sum.per_array,
+        });
+        let sums = sums.collect();
+        (Stage { scalars, lines, sums }, local)
+    }
+
+    /// A total by its name.
+    fn total(&self, x: NodeId, y: NodeId, per_array: bool) -> Expression {
+        let place = self.sums.iter().position(|sum| (sum.x, sum.y, sum.per_array) == (x, y, per_array));
+        let ty = if per_array { Type::PerArray } else { Type::Scalar };
+        place.map_or(Expression::Number(f64::NAN), |place| Expression::Name(self.sum_names[place].clone(), ty))
+    }
+
+    /// A value as others read it: by its name if it has one.
+    fn expression(&self, id: NodeId, local: &BTreeMap<NodeId, String>) -> Expression {
+        let node = self.graph.node(id);
+        match (local.get(&id).or_else(|| self.names.get(&id)), node.constant()) {
+            (Some(name), _) => Expression::Name(name.clone(), node.ty),
+            (None, Some(number)) => Expression::Number(number),
+            (None, None) => self.call(id, local),
+        }
+    }
+
+    /// What a call is made of.
+    fn call(&self, id: NodeId, local: &BTreeMap<NodeId, String>) -> Expression {
+        let Some((function, arguments)) = self.called(id) else { return self.expression(id, local) };
+        let at = |index: usize| arguments.get(index).map_or(Expression::Number(f64::NAN), |id| self.expression(*id, local));
+        let call = |function: Function, arguments: Vec<Expression>| Expression::call(function, arguments);
+        let multiply = |x, y| call(Function::Multiply, vec![x, y]);
+        let root = |x| call(Function::Sqrt, vec![x]);
+        let magnitude = |x| call(Function::Abs, vec![x]);
+        let sums = self.sums_of(id);
+        let total = |index: usize| self.total(sums[index].0, sums[index].1, sums[index].2);
+        match (function, sums.len()) {
+            (Function::GlobalNorm, 1) => root(total(0)),
+            (Function::Norm, 1) => root(total(0)),
+            (Function::Dot, 1) => total(0),
+            (Function::CosineSim, 3) => call(Function::Divide, vec![total(0), multiply(root(total(1)), root(total(2)))]),
+            (Function::Clip, 1) => {
+                let factor = self.factor_names.get(&id).map_or(Expression::Number(f64::NAN), |f| Expression::Name(f.clone(), Type::Scalar));
+                multiply(at(0), factor)
+            }
+            (Function::Norm, _) if self.ty(arguments[0]) == Type::Tree => {
+                Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)])
+            }
+            (Function::Norm | Function::GlobalNorm, _) => magnitude(at(0)),
+            (Function::Dot, _) => multiply(at(0), at(1)),
+            (Function::CosineSim, _) => {
+                let squares = |index| call(Function::Square, vec![at(index)]);
+                call(Function::Divide, vec![multiply(at(0), at(1)), multiply(root(squares(0)), root(squares(1)))])
+            }
+            (Function::Clip, _) => multiply(at(0), Expression::Call(Callee::ClipFactor, Type::Scalar, vec![magnitude(at(0)), at(1)])),
+            (Function::Interp, _) => {
+                let rest = call(Function::Subtract, vec![Expression::Number(1.0), at(2)]);
+                call(Function::Add, vec![multiply(rest, at(0)), multiply(at(2), at(1))])
+            }
+            (Function::GuardedSqrt, _) => root(magnitude(at(0))),
+            (Function::GuardedLog, _) => call(Function::Log, vec![magnitude(at(0))]),
+            (Function::GuardedLog2, _) => call(Function::Log2, vec![magnitude(at(0))]),
+            (Function::GuardedLog10, _) => call(Function::Log10, vec![magnitude(at(0))]),
+            (Function::GuardedDivide, _) => {
+                let guarded = call(Function::Add, vec![at(1), Expression::Number(EPSILON)]);
+                call(Function::Divide, vec![at(0), guarded])
+            }
+            _ => call(function, (0..arguments.len()).map(at).collect()),
+        }
+    }
+
+    fn listing(mut self) -> Listing {
+        self.sums.sort_by_key(|sum| sum.stage);
+        self.choose_lines();
+        let parameters = self.name_parameters();
+        self.name_scalars();
+        let count = self.stages();
+        let mut stages = Vec::with_capacity(count);
+        let mut local = BTreeMap::new();
+        for stage in 0..count {
+            let (done, names) = self.stage(stage);
+            stages.push(done);
+            local = names;
+        }
+        let signature = self.program.signature();
+        let name_of = |kind: ParameterKind| {
+            let index = signature.parameters.iter().position(|p| p.kind == kind)?;
+            parameters.get(&VarId(index as u16)).cloned()
+        };
+        let mut listing = Listing {
+            name: signature.name.clone(),
+            doc: signature.doc.clone(),
+            hash: self.graph.hash(),
+            hyperparameters: Vec::new(),
+            learning_rate: None,
+            step: None,
+            weights: name_of(ParameterKind::Weights).unwrap_or_default(),
+            gradients: name_of(ParameterKind::Gradients).unwrap_or_default(),
+            slots: signature.slots().filter_map(|slot| parameters.get(&slot).cloned()).collect(),
+            stages,
+            update: self.expression(self.graph.update(), &local),
+            next_slots: self.graph.live_slots().map(|(_, node)| self.expression(node, &local)).collect(),
+        };
+        for (index, parameter) in signature.parameters.iter().enumerate() {
+            let Some(name) = parameters.get(&VarId(index as u16)) else { continue };
+            // A name that is bound again is read as another value too; what matters is whether the graph has the parameter's node.
+            let used = node_ids(self.graph).any(|id| self.names.get(&id) == Some(name) && self.called(id).is_none());
+            let scalar = ScalarParameter { name: name.clone(), given: parameter.name.clone(), default: parameter.default, used };
+            match parameter.kind {
+                ParameterKind::Hyperparameter => listing.hyperparameters.push(scalar),
+                ParameterKind::LearningRate => listing.learning_rate = Some(scalar),
+                ParameterKind::Step => listing.step = Some(scalar),
+                ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::Slot(_) => {}
+            }
+        }
+        listing
+    }
+}

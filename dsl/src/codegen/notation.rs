@@ -1,0 +1,128 @@
+//! How expressions are written in a language.
+
+use std::borrow::Cow;
+
+use super::listing::{Callee, Expression};
+use crate::{Function, Type};
+
+/// How tightly an expression holds together, in Python as in C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A comparison or a conditional expression.
+    Condition,
+    /// A sum or a difference.
+    Sum,
+    /// A product or a quotient.
+    Product,
+    /// A negated value.
+    Negative,
+    /// A power.
+    Power,
+    /// A name, a number, a call, or what stands in brackets.
+    Atom,
+}
+
+/// A language, as far as expressions go.
+pub trait Notation {
+    /// How a call of a function is written, of a value of some type: `{x}`, `{y}` and `{z}` are the arguments. An argument that stands in a call
+    /// or another bracket needs none of its own; one that does not is written `{x!}` and gets brackets if it is no atom. `None` if the language
+    /// has no such function.
+    fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>>;
+
+    /// How an operator is written where the language's own would not do: `None` where it does.
+    fn operator(&self, _function: Function, _ty: Type, _arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        None
+    }
+
+    /// How a number is written.
+    fn number(&self, number: f64) -> String {
+        python_number(number)
+    }
+
+    /// How a name is written that is read as a value.
+    fn name(&self, name: &str, _ty: Type) -> String {
+        name.to_owned()
+    }
+}
+
+/// A number as Python reads it.
+pub fn python_number(number: f64) -> String {
+    if number.is_nan() {
+        "float(\"nan\")".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "float(\"inf\")" } else { "float(\"-inf\")" }.to_owned()
+    } else if number.fract() == 0.0 && number.abs() < 1e6 && !(number == 0.0 && number.is_sign_negative()) {
+        format!("{number}")
+    } else {
+        shortest(number)
+    }
+}
+
+/// The shortest text that reads as the same number, always with a point or an exponent.
+pub fn shortest(number: f64) -> String {
+    let (plain, scientific) = (format!("{number:?}"), format!("{number:e}"));
+    // Rust prints `1e16` for a large number where it could print a point.
+    if plain.contains('e') || (number != 0.0 && scientific.len() < plain.len()) { scientific } else { plain }
+}
+
+/// An expression as text.
+pub fn written(notation: &dyn Notation, expression: &Expression) -> String {
+    write(notation, expression).0
+}
+
+/// An expression as text that can stand beside operators of a level: in brackets if it must.
+pub fn written_within(notation: &dyn Notation, expression: &Expression, level: Level) -> String {
+    bracketed(write(notation, expression), level)
+}
+
+fn bracketed((text, own): (String, Level), least: Level) -> String {
+    if own < least { format!("({text})") } else { text }
+}
+
+fn write(notation: &dyn Notation, expression: &Expression) -> (String, Level) {
+    match expression {
+        Expression::Name(name, ty) => (notation.name(name, *ty), Level::Atom),
+        Expression::Number(number) => {
+            let level = if number.is_sign_negative() { Level::Negative } else { Level::Atom };
+            (notation.number(*number), level)
+        }
+        Expression::Call(callee, ty, arguments) => call(notation, *callee, *ty, arguments),
+    }
+}
+
+fn call(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expression]) -> (String, Level) {
+    let at = |index: usize, level: Level| arguments.get(index).map_or_else(String::new, |a| bracketed(write(notation, a), level));
+    let Callee::Function(function) = callee else { return spelled(notation, callee, ty, arguments) };
+    if let Some(spelling) = notation.operator(function, ty, arguments) {
+        return filled(notation, &spelling, arguments);
+    }
+    match function {
+        Function::Negative => (format!("-{}", at(0, Level::Negative)), Level::Negative),
+        Function::Add | Function::Subtract => {
+            // A sum on the right is another order of rounding, so it keeps its brackets.
+            (format!("{} {} {}", at(0, Level::Sum), function.row().operator.unwrap_or_default(), at(1, Level::Product)), Level::Sum)
+        }
+        Function::Multiply | Function::Divide => {
+            let operator = function.row().operator.unwrap_or_default();
+            (format!("{} {operator} {}", at(0, Level::Product), at(1, Level::Negative)), Level::Product)
+        }
+        Function::Reciprocal => (format!("{} / {}", notation.number(1.0), at(0, Level::Negative)), Level::Product),
+        _ => spelled(notation, callee, ty, arguments),
+    }
+}
+
+fn spelled(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expression]) -> (String, Level) {
+    // What the language lacks has been refused before anything is written.
+    filled(notation, &notation.spelling(callee, ty).unwrap_or(Cow::Borrowed("?")), arguments)
+}
+
+/// A spelling with its arguments.
+fn filled(notation: &dyn Notation, spelling: &str, arguments: &[Expression]) -> (String, Level) {
+    let mut text = spelling.to_owned();
+    for (place, argument) in ["x", "y", "z"].iter().zip(arguments) {
+        text = text.replace(&format!("{{{place}}}"), &written(notation, argument));
+        text = text.replace(&format!("{{{place}!}}"), &written_within(notation, argument, Level::Atom));
+    }
+    let level = if spelling.contains("!}") { Level::Power } else { Level::Atom };
+    (text, level)
+}

@@ -1,0 +1,178 @@
+//! A program as a NumPy class: the plain reference among the exports.
+//!
+//! Arrays keep their type (f32 or f64); scalars are Python floats, which NumPy rounds where they meet an array, as the reference interpreter
+//! does. Sums over elements are taken in f64.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
+use super::notation::{Notation, written};
+use super::python::{self, bracketed, class_name, helpers};
+use super::spelling::spelling;
+use crate::{Function, Graph, Program, Type};
+
+/// What the file itself calls things.
+const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "lists"];
+
+const HELPERS: &[(&str, &str)] = &[
+    (
+        "_dot",
+        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return float(np.sum(np.multiply(x, y, dtype=np.float64)))\n",
+    ),
+    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return float(np.sqrt(_dot(x, x)))\n"),
+    (
+        "_clip_factor",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return 1.0 if norm <= limit else float(np.divide(limit, norm))\n",
+    ),
+    ("_cube", "def _cube(x):\n    return x * x * x\n"),
+    (
+        "_guarded_log1p",
+        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return np.where(x < -1, np.log(-(1 + x)), np.log1p(x))\n",
+    ),
+];
+
+struct NumpyNotation;
+
+impl Notation for NumpyNotation {
+    fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
+        match callee {
+            Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Function(Function::Norm) => Some("_norm({x})".into()),
+            Callee::Function(function) => {
+                let text = spelling(function)?.numpy;
+                // A NumPy scalar, unlike a float, would turn the arrays that it meets into f64.
+                Some(if ty == Type::Tree { text.into() } else { format!("float({text})").into() })
+            }
+        }
+    }
+
+    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        // Python raises where a float is divided by zero.
+        match (function, arguments) {
+            (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
+            (Function::Divide, _) if ty != Type::Tree => Some("float(np.divide({x}, {y}))".into()),
+            (Function::Reciprocal, _) if ty != Type::Tree => Some("float(np.divide(1.0, {x}))".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Why NumPy can't express a function; it can express all.
+pub fn lacks(_function: Function) -> Option<String> {
+    None
+}
+
+/// The file. `graph` must be the program's own.
+pub fn file(program: &Program, graph: &Graph) -> String {
+    let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).copied().collect();
+    let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true });
+    let class = class(&listing);
+    let head = python::head(&listing, "NumPy: one step after another on a list of arrays, which are updated in place.");
+    format!("{head}\nimport numpy as np\n{}\n\n{class}", helpers(&class, HELPERS))
+}
+
+fn class(listing: &Listing) -> String {
+    let mut text = format!("class {}:\n", class_name(listing));
+    text += "    \"\"\"Updates a list of arrays in place: `optimizer.step(gradients)`.\"\"\"\n\n";
+    let scalars: Vec<&ScalarParameter> = listing.hyperparameters.iter().collect();
+    let rate = listing.learning_rate.iter();
+    let mut parameters = vec!["self".to_owned(), "weights".to_owned()];
+    parameters.extend(rate.clone().map(python::parameter));
+    if !scalars.is_empty() {
+        parameters.push("*".to_owned());
+        parameters.extend(scalars.iter().map(|p| python::parameter(p)));
+    }
+    text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += "        self.weights = weights\n";
+    for parameter in rate.clone().chain(scalars.iter().copied()) {
+        let _ = writeln!(text, "        self.{0} = {0}", parameter.name);
+    }
+    for parameter in listing.step.iter() {
+        let _ = writeln!(text, "        self.{} = 0", parameter.name);
+    }
+    for slot in &listing.slots {
+        let _ = writeln!(text, "        self.{slot} = [np.zeros_like(array) for array in weights]");
+    }
+    text += "\n    def step(self, gradients):\n        \"\"\"One step: gradients has an array for each of the weights.\"\"\"\n";
+    for parameter in listing.step.iter() {
+        let _ = writeln!(text, "        self.{} += 1", parameter.name);
+    }
+    for parameter in rate.chain(scalars).chain(&listing.step).filter(|p| p.used) {
+        let _ = writeln!(text, "        {0} = self.{0}", parameter.name);
+    }
+    text += "        # NaN and infinities are values, as in NumPy itself, but without its warnings.\n";
+    text += "        with np.errstate(all=\"ignore\"):\n";
+    for (index, stage) in listing.stages.iter().enumerate() {
+        write_stage(&mut text, listing, stage, index + 1 == listing.stages.len());
+    }
+    text
+}
+
+fn write_stage(text: &mut String, listing: &Listing, stage: &Stage, is_last: bool) {
+    let assign = |text: &mut String, margin: &str, line: &Line| {
+        let _ = writeln!(text, "{margin}{} = {}", line.name, written(&NumpyNotation, &line.value));
+    };
+    stage.scalars.iter().for_each(|line| assign(text, &" ".repeat(12), line));
+    for sum in &stage.sums {
+        let _ = writeln!(text, "            {} = 0.0", sum.name);
+    }
+    // The arrays that this stage reads; the weights and the slots are written in the last one.
+    let reads = |name: &str| {
+        let lines = stage.lines.iter().map(|line| &line.value);
+        let results: Vec<&Expression> = if is_last { listing.next_slots.iter().chain([&listing.update]).collect() } else { Vec::new() };
+        lines.chain(stage.sums.iter().flat_map(|sum| [&sum.x, &sum.y])).chain(results).any(|expression| expression.reads(name))
+    };
+    let (mut names, mut lists) = (Vec::new(), Vec::new());
+    for (name, list) in [(&listing.weights, "self.weights".to_owned()), (&listing.gradients, "gradients".to_owned())] {
+        if reads(name) || (is_last && *name == listing.weights) {
+            names.push(name.clone());
+            lists.push(list);
+        }
+    }
+    for slot in listing.slots.iter().filter(|slot| reads(slot)) {
+        names.push(slot.clone());
+        lists.push(format!("self.{slot}"));
+    }
+    let margin = " ".repeat(16);
+    let writes_slots = is_last && !listing.slots.is_empty();
+    let (head, tail) = match (writes_slots, names.len()) {
+        (true, 1) => (format!("for index, {} in enumerate(", names[0]), "):"),
+        (true, _) => (format!("for index, ({}) in enumerate(", names.join(", ")), "):"),
+        (false, 1) => (format!("for {} in ", names[0]), ":"),
+        (false, _) => (format!("for {} in ", names.join(", ")), ":"),
+    };
+    let values = if lists.len() == 1 { lists[0].clone() } else { format!("zip({}, strict=True)", lists.join(", ")) };
+    let one = format!("            {head}{values}{tail}");
+    if one.chars().count() <= python::WIDTH {
+        *text += &format!("{one}\n");
+    } else {
+        let _ = writeln!(text, "            lists = zip({}, strict=True)\n            {head}lists{tail}", lists.join(", "));
+    }
+    stage.lines.iter().for_each(|line| assign(text, &margin, line));
+    for sum in &stage.sums {
+        let (x, y) = (written(&NumpyNotation, &sum.x), written(&NumpyNotation, &sum.y));
+        if sum.is_of_trees() {
+            let _ = writeln!(text, "{margin}{} += _dot({x}, {y})", sum.name);
+        } else {
+            let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
+            let _ = writeln!(text, "{margin}{} += {}", sum.name, written(&NumpyNotation, &product));
+        }
+    }
+    let is_line = |name: &str| stage.lines.iter().any(|line| line.name == name);
+    if is_last {
+        for (slot, value) in listing.slots.iter().zip(&listing.next_slots) {
+            match value {
+                Expression::Name(name, _) if name == slot && !is_line(name) => {}
+                // Another array of the step's must not become the slot's own.
+                Expression::Name(name, _) if !is_line(name) => {
+                    let _ = writeln!(text, "{margin}self.{slot}[index] = {name}.copy()");
+                }
+                value => {
+                    let _ = writeln!(text, "{margin}self.{slot}[index] = {}", written(&NumpyNotation, value));
+                }
+            }
+        }
+        let _ = writeln!(text, "{margin}{} -= {}", listing.weights, written(&NumpyNotation, &listing.update));
+    }
+}

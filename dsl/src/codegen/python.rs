@@ -1,0 +1,164 @@
+//! What all Python files of exports have in common: names, heads and the layout of long lines as its formatters have it.
+
+use super::listing::{Listing, ScalarParameter};
+use super::notation::python_number;
+
+/// Columns that a line may take.
+pub const WIDTH: usize = 88;
+
+/// Words that no variable can have as its name.
+pub const KEYWORDS: &[&str] = &[
+    "False",
+    "None",
+    "True",
+    "and",
+    "as",
+    "assert",
+    "async",
+    "await",
+    "break",
+    "class",
+    "continue",
+    "def",
+    "del",
+    "elif",
+    "else",
+    "except",
+    "finally",
+    "for",
+    "from",
+    "global",
+    "if",
+    "import",
+    "in",
+    "is",
+    "lambda",
+    "nonlocal",
+    "not",
+    "or",
+    "pass",
+    "raise",
+    "return",
+    "try",
+    "while",
+    "with",
+    "yield",
+    "abs",
+    "enumerate",
+    "float",
+    "isinstance",
+    "len",
+    "list",
+    "max",
+    "min",
+    "range",
+    "self",
+    "sum",
+    "super",
+    "zip",
+];
+
+/// The name of the class for a program: `AdamW` for `adamw` whose doc string begins with `AdamW:`, or else its words with capitals.
+pub fn class_name(listing: &Listing) -> String {
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let title = letters(listing.doc.as_deref().and_then(|doc| doc.trim_start().split(':').next()).unwrap_or_default());
+    if title.to_lowercase() == letters(&listing.name).to_lowercase() && title.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return title;
+    }
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+    };
+    let name: String = listing.name.split('_').map(capital).collect();
+    // A name of underscores alone, or one that would begin with a digit.
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Optimizer{name}") }
+}
+
+/// The doc string at the head of a file: what the program says of itself, and where the file comes from.
+pub fn head(listing: &Listing, title: &str) -> String {
+    let doc = listing.doc.as_deref().map(str::trim).unwrap_or_default();
+    let doc = if doc.is_empty() { format!("{}, an optimizer", listing.name) } else { doc.replace('\\', "\\\\").replace("\"\"\"", "'''") };
+    let doc = wrapped(&doc);
+    format!(
+        "\"\"\"{doc}\n\n{title}\nWritten by symopt {} from the program `{}` with the functional hash\n{}.\n\"\"\"\n",
+        env!("CARGO_PKG_VERSION"),
+        listing.name,
+        listing.hash
+    )
+}
+
+/// A text whose paragraphs are filled anew to the width of a line; indented lines stay as they are.
+pub fn wrapped(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut open = false;
+    for line in text.lines().map(str::trim_end) {
+        if line.is_empty() || line.starts_with(' ') {
+            lines.push(line.to_owned());
+            open = false;
+            continue;
+        }
+        for word in line.split(' ') {
+            match lines.last_mut() {
+                Some(last) if open && last.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                    last.push(' ');
+                    last.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+            open = true;
+        }
+    }
+    lines.join("\n")
+}
+
+/// A parameter of the signature with its default.
+pub fn parameter(parameter: &ScalarParameter) -> String {
+    let default = parameter.default.unwrap_or(1.0);
+    format!("{}={}", parameter.name, python_float(default))
+}
+
+/// A number that Python takes for a float.
+pub fn python_float(number: f64) -> String {
+    let text = python_number(number);
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') { format!("{text}.0") } else { text }
+}
+
+/// `OPEN ITEMS CLOSE` on one line if it fits, or else with each item on a line of its own, as the formatters have it.
+pub fn bracketed(indent: usize, open: &str, items: &[String], close: &str) -> String {
+    let margin = " ".repeat(indent);
+    let one = format!("{margin}{open}{}{close}", items.join(", "));
+    if one.chars().count() <= WIDTH {
+        return format!("{one}\n");
+    }
+    let inner = " ".repeat(indent + 4);
+    let joined = format!("{inner}{}", items.join(", "));
+    if joined.chars().count() <= WIDTH && !open.starts_with("def ") {
+        return format!("{margin}{open}\n{joined}\n{margin}{close}\n");
+    }
+    let lines: String = items.iter().map(|item| format!("{inner}{item}{}\n", if item == "*" { "," } else { "," })).collect();
+    format!("{margin}{open}\n{lines}{margin}{close}\n")
+}
+
+/// Definitions of those helpers whose names a text calls, in the order of the list, each with two empty lines before it. A helper may call those
+/// before it.
+pub fn helpers(text: &str, list: &[(&str, &str)]) -> String {
+    let mut used = vec![false; list.len()];
+    let mut all = text.to_owned();
+    for (index, (name, definition)) in list.iter().enumerate().rev() {
+        if calls(&all, name) {
+            used[index] = true;
+            all.push_str(definition);
+        }
+    }
+    list.iter().zip(&used).filter(|(_, used)| **used).map(|((_, definition), _)| format!("\n\n{definition}")).collect()
+}
+
+/// Whether a text calls or names a function.
+pub fn calls(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back().is_some_and(is_word);
+        let after = text[at + name.len()..].chars().next().is_some_and(is_word);
+        !before && !after
+    })
+}
