@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod campaign;
 pub mod completions;
+pub mod conformance;
 pub mod diff;
 pub mod export;
 pub mod funnel;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use symopt_dsl::codegen::ExportError;
 use symopt_evaluator::OptimizerError;
 use symopt_programs::benchmark::BenchmarkError;
+use symopt_programs::conformance::exports::ConformanceError;
 use symopt_proxy_tasks::task::TaskError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
@@ -67,6 +68,15 @@ impl From<ConfigError> for Failure {
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Failure {
         Failure::Input(error.to_string())
+    }
+}
+
+impl From<ConformanceError> for Failure {
+    fn from(error: ConformanceError) -> Failure {
+        match error {
+            ConformanceError::Python { .. } => Failure::Input(error.to_string()),
+            error => Failure::Work(error.to_string()),
+        }
     }
 }
 

@@ -55,6 +55,8 @@ enum Command {
     Tasks(commands::tasks::Arguments),
     /// Measure how fast the programs of the zoo run on this machine
     Bench(commands::bench::Arguments),
+    /// Run the conformance suite: how far every engine and every export is from the reference interpreter
+    Conformance(commands::conformance::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
 }
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Programs(arguments) => commands::programs::run(arguments),
         Command::Tasks(arguments) => commands::tasks::run(arguments),
         Command::Bench(arguments) => commands::bench::run(arguments),
+        Command::Conformance(arguments) => commands::conformance::run(arguments),
         Command::Completions(arguments) => commands::completions::run::<CommandLine>(arguments),
     };
     match result {

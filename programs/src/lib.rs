@@ -48,6 +48,7 @@ use symopt_evaluator::stretch::CompiledPass;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 pub mod benchmark;
+pub mod conformance;
 pub mod identify;
 pub mod structure;
 

@@ -26,7 +26,8 @@ fn help() -> String {
     format!("What to export to: {}", names.join(", "))
 }
 
-fn target(text: &str) -> Result<Target, String> {
+/// An export by its name.
+pub fn target(text: &str) -> Result<Target, String> {
     let names: Vec<&str> = Target::ALL.iter().map(|target| target.name()).collect();
     Target::from_name(text).ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }

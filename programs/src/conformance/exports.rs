@@ -1,0 +1,138 @@
+//! Exported files under the suite: they are written to a directory, together with the suite, and a Python program runs them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+use symopt_dsl::codegen::{ExportError, Target, export};
+
+use super::case::{Case, Inputs};
+use super::expected::Expected;
+use super::report::{Finding, Refusal, Report};
+use crate::ZooEntry;
+
+/// The program that runs exports, and a module for each target that can be run.
+const SCRIPTS: &[(&str, &str)] = &[
+    ("run.py", include_str!("../../conformance/run.py")),
+    ("targets/__init__.py", ""),
+    ("targets/numpy.py", include_str!("../../conformance/targets/numpy.py")),
+];
+
+/// Why exports can't be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConformanceError {
+    /// The file system says no.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Python can't be started.
+    #[error("`{python}` can't be started: {source}; name a Python that has the libraries with --python")]
+    Python {
+        /// The command.
+        python: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Python did not come to its end.
+    #[error("the exports of {target} were not run to the end ({status}):\n{message}")]
+    Ended {
+        /// The target.
+        target: Target,
+        /// How it ended.
+        status: String,
+        /// The end of what it said.
+        message: String,
+    },
+    /// It said something else than findings.
+    #[error("{line:?} is no finding: {source}")]
+    Garbage {
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A program can't be run by the reference, or exported.
+    #[error("{program}: {reason}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Whether a target's files can be run.
+pub fn is_run(target: Target) -> bool {
+    let file = format!("targets/{target}.py");
+    SCRIPTS.iter().any(|(name, _)| *name == file)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ConformanceError> {
+    let failed = |source| ConformanceError::File { path: path.to_owned(), source };
+    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    fs::write(path, text).map_err(failed)
+}
+
+/// Writes the suite into a directory: `inputs.json` and `expected/PROGRAM.json`.
+pub fn write_suite(directory: &Path, entries: &[&ZooEntry], cases: &[Case]) -> Result<(), ConformanceError> {
+    write(&directory.join("inputs.json"), &json(&Inputs::new(cases)))?;
+    for entry in entries {
+        let failed = |reason: String| ConformanceError::Program { program: entry.name.to_owned(), reason };
+        let expected = Expected::new(entry.name, &entry.program(), cases).map_err(|error| failed(error.to_string()))?;
+        write(&directory.join("expected").join(format!("{}.json", entry.name)), &json(&expected))?;
+    }
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Strings, numbers that are finite, and maps with strings as their keys: nothing that JSON can't say.
+    serde_json::to_string(value).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// Exports programs to a target and runs them under the suite, in a directory that holds the suite.
+pub fn run(directory: &Path, python: &str, target: Target, entries: &[&ZooEntry], report: &mut Report) -> Result<(), ConformanceError> {
+    for (name, text) in SCRIPTS {
+        write(&directory.join(name), text)?;
+    }
+    let mut refusals = Vec::new();
+    for entry in entries {
+        match export(&entry.program(), target) {
+            Ok(text) => write(&directory.join(format!("exports/{target}/{}.{}", entry.name, target.extension())), &text)?,
+            Err(ExportError::Inexpressible { reason, .. }) => refusals.push((entry.name, reason)),
+            Err(error) => return Err(ConformanceError::Program { program: entry.name.to_owned(), reason: error.to_string() }),
+        }
+    }
+    let output = Command::new(python)
+        .arg(directory.join("run.py"))
+        .arg(directory)
+        .arg(target.name())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| ConformanceError::Python { python: python.to_owned(), source })?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = message.lines().collect();
+        let message = lines[lines.len().saturating_sub(12)..].join("\n");
+        return Err(ConformanceError::Ended { target, status: output.status.to_string(), message });
+    }
+    let mut engines: Vec<String> = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let finding: Finding = serde_json::from_str(line).map_err(|source| ConformanceError::Garbage { line: line.to_owned(), source })?;
+        if !engines.contains(&finding.engine) {
+            engines.push(finding.engine.clone());
+        }
+        report.findings.push(finding);
+    }
+    let refused = |engine: &String| {
+        let refusal =
+            |(program, reason): &(&str, String)| Refusal { engine: engine.clone(), program: (*program).to_owned(), reason: reason.clone() };
+        refusals.iter().map(refusal).collect::<Vec<Refusal>>()
+    };
+    report.refusals.extend(engines.iter().flat_map(refused));
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! A table program × engine: how far each is from the reference.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+/// How an engine did on a program and a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The engine, or the export and the way it was run.
+    pub engine: String,
+    /// The library behind it and its version.
+    #[serde(default)]
+    pub version: String,
+    /// The zoo program.
+    pub program: String,
+    /// The case.
+    pub case: String,
+    /// What came out of it.
+    #[serde(flatten)]
+    pub result: Measured,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Measured {
+    /// It ran.
+    Distance(Distance),
+    /// It did not.
+    Error {
+        /// Why.
+        error: String,
+    },
+}
+
+/// How far weights and slots are from the reference in f32 after the last step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distance {
+    /// The largest distance over the weights and over each slot, as a share of the largest number there.
+    pub deviation: f64,
+    /// The same between the references in f32 and in f64: how much roundings matter here.
+    pub gap: f64,
+    /// Places where one is not finite and the other is something else.
+    pub mismatches: usize,
+    /// Whether every bit is the same, all NaN being one.
+    pub same_bits: bool,
+}
+
+/// All that was found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// A finding for each engine, program and case.
+    pub findings: Vec<Finding>,
+    /// What can't be: engine, program and the reason.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A program that a target can't express.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The target.
+    pub engine: String,
+    /// The program.
+    pub program: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Half a unit in the last place of f32, relative.
+const ROUNDING: f64 = 1.0 / (1_u64 << 24) as f64;
+
+/// How far an engine may be from the reference, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum Tolerance {
+    /// Every bit: the same operations in the same order, each rounded once.
+    Bits,
+    /// Rounded otherwise, so far from the reference as roundings matter in the case: so many relative roundings of f32, and so many times the
+    /// distance of the references in f32 and in f64.
+    Rounded {
+        /// Roundings.
+        roundings: f64,
+        /// Times the gap.
+        gaps: f64,
+    },
+}
+
+impl Tolerance {
+    /// Whether a distance is within it.
+    pub fn allows(self, distance: &Distance) -> bool {
+        match self {
+            Tolerance::Bits => distance.same_bits,
+            Tolerance::Rounded { roundings, gaps } => {
+                distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * distance.gap
+            }
+        }
+    }
+}
+
+impl Tolerance {
+    /// The tolerance in words.
+    pub fn explained(self) -> String {
+        match self {
+            Tolerance::Bits => "every bit: the same operations in the same order, each rounded once".to_owned(),
+            Tolerance::Rounded { roundings, gaps } => format!(
+                "{roundings} roundings of f32 (2^-24 each) and {gaps} times the distance between the references in f32 and f64 of the case"
+            ),
+        }
+    }
+}
+
+impl Report {
+    /// The engines, in the order in which they were found.
+    pub fn engines(&self) -> Vec<&str> {
+        let mut engines: Vec<&str> = Vec::new();
+        for engine in self.findings.iter().map(|f| f.engine.as_str()).chain(self.refusals.iter().map(|r| r.engine.as_str())) {
+            if !engines.contains(&engine) {
+                engines.push(engine);
+            }
+        }
+        engines
+    }
+
+    /// What is outside of its engine's tolerance, a line each.
+    pub fn faults(&self, tolerance: impl Fn(&str) -> Tolerance) -> Vec<String> {
+        let fault = |finding: &Finding| {
+            let Finding { engine, program, case, .. } = finding;
+            match &finding.result {
+                Measured::Error { error } => Some(format!("{engine}, {program}, {case}: {error}")),
+                Measured::Distance(distance) if tolerance(engine).allows(distance) => None,
+                Measured::Distance(Distance { deviation, gap, mismatches, .. }) => Some(format!(
+                    "{engine}, {program}, {case}: deviation {deviation:.1e} where roundings make {gap:.1e}, {mismatches} places finite in one alone"
+                )),
+            }
+        };
+        self.findings.iter().filter_map(fault).collect()
+    }
+
+    /// A cell of the table: what an engine made of a program, over all cases.
+    fn cell(&self, engine: &str, program: &str) -> String {
+        if let Some(refusal) = self.refusals.iter().find(|r| r.engine == engine && r.program == program) {
+            return format!("cannot: {}", refusal.reason);
+        }
+        let mut findings = self.findings.iter().filter(|f| f.engine == engine && f.program == program).peekable();
+        if findings.peek().is_none() {
+            return "not run".to_owned();
+        }
+        let (mut deviation, mut mismatches, mut same_bits) = (0.0_f64, 0, true);
+        for finding in findings {
+            match &finding.result {
+                Measured::Error { .. } => return "failed".to_owned(),
+                Measured::Distance(distance) => {
+                    deviation = deviation.max(distance.deviation);
+                    mismatches += distance.mismatches;
+                    same_bits &= distance.same_bits;
+                }
+            }
+        }
+        match (same_bits, mismatches) {
+            (true, _) => "0".to_owned(),
+            (false, 0) => format!("{deviation:.0e}"),
+            (false, places) => format!("{deviation:.0e}, {places} not finite"),
+        }
+    }
+
+    /// The table in Markdown, with the versions of the libraries.
+    pub fn markdown(&self, programs: &[&str]) -> String {
+        let engines = self.engines();
+        let mut text = format!("| program | {} |\n|---|{}\n", engines.join(" | "), "---|".repeat(engines.len()));
+        for program in programs {
+            let cells: Vec<String> = engines.iter().map(|engine| self.cell(engine, program)).collect();
+            let _ = writeln!(text, "| {program} | {} |", cells.join(" | "));
+        }
+        let versions: BTreeMap<&str, &str> = self
+            .findings
+            .iter()
+            .filter(|finding| !finding.version.is_empty())
+            .map(|finding| (finding.engine.as_str(), finding.version.as_str()))
+            .collect();
+        if !versions.is_empty() {
+            let versions: Vec<String> =
+                engines.iter().filter_map(|engine| versions.get(engine).map(|version| format!("{engine}: {version}"))).collect();
+            let _ = writeln!(text, "\n{}.", versions.join("; "));
+        }
+        text
+    }
+}
