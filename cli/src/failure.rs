@@ -7,6 +7,8 @@ use symopt_dsl::codegen::ExportError;
 use symopt_evaluator::OptimizerError;
 use symopt_programs::benchmark::BenchmarkError;
 use symopt_programs::conformance::exports::ConformanceError;
+use symopt_proxy_tasks::rule_of_thumb::RuleError;
+use symopt_proxy_tasks::snapshot::SnapshotError;
 use symopt_proxy_tasks::task::TaskError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
@@ -103,6 +105,18 @@ impl From<BenchmarkError> for Failure {
 
 impl From<TaskError> for Failure {
     fn from(error: TaskError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<RuleError> for Failure {
+    fn from(error: RuleError) -> Failure {
         Failure::Input(error.to_string())
     }
 }

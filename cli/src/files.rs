@@ -16,6 +16,6 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file, anew if it is there.
-pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))
 }

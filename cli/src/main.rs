@@ -8,6 +8,7 @@ mod options;
 mod programs;
 mod progress;
 mod table;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -45,7 +46,7 @@ enum Command {
     Identify(commands::identify::Arguments),
     /// Write a program as source text for a framework or a language
     Export(commands::export::Arguments),
-    /// Train with a program on a task
+    /// Train with programs on a task, and compare them
     Train(commands::train::Arguments),
     /// Find the best learning rate and weight decay of a program on a task
     Tune(commands::tune::Arguments),

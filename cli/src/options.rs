@@ -30,9 +30,15 @@ pub fn confidence(text: &str) -> Result<f64, String> {
 
 /// NAME=VALUE
 pub fn setting(text: &str) -> Result<(String, f64), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as beta1=0.95")?;
+    // The last one: a program in front of the name may be a file.
+    let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE, such as beta1=0.95")?;
     let value = finite(value.trim()).ok_or_else(|| format!("expected a finite number after the `=`, not {value:?}"))?;
     Ok((name.trim().to_owned(), value))
+}
+
+/// What a learning rate is divided by.
+pub fn factor(text: &str) -> Result<f64, String> {
+    finite(text).filter(|factor| *factor > 0.0).ok_or_else(|| "expected a number above 0, such as 3".to_owned())
 }
 
 /// A time in seconds that some work may take.

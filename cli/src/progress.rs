@@ -1,4 +1,4 @@
-//! The live progress lines of a search and of a benchmark; quiet when the standard error stream is not a terminal.
+//! The live progress lines of commands that take long; quiet when the standard error stream is not a terminal.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -61,6 +61,52 @@ impl CellLine {
         let left = self.start.elapsed().as_secs_f64() * total.saturating_sub(*done) as f64 / (*done).max(1) as f64;
         let eta = (*done > 0).then(|| Duration::try_from_secs_f64(left).ok()).flatten();
         bar.set_message(format!("{done} of {total} cells | {what} | ETA {}", eta.map_or_else(|| "unknown".to_owned(), clock)));
+        bar.tick();
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A line that follows training runs, checkpoint by checkpoint.
+pub struct TrainingLine {
+    bar: Option<ProgressBar>,
+    start: Instant,
+    /// Checkpoints of all runs together.
+    total: usize,
+    /// Checkpoints that are done, and those of them that were not done in this session.
+    done: usize,
+    before: usize,
+}
+
+impl TrainingLine {
+    /// A line for runs with so many checkpoints together, which start now.
+    pub fn new(total: usize) -> TrainingLine {
+        TrainingLine { bar: spinner(), start: Instant::now(), total, done: 0, before: 0 }
+    }
+
+    /// Takes account of checkpoints that need not be trained, since they were or will not be.
+    pub fn skip(&mut self, checkpoints: usize) {
+        self.done += checkpoints;
+        self.before += checkpoints;
+    }
+
+    /// Draws the line after a checkpoint.
+    pub fn draw(&mut self, what: &str, checkpoint: &symopt_proxy_tasks::run::Checkpoint) {
+        self.done += 1;
+        let Some(bar) = &self.bar else { return };
+        let trained = self.done.saturating_sub(self.before).max(1);
+        let left = self.start.elapsed().as_secs_f64() * self.total.saturating_sub(self.done) as f64 / trained as f64;
+        let eta = Duration::try_from_secs_f64(left).map_or_else(|_| "unknown".to_owned(), clock);
+        let share = 100.0 * self.done as f64 / self.total.max(1) as f64;
+        bar.set_message(format!(
+            "{what} | step {} | validation loss {:.4} | {share:.0} % of all | ETA {eta}",
+            checkpoint.step, checkpoint.validation.loss
+        ));
         bar.tick();
     }
 

@@ -56,6 +56,11 @@ pub fn number(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-4 || value.abs() >= 1e9) { format!("{value:e}") } else { value.to_string() }
 }
 
+/// A number for people, in at most six significant digits.
+pub fn rounded(value: f64) -> String {
+    number(format!("{value:.5e}").parse().unwrap_or(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +74,11 @@ mod tests {
         let mut out = Vec::new();
         print(&mut out, &rows, &[2], &[(1, 10)]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "A  WHAT         N\n-  ----------  --\nx  one two     12\n   three four\n");
+    }
+
+    #[test]
+    fn thirds_are_rounded() {
+        assert_eq!([1.0 / 3.0, 1e-3 / 30.0, 0.1, 12.0].map(rounded), ["0.333333", "3.33333e-5", "0.1", "12"]);
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! | models with hand-written gradients | [`model`] |
 //! | a model bound to the examples of a seed | `problem` |
 //! | one training run | [`training`], [`schedule`], [`task`], [`run`] |
+//! | a training run in the middle, in a file | [`snapshot`], [`snapshot_store`] |
 //! | tasks and suites from TOML | [`spec`] |
 //! | fitness against tuned AdamW | [`suite`], [`baseline`] |
-//! | the best hyperparameters of a program | [`baseline`] by a grid, [`pattern_search`] |
+//! | the best hyperparameters of a program | [`baseline`] by a grid, [`pattern_search`], [`rule_of_thumb`] from AdamW's |
 //!
 //! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads.
 //!
@@ -26,12 +27,16 @@
 
 pub mod baseline;
 pub mod data;
+mod digest;
 pub mod model;
 pub mod pattern_search;
 mod problem;
 pub mod rng;
+pub mod rule_of_thumb;
 pub mod run;
 pub mod schedule;
+pub mod snapshot;
+pub mod snapshot_store;
 pub mod spec;
 pub mod suite;
 pub mod task;

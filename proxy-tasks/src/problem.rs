@@ -1,6 +1,7 @@
 //! A model bound to the examples of one seed: what the training loop runs.
 
 use crate::data::Vectors;
+use crate::digest::Digest;
 use crate::model::{self, Batch, Evaluation, Inputs, Model};
 use crate::rng::{Purpose, stream};
 use crate::run::Metrics;
@@ -25,6 +26,17 @@ impl Bound {
             .map_err(|error| error.to_string())?;
         let initial = model.initialize(&mut stream(seed, Purpose::Initialization));
         Ok(Bound { model, layout, initial })
+    }
+
+    /// A digest of the arrays and their values before training.
+    fn digest(&self) -> Digest {
+        let mut digest = Digest::new();
+        for array in self.layout.arrays() {
+            digest.bytes(array.name.as_bytes());
+            array.shape.iter().for_each(|length| digest.number(*length as u64));
+        }
+        digest.floats(&self.initial);
+        digest
     }
 
     fn validation_chunk(&self) -> usize {
@@ -53,6 +65,11 @@ impl Chunk {
             Inputs::Tokens(&self.tokens)
         };
         Batch { size: self.size, inputs, labels: &self.labels }
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.floats(&self.rows);
+        self.tokens.iter().chain(&self.labels).for_each(|number| digest.number(u64::from(*number)));
     }
 
     /// Fills the chunk with examples of a set of vectors.
@@ -129,6 +146,16 @@ impl Problem for VectorProblem {
         self.validation.iter().map(|chunk| chunk.size).sum()
     }
 
+    fn fingerprint(&self) -> String {
+        let mut digest = self.bound.digest();
+        for (row, label) in &self.training {
+            digest.floats(self.examples.row(*row as usize));
+            digest.number(u64::from(*label));
+        }
+        self.validation.iter().for_each(|chunk| chunk.digest(&mut digest));
+        digest.hex()
+    }
+
     fn workspace(&self) -> Box<dyn Workspace + '_> {
         Box::new(Buffers::new(&self.bound, &self.validation, |chunk: &mut Chunk, batch: &[u32]| {
             let places = batch.iter().map(|&i| {
@@ -184,6 +211,15 @@ impl Problem for TextProblem {
 
     fn validation_examples(&self) -> usize {
         self.validation.iter().map(|chunk| chunk.size).sum()
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut digest = self.bound.digest();
+        digest.number(self.context as u64);
+        digest.number(self.windows as u64);
+        self.training.iter().for_each(|token| digest.number(u64::from(*token)));
+        self.validation.iter().for_each(|chunk| chunk.digest(&mut digest));
+        digest.hex()
     }
 
     fn workspace(&self) -> Box<dyn Workspace + '_> {

@@ -28,6 +28,8 @@ pub enum Purpose {
     EntropyRate,
     /// The columns and the trees of a synthetic table.
     Table,
+    /// Gradients that show what kind of steps a program makes.
+    Probe,
 }
 
 /// The stream of random numbers of a seed for a purpose.

@@ -815,6 +815,11 @@ impl ProblemBuilder for Builder {
         };
         (data, model, self.label_noise)
     }
+
+    fn model(&self) -> String {
+        // A description that came from a text has no numbers that JSON can't hold.
+        serde_json::to_string(&self.model).unwrap_or_default()
+    }
 }
 
 impl Builder {

@@ -5,6 +5,7 @@ use symopt_dsl::Program;
 use symopt_evaluator::{Layout, OptimizerError};
 
 use crate::run::{Checkpoint, Run};
+use crate::snapshot::{RunIdentity, Snapshot, SnapshotError};
 
 /// A program and how it is to be run.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,9 @@ pub enum TaskError {
         /// What is wrong and what would help.
         reason: String,
     },
+    /// A snapshot of a run can't be taken or gone on from.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A task description is wrong.
     #[error("{place}: {reason}")]
     Description {
@@ -105,4 +109,28 @@ pub trait Task: Send + Sync {
     fn record(&self, _candidate: &Candidate, _seed: u64) -> Result<Option<Recording>, TaskError> {
         Ok(None)
     }
+
+    /// The task as one whose runs can be stopped and gone on with, if it is one.
+    fn resumable(&self) -> Option<&dyn ResumableTask> {
+        None
+    }
+}
+
+/// A task whose runs can be stopped at a checkpoint and gone on with later, to the same bits as without the stop.
+pub trait ResumableTask: Task {
+    /// Which run a candidate's under a seed is, for its snapshots.
+    fn identity(&self, candidate: &Candidate, seed: u64) -> Result<RunIdentity, TaskError>;
+
+    /// The parameter arrays under a seed.
+    fn layout(&self, seed: u64) -> Result<Layout, TaskError>;
+
+    /// Trains as [`Task::run`] does, but from a snapshot, if there is one, and with a snapshot for the watcher at every checkpoint that is taken.
+    /// The curve of the run begins with that of the snapshot.
+    fn run_from(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        snapshot: Option<&Snapshot>,
+        watch: &mut dyn FnMut(Snapshot) -> Verdict,
+    ) -> Result<Run, TaskError>;
 }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rand::RngExt;
-use symopt_evaluator::{Layout, Options};
+use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
+use crate::digest::Digest;
 use crate::rng::{Purpose, stream};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::schedule::Schedule;
-use crate::task::{Candidate, Recording, Task, TaskDescription, TaskError, Verdict};
+use crate::snapshot::{RunIdentity, Snapshot};
+use crate::task::{Candidate, Recording, ResumableTask, Task, TaskDescription, TaskError, Verdict};
 
 /// A run has diverged when its loss is above this many times the validation loss before training: no optimizer comes back from there within the
 /// short runs of a proxy task.
@@ -29,6 +31,8 @@ pub trait Problem: Send + Sync {
     fn training_examples(&self) -> usize;
     /// How many validation examples there are.
     fn validation_examples(&self) -> usize;
+    /// A digest of the examples, the parameter arrays and the weights before training: what the model is bound to.
+    fn fingerprint(&self) -> String;
     /// Buffers for one run.
     fn workspace(&self) -> Box<dyn Workspace + '_>;
 }
@@ -47,6 +51,8 @@ pub trait ProblemBuilder: Send + Sync {
     fn build(&self, seed: u64) -> Result<Arc<dyn Problem>, TaskError>;
     /// The data, the model and the label noise, for people.
     fn describe(&self) -> (String, String, f64);
+    /// The model, in full: what tells apart models of the same arrays.
+    fn model(&self) -> String;
 }
 
 /// A task that trains a built-in model.
@@ -173,41 +179,123 @@ impl Task for TrainingTask {
     }
 
     fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
-        self.train(candidate, seed, watch, &mut |_| {})
+        self.train(candidate, seed, None, &mut |at| at.curve.last().map_or(Ok(Verdict::Continue), |last| Ok(watch(last))), &mut |_| {})
     }
 
     fn record(&self, candidate: &Candidate, seed: u64) -> Result<Option<Recording>, TaskError> {
         let mut gradients = Vec::with_capacity(self.steps);
-        let run = self.train(candidate, seed, &mut |_| Verdict::Continue, &mut |of_step| gradients.push(of_step.to_vec()))?;
+        let mut meet = |of_step: &[f32]| gradients.push(of_step.to_vec());
+        let run = self.train(candidate, seed, None, &mut |_| Ok(Verdict::Continue), &mut meet)?;
         let layout = self.prepare(seed)?.problem.layout().clone();
         Ok((run.stop == StopReason::Completed).then_some(Recording { layout, gradients }))
     }
+
+    fn resumable(&self) -> Option<&dyn ResumableTask> {
+        Some(self)
+    }
+}
+
+impl ResumableTask for TrainingTask {
+    fn identity(&self, candidate: &Candidate, seed: u64) -> Result<RunIdentity, TaskError> {
+        let prepared = self.prepare(seed)?;
+        let optimizer = optimizer(candidate, prepared.problem.layout())?;
+        Ok(RunIdentity {
+            task: self.name.clone(),
+            fingerprint: self.fingerprint(&prepared),
+            seed,
+            program: optimizer.program_name().to_owned(),
+            hash: optimizer.hash().to_string(),
+            peak_lr: candidate.peak_lr,
+            hyperparameters: optimizer.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect(),
+        })
+    }
+
+    fn layout(&self, seed: u64) -> Result<Layout, TaskError> {
+        Ok(self.prepare(seed)?.problem.layout().clone())
+    }
+
+    fn run_from(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        snapshot: Option<&Snapshot>,
+        watch: &mut dyn FnMut(Snapshot) -> Verdict,
+    ) -> Result<Run, TaskError> {
+        let run = self.identity(candidate, seed)?;
+        if let Some(snapshot) = snapshot {
+            snapshot.run.check(&run, "memory")?;
+        }
+        let mut take = |at: &Position| {
+            Ok(watch(Snapshot {
+                run: run.clone(),
+                curve: at.curve.to_vec(),
+                layout: at.optimizer.layout().clone(),
+                weights: at.weights.to_vec(),
+                optimizer: at.optimizer.save_bytes()?,
+            }))
+        };
+        self.train(candidate, seed, snapshot, &mut take, &mut |_| {})
+    }
+}
+
+/// Where a run stands at a checkpoint.
+struct Position<'a> {
+    curve: &'a [Checkpoint],
+    weights: &'a [f32],
+    optimizer: &'a Optimizer,
+}
+
+/// The optimizer of a candidate, before the first step.
+fn optimizer(candidate: &Candidate, layout: &Layout) -> Result<Optimizer, TaskError> {
+    let mut optimizer = symopt_programs::optimizer(candidate.program, layout, Options::default())?;
+    for (name, value) in candidate.hyperparameters {
+        optimizer.set(name, *value)?;
+    }
+    Ok(optimizer)
 }
 
 impl TrainingTask {
-    /// A run. `meet` sees the gradients of every step.
+    /// What the task is made of under a seed, in short.
+    fn fingerprint(&self, prepared: &Prepared) -> String {
+        let mut digest = Digest::new();
+        digest.bytes(prepared.problem.fingerprint().as_bytes());
+        digest.bytes(self.builder.model().as_bytes());
+        [self.steps, self.batch, self.checkpoints].iter().for_each(|number| digest.number(*number as u64));
+        (0..self.steps).for_each(|step| digest.number(self.schedule.value(step, self.steps).to_bits()));
+        digest.hex()
+    }
+
+    /// A run, from its beginning or from a snapshot of it. `watch` sees where it stands at every checkpoint, `meet` the gradients of every step.
     fn train(
         &self,
         candidate: &Candidate,
         seed: u64,
-        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+        snapshot: Option<&Snapshot>,
+        watch: &mut dyn FnMut(&Position) -> Result<Verdict, TaskError>,
         meet: &mut dyn FnMut(&[f32]),
     ) -> Result<Run, TaskError> {
         let begin = Instant::now();
         let prepared = self.prepare(seed)?;
         let problem = &prepared.problem;
-        let mut optimizer = symopt_programs::optimizer(candidate.program, problem.layout(), Options::default())?;
-        for (name, value) in candidate.hyperparameters {
-            optimizer.set(name, *value)?;
-        }
+        let mut optimizer = optimizer(candidate, problem.layout())?;
         let mut workspace = problem.workspace();
         let mut weights = problem.initial_weights().to_vec();
         let mut gradients = vec![0.0; weights.len()];
         let mut curve = Vec::with_capacity(self.checkpoints);
+        if let Some(snapshot) = snapshot {
+            optimizer.load_bytes(&snapshot.optimizer)?;
+            if snapshot.weights.len() != weights.len() {
+                let expected = format!("{} weights, not {}", weights.len(), snapshot.weights.len());
+                return Err(OptimizerError::Shape { expected }.into());
+            }
+            weights.copy_from_slice(&snapshot.weights);
+            curve.extend_from_slice(&snapshot.curve);
+        }
+        let first = snapshot.map_or(0, Snapshot::step);
         let bound = DIVERGENCE_FACTOR * prepared.initial.loss;
         let finish = |curve, stop| Ok(Run { curve, stop, elapsed: begin.elapsed() });
         let (mut loss_sum, mut loss_count) = (0.0, 0);
-        for (step, batch) in prepared.order.chunks_exact(self.batch).enumerate() {
+        for (step, batch) in prepared.order.chunks_exact(self.batch).enumerate().skip(first) {
             let loss = workspace.loss_and_gradient(&weights, batch, &mut gradients);
             // Written so that NaN diverges too.
             let within_bound = loss <= bound;
@@ -227,10 +315,10 @@ impl TrainingTask {
             if !within_bound {
                 return finish(curve, StopReason::Diverged { step: done });
             }
-            let checkpoint = Checkpoint { step: done, training_loss: loss_sum / f64::from(loss_count), validation };
+            curve.push(Checkpoint { step: done, training_loss: loss_sum / f64::from(loss_count), validation });
             (loss_sum, loss_count) = (0.0, 0);
-            curve.push(checkpoint);
-            if watch(&checkpoint) == Verdict::Stop && done < self.steps {
+            let verdict = watch(&Position { curve: &curve, weights: &weights, optimizer: &optimizer })?;
+            if verdict == Verdict::Stop && done < self.steps {
                 return finish(curve, StopReason::Stopped { step: done });
             }
         }

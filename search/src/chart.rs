@@ -1,4 +1,4 @@
-//! Charts as SVG, the same bytes for the same numbers.
+//! Charts as SVG, the same bytes for the same numbers; of lines also as text, for a terminal.
 //!
 //! | chart | for |
 //! |---|---|
@@ -28,6 +28,7 @@ mod dots;
 mod heat_map;
 mod lines;
 mod scale;
+mod text;
 
 pub use dots::{Dot, DotChart, DotGroup};
 pub use heat_map::{Better, Cell, HeatMap};

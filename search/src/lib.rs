@@ -15,13 +15,14 @@
 //! | [`statistics`] | how a search goes, over the programs generated |
 //! | [`report`] | what searches did, from their stores: figures, tables, meta-validation |
 //! | [`stop_reason`] | why a search ended |
-//! | [`chart`] | charts as SVG |
+//! | [`chart`] | charts as SVG and as text |
 //! | [`comparison`] | programs against each other on held-out seeds |
 //! | [`landscape`] | the optimizers of the literature on a suite, all tuned with the same budget |
 //! | [`fresh_seeds`] | programs on seeds that no search has seen, each at the learning rate that suits it |
 //! | [`funnel`] | the best programs of searches on ever larger suites: what keeps beating AdamW stays |
 //! | [`restarts`] | campaigns: repeats of a search, restarts from the best, other suites after that |
 //! | [`lineage`] | the ancestors of a program of a store, bred again |
+//! | [`training_curves`] | the curves of several programs' runs on a task |
 //! | [`tuning_map`] | losses over learning rate and weight decay |
 //! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
 //! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
@@ -68,6 +69,7 @@ pub mod simplification;
 mod standing;
 pub mod statistics;
 pub mod stop_reason;
+pub mod training_curves;
 pub mod trials;
 pub mod tuning_map;
 

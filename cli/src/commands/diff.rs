@@ -1,6 +1,6 @@
 //! `symopt diff`
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use symopt_dsl::{Graph, Program};
 use symopt_evaluator::behaviour::{Behaviour, behavioural_distance};
 
 use crate::failure::Failure;
-use crate::programs;
+use crate::{programs, terminal};
 
 #[derive(Args)]
 #[command(after_help = "Prints the texts side by side, then what the simplified programs have to do with each other: equal, equal up to \
@@ -67,7 +67,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &difference)?;
         return Ok(out.write_all(b"\n")?);
     }
-    side_by_side(&mut out, &difference.left, &difference.right, width())?;
+    side_by_side(&mut out, &difference.left, &difference.right, terminal::columns())?;
     writeln!(out, "\n{}", difference.summary)?;
     for side in [&difference.left, &difference.right] {
         if side.label > Label::Exact {
@@ -119,19 +119,6 @@ fn names(arguments: &Arguments, left: &Program, right: &Program) -> (String, Str
     }
     let (a, b) = (arguments.left.clone(), arguments.right.clone());
     if a != b { (a, b) } else { (format!("{a} (left)"), format!("{b} (right)")) }
-}
-
-/// Columns of the terminal, within reason; 100 where there is none.
-fn width() -> usize {
-    const USUAL: usize = 100;
-    if !std::io::stdout().is_terminal() {
-        return USUAL;
-    }
-    #[cfg(unix)]
-    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-    #[cfg(not(unix))]
-    let columns = None;
-    columns.unwrap_or(USUAL).clamp(40, 240)
 }
 
 /// Two texts in two columns. Between them: `|` where a line has changed, `<` and `>` where it stands on one side only.

@@ -1,200 +1,208 @@
 //! `symopt train`
 
-use std::io::Write;
+mod contender;
+mod report;
+
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use clap::Args;
-use serde::Serialize;
-use symopt_dsl::Program;
-use symopt_proxy_tasks::run::{Metrics, Run, StopReason};
+use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
+use symopt_proxy_tasks::run::Checkpoint;
+use symopt_proxy_tasks::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
+use symopt_proxy_tasks::snapshot_store::SnapshotStore;
 use symopt_proxy_tasks::spec;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
-use symopt_proxy_tasks::task::{Candidate, Verdict};
+use symopt_proxy_tasks::task::{ResumableTask, Verdict};
 
 use crate::failure::Failure;
-use crate::{interrupt, options, programs, table};
+use crate::progress::TrainingLine;
+use crate::{files, interrupt, options};
+use contender::{Contender, Wanted};
+use report::{SeedRun, Training};
 
 #[derive(Args)]
 pub struct Arguments {
     /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
     #[arg(long)]
     task: String,
-    /// Program to train with: zoo name, file, `-` or STORE:HASH
-    #[arg(long)]
-    program: String,
-    /// Set a hyperparameter of the program, or its peak learning rate as `lr`
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = options::setting, allow_hyphen_values = true)]
-    settings: Vec<(String, f64)>,
-    /// Another program to compare with, on the same seeds
+    /// Program to train with: zoo name, file, `-` or STORE:HASH; may be given several times: all train on the same seeds
+    #[arg(long = "program", value_name = "PROGRAM", required = true)]
+    programs: Vec<String>,
+    /// Another program, as it stands, that all others are compared with; without it that is AdamW if it is among them, or the first
     #[arg(long, value_name = "PROGRAM")]
     vs: Option<String>,
+    /// Set a hyperparameter, or the peak learning rate as `lr`, for all programs that have it; PROGRAM:NAME=VALUE for one of them
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = options::setting, allow_hyphen_values = true)]
+    settings: Vec<(String, f64)>,
+    /// Take constants that work with AdamW: sign-like programs such as lion train with lr / 3 and decay × 3, and with lr / 10 and decay × 10
+    #[arg(long, value_name = "lr=LR,wd=DECAY")]
+    from_adamw: Option<AdamwConstants>,
+    /// With --from-adamw: divide and multiply by this instead of by 3 and by 10; may be given several times
+    #[arg(long = "factor", value_name = "F", requires = "from_adamw", value_parser = options::factor, allow_negative_numbers = true)]
+    factors: Vec<f64>,
     /// How many seeds to train with
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
     seeds: u16,
+    /// Write all curves into FILE as a table: program, seed, step, losses, accuracy
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the curves into FILE as a picture: means over the seeds with their standard errors
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Keep every run in DIR, checkpoint by checkpoint; the same command goes on from there, and ends with the same bits
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Write the final weights into FILE, safetensors: of one run as ARRAY, of several as PROGRAM/SEED/ARRAY
+    #[arg(long, value_name = "FILE.safetensors")]
+    save: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// How a program trained.
-#[derive(Serialize)]
-struct Training {
-    program: String,
-    constants: String,
-    peak_lr: f64,
-    hyperparameters: Vec<(String, f64)>,
-    runs: Vec<SeedRun>,
-    /// Means over the seeds; `None` unless every run completed.
-    mean: Option<Metrics>,
-    /// Standard error of the validation loss over the seeds.
-    standard_error: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct SeedRun {
-    seed: u64,
-    milliseconds: f64,
-    #[serde(flatten)]
-    run: Run,
-}
-
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let task = spec::find_task(&arguments.task)?;
-    let program = programs::find(&arguments.program)?;
-    let other = arguments.vs.as_deref().map(|name| programs::find(name).map(|program| (name, program))).transpose()?;
+    let task = find_task(&arguments)?;
+    let mut factors = arguments.factors.clone();
+    factors.dedup();
+    let wanted = Wanted {
+        programs: &arguments.programs,
+        vs: arguments.vs.as_deref(),
+        settings: &arguments.settings,
+        from_adamw: arguments.from_adamw,
+        factors: if factors.is_empty() { &rule_of_thumb::ENDS } else { &factors },
+    };
+    let (contenders, reference) = contender::contenders(&task, &wanted)?;
+    // What can't be written is said before anything is done.
+    for path in [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten() {
+        files::check_writable(path)?;
+    }
+    let seeds = Suite::held_out_seeds(usize::from(arguments.seeds));
+    let keeper = Keeper::new(&task, arguments.checkpoint.as_deref(), arguments.save.is_some())?;
+    if let Some(keeper) = &keeper {
+        keeper.check(&contenders, &seeds)?;
+    }
     let interrupt = interrupt::flag()?;
     let interrupted = || interrupt.load(Ordering::Relaxed);
-    let seeds = Suite::held_out_seeds(usize::from(arguments.seeds));
-    let mut trainings = vec![train(&task, &arguments.program, &program, &arguments.settings, &seeds, &interrupted)?];
-    if let Some((name, other)) = &other
-        && !interrupted()
-    {
-        trainings.push(train(&task, name, other, &[], &seeds, &interrupted)?);
+    let mut line = TrainingLine::new(contenders.len() * seeds.len() * task.task.checkpoints());
+    let (mut trainings, mut finals) = (Vec::new(), Vec::new());
+    for (place, contender) in contenders.iter().enumerate() {
+        let mut runs = Vec::new();
+        for seed in seeds.iter().take_while(|_| !interrupted()) {
+            let (run, last) = train(&task, keeper.as_ref(), (place, contender), *seed, &interrupted, &mut line)?;
+            runs.push(run);
+            finals.extend(last.map(|snapshot| (contender.label.as_str(), snapshot)));
+        }
+        if !runs.is_empty() {
+            trainings.push(Training::new(contender, runs));
+        }
+    }
+    line.finish();
+    report::compare(&mut trainings, reference);
+    if let Some(path) = &arguments.save {
+        let finals: Vec<(&str, &Snapshot)> = finals.iter().map(|(name, snapshot)| (*name, snapshot)).collect();
+        files::write(path, weights_to_bytes(&finals).map_err(Failure::Work)?)?;
+    }
+    let curves = report::curves(task.task.name(), &trainings);
+    if let Some(path) = &arguments.csv {
+        files::write(path, curves.csv().map_err(|error| Failure::Work(error.to_string()))?)?;
+    }
+    if let Some(path) = &arguments.svg {
+        files::write(path, curves.chart().svg())?;
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &trainings)?;
-        return Ok(out.write_all(b"\n")?);
+        return report::print_json(&mut out, &trainings);
     }
-    writeln!(out, "task {}", task.task.name())?;
-    for training in &trainings {
-        print(&mut out, training)?;
-    }
-    if let [first, second] = trainings.as_slice() {
-        print_difference(&mut out, first, second)?;
-    }
-    Ok(())
+    report::print(&mut out, &curves, &trainings, arguments.from_adamw)?;
+    let paths = [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten().map(PathBuf::as_path);
+    report::print_end(&mut out, paths, arguments.checkpoint.as_deref().filter(|_| interrupted()))
 }
 
+/// The task that is trained on.
+fn find_task(arguments: &Arguments) -> Result<WeightedTask, Failure> {
+    Ok(spec::find_task(&arguments.task)?)
+}
+
+/// What takes snapshots of the runs, and keeps them.
+struct Keeper<'a> {
+    task: &'a dyn ResumableTask,
+    /// `None` where only the last snapshot is wanted.
+    store: Option<SnapshotStore>,
+}
+
+impl<'a> Keeper<'a> {
+    /// `None` if no snapshots are wanted.
+    fn new(task: &'a WeightedTask, directory: Option<&Path>, saves: bool) -> Result<Option<Keeper<'a>>, Failure> {
+        let option = match (directory, saves) {
+            (Some(_), _) => "--checkpoint",
+            (None, true) => "--save",
+            (None, false) => return Ok(None),
+        };
+        let Some(resumable) = task.task.resumable() else {
+            let reason =
+                format!("{} trains outside of symopt, so its weights can't be kept: {option} is for other tasks", task.task.name());
+            return Err(Failure::Input(reason));
+        };
+        let store = directory.map(SnapshotStore::open).transpose()?;
+        Ok(Some(Keeper { task: resumable, store }))
+    }
+
+    /// Where a run stands; `None` if it has not begun.
+    fn load(&self, (place, contender): (usize, &Contender), seed: u64) -> Result<Option<Snapshot>, Failure> {
+        let Some(store) = self.store.as_ref().filter(|store| store.path(place, seed).exists()) else { return Ok(None) };
+        let identity = self.task.identity(&contender.candidate(), seed)?;
+        Ok(store.load(place, &identity, &self.task.layout(seed)?)?)
+    }
+
+    /// Fails where there is something that a run can't go on from, before any run begins.
+    fn check(&self, contenders: &[Contender], seeds: &[u64]) -> Result<(), Failure> {
+        for contender in contenders.iter().enumerate() {
+            for seed in seeds {
+                self.load(contender, *seed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One run, and its last snapshot where there is a keeper.
 fn train(
     task: &WeightedTask,
-    name: &str,
-    program: &Program,
-    settings: &[(String, f64)],
-    seeds: &[u64],
+    keeper: Option<&Keeper>,
+    (place, contender): (usize, &Contender),
+    seed: u64,
     interrupted: &dyn Fn() -> bool,
-) -> Result<Training, Failure> {
-    // A zoo program starts from its tuned constants for the task; what the user sets goes before them.
-    let tuned = task.tuned.iter().any(|tuned| tuned.program == name);
-    let base = task.candidate(program, Some(name));
-    let mut peak_lr = base.peak_lr;
-    let mut hyperparameters = base.hyperparameters.to_vec();
-    for (name, value) in settings {
-        if name == "lr" {
-            peak_lr = *value;
-        } else if let Some((_, place)) = hyperparameters.iter_mut().find(|(known, _)| known == name) {
-            *place = *value;
-        } else {
-            hyperparameters.push((name.clone(), *value));
-        }
-    }
-    let candidate = Candidate { program, peak_lr, hyperparameters: &hyperparameters };
-    let mut runs = Vec::new();
-    for seed in seeds {
-        let verdict = |_: &_| if interrupted() { Verdict::Stop } else { Verdict::Continue };
-        let run = task.task.run(&candidate, *seed, &mut { verdict })?;
-        runs.push(SeedRun { seed: *seed, milliseconds: 1e3 * run.elapsed.as_secs_f64(), run });
-        if interrupted() {
-            break;
-        }
-    }
-    let finals: Option<Vec<Metrics>> = runs.iter().map(|run| run.run.final_metrics()).collect();
-    let finals = finals.filter(|finals| !finals.is_empty());
-    let losses = |finals: &[Metrics]| finals.iter().map(|m| m.loss).collect::<Vec<f64>>();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let constants = match (tuned, settings.is_empty()) {
-        (true, true) => "tuned for this task",
-        (true, false) => "tuned for this task, with your settings",
-        (false, true) => "the program's own",
-        (false, false) => "the program's own, with your settings",
+    line: &mut TrainingLine,
+) -> Result<(SeedRun, Option<Snapshot>), Failure> {
+    let name = format!("{}, seed {seed}", contender.label);
+    let mut done = 0;
+    let mut see = |checkpoint: &Checkpoint, line: &mut TrainingLine| {
+        done += 1;
+        line.draw(&name, checkpoint);
+        if interrupted() { Verdict::Stop } else { Verdict::Continue }
     };
-    Ok(Training {
-        program: name.to_owned(),
-        constants: constants.to_owned(),
-        peak_lr,
-        hyperparameters,
-        mean: finals.as_deref().map(|finals| Metrics {
-            loss: mean(&losses(finals)),
-            accuracy: finals.iter().map(|m| m.accuracy).collect::<Option<Vec<f64>>>().map(|values| mean(&values)),
-        }),
-        standard_error: finals.as_deref().and_then(|finals| symopt_search::comparison::standard_error(&losses(finals))),
-        runs,
-    })
-}
-
-fn print(out: &mut impl Write, training: &Training) -> std::io::Result<()> {
-    let hyperparameters: Vec<String> =
-        training.hyperparameters.iter().map(|(name, value)| format!(", {name} {}", table::number(*value))).collect();
-    let Training { program, constants, peak_lr, .. } = training;
-    writeln!(out, "\n{program}: peak learning rate {}{} ({constants})", table::number(*peak_lr), hyperparameters.concat())?;
-    let mut lines = vec![["STEP", "TRAINING LOSS", "VALIDATION LOSS", "ACCURACY"].map(str::to_owned).to_vec()];
-    if let Some(first) = training.runs.first() {
-        writeln!(out, "curve of seed {}, {:.1} ms:", first.seed, first.milliseconds)?;
-        for checkpoint in &first.run.curve {
-            lines.push(vec![
-                checkpoint.step.to_string(),
-                format!("{:.4}", checkpoint.training_loss),
-                format!("{:.4}", checkpoint.validation.loss),
-                accuracy(checkpoint.validation),
-            ]);
-        }
-        table::print(out, &lines, &[0, 1, 2, 3], &[])?;
-    }
-    for run in &training.runs {
-        match run.run.stop {
-            StopReason::Completed => {}
-            StopReason::Diverged { step } => writeln!(out, "seed {}: diverged at step {step}", run.seed)?,
-            StopReason::Stopped { step } => writeln!(out, "seed {}: interrupted at step {step}", run.seed)?,
-        }
-    }
-    if let Some(mean) = training.mean {
-        let spread = training.standard_error.map_or_else(String::new, |error| format!(" ± {error:.4}"));
-        let accuracy = mean.accuracy.map_or_else(String::new, |a| format!(", accuracy {:.2} %", 100.0 * a));
-        writeln!(out, "final validation loss over {} seeds: {:.4}{spread}{accuracy}", training.runs.len(), mean.loss)?;
-    }
-    Ok(())
-}
-
-fn accuracy(metrics: Metrics) -> String {
-    metrics.accuracy.map_or_else(|| "-".to_owned(), |accuracy| format!("{:.2} %", 100.0 * accuracy))
-}
-
-fn print_difference(out: &mut impl Write, first: &Training, second: &Training) -> std::io::Result<()> {
-    let pairs = first.runs.iter().zip(&second.runs).map(|(a, b)| {
-        let (a, b) = (a.run.final_metrics()?.loss, b.run.final_metrics()?.loss);
-        Some((b - a) / b)
-    });
-    let Some(differences) = pairs.collect::<Option<Vec<f64>>>().filter(|d| !d.is_empty()) else {
-        return writeln!(out, "\nno comparison: not every run completed");
+    let Some(keeper) = keeper else {
+        let run = task.task.run(&contender.candidate(), seed, &mut |checkpoint| see(checkpoint, line))?;
+        line.skip(task.task.checkpoints().saturating_sub(done));
+        return Ok((SeedRun::new(seed, run, None), None));
     };
-    let mean = differences.iter().sum::<f64>() / differences.len() as f64;
-    let spread = symopt_search::comparison::standard_error(&differences).map_or_else(String::new, |e| format!(" ± {:.2}", 100.0 * e));
-    writeln!(
-        out,
-        "\n{} against {}: {:+.2}{spread} % validation loss saved, paired over {} seeds",
-        first.program,
-        second.program,
-        100.0 * mean,
-        differences.len()
-    )
+    let mut last = keeper.load((place, contender), seed)?;
+    let from = last.clone();
+    line.skip(from.as_ref().map_or(0, |from| from.curve.len()));
+    let mut unwritten: Option<SnapshotError> = None;
+    let run = keeper.task.run_from(&contender.candidate(), seed, from.as_ref(), &mut |snapshot| {
+        if let Some(Err(error)) = keeper.store.as_ref().map(|store| store.save(place, &snapshot)) {
+            unwritten = Some(error);
+            return Verdict::Stop;
+        }
+        let verdict = snapshot.curve.last().map_or(Verdict::Continue, |checkpoint| see(checkpoint, line));
+        last = Some(snapshot);
+        verdict
+    })?;
+    if let Some(error) = unwritten {
+        return Err(Failure::Work(format!("can't write the checkpoint: {error}")));
+    }
+    line.skip(task.task.checkpoints().saturating_sub(run.curve.len()));
+    Ok((SeedRun::new(seed, run, from.map(|from| from.step())), last))
 }

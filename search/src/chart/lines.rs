@@ -32,7 +32,7 @@ impl Axis {
     }
 
     /// The axis from place to place.
-    fn scale(&self, values: impl Iterator<Item = f64>, places: (f64, f64), pad: f64) -> Scale {
+    pub(super) fn scale(&self, values: impl Iterator<Item = f64>, places: (f64, f64), pad: f64) -> Scale {
         if let Some(limits) = self.limits {
             return Scale::new(self.log, limits, places);
         }

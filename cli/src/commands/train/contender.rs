@@ -1,0 +1,176 @@
+//! What `symopt train` trains with: a program with its constants.
+
+use symopt_dsl::Program;
+use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
+use symopt_proxy_tasks::suite::WeightedTask;
+use symopt_proxy_tasks::task::Candidate;
+
+use crate::failure::Failure;
+use crate::programs;
+
+/// A program with the constants that it is trained with.
+pub struct Contender {
+    /// What it is called in the report, other than all others.
+    pub label: String,
+    /// How the program was asked for.
+    pub argument: String,
+    pub program: Program,
+    pub peak_lr: f64,
+    /// Hyperparameters that differ from the program's defaults.
+    pub hyperparameters: Vec<(String, f64)>,
+    /// Where the constants come from, before any `--set`.
+    source: String,
+    /// Whether some are set by hand.
+    is_set: bool,
+}
+
+impl Contender {
+    /// A zoo program starts from its tuned constants for the task, another one from its own.
+    fn new(task: &WeightedTask, argument: &str, program: Program) -> Contender {
+        let is_tuned = task.tuned.iter().any(|tuned| tuned.program == argument);
+        let Candidate { peak_lr, hyperparameters, .. } = task.candidate(&program, Some(argument));
+        Contender {
+            label: argument.to_owned(),
+            argument: argument.to_owned(),
+            peak_lr,
+            hyperparameters: hyperparameters.to_vec(),
+            source: if is_tuned { "tuned for this task" } else { "the program's own" }.to_owned(),
+            is_set: false,
+            program,
+        }
+    }
+
+    /// The program with constants that follow from AdamW's, one contender for each factor; AdamW itself has its own, once.
+    fn by_rule(argument: &str, program: &Program, constants: AdamwConstants, factors: &[f64]) -> Result<Vec<Contender>, Failure> {
+        let is_adamw = rule_of_thumb::is_adamw(program);
+        let factors = if is_adamw { &[1.0] } else { factors };
+        let contender = |factor: &f64| {
+            let tuned = constants.convert(argument, program, *factor)?;
+            Ok(Contender {
+                label: if is_adamw { argument.to_owned() } else { format!("{argument} lr/{factor}") },
+                argument: argument.to_owned(),
+                program: program.clone(),
+                peak_lr: tuned.peak_lr,
+                hyperparameters: tuned.hyperparameters,
+                source: if is_adamw { "as given".to_owned() } else { format!("AdamW's lr / {factor}, weight decay × {factor}") },
+                is_set: false,
+            })
+        };
+        factors.iter().map(contender).collect()
+    }
+
+    /// The program and how it is to be run.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate { program: &self.program, peak_lr: self.peak_lr, hyperparameters: &self.hyperparameters }
+    }
+
+    /// Where the constants come from, for people.
+    pub fn constants(&self) -> String {
+        format!("{}{}", self.source, if self.is_set { ", with your settings" } else { "" })
+    }
+
+    /// The names of what can be set.
+    fn names(&self) -> Vec<&str> {
+        let signature = self.program.signature();
+        let rate = signature.learning_rate().map(|_| "lr");
+        rate.into_iter().chain(signature.hyperparameters().map(|(_, parameter)| parameter.name.as_str())).collect()
+    }
+
+    /// Sets a constant, if the program has it.
+    fn set(&mut self, name: &str, value: f64) -> bool {
+        if !self.names().contains(&name) {
+            return false;
+        }
+        if name == "lr" {
+            self.peak_lr = value;
+        } else if let Some((_, place)) = self.hyperparameters.iter_mut().find(|(known, _)| known == name) {
+            *place = value;
+        } else {
+            self.hyperparameters.push((name.to_owned(), value));
+        }
+        self.is_set = true;
+        true
+    }
+
+    fn has(&self) -> String {
+        let names = self.names();
+        if names.is_empty() { "none at all".to_owned() } else { names.join(", ") }
+    }
+}
+
+/// What is asked for.
+pub struct Wanted<'a> {
+    pub programs: &'a [String],
+    /// The program to compare with.
+    pub vs: Option<&'a str>,
+    pub settings: &'a [(String, f64)],
+    pub from_adamw: Option<AdamwConstants>,
+    pub factors: &'a [f64],
+}
+
+/// The contenders, and the place of the one that all others are compared with.
+pub fn contenders(task: &WeightedTask, wanted: &Wanted) -> Result<(Vec<Contender>, usize), Failure> {
+    let mut all: Vec<Contender> = Vec::new();
+    for (place, argument) in wanted.programs.iter().enumerate() {
+        if wanted.programs[..place].contains(argument) {
+            return Err(Failure::Input(format!("`--program {argument}` is there twice")));
+        }
+        let program = programs::find(argument)?;
+        match wanted.from_adamw {
+            Some(constants) => all.extend(Contender::by_rule(argument, &program, constants, wanted.factors)?),
+            None => all.push(Contender::new(task, argument, program)),
+        }
+    }
+    let asked = all.len();
+    if let Some(argument) = wanted.vs {
+        let program = programs::find(argument)?;
+        // Whoever names AdamW's constants wants to compare with AdamW as it has them.
+        let mut other = match wanted.from_adamw {
+            Some(constants) if rule_of_thumb::is_adamw(&program) => Contender::by_rule(argument, &program, constants, &[])?,
+            _ => vec![Contender::new(task, argument, program)],
+        };
+        if all.iter().any(|contender| contender.label == argument) {
+            other.iter_mut().for_each(|other| other.label = format!("{argument} as it stands"));
+        }
+        all.extend(other);
+    }
+    for (name, value) in wanted.settings {
+        set(&mut all, asked, name, *value)?;
+    }
+    let reference =
+        if wanted.vs.is_some() { asked } else { all.iter().position(|other| rule_of_thumb::is_adamw(&other.program)).unwrap_or(0) };
+    Ok((all, reference))
+}
+
+/// Sets NAME for the first `asked` contenders that have it, or PROGRAM:NAME for those of that program.
+fn set(all: &mut [Contender], asked: usize, name: &str, value: f64) -> Result<(), Failure> {
+    let (of, name) = match name.rsplit_once(':') {
+        Some((program, name)) => (Some(program), name),
+        None => (None, name),
+    };
+    let named = |contender: &Contender| of.is_none_or(|program| contender.argument == program);
+    // The one to compare with stays as it stands, unless it alone is meant.
+    let count = if all.iter().take(asked).any(named) { asked } else { all.len() };
+    let mut meant: Vec<&mut Contender> = all.iter_mut().take(count).filter(|contender| named(contender)).collect();
+    let mut any = false;
+    meant.iter_mut().for_each(|contender| any |= contender.set(name, value));
+    if any {
+        return Ok(());
+    }
+    let message = match (of, meant.as_slice()) {
+        (Some(program), []) => {
+            let mut arguments: Vec<&str> = all.iter().map(|contender| contender.argument.as_str()).collect();
+            arguments.dedup();
+            return Err(Failure::Input(format!(
+                "`--set {program}:{name}` is for no program that is trained; they are: {}",
+                arguments.join(", ")
+            )));
+        }
+        (_, [only]) => format!("{} has no hyperparameter {name:?}; it has: {}", only.argument, only.has()),
+        (_, several) => {
+            let has: Vec<String> = several.iter().map(|contender| format!("{} has: {}", contender.argument, contender.has())).collect();
+            format!("no program has a hyperparameter {name:?}; {}", has.join("; "))
+        }
+    };
+    Err(Failure::Input(message))
+}

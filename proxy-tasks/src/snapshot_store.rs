@@ -1,0 +1,53 @@
+//! Where the snapshots of training runs are kept.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use symopt_evaluator::Layout;
+
+use crate::snapshot::{RunIdentity, Snapshot, SnapshotError};
+
+/// A directory that keeps the last snapshot of each run of a command: those of several programs, each under several seeds.
+#[derive(Clone, Debug)]
+pub struct SnapshotStore {
+    directory: PathBuf,
+}
+
+impl SnapshotStore {
+    /// The store in a directory, which is made if it is not there.
+    pub fn open(directory: &Path) -> Result<SnapshotStore, SnapshotError> {
+        fs::create_dir_all(directory).map_err(|source| SnapshotError::File { path: directory.to_owned(), source })?;
+        Ok(SnapshotStore { directory: directory.to_owned() })
+    }
+
+    /// The file of a run, by the place of its program among all, from 0. Not by its name: so another program in its place is noticed.
+    pub fn path(&self, program: usize, seed: u64) -> PathBuf {
+        self.directory.join(format!("program-{}-seed-{seed}.safetensors", program + 1))
+    }
+
+    /// The last snapshot of a run; `None` if there is none. It is an error if what is there is of a run of another identity.
+    pub fn load(&self, program: usize, run: &RunIdentity, layout: &Layout) -> Result<Option<Snapshot>, SnapshotError> {
+        let path = self.path(program, run.seed);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(SnapshotError::File { path, source }),
+        };
+        Snapshot::from_bytes(&bytes, run, layout, &path).map(Some)
+    }
+
+    /// Keeps a snapshot in place of the last one of its run. The file is replaced as a whole: a crash leaves the old one or the new one.
+    pub fn save(&self, program: usize, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let path = self.path(program, snapshot.run.seed);
+        let bytes = snapshot.to_bytes().map_err(|reason| SnapshotError::Damaged { path: path.clone(), reason })?;
+        let partial = path.with_extension("partial");
+        let write = || {
+            let mut file = fs::File::create(&partial)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&partial, &path)
+        };
+        write().map_err(|source| SnapshotError::File { path: path.clone(), source })
+    }
+}
