@@ -198,7 +198,12 @@ fn tune_prints_tables_for_all_tasks_of_a_suite() {
 fn train_compares_two_programs() {
     let train = ["train", "--task", "smoke-linear", "--program", "lion", "--set", "weight_decay=0.1", "--vs", "adamw"];
     let text = output(&here(), &train);
-    let normal = without_measured_numbers(&text);
+    // Where the lines of the chart are follows from the numbers.
+    let (before, rest) = text.split_once("\nTraining on smoke-linear, mean over 3 seeds\n").unwrap();
+    let (chart, after) = rest.split_once("  o lion\n  x adamw\n").unwrap();
+    assert!(chart.contains('o') && chart.contains("steps\n"), "{chart}");
+    assert_fits_a_terminal(chart);
+    let normal = without_measured_numbers(&format!("{before}{after}"));
     // Signs and the widths of columns follow from the numbers; so does whether a tuned constant is a whole number.
     let line = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ").replace(['+', '-'], " ").replace(" #.#", " #");
     let normal: Vec<String> = normal.split('\n').map(line).collect();

@@ -17,7 +17,12 @@ pub struct SnapshotStore {
 impl SnapshotStore {
     /// The store in a directory, which is made if it is not there.
     pub fn open(directory: &Path) -> Result<SnapshotStore, SnapshotError> {
-        fs::create_dir_all(directory).map_err(|source| SnapshotError::File { path: directory.to_owned(), source })?;
+        let failed = |source| SnapshotError::File { path: directory.to_owned(), source };
+        if directory.exists() && !directory.is_dir() {
+            let reason = "it is a file, and should be a directory for checkpoints";
+            return Err(failed(std::io::Error::new(std::io::ErrorKind::NotADirectory, reason)));
+        }
+        fs::create_dir_all(directory).map_err(failed)?;
         Ok(SnapshotStore { directory: directory.to_owned() })
     }
 

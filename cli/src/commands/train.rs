@@ -90,8 +90,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let mut runs = Vec::new();
         for seed in seeds.iter().take_while(|_| !interrupted()) {
             let (run, last) = train(&task, keeper.as_ref(), (place, contender), *seed, &interrupted, &mut line)?;
+            finals.extend(last.filter(|_| run.completed()).map(|snapshot| (contender.label.as_str(), snapshot)));
             runs.push(run);
-            finals.extend(last.map(|snapshot| (contender.label.as_str(), snapshot)));
         }
         if !runs.is_empty() {
             trainings.push(Training::new(contender, runs));
@@ -99,7 +99,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     line.finish();
     report::compare(&mut trainings, reference);
-    if let Some(path) = &arguments.save {
+    let all_completed = finals.len() == contenders.len() * seeds.len();
+    let save = arguments.save.as_ref().filter(|_| all_completed);
+    if let Some(path) = save {
         let finals: Vec<(&str, &Snapshot)> = finals.iter().map(|(name, snapshot)| (*name, snapshot)).collect();
         files::write(path, weights_to_bytes(&finals).map_err(Failure::Work)?)?;
     }
@@ -112,11 +114,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        return report::print_json(&mut out, &trainings);
+        report::print_json(&mut out, &trainings)?;
+    } else {
+        report::print(&mut out, &curves, &trainings, arguments.from_adamw)?;
+        let written = [arguments.csv.as_ref(), arguments.svg.as_ref(), save].into_iter().flatten().map(PathBuf::as_path);
+        report::print_end(&mut out, written, arguments.checkpoint.as_deref().filter(|_| interrupted()))?;
     }
-    report::print(&mut out, &curves, &trainings, arguments.from_adamw)?;
-    let paths = [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten().map(PathBuf::as_path);
-    report::print_end(&mut out, paths, arguments.checkpoint.as_deref().filter(|_| interrupted()))
+    match &arguments.save {
+        Some(path) if !all_completed => {
+            Err(Failure::Work(format!("`{}` is not written: not every run completed, so not all weights are final", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The task that is trained on.

@@ -39,7 +39,7 @@ impl LineChart {
     fn panel_text(&self, text: &mut String, panel: &Panel, columns: usize, color: bool) {
         let points = || panel.series.iter().flat_map(|series| &series.points);
         let y_scale = panel.y.scale(points().map(|point| point.y), ((ROWS - 1) as f64, 0.0), 0.0);
-        let labels = by_place(&y_scale, y_scale.ticks(4.0), ROWS);
+        let labels = by_place(&y_scale, y_scale.ticks(3.0), ROWS);
         let left = labels.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0);
         let width = columns.saturating_sub(left + 3).max(LEAST);
         let x_scale = self.x.scale(points().map(|point| point.x), (0.0, (width - 1) as f64), 0.0);
@@ -140,7 +140,31 @@ mod tests {
 
     #[test]
     fn lines_are_plain_letters_within_the_columns() {
-        const EXPECTED: &str = "EXPECTED";
+        const EXPECTED: &str = concat!(
+            "Two lines\n",
+            "loss\n",
+            "2.0 |o\n",
+            "    | o\n",
+            "    |  o\n",
+            "    |  o\n",
+            "1.5 |xxxox\n",
+            "    |    oxxxxxxxxxxxx\n",
+            "    |    o            xxxxxxxxxxxxx\n",
+            "    |     o                        xxxxxxxxxxxxx\n",
+            "1.0 |      o                                    xxxxxxxxxxx\n",
+            "    |       oo\n",
+            "    |         oo\n",
+            "    |           ooo\n",
+            "    |              oooo\n",
+            "0.5 |                  oooooooo\n",
+            "    |                          oooooooooooooo\n",
+            "    |                                        oooooooooooooo\n",
+            "    +------------------------------------------------------\n",
+            "                            50                          100\n",
+            "     steps\n",
+            "  o falling\n",
+            "  x flat\n",
+        );
         let text = chart().text(60, false);
         assert_eq!(text, EXPECTED, "\n{text}");
         for columns in [10, 40, 60, 100, 240] {

@@ -59,6 +59,11 @@ impl SeedRun {
     pub fn new(seed: u64, run: Run, resumed_at: Option<usize>) -> SeedRun {
         SeedRun { seed, milliseconds: 1e3 * run.elapsed.as_secs_f64(), resumed_at, run }
     }
+
+    /// Whether all steps were done.
+    pub fn completed(&self) -> bool {
+        self.run.stop == StopReason::Completed
+    }
 }
 
 fn mean(values: &[f64]) -> f64 {
