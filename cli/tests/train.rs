@@ -88,7 +88,7 @@ fn settings_are_for_all_programs_that_have_them_or_for_one() {
     let directory = tempfile::tempdir().unwrap();
     let train =
         ["train", "--task", "smoke-linear", "--seeds", "1", "--program", "lion", "--program", "momentum", "--program", "adamw-paper"];
-    let settings = ["--set", "weight_decay=0.25", "--set", "lr=0.125", "--set", "momentum:lr=0.5", "--set", "momentum_decay=0.75"];
+    let settings = ["--set", "momentum:lr=0.5", "--set", "weight_decay=0.25", "--set", "lr=0.125", "--set", "momentum_decay=0.75"];
     let report = json(directory.path(), &[&train[..], &settings].concat());
     let of = |place: usize| (report[place]["peak_lr"].as_f64().unwrap(), report[place]["hyperparameters"].clone());
     assert_eq!(of(0), (0.125, serde_json::json!([["weight_decay", 0.25]])));

@@ -134,8 +134,11 @@ pub fn contenders(task: &WeightedTask, wanted: &Wanted) -> Result<(Vec<Contender
         }
         all.extend(other);
     }
-    for (name, value) in wanted.settings {
-        set(&mut all, asked, name, *value)?;
+    // What is for one program goes before what is for all, whatever their order.
+    for of_one in [false, true] {
+        for (name, value) in wanted.settings.iter().filter(|(name, _)| name.contains(':') == of_one) {
+            set(&mut all, asked, name, *value)?;
+        }
     }
     let reference =
         if wanted.vs.is_some() { asked } else { all.iter().position(|other| rule_of_thumb::is_adamw(&other.program)).unwrap_or(0) };
