@@ -23,7 +23,7 @@ mod unicode;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use expression::{CLIP, COSINE, Expression, Operator, Reader, constant_symbols};
+use expression::{CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS, Reader, constant_symbols};
 use statement_nodes::{is_call, node_ids, statements_of_nodes};
 use symbol::{Mark, Symbol, latex_text};
 
@@ -572,6 +572,18 @@ impl<'a> Writer<'a> {
             (Operator::Dot, "⟨x, y⟩", r"\langle x, y \rangle", "dot product over all parameter arrays"),
             (COSINE, "cossim(x, y)", r"\operatorname{cossim}(x, y)", "cosine over all parameter arrays"),
             (CLIP, "clip(x, s)", r"\operatorname{clip}(x, s)", "x scaled to a norm of at most s over all parameter arrays"),
+            (Operator::Transpose, "xᵀ", r"x^{\top}", "x transposed"),
+            (Operator::MatrixProduct, "x @ y", r"x \mathbin{@} y", "product of matrices, for each parameter array"),
+            (ROW_MEAN, "rowmean(x)", r"\operatorname{rowmean}(x)", "the mean of each row of each parameter array, all over the row"),
+            (
+                COLUMN_MEAN,
+                "colmean(x)",
+                r"\operatorname{colmean}(x)",
+                "the mean of each column of each parameter array, all over the column",
+            ),
+            (NEWTON_SCHULZ, "NS₅(x)", r"\operatorname{NS}_5(x)", "five Newton-Schulz steps: singular values brought close to 1"),
+            (ROWS, "rows(x)", r"\operatorname{rows}(x)", "the rows of each parameter array: its first dimension"),
+            (COLUMNS, "cols(x)", r"\operatorname{cols}(x)", "the columns of each parameter array: its other dimensions together"),
         ];
         for (operator, unicode, latex, meaning) in operators {
             let is_used = used.iter().any(|notation| matches!(notation, Notation::Operator(used) if *used == operator));

@@ -20,6 +20,12 @@ pub enum Typing {
     GlobalReduction,
     /// The last argument must be a `Scalar`; the result is the largest type among the others.
     ScaledBy,
+    /// The matrix of each array transposed: see [`types`](crate::types) for how an array is seen as a matrix.
+    Transpose,
+    /// The product of the matrices of each array: the columns of the first must be the rows of the second.
+    MatrixProduct,
+    /// Works on the matrix of each array as a whole; the result has the type of the argument.
+    OfMatrix,
 }
 
 /// A named set of functions that a search may draw from and that a program may need.
@@ -29,6 +35,9 @@ pub enum Profile {
     Paper,
     /// Functions that text and derivations use, but that a search never draws: `negative`, `copy` and the guarded functions by their own names.
     Language,
+    /// Functions of the matrix of each parameter array, such as Muon and Adafactor need. No search draws them: nothing but the reference
+    /// interpreter's own operations runs them ([`Graph::matrix_function`](crate::Graph::matrix_function)).
+    Matrix,
 }
 
 /// Which functions the calls of a program mean.
@@ -177,6 +186,14 @@ function_table! {
     GuardedLog1p "guarded_log1p": Language ElementWise Unary(semantics::guarded_log1p), "log |1 + x|";
     GuardedSqrt "guarded_sqrt": Language ElementWise Unary(semantics::guarded_sqrt), "sqrt |x|";
     GuardedDivide "guarded_divide": Language ElementWise Binary(semantics::guarded_divide), "x / (y + 1e-8)";
+    // Matrices. On scalars, which are 1 x 1.
+    Transpose "transpose": Matrix Transpose Unary(|x| x), "the matrix of each array, (first dimension) x (the rest), transposed";
+    Matmul "matmul": Matrix MatrixProduct Binary(|x, y| x * y), "the product of the matrices of each array";
+    RowMean "row_mean": Matrix OfMatrix Unary(|x| x), "the mean of each row, at every place of the row; a vector is one column, so its rows are its numbers";
+    ColumnMean "column_mean": Matrix OfMatrix Unary(|x| x), "the mean of each column, at every place of the column; a vector is one column";
+    NewtonSchulz "newton_schulz": Matrix OfMatrix Unary(semantics::newton_schulz), "the matrix of each array with its singular values brought close to 1: five steps of Muon's quintic iteration";
+    Rows "rows": Matrix PerArrayReduction Unary(|_| 1.0), "the number of rows of each array: its first dimension";
+    Columns "columns": Matrix PerArrayReduction Unary(|_| 1.0), "the number of columns of each array: the product of all dimensions but the first";
 }
 
 impl Function {
@@ -200,6 +217,11 @@ impl Function {
     /// All functions, in the order of the table.
     pub fn all() -> impl Iterator<Item = Function> {
         FUNCTIONS.iter().map(|row| row.function)
+    }
+
+    /// The functions that all engines run, in the order of the table: all but those of profile [`Matrix`](Profile::Matrix).
+    pub fn fused() -> impl Iterator<Item = Function> {
+        Function::all().filter(|function| function.row().profile != Profile::Matrix)
     }
 
     /// The function of this name or alias.
@@ -228,18 +250,36 @@ impl Function {
 
     /// The type of a call from the types of its arguments (one for each argument), or the position of the argument that does not fit.
     pub fn result_type(self, arguments: &[Type]) -> Result<Type, usize> {
-        let join = |types: &[Type]| types.iter().copied().fold(Type::Scalar, Type::join);
         match self.row().typing {
             Typing::Constant => Ok(Type::Scalar),
-            Typing::ElementWise => Ok(join(arguments)),
-            Typing::PerArrayReduction => Ok(join(arguments).min(Type::PerArray)),
-            Typing::GlobalReduction => Ok(Type::Scalar),
+            Typing::ElementWise => join(arguments),
+            Typing::PerArrayReduction => join(arguments).map(|ty| ty.min(Type::PerArray)),
+            Typing::GlobalReduction => join(arguments).map(|_| Type::Scalar),
             Typing::ScaledBy => {
                 let last = arguments.len().saturating_sub(1);
-                if arguments.last().is_some_and(|t| *t != Type::Scalar) { Err(last) } else { Ok(join(&arguments[..last])) }
+                if arguments.last().is_some_and(|t| *t != Type::Scalar) { Err(last) } else { join(&arguments[..last]) }
             }
+            Typing::Transpose => join(arguments).map(Type::transposed),
+            Typing::MatrixProduct => match arguments {
+                [x, y] => x.product(*y).ok_or(1),
+                _ => join(arguments),
+            },
+            Typing::OfMatrix => join(arguments),
         }
     }
+}
+
+/// The smallest type that all broadcast into, or the position of the first that is of another shape than those before it.
+#[inline]
+fn join(types: &[Type]) -> Result<Type, usize> {
+    let mut joined = Type::Scalar;
+    for (position, ty) in types.iter().enumerate() {
+        if !joined.fits(*ty) {
+            return Err(position);
+        }
+        joined = joined.join(*ty);
+    }
+    Ok(joined)
 }
 
 #[cfg(test)]

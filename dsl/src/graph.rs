@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use crate::function::Function;
+use crate::function::{Function, Profile, Typing};
 use crate::program::{Operand, ParameterKind, Program, SlotId, Statement, VarId};
 use crate::types::Type;
 
@@ -112,7 +112,7 @@ pub enum Redundancy {
     WithinStep,
 }
 
-/// What a step of a program costs.
+/// What a step of a program costs. A function of whole matrices counts as one pass; what it moves and computes inside does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Function calls that are left after normalisation.
@@ -145,6 +145,17 @@ pub enum TypeError {
         argument: usize,
         /// The type that it has.
         found: Type,
+    },
+    /// An argument is of another shape than the call allows.
+    ShapeMismatch {
+        /// Index of the statement.
+        statement: usize,
+        /// Which of its arguments, from 0.
+        argument: usize,
+        /// The type that it has.
+        found: Type,
+        /// The type of the arguments before it.
+        other: Type,
     },
     /// The returned variable has never been assigned.
     UndefinedReturn {
@@ -282,6 +293,15 @@ impl Graph {
         &self.redundancy
     }
 
+    /// The first function of profile [`Matrix`](Profile::Matrix) that is left after normalisation. A graph that has one cannot be computed element
+    /// by element: it has no [`Plan`](crate::Plan) and no export to element-wise loops, and is run statement by statement.
+    pub fn matrix_function(&self) -> Option<Function> {
+        self.nodes.iter().find_map(|node| match node.kind {
+            NodeKind::Call(function) if function.row().profile == Profile::Matrix => Some(function),
+            _ => None,
+        })
+    }
+
     /// How many statements matter to some later update.
     pub fn live_statements(&self) -> usize {
         self.redundancy.iter().filter(|r| **r == Redundancy::Live).count()
@@ -378,7 +398,16 @@ impl Graph {
         }
         match statement.function.result_type(&types[..operands.len()]) {
             Ok(ty) => Ok(self.call(statement.function.under(program.signature().numerics), arguments, ty)),
-            Err(argument) => Err(Some(TypeError::NotScalar { statement: index, argument, found: types[argument] })),
+            Err(argument) => {
+                let found = types[argument];
+                let wants_scalar = statement.function.row().typing == Typing::ScaledBy && argument + 1 == operands.len();
+                Err(Some(if wants_scalar {
+                    TypeError::NotScalar { statement: index, argument, found }
+                } else {
+                    let other = types[..argument].iter().copied().fold(Type::Scalar, Type::join);
+                    TypeError::ShapeMismatch { statement: index, argument, found, other }
+                }))
+            }
         }
     }
 
@@ -423,6 +452,14 @@ impl Graph {
             F::Norm | F::GlobalNorm if self.nodes[x.index()].ty == Type::Scalar => return self.call(F::Abs, arguments, ty),
             F::Dot if self.nodes[x.index()].ty == Type::Scalar && self.nodes[y.index()].ty == Type::Scalar => {
                 return self.call(F::Multiply, arguments, ty);
+            }
+            // Matrices of one number.
+            F::Transpose | F::RowMean | F::ColumnMean if !ty.is_array() => return x,
+            F::Matmul if !ty.is_array() && !self.nodes[x.index()].ty.is_array() => return self.call(F::Multiply, arguments, ty),
+            F::Transpose => {
+                if let Some(inner) = self.argument_of(x, F::Transpose) {
+                    return inner;
+                }
             }
             F::Multiply if x == y => (function, arguments) = unary(F::Square),
             F::Multiply if self.is_constant(x, 1.0) => return y,
@@ -649,7 +686,7 @@ impl Graph {
                         pass_reads[pass] |= reads;
                         (level.max(pass as u32 + 1), if is_clip { reads } else { 0 })
                     } else {
-                        (level, if node.ty == Type::Tree { reads } else { 0 })
+                        (level, if node.ty.is_array() { reads } else { 0 })
                     }
                 }
                 _ => (0, 0),
@@ -727,12 +764,14 @@ fn walk_back(program: &Program, needed: &mut [bool], mut visit: impl FnMut(usize
 
 /// Whether a call has to go over whole arrays before its value is known.
 pub fn reduces_tree(function: Function, node: &Node, nodes: &[Node]) -> bool {
-    let first_is_tree = node.arguments().first().is_some_and(|a| nodes[a.index()].ty == Type::Tree);
-    let any_is_tree = || node.arguments().iter().any(|a| nodes[a.index()].ty == Type::Tree);
+    let first_is_tree = node.arguments().first().is_some_and(|a| nodes[a.index()].ty.is_array());
+    let any_is_tree = || node.arguments().iter().any(|a| nodes[a.index()].ty.is_array());
     match function {
         Function::Norm | Function::GlobalNorm | Function::Clip => first_is_tree,
         Function::Dot | Function::CosineSim => any_is_tree(),
-        _ => false,
+        // The shape is known beforehand.
+        Function::Rows | Function::Columns => false,
+        _ => function.row().profile == Profile::Matrix && any_is_tree(),
     }
 }
 

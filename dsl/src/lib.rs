@@ -5,7 +5,7 @@
 //! | [`program`] | [`Program`], statements, signatures |
 //! | [`function`] | the function table: one row for each function |
 //! | [`semantics`] | what the element-wise functions mean, in f64 |
-//! | [`types`] | `Scalar` < `PerArray` < `Tree` |
+//! | [`types`] | `Scalar` < `PerArray` < `Tree`, and arrays as matrices |
 //! | [`parser`], [`diagnostic`], [`printer`] | text to program, what is wrong with a text, program to text |
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
@@ -58,6 +58,6 @@ pub use formula::Formula;
 pub use function::{Function, Profile};
 pub use graph::{FunctionalHash, Graph, TypeError};
 pub use parser::parse;
-pub use plan::Plan;
+pub use plan::{NoPlan, Plan};
 pub use program::{Numerics, Operand, Program, Signature, SlotId, Statement, VarId};
 pub use types::Type;

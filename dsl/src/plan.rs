@@ -118,9 +118,34 @@ pub struct Plan {
     pub slots: Vec<Source>,
 }
 
+/// Why a graph has no plan: it does more than work on numbers one by one and add them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` works on the matrix of an array as a whole, which passes over the numbers of an array cannot do", function.name())]
+pub struct NoPlan {
+    /// The first function of matrices.
+    pub function: Function,
+}
+
 impl Plan {
-    /// The plan of a graph. The program is the one that the graph was made from: it lists the hyperparameters.
+    /// The plan of a graph, if it has one ([`Graph::matrix_function`] says what stands in the way). The program is the one that the graph was made
+    /// from: it lists the hyperparameters.
+    pub fn try_new(graph: &Graph, program: &Program) -> Result<Plan, NoPlan> {
+        match graph.matrix_function() {
+            Some(function) => Err(NoPlan { function }),
+            None => Ok(Plan::new(graph, program)),
+        }
+    }
+
+    /// The plan of a graph that is known to have no function of matrices. The program is the one that the graph was made from: it lists the
+    /// hyperparameters.
+    ///
+    /// # Panics
+    ///
+    /// For a graph with a function of matrices. [`Plan::try_new`] does not.
     pub fn new(graph: &Graph, program: &Program) -> Plan {
+        if let Some(function) = graph.matrix_function() {
+            panic!("no plan for {}: {}", program.signature().name, NoPlan { function });
+        }
         let mut hyperparameters: Vec<VarId> = program.signature().hyperparameters().map(|(id, _)| id).collect();
         hyperparameters.sort_unstable();
         let nodes = graph.nodes().len();

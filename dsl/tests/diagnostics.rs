@@ -56,6 +56,15 @@ faults! {
     clip_by_a_slot: body("update = clip(g, m)\nreturn update, m");
     slot_that_is_a_scalar: body("m = dot(g, w)\nreturn g, m");
     update_that_is_a_scalar: body("update = lr * 2\nreturn update, m");
+    matrices_whose_sizes_do_not_meet: body("a = square(g)\nupdate = matmul(a, w)\nreturn update, m");
+    matrices_whose_sizes_do_not_meet_either_way: body("update = matmul(g, matmul(w, transpose(g)))\nreturn update, m");
+    matrix_times_a_number: body("update = matmul(g, lr)\nreturn update, m");
+    sum_of_a_matrix_and_a_transposed_one: body("a = transpose(w)\nupdate = g + a\nreturn update, m");
+    blend_of_two_shapes: body("update = interp(g, matmul(g, transpose(w)), beta)\nreturn update, m");
+    dot_of_two_shapes: body("update = g * dot(transpose(g), g)\nreturn update, m");
+    update_with_rows_by_rows_numbers: body("update = matmul(g, transpose(g))\nreturn update, m");
+    slot_that_is_transposed: body("m = transpose(g)\nreturn g, m");
+    function_of_matrices_that_other_libraries_have: body("update = svd(g)\nreturn update, m");
     type_fault_beside_another_fault: body("a = foo(g)\nupdate = interp(g, m, g)\nreturn update, m");
 
     // What is returned.

@@ -87,6 +87,16 @@ fn operators_bind_as_in_mathematics() {
 }
 
 #[test]
+fn functions_of_matrices_are_told_from_what_works_place_by_place() {
+    check("matmul(matmul(g, transpose(w)), m)", "(g @ wᵀ) @ m", r"(g_t \mathbin{@} w_t^{\top}) \mathbin{@} m_{t-1}");
+    check("matmul(g, matmul(transpose(w), m)) * lr", "lr·(g @ (wᵀ @ m))", r"\eta_t\,(g_t \mathbin{@} (w_t^{\top} \mathbin{@} m_{t-1}))");
+    check("transpose(square(transpose(g)))", "((gᵀ)²)ᵀ", r"((g_t^{\top})^{2})^{\top}");
+    check("row_mean(g) * column_mean(g)", "rowmean(g)·colmean(g)", r"\operatorname{rowmean}(g_t) \operatorname{colmean}(g_t)");
+    let scale = r"\sqrt{\frac{\operatorname{rows}(g_t)}{\operatorname{cols}(g_t)}} \operatorname{NS}_5(g_t)";
+    check("newton_schulz(g) * sqrt(rows(g) / columns(g))", "√(rows(g) / cols(g))·NS₅(g)", scale);
+}
+
+#[test]
 fn fractions_inside_fractions_have_names() {
     let (unicode, latex) = text("g / (w / m + 1.0)");
     assert_eq!((unicode.as_str(), latex.as_str()), ("g / (c₁ + 1)", r"\frac{g_t}{c_{1,t} + 1}"));
@@ -430,6 +440,10 @@ impl Evaluator {
             "log₂" => "log2",
             "log₁₀" => "log10",
             "cossim" => "cosine_sim",
+            "rowmean" => "row_mean",
+            "colmean" => "column_mean",
+            "NS₅" => "newton_schulz",
+            "cols" => "columns",
             name => name,
         };
         let function = Function::from_name(name).unwrap_or_else(|| panic!("{name}"));
@@ -453,6 +467,8 @@ fn formulas_mean_what_the_programs_do() {
             "beta1" => "β₁".to_string(),
             "beta2" => "β₂".to_string(),
             "epsilon" => "ε".to_string(),
+            "epsilon1" => "ε₁".to_string(),
+            "epsilon2" => "ε₂".to_string(),
             "weight_decay" => "λ".to_string(),
             "alpha" => "α".to_string(),
             "beta" => "β".to_string(),

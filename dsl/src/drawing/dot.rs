@@ -2,7 +2,6 @@
 
 use super::svg::{fill, stroke};
 use super::{Drawing, Role};
-use crate::types::Type;
 
 /// A text between quotes.
 fn quoted(text: &str) -> String {
@@ -41,7 +40,7 @@ pub(super) fn write(drawing: &Drawing) -> String {
         if let Some(argument) = arrow.argument {
             attributes.push(format!("label={}", quoted(argument)));
         }
-        if arrow.ty != Type::Tree {
+        if !arrow.ty.is_array() {
             attributes.push("style=dashed".to_string());
         }
         let attributes = if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::{Arrow, Drawing, Role, Shape};
-use crate::types::Type;
 
 /// Fonts whose characters are all 0.6 of their size wide, so that boxes can be measured without them.
 const FONTS: &str = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace";
@@ -116,7 +115,7 @@ pub(super) fn write(drawing: &Drawing) -> String {
             line(format_args!(r##"<path d="{}" fill="none" stroke="#ffffff" stroke-width="5"/>"##, path(arrow)));
         }
         for arrow in same_start {
-            let (width, dashes) = if arrow.ty == Type::Tree { ("1.6", "") } else { ("1.2", r#" stroke-dasharray="5 3""#) };
+            let (width, dashes) = if arrow.ty.is_array() { ("1.6", "") } else { ("1.2", r#" stroke-dasharray="5 3""#) };
             line(format_args!(r##"<path d="{}" fill="none" stroke="#64748b" stroke-width="{width}"{dashes}/>"##, path(arrow)));
         }
     }

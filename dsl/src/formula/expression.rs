@@ -34,12 +34,21 @@ pub(super) enum Operator {
     Sqrt,
     CubeRoot,
     Dot,
+    /// The transposed matrix.
+    Transpose,
+    /// The product of matrices, where a plain product is that of the numbers at each place.
+    MatrixProduct,
     /// A function that is written with its name, as LaTeX has it.
     Named(&'static str, &'static str),
 }
 
 pub(super) const CLIP: Operator = Operator::Named("clip", r"\operatorname{clip}");
 pub(super) const COSINE: Operator = Operator::Named("cossim", r"\operatorname{cossim}");
+pub(super) const ROW_MEAN: Operator = Operator::Named("rowmean", r"\operatorname{rowmean}");
+pub(super) const COLUMN_MEAN: Operator = Operator::Named("colmean", r"\operatorname{colmean}");
+pub(super) const NEWTON_SCHULZ: Operator = Operator::Named("NS₅", r"\operatorname{NS}_5");
+pub(super) const ROWS: Operator = Operator::Named("rows", r"\operatorname{rows}");
+pub(super) const COLUMNS: Operator = Operator::Named("cols", r"\operatorname{cols}");
 
 /// The symbols of the numbers that have one.
 pub(super) fn constant_symbols() -> [(f64, Symbol); 2] {
@@ -175,7 +184,7 @@ impl Reader<'_> {
             _ if node.constant().is_some() => 4,
             Type::Scalar => 3,
             Type::PerArray => 2,
-            Type::Tree => u8::from(!self.depends_on_slot[id.index()]),
+            _ => u8::from(!self.depends_on_slot[id.index()]),
         }
     }
 
@@ -186,7 +195,7 @@ impl Reader<'_> {
             _ if node.constant().is_some() => 0,
             Type::Scalar => 1,
             Type::PerArray => 2,
-            Type::Tree => 3,
+            _ => 3,
         }
     }
 
@@ -231,7 +240,7 @@ impl Reader<'_> {
             }
             F::Abs => unary(Operator::Abs),
             // The arrays are reduced to one number each: of a single number that leaves its magnitude.
-            F::Norm if arguments.first().is_none_or(|id| self.graph.node(*id).ty != Type::Tree) => magnitude(),
+            F::Norm if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => magnitude(),
             F::Norm => unary(Operator::ArrayNorm),
             F::GlobalNorm => unary(Operator::GlobalNorm),
             F::Dot => Expression::Apply(Operator::Dot, vec![argument(0), argument(1)]),
@@ -265,6 +274,13 @@ impl Reader<'_> {
             F::Sign => named("sign", r"\operatorname{sign}"),
             F::Maximum => named("max", r"\max"),
             F::Minimum => named("min", r"\min"),
+            F::Transpose => unary(Operator::Transpose),
+            F::Matmul => Expression::Apply(Operator::MatrixProduct, vec![argument(0), argument(1)]),
+            F::RowMean => unary(ROW_MEAN),
+            F::ColumnMean => unary(COLUMN_MEAN),
+            F::NewtonSchulz => unary(NEWTON_SCHULZ),
+            F::Rows => unary(ROWS),
+            F::Columns => unary(COLUMNS),
             F::GetPi | F::GetE | F::GetEps => number(function.on_scalars([0.0; 3])),
         }
     }

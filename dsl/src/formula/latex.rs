@@ -17,6 +17,8 @@ fn level(expression: &Expression) -> u8 {
         Expression::Quotient(..) => FRACTION,
         Expression::Power(..) => POWER,
         // An exponent after log|x| would seem to be that of the magnitude.
+        Expression::Apply(Operator::MatrixProduct, _) => PRODUCT,
+        Expression::Apply(Operator::Transpose, _) => POWER,
         Expression::Apply(Operator::Named(..), arguments) if is_magnitude(arguments) => POWER,
         Expression::Number(number) if number.is_power() => POWER,
         Expression::Number(Number { exponent: Some(_), .. }) => PRODUCT,
@@ -99,6 +101,8 @@ pub(super) fn text(expression: &Expression) -> String {
                 Operator::Dot => brackets(r"\langle", &list, r"\rangle", tall),
                 Operator::Sqrt => format!(r"\sqrt{{{list}}}"),
                 Operator::CubeRoot => format!(r"\sqrt[3]{{{list}}}"),
+                Operator::Transpose => format!(r"{}^{{\top}}", arguments.first().map_or_else(String::new, |x| within(x, ATOM))),
+                Operator::MatrixProduct => arguments.iter().map(|x| within(x, FRACTION)).collect::<Vec<_>>().join(r" \mathbin{@} "),
                 // A magnitude has brackets of its own.
                 Operator::Named(_, name) if is_magnitude(arguments) => format!("{name} {list}"),
                 Operator::Named(_, name) => format!("{name}{}", brackets("(", &list, ")", tall)),

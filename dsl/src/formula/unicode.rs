@@ -17,6 +17,8 @@ fn level(expression: &Expression) -> u8 {
         Expression::Quotient(..) => QUOTIENT,
         Expression::Power(..) | Expression::Apply(Operator::Sqrt | Operator::CubeRoot, _) => POWER,
         // An exponent after `log|x|` would seem to be that of the magnitude.
+        Expression::Apply(Operator::MatrixProduct, _) => QUOTIENT,
+        Expression::Apply(Operator::Transpose, _) => POWER,
         Expression::Apply(Operator::Named(..), arguments) if is_magnitude(arguments) => POWER,
         Expression::Number(number) if number.is_power() => POWER,
         Expression::Number(Number { exponent: Some(_), .. }) => PRODUCT,
@@ -73,6 +75,8 @@ pub(super) fn text(expression: &Expression) -> String {
                 Operator::Dot => format!("⟨{list}⟩"),
                 Operator::Sqrt => format!("√{}", bracketed(arguments, &list, true)),
                 Operator::CubeRoot => format!("∛{}", bracketed(arguments, &list, true)),
+                Operator::Transpose => format!("{}ᵀ", arguments.first().map_or_else(String::new, |x| within(x, ATOM))),
+                Operator::MatrixProduct => arguments.iter().map(|x| within(x, POWER)).collect::<Vec<_>>().join(" @ "),
                 Operator::Named(name, _) => format!("{name}{}", bracketed(arguments, &list, false)),
             }
         }

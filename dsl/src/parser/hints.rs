@@ -60,8 +60,8 @@ const FOREIGN_FUNCTIONS: [(&[&str], &str); 25] = [
         "it is not in the paper profile: blend the two values, or use `maximum`, `minimum` or `sign`",
     ),
     (
-        &["matmul", "transpose", "newton_schulz", "einsum", "outer", "inner", "svd", "qr", "inv"],
-        "it is not in the paper profile, which has no matrices",
+        &["einsum", "outer", "inner", "svd", "qr", "inv"],
+        "of matrices there are `transpose`, `matmul`, `row_mean`, `column_mean`, `newton_schulz`, `rows` and `columns`",
     ),
     (&["pow", "float_power"], "write `power(x, y)` or `x ** y`"),
     (&["neg"], "write `-x`"),

@@ -627,6 +627,7 @@ impl<'a> Lowering<'a, '_> {
     fn type_error(&mut self, program: &Program, error: TypeError, update: Option<VarId>, returned: &[Range<usize>]) {
         match error {
             TypeError::NotScalar { statement, argument, found } => self.not_scalar(program, statement, argument, found),
+            TypeError::ShapeMismatch { statement, argument, found, other } => self.shapes(program, statement, argument, [other, found]),
             TypeError::ReturnNotTree { variable, found } => {
                 // The update is faulty and has a stand-in, or a faulty statement assigns the slot.
                 let is_known = self.knowledge.get(variable.index()) == Some(&Knowledge::Assigned);
@@ -641,6 +642,13 @@ impl<'a> Lowering<'a, '_> {
                 let role = if place == Some(0) { "update" } else { "state slot" };
                 let message = format!("the {role} `{}` must be a Tree, but is a {found}", quote(&name));
                 let help = match (role, found) {
+                    (_, Type::Transposed) => "it has columns x rows numbers: `transpose` turns it back",
+                    (_, Type::RowsByRows) => {
+                        "it has rows x rows numbers: a product with a Tree, `matmul(x, g)`, has one number for each parameter"
+                    }
+                    (_, Type::ColumnsByColumns) => {
+                        "it has columns x columns numbers: a product with a Tree, `matmul(g, x)`, has one number for each parameter"
+                    }
                     ("update", _) => {
                         "the update has one number for each parameter: let it depend on the weights, the gradients or a slot element by element"
                     }
@@ -671,6 +679,43 @@ impl<'a> Lowering<'a, '_> {
                 }
             }
         }
+    }
+
+    /// Reports an argument whose shape does not go with that of the arguments before it.
+    fn shapes(&mut self, program: &Program, statement: usize, argument: usize, [other, found]: [Type; 2]) {
+        let (Some(call), Some(origin)) = (program.statements.get(statement), self.origins.get(statement)) else { return };
+        let Some(span) = origin.arguments.get(argument).cloned() else { return };
+        let function = call.function;
+        let text = quote(&self.source[span.clone()]);
+        let first = origin.arguments.first().cloned().filter(|first| *first != span);
+        let (message, help) = if function == Function::Matmul {
+            let message =
+                format!("`matmul` of {} by {}: the columns of the first must be the rows of the second", in_words(other), in_words(found));
+            let help = match (other.is_array(), found.is_array()) {
+                (true, true) if other.product(found.transposed()).is_some() => "transpose the second: `matmul(x, transpose(y))`",
+                (true, true) if other.transposed().product(found).is_some() => "transpose the first: `matmul(transpose(x), y)`",
+                (true, true) => "change the order of the two, or transpose one of them",
+                _ => "a number and a matrix are multiplied by `x * y`",
+            };
+            (message, help)
+        } else {
+            let name = function.name();
+            let message = format!("`{name}` works place by place, but `{text}` is {} beside {}", in_words(found), in_words(other));
+            let help = if found.transposed() == other {
+                "transpose one of the two: `transpose(x)`"
+            } else {
+                "bring both to one shape: `transpose` and `matmul` change it, `norm` and `global_norm` reduce to one number"
+            };
+            (message, help)
+        };
+        let mut problem = Diagnostic::new(DiagnosticKind::Type, span, message, found.shape_text()).with_help(help);
+        if let Some(first) = first.filter(|_| argument == 1) {
+            problem = problem.with_secondary(first, other.shape_text());
+        }
+        if let Some(Operand::Variable(id)) = call.arguments().get(argument) {
+            self.explain(program, *id, statement, found, &mut problem);
+        }
+        self.problems.push(problem);
     }
 
     fn not_scalar(&mut self, program: &Program, statement: usize, argument: usize, found: Type) {
@@ -739,6 +784,11 @@ impl<'a> Lowering<'a, '_> {
             (variable, before) = (cause, index);
         }
     }
+}
+
+/// A type with its shape.
+fn in_words(ty: Type) -> String {
+    format!("a {ty} ({})", ty.shape_text())
 }
 
 /// How far the reason for a type is followed.

@@ -113,6 +113,12 @@ impl<'a> Simplifier<'a> {
         if let Some(proposal) = dead_slots(&program, &graph).filter(is_new) {
             return Some(proposal);
         }
+        if let Some(function) = graph.matrix_function() {
+            // The rules know sums and products place by place, on arrays of one shape.
+            let note = format!("identities are not looked for in programs with functions of matrices such as `{}`", function.name());
+            self.derivation.notes.extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
+            return None;
+        }
         let flow = Flow::of(&program);
         if let Some(proposal) = self.identity(&program, &flow, Label::Exact).filter(is_new) {
             return Some(proposal);
