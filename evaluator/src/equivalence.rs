@@ -20,7 +20,7 @@ use symopt_dsl::graph::{NodeKind, reduces_tree};
 use symopt_dsl::program::ParameterKind;
 use symopt_dsl::simplify::check::{Checker, Claim, Evidence, Requirement};
 use symopt_dsl::simplify::derivation::Label;
-use symopt_dsl::{Graph, Program, semantics};
+use symopt_dsl::{Function, Graph, Program, semantics};
 
 use crate::math::Real;
 use crate::{OptimizerError, Reference};
@@ -92,7 +92,11 @@ impl RandomStreams {
                 exact::check::<f32>(&setting, "f32", setting.steps_per_stream, tally)?;
                 exact::check::<f64>(&setting, "f64", setting.steps_per_stream.div_ceil(4), tally)
             }
-            _ => forced::check(&setting, tally),
+            // Stochastic arithmetic knows numbers and sums, but no matrices.
+            _ => match setting.before.matrix_function().or(setting.after.matrix_function()) {
+                Some(function) => Err(Refusal(format!("programs with `{}` are compared bit for bit only", function.name()))),
+                None => forced::check(&setting, tally),
+            },
         }
     }
 }
@@ -157,7 +161,8 @@ impl<'a> Setting<'a> {
         let slots = slot_names_after(claim, &slot_names)?;
         let graphs = || [&before, &after].into_iter().chain(&probes);
         let nodes = || graphs().flat_map(|g| g.nodes().iter().map(move |node| (node, g.nodes())));
-        let mixing = nodes().any(|(node, all)| matches!(node.kind, NodeKind::Call(f) if reduces_tree(f, node, all)));
+        let mixes = |function| matches!(function, Function::Rows | Function::Columns);
+        let mixing = nodes().any(|(node, all)| matches!(node.kind, NodeKind::Call(f) if mixes(f) || reduces_tree(f, node, all)));
         let counts_steps = nodes().any(|(node, _)| node.kind == NodeKind::Step);
         let mut tolerance = forced::TOLERANCE;
         for condition in claim.conditions {

@@ -6,9 +6,11 @@
 //! | [`simd`] | which vector instructions the loops use |
 //! | [`kernel`] | from a [`Function`](symopt_dsl::Function) to the function of [`math`] that computes it, on numbers and on tiles |
 //! | [`mod@reference`] | the oracle: a program statement by statement over ndarray, in f32 or f64 |
+//! | [`matrix`] | the functions of matrices, for one array |
 //! | [`tile_machine`] | interprets a [`Plan`](symopt_dsl::Plan) tile by tile |
 //! | [`stretch`] | what a pass works on at a time, and the type of compiled passes |
 //! | `machine` | the steps of a plan: small values, passes, threads; by the tile machine or by compiled passes |
+//! | `statement_machine` | the steps of a program of matrices, which has no plan: the oracle's own operations |
 //! | [`storage`], [`aligned`] | f32 and bf16 in memory |
 //! | [`equivalence`], [`behaviour`] | whether two programs do the same on random streams, and how far apart they are |
 //! | [`layout`], [`optimizer`], [`state`] | named parameter arrays, the [`Optimizer`], its state in files |
@@ -20,11 +22,13 @@ pub mod kernel;
 pub mod layout;
 mod machine;
 pub mod math;
+pub mod matrix;
 pub mod optimizer;
 pub mod reduce;
 pub mod reference;
 pub mod simd;
 pub mod state;
+mod statement_machine;
 pub mod storage;
 pub mod stretch;
 pub mod tile_machine;

@@ -4,6 +4,7 @@ use symopt_dsl::{FunctionalHash, Graph, Plan, Program, TypeError};
 
 use crate::layout::{Layout, LayoutError};
 use crate::machine::{Buffers, Engine, Machine, StepInputs};
+use crate::statement_machine::StatementMachine;
 use crate::storage::{Rounding, SlotValues, Storage, Values, ValuesMut};
 use crate::stretch::CompiledPass;
 use crate::tile_machine::TileMachine;
@@ -247,6 +248,66 @@ pub(crate) struct SavedState {
     pub rounding: Rounding,
 }
 
+/// What does the steps.
+#[derive(Clone, Debug)]
+enum Runner {
+    /// Passes over the arrays.
+    Passes(Box<Machine>),
+    /// Statement by statement: programs with functions of matrices.
+    Statements(StatementMachine),
+}
+
+impl Runner {
+    fn slots(&self) -> &[SlotValues] {
+        match self {
+            Runner::Passes(machine) => machine.slots(),
+            Runner::Statements(machine) => machine.slots(),
+        }
+    }
+
+    fn slots_mut(&mut self) -> &mut [SlotValues] {
+        match self {
+            Runner::Passes(machine) => machine.slots_mut(),
+            Runner::Statements(machine) => machine.slots_mut(),
+        }
+    }
+
+    fn rounding(&self) -> Rounding {
+        match self {
+            Runner::Passes(machine) => machine.rounding(),
+            Runner::Statements(machine) => machine.rounding(),
+        }
+    }
+
+    fn set_rounding(&mut self, rounding: Rounding) {
+        match self {
+            Runner::Passes(machine) => machine.set_rounding(rounding),
+            Runner::Statements(machine) => machine.set_rounding(rounding),
+        }
+    }
+
+    /// To be called when the value of a hyperparameter has changed. Statements read them at each step.
+    fn hyperparameters_changed(&mut self) {
+        if let Runner::Passes(machine) = self {
+            machine.hyperparameters_changed();
+        }
+    }
+
+    /// To be called when hyperparameters get overrides or lose them.
+    fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
+        if let Runner::Passes(machine) = self {
+            machine.arrange(hyperparameters);
+        }
+    }
+
+    fn step(&mut self, buffers: Buffers, inputs: StepInputs) {
+        match self {
+            Runner::Passes(machine) => machine.step(buffers, inputs),
+            Runner::Statements(machine) => machine.step(buffers, inputs),
+        }
+    }
+}
+
 /// A program in use: state starts at zero, weights are updated in place.
 ///
 /// ```
@@ -263,18 +324,22 @@ pub(crate) struct SavedState {
 ///
 /// Large steps are spread over the threads of the rayon pool ([`Threads`]). A step that is called from a thread of the pool (a training loop
 /// inside `ThreadPool::install`) profits already from a size at which one that is called from outside would lose more than it gains.
+///
+/// A program with functions of matrices has no passes that could be fused: it is run statement by statement, by the operations of the
+/// [`Reference`](crate::Reference) interpreter and with its bits. Such a step allocates the arrays that it computes.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     hash: FunctionalHash,
     slot_names: Vec<String>,
     hyperparameters: Hyperparameters,
     layout: Layout,
-    machine: Machine,
+    runner: Runner,
     step: u64,
 }
 
 impl Optimizer {
-    /// A program over the arrays of a layout, with its default hyperparameters and f32 state, run by the tile machine.
+    /// A program over the arrays of a layout, with its default hyperparameters and f32 state, run by the tile machine; or statement by statement,
+    /// if it has functions of matrices.
     pub fn new(program: &Program, layout: &Layout) -> Result<Optimizer, OptimizerError> {
         Optimizer::with_options(program, layout, Options::default())
     }
@@ -287,9 +352,15 @@ impl Optimizer {
 
     /// The same from a graph that was already made from the program.
     pub fn from_graph(graph: &Graph, program: &Program, layout: &Layout, options: Options) -> Optimizer {
-        let plan = Plan::new(graph, program);
-        let engine = Engine::Tiles(TileMachine::new(&plan));
-        Optimizer::with_engine(graph, program, plan, engine, layout, options)
+        match Plan::try_new(graph, program) {
+            Ok(plan) => {
+                let engine = Engine::Tiles(TileMachine::new(&plan));
+                Optimizer::with_engine(graph, program, plan, engine, layout, options)
+            }
+            Err(_) => Optimizer::with_runner(graph, program, layout, |_| {
+                Runner::Statements(StatementMachine::new(graph, program, layout, options))
+            }),
+        }
     }
 
     /// The same with passes that were compiled from the program's plan. With passes of another plan, results mean nothing, and a step may panic.
@@ -305,12 +376,18 @@ impl Optimizer {
     }
 
     fn with_engine(graph: &Graph, program: &Program, plan: Plan, engine: Engine, layout: &Layout, options: Options) -> Optimizer {
+        Optimizer::with_runner(graph, program, layout, |hyperparameters| {
+            Runner::Passes(Box::new(Machine::new(plan, engine, layout, hyperparameters, options)))
+        })
+    }
+
+    fn with_runner(graph: &Graph, program: &Program, layout: &Layout, runner: impl FnOnce(&[Hyperparameter]) -> Runner) -> Optimizer {
         let slots: Vec<_> = program.signature().slots().collect();
         let hyperparameters = Hyperparameters::new(program);
         Optimizer {
             hash: graph.hash(),
             slot_names: graph.live_slots().map(|(slot, _)| program.variable_name(slots[slot.index()]).to_string()).collect(),
-            machine: Machine::new(plan, engine, layout, hyperparameters.all(), options),
+            runner: runner(hyperparameters.all()),
             hyperparameters,
             layout: layout.clone(),
             step: 0,
@@ -319,7 +396,7 @@ impl Optimizer {
 
     /// Sets a hyperparameter. Arrays with a value of their own ([`Optimizer::set_for`]) keep it.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), OptimizerError> {
-        self.machine.hyperparameters_changed();
+        self.runner.hyperparameters_changed();
         self.hyperparameters.set(name, value, &array_names(&self.layout))
     }
 
@@ -340,7 +417,7 @@ impl Optimizer {
     /// ```
     pub fn set_for(&mut self, pattern: &str, name: &str, value: f64) -> Result<usize, OptimizerError> {
         let count = self.hyperparameters.set_for(pattern, name, value, &array_names(&self.layout))?;
-        self.machine.arrange(self.hyperparameters.all());
+        self.runner.arrange(self.hyperparameters.all());
         Ok(count)
     }
 
@@ -374,19 +451,19 @@ impl Optimizer {
         self.step
     }
 
-    /// Whether compiled passes run the program, and not the tile machine.
+    /// Whether compiled passes run the program, and not the tile machine or statement by statement.
     pub fn is_compiled(&self) -> bool {
-        self.machine.is_compiled()
+        matches!(&self.runner, Runner::Passes(machine) if machine.is_compiled())
     }
 
     /// How numbers are rounded to bf16.
     pub fn rounding(&self) -> Rounding {
-        self.machine.rounding()
+        self.runner.rounding()
     }
 
     /// The live slots: name and values, laid out as the weights are. Dead slots are not kept.
     pub fn slots(&self) -> impl Iterator<Item = (&str, Values<'_>)> {
-        self.slot_names.iter().map(String::as_str).zip(self.machine.slots().iter().map(SlotValues::as_values))
+        self.slot_names.iter().map(String::as_str).zip(self.runner.slots().iter().map(SlotValues::as_values))
     }
 
     /// Bytes of memory that the state takes.
@@ -398,16 +475,16 @@ impl Optimizer {
     pub(crate) fn restore(&mut self, saved: SavedState) -> Result<(), OptimizerError> {
         self.hyperparameters = self.hyperparameters.with(&saved.hyperparameters, &saved.overrides, &array_names(&self.layout))?;
         self.step = saved.step;
-        self.machine.slots_mut().iter_mut().zip(saved.slots).for_each(|(to, from)| *to = from);
-        self.machine.set_rounding(saved.rounding);
-        self.machine.arrange(self.hyperparameters.all());
+        self.runner.slots_mut().iter_mut().zip(saved.slots).for_each(|(to, from)| *to = from);
+        self.runner.set_rounding(saved.rounding);
+        self.runner.arrange(self.hyperparameters.all());
         Ok(())
     }
 
     /// Goes back to zero state and step 0; hyperparameters stay as they are.
     pub fn reset(&mut self) {
         self.step = 0;
-        self.machine.slots_mut().iter_mut().for_each(SlotValues::clear);
+        self.runner.slots_mut().iter_mut().for_each(SlotValues::clear);
     }
 
     /// One step over all arrays in one flat buffer, laid out as [`Layout`] says: `weights` become `weights - update`.
@@ -439,6 +516,6 @@ impl Optimizer {
     fn run(&mut self, buffers: Buffers, lr: f64) {
         self.step += 1;
         let inputs = StepInputs { lr, step: self.step, hyperparameters: self.hyperparameters.all() };
-        self.machine.step(buffers, inputs);
+        self.runner.step(buffers, inputs);
     }
 }

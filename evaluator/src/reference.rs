@@ -3,16 +3,23 @@
 //! It is written to be read, not to be fast. Trees are arrays of `T`; scalars and per-array values are f64 and are rounded to `T` where they
 //! enter the arithmetic of arrays, as Python floats are in eager array libraries. While a step runs, the parameter arrays of a tree stand one
 //! behind the other.
+//!
+//! What the functions of matrices compute for one array is in [`crate::matrix`]. Programs that use them have no other engine: the
+//! [`Optimizer`](crate::Optimizer) runs them by the same [`Interpreter`], so that both have the same bits.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use ndarray::{Array1, ArrayD, IxDyn, Zip, s};
 use smallvec::SmallVec;
 use symopt_dsl::program::ParameterKind;
-use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, VarId, semantics};
+use symopt_dsl::types::matrix_shape;
+use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, semantics};
 
 use crate::kernel;
 use crate::math::Real;
+use crate::matrix;
 use crate::optimizer::{Hyperparameter, Hyperparameters, OptimizerError};
 use crate::reduce;
 
@@ -26,6 +33,8 @@ enum Value<T> {
     PerArray(Vec<f64>),
     /// The numbers of all parameter arrays.
     Tree(Array1<T>),
+    /// The numbers of a matrix of another shape for each parameter array.
+    Matrices(Type, Array1<T>),
 }
 
 impl<T> Value<T> {
@@ -34,6 +43,28 @@ impl<T> Value<T> {
             Value::Scalar(_) | Value::ScalarByArray(_) => Type::Scalar,
             Value::PerArray(_) => Type::PerArray,
             Value::Tree(_) => Type::Tree,
+            Value::Matrices(ty, _) => *ty,
+        }
+    }
+
+    /// The value of an array type that has these numbers.
+    fn of(ty: Type, numbers: Array1<T>) -> Value<T> {
+        if ty == Type::Tree { Value::Tree(numbers) } else { Value::Matrices(ty, numbers) }
+    }
+
+    /// The numbers of all arrays; `None` for what is no array.
+    fn numbers(&self) -> Option<&Array1<T>> {
+        match self {
+            Value::Tree(numbers) | Value::Matrices(_, numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// The same.
+    fn into_numbers(self) -> Option<Array1<T>> {
+        match self {
+            Value::Tree(numbers) | Value::Matrices(_, numbers) => Some(numbers),
+            _ => None,
         }
     }
 
@@ -42,7 +73,7 @@ impl<T> Value<T> {
         match self {
             Value::Scalar(x) => *x,
             Value::ScalarByArray(values) | Value::PerArray(values) => values[array],
-            Value::Tree(_) => f64::NAN,
+            Value::Tree(_) | Value::Matrices(..) => f64::NAN,
         }
     }
 
@@ -55,13 +86,42 @@ impl<T> Value<T> {
     }
 }
 
+/// The oracle without its state: one step of a program over flat arrays.
+#[derive(Clone, Debug)]
+pub(crate) struct Interpreter<T> {
+    program: Program,
+    /// Rows and columns of each array.
+    matrices: Vec<[usize; 2]>,
+    /// Where the numbers of each array stand in a tree.
+    ranges: Vec<Range<usize>>,
+    /// Whether products of matrices may be spread over threads.
+    threads: bool,
+    numbers: PhantomData<T>,
+}
+
+/// What a step takes in, all arrays one behind the other.
+pub(crate) struct Inputs<'a, T> {
+    pub(crate) weights: Array1<T>,
+    pub(crate) gradients: Array1<T>,
+    /// By slot of the signature.
+    pub(crate) slots: Vec<Array1<T>>,
+    pub(crate) lr: f64,
+    pub(crate) step: u64,
+    pub(crate) hyperparameters: &'a [Hyperparameter],
+}
+
+/// What it gives.
+pub(crate) struct Outputs<T> {
+    pub(crate) update: Array1<T>,
+    /// By slot of the signature.
+    pub(crate) slots: Vec<Array1<T>>,
+}
+
 /// A program with its state, run by the oracle in `f32` or `f64`.
 #[derive(Clone, Debug)]
 pub struct Reference<T> {
-    program: Program,
+    interpreter: Interpreter<T>,
     shapes: Vec<Vec<usize>>,
-    /// Where the numbers of each array stand in a tree.
-    ranges: Vec<Range<usize>>,
     slots: Vec<Vec<ArrayD<T>>>,
     hyperparameters: Hyperparameters,
     step: u64,
@@ -71,18 +131,11 @@ impl<T: Real> Reference<T> {
     /// A program with zero state for parameter arrays of the given shapes.
     pub fn new(program: &Program, shapes: &[Vec<usize>]) -> Result<Reference<T>, OptimizerError> {
         Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
-        let signature = program.signature();
         let zeros: Vec<ArrayD<T>> = shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for array in &zeros {
-            let start = ranges.last().map_or(0, |range| range.end);
-            ranges.push(start..start + array.len());
-        }
         Ok(Reference {
-            ranges,
-            slots: signature.slots().map(|_| zeros.clone()).collect(),
+            interpreter: Interpreter::new(program, shapes.iter().map(Vec::as_slice), false),
+            slots: program.signature().slots().map(|_| zeros.clone()).collect(),
             hyperparameters: Hyperparameters::new(program),
-            program: program.clone(),
             shapes: shapes.to_vec(),
             step: 0,
         })
@@ -137,46 +190,32 @@ impl<T: Real> Reference<T> {
             return Err(OptimizerError::Shape { expected: format!("arrays of shapes {:?}", self.shapes) });
         }
         self.step += 1;
-        let signature = self.program.signature();
-        let mut environment: Vec<Option<Value<T>>> = vec![None; self.program.variable_count()];
-        let mut hyperparameters = self.hyperparameters.all().iter();
-        for (variable, parameter) in environment.iter_mut().zip(&signature.parameters) {
-            *variable = Some(match parameter.kind {
-                ParameterKind::Weights => Value::Tree(self.gather(weights)),
-                ParameterKind::Gradients => Value::Tree(self.gather(gradients)),
-                ParameterKind::LearningRate => Value::Scalar(lr),
-                ParameterKind::Step => Value::Scalar(self.step as f64),
-                ParameterKind::Slot(slot) => Value::Tree(self.gather(&self.slots[slot.index()])),
-                ParameterKind::Hyperparameter => match hyperparameters.next() {
-                    Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
-                    Some(Hyperparameter { by_array, .. }) => Value::ScalarByArray(by_array.clone()),
-                    None => Value::Scalar(0.0),
-                },
-            });
-        }
-        for statement in &self.program.statements {
-            let value = self.call(statement, &environment);
-            environment[statement.target.index()] = Some(value);
-        }
-        // Abstract execution has shown that what is returned are trees.
-        let put = |variable: VarId, arrays: &mut [ArrayD<T>]| {
-            if let Some(Value::Tree(tree)) = &environment[variable.index()] {
-                for (array, range) in arrays.iter_mut().zip(&self.ranges) {
-                    array.iter_mut().zip(tree.slice(s![range.clone()])).for_each(|(place, x)| *place = *x);
-                }
+        let inputs = Inputs {
+            weights: self.gather(weights),
+            gradients: self.gather(gradients),
+            slots: self.slots.iter().map(|slot| self.gather(slot)).collect(),
+            lr,
+            step: self.step,
+            hyperparameters: self.hyperparameters.all(),
+        };
+        let outputs = self.interpreter.run(inputs);
+        let ranges = &self.interpreter.ranges;
+        let put = |tree: &Array1<T>, arrays: &mut [ArrayD<T>]| {
+            for (array, range) in arrays.iter_mut().zip(ranges) {
+                array.iter_mut().zip(tree.slice(s![range.clone()])).for_each(|(place, x)| *place = *x);
             }
         };
-        for (slot, variable) in self.slots.iter_mut().zip(signature.slots()) {
-            put(variable, slot);
+        for (slot, next) in self.slots.iter_mut().zip(&outputs.slots) {
+            put(next, slot);
         }
         let mut update = gradients.to_vec();
-        put(self.program.update, &mut update);
+        put(&outputs.update, &mut update);
         Ok(update)
     }
 
     /// The numbers of arrays of the parameters' shapes as a tree.
     fn gather(&self, arrays: &[ArrayD<T>]) -> Array1<T> {
-        let mut numbers = Vec::with_capacity(self.ranges.last().map_or(0, |range| range.end));
+        let mut numbers = Vec::with_capacity(self.interpreter.length());
         for array in arrays {
             match array.as_slice() {
                 Some(slice) => numbers.extend_from_slice(slice),
@@ -185,6 +224,60 @@ impl<T: Real> Reference<T> {
             }
         }
         Array1::from_vec(numbers)
+    }
+}
+
+impl<T: Real> Interpreter<T> {
+    /// An interpreter of a well-typed program for arrays of the given shapes.
+    pub(crate) fn new<'a>(program: &Program, shapes: impl Iterator<Item = &'a [usize]>, threads: bool) -> Interpreter<T> {
+        let matrices: Vec<[usize; 2]> = shapes.map(matrix_shape).collect();
+        Interpreter { program: program.clone(), ranges: ranges(&matrices, Type::Tree), matrices, threads, numbers: PhantomData }
+    }
+
+    /// How many numbers a tree has.
+    pub(crate) fn length(&self) -> usize {
+        self.ranges.last().map_or(0, |range| range.end)
+    }
+
+    /// One step. The inputs are as long as all arrays together, and there is one for each slot and hyperparameter of the signature.
+    pub(crate) fn run(&self, inputs: Inputs<'_, T>) -> Outputs<T> {
+        let Inputs { weights, gradients, slots, lr, step, hyperparameters } = inputs;
+        let signature = self.program.signature();
+        let mut environment: Vec<Option<Value<T>>> = vec![None; self.program.variable_count()];
+        let (mut weights, mut gradients) = (Some(weights), Some(gradients));
+        let (mut slots, mut hyperparameters) = (slots.into_iter(), hyperparameters.iter());
+        for (variable, parameter) in environment.iter_mut().zip(&signature.parameters) {
+            *variable = match parameter.kind {
+                ParameterKind::Weights => weights.take().map(Value::Tree),
+                ParameterKind::Gradients => gradients.take().map(Value::Tree),
+                ParameterKind::LearningRate => Some(Value::Scalar(lr)),
+                ParameterKind::Step => Some(Value::Scalar(step as f64)),
+                ParameterKind::Slot(_) => slots.next().map(Value::Tree),
+                ParameterKind::Hyperparameter => Some(match hyperparameters.next() {
+                    Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
+                    Some(Hyperparameter { by_array, .. }) => Value::ScalarByArray(by_array.clone()),
+                    None => Value::Scalar(0.0),
+                }),
+            };
+        }
+        for statement in &self.program.statements {
+            let value = self.call(statement, &environment);
+            environment[statement.target.index()] = Some(value);
+        }
+        // Abstract execution has shown that what is returned are trees.
+        let tree = |value: Option<&Value<T>>| value.and_then(Value::numbers).cloned().unwrap_or_default();
+        Outputs {
+            update: tree(environment[self.program.update.index()].as_ref()),
+            slots: signature.slots().map(|variable| tree(environment[variable.index()].as_ref())).collect(),
+        }
+    }
+
+    /// Where the numbers of each array stand in a value of a type.
+    fn ranges(&self, ty: Type) -> Cow<'_, [Range<usize>]> {
+        match ty {
+            Type::RowsByRows | Type::ColumnsByColumns => Cow::Owned(ranges(&self.matrices, ty)),
+            _ => Cow::Borrowed(&self.ranges),
+        }
     }
 
     fn call(&self, statement: &Statement, environment: &[Option<Value<T>>]) -> Value<T> {
@@ -209,7 +302,9 @@ impl<T: Real> Reference<T> {
         }
         match function {
             Function::Norm => match arguments[0] {
-                Value::Tree(_) => Value::PerArray(self.products(arguments[0], arguments[0]).into_iter().map(libm::sqrt).collect()),
+                Value::Tree(_) | Value::Matrices(..) => {
+                    Value::PerArray(self.products(arguments[0], arguments[0]).into_iter().map(libm::sqrt).collect())
+                }
                 _ => self.per_array(function, &arguments),
             },
             Function::GlobalNorm => Value::Scalar(self.global_norm(arguments[0])),
@@ -230,8 +325,49 @@ impl<T: Real> Reference<T> {
                 let y = self.element_wise(Function::Multiply, &[arguments[2], arguments[1]]);
                 self.element_wise_in(largest, Function::Add, &[&x, &y])
             }
+            Function::Transpose
+            | Function::Matmul
+            | Function::RowMean
+            | Function::ColumnMean
+            | Function::NewtonSchulz
+            | Function::Rows
+            | Function::Columns => self.of_matrices(function, &arguments),
             _ => self.element_wise(function, &arguments),
         }
+    }
+
+    /// A function of matrices, array by array.
+    fn of_matrices(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
+        let types: SmallVec<[Type; 3]> = arguments.iter().map(|a| a.ty()).collect();
+        // Abstract execution has shown that the shapes go together.
+        let (Some(first), Ok(ty)) = (types.first().filter(|ty| ty.is_array()), function.result_type(&types)) else {
+            return self.per_array(function, arguments);
+        };
+        let shapes = |ty: Type| self.matrices.iter().map(move |matrix| ty.shape(*matrix));
+        if let Function::Rows | Function::Columns = function {
+            let axis = usize::from(function == Function::Columns);
+            return Value::PerArray(shapes(*first).map(|shape| shape[axis] as f64).collect());
+        }
+        let mut operands: SmallVec<[(&[T], Cow<'_, [Range<usize>]>); 3]> = SmallVec::new();
+        for (argument, ty) in arguments.iter().zip(&types) {
+            operands.push((argument.numbers().and_then(|numbers| numbers.as_slice()).unwrap_or_default(), self.ranges(*ty)));
+        }
+        let mut numbers = Vec::new();
+        for (array, matrix) in self.matrices.iter().enumerate() {
+            let operand = |index: usize| {
+                let (numbers, ranges) = &operands[index];
+                matrix::Matrix { shape: types[index].shape(*matrix), numbers: &numbers[ranges[array].clone()] }
+            };
+            let x = operand(0);
+            numbers.extend(match function {
+                Function::Transpose => matrix::transpose(x),
+                Function::Matmul => matrix::product(x, operand(1), self.threads),
+                Function::RowMean => matrix::row_mean(x),
+                Function::ColumnMean => matrix::column_mean(x),
+                _ => matrix::newton_schulz(x, self.threads),
+            });
+        }
+        Value::of(ty, Array1::from_vec(numbers))
     }
 
     fn element_wise(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
@@ -240,28 +376,28 @@ impl<T: Real> Reference<T> {
     }
 
     fn element_wise_in(&self, ty: Type, function: Function, arguments: &[&Value<T>]) -> Value<T> {
-        if ty != Type::Tree {
+        if !ty.is_array() {
             return self.per_array(function, arguments);
         }
         let [first, rest @ ..] = arguments else { return Value::Scalar(f64::NAN) };
-        let Value::Tree(mut result) = self.broadcast(first, Type::Tree) else { return Value::Scalar(f64::NAN) };
+        let Some(mut result) = self.broadcast(first, ty).into_numbers() else { return Value::Scalar(f64::NAN) };
         if let Some(f) = kernel::unary::<T>(function) {
             result.mapv_inplace(f);
         } else if let (Some(f), [second, ..]) = (kernel::binary::<T>(function), rest) {
             match second {
-                Value::Tree(second) => Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y)),
+                Value::Tree(second) | Value::Matrices(_, second) => Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y)),
                 Value::Scalar(number) => {
                     let y = T::from_f64(*number);
                     result.mapv_inplace(|x| f(x, y));
                 }
                 _ => {
-                    if let Value::Tree(second) = self.broadcast(second, Type::Tree) {
+                    if let Some(second) = self.broadcast(second, ty).into_numbers() {
                         Zip::from(&mut result).and(&second).for_each(|x, y| *x = f(*x, *y));
                     }
                 }
             }
         }
-        Value::Tree(result)
+        Value::of(ty, result)
     }
 
     /// A function of values that are no trees, number by number; a scalar if all arguments are.
@@ -276,18 +412,18 @@ impl<T: Real> Reference<T> {
         if arguments.iter().all(|a| matches!(a, Value::Scalar(_))) {
             return Value::Scalar(at(0));
         }
-        let values = (0..self.shapes.len()).map(at).collect();
+        let values = (0..self.matrices.len()).map(at).collect();
         if arguments.iter().all(|a| a.ty() == Type::Scalar) { Value::ScalarByArray(values) } else { Value::PerArray(values) }
     }
 
     fn broadcast(&self, value: &Value<T>, ty: Type) -> Value<T> {
         match (value, ty) {
-            (Value::Tree(_), _) | (_, Type::Scalar) => value.clone(),
-            (_, Type::PerArray) => Value::PerArray((0..self.shapes.len()).map(|i| value.at(i)).collect()),
-            (Value::Scalar(x), Type::Tree) => Value::Tree(Array1::from_elem(self.ranges.last().map_or(0, |r| r.end), T::from_f64(*x))),
-            (_, Type::Tree) => {
+            (Value::Tree(_) | Value::Matrices(..), _) | (_, Type::Scalar) => value.clone(),
+            (_, Type::PerArray) => Value::PerArray((0..self.matrices.len()).map(|i| value.at(i)).collect()),
+            (Value::Scalar(x), _) => Value::of(ty, Array1::from_elem(self.ranges(ty).last().map_or(0, |range| range.end), T::from_f64(*x))),
+            _ => {
                 let array = |(i, range): (usize, &Range<usize>)| std::iter::repeat_n(T::from_f64(value.at(i)), range.len());
-                Value::Tree(self.ranges.iter().enumerate().flat_map(array).collect())
+                Value::of(ty, self.ranges(ty).iter().enumerate().flat_map(array).collect())
             }
         }
     }
@@ -296,12 +432,12 @@ impl<T: Real> Reference<T> {
     fn products(&self, x: &Value<T>, y: &Value<T>) -> Vec<f64> {
         let largest = x.ty().max(y.ty());
         match (self.broadcast(x, largest), self.broadcast(y, largest)) {
-            (Value::Tree(x), Value::Tree(y)) => {
+            (Value::Tree(x), Value::Tree(y)) | (Value::Matrices(_, x), Value::Matrices(_, y)) => {
                 let array = |range: &Range<usize>| match (x.slice(s![range.clone()]).to_slice(), y.slice(s![range.clone()]).to_slice()) {
                     (Some(x), Some(y)) => reduce::sum_of_products(x, y),
                     _ => f64::NAN,
                 };
-                self.ranges.iter().map(array).collect()
+                self.ranges(largest).iter().map(array).collect()
             }
             (Value::PerArray(x), Value::PerArray(y)) => x.iter().zip(&y).map(|(x, y)| x * y).collect(),
             (Value::Scalar(x), Value::Scalar(y)) => vec![x * y],
@@ -316,4 +452,15 @@ impl<T: Real> Reference<T> {
     fn global_norm(&self, x: &Value<T>) -> f64 {
         libm::sqrt(self.dot(x, x))
     }
+}
+
+/// Where the numbers of each array stand in a value of a type.
+fn ranges(matrices: &[[usize; 2]], ty: Type) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let range = |matrix: &[usize; 2]| {
+        let start = end;
+        end = ty.shape(*matrix).iter().fold(1_usize, |size, axis| size.saturating_mul(*axis)).saturating_add(start);
+        start..end
+    };
+    matrices.iter().map(range).collect()
 }

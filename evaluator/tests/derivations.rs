@@ -461,7 +461,9 @@ fn nobody_checks_where_nobody_is_asked_to() {
 fn limits_are_kept_and_reported() {
     let limits = Limits { nodes: 50, rounds: 1, ..Limits::default() };
     let mut reported = 0;
-    for program in zoo().into_iter().map(|(_, program)| program).chain(late_programs(10)) {
+    // Where no identities are looked for, no limit is met.
+    let has_rules = |program: &Program| Graph::new(program).expect("it types").matrix_function().is_none();
+    for program in zoo().into_iter().map(|(_, program)| program).filter(has_rules).chain(late_programs(10)) {
         let derivation = simplify(&program, &Options { limits: limits.clone(), ..Options::default() }, &mut RandomStreams::default());
         assert_is_checked(&derivation);
         for limit in &derivation.notes {

@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use symopt_dsl::function::{FUNCTIONS, Function, Typing};
+use symopt_dsl::function::{Function, Typing};
 use symopt_dsl::program::{Parameter, ParameterKind};
 use symopt_dsl::{Graph, Numerics, Operand, Program, Signature, SlotId, Statement, Type, VarId, parse};
 use symopt_evaluator::optimizer::ParameterArray;
@@ -256,8 +256,9 @@ impl Draft {
     fn push_decoded(&mut self, bytes: &mut Bytes) {
         let choice = usize::from(bytes.byte());
         // Bytes past three times the table pick what the plans of the engines are about.
-        let structure = choice.checked_sub(3 * FUNCTIONS.len()).map(|index| STRUCTURE[index % STRUCTURE.len()]);
-        let function = structure.unwrap_or(FUNCTIONS[choice % FUNCTIONS.len()].function);
+        let count = Function::fused().count();
+        let structure = choice.checked_sub(3 * count).map(|index| STRUCTURE[index % STRUCTURE.len()]);
+        let function = structure.or(Function::fused().nth(choice % count)).unwrap_or(Function::Add);
         let target = VarId((usize::from(bytes.byte()) % self.types.len()) as u16);
         let arity = function.arity();
         let is_scalar = |position: usize| function.row().typing == Typing::ScaledBy && position + 1 == arity;

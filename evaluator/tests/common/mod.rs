@@ -61,10 +61,10 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// All functions of the table.
+    /// All functions that every engine runs.
     pub fn everything(statements: usize) -> Draw {
         Draw {
-            functions: Function::all().collect(),
+            functions: Function::fused().collect(),
             constants: vec![0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e-8, 0.9, 1e30, -1e30],
             any_constants: true,
             statements,
