@@ -1,4 +1,5 @@
-//! Compiles the zoo: every program in `zoo/` becomes fused Rust loops, one for each pass of its plan.
+//! Compiles the zoo: every program in `zoo/` becomes fused Rust loops, one for each pass of its plan; those
+//! with functions of matrices have none and are left out.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -21,12 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let name = file.file_stem().and_then(|stem| stem.to_str()).ok_or("a file of the zoo has a name that is no text")?;
         let program = parse(&fs::read_to_string(file)?).map_err(|faults| format!("{}:\n{faults}", file.display()))?;
         let graph = Graph::new(&program).map_err(|errors| format!("{}: {errors:?}", file.display()))?;
+        // A program of matrices has no passes: it is run statement by statement.
+        let Ok(plan) = Plan::try_new(&graph, &program) else { continue };
         let snake = name.replace('-', "_");
-        text += &rust::passes(&snake, &Plan::new(&graph, &program));
+        text += &rust::passes(&snake, &plan);
         writeln!(list, "    ({name:?}, {}_PASSES),", snake.to_uppercase())?;
     }
-    text +=
-        &format!("/// The passes of every program in `zoo/`, by name.\npub static COMPILED: &[(&str, &[CompiledPass])] = &[\n{list}];\n");
+    text += &format!(
+        "/// The passes of every program in `zoo/` that has a plan, by name.\npub static COMPILED: &[(&str, &[CompiledPass])] = &[\n{list}];\n"
+    );
     fs::write(Path::new(&env::var("OUT_DIR")?).join("compiled.rs"), text)?;
     Ok(())
 }

@@ -97,7 +97,7 @@ impl From<OptimizerError> for Failure {
 impl From<BenchmarkError> for Failure {
     fn from(error: BenchmarkError) -> Failure {
         match error {
-            BenchmarkError::Python { .. } => Failure::Input(error.to_string()),
+            BenchmarkError::Python { .. } | BenchmarkError::NoPasses { .. } => Failure::Input(error.to_string()),
             error => Failure::Work(error.to_string()),
         }
     }

@@ -140,6 +140,12 @@ pub enum BenchmarkError {
         /// What is wrong.
         errors: Vec<TypeError>,
     },
+    /// A zoo program has no compiled kernel to be measured.
+    #[error("{program} has functions of matrices and is run statement by statement: it has no passes to be measured; leave it out")]
+    NoPasses {
+        /// Its name.
+        program: &'static str,
+    },
     /// The arrays can't be laid out.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -147,6 +153,9 @@ pub enum BenchmarkError {
 
 /// Measures everything. An interrupt ends it with what there is by then.
 pub fn run(settings: &Settings, progress: &mut dyn FnMut(Progress), interrupted: &AtomicBool) -> Result<Report, BenchmarkError> {
+    if let Some(entry) = settings.programs.iter().find(|entry| !entry.is_compiled()) {
+        return Err(BenchmarkError::NoPasses { program: entry.name });
+    }
     let directory = tempfile::Builder::new().prefix("symopt-bench-").tempdir()?;
     let mut bench = Bench { settings, directory: directory.path(), interrupted, baseline: None, notes: Vec::new(), barred: Vec::new() };
     let mut cells = Vec::new();
@@ -305,13 +314,13 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Times of plans, in turns, for all programs of the zoo.
+    /// Times of plans, in turns, for all programs of the zoo that have one.
     fn plans(&self) -> Result<Vec<PlanTime>, BenchmarkError> {
         const PLANS: u32 = 100;
         const ROUNDS: usize = 15;
 
         let mut entries = Vec::new();
-        for entry in crate::zoo() {
+        for entry in crate::zoo().iter().filter(|entry| entry.is_compiled()) {
             let program = entry.program();
             let graph = Graph::new(&program).map_err(|errors| BenchmarkError::Type { program: entry.name, errors })?;
             entries.push((entry.name, program, graph, Vec::new()));

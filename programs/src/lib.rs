@@ -12,6 +12,7 @@
 //! | `addsign`, `powersign` | gradients weighted by their agreement with the average (Bello et al. 2017) | 1 |
 //! | `rmsprop`, `adagrad` | the gradient over the root of its squares | 1 |
 //! | `adam`, `nadam`, `adabelief` | momentum over the root of squares, with bias correction | 2 |
+//! | `muon`, `adafactor` | matrices made orthogonal; squares known by their rows and columns (not compiled: run statement by statement) | 1, 2 |
 //!
 //! A program whose `lr` has a default takes the learning rate, and the default is its conventional peak. The programs of the published
 //! search have a plain `lr`: it is the value of a schedule with peak 1, and the peak learning rate is a constant inside.
@@ -67,8 +68,8 @@ pub struct ZooEntry {
 struct Parsed {
     program: Program,
     graph: Graph,
-    plan: Plan,
-    passes: &'static [CompiledPass],
+    /// `None` for a program with functions of matrices.
+    compiled: Option<(Plan, &'static [CompiledPass])>,
 }
 
 impl ZooEntry {
@@ -81,9 +82,11 @@ impl ZooEntry {
         self.parsed.get_or_init(|| {
             let program = symopt_dsl::parse(self.source).unwrap_or_else(|faults| panic!("zoo program {}:\n{faults}", self.name));
             let graph = Graph::new(&program).unwrap_or_else(|errors| panic!("zoo program {}: {errors:?}", self.name));
-            let passes = compiled::COMPILED.iter().find(|(name, _)| *name == self.name);
-            let passes = passes.map(|(_, passes)| *passes).unwrap_or_else(|| panic!("zoo program {}: not compiled", self.name));
-            Parsed { plan: Plan::new(&graph, &program), program, graph, passes }
+            let passes = || compiled::COMPILED.iter().find(|(name, _)| *name == self.name).map(|(_, passes)| *passes);
+            let compiled = Plan::try_new(&graph, &program)
+                .ok()
+                .map(|plan| (plan, passes().unwrap_or_else(|| panic!("zoo program {}: not compiled", self.name))));
+            Parsed { program, graph, compiled }
         })
     }
 
@@ -92,15 +95,23 @@ impl ZooEntry {
         self.parsed().program.clone()
     }
 
-    /// The compiled program in use, with f32 state.
+    /// The compiled program in use, with f32 state. A program with functions of matrices is run statement by statement.
     pub fn optimizer(&self, layout: &Layout) -> Optimizer {
         self.optimizer_with(layout, Options::default())
     }
 
     /// The same with other options.
     pub fn optimizer_with(&self, layout: &Layout, options: Options) -> Optimizer {
-        let Parsed { program, graph, plan, passes } = self.parsed();
-        Optimizer::from_compiled(graph, program, plan.clone(), passes, layout, options)
+        let Parsed { program, graph, compiled } = self.parsed();
+        match compiled {
+            Some((plan, passes)) => Optimizer::from_compiled(graph, program, plan.clone(), passes, layout, options),
+            None => Optimizer::from_graph(graph, program, layout, options),
+        }
+    }
+
+    /// Whether there is native code for it: not for a program with functions of matrices.
+    pub fn is_compiled(&self) -> bool {
+        self.parsed().compiled.is_some()
     }
 
     /// What it is, in one line: the first line of its doc string.
@@ -116,7 +127,7 @@ macro_rules! zoo {
     };
 }
 
-static ZOO: [ZooEntry; 22] = zoo![
+static ZOO: [ZooEntry; 24] = zoo![
     "lion",
     "adamw",
     "adamw-paper",
@@ -139,6 +150,8 @@ static ZOO: [ZooEntry; 22] = zoo![
     "addsign",
     "powersign",
     "tiger",
+    "muon",
+    "adafactor",
 ];
 
 /// All programs of the zoo, Lion first.
@@ -167,15 +180,16 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     (best >= CLOSE_ENOUGH).then_some(entry.name)
 }
 
-/// Any program in use: compiled if it computes what a program of the zoo does in the same way, by the tile machine if not. The results have
-/// the same bits.
+/// Any program in use: compiled if it computes what a program of the zoo does in the same way, by the tile machine if not, and statement by
+/// statement if it has functions of matrices. The results have the same bits.
 pub fn optimizer(program: &Program, layout: &Layout, options: Options) -> Result<Optimizer, OptimizerError> {
     let graph = Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
     for known in ZOO.iter().map(ZooEntry::parsed).filter(|known| known.graph.hash() == graph.hash()) {
         // Equal programs may still number their slots and hyperparameters otherwise.
-        let plan = Plan::new(&graph, program);
-        if plan == known.plan {
-            return Ok(Optimizer::from_compiled(&graph, program, plan, known.passes, layout, options));
+        if let (Ok(plan), Some((known, passes))) = (Plan::try_new(&graph, program), &known.compiled)
+            && plan == *known
+        {
+            return Ok(Optimizer::from_compiled(&graph, program, plan, passes, layout, options));
         }
     }
     Ok(Optimizer::from_graph(&graph, program, layout, options))

@@ -174,8 +174,68 @@ fn published(name: &str) -> Option<fn(Equations)> {
                 w[i] -= lr * (sign(g[i]) * sign(slots[0][i])).exp() * g[i];
             }
         },
+        "muon" => |Equations { w, g, slots, lr, .. }| {
+            for (start, rows, columns) in matrices() {
+                let range = start..start + rows * columns;
+                for i in range.clone() {
+                    slots[0][i] = 0.95 * slots[0][i] + 0.05 * g[i];
+                }
+                let mut x: Vec<f64> = range.clone().map(|i| 0.95 * slots[0][i] + 0.05 * g[i]).collect();
+                let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+                x.iter_mut().for_each(|x| *x /= norm + 1e-7);
+                for _ in 0..5 {
+                    // X = 3.4445 X - 4.7750 (X X^T) X + 2.0315 (X X^T)^2 X, whatever the shape.
+                    let gram_times = |y: &[f64]| {
+                        let mut product = vec![0.0; rows * columns];
+                        for (i, j) in (0..rows).flat_map(|i| (0..rows).map(move |j| (i, j))) {
+                            let gram: f64 = (0..columns).map(|k| x[i * columns + k] * x[j * columns + k]).sum();
+                            (0..columns).for_each(|k| product[i * columns + k] += gram * y[j * columns + k]);
+                        }
+                        product
+                    };
+                    let cube = gram_times(&x);
+                    let fifth = gram_times(&cube);
+                    let terms = x.iter().zip(cube.iter().zip(&fifth));
+                    x = terms.map(|(x, (cube, fifth))| 3.4445 * x - 4.7750 * cube + 2.0315 * fifth).collect();
+                }
+                let scale = (rows as f64 / columns as f64).max(1.0).sqrt();
+                for (i, x) in range.zip(x) {
+                    w[i] -= lr * (scale * x + 0.0 * w[i]);
+                }
+            }
+        },
+        "adafactor" => |Equations { w, g, slots, lr, t }| {
+            let beta = 1.0 - f64::from(t).powf(-0.8);
+            for (start, rows, columns) in matrices() {
+                let at = |row: usize, column: usize| start + row * columns + column;
+                let square = |row, column| g[at(row, column)] * g[at(row, column)] + 1e-30;
+                for row in 0..rows {
+                    let mean = (0..columns).map(|column| square(row, column)).sum::<f64>() / columns as f64;
+                    (0..columns).for_each(|column| slots[0][at(row, column)] = beta * slots[0][at(row, column)] + (1.0 - beta) * mean);
+                }
+                for column in 0..columns {
+                    let mean = (0..rows).map(|row| square(row, column)).sum::<f64>() / rows as f64;
+                    (0..rows).for_each(|row| slots[1][at(row, column)] = beta * slots[1][at(row, column)] + (1.0 - beta) * mean);
+                }
+                let mean_of_rows = (0..rows).map(|row| slots[0][at(row, 0)]).sum::<f64>() / rows as f64;
+                let range = start..start + rows * columns;
+                let mut update: Vec<f64> = range.clone().map(|i| g[i] / (slots[0][i] * slots[1][i] / mean_of_rows).sqrt()).collect();
+                let rms = |x: &[f64]| (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64).sqrt();
+                let clip = rms(&update).max(1.0);
+                update.iter_mut().for_each(|u| *u /= clip);
+                let alpha = rms(&w[range.clone()]).max(1e-3) * lr.min(1.0 / f64::from(t).sqrt());
+                for (i, u) in range.zip(update) {
+                    w[i] -= alpha * u + lr * 0.0 * w[i];
+                }
+            }
+        },
         _ => return None,
     })
+}
+
+/// Of each of the arrays: its start, its rows and its columns. See the documentation of `symopt_dsl::types`.
+fn matrices() -> [(usize, usize, usize); 4] {
+    [(0, 1, 1), (1, 7, 1), (8, 4, 5), (28, 2, 12)]
 }
 
 /// -1, 0 or 1.

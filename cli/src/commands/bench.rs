@@ -69,8 +69,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let programs = distinct(&arguments.programs, |entry| entry.name);
     let sizes = distinct(&arguments.sizes, |size| size);
     let threads = distinct(&arguments.threads, |threads| threads);
+    let compiled = symopt_programs::zoo().iter().filter(|entry| entry.is_compiled()).collect();
     let settings = Settings {
-        programs: if programs.is_empty() { symopt_programs::zoo().iter().collect() } else { programs },
+        programs: if programs.is_empty() { compiled } else { programs },
         sizes: (!sizes.is_empty()).then_some(sizes),
         threads: if threads.is_empty() { (1..=cores.min(2)).collect() } else { threads.into_iter().map(usize::from).collect() },
         seconds: arguments.seconds,
