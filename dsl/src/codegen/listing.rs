@@ -100,7 +100,7 @@ pub struct Sum {
 impl Sum {
     /// Whether it is taken over the elements of arrays.
     pub fn is_of_trees(&self) -> bool {
-        self.x.ty().join(self.y.ty()) == Type::Tree
+        self.x.ty().join(self.y.ty()).is_array()
     }
 }
 
@@ -173,7 +173,7 @@ pub struct ListingOptions<'a> {
 const WIDEST: usize = 60;
 
 /// A scalar that is read several times gets a line of its own if it takes more columns than `1 - beta1`.
-const SHORT: usize = 12;
+const SHORT: usize = 20;
 
 impl Listing {
     /// The listing of a program. `graph` must be the program's own.
@@ -294,7 +294,7 @@ impl<'a> Writer<'a> {
             (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![(*x, *x, false)],
             (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, *y, false)],
             (Function::CosineSim, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, *y, false), (*x, *x, false), (*y, *y, false)],
-            (Function::Norm, [x]) if self.ty(*x) == Type::Tree && !self.options.array_sums_inside => vec![(*x, *x, true)],
+            (Function::Norm, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![(*x, *x, true)],
             _ => Vec::new(),
         }
     }
@@ -419,7 +419,10 @@ impl<'a> Writer<'a> {
         let size = |id: NodeId| match (&self.given[id.index()], self.graph.node(id).constant()) {
             (Some(name), _) => name.len(),
             (None, Some(number)) => number.to_string().len(),
-            (None, None) => 8,
+            (None, None) => match self.graph.node(id).kind {
+                NodeKind::Hyperparameter(variable) => self.program.variable_name(variable).to_string().len(),
+                _ => 8,
+            },
         };
         node_ids(self.graph).map(size).collect()
     }
@@ -427,6 +430,8 @@ impl<'a> Writer<'a> {
     /// About how many columns a node's expression takes, where those of its parts are known.
     fn size(&self, id: NodeId, sizes: &[usize]) -> usize {
         let parts: usize = self.parts(id).iter().map(|part| sizes[part.index()]).sum();
+        // Numbers are kept from becoming arrays by a call around them.
+        let parts = parts + if self.ty(id).is_array() { 0 } else { 7 };
         match self.called(id) {
             Some((Function::Interp, [.., weight])) => 16 + parts + sizes[weight.index()],
             Some((function, _)) if function.row().operator.is_some() => 3 + parts,
@@ -688,7 +693,7 @@ impl<'a> Writer<'a> {
                 let factor = self.factor_names.get(&id).map_or(Expression::Number(f64::NAN), |f| Expression::Name(f.clone(), Type::Scalar));
                 multiply(at(0), factor)
             }
-            (Function::Norm, _) if self.ty(arguments[0]) == Type::Tree => {
+            (Function::Norm, _) if self.ty(arguments[0]).is_array() => {
                 Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)])
             }
             (Function::Norm | Function::GlobalNorm, _) => magnitude(at(0)),
@@ -710,7 +715,8 @@ impl<'a> Writer<'a> {
                 let guarded = call(Function::Add, vec![at(1), Expression::Number(EPSILON)]);
                 call(Function::Divide, vec![at(0), guarded])
             }
-            _ => call(function, (0..arguments.len()).map(at).collect()),
+            // What a matrix function gives is of another shape than what it takes.
+            _ => Expression::Call(Callee::Function(function), self.ty(id), (0..arguments.len()).map(at).collect()),
         }
     }
 

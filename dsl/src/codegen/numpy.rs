@@ -17,18 +17,76 @@ const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "lists"];
 
 const HELPERS: &[(&str, &str)] = &[
     (
+        "_divide",
+        r#"def _divide(x, y):
+    """A quotient of numbers: by zero it is infinite or NaN."""
+    return float(np.divide(x, y))
+"#,
+    ),
+    (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return float(np.sum(np.multiply(x, y, dtype=np.float64)))\n",
     ),
     ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return float(np.sqrt(_dot(x, x)))\n"),
     (
         "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return 1.0 if norm <= limit else float(np.divide(limit, norm))\n",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return 1.0 if norm <= limit else _divide(limit, norm)\n",
     ),
     ("_cube", "def _cube(x):\n    return x * x * x\n"),
     (
         "_guarded_log1p",
         "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return np.where(x < -1, np.log(-(1 + x)), np.log1p(x))\n",
+    ),
+    (
+        "_matrix",
+        r#"def _matrix(x):
+    """An array as a matrix: its first dimension by the rest; a vector is a column."""
+    x = np.asarray(x)
+    return x.reshape(x.shape[0], -1) if x.ndim > 1 else x.reshape(-1, 1)
+"#,
+    ),
+    ("_rows", "def _rows(x):\n    return float(_matrix(x).shape[0])\n"),
+    ("_columns", "def _columns(x):\n    return float(_matrix(x).shape[1])\n"),
+    ("_transpose", "def _transpose(x):\n    return _matrix(x).T\n"),
+    (
+        "_matmul",
+        r#"def _matmul(x, y):
+    """The product of two matrices, summed in f64."""
+    x, y = _matrix(x), _matrix(y)
+    return np.matmul(x, y, dtype=np.float64).astype(x.dtype)
+"#,
+    ),
+    (
+        "_row_mean",
+        r#"def _row_mean(x):
+    """The mean of each row, at every place of the row."""
+    y = _matrix(x)
+    mean = np.mean(y, axis=1, keepdims=True, dtype=np.float64).astype(y.dtype)
+    return np.broadcast_to(mean, y.shape).reshape(x.shape)
+"#,
+    ),
+    (
+        "_column_mean",
+        r#"def _column_mean(x):
+    """The mean of each column, at every place of the column."""
+    y = _matrix(x)
+    mean = np.mean(y, axis=0, keepdims=True, dtype=np.float64).astype(y.dtype)
+    return np.broadcast_to(mean, y.shape).reshape(x.shape)
+"#,
+    ),
+    (
+        "_newton_schulz",
+        r#"def _newton_schulz(x):
+    """Five steps of Muon's iteration: the singular values come close to 1."""
+    y = _matrix(x)
+    tall = y.shape[0] > y.shape[1]
+    y = y.T if tall else y
+    y = y / float(_norm(y) + 1e-7)
+    for _ in range(5):
+        a = _matmul(y, y.T)
+        y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
+    return (y.T if tall else y).reshape(x.shape)
+"#,
     ),
 ];
 
@@ -38,11 +96,16 @@ impl Notation for NumpyNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
-            Callee::Function(Function::Norm) => Some("_norm({x})".into()),
+            Callee::Function(function @ (Function::Norm | Function::Rows | Function::Columns)) => {
+                spelling(function).map(|row| row.numpy.into())
+            }
+            // A product of the parameters' shape is an array of theirs again.
+            Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(WEIGHTS.shape)".into()),
+            Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(WEIGHTS.shape)".into()),
             Callee::Function(function) => {
                 let text = spelling(function)?.numpy;
                 // A NumPy scalar, unlike a float, would turn the arrays that it meets into f64.
-                Some(if ty == Type::Tree { text.into() } else { format!("float({text})").into() })
+                Some(if ty.is_array() { text.into() } else { format!("float({text})").into() })
             }
         }
     }
@@ -51,8 +114,8 @@ impl Notation for NumpyNotation {
         // Python raises where a float is divided by zero.
         match (function, arguments) {
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
-            (Function::Divide, _) if ty != Type::Tree => Some("float(np.divide({x}, {y}))".into()),
-            (Function::Reciprocal, _) if ty != Type::Tree => Some("float(np.divide(1.0, {x}))".into()),
+            (Function::Divide, _) if !ty.is_array() => Some("_divide({x}, {y})".into()),
+            (Function::Reciprocal, _) if !ty.is_array() => Some("_divide(1, {x})".into()),
             _ => None,
         }
     }
@@ -106,8 +169,11 @@ fn class(listing: &Listing) -> String {
     for (index, stage) in listing.stages.iter().enumerate() {
         write_stage(&mut text, listing, stage, index + 1 == listing.stages.len());
     }
-    text
+    text.replace(WEIGHTS, &listing.weights)
 }
+
+/// The spellings stand for the name of the weights.
+const WEIGHTS: &str = "WEIGHTS";
 
 fn write_stage(text: &mut String, listing: &Listing, stage: &Stage, is_last: bool) {
     let assign = |text: &mut String, margin: &str, line: &Line| {

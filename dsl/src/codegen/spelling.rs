@@ -81,6 +81,13 @@ spellings! {
     Minimum: "np.minimum({x}, {y})", "torch.minimum({x}, {y})", "jnp.minimum({x}, {y})", "tf.minimum({x}, {y})", "ops.minimum({x}, {y})", "symopt_minimum({x}, {y})", "minimum({x}, {y})", "_minimum({x}, {y})";
     Norm: "_norm({x})", "_norm({x})", "_norm({x})", "_norm({x})", "_norm({x})";
     GuardedLog1p: "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "symopt_guarded_log1p({x})", "guarded_log1p({x})", "_guarded_log1p({x})";
+    Transpose: "_transpose({x})", "_transpose({x})", "_transpose({x})", "_transpose({x})", "_transpose({x})";
+    Matmul: "_matmul({x}, {y})", "_matmul({x}, {y})", "_matmul({x}, {y})", "_matmul({x}, {y})", "_matmul({x}, {y})";
+    RowMean: "_row_mean({x})", "_row_mean({x})", "_row_mean({x})", "_row_mean({x})", "_row_mean({x})";
+    ColumnMean: "_column_mean({x})", "_column_mean({x})", "_column_mean({x})", "_column_mean({x})", "_column_mean({x})";
+    NewtonSchulz: "_newton_schulz({x})", "_newton_schulz({x})", "_newton_schulz({x})", "_newton_schulz({x})", "_newton_schulz({x})";
+    Rows: "_rows({x})", "_rows({x})", "_rows({x})", "_rows({x})", "_rows({x})";
+    Columns: "_columns({x})", "_columns({x})", "_columns({x})", "_columns({x})", "_columns({x})";
 }
 
 /// The row of a function, if it has one.
