@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 
+use crate::run::Failure;
 use crate::suite::Suite;
 use crate::task::{Candidate, Task, TaskError, Verdict};
 
@@ -60,8 +61,11 @@ pub struct Trial {
     pub peak_lr: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// Mean final validation loss over the tuning seeds; `None` if a run diverged.
+    /// Mean final validation loss over the tuning seeds; `None` if a run diverged or failed.
     pub loss: Option<f64>,
+    /// What went wrong, if a run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// Which pairs of the grid are tried.
@@ -204,15 +208,25 @@ impl Tuning<'_> {
         let (peak_lr, weight_decay) = (self.grid.peak_lr[pair[0]], self.decays[pair[1]]);
         let hyperparameters = if self.has_decay { vec![(WEIGHT_DECAY.to_owned(), weight_decay)] } else { Vec::new() };
         let candidate = Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
-        let mut sum = Some(0.0);
+        let (mut sum, mut failure) = (Some(0.0), None);
         for seed in Suite::tuning_seeds(self.grid.seeds) {
-            let run = self.task.run(&candidate, seed, &mut |_| Verdict::Continue)?;
+            let run = match self.task.run(&candidate, seed, &mut |_| Verdict::Continue) {
+                // What was tried before counts.
+                Err(TaskError::Interrupted { .. }) => {
+                    self.stopped = true;
+                    return Ok(f64::INFINITY);
+                }
+                run => run?,
+            };
+            // A command that fails at the first try will hardly do better at the next.
+            let run = if self.trials.is_empty() { run.or_failed(self.task.name())? } else { run };
+            failure = run.failure().cloned();
             sum = sum.zip(run.final_metrics()).map(|(sum, metrics)| sum + metrics.loss);
             if sum.is_none() {
                 break;
             }
         }
-        let trial = Trial { peak_lr, weight_decay, loss: sum.map(|sum| sum / self.grid.seeds as f64) };
+        let trial = Trial { peak_lr, weight_decay, loss: sum.map(|sum| sum / self.grid.seeds as f64), failure };
         self.stopped = (self.report)(&trial) == Verdict::Stop;
         let loss = trial.loss.unwrap_or(f64::INFINITY);
         self.losses.insert(pair, loss);

@@ -9,9 +9,11 @@
 //! | a training run in the middle, in a file | [`snapshot`], [`snapshot_store`] |
 //! | tasks and suites from TOML | [`spec`] |
 //! | fitness against tuned AdamW | [`suite`], [`baseline`] |
+//! | training scripts of the user's | [`external`] |
 //! | the best hyperparameters of a program | [`baseline`] by a grid, [`pattern_search`], [`rule_of_thumb`] from AdamW's |
 //!
-//! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads.
+//! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads. What an external task
+//! gives is its own business.
 //!
 //! ```
 //! use symopt_proxy_tasks::spec::SuiteSource;
@@ -28,6 +30,7 @@
 pub mod baseline;
 pub mod data;
 mod digest;
+pub mod external;
 pub mod model;
 pub mod pattern_search;
 mod problem;

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::TaskError;
+
 /// Loss and, where the task has one, accuracy on the validation examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Mean cross-entropy in nats.
+    /// Mean cross-entropy in nats; of an [external](crate::external) task, whatever its command measures.
     pub loss: f64,
     /// Share of right answers, from 0 to 1.
     pub accuracy: Option<f64>,
@@ -18,14 +20,55 @@ pub struct Metrics {
 pub struct Checkpoint {
     /// Steps done.
     pub step: usize,
-    /// Mean training loss over the batches since the last checkpoint, in nats.
+    /// Mean training loss over the batches since the last checkpoint, in nats; NaN where an [external](crate::external) task does not say it.
     pub training_loss: f64,
     /// Validation metrics after these steps.
     pub validation: Metrics,
 }
 
+/// What went wrong in a run of an [external](crate::external) task. It says nothing about the program, or nothing that can be told from a fault of
+/// the task's command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of thing.
+    pub kind: FailureKind,
+    /// What exactly, in words.
+    pub reason: String,
+    /// The last of what the command wrote to its standard error stream.
+    pub stderr: String,
+}
+
+/// The kinds of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The command can't be started.
+    Start,
+    /// The program can't be handed over: it can't be exported to what the command trains with, or the file can't be written.
+    Export,
+    /// The command ended without an answer.
+    Ended,
+    /// The command closed its output, and ran on.
+    Closed,
+    /// There was no answer in time.
+    Timeout,
+    /// What came is not of the protocol.
+    Garbage,
+    /// Far more came than an answer can be.
+    Flood,
+    /// The command says that it failed.
+    Reported,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)?;
+        if self.stderr.is_empty() { Ok(()) } else { write!(f, "; the last of its standard error stream:\n{}", self.stderr.trim_end()) }
+    }
+}
+
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// All steps were done.
@@ -40,6 +83,8 @@ pub enum StopReason {
         /// Steps done.
         step: usize,
     },
+    /// The command of an external task failed.
+    Failed(Failure),
 }
 
 /// A finished training run.
@@ -60,6 +105,22 @@ impl Run {
         match self.stop {
             StopReason::Completed => self.curve.last().map(|checkpoint| checkpoint.validation),
             _ => None,
+        }
+    }
+
+    /// What went wrong, if that is why the run ended.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.stop {
+            StopReason::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The run, or an error for those who have no use for a failed one.
+    pub fn or_failed(self, task: &str) -> Result<Run, TaskError> {
+        match self.stop {
+            StopReason::Failed(failure) => Err(TaskError::Failed { task: task.to_owned(), failure }),
+            _ => Ok(self),
         }
     }
 }

@@ -15,6 +15,18 @@
 //! | `data` | see [`DataSpec`] | |
 //! | `model` | see [`ModelSpec`] | |
 //! | `tuned` | tables of [`Tuned`] constants; `symopt tune` finds them | none |
+//!
+//! A suite may also have `[[external]]` tables, tasks that are [commands](crate::external) of the user's; they come after the others.
+//!
+//! | key of an external task | meaning | default |
+//! |---|---|---|
+//! | `name`, `weight`, `tuned` | as above; without constants for AdamW its own defaults are used | |
+//! | `command` | the command, as the shell reads it | |
+//! | `steps` | training steps that it is asked for | its own business |
+//! | `checkpoints` | points of the curve that hopeless runs are stopped by; 1 is the result alone | 4 |
+//! | `seconds` | the time limit of a run | 600 |
+//! | `startup_seconds` | so many more for a process that was just started | 60 |
+//! | `export` | what programs are written as for it | `"program"` |
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -30,6 +42,7 @@ use crate::data::tabular::{Table, TableSizes};
 use crate::data::teacher::{Teacher, TeacherSizes, Weights};
 use crate::data::text::{Text, Unit, text};
 use crate::data::{DataError, Vectors, cifar10, digits, mnist};
+use crate::external::ExternalSpec;
 use crate::model::{Activation, Image, Linear, Mlp, Model, ModelError, Pooling, Transformer, TransformerSizes};
 use crate::problem::{Bound, TextProblem, VectorProblem};
 use crate::rng::{Purpose, stream};
@@ -231,8 +244,11 @@ pub struct SuiteSpec {
     /// The seeds that a search sees.
     pub seeds: Vec<u64>,
     /// The tasks, in the order in which they are run.
-    #[serde(rename = "task")]
+    #[serde(default, rename = "task")]
     pub tasks: Vec<toml::Spanned<TaskSpec>>,
+    /// Commands, which are run after them.
+    #[serde(default, rename = "external")]
+    pub externals: Vec<toml::Spanned<ExternalSpec>>,
 }
 
 /// The text of a suite.
@@ -312,6 +328,21 @@ impl SuiteSource {
         }
     }
 
+    /// The text of a suite with one external task. `name` is what the suite is called where it is used, such as the path that the text is written to.
+    pub fn of_command(name: &str, task: &ExternalSpec) -> Result<SuiteSource, TaskError> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            name: &'a str,
+            summary: &'a str,
+            seeds: [u64; 1],
+            external: [&'a ExternalSpec; 1],
+        }
+        let written = Written { name: &task.name, summary: &task.command, seeds: [1], external: [task] };
+        let text = toml::to_string(&written)
+            .map_err(|error| TaskError::Description { place: format!("suite {name}"), reason: error.to_string() })?;
+        Ok(SuiteSource { name: name.to_owned(), text })
+    }
+
     /// Parses the text, without looking at data.
     pub fn spec(&self) -> Result<SuiteSpec, TaskError> {
         toml::from_str(&self.text).map_err(|error| TaskError::Description {
@@ -329,8 +360,8 @@ impl SuiteSource {
         let spec = self.spec()?;
         let wrong = |place: String, reason: &str| TaskError::Description { place, reason: reason.to_owned() };
         let whole = || format!("suite {}", self.name);
-        if spec.tasks.is_empty() {
-            return Err(wrong(whole(), "it has no [[task]]"));
+        if spec.tasks.is_empty() && spec.externals.is_empty() {
+            return Err(wrong(whole(), "it has no [[task]] and no [[external]]"));
         }
         if spec.seeds.is_empty() {
             return Err(wrong(whole(), "`seeds` is empty; give at least one, such as seeds = [1]"));
@@ -342,12 +373,19 @@ impl SuiteSource {
             return Err(wrong(whole(), &format!("`seeds` has {seed} twice")));
         }
         let mut tasks: Vec<WeightedTask> = Vec::new();
-        for task in &spec.tasks {
-            let place = format!("{}, task {}", self.place(task.span().start), task.get_ref().name);
-            if tasks.iter().any(|earlier| earlier.task.name() == task.get_ref().name) {
+        let mut add = |start: usize, name: &str, make: &dyn Fn(&str) -> Result<WeightedTask, TaskError>| {
+            let place = format!("{}, task {name}", self.place(start));
+            if tasks.iter().any(|earlier| earlier.task.name() == name) {
                 return Err(wrong(place, "another task of the suite has this name"));
             }
-            tasks.push(task.get_ref().clone().task(&place)?);
+            tasks.push(make(&place)?);
+            Ok(())
+        };
+        for task in &spec.tasks {
+            add(task.span().start, &task.get_ref().name, &|place| task.get_ref().clone().task(place))?;
+        }
+        for task in &spec.externals {
+            add(task.span().start, &task.get_ref().name, &|place| task.get_ref().clone().task(place))?;
         }
         Ok(Suite { name: spec.name, tasks, seeds: spec.seeds })
     }
@@ -372,11 +410,16 @@ pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
         && (file.ends_with(".toml") || std::path::Path::new(file).is_file())
     {
         let source = SuiteSource::find(file)?;
-        let tasks = source.spec()?.tasks;
+        let SuiteSpec { tasks, externals, .. } = source.spec()?;
+        let place = |start: usize| format!("{}, task {task}", source.place(start));
         if let Some(found) = tasks.iter().find(|found| found.get_ref().name == task) {
-            return found.get_ref().clone().task(&format!("{}, task {task}", source.place(found.span().start)));
+            return found.get_ref().clone().task(&place(found.span().start));
         }
-        let names: Vec<&str> = tasks.iter().map(|task| task.get_ref().name.as_str()).collect();
+        if let Some(found) = externals.iter().find(|found| found.get_ref().name == task) {
+            return found.get_ref().clone().task(&place(found.span().start));
+        }
+        let names = tasks.iter().map(|task| task.get_ref().name.as_str());
+        let names: Vec<&str> = names.chain(externals.iter().map(|task| task.get_ref().name.as_str())).collect();
         let reason = format!("no task of it is called `{task}`{}; tasks: {}", suggestion(task, &names), names.join(", "));
         return Err(TaskError::Description { place: format!("suite {file}"), reason });
     }
@@ -452,20 +495,7 @@ impl TaskSpec {
         {
             return Err(format!("`warmup` = {warmup} must be from 0 to 1, the part of the steps that warm up"));
         }
-        for tuned in &self.tuned {
-            if !(tuned.peak_lr > 0.0 && tuned.peak_lr.is_finite()) {
-                return Err(format!("`peak_lr` = {} of {} must be above 0", tuned.peak_lr, tuned.program));
-            }
-            let Some(entry) = symopt_programs::find(&tuned.program) else {
-                return Err(format!("`tuned` names `{}`, which is no program of the zoo; `symopt programs` lists them", tuned.program));
-            };
-            let program = entry.program();
-            let known: Vec<&str> = program.signature().hyperparameters().map(|(_, parameter)| parameter.name.as_str()).collect();
-            if let Some((name, _)) = tuned.hyperparameters.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(format!("`tuned` sets `{name}`, which is no hyperparameter of {}; it has: {known}", tuned.program));
-            }
-        }
+        check_tuned(&self.tuned)?;
         match &self.data {
             DataSpec::Digits | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
             DataSpec::RawImages { height, width, channels, classes, .. } => {
@@ -568,6 +598,25 @@ impl TaskSpec {
             }
         }
     }
+}
+
+/// What is wrong with tuned constants.
+pub(crate) fn check_tuned(constants: &[Tuned]) -> Result<(), String> {
+    for tuned in constants {
+        if !(tuned.peak_lr > 0.0 && tuned.peak_lr.is_finite()) {
+            return Err(format!("`peak_lr` = {} of {} must be above 0", tuned.peak_lr, tuned.program));
+        }
+        let Some(entry) = symopt_programs::find(&tuned.program) else {
+            return Err(format!("`tuned` names `{}`, which is no program of the zoo; `symopt programs` lists them", tuned.program));
+        };
+        let program = entry.program();
+        let known: Vec<&str> = program.signature().hyperparameters().map(|(_, parameter)| parameter.name.as_str()).collect();
+        if let Some((name, _)) = tuned.hyperparameters.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(format!("`tuned` sets `{name}`, which is no hyperparameter of {}; it has: {known}", tuned.program));
+        }
+    }
+    Ok(())
 }
 
 /// The examples of a task that do not depend on the seed, once they are loaded.

@@ -7,13 +7,14 @@ use symopt_dsl::Program;
 use symopt_programs as programs;
 
 use crate::baseline::Tuned;
-use crate::run::{Metrics, StopReason};
+use crate::run::{Failure, Metrics, StopReason};
 use crate::task::{Candidate, Task, TaskError, Verdict};
 
 /// The zoo program, with each task's tuned constants, that fitness is measured against.
 pub const BASELINE: &str = "adamw";
 
-/// How good a program is on a suite. Ordered: whatever completed is above what was stopped as hopeless, which is above what diverged.
+/// How good a program is on a suite. Ordered: whatever completed is above what was stopped as hopeless, which is above what
+/// diverged or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fitness {
@@ -21,6 +22,8 @@ pub enum Fitness {
     Diverged,
     /// Not trained at all, since it does what no program of the search may do.
     Screened,
+    /// A run of an external task failed, which says nothing about the program. It is not tried again.
+    Failed,
     /// Stopped early, since it was far behind what the population had reached at the same point.
     Hopeless {
         /// The checkpoint of the suite at which it was stopped, from 0.
@@ -62,7 +65,7 @@ impl Ord for Fitness {
 impl Fitness {
     fn rank(self) -> u8 {
         match self {
-            Fitness::Diverged | Fitness::Screened => 0,
+            Fitness::Diverged | Fitness::Screened | Fitness::Failed => 0,
             Fitness::Hopeless { .. } => 1,
             Fitness::Improvement(_) => 2,
         }
@@ -74,6 +77,7 @@ impl std::fmt::Display for Fitness {
         match self {
             Fitness::Diverged => f.pad("diverged"),
             Fitness::Screened => f.pad("screened"),
+            Fitness::Failed => f.pad("failed"),
             Fitness::Hopeless { .. } => f.pad("hopeless"),
             Fitness::Improvement(value) => f.pad(&format!("{:+.2} %", 100.0 * value)),
         }
@@ -105,6 +109,9 @@ pub struct Outcome {
     pub curve: Vec<f64>,
     /// The completed runs.
     pub results: Vec<TaskResult>,
+    /// What went wrong, if a run failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// A task of a suite.
@@ -139,7 +146,7 @@ pub struct Suite {
 }
 
 /// The validation losses of tuned AdamW on a suite: what fitness is measured against.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     seeds: Vec<u64>,
     /// For each seed and task, the validation loss at each checkpoint.
@@ -171,6 +178,30 @@ impl Suite {
         (0..count as u64).map(|i| first + i).collect()
     }
 
+    /// Whether a task of it is a command of the user's, so that runs may fail, and may not give the same bits when they are made again.
+    pub fn is_external(&self) -> bool {
+        self.tasks.iter().any(|task| task.task.is_external())
+    }
+
+    /// Calls off the runs of external tasks, until that is taken back.
+    pub fn call_off(&self, off: bool) {
+        for task in &self.tasks {
+            task.task.call_off(off);
+        }
+    }
+
+    /// Trains tuned AdamW on the first of some seeds, on the external tasks, to see that their commands work.
+    pub fn check_commands(&self, seeds: &[u64]) -> Result<(), TaskError> {
+        let adamw = programs::adamw().program();
+        for weighted in self.tasks.iter().filter(|weighted| weighted.task.is_external()) {
+            for seed in seeds.iter().take(1) {
+                let run = weighted.task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |_| Verdict::Continue)?;
+                run.or_failed(weighted.task.name())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Checkpoints of an evaluation over `seeds` seeds.
     pub fn checkpoints(&self, seeds: usize) -> usize {
         seeds * self.tasks.iter().map(|t| t.task.checkpoints()).sum::<usize>()
@@ -191,11 +222,18 @@ impl Suite {
                 if !tuned.iter().any(|t| t.program == BASELINE) {
                     return Err(missing("no tuned constants for adamw; `symopt tune` finds them"));
                 }
-                let run = task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |_| Verdict::Continue)?;
-                if run.stop != StopReason::Completed {
+                let mut losses = Vec::with_capacity(task.checkpoints());
+                let run = task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |checkpoint| {
+                    losses.push(checkpoint.validation.loss);
+                    Verdict::Continue
+                })?;
+                if run.or_failed(task.name())?.stop != StopReason::Completed {
                     return Err(missing("AdamW diverges with its tuned constants; `symopt tune` finds better ones"));
                 }
-                of_seed.push(run.curve.iter().map(|checkpoint| checkpoint.validation.loss).collect());
+                if losses.last() == Some(&0.0) {
+                    return Err(missing("AdamW's validation loss is 0, so that no other can be compared with it"));
+                }
+                of_seed.push(losses);
             }
             losses.push(of_seed);
         }
@@ -228,11 +266,12 @@ impl Suite {
                     watch(curve.len() - 1, running)
                 })?;
                 let Some(metrics) = run.final_metrics() else {
-                    let fitness = match run.stop {
-                        StopReason::Stopped { .. } => Fitness::Hopeless { checkpoint: curve.len().saturating_sub(1) },
-                        _ => Fitness::Diverged,
+                    let (fitness, failure) = match run.stop {
+                        StopReason::Stopped { .. } => (Fitness::Hopeless { checkpoint: curve.len().saturating_sub(1) }, None),
+                        StopReason::Failed(failure) => (Fitness::Failed, Some(failure)),
+                        _ => (Fitness::Diverged, None),
                     };
-                    return Ok(Outcome { fitness, curve, results });
+                    return Ok(Outcome { fitness, curve, results, failure });
                 };
                 let last = task.checkpoints() - 1;
                 let improvement = improvement_at(last, metrics.loss);
@@ -244,7 +283,7 @@ impl Suite {
         }
         let fitness = sum / weights;
         let fitness = if fitness.is_finite() { Fitness::Improvement(fitness) } else { Fitness::Diverged };
-        Ok(Outcome { fitness, curve, results })
+        Ok(Outcome { fitness, curve, results, failure: None })
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_evaluator::{Layout, OptimizerError};
 
-use crate::run::{Checkpoint, Run};
+use crate::run::{Checkpoint, Failure, Run};
 use crate::snapshot::{RunIdentity, Snapshot, SnapshotError};
 
 /// A program and how it is to be run.
@@ -59,6 +59,20 @@ pub enum TaskError {
         /// What is wrong and what was expected.
         reason: String,
     },
+    /// A run of an external task failed where nothing can be done without it.
+    #[error("task {task}: {failure}")]
+    Failed {
+        /// The task.
+        task: String,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// A run of an external task was called off.
+    #[error("interrupted while task {task} was running")]
+    Interrupted {
+        /// The task.
+        task: String,
+    },
 }
 
 /// What a task is made of, for people.
@@ -91,7 +105,7 @@ pub struct Recording {
     pub gradients: Vec<Vec<f32>>,
 }
 
-/// A proxy task. Same candidate and seed, same bits.
+/// A proxy task. Same candidate and seed, same bits, unless the task is external.
 pub trait Task: Send + Sync {
     /// Name, unique within a suite.
     fn name(&self) -> &str;
@@ -102,8 +116,18 @@ pub trait Task: Send + Sync {
     /// How many checkpoints a completed run has.
     fn checkpoints(&self) -> usize;
 
-    /// Trains with a candidate. `watch` sees every checkpoint as it is taken and may stop the run.
+    /// Trains with a candidate. `watch` sees every checkpoint as it is taken, of a completed run [`Task::checkpoints`] of them, and may stop the
+    /// run.
     fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError>;
+
+    /// Whether the task is a command of the user's, so that a run may fail, and may not give the same bits when it is made again.
+    fn is_external(&self) -> bool {
+        false
+    }
+
+    /// Calls off the runs of an external task: those under way and all that begin end with [`TaskError::Interrupted`] until it is taken back. What
+    /// a built-in task does is short, and its watcher is asked often.
+    fn call_off(&self, _off: bool) {}
 
     /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run does not complete.
     fn record(&self, _candidate: &Candidate, _seed: u64) -> Result<Option<Recording>, TaskError> {

@@ -1,0 +1,31 @@
+//! Scripts to begin with.
+
+/// A script that works as it stands, and is meant to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Template {
+    /// Trains with PyTorch.
+    Pytorch,
+    /// Trains with JAX and Optax.
+    Jax,
+}
+
+impl Template {
+    /// All of them.
+    pub const ALL: [Template; 2] = [Template::Pytorch, Template::Jax];
+
+    /// What it is called; also the export that it wants.
+    pub fn name(self) -> &'static str {
+        match self {
+            Template::Pytorch => "pytorch",
+            Template::Jax => "jax",
+        }
+    }
+
+    /// The script.
+    pub fn text(self) -> &'static str {
+        match self {
+            Template::Pytorch => include_str!("../../templates/pytorch.py"),
+            Template::Jax => include_str!("../../templates/jax.py"),
+        }
+    }
+}
