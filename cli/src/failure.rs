@@ -105,7 +105,10 @@ impl From<BenchmarkError> for Failure {
 
 impl From<TaskError> for Failure {
     fn from(error: TaskError) -> Failure {
-        Failure::Input(error.to_string())
+        match error {
+            TaskError::Interrupted { .. } => Failure::Work(error.to_string()),
+            error => Failure::Input(error.to_string()),
+        }
     }
 }
 
@@ -130,6 +133,7 @@ impl From<LaunchError> for Failure {
             LaunchError::Task(error) => error.into(),
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
+            LaunchError::Search(SearchError::Task(error @ (TaskError::Failed { .. } | TaskError::Interrupted { .. }))) => error.into(),
             LaunchError::Search(error) => Failure::Work(error.to_string()),
         }
     }

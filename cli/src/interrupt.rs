@@ -13,6 +13,8 @@ pub fn flag() -> Result<&'static AtomicBool, Failure> {
             // What was acknowledged is on the disk.
             std::process::exit(130);
         }
+        // Nobody else sees to a training script that takes its time.
+        symopt_proxy_tasks::external::interrupt();
     })
     .map_err(|error| Failure::Work(format!("can't watch for interrupts: {error}")))?;
     Ok(&INTERRUPTED)

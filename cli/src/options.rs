@@ -48,6 +48,11 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| format!("expected a time in seconds, above 0 and at most {MOST}, such as 0.5"))
 }
 
+/// A time limit in seconds.
+pub fn limit(text: &str) -> Result<f64, String> {
+    finite(text).filter(|seconds| *seconds > 0.0).ok_or_else(|| "expected a time in seconds, above 0, such as 600".to_owned())
+}
+
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use symopt_dsl::simplify::{Label, canonical};
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_proxy_tasks::run::Failure;
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::CacheKey;
@@ -25,12 +26,19 @@ pub struct Evaluation {
     pub seeds: u32,
     /// For a direction, where it did best on each task.
     pub settings: Arc<[Setting]>,
+    /// What went wrong, if the fitness is [`Fitness::Failed`].
+    pub failure: Option<Arc<Failure>>,
 }
 
 impl Evaluation {
     /// An evaluation that tells a fitness and nothing about its spread.
     pub fn new(fitness: Fitness, curve: Arc<[f64]>) -> Evaluation {
-        Evaluation { fitness, curve, standard_error: 0.0, seeds: 0, settings: Arc::from([]) }
+        Evaluation { fitness, curve, standard_error: 0.0, seeds: 0, settings: Arc::from([]), failure: None }
+    }
+
+    /// One that a failed run of an external task ended.
+    pub fn failed(failure: Failure, curve: Arc<[f64]>) -> Evaluation {
+        Evaluation { failure: Some(Arc::new(failure)), ..Evaluation::new(Fitness::Failed, curve) }
     }
 
     /// What selection goes by: the fitness less so many standard errors.
@@ -42,8 +50,11 @@ impl Evaluation {
     }
 
     /// This evaluation and one of the same program on other seeds, as one. The older one counts for at most three times the seeds of the new
-    /// one, so that what was measured long ago fades.
+    /// one, so that what was measured long ago fades. A failed run says nothing about the program.
     pub fn with(&self, again: &Evaluation) -> Evaluation {
+        if again.fitness == Fitness::Failed {
+            return self.clone();
+        }
         let (Fitness::Improvement(old), Fitness::Improvement(new)) = (self.fitness, again.fitness) else { return again.clone() };
         let (a, b) = (f64::from(self.seeds.min(again.seeds.saturating_mul(3))), f64::from(again.seeds));
         if a + b == 0.0 {
@@ -130,6 +141,8 @@ impl<'a> Keys<'a> {
 
 #[cfg(test)]
 mod tests {
+    use symopt_proxy_tasks::run::FailureKind;
+
     use super::*;
 
     fn evaluation(fitness: f64, standard_error: f64, seeds: u32) -> Evaluation {
@@ -161,6 +174,11 @@ mod tests {
         let good = evaluation(0.3, 0.1, 8);
         assert_eq!(good.with(&diverged), diverged);
         assert_eq!(diverged.with(&good), good);
+        // A failure changes nothing, and counts for nothing.
+        let failure = Failure { kind: FailureKind::Timeout, reason: "no answer".to_owned(), stderr: String::new() };
+        let failed = Evaluation::failed(failure, Arc::from([]));
+        assert_eq!(good.with(&failed), good);
+        assert_eq!(failed.with(&good), good);
         // Seeds that are not told: the newer one.
         assert_eq!(evaluation(0.1, 0.0, 0).with(&evaluation(0.2, 0.0, 0)).fitness, Fitness::Improvement(0.2));
     }

@@ -19,6 +19,7 @@ use symopt_proxy_tasks::task::{TaskError, Verdict};
 use crate::cache::Evaluation;
 use crate::config::{Limits, SearchConfig, TargetFitness};
 use crate::evolution::Individual;
+use crate::failures::{Failures, failures};
 use crate::hurdle::{Hurdle, Thresholds};
 use crate::inner_tuning::Setting;
 use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError, Place, revision};
@@ -81,6 +82,8 @@ pub struct SearchResult {
     pub evaluating: Duration,
     /// The population at the end, fittest first.
     pub population: Vec<Individual>,
+    /// The failed evaluations of the whole search, by what went wrong.
+    pub failures: Vec<Failures>,
 }
 
 /// A search that is set up.
@@ -109,7 +112,10 @@ impl<'a> Search<'a> {
     pub fn run(self, initial: Program, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> Result<SearchResult, SearchError> {
         let graph = Graph::new(&initial).map_err(|_| SearchError::Initial)?;
         let initial = Arc::new(initial);
-        let evaluation = self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?;
+        let evaluation = match self.journal.initial()? {
+            Some(kept) => kept.evaluation(),
+            None => self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?,
+        };
         let standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation);
         let recorded = Recorded::new(self.journal.evaluations()?, self.journal.revisions()?);
 
@@ -117,8 +123,8 @@ impl<'a> Search<'a> {
         let abort = AtomicBool::new(false);
         let (sender, receiver) = channel();
         let judge = self.judge;
-        std::thread::scope(|scope| {
-            let _close = CloseOnDrop { queue: &queue, abort: &abort };
+        let result = std::thread::scope(|scope| {
+            let _close = CloseOnDrop { queue: &queue, abort: &abort, judge };
             for _ in 0..self.threads {
                 let sender = sender.clone();
                 let (queue, abort) = (&queue, &abort);
@@ -126,6 +132,7 @@ impl<'a> Search<'a> {
             }
             drop(sender);
             let mut running = Running {
+                judge,
                 hurdle: Hurdle::new(self.config.hurdle, self.judge.checkpoints()),
                 limits: self.config.limits,
                 target: self.target,
@@ -144,12 +151,15 @@ impl<'a> Search<'a> {
             };
             let stop = running.run(observe)?;
             running.finish(stop, initial)
-        })
+        });
+        judge.call_off(false);
+        result
     }
 }
 
 /// A search that runs.
 struct Running<'a> {
+    judge: &'a dyn Judge,
     limits: Limits,
     target: Option<FunctionalHash>,
     journal: &'a mut Journal,
@@ -291,6 +301,8 @@ impl Running<'_> {
         match self.receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(finished) => self.keep(finished)?,
             Err(RecvTimeoutError::Timeout) => {}
+            // Workers whose evaluations were called off have left.
+            Err(RecvTimeoutError::Disconnected) if self.interrupt.load(Ordering::Relaxed) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
         }
         Ok(!self.interrupt.load(Ordering::Relaxed))
@@ -349,6 +361,8 @@ impl Running<'_> {
     }
 
     fn acknowledge(&mut self) -> Result<(), SearchError> {
+        // What an evaluation was measured against comes before it.
+        self.journal.keep_baselines(&self.judge.new_baselines())?;
         if !self.finished.is_empty() {
             self.journal.acknowledge(&self.finished)?;
             self.finished.clear();
@@ -371,6 +385,13 @@ impl Running<'_> {
         if !matches!(stop, StopReason::Interrupted | StopReason::Seconds) {
             self.journal.note_end(stop)?;
         }
+        let failures = match self.judge.is_repeatable() {
+            true => Vec::new(),
+            false => {
+                let (children, revisions) = (self.journal.evaluations()?, self.journal.revisions()?);
+                failures(children.iter().chain(&revisions).map(|(_, record)| record))
+            }
+        };
         let mut population: Vec<Individual> = self.standing.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
         Ok(SearchResult {
@@ -381,6 +402,7 @@ impl Running<'_> {
             elapsed: self.begin.elapsed(),
             evaluating: self.evaluating,
             population,
+            failures,
         })
     }
 }
@@ -445,6 +467,7 @@ impl Queue {
 struct CloseOnDrop<'a> {
     queue: &'a Queue,
     abort: &'a AtomicBool,
+    judge: &'a dyn Judge,
 }
 
 impl Drop for CloseOnDrop<'_> {
@@ -452,6 +475,7 @@ impl Drop for CloseOnDrop<'_> {
         self.abort.store(true, Ordering::Relaxed);
         self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.queue.changed.notify_all();
+        self.judge.call_off(true);
     }
 }
 
@@ -470,6 +494,7 @@ fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<F
             Ok(result) => result.map_err(SearchError::Task),
             Err(_) => Err(SearchError::Worker),
         };
+        aborted |= matches!(result, Err(SearchError::Task(TaskError::Interrupted { .. })));
         // An aborted evaluation says nothing about its program.
         if aborted || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err() {
             return;

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::{FunctionalHash, Program};
-use symopt_proxy_tasks::suite::Fitness;
+use symopt_proxy_tasks::run::Failure;
+use symopt_proxy_tasks::suite::{Baseline, Fitness};
 
 use crate::cache::Evaluation;
 use crate::config::SearchConfig;
@@ -24,8 +25,9 @@ use crate::inner_tuning::Setting;
 use crate::statistics::Statistics;
 
 /// Goes up when an earlier release can't read a store of this one. All versions so far can be read: what a store of version 1 does not say was
-/// not there to be chosen, and stands for what the search did, and its journal has no revisions.
-pub const FORMAT_VERSION: u32 = 2;
+/// not there to be chosen, and stands for what the search did, and its journal has no revisions. One of version 2 has no external tasks, and so no
+/// failures and nothing that is kept of them.
+pub const FORMAT_VERSION: u32 = 3;
 
 const FORMAT: &str = "symopt store";
 const MANIFEST: &str = "symopt-store.json";
@@ -36,6 +38,8 @@ const LOCK: &str = "lock";
 const KEY_SETTINGS: &[u8] = b"settings";
 const KEY_ACKNOWLEDGED: &[u8] = b"acknowledged";
 const KEY_END: &[u8] = b"end";
+const KEY_INITIAL: &[u8] = b"initial";
+const PREFIX_BASELINE: &[u8] = b"baseline/";
 const PREFIX_EVALUATION: &[u8] = b"evaluation/";
 const PREFIX_REVISION: &[u8] = b"revision/";
 const PREFIX_IMPROVEMENT: &[u8] = b"improvement/";
@@ -147,6 +151,9 @@ pub struct EvaluationRecord {
     /// For a direction, where it did best on each task.
     #[serde(default)]
     pub settings: Vec<Setting>,
+    /// What went wrong, if a run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// What was evaluated.
@@ -287,6 +294,30 @@ impl Journal {
         self.write_witness()
     }
 
+    /// Writes the evaluation of the initial program, where it can't be made again.
+    pub fn keep_initial(&self, record: &EvaluationRecord) -> Result<(), JournalError> {
+        let mut batch = sled::Batch::default();
+        batch.insert(KEY_INITIAL, self.json(record)?);
+        self.apply(batch)
+    }
+
+    /// Writes baselines by epoch, likewise. When this returns they are on the disk.
+    pub fn keep_baselines(&self, baselines: &[(u64, Baseline)]) -> Result<(), JournalError> {
+        if baselines.is_empty() {
+            return Ok(());
+        }
+        let mut batch = sled::Batch::default();
+        for (epoch, baseline) in baselines {
+            batch.insert(key(PREFIX_BASELINE, *epoch), self.json(baseline)?);
+        }
+        self.apply(batch)
+    }
+
+    /// The evaluation of the initial program, if it was kept.
+    pub fn initial(&self) -> Result<Option<EvaluationRecord>, JournalError> {
+        read_initial(&self.database).map_err(|reason| self.damaged(&reason))
+    }
+
     /// Writes an improvement. It follows from the evaluations, so it is not flushed by itself.
     pub fn note_improvement(&self, improvement: &Improvement) -> Result<(), JournalError> {
         self.note(key(PREFIX_IMPROVEMENT, improvement.index), improvement)
@@ -369,6 +400,11 @@ impl Journal {
         written.map_err(|e| file_error(&self.path.join(WITNESS), &e))
     }
 
+    fn read_initial(database: &sled::Db) -> Result<Option<EvaluationRecord>, String> {
+        let value = database.get(KEY_INITIAL).map_err(|e| e.to_string())?;
+        value.map(|value| serde_json::from_slice(&value).map_err(|e| format!("entry initial: {e}"))).transpose()
+    }
+
     fn read_all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<(u64, T)>, JournalError> {
         read_all(&self.database, prefix).map_err(|reason| self.damaged(&reason))
     }
@@ -426,6 +462,16 @@ impl CheckedStore {
     /// The acknowledged evaluations of the elite on new seeds, in order, by [`revision`].
     pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         read_all(&self.database, PREFIX_REVISION).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
+    }
+
+    /// The evaluation of the initial program, if it was kept.
+    pub fn initial(&self) -> Result<Option<EvaluationRecord>, JournalError> {
+        read_initial(&self.database).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
+    }
+
+    /// The baselines that were kept, by epoch.
+    pub fn baselines(&self) -> Result<Vec<(u64, Baseline)>, JournalError> {
+        read_all(&self.database, PREFIX_BASELINE).map_err(|reason| JournalError::Damaged { path: self.path.clone(), reason })
     }
 
     /// The improvements, in order.
@@ -620,6 +666,7 @@ impl EvaluationRecord {
             standard_error: evaluation.standard_error,
             seeds: evaluation.seeds,
             settings: evaluation.settings.to_vec(),
+            failure: evaluation.failure.as_deref().cloned(),
         }
     }
 
@@ -631,6 +678,7 @@ impl EvaluationRecord {
             standard_error: self.standard_error,
             seeds: self.seeds,
             settings: Arc::from(self.settings.as_slice()),
+            failure: self.failure.clone().map(Arc::new),
         }
     }
 }

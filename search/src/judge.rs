@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use symopt_dsl::{FunctionalHash, Program};
-use symopt_proxy_tasks::suite::Suite;
+use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 pub use self::direction::{DirectionJudge, Scores};
@@ -55,13 +55,26 @@ pub enum Rejection {
     Screen(Screen),
 }
 
-/// Gives programs their fitness. The same request always gets the same evaluation, bit for bit.
+/// Gives programs their fitness. The same request always gets the same evaluation, bit for bit, unless a task is external.
 pub trait Judge: Sync {
     /// Checkpoints of a completed evaluation.
     fn checkpoints(&self) -> usize;
 
     /// Evaluates a program. `watch` sees each checkpoint's number and running fitness; when it says stop, the fitness is hopeless.
     fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError>;
+
+    /// Whether the same request gets the same evaluation when it is made again. If not, a search keeps what it needs to go on.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    /// The baselines that were made since this was asked last, with their epochs, if they can't be made again.
+    fn new_baselines(&self) -> Vec<(u64, Baseline)> {
+        Vec::new()
+    }
+
+    /// Calls off what is under way, until that is taken back: it ends with [`TaskError::Interrupted`] where it can take long.
+    fn call_off(&self, _off: bool) {}
 
     /// What a program does on recorded gradients, in a small part of the time of an evaluation; `None` if this judge does not look.
     fn probe(&self, _program: &Program) -> Option<Probe> {
@@ -71,12 +84,47 @@ pub trait Judge: Sync {
 
 /// The judge that the settings of a search ask for.
 pub fn of_config(config: &SearchConfig, suite: &Arc<Suite>) -> Result<Box<dyn Judge>, TaskError> {
+    with_baselines(config, suite, Vec::new())
+}
+
+/// The same with baselines that are known, by epoch, and can't be made again.
+pub fn with_baselines(config: &SearchConfig, suite: &Arc<Suite>, known: Vec<(u64, Baseline)>) -> Result<Box<dyn Judge>, TaskError> {
     let suite = Arc::clone(suite);
+    let known = Baselines::new(known);
     Ok(match config.fitness.form {
-        Form::Program if config.fitness.rotate == 0 => Box::new(SuiteJudge::new(suite)?),
-        Form::Program => Box::new(SuiteJudge::rotating(suite, config.seed)?),
-        Form::Direction => Box::new(DirectionJudge::new(suite, config)?),
+        Form::Program if config.fitness.rotate == 0 => Box::new(SuiteJudge::on(suite, None, known)?),
+        Form::Program => Box::new(SuiteJudge::on(suite, Some(config.seed), known)?),
+        Form::Direction => Box::new(DirectionJudge::with_baselines(suite, config, known)?),
     })
+}
+
+/// Baselines of a suite with external tasks, which can't be made again: those that are known from before, and those that were made since.
+#[derive(Default)]
+struct Baselines {
+    known: BTreeMap<u64, Baseline>,
+    made: Mutex<Vec<(u64, Baseline)>>,
+}
+
+impl Baselines {
+    fn new(known: Vec<(u64, Baseline)>) -> Baselines {
+        Baselines { known: known.into_iter().collect(), made: Mutex::default() }
+    }
+
+    /// The baseline of an epoch on its seeds.
+    fn of(&self, epoch: u64, suite: &Suite, seeds: &[u64]) -> Result<Baseline, TaskError> {
+        if let Some(known) = self.known.get(&epoch) {
+            return Ok(known.clone());
+        }
+        let baseline = suite.baseline(seeds)?;
+        if suite.is_external() {
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).push((epoch, baseline.clone()));
+        }
+        Ok(baseline)
+    }
+
+    fn take_new(&self) -> Vec<(u64, Baseline)> {
+        std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Something made once for each epoch, the last few of which are kept.

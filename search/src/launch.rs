@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicBool;
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
-use symopt_proxy_tasks::task::TaskError;
+use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 use crate::config::{ConfigError, Form, SearchConfig};
 use crate::direction::{self, SplitError};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
-use crate::journal::{CheckedStore, Journal, JournalError, Settings};
-use crate::judge::{self, Judge};
+use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Settings};
+use crate::judge::{self, Judge, Request};
 use crate::mutation;
 use crate::program_source::{ProgramError, find_program, parse_program};
 use crate::statistics::Statistics;
@@ -97,6 +97,7 @@ impl Launch {
         let suite = Arc::new(source.suite()?);
         let target = target_of(&config, color)?;
         let judge = judge::of_config(&config, &suite)?;
+        let kept = kept_initial(judge.as_ref(), &suite, &initial)?;
         let settings = Settings {
             config: config.clone(),
             initial: initial.to_string(),
@@ -105,6 +106,10 @@ impl Launch {
             hash_version: FunctionalHash::FORMAT_VERSION,
         };
         let journal = Journal::create(store, settings)?;
+        journal.keep_baselines(&judge.new_baselines())?;
+        if let Some(record) = kept {
+            journal.keep_initial(&record)?;
+        }
         Ok(Launch { config, suite, judge, initial, target, journal })
     }
 
@@ -123,7 +128,9 @@ impl Launch {
         } else {
             target_of(&config, color)?
         };
-        let judge = judge::of_config(&config, &suite)?;
+        let judge = judge::with_baselines(&config, &suite, checked.baselines()?)?;
+        // The baseline is known, so nothing else would show that a command no longer works, before it fails with all programs.
+        suite.check_commands(&suite.seeds)?;
         let journal = checked.open()?;
         Ok(Launch { config, suite, judge, initial, target, journal })
     }
@@ -149,6 +156,22 @@ impl Launch {
         let result = search.run(self.initial, interrupt, observe)?;
         let history = self.journal.statistics()?;
         Ok((result, self.suite, history))
+    }
+}
+
+/// The evaluation of the initial program, where it can't be made again. It must not fail.
+fn kept_initial(judge: &dyn Judge, suite: &Suite, initial: &Program) -> Result<Option<EvaluationRecord>, LaunchError> {
+    let Ok(graph) = Graph::new(initial) else { return Ok(None) };
+    if judge.is_repeatable() {
+        return Ok(None);
+    }
+    let evaluation = judge.judge(&Request::new(initial), &mut |_, _| Verdict::Continue)?;
+    match &evaluation.failure {
+        Some(failure) => {
+            let task = format!("{} with the initial program", suite.name);
+            Err(TaskError::Failed { task, failure: failure.as_ref().clone() }.into())
+        }
+        None => Ok(Some(EvaluationRecord::new(graph.hash(), initial, &evaluation))),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`engine`] | the search itself: asynchronous on many threads, and the same for any number of them |
 //! | [`journal`] | every acknowledged evaluation, in a sled store |
+//! | [`failures`] | what went wrong in external tasks |
 //! | [`program_source`] | programs by zoo name, file or store |
 //! | [`launch`] | from settings to a running search, new or resumed |
 //! | [`statistics`] | how a search goes, over the programs generated |
@@ -40,7 +41,8 @@
 //! # Ok::<(), symopt_search::launch::LaunchError>(())
 //! ```
 //!
-//! Nothing here depends on time, on the number of threads or on the order in which evaluations end: see [`engine`].
+//! Nothing here depends on time, on the number of threads or on the order in which evaluations end: see [`engine`]. What an external task answers
+//! is its own business; given the same answers, a search is the same.
 
 pub mod ablation;
 pub mod cache;
@@ -50,6 +52,7 @@ pub mod config;
 pub mod direction;
 pub mod engine;
 pub mod evolution;
+pub mod failures;
 pub mod fresh_seeds;
 pub mod funnel;
 pub mod hurdle;

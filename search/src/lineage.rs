@@ -2,7 +2,7 @@
 //!
 //! A journal keeps evaluations and no parents, since a search follows from its settings: it is bred again up to the program that is asked
 //! for, with the journal's evaluations in place of new ones. No child is trained for that. Only the initial program is, as whenever a
-//! search is resumed, since it is no child and has no entry in the journal.
+//! search is resumed, since it is no child and has no entry in the journal, unless a task is external.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -126,9 +126,10 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
     let settings = store.settings();
     let initial = parse_program("the store's initial program", &settings.initial, color)?;
     let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?;
-    let judge = judge::of_config(&settings.config, &Arc::new(suite))?;
+    let judge = judge::with_baselines(&settings.config, &Arc::new(suite), store.baselines()?)?;
     let journal = Recorded::new(store.evaluations()?, store.revisions()?);
-    let origin = Origin { config: &settings.config, initial, judge: judge.as_ref() };
+    let evaluation = store.initial()?.map(|kept| kept.evaluation());
+    let origin = Origin { config: &settings.config, initial, evaluation, judge: judge.as_ref() };
     trace(origin, journal, (wanted.bred, &wanted.hash), observe).map_err(|error| match error {
         TraceError::Task(error) => LineageError::Task(error),
         TraceError::Diverging(reason) => LineageError::Diverging { store: path.to_owned(), reason },
@@ -139,6 +140,8 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
 struct Origin<'a> {
     config: &'a SearchConfig,
     initial: Program,
+    /// Its evaluation, if it was kept.
+    evaluation: Option<Evaluation>,
     judge: &'a dyn Judge,
 }
 
@@ -157,11 +160,14 @@ fn trace(
     (wanted, wanted_hash): (Bred, &str),
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, TraceError> {
-    let Origin { config, initial, judge } = origin;
+    let Origin { config, initial, evaluation, judge } = origin;
     let diverging = |reason: String| TraceError::Diverging(reason);
     let graph = Graph::new(&initial).map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
     let initial = Arc::new(initial);
-    let evaluation = judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue).map_err(TraceError::Task)?;
+    let evaluation = match evaluation {
+        Some(kept) => kept,
+        None => judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue).map_err(TraceError::Task)?,
+    };
     let fitness = evaluation.fitness;
     let root = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash: graph.hash(), fitness, origin: None });
     let (most, by_hash) = match wanted {
@@ -324,7 +330,7 @@ mod tests {
         observe: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Ancestor>, String> {
         let (config, recorded) = (config(), Recorded::new(evaluations, Vec::new()));
-        let origin = Origin { config: &config, initial: initial(), judge: &Indifferent };
+        let origin = Origin { config: &config, initial: initial(), evaluation: None, judge: &Indifferent };
         trace(origin, recorded, (Bred::Child(wanted), ""), observe).map_err(|error| match error {
             TraceError::Diverging(reason) => reason,
             TraceError::Task(error) => panic!("{error}"),

@@ -26,6 +26,7 @@ use self::history::{History, Standing};
 use self::judging::{Judges, Work};
 use crate::comparison::standard_error;
 use crate::config::{Form, Strategy};
+use crate::failures::Failures;
 use crate::journal::JournalError;
 use crate::program_source::ProgramError;
 use crate::trials::Watch;
@@ -170,6 +171,8 @@ pub struct StoreReport {
     pub curve: Vec<CurvePoint>,
     /// Rates over the search.
     pub rates: Vec<RatePoint>,
+    /// Evaluations that failed, by what went wrong.
+    pub failures: Vec<Failures>,
 }
 
 impl StoreReport {
@@ -306,6 +309,7 @@ pub fn report(stores: &[PathBuf], options: &Options, color: bool, watch: Watch) 
             curve: history.curve(initial_program.fitness),
             end: CurvePoint { best: best.fitness, ..history.end.clone() },
             rates: history.rates.clone(),
+            failures: history.failures.clone(),
             initial: initial_program,
             initial_fresh: judged(initial_fresh),
             best,

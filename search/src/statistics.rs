@@ -22,6 +22,9 @@ pub struct Statistics {
     pub hopeless: u64,
     /// Of the evaluated, how many diverged.
     pub diverged: u64,
+    /// Of the evaluated, how many had a run of an external task that failed.
+    #[serde(default)]
+    pub failed: u64,
     /// Sum over the children of the share of their statements that no output of a step depends on.
     pub redundant_sum: f64,
     /// The best fitness so far.
@@ -31,7 +34,7 @@ pub struct Statistics {
 impl Statistics {
     /// Before the first child.
     pub fn new(initial: Fitness) -> Statistics {
-        Statistics { generated: 0, evaluated: 0, screened: 0, hopeless: 0, diverged: 0, redundant_sum: 0.0, best: initial }
+        Statistics { generated: 0, evaluated: 0, screened: 0, hopeless: 0, diverged: 0, failed: 0, redundant_sum: 0.0, best: initial }
     }
 
     /// Counts a child that comes in. `first` is whether it was evaluated, and not an earlier program of its key.
@@ -44,6 +47,7 @@ impl Statistics {
             match fitness {
                 Fitness::Hopeless { .. } => self.hopeless += 1,
                 Fitness::Diverged => self.diverged += 1,
+                Fitness::Failed => self.failed += 1,
                 Fitness::Screened | Fitness::Improvement(_) => {}
             }
         }

@@ -223,7 +223,7 @@ fn map(baseline: Option<f64>) -> TuningMap {
         for weight_decay in [0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0] {
             let far: f64 = (peak_lr.log10() + 1.5).powi(2) + (f64::ln(weight_decay + 0.01) + 1.0).powi(2) / 40.0;
             let loss = (peak_lr < 0.5 || weight_decay < 0.3).then_some(0.98 + 0.4 * far);
-            trials.push(Trial { peak_lr, weight_decay, loss });
+            trials.push(Trial { peak_lr, weight_decay, loss, failure: None });
         }
     }
     TuningMap { program: "lion".to_owned(), task: "digits-linear".to_owned(), seeds: 8, trials, baseline }

@@ -31,6 +31,7 @@ fn record(index: u64) -> (u64, EvaluationRecord) {
         standard_error: 0.1 / 3.0,
         seeds: 8,
         settings: vec![Setting { x: -13, z: index as i16 }],
+        failure: None,
     };
     (index, record)
 }

@@ -57,11 +57,12 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
             Err(error) => return Err(error.into()),
         }
     }
+    let held_out_seeds = execution.held_out(false);
     let mut held_out = Vec::new();
-    if !interrupted && execution.held_out > 0 {
+    if !interrupted && held_out_seeds > 0 {
         let line = CountLine::new("best programs on held-out seeds");
         let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
-        let judged = campaign.report(usize::from(execution.held_out), threads, interrupt, &draw);
+        let judged = campaign.report(usize::from(held_out_seeds), threads, interrupt, &draw);
         line.finish();
         match judged {
             Ok(judged) => held_out = judged,
@@ -76,17 +77,12 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
         rows.map(|(step, ended)| Search { ended, suite: &step.suite, seed: step.seed, held_out: of_name(&ended.name) }).collect();
     let mut out = std::io::stdout().lock();
     if execution.json {
-        let report = Report {
-            campaign: path.display().to_string(),
-            interrupted,
-            searches,
-            comparisons: campaign.comparisons(),
-            held_out_seeds: execution.held_out,
-        };
+        let report =
+            Report { campaign: path.display().to_string(), interrupted, searches, comparisons: campaign.comparisons(), held_out_seeds };
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);
     }
-    print(&mut out, &searches, steps.last(), execution.held_out)?;
+    print(&mut out, &searches, steps.last(), held_out_seeds)?;
     writeln!(out, "\nto go on:")?;
     let path = path.display();
     if interrupted {

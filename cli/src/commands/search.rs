@@ -14,14 +14,17 @@ use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
 use symopt_search::config::{DEFAULT_TOML, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
+use symopt_search::failures::Failures;
 use symopt_search::launch::Launch;
+use symopt_search::program_source::find_program;
 use symopt_search::restarts::Campaign;
 use symopt_search::statistics::Statistics;
 
 use crate::commands::campaign;
+use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
-use crate::{interrupt, options, programs, table};
+use crate::{files, interrupt, options, programs, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -35,7 +38,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Suite that gives programs their fitness: a name or a TOML file
-    #[arg(long)]
+    #[arg(long, conflicts_with = "task_command")]
     suite: Option<String>,
     /// Program to start from: a zoo name or a file
     #[arg(long, value_name = "PROGRAM")]
@@ -58,6 +61,8 @@ pub struct Arguments {
     /// Name of the store under runs/; by default the suite and the seed
     #[arg(long, value_parser = options::name)]
     name: Option<String>,
+    #[command(flatten)]
+    command: TaskCommand,
     #[command(flatten)]
     restarts: RestartArguments,
     #[command(flatten)]
@@ -141,9 +146,9 @@ pub struct Execution {
     /// Threads that evaluate; by default one for each core
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
     threads: Option<u16>,
-    /// Held-out seeds for the comparison at the end; 0 leaves it out
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = options::between::<0, 1000>, allow_negative_numbers = true)]
-    pub held_out: u16,
+    /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 0 where a command of yours trains]
+    #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true)]
+    held_out: Option<u16>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -154,6 +159,11 @@ impl Execution {
     pub fn threads(&self) -> usize {
         self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
     }
+
+    /// Held-out seeds. Four programs on each of them are a lot for a command that takes minutes.
+    pub fn held_out(&self, external: bool) -> u16 {
+        self.held_out.unwrap_or(if external { 0 } else { 16 })
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -162,9 +172,25 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let mut config = settings(&arguments)?;
     let interrupt = interrupt::flag()?;
-    let Arguments { store, name, limits, execution, .. } = arguments;
+    let Arguments { store, name, limits, execution, command, .. } = arguments;
     limits.apply(&mut config);
     let store = store.unwrap_or_else(|| default_store(name.as_deref(), &config));
+    if command.is_given() && !config.restarts.is_plain() {
+        return Err(Failure::Input(
+            "--task-command makes one search; for several of them put the command into a suite file, as an [[external]] table, and give that \
+             with --suite"
+                .to_owned(),
+        ));
+    }
+    if let Some(source) = command.suite(&store.join(SUITE))? {
+        // The suite is kept with the search, for all that comes after.
+        let (path, text) = (source.name.clone(), source.text.clone());
+        config.suite.clone_from(&path);
+        let initial = find_program(&config.initial, programs::color())?;
+        let launch = Launch::of_parts(config, &initial, source, &store, programs::color())?;
+        files::write(Path::new(&path), &text)?;
+        return execute(launch, &store, &execution, interrupt);
+    }
     if !config.restarts.is_plain() {
         let campaign = Campaign::create(config, &store, programs::color())?;
         return campaign::execute(campaign, &store, &execution, interrupt);
@@ -172,6 +198,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let launch = Launch::new(config, &store, programs::color())?;
     execute(launch, &store, &execution, interrupt)
 }
+
+/// The suite of a search by a command, in its store.
+const SUITE: &str = "suite.toml";
 
 fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     let mut config = match &arguments.config {
@@ -186,6 +215,9 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     config.seed = arguments.seed.unwrap_or(config.seed);
     if let Some(suite) = &arguments.suite {
         config.suite.clone_from(suite);
+    }
+    if arguments.command.is_given() {
+        config.suite = "external".to_owned();
     }
     if let Some(initial) = &arguments.initial {
         config.initial.clone_from(initial);
@@ -233,6 +265,8 @@ struct Report {
     cache_hit_rate: f64,
     redundant_share: f64,
     best: BestReport,
+    /// Evaluations that failed, by what went wrong.
+    failures: Vec<Failures>,
     comparison: Option<Vec<Row>>,
 }
 
@@ -273,7 +307,8 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         Contender::AsIs("initial".to_owned(), result.initial.as_ref().clone()),
     ];
     let interrupted = || interrupt.load(Ordering::Relaxed);
-    let comparison = match execution.held_out {
+    let held_out = execution.held_out(suite.is_external());
+    let comparison = match held_out {
         // An interrupted search reports what it has at once.
         0 => None,
         _ if interrupted() => None,
@@ -297,6 +332,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
                 label: derivation.label(),
             },
             statistics: result.statistics,
+            failures: result.failures,
             history,
             comparison,
         };
@@ -314,7 +350,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         writeln!(out, "{}", derivation.result().to_string().trim_end())?;
     }
     if let Some(rows) = &comparison {
-        print_comparison(&mut out, rows, execution.held_out)?;
+        print_comparison(&mut out, rows, held_out)?;
     }
     let digits = &result.best.hash.to_string()[..12];
     let store = store.display();
@@ -341,14 +377,18 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
     let screened = if statistics.screened > 0 { format!("{} screened, ", statistics.screened) } else { String::new() };
     writeln!(
         out,
-        "{} programs generated ({:.0}/s), {screened}{} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged)",
+        "{} programs generated ({:.0}/s), {screened}{} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged{})",
         statistics.generated,
         statistics.generated as f64 / seconds,
         statistics.evaluated,
         statistics.evaluated as f64 / seconds,
         statistics.hopeless,
-        statistics.diverged
+        statistics.diverged,
+        if statistics.failed > 0 { format!(", {} failed", statistics.failed) } else { String::new() }
     )?;
+    for failures in &result.failures {
+        writeln!(out, "failed: {failures}")?;
+    }
     writeln!(
         out,
         "cache hits {:.1} %, redundant statements {:.1} %, {:.1} % of the time of {} in evaluations",

@@ -1,8 +1,9 @@
 //! `symopt tasks`
 
 mod landscape;
+mod new;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Suite, measure_cost};
@@ -12,7 +13,10 @@ use crate::failure::Failure;
 use crate::table;
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Suites to list: names or TOML files; all built-in ones if none is given
     suites: Vec<String>,
     /// Print JSON
@@ -31,6 +35,12 @@ pub struct Arguments {
     measured: landscape::Measurement,
 }
 
+#[derive(Subcommand)]
+enum Action {
+    /// Write a training script to begin with, for --task-command
+    New(new::Arguments),
+}
+
 #[derive(Serialize)]
 struct Row {
     suite: String,
@@ -43,6 +53,9 @@ struct Row {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if let Some(Action::New(arguments)) = arguments.action {
+        return new::run(&arguments);
+    }
     if let Some(name) = &arguments.preset {
         let text = SuiteSource::preset(name)?.text;
         return Ok(std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes())?);

@@ -11,10 +11,10 @@ use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
 use symopt_proxy_tasks::run::Checkpoint;
 use symopt_proxy_tasks::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
 use symopt_proxy_tasks::snapshot_store::SnapshotStore;
-use symopt_proxy_tasks::spec;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::{ResumableTask, Verdict};
 
+use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::TrainingLine;
 use crate::{files, interrupt, options};
@@ -24,8 +24,10 @@ use report::{SeedRun, Training};
 #[derive(Args)]
 pub struct Arguments {
     /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
-    #[arg(long)]
-    task: String,
+    #[arg(long, required_unless_present = "task_command", conflicts_with = "task_command")]
+    task: Option<String>,
+    #[command(flatten)]
+    command: TaskCommand,
     /// Program to train with: zoo name, file, `-` or STORE:HASH; may be given several times: all train on the same seeds
     #[arg(long = "program", value_name = "PROGRAM", required = true)]
     programs: Vec<String>,
@@ -62,7 +64,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let task = find_task(&arguments)?;
+    let task = arguments.command.or_named(arguments.task.as_deref())?;
     let mut factors = arguments.factors.clone();
     factors.dedup();
     let wanted = Wanted {
@@ -128,11 +130,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The task that is trained on.
-fn find_task(arguments: &Arguments) -> Result<WeightedTask, Failure> {
-    Ok(spec::find_task(&arguments.task)?)
-}
-
 /// What takes snapshots of the runs, and keeps them.
 struct Keeper<'a> {
     task: &'a dyn ResumableTask,
@@ -192,7 +189,7 @@ fn train(
         if interrupted() { Verdict::Stop } else { Verdict::Continue }
     };
     let Some(keeper) = keeper else {
-        let run = task.task.run(&contender.candidate(), seed, &mut |checkpoint| see(checkpoint, line))?;
+        let run = task.task.run(&contender.candidate(), seed, &mut |checkpoint| see(checkpoint, line))?.or_failed(task.task.name())?;
         line.skip(task.task.checkpoints().saturating_sub(done));
         return Ok((SeedRun::new(seed, run, None), None));
     };

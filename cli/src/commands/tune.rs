@@ -12,10 +12,11 @@ use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::baseline::{self, Grid, Strategy, Trial};
 use symopt_proxy_tasks::pattern_search::Protocol;
-use symopt_proxy_tasks::spec::{self, SuiteSource};
+use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::WeightedTask;
 use symopt_proxy_tasks::task::Verdict;
 
+use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::{interrupt, options, programs, table};
 
@@ -23,7 +24,7 @@ use crate::{interrupt, options, programs, table};
 const SHOWN: usize = 10;
 
 #[derive(Args)]
-#[command(group(ArgGroup::new("where").required(true).args(["task", "suite"])))]
+#[command(group(ArgGroup::new("where").required(true).args(["task", "suite", "task_command"])))]
 pub struct Arguments {
     /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
     #[arg(long)]
@@ -31,6 +32,8 @@ pub struct Arguments {
     /// All tasks of a suite, a name or a TOML file: prints the tables for the suite's file
     #[arg(long)]
     suite: Option<String>,
+    #[command(flatten)]
+    command: TaskCommand,
     /// Program to tune: zoo name, file, `-` or STORE:HASH; may be given several times
     #[arg(long, required = true)]
     program: Vec<String>,
@@ -85,15 +88,17 @@ struct Report {
     /// Whether it has a decay to tune.
     #[serde(skip)]
     has_decay: bool,
+    /// Whether the task is a command.
+    #[serde(skip)]
+    is_external: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
     let map = arguments.map.as_deref().map(|path| Ok::<_, Failure>((path, map::Format::of(path)?))).transpose()?;
-    let tasks = match (&arguments.suite, &arguments.task) {
-        (Some(suite), _) => SuiteSource::find(suite)?.suite()?.tasks,
-        (None, Some(task)) => vec![spec::find_task(task)?],
-        (None, None) => return Err(Failure::Input("give --task TASK or --suite SUITE".to_owned())),
+    let tasks = match &arguments.suite {
+        Some(suite) => SuiteSource::find(suite)?.suite()?.tasks,
+        None => vec![arguments.command.or_named(arguments.task.as_deref())?],
     };
     let named: Vec<(&String, Program)> =
         arguments.program.iter().map(|name| Ok((name, programs::find(name)?))).collect::<Result<_, Failure>>()?;
@@ -164,6 +169,7 @@ fn tune(
         grid: grid.clone(),
         best: baseline::best(&trials).cloned(),
         trials,
+        is_external: task.task.is_external(),
         has_decay: program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay"),
     })
 }
@@ -172,7 +178,7 @@ fn tune(
 fn print_table(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
     let Report { task, program, trials, grid, .. } = report;
     let Some(best) = &report.best else {
-        return Ok(writeln!(out, "# {program} on {task} diverges with each of {} pairs\n", trials.len())?);
+        return Ok(writeln!(out, "# {program} on {task} diverges with each of {} pairs{}\n", trials.len(), report.failed())?);
     };
     let loss = best.loss.unwrap_or(f64::NAN);
     writeln!(out, "# {program} on {task}: loss {loss:.5}, the best of {} pairs over {} tuning seeds", trials.len(), grid.seeds)?;
@@ -185,7 +191,7 @@ fn print_table(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
 
 fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
     let Some(best) = report.best.clone() else {
-        return Err(Failure::Work(format!("{} diverges with every pair of the grid", report.program)));
+        return Err(Failure::Work(format!("{} diverges with every pair of the grid{}", report.program, report.failed())));
     };
     writeln!(
         out,
@@ -198,18 +204,28 @@ fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
     report.trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
     let mut lines = vec![["PEAK LR", "WEIGHT DECAY", "VALIDATION LOSS"].map(str::to_owned).to_vec()];
     for trial in report.trials.iter().take(SHOWN) {
-        let loss = trial.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.5}"));
+        let none = if trial.failure.is_some() { "failed" } else { "diverged" };
+        let loss = trial.loss.map_or_else(|| none.to_owned(), |loss| format!("{loss:.5}"));
         lines.push(vec![trial.peak_lr.to_string(), trial.weight_decay.to_string(), loss]);
     }
     table::print(out, &lines, &[0, 1, 2], &[])?;
     if let Some(warning) = report.edge() {
         writeln!(out, "\n{warning}")?;
     }
+    if report.trials.iter().any(|trial| trial.failure.is_some()) {
+        writeln!(out, "\nof these pairs{}", report.failed())?;
+    }
     writeln!(out, "\nfor the task's table in a suite file:\n\n{}", report.toml(&best))?;
     Ok(())
 }
 
 impl Report {
+    /// What failed, as a clause.
+    fn failed(&self) -> String {
+        let failures: Vec<_> = self.trials.iter().filter_map(|trial| trial.failure.as_ref()).collect();
+        failures.first().map_or_else(String::new, |first| format!(", {} failed, the first one: {}", failures.len(), first.reason))
+    }
+
     fn edge(&self) -> Option<&'static str> {
         let best = self.best.as_ref()?;
         if [self.grid.peak_lr.first(), self.grid.peak_lr.last()].contains(&Some(&best.peak_lr)) {
@@ -222,7 +238,8 @@ impl Report {
     }
 
     fn toml(&self, best: &Trial) -> String {
+        let table = if self.is_external { "external" } else { "task" };
         let hyperparameters = if self.has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
-        format!("[[task.tuned]]\nprogram = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}", self.program, best.peak_lr)
+        format!("[[{table}.tuned]]\nprogram = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}", self.program, best.peak_lr)
     }
 }

@@ -49,8 +49,9 @@ pub(super) struct Worker {
     stderr: Option<ChildStderr>,
     /// What is to be written.
     outgoing: VecDeque<u8>,
-    /// What came and is no whole line yet, and how much of it was searched for the end of a line.
+    /// What came, from where it was not heard yet, and to where it was searched for the end of a line.
     pending: Vec<u8>,
+    heard: usize,
     searched: usize,
     /// Bytes that came for this request.
     received: usize,
@@ -96,6 +97,7 @@ impl Worker {
             stderr,
             outgoing: VecDeque::new(),
             pending: Vec::new(),
+            heard: 0,
             searched: 0,
             received: 0,
             complaints: VecDeque::new(),
@@ -153,7 +155,7 @@ impl Worker {
 
     /// Whether it can take a request: it runs, and has said nothing by halves.
     pub(super) fn is_fit(&self) -> bool {
-        self.pending.is_empty() && self.stdin.is_some() && self.stdout.is_some() && !self.has_ended()
+        self.heard == self.pending.len() && self.stdin.is_some() && self.stdout.is_some() && !self.has_ended()
     }
 
     /// Begins a request: what was counted and kept of the last one goes.
@@ -180,7 +182,7 @@ impl Worker {
                     return Heard::Line(line);
                 }
             }
-            if self.pending.len() > LONGEST_LINE {
+            if self.pending.len() - self.heard > LONGEST_LINE {
                 return too_long();
             }
             if self.received > MOST_OUTPUT {
@@ -188,8 +190,8 @@ impl Worker {
             }
             if self.stdout.is_none() {
                 // A last line may lack its end; what is half a line is no JSON.
-                let rest = std::mem::take(&mut self.pending);
-                self.searched = 0;
+                let rest = self.pending.split_off(self.heard);
+                self.searched = self.heard;
                 return if rest.iter().all(u8::is_ascii_whitespace) { Heard::Closed } else { Heard::Line(rest) };
             }
             if called_off() {
@@ -210,10 +212,10 @@ impl Worker {
     fn line(&mut self) -> Option<Vec<u8>> {
         match self.pending[self.searched..].iter().position(|byte| *byte == b'\n') {
             Some(at) => {
-                let rest = self.pending.split_off(self.searched + at + 1);
-                let mut line = std::mem::replace(&mut self.pending, rest);
-                line.pop();
-                self.searched = 0;
+                let end = self.searched + at;
+                let line = self.pending[self.heard..end].to_vec();
+                self.heard = end + 1;
+                self.searched = self.heard;
                 Some(line)
             }
             None => {
@@ -263,6 +265,9 @@ impl Worker {
             Some(Ok(0)) => self.stdout = None,
             Some(Ok(count)) => {
                 self.received += count;
+                self.pending.drain(..self.heard);
+                self.searched -= self.heard;
+                self.heard = 0;
                 self.pending.extend_from_slice(&buffer[..count]);
             }
             Some(Err(error)) if !is_passing(&error) => self.stdout = None,

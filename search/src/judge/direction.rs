@@ -7,10 +7,10 @@ use symopt_proxy_tasks::suite::{Baseline, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
 
 use super::probe::Prober;
-use super::{Judge, PerEpoch, Probe, Request, finite};
+use super::{Baselines, Judge, PerEpoch, Probe, Request, finite};
 use crate::cache::Evaluation;
 use crate::comparison::standard_error;
-use crate::config::{FitnessConfig, Screen, SearchConfig};
+use crate::config::{CacheKey, FitnessConfig, Screen, SearchConfig};
 use crate::direction::{WEIGHT_DECAY, complete};
 use crate::inner_tuning::{START, Setting, Tuning};
 
@@ -28,6 +28,7 @@ pub struct DirectionJudge {
     search: u64,
     prober: Prober,
     epochs: PerEpoch<Epoch>,
+    kept: Baselines,
 }
 
 /// The seeds of an epoch, with tuned AdamW's losses on them.
@@ -52,8 +53,21 @@ struct Ready {
 impl DirectionJudge {
     /// Records the gradients for the probes. The suite must have constants for AdamW.
     pub fn new(suite: Arc<Suite>, config: &SearchConfig) -> Result<DirectionJudge, TaskError> {
+        DirectionJudge::with_baselines(suite, config, Baselines::default())
+    }
+
+    pub(super) fn with_baselines(suite: Arc<Suite>, config: &SearchConfig, kept: Baselines) -> Result<DirectionJudge, TaskError> {
         let prober = Prober::new(&suite, &config.fitness.screens)?;
-        let judge = DirectionJudge { suite, config: config.fitness.clone(), search: config.seed, prober, epochs: PerEpoch::new() };
+        let looks = config.cache.key == CacheKey::Probe || config.fitness.screens.iter().any(|screen| *screen != Screen::Steady);
+        if looks && !prober.has_recordings() {
+            return Err(TaskError::Description {
+                place: format!("suite {}", suite.name),
+                reason: "no task of it has gradients that can be recorded, which cache.key = \"probe\" and the screens \"odd\" and \"invariant\" \
+                         look at; leave these settings out"
+                    .to_owned(),
+            });
+        }
+        let judge = DirectionJudge { suite, config: config.fitness.clone(), search: config.seed, prober, epochs: PerEpoch::new(), kept };
         judge.epoch(0)?;
         Ok(judge)
     }
@@ -62,7 +76,7 @@ impl DirectionJudge {
         self.epochs.of(epoch, || {
             let (tuning, judging) = (self.config.tuning_seeds, self.config.seeds);
             let mut seeds = Suite::rotating_seeds(self.search, epoch, tuning + judging);
-            let baseline = self.suite.baseline(&seeds)?;
+            let baseline = self.kept.of(epoch, &self.suite, &seeds)?;
             let judging = seeds.split_off(tuning);
             Ok(Epoch { tuning: seeds, judging, baseline })
         })
@@ -73,7 +87,8 @@ impl DirectionJudge {
         let rms = ready.probe.rms.get(task).copied().unwrap_or(1.0);
         let hyperparameters = [(WEIGHT_DECAY.to_owned(), setting.weight_decay(rms))];
         let candidate = Candidate { program: &ready.program, peak_lr: setting.peak_lr(rms), hyperparameters: &hyperparameters };
-        let run = self.suite.tasks[task].task.run(&candidate, seed, &mut |_| Verdict::Continue)?;
+        let task = &self.suite.tasks[task].task;
+        let run = task.run(&candidate, seed, &mut |_| Verdict::Continue)?.or_failed(task.name())?;
         Ok(run.final_metrics().map_or(f64::INFINITY, |metrics| metrics.loss))
     }
 
@@ -106,12 +121,31 @@ pub struct Scores {
 }
 
 impl Judge for DirectionJudge {
+    fn is_repeatable(&self) -> bool {
+        !self.suite.is_external()
+    }
+
+    fn new_baselines(&self) -> Vec<(u64, Baseline)> {
+        self.kept.take_new()
+    }
+
+    fn call_off(&self, off: bool) {
+        self.suite.call_off(off);
+    }
+
     fn checkpoints(&self) -> usize {
         CHECKPOINTS
     }
 
     fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
-        Ok(self.evaluate(request, watch)?.0)
+        // A baseline that fails is no failure of the program.
+        self.epoch(request.epoch)?;
+        match self.evaluate(request, watch) {
+            Ok((evaluation, _)) => Ok(evaluation),
+            // At whatever setting: what the others gave is no longer the best.
+            Err(TaskError::Failed { failure, .. }) => Ok(Evaluation::failed(failure, Arc::from([]))),
+            Err(error) => Err(error),
+        }
     }
 
     fn probe(&self, program: &Program) -> Option<Probe> {
@@ -208,6 +242,7 @@ impl DirectionJudge {
             standard_error: standard_error(&by_seed).unwrap_or(0.0),
             seeds: judging_seeds as u32,
             settings: settings.into(),
+            failure: None,
         };
         Ok((evaluation, by_seed))
     }

@@ -88,6 +88,11 @@ impl Prober {
         Ok(Prober { recordings, screens: screens.to_vec(), projections, pulsed, long: stream(gradients) })
     }
 
+    /// Whether there are gradients of a task to probe with.
+    pub(super) fn has_recordings(&self) -> bool {
+        self.recordings.iter().any(Option::is_some)
+    }
+
     /// Probes a completed direction.
     pub(super) fn probe(&self, program: &Program) -> Probe {
         let mut rms = Vec::with_capacity(self.recordings.len());

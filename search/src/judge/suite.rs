@@ -5,7 +5,7 @@ use std::sync::Arc;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
-use super::{Judge, PerEpoch, Request, finite};
+use super::{Baselines, Judge, PerEpoch, Request, finite};
 use crate::cache::Evaluation;
 use crate::comparison::standard_error;
 
@@ -15,21 +15,22 @@ pub struct SuiteJudge {
     /// For seeds that change, the seed of the search; `None` for the suite's own.
     search: Option<u64>,
     baselines: PerEpoch<Baseline>,
+    kept: Baselines,
 }
 
 impl SuiteJudge {
     /// Trains the baseline on the suite's own seeds, which are those of every epoch.
     pub fn new(suite: Arc<Suite>) -> Result<SuiteJudge, TaskError> {
-        SuiteJudge::on(suite, None)
+        SuiteJudge::on(suite, None, Baselines::default())
     }
 
     /// With as many seeds as the suite has, other ones in every epoch of a search.
     pub fn rotating(suite: Arc<Suite>, search: u64) -> Result<SuiteJudge, TaskError> {
-        SuiteJudge::on(suite, Some(search))
+        SuiteJudge::on(suite, Some(search), Baselines::default())
     }
 
-    fn on(suite: Arc<Suite>, search: Option<u64>) -> Result<SuiteJudge, TaskError> {
-        let judge = SuiteJudge { suite, search, baselines: PerEpoch::new() };
+    pub(super) fn on(suite: Arc<Suite>, search: Option<u64>, kept: Baselines) -> Result<SuiteJudge, TaskError> {
+        let judge = SuiteJudge { suite, search, baselines: PerEpoch::new(), kept };
         // What is wrong with the suite shows now.
         judge.baseline(0)?;
         Ok(judge)
@@ -37,16 +38,28 @@ impl SuiteJudge {
 
     fn baseline(&self, epoch: u64) -> Result<Arc<Baseline>, TaskError> {
         match self.search {
-            None => self.baselines.of(0, || self.suite.baseline(&self.suite.seeds)),
+            None => self.baselines.of(0, || self.kept.of(0, &self.suite, &self.suite.seeds)),
             Some(search) => {
                 let seeds = Suite::rotating_seeds(search, epoch, self.suite.seeds.len());
-                self.baselines.of(epoch, || self.suite.baseline(&seeds))
+                self.baselines.of(epoch, || self.kept.of(epoch, &self.suite, &seeds))
             }
         }
     }
 }
 
 impl Judge for SuiteJudge {
+    fn is_repeatable(&self) -> bool {
+        !self.suite.is_external()
+    }
+
+    fn new_baselines(&self) -> Vec<(u64, Baseline)> {
+        self.kept.take_new()
+    }
+
+    fn call_off(&self, off: bool) {
+        self.suite.call_off(off);
+    }
+
     fn checkpoints(&self) -> usize {
         self.suite.checkpoints(self.suite.seeds.len())
     }
@@ -54,8 +67,11 @@ impl Judge for SuiteJudge {
     fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
         let baseline = self.baseline(request.epoch)?;
         let outcome = self.suite.evaluate(request.program, None, &baseline, watch)?;
-        let curve = outcome.curve.iter().map(|value| finite(*value)).collect();
+        let curve: Arc<[f64]> = outcome.curve.iter().map(|value| finite(*value)).collect();
         let spread = outcome.by_seed(&self.suite).and_then(|values| standard_error(&values));
+        if let Some(failure) = outcome.failure {
+            return Ok(Evaluation::failed(failure, curve));
+        }
         Ok(Evaluation {
             standard_error: spread.unwrap_or(0.0),
             seeds: self.suite.seeds.len() as u32,

@@ -12,6 +12,7 @@ use symopt_proxy_tasks::suite::{Fitness, Suite};
 use super::{BestProgram, ReportError};
 use crate::cache::Evaluation;
 use crate::config::{Form, SearchConfig};
+use crate::failures::{Failures, failures};
 use crate::journal::{CheckedStore, EvaluationRecord, Improvement};
 use crate::program_source::parse_program;
 use crate::statistics::Statistics;
@@ -73,6 +74,7 @@ pub(super) struct History {
     /// Whether the training runs are known.
     counted: bool,
     pub rates: Vec<RatePoint>,
+    pub failures: Vec<Failures>,
     /// The end; its fitness is not meant.
     pub end: CurvePoint,
 }
@@ -115,6 +117,7 @@ impl History {
             compute: Vec::new(),
             counted: false,
             rates: statistics.iter().map(rates).collect(),
+            failures: failures(evaluations.iter().chain(&revisions).map(|(_, record)| record)),
             end: CurvePoint { programs: 0, evaluations: 0, training_runs: None, best: Fitness::Diverged },
             suite,
         };

@@ -75,12 +75,20 @@ impl Report {
         if runs {
             heading.insert(4, "training runs");
         }
+        // Only searches on external tasks speak of failures.
+        let failed = self.stores.iter().any(|store| !store.failures.is_empty());
+        if failed {
+            heading.insert(4, "failed");
+        }
         let mut rows: Vec<Vec<String>> = vec![heading.into_iter().map(str::to_owned).collect()];
         for (store, name) in self.stores.iter().zip(self.store_names()) {
             let rate = |of: &dyn Fn(&super::RatePoint) -> f64| {
                 store.rates_at_end.as_ref().map_or_else(|| "-".to_owned(), |rates| format!("{:.1} %", 100.0 * of(rates)))
             };
             let mut row = vec![name, store.group.clone(), store.end.programs.to_string(), store.end.evaluations.to_string()];
+            if failed {
+                row.push(store.failures.iter().map(|failures| failures.count).sum::<u64>().to_string());
+            }
             if runs {
                 row.push(store.end.training_runs.map_or_else(|| "-".to_owned(), whole));
             }
@@ -177,6 +185,13 @@ impl Report {
             writeln!(text, "All settings are the defaults.\n")?;
         } else {
             writeln!(text, "```toml\n{}\n```\n", store.settings.join("\n"))?;
+        }
+        if !store.failures.is_empty() {
+            writeln!(text, "Evaluations that failed, which says nothing about their programs:\n")?;
+            for failures in &store.failures {
+                writeln!(text, "- {failures}")?;
+            }
+            writeln!(text)?;
         }
         let what = match store.form {
             Form::Program => "program",

@@ -194,8 +194,9 @@ fn print_training(out: &mut impl Write, training: &Training) -> std::io::Result<
         if let Some(step) = run.resumed_at {
             writeln!(out, "seed {}: resumed at step {step}", run.seed)?;
         }
-        match run.run.stop {
+        match &run.run.stop {
             StopReason::Completed => {}
+            StopReason::Failed(failure) => writeln!(out, "seed {}: failed: {failure}", run.seed)?,
             StopReason::Diverged { step } => writeln!(out, "seed {}: diverged at step {step}", run.seed)?,
             StopReason::Stopped { step } => writeln!(out, "seed {}: interrupted at step {step}", run.seed)?,
         }

@@ -1,0 +1,49 @@
+//! `symopt tasks new`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use symopt_proxy_tasks::external::Template;
+
+use crate::failure::Failure;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// What the script trains with
+    #[arg(long, value_name = "FRAMEWORK", value_enum)]
+    external: Framework,
+    /// Write it into FILE, which must not be there, instead of printing it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Framework {
+    /// PyTorch
+    Pytorch,
+    /// JAX with Optax
+    Jax,
+}
+
+impl From<Framework> for Template {
+    fn from(framework: Framework) -> Template {
+        match framework {
+            Framework::Pytorch => Template::Pytorch,
+            Framework::Jax => Template::Jax,
+        }
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let template = Template::from(arguments.external);
+    let mut out = std::io::stdout().lock();
+    let Some(path) = &arguments.output else { return Ok(out.write_all(template.text().as_bytes())?) };
+    let wrong = |error: std::io::Error| Failure::Input(format!("{}: the script can't be written: {error}", path.display()));
+    // Somebody may have worked on it.
+    let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;
+    file.write_all(template.text().as_bytes()).map_err(wrong)?;
+    writeln!(out, "written: {}\n\nto train with it:", path.display())?;
+    let (name, path) = (template.name(), path.display());
+    Ok(writeln!(out, "  symopt train --task-command \"python {path}\" --task-export {name} --program lion")?)
+}

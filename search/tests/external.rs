@@ -1,0 +1,255 @@
+//! Searches on an external task whose command fails in every way that it can: nothing is lost.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::external::ExternalSpec;
+use symopt_proxy_tasks::run::FailureKind;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::Fitness;
+use symopt_search::engine::SearchResult;
+use symopt_search::journal::{CheckedStore, EvaluationRecord, Journal};
+use symopt_search::launch::{Launch, LaunchError};
+use symopt_search::{SearchConfig, StopReason};
+
+/// What the stand-in does with a program, by a number of its hash; in the order of `FAULTS` there.
+const FAULTS: [FailureKind; 12] = [
+    FailureKind::Ended,    // crash
+    FailureKind::Garbage,  // garbage
+    FailureKind::Timeout,  // hang
+    FailureKind::Garbage,  // partial
+    FailureKind::Reported, // error
+    FailureKind::Ended,    // signal
+    FailureKind::Garbage,  // wrong-id
+    FailureKind::Garbage,  // unicode
+    FailureKind::Closed,   // close
+    FailureKind::Flood,    // flood
+    FailureKind::Flood,    // long
+    FailureKind::Garbage,  // negative
+];
+
+/// The stand-in for a training script, with its arguments.
+fn script(arguments: &str) -> String {
+    format!("python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"))
+}
+
+fn hash_of(program: &Program) -> String {
+    Graph::new(program).unwrap().hash().to_string()
+}
+
+/// The program that a search begins with, after its name and doc string are gone.
+fn initial() -> Program {
+    let program = symopt_programs::find("adamw-paper").unwrap().program();
+    let mut signature = program.signature().clone();
+    (signature.name, signature.doc) = ("train".to_owned(), None);
+    signature.numerics = symopt_dsl::Numerics::Guarded;
+    program.with_signature(signature)
+}
+
+fn config(programs: u64) -> SearchConfig {
+    let mut config = SearchConfig { seed: 11, ..SearchConfig::default() };
+    (config.evolution.population, config.evolution.lag) = (30, 16);
+    config.hurdle.quantile = 0.0;
+    config.limits.programs = programs;
+    config
+}
+
+/// A search of programs on a command.
+fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchError> {
+    let spec = ExternalSpec { checkpoints: 2, steps: Some(2), seconds: 3.0, ..ExternalSpec::new("stand-in", command) };
+    let source = SuiteSource::of_command("stand-in", &spec).unwrap();
+    Launch::of_parts(config(programs), &symopt_programs::find("adamw-paper").unwrap().program(), source, store, false)
+}
+
+fn run(launch: Launch, threads: usize) -> SearchResult {
+    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().0
+}
+
+/// `mixed`, with a log, sparing the initial program.
+fn mixed(log: &Path) -> String {
+    script(&format!("mixed '{}' {}", log.display(), hash_of(&initial())))
+}
+
+fn records(store: &Path) -> Vec<(u64, EvaluationRecord)> {
+    CheckedStore::of(store).unwrap().evaluations().unwrap()
+}
+
+/// The failure that the stand-in injects for a hash, if any.
+fn injected(hash: &str) -> Option<FailureKind> {
+    FAULTS.get(u32::from_str_radix(&hash[8..16], 16).unwrap() as usize % 40).copied()
+}
+
+/// The fitness of a program where nothing is injected.
+fn uninjured(hash: &str) -> f64 {
+    let loss = |hash: &str| 1.0 + (u32::from_str_radix(&hash[..8], 16).unwrap() % 1000) as f64 / 1000.0 + 1.0 / 64.0;
+    let adamw = loss(&hash_of(&symopt_programs::adamw().program()));
+    (adamw - loss(hash)) / adamw
+}
+
+fn is_alive(process: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// All processes that left their number in the log.
+fn processes(log: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(log).unwrap();
+    text.lines().map(|line| line.split(' ').nth(usize::from(line.starts_with("request"))).unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, store) = (folder.path().join("log"), folder.path().join("store"));
+    let result = run(launch(&mixed(&log), 200, &store).unwrap(), 3);
+    assert_eq!(result.stop, StopReason::Programs);
+    assert_eq!(result.statistics.generated, 200);
+    let records = records(&store);
+    // Every program whose hash was new has one evaluation; all others have the fitness of one of these.
+    assert_eq!(records.len() as u64, result.statistics.evaluated);
+    let hashes: BTreeSet<&str> = records.iter().map(|(_, record)| record.hash.as_str()).collect();
+    assert_eq!(hashes.len(), records.len());
+    let mut kinds = BTreeSet::new();
+    let mut best = (uninjured(&hash_of(&initial())), hash_of(&initial()));
+    for (index, record) in &records {
+        let expected = injected(&record.hash);
+        assert_eq!(record.failure.as_ref().map(|failure| failure.kind), expected, "{index}: {record:?}");
+        kinds.extend(expected);
+        match record.fitness {
+            Fitness::Failed => assert!(expected.is_some()),
+            // What worked has the very fitness that it has without the failures around it.
+            fitness => assert_eq!((fitness, expected), (Fitness::Improvement(uninjured(&record.hash)), None), "{index}"),
+        }
+        if expected.is_none() && uninjured(&record.hash) > best.0 {
+            best = (uninjured(&record.hash), record.hash.clone());
+        }
+    }
+    assert_eq!((result.best.fitness, result.best.hash.to_string()), (Fitness::Improvement(best.0), best.1));
+    let failed = records.iter().filter(|(_, record)| record.failure.is_some()).count() as u64;
+    assert_eq!((result.statistics.failed, result.failures.iter().map(|f| f.count).sum::<u64>()), (failed, failed));
+    // The test is one of failures of every kind that can be injected, and of more that worked.
+    assert!(kinds.len() >= 6 && failed >= 10 && (records.len() as u64) > 2 * failed, "{kinds:?}, {failed} of {}", records.len());
+    let crash = records.iter().filter_map(|(_, record)| record.failure.as_ref()).find(|failure| failure.kind == FailureKind::Ended);
+    assert!(crash.is_some_and(|failure| failure.reason.contains("exit status: 3") || failure.reason.contains("signal")));
+    // Each request was made once: nothing is tried again silently.
+    let text = fs::read_to_string(&log).unwrap();
+    let mut requests: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("request")).filter_map(|line| line.split(' ').nth(2)).collect();
+    let count = requests.len();
+    assert_eq!(count, records.len() + 2, "the baseline and the initial program beside the children");
+    requests.sort_unstable();
+    requests.dedup();
+    assert!(requests.len() >= count - 1, "AdamW may come up again");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while processes(&log).iter().any(|process| is_alive(process)) {
+        assert!(Instant::now() < deadline, "processes are left behind");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    // On another number of threads, and interrupted in between, the same answers make the same search.
+    let other = folder.path().join("other");
+    run(launch(&mixed(&log), 90, &other).unwrap(), 1);
+    let before = fs::read_to_string(&log).unwrap().matches("request").count();
+    let resumed = Launch::resume(&other, false, |config| config.limits.programs = 200).unwrap();
+    let resumed = run(resumed, 2);
+    assert_eq!((&resumed.best.hash, &resumed.statistics), (&result.best.hash, &result.statistics));
+    assert_eq!(self::records(&other), records);
+    // The baseline once more, to see that the command works, and what was not known.
+    let known = records.iter().filter(|(index, _)| *index < 90).count();
+    assert_eq!(fs::read_to_string(&log).unwrap().matches("request").count() - before, 1 + records.len() - known);
+}
+
+#[test]
+fn a_search_goes_on_from_its_own_baseline_though_the_command_now_gives_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, script_file) = (folder.path().join("store"), folder.path().join("train.sh"));
+    // Counts upwards from what is in the file, so that no answer comes twice.
+    let text = r#"while read -r line; do n=$(cat "$1"); n=$((n + 1)); echo $n > "$1"; id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); echo "{\"id\":$id,\"loss\":$n}"; done"#;
+    fs::write(&script_file, text).unwrap();
+    let counter = folder.path().join("counter");
+    fs::write(&counter, "100\n").unwrap();
+    let command = format!("sh '{}' '{}'", script_file.display(), counter.display());
+    let first = run(launch(&command, 40, &store).unwrap(), 1);
+    let before = records(&store);
+    let resumed = run(Launch::resume(&store, false, |config| config.limits.programs = 80).unwrap(), 1);
+    let after = records(&store);
+    assert!(after.len() > before.len());
+    assert_eq!(after[..before.len()], before[..]);
+    assert!(resumed.best.fitness >= first.best.fitness);
+    // The baseline was 101, and the command was at more than that when it was resumed.
+    let Fitness::Improvement(last) = after[after.len() - 1].1.fitness else { panic!() };
+    let loss = fs::read_to_string(&counter).unwrap().trim().parse::<f64>().unwrap();
+    assert_eq!(last, (101.0 - loss) / 101.0);
+}
+
+#[test]
+fn a_command_that_does_not_work_is_told_before_there_is_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    for (command, reason) in
+        [("no-such-command-of-this-name", "can't be started"), (script("crash").as_str(), "boom"), (script("garbage").as_str(), "Epoch 1")]
+    {
+        let error = launch(command, 10, &store).err().unwrap().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(!store.exists());
+    }
+    // One that works with AdamW and not with the initial program.
+    let only_adamw = r#"while read -r line; do case "$line" in *'"name":"adamw"'*) id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); echo "{\"id\":$id,\"loss\":1}";; *) echo nonsense;; esac; done"#;
+    let error = launch(only_adamw, 10, &store).err().unwrap().to_string();
+    assert!(error.contains("initial program") && error.contains("nonsense"), "{error}");
+    assert!(!store.exists());
+}
+
+#[test]
+fn a_resumed_search_whose_command_no_longer_works_ends_at_once_and_records_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, file) = (folder.path().join("store"), folder.path().join("script.py"));
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"), &file).unwrap();
+    run(launch(&format!("python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
+    let before = records(&store);
+    fs::remove_file(&file).unwrap();
+    let error = Launch::resume(&store, false, |config| config.limits.programs = 40).err().unwrap().to_string();
+    assert!(error.contains("script.py"), "{error}");
+    assert_eq!(records(&store), before);
+}
+
+#[test]
+fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    // The baseline and the initial program answer; all others take ten minutes.
+    let hash = hash_of(&initial());
+    let command = format!(
+        r#"while read -r line; do id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); case "$line" in *'"name":"adamw"'*|*{hash}*) echo "{{\"id\":$id,\"loss\":1}}";; *) sleep 600;; esac; done"#
+    );
+    let spec = ExternalSpec { seconds: 600.0, ..ExternalSpec::new("stand-in", &command) };
+    let source = SuiteSource::of_command("stand-in", &spec).unwrap();
+    let program = symopt_programs::find("adamw-paper").unwrap().program();
+    let launch = Launch::of_parts(config(100), &program, source, &store, false).unwrap();
+    let interrupt = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        let search = scope.spawn(|| launch.run(2, &interrupt, &mut |_| {}));
+        std::thread::sleep(Duration::from_millis(700));
+        let begin = Instant::now();
+        interrupt.store(true, Ordering::Relaxed);
+        let result = search.join().unwrap().unwrap().0;
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        result
+    });
+    assert_eq!(result.stop, StopReason::Interrupted);
+    assert!(records(&store).iter().all(|(_, record)| record.fitness == Fitness::Improvement(0.0)));
+}
+
+#[test]
+fn nothing_is_kept_of_a_search_on_built_in_tasks_that_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let config = SearchConfig { suite: "smoke".to_owned(), ..config(20) };
+    run(Launch::new(config, &store, false).unwrap(), 1);
+    let contents = Journal::open(&store).unwrap().contents().unwrap();
+    assert!(contents.lines().all(|line| !line.starts_with("initial\t") && !line.starts_with("baseline/")));
+}
