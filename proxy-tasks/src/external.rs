@@ -3,8 +3,7 @@
 //! symopt runs the command with `sh -c` in the current directory, in a process group of its own, and writes one request a line to its standard input.
 //! The command writes answers to its standard output, one JSON object a line; its standard error stream is for people: it is read all the time, and
 //! the last of it is kept for when something goes wrong. A script that answers a request and reads the next one is kept running, so that its imports
-//! are paid for once; one that ends after an answer (with exit status 0) is started again for every request. As many run at once as symopt
-//! has threads.
+//! are paid for once; one that ends after an answer is started again for every request. As many run at once as symopt has threads.
 //!
 //! # Requests
 //!
@@ -200,9 +199,7 @@ impl ExternalTask {
         let reused = worker.has_answered();
         let starting = !worker.is_ready();
         let mut deadline = if starting { worker.started() + startup + seconds } else { Instant::now() + seconds };
-        worker.begin();
-        worker.say(line);
-        let mut taken = false;
+        worker.begin(line);
         loop {
             let bytes = match worker.listen(deadline, &|| self.is_called_off()) {
                 Heard::Line(bytes) => bytes,
@@ -214,7 +211,7 @@ impl ExternalTask {
                     let more = if starting { format!(", and {} s to start", self.spec.startup_seconds) } else { String::new() };
                     return failed(FailureKind::Timeout, format!("no answer within the time limit of {limit} s{more}"));
                 }
-                Heard::Closed => return ended(worker, reused && !taken, &|| self.is_called_off()),
+                Heard::Closed => return ended(worker, reused, &|| self.is_called_off()),
             };
             let message = match Message::parse(&bytes) {
                 Ok(message) => message,
@@ -235,7 +232,6 @@ impl ExternalTask {
                 }
                 return failed(FailureKind::Garbage, format!("an answer to request {of}, which this process was never sent"));
             }
-            taken = true;
             let stop = match answer {
                 Answer::Progress(checkpoint) => match progress.note(checkpoint) {
                     Some(stop) => stop,
@@ -278,14 +274,18 @@ fn failed(kind: FailureKind, reason: String) -> End {
 }
 
 /// Why there is no more output.
-fn ended(worker: &mut Worker, may_be_over: bool, called_off: &dyn Fn() -> bool) -> End {
+fn ended(worker: &mut Worker, reused: bool, called_off: &dyn Fn() -> bool) -> End {
+    // How a process ends that is through with its work says nothing about the next request.
+    let not_taken = reused && worker.was_not_taken();
     match worker.wait_for_end(Instant::now() + GRACE, called_off) {
         None if called_off() => End::CalledOff,
         None => failed(FailureKind::Closed, "it closed its output without an answer, and ran on".to_owned()),
-        Some(status) if status.success() && may_be_over => End::NotTaken,
+        Some(_) if not_taken => End::NotTaken,
         Some(status) => match status.code() {
             // What the shell says if there is no such command, or none that can be run.
             Some(126 | 127) => failed(FailureKind::Start, format!("the command can't be started ({status})")),
+            // What it says of a command that a signal ended.
+            Some(code @ 129..160) => failed(FailureKind::Ended, format!("it ended without an answer (killed by signal {})", code - 128)),
             _ => failed(FailureKind::Ended, format!("it ended without an answer ({status})")),
         },
     }
@@ -315,9 +315,11 @@ impl Progress<'_> {
             return Some(StopReason::Diverged { step });
         }
         let due = match self.steps {
-            Some(steps) => (1..self.checkpoints).take_while(|i| i * steps / self.checkpoints <= step).count(),
-            None => (self.seen.len() + 1).min(self.checkpoints - 1),
+            // The largest i with i * steps / checkpoints <= step, rounded down.
+            Some(steps) => (step.saturating_add(1).saturating_mul(self.checkpoints) - 1) / steps,
+            None => self.seen.len() + 1,
         };
+        let due = due.min(self.checkpoints - 1);
         while self.seen.len() < due {
             self.seen.push(checkpoint);
             if (self.watch)(&checkpoint) == Verdict::Stop {

@@ -461,6 +461,12 @@ impl Search<'_> {
             if interrupted {
                 return Err(Halt::Interrupted);
             }
+            let run = match run {
+                Err(TaskError::Interrupted { .. }) => return Err(Halt::Interrupted),
+                // A command that fails at the first try will hardly do better at the next.
+                run if self.trials.is_empty() => run.and_then(|run| run.or_failed(self.task.name())),
+                run => run,
+            };
             match run.map_err(Halt::Failed)?.final_metrics() {
                 Some(metrics) if metrics.loss.is_finite() => Ok(metrics.loss),
                 _ => {

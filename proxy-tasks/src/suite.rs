@@ -311,7 +311,10 @@ pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
     let candidate = weighted.candidate(&adamw, Some(BASELINE));
     // Its problem is made before the clock starts.
     weighted.task.describe()?;
-    let run = || Ok::<f64, TaskError>(1e3 * weighted.task.run(&candidate, 0, &mut |_| Verdict::Continue)?.elapsed.as_secs_f64());
+    let run = || {
+        let run = weighted.task.run(&candidate, 0, &mut |_| Verdict::Continue)?.or_failed(weighted.task.name())?;
+        Ok::<f64, TaskError>(1e3 * run.elapsed.as_secs_f64())
+    };
     let first = run()?;
     if first > COSTLY {
         return Ok(first);

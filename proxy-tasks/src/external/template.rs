@@ -24,8 +24,8 @@ impl Template {
     /// The script.
     pub fn text(self) -> &'static str {
         match self {
-            Template::Pytorch => include_str!("../../templates/pytorch.py"),
-            Template::Jax => include_str!("../../templates/jax.py"),
+            Template::Pytorch => include_str!("../../templates/pytorch_task.py"),
+            Template::Jax => include_str!("../../templates/jax_task.py"),
         }
     }
 }

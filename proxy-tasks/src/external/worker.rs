@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::ioctl_fionbio;
+use rustix::io::{ioctl_fionbio, ioctl_fionread};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::guard::Guard;
@@ -47,8 +47,9 @@ pub(super) struct Worker {
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
-    /// What is to be written.
+    /// What is to be written, and how long the request is.
     outgoing: VecDeque<u8>,
+    request: usize,
     /// What came, from where it was not heard yet, and to where it was searched for the end of a line.
     pending: Vec<u8>,
     heard: usize,
@@ -96,6 +97,7 @@ impl Worker {
             stdout,
             stderr,
             outgoing: VecDeque::new(),
+            request: 0,
             pending: Vec::new(),
             heard: 0,
             searched: 0,
@@ -159,7 +161,9 @@ impl Worker {
     }
 
     /// Begins a request: what was counted and kept of the last one goes.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, line: &str) {
+        self.say(line);
+        self.request = self.outgoing.len();
         self.received = 0;
         self.read_stderr();
         self.complaints.clear();
@@ -169,6 +173,14 @@ impl Worker {
     pub(super) fn say(&mut self, line: &str) {
         self.outgoing.extend(line.as_bytes());
         self.outgoing.push_back(b'\n');
+    }
+
+    /// Whether nothing of the request was read.
+    pub(super) fn was_not_taken(&self) -> bool {
+        let Some(pipe) = &self.stdin else { return true };
+        // What is still in the pipe can be asked for, though nobody will read it.
+        let unread = ioctl_fionread(pipe).ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        self.outgoing.len() + unread >= self.request
     }
 
     /// The next line that is not blank.

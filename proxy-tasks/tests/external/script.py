@@ -158,6 +158,8 @@ def main():
         answer(request)
         if MODE == "once":
             return
+        if MODE == "once-badly":
+            sys.exit(4)
 
 
 main()

@@ -26,6 +26,9 @@ enum Framework {
     Jax,
 }
 
+/// Names of what the scripts import.
+const IMPORTED: [&str; 9] = ["importlib", "jax", "json", "math", "numpy", "optax", "queue", "threading", "torch"];
+
 impl From<Framework> for Template {
     fn from(framework: Framework) -> Template {
         match framework {
@@ -39,6 +42,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let template = Template::from(arguments.external);
     let mut out = std::io::stdout().lock();
     let Some(path) = &arguments.output else { return Ok(out.write_all(template.text().as_bytes())?) };
+    if path.file_stem().is_some_and(|stem| IMPORTED.iter().any(|name| stem == *name)) {
+        return Err(Failure::Input(format!(
+            "{}: Python would import the script in place of the library of this name; choose another name",
+            path.display()
+        )));
+    }
     let wrong = |error: std::io::Error| Failure::Input(format!("{}: the script can't be written: {error}", path.display()));
     // Somebody may have worked on it.
     let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;

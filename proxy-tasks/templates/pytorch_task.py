@@ -31,7 +31,7 @@ FONT = [
     "111101101101111", "010110010010111", "111001111100111", "111001111001111", "101101111001001",
     "111100111001111", "111100111101111", "111001001001001", "111101111101111", "111101111001111",
 ]
-TRAINING, VALIDATION, BATCH, HIDDEN, NOISE = 2048, 512, 64, 64, 0.6
+TRAINING, VALIDATION, BATCH, HIDDEN, NOISE = 4096, 512, 64, 64, 0.4
 
 
 def say(**answer):
@@ -53,8 +53,8 @@ def digits(count, generator):
     glyphs = torch.tensor([[float(pixel) for pixel in glyph] for glyph in FONT]).reshape(10, 5, 3)
     labels = torch.randint(10, (count,), generator=generator)
     images = NOISE * torch.randn(count, 8, 8, generator=generator)
-    rows = torch.randint(4, (count,), generator=generator).tolist()
-    columns = torch.randint(6, (count,), generator=generator).tolist()
+    rows = torch.randint(2, (count,), generator=generator).tolist()
+    columns = torch.randint(2, (count,), generator=generator).tolist()
     for image, label, row, column in zip(images, labels.tolist(), rows, columns):
         image[row : row + 5, column : column + 3] += glyphs[label]
     return images.reshape(count, 64), labels

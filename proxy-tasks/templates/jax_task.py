@@ -28,7 +28,7 @@ FONT = [
     "111101101101111", "010110010010111", "111001111100111", "111001111001111", "101101111001001",
     "111100111001111", "111100111101111", "111001001001001", "111101111101111", "111101111001111",
 ]
-TRAINING, VALIDATION, BATCH, HIDDEN, NOISE = 2048, 512, 64, 64, 0.6
+TRAINING, VALIDATION, BATCH, HIDDEN, NOISE = 4096, 512, 64, 64, 0.4
 
 
 def say(**answer):
@@ -50,7 +50,7 @@ def digits(count, generator):
     glyphs = numpy.array([[float(pixel) for pixel in glyph] for glyph in FONT]).reshape(10, 5, 3)
     labels = generator.integers(10, size=count)
     images = NOISE * generator.normal(size=(count, 8, 8))
-    places = generator.integers([4, 6], size=(count, 2))
+    places = generator.integers(2, size=(count, 2))
     for image, label, (row, column) in zip(images, labels, places):
         image[row : row + 5, column : column + 3] += glyphs[label]
     return images.reshape(count, 64).astype(numpy.float32), labels
