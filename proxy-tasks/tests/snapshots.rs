@@ -90,7 +90,7 @@ fn a_run_that_diverges_does_so_again_after_it_was_stopped() {
     let program = symopt_programs::find("sgd").unwrap().program();
     let candidate = Candidate { program: &program, peak_lr: 6.0, hyperparameters: &[] };
     let (whole, last) = run(&task, &candidate, None, usize::MAX);
-    let (StopReason::Diverged { .. }, Some(last)) = (whole.stop, last) else { panic!("{whole:?}") };
+    let (StopReason::Diverged { .. }, Some(last)) = (&whole.stop, last) else { panic!("{whole:?}") };
     let (again, _) = run(&task, &candidate, Some(&last), usize::MAX);
     assert_eq!((again.stop, again.curve), (whole.stop, whole.curve));
 }

@@ -400,11 +400,6 @@ impl Journal {
         written.map_err(|e| file_error(&self.path.join(WITNESS), &e))
     }
 
-    fn read_initial(database: &sled::Db) -> Result<Option<EvaluationRecord>, String> {
-        let value = database.get(KEY_INITIAL).map_err(|e| e.to_string())?;
-        value.map(|value| serde_json::from_slice(&value).map_err(|e| format!("entry initial: {e}"))).transpose()
-    }
-
     fn read_all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<(u64, T)>, JournalError> {
         read_all(&self.database, prefix).map_err(|reason| self.damaged(&reason))
     }
@@ -498,6 +493,12 @@ impl CheckedStore {
         let witness = File::options().write(true).open(&witness_path).map_err(|e| file_error(&witness_path, &e))?;
         Ok(Journal { path, database, settings, acknowledged, witness, _lock: lock })
     }
+}
+
+/// The evaluation of the initial program, if it was kept.
+fn read_initial(database: &sled::Db) -> Result<Option<EvaluationRecord>, String> {
+    let value = database.get(KEY_INITIAL).map_err(|e| e.to_string())?;
+    value.map(|value| serde_json::from_slice(&value).map_err(|e| format!("entry initial: {e}"))).transpose()
 }
 
 fn read_all<T: DeserializeOwned>(database: &sled::Db, prefix: &[u8]) -> Result<Vec<(u64, T)>, String> {
