@@ -6,13 +6,14 @@
 //! | [`notation`] | how expressions are written in a language |
 //! | [`spelling`] | how each function is spelled in each language |
 //! | [`python`] | what all Python files have in common |
-//! | [`numpy`] | a file for each target, and so on |
+//! | [`numpy`], [`pytorch`] | a file for each target, and so on |
 //! | [`rust`] | the loops that the zoo is compiled to |
 
 pub mod listing;
 pub mod notation;
 pub mod numpy;
 pub mod python;
+pub mod pytorch;
 pub mod rust;
 pub mod spelling;
 
@@ -53,6 +54,7 @@ macro_rules! targets {
 targets! {
     Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
+    PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
 }
 
 impl Target {
@@ -104,6 +106,10 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::Numpy => {
             refuse(program, &graph, target, numpy::lacks)?;
             Ok(numpy::file(program, &graph))
+        }
+        Target::PyTorch => {
+            refuse(program, &graph, target, pytorch::lacks)?;
+            Ok(pytorch::file(program, &graph))
         }
         Target::Latex => Ok(Formula::new(program, &graph).latex()),
     }

@@ -1,0 +1,292 @@
+//! Operations as PyTorch runs them one by one: on single tensors, or on lists of them by `torch._foreach_*`.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use super::operations::{Action, Allocation, Item, Operand, Operation, Operations, Place, Value};
+use crate::codegen::listing::{Callee, Expression, Listing};
+use crate::codegen::notation::Notation;
+use crate::{Function, Type};
+
+/// What is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Single tensors.
+    Single,
+    /// Lists of tensors.
+    Foreach,
+}
+
+/// Numbers as Python computes them, and arrays in the words of the program, for comments.
+pub struct EagerNotation;
+
+impl Notation for EagerNotation {
+    fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
+        match callee {
+            Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Function(function) if ty == Type::Tree => {
+                Some(format!("{}({})", function.name(), ["{x}", "{x}, {y}"][function.arity().clamp(1, 2) - 1]).into())
+            }
+            Callee::Function(function) => {
+                let arguments = ["{x}", "{x}, {y}"][function.arity().clamp(1, 2) - 1];
+                Some(format!("_scalar({}, {arguments})", callable(function)).into())
+            }
+        }
+    }
+
+    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        // Python raises where a float is divided by zero.
+        match (function, arguments) {
+            (_, _) if ty == Type::Tree => None,
+            (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
+            (Function::Divide, _) => Some("_scalar(torch.div, {x}, {y})".into()),
+            (Function::Reciprocal, _) => Some("_scalar(torch.div, 1.0, {x})".into()),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a function in `torch`, and whether there is a `_foreach` one.
+fn torch_name(function: Function) -> Option<(&'static str, bool)> {
+    Some(match function {
+        Function::Abs => ("abs", true),
+        Function::Cos => ("cos", true),
+        Function::Sin => ("sin", true),
+        Function::Tan => ("tan", true),
+        Function::Arcsin => ("asin", true),
+        Function::Arccos => ("acos", true),
+        Function::Arctan => ("atan", true),
+        Function::Exp => ("exp", true),
+        Function::Log => ("log", true),
+        Function::Sinh => ("sinh", true),
+        Function::Cosh => ("cosh", true),
+        Function::Tanh => ("tanh", true),
+        Function::Arcsinh => ("asinh", false),
+        Function::Arccosh => ("acosh", false),
+        Function::Arctanh => ("atanh", false),
+        Function::Sign => ("sign", true),
+        Function::Exp2 => ("exp2", false),
+        Function::Expm1 => ("expm1", true),
+        Function::Log10 => ("log10", true),
+        Function::Log2 => ("log2", true),
+        Function::Log1p => ("log1p", true),
+        Function::Square => ("square", false),
+        Function::Sqrt => ("sqrt", true),
+        Function::Reciprocal => ("reciprocal", true),
+        Function::Negative => ("neg", true),
+        Function::Add => ("add", true),
+        Function::Subtract => ("sub", true),
+        Function::Multiply => ("mul", true),
+        Function::Divide => ("div", true),
+        Function::Power => ("pow", true),
+        Function::Maximum => ("maximum", true),
+        Function::Minimum => ("minimum", true),
+        _ => return None,
+    })
+}
+
+/// A function by which a tensor is computed from others, as an expression.
+fn callable(function: Function) -> String {
+    torch_name(function).map_or_else(|| format!("_{}", function.name()), |(name, _)| format!("torch.{name}"))
+}
+
+/// What the operations of a stage are written with.
+pub struct Eager<'a> {
+    /// The program.
+    pub listing: &'a Listing,
+    /// Its operations.
+    pub operations: &'a Operations,
+    /// Where they put their results.
+    pub allocation: &'a Allocation,
+    /// What is worked on.
+    pub style: Style,
+}
+
+const MARGIN: &str = "    ";
+
+impl Eager<'_> {
+    fn place(&self, value: Value) -> Place {
+        match value {
+            Value::Weights => Place::Weights,
+            Value::Gradients => Place::Gradients,
+            Value::Slot(slot) => Place::Slot(slot),
+            Value::Result(result) => self.allocation.places[result],
+        }
+    }
+
+    /// The name of an array.
+    pub fn name(&self, value: Value) -> String {
+        self.place_name(self.place(value))
+    }
+
+    fn place_name(&self, place: Place) -> String {
+        match place {
+            Place::Weights => self.listing.weights.clone(),
+            Place::Gradients => self.listing.gradients.clone(),
+            Place::Slot(slot) => self.listing.slots[slot].clone(),
+            Place::Scratch(0) => "scratch".to_owned(),
+            Place::Scratch(number) => format!("scratch{}", number + 1),
+        }
+    }
+
+    /// A line for each operation, and comments with the lines of the program.
+    pub fn body(&self) -> String {
+        let mut text = String::new();
+        let mut made = vec![false; self.allocation.scratch];
+        for item in &self.operations.items {
+            match item {
+                Item::Line(line) => {
+                    let _ = writeln!(text, "{MARGIN}# {line}");
+                }
+                Item::PerArray(name, value, names) => {
+                    let _ = writeln!(text, "{MARGIN}{name} = {}", self.per_array(value, names));
+                }
+                Item::Operation(index) => {
+                    let place = self.allocation.places[*index];
+                    let is_new = match place {
+                        Place::Scratch(number) => !std::mem::replace(&mut made[number], true),
+                        _ => false,
+                    };
+                    for line in self.operation(&self.operations.operations[*index], place, is_new) {
+                        let _ = writeln!(text, "{MARGIN}{line}");
+                    }
+                }
+            }
+        }
+        text
+    }
+
+    fn per_array(&self, text: &str, names: &[String]) -> String {
+        match (self.style, names) {
+            (Style::Single, _) => text.to_owned(),
+            (Style::Foreach, [name]) if name == text => text.to_owned(),
+            (Style::Foreach, [name]) => format!("[{text} for {name} in {name}]"),
+            (Style::Foreach, names) => format!("[{text} for {0} in zip({0}, strict=True)]", names.join(", ")),
+        }
+    }
+
+    fn operation(&self, operation: &Operation, place: Place, is_new: bool) -> Vec<String> {
+        let (x, target) = (self.name(operation.x), self.place_name(place));
+        let single = self.style == Style::Single;
+        let function = match operation.action {
+            Action::Zeros => {
+                return vec![match (single, is_new) {
+                    (true, true) => format!("{target} = torch.zeros_like({})", self.listing.weights),
+                    (true, false) => format!("{target}.zero_()"),
+                    (false, true) => format!("{target} = [torch.zeros_like(tensor) for tensor in {}]", self.listing.weights),
+                    (false, false) => format!("torch._foreach_zero_({target})"),
+                }];
+            }
+            Action::Copy => return vec![self.copy(&x, &target, is_new)],
+            Action::Function(function) => function,
+        };
+        let (y, y_is_array) = match &operation.y {
+            None => (None, false),
+            Some(Operand::Array(value)) => (Some(self.name(*value)), true),
+            Some(Operand::Number(text)) => (Some(text.clone()), false),
+            Some(Operand::PerArray(text, names)) => (Some(self.per_array(text, names)), false),
+        };
+        // Where the second operand's array takes the result, the function commutes.
+        let (x, y) = match y {
+            Some(y) if y_is_array && y == target && x != target => (y, Some(x)),
+            y => (x, y),
+        };
+        if single {
+            vec![self.single(function, &x, y.as_deref(), y_is_array, &target, is_new)]
+        } else {
+            let is_number = matches!(operation.y, Some(Operand::Number(_)));
+            self.foreach(function, &x, y.as_deref(), is_number, &target, is_new)
+        }
+    }
+
+    fn copy(&self, x: &str, target: &str, is_new: bool) -> String {
+        match (self.style, is_new) {
+            (Style::Single, true) => format!("{target} = {x}.clone()"),
+            (Style::Single, false) => format!("{target}.copy_({x})"),
+            (Style::Foreach, true) => format!("{target} = [tensor.clone() for tensor in {x}]"),
+            (Style::Foreach, false) => format!("torch._foreach_copy_({target}, {x})"),
+        }
+    }
+
+    fn single(&self, function: Function, x: &str, y: Option<&str>, y_is_array: bool, target: &str, is_new: bool) -> String {
+        let arguments = y.map_or_else(|| x.to_owned(), |y| format!("{x}, {y}"));
+        let Some((name, _)) = torch_name(function) else {
+            let value = format!("{}({arguments})", callable(function));
+            return if is_new { format!("{target} = {value}") } else { format!("{target}.copy_({value})") };
+        };
+        let bound = matches!(function, Function::Maximum | Function::Minimum);
+        let called = match (bound && !y_is_array, function, y) {
+            (true, Function::Maximum, Some(y)) => format!("torch.clamp({x}, min={y}"),
+            (true, _, Some(y)) => format!("torch.clamp({x}, max={y}"),
+            _ => format!("torch.{name}({arguments}"),
+        };
+        match (x == target, is_new) {
+            (true, _) if !bound => format!("{target}.{name}_({})", y.unwrap_or_default()),
+            (_, true) => format!("{target} = {called})"),
+            (_, false) => format!("{called}, out={target})"),
+        }
+    }
+
+    fn foreach(&self, function: Function, x: &str, y: Option<&str>, is_number: bool, target: &str, is_new: bool) -> Vec<String> {
+        let is_scratch = target.starts_with("scratch");
+        let Some((name, true)) = torch_name(function) else {
+            let value = format!("[{}(tensor) for tensor in {x}]", callable(function));
+            let line = if is_scratch { format!("{target} = {value}") } else { format!("torch._foreach_copy_({target}, {value})") };
+            return vec![line];
+        };
+        // A number may be a tensor in a compiled step, and there is no difference from a tensor.
+        let (name, y) = match (function, y) {
+            (Function::Subtract, Some(y)) if is_number => ("add", Some(negative(y))),
+            (_, y) => (name, y.map(str::to_owned)),
+        };
+        let second = y.map_or_else(String::new, |y| format!(", {y}"));
+        if x == target {
+            vec![format!("torch._foreach_{name}_({x}{second})")]
+        } else if is_scratch {
+            // Gone before the next one comes, so that the allocator can give the same memory again.
+            let gone = (!is_new).then(|| format!("del {target}"));
+            gone.into_iter().chain([format!("{target} = torch._foreach_{name}({x}{second})")]).collect()
+        } else {
+            vec![format!("torch._foreach_copy_({target}, {x})"), format!("torch._foreach_{name}_({target}{second})")]
+        }
+    }
+
+    /// The end of a step: the slots take their next values, and the update is subtracted from the weights.
+    pub fn end(&self, update: Value, next_slots: &[Value]) -> String {
+        let mut text = String::new();
+        let moves = |slot: usize| self.place(next_slots[slot]) != Place::Slot(slot);
+        // What stands in the array of a slot that is about to be written is put aside first.
+        let mut aside: Vec<(Place, String)> = Vec::new();
+        for value in next_slots.iter().enumerate().filter(|(slot, _)| moves(*slot)).map(|(_, value)| value).chain([&update]) {
+            let place = self.place(*value);
+            let Place::Slot(slot) = place else { continue };
+            if moves(slot) && !aside.iter().any(|(known, _)| *known == place) {
+                let name = format!("{}_before", self.listing.slots[slot]);
+                let _ = writeln!(text, "{MARGIN}{}", self.copy(&self.place_name(place), &name, true));
+                aside.push((place, name));
+            }
+        }
+        let name = |value: Value| {
+            let place = self.place(value);
+            aside.iter().find(|(known, _)| *known == place).map_or_else(|| self.place_name(place), |(_, name)| name.clone())
+        };
+        for (slot, value) in next_slots.iter().enumerate().filter(|(slot, _)| moves(*slot)) {
+            let _ = writeln!(text, "{MARGIN}{}", self.copy(&name(*value), &self.listing.slots[slot], false));
+        }
+        let (weights, update) = (&self.listing.weights, name(update));
+        let _ = match self.style {
+            Style::Single => writeln!(text, "{MARGIN}{weights}.sub_({update})"),
+            Style::Foreach => writeln!(text, "{MARGIN}torch._foreach_sub_({weights}, {update})"),
+        };
+        text
+    }
+}
+
+/// A number with its sign turned.
+fn negative(number: &str) -> String {
+    match number.strip_prefix('-') {
+        Some(positive) => positive.to_owned(),
+        None if number.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.') => format!("-{number}"),
+        None => format!("-({number})"),
+    }
+}

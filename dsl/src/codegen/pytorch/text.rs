@@ -1,0 +1,311 @@
+//! What the files of all programs have in common.
+
+/// Under the program's own doc string.
+pub const TITLE: &str = "PyTorch: an optimizer whose steps are single operations in the program's order, and a\nTriton kernel that does the same in one pass where tensors are on CUDA.";
+
+/// Hyperparameters as numbers.
+pub const NUMBER: &str = r#"
+
+def _number(value):
+    """A hyperparameter as a float. In a compiled step a tensor stays one, so that nothing
+    is compiled anew as its value changes."""
+    if not isinstance(value, torch.Tensor):
+        return float(value)
+    return value.double() if torch.compiler.is_compiling() else value.item()
+"#;
+
+/// Sums over all arrays of all groups.
+pub const REDUCE: &str = r#"
+
+def _reduce(batches):
+    """Takes the sums. They go over the tensors of all groups, as one vector."""
+    for numbers, sums, names in _SUMS:
+        rows = []
+        for group, lists, totals in batches:
+            scalars, own = numbers(group, totals)
+            dtype = _arithmetic(lists)
+            for arrays in zip(*lists, *own, strict=True):
+                tensors = [x.to(dtype) for x in arrays[: len(lists)]]
+                values = sums(*tensors, *scalars, *arrays[len(lists) :])
+                rows.append([torch.as_tensor(x, dtype=torch.float64) for x in values])
+        if not rows:
+            return
+        device = rows[0][0].device
+        table = torch.stack([torch.stack([x.to(device) for x in row]) for row in rows])
+        compiling = torch.compiler.is_compiling()
+        sums_of_all = table.sum(0)
+        if not compiling:
+            table, sums_of_all = table.tolist(), sums_of_all.tolist()
+        start = 0
+        for _, lists, totals in batches:
+            end = start + len(lists[0])
+            for column, (name, per_array) in enumerate(names):
+                if per_array:
+                    totals[name] = [row[column] for row in table[start:end]]
+                else:
+                    totals[name] = sums_of_all[column]
+            start = end
+"#;
+
+/// On CPU: tensors in blocks.
+pub const BLOCKS: &str = r#"
+
+# Elements of a block, on CPU: what a step holds of it stays in the cache. 0: no blocks.
+BLOCK = 1 << 15
+
+
+def _update_blocks(lists, scalars):
+    """A step on CPU. Small tensors are gathered to blocks and large ones are cut."""
+    small, size = [], 0
+    for index, param in enumerate(lists[0]):
+        if 2 * param.numel() < BLOCK:
+            if size + param.numel() > BLOCK:
+                _update_gathered(lists, small, scalars)
+                small, size = [], 0
+            small.append(index)
+            size += param.numel()
+        elif all(values[index].is_contiguous() for values in lists):
+            flat = [values[index].view(-1) for values in lists]
+            for start in range(0, param.numel(), BLOCK):
+                _update_single([x[start : start + BLOCK] for x in flat], scalars)
+        else:
+            _update_single([values[index] for values in lists], scalars)
+    if small:
+        _update_gathered(lists, small, scalars)
+
+
+def _update_gathered(lists, indices, scalars):
+    """A step of small tensors as one."""
+    lists = [[values[index] for index in indices] for values in lists]
+    dtype = _arithmetic(lists)
+    blocks = [torch._utils._flatten_dense_tensors(x).to(dtype) for x in lists]
+    _update(*blocks, *scalars)
+    for index, (block, tensors) in enumerate(zip(blocks, lists, strict=True)):
+        if index != 1:  # The gradients stay as they are.
+            parts = torch._utils._unflatten_dense_tensors(block, tensors)
+            torch._foreach_copy_(tensors, parts)
+"#;
+
+/// The launch of the kernel.
+pub const FUSED: &str = r#"
+
+# Of each list of sizes: which tensor each block is of, and where each tensor begins.
+_LAYOUTS = {}
+
+
+def _can_fuse(group, lists):
+    """Whether the kernel can take these tensors."""
+    if triton is None or torch.compiler.is_compiling():
+        return False
+    interpreted = group["fused"] and os.environ.get("TRITON_INTERPRET") == "1"
+    device = lists[0][0].device
+    return (device.type == "cuda" or interpreted) and all(
+        x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and x.dtype == values[0].dtype
+        and x.device == device
+        and x.is_contiguous()
+        and x.data_ptr() % 16 == 0
+        for values in lists
+        for x in values
+    )
+
+
+def _update_fused(lists, scalars):
+    """A step of all tensors of a list by one launch."""
+    device, block = lists[0][0].device, 1024
+    sizes = tuple(param.numel() for param in lists[0])
+    if (device, sizes) not in _LAYOUTS:
+        counts = torch.tensor([(size + block - 1) // block for size in sizes])
+        owners = torch.repeat_interleave(torch.arange(len(sizes)), counts)
+        firsts = torch.cumsum(counts, 0) - counts
+        tables = [x.to(device, torch.int32) for x in (owners, firsts)]
+        _LAYOUTS[device, sizes] = (*tables, {})
+    owners, firsts, known = _LAYOUTS[device, sizes]
+    if not len(owners):
+        return
+    rows = tuple(
+        (size, *(values[index].data_ptr() for values in lists))
+        for index, size in enumerate(sizes)
+    )
+    # Gradients come and go, but mostly at the same addresses.
+    if rows not in known:
+        if len(known) > 15:
+            known.clear()
+        known[rows] = torch.tensor(rows, dtype=torch.int64).to(device)
+    names = {
+        torch.float32: tl.float32,
+        torch.bfloat16: tl.bfloat16,
+        torch.float16: tl.float16,
+    }
+    types = [names[values[0].dtype] for values in (*lists, *lists[:1])][:3]
+    with torch.cuda.device(device if device.type == "cuda" else -1):
+        _kernel[(len(owners),)](
+            known[rows],
+            owners,
+            firsts,
+            *map(float, scalars),
+            *types,
+            block,
+            enable_fp_fusion=False,
+        )
+"#;
+
+/// One group's step.
+pub const APPLY: &str = r#"
+
+def _arithmetic(lists):
+    """The type that a step computes in: f64 for f64, and f32 for all others."""
+    return torch.promote_types(lists[0][0].dtype, torch.float32)
+
+
+def _update_single(arrays, scalars):
+    """A step of one tensor, which is computed in another type if it must."""
+    dtype = torch.promote_types(arrays[0].dtype, torch.float32)
+    working = [x.to(dtype) for x in arrays]
+    _update(*working, *scalars)
+    for index, (array, value) in enumerate(zip(arrays, working, strict=True)):
+        if index != 1 and array is not value:
+            array.copy_(value)
+
+
+def _apply(group, lists, totals):
+    """A step of tensors that are on one device and of one type."""
+    scalars, own = _numbers(group, totals)
+    foreach, compiling = group["foreach"], torch.compiler.is_compiling()
+    on_cpu = lists[0][0].device.type == "cpu"
+@FUSED@@BLOCKS@    if foreach is None:
+        foreach = compiling or not on_cpu
+    if foreach:
+        dtype = _arithmetic(lists)
+        working = [[x.to(dtype) for x in values] for values in lists]
+        _update_foreach(*working, *scalars, *own)
+        for index, (values, results) in enumerate(zip(lists, working, strict=True)):
+            if index != 1 and values[0].dtype != dtype:
+                torch._foreach_copy_(values, results)
+    else:
+        for arrays in zip(*lists, *own, strict=True):
+            _update_single(arrays[: len(lists)], (*scalars, *arrays[len(lists) :]))
+"#;
+
+/// Within `_apply`.
+pub const TRY_FUSED: &str = r#"    if group["fused"] is not False and not foreach and _can_fuse(group, lists):
+        return _update_fused(lists, scalars)
+    if group["fused"] and not compiling:
+        raise RuntimeError("`fused` needs Triton and contiguous tensors on CUDA")
+"#;
+
+/// Within `_apply`.
+pub const TRY_BLOCKS: &str = r#"    if on_cpu and foreach is not False and BLOCK and not compiling:
+        return _update_blocks(lists, scalars)
+"#;
+
+/// Of the class.
+pub const CLASS_DOC: &str = r#"    """One step: `optimizer.step()`. All hyperparameters are per group.
+
+    Args:
+        params: parameters or groups of them.
+        maximize: go up.
+        foreach: work on lists of tensors (None: where it is faster).
+        fused: use the Triton kernel (None: where it can be used).
+        state_dtype: the type of the state, such as `torch.bfloat16`, which is rounded to
+            it; arithmetic stays in f32. None: f32, or f64 for parameters in f64.
+    """
+"#;
+
+/// The state of a new parameter.
+pub const STATE: &str = r#"            state = self.state[param]
+            if len(state) == 0:
+                dtype = group["state_dtype"]
+                dtype = dtype or torch.promote_types(param.dtype, torch.float32)
+                for name in _SLOTS:
+                    state[name] = torch.zeros_like(param, dtype=dtype)
+"#;
+
+/// After a state has been loaded.
+pub const LOAD: &str = r#"
+    def load_state_dict(self, state_dict):
+        """Loads what `state_dict` gave. State keeps the type that it was saved in."""
+        super().load_state_dict(state_dict)
+        saved = [x for group in state_dict["param_groups"] for x in group["params"]]
+        params = [x for group in self.param_groups for x in group["params"]]
+        for key, param in zip(saved, params, strict=True):
+            for name, value in state_dict["state"].get(key, {}).items():
+                # A copy, since steps write to it.
+                if isinstance(value, torch.Tensor):
+                    value = value.to(param.device, copy=True)
+                self.state[param][name] = value
+"#;
+
+/// A group that counts its steps.
+pub const INIT_STEP: &str = r#"        group = self.param_groups[-1]
+        if not isinstance(group.get("step"), torch.Tensor):
+            group["step"] = torch.zeros((), dtype=torch.float64)
+"#;
+
+/// One more step.
+pub const COUNT: &str = "            group[\"step\"] += 1\n";
+
+/// The methods.
+pub const METHODS: &str = r#"
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("maximize", False)
+            for name in ("foreach", "fused", "state_dtype"):
+                group.setdefault(name, None)
+
+    def add_param_group(self, param_group):
+        """Adds a group of parameters."""
+        super().add_param_group(param_group)
+        for param in self.param_groups[-1]["params"]:
+            if param.is_complex():
+                name = type(self).__name__
+                raise RuntimeError(f"{name} does not support complex parameters")
+@INIT_STEP@@LOAD@
+    def _batches(self):
+        """Of each group, device and type: the group, the lists of parameters, gradients
+        and slots, and a place for sums."""
+        batches = []
+        for group in self.param_groups:
+            found = {}
+            for param, *arrays in self._arrays(group):
+                key = (param.device, param.dtype, *(x.dtype for x in arrays))
+                lists = found.setdefault(key, [[] for _ in range(2 + len(_SLOTS))])
+                for values, array in zip(lists, (param, *arrays), strict=True):
+                    values.append(array)
+            if not found:
+                continue
+@COUNT@            for lists in found.values():
+                if group["maximize"]:
+                    lists[1] = torch._foreach_neg(lists[1])
+                batches.append((group, lists, {}))
+        return batches
+
+    def _arrays(self, group):
+        """The parameters of a group that have gradients, with these and their state."""
+        rows = []
+        for param in group["params"]:
+            if param.grad is None:
+                continue
+            if param.grad.layout != torch.strided:
+                name = type(self).__name__
+                raise RuntimeError(f"{name} does not support sparse gradients")
+@STATE@            rows.append((param, param.grad, *(self.state[param][x] for x in _SLOTS)))
+        return rows
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step.
+
+        Args:
+            closure: computes the loss and its gradients anew, and returns the loss.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        batches = self._batches()
+@REDUCE@        for group, lists, totals in batches:
+            _apply(group, lists, totals)
+        return loss
+"#;

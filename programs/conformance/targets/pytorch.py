@@ -1,0 +1,98 @@
+"""Runs an exported PyTorch optimizer: each way that it has to compute a step.
+
+`VARIANTS` maps the name of each way to a function
+
+    run(path, weights, gradients, learning_rates, hyperparameters) -> (weights, slots)
+
+path             the exported file
+weights          a list of f32 NumPy arrays
+gradients        for each step a list of arrays
+learning_rates   a float for each step, or None for a program without lr
+hyperparameters  those that differ from the defaults
+
+What is returned are the arrays after the last step, and for each slot a list of arrays.
+"""
+
+import importlib.util
+import os
+import sys
+
+import torch
+
+
+def load(path):
+    """The module of an exported file, and its class."""
+    name = "symopt_pytorch_" + os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
+    ]
+    return module, classes[0]
+
+
+def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, wrap=None, **options):
+    module, optimizer_class = load(path)
+    if prepare is not None:
+        prepare(module)
+    params = [torch.nn.Parameter(torch.tensor(array)) for array in weights]
+    if learning_rates is not None:
+        options["lr"] = torch.tensor(learning_rates[0], dtype=torch.float64) if wrap else learning_rates[0]
+    optimizer = optimizer_class(params, **hyperparameters, **options)
+    step = wrap(optimizer) if wrap else optimizer.step
+    for index, arrays in enumerate(gradients):
+        for param, array in zip(params, arrays, strict=True):
+            param.grad = torch.tensor(array)
+        if learning_rates is not None:
+            for group in optimizer.param_groups:
+                if wrap:
+                    group["lr"].fill_(learning_rates[index])
+                else:
+                    group["lr"] = learning_rates[index]
+        step()
+    slots = {name: [optimizer.state[param][name].numpy() for param in params] for name in module._SLOTS}
+    return [param.detach().numpy() for param in params], slots
+
+
+def run(*arguments):
+    """On CPU with all defaults: tensors in blocks."""
+    return _run(*arguments)
+
+
+def run_single(*arguments):
+    """Tensor by tensor."""
+    return _run(*arguments, foreach=False)
+
+
+def run_foreach(*arguments):
+    """On lists of tensors, as on CUDA."""
+
+    def without_blocks(module):
+        module.BLOCK = 0
+
+    return _run(*arguments, prepare=without_blocks, foreach=True)
+
+
+def run_compiled(*arguments):
+    """The whole step as one graph that Inductor compiles; it needs a C++ compiler."""
+    torch._dynamo.reset()
+    return _run(*arguments, wrap=lambda optimizer: torch.compile(optimizer.step, fullgraph=True))
+
+
+def run_kernel(*arguments):
+    """The Triton kernel in Triton's interpreter: TRITON_INTERPRET=1 must be set when the process starts."""
+    return _run(*arguments, fused=True)
+
+
+VARIANTS = {
+    "pytorch": run,
+    "pytorch single-tensor": run_single,
+    "pytorch foreach": run_foreach,
+    "pytorch compiled": run_compiled,
+}
+if os.environ.get("TRITON_INTERPRET") == "1":
+    VARIANTS = {"pytorch kernel": run_kernel}
