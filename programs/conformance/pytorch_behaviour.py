@@ -1,0 +1,249 @@
+"""What a user of PyTorch expects of an optimizer, checked on exported files.
+
+    python pytorch_behaviour.py FILE...
+
+Each file is what `symopt export P --to pytorch` wrote. It ends with status 1 if a check fails.
+"""
+
+import copy
+import io
+import os
+import sys
+
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "targets"))
+from pytorch import load  # noqa: E402
+
+SHAPES = [(), (1,), (7,), (5, 3), (2, 3, 4), (40000,)]
+
+
+def params_of(seed, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in SHAPES]
+
+
+def set_gradients(params, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for param in params:
+        param.grad = torch.randn(param.shape, generator=generator).to(param.dtype)
+
+
+def run(optimizer, params, seeds):
+    for seed in seeds:
+        set_gradients(params, seed)
+        optimizer.step()
+
+
+def same(xs, ys):
+    return all(x.dtype == y.dtype and torch.equal(x.nan_to_num(7), y.nan_to_num(7)) for x, y in zip(xs, ys, strict=True))
+
+
+def close(xs, ys):
+    return all(torch.allclose(x, y, rtol=1e-5, atol=1e-7, equal_nan=True) for x, y in zip(xs, ys, strict=True))
+
+
+def state_goes_on_after_it_is_loaded(cls, module):
+    for options in ({}, {"state_dtype": torch.bfloat16}):
+        params = params_of(1)
+        optimizer = cls(params, **options)
+        run(optimizer, params, range(3))
+        file = io.BytesIO()
+        torch.save(optimizer.state_dict(), file)
+        file.seek(0)
+        others = [torch.nn.Parameter(param.detach().clone()) for param in params]
+        other = cls(others)
+        other.load_state_dict(torch.load(file))
+        run(other, others, range(3, 6))
+        before = [param.detach().clone() for param in params]
+        run(optimizer, params, range(3, 6))
+        assert same(params, others) and not same(params, before)
+        for param, same_one in zip(params, others, strict=True):
+            for name in module._SLOTS:
+                assert same([optimizer.state[param][name]], [other.state[same_one][name]])
+        # Another that loads from the living one does not share its state.
+        third = cls([torch.nn.Parameter(param.detach().clone()) for param in params])
+        third.load_state_dict(optimizer.state_dict())
+        for param, its in zip(params, third.param_groups[0]["params"], strict=True):
+            for name in module._SLOTS:
+                assert optimizer.state[param][name].data_ptr() != third.state[its][name].data_ptr()
+
+
+def a_copy_goes_on_by_itself(cls, module):
+    params = params_of(1)
+    optimizer = cls(params)
+    run(optimizer, params, range(2))
+    twin = copy.deepcopy(optimizer)
+    twins = twin.param_groups[0]["params"]
+    run(twin, twins, range(2, 4))
+    run(optimizer, params, range(2, 4))
+    assert same(params, twins)
+
+
+def all_paths_agree(cls, module):
+    results = []
+    for block, foreach in ((module_block(module), None), (0, False), (0, True)):
+        params = params_of(2)
+        optimizer = cls(params, foreach=foreach)
+        if hasattr(module, "BLOCK"):
+            module.BLOCK, kept = block, module.BLOCK
+        run(optimizer, params, range(5))
+        if hasattr(module, "BLOCK"):
+            module.BLOCK = kept
+        results.append(params)
+    assert close(results[0], results[1]) and close(results[0], results[2])
+
+
+def module_block(module):
+    return getattr(module, "BLOCK", 0)
+
+
+def maximizing_goes_the_other_way(cls, module):
+    up, down = params_of(3), params_of(3)
+    going_up, going_down = cls(up, maximize=True), cls(down)
+    for seed in range(3):
+        set_gradients(up, seed)
+        set_gradients(down, seed)
+        for param in down:
+            param.grad.neg_()
+        kept = [param.grad.clone() for param in up]
+        going_up.step()
+        going_down.step()
+        assert same(kept, [param.grad for param in up])
+    assert same(up, down)
+
+
+def a_closure_is_called_with_gradients_on(cls, module):
+    param = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = cls([param])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (param * param).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 5.0
+    optimizer.zero_grad()
+    assert param.grad is None
+    before = param.detach().clone()
+    optimizer.step()
+    assert torch.equal(before, param)
+
+
+def groups_have_hyperparameters_of_their_own(cls, module):
+    if "lr" not in cls([torch.nn.Parameter(torch.zeros(1))]).defaults or module_sums(module):
+        return
+    first, second = params_of(4), params_of(5)
+    together = cls([{"params": first}, {"params": second, "lr": 0.5}])
+    set_gradients(first, 1)
+    set_gradients(second, 2)
+    together.step()
+    alone, other = params_of(4), params_of(5)
+    for params, seed, options in ((alone, 1, {}), (other, 2, {"lr": 0.5})):
+        optimizer = cls(params, **options)
+        set_gradients(params, seed)
+        optimizer.step()
+    assert same(first, alone) and same(second, other)
+
+
+def module_sums(module):
+    return hasattr(module, "_SUMS")
+
+
+def sparse_gradients_and_complex_parameters_are_refused(cls, module):
+    param = torch.nn.Parameter(torch.zeros(3))
+    param.grad = torch.sparse_coo_tensor([[1]], [1.0], (3,))
+    for action in (cls([param]).step, lambda: cls([torch.nn.Parameter(torch.zeros(2, dtype=torch.complex64))])):
+        try:
+            action()
+        except RuntimeError as error:
+            assert cls.__name__ in str(error), error
+        else:
+            raise AssertionError("it was not refused")
+
+
+def a_learning_rate_may_be_a_tensor_and_schedulers_work(cls, module):
+    if "lr" not in cls([torch.nn.Parameter(torch.zeros(1))]).defaults:
+        return
+    results = []
+    for lr in (0.5, torch.tensor(0.5)):
+        params = params_of(6)
+        optimizer = cls(params, lr=lr)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+        for seed in range(4):
+            set_gradients(params, seed)
+            optimizer.step()
+            scheduler.step()
+        assert float(optimizer.param_groups[0]["lr"]) == 0.5**5
+        results.append(params)
+    assert same(*results)
+
+
+def gradients_may_be_scaled(cls, module):
+    param, twin = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+    optimizer, other = cls([param]), cls([twin])
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    scaler.scale((param**2).sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    (twin**2).sum().backward()
+    other.step()
+    assert same([param], [twin])
+
+
+def small_types_are_computed_in_f32_and_f64_stays(cls, module):
+    for dtype, state in ((torch.bfloat16, torch.float32), (torch.float16, torch.float32), (torch.float64, torch.float64)):
+        for foreach in (None, False, True):
+            params, exact = params_of(7, dtype), params_of(7, dtype)
+            exact = [torch.nn.Parameter(param.detach().to(state)) for param in exact]
+            optimizer, other = cls(params, foreach=foreach), cls(exact, foreach=foreach)
+            set_gradients(params, 1)
+            for param, its in zip(params, exact, strict=True):
+                its.grad = param.grad.to(state)
+            optimizer.step()
+            other.step()
+            assert close([param.detach() for param in params], [its.detach().to(dtype) for its in exact])
+            assert all(optimizer.state[param][name].dtype == state for param in params for name in module._SLOTS)
+
+
+def transposed_parameters_work(cls, module):
+    plain = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+    turned = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).t().contiguous().t())
+    for param in (plain, turned):
+        param.grad = torch.arange(6.0).reshape(2, 3) - 2.5
+        cls([param]).step()
+    assert torch.equal(plain, turned)
+
+
+CHECKS = [
+    state_goes_on_after_it_is_loaded,
+    a_copy_goes_on_by_itself,
+    all_paths_agree,
+    maximizing_goes_the_other_way,
+    a_closure_is_called_with_gradients_on,
+    groups_have_hyperparameters_of_their_own,
+    sparse_gradients_and_complex_parameters_are_refused,
+    a_learning_rate_may_be_a_tensor_and_schedulers_work,
+    gradients_may_be_scaled,
+    small_types_are_computed_in_f32_and_f64_stays,
+    transposed_parameters_work,
+]
+
+
+def main():
+    failed = 0
+    for path in sys.argv[1:]:
+        module, cls = load(path)
+        for check in CHECKS:
+            try:
+                check(cls, module)
+            except Exception as error:
+                failed += 1
+                print(f"{path}: {check.__name__}: {type(error).__name__}: {error}")
+    print(f"{len(sys.argv) - 1} files, {len(CHECKS)} checks each, {failed} failed")
+    return 1 if failed or len(sys.argv) < 2 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
