@@ -6,12 +6,13 @@
 //! | [`notation`] | how expressions are written in a language |
 //! | [`spelling`] | how each function is spelled in each language |
 //! | [`python`] | what all Python files have in common |
-//! | [`numpy`], [`pytorch`] | a file for each target, and so on |
+//! | [`numpy`], [`pytorch`], [`optax`] | a file for each target, and so on |
 //! | [`rust`] | the loops that the zoo is compiled to |
 
 pub mod listing;
 pub mod notation;
 pub mod numpy;
+pub mod optax;
 pub mod python;
 pub mod pytorch;
 pub mod rust;
@@ -53,6 +54,7 @@ macro_rules! targets {
 
 targets! {
     Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
+    Optax "optax" "py", "Optax: a GradientTransformation, and scale_by_... where the program splits that way";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
     PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
 }
@@ -110,6 +112,10 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::PyTorch => {
             refuse(program, &graph, target, pytorch::lacks)?;
             Ok(pytorch::file(program, &graph))
+        }
+        Target::Optax => {
+            refuse(program, &graph, target, optax::lacks)?;
+            Ok(optax::file(program, &graph))
         }
         Target::Latex => Ok(Formula::new(program, &graph).latex()),
     }

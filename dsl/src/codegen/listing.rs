@@ -181,6 +181,20 @@ impl Listing {
         Writer::new(program, graph, options).listing()
     }
 
+    /// The listing of a program that has a part of its update as its update.
+    pub fn of_part(program: &Program, graph: &Graph, options: ListingOptions, update: NodeId) -> Listing {
+        Writer { update, ..Writer::new(program, graph, options) }.listing()
+    }
+
+    /// Whether a stage reads a name in what it does with each array: its lines and sums, and in the last one the results.
+    pub fn stage_reads(&self, stage: usize, name: &str) -> bool {
+        let Some(Stage { lines, sums, .. }) = self.stages.get(stage) else { return false };
+        let is_last = stage + 1 == self.stages.len();
+        let results = self.next_slots.iter().chain([&self.update]).filter(|_| is_last);
+        let values = lines.iter().map(|line| &line.value).chain(sums.iter().flat_map(|sum| [&sum.x, &sum.y]));
+        values.chain(results).any(|expression| expression.reads(name))
+    }
+
     /// All expressions, in order.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let stages = self.stages.iter().flat_map(|Stage { scalars, lines, sums }| {
@@ -226,6 +240,7 @@ struct Writer<'a> {
     program: &'a Program,
     graph: &'a Graph,
     options: ListingOptions<'a>,
+    update: NodeId,
     /// The name in the program text of each node that has one.
     given: Vec<Option<String>>,
     /// The first stage in which each node can be computed.
@@ -259,6 +274,7 @@ impl<'a> Writer<'a> {
             program,
             graph,
             options,
+            update: graph.update(),
             given,
             levels: Vec::new(),
             sums: Vec::new(),
@@ -325,7 +341,7 @@ impl<'a> Writer<'a> {
     fn results(&self, stage: usize) -> Vec<NodeId> {
         let mut results: Vec<NodeId> = self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| [sum.x, sum.y]).collect();
         if stage + 1 == self.stages() {
-            results.push(self.graph.update());
+            results.push(self.update);
             results.extend(self.graph.live_slots().map(|(_, node)| node));
         }
         results
@@ -749,7 +765,7 @@ impl<'a> Writer<'a> {
             gradients: name_of(ParameterKind::Gradients).unwrap_or_default(),
             slots: signature.slots().filter_map(|slot| parameters.get(&slot).cloned()).collect(),
             stages,
-            update: self.expression(self.graph.update(), &local),
+            update: self.expression(self.update, &local),
             next_slots: self.graph.live_slots().map(|(_, node)| self.expression(node, &local)).collect(),
         };
         for (index, parameter) in signature.parameters.iter().enumerate() {

@@ -139,6 +139,61 @@ pub fn bracketed(indent: usize, open: &str, items: &[String], close: &str) -> St
     format!("{margin}{open}\n{lines}{margin}{close}\n")
 }
 
+/// A text within the width of a line, with margins for its first line and for the others; `taken` more columns of the first line are used.
+pub fn wrapped_within(text: &str, first: usize, others: usize, taken: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let more = if lines.len() == 1 { taken } else { 0 };
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + word.chars().count() + more <= WIDTH => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(format!("{}{word}", " ".repeat(if lines.is_empty() { first } else { others }))),
+        }
+    }
+    lines.join("\n")
+}
+
+/// `TARGET = VALUE`, in brackets on a line of its own if it is too long, as the formatters have it.
+pub fn assignment(indent: usize, target: &str, value: &str) -> String {
+    let margin = " ".repeat(indent);
+    let one = format!("{margin}{target} = {value}");
+    let arguments = value.split_once('(').and_then(|(callee, rest)| {
+        let is_name = callee.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+        rest.strip_suffix(')').filter(|rest| is_name && !callee.is_empty() && is_balanced(rest)).map(|rest| (callee, rest))
+    });
+    match arguments {
+        _ if one.chars().count() <= WIDTH => format!("{one}\n"),
+        Some((callee, arguments)) => bracketed(indent, &format!("{target} = {callee}("), &items(arguments), ")"),
+        None => format!("{margin}{target} = (\n{margin}    {value}\n{margin})\n"),
+    }
+}
+
+/// Whether no bracket is closed that was not opened.
+fn is_balanced(text: &str) -> bool {
+    let mut depth = 0_i32;
+    text.chars().all(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth >= 0
+    })
+}
+
+/// The arguments of a call.
+fn items(text: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut depth = 0_i32;
+    for c in text.chars() {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        match items.last_mut() {
+            Some(_) if c == ',' && depth == 0 => items.push(String::new()),
+            Some(item) => item.push(c),
+            None => {}
+        }
+    }
+    items.into_iter().map(|item| item.trim().to_owned()).collect()
+}
+
 /// Definitions of those helpers whose names a text calls, in the order of the list, each with two empty lines before it. A helper may call those
 /// before it.
 pub fn helpers(text: &str, list: &[(&str, &str)]) -> String {
