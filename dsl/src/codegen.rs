@@ -6,13 +6,14 @@
 //! | [`notation`] | how expressions are written in a language |
 //! | [`spelling`] | how each function is spelled in each language |
 //! | [`python`] | what all Python files have in common |
-//! | [`numpy`], [`pytorch`], [`optax`] | a file for each target, and so on |
+//! | [`numpy`], [`pytorch`], [`optax`], [`praxis`] | a file for each target, and so on |
 //! | [`rust`] | the loops that the zoo is compiled to |
 
 pub mod listing;
 pub mod notation;
 pub mod numpy;
 pub mod optax;
+pub mod praxis;
 pub mod python;
 pub mod pytorch;
 pub mod rust;
@@ -55,6 +56,7 @@ macro_rules! targets {
 targets! {
     Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
     Optax "optax" "py", "Optax: a GradientTransformation, and scale_by_... where the program splits that way";
+    Praxis "praxis" "py", "Praxis: a ShardedGradientTransformation and the optimizer's class";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
     PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
 }
@@ -116,6 +118,10 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::Optax => {
             refuse(program, &graph, target, optax::lacks)?;
             Ok(optax::file(program, &graph))
+        }
+        Target::Praxis => {
+            refuse(program, &graph, target, praxis::lacks)?;
+            Ok(praxis::file(program, &graph))
         }
         Target::Latex => Ok(Formula::new(program, &graph).latex()),
     }

@@ -22,7 +22,7 @@ use crate::graph::{NodeId, NodeKind};
 use crate::{Function, Graph, Program, Type};
 
 /// What the file itself calls things.
-const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "jax",
     "jnp",
     "optax",
@@ -46,7 +46,7 @@ const RESERVED: &[&str] = &[
     "init_partition_spec_fn",
 ];
 
-const HELPERS: &[(&str, &str)] = &[
+pub(super) const HELPERS: &[(&str, &str)] = &[
     (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
@@ -265,6 +265,21 @@ pub(super) struct Whole<'a> {
 impl<'a> Whole<'a> {
     pub(super) fn new(listing: &'a Listing) -> Whole<'a> {
         Whole { listing, masks: can_mask(listing) }
+    }
+
+    /// The head of a function with the same parameters.
+    pub(super) fn signature(&self, name: &str) -> String {
+        let Whole { listing, masks } = self;
+        signature(name, listing.learning_rate.iter().chain(&listing.hyperparameters), *masks, !listing.slots.is_empty())
+    }
+
+    /// The names of the parameters.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let scalars = self.listing.learning_rate.iter().chain(&self.listing.hyperparameters);
+        let mut names: Vec<String> = scalars.map(|p| as_argument(p).name).collect();
+        names.extend(self.masks.then(|| "mask".to_owned()));
+        names.extend((!self.listing.slots.is_empty()).then(|| "mu_dtype".to_owned()));
+        names
     }
 
     /// The state's class and the function.
