@@ -6,9 +6,11 @@
 //! | [`notation`] | how expressions are written in a language |
 //! | [`spelling`] | how each function is spelled in each language |
 //! | [`python`] | what all Python files have in common |
-//! | [`numpy`], [`pytorch`], [`optax`], [`praxis`] | a file for each target, and so on |
+//! | [`numpy`], [`pytorch`], [`optax`], [`praxis`], [`casts`], [`keras`], [`tensorflow`] | a file for each target, and so on |
 //! | [`rust`] | the loops that the zoo is compiled to |
 
+pub mod casts;
+pub mod keras;
 pub mod listing;
 pub mod notation;
 pub mod numpy;
@@ -18,6 +20,7 @@ pub mod python;
 pub mod pytorch;
 pub mod rust;
 pub mod spelling;
+pub mod tensorflow;
 
 use std::fmt;
 
@@ -57,6 +60,9 @@ targets! {
     Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
     Optax "optax" "py", "Optax: a GradientTransformation, and scale_by_... where the program splits that way";
     Praxis "praxis" "py", "Praxis: a ShardedGradientTransformation and the optimizer's class";
+    Keras "keras" "py", "Keras 3: an optimizer for any of its backends";
+    Tf2 "tf2" "py", "TensorFlow 2: a tf.Module with apply_gradients";
+    Tf1 "tf1" "py", "TensorFlow 1: a tf.compat.v1.train.Optimizer";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
     PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
 }
@@ -122,6 +128,18 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::Praxis => {
             refuse(program, &graph, target, praxis::lacks)?;
             Ok(praxis::file(program, &graph))
+        }
+        Target::Keras => {
+            refuse(program, &graph, target, keras::lacks)?;
+            Ok(keras::file(program, &graph))
+        }
+        Target::Tf2 => {
+            refuse(program, &graph, target, tensorflow::lacks)?;
+            Ok(tensorflow::file(program, &graph))
+        }
+        Target::Tf1 => {
+            refuse(program, &graph, target, tensorflow::lacks)?;
+            Ok(tensorflow::file_of_version_1(program, &graph))
         }
         Target::Latex => Ok(Formula::new(program, &graph).latex()),
     }

@@ -186,6 +186,17 @@ impl Listing {
         Writer { update, ..Writer::new(program, graph, options) }.listing()
     }
 
+    /// The scalars that depend on a name.
+    pub fn dependent_scalars(&self, name: &str) -> Vec<String> {
+        let mut dependent: Vec<String> = Vec::new();
+        for line in self.stages.iter().flat_map(|stage| &stage.scalars) {
+            if line.value.reads(name) || dependent.iter().any(|name| line.value.reads(name)) {
+                dependent.push(line.name.clone());
+            }
+        }
+        dependent
+    }
+
     /// Whether a stage reads a name in what it does with each array: its lines and sums, and in the last one the results.
     pub fn stage_reads(&self, stage: usize, name: &str) -> bool {
         let Some(Stage { lines, sums, .. }) = self.stages.get(stage) else { return false };

@@ -90,7 +90,8 @@ const HELPERS: &[(&str, &str)] = &[
     ),
 ];
 
-struct NumpyNotation;
+/// How NumPy writes expressions, with scalars as Python floats.
+pub(super) struct NumpyNotation;
 
 impl Notation for NumpyNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {

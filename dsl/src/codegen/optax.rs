@@ -294,20 +294,14 @@ impl<'a> Whole<'a> {
 /// Whether `weight_decay` can differ from array to array: it must not enter a sum over all of them.
 fn can_mask(listing: &Listing) -> bool {
     let Some(decay) = listing.hyperparameters.iter().find(|p| p.given == WEIGHT_DECAY && p.used) else { return false };
-    let (dependent, last) = (scalars_of(listing, &decay.name), listing.stages.len() - 1);
+    let (dependent, last) = (listing.dependent_scalars(&decay.name), listing.stages.len() - 1);
     let is_read = |stage: usize| listing.stage_reads(stage, &decay.name) || dependent.iter().any(|name| listing.stage_reads(stage, name));
-    !(0..last).any(|stage| is_read(stage) || listing.stages[stage].scalars.iter().any(|line| dependent.contains(&line.name)))
-}
-
-/// The scalars that depend on a name.
-fn scalars_of(listing: &Listing, name: &str) -> Vec<String> {
-    let mut dependent: Vec<String> = Vec::new();
-    for line in listing.stages.iter().flat_map(|stage| &stage.scalars) {
-        if line.value.reads(name) || dependent.iter().any(|name| line.value.reads(name)) {
-            dependent.push(line.name.clone());
-        }
-    }
-    dependent
+    // A name that is bound again could not be bound inside the function of a single array.
+    let mut names: Vec<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
+    names.extend(listing.stages.iter().flat_map(|stage| &stage.scalars).map(|line| line.name.as_str()));
+    let is_bound_once = dependent.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1);
+    is_bound_once
+        && !(0..last).any(|stage| is_read(stage) || listing.stages[stage].scalars.iter().any(|line| dependent.contains(&line.name)))
 }
 
 struct Transformation<'a> {
@@ -393,7 +387,7 @@ impl Transformation<'_> {
             *text += "        decays = _masked(weight_decay, mask, params)\n";
         }
         for (stage, content) in listing.stages.iter().enumerate() {
-            let inside = if self.masks && stage == last { scalars_of(listing, WEIGHT_DECAY) } else { Vec::new() };
+            let inside = if self.masks && stage == last { listing.dependent_scalars(WEIGHT_DECAY) } else { Vec::new() };
             let (within, before): (Vec<&Line>, Vec<&Line>) = content.scalars.iter().partition(|line| inside.contains(&line.name));
             before.into_iter().for_each(|line| assign(text, 8, line));
             if stage < last {

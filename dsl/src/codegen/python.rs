@@ -132,7 +132,7 @@ pub fn bracketed(indent: usize, open: &str, items: &[String], close: &str) -> St
     }
     let inner = " ".repeat(indent + 4);
     let joined = format!("{inner}{}", items.join(", "));
-    if joined.chars().count() <= WIDTH && !open.starts_with("def ") {
+    if joined.chars().count() <= WIDTH && !open.starts_with("def ") && !open.ends_with(['{', '[']) {
         return format!("{margin}{open}\n{joined}\n{margin}{close}\n");
     }
     let lines: String = items.iter().map(|item| format!("{inner}{item}{}\n", if item == "*" { "," } else { "," })).collect();
@@ -166,8 +166,32 @@ pub fn assignment(indent: usize, target: &str, value: &str) -> String {
     match arguments {
         _ if one.chars().count() <= WIDTH => format!("{one}\n"),
         Some((callee, arguments)) => bracketed(indent, &format!("{target} = {callee}("), &items(arguments), ")"),
-        None => format!("{margin}{target} = (\n{margin}    {value}\n{margin})\n"),
+        None => {
+            let inner = format!("{margin}    {value}");
+            let value = if inner.chars().count() <= WIDTH { inner } else { operands(value, &format!("{margin}    ")) };
+            format!("{margin}{target} = (\n{value}\n{margin})\n")
+        }
     }
+}
+
+/// An expression with each operand of its loosest operators on a line of its own.
+fn operands(value: &str, margin: &str) -> String {
+    for operators in [[" + ", " - "], [" * ", " / "]] {
+        let (mut depth, mut broken) = (0_i32, String::new());
+        for (at, c) in value.char_indices() {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            if c == ' ' && depth == 0 && operators.iter().any(|operator| value[at..].starts_with(operator)) {
+                broken.push('\n');
+                broken.push_str(margin);
+            } else {
+                broken.push(c);
+            }
+        }
+        if broken != value {
+            return format!("{margin}{broken}");
+        }
+    }
+    format!("{margin}{value}")
 }
 
 /// Whether no bracket is closed that was not opened.

@@ -1,0 +1,235 @@
+//! What the exports to TensorFlow and Keras have in common: libraries that don't round a scalar by themselves where it meets an array, and whose
+//! variables are assigned in place.
+//!
+//! A scalar that is made of hyperparameters and numbers alone stays a Python float; NumPy computes it, in f64. Any other (the learning rate, the
+//! step count, sums) is a tensor, and is cast to the type of the array that it meets. All new values of a variable and its slots are computed
+//! before any is assigned, because a library may give a view of a variable where it is asked for its value.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::listing::{Callee, Expression, Line, Listing, ListingOptions};
+use super::notation::{Notation, written};
+use super::numpy::NumpyNotation;
+use super::python;
+use super::spelling::{Spelling, spelling};
+use crate::{Function, Graph, Program, Type};
+
+/// The hyperparameter that can be turned off for a variable.
+pub const WEIGHT_DECAY: &str = "weight_decay";
+
+/// How a library differs from the others.
+pub struct Library {
+    /// Its spelling of a function.
+    pub spelling: fn(&Spelling) -> &'static str,
+    /// A value as the type of the array at hand, with `{x}` for the value.
+    pub cast: &'static str,
+    /// The value of a variable as a new tensor.
+    pub copy: fn(&str) -> String,
+    /// Names that it takes, besides those that all take.
+    pub reserved: &'static [&'static str],
+}
+
+const RESERVED: &[&str] = &[
+    "np",
+    "dtype",
+    "index",
+    "gradient",
+    "variable",
+    "variables",
+    "pairs",
+    "decays",
+    "kwargs",
+    "config",
+    "name",
+    "property",
+    "learning_rate",
+    "iterations",
+    "build",
+    "ValueError",
+    "TypeError",
+];
+
+/// A program that is written for a library.
+pub struct Casts<'a> {
+    /// The program.
+    pub listing: &'a Listing,
+    library: &'a Library,
+    floats: BTreeSet<String>,
+    /// The scalars that depend on the hyperparameter that can be turned off, which are computed for each variable.
+    pub by_variable: Vec<String>,
+}
+
+/// The listing of a program for a library.
+pub fn listing(program: &Program, graph: &Graph, library: &Library) -> Listing {
+    let reserved: Vec<&str> = library.reserved.iter().chain(RESERVED).chain(python::KEYWORDS).copied().collect();
+    let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
+    let listing = Listing::new(program, graph, options);
+    // Inside a loop over the variables no name may be bound to what is computed of its own earlier value.
+    let mut names: BTreeSet<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
+    let mut scalars = listing.stages.iter().flat_map(|stage| &stage.scalars);
+    let is_safe = listing.dependent_scalars(WEIGHT_DECAY).is_empty() || scalars.all(|line| names.insert(&line.name));
+    if is_safe { listing } else { Listing::new(program, graph, ListingOptions { rebind: false, ..options }) }
+}
+
+impl<'a> Casts<'a> {
+    /// What is needed to write the program of a listing.
+    pub fn new(listing: &'a Listing, library: &'a Library) -> Casts<'a> {
+        let lines = || listing.stages.iter().flat_map(|stage| &stage.scalars);
+        let mut floats: BTreeSet<String> = listing.hyperparameters.iter().map(|p| p.name.clone()).collect();
+        floats.extend(lines().map(|line| line.name.clone()));
+        for parameter in listing.learning_rate.iter().chain(&listing.step) {
+            floats.remove(&parameter.name);
+        }
+        let mut casts = Casts { listing, library, floats, by_variable: Vec::new() };
+        // A name may be bound twice: it is a float only if it always is.
+        while let Some(line) = lines().find(|line| casts.floats.contains(&line.name) && !casts.is_float(&line.value)) {
+            casts.floats.remove(&line.name);
+        }
+        if listing.hyperparameters.iter().any(|p| p.name == WEIGHT_DECAY && p.used) {
+            casts.by_variable = listing.dependent_scalars(WEIGHT_DECAY);
+        }
+        casts
+    }
+
+    /// Whether a value is a Python float.
+    fn is_float(&self, expression: &Expression) -> bool {
+        match expression {
+            Expression::Number(_) => true,
+            Expression::Name(name, ty) => *ty == Type::Scalar && self.floats.contains(name),
+            Expression::Call(Callee::ClipFactor, ..) => false,
+            Expression::Call(_, ty, arguments) => *ty == Type::Scalar && arguments.iter().all(|argument| self.is_float(argument)),
+        }
+    }
+
+    /// A value as text.
+    pub fn text(&self, expression: &Expression) -> String {
+        written(self, &self.with_casts(expression))
+    }
+
+    /// A value with a copy of itself, which stands for a cast, wherever a tensor that is no array meets an array.
+    fn with_casts(&self, expression: &Expression) -> Expression {
+        let Expression::Call(callee, ty, arguments) = expression else { return expression.clone() };
+        let is_sum = *callee == Callee::Function(Function::Norm);
+        let argument = |argument: &Expression| {
+            let inner = self.with_casts(argument);
+            if *ty == Type::Tree && !is_sum { self.entering(inner) } else { inner }
+        };
+        Expression::Call(*callee, *ty, arguments.iter().map(argument).collect())
+    }
+
+    /// A value as it enters the arithmetic of arrays.
+    fn entering(&self, expression: Expression) -> Expression {
+        if expression.ty() == Type::Tree || self.is_float(&expression) {
+            return expression;
+        }
+        Expression::Call(Callee::Function(Function::Copy), expression.ty(), vec![expression])
+    }
+
+    /// The factors of a sum, as text.
+    pub fn factors(&self, x: &Expression, y: &Expression) -> (String, String) {
+        let text = |factor: &Expression| written(self, &self.entering(self.with_casts(factor)));
+        (text(x), text(y))
+    }
+
+    /// `NAME = VALUE`.
+    pub fn assign(&self, text: &mut String, margin: usize, line: &Line) {
+        *text += &python::assignment(margin, &line.name, &self.text(&line.value));
+    }
+
+    /// The scalars of a stage that are computed once for all variables.
+    pub fn write_scalars(&self, text: &mut String, margin: usize, stage: usize) {
+        let scalars = self.listing.stages[stage].scalars.iter();
+        scalars.filter(|line| !self.by_variable.contains(&line.name)).for_each(|line| self.assign(text, margin, line));
+    }
+
+    /// What a stage computes of a variable before its sums or its new values, after the arrays that it reads have been bound.
+    pub fn write_lines(&self, text: &mut String, margin: usize, stage: usize) {
+        let mut needed: Vec<&Line> = Vec::new();
+        let scalars: Vec<&Line> = self.listing.stages[..=stage].iter().flat_map(|stage| &stage.scalars).collect();
+        for line in scalars.into_iter().rev().filter(|line| self.by_variable.contains(&line.name)) {
+            if self.listing.stage_reads(stage, &line.name) || needed.iter().any(|later| later.value.reads(&line.name)) {
+                needed.push(line);
+            }
+        }
+        needed.iter().rev().copied().chain(&self.listing.stages[stage].lines).for_each(|line| self.assign(text, margin, line));
+    }
+
+    /// Whether a stage reads the decay for each variable by itself.
+    pub fn decays(&self, stage: usize) -> bool {
+        self.listing.hyperparameters.iter().any(|p| p.name == WEIGHT_DECAY && p.used)
+            && (self.listing.stage_reads(stage, WEIGHT_DECAY) || self.by_variable.iter().any(|name| self.listing.stage_reads(stage, name)))
+    }
+
+    /// The sums of a stage, each as the text that is added to its total.
+    pub fn sums(&self, stage: usize) -> Vec<(String, String)> {
+        let sums = self.listing.stages[stage].sums.iter();
+        let term = |sum: &super::listing::Sum| {
+            if sum.is_of_trees() {
+                let (x, y) = self.factors(&sum.x, &sum.y);
+                return format!("_dot({x}, {y})");
+            }
+            let arguments = vec![sum.x.clone(), sum.y.clone()];
+            self.text(&Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, arguments))
+        };
+        sums.map(|sum| (sum.name.clone(), term(sum))).collect()
+    }
+
+    /// Binds the new values that have no name yet, and returns the names: of the update, and for each slot that changes its position and its name.
+    pub fn write_results(&self, text: &mut String, margin: usize) -> (String, Vec<(usize, String)>) {
+        let listing = self.listing;
+        let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);
+        let mut taken: BTreeSet<String> = lines.iter().map(|line| line.name.clone()).collect();
+        taken.extend(listing.slots.iter().chain([&listing.weights, &listing.gradients]).cloned());
+        taken.extend(listing.stages.iter().flat_map(|stage| stage.scalars.iter().map(|l| &l.name).chain(stage.sums.iter().map(|s| &s.name))).cloned());
+        taken.extend(listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step).map(|p| p.name.clone()));
+        let mut bind = |text: &mut String, base: &str, value: &Expression| {
+            let value = match value {
+                Expression::Name(name, _) if lines.iter().any(|line| line.name == *name) => return name.clone(),
+                Expression::Name(name, _) => (self.library.copy)(name),
+                value => self.text(value),
+            };
+            let mut name = base.to_owned();
+            while !taken.insert(name.clone()) {
+                name.push('_');
+            }
+            *text += &python::assignment(margin, &name, &value);
+            name
+        };
+        let update = bind(text, "update", &listing.update);
+        let mut slots = Vec::new();
+        for (index, (slot, value)) in listing.slots.iter().zip(&listing.next_slots).enumerate() {
+            let is_line = lines.iter().any(|line| line.name == *slot);
+            if !matches!(value, Expression::Name(name, _) if name == slot && !is_line) {
+                slots.push((index, bind(text, &format!("next_{slot}"), value)));
+            }
+        }
+        (update, slots)
+    }
+}
+
+impl Notation for Casts<'_> {
+    fn spelling(&self, callee: Callee, _ty: Type) -> Option<Cow<'static, str>> {
+        match callee {
+            Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Function(Function::Norm) => Some("_norm({x})".into()),
+            Callee::Function(Function::Copy) => Some(self.library.cast.into()),
+            Callee::Function(function) => Some((self.library.spelling)(spelling(function)?).into()),
+        }
+    }
+
+    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        if function == Function::Copy || ty != Type::Scalar || !arguments.iter().all(|argument| self.is_float(argument)) {
+            return None;
+        }
+        NumpyNotation.operator(function, ty, arguments).or_else(|| {
+            let is_operator = function.row().operator.is_some() || matches!(function, Function::Negative | Function::Reciprocal);
+            if is_operator { None } else { NumpyNotation.spelling(Callee::Function(function), ty) }
+        })
+    }
+}
+
+/// The import of NumPy, if a text needs it.
+pub fn numpy_import(body: &str) -> &'static str {
+    if python::calls(body, "np") { "import numpy as np\n" } else { "" }
+}

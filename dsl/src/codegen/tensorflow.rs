@@ -1,0 +1,367 @@
+//! A program as an optimizer for TensorFlow: in version 2 a `tf.Module` with `apply_gradients`, in version 1 a `tf.compat.v1.train.Optimizer`.
+//!
+//! Arrays are computed in the type of the variable. The learning rate, the step count and sums over elements are f64 tensors, hyperparameters are
+//! Python floats; both are rounded where they meet an array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
+//! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10` and `cbrt` go through f64, under `tf.function` with
+//! `jit_compile` XLA may contract a product and a sum into one rounding, and on CPU denormal numbers may be taken for zero.
+//!
+//! Sums over all variables are taken over those of one replica: under a distribution strategy they don't see the other replicas' gradients.
+
+use std::fmt::Write;
+
+use super::casts::{self, Casts, Library, numpy_import};
+use super::listing::{Listing, ScalarParameter};
+use super::python::{self, bracketed, class_name, helpers};
+use crate::{Function, Graph, Program};
+
+const LIBRARY: Library = Library {
+    spelling: |row| row.tensorflow,
+    cast: "tf.cast({x}, dtype)",
+    copy: |name| format!("tf.raw_ops.DeepCopy(x={name})"),
+    reserved: &[
+        "tf",
+        "callable",
+        "dict",
+        "property",
+        "step",
+        "submodules",
+        "trainable_variables",
+        "non_trainable_variables",
+        "name_scope",
+        "with_name_scope",
+        "get_config",
+        "grads_and_vars",
+        "apply_gradients",
+        "global_step",
+        "use_locking",
+        "update_ops",
+        "grad",
+        "var",
+        "var_list",
+        "first",
+        "graph",
+        "steps",
+        "scalars",
+        "slot",
+    ],
+};
+
+const HELPERS: &[(&str, &str)] = &[
+    (
+        "_scalar",
+        "def _scalar(x):\n    \"\"\"A number in f64.\"\"\"\n    if isinstance(x, (int, float)):\n        return tf.constant(x, tf.float64)\n    return tf.cast(x, tf.float64)\n",
+    ),
+    (
+        "_dot",
+        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return tf.reduce_sum(tf.cast(x, tf.float64) * tf.cast(y, tf.float64))\n",
+    ),
+    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return tf.sqrt(_dot(x, x))\n"),
+    (
+        "_clip_factor",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = tf.cast(norm, tf.float64)\n    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)\n",
+    ),
+    ("_cube", "def _cube(x):\n    return x * x * x\n"),
+    (
+        "_cbrt",
+        "def _cbrt(x):\n    \"\"\"The cube root, through f64.\"\"\"\n    root = tf.pow(tf.abs(tf.cast(x, tf.float64)), 1 / 3)\n    return tf.sign(x) * tf.cast(root, x.dtype)\n",
+    ),
+    (
+        "_log10",
+        "def _log10(x):\n    \"\"\"The logarithm to base 10, through f64.\"\"\"\n    log = tf.math.log(tf.cast(x, tf.float64))\n    return tf.cast(log / tf.math.log(tf.constant(10.0, tf.float64)), x.dtype)\n",
+    ),
+    (
+        "_log2",
+        "def _log2(x):\n    \"\"\"The logarithm to base 2, through f64.\"\"\"\n    log = tf.math.log(tf.cast(x, tf.float64))\n    return tf.cast(log / tf.math.log(tf.constant(2.0, tf.float64)), x.dtype)\n",
+    ),
+    (
+        "_guarded_log1p",
+        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return tf.where(x < -1, tf.math.log(-(1 + x)), tf.math.log1p(x))\n",
+    ),
+];
+
+/// Why TensorFlow can't express a function; it can express all.
+pub fn lacks(_function: Function) -> Option<String> {
+    None
+}
+
+/// The file for TensorFlow 2. `graph` must be the program's own.
+pub fn file(program: &Program, graph: &Graph) -> String {
+    let listing = casts::listing(program, graph, &LIBRARY);
+    finished(&listing, "TensorFlow 2: a tf.Module with apply_gradients.", &module(&listing))
+}
+
+/// The file for TensorFlow 1. `graph` must be the program's own.
+pub fn file_of_version_1(program: &Program, graph: &Graph) -> String {
+    let listing = casts::listing(program, graph, &LIBRARY);
+    finished(&listing, "TensorFlow 1: an optimizer for graphs and sessions, also as tf.compat.v1.", &optimizer(&listing))
+}
+
+fn finished(listing: &Listing, title: &str, body: &str) -> String {
+    let head = python::head(listing, title);
+    format!("{head}\n{}import tensorflow as tf\n{}\n\n{body}", numpy_import(&body), helpers(&body, HELPERS))
+}
+
+fn doc(listing: &Listing, title: &str, rate: &str) -> String {
+    let mut lines = Vec::new();
+    if listing.learning_rate.is_some() {
+        lines.push(format!("learning_rate: {rate}"));
+    }
+    let names: Vec<&str> = listing.hyperparameters.iter().map(|p| p.name.as_str()).collect();
+    if !names.is_empty() {
+        lines.push(format!("{}: as in the program.", names.join(", ")));
+    }
+    let title = python::wrapped_within(title, 4, 4, 6);
+    if lines.is_empty() {
+        return format!("    \"\"\"{}\"\"\"\n", title.trim_start());
+    }
+    let lines: String = lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
+    format!("    \"\"\"{}\n\n    Args:\n{lines}    \"\"\"\n", title.trim_start())
+}
+
+/// The parameters of a constructor.
+fn parameters(listing: &Listing) -> Vec<String> {
+    let mut parameters = vec!["self".to_owned()];
+    let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
+    parameters.extend(rate.map(|p| python::parameter(&p)));
+    parameters.extend(listing.hyperparameters.iter().map(python::parameter));
+    parameters
+}
+
+/// Binds the hyperparameters that a text reads.
+fn bindings(listing: &Listing, margin: usize, prefix: &str, text: &str) -> String {
+    let used = listing.hyperparameters.iter().filter(|p| python::calls(text, &p.name));
+    used.map(|p| format!("{}{} = self.{prefix}{}\n", " ".repeat(margin), p.name, p.name)).collect()
+}
+
+/// Binds the arrays that a stage reads.
+fn arrays(listing: &Listing, stage: usize, margin: usize, [gradient, variable]: [&str; 2], slot: impl Fn(&str) -> String) -> String {
+    let mut text = String::new();
+    let space = " ".repeat(margin);
+    if listing.stage_reads(stage, &listing.gradients) {
+        let _ = writeln!(text, "{space}{} = tf.cast({gradient}, dtype)", listing.gradients);
+    }
+    if listing.stage_reads(stage, &listing.weights) {
+        let _ = writeln!(text, "{space}{} = tf.convert_to_tensor({variable})", listing.weights);
+    }
+    for name in listing.slots.iter().filter(|slot| listing.stage_reads(stage, slot)) {
+        let _ = writeln!(text, "{space}{name} = tf.convert_to_tensor({})", slot(name));
+    }
+    text
+}
+
+/// The loops that take the sums of all stages but the last, with the scalars of all stages.
+fn sums(casts: &Casts, margin: usize, base: &str, index: &str, slot: impl Fn(&str) -> String + Copy) -> String {
+    let listing = casts.listing;
+    let space = " ".repeat(margin);
+    let mut text = String::new();
+    for stage in 0..listing.stages.len() {
+        casts.write_scalars(&mut text, margin, stage);
+        if stage + 1 == listing.stages.len() {
+            break;
+        }
+        let sums = casts.sums(stage);
+        sums.iter().for_each(|(name, _)| text.push_str(&format!("{space}{name} = 0.0\n")));
+        let mut body = arrays(listing, stage, margin + 4, ["gradient", "variable"], slot);
+        casts.write_lines(&mut body, margin + 4, stage);
+        for (name, term) in sums {
+            body += &python::assignment(margin + 4, &name, &format!("{name} + {term}"));
+        }
+        let _ = write!(text, "{space}for gradient, variable in {base}:\n{}{body}", preamble(&body, margin + 4, "variable.dtype.base_dtype", index));
+    }
+    text
+}
+
+/// What is said of a variable before its arrays.
+fn preamble(body: &str, margin: usize, dtype: &str, index: &str) -> String {
+    let space = " ".repeat(margin);
+    let mut text = String::new();
+    if python::calls(body, "dtype") {
+        let _ = writeln!(text, "{space}dtype = {dtype}");
+    }
+    if body.contains("[index]") {
+        let _ = writeln!(text, "{space}index = {index}");
+    }
+    text
+}
+
+fn module(listing: &Listing) -> String {
+    let casts = Casts::new(listing, &LIBRARY);
+    let mut text = format!("class {}(tf.Module):\n", class_name(listing));
+    let title = format!("`{}`: `optimizer.apply_gradients(zip(gradients, variables))`.", listing.name);
+    text += &doc(listing, &title, "a number, a variable, or a schedule: a function of the number of steps so far.");
+    let mut parameters = parameters(listing);
+    parameters.push(format!("name=\"{}\"", listing.name));
+    text.push('\n');
+    text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += "        super().__init__(name=name)\n";
+    if listing.learning_rate.is_some() {
+        text += "        if isinstance(learning_rate, (int, float)):\n            learning_rate = tf.Variable(\n                learning_rate, dtype=tf.float64, trainable=False, name=\"learning_rate\"\n            )\n        self.learning_rate = learning_rate\n";
+    }
+    text += "        self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False)\n";
+    for parameter in &listing.hyperparameters {
+        let _ = writeln!(text, "        self.{0} = {0}", parameter.name);
+    }
+    for slot in &listing.slots {
+        let _ = writeln!(text, "        self.{slot} = []");
+    }
+    if !listing.slots.is_empty() {
+        text += "        # Not for checkpoints, which want names as keys.\n        object.__setattr__(self, \"_positions\", {})\n";
+    }
+    text += "\n    def get_config(self):\n        \"\"\"The hyperparameters, as the constructor takes them.\"\"\"\n";
+    let mut items: Vec<String> = listing.hyperparameters.iter().map(|p| format!("\"{0}\": self.{0}", p.name)).collect();
+    items.push("\"name\": self.name".to_owned());
+    text += &bracketed(8, "return {", &items, "}");
+    text += "\n    def build(self, variables):\n        \"\"\"Makes the slots of those variables that have none.\"\"\"\n";
+    if listing.slots.is_empty() {
+        text += "        del variables\n";
+    } else {
+        text += "        with tf.init_scope():\n            for variable in variables:\n                if variable.ref() in self._positions:\n                    continue\n                self._positions[variable.ref()] = len(self._positions)\n";
+        text += "                zeros = tf.zeros(variable.shape, variable.dtype)\n";
+        for slot in &listing.slots {
+            let _ = writeln!(text, "                self.{slot}.append(tf.Variable(zeros, trainable=False))");
+        }
+    }
+    text += "\n    def apply_gradients(self, grads_and_vars):\n        \"\"\"One step of each variable that has a gradient.\"\"\"\n";
+    text += "        pairs = [pair for pair in grads_and_vars if pair[0] is not None]\n";
+    text += "        if any(isinstance(gradient, tf.IndexedSlices) for gradient, _ in pairs):\n";
+    let message = format!("\"{} needs dense gradients: use tf.convert_to_tensor\"", listing.name);
+    text += &bracketed(12, "raise TypeError(", &[message], ")");
+    text += "        self.build([variable for _, variable in pairs])\n";
+    let rate = listing.learning_rate.as_ref().filter(|p| p.used);
+    if let Some(rate) = rate {
+        let name = &rate.name;
+        let _ = writeln!(text, "        {name} = self.learning_rate\n        {name} = _scalar({name}(self.iterations) if callable({name}) else {name})");
+    }
+    text += "        self.iterations.assign_add(1)\n";
+    if let Some(step) = listing.step.as_ref().filter(|p| p.used) {
+        let _ = writeln!(text, "        {} = _scalar(self.iterations)", step.name);
+    }
+    let slot = |name: &str| format!("self.{name}[index]");
+    let index = "self._positions[variable.ref()]";
+    let mut step = sums(&casts, 8, "pairs", index, slot);
+    let last = listing.stages.len() - 1;
+    let mut body = arrays(listing, last, 12, ["gradient", "variable"], slot);
+    casts.write_lines(&mut body, 12, last);
+    let (update, slots) = casts.write_results(&mut body, 12);
+    for (place, value) in slots {
+        let _ = writeln!(body, "            self.{}[index].assign({value})", listing.slots[place]);
+    }
+    let _ = writeln!(body, "            variable.assign_sub({update})");
+    let _ = write!(step, "        for gradient, variable in pairs:\n{}{body}", preamble(&body, 12, "variable.dtype", index));
+    text += &bindings(listing, 8, "", &step);
+    text += &step;
+    text
+}
+
+fn optimizer(listing: &Listing) -> String {
+    let casts = Casts::new(listing, &LIBRARY);
+    let last = listing.stages.len() - 1;
+    let slot = |name: &str| format!("self.get_slot(var, \"{name}\")");
+    let mut body = arrays(listing, last, 8, ["grad", "var"], slot);
+    casts.write_lines(&mut body, 8, last);
+    let (update, slots) = casts.write_results(&mut body, 8);
+    let mut scalars = scalars_of_step(&casts);
+    scalars.retain(|name| python::calls(&body, name));
+    let mut text = format!("class {}(tf.compat.v1.train.Optimizer):\n", class_name(listing));
+    text += &doc(listing, &format!("`{}`.", listing.name), "a number, a tensor, or a function without parameters that gives one.");
+    let mut parameters = parameters(listing);
+    parameters.push("use_locking=False".to_owned());
+    parameters.push(format!("name=\"{}\"", class_name(listing)));
+    text.push('\n');
+    text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += "        super().__init__(use_locking, name)\n";
+    if listing.learning_rate.is_some() {
+        text += "        self._learning_rate = learning_rate\n";
+    }
+    for parameter in &listing.hyperparameters {
+        let _ = writeln!(text, "        self._{0} = {0}", parameter.name);
+    }
+    if last > 0 {
+        text += "        self._pairs = []\n";
+    }
+    if !scalars.is_empty() {
+        text += "        self._scalars = {}\n";
+    }
+    if last > 0 {
+        text += "\n    def apply_gradients(self, grads_and_vars, global_step=None, name=None):\n        \"\"\"Keeps the pairs, over which the sums are taken, and does what the base does.\"\"\"\n        grads_and_vars = list(grads_and_vars)\n        self._pairs = [pair for pair in grads_and_vars if pair[0] is not None]\n        return super().apply_gradients(grads_and_vars, global_step, name)\n";
+    }
+    let counts = listing.step.as_ref().filter(|p| p.used);
+    if counts.is_some() || !listing.slots.is_empty() {
+        text += "\n    def _create_slots(self, var_list):\n";
+    }
+    if !listing.slots.is_empty() {
+        text += "        for variable in var_list:\n";
+        for slot in &listing.slots {
+            let _ = writeln!(text, "            self._zeros_slot(variable, \"{slot}\", self._name)");
+        }
+    }
+    if counts.is_some() {
+        text += "        first = min(var_list, key=lambda variable: variable.name)\n        self._create_non_slot_variable(0, \"steps\", first)\n";
+        text += "\n    def _steps(self):\n        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()\n        return self._get_non_slot_variable(\"steps\", graph)\n";
+    }
+    write_prepare(&mut text, &casts, counts, &scalars);
+
+    text += "\n    def _apply_dense(self, grad, var):\n        return self._resource_apply_dense(grad, var)\n";
+    text += "\n    def _resource_apply_dense(self, grad, var):\n";
+    let mut values = vec![update.clone()];
+    values.extend(slots.iter().map(|(_, value)| value.clone()));
+    scalars.iter().for_each(|name| text.push_str(&format!("        {name} = self._scalars[\"{name}\"]\n")));
+    text += &bindings(listing, 8, "_", &body);
+    text += &preamble(&body, 8, "var.dtype.base_dtype", "");
+    text += &body;
+    text += "        # All values are known before any variable changes.\n";
+    text += &bracketed(8, "with tf.control_dependencies([", &values, "]):");
+    text += "            return tf.group(\n";
+    for (place, value) in slots {
+        text += &bracketed(16, &format!("{}.assign(", slot(&listing.slots[place])), &[value, "self._use_locking".to_owned()], "),");
+    }
+    let _ = writeln!(text, "                var.assign_sub({update}, self._use_locking),\n            )");
+    text += "\n    def _apply_sparse(self, grad, var):\n";
+    let message = format!("\"{} needs dense gradients: use tf.convert_to_tensor\"", listing.name);
+    text += &bracketed(8, "raise TypeError(", &[message], ")");
+    text += "\n    def _resource_apply_sparse(self, grad, handle, indices):\n        return self._apply_sparse(grad, handle)\n";
+    if counts.is_some() {
+        text += "\n    def _finish(self, update_ops, name_scope):\n        with tf.control_dependencies(update_ops):\n            step = self._steps().assign_add(1, self._use_locking)\n        return tf.group(*update_ops, step, name=name_scope)\n";
+    }
+    text
+}
+
+/// The scalars that a step computes once for all variables.
+fn scalars_of_step(casts: &Casts) -> Vec<String> {
+    let listing = casts.listing;
+    let mut names: Vec<String> = listing.learning_rate.iter().chain(&listing.step).filter(|p| p.used).map(|p| p.name.clone()).collect();
+    for stage in &listing.stages {
+        names.extend(stage.scalars.iter().map(|line| line.name.clone()).chain(stage.sums.iter().map(|sum| sum.name.clone())));
+    }
+    names.retain(|name| !casts.by_variable.contains(name) || listing.learning_rate.as_ref().is_some_and(|p| p.name == *name));
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+/// The method that computes the scalars of a step.
+fn write_prepare(text: &mut String, casts: &Casts, counts: Option<&ScalarParameter>, scalars: &[String]) {
+    let listing = casts.listing;
+    let mut start = String::new();
+    if let Some(rate) = listing.learning_rate.as_ref().filter(|p| p.used) {
+        let name = &rate.name;
+        let _ = writeln!(start, "        {name} = self._learning_rate\n        {name} = _scalar({name}() if callable({name}) else {name})");
+    }
+    if let Some(step) = counts {
+        let _ = writeln!(start, "        {} = _scalar(self._steps()) + 1", step.name);
+    }
+    let slot = |name: &str| format!("self.get_slot(variable, \"{name}\")");
+    let body = sums(casts, 8, "self._pairs", "", slot);
+    if start.is_empty() && body.is_empty() {
+        return;
+    }
+    *text += "\n    def _prepare(self):\n";
+    *text += &start;
+    if listing.stages.len() > 1 {
+        *text += "        if any(isinstance(gradient, tf.IndexedSlices) for gradient, _ in self._pairs):\n            self._apply_sparse(None, None)\n";
+    }
+    *text += &bindings(listing, 8, "_", &body);
+    *text += &body;
+    let items: Vec<String> = scalars.iter().map(|name| format!("\"{name}\": {name}")).collect();
+    *text += &bracketed(8, "self._scalars = {", &items, "}");
+}

@@ -1,0 +1,79 @@
+"""Runs exported Keras optimizers on each backend. A process has one backend, so each has a worker process of its own, which stays."""
+
+import functools
+import importlib.util
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+
+
+def load(path):
+    """The module of an exported file."""
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(path, weights, gradients, learning_rates, hyperparameters):
+    """In the process with the backend."""
+    import keras
+
+    module = load(path)
+    cls = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+    rate = {} if learning_rates is None else {"learning_rate": float(learning_rates[0])}
+    optimizer = cls(**rate, **hyperparameters)
+    variables = [keras.Variable(w, name=f"w{i}") for i, w in enumerate(weights)]
+    optimizer.build(variables)
+    for index, arrays in enumerate(gradients):
+        if learning_rates is not None:
+            optimizer.learning_rate = learning_rates[index]
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in arrays], variables)
+    slots = {name: list(value) for name, value in vars(optimizer).items() if not name.startswith("_") and isinstance(value, (list, tuple))}
+    slots = {name: [v.numpy() if hasattr(v, "numpy") else v for v in value] for name, value in slots.items() if len(value) == len(weights)}
+    to_array = keras.ops.convert_to_numpy
+    slots = {name: [to_array(v) for v in value] for name, value in slots.items()}
+    return [to_array(v) for v in variables], slots
+
+
+def serve():
+    """Answers requests from the standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    # What libraries print must not get among the answers.
+    os.dup2(2, 1)
+    while True:
+        try:
+            request = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            answer = train(*request)
+        except Exception as error:
+            answer = error if isinstance(error, (ValueError, TypeError)) else RuntimeError(repr(error))
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+@functools.cache
+def worker(backend):
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+
+def run(backend, path, weights, gradients, learning_rates, hyperparameters):
+    """On a backend of Keras, without compilation."""
+    process = worker(backend)
+    pickle.dump((str(path), weights, gradients, learning_rates, hyperparameters), process.stdin)
+    process.stdin.flush()
+    answer = pickle.load(process.stdout)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+VARIANTS = {f"keras {backend}": functools.partial(run, backend) for backend in ("tensorflow", "jax", "torch")}
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,53 @@
+"""Runs exported TensorFlow 2 modules: eagerly, and inside `tf.function`."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+
+def load(path):
+    """The module of an exported file."""
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def optimizer_class(module):
+    """The optimizer of an exported file: the last class that it defines."""
+    return [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+
+
+def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
+    rate = {} if learning_rates is None else {"learning_rate": learning_rates[0]}
+    optimizer = optimizer_class(load(path))(**rate, **hyperparameters)
+    variables = [tf.Variable(w) for w in weights]
+
+    def step(gradients):
+        optimizer.apply_gradients(zip(gradients, variables))
+
+    if compiled:
+        step = tf.function(step)
+    for index, arrays in enumerate(gradients):
+        if learning_rates is not None:
+            optimizer.learning_rate.assign(learning_rates[index])
+        step([tf.constant(g) for g in arrays])
+    # The slots are the lists of variables.
+    slots = {name: list(value) for name, value in vars(optimizer).items() if name[:6] != "_self_" and not isinstance(value, (dict, str))
+             and hasattr(value, "__len__") and len(value) == len(weights) and all(isinstance(v, tf.Variable) for v in value)}
+    return [w.numpy() for w in variables], {name: [v.numpy() for v in value] for name, value in slots.items()}
+
+
+def run(path, weights, gradients, learning_rates, hyperparameters):
+    """Without compilation."""
+    return train(path, weights, gradients, learning_rates, hyperparameters, compiled=False)
+
+
+def run_compiled(path, weights, gradients, learning_rates, hyperparameters):
+    """The step as a graph."""
+    return train(path, weights, gradients, learning_rates, hyperparameters, compiled=True)
+
+
+VARIANTS = {"tf2": run, "tf2 function": run_compiled}
