@@ -26,6 +26,8 @@ pub struct Library {
     pub cast: &'static str,
     /// The value of a variable as a new tensor.
     pub copy: fn(&str) -> String,
+    /// A Python float as a scalar tensor, with `{x}` for it, if a function does not take a float before a tensor.
+    pub scalar: Option<&'static str>,
     /// Names that it takes, besides those that all take.
     pub reserved: &'static [&'static str],
 }
@@ -111,11 +113,16 @@ impl<'a> Casts<'a> {
     fn with_casts(&self, expression: &Expression) -> Expression {
         let Expression::Call(callee, ty, arguments) = expression else { return expression.clone() };
         let is_sum = *callee == Callee::Function(Function::Norm);
-        let argument = |argument: &Expression| {
+        let argument = |(index, argument): (usize, &Expression)| {
             let inner = self.with_casts(argument);
-            if *ty == Type::Tree && !is_sum { self.entering(inner) } else { inner }
+            let is_first = index == 0 && self.library.scalar.is_some() && takes_alike(*callee) && self.is_float(&inner);
+            match ty {
+                Type::Tree if is_first => Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner]),
+                Type::Tree if !is_sum => self.entering(inner),
+                _ => inner,
+            }
         };
-        Expression::Call(*callee, *ty, arguments.iter().map(argument).collect())
+        Expression::Call(*callee, *ty, arguments.iter().enumerate().map(argument).collect())
     }
 
     /// A value as it enters the arithmetic of arrays.
@@ -208,6 +215,11 @@ impl<'a> Casts<'a> {
     }
 }
 
+/// Whether a function of two arguments is a call, not an operator.
+fn takes_alike(callee: Callee) -> bool {
+    matches!(callee, Callee::Function(Function::Power | Function::Maximum | Function::Minimum))
+}
+
 impl Notation for Casts<'_> {
     fn spelling(&self, callee: Callee, _ty: Type) -> Option<Cow<'static, str>> {
         match callee {
@@ -219,7 +231,12 @@ impl Notation for Casts<'_> {
     }
 
     fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
-        if function == Function::Copy || ty != Type::Scalar || !arguments.iter().all(|argument| self.is_float(argument)) {
+        let all_floats = arguments.iter().all(|argument| self.is_float(argument));
+        if let (Some(scalar), true, [first, _], false) = (self.library.scalar, ty != Type::Tree, arguments, all_floats) {
+            let is_mixed = takes_alike(Callee::Function(function)) && self.is_float(first);
+            return spelling(function).filter(|_| is_mixed).map(|row| (self.library.spelling)(row).replace("{x}", scalar).into());
+        }
+        if function == Function::Copy || ty != Type::Scalar || !all_floats {
             return None;
         }
         NumpyNotation.operator(function, ty, arguments).or_else(|| {

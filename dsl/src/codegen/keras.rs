@@ -15,12 +15,14 @@ use std::fmt::Write;
 use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
+use super::spelling::lacks_row;
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
     spelling: |row| row.keras,
     cast: "ops.cast({x}, dtype)",
     copy: |name| format!("ops.copy({name})"),
+    scalar: None,
     reserved: &[
         "keras",
         "ops",
@@ -62,6 +64,10 @@ const HELPERS: &[(&str, &str)] = &[
         "# The type of scalars: JAX and PyTorch don't have f64 on all of their devices.\n_SCALAR = \"float64\" if keras.backend.backend() == \"tensorflow\" else \"float32\"\n",
     ),
     (
+        "_dense",
+        "def _dense(gradient, variable):\n    \"\"\"A gradient in its variable's type; with TensorFlow, that of a lookup is sparse.\"\"\"\n    return ops.cast(ops.reshape(gradient, variable.shape), variable.dtype)\n",
+    ),
+    (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements.\"\"\"\n    return ops.sum(ops.cast(x, _SCALAR) * ops.cast(y, _SCALAR))\n",
     ),
@@ -78,9 +84,9 @@ const HELPERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Why Keras can't express a function; it can express all.
-pub fn lacks(_function: Function) -> Option<String> {
-    None
+/// Why Keras can't express a function, if it can't.
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_row(function)
 }
 
 /// The file. `graph` must be the program's own.
@@ -222,7 +228,7 @@ fn arrays(casts: &Casts, stage: usize, margin: usize) -> String {
         let _ = writeln!(text, "{space}decays = self._use_weight_decay(variable)\n{space}weight_decay = self.weight_decay if decays else 0.0");
     }
     if listing.stage_reads(stage, &listing.gradients) {
-        let _ = writeln!(text, "{space}{} = ops.convert_to_tensor(gradient, dtype)", listing.gradients);
+        let _ = writeln!(text, "{space}{} = _dense(gradient, variable)", listing.gradients);
     }
     if listing.stage_reads(stage, &listing.weights) {
         let _ = writeln!(text, "{space}{} = ops.convert_to_tensor(variable)", listing.weights);

@@ -66,8 +66,8 @@ spellings! {
     Arccosh: "np.arccosh({x})", "torch.acosh({x})", "jnp.arccosh({x})", "tf.acosh({x})", "ops.arccosh({x})", "acoshf({x})", "{x!}.acosh()", "libdevice.acosh({x})";
     Arctanh: "np.arctanh({x})", "torch.atanh({x})", "jnp.arctanh({x})", "tf.atanh({x})", "ops.arctanh({x})", "atanhf({x})", "{x!}.atanh()", "libdevice.atanh({x})";
     Sign: "np.sign({x})", "torch.sign({x})", "jnp.sign({x})", "tf.sign({x})", "ops.sign({x})", "symopt_sign({x})", "sign({x})", "_sign({x})";
-    Exp2: "np.exp2({x})", "torch.exp2({x})", "jnp.exp2({x})", "tf.pow(2.0, {x})", "ops.exp2({x})", "exp2f({x})", "{x!}.exp2()", "libdevice.exp2({x})";
-    Exp10: "np.power(10, {x})", "torch.pow(10.0, {x})", "jnp.power(10.0, {x})", "tf.pow(10.0, {x})", "ops.power(10.0, {x})", "powf(10.0f, {x})", "10.0_f32.powf({x})", "libdevice.exp10({x})";
+    Exp2: "np.exp2({x})", "torch.exp2({x})", "jnp.exp2({x})", "_exp2({x})", "ops.exp2({x})", "exp2f({x})", "{x!}.exp2()", "libdevice.exp2({x})";
+    Exp10: "np.power(10, {x})", "torch.pow(10.0, {x})", "jnp.power(10.0, {x})", "_exp10({x})", "ops.power(10.0, {x})", "powf(10.0f, {x})", "10.0_f32.powf({x})", "libdevice.exp10({x})";
     Expm1: "np.expm1({x})", "torch.expm1({x})", "jnp.expm1({x})", "tf.math.expm1({x})", "ops.expm1({x})", "expm1f({x})", "{x!}.exp_m1()", "libdevice.expm1({x})";
     Log10: "np.log10({x})", "torch.log10({x})", "jnp.log10({x})", "_log10({x})", "ops.log10({x})", "log10f({x})", "{x!}.log10()", "libdevice.log10({x})";
     Log2: "np.log2({x})", "torch.log2({x})", "jnp.log2({x})", "_log2({x})", "ops.log2({x})", "log2f({x})", "{x!}.log2()", "libdevice.log2({x})";
@@ -93,4 +93,25 @@ spellings! {
 /// The row of a function, if it has one.
 pub fn spelling(function: Function) -> Option<&'static Spelling> {
     SPELLINGS.iter().find(|row| row.function == function)
+}
+
+/// Why a target cannot express a function that has no row, and that is neither an operator nor taken apart by the listing.
+pub fn lacks_row(function: Function) -> Option<String> {
+    let is_operator = function.row().operator.is_some() || matches!(function, Function::Negative | Function::Reciprocal | Function::Copy);
+    let is_constant = function.arity() == 0;
+    let is_taken_apart = matches!(
+        function,
+        Function::Interp
+            | Function::Clip
+            | Function::GlobalNorm
+            | Function::Dot
+            | Function::CosineSim
+            | Function::GuardedSqrt
+            | Function::GuardedLog
+            | Function::GuardedLog2
+            | Function::GuardedLog10
+            | Function::GuardedDivide
+    );
+    let is_expressed = spelling(function).is_some() || is_operator || is_constant || is_taken_apart;
+    (!is_expressed).then(|| format!("it has no {}", function.name()))
 }

@@ -12,12 +12,14 @@ use std::fmt::Write;
 use super::casts::{self, Casts, Library, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
+use super::spelling::lacks_row;
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
     spelling: |row| row.tensorflow,
     cast: "tf.cast({x}, dtype)",
     copy: |name| format!("tf.raw_ops.DeepCopy(x={name})"),
+    scalar: Some("_scalar({x})"),
     reserved: &[
         "tf",
         "callable",
@@ -60,6 +62,8 @@ const HELPERS: &[(&str, &str)] = &[
         "_clip_factor",
         "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = tf.cast(norm, tf.float64)\n    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)\n",
     ),
+    ("_exp2", "def _exp2(x):\n    return tf.pow(tf.constant(2.0, x.dtype), x)\n"),
+    ("_exp10", "def _exp10(x):\n    return tf.pow(tf.constant(10.0, x.dtype), x)\n"),
     ("_cube", "def _cube(x):\n    return x * x * x\n"),
     (
         "_cbrt",
@@ -79,9 +83,9 @@ const HELPERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Why TensorFlow can't express a function; it can express all.
-pub fn lacks(_function: Function) -> Option<String> {
-    None
+/// Why TensorFlow can't express a function, if it can't.
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_row(function)
 }
 
 /// The file for TensorFlow 2. `graph` must be the program's own.
