@@ -28,7 +28,8 @@ fn a_search_by_a_command_is_kept_with_its_suite_and_resumed_and_reported_with_it
     let directory = tempfile::tempdir().unwrap();
     let command = script("mixed log");
     let limits = ["--task-seconds", "3", "--task-steps", "2", "--task-checkpoints", "2", "--threads", "2"];
-    let mut arguments = vec!["search", "--task-command", &command, "--population", "20", "--programs", "60", "--store", "store", "--seed", "11"];
+    let mut arguments =
+        vec!["search", "--task-command", &command, "--population", "20", "--programs", "60", "--store", "store", "--seed", "11"];
     arguments.extend(limits);
     let text = output(directory.path(), &arguments);
     assert!(text.contains("60 programs generated"), "{text}");
@@ -36,7 +37,8 @@ fn a_search_by_a_command_is_kept_with_its_suite_and_resumed_and_reported_with_it
     // The commands that it names work.
     let suite = std::fs::read_to_string(directory.path().join("store/suite.toml")).unwrap();
     assert!(suite.contains("script.py") && suite.contains("seconds = 3.0"), "{suite}");
-    let trained = json(&output(directory.path(), &["train", "--task", "store/suite.toml/external", "--program", "lion", "--seeds", "1", "--json"]));
+    let trained =
+        json(&output(directory.path(), &["train", "--task", "store/suite.toml/external", "--program", "lion", "--seeds", "1", "--json"]));
     assert_eq!(trained[0]["runs"][0]["stop"], "completed");
     // Resumed, without a word about the command.
     let report = json(&output(directory.path(), &["resume", "store", "--programs", "90", "--json"]));
@@ -71,11 +73,9 @@ fn a_command_that_does_not_work_is_bad_input_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let crash = script("crash");
     for command in ["no-such-command-of-this-name", crash.as_str()] {
-        for rest in [
-            &["search", "--store", "store", "--programs", "10"][..],
-            &["train", "--program", "lion"],
-            &["tune", "--program", "lion"],
-        ] {
+        for rest in
+            [&["search", "--store", "store", "--programs", "10"][..], &["train", "--program", "lion"], &["tune", "--program", "lion"]]
+        {
             let ended = run(directory.path(), &[rest, &["--task-command", command]].concat());
             assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{rest:?}: {}", ended.stderr);
             let reason = if command == crash { "RuntimeError: boom" } else { "can't be started" };
@@ -141,7 +141,8 @@ fn templates_are_written_once_and_are_python() {
         assert!(text.contains(&format!("--task-command \"python {file}\" --task-export {framework}")), "{text}");
         let written = std::fs::read_to_string(directory.path().join(&file)).unwrap();
         assert_eq!(written, output(directory.path(), &["tasks", "new", "--external", framework]));
-        let compiled = std::process::Command::new("python3").args(["-m", "py_compile", &file]).current_dir(directory.path()).status().unwrap();
+        let compiled =
+            std::process::Command::new("python3").args(["-m", "py_compile", &file]).current_dir(directory.path()).status().unwrap();
         assert!(compiled.success());
         let again = run(directory.path(), &["tasks", "new", "--external", framework, "-o", &file]);
         assert_eq!(again.code, Some(2));

@@ -66,7 +66,9 @@ fn a_scale_by_function_is_there_only_where_the_program_splits_that_way() {
     assert!(!splits("def f(w, g, lr):\n  update = g * lr\n  return update\n"));
     assert!(!splits("def f(w, g, m, lr):\n  m = m + g\n  update = m * lr * lr\n  return update, m\n"));
     // Another order of rounding than Optax' chain has.
-    assert!(!splits("def f(w, g, m, lr, *, weight_decay=0.1):\n  m = m + g\n  update = m * lr + w * weight_decay * lr\n  return update, m\n"));
+    assert!(!splits(
+        "def f(w, g, m, lr, *, weight_decay=0.1):\n  m = m + g\n  update = m * lr + w * weight_decay * lr\n  return update, m\n"
+    ));
 }
 
 #[test]
@@ -99,7 +101,8 @@ fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
             Function::Clip => "g, 0.3".to_owned(),
             _ => arguments[..function.arity()].join(", "),
         };
-        let text = format!("def f(w, g, m):\n  x = {}({arguments})\n  m = m + x * g\n  update = m * 0.1\n  return update, m\n", function.name());
+        let text =
+            format!("def f(w, g, m):\n  x = {}({arguments})\n  m = m + x * g\n  update = m * 0.1\n  return update, m\n", function.name());
         for target in [Target::Optax, Target::Praxis, Target::Keras, Target::Tf2, Target::Tf1] {
             let file = exported(&text, target);
             assert!(!file.contains('?'), "{target} {}: {file}", function.name());

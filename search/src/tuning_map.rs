@@ -30,7 +30,10 @@ impl TuningMap {
             let adamw = symopt_programs::adamw().program();
             let mut losses = Vec::with_capacity(seeds);
             for seed in Suite::tuning_seeds(seeds) {
-                let run = task.task.run(&task.candidate(&adamw, Some(BASELINE)), seed, &mut |_| Verdict::Continue)?.or_failed(task.task.name())?;
+                let run = task
+                    .task
+                    .run(&task.candidate(&adamw, Some(BASELINE)), seed, &mut |_| Verdict::Continue)?
+                    .or_failed(task.task.name())?;
                 losses.push(run.final_metrics().map(|metrics| metrics.loss));
             }
             let sum: Option<f64> = losses.into_iter().sum();

@@ -188,7 +188,13 @@ impl<'a> Casts<'a> {
         let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);
         let mut taken: BTreeSet<String> = lines.iter().map(|line| line.name.clone()).collect();
         taken.extend(listing.slots.iter().chain([&listing.weights, &listing.gradients]).cloned());
-        taken.extend(listing.stages.iter().flat_map(|stage| stage.scalars.iter().map(|l| &l.name).chain(stage.sums.iter().map(|s| &s.name))).cloned());
+        taken.extend(
+            listing
+                .stages
+                .iter()
+                .flat_map(|stage| stage.scalars.iter().map(|l| &l.name).chain(stage.sums.iter().map(|s| &s.name)))
+                .cloned(),
+        );
         taken.extend(listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step).map(|p| p.name.clone()));
         let mut bind = |text: &mut String, base: &str, value: &Expression| {
             let value = match value {

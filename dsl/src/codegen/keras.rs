@@ -15,7 +15,7 @@ use std::fmt::Write;
 use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::lacks_row;
+use super::spelling::{lacks_matrix, lacks_row};
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
@@ -86,7 +86,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why Keras can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_matrix(function).or_else(|| lacks_row(function))
 }
 
 /// The file. `graph` must be the program's own.
@@ -225,7 +225,8 @@ fn arrays(casts: &Casts, stage: usize, margin: usize) -> String {
     let space = " ".repeat(margin);
     let mut text = String::new();
     if casts.decays(stage) {
-        let _ = writeln!(text, "{space}decays = self._use_weight_decay(variable)\n{space}weight_decay = self.weight_decay if decays else 0.0");
+        let _ =
+            writeln!(text, "{space}decays = self._use_weight_decay(variable)\n{space}weight_decay = self.weight_decay if decays else 0.0");
     }
     if listing.stage_reads(stage, &listing.gradients) {
         let _ = writeln!(text, "{space}{} = _dense(gradient, variable)", listing.gradients);

@@ -16,7 +16,7 @@ use std::fmt::Write;
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum};
 use super::notation::{Level, Notation, written, written_within};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_row, spelling};
+use super::spelling::{lacks_matrix, lacks_row, spelling};
 use crate::formula::statement_nodes::node_ids;
 use crate::graph::{NodeId, NodeKind};
 use crate::{Function, Graph, Program, Type};
@@ -103,7 +103,7 @@ impl Notation for JaxNotation {
 
 /// Why Optax can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_matrix(function).or_else(|| lacks_row(function))
 }
 
 /// The part of a program that is left without its learning rate and its decay.
@@ -164,7 +164,10 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let (body, title) = match Split::of(&listing, program, graph) {
         Some(split) => {
             let part = Listing::of_part(program, graph, options, split.direction);
-            (split_in_two(&listing, &part, split.decays), "Optax: a GradientTransformation, and the part of it without learning rate and decay.")
+            (
+                split_in_two(&listing, &part, split.decays),
+                "Optax: a GradientTransformation, and the part of it without learning rate and decay.",
+            )
         }
         None => (Whole::new(&listing).text(), "Optax: a GradientTransformation."),
     };
@@ -287,7 +290,11 @@ impl<'a> Whole<'a> {
         let Whole { listing, masks } = self;
         let used: Vec<&ScalarParameter> = listing.learning_rate.iter().chain(&listing.hyperparameters).collect();
         let title = format!("`{}`; its updates are what is added to the weights.", listing.name);
-        Transformation { listing, state: format!("{}State", class_name(listing)), masks: *masks, sign: "-" }.text(&function_name(listing), &used, &title)
+        Transformation { listing, state: format!("{}State", class_name(listing)), masks: *masks, sign: "-" }.text(
+            &function_name(listing),
+            &used,
+            &title,
+        )
     }
 }
 
@@ -381,7 +388,8 @@ impl Transformation<'_> {
         }
         if let (true, Some(rate)) = (self.reads_rate() && !self.sign.is_empty(), &listing.learning_rate) {
             let name = &rate.name;
-            let _ = writeln!(text, "        {name} = learning_rate\n        if callable({name}):\n            {name} = {name}(state.count)");
+            let _ =
+                writeln!(text, "        {name} = learning_rate\n        if callable({name}):\n            {name} = {name}(state.count)");
         }
         if self.masks {
             *text += "        decays = _masked(weight_decay, mask, params)\n";

@@ -13,7 +13,7 @@
 use super::listing::{Listing, ListingOptions};
 use super::optax::{self, Whole, fields, function_name};
 use super::python::{self, bracketed, class_name};
-use super::spelling::lacks_row;
+use super::spelling::{lacks_matrix, lacks_row};
 use crate::{Function, Graph, Program};
 
 /// What the class of Praxis calls its own fields.
@@ -36,7 +36,7 @@ const FIELDS: &[&str] = &[
 
 /// Why Praxis can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_matrix(function).or_else(|| lacks_row(function))
 }
 
 /// The file. `graph` must be the program's own.
@@ -56,7 +56,8 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     };
     let copy = if body.contains("copy.deepcopy") { "import copy\n" } else { "" };
     let gap = if !copy.is_empty() && typing.is_empty() { "\n" } else { "" };
-    let jnp = if python::calls(&format!("{body}{}", python::helpers(&body, optax::HELPERS)), "jnp") { "import jax.numpy as jnp\n" } else { "" };
+    let jnp =
+        if python::calls(&format!("{body}{}", python::helpers(&body, optax::HELPERS)), "jnp") { "import jax.numpy as jnp\n" } else { "" };
     let layer = if body.contains("base_layer.") { "base_layer, " } else { "" };
     format!(
         "{head}\n{copy}{gap}{typing}import jax\n{jnp}import optax\nfrom praxis import {layer}optimizers\n{}{body}",

@@ -30,12 +30,28 @@ use self::operations::{Flattening, Operand, Value, allocate};
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use super::notation::written;
 use super::python::{self, bracketed, class_name, helpers};
+use super::spelling::lacks_matrix;
 use crate::{Function, Graph, Program, Type};
 
 /// What the file itself calls things.
 const RESERVED: &[&str] = &[
-    "torch", "os", "params", "maximize", "foreach", "fused", "state_dtype", "step", "group", "totals", "tensor", "closure", "loss", "defaults",
-    "lists", "numbers", "scratch",
+    "torch",
+    "os",
+    "params",
+    "maximize",
+    "foreach",
+    "fused",
+    "state_dtype",
+    "step",
+    "group",
+    "totals",
+    "tensor",
+    "closure",
+    "loss",
+    "defaults",
+    "lists",
+    "numbers",
+    "scratch",
 ];
 
 const HELPERS: &[(&str, &str)] = &[
@@ -63,8 +79,8 @@ const HELPERS: &[(&str, &str)] = &[
 ];
 
 /// Why PyTorch can't express a function; it can express all.
-pub fn lacks(_function: Function) -> Option<String> {
-    None
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_matrix(function)
 }
 
 /// The file. `graph` must be the program's own.
@@ -73,7 +89,9 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .signature()
         .parameters
         .iter()
-        .flat_map(|p| [format!("{}_pointers", p.name), format!("next_{}", p.name), format!("update_of_{}", p.name), format!("{}_before", p.name)])
+        .flat_map(|p| {
+            [format!("{}_pointers", p.name), format!("next_{}", p.name), format!("update_of_{}", p.name), format!("{}_before", p.name)]
+        })
         .chain((2..64).map(|number| format!("scratch{number}")))
         .collect();
     let reserved: Vec<&str> =
@@ -235,7 +253,11 @@ impl Writer<'_> {
             .chain(step.map(|step| format!("    {} = _number(group[\"step\"])\n", step.name)))
             .collect();
         let mut text = format!("def _numbers{}({}, {}):\n", self.suffix(stage), "group", "totals");
-        let _ = writeln!(text, "    \"\"\"{}\"\"\"", if self.is_last(stage) { "The numbers that an update reads." } else { "The numbers that the sums read." });
+        let _ = writeln!(
+            text,
+            "    \"\"\"{}\"\"\"",
+            if self.is_last(stage) { "The numbers that an update reads." } else { "The numbers that the sums read." }
+        );
         text += &read.concat();
         if reads_totals {
             for total in self.totals().filter(|total| needed.contains(*total)) {
@@ -401,4 +423,3 @@ impl Writer<'_> {
         text
     }
 }
-

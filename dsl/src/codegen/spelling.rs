@@ -4,7 +4,7 @@
 //! with an underscore (in C with `symopt_`, in Rust bare) are helpers that the file of the export defines when it uses them. The operators, and
 //! what [`Listing`](super::listing::Listing) takes apart (`interp`, `clip`, sums over arrays, the guarded functions), have no row.
 
-use crate::Function;
+use crate::{Function, Profile};
 
 /// The spellings of a function on the elements of arrays.
 #[derive(Clone, Copy, Debug)]
@@ -114,4 +114,9 @@ pub fn lacks_row(function: Function) -> Option<String> {
     );
     let is_expressed = spelling(function).is_some() || is_operator || is_constant || is_taken_apart;
     (!is_expressed).then(|| format!("it has no {}", function.name()))
+}
+
+/// Why a target lacks the functions of profile `matrix`.
+pub fn lacks_matrix(function: Function) -> Option<String> {
+    (function.row().profile == Profile::Matrix).then(|| format!("`{}` works on the matrix of an array as a whole", function.name()))
 }

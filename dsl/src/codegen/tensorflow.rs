@@ -12,7 +12,7 @@ use std::fmt::Write;
 use super::casts::{self, Casts, Library, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::lacks_row;
+use super::spelling::{lacks_matrix, lacks_row};
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
@@ -85,7 +85,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why TensorFlow can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_matrix(function).or_else(|| lacks_row(function))
 }
 
 /// The file for TensorFlow 2. `graph` must be the program's own.
@@ -170,7 +170,11 @@ fn sums(casts: &Casts, margin: usize, base: &str, index: &str, slot: impl Fn(&st
         for (name, term) in sums {
             body += &python::assignment(margin + 4, &name, &format!("{name} + {term}"));
         }
-        let _ = write!(text, "{space}for gradient, variable in {base}:\n{}{body}", preamble(&body, margin + 4, "variable.dtype.base_dtype", index));
+        let _ = write!(
+            text,
+            "{space}for gradient, variable in {base}:\n{}{body}",
+            preamble(&body, margin + 4, "variable.dtype.base_dtype", index)
+        );
     }
     text
 }
@@ -234,7 +238,10 @@ fn module(listing: &Listing) -> String {
     let rate = listing.learning_rate.as_ref().filter(|p| p.used);
     if let Some(rate) = rate {
         let name = &rate.name;
-        let _ = writeln!(text, "        {name} = self.learning_rate\n        {name} = _scalar({name}(self.iterations) if callable({name}) else {name})");
+        let _ = writeln!(
+            text,
+            "        {name} = self.learning_rate\n        {name} = _scalar({name}(self.iterations) if callable({name}) else {name})"
+        );
     }
     text += "        self.iterations.assign_add(1)\n";
     if let Some(step) = listing.step.as_ref().filter(|p| p.used) {

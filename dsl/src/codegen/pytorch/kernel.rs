@@ -42,16 +42,27 @@ const HELPERS: &[(&str, &str)] = &[
     ("_cube", "    def _cube(x):\n        return x * x * x\n"),
     ("_maximum", "    def _maximum(x, y):\n        return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
     ("_minimum", "    def _minimum(x, y):\n        return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
-    (
-        "_guarded_log1p",
-        "    def _guarded_log1p(x):\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n",
-    ),
+    ("_guarded_log1p", "    def _guarded_log1p(x):\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n"),
 ];
 
 /// Names that the text of a kernel uses. A variable of the program must not have them.
 pub const RESERVED: &[&str] = &[
-    "addresses", "owners", "firsts", "block", "array", "start", "place", "inside", "row", "W_TYPE", "G_TYPE", "SLOT_TYPE", "BLOCK", "triton",
-    "tl", "libdevice",
+    "addresses",
+    "owners",
+    "firsts",
+    "block",
+    "array",
+    "start",
+    "place",
+    "inside",
+    "row",
+    "W_TYPE",
+    "G_TYPE",
+    "SLOT_TYPE",
+    "BLOCK",
+    "triton",
+    "tl",
+    "libdevice",
 ];
 
 /// The part of a file that defines the kernel, and what it imports. `numbers` are the numbers that the last stage reads.
@@ -101,16 +112,10 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     }
     line(format!("next_{weights} = {weights} - update_of_{weights}"));
     line(format!("tl.store({weights}_pointers, next_{weights}.to(W_TYPE), mask=inside)"));
-    let helpers: String = HELPERS
-        .iter()
-        .filter(|(name, _)| calls(&text, name))
-        .map(|(_, definition)| format!("    @triton.jit\n{definition}\n"))
-        .collect();
-    let device = if calls(&text, "libdevice") || calls(&helpers, "libdevice") {
-        "    from triton.language.extra import libdevice\n"
-    } else {
-        ""
-    };
+    let helpers: String =
+        HELPERS.iter().filter(|(name, _)| calls(&text, name)).map(|(_, definition)| format!("    @triton.jit\n{definition}\n")).collect();
+    let device =
+        if calls(&text, "libdevice") || calls(&helpers, "libdevice") { "    from triton.language.extra import libdevice\n" } else { "" };
     let imports = format!(
         "try:\n    import triton\n    import triton.language as tl\n{device}except ImportError:  # There is no Triton for this machine.\n    triton = None\n"
     );

@@ -160,7 +160,7 @@ impl<'a> Flattening<'a> {
                 Operand::Array(self.call(*function, &arguments))
             }
             // Neither a number nor the factor of a clip is an array.
-            (Type::Tree, _) => Operand::Number(text()),
+            _ => Operand::Number(text()),
         }
     }
 
