@@ -18,9 +18,26 @@ import importlib
 import json
 import sys
 import traceback
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
+
+# What each target runs on.
+PACKAGES = {
+    "numpy": ["numpy"],
+    "pytorch": ["torch"],
+    "optax": ["optax", "jax"],
+    "praxis": ["optax", "jax"],
+    "keras": ["keras", "tensorflow", "jax", "torch"],
+    "tf2": ["tensorflow"],
+    "tf1": ["tensorflow"],
+}
+
+
+def version(target):
+    return ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES.get(target, []))
 
 
 def floats(patterns, shapes, digits):
@@ -92,7 +109,7 @@ def main(directory, targets):
             for file in files:
                 expected = json.loads((directory / "expected" / f"{file.stem}.json").read_text())
                 for case in expected["cases"]:
-                    head = dict(engine=engine, version=module.version(), program=expected["program"], case=case["case"])
+                    head = dict(engine=engine, version=version(target), program=expected["program"], case=case["case"])
                     data = given[case["case"]]
                     weights = floats(data["weights"], shapes, 8)
                     gradients = [floats(step, shapes, 8) for step in data["gradients"]]

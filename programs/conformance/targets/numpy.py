@@ -2,12 +2,6 @@
 
 import importlib.util
 
-import numpy as np
-
-
-def version():
-    return f"numpy {np.__version__}"
-
 
 def load(path):
     """The module of an exported file."""
