@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`listing`] | a program as lines of code that are in no language yet |
+//! | [`loops`] | a listing as loops over the elements of arrays |
 //! | [`notation`] | how expressions are written in a language |
 //! | [`spelling`] | how each function is spelled in each language |
 //! | [`python`] | what all Python files have in common |
@@ -11,7 +12,9 @@
 
 pub mod casts;
 pub mod keras;
+pub mod c;
 pub mod listing;
+pub mod loops;
 pub mod notation;
 pub mod numpy;
 pub mod optax;
@@ -63,6 +66,7 @@ targets! {
     Keras "keras" "py", "Keras 3: an optimizer for any of its backends";
     Tf2 "tf2" "py", "TensorFlow 2: a tf.Module with apply_gradients";
     Tf1 "tf1" "py", "TensorFlow 1: a tf.compat.v1.train.Optimizer";
+    C "c" "h", "C: one header with a loop that gcc vectorises; C99, or C++";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
     PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
 }
@@ -140,6 +144,10 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::Tf1 => {
             refuse(program, &graph, target, tensorflow::lacks)?;
             Ok(tensorflow::file_of_version_1(program, &graph))
+        }
+        Target::C => {
+            refuse(program, &graph, target, c::lacks)?;
+            Ok(c::file(program, &graph))
         }
         Target::Latex => Ok(Formula::new(program, &graph).latex()),
     }

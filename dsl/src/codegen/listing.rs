@@ -165,7 +165,7 @@ pub struct ListingOptions<'a> {
     /// Whether a name may be bound again once the value that it had is not needed any more.
     pub rebind: bool,
     /// Whether the sums of a single array's elements are taken inside expressions, as array libraries do: `norm` is then a function like
-    /// others. If not, they too end a stage, and every line of a stage is element-wise.
+    /// others. If not, they too end a stage, every line of a stage is element-wise, and numbers of an array get lines of their own.
     pub array_sums_inside: bool,
 }
 
@@ -399,7 +399,8 @@ impl<'a> Writer<'a> {
                     in_arrays[id.index()] = true;
                 } else if self.called(id).is_some() {
                     let size = self.size(id, &sizes);
-                    if self.given[id.index()].is_some() || uses[id.index()] > 1 || size > WIDEST {
+                    let hoisted = self.ty(id) == Type::PerArray && !self.options.array_sums_inside;
+                    if hoisted || self.given[id.index()].is_some() || uses[id.index()] > 1 || size > WIDEST {
                         lines.push(id);
                     } else {
                         sizes[id.index()] = size;

@@ -34,6 +34,12 @@ pub trait Notation {
         None
     }
 
+    /// How a value that is no array is written where it meets arrays, for languages that say how it is rounded; with how tightly that holds
+    /// together.
+    fn rounded(&self, _value: &Expression) -> Option<(String, Level)> {
+        None
+    }
+
     /// How a number is written.
     fn number(&self, number: f64) -> String {
         python_number(number)
@@ -75,6 +81,17 @@ pub fn written_within(notation: &dyn Notation, expression: &Expression, level: L
     bracketed(write(notation, expression), level)
 }
 
+/// An expression as text, where an array of f32 is wanted.
+pub fn written_in_array(notation: &dyn Notation, expression: &Expression) -> String {
+    operand(notation, Type::Tree, expression).0
+}
+
+/// An argument of a call whose value has a type.
+fn operand(notation: &dyn Notation, ty: Type, argument: &Expression) -> (String, Level) {
+    let rounded = if ty == Type::Tree && argument.ty() != Type::Tree { notation.rounded(argument) } else { None };
+    rounded.unwrap_or_else(|| write(notation, argument))
+}
+
 fn bracketed((text, own): (String, Level), least: Level) -> String {
     if own < least { format!("({text})") } else { text }
 }
@@ -91,10 +108,10 @@ fn write(notation: &dyn Notation, expression: &Expression) -> (String, Level) {
 }
 
 fn call(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expression]) -> (String, Level) {
-    let at = |index: usize, level: Level| arguments.get(index).map_or_else(String::new, |a| bracketed(write(notation, a), level));
+    let at = |index: usize, level: Level| arguments.get(index).map_or_else(String::new, |a| bracketed(operand(notation, ty, a), level));
     let Callee::Function(function) = callee else { return spelled(notation, callee, ty, arguments) };
     if let Some(spelling) = notation.operator(function, ty, arguments) {
-        return filled(notation, &spelling, arguments);
+        return filled(notation, &spelling, ty, arguments);
     }
     match function {
         Function::Negative => (format!("-{}", at(0, Level::Negative)), Level::Negative),
@@ -106,23 +123,24 @@ fn call(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expressi
             let operator = function.row().operator.unwrap_or_default();
             (format!("{} {operator} {}", at(0, Level::Product), at(1, Level::Negative)), Level::Product)
         }
-        Function::Reciprocal => (format!("{} / {}", notation.number(1.0), at(0, Level::Negative)), Level::Product),
+        Function::Reciprocal => (format!("{} / {}", operand(notation, ty, &Expression::Number(1.0)).0, at(0, Level::Negative)), Level::Product),
         _ => spelled(notation, callee, ty, arguments),
     }
 }
 
 fn spelled(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expression]) -> (String, Level) {
     // What the language lacks has been refused before anything is written.
-    filled(notation, &notation.spelling(callee, ty).unwrap_or(Cow::Borrowed("?")), arguments)
+    filled(notation, &notation.spelling(callee, ty).unwrap_or(Cow::Borrowed("?")), ty, arguments)
 }
 
 /// A spelling with its arguments.
-fn filled(notation: &dyn Notation, spelling: &str, arguments: &[Expression]) -> (String, Level) {
+fn filled(notation: &dyn Notation, spelling: &str, ty: Type, arguments: &[Expression]) -> (String, Level) {
     let mut text = spelling.to_owned();
     for (place, argument) in ["x", "y", "z"].iter().zip(arguments) {
-        text = text.replace(&format!("{{{place}}}"), &written(notation, argument));
-        text = text.replace(&format!("{{{place}!}}"), &written_within(notation, argument, Level::Atom));
+        text = text.replace(&format!("{{{place}}}"), &operand(notation, ty, argument).0);
+        text = text.replace(&format!("{{{place}!}}"), &bracketed(operand(notation, ty, argument), Level::Atom));
     }
-    let level = if spelling.contains("!}") { Level::Power } else { Level::Atom };
+    // A method call holds together as well as a function's.
+    let level = if spelling.contains("!}") && !spelling.starts_with("{x!}.") { Level::Power } else { Level::Atom };
     (text, level)
 }
