@@ -22,6 +22,7 @@ pub mod praxis;
 pub mod python;
 pub mod pytorch;
 pub mod rust;
+pub mod rust_function;
 pub mod spelling;
 pub mod tensorflow;
 
@@ -67,6 +68,7 @@ targets! {
     Tf2 "tf2" "py", "TensorFlow 2: a tf.Module with apply_gradients";
     Tf1 "tf1" "py", "TensorFlow 1: a tf.compat.v1.train.Optimizer";
     C "c" "h", "C: one header with a loop that gcc vectorises; C99, or C++";
+    Rust "rust" "rs", "Rust: a module that needs the standard library only";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
     PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
 }
@@ -148,6 +150,10 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::C => {
             refuse(program, &graph, target, c::lacks)?;
             Ok(c::file(program, &graph))
+        }
+        Target::Rust => {
+            refuse(program, &graph, target, rust_function::lacks)?;
+            Ok(rust_function::file(program, &graph))
         }
         Target::Latex => Ok(Formula::new(program, &graph).latex()),
     }

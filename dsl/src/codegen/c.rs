@@ -46,10 +46,8 @@ const HELPERS: &[(&str, &str, &str)] = &[
     ("sign", "REAL x", "return x > 0# ? 1# : x < 0# ? -1# : x;"),
     ("square", "REAL x", "return x * x;"),
     ("cube", "REAL x", "return x * x * x;"),
-    ("larger", "REAL x, REAL y", "return x > y || (x == y && COPYSIGN(1#, x) > 0#) ? x : y;"),
-    ("maximum", "REAL x, REAL y", "return x != x ? x : LARGER(x, y);"),
-    ("smaller", "REAL x, REAL y", "return x < y || (x == y && COPYSIGN(1#, x) < 0#) ? x : y;"),
-    ("minimum", "REAL x, REAL y", "return x != x ? x : SMALLER(x, y);"),
+    ("maximum", "REAL x, REAL y", "return x != x ? x : x > y || (x == y && COPYSIGN(1#, x) > 0#) ? x : y;"),
+    ("minimum", "REAL x, REAL y", "return x != x ? x : x < y || (x == y && COPYSIGN(1#, x) < 0#) ? x : y;"),
     ("guarded_log1p", "REAL x", "return x < -1# ? LOG(-(1# + x)) : LOG1P(x);"),
 ];
 
@@ -258,26 +256,18 @@ impl Writer<'_> {
         text + "  return hyperparameters;\n}\n\n"
     }
 
-    /// The helpers that a text calls, each after those that it calls itself.
+    /// The helpers that a text calls.
     fn helpers(&self, body: &str) -> String {
         let mut text = String::new();
         let name = self.name();
         for (helper, parameters, value) in HELPERS {
             for (real, suffix, name_suffix) in [("float", "f", ""), ("double", "", "_double")] {
                 let own = format!("{name}_{helper}{name_suffix}");
-                // What maximum and minimum are made of.
-                let caller = match *helper {
-                    "larger" => format!("{name}_maximum{name_suffix}"),
-                    "smaller" => format!("{name}_minimum{name_suffix}"),
-                    _ => own.clone(),
-                };
-                if !calls(body, &caller) {
+                if !calls(body, &own) {
                     continue;
                 }
                 let number = |text: String, digit: &str| text.replace(&format!("{digit}#"), &format!("{digit}.0{suffix}"));
                 let value = number(number((*value).to_owned(), "0"), "1")
-                    .replace("LARGER", &format!("{name}_larger{name_suffix}"))
-                    .replace("SMALLER", &format!("{name}_smaller{name_suffix}"))
                     .replace("COPYSIGN", &format!("copysign{suffix}"))
                     .replace("LOG1P", &format!("log1p{suffix}"))
                     .replace("LOG", &format!("log{suffix}"));
@@ -478,7 +468,7 @@ impl Writer<'_> {
             *text += "  for (size_t array = 0; array < arrays; array++) {\n";
         }
         for place in &round.loops {
-            self.call(text, margin, *place);
+            self.call(text, margin, *place, &round.loops);
         }
         let margin = " ".repeat(margin);
         if !is_last {
@@ -497,7 +487,7 @@ impl Writer<'_> {
     }
 
     /// The call of the function that runs a loop, and the totals of the array that it gives.
-    fn call(&self, text: &mut String, indent: usize, place: usize) {
+    fn call(&self, text: &mut String, indent: usize, place: usize, round: &[usize]) {
         let Loop { arrays, scalars, sums, .. } = &self.loops.loops[place];
         let one = self.loops.is_of_one_array();
         let margin = " ".repeat(indent);
@@ -513,13 +503,9 @@ impl Writer<'_> {
             arguments.push(format!("sums{}", place + 1));
         }
         *text += &list(indent, &format!("{margin}{}(", self.function_of(place)), &arguments, ");");
-        for (index, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.per_array && self.is_needed(&sum.name)) {
+        for (index, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.per_array && self.loops.is_read(&sum.name, round)) {
             let _ = writeln!(text, "{margin}const double {} = sums{}[{index}];", sum.name, place + 1);
         }
-    }
-
-    fn is_needed(&self, scalar: &String) -> bool {
-        self.loops.loops.iter().any(|other| other.scalars.contains(scalar))
     }
 }
 

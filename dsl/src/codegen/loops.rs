@@ -77,6 +77,11 @@ impl Loops {
     pub fn is_of_one_array(&self) -> bool {
         self.rounds.len() == 1
     }
+
+    /// Whether some of the loops read a number.
+    pub fn is_read(&self, scalar: &String, loops: &[usize]) -> bool {
+        loops.iter().any(|place| self.loops[*place].scalars.contains(scalar))
+    }
 }
 
 /// The loops that have to run over an array so that the last of them has its numbers.
