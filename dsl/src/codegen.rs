@@ -13,6 +13,8 @@
 pub mod casts;
 pub mod keras;
 pub mod c;
+pub mod json;
+pub mod latex;
 pub mod listing;
 pub mod loops;
 pub mod notation;
@@ -30,7 +32,7 @@ use std::fmt;
 
 use crate::formula::statement_nodes::statements_of_nodes;
 use crate::graph::NodeKind;
-use crate::{Formula, Function, Graph, Program, TypeError};
+use crate::{Function, Graph, Program, TypeError};
 
 macro_rules! targets {
     ($($variant:ident $name:literal $extension:literal, $doc:literal;)*) => {
@@ -71,6 +73,7 @@ targets! {
     Rust "rust" "rs", "Rust: a module that needs the standard library only";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
     PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
+    Json "json" "json", "JSON: the program, its plan and its formula as data for tools";
 }
 
 impl Target {
@@ -155,7 +158,8 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
             refuse(program, &graph, target, rust_function::lacks)?;
             Ok(rust_function::file(program, &graph))
         }
-        Target::Latex => Ok(Formula::new(program, &graph).latex()),
+        Target::Latex => Ok(latex::file(program, &graph)),
+        Target::Json => Ok(json::file(program, &graph)),
     }
 }
 

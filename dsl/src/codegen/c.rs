@@ -31,14 +31,119 @@ const WIDTH: usize = 100;
 
 /// Names that no variable can have: words of C and C++, macros, and what the file itself calls things.
 const RESERVED: &[&str] = &[
-    "NULL", "NAN", "INFINITY", "HUGE_VAL", "I", "alignas", "alignof", "and", "and_eq", "array", "arrays", "asm", "auto", "bitand", "bitor", "block",
-    "bool", "break", "case", "catch", "char", "chunk", "class", "complex", "compl", "concept", "const", "constexpr", "const_cast", "continue",
-    "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "end", "enum", "errno", "explicit", "export", "extern", "false",
-    "float", "for", "friend", "goto", "hyperparameters", "i", "if", "imaginary", "inline", "int", "lane", "lanes", "length", "lengths", "linux",
-    "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected", "public",
-    "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "size_t", "sizeof", "start", "static", "static_assert",
-    "static_cast", "struct", "sums", "switch", "template", "this", "thread_local", "throw", "totals", "trees", "true", "try", "typedef", "typeid",
-    "typename", "typeof", "union", "unix", "unsigned", "used", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",
+    "NULL",
+    "NAN",
+    "INFINITY",
+    "HUGE_VAL",
+    "I",
+    "alignas",
+    "alignof",
+    "and",
+    "and_eq",
+    "array",
+    "arrays",
+    "asm",
+    "auto",
+    "bitand",
+    "bitor",
+    "block",
+    "bool",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "chunk",
+    "class",
+    "complex",
+    "compl",
+    "concept",
+    "const",
+    "constexpr",
+    "const_cast",
+    "continue",
+    "decltype",
+    "default",
+    "delete",
+    "do",
+    "double",
+    "dynamic_cast",
+    "else",
+    "end",
+    "enum",
+    "errno",
+    "explicit",
+    "export",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "friend",
+    "goto",
+    "hyperparameters",
+    "i",
+    "if",
+    "imaginary",
+    "inline",
+    "int",
+    "lane",
+    "lanes",
+    "length",
+    "lengths",
+    "linux",
+    "long",
+    "mutable",
+    "namespace",
+    "new",
+    "noexcept",
+    "not",
+    "not_eq",
+    "nullptr",
+    "operator",
+    "or",
+    "or_eq",
+    "private",
+    "protected",
+    "public",
+    "register",
+    "reinterpret_cast",
+    "requires",
+    "restrict",
+    "return",
+    "short",
+    "signed",
+    "size_t",
+    "sizeof",
+    "start",
+    "static",
+    "static_assert",
+    "static_cast",
+    "struct",
+    "sums",
+    "switch",
+    "template",
+    "this",
+    "thread_local",
+    "throw",
+    "totals",
+    "trees",
+    "true",
+    "try",
+    "typedef",
+    "typeid",
+    "typename",
+    "typeof",
+    "union",
+    "unix",
+    "unsigned",
+    "used",
+    "using",
+    "virtual",
+    "void",
+    "volatile",
+    "wchar_t",
+    "while",
+    "xor",
+    "xor_eq",
 ];
 
 /// Helpers: each in float and in double, where `REAL` is the type, `NAME` has the program's name before it, and `0#` is a number of the type.
@@ -150,7 +255,14 @@ impl Notation for CNotation<'_> {
 }
 
 fn not_finite(number: f64) -> String {
-    if number.is_nan() { "NAN" } else if number > 0.0 { "INFINITY" } else { "-INFINITY" }.to_owned()
+    if number.is_nan() {
+        "NAN"
+    } else if number > 0.0 {
+        "INFINITY"
+    } else {
+        "-INFINITY"
+    }
+    .to_owned()
 }
 
 /// A number as a literal of the type float.
@@ -211,7 +323,7 @@ impl Writer<'_> {
         let _ = writeln!(text, "#ifdef __cplusplus\n#define {restrict} __restrict\n#else\n#define {restrict} restrict\n#endif\n");
         text += "/* Each product and each sum is rounded by itself: no fused multiply-adds. */\n#if defined(__clang__)\n";
         text += "#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n#pragma GCC push_options\n";
-        text += "#pragma GCC optimize(\"fp-contract=off\")\n#elif defined(_MSC_VER)\n#pragma fp_contract(off)\n#endif\n\n";
+        text += "#pragma GCC optimize(\"fp-contract=off\", \"no-trapping-math\")\n#elif defined(_MSC_VER)\n#pragma fp_contract(off)\n#endif\n\n";
         if calls(&body, "sqrtf") {
             text += "/* What may set errno keeps gcc from vectorising a loop. */\n#if defined(__GNUC__) && !defined(__clang__)\n";
             text += "#ifdef __cplusplus\nextern \"C\" float sqrtf(float) __attribute__((const));\n#else\n";
@@ -220,7 +332,10 @@ impl Writer<'_> {
         text += &self.hyperparameters();
         text += &self.helpers(&body);
         text += &body;
-        let _ = write!(text, "\n#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC pop_options\n#endif\n\n#undef {restrict}\n\n#endif\n");
+        let _ = write!(
+            text,
+            "\n#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC pop_options\n#endif\n\n#undef {restrict}\n\n#endif\n"
+        );
         text
     }
 
@@ -329,7 +444,11 @@ impl Writer<'_> {
         for line in numbers {
             let _ = writeln!(text, "  {}", self.line(line));
         }
-        if sums.is_empty() { self.writing_loop(&mut text, place) } else { self.summing_loop(&mut text, place) }
+        if sums.is_empty() {
+            self.writing_loop(&mut text, place)
+        } else {
+            self.summing_loop(&mut text, place)
+        }
         text + "}\n\n"
     }
 

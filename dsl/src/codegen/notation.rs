@@ -123,7 +123,9 @@ fn call(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expressi
             let operator = function.row().operator.unwrap_or_default();
             (format!("{} {operator} {}", at(0, Level::Product), at(1, Level::Negative)), Level::Product)
         }
-        Function::Reciprocal => (format!("{} / {}", operand(notation, ty, &Expression::Number(1.0)).0, at(0, Level::Negative)), Level::Product),
+        Function::Reciprocal => {
+            (format!("{} / {}", operand(notation, ty, &Expression::Number(1.0)).0, at(0, Level::Negative)), Level::Product)
+        }
         _ => spelled(notation, callee, ty, arguments),
     }
 }

@@ -38,12 +38,88 @@ const ARGUMENTS: usize = 7;
 
 /// Names that no variable can have: words of Rust, and what the file itself calls things.
 const RESERVED: &[&str] = &[
-    "BLOCK", "Default", "Err", "Hyperparameters", "LANES", "None", "Ok", "Self", "Some", "TreeSum", "abstract", "array", "as", "async", "await",
-    "become", "box", "break", "chunk", "clip_factor", "const", "continue", "crate", "do", "dyn", "else", "end", "enum", "extern", "f32", "f64",
-    "false", "final", "fn", "for", "gen", "hyperparameters", "i", "if", "impl", "in", "lane", "lanes", "lanes_sum", "length", "let", "loop",
-    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "start", "static", "std", "step", "struct", "sums",
-    "super", "totals", "trait", "trees", "true", "try", "type", "typeof", "u64", "unsafe", "unsized", "update_array", "use", "usize", "virtual", "where",
-    "while", "yield",
+    "BLOCK",
+    "Default",
+    "Err",
+    "Hyperparameters",
+    "LANES",
+    "None",
+    "Ok",
+    "Self",
+    "Some",
+    "TreeSum",
+    "abstract",
+    "array",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "chunk",
+    "clip_factor",
+    "const",
+    "continue",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "end",
+    "enum",
+    "extern",
+    "f32",
+    "f64",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "hyperparameters",
+    "i",
+    "if",
+    "impl",
+    "in",
+    "lane",
+    "lanes",
+    "lanes_sum",
+    "length",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "start",
+    "static",
+    "std",
+    "step",
+    "struct",
+    "sums",
+    "super",
+    "totals",
+    "trait",
+    "trees",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "u64",
+    "unsafe",
+    "unsized",
+    "update_array",
+    "use",
+    "usize",
+    "virtual",
+    "where",
+    "while",
+    "yield",
 ];
 
 /// Helpers: each for f32 and for f64, where `REAL` is the type.
@@ -193,11 +269,7 @@ impl Notation for RustNotation<'_> {
 }
 
 fn not_finite(ty: &str, number: f64) -> String {
-    if number.is_nan() {
-        format!("{ty}::NAN")
-    } else {
-        format!("{ty}::{}INFINITY", if number > 0.0 { "" } else { "NEG_" })
-    }
+    if number.is_nan() { format!("{ty}::NAN") } else { format!("{ty}::{}INFINITY", if number > 0.0 { "" } else { "NEG_" }) }
 }
 
 /// A number as a literal of the type f32.
@@ -285,7 +357,8 @@ impl Writer<'_> {
             of_loops.chain(self.loops.rounds.iter().flat_map(|round| round.scalars.iter().map(|line| &line.value)))
         };
         let defaults = self.listing.hyperparameters.iter().filter_map(|parameter| parameter.default);
-        if expressions().any(|e| any(e, &|e| matches!(e, Expression::Number(n) if is_near_constant(*n)))) || defaults.into_iter().any(is_near_constant)
+        if expressions().any(|e| any(e, &|e| matches!(e, Expression::Number(n) if is_near_constant(*n))))
+            || defaults.into_iter().any(is_near_constant)
         {
             lints.insert("clippy::approx_constant");
         }
@@ -297,7 +370,11 @@ impl Writer<'_> {
         if self.loops.loops.iter().any(|l| l.lines.iter().any(is_copy)) {
             lints.insert("clippy::manual_swap");
         }
-        let names = self.loops.loops.iter().flat_map(|l| l.numbers.iter().chain(&l.lines).map(|line| &line.name).chain(&l.arrays).chain(&l.scalars));
+        let names = self
+            .loops
+            .loops
+            .iter()
+            .flat_map(|l| l.numbers.iter().chain(&l.lines).map(|line| &line.name).chain(&l.arrays).chain(&l.scalars));
         let parameters = self.listing.hyperparameters.iter().map(|parameter| &parameter.name);
         if names.chain(parameters).any(|name| name.contains("__") || name.contains(|c: char| c.is_ascii_uppercase())) {
             lints.insert("non_snake_case");
@@ -357,7 +434,11 @@ impl Writer<'_> {
         if this.has_elements() {
             self.lengths(&mut text, arrays, written);
         }
-        if sums.is_empty() { self.writing_loop(&mut text, place) } else { self.summing_loop(&mut text, place) }
+        if sums.is_empty() {
+            self.writing_loop(&mut text, place)
+        } else {
+            self.summing_loop(&mut text, place)
+        }
         text + "}\n"
     }
 
@@ -374,7 +455,9 @@ impl Writer<'_> {
         let Loop { arrays, lines, results, .. } = &self.loops.loops[place];
         let only_weights = arrays.len() == 1;
         // With one array, clippy would have it gone through by an iterator.
-        let element = |text: String| if only_weights { text.replace(&format!("{}[i]", self.listing.weights), &format!("*{}_i", arrays[0])) } else { text };
+        let element = |text: String| {
+            if only_weights { text.replace(&format!("{}[i]", self.listing.weights), &format!("*{}_i", arrays[0])) } else { text }
+        };
         if only_weights {
             let _ = writeln!(text, "    for {0}_i in {0}.iter_mut() {{", arrays[0]);
         } else {
@@ -634,8 +717,27 @@ fn any(expression: &Expression, holds: &dyn Fn(&Expression) -> bool) -> bool {
 fn is_near_constant(number: f64) -> bool {
     use std::f64::consts as c;
     let constants = [
-        c::E, c::PI, c::TAU, c::FRAC_1_PI, c::FRAC_1_SQRT_2, c::FRAC_2_PI, c::FRAC_2_SQRT_PI, c::FRAC_PI_2, c::FRAC_PI_3, c::FRAC_PI_4, c::FRAC_PI_6,
-        c::FRAC_PI_8, c::LN_2, c::LN_10, c::LOG10_2, c::LOG10_E, c::LOG2_10, c::LOG2_E, c::SQRT_2, 1.618_033_988_749_895, 0.577_215_664_901_532_9,
+        c::E,
+        c::PI,
+        c::TAU,
+        c::FRAC_1_PI,
+        c::FRAC_1_SQRT_2,
+        c::FRAC_2_PI,
+        c::FRAC_2_SQRT_PI,
+        c::FRAC_PI_2,
+        c::FRAC_PI_3,
+        c::FRAC_PI_4,
+        c::FRAC_PI_6,
+        c::FRAC_PI_8,
+        c::LN_2,
+        c::LN_10,
+        c::LOG10_2,
+        c::LOG10_E,
+        c::LOG2_10,
+        c::LOG2_E,
+        c::SQRT_2,
+        1.618_033_988_749_895,
+        0.577_215_664_901_532_9,
     ];
     constants.iter().any(|constant| (number.abs() / constant - 1.0).abs() < 1e-2)
 }
