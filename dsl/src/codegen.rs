@@ -7,13 +7,15 @@
 //! | [`notation`] | how expressions are written in a language |
 //! | [`spelling`] | how each function is spelled in each language |
 //! | [`python`] | what all Python files have in common |
-//! | [`numpy`], [`pytorch`], [`optax`], [`praxis`], [`casts`], [`keras`], [`tensorflow`] | a file for each target, and so on |
+//! | [`casts`] | a listing for libraries whose scalars are arrays |
+//! | [`pytorch`], [`optax`], [`praxis`], [`keras`], [`tensorflow`], [`numpy`] | Python, a module for each target or two |
+//! | [`rust_function`], [`c`], [`latex`], [`json`] | other languages |
 //! | [`rust`] | the loops that the zoo is compiled to |
 
-pub mod casts;
-pub mod keras;
 pub mod c;
+pub mod casts;
 pub mod json;
+pub mod keras;
 pub mod latex;
 pub mod listing;
 pub mod loops;
@@ -63,16 +65,16 @@ macro_rules! targets {
 }
 
 targets! {
-    Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
+    PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
     Optax "optax" "py", "Optax: a GradientTransformation, and scale_by_... where the program splits that way";
     Praxis "praxis" "py", "Praxis: a ShardedGradientTransformation and the optimizer's class";
     Keras "keras" "py", "Keras 3: an optimizer for any of its backends";
     Tf2 "tf2" "py", "TensorFlow 2: a tf.Module with apply_gradients";
     Tf1 "tf1" "py", "TensorFlow 1: a tf.compat.v1.train.Optimizer";
-    C "c" "h", "C: one header with a loop that gcc vectorises; C99, or C++";
+    Numpy "numpy" "py", "NumPy: the plain reference, a class over a list of arrays";
     Rust "rust" "rs", "Rust: a module that needs the standard library only";
+    C "c" "h", "C: one header with a loop that gcc vectorises; C99, or C++";
     Latex "latex" "tex", "LaTeX: the formula, an `align*` block for amsmath";
-    PyTorch "pytorch" "py", "PyTorch: a torch.optim.Optimizer, with a Triton kernel for CUDA";
     Json "json" "json", "JSON: the program, its plan and its formula as data for tools";
 }
 
@@ -121,46 +123,21 @@ pub enum ExportError {
 /// A program as a file of a target: readable, self-contained, with the program's hash, version and doc string on top.
 pub fn export(program: &Program, target: Target) -> Result<String, ExportError> {
     let graph = Graph::new(program).map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })?;
-    match target {
-        Target::Numpy => {
-            refuse(program, &graph, target, numpy::lacks)?;
-            Ok(numpy::file(program, &graph))
-        }
-        Target::PyTorch => {
-            refuse(program, &graph, target, pytorch::lacks)?;
-            Ok(pytorch::file(program, &graph))
-        }
-        Target::Optax => {
-            refuse(program, &graph, target, optax::lacks)?;
-            Ok(optax::file(program, &graph))
-        }
-        Target::Praxis => {
-            refuse(program, &graph, target, praxis::lacks)?;
-            Ok(praxis::file(program, &graph))
-        }
-        Target::Keras => {
-            refuse(program, &graph, target, keras::lacks)?;
-            Ok(keras::file(program, &graph))
-        }
-        Target::Tf2 => {
-            refuse(program, &graph, target, tensorflow::lacks)?;
-            Ok(tensorflow::file(program, &graph))
-        }
-        Target::Tf1 => {
-            refuse(program, &graph, target, tensorflow::lacks)?;
-            Ok(tensorflow::file_of_version_1(program, &graph))
-        }
-        Target::C => {
-            refuse(program, &graph, target, c::lacks)?;
-            Ok(c::file(program, &graph))
-        }
-        Target::Rust => {
-            refuse(program, &graph, target, rust_function::lacks)?;
-            Ok(rust_function::file(program, &graph))
-        }
-        Target::Latex => Ok(latex::file(program, &graph)),
-        Target::Json => Ok(json::file(program, &graph)),
-    }
+    let (lacks, file): (fn(Function) -> Option<String>, fn(&Program, &Graph) -> String) = match target {
+        Target::PyTorch => (pytorch::lacks, pytorch::file),
+        Target::Optax => (optax::lacks, optax::file),
+        Target::Praxis => (praxis::lacks, praxis::file),
+        Target::Keras => (keras::lacks, keras::file),
+        Target::Tf2 => (tensorflow::lacks, tensorflow::file),
+        Target::Tf1 => (tensorflow::lacks, tensorflow::file_of_version_1),
+        Target::Numpy => (numpy::lacks, numpy::file),
+        Target::Rust => (rust_function::lacks, rust_function::file),
+        Target::C => (c::lacks, c::file),
+        Target::Latex => (|_| None, latex::file),
+        Target::Json => (|_| None, json::file),
+    };
+    refuse(program, &graph, target, lacks)?;
+    Ok(file(program, &graph))
 }
 
 /// Refuses a program with a function for which `lacks` gives a reason, and names the statement.

@@ -23,7 +23,7 @@ use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarPa
 use super::loops::{Loop, Loops};
 use super::notation::{Level, Notation, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::spelling;
+use super::spelling::{lacks_matrix, spelling};
 use crate::{Function, Graph, Program, Type};
 
 /// Columns that a line may take.
@@ -203,8 +203,8 @@ static inline double NAME_lanes_sum(double *lanes) {
 ";
 
 /// Why C can't express a function; it can express all.
-pub fn lacks(_function: Function) -> Option<String> {
-    None
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_matrix(function)
 }
 
 /// C, with the name of the program, which the names of helpers begin with, and those of arrays, whose elements are read.
@@ -413,8 +413,8 @@ impl Writer<'_> {
 
     fn line(&self, line: &Line) -> String {
         match line.value.ty() {
-            Type::Tree => format!("const float {} = {};", line.name, written_in_array(self.notation, &line.value)),
             Type::PerArray | Type::Scalar => format!("const double {} = {};", line.name, written(self.notation, &line.value)),
+            _ => format!("const float {} = {};", line.name, written_in_array(self.notation, &line.value)),
         }
     }
 

@@ -7,9 +7,9 @@
 //! | `name`, `doc`, `hash` | of the program; `doc` may be null; the hash has 32 hexadecimal digits |
 //! | `numerics` | `"ieee"`, or `"guarded"` for a program marked so |
 //! | `parameters` | in order: `name`; `kind` (`weights`, `gradients`, `slot`, `learning_rate`, `step`, `hyperparameter`); `default`, a number or null; for slots `live`: whether a later step depends on it |
-//! | `statements` | in order: `target`; `function`, by the name that it has under the program's numerics; `arguments`, each `{"variable": NAME}` or `{"constant": NUMBER}`; `type` of the value (`scalar`, `per_array`, `tree`); `status` (`live`, or why the statement can go) |
+//! | `statements` | in order: `target`; `function`, by the name that it has under the program's numerics; `arguments`, each `{"variable": NAME}` or `{"constant": NUMBER}`; `type` of the value (`scalar`, `per_array`, `tree`, `transposed`, `rows_by_rows`, `columns_by_columns`); `status` (`live`, or why the statement can go) |
 //! | `returns` | the variables of the update and of the next slots |
-//! | `plan` | how the program is computed in as few passes over the arrays as its sums allow; see below |
+//! | `plan` | how the program is computed in as few passes over the arrays as its sums allow, see below; null for a program with functions of matrices |
 //! | `formula` | `unicode` and `latex` |
 //!
 //! The plan is that of [`Plan`]. `smalls`: numbers (of one step, or with `per_array` of each array), each an `operation` with its `operands`, which are
@@ -125,7 +125,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         ("parameters", parameters(program, graph)),
         ("statements", statements(program, graph)),
         ("returns", Json::List(returns.collect())),
-        ("plan", plan(program, &Plan::new(graph, program))),
+        ("plan", Plan::try_new(graph, program).map_or(Json::Null, |passes| plan(program, &passes))),
         ("formula", Json::Object(vec![("unicode", Json::text(formula.unicode())), ("latex", Json::text(formula.latex()))])),
     ]);
     let mut text = String::new();
@@ -191,6 +191,9 @@ fn type_name(ty: Type) -> &'static str {
         Type::Scalar => "scalar",
         Type::PerArray => "per_array",
         Type::Tree => "tree",
+        Type::Transposed => "transposed",
+        Type::RowsByRows => "rows_by_rows",
+        Type::ColumnsByColumns => "columns_by_columns",
     }
 }
 

@@ -21,7 +21,7 @@ use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarPa
 use super::loops::{Loop, Loops};
 use super::notation::{Level, Notation, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::spelling;
+use super::spelling::{lacks_matrix, spelling};
 use crate::{Function, Graph, Program, Type};
 
 /// Columns that a line may take.
@@ -210,8 +210,8 @@ fn lanes_sum(mut lanes: [f64; LANES]) -> f64 {
 ";
 
 /// Why Rust can't express a function; it can express all.
-pub fn lacks(_function: Function) -> Option<String> {
-    None
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_matrix(function)
 }
 
 /// Rust, with the names of the arrays, whose elements are read.
@@ -241,8 +241,8 @@ impl Notation for RustNotation<'_> {
         // A number that a method is called on says what it is.
         let ([Expression::Number(number), ..], Some(text)) = (arguments, spelling(function).and_then(|row| row.rust)) else { return None };
         let literal = match ty {
-            Type::Tree => format!("({}_f32)", float(*number as f32)),
             Type::PerArray | Type::Scalar => format!("({}_f64)", self.number(*number)),
+            _ => format!("({}_f32)", float(*number as f32)),
         };
         let is_plain = number.is_finite() && !number.is_sign_negative();
         let literal = if is_plain { literal.trim_matches(['(', ')']).to_owned() } else { literal };
@@ -408,8 +408,8 @@ impl Writer<'_> {
 
     fn line(&self, line: &Line) -> String {
         match line.value.ty() {
-            Type::Tree => format!("let {} = {};", line.name, written_in_array(self.notation, &line.value)),
             Type::PerArray | Type::Scalar => format!("let {} = {};", line.name, written(self.notation, &line.value)),
+            _ => format!("let {} = {};", line.name, written_in_array(self.notation, &line.value)),
         }
     }
 

@@ -16,7 +16,15 @@ use crate::ZooEntry;
 const SCRIPTS: &[(&str, &str)] = &[
     ("run.py", include_str!("../../conformance/run.py")),
     ("targets/__init__.py", ""),
+    ("targets/pytorch.py", include_str!("../../conformance/targets/pytorch.py")),
+    ("targets/optax.py", include_str!("../../conformance/targets/optax.py")),
+    ("targets/praxis.py", include_str!("../../conformance/targets/praxis.py")),
+    ("targets/keras.py", include_str!("../../conformance/targets/keras.py")),
+    ("targets/tf2.py", include_str!("../../conformance/targets/tf2.py")),
+    ("targets/tf1.py", include_str!("../../conformance/targets/tf1.py")),
     ("targets/numpy.py", include_str!("../../conformance/targets/numpy.py")),
+    ("targets/rust.py", include_str!("../../conformance/targets/rust.py")),
+    ("targets/c.py", include_str!("../../conformance/targets/c.py")),
 ];
 
 /// Why exports can't be run.
