@@ -7,7 +7,7 @@
 //! Arrays are computed in the type of the variable; hyperparameters are Python floats. The learning rate is an f32 variable, as Keras has it. With
 //! TensorFlow other scalars (the step count, sums over elements) are f64; with JAX and PyTorch they are f32, because neither has f64 on all of its
 //! devices: a correction such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps. Compiled steps (`jit_compile`, and JAX always in
-//! `fit`) may contract a product and a sum into one rounding. PyTorch's sign of NaN is 0, and on CPU JAX and TensorFlow may take denormal numbers for
+//! `fit`) may contract a product and a sum into one rounding. PyTorch's sign of NaN is 0, and on CPU JAX and TensorFlow take denormal numbers for
 //! zero. A program with sums over all variables takes those of one replica: it does not run under `tf.distribute` with several.
 
 use std::fmt::Write;

@@ -137,7 +137,7 @@ impl Split {
         needed[split.direction.index()] = true;
         graph.live_slots().for_each(|(_, id)| needed[id.index()] = true);
         let ids: Vec<NodeId> = node_ids(graph).collect();
-        for id in ids.iter().rev().filter(|id| graph.node(**id).ty <= Type::Tree) {
+        for id in ids.iter().rev() {
             if needed[id.index()] {
                 graph.node(*id).arguments().iter().for_each(|argument| needed[argument.index()] = true);
             }

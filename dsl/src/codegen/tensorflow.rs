@@ -3,7 +3,7 @@
 //! Arrays are computed in the type of the variable. The learning rate, the step count and sums over elements are f64 tensors, hyperparameters are
 //! Python floats; both are rounded where they meet an array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
 //! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10` and `cbrt` go through f64, under `tf.function` with
-//! `jit_compile` XLA may contract a product and a sum into one rounding, and on CPU denormal numbers may be taken for zero.
+//! `jit_compile` XLA may contract a product and a sum into one rounding, and on CPU denormal numbers are taken for zero.
 //!
 //! Sums over all variables are taken over those of one replica: under a distribution strategy they don't see the other replicas' gradients.
 
