@@ -59,7 +59,7 @@ def serve():
 @functools.cache
 def worker(backend):
     environment = {**os.environ, "KERAS_BACKEND": backend}
-    return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    return subprocess.Popen([sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
 
 def run(backend, path, weights, gradients, learning_rates, hyperparameters):
