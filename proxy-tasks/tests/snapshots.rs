@@ -87,8 +87,9 @@ fn a_run_that_is_stopped_anywhere_and_gone_on_with_ends_with_the_same_bits() {
 #[test]
 fn a_run_that_diverges_does_so_again_after_it_was_stopped() {
     let task = task_of(TASK);
-    let program = symopt_programs::find("sgd").unwrap().program();
-    let candidate = Candidate { program: &program, peak_lr: 6.0, hyperparameters: &[] };
+    // Weights that grow: first a little, and in the end beyond all bounds.
+    let program = symopt_dsl::parse("def grow(w, g, lr):\n  update = w * lr\n  update = update * -0.3\n  return update\n").unwrap();
+    let candidate = Candidate { program: &program, peak_lr: 1.0, hyperparameters: &[] };
     let (whole, last) = run(&task, &candidate, None, usize::MAX);
     let (StopReason::Diverged { .. }, Some(last)) = (&whole.stop, last) else { panic!("{whole:?}") };
     let (again, _) = run(&task, &candidate, Some(&last), usize::MAX);
