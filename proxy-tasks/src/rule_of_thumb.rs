@@ -60,7 +60,7 @@ impl FromStr for AdamwConstants {
 pub enum RuleError {
     /// It does not take its peak learning rate from outside.
     #[error(
-        "{program} holds its peak learning rate as a constant, so AdamW's can't be converted for it; `symopt simplify` can make a parameter of it"
+        "{program} holds its peak learning rate as a constant, so AdamW's can't be converted for it; write it with `lr=` in its head, or let `symopt tune` find a factor for it"
     )]
     ConstantRate {
         /// The program.
