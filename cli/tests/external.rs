@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {
-    format!("python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"))
+    format!("exec python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"))
 }
 
 fn json(text: &str) -> Value {

@@ -15,7 +15,8 @@ use symopt_proxy_tasks::task::{Candidate, Task, TaskError, Verdict};
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {
-    format!("python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/external/script.py"))
+    // Without a shell around it that would keep its output open.
+    format!("exec python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/external/script.py"))
 }
 
 fn spec(command: &str) -> ExternalSpec {
@@ -227,9 +228,13 @@ fn whatever_goes_wrong_is_a_failure_that_says_what() {
         ("flood", FailureKind::Flood, "16 MiB"),
         ("long", FailureKind::Flood, "1 MiB"),
         ("close", FailureKind::Closed, "ran on"),
+        // Where a shell stands between.
+        ("signal; exit $?", FailureKind::Ended, "killed by signal 6"),
     ] {
         let begin = Instant::now();
-        let run = run(mode);
+        let command = script(mode);
+        let command = if mode.contains(';') { command.replace("exec ", "") } else { command };
+        let run = run_with(&ExternalTask::new(spec(&command)), &lion(), 3);
         let failure = failure(&run);
         assert_eq!(failure.kind, kind, "{mode}: {failure:?}");
         assert!(failure.reason.contains(reason), "{mode}: {failure:?}");
@@ -275,15 +280,15 @@ fn the_time_limit_kills_the_whole_group_whatever_it_ignores() {
 }
 
 #[test]
-fn a_command_that_is_silent_from_the_start_or_never_reads_meets_both_limits() {
+fn a_command_that_is_silent_from_the_start_or_closes_its_input_meets_both_limits() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("processes");
     // More than a pipe holds.
     let many = "  update = update + g\n".repeat(20_000);
     let long = symopt_dsl::parse(&format!("def long(w, g, lr):\n  update = g * lr\n{many}  return update\n"));
     let program = long.unwrap_or_else(|_| lion());
-    for mode in ["slow-start".to_owned(), format!("never-reads {}", file.display())] {
-        let task = ExternalTask::new(ExternalSpec { seconds: 1.0, startup_seconds: 1.5, ..spec(&script(&mode)) });
+    for command in ["sleep 600".to_owned(), format!("exec 0<&-; echo $$ > '{}'; exec sleep 600", file.display())] {
+        let task = ExternalTask::new(ExternalSpec { seconds: 1.0, startup_seconds: 1.5, ..spec(&command) });
         let begin = Instant::now();
         let run = run_with(&task, &program, 1);
         assert_eq!(failure(&run).kind, FailureKind::Timeout);

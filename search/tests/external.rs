@@ -34,7 +34,7 @@ const FAULTS: [FailureKind; 12] = [
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {
-    format!("python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"))
+    format!("exec python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"))
 }
 
 fn hash_of(program: &Program) -> String {
@@ -209,7 +209,7 @@ fn a_resumed_search_whose_command_no_longer_works_ends_at_once_and_records_no_fa
     let folder = tempfile::tempdir().unwrap();
     let (store, file) = (folder.path().join("store"), folder.path().join("script.py"));
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"), &file).unwrap();
-    run(launch(&format!("python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
+    run(launch(&format!("exec python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
     let before = records(&store);
     fs::remove_file(&file).unwrap();
     let error = Launch::resume(&store, false, |config| config.limits.programs = 40).err().unwrap().to_string();
@@ -232,12 +232,13 @@ fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation
     let launch = Launch::of_parts(config(100), &program, source, &store, false).unwrap();
     let interrupt = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
-        let search = scope.spawn(|| launch.run(2, &interrupt, &mut |_| {}));
-        std::thread::sleep(Duration::from_millis(700));
-        let begin = Instant::now();
-        interrupt.store(true, Ordering::Relaxed);
-        let result = search.join().unwrap().unwrap().0;
-        assert!(begin.elapsed() < Duration::from_secs(20));
+        let interrupter = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(700));
+            interrupt.store(true, Ordering::Relaxed);
+            Instant::now()
+        });
+        let result = launch.run(2, &interrupt, &mut |_| {}).unwrap().0;
+        assert!(interrupter.join().unwrap().elapsed() < Duration::from_secs(20));
         result
     });
     assert_eq!(result.stop, StopReason::Interrupted);

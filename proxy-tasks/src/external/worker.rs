@@ -157,7 +157,8 @@ impl Worker {
 
     /// Whether it can take a request: it runs, and has said nothing by halves.
     pub(super) fn is_fit(&self) -> bool {
-        self.heard == self.pending.len() && self.stdin.is_some() && self.stdout.is_some() && !self.has_ended()
+        let by_halves = self.pending.len() > self.heard && self.pending.last() != Some(&b'\n');
+        !by_halves && self.stdin.is_some() && self.stdout.is_some() && !self.has_ended()
     }
 
     /// Begins a request: what was counted and kept of the last one goes.

@@ -8,13 +8,15 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 
 MODE, *REST = sys.argv[1:] + ["ok"][len(sys.argv) - 1 :]
 
 FAULTS = ["crash", "garbage", "hang", "partial", "error", "signal", "wrong-id", "unicode", "close", "flood", "long", "negative"]
+
+
+ANSWERED = []
 
 
 def say(**answer):
@@ -37,12 +39,13 @@ def note(text):
 
 
 def stubborn_children():
-    """Starts processes of the group that ignore all that can be ignored."""
-    code = "import signal, time\nfor s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\nprint('there', flush=True)\ntime.sleep(600)"
+    """Starts processes of the group, which ignore what their parent ignores."""
     for _ in range(2):
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-        child.stdout.readline()
-        note(child.pid)
+        child = os.fork()
+        if child == 0:
+            time.sleep(600)
+            os._exit(0)
+        note(child)
     note(os.getpid())
 
 
@@ -62,8 +65,9 @@ def misbehave(fault, request):
     elif fault == "hang":
         for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.SIG_IGN)
-        stubborn_children()
         sys.stderr.write("thinking\n")
+        sys.stderr.flush()
+        stubborn_children()
         time.sleep(600)
     elif fault == "partial":
         raw(b'{"id": %d, "lo' % number)
@@ -109,10 +113,11 @@ def answer(request):
         say(id=number, loss=loss)
     elif MODE == "stale":
         # Once more for the last one, which nobody waits for.
-        if number > 1:
-            say(id=number - 1, loss=0.001)
-        say(id=number, loss=loss)
-        say(id=number, loss=0.002)
+        for old in ANSWERED[-1:]:
+            say(id=old, loss=0.001)
+        ANSWERED.append(number)
+        # In one piece, so that both are there when the first is read.
+        raw(b'{"id": %d, "loss": %s}\n{"id": %d, "loss": 0.002}\n' % (number, repr(loss).encode(), number))
     elif MODE == "stops":
         for step in range(1, 5):
             say(id=number, step=step, loss=loss * (5 - step))
@@ -137,11 +142,6 @@ def answer(request):
 
 
 def main():
-    if MODE == "never-reads":
-        note(os.getpid())
-        time.sleep(600)
-    if MODE == "slow-start":
-        time.sleep(600)
     say(ready=True, stop=MODE == "stops")
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
