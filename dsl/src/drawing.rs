@@ -217,6 +217,7 @@ fn inline_text(program: &Program, graph: &Graph, id: NodeId) -> Option<String> {
 fn argument_names(function: Function) -> &'static [&'static str] {
     match function {
         Function::Clip => &["x", "s"],
+        Function::Where => &["c", "x", "y"],
         _ => &["x", "y", "a"],
     }
 }
@@ -230,6 +231,11 @@ fn call_text(function: Function, arguments: &[Option<String>]) -> (String, Optio
         F::Multiply => "×",
         F::Divide | F::GuardedDivide => "÷",
         F::Power => "^",
+        F::Less => "<",
+        F::LessEqual => "≤",
+        F::Greater => ">",
+        F::GreaterEqual => "≥",
+        F::Equal => "=",
         _ => "",
     };
     let guard = if function == F::GuardedDivide { Some("y + 1e-8") } else { None };

@@ -23,7 +23,9 @@ mod unicode;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use expression::{CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS, Reader, constant_symbols};
+use expression::{
+    CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, MEAN, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS, Reader, SIZE, WHERE, constant_symbols,
+};
 use statement_nodes::{is_call, node_ids, statements_of_nodes};
 use symbol::{Mark, Symbol, latex_text};
 
@@ -570,6 +572,9 @@ impl<'a> Writer<'a> {
             (Operator::GlobalNorm, "‖x‖₂", r"\lVert x \rVert_2", "norm over all parameter arrays"),
             (Operator::ArrayNorm, "‖x‖ₐ", r"\lVert x \rVert_{\mathrm{array}}", "norm of each parameter array"),
             (Operator::Dot, "⟨x, y⟩", r"\langle x, y \rangle", "dot product over all parameter arrays"),
+            (MEAN, "mean(x)", r"\operatorname{mean}(x)", "mean of each parameter array"),
+            (SIZE, "size(x)", r"\operatorname{size}(x)", "number of elements of each parameter array"),
+            (WHERE, "where(c, x, y)", r"\operatorname{where}(c, x, y)", "x where c is not 0, and y where it is"),
             (COSINE, "cossim(x, y)", r"\operatorname{cossim}(x, y)", "cosine over all parameter arrays"),
             (CLIP, "clip(x, s)", r"\operatorname{clip}(x, s)", "x scaled to a norm of at most s over all parameter arrays"),
             (Operator::Transpose, "xᵀ", r"x^{\top}", "x transposed"),
@@ -588,12 +593,14 @@ impl<'a> Writer<'a> {
         for (operator, unicode, latex, meaning) in operators {
             let is_used = used.iter().any(|notation| matches!(notation, Notation::Operator(used) if *used == operator));
             let words = |word: &str| match word {
-                "x" | "s" => format!("${word}$"),
+                "x" | "s" | "y" | "c" => format!("${word}$"),
                 word => latex_text(word),
             };
             let latex_meaning = meaning.split(' ').map(words).collect::<Vec<_>>().join(" ");
             explain(is_used, unicode, latex, meaning.to_string(), format!(r"\text{{{latex_meaning}}}"));
         }
+        let compares = used.iter().any(|notation| matches!(notation, Notation::Operator(Operator::Comparison(..))));
+        explain(compares, "[x < y]", "[x < y]", "1 where it holds, else 0".to_string(), r"\text{1 where it holds, else 0}".to_string());
         for (value, symbol) in constant_symbols() {
             let is_used = used.iter().any(|notation| matches!(notation, Notation::Symbol(used) if **used == symbol));
             explain(is_used, &symbol.unicode, &symbol.latex(None), value.to_string(), value.to_string());

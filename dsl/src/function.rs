@@ -35,9 +35,32 @@ pub enum Profile {
     Paper,
     /// Functions that text and derivations use, but that a search never draws: `negative`, `copy` and the guarded functions by their own names.
     Language,
+    /// The step count `t`: no functions, only a parameter.
+    Step,
+    /// More than two state slots: no functions, only parameters.
+    Slots,
+    /// `where` and the comparisons.
+    Select,
+    /// `mean` and `size`.
+    Reduce,
     /// Functions of the matrix of each parameter array, such as Muon and Adafactor need. No search draws them: nothing but the reference
     /// interpreter's own operations runs them ([`Graph::matrix_function`](crate::Graph::matrix_function)).
     Matrix,
+}
+
+impl Profile {
+    /// Its name for people: `paper`, `step`, `slots`, `select`, `reduce`, `matrix`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Paper => "paper",
+            Profile::Language => "language",
+            Profile::Step => "step",
+            Profile::Slots => "slots",
+            Profile::Select => "select",
+            Profile::Reduce => "reduce",
+            Profile::Matrix => "matrix",
+        }
+    }
 }
 
 /// Which functions the calls of a program mean.
@@ -186,6 +209,16 @@ function_table! {
     GuardedLog1p "guarded_log1p": Language ElementWise Unary(semantics::guarded_log1p), "log |1 + x|";
     GuardedSqrt "guarded_sqrt": Language ElementWise Unary(semantics::guarded_sqrt), "sqrt |x|";
     GuardedDivide "guarded_divide": Language ElementWise Binary(semantics::guarded_divide), "x / (y + 1e-8)";
+    // Choices. A comparison gives 1 where it holds and 0 where it does not, and with NaN it never holds.
+    Where "where": Select ElementWise Ternary(semantics::select), "x where c is not 0 (NaN is not 0), y where it is";
+    Less "less": Select ElementWise Binary(semantics::less), "1 where x < y, else 0";
+    LessEqual "less_equal": Select ElementWise Binary(semantics::less_equal), "1 where x <= y, else 0";
+    Greater "greater": Select ElementWise Binary(semantics::greater), "1 where x > y, else 0";
+    GreaterEqual "greater_equal": Select ElementWise Binary(semantics::greater_equal), "1 where x >= y, else 0";
+    Equal "equal" commutative true: Select ElementWise Binary(semantics::equal), "1 where x == y, else 0";
+    // Reductions beyond the paper's. Of what is one number already, the mean is itself and the size is 1.
+    Mean "mean": Reduce PerArrayReduction Unary(|x| x), "mean of the numbers of each parameter array by itself";
+    Size "size": Reduce PerArrayReduction Unary(|_| 1.0), "how many numbers each parameter array has";
     // Matrices. On scalars, which are 1 x 1.
     Transpose "transpose": Matrix Transpose Unary(|x| x), "the matrix of each array, (first dimension) x (the rest), transposed";
     Matmul "matmul": Matrix MatrixProduct Binary(|x, y| x * y), "the product of the matrices of each array";

@@ -487,6 +487,10 @@ impl Graph {
                 return self.call(F::Add, [x, y, NodeId::NONE], ty);
             }
             F::Maximum | F::Minimum if x == y => return x,
+            F::Greater => (function, arguments) = (F::Less, [y, x, NodeId::NONE]),
+            F::GreaterEqual => (function, arguments) = (F::LessEqual, [y, x, NodeId::NONE]),
+            // Of numbers that are one for each array already.
+            F::Mean if self.nodes[x.index()].ty != Type::Tree => return x,
             F::Negative => {
                 if let Some(inner) = self.argument_of(x, F::Negative) {
                     return inner;
@@ -767,7 +771,7 @@ pub fn reduces_tree(function: Function, node: &Node, nodes: &[Node]) -> bool {
     let first_is_tree = node.arguments().first().is_some_and(|a| nodes[a.index()].ty.is_array());
     let any_is_tree = || node.arguments().iter().any(|a| nodes[a.index()].ty.is_array());
     match function {
-        Function::Norm | Function::GlobalNorm | Function::Clip => first_is_tree,
+        Function::Norm | Function::GlobalNorm | Function::Clip | Function::Mean => first_is_tree,
         Function::Dot | Function::CosineSim => any_is_tree(),
         // The shape is known beforehand.
         Function::Rows | Function::Columns => false,

@@ -27,7 +27,7 @@ pub enum Source {
 /// What an instruction computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// A unary or binary element-wise function.
+    /// An element-wise function of one, two or three operands.
     Function(Function),
     /// `rest * x + weight * y`, where both factors are small values: `interp` with `rest` = 1 - `weight`.
     Blend {
@@ -49,15 +49,17 @@ pub struct Instruction {
     pub x: Source,
     /// Second operand; the same as the first for unary operations.
     pub y: Source,
+    /// Third operand; the same as the first for operations of fewer.
+    pub z: Source,
 }
 
-/// The sum of the products of two trees over each array.
+/// The sum of a tree, or of the products of two, over each array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reduction {
-    /// First factor: never a small value.
+    /// What is summed, or the first factor: never a small value.
     pub x: Source,
-    /// Second factor, likewise.
-    pub y: Source,
+    /// Second factor, likewise; `None` where x itself is summed.
+    pub y: Option<Source>,
     /// The small value (one for each array) that takes the sums.
     pub target: usize,
 }
@@ -79,6 +81,8 @@ pub enum SmallOperation {
     SquareRoot(usize),
     /// The sum over all arrays.
     Total(usize),
+    /// How many numbers each array has.
+    Size,
     /// The cosine from the totals of x·y, x·x and y·y.
     Cosine([usize; 3]),
     /// The factor of `clip` from the total of squares and the limit.
@@ -183,8 +187,8 @@ impl Plan {
         let Pass { instructions, reductions, .. } = &self.passes[pass];
         let results: &[Source] = if self.writes(pass) { &self.slots } else { &[] };
         let update = self.writes(pass).then_some(self.update);
-        let operands = instructions.iter().flat_map(|instruction| [instruction.x, instruction.y]);
-        operands.chain(reductions.iter().flat_map(|r| [r.x, r.y])).chain(results.iter().copied()).chain(update)
+        let operands = instructions.iter().flat_map(|instruction| [instruction.x, instruction.y, instruction.z]);
+        operands.chain(reductions.iter().flat_map(|r| [r.x, r.y.unwrap_or(r.x)])).chain(results.iter().copied()).chain(update)
     }
 }
 
@@ -203,6 +207,9 @@ fn levels(graph: &Graph) -> Vec<usize> {
     levels
 }
 
+/// What is summed over each array: a node, or the products of two; and the small value that takes the sums.
+type Sum = (NodeId, Option<NodeId>, usize);
+
 struct Planner<'a> {
     graph: &'a Graph,
     hyperparameters: Vec<VarId>,
@@ -214,10 +221,10 @@ struct Planner<'a> {
     small_levels: Vec<usize>,
     /// By node. For a `clip` of a tree: the factor that it multiplies by.
     small_of_node: Vec<Option<usize>>,
-    /// Pairs of nodes and the small value that holds the sums of their products.
-    sums: Vec<(NodeId, NodeId, usize)>,
-    /// For each pass the sums that it takes: two factors and the small value.
-    reductions: Vec<Vec<(NodeId, NodeId, usize)>>,
+    /// Nodes that are summed, or pairs whose products are, and the small value that holds the sums.
+    sums: Vec<Sum>,
+    /// For each pass the sums that it takes.
+    reductions: Vec<Vec<Sum>>,
     /// The constant 1, where a pass has asked for it: pass and small value.
     ones: Vec<(usize, usize)>,
 }
@@ -243,7 +250,7 @@ impl Planner<'_> {
             let mut instructions = Instructions::new(self, pass);
             for (x, y, _) in &sums {
                 instructions.need(*x);
-                instructions.need(*y);
+                y.iter().for_each(|y| instructions.need(*y));
             }
             if pass == last {
                 instructions.need(graph.update());
@@ -252,7 +259,7 @@ impl Planner<'_> {
             instructions.compute();
             let reductions = sums
                 .iter()
-                .map(|(x, y, target)| Reduction { x: instructions.tree(*x), y: instructions.tree(*y), target: *target })
+                .map(|(x, y, target)| Reduction { x: instructions.tree(*x), y: y.map(|y| instructions.tree(y)), target: *target })
                 .collect();
             if pass == last {
                 update = instructions.tree(graph.update());
@@ -293,6 +300,12 @@ impl Planner<'_> {
                 let all_scalar = node.arguments().iter().all(|a| self.graph.node(*a).ty == Type::Scalar);
                 match (function, node.arguments()) {
                     (Function::Norm, [x]) if self.graph.node(*x).ty == Type::Tree => SmallOperation::SquareRoot(self.sum(*x, *x)),
+                    (Function::Mean, [x]) if self.graph.node(*x).ty == Type::Tree => {
+                        let sum = self.sum_of_tree(*x, None);
+                        let size = self.push_small(Some(SmallOperation::Size), true, level);
+                        SmallOperation::Function(Function::Divide, [sum, size, 0])
+                    }
+                    (Function::Size, [x]) if self.graph.node(*x).ty == Type::Tree => SmallOperation::Size,
                     (Function::GlobalNorm, [x]) if !all_scalar => {
                         let squares = self.sum(*x, *x);
                         let total = self.push_small(Some(SmallOperation::Total(squares)), false, level);
@@ -357,10 +370,16 @@ impl Planner<'_> {
             let (x, y) = (self.small(x), self.small(y));
             return self.push_small(Some(SmallOperation::Function(Function::Multiply, [x, y, 0])), true, level);
         }
+        self.sum_of_tree(x, Some(y))
+    }
+
+    /// The small value that holds the sums of a node, or of its products with another one, over trees.
+    fn sum_of_tree(&mut self, x: NodeId, y: Option<NodeId>) -> usize {
+        let level = self.levels[x.index()].max(y.map_or(0, |y| self.levels[y.index()]));
         if let Some((.., small)) = self.sums.iter().find(|(a, b, _)| (*a, *b) == (x, y)) {
             return *small;
         }
-        for factor in [x, y] {
+        for factor in std::iter::once(x).chain(y) {
             if self.graph.node(factor).ty != Type::Tree {
                 self.small(factor);
             }
@@ -421,7 +440,11 @@ impl<'a, 'b> Instructions<'a, 'b> {
     }
 
     fn emit(&mut self, operation: Operation, x: Source, y: Source) -> Source {
-        self.list.push(Instruction { operation, x, y });
+        self.emit_ternary(operation, x, y, x)
+    }
+
+    fn emit_ternary(&mut self, operation: Operation, x: Source, y: Source, z: Source) -> Source {
+        self.list.push(Instruction { operation, x, y, z });
         Source::Value(self.list.len() - 1)
     }
 
@@ -455,9 +478,13 @@ impl<'a, 'b> Instructions<'a, 'b> {
                 let x = self.place(*x);
                 self.emit(Operation::Function(function), x, x)
             }
-            (_, [x, y, ..]) => {
+            (_, [x, y]) => {
                 let (x, y) = (self.place(*x), self.place(*y));
                 self.emit(Operation::Function(function), x, y)
+            }
+            (_, [x, y, z, ..]) => {
+                let (x, y, z) = (self.place(*x), self.place(*y), self.place(*z));
+                self.emit_ternary(Operation::Function(function), x, y, z)
             }
             // Constants are no trees.
             (_, []) => Source::Weights,

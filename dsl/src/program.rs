@@ -1,10 +1,11 @@
 //! A program: a signature, a list of one-call statements, and the variable that is returned as the update.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::function::Function;
 pub use crate::function::Numerics;
+use crate::function::{Function, Profile};
 
 /// A variable of one program: first the parameters in the order of the signature, then the locals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,6 +216,17 @@ impl Program {
     /// The same statements under another head. The parameters must be of the same number and kinds, or the statements lose their meaning.
     pub fn with_signature(&self, signature: Signature) -> Program {
         Program { signature: Arc::new(signature), ..self.clone() }
+    }
+
+    /// The capability profiles that the program needs: always `paper`, `step` if it takes `t`, `slots` if it has more than two slots, and those
+    /// of its functions, whether or not anything depends on them.
+    pub fn profiles(&self) -> BTreeSet<Profile> {
+        let signature = &self.signature;
+        let of_functions = self.statements.iter().map(|statement| statement.function.row().profile);
+        let step = signature.parameters.iter().any(|p| p.kind == ParameterKind::Step).then_some(Profile::Step);
+        let slots = (signature.slots().count() > 2).then_some(Profile::Slots);
+        let all = std::iter::once(Profile::Paper).chain(step).chain(slots).chain(of_functions);
+        all.filter(|profile| *profile != Profile::Language).collect()
     }
 
     /// The comments of the text, in order of place.

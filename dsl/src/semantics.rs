@@ -73,6 +73,41 @@ pub fn cosine_similarity(dot: f64, squared_norm_x: f64, squared_norm_y: f64) -> 
     dot / (libm::sqrt(squared_norm_x) * libm::sqrt(squared_norm_y))
 }
 
+/// `x` where the condition is not zero, `y` where it is. NaN is not zero, as in NumPy.
+pub fn select(condition: f64, x: f64, y: f64) -> f64 {
+    if condition != 0.0 { x } else { y }
+}
+
+/// What a comparison gives: 1 or 0.
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+/// 1 where x < y.
+pub fn less(x: f64, y: f64) -> f64 {
+    truth(x < y)
+}
+
+/// 1 where x <= y.
+pub fn less_equal(x: f64, y: f64) -> f64 {
+    truth(x <= y)
+}
+
+/// 1 where x > y.
+pub fn greater(x: f64, y: f64) -> f64 {
+    truth(x > y)
+}
+
+/// 1 where x >= y.
+pub fn greater_equal(x: f64, y: f64) -> f64 {
+    truth(x >= y)
+}
+
+/// 1 where x == y: the two zeros are equal.
+pub fn equal(x: f64, y: f64) -> f64 {
+    truth(x == y)
+}
+
 /// Square root of |x|: the published search's protected square root.
 pub fn guarded_sqrt(x: f64) -> f64 {
     libm::sqrt(x.abs())

@@ -390,6 +390,21 @@ impl Evaluator {
                 text.expect("⟩");
                 x * y
             }
+            '[' => {
+                text.expect("[");
+                let x = self.sum(text);
+                let signs = [
+                    (" < ", Function::Less),
+                    (" > ", Function::Greater),
+                    (" ≤ ", Function::LessEqual),
+                    (" ≥ ", Function::GreaterEqual),
+                    (" = ", Function::Equal),
+                ];
+                let (_, function) = signs.into_iter().find(|(sign, _)| text.take(sign)).expect("a comparison");
+                let y = self.sum(text);
+                text.expect("]");
+                function.on_scalars([x, y, 0.0])
+            }
             '0'..='9' => text.take_while(|c| c.is_ascii_digit() || c == '.').parse().unwrap(),
             _ => {
                 let is_name = |c: char| {

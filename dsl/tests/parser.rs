@@ -99,6 +99,36 @@ fn operators_have_pythons_precedence() {
 }
 
 #[test]
+fn comparisons_are_calls_and_bind_loosest() {
+    assert_eq!(lowered("update = g + 1.0 < m * 2.0"), ["update_1 = g + 1.0", "update_2 = m * 2.0", "update = less(update_1, update_2)"]);
+    for (operator, name) in [("<", "less"), ("<=", "less_equal"), (">", "greater"), (">=", "greater_equal"), ("==", "equal")] {
+        assert_eq!(lowered(&format!("update = g {operator} m")), [format!("update = {name}(g, m)")]);
+    }
+    assert_eq!(
+        lowered("update = where((g < m) * (m < w), g, -g)"),
+        [
+            "update_1 = less(g, m)",
+            "update_2 = less(m, w)",
+            "update_3 = update_1 * update_2",
+            "update_4 = -g",
+            "update = where(update_3, g, update_4)"
+        ]
+    );
+    // Python's chains mean something else.
+    assert!(parse("def p(w, g):\n  u = w < g < w\n  return u\n").is_err());
+    assert!(parse("def p(w, g):\n  u = w < (g < w)\n  return u\n").is_ok());
+}
+
+#[test]
+fn a_program_says_which_profiles_it_needs() {
+    let names = |text: &str| parsed(text).profiles().into_iter().map(|profile| profile.name()).collect::<Vec<_>>();
+    assert_eq!(names("def p(w, g, m, v, lr):\n  u = -g * lr\n  return u, m, v\n"), ["paper"]);
+    assert_eq!(names("def p(w, g, a, b, c, t):\n  u = g * t\n  return u, a, b, c\n"), ["paper", "step", "slots"]);
+    assert_eq!(names("def p(w, g):\n  u = where(g > 0.0, g, 0.0)\n  return u\n"), ["paper", "select"]);
+    assert_eq!(names("def p(w, g):\n  u = g * mean(g > size(g))\n  return u\n"), ["paper", "select", "reduce"]);
+}
+
+#[test]
 fn a_minus_before_a_number_is_part_of_it_and_a_call_is_not() {
     assert_eq!(lowered("c = -0.0\n  update = g * c"), ["c = -0.0", "update = g * c"]);
     assert_eq!(lowered("c = negative(0.0)\n  update = g * c"), ["c = negative(0.0)", "update = g * c"]);

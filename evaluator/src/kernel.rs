@@ -1,6 +1,6 @@
 //! From a function of the language to the code that computes it element by element.
 //!
-//! [`unary`] and [`binary`] serve the reference interpreter; [`TileOperation`]s apply a function to a whole tile in one vectorised loop. Both go
+//! [`unary`], [`binary`] and [`ternary`] serve the reference interpreter; [`TileOperation`]s apply a function to a whole tile in one vectorised loop. Both go
 //! through the same functions of [`crate::math`], so they agree bit for bit.
 
 use symopt_dsl::Function;
@@ -20,14 +20,21 @@ macro_rules! element_wise_functions {
             }
             binary {
                 Add add, Subtract subtract, Multiply multiply, Divide divide, Power power, Maximum maximum, Minimum minimum,
-                GuardedDivide guarded_divide,
+                GuardedDivide guarded_divide, Less less, LessEqual less_equal, Greater greater, GreaterEqual greater_equal, Equal equal,
+            }
+            ternary {
+                Where select,
             }
         }
     };
 }
 
 macro_rules! scalar_lookup {
-    (unary { $($unary:ident $unary_fn:ident,)* } binary { $($binary:ident $binary_fn:ident,)* }) => {
+    (
+        unary { $($unary:ident $unary_fn:ident,)* }
+        binary { $($binary:ident $binary_fn:ident,)* }
+        ternary { $($ternary:ident $ternary_fn:ident,)* }
+    ) => {
         /// The code of a unary element-wise function; `None` for any other function.
         pub fn unary<T: Real>(function: Function) -> Option<fn(T) -> T> {
             match function {
@@ -44,6 +51,14 @@ macro_rules! scalar_lookup {
                 _ => None,
             }
         }
+
+        /// The code of a ternary element-wise function; `None` for any other function.
+        pub fn ternary<T: Real>(function: Function) -> Option<fn(T, T, T) -> T> {
+            match function {
+                $(Function::$ternary => Some(<T as Real>::$ternary_fn),)*
+                _ => None,
+            }
+        }
     };
 }
 element_wise_functions!(scalar_lookup);
@@ -57,6 +72,18 @@ pub enum TileOperand<'a> {
     Number(f32),
     /// What the place of the result holds before the operation. Only the second operand of a linear operation can be this.
     Output,
+}
+
+impl TileOperand<'_> {
+    /// The number for one element.
+    #[inline(always)]
+    fn at(&self, place: usize) -> f32 {
+        match self {
+            TileOperand::Tile(tile) => tile[place],
+            TileOperand::Number(number) => *number,
+            TileOperand::Output => 0.0,
+        }
+    }
 }
 
 /// What is done to the value of a cheap operation before it is stored: a second function without a second trip through the cache.
@@ -102,6 +129,8 @@ pub enum TileOperation<N = f32> {
     Unary(Function),
     /// A function of two operands.
     Binary(Function),
+    /// A function of three operands.
+    Ternary(Function),
     /// `x * y`, and what comes after it.
     Product(Post<N>),
     /// `x / y`, and what comes after it.
@@ -229,6 +258,7 @@ impl<N: Copy> TileOperation<N> {
         match self {
             TileOperation::Unary(function) => TileOperation::Unary(function),
             TileOperation::Binary(function) => TileOperation::Binary(function),
+            TileOperation::Ternary(function) => TileOperation::Ternary(function),
             TileOperation::Product(post) => TileOperation::Product(post.map(number)),
             TileOperation::Quotient(post) => TileOperation::Quotient(post.map(number)),
             TileOperation::ShiftedQuotient { shift } => TileOperation::ShiftedQuotient { shift: number(shift) },
@@ -290,6 +320,46 @@ macro_rules! zip {
             }
             (TileOperand::Number($a), TileOperand::Number($b)) => $out.fill($body),
             (TileOperand::Output, _) | (_, TileOperand::Output) => {}
+        }
+    };
+}
+
+/// `out[i] = body` for each triple of elements of three tiles; a number stands for a tile of it. A first operand that is a number comes up where
+/// somebody chooses between arrays by one number: one slow loop does for all of its forms.
+macro_rules! zip3 {
+    ($out:ident, $x:ident, $y:ident, $z:ident, |$a:ident, $b:ident, $c:ident| $body:expr) => {
+        match ($x, $y, $z) {
+            (TileOperand::Tile(x), TileOperand::Tile(y), TileOperand::Tile(z)) => {
+                for (((out, $a), $b), $c) in $out.iter_mut().zip(x).zip(y).zip(z) {
+                    let ($a, $b, $c) = (*$a, *$b, *$c);
+                    *out = $body;
+                }
+            }
+            (TileOperand::Tile(x), TileOperand::Tile(y), TileOperand::Number($c)) => {
+                for ((out, $a), $b) in $out.iter_mut().zip(x).zip(y) {
+                    let ($a, $b) = (*$a, *$b);
+                    *out = $body;
+                }
+            }
+            (TileOperand::Tile(x), TileOperand::Number($b), TileOperand::Tile(z)) => {
+                for ((out, $a), $c) in $out.iter_mut().zip(x).zip(z) {
+                    let ($a, $c) = (*$a, *$c);
+                    *out = $body;
+                }
+            }
+            (TileOperand::Tile(x), TileOperand::Number($b), TileOperand::Number($c)) => {
+                for (out, $a) in $out.iter_mut().zip(x) {
+                    let $a = *$a;
+                    *out = $body;
+                }
+            }
+            (TileOperand::Number($a), y, z) => {
+                for (i, out) in $out.iter_mut().enumerate() {
+                    let ($b, $c) = (y.at(i), z.at(i));
+                    *out = $body;
+                }
+            }
+            (TileOperand::Output, ..) | (_, TileOperand::Output, _) | (.., TileOperand::Output) => {}
         }
     };
 }
@@ -492,12 +562,16 @@ impl MomentStep {
 }
 
 macro_rules! tile_lookup {
-    (unary { $($unary:ident $unary_fn:ident,)* } binary { $($binary:ident $binary_fn:ident,)* }) => {
+    (
+        unary { $($unary:ident $unary_fn:ident,)* }
+        binary { $($binary:ident $binary_fn:ident,)* }
+        ternary { $($ternary:ident $ternary_fn:ident,)* }
+    ) => {
         impl TileOperation {
             /// Applies the operation. `out` and all tiles must have one length. Operands that an operation does not take, and functions that
             /// are not element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
             #[inline(always)]
-            pub fn run(self, x: TileOperand, y: TileOperand, out: &mut [f32]) {
+            pub fn run(self, x: TileOperand, y: TileOperand, z: TileOperand, out: &mut [f32]) {
                 match self {
                     TileOperation::Copy => map!(out, x, |a| a),
                     TileOperation::Product(post) => for_each_post!(post, product!(out, x, y,)),
@@ -516,7 +590,8 @@ macro_rules! tile_lookup {
                     }
                     $(TileOperation::Unary(Function::$unary) => map!(out, x, |a| Real::$unary_fn(a)),)*
                     $(TileOperation::Binary(Function::$binary) => zip!(out, x, y, |a, b| Real::$binary_fn(a, b)),)*
-                    TileOperation::Unary(_) | TileOperation::Binary(_) => {}
+                    $(TileOperation::Ternary(Function::$ternary) => zip3!(out, x, y, z, |a, b, c| Real::$ternary_fn(a, b, c)),)*
+                    TileOperation::Unary(_) | TileOperation::Binary(_) | TileOperation::Ternary(_) => {}
                 }
             }
         }
@@ -533,7 +608,8 @@ mod tests {
         for row in FUNCTIONS.iter().filter(|row| row.typing == Typing::ElementWise) {
             let found = match row.arity() {
                 1 => super::unary::<f32>(row.function).is_some() && super::unary::<f64>(row.function).is_some(),
-                _ => super::binary::<f32>(row.function).is_some() && super::binary::<f64>(row.function).is_some(),
+                2 => super::binary::<f32>(row.function).is_some() && super::binary::<f64>(row.function).is_some(),
+                _ => super::ternary::<f32>(row.function).is_some() && super::ternary::<f64>(row.function).is_some(),
             };
             assert!(found, "{} has a row in the function table but no kernel", row.name);
         }

@@ -111,17 +111,19 @@ struct Smalls {
     changing: Vec<Vec<usize>>,
     /// Whether the others have to be computed as well.
     stale: bool,
+    /// How many numbers each array has.
+    sizes: Vec<f64>,
 }
 
 impl Smalls {
-    fn new(plan: &Plan, hyperparameters: &[Hyperparameter], arrays: usize) -> Smalls {
+    fn new(plan: &Plan, hyperparameters: &[Hyperparameter], arrays: &[Range<usize>]) -> Smalls {
         let mut varies: Vec<bool> = Vec::with_capacity(plan.smalls.len());
         let mut places = Vec::with_capacity(plan.smalls.len());
         let mut length = 0;
         let mut changes: Vec<bool> = Vec::with_capacity(plan.smalls.len());
         for small in &plan.smalls {
             changes.push(match small.operation {
-                Some(SmallOperation::Constant(_) | SmallOperation::Hyperparameter(_)) => false,
+                Some(SmallOperation::Constant(_) | SmallOperation::Hyperparameter(_) | SmallOperation::Size) => false,
                 Some(SmallOperation::Function(function, operands)) => operands[..function.arity()].iter().any(|o| changes[*o]),
                 _ => true,
             });
@@ -134,11 +136,11 @@ impl Smalls {
                 _ => false,
             };
             varies.push(small.per_array || overridden);
-            let width = if small.per_array || overridden { arrays } else { 1 };
+            let width = if small.per_array || overridden { arrays.len() } else { 1 };
             places.push(length..length + width);
             length += width;
         }
-        let rows = if varies.contains(&true) { arrays.max(1) } else { 1 };
+        let rows = if varies.contains(&true) { arrays.len().max(1) } else { 1 };
         Smalls {
             values: vec![0.0; length],
             single: places.iter().all(|place| place.len() == 1),
@@ -147,6 +149,7 @@ impl Smalls {
             rows,
             changing: plan.passes.iter().map(|pass| pass.smalls.iter().copied().filter(|small| changes[*small]).collect()).collect(),
             stale: true,
+            sizes: arrays.iter().map(|array| array.len() as f64).collect(),
         }
     }
 
@@ -178,6 +181,7 @@ impl Smalls {
                     function.on_scalars(x)
                 }
                 SmallOperation::SquareRoot(x) => libm::sqrt(self.at(x, array)),
+                SmallOperation::Size => self.sizes.get(array).copied().unwrap_or(0.0),
                 SmallOperation::Total(x) => reduce::combine(self.all(x)),
                 SmallOperation::Cosine([xy, xx, yy]) => semantics::cosine_similarity(self.at(xy, 0), self.at(xx, 0), self.at(yy, 0)),
                 SmallOperation::ClipFactor(squares, limit) => {
@@ -367,7 +371,7 @@ impl Machine {
         let arrays = if self.told_apart { &self.layout[..] } else { std::slice::from_ref(&whole) };
         self.work = Work::new(arrays);
         self.work_by_array = Work::default();
-        self.smalls = Smalls::new(&self.plan, hyperparameters, arrays.len());
+        self.smalls = Smalls::new(&self.plan, hyperparameters, arrays);
         self.blocks = arrays.iter().map(|range| range.len().div_ceil(BLOCK)).sum();
         let reductions = self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
         self.partials = vec![0.0; reductions * self.blocks];

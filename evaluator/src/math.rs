@@ -156,6 +156,37 @@ pub trait Real:
     /// The smaller; NaN if either is NaN; -0 is smaller than +0.
     fn minimum(self, y: Self) -> Self;
 
+    /// x where this condition is not 0 (NaN is not 0), y where it is.
+    #[inline(always)]
+    fn select(self, x: Self, y: Self) -> Self {
+        if self != Self::from_f64(0.0) { x } else { y }
+    }
+    /// 1 where x < y, else 0; 0 if either is NaN. The same for the other comparisons.
+    #[inline(always)]
+    fn less(self, y: Self) -> Self {
+        truth(self < y)
+    }
+    /// 1 where x <= y, else 0.
+    #[inline(always)]
+    fn less_equal(self, y: Self) -> Self {
+        truth(self <= y)
+    }
+    /// 1 where x > y, else 0.
+    #[inline(always)]
+    fn greater(self, y: Self) -> Self {
+        truth(self > y)
+    }
+    /// 1 where x >= y, else 0.
+    #[inline(always)]
+    fn greater_equal(self, y: Self) -> Self {
+        truth(self >= y)
+    }
+    /// 1 where x == y, else 0: the two zeros are equal.
+    #[inline(always)]
+    fn equal(self, y: Self) -> Self {
+        truth(self == y)
+    }
+
     /// The published search's square root: sqrt|x|.
     #[inline(always)]
     fn guarded_sqrt(self) -> Self {
@@ -183,6 +214,12 @@ pub trait Real:
     fn guarded_divide(self, y: Self) -> Self {
         self / (y + Self::from_f64(GUARD))
     }
+}
+
+/// What a comparison gives: 1 or 0.
+#[inline(always)]
+fn truth<T: Real>(holds: bool) -> T {
+    if holds { T::from_f64(1.0) } else { T::from_f64(0.0) }
 }
 
 /// Forwards the methods of [`Real`] named on the left to the functions on the right.

@@ -77,12 +77,9 @@ simd_dispatch! {
 }
 
 simd_dispatch! {
-    /// The sum of `x`, added in f64, over one block.
-    ///
-    /// The slice has at most [`BLOCK`] elements. The sum of nothing is +0.
-    pub fn block_sum<T: Real>(x: &[T]) -> f64 {
-        debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
-        let mut lanes = [0.0; LANES];
+    /// Adds numbers, in f64, to a block's sum: the bits of [`add_products`] with ones. The parts of a block are as there.
+    pub fn add_numbers<T: Real>(sum: &mut BlockSum, x: &[T]) {
+        let mut lanes = sum.lanes;
         let (chunks, tail) = x.as_chunks::<LANES>();
         for x in chunks {
             for j in 0..LANES {
@@ -92,8 +89,18 @@ simd_dispatch! {
         for (lane, x) in lanes.iter_mut().zip(tail) {
             *lane += x.to_f64();
         }
-        combine_lanes(lanes)
+        sum.lanes = lanes;
     }
+}
+
+/// The sum of `x`, added in f64, over one block.
+///
+/// The slice has at most [`BLOCK`] elements. The sum of nothing is +0.
+pub fn block_sum<T: Real>(x: &[T]) -> f64 {
+    debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
+    let mut sum = BlockSum::default();
+    add_numbers(&mut sum, x);
+    sum.total()
 }
 
 /// The sum of the products of `x` and `y` over one block. Both slices have the same length, at most [`BLOCK`]. The sum of nothing is +0.

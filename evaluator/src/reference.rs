@@ -307,6 +307,14 @@ impl<T: Real> Interpreter<T> {
                 }
                 _ => self.per_array(function, &arguments),
             },
+            Function::Mean => match arguments[0] {
+                Value::Tree(tree) => Value::PerArray(self.means(tree)),
+                _ => self.per_array(function, &arguments),
+            },
+            Function::Size => match arguments[0] {
+                Value::Tree(_) => Value::PerArray(self.ranges.iter().map(|range| range.len() as f64).collect()),
+                _ => self.per_array(function, &arguments),
+            },
             Function::GlobalNorm => Value::Scalar(self.global_norm(arguments[0])),
             Function::Dot => Value::Scalar(self.dot(arguments[0], arguments[1])),
             Function::CosineSim => {
@@ -383,6 +391,10 @@ impl<T: Real> Interpreter<T> {
         let Some(mut result) = self.broadcast(first, ty).into_numbers() else { return Value::Scalar(f64::NAN) };
         if let Some(f) = kernel::unary::<T>(function) {
             result.mapv_inplace(f);
+        } else if let (Some(f), [second, third]) = (kernel::ternary::<T>(function), rest) {
+            if let (Value::Tree(second), Value::Tree(third)) = (self.broadcast(second, Type::Tree), self.broadcast(third, Type::Tree)) {
+                Zip::from(&mut result).and(&second).and(&third).for_each(|x, y, z| *x = f(*x, *y, *z));
+            }
         } else if let (Some(f), [second, ..]) = (kernel::binary::<T>(function), rest) {
             match second {
                 Value::Tree(second) | Value::Matrices(_, second) => Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y)),
@@ -443,6 +455,15 @@ impl<T: Real> Interpreter<T> {
             (Value::Scalar(x), Value::Scalar(y)) => vec![x * y],
             _ => Vec::new(),
         }
+    }
+
+    /// Of each array the mean: the sum in the fixed order of [`reduce`], by the size.
+    fn means(&self, tree: &Array1<T>) -> Vec<f64> {
+        let mean = |range: &Range<usize>| match tree.slice(s![range.clone()]).to_slice() {
+            Some(numbers) => reduce::sum(numbers) / numbers.len() as f64,
+            None => f64::NAN,
+        };
+        self.ranges.iter().map(mean).collect()
     }
 
     fn dot(&self, x: &Value<T>, y: &Value<T>) -> f64 {

@@ -138,6 +138,8 @@ struct Step {
     kind: Kind<Number>,
     x: Operand,
     y: Operand,
+    /// The third operand of a ternary function; the first one again for the rest.
+    z: Operand,
     target: Target,
 }
 
@@ -147,6 +149,7 @@ struct Ready {
     kind: Kind<f32>,
     x: Place,
     y: Place,
+    z: Place,
     target: Target,
 }
 
@@ -165,8 +168,8 @@ enum Place {
 #[derive(Clone, Debug, Default)]
 struct TilePass {
     steps: Vec<Step>,
-    /// The factors of the sums that the pass takes.
-    sums: Vec<[Operand; 2]>,
+    /// The factors of the sums that the pass takes, or what is summed itself.
+    sums: Vec<(Operand, Option<Operand>)>,
     tile: usize,
 }
 
@@ -277,8 +280,8 @@ impl Ready {
         };
         match self.kind {
             Kind::Single(operation) => {
-                let (x, y) = (self.x.operand(&tile, stretch, registers), self.y.operand(&tile, stretch, registers));
-                operation.run(x, y, out);
+                let [x, y, z] = [self.x, self.y, self.z].map(|place| place.operand(&tile, stretch, registers));
+                operation.run(x, y, z, out);
             }
             Kind::BlendPair(pair, slot) => {
                 let other = std::mem::take(&mut stretch.slots[slot]);
@@ -345,6 +348,7 @@ impl Step {
             kind: self.kind.map(|number: Number| numbers[number.0]),
             x: self.x.place(numbers),
             y: self.y.place(numbers),
+            z: self.z.place(numbers),
             target: self.target,
         }
     }
@@ -354,12 +358,14 @@ impl TilePass {
     /// Adds a tile's products to the running sums, and stores the sums of the blocks that are complete.
     fn add_sums(&self, tile: Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
         let complete = tile.end.is_multiple_of(BLOCK) || tile.end == stretch.weights.len();
-        for (index, [x, y]) in self.sums.iter().enumerate() {
+        for (index, (x, y)) in self.sums.iter().enumerate() {
             let mut sum = registers.sums[index];
-            let [x, y] = [x, y].map(|factor| factor.place(&[]).operand(&tile, stretch, registers));
-            // The factors of a sum are trees.
-            if let (TileOperand::Tile(x), TileOperand::Tile(y)) = (x, y) {
-                reduce::add_products(&mut sum, x, y);
+            let operand = |factor: &Operand| factor.place(&[]).operand(&tile, stretch, registers);
+            // What is summed, and the factors of products, are trees.
+            match (operand(x), y.as_ref().map(operand)) {
+                (TileOperand::Tile(x), Some(TileOperand::Tile(y))) => reduce::add_products(&mut sum, x, y),
+                (TileOperand::Tile(x), None) => reduce::add_numbers(&mut sum, x),
+                _ => {}
             }
             if complete {
                 stretch.sums[index][(tile.end - 1) / BLOCK] = std::mem::take(&mut sum).total();

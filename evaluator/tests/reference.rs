@@ -203,3 +203,35 @@ fn f32_stays_close_to_f64_on_programs_of_practice() {
         assert!(farthest > 0.0, "f32 rounds\n{text}");
     }
 }
+
+#[test]
+fn where_takes_one_of_two_values_and_comparisons_are_one_or_zero() {
+    assert_eq!(updates("  u = where(w > 2.0, g, w)"), [vec![1.0, -2.0], vec![12.0]]);
+    assert_eq!(updates("  u = where(w, 5.0, 7.0)"), [vec![5.0, 5.0], vec![5.0]]);
+    assert_eq!(updates("  u = where(w - 1.0, 5.0, 7.0)"), [vec![7.0, 5.0], vec![5.0]]);
+    assert_eq!(updates("  u = where(t == 1.0, g, w)"), [vec![3.0, 4.0], vec![12.0]]);
+    assert_eq!(updates("  u = where(norm(g) >= 12.0, g, w)"), [vec![1.0, -2.0], vec![12.0]]);
+    let comparisons = [("less", [0.0, 1.0, 0.0]), ("less_equal", [1.0, 1.0, 0.0]), ("greater", [0.0, 0.0, 1.0])];
+    let others = [("greater_equal", [1.0, 0.0, 1.0]), ("equal", [1.0, 0.0, 0.0])];
+    for (name, [a, b, c]) in comparisons.into_iter().chain(others) {
+        assert_eq!(updates(&format!("  u = {name}(w, 1.0)")), [vec![a, b], vec![c]], "{name}");
+        // NaN compares false, and is not zero.
+        assert_eq!(updates(&format!("  n = w * 0.0\n  n = n / n\n  u = {name}(n, n)")), [vec![0.0, 0.0], vec![0.0]], "{name}");
+    }
+    assert_eq!(updates("  n = w * 0.0\n  n = n / n\n  u = where(n, 2.0, 3.0)"), [vec![2.0, 2.0], vec![2.0]]);
+    // Zeros of both signs are equal, and neither is a reason to take the first value.
+    assert_eq!(updates("  z = w * 0.0\n  u = where(z, 1.0, z == 0.0)"), [vec![1.0, 1.0], vec![1.0]]);
+}
+
+#[test]
+fn means_and_sizes_are_of_each_array() {
+    assert_eq!(updates("  u = w * mean(g)"), [vec![3.5, -7.0], vec![48.0]]);
+    assert_eq!(updates("  u = w * size(g)"), [vec![2.0, -4.0], vec![4.0]]);
+    // Of what is one number already, the mean is itself and the size is 1.
+    assert_eq!(updates("  u = w * mean(norm(g))"), [vec![5.0, -10.0], vec![48.0]]);
+    assert_eq!(updates("  u = w * size(norm(g))"), [vec![1.0, -2.0], vec![4.0]]);
+    assert_eq!(updates("  u = w * mean(lr)"), [vec![0.5, -1.0], vec![2.0]]);
+    assert_eq!(updates("  u = w * size(lr)"), [vec![1.0, -2.0], vec![4.0]]);
+    // The mean of a mask is the share of what it keeps.
+    assert_eq!(updates("  u = w * mean(w > 0.0)"), [vec![0.5, -1.0], vec![4.0]]);
+}

@@ -23,6 +23,9 @@ const MOST_STATEMENTS: usize = 24;
 /// Variables beside the parameters.
 const LOCALS: usize = 16;
 
+/// Functions of the table when the corpus was begun.
+const FIRST_FUNCTIONS: usize = 51;
+
 /// Functions that move values about, scale them and reduce them: the planning of passes, slots and small values turns on them.
 const STRUCTURE: [Function; 12] = [
     Function::Copy,
@@ -255,10 +258,15 @@ impl Draft {
 
     fn push_decoded(&mut self, bytes: &mut Bytes) {
         let choice = usize::from(bytes.byte());
-        // Bytes past three times the table pick what the plans of the engines are about.
-        let count = Function::fused().count();
-        let structure = choice.checked_sub(3 * count).map(|index| STRUCTURE[index % STRUCTURE.len()]);
-        let function = structure.or(Function::fused().nth(choice % count)).unwrap_or(Function::Add);
+        // Bytes past three times the table pick what the plans of the engines are about, and the last ones the functions that came later: the
+        // committed files mean much the same as before.
+        // The functions of matrices, which are not fused, come last in the table.
+        let (first, later) = FUNCTIONS[..Function::fused().count()].split_at(FIRST_FUNCTIONS);
+        let function = match choice.checked_sub(3 * first.len()) {
+            None => first[choice % first.len()].function,
+            Some(_) if 255 - choice < 3 * later.len() => later[(255 - choice) % later.len()].function,
+            Some(index) => STRUCTURE[index % STRUCTURE.len()],
+        };
         let target = VarId((usize::from(bytes.byte()) % self.types.len()) as u16);
         let arity = function.arity();
         let is_scalar = |position: usize| function.row().typing == Typing::ScaledBy && position + 1 == arity;

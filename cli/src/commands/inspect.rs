@@ -42,6 +42,7 @@ struct Inspection {
     numerics: String,
     source: String,
     hash: String,
+    profiles: Vec<&'static str>,
     statements: Vec<Statement>,
     live_statements: usize,
     redundant_within_step: usize,
@@ -169,6 +170,7 @@ fn inspect(program: &Program, graph: &Graph) -> Inspection {
         numerics: format!("{:?}", signature.numerics).to_lowercase(),
         source: program.to_string(),
         hash: graph.hash().to_string(),
+        profiles: program.profiles().into_iter().map(Profile::name).collect(),
         statements: statements.collect(),
         live_statements: graph.live_statements(),
         redundant_within_step: count(Redundancy::WithinStep),
@@ -266,6 +268,7 @@ fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     writeln!(out, "program          {}", inspection.name)?;
     writeln!(out, "numerics         {}", inspection.numerics)?;
     writeln!(out, "functional hash  {}", inspection.hash)?;
+    writeln!(out, "profiles         {}", inspection.profiles.join(", "))?;
     writeln!(out, "slots            {}", none(slots))?;
     writeln!(out, "hyperparameters  {}", none(hyperparameters))?;
     writeln!(

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use symopt_dsl::Graph;
+use symopt_dsl::{Graph, Profile};
 
 use crate::failure::Failure;
 use crate::table;
@@ -22,6 +22,7 @@ struct Row {
     statements: usize,
     live_statements: usize,
     slots: usize,
+    profiles: Vec<&'static str>,
     hyperparameters: Vec<(String, f64)>,
     peak_lr: f64,
     hash: String,
@@ -40,6 +41,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             statements: program.statements.len(),
             live_statements: graph.live_statements(),
             slots: graph.live_slots().count(),
+            profiles: program.profiles().into_iter().map(Profile::name).collect(),
             hyperparameters: signature.hyperparameters().map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0))).collect(),
             peak_lr: signature.peak_learning_rate(),
             hash: graph.hash().to_string(),
@@ -50,7 +52,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         return Ok(std::io::Write::write_all(&mut out, b"\n")?);
     }
-    let mut lines = vec![["NAME", "SLOTS", "STATEMENTS", "HYPERPARAMETERS", "WHAT IT IS"].map(str::to_owned).to_vec()];
+    let mut lines = vec![["NAME", "SLOTS", "STATEMENTS", "PROFILES", "HYPERPARAMETERS", "WHAT IT IS"].map(str::to_owned).to_vec()];
     for row in rows {
         let hyperparameters: Vec<String> =
             row.hyperparameters.iter().map(|(name, value)| format!("{name}={}", table::number(*value))).collect();
@@ -58,9 +60,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             row.name.to_owned(),
             row.slots.to_string(),
             row.live_statements.to_string(),
+            row.profiles.join(" "),
             if hyperparameters.is_empty() { "-".to_owned() } else { hyperparameters.join(" ") },
             row.summary,
         ]);
     }
-    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 30), (4, 43)])?)
+    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 12), (4, 30), (5, 43)])?)
 }

@@ -107,15 +107,18 @@ fn operand(source: Source) -> String {
 }
 
 fn expression(instruction: &Instruction) -> String {
-    let (x, y) = (operand(instruction.x), operand(instruction.y));
+    let (x, y, z) = (operand(instruction.x), operand(instruction.y), operand(instruction.z));
     match instruction.operation {
         Operation::Copy => x,
         Operation::Blend { rest, weight } => format!("n{rest} * {x} + n{weight} * {y}"),
         Operation::Function(Function::Negative) => format!("-{x}"),
+        // `where` is a keyword of Rust.
+        Operation::Function(Function::Where) => format!("Real::select({x}, {y}, {z})"),
         Operation::Function(function) => match (function.row().operator, function.arity()) {
             (Some(operator), _) => format!("{x} {operator} {y}"),
             (None, 1) => format!("Real::{}({x})", function.name()),
-            (None, _) => format!("Real::{}({x}, {y})", function.name()),
+            (None, 2) => format!("Real::{}({x}, {y})", function.name()),
+            (None, _) => format!("Real::{}({x}, {y}, {z})", function.name()),
         },
     }
 }
@@ -210,7 +213,8 @@ fn reducing_pass(text: &mut String, name: &str, plan: &Plan, pass: usize) {
     let _ = writeln!(text, "        // The factors of the sums, from the elements at one place.");
     let _ = writeln!(text, "        let factors = |{}| {{", elements(&|array| format!("{}: f32", array.element())));
     body(text, plan, pass, "            ");
-    let factors: Vec<String> = reductions.iter().map(|r| format!("({}, {})", operand(r.x), operand(r.y))).collect();
+    let factors: Vec<String> =
+        reductions.iter().map(|r| format!("({}, {})", operand(r.x), r.y.map_or("1.0".to_owned(), operand))).collect();
     let _ = writeln!(text, "            [{}]\n        }};", factors.join(", "));
     let _ = writeln!(text, "        for (block, start) in (0..{first}.len()).step_by(BLOCK).enumerate() {{");
     let _ = writeln!(text, "            let end = {first}.len().min(start + BLOCK);");

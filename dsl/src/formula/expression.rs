@@ -34,6 +34,8 @@ pub(super) enum Operator {
     Sqrt,
     CubeRoot,
     Dot,
+    /// `[x < y]`: 1 where the comparison holds, else 0; the sign in Unicode and in LaTeX.
+    Comparison(&'static str, &'static str),
     /// The transposed matrix.
     Transpose,
     /// The product of matrices, where a plain product is that of the numbers at each place.
@@ -43,6 +45,9 @@ pub(super) enum Operator {
 }
 
 pub(super) const CLIP: Operator = Operator::Named("clip", r"\operatorname{clip}");
+pub(super) const WHERE: Operator = Operator::Named("where", r"\operatorname{where}");
+pub(super) const MEAN: Operator = Operator::Named("mean", r"\operatorname{mean}");
+pub(super) const SIZE: Operator = Operator::Named("size", r"\operatorname{size}");
 pub(super) const COSINE: Operator = Operator::Named("cossim", r"\operatorname{cossim}");
 pub(super) const ROW_MEAN: Operator = Operator::Named("rowmean", r"\operatorname{rowmean}");
 pub(super) const COLUMN_MEAN: Operator = Operator::Named("colmean", r"\operatorname{colmean}");
@@ -205,6 +210,17 @@ impl Reader<'_> {
         matches!(self.graph.node(id).kind, NodeKind::Call(function) if never.contains(&function))
     }
 
+    /// `[x < y]`, or `[y > x]` where x is a number: numbers stand on the right.
+    fn comparison(&self, arguments: &[NodeId], unicode: [&'static str; 2], latex: [&'static str; 2]) -> Expression {
+        let mut sides: Vec<Expression> = arguments.iter().map(|id| self.read(*id)).collect();
+        let is_number = |id: &NodeId| self.graph.node(*id).constant().is_some();
+        let turned = arguments.first().is_some_and(is_number);
+        if turned {
+            sides.reverse();
+        }
+        Expression::Apply(Operator::Comparison(unicode[usize::from(turned)], latex[usize::from(turned)]), sides)
+    }
+
     fn call(&self, function: Function, arguments: &[NodeId]) -> Expression {
         use Function as F;
         // Missing arguments cannot occur: a call has as many as its function takes.
@@ -274,6 +290,16 @@ impl Reader<'_> {
             F::Sign => named("sign", r"\operatorname{sign}"),
             F::Maximum => named("max", r"\max"),
             F::Minimum => named("min", r"\min"),
+            F::Where => Expression::Apply(WHERE, vec![argument(0), argument(1), argument(2)]),
+            F::Less => self.comparison(arguments, ["<", ">"], ["<", ">"]),
+            F::LessEqual => self.comparison(arguments, ["≤", "≥"], [r"\le", r"\ge"]),
+            F::Greater => self.comparison(arguments, [">", "<"], [">", "<"]),
+            F::GreaterEqual => self.comparison(arguments, ["≥", "≤"], [r"\ge", r"\le"]),
+            F::Equal => self.comparison(arguments, ["=", "="], ["=", "="]),
+            // Of one number for each array the mean is the number itself.
+            F::Mean if arguments.first().is_none_or(|id| self.graph.node(*id).ty != Type::Tree) => argument(0),
+            F::Mean => unary(MEAN),
+            F::Size => unary(SIZE),
             F::Transpose => unary(Operator::Transpose),
             F::Matmul => Expression::Apply(Operator::MatrixProduct, vec![argument(0), argument(1)]),
             F::RowMean => unary(ROW_MEAN),

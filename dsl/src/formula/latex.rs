@@ -98,6 +98,10 @@ pub(super) fn text(expression: &Expression) -> String {
                 Operator::Abs => brackets(r"\lvert", &list, r"\rvert", tall),
                 Operator::GlobalNorm => format!("{}_2", brackets(r"\lVert", &list, r"\rVert", tall)),
                 Operator::ArrayNorm => format!(r"{}_{{\mathrm{{array}}}}", brackets(r"\lVert", &list, r"\rVert", tall)),
+                Operator::Comparison(_, sign) => {
+                    let sides = arguments.iter().map(text).collect::<Vec<_>>().join(&format!(" {sign} "));
+                    brackets("[", &sides, "]", tall)
+                }
                 Operator::Dot => brackets(r"\langle", &list, r"\rangle", tall),
                 Operator::Sqrt => format!(r"\sqrt{{{list}}}"),
                 Operator::CubeRoot => format!(r"\sqrt[3]{{{list}}}"),
@@ -120,7 +124,7 @@ fn is_magnitude(arguments: &[Expression]) -> bool {
 fn separator(factor: &str) -> &'static str {
     if starts_with_digit(factor) {
         r" \cdot "
-    } else if ["(", r"\left", r"\mathrm", r"\frac", r"\lvert", r"\lVert", r"\langle"].iter().any(|open| factor.starts_with(open)) {
+    } else if ["(", r"\left", r"\mathrm", r"\frac", r"\lvert", r"\lVert", r"\langle", "["].iter().any(|open| factor.starts_with(open)) {
         r"\,"
     } else {
         " "

@@ -73,6 +73,7 @@ pub(super) fn text(expression: &Expression) -> String {
                 Operator::GlobalNorm => format!("‖{list}‖₂"),
                 Operator::ArrayNorm => format!("‖{list}‖ₐ"),
                 Operator::Dot => format!("⟨{list}⟩"),
+                Operator::Comparison(sign, _) => format!("[{}]", arguments.iter().map(text).collect::<Vec<_>>().join(&format!(" {sign} "))),
                 Operator::Sqrt => format!("√{}", bracketed(arguments, &list, true)),
                 Operator::CubeRoot => format!("∛{}", bracketed(arguments, &list, true)),
                 Operator::Transpose => format!("{}ᵀ", arguments.first().map_or_else(String::new, |x| within(x, ATOM))),

@@ -11,9 +11,9 @@ pub(super) const KEYWORDS: [&str; 35] = [
 
 /// Keywords that begin a statement of Python that the language does not have, and what to do instead.
 const FOREIGN_STATEMENTS: [(&str, &str); 25] = [
-    ("if", "a program has no conditionals: blend the two values, or use `maximum`, `minimum` or `sign`"),
-    ("elif", "a program has no conditionals: blend the two values, or use `maximum`, `minimum` or `sign`"),
-    ("else", "a program has no conditionals: blend the two values, or use `maximum`, `minimum` or `sign`"),
+    ("if", "a program has no branches: write `where(c, x, y)`, which is x where c is not 0 and y where it is"),
+    ("elif", "a program has no branches: write `where(c, x, y)`, which is x where c is not 0 and y where it is"),
+    ("else", "a program has no branches: write `where(c, x, y)`, which is x where c is not 0 and y where it is"),
     ("for", "a program has no loops: statements already work on all parameters at once"),
     ("while", "a program has no loops: statements already work on all parameters at once"),
     ("import", "drop it: all functions are known by their plain names"),
@@ -52,12 +52,12 @@ const FOREIGN_FUNCTIONS: [(&[&str], &str); 25] = [
     ),
     (&["clamp", "clip_by_value"], "write `minimum(maximum(x, low), high)`"),
     (
-        &["mean", "sum", "average", "median", "var", "std", "size"],
-        "it is not in the paper profile: there, only `norm`, `global_norm`, `dot` and `cosine_sim` reduce",
+        &["sum", "average", "median", "var", "std", "numel"],
+        "reduce by `mean` (a sum is `mean(x) * size(x)`), `norm`, `global_norm`, `dot` or `cosine_sim` reduce",
     ),
     (
-        &["where", "select", "cond", "greater", "less", "equal", "greater_equal", "less_equal"],
-        "it is not in the paper profile: blend the two values, or use `maximum`, `minimum` or `sign`",
+        &["select", "cond", "if_else", "ifelse", "choose"],
+        "write `where(c, x, y)`: x where c is not 0, y where it is; c may be a comparison, such as `less(x, y)`",
     ),
     (
         &["einsum", "outer", "inner", "svd", "qr", "inv"],
@@ -106,6 +106,7 @@ pub(super) fn form(row: &FunctionRow) -> String {
         (1, _) => "x",
         (2, "clip") => "x, s",
         (2, _) => "x, y",
+        (_, "where") => "c, x, y",
         _ => "x, y, a",
     };
     format!("{}({parameters})", row.name)

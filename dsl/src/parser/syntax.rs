@@ -105,6 +105,13 @@ struct Pending {
     span: Range<usize>,
 }
 
+impl Pending {
+    /// Whether it is a comparison.
+    fn compares(&self) -> bool {
+        self.precedence == 0 && matches!(self.step, StepOperator::Binary(_))
+    }
+}
+
 #[derive(Clone, Copy)]
 enum StepOperator {
     Negate,
@@ -531,11 +538,16 @@ impl<'a, 'p> Reader<'a, 'p> {
                     let (step, precedence) = match (operator_of(part.as_str()), part.as_str()) {
                         (Some(function), "+" | "-") => (StepOperator::Binary(function), 1),
                         (Some(function), "**") => (StepOperator::Binary(function), 4),
+                        (Some(function), "<" | "<=" | ">" | ">=" | "==") => (StepOperator::Binary(function), 0),
                         (Some(function), _) => (StepOperator::Binary(function), 2),
                         (None, _) => (StepOperator::Foreign(2), 0),
                     };
                     if matches!(step, StepOperator::Foreign(_)) && !std::mem::replace(&mut said_foreign, true) {
                         self.foreign_operator(part.as_str(), span.clone());
+                    }
+                    if precedence == 0 && pending.iter().any(Pending::compares) && !std::mem::replace(&mut said_foreign, true) {
+                        let help = "multiply two comparisons: `(a < b) * (b < c)` is 1 where both hold";
+                        self.foreign(span.clone(), "a chain of comparisons", help);
                     }
                     // Powers associate to the right: one that waits goes on waiting for the next.
                     while let Some(top) = pending.pop_if(|top| top.precedence >= precedence && !(precedence == 4 && top.precedence == 4)) {
@@ -564,9 +576,13 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     fn foreign_operator(&mut self, text: &str, span: Range<usize>) {
         let help = match text {
-            "<" | ">" | "<=" | ">=" | "==" | "!=" | "not" | "and" | "or" | "is" | "in" | "if" | "else" => {
-                "a program has no conditions: use `maximum`, `minimum`, `sign` or `abs`, or blend two values by arithmetic"
-            }
+            "!=" => "write `1 - (x == y)`",
+            "not" => "a comparison is 1 or 0: write `1 - (x < y)`",
+            "and" => "a comparison is 1 or 0: write a product, `(a < b) * (c < d)`",
+            "or" => "a comparison is 1 or 0: write `maximum(a < b, c < d)`",
+            "is" => "write `x == y`, which is 1 or 0",
+            "if" | "else" => "write `where(c, x, y)`: x where c is not 0, y where it is",
+            "in" => "a program has no lists: compare numbers, `(x == a) + (x == b)`",
             "//" | "%" => "there is no integer division: use `/`",
             "@" => "matrices are not in the paper profile: use `dot` for a sum of products",
             "^" => "a power is written `**` or `power(x, y)`",
@@ -806,6 +822,11 @@ fn operator_of(symbol: &str) -> Option<Function> {
         "*" => Some(Function::Multiply),
         "/" => Some(Function::Divide),
         "**" => Some(Function::Power),
+        "<" => Some(Function::Less),
+        "<=" => Some(Function::LessEqual),
+        ">" => Some(Function::Greater),
+        ">=" => Some(Function::GreaterEqual),
+        "==" => Some(Function::Equal),
         _ => None,
     }
 }

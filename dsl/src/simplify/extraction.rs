@@ -64,7 +64,9 @@ impl Cost {
 }
 
 fn reduces(function: Function) -> bool {
-    matches!(function.row().typing, Typing::PerArrayReduction | Typing::GlobalReduction) || function == Function::Clip
+    // A size is known beforehand.
+    let is_reduction = matches!(function.row().typing, Typing::PerArrayReduction | Typing::GlobalReduction) && function != Function::Size;
+    is_reduction || function == Function::Clip
 }
 
 /// The weight of a value that feeds another one, beside the weights of functions: a program is plainer where inputs feed it directly.
@@ -77,7 +79,7 @@ fn weight(function: Function) -> usize {
     match function {
         F::Sign | F::Abs => 90,
         F::Square | F::Negative | F::Add | F::Subtract | F::Multiply | F::Interp => 100,
-        F::Maximum | F::Minimum => 110,
+        F::Maximum | F::Minimum | F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal | F::Where => 110,
         F::GuardedSqrt | F::GuardedDivide => 119,
         F::Sqrt | F::Cube | F::Divide | F::Reciprocal => 120,
         F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 | F::GuardedLog1p => 199,

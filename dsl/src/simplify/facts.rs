@@ -145,7 +145,8 @@ fn is_total(node: &Term, children: &[Facts]) -> bool {
                 F::Divide => at(1).is_some_and(|x| x.nonzero),
                 F::GuardedDivide => at(1).is_some_and(Facts::is_nonnegative),
                 F::Power => at(0).is_some_and(Facts::is_positive),
-                F::Tan | F::GuardedLog1p | F::CosineSim => false,
+                // The mean of an array without numbers is NaN.
+                F::Tan | F::GuardedLog1p | F::CosineSim | F::Mean => false,
                 _ => true,
             }
         }
@@ -241,6 +242,14 @@ fn of_call(function: Function, x: &[Facts], ty: Type) -> Facts {
                 unknown
             }
         }
+        F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal => Facts::between(ty, 0.0, 1.0, false),
+        F::Where => {
+            let third = x.get(2).unwrap_or(second);
+            let (third_low, third_high) = third.range();
+            Facts::between(ty, other_low.min(third_low), other_high.max(third_high), second.nonzero && third.nonzero)
+        }
+        F::Mean => Facts::between(ty, low, high, first.is_positive()),
+        F::Size => nonnegative(false),
         F::GetPi | F::GetE | F::GetEps => unknown,
         _ => unknown,
     }

@@ -133,6 +133,7 @@ impl State<'_> {
                 Term::Constant(bits) => f64::from_bits(*bits) == 0.0,
                 Term::Call(F::Multiply | F::Dot, _) => of(0) || of(1),
                 Term::Call(F::Divide | F::GuardedDivide | F::Clip, _) => of(0),
+                Term::Call(F::Where, _) => of(1) && of(2),
                 Term::Call(F::Add | F::Subtract | F::Maximum | F::Minimum | F::Interp, _) => of(0) && of(1),
                 Term::Call(
                     F::Abs
@@ -154,6 +155,7 @@ impl State<'_> {
                     | F::Log1p
                     | F::Norm
                     | F::GlobalNorm
+                    | F::Mean
                     | F::GuardedSqrt,
                     _,
                 ) => of(0),

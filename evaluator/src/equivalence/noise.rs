@@ -263,6 +263,15 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
     use Function as F;
     let largest = if function.arity() > 1 { x.ty.max(y.ty) } else { x.ty };
     match function {
+        F::Mean if x.ty == Type::Tree => {
+            // The terms, as their sum may cancel.
+            let mut terms = x.values.to_vec();
+            disturb(&mut terms, noise);
+            for (out, array) in out.iter_mut().zip(places.arrays) {
+                *out = reduce::sum(&terms[array.clone()]) / array.len() as f64;
+            }
+        }
+        F::Size if x.ty == Type::Tree => out.iter_mut().zip(places.arrays).for_each(|(out, array)| *out = array.len() as f64),
         F::Norm if x.ty == Type::Tree => {
             for (out, products) in out.iter_mut().zip(products(x, x, places, &mut None)) {
                 *out = libm::sqrt(products);
@@ -299,15 +308,22 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
         }
         _ => match function.arity() {
             1 => out.iter_mut().zip(x.values).for_each(|(out, x)| *out = function.on_scalars([*x, 0.0, 0.0])),
-            _ => {
+            2 => {
                 for (place, out) in out.iter_mut().enumerate() {
                     *out = function.on_scalars([x.at(ty, place, places), y.at(ty, place, places), 0.0]);
+                }
+            }
+            _ => {
+                for (place, out) in out.iter_mut().enumerate() {
+                    *out = function.on_scalars([x, y, z].map(|argument| argument.at(ty, place, places)));
                 }
             }
         },
     }
     // These round nothing.
-    if function.arity() > 0 && !matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum) {
+    let chooses = matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum | F::Where | F::Size);
+    let compares = matches!(function, F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal);
+    if function.arity() > 0 && !chooses && !compares {
         disturb(out, noise);
     }
 }
@@ -366,6 +382,7 @@ mod tests {
                         let arguments = match function {
                             Function::Clip => format!("{first}, lr"),
                             Function::Interp => format!("{first}, {second}, lr"),
+                            Function::Where => format!("{second}, {first}, g"),
                             _ if function.arity() == 1 => (*first).to_owned(),
                             _ => format!("{first}, {second}"),
                         };

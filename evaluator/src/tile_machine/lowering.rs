@@ -35,14 +35,12 @@ impl Lowering {
         let count = plan.passes[pass].instructions.len();
         let mut uses = vec![0; count];
         for instruction in &plan.passes[pass].instructions {
-            count_use(&mut uses, instruction.x);
-            if is_binary(instruction.operation) {
-                count_use(&mut uses, instruction.y);
+            for operand in [instruction.x, instruction.y, instruction.z].into_iter().take(operands(instruction.operation)) {
+                count_use(&mut uses, operand);
             }
         }
         for reduction in &plan.passes[pass].reductions {
-            count_use(&mut uses, reduction.x);
-            count_use(&mut uses, reduction.y);
+            std::iter::once(reduction.x).chain(reduction.y).for_each(|operand| count_use(&mut uses, operand));
         }
         if plan.writes(pass) {
             count_use(&mut uses, plan.update);
@@ -55,7 +53,8 @@ impl Lowering {
         let pass = &plan.passes[self.pass];
         for (index, instruction) in pass.instructions.iter().enumerate() {
             let (operation, x, y) = self.fuse(*instruction);
-            self.steps.push(Some(Step { kind: Kind::Single(operation), x, y, target: Target::Value(index) }));
+            let z = if let Op::Ternary(_) = operation { Operand::numbered(instruction.z) } else { x };
+            self.steps.push(Some(Step { kind: Kind::Single(operation), x, y, z, target: Target::Value(index) }));
         }
         let mut copies = Vec::new();
         if plan.writes(self.pass) {
@@ -64,7 +63,7 @@ impl Lowering {
         let mut steps: Vec<Step> = std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
         put_averages_together(&mut steps);
         put_moments_together(&mut steps);
-        let sums: Vec<_> = pass.reductions.iter().map(|r| [Operand::Source(r.x), Operand::Source(r.y)]).collect();
+        let sums: Vec<_> = pass.reductions.iter().map(|r| (Operand::Source(r.x), r.y.map(Operand::Source))).collect();
         assign_registers(steps, sums, self.uses.len(), plan.slots.len())
     }
 
@@ -79,7 +78,7 @@ impl Lowering {
         }
     }
 
-    fn fuse(&mut self, Instruction { operation, x, y }: Instruction) -> (Op, Operand, Operand) {
+    fn fuse(&mut self, Instruction { operation, x, y, .. }: Instruction) -> (Op, Operand, Operand) {
         let plain = |operation: Op| (operation, Operand::numbered(x), Operand::numbered(y));
         match operation {
             Operation::Copy => plain(Op::Copy),
@@ -120,7 +119,8 @@ impl Lowering {
                 let fused = Post::of(function).and_then(|post| self.after(x, post));
                 fused.unwrap_or(plain(Op::Unary(function)))
             }
-            Operation::Function(function) => plain(Op::Binary(function)),
+            Operation::Function(function) if function.arity() == 2 => plain(Op::Binary(function)),
+            Operation::Function(function) => plain(Op::Ternary(function)),
         }
     }
 
@@ -203,7 +203,7 @@ impl Lowering {
 
     /// The writes of the last pass: slots in place where that is possible, the weights, and the other slots.
     fn write(&mut self, plan: &Plan, copies: &mut Vec<Step>) {
-        let copy = |x: Operand, target| Step { kind: Kind::Single(Op::Copy), x, y: x, target };
+        let copy = |x: Operand, target| Step { kind: Kind::Single(Op::Copy), x, y: x, z: x, target };
         let mut update = plan.update;
         let mut slots = plan.slots.clone();
         // What would be overwritten before it is read gets a value of its own.
@@ -225,7 +225,7 @@ impl Lowering {
             Some((value, Only { operation: Op::Linear { weights, square: false, post: post @ (Post::None | Post::Scale(_)) }, x, y })) => {
                 self.steps[value] = None;
                 let scale = if let Post::Scale(number) = post { number } else { self.numbers.one() };
-                Step { kind: Kind::Single(Op::LinearStep { weights, scale }), x, y, target: Target::Weights }
+                Step { kind: Kind::Single(Op::LinearStep { weights, scale }), x, y, z: x, target: Target::Weights }
             }
             Some((value, Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) })) => {
                 self.steps[value] = None;
@@ -236,7 +236,7 @@ impl Lowering {
         if !step.read_own_target() {
             // Both factors are the weights: one of them is read from a copy.
             let kept = keep(self, Source::Weights);
-            step.x = kept.into();
+            (step.x, step.z) = (kept.into(), kept.into());
             step.read_own_target();
         }
         let step = self.step_along(step);
@@ -263,7 +263,7 @@ impl Lowering {
     /// Makes the step that computes the slot's next value write it to its place, if no later step reads the slot's old value.
     fn write_in_place(&mut self, slot: usize, value: usize) -> bool {
         let old = Operand::Source(Source::Slot(slot));
-        let reads_later = self.steps[value + 1..].iter().flatten().any(|step| step.x == old || step.y == old);
+        let reads_later = self.steps[value + 1..].iter().flatten().any(|step| step.reads(old));
         let Some(mut step) = self.steps[value].filter(|step| step.target == Target::Value(value) && !reads_later) else { return false };
         step.target = Target::Slot(slot);
         if !step.read_own_target() {
@@ -293,14 +293,14 @@ impl Lowering {
             return step;
         }
         self.steps[value] = None;
-        Step { kind: Kind::Single(Op::RootQuotient { divisors, shift, guarded, then }), x, y, target: step.target }
+        Step { kind: Kind::Single(Op::RootQuotient { divisors, shift, guarded, then }), x, y, z: x, target: step.target }
     }
 
     /// `w - number * x`, as `-number * x + w`, which has the same bits.
     fn subtract(&self, x: Operand, number: Number) -> Step {
         let weights = [self.numbers.negated(number), self.numbers.one()];
         let kind = Kind::Single(Op::Linear { weights, square: false, post: Post::None });
-        Step { kind, x, y: Operand::Source(Source::Weights), target: Target::Weights }
+        Step { kind, x, y: Operand::Source(Source::Weights), z: x, target: Target::Weights }
     }
 
     /// Puts the blend that overwrites a slot together with an earlier blend of the same operands, if nothing reads the slot in between.
@@ -312,7 +312,7 @@ impl Lowering {
         if !matches!(x, Operand::Source(Source::Gradients | Source::Weights)) {
             return;
         }
-        let last_reader = self.steps[..value].iter().rposition(|step| step.is_some_and(|step| step.x == old || step.y == old));
+        let last_reader = self.steps[..value].iter().rposition(|step| step.is_some_and(|step| step.reads(old)));
         let Some(earlier) = last_reader else { return };
         if let Some(step) = &mut self.steps[earlier]
             && let Kind::Single(Op::Linear { weights: first, square: false, post }) = step.kind
@@ -327,10 +327,15 @@ impl Lowering {
 }
 
 impl Step {
-    /// Reads `to` wherever it read `from`. Both operands are looked at: the second one of a step that takes one repeats the first, and has to
-    /// be somewhere, too.
+    /// Whether an operand is the given one.
+    fn reads(&self, operand: Operand) -> bool {
+        [self.x, self.y, self.z].contains(&operand)
+    }
+
+    /// Reads `to` wherever it read `from`. All operands are looked at: those that a step does not take repeat the first, and have to be
+    /// somewhere, too.
     fn redirect(&mut self, from: Operand, to: Operand) {
-        for operand in [&mut self.x, &mut self.y] {
+        for operand in [&mut self.x, &mut self.y, &mut self.z] {
             if *operand == from {
                 *operand = to;
             }
@@ -345,7 +350,7 @@ impl Step {
             Kind::BlendPair(_, slot) | Kind::Averages(_, slot) => std::slice::from_ref(slot),
             Kind::MomentStep(_, slots) => slots,
         };
-        [self.x, self.y].into_iter().all(|operand| match operand {
+        [self.x, self.y, self.z].into_iter().all(|operand| match operand {
             Operand::Source(source @ Source::Slot(slot)) => self.target.overwritten() != Some(source) && !slots.contains(&slot),
             Operand::Source(Source::Weights) => self.target != Target::Weights,
             Operand::Register(register) => written[register] && self.target != Target::Register(register),
@@ -358,7 +363,7 @@ impl Step {
     /// Makes an operand that is the target itself an [`Operand::Output`]. False if the operation can't do that.
     fn read_own_target(&mut self) -> bool {
         let Some(own) = self.target.overwritten().map(Operand::Source) else { return true };
-        if self.x != own && self.y != own {
+        if !self.reads(own) {
             return true;
         }
         let Kind::Single(operation) = &mut self.kind else { return false };
@@ -368,7 +373,7 @@ impl Step {
                     return false;
                 }
                 weights.swap(0, 1);
-                (self.x, self.y) = (self.y, Operand::Output);
+                (self.x, self.y, self.z) = (self.y, Operand::Output, self.y);
                 true
             }
             Op::Linear { .. } | Op::LinearStep { .. } if self.x != own => {
@@ -400,6 +405,7 @@ fn put_averages_together(steps: &mut Vec<Step>) {
             x: Operand::Source(Source::Gradients),
             y: Operand::Output,
             target: Target::Slot(slot),
+            ..
         } => Some((*weights, *square, *slot)),
         _ => None,
     };
@@ -447,11 +453,12 @@ impl Operand {
     }
 }
 
-fn is_binary(operation: Operation) -> bool {
+/// How many operands an operation takes.
+fn operands(operation: Operation) -> usize {
     match operation {
-        Operation::Function(function) => function.arity() == 2,
-        Operation::Blend { .. } => true,
-        Operation::Copy => false,
+        Operation::Function(function) => function.arity(),
+        Operation::Blend { .. } => 2,
+        Operation::Copy => 1,
     }
 }
 
@@ -462,7 +469,7 @@ fn count_use(uses: &mut [usize], source: Source) {
 }
 
 /// Gives every value a scratch tile, for as long as something reads it.
-fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<[Operand; 2]>, values: usize, slots: usize) -> (TilePass, usize) {
+fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<(Operand, Option<Operand>)>, values: usize, slots: usize) -> (TilePass, usize) {
     let mut last_read = vec![0; values];
     let mut note = |operand: Operand, at: usize| {
         if let Operand::Source(Source::Value(value)) = operand {
@@ -470,11 +477,10 @@ fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<[Operand; 2]>, values: u
         }
     };
     for (at, step) in steps.iter().enumerate() {
-        note(step.x, at);
-        note(step.y, at);
+        [step.x, step.y, step.z].into_iter().for_each(|operand| note(operand, at));
     }
-    for operand in sums.iter().flatten() {
-        note(*operand, steps.len());
+    for (x, y) in &sums {
+        std::iter::once(x).chain(y).for_each(|operand| note(*operand, steps.len()));
     }
     let mut register_of = vec![0; values];
     let (mut free, mut count) = (Vec::new(), 0);
@@ -489,11 +495,11 @@ fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<[Operand; 2]>, values: u
             }
             other => other,
         };
-        let single = step.x == step.y;
-        for operand in [&mut step.x, &mut step.y] {
+        for operand in [&mut step.x, &mut step.y, &mut step.z] {
             if let Operand::Source(Source::Value(value)) = *operand {
                 *operand = Operand::Register(register_of[value]);
-                if last_read[value] == at && !(single && free.contains(&register_of[value])) {
+                // Two operands may be one value.
+                if last_read[value] == at && !free.contains(&register_of[value]) {
                     free.push(register_of[value]);
                 }
             }
@@ -501,7 +507,7 @@ fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<[Operand; 2]>, values: u
         step.target = target;
     }
     debug_assert!(all_find_their_operands(&steps, count), "{steps:#?}");
-    for operand in sums.iter_mut().flatten() {
+    for operand in sums.iter_mut().flat_map(|(x, y)| std::iter::once(x).chain(y)) {
         if let Operand::Source(Source::Value(value)) = *operand {
             *operand = Operand::Register(register_of[value]);
         }

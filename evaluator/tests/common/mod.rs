@@ -107,6 +107,15 @@ impl Draw {
                 F::Sqrt,
                 F::Clip,
                 F::Interp,
+                F::Where,
+                F::Where,
+                F::Less,
+                F::LessEqual,
+                F::Greater,
+                F::GreaterEqual,
+                F::Equal,
+                F::Mean,
+                F::Size,
             ],
             constants: vec![0.0, -0.0, 1.0, -1.0, 2.0],
             any_constants: false,
@@ -121,7 +130,20 @@ impl Draw {
     pub fn fused(statements: usize) -> Draw {
         use Function as F;
         let often = [F::Add, F::Subtract, F::Multiply, F::Divide, F::Interp];
-        let seldom = [F::Sqrt, F::GuardedSqrt, F::Square, F::Sign, F::Abs, F::GuardedDivide, F::Maximum, F::Tanh, F::Norm];
+        let seldom = [
+            F::Sqrt,
+            F::GuardedSqrt,
+            F::Square,
+            F::Sign,
+            F::Abs,
+            F::GuardedDivide,
+            F::Maximum,
+            F::Tanh,
+            F::Norm,
+            F::Where,
+            F::Less,
+            F::Mean,
+        ];
         Draw {
             functions: often.iter().chain(&often).chain(&seldom).copied().collect(),
             constants: vec![0.0, -0.0, 1.0, -1.0, 0.5, 0.9, 0.999, 1e-8],
