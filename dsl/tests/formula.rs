@@ -226,6 +226,24 @@ fn equations(formula: &Formula) -> BTreeMap<String, String> {
     equations
 }
 
+/// A name of a parameter as formulas have it in Unicode.
+fn written(name: &str) -> String {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let letter = match stem {
+        "weight_decay" => "λ",
+        "alpha" => "α",
+        "beta" => "β",
+        "gamma" => "γ",
+        "epsilon" => "ε",
+        "nu" => "ν",
+        "rho" => "ρ",
+        letter if letter.len() == 1 => letter,
+        _ => return name.to_string(),
+    };
+    let below = |c: char| c.to_digit(10).and_then(|digit| "₀₁₂₃₄₅₆₇₈₉".chars().nth(digit as usize)).unwrap_or(c);
+    letter.chars().chain(name[stem.len()..].chars().map(below)).collect()
+}
+
 #[test]
 fn the_update_and_every_live_slot_have_an_equation_that_is_not_too_long() {
     for program in programs() {
@@ -234,7 +252,7 @@ fn the_update_and_every_live_slot_have_an_equation_that_is_not_too_long() {
         assert_eq!(formula.slots.len(), graph.live_slots().count());
         let names: Vec<String> = program.signature().slots().map(|slot| program.variable_name(slot).to_string()).collect();
         for ((slot, _), equation) in graph.live_slots().zip(&formula.slots) {
-            assert_eq!(equation.name, format!("{}′", names[slot.index()]));
+            assert_eq!(equation.name, format!("{}′", written(&names[slot.index()])));
         }
         for (name, right) in equations(&formula) {
             assert!(right.chars().count() <= 100, "{name} = {right}");
@@ -478,22 +496,9 @@ fn formulas_mean_what_the_programs_do() {
         let formula = Formula::new(&program, &graph);
         // Inputs by the names that they have in the formula.
         let mut inputs = BTreeMap::new();
-        let greek = |name: &str| match name {
-            "beta1" => "β₁".to_string(),
-            "beta2" => "β₂".to_string(),
-            "epsilon" => "ε".to_string(),
-            "epsilon1" => "ε₁".to_string(),
-            "epsilon2" => "ε₂".to_string(),
-            "weight_decay" => "λ".to_string(),
-            "alpha" => "α".to_string(),
-            "beta" => "β".to_string(),
-            "nu" => "ν".to_string(),
-            "v7" => "v₇".to_string(),
-            name => name.to_string(),
-        };
         let values: Vec<f64> = program.signature().parameters.iter().map(|_| 0.1 + random.below(1000) as f64 / 700.0).collect();
         for (parameter, value) in program.signature().parameters.iter().zip(&values) {
-            inputs.insert(greek(&parameter.name), *value);
+            inputs.insert(written(&parameter.name), *value);
         }
         let parameter = |wanted: ParameterKind| program.signature().parameters.iter().position(|p| p.kind == wanted).unwrap();
         let mut computed: Vec<f64> = Vec::new();
