@@ -12,6 +12,15 @@
 //! | `addsign`, `powersign` | gradients weighted by their agreement with the average (Bello et al. 2017) | 1 |
 //! | `rmsprop`, `adagrad` | the gradient over the root of its squares | 1 |
 //! | `adam`, `nadam`, `adabelief` | momentum over the root of squares, with bias correction | 2 |
+//! | `lion-smooth`, `lion-refined` | Lion with a softer sign (the modes of Optax's `scale_by_lion`) | 1 |
+//! | `cautious-lion`, `cautious-adamw` | steps only where they agree with the gradient (Liang et al. 2024) | 1, 2 |
+//! | `cautious-decay-lion`, `cautious-decay-adamw` | decay only where the step agrees with it (Chen et al. 2025) | 1, 2 |
+//! | `mars-lion`, `grams`, `sophia-clip` | other steps of a known size | 2 |
+//! | `lars`, `lamb`, `novograd` | a scale for each parameter array | 1, 2, 2 |
+//! | `adamax`, `amsgrad`, `radam`, `adopt`, `laprop`, `yogi` | other means of squares | 2, 3, 2, 2, 2, 2 |
+//! | `adan`, `ademamix` | Adam with more than one momentum | 4, 3 |
+//! | `adadelta`, `rprop` | step sizes that find themselves | 2 |
+//! | `schedule-free-sgd`, `schedule-free-adamw` | averages in place of a schedule (Defazio et al. 2024) | 1, 2 |
 //! | `muon`, `adafactor` | matrices made orthogonal; squares known by their rows and columns (not compiled: run statement by statement) | 1, 2 |
 //!
 //! A program whose `lr` has a default takes the learning rate, and the default is its conventional peak. The programs of the published
@@ -37,8 +46,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! To add a program, put its `.opt` file into `zoo/`, add its name to the list in this file, and add its published equations to
-//! `tests/equations.rs`, which fails as long as they are missing.
+//! To add a program, put its `.opt` file into `zoo/`, add its name to the list in this file, add its published equations to
+//! `tests/equations.rs`, and an implementation that is not ours to `tests/golden/reference_optimizers.py`: both tests fail as long as they are
+//! missing.
 
 mod compiled;
 
@@ -127,7 +137,7 @@ macro_rules! zoo {
     };
 }
 
-static ZOO: [ZooEntry; 24] = zoo![
+static ZOO: [ZooEntry; 48] = zoo![
     "lion",
     "adamw",
     "adamw-paper",
@@ -150,6 +160,30 @@ static ZOO: [ZooEntry; 24] = zoo![
     "addsign",
     "powersign",
     "tiger",
+    "lion-smooth",
+    "lion-refined",
+    "cautious-lion",
+    "cautious-adamw",
+    "cautious-decay-lion",
+    "cautious-decay-adamw",
+    "mars-lion",
+    "grams",
+    "sophia-clip",
+    "lars",
+    "lamb",
+    "novograd",
+    "adamax",
+    "amsgrad",
+    "radam",
+    "adopt",
+    "laprop",
+    "yogi",
+    "adan",
+    "ademamix",
+    "adadelta",
+    "rprop",
+    "schedule-free-sgd",
+    "schedule-free-adamw",
     "muon",
     "adafactor",
 ];

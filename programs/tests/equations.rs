@@ -4,6 +4,8 @@
 //! The reference interpreter in f64 must agree to [`REFERENCE_TOLERANCE`], relative to each weight, and the f32 optimizer to
 //! [`OPTIMIZER_TOLERANCE`], relative to 1: the weights begin between -1 and 1. Slots are compared relative to their largest number.
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, IxDyn};
 use symopt_evaluator::{Layout, Optimizer, Reference};
 use symopt_programs::{find, zoo};
@@ -23,6 +25,8 @@ struct Equations<'a> {
     slots: &'a mut [Vec<f64>],
     lr: f64,
     t: i32,
+    /// Where each parameter array lies.
+    arrays: &'a [Range<usize>],
 }
 
 /// One step of the equations of a zoo program, with its default hyperparameters. `None` for a name without equations.
@@ -36,7 +40,7 @@ fn published(name: &str) -> Option<fn(Equations)> {
                 m[i] = 0.99 * m[i] + 0.01 * g[i];
             }
         },
-        "adamw" => |Equations { w, g, slots, lr, t }| {
+        "adamw" => |Equations { w, g, slots, lr, t, .. }| {
             for i in 0..w.len() {
                 slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
                 slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
@@ -135,7 +139,7 @@ fn published(name: &str) -> Option<fn(Equations)> {
                 w[i] -= lr * g[i] / (slots[0][i].sqrt() + 1e-10);
             }
         },
-        "adam" => |Equations { w, g, slots, lr, t }| {
+        "adam" => |Equations { w, g, slots, lr, t, .. }| {
             for i in 0..w.len() {
                 slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
                 slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
@@ -144,7 +148,7 @@ fn published(name: &str) -> Option<fn(Equations)> {
                 w[i] -= lr * m_hat / (v_hat.sqrt() + 1e-8);
             }
         },
-        "nadam" => |Equations { w, g, slots, lr, t }| {
+        "nadam" => |Equations { w, g, slots, lr, t, .. }| {
             for i in 0..w.len() {
                 slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
                 slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
@@ -153,7 +157,7 @@ fn published(name: &str) -> Option<fn(Equations)> {
                 w[i] -= lr * m_hat / (v_hat.sqrt() + 1e-8);
             }
         },
-        "adabelief" => |Equations { w, g, slots, lr, t }| {
+        "adabelief" => |Equations { w, g, slots, lr, t, .. }| {
             for i in 0..w.len() {
                 slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
                 slots[1][i] = 0.999 * slots[1][i] + 0.001 * (g[i] - slots[0][i]).powi(2) + 1e-16;
@@ -172,6 +176,229 @@ fn published(name: &str) -> Option<fn(Equations)> {
             for i in 0..w.len() {
                 slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
                 w[i] -= lr * (sign(g[i]) * sign(slots[0][i])).exp() * g[i];
+            }
+        },
+        "lion-smooth" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                let c = 0.9 * slots[0][i] + 0.1 * g[i];
+                w[i] -= lr * (c.tanh() + 0.0 * w[i]);
+                slots[0][i] = 0.99 * slots[0][i] + 0.01 * g[i];
+            }
+        },
+        "lion-refined" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                let c = 0.9 * slots[0][i] + 0.1 * g[i];
+                w[i] -= lr * (c.clamp(-1.0, 1.0) + 0.0 * w[i]);
+                slots[0][i] = 0.99 * slots[0][i] + 0.01 * g[i];
+            }
+        },
+        "cautious-lion" => |Equations { w, g, slots, lr, arrays, .. }| {
+            let u: Vec<f64> = (0..w.len()).map(|i| sign(0.9 * slots[0][i] + 0.1 * g[i])).collect();
+            let mask = cautious_mask(&u, g, arrays);
+            for i in 0..w.len() {
+                w[i] -= lr * (u[i] * mask[i] + 0.0 * w[i]);
+                slots[0][i] = 0.99 * slots[0][i] + 0.01 * g[i];
+            }
+        },
+        "cautious-adamw" => |Equations { w, g, slots, lr, t, arrays }| {
+            let u = adam_direction(g, slots, t);
+            let mask = cautious_mask(&slots[0], g, arrays);
+            for i in 0..w.len() {
+                w[i] -= lr * (u[i] * mask[i] + 0.01 * w[i]);
+            }
+        },
+        "cautious-decay-lion" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                let u = sign(0.9 * slots[0][i] + 0.1 * g[i]);
+                w[i] -= lr * (u + if u * w[i] >= 0.0 { 0.1 * w[i] } else { 0.0 });
+                slots[0][i] = 0.99 * slots[0][i] + 0.01 * g[i];
+            }
+        },
+        "cautious-decay-adamw" => |Equations { w, g, slots, lr, t, .. }| {
+            let u = adam_direction(g, slots, t);
+            for i in 0..w.len() {
+                w[i] -= lr * (u[i] + if u[i] * w[i] >= 0.0 { 0.01 * w[i] } else { 0.0 });
+            }
+        },
+        "lars" => |Equations { w, g, slots, lr, arrays, .. }| {
+            for array in arrays {
+                let (w_norm, g_norm) = (norm(&w[array.clone()]), norm(&g[array.clone()]));
+                let ratio = if w_norm == 0.0 || g_norm == 0.0 { 1.0 } else { 0.001 * w_norm / g_norm };
+                for i in array.clone() {
+                    slots[0][i] = 0.9 * slots[0][i] + lr * ratio * (g[i] + 0.0 * w[i]);
+                    w[i] -= slots[0][i];
+                }
+            }
+        },
+        "lamb" => |Equations { w, g, slots, lr, t, arrays }| {
+            let u: Vec<f64> = (0..w.len())
+                .map(|i| {
+                    slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                    slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                    slots[0][i] / (1.0 - 0.9_f64.powi(t)) / ((slots[1][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-6) + 0.0 * w[i]
+                })
+                .collect();
+            for array in arrays {
+                let (w_norm, u_norm) = (norm(&w[array.clone()]), norm(&u[array.clone()]));
+                let ratio = if w_norm == 0.0 || u_norm == 0.0 { 1.0 } else { w_norm / u_norm };
+                for i in array.clone() {
+                    w[i] -= lr * ratio * u[i];
+                }
+            }
+        },
+        "novograd" => |Equations { w, g, slots, lr, t, arrays }| {
+            for array in arrays {
+                let squares = norm(&g[array.clone()]).powi(2);
+                for i in array.clone() {
+                    slots[1][i] = if t == 1 { squares } else { 0.25 * slots[1][i] + 0.75 * squares };
+                    slots[0][i] = 0.9 * slots[0][i] + g[i] / (slots[1][i].sqrt() + 1e-6) + 0.0 * w[i];
+                    w[i] -= lr * slots[0][i];
+                }
+            }
+        },
+        "rprop" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                let agreement = g[i] * slots[0][i];
+                let before = if t == 1 { lr } else { slots[1][i] };
+                let factor = if agreement > 0.0 {
+                    1.2
+                } else if agreement < 0.0 {
+                    0.5
+                } else {
+                    1.0
+                };
+                slots[1][i] = (before * factor).clamp(1e-6, 50.0);
+                slots[0][i] = if agreement < 0.0 { 0.0 } else { g[i] };
+                w[i] -= slots[1][i] * sign(slots[0][i]);
+            }
+        },
+        "adamax" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = (0.999 * slots[1][i]).max(g[i].abs() + 1e-8);
+                w[i] -= lr / (1.0 - 0.9_f64.powi(t)) * slots[0][i] / slots[1][i];
+            }
+        },
+        "adadelta" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i] * g[i];
+                let d = (slots[1][i] + 1e-6).sqrt() / (slots[0][i] + 1e-6).sqrt() * g[i];
+                slots[1][i] = 0.9 * slots[1][i] + 0.1 * d * d;
+                w[i] -= lr * d;
+            }
+        },
+        "amsgrad" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                slots[2][i] = slots[2][i].max(slots[1][i]);
+                let denominator = (slots[2][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-8;
+                w[i] -= lr * slots[0][i] / (1.0 - 0.9_f64.powi(t)) / denominator;
+            }
+        },
+        "adan" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                let d = if t == 1 { 0.0 } else { g[i] - slots[3][i] };
+                slots[0][i] = 0.98 * slots[0][i] + 0.02 * g[i];
+                slots[1][i] = 0.92 * slots[1][i] + 0.08 * d;
+                slots[2][i] = 0.99 * slots[2][i] + 0.01 * (g[i] + 0.92 * d).powi(2);
+                let direction = slots[0][i] / (1.0 - 0.98_f64.powi(t)) + 0.92 * slots[1][i] / (1.0 - 0.92_f64.powi(t));
+                w[i] -= lr * direction / ((slots[2][i] / (1.0 - 0.99_f64.powi(t))).sqrt() + 1e-8);
+                slots[3][i] = g[i];
+            }
+        },
+        "radam" => |Equations { w, g, slots, lr, t, .. }| {
+            let last = 2.0 / (1.0 - 0.999) - 1.0;
+            let power = 0.999_f64.powi(t);
+            let rho = last - 2.0 * f64::from(t) * power / (1.0 - power);
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                let mut step = slots[0][i] / (1.0 - 0.9_f64.powi(t));
+                if rho > 5.0 {
+                    let r = ((rho - 4.0) * (rho - 2.0) * last / ((last - 4.0) * (last - 2.0) * rho)).sqrt();
+                    step *= r * (1.0 - power).sqrt() / (slots[1][i].sqrt() + 1e-8);
+                }
+                w[i] -= lr * step;
+            }
+        },
+        "adopt" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                if t == 1 {
+                    slots[1][i] = g[i] * g[i];
+                    continue;
+                }
+                let limit = f64::from(t - 1).powf(0.25);
+                let u = (g[i] / slots[1][i].sqrt().max(1e-6)).clamp(-limit, limit);
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * u;
+                w[i] -= lr * slots[0][i];
+                slots[1][i] = 0.9999 * slots[1][i] + 0.0001 * g[i] * g[i];
+            }
+        },
+        "laprop" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                let u = g[i] / ((slots[1][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-15);
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * u;
+                w[i] -= lr * slots[0][i] / (1.0 - 0.9_f64.powi(t));
+            }
+        },
+        "yogi" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                let [m, v] = [0, 1].map(|slot: usize| if t == 1 { 1e-6 } else { slots[slot][i] });
+                slots[0][i] = 0.9 * m + 0.1 * g[i];
+                slots[1][i] = v - 0.001 * sign(v - g[i] * g[i]) * g[i] * g[i];
+                let denominator = (slots[1][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-3;
+                w[i] -= lr * slots[0][i] / (1.0 - 0.9_f64.powi(t)) / denominator;
+            }
+        },
+        "grams" => |Equations { w, g, slots, lr, t, .. }| {
+            let u = adam_direction(g, slots, t);
+            for i in 0..w.len() {
+                w[i] -= lr * (sign(g[i]) * u[i].abs() + 0.0 * w[i]);
+            }
+        },
+        "ademamix" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.9 * slots[0][i] + 0.1 * g[i];
+                slots[1][i] = 0.9999 * slots[1][i] + 0.0001 * g[i];
+                slots[2][i] = 0.999 * slots[2][i] + 0.001 * g[i] * g[i];
+                let m = slots[0][i] / (1.0 - 0.9_f64.powi(t)) + 5.0 * slots[1][i];
+                w[i] -= lr * (m / ((slots[2][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-8) + 0.0 * w[i]);
+            }
+        },
+        "mars-lion" => |Equations { w, g, slots, lr, arrays, .. }| {
+            let mut c: Vec<f64> = (0..w.len()).map(|i| g[i] + 0.025 * (0.95 / (1.0 - 0.95)) * (g[i] - slots[1][i])).collect();
+            for array in arrays {
+                let size = norm(&c[array.clone()]);
+                if size > 1.0 {
+                    c[array.clone()].iter_mut().for_each(|c| *c /= size);
+                }
+            }
+            for i in 0..w.len() {
+                slots[0][i] = 0.95 * slots[0][i] + 0.05 * c[i];
+                w[i] -= lr * (sign(slots[0][i]) + 0.0 * w[i]);
+                slots[1][i] = g[i];
+            }
+        },
+        "sophia-clip" => |Equations { w, g, slots, lr, .. }| {
+            for i in 0..w.len() {
+                slots[0][i] = 0.965 * slots[0][i] + 0.035 * g[i];
+                slots[1][i] = 0.99 * slots[1][i] + 0.01 * g[i] * g[i];
+                let step = (slots[0][i] / (0.05 * slots[1][i]).max(1e-12)).clamp(-1.0, 1.0);
+                w[i] -= lr * (step + 0.1 * w[i]);
+            }
+        },
+        "schedule-free-sgd" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                schedule_free(&mut w[i], &mut slots[0][i], lr * g[i], t);
+            }
+        },
+        "schedule-free-adamw" => |Equations { w, g, slots, lr, t, .. }| {
+            for i in 0..w.len() {
+                slots[1][i] = 0.999 * slots[1][i] + 0.001 * g[i] * g[i];
+                let u = g[i] / ((slots[1][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-8) + 0.0 * w[i];
+                schedule_free(&mut w[i], &mut slots[0][i], lr * u, t);
             }
         },
         "muon" => |Equations { w, g, slots, lr, .. }| {
@@ -247,6 +474,41 @@ fn sign(x: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// Adam's direction, by its averages in the first two slots, with the usual decay rates and epsilon.
+fn adam_direction(g: &[f64], slots: &mut [Vec<f64>], t: i32) -> Vec<f64> {
+    let direction = |(i, g): (usize, &f64)| {
+        slots[0][i] = 0.9 * slots[0][i] + 0.1 * g;
+        slots[1][i] = 0.999 * slots[1][i] + 0.001 * g * g;
+        slots[0][i] / (1.0 - 0.9_f64.powi(t)) / ((slots[1][i] / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-8)
+    };
+    g.iter().enumerate().map(direction).collect()
+}
+
+/// 1 where two agree in sign and 0 elsewhere, over its mean in each array.
+fn cautious_mask(u: &[f64], g: &[f64], arrays: &[Range<usize>]) -> Vec<f64> {
+    let mut mask: Vec<f64> = u.iter().zip(g).map(|(u, g)| if u * g > 0.0 { 1.0 } else { 0.0 }).collect();
+    for array in arrays {
+        let mean = mask[array.clone()].iter().sum::<f64>() / array.len() as f64;
+        mask[array.clone()].iter_mut().for_each(|mask| *mask /= mean.max(1e-3));
+    }
+    mask
+}
+
+/// The points of a schedule-free optimizer after the step `step` at z.
+fn schedule_free(w: &mut f64, z: &mut f64, step: f64, t: i32) {
+    if t == 1 {
+        *z = *w;
+    }
+    let x = (*w - 0.1 * *z) / 0.9;
+    *z -= step;
+    let x = (1.0 - 1.0 / f64::from(t)) * x + *z / f64::from(t);
+    *w = 0.9 * x + 0.1 * *z;
 }
 
 /// m / sqrt(v) as the published search computed it: the root of |v|, and 1e-8 added to the divisor.
@@ -325,6 +587,7 @@ fn every_zoo_program_follows_its_published_equations_for_50_steps() {
         let slot_names: Vec<String> = program.signature().slots().map(|id| program.variable_name(id).to_string()).collect();
         let layout = Layout::new(SHAPES.iter().enumerate().map(|(i, shape)| (format!("a{i}"), shape.to_vec()))).expect("a layout");
         let shapes = SHAPES.map(<[usize]>::to_vec);
+        let arrays: Vec<Range<usize>> = layout.arrays().iter().map(|array| array.range.clone()).collect();
 
         let mut state = 1;
         let start: Vec<f32> = (0..layout.len()).map(|_| random(&mut state)).collect();
@@ -344,7 +607,7 @@ fn every_zoo_program_follows_its_published_equations_for_50_steps() {
             // A schedule that rises and falls.
             let lr = program.signature().peak_learning_rate() * (0.1 + (t as f64 / STEPS as f64 * 3.0).sin().abs() * 0.9);
             let g64: Vec<f64> = g.iter().map(|x| f64::from(*x)).collect();
-            step_of_equations(Equations { w: &mut w, g: &g64, slots: &mut slots, lr, t: t as i32 });
+            step_of_equations(Equations { w: &mut w, g: &g64, slots: &mut slots, lr, t: t as i32, arrays: &arrays });
             reference.step(&mut reference_weights, &split(&layout, &g), lr).expect("sizes fit");
             optimizer.step(&mut optimizer_weights, &g, lr).expect("sizes fit");
 
