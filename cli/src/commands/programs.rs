@@ -65,5 +65,5 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             row.summary,
         ]);
     }
-    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 12), (4, 30), (5, 43)])?)
+    Ok(table::print(&mut out, &lines, &[1, 2], &[(3, 12), (4, 24), (5, 35)])?)
 }
