@@ -431,7 +431,7 @@ fn published(name: &str) -> Option<fn(Equations)> {
                 }
             }
         },
-        "adafactor" => |Equations { w, g, slots, lr, t }| {
+        "adafactor" => |Equations { w, g, slots, lr, t, .. }| {
             let beta = 1.0 - f64::from(t).powf(-0.8);
             for (start, rows, columns) in matrices() {
                 let at = |row: usize, column: usize| start + row * columns + column;

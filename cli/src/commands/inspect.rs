@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use symopt_dsl::formula::Equation;
 use symopt_dsl::graph::Redundancy;
-use symopt_dsl::{Drawing, Formula, Graph, Program};
+use symopt_dsl::{Drawing, Formula, Graph, Profile, Program};
 use symopt_evaluator::Storage;
 
 use crate::failure::Failure;

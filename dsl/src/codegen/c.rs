@@ -23,7 +23,7 @@ use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarPa
 use super::loops::{Loop, Loops};
 use super::notation::{Level, Notation, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::{lacks_matrix, spelling};
+use super::spelling::{lacks_profiles, spelling};
 use crate::{Function, Graph, Program, Type};
 
 /// Columns that a line may take.
@@ -204,7 +204,7 @@ static inline double NAME_lanes_sum(double *lanes) {
 
 /// Why C can't express a function; it can express all.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_matrix(function)
+    lacks_profiles(function)
 }
 
 /// C, with the name of the program, which the names of helpers begin with, and those of arrays, whose elements are read.

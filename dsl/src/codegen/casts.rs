@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions};
 use super::notation::{Notation, written};
-use super::numpy::NumpyNotation;
+use super::numpy::{DIVIDE, NumpyNotation};
 use super::python;
 use super::spelling::{Spelling, spelling};
 use crate::{Function, Graph, Program, Type};
@@ -250,6 +250,11 @@ impl Notation for Casts<'_> {
             if is_operator { None } else { NumpyNotation.spelling(Callee::Function(function), ty) }
         })
     }
+}
+
+/// Helpers with those that Python floats need.
+pub fn with_numpy<'a>(helpers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    std::iter::once(DIVIDE).chain(helpers.iter().copied()).collect()
 }
 
 /// The import of NumPy, if a text needs it.

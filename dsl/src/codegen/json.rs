@@ -14,7 +14,8 @@
 //!
 //! The plan is that of [`Plan`]. `smalls`: numbers (of one step, or with `per_array` of each array), each an `operation` with its `operands`, which are
 //! places in this list; `null` for those that a pass sums up. `passes`, each: `smalls` to compute first; `instructions` on each element, whose
-//! values are counted from 0 within the pass; `reductions`, sums over the products of two values, with the small that takes them as `target`. The last pass
+//! values are counted from 0 within the pass; `reductions`, sums over the products of two values, or over one where `y` is null, with the small that
+//! takes them as `target`. The last pass
 //! writes `update` and `slots` (the live ones). A source is `"weights"`, `"gradients"`, `{"slot": PLACE}` among the live slots, `{"value": PLACE}` or
 //! `{"small": PLACE}`.
 //!
@@ -223,13 +224,13 @@ fn source(source: Source) -> Json {
     }
 }
 
-fn instruction(Instruction { operation, x, y }: &Instruction) -> Json {
+fn instruction(Instruction { operation, x, y, z }: &Instruction) -> Json {
     let (name, count, factors) = match operation {
         Operation::Function(function) => (function.name(), function.arity(), None),
         Operation::Blend { rest, weight } => ("blend", 2, Some([*rest, *weight])),
         Operation::Copy => ("copy", 1, None),
     };
-    let operands = [*x, *y].into_iter().take(count).map(source).collect();
+    let operands = [*x, *y, *z].into_iter().take(count).map(source).collect();
     let mut items = vec![("operation", Json::text(name)), ("operands", Json::List(operands))];
     if let Some(factors) = factors {
         items.push(("factors", Json::counts(&factors)));
@@ -238,7 +239,7 @@ fn instruction(Instruction { operation, x, y }: &Instruction) -> Json {
 }
 
 fn reduction(reduction: &Reduction) -> Json {
-    Json::Object(vec![("x", source(reduction.x)), ("y", source(reduction.y)), ("target", Json::Count(reduction.target))])
+    Json::Object(vec![("x", source(reduction.x)), ("y", reduction.y.map_or(Json::Null, source)), ("target", Json::Count(reduction.target))])
 }
 
 fn small(program: &Program, small: &Small) -> Json {
@@ -255,6 +256,7 @@ fn small(program: &Program, small: &Small) -> Json {
         Some(SmallOperation::Function(function, list)) => (Json::text(function.name()), operands(&list[..function.arity()]), None),
         Some(SmallOperation::SquareRoot(x)) => (Json::text("sqrt"), operands(&[x]), None),
         Some(SmallOperation::Total(x)) => (Json::text("total"), operands(&[x]), None),
+        Some(SmallOperation::Size) => (Json::text("size"), operands(&[]), None),
         Some(SmallOperation::Cosine(totals)) => (Json::text("cosine"), operands(&totals), None),
         Some(SmallOperation::ClipFactor(total, limit)) => (Json::text("clip_factor"), operands(&[total, limit]), None),
     };

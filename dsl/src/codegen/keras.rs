@@ -15,7 +15,7 @@ use std::fmt::Write;
 use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_matrix, lacks_row};
+use super::spelling::{lacks_profiles, lacks_row};
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
@@ -86,7 +86,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why Keras can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_matrix(function).or_else(|| lacks_row(function))
+    lacks_profiles(function).or_else(|| lacks_row(function))
 }
 
 /// The file. `graph` must be the program's own.
@@ -94,11 +94,11 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let listing = casts::listing(program, graph, &LIBRARY);
     let body = class(&listing);
     let head = python::head(&listing, "Keras 3: an optimizer for any of its backends.");
-    let helpers = helpers(&body, HELPERS);
+    let helpers = helpers(&body, &casts::with_numpy(HELPERS));
     // One empty line between the imports and what is no definition.
     let helpers = if helpers.starts_with("\n\n#") { &helpers[1..] } else { &helpers };
     let ops = if python::calls(&format!("{helpers}{body}"), "ops") { "from keras import ops\n" } else { "" };
-    format!("{head}\nimport keras\n{}{ops}{helpers}\n\n{body}", numpy_import(&body))
+    format!("{head}\nimport keras\n{}{ops}{helpers}\n\n{body}", numpy_import(&format!("{helpers}{body}")))
 }
 
 fn class(listing: &Listing) -> String {

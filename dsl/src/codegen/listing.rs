@@ -172,6 +172,12 @@ pub struct ListingOptions<'a> {
 /// About how many columns an expression may take before one of its parts gets a line of its own.
 const WIDEST: usize = 60;
 
+/// Columns of a name that is not known yet.
+const NAME: usize = 8;
+
+/// How many elements an array has, where its elements are gone through one by one: a call without arguments.
+const SIZE: Expression = Expression::Call(Callee::Function(Function::Size), Type::PerArray, Vec::new());
+
 /// A scalar that is read several times gets a line of its own if it takes more columns than `1 - beta1`.
 const SHORT: usize = 20;
 
@@ -232,7 +238,8 @@ fn is_part_of_another(name: &str, variables: &BTreeSet<String>) -> bool {
 struct SumOf {
     stage: usize,
     x: NodeId,
-    y: NodeId,
+    /// The second factor; `None` where x itself is summed.
+    y: Option<NodeId>,
     /// Whether each array has a total of its own.
     per_array: bool,
 }
@@ -314,14 +321,17 @@ impl<'a> Writer<'a> {
     }
 
     /// The factors of the sums that a call takes over all elements of arrays, or of one array.
-    fn sums_of(&self, id: NodeId) -> Vec<(NodeId, NodeId, bool)> {
+    fn sums_of(&self, id: NodeId) -> Vec<(NodeId, Option<NodeId>, bool)> {
         let Some((function, arguments)) = self.called(id) else { return Vec::new() };
         let is_scalar = |id: &NodeId| self.ty(*id) == Type::Scalar;
         match (function, arguments) {
-            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![(*x, *x, false)],
-            (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, *y, false)],
-            (Function::CosineSim, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, *y, false), (*x, *x, false), (*y, *y, false)],
-            (Function::Norm, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![(*x, *x, true)],
+            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![(*x, Some(*x), false)],
+            (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, Some(*y), false)],
+            (Function::CosineSim, [x, y]) if !(is_scalar(x) && is_scalar(y)) => {
+                vec![(*x, Some(*y), false), (*x, Some(*x), false), (*y, Some(*y), false)]
+            }
+            (Function::Norm, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![(*x, Some(*x), true)],
+            (Function::Mean, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![(*x, None, true)],
             _ => Vec::new(),
         }
     }
@@ -333,7 +343,7 @@ impl<'a> Writer<'a> {
             let level_of = |ids: &[NodeId]| ids.iter().map(|a| self.levels[a.index()]).max().unwrap_or(0);
             let mut level = level_of(arguments);
             for (x, y, per_array) in self.sums_of(id) {
-                let stage = level_of(&[x, y]);
+                let stage = level_of(&[x, y.unwrap_or(x)]);
                 let sum = SumOf { stage, x, y, per_array };
                 if !self.sums.contains(&sum) {
                     self.sums.push(sum);
@@ -350,7 +360,8 @@ impl<'a> Writer<'a> {
 
     /// The values of arrays that a stage has to have at its end.
     fn results(&self, stage: usize) -> Vec<NodeId> {
-        let mut results: Vec<NodeId> = self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| [sum.x, sum.y]).collect();
+        let mut results: Vec<NodeId> =
+            self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| std::iter::once(sum.x).chain(sum.y)).collect();
         if stage + 1 == self.stages() {
             results.push(self.update);
             results.extend(self.graph.live_slots().map(|(_, node)| node));
@@ -398,15 +409,16 @@ impl<'a> Writer<'a> {
                     scalar_uses[id.index()] += uses[id.index()];
                     in_arrays[id.index()] = true;
                 } else if self.called(id).is_some() {
-                    let size = self.size(id, &sizes);
+                    let size = self.shortened(id, &mut sizes, &mut lines);
                     let hoisted = self.ty(id) == Type::PerArray && !self.options.array_sums_inside;
-                    if hoisted || self.given[id.index()].is_some() || uses[id.index()] > 1 || size > WIDEST {
+                    if hoisted || self.given[id.index()].is_some() || uses[id.index()] > 1 {
                         lines.push(id);
                     } else {
                         sizes[id.index()] = size;
                     }
                 }
             }
+            lines.sort_unstable();
             self.array_lines.push(lines);
         }
         self.choose_scalar_lines(scalar_uses, &in_arrays);
@@ -428,16 +440,40 @@ impl<'a> Writer<'a> {
         let mut sizes = self.leaf_sizes();
         self.scalar_lines = vec![Vec::new(); self.stages()];
         let calls: Vec<NodeId> = ids.into_iter().filter(|id| self.called(*id).is_some() && uses[id.index()] > 0).collect();
+        let mut lines = Vec::new();
         for id in calls {
-            let size = self.size(id, &sizes);
+            let size = self.shortened(id, &mut sizes, &mut lines);
             let hoisted = in_arrays[id.index()] && !self.options.array_sums_inside;
             // A dot product is its total.
             if matches!(self.called(id), Some((Function::Dot, _))) && !self.sums_of(id).is_empty() {
-                sizes[id.index()] = 8;
-            } else if self.given[id.index()].is_some() || hoisted || (uses[id.index()] > 1 && size > SHORT) || size > WIDEST {
-                self.scalar_lines[self.levels[id.index()]].push(id);
+                sizes[id.index()] = NAME;
+            } else if self.given[id.index()].is_some() || hoisted || (uses[id.index()] > 1 && size > SHORT) {
+                lines.push(id);
             } else {
                 sizes[id.index()] = size;
+            }
+        }
+        lines.sort_unstable();
+        for id in lines {
+            self.scalar_lines[self.levels[id.index()]].push(id);
+        }
+    }
+
+    /// About how many columns a node's expression takes, once its largest parts have got lines of their own until the rest is short enough.
+    fn shortened(&self, id: NodeId, sizes: &mut [usize], lines: &mut Vec<NodeId>) -> usize {
+        let is_scalar = self.ty(id) == Type::Scalar;
+        loop {
+            let size = self.size(id, sizes);
+            let is_inside = |part: &NodeId| {
+                let is_own = (self.ty(*part) == Type::Scalar) == is_scalar && self.called(*part).is_some();
+                is_own && sizes[part.index()] > SHORT && !lines.contains(part)
+            };
+            match self.parts(id).into_iter().filter(is_inside).max_by_key(|part| sizes[part.index()]) {
+                Some(part) if size > WIDEST => {
+                    lines.push(part);
+                    sizes[part.index()] = NAME;
+                }
+                _ => return size,
             }
         }
     }
@@ -449,7 +485,7 @@ impl<'a> Writer<'a> {
             (None, Some(number)) => number.to_string().len(),
             (None, None) => match self.graph.node(id).kind {
                 NodeKind::Hyperparameter(variable) => self.program.variable_name(variable).to_string().len(),
-                _ => 8,
+                _ => NAME,
             },
         };
         node_ids(self.graph).map(size).collect()
@@ -618,11 +654,13 @@ impl<'a> Writer<'a> {
                 let product = node_ids(self.graph)
                     .find(|id| matches!(self.called(*id), Some((Function::Dot, _))) && self.sums_of(*id) == [(x, y, per_array)]);
                 let given = product.and_then(|id| self.given[id.index()].as_deref());
-                let base = match (self.known_name(x), self.known_name(y)) {
+                let base = match (self.known_name(x), y.and_then(|y| self.known_name(y))) {
                     _ if given.is_some() => given.unwrap_or_default().to_owned(),
-                    (Some(name), _) if x == y => format!("{name}_squares"),
+                    (Some(name), _) if y.is_none() => format!("{name}_sum"),
+                    (Some(name), _) if y == Some(x) => format!("{name}_squares"),
                     (Some(x), Some(y)) => format!("{x}_dot_{y}"),
-                    _ if x == y => "squares".to_owned(),
+                    _ if y.is_none() => "sum".to_owned(),
+                    _ if y == Some(x) => "squares".to_owned(),
                     _ => "products".to_owned(),
                 };
                 let name = self.fresh(&base);
@@ -670,7 +708,7 @@ impl<'a> Writer<'a> {
         let mut scalars: Vec<Line> = self.scalar_lines[stage].iter().map(|id| line(&self.names[id], self.call(*id, &none))).collect();
         for (id, name) in &self.factor_names {
             if let (true, Some((_, [x, limit]))) = (self.levels[id.index()] == stage, self.called(*id)) {
-                let norm = Expression::call(Function::Sqrt, vec![self.total(*x, *x, false)]);
+                let norm = Expression::call(Function::Sqrt, vec![self.total(*x, Some(*x), false)]);
                 scalars.push(line(name, Expression::Call(Callee::ClipFactor, Type::Scalar, vec![norm, self.expression(*limit, &none)])));
             }
         }
@@ -678,7 +716,7 @@ impl<'a> Writer<'a> {
         let sums = self.sums.iter().zip(&self.sum_names).filter(|(sum, _)| sum.stage == stage).map(|(sum, name)| Sum {
             name: name.clone(),
             x: self.expression(sum.x, &local),
-            y: self.expression(sum.y, &local),
+            y: sum.y.map_or(Expression::Number(1.0), |y| self.expression(y, &local)),
             per_array: sum.per_array,
         });
         let sums = sums.collect();
@@ -686,7 +724,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A total by its name.
-    fn total(&self, x: NodeId, y: NodeId, per_array: bool) -> Expression {
+    fn total(&self, x: NodeId, y: Option<NodeId>, per_array: bool) -> Expression {
         let place = self.sums.iter().position(|sum| (sum.x, sum.y, sum.per_array) == (x, y, per_array));
         let ty = if per_array { Type::PerArray } else { Type::Scalar };
         place.map_or(Expression::Number(f64::NAN), |place| Expression::Name(self.sum_names[place].clone(), ty))
@@ -714,6 +752,7 @@ impl<'a> Writer<'a> {
         let total = |index: usize| self.total(sums[index].0, sums[index].1, sums[index].2);
         match (function, sums.len()) {
             (Function::GlobalNorm, 1) => root(total(0)),
+            (Function::Mean, 1) => call(Function::Divide, vec![total(0), SIZE]),
             (Function::Norm, 1) => root(total(0)),
             (Function::Dot, 1) => total(0),
             (Function::CosineSim, 3) => call(Function::Divide, vec![total(0), multiply(root(total(1)), root(total(2)))]),
@@ -724,6 +763,12 @@ impl<'a> Writer<'a> {
             (Function::Norm, _) if self.ty(arguments[0]).is_array() => {
                 Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)])
             }
+            (Function::Mean | Function::Size, _) if self.ty(arguments[0]).is_array() && self.options.array_sums_inside => {
+                Expression::Call(Callee::Function(function), Type::PerArray, vec![at(0)])
+            }
+            (Function::Size, _) if self.ty(arguments[0]).is_array() => SIZE,
+            (Function::Mean, _) => at(0),
+            (Function::Size, _) => Expression::Number(1.0),
             (Function::Norm | Function::GlobalNorm, _) => magnitude(at(0)),
             (Function::Dot, _) => multiply(at(0), at(1)),
             (Function::CosineSim, _) => {

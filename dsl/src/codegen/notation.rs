@@ -143,6 +143,12 @@ fn filled(notation: &dyn Notation, spelling: &str, ty: Type, arguments: &[Expres
         text = text.replace(&format!("{{{place}!}}"), &bracketed(operand(notation, ty, argument), Level::Atom));
     }
     // A method call holds together as well as a function's.
-    let level = if spelling.contains("!}") && !spelling.starts_with("{x!}.") { Level::Power } else { Level::Atom };
+    let level = match spelling {
+        _ if spelling.contains(" if ") || spelling.contains("} <") || spelling.contains("} >") || spelling.contains("} ==") => {
+            Level::Condition
+        }
+        _ if spelling.contains("!}") && !spelling.starts_with("{x!}.") => Level::Power,
+        _ => Level::Atom,
+    };
     (text, level)
 }

@@ -10,19 +10,22 @@ use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarPa
 use super::notation::{Notation, written};
 use super::python::{self, bracketed, class_name, helpers};
 use super::spelling::spelling;
-use crate::{Function, Graph, Program, Type};
+use crate::{Function, Graph, Profile, Program, Type};
 
 /// What the file itself calls things.
 const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "lists"];
 
-const HELPERS: &[(&str, &str)] = &[
-    (
-        "_divide",
-        r#"def _divide(x, y):
+/// A quotient of numbers, by zero too.
+pub(super) const DIVIDE: (&str, &str) = (
+    "_divide",
+    r#"def _divide(x, y):
     """A quotient of numbers: by zero it is infinite or NaN."""
     return float(np.divide(x, y))
 "#,
-    ),
+);
+
+const HELPERS: &[(&str, &str)] = &[
+    DIVIDE,
     (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return float(np.sum(np.multiply(x, y, dtype=np.float64)))\n",
@@ -37,6 +40,27 @@ const HELPERS: &[(&str, &str)] = &[
         "_guarded_log1p",
         "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return np.where(x < -1, np.log(-(1 + x)), np.log1p(x))\n",
     ),
+    (
+        "_where",
+        r#"def _where(condition, x, y):
+    """x where the condition is not 0, y where it is."""
+    dtype = np.result_type(condition, x, y)
+    return np.where(np.not_equal(condition, 0), x, y).astype(dtype)
+"#,
+    ),
+    ("_less", "def _less(x, y):\n    return np.less(x, y).astype(np.result_type(x, y))\n"),
+    ("_less_equal", "def _less_equal(x, y):\n    return np.less_equal(x, y).astype(np.result_type(x, y))\n"),
+    ("_greater", "def _greater(x, y):\n    return np.greater(x, y).astype(np.result_type(x, y))\n"),
+    ("_greater_equal", "def _greater_equal(x, y):\n    return np.greater_equal(x, y).astype(np.result_type(x, y))\n"),
+    ("_equal", "def _equal(x, y):\n    return np.equal(x, y).astype(np.result_type(x, y))\n"),
+    (
+        "_mean",
+        r#"def _mean(x):
+    """The mean of all elements, in f64."""
+    return float(np.mean(x, dtype=np.float64))
+"#,
+    ),
+    ("_size", "def _size(x):\n    return float(np.size(x))\n"),
     (
         "_matrix",
         r#"def _matrix(x):
@@ -97,12 +121,23 @@ impl Notation for NumpyNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
-            Callee::Function(function @ (Function::Norm | Function::Rows | Function::Columns)) => {
+            Callee::Function(function @ (Function::Norm | Function::Mean | Function::Size | Function::Rows | Function::Columns)) => {
                 spelling(function).map(|row| row.numpy.into())
             }
             // A product of the parameters' shape is an array of theirs again.
             Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(WEIGHTS.shape)".into()),
             Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(WEIGHTS.shape)".into()),
+            Callee::Function(function) if !ty.is_array() && function.row().profile == Profile::Select => Some(
+                match function {
+                    Function::Less => "{x!} < {y!}",
+                    Function::LessEqual => "{x!} <= {y!}",
+                    Function::Greater => "{x!} > {y!}",
+                    Function::GreaterEqual => "{x!} >= {y!}",
+                    Function::Equal => "{x!} == {y!}",
+                    _ => "{y} if {x} else {z}",
+                }
+                .into(),
+            ),
             Callee::Function(function) => {
                 let text = spelling(function)?.numpy;
                 // A NumPy scalar, unlike a float, would turn the arrays that it meets into f64.
@@ -214,7 +249,9 @@ fn write_stage(text: &mut String, listing: &Listing, stage: &Stage, is_last: boo
     if one.chars().count() <= python::WIDTH {
         *text += &format!("{one}\n");
     } else {
-        let _ = writeln!(text, "            lists = zip({}, strict=True)\n            {head}lists{tail}", lists.join(", "));
+        lists.push("strict=True".to_owned());
+        *text += &bracketed(12, "lists = zip(", &lists, ")");
+        let _ = writeln!(text, "            {head}lists{tail}");
     }
     stage.lines.iter().for_each(|line| assign(text, &margin, line));
     for sum in &stage.sums {

@@ -16,7 +16,7 @@ use std::fmt::Write;
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum};
 use super::notation::{Level, Notation, written, written_within};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_matrix, lacks_row, spelling};
+use super::spelling::{lacks_profiles, lacks_row, spelling};
 use crate::formula::statement_nodes::node_ids;
 use crate::graph::{NodeId, NodeKind};
 use crate::{Function, Graph, Program, Type};
@@ -103,7 +103,7 @@ impl Notation for JaxNotation {
 
 /// Why Optax can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_matrix(function).or_else(|| lacks_row(function))
+    lacks_profiles(function).or_else(|| lacks_row(function))
 }
 
 /// The part of a program that is left without its learning rate and its decay.

@@ -30,7 +30,7 @@ use self::operations::{Flattening, Operand, Value, allocate};
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use super::notation::written;
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::lacks_matrix;
+use super::spelling::lacks_profiles;
 use crate::{Function, Graph, Program, Type};
 
 /// What the file itself calls things.
@@ -80,7 +80,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why PyTorch can't express a function; it can express all.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_matrix(function)
+    lacks_profiles(function)
 }
 
 /// The file. `graph` must be the program's own.
@@ -408,7 +408,7 @@ impl Writer<'_> {
         }
         text += "            \"maximize\": maximize,\n            \"foreach\": foreach,\n            \"fused\": fused,\n            \"state_dtype\": state_dtype,\n        }\n";
         if !with_kernel {
-            text += "        if fused:\n            raise RuntimeError(\"numbers differ from tensor to tensor: leave out `fused`\")\n";
+            text += "        if fused:\n            raise RuntimeError(\"some numbers differ by tensor: leave out `fused`\")\n";
         }
         text += "        super().__init__(params, defaults)\n";
         let reduce = if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" };

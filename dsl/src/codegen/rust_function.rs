@@ -21,7 +21,7 @@ use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarPa
 use super::loops::{Loop, Loops};
 use super::notation::{Level, Notation, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::{lacks_matrix, spelling};
+use super::spelling::{lacks_profiles, spelling};
 use crate::{Function, Graph, Program, Type};
 
 /// Columns that a line may take.
@@ -211,7 +211,7 @@ fn lanes_sum(mut lanes: [f64; LANES]) -> f64 {
 
 /// Why Rust can't express a function; it can express all.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_matrix(function)
+    lacks_profiles(function)
 }
 
 /// Rust, with the names of the arrays, whose elements are read.

@@ -81,6 +81,14 @@ spellings! {
     Minimum: "np.minimum({x}, {y})", "torch.minimum({x}, {y})", "jnp.minimum({x}, {y})", "tf.minimum({x}, {y})", "ops.minimum({x}, {y})", "symopt_minimum({x}, {y})", "minimum({x}, {y})", "_minimum({x}, {y})";
     Norm: "_norm({x})", "_norm({x})", "_norm({x})", "_norm({x})", "_norm({x})";
     GuardedLog1p: "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "symopt_guarded_log1p({x})", "guarded_log1p({x})", "_guarded_log1p({x})";
+    Where: "_where({x}, {y}, {z})", "_where({x}, {y}, {z})", "_where({x}, {y}, {z})", "_where({x}, {y}, {z})", "_where({x}, {y}, {z})";
+    Less: "_less({x}, {y})", "_less({x}, {y})", "_less({x}, {y})", "_less({x}, {y})", "_less({x}, {y})";
+    LessEqual: "_less_equal({x}, {y})", "_less_equal({x}, {y})", "_less_equal({x}, {y})", "_less_equal({x}, {y})", "_less_equal({x}, {y})";
+    Greater: "_greater({x}, {y})", "_greater({x}, {y})", "_greater({x}, {y})", "_greater({x}, {y})", "_greater({x}, {y})";
+    GreaterEqual: "_greater_equal({x}, {y})", "_greater_equal({x}, {y})", "_greater_equal({x}, {y})", "_greater_equal({x}, {y})", "_greater_equal({x}, {y})";
+    Equal: "_equal({x}, {y})", "_equal({x}, {y})", "_equal({x}, {y})", "_equal({x}, {y})", "_equal({x}, {y})";
+    Mean: "_mean({x})", "_mean({x})", "_mean({x})", "_mean({x})", "_mean({x})";
+    Size: "_size({x})", "_size({x})", "_size({x})", "_size({x})", "_size({x})";
     Transpose: "_transpose({x})", "_transpose({x})", "_transpose({x})", "_transpose({x})", "_transpose({x})";
     Matmul: "_matmul({x}, {y})", "_matmul({x}, {y})", "_matmul({x}, {y})", "_matmul({x}, {y})", "_matmul({x}, {y})";
     RowMean: "_row_mean({x})", "_row_mean({x})", "_row_mean({x})", "_row_mean({x})", "_row_mean({x})";
@@ -116,7 +124,9 @@ pub fn lacks_row(function: Function) -> Option<String> {
     (!is_expressed).then(|| format!("it has no {}", function.name()))
 }
 
-/// Why a target lacks the functions of profile `matrix`.
-pub fn lacks_matrix(function: Function) -> Option<String> {
-    (function.row().profile == Profile::Matrix).then(|| format!("`{}` works on the matrix of an array as a whole", function.name()))
+/// Why a target lacks the functions of the profiles beyond the paper's: nobody has written them for it.
+pub fn lacks_profiles(function: Function) -> Option<String> {
+    let profile = function.row().profile;
+    let is_beyond = matches!(profile, Profile::Matrix | Profile::Select | Profile::Reduce);
+    is_beyond.then(|| format!("`{}` of profile `{}` is not written for it", function.name(), profile.name()))
 }

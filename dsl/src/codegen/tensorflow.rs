@@ -12,7 +12,7 @@ use std::fmt::Write;
 use super::casts::{self, Casts, Library, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_matrix, lacks_row};
+use super::spelling::{lacks_profiles, lacks_row};
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
@@ -85,7 +85,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why TensorFlow can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_matrix(function).or_else(|| lacks_row(function))
+    lacks_profiles(function).or_else(|| lacks_row(function))
 }
 
 /// The file for TensorFlow 2. `graph` must be the program's own.
@@ -102,7 +102,8 @@ pub fn file_of_version_1(program: &Program, graph: &Graph) -> String {
 
 fn finished(listing: &Listing, title: &str, body: &str) -> String {
     let head = python::head(listing, title);
-    format!("{head}\n{}import tensorflow as tf\n{}\n\n{body}", numpy_import(&body), helpers(&body, HELPERS))
+    let body = format!("{}\n\n{body}", helpers(&body, &casts::with_numpy(HELPERS)));
+    format!("{head}\n{}import tensorflow as tf\n{body}", numpy_import(&body))
 }
 
 fn doc(listing: &Listing, title: &str, rate: &str) -> String {
