@@ -146,7 +146,7 @@ pub static RULES: &[Rule] = &[
     exact("where(0, x, y) = y", "(where 0 ?x ?y)", "?y"),
     exact("where(1, x, y) = x", "(where 1 ?x ?y)", "?x"),
     exact("x == y is y == x", "(equal ?x ?y)", "(equal ?y ?x)"),
-    real("where(c, a x, a y) = a where(c, x, y)", "(where ?c (* ?a ?x) (* ?a ?y))", "(* ?a (where ?c ?x ?y))"),
+    exact("where(c, a x, a y) = a where(c, x, y)", "(where ?c (* ?a ?x) (* ?a ?y))", "(* ?a (where ?c ?x ?y))"),
     // Absolute values and signs.
     exact("| |x| | = |x|", "(abs (abs ?x))", "(abs ?x)"),
     exact("|-x| = |x|", "(abs (neg ?x))", "(abs ?x)"),
