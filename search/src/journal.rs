@@ -3,7 +3,8 @@
 //! A store holds `symopt-store.json` (what it is, and its format version), `journal/` (a sled database) and `acknowledged` (how many evaluations
 //! had been acknowledged when it was last written: if the database holds fewer, it has lost some). Since a search follows from its settings, the
 //! journal keeps the settings and the evaluations and nothing else that could not be bred again; improvements and statistics are there for
-//! readers. What is in the database does not depend on the time or on the number of threads.
+//! readers. What is in the database does not depend on the time or on the number of threads, but for the words of failures of external tasks. Of a
+//! search on such tasks it also keeps the baseline and the evaluation of the initial program, which can't be made again.
 //!
 //! A store that is damaged, foreign or from a newer release is refused, and nothing in it is touched: the database is first opened as a copy.
 

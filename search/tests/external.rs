@@ -157,7 +157,15 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
     let resumed = Launch::resume(&other, false, |config| config.limits.programs = 200).unwrap();
     let resumed = run(resumed, 2);
     assert_eq!((&resumed.best.hash, &resumed.statistics), (&result.best.hash, &result.statistics));
-    assert_eq!(self::records(&other), records);
+    // But for the words of failures, which may show a line of the command with the number of its request.
+    let without_words = |records: &[(u64, EvaluationRecord)]| {
+        let plain = |(index, record): &(u64, EvaluationRecord)| {
+            let kind = record.failure.as_ref().map(|failure| failure.kind);
+            (*index, kind, EvaluationRecord { failure: None, ..record.clone() })
+        };
+        records.iter().map(plain).collect::<Vec<_>>()
+    };
+    assert!(without_words(&self::records(&other)) == without_words(&records), "the searches differ");
     // The baseline once more, to see that the command works, and what was not known.
     let known = records.iter().filter(|(index, _)| *index < 90).count();
     assert_eq!(fs::read_to_string(&log).unwrap().matches("request").count() - before, 1 + records.len() - known);

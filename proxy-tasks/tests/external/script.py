@@ -81,9 +81,9 @@ def misbehave(fault, request):
     elif fault == "error":
         say(id=number, error="out of memory")
     elif fault == "flood":
-        line = b'{"id": %d, "step": 1, "loss": 1.5}\n' % number
+        line = b'{"id": %d, "step": 1, "loss": 1.5, "note": "%s"}\n' % (number, b"x" * 8192)
         while True:
-            raw(line * 1000)
+            raw(line)
     elif fault == "long":
         while True:
             raw(b"x" * 65536)
