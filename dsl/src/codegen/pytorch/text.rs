@@ -52,6 +52,7 @@ pub const BLOCKS: &str = r#"
 
 # Elements of a block, on CPU: what a step holds of it stays in the cache. 0: no blocks.
 BLOCK = 1 << 15
+_KEPT = threading.local()
 
 
 def _update_blocks(lists, scalars):
@@ -77,13 +78,36 @@ def _update_blocks(lists, scalars):
 def _update_gathered(lists, indices, scalars):
     """A step of small tensors as one."""
     lists = [[values[index] for index in indices] for values in lists]
-    dtype = _arithmetic(lists)
-    blocks = [torch._utils._flatten_dense_tensors(x).to(dtype) for x in lists]
+    shapes = tuple(param.shape for param in lists[0])
+    blocks, parts = _gathering(_arithmetic(lists), shapes, len(lists))
+    for tensors, places in zip(lists, parts, strict=True):
+        torch._foreach_copy_(places, tensors)
     _update(*blocks, *scalars)
-    for index, (block, tensors) in enumerate(zip(blocks, lists, strict=True)):
+    for index, (tensors, places) in enumerate(zip(lists, parts, strict=True)):
         if index != 1:  # The gradients stay as they are.
-            parts = torch._utils._unflatten_dense_tensors(block, tensors)
-            torch._foreach_copy_(tensors, parts)
+            torch._foreach_copy_(tensors, places)
+
+
+def _gathering(dtype, shapes, count):
+    """Blocks for tensors of these shapes, and where in them each tensor has its place.
+    All blocks of a thread are in the same memory."""
+    known = _KEPT.__dict__
+    key = (dtype, shapes, count, BLOCK)
+    if key not in known:
+        if len(known) > 1000:
+            known.clear()
+        memory = known.get((dtype, BLOCK), [])
+        while len(memory) < count:
+            memory.append(torch.empty(BLOCK, dtype=dtype))
+        known[dtype, BLOCK] = memory
+        sizes = [shape.numel() for shape in shapes]
+        blocks = [block[: sum(sizes)] for block in memory[:count]]
+        parts = [
+            [part.view(shape) for part, shape in zip(block.split(sizes), shapes)]
+            for block in blocks
+        ]
+        known[key] = (blocks, parts)
+    return known[key]
 "#;
 
 /// The launch of the kernel.
@@ -180,7 +204,7 @@ def _apply(group, lists, totals):
         working = [[x.to(dtype) for x in values] for values in lists]
         _update_foreach(*working, *scalars, *own)
         for index, (values, results) in enumerate(zip(lists, working, strict=True)):
-            if index != 1 and values[0].dtype != dtype:
+            if index != 1 and any(x.dtype != dtype for x in values):
                 torch._foreach_copy_(values, results)
     else:
         for arrays in zip(*lists, *own, strict=True):
@@ -219,6 +243,8 @@ pub const STATE: &str = r#"            state = self.state[param]
                 dtype = dtype or torch.promote_types(param.dtype, torch.float32)
                 for name in _SLOTS:
                     state[name] = torch.zeros_like(param, dtype=dtype)
+            for values, name in zip(slots, _SLOTS, strict=True):
+                values.append(state[name])
 "#;
 
 /// After a state has been loaded.
@@ -267,31 +293,29 @@ pub const METHODS: &str = r#"
         and slots, and a place for sums."""
         batches = []
         for group in self.param_groups:
-            found = {}
-            for param, *arrays in self._arrays(group):
-                key = (param.device, param.dtype, *(x.dtype for x in arrays))
-                lists = found.setdefault(key, [[] for _ in range(2 + len(_SLOTS))])
-                for values, array in zip(lists, (param, *arrays), strict=True):
-                    values.append(array)
-            if not found:
+            lists = self._lists(group)
+            if not lists[0]:
                 continue
-@COUNT@            for lists in found.values():
-                if group["maximize"]:
-                    lists[1] = torch._foreach_neg(lists[1])
-                batches.append((group, lists, {}))
+@COUNT@            if group["maximize"]:
+                lists[1] = torch._foreach_neg(lists[1])
+            alike = self._group_tensors_by_device_and_dtype(lists)
+            batches.extend((group, part, {}) for part, _ in alike.values())
         return batches
 
-    def _arrays(self, group):
-        """The parameters of a group that have gradients, with these and their state."""
-        rows = []
+    def _lists(self, group):
+        """The parameters of a group that have gradients, these, and the slots."""
+        lists = [[] for _ in range(2 + len(_SLOTS))]
+        @UNPACK@ = lists
         for param in group["params"]:
-            if param.grad is None:
+            grad = param.grad
+            if grad is None:
                 continue
-            if param.grad.layout != torch.strided:
+            if grad.layout != torch.strided:
                 name = type(self).__name__
                 raise RuntimeError(f"{name} does not support sparse gradients")
-@STATE@            rows.append((param, param.grad, *(self.state[param][x] for x in _SLOTS)))
-        return rows
+            params.append(param)
+            grads.append(grad)
+@STATE@        return lists
 
     @torch.no_grad()
     def step(self, closure=None):
