@@ -16,6 +16,11 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file, anew if it is there.
-pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    write_bytes(path, text.as_bytes())
+}
+
+/// The same for what is no text.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))
 }

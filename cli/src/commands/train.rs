@@ -105,14 +105,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let save = arguments.save.as_ref().filter(|_| all_completed);
     if let Some(path) = save {
         let finals: Vec<(&str, &Snapshot)> = finals.iter().map(|(name, snapshot)| (*name, snapshot)).collect();
-        files::write(path, weights_to_bytes(&finals).map_err(Failure::Work)?)?;
+        files::write_bytes(path, &weights_to_bytes(&finals).map_err(Failure::Work)?)?;
     }
     let curves = report::curves(task.task.name(), &trainings);
     if let Some(path) = &arguments.csv {
-        files::write(path, curves.csv().map_err(|error| Failure::Work(error.to_string()))?)?;
+        files::write(path, &curves.csv().map_err(|error| Failure::Work(error.to_string()))?)?;
     }
     if let Some(path) = &arguments.svg {
-        files::write(path, curves.chart().svg())?;
+        files::write(path, &curves.chart().svg())?;
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
