@@ -167,11 +167,35 @@ pub fn assignment(indent: usize, target: &str, value: &str) -> String {
         _ if one.chars().count() <= WIDTH => format!("{one}\n"),
         Some((callee, arguments)) => bracketed(indent, &format!("{target} = {callee}("), &items(arguments), ")"),
         None => {
+            if let Some((head, arguments)) = last_call(value) {
+                return bracketed(indent, &format!("{target} = {head}("), &items(arguments), ")");
+            }
             let inner = format!("{margin}    {value}");
             let value = if inner.chars().count() <= WIDTH { inner } else { operands(value, &format!("{margin}    ")) };
             format!("{margin}{target} = (\n{value}\n{margin})\n")
         }
     }
+}
+
+/// What stands before the bracket of a call that is the last operand of two, and the arguments of the call: formatters break a line there.
+fn last_call(value: &str) -> Option<(&str, &str)> {
+    let loosest = [[" + ", " - "], [" * ", " / "]].map(|operators| {
+        let mut depth = 0_i32;
+        let mut found = |(at, c): (usize, char)| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            c == ' ' && depth == 0 && operators.iter().any(|operator| value[at..].starts_with(operator))
+        };
+        value.char_indices().filter(|place| found(*place)).count()
+    });
+    let inner = value.strip_suffix(')')?;
+    let mut depth = 1_i32;
+    let open = inner.char_indices().rev().find(|(_, c)| {
+        depth += i32::from(*c == ')') - i32::from(*c == '(');
+        depth == 0
+    });
+    let (head, arguments) = (&inner[..open?.0], &inner[open?.0 + 1..]);
+    let is_call = head.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    (is_call && matches!(loosest, [1, _] | [0, 1])).then_some((head, arguments))
 }
 
 /// An expression with each operand of its loosest operators on a line of its own.
