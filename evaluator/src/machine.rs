@@ -364,6 +364,19 @@ impl Machine {
         machine
     }
 
+    /// The same plan, engine and options over other arrays, with zero state.
+    pub(crate) fn for_layout(&self, layout: &Layout, hyperparameters: &[Hyperparameter]) -> Machine {
+        Machine::new(self.plan.clone(), self.engine.clone(), layout, hyperparameters, self.options)
+    }
+
+    /// Whether a sum over all arrays enters the results.
+    pub(crate) fn couples_arrays(&self) -> bool {
+        let total = |operation: &SmallOperation| {
+            matches!(operation, SmallOperation::Total(_) | SmallOperation::Cosine(_) | SmallOperation::ClipFactor(..))
+        };
+        self.plan.smalls.iter().filter_map(|small| small.operation.as_ref()).any(total)
+    }
+
     /// Settles which arrays are told apart. To be called when hyperparameters get overrides or lose them.
     pub(crate) fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
         self.told_apart = self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());

@@ -394,6 +394,33 @@ impl Optimizer {
         }
     }
 
+    /// The same program, engine, options and hyperparameters over the arrays of another layout, at zero state and step 0. An error if a value
+    /// is set for arrays ([`Optimizer::set_for`]) that the layout does not have.
+    ///
+    /// ```
+    /// use symopt_evaluator::{Layout, Optimizer};
+    ///
+    /// let text = "def sgd(w, g, lr, *, scale=1.0):\n  update = g * lr * scale\n  return update\n";
+    /// let mut prototype = Optimizer::new(&symopt_dsl::parse(text)?, &Layout::default())?;
+    /// prototype.set("scale", 2.0)?;
+    /// let mut optimizer = prototype.for_layout(&Layout::new([("weight", vec![2])])?)?;
+    /// let mut weights = [1.0, 1.0];
+    /// optimizer.step(&mut weights, &[1.0, 0.0], 0.25)?;
+    /// assert_eq!(weights, [0.5, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_layout(&self, layout: &Layout) -> Result<Optimizer, OptimizerError> {
+        let values: Vec<_> = self.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect();
+        let hyperparameters = self.hyperparameters.with(&values, self.overrides(), &array_names(layout))?;
+        let machine = self.machine.for_layout(layout, hyperparameters.all());
+        Ok(Optimizer { hyperparameters, machine, layout: layout.clone(), step: 0, slot_names: self.slot_names.clone(), hash: self.hash })
+    }
+
+    /// Whether what happens to one array depends on the others: by a norm or a dot product over all of them.
+    pub fn couples_arrays(&self) -> bool {
+        self.machine.couples_arrays()
+    }
+
     /// Sets a hyperparameter. Arrays with a value of their own ([`Optimizer::set_for`]) keep it.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), OptimizerError> {
         self.runner.hyperparameters_changed();

@@ -8,7 +8,7 @@ use symopt_dsl::{Program, parse};
 use symopt_evaluator::optimizer::Hyperparameter;
 use symopt_evaluator::optimizer::ParameterArray;
 use symopt_evaluator::state::StateError;
-use symopt_evaluator::{Layout, Optimizer, OptimizerError};
+use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options, Rounding, Storage};
 
 const ADAM: &str = "def adam(w, g, m, v, t, lr, *, beta1=0.9, epsilon=1e-8):
   m = interp(g, m, beta1)
@@ -522,4 +522,43 @@ fn an_optimizer_can_go_to_another_thread() {
         there
     });
     assert_eq!(difference(&here, &there.join().expect("it runs")), None);
+}
+
+#[test]
+fn another_layout_gets_the_hyperparameters_the_options_and_zero_state() {
+    let options = Options { state: Storage::Bf16, rounding: Rounding::Stochastic { seed: 7 }, ..Options::default() };
+    let mut prototype = Optimizer::with_options(&program(ADAM), &layout(), options).expect("it types");
+    prototype.set("beta1", 0.5).expect("there is such a hyperparameter");
+    prototype.set_for("weight*", "epsilon", 0.25).expect("there is such an array");
+    run(&mut prototype, &mut vec![0.5; 10], 3);
+
+    let smaller = Layout::new([("other", vec![2]), ("weights", vec![3])]).expect("a layout");
+    let mut made = prototype.for_layout(&smaller).expect("it has an array of that name");
+    let mut expected = Optimizer::with_options(&program(ADAM), &smaller, options).expect("it types");
+    expected.set("beta1", 0.5).expect("there is such a hyperparameter");
+    expected.set_for("weight*", "epsilon", 0.25).expect("there is such an array");
+    assert_eq!(seen(&made), seen(&expected));
+    let (mut weights, mut expected_weights) = (vec![0.5; 5], vec![0.5; 5]);
+    run(&mut made, &mut weights, 3);
+    run(&mut expected, &mut expected_weights, 3);
+    assert_eq!(difference(&weights, &expected_weights), None);
+    assert_eq!(made.save_bytes().expect("a state"), expected.save_bytes().expect("a state"));
+
+    let error = prototype.for_layout(&Layout::new([("bias", vec![1])]).expect("a layout")).expect_err("no such array").to_string();
+    assert_eq!(error, "no parameter array matches \"weight*\"; they are: bias");
+}
+
+#[test]
+fn arrays_are_coupled_by_sums_over_all_of_them_and_by_nothing_else() {
+    for (update, coupled) in [
+        ("g", false),
+        ("g / norm(g)", false),
+        ("g / global_norm(g)", true),
+        ("clip(g, 1.0)", true),
+        ("g * dot(g, w)", true),
+        ("g * cosine_sim(g, w)", true),
+    ] {
+        let text = format!("def f(w, g, lr):\n  update = {update}\n  update = lr * update\n  return update\n");
+        assert_eq!(Optimizer::new(&program(&text), &layout()).expect("it types").couples_arrays(), coupled, "{update}");
+    }
 }

@@ -141,3 +141,13 @@ fn an_equal_program_under_other_names_runs_compiled_and_any_other_by_the_tile_ma
         assert_eq!(optimizer.slots().map(|(name, _)| name).collect::<Vec<_>>(), ["velocity"]);
     }
 }
+
+#[test]
+fn a_compiled_program_stays_compiled_over_another_layout() {
+    let prototype = symopt_programs::lion().optimizer(&Layout::default());
+    let mut optimizer = prototype.for_layout(&Layout::flat(3)).expect("it has no overrides");
+    assert!(optimizer.is_compiled());
+    let mut weights = [1.0, 2.0, 3.0];
+    optimizer.step(&mut weights, &[1.0, -1.0, 0.0], 0.5).expect("it fits");
+    assert_eq!(weights, [0.5, 2.5, 3.0]);
+}

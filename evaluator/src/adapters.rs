@@ -1,0 +1,65 @@
+//! Programs as optimizers of Rust training frameworks. Each adapter is behind a feature of its own, off by default.
+//!
+//! | module | feature | what it is |
+//! |---|---|---|
+//! | `candle` | `candle` | implements `candle_nn::Optimizer`; the weights are updated where they lie |
+//!
+//! An adapter takes an [`Optimizer`](crate::Optimizer) as its prototype: a compiled program of the zoo or a parsed file, with the options and the
+//! hyperparameters that it is to have, over whatever layout. The adapter lays it out anew over the arrays of the model
+//! ([`Optimizer::for_layout`](crate::Optimizer::for_layout)). State, hyperparameters and state files are those of the optimizer inside.
+
+#[cfg(feature = "candle")]
+pub mod candle;
+
+use crate::optimizer::OptimizerError;
+
+/// What to do about an array that took no part in the loss, so that the framework has no gradient for it. A program runs over all arrays of
+/// the model together, so an array can't be skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingGradients {
+    /// Refuse the step; nothing has changed.
+    #[default]
+    Refuse,
+    /// Take zeros. Momentum and weight decay go on.
+    Zeros,
+}
+
+/// Why an adapter can't be made, or a step can't be done.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// The optimizer refuses.
+    #[error(transparent)]
+    Optimizer(#[from] OptimizerError),
+    /// An array has no gradient.
+    #[error(
+        "the array {name:?} has no gradient: it took no part in the loss; leave it out of what is trained, or have zeros taken for missing gradients"
+    )]
+    NoGradient {
+        /// Name of the array.
+        name: String,
+    },
+    /// An array or its gradient is not of a kind that can be used.
+    #[error("{what} of the array {name:?} can't be used: {reason}")]
+    Unsupported {
+        /// The weights or the gradients.
+        what: &'static str,
+        /// Name of the array.
+        name: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// Two arrays are one.
+    #[error("the arrays {first:?} and {second:?} are the same variable; name it once")]
+    Shared {
+        /// One of the names.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// The framework refuses.
+    #[error("{reason}")]
+    Framework {
+        /// In its words.
+        reason: String,
+    },
+}
