@@ -120,10 +120,16 @@ pub enum ExportError {
     },
 }
 
+/// Why a target can't express a function; `None` where it can.
+type Lacks = fn(Function) -> Option<String>;
+
+/// The file of a program.
+type File = fn(&Program, &Graph) -> String;
+
 /// A program as a file of a target: readable, self-contained, with the program's hash, version and doc string on top.
 pub fn export(program: &Program, target: Target) -> Result<String, ExportError> {
     let graph = Graph::new(program).map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })?;
-    let (lacks, file): (fn(Function) -> Option<String>, fn(&Program, &Graph) -> String) = match target {
+    let (lacks, file): (Lacks, File) = match target {
         Target::PyTorch => (pytorch::lacks, pytorch::file),
         Target::Optax => (optax::lacks, optax::file),
         Target::Praxis => (praxis::lacks, praxis::file),

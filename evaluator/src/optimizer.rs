@@ -254,7 +254,7 @@ enum Runner {
     /// Passes over the arrays.
     Passes(Box<Machine>),
     /// Statement by statement: programs with functions of matrices.
-    Statements(StatementMachine),
+    Statements(Box<StatementMachine>),
 }
 
 impl Runner {
@@ -358,7 +358,7 @@ impl Optimizer {
                 Optimizer::with_engine(graph, program, plan, engine, layout, options)
             }
             Err(_) => Optimizer::with_runner(graph, program, layout, |_| {
-                Runner::Statements(StatementMachine::new(graph, program, layout, options))
+                Runner::Statements(Box::new(StatementMachine::new(graph, program, layout, options)))
             }),
         }
     }
@@ -412,13 +412,19 @@ impl Optimizer {
     pub fn for_layout(&self, layout: &Layout) -> Result<Optimizer, OptimizerError> {
         let values: Vec<_> = self.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect();
         let hyperparameters = self.hyperparameters.with(&values, self.overrides(), &array_names(layout))?;
-        let machine = self.machine.for_layout(layout, hyperparameters.all());
-        Ok(Optimizer { hyperparameters, machine, layout: layout.clone(), step: 0, slot_names: self.slot_names.clone(), hash: self.hash })
+        let runner = match &self.runner {
+            Runner::Passes(machine) => Runner::Passes(Box::new(machine.for_layout(layout, hyperparameters.all()))),
+            Runner::Statements(machine) => Runner::Statements(Box::new(machine.for_layout(layout))),
+        };
+        Ok(Optimizer { hyperparameters, runner, layout: layout.clone(), step: 0, slot_names: self.slot_names.clone(), hash: self.hash })
     }
 
     /// Whether what happens to one array depends on the others: by a norm or a dot product over all of them.
     pub fn couples_arrays(&self) -> bool {
-        self.machine.couples_arrays()
+        match &self.runner {
+            Runner::Passes(machine) => machine.couples_arrays(),
+            Runner::Statements(machine) => machine.couples_arrays(),
+        }
     }
 
     /// Sets a hyperparameter. Arrays with a value of their own ([`Optimizer::set_for`]) keep it.

@@ -99,6 +99,9 @@ pub(crate) struct Interpreter<T> {
     numbers: PhantomData<T>,
 }
 
+/// The numbers of a matrix for each array, one behind the other, and where each matrix stands among them.
+type Matrices<'a, T> = (&'a [T], Cow<'a, [Range<usize>]>);
+
 /// What a step takes in, all arrays one behind the other.
 pub(crate) struct Inputs<'a, T> {
     pub(crate) weights: Array1<T>,
@@ -234,6 +237,11 @@ impl<T: Real> Interpreter<T> {
         Interpreter { program: program.clone(), ranges: ranges(&matrices, Type::Tree), matrices, threads, numbers: PhantomData }
     }
 
+    /// The program.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// How many numbers a tree has.
     pub(crate) fn length(&self) -> usize {
         self.ranges.last().map_or(0, |range| range.end)
@@ -356,7 +364,7 @@ impl<T: Real> Interpreter<T> {
             let axis = usize::from(function == Function::Columns);
             return Value::PerArray(shapes(*first).map(|shape| shape[axis] as f64).collect());
         }
-        let mut operands: SmallVec<[(&[T], Cow<'_, [Range<usize>]>); 3]> = SmallVec::new();
+        let mut operands: SmallVec<[Matrices<T>; 3]> = SmallVec::new();
         for (argument, ty) in arguments.iter().zip(&types) {
             operands.push((argument.numbers().and_then(|numbers| numbers.as_slice()).unwrap_or_default(), self.ranges(*ty)));
         }

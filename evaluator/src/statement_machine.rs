@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use half::bf16;
 use ndarray::Array1;
+use symopt_dsl::function::{Function, Typing};
+use symopt_dsl::graph::{NodeKind, reduces_tree};
 use symopt_dsl::{Graph, Program};
 
 use crate::layout::Layout;
@@ -23,7 +25,9 @@ pub(crate) struct StatementMachine {
     slots: Vec<SlotValues>,
     /// Where each array stands among the numbers of all.
     ranges: Vec<Range<usize>>,
+    options: Options,
     rounding: Rounding,
+    couples_arrays: bool,
 }
 
 impl StatementMachine {
@@ -43,8 +47,32 @@ impl StatementMachine {
             live,
             slots: (0..count).map(|slot| SlotValues::zeros(options.state, layout.len(), slot)).collect(),
             ranges: layout.arrays().iter().map(|array| array.range.clone()).collect(),
+            options,
             rounding: options.rounding,
+            couples_arrays: graph.nodes().iter().any(|node| {
+                let is_global = |function: Function| matches!(function.row().typing, Typing::GlobalReduction) || function == Function::Clip;
+                matches!(node.kind, NodeKind::Call(function) if is_global(function) && reduces_tree(function, node, graph.nodes()))
+            }),
         }
+    }
+
+    /// The same program and options over other arrays, with zero state.
+    pub(crate) fn for_layout(&self, layout: &Layout) -> StatementMachine {
+        let shapes = layout.arrays().iter().map(|array| array.shape.as_slice());
+        StatementMachine {
+            interpreter: Interpreter::new(self.interpreter.program(), shapes, self.options.threads != Threads::One),
+            live: self.live.clone(),
+            slots: (0..self.slots.len()).map(|slot| SlotValues::zeros(self.options.state, layout.len(), slot)).collect(),
+            ranges: layout.arrays().iter().map(|array| array.range.clone()).collect(),
+            options: self.options,
+            rounding: self.options.rounding,
+            couples_arrays: self.couples_arrays,
+        }
+    }
+
+    /// Whether a number that depends on all arrays enters the results.
+    pub(crate) fn couples_arrays(&self) -> bool {
+        self.couples_arrays
     }
 
     /// The live slots' values, each as long as the layout.

@@ -98,7 +98,7 @@ fn distance(found: &Outcome<f32>, single: &Outcome<f32>, double: &Outcome<f64>) 
         for (x, y) in found.iter().zip(&single) {
             let same = x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
             distance.same_bits &= same;
-            distance.mismatches += usize::from(!same && !(x.is_finite() && y.is_finite()));
+            distance.mismatches += usize::from(!(same || x.is_finite() && y.is_finite()));
         }
     };
     take(&found.weights, &single.weights, &double.weights);

@@ -135,7 +135,7 @@ pub fn bracketed(indent: usize, open: &str, items: &[String], close: &str) -> St
     if joined.chars().count() <= WIDTH && !open.starts_with("def ") && !open.ends_with(['{', '[']) {
         return format!("{margin}{open}\n{joined}\n{margin}{close}\n");
     }
-    let lines: String = items.iter().map(|item| format!("{inner}{item}{}\n", if item == "*" { "," } else { "," })).collect();
+    let lines: String = items.iter().map(|item| format!("{inner}{item},\n")).collect();
     format!("{margin}{open}\n{lines}{margin}{close}\n")
 }
 

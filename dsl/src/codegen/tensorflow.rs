@@ -102,7 +102,7 @@ pub fn file_of_version_1(program: &Program, graph: &Graph) -> String {
 
 fn finished(listing: &Listing, title: &str, body: &str) -> String {
     let head = python::head(listing, title);
-    let body = format!("{}\n\n{body}", helpers(&body, &casts::with_numpy(HELPERS)));
+    let body = format!("{}\n\n{body}", helpers(body, &casts::with_numpy(HELPERS)));
     format!("{head}\n{}import tensorflow as tf\n{body}", numpy_import(&body))
 }
 
