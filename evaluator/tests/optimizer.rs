@@ -530,7 +530,7 @@ fn another_layout_gets_the_hyperparameters_the_options_and_zero_state() {
     let mut prototype = Optimizer::with_options(&program(ADAM), &layout(), options).expect("it types");
     prototype.set("beta1", 0.5).expect("there is such a hyperparameter");
     prototype.set_for("weight*", "epsilon", 0.25).expect("there is such an array");
-    run(&mut prototype, &mut vec![0.5; 10], 3);
+    run(&mut prototype, &mut [0.5; 10], 3);
 
     let smaller = Layout::new([("other", vec![2]), ("weights", vec![3])]).expect("a layout");
     let mut made = prototype.for_layout(&smaller).expect("it has an array of that name");
