@@ -1,0 +1,51 @@
+//! Exported files as text. That they run, and compute what the reference does, is shown by the conformance suite.
+
+use symopt_dsl::codegen::pytorch::operations::{Action, Operand, Operation, Place, Value, allocate};
+use symopt_dsl::codegen::{Target, export};
+use symopt_dsl::{Function, parse};
+
+fn exported(text: &str, target: Target) -> String {
+    let program = parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+    export(&program, target).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The file without what all files of the target have in common.
+fn own_part(file: &str) -> String {
+    let start = file.find("def _numbers").unwrap_or(0);
+    let end = file.find("\n# The state that each parameter has.").unwrap_or(file.len());
+    file[start..end].to_owned()
+}
+
+#[test]
+fn pytorch() {
+    insta::assert_snapshot!("pytorch_lion", exported(include_str!("../../programs/zoo/lion.opt"), Target::PyTorch));
+    for (name, text) in [
+        ("pytorch_adamw", include_str!("../../programs/zoo/adamw.opt")),
+        ("pytorch_lion_raw", include_str!("../../programs/zoo/lion-raw.opt")),
+        (
+            "pytorch_trust_ratio",
+            "def trust(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  ratio = norm(w) / norm(m)\n  \
+             update = m * ratio * lr\n  return update, m\n",
+        ),
+        ("pytorch_swap", "def swap(w, g, a, b, lr):\n  update = (1 - a) * lr\n  c = max(b, 1 / g)\n  return update, c, a\n"),
+    ] {
+        insta::assert_snapshot!(name, own_part(&exported(text, Target::PyTorch)));
+    }
+}
+
+#[test]
+fn scratch_arrays_are_as_few_as_values_that_live_at_once() {
+    let call = |function, x, y| Operation { action: Action::Function(function), x, y: Some(Operand::Array(y)) };
+    // (w * g) + (m * g), and m * g is read again: two values live, and the slot takes the second.
+    let operations = [
+        call(Function::Multiply, Value::Weights, Value::Gradients),
+        call(Function::Multiply, Value::Slot(0), Value::Gradients),
+        call(Function::Add, Value::Result(0), Value::Result(1)),
+    ];
+    let allocation = allocate(&operations, &[Value::Result(1)], &[Value::Result(2)]);
+    assert_eq!(allocation.places, [Place::Scratch(0), Place::Slot(0), Place::Scratch(0)]);
+    assert_eq!(allocation.scratch, 1);
+    // A slot that is read to the end keeps its array until then.
+    let allocation = allocate(&operations[1..2], &[Value::Result(0)], &[Value::Slot(0)]);
+    assert_eq!(allocation.places, [Place::Scratch(0)]);
+}
