@@ -221,7 +221,7 @@ fn a_saved_state_goes_on_with_the_same_bits() {
 #[test]
 fn threads_do_not_change_a_step_of_large_matrices() {
     let text = "def f(w, g, lr):\n  update = newton_schulz(g) * lr\n  return update\n";
-    let layout = Layout::new([("a", vec![160, 200]), ("b", vec![300, 130])]).expect("a layout");
+    let layout = Layout::new([("a", vec![130, 131]), ("b", vec![3, 2])]).expect("a layout");
     let run = |threads: Threads| {
         let mut optimizer = Optimizer::with_options(&program(text), &layout, Options { threads, ..Options::default() }).expect("it types");
         let mut w = vec![0.0; layout.len()];
@@ -243,6 +243,6 @@ fn two_programs_of_matrices_are_compared_bit_for_bit_and_no_further() {
         |after: &Program, label: Label| streams.check(&Claim { before: &before, after, label, slots: &[], conditions: &[] }).verdict;
     assert_eq!(check(&after, Label::Exact), Verdict::Holds);
     assert!(matches!(check(&other, Label::Exact), Verdict::Violated(_)));
-    assert!(matches!(check(&after, Label::Real), Verdict::Unproven(reason) if reason.contains("bit for bit")));
+    assert!(matches!(check(&after, Label::Real), Verdict::Violated(reason) if reason.contains("bit for bit")));
     assert_eq!(Graph::new(&before).map(|g| g.hash()), Graph::new(&after).map(|g| g.hash()));
 }
