@@ -20,7 +20,7 @@ pub struct TaskCommand {
     /// Train by a command of yours that speaks JSON lines, such as "python train.py"; `symopt tasks new` writes one to begin with
     #[arg(long, value_name = "COMMAND", help_heading = "Task by a command")]
     task_command: Option<String>,
-    /// What programs are written as for the command: pytorch or jax, or program for their text [default: program]
+    /// What programs are written as for the command: pytorch, jax or any target of `symopt export`, or program for their text [default: program]
     #[arg(long, value_name = "TARGET", requires = "task_command", help_heading = "Task by a command")]
     task_export: Option<String>,
     /// Training steps that the command is asked for; by default that is its own business

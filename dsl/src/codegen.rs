@@ -120,6 +120,21 @@ pub enum ExportError {
     },
 }
 
+/// What a program's file of a target is used by: the class or the function that makes its optimizer, or does its step. `None` for files that are
+/// not code.
+pub fn entry_point(program: &Program, target: Target) -> Option<String> {
+    let signature = program.signature();
+    match target {
+        Target::PyTorch | Target::Praxis | Target::Keras | Target::Tf2 | Target::Tf1 | Target::Numpy => {
+            Some(python::class_named(&signature.name, signature.doc.as_deref()))
+        }
+        Target::Optax => Some(signature.name.clone()),
+        Target::Rust => Some("step".to_owned()),
+        Target::C => Some(format!("{}_step", signature.name)),
+        Target::Latex | Target::Json => None,
+    }
+}
+
 /// Why a target can't express a function; `None` where it can.
 type Lacks = fn(Function) -> Option<String>;
 

@@ -58,18 +58,23 @@ pub const KEYWORDS: &[&str] = &[
     "zip",
 ];
 
-/// The name of the class for a program: `AdamW` for `adamw` whose doc string begins with `AdamW:`, or else its words with capitals.
+/// The name of the class for a listing's program.
 pub fn class_name(listing: &Listing) -> String {
+    class_named(&listing.name, listing.doc.as_deref())
+}
+
+/// The name of the class for a program: `AdamW` for `adamw` whose doc string begins with `AdamW:`, or else its words with capitals.
+pub fn class_named(name: &str, doc: Option<&str>) -> String {
     let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
-    let title = letters(listing.doc.as_deref().and_then(|doc| doc.trim_start().split(':').next()).unwrap_or_default());
-    if title.to_lowercase() == letters(&listing.name).to_lowercase() && title.starts_with(|c: char| c.is_ascii_uppercase()) {
+    let title = letters(doc.and_then(|doc| doc.trim_start().split(':').next()).unwrap_or_default());
+    if title.to_lowercase() == letters(name).to_lowercase() && title.starts_with(|c: char| c.is_ascii_uppercase()) {
         return title;
     }
     let capital = |word: &str| {
         let mut letters = word.chars();
         letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
     };
-    let name: String = listing.name.split('_').map(capital).collect();
+    let name: String = name.split('_').map(capital).collect();
     // A name of underscores alone, or one that would begin with a digit.
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Optimizer{name}") }
 }
