@@ -8,7 +8,7 @@ use symopt_programs::conformance::case::{self, SHAPES};
 use symopt_programs::conformance::engines::{self, Engine};
 use symopt_programs::conformance::expected::{self, Outcome};
 use symopt_programs::conformance::exports;
-use symopt_programs::conformance::report::{Distance, Finding, Measured, Report, Tolerance};
+use symopt_programs::conformance::report::{Bound, Distance, Finding, Measured, Report, Tolerance};
 use symopt_programs::zoo;
 
 /// With `SYMOPT_WRITE_CONFORMANCE=1` the files are written instead of compared.
@@ -101,14 +101,17 @@ fn a_deviation_beyond_the_tolerance_is_a_fault() {
         result,
     };
     let report = |result| Report { findings: vec![finding(result)], refusals: Vec::new() };
-    let tight = |_: &str| Tolerance::Rounded { roundings: 4.0, gaps: 4.0 };
-    let loose = |_: &str| Tolerance::Rounded { roundings: 0.0, gaps: 11.0 };
+    let rounded = |roundings, gaps| Tolerance { bound: Bound::Rounded { roundings, gaps }, exceptions: &[] };
+    let tight = |_: &str| rounded(4.0, 4.0);
+    let loose = |_: &str| rounded(0.0, 11.0);
     assert_eq!(report(Measured::Distance(distance)).faults(tight).len(), 1);
     assert_eq!(report(Measured::Distance(distance)).faults(loose), Vec::<String>::new());
-    assert_eq!(report(Measured::Distance(distance)).faults(|_| Tolerance::Bits).len(), 1);
+    assert_eq!(report(Measured::Distance(distance)).faults(|_| Tolerance::BITS).len(), 1);
     let same = Distance { deviation: 0.0, same_bits: true, ..distance };
-    assert_eq!(report(Measured::Distance(same)).faults(|_| Tolerance::Bits), Vec::<String>::new());
+    assert_eq!(report(Measured::Distance(same)).faults(|_| Tolerance::BITS), Vec::<String>::new());
     let not_finite = Distance { mismatches: 1, ..distance };
     assert_eq!(report(Measured::Distance(not_finite)).faults(loose).len(), 1);
+    let excepted = |_: &str| Tolerance { exceptions: &[("plain", "a reason")], ..rounded(4.0, 4.0) };
+    assert_eq!(report(Measured::Distance(not_finite)).faults(excepted), Vec::<String>::new());
     assert_eq!(report(Measured::Error { error: "no".to_owned() }).faults(loose), ["numpy, lion, plain: no"]);
 }

@@ -58,7 +58,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let report = conformance::measure(&entries, &targets, &arguments.python, arguments.keep.as_deref(), |what| {
         let _ = writeln!(std::io::stderr(), "{what}");
     })?;
-    let table = report.markdown(&entries.iter().map(|entry| entry.name).collect::<Vec<&str>>());
+    let table = report.markdown(&entries.iter().map(|entry| entry.name).collect::<Vec<&str>>(), conformance::tolerance);
     if let Some(path) = &arguments.markdown {
         files::write(path, &document(&report, &table))?;
     }

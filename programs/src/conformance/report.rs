@@ -71,9 +71,9 @@ pub struct Refusal {
 /// Half a unit in the last place of f32, relative.
 const ROUNDING: f64 = 1.0 / (1_u64 << 24) as f64;
 
-/// How far an engine may be from the reference, and why.
+/// How far an engine may be from the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub enum Tolerance {
+pub enum Bound {
     /// Every bit: the same operations in the same order, each rounded once.
     Bits,
     /// Rounded otherwise, so far from the reference as roundings matter in the case: so many relative roundings of f32, and so many times the
@@ -86,27 +86,44 @@ pub enum Tolerance {
     },
 }
 
+/// How far an engine may be from the reference, and the cases in which it computes something else, with the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Tolerance {
+    /// In all other cases.
+    pub bound: Bound,
+    /// Names of cases, and why they are not judged.
+    pub exceptions: &'static [(&'static str, &'static str)],
+}
+
 impl Tolerance {
+    /// Every bit, in every case.
+    pub const BITS: Tolerance = Tolerance { bound: Bound::Bits, exceptions: &[] };
+
+    /// Whether the case is one in which the engine computes something else.
+    pub fn excepts(&self, case: &str) -> bool {
+        self.exceptions.iter().any(|(name, _)| *name == case)
+    }
+
     /// Whether a distance is within it.
-    pub fn allows(self, distance: &Distance) -> bool {
-        match self {
-            Tolerance::Bits => distance.same_bits,
-            Tolerance::Rounded { roundings, gaps } => {
+    pub fn allows(&self, distance: &Distance) -> bool {
+        match self.bound {
+            Bound::Bits => distance.same_bits,
+            Bound::Rounded { roundings, gaps } => {
                 distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * distance.gap
             }
         }
     }
-}
 
-impl Tolerance {
     /// The tolerance in words.
-    pub fn explained(self) -> String {
-        match self {
-            Tolerance::Bits => "every bit: the same operations in the same order, each rounded once".to_owned(),
-            Tolerance::Rounded { roundings, gaps } => format!(
+    pub fn explained(&self) -> String {
+        let bound = match self.bound {
+            Bound::Bits => "every bit: the same operations in the same order, each rounded once".to_owned(),
+            Bound::Rounded { roundings, gaps } => format!(
                 "{roundings} roundings of f32 (2^-24 each) and {gaps} times the distance between the references in f32 and f64 of the case"
             ),
-        }
+        };
+        let exceptions = self.exceptions.iter().map(|(case, reason)| format!("; not in the case {case}: {reason}"));
+        bound + &exceptions.collect::<String>()
     }
 }
 
@@ -128,7 +145,7 @@ impl Report {
             let Finding { engine, program, case, .. } = finding;
             match &finding.result {
                 Measured::Error { error } => Some(format!("{engine}, {program}, {case}: {error}")),
-                Measured::Distance(distance) if tolerance(engine).allows(distance) => None,
+                Measured::Distance(distance) if tolerance(engine).excepts(case) || tolerance(engine).allows(distance) => None,
                 Measured::Distance(Distance { deviation, gap, mismatches, .. }) => Some(format!(
                     "{engine}, {program}, {case}: deviation {deviation:.1e} where roundings make {gap:.1e}, {mismatches} places finite in one alone"
                 )),
@@ -137,8 +154,8 @@ impl Report {
         self.findings.iter().filter_map(fault).collect()
     }
 
-    /// A cell of the table: what an engine made of a program, over all cases.
-    fn cell(&self, engine: &str, program: &str) -> String {
+    /// A cell of the table: what an engine made of a program, over all cases, with those that are no matter of rounding by themselves.
+    fn cell(&self, engine: &str, program: &str, tolerance: Tolerance) -> String {
         if let Some(refusal) = self.refusals.iter().find(|r| r.engine == engine && r.program == program) {
             return format!("cannot: {}", refusal.reason);
         }
@@ -146,30 +163,35 @@ impl Report {
         if findings.peek().is_none() {
             return "not run".to_owned();
         }
-        let (mut deviation, mut mismatches, mut same_bits) = (0.0_f64, 0, true);
+        let written = |distance: &Distance| match (distance.same_bits, distance.mismatches) {
+            (true, _) => "0".to_owned(),
+            (false, 0) => format!("{:.0e}", distance.deviation),
+            (false, places) => format!("{:.0e} and {places} not finite", distance.deviation),
+        };
+        let mut all = Distance { deviation: 0.0, gap: 0.0, mismatches: 0, same_bits: true };
+        let mut apart = String::new();
         for finding in findings {
             match &finding.result {
                 Measured::Error { .. } => return "failed".to_owned(),
+                Measured::Distance(distance) if tolerance.excepts(&finding.case) && !tolerance.allows(distance) => {
+                    let _ = write!(apart, " ({}: {})", finding.case, written(distance));
+                }
                 Measured::Distance(distance) => {
-                    deviation = deviation.max(distance.deviation);
-                    mismatches += distance.mismatches;
-                    same_bits &= distance.same_bits;
+                    all.deviation = all.deviation.max(distance.deviation);
+                    all.mismatches += distance.mismatches;
+                    all.same_bits &= distance.same_bits;
                 }
             }
         }
-        match (same_bits, mismatches) {
-            (true, _) => "0".to_owned(),
-            (false, 0) => format!("{deviation:.0e}"),
-            (false, places) => format!("{deviation:.0e}, {places} not finite"),
-        }
+        written(&all) + &apart
     }
 
     /// The table in Markdown, with the versions of the libraries.
-    pub fn markdown(&self, programs: &[&str]) -> String {
+    pub fn markdown(&self, programs: &[&str], tolerance: impl Fn(&str) -> Tolerance) -> String {
         let engines = self.engines();
         let mut text = format!("| program | {} |\n|---|{}\n", engines.join(" | "), "---|".repeat(engines.len()));
         for program in programs {
-            let cells: Vec<String> = engines.iter().map(|engine| self.cell(engine, program)).collect();
+            let cells: Vec<String> = engines.iter().map(|engine| self.cell(engine, program, tolerance(engine))).collect();
             let _ = writeln!(text, "| {program} | {} |", cells.join(" | "));
         }
         let versions: BTreeMap<&str, &str> = self
