@@ -21,8 +21,8 @@ fn piped(directory: &Path, arguments: &[&str], input: &str) -> Ended {
 const SIGN: &str = "def p(w, g, m, lr):
   m = interp(g, m, 0.9)
   m2 = m * m
-  size = sqrt(m2)
-  update = m / size
+  root = sqrt(m2)
+  update = m / root
   update = update * lr
   return update, m
 ";

@@ -490,7 +490,7 @@ impl Graph {
             F::Greater => (function, arguments) = (F::Less, [y, x, NodeId::NONE]),
             F::GreaterEqual => (function, arguments) = (F::LessEqual, [y, x, NodeId::NONE]),
             // Of numbers that are one for each array already.
-            F::Mean if self.nodes[x.index()].ty != Type::Tree => return x,
+            F::Mean if !self.nodes[x.index()].ty.is_array() => return x,
             F::Negative => {
                 if let Some(inner) = self.argument_of(x, F::Negative) {
                     return inner;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use symopt_dsl::codegen::{Target, export};
-use symopt_dsl::parse;
+use symopt_dsl::{Graph, parse};
 
 /// Programs that no zoo has: numbers of an array and of all arrays in each other, slots that change places, words of other languages as names.
 const ODD: [&str; 4] = [
@@ -37,7 +37,13 @@ fn folder(target: Target) -> (PathBuf, Vec<String>) {
     let mut files: Vec<PathBuf> = fs::read_dir(zoo_folder).expect("the zoo").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     let texts = files.iter().map(|file| fs::read_to_string(file).expect("a text")).chain(ODD.map(str::to_owned));
+    // Loops over elements have nothing for programs that work on matrices as a whole.
+    let has_matrices = |text: &String| {
+        let program = parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        Graph::new(&program).expect("it types").matrix_function().is_some()
+    };
     let names: Vec<String> = texts
+        .filter(|text| !has_matrices(text))
         .map(|text| {
             let (name, export) = exported(&text, target);
             fs::write(folder.join(format!("{name}.{}", target.extension())), export).expect("it is written");

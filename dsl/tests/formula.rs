@@ -438,7 +438,7 @@ impl Evaluator {
                     ("e", _) => std::f64::consts::E,
                     (_, '(') => self.call(&name, text),
                     ("log" | "log₂" | "log₁₀", '|') => self.call(&name, text),
-                    (_, '|') if Function::from_name(&name).is_some() => self.call(&name, text),
+                    (_, '|') if Function::from_name(in_the_language(&name)).is_some() => self.call(&name, text),
                     _ => self.value(&name),
                 }
             }
@@ -469,20 +469,25 @@ impl Evaluator {
             }
             text.expect(")");
         }
-        let name = match name {
-            "log₂" => "log2",
-            "log₁₀" => "log10",
-            "cossim" => "cosine_sim",
-            "rowmean" => "row_mean",
-            "colmean" => "column_mean",
-            "NS₅" => "newton_schulz",
-            "cols" => "columns",
-            name => name,
-        };
+        let name = in_the_language(name);
         let function = Function::from_name(name).unwrap_or_else(|| panic!("{name}"));
         assert_eq!(arguments.len(), function.arity(), "{name}");
         arguments.resize(3, 0.0);
         function.on_scalars([arguments[0], arguments[1], arguments[2]])
+    }
+}
+
+/// What a formula's name of a function is in the language.
+fn in_the_language(name: &str) -> &str {
+    match name {
+        "log₂" => "log2",
+        "log₁₀" => "log10",
+        "cossim" => "cosine_sim",
+        "rowmean" => "row_mean",
+        "colmean" => "column_mean",
+        "NS₅" => "newton_schulz",
+        "cols" => "columns",
+        name => name,
     }
 }
 

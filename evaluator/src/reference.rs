@@ -315,13 +315,13 @@ impl<T: Real> Interpreter<T> {
                 }
                 _ => self.per_array(function, &arguments),
             },
-            Function::Mean => match arguments[0] {
-                Value::Tree(tree) => Value::PerArray(self.means(tree)),
-                _ => self.per_array(function, &arguments),
+            Function::Mean => match arguments[0].numbers() {
+                Some(numbers) => Value::PerArray(means(numbers, &self.ranges(arguments[0].ty()))),
+                None => self.per_array(function, &arguments),
             },
-            Function::Size => match arguments[0] {
-                Value::Tree(_) => Value::PerArray(self.ranges.iter().map(|range| range.len() as f64).collect()),
-                _ => self.per_array(function, &arguments),
+            Function::Size => match arguments[0].numbers() {
+                Some(_) => Value::PerArray(self.ranges(arguments[0].ty()).iter().map(|range| range.len() as f64).collect()),
+                None => self.per_array(function, &arguments),
             },
             Function::GlobalNorm => Value::Scalar(self.global_norm(arguments[0])),
             Function::Dot => Value::Scalar(self.dot(arguments[0], arguments[1])),
@@ -400,7 +400,7 @@ impl<T: Real> Interpreter<T> {
         if let Some(f) = kernel::unary::<T>(function) {
             result.mapv_inplace(f);
         } else if let (Some(f), [second, third]) = (kernel::ternary::<T>(function), rest) {
-            if let (Value::Tree(second), Value::Tree(third)) = (self.broadcast(second, Type::Tree), self.broadcast(third, Type::Tree)) {
+            if let (Some(second), Some(third)) = (self.broadcast(second, ty).into_numbers(), self.broadcast(third, ty).into_numbers()) {
                 Zip::from(&mut result).and(&second).and(&third).for_each(|x, y, z| *x = f(*x, *y, *z));
             }
         } else if let (Some(f), [second, ..]) = (kernel::binary::<T>(function), rest) {
@@ -465,15 +465,6 @@ impl<T: Real> Interpreter<T> {
         }
     }
 
-    /// Of each array the mean: the sum in the fixed order of [`reduce`], by the size.
-    fn means(&self, tree: &Array1<T>) -> Vec<f64> {
-        let mean = |range: &Range<usize>| match tree.slice(s![range.clone()]).to_slice() {
-            Some(numbers) => reduce::sum(numbers) / numbers.len() as f64,
-            None => f64::NAN,
-        };
-        self.ranges.iter().map(mean).collect()
-    }
-
     fn dot(&self, x: &Value<T>, y: &Value<T>) -> f64 {
         reduce::combine(&self.products(x, y))
     }
@@ -481,6 +472,15 @@ impl<T: Real> Interpreter<T> {
     fn global_norm(&self, x: &Value<T>) -> f64 {
         libm::sqrt(self.dot(x, x))
     }
+}
+
+/// Of each array the mean: the sum in the fixed order of [`reduce`], by the size.
+fn means<T: Real>(numbers: &Array1<T>, ranges: &[Range<usize>]) -> Vec<f64> {
+    let mean = |range: &Range<usize>| match numbers.slice(s![range.clone()]).to_slice() {
+        Some(numbers) => reduce::sum(numbers) / numbers.len() as f64,
+        None => f64::NAN,
+    };
+    ranges.iter().map(mean).collect()
 }
 
 /// Where the numbers of each array stand in a value of a type.

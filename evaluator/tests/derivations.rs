@@ -146,8 +146,8 @@ const UNIT: &str = "def unit(w, g, m, lr):
 const SIGN: &str = "def spelled_out(w, g, m, lr):
   m = interp(g, m, 0.9)
   m2 = m * m
-  size = sqrt(m2)
-  update = m / size
+  root = sqrt(m2)
+  update = m / root
   update = update * lr
   return update, m
 ";

@@ -297,7 +297,7 @@ impl Reader<'_> {
             F::GreaterEqual => self.comparison(arguments, ["≥", "≤"], [r"\ge", r"\le"]),
             F::Equal => self.comparison(arguments, ["=", "="], ["=", "="]),
             // Of one number for each array the mean is the number itself.
-            F::Mean if arguments.first().is_none_or(|id| self.graph.node(*id).ty != Type::Tree) => argument(0),
+            F::Mean if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => argument(0),
             F::Mean => unary(MEAN),
             F::Size => unary(SIZE),
             F::Transpose => unary(Operator::Transpose),

@@ -142,11 +142,11 @@ pub static RULES: &[Rule] = &[
     domain("guarded x / x = 1", "(* ?x (reciprocal (+ ?x 1e-8)))", "1", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
     domain("guarded 1 / x, large x", "(reciprocal (+ ?x 1e-8))", "(reciprocal ?x)", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
     // Choices.
-    exact("where(c, x, x) = x", "(where ?c ?x ?x)", "?x"),
+    exact("where(c, x, x) = x", "(where ?z ?x ?x)", "?x"),
     exact("where(0, x, y) = y", "(where 0 ?x ?y)", "?y"),
     exact("where(1, x, y) = x", "(where 1 ?x ?y)", "?x"),
     exact("x == y is y == x", "(equal ?x ?y)", "(equal ?y ?x)"),
-    exact("where(c, a x, a y) = a where(c, x, y)", "(where ?c (* ?a ?x) (* ?a ?y))", "(* ?a (where ?c ?x ?y))"),
+    exact("where(c, a x, a y) = a where(c, x, y)", "(where ?z (* ?a ?x) (* ?a ?y))", "(* ?a (where ?z ?x ?y))"),
     // Absolute values and signs.
     exact("| |x| | = |x|", "(abs (abs ?x))", "(abs ?x)"),
     exact("|-x| = |x|", "(abs (neg ?x))", "(abs ?x)"),
