@@ -4,14 +4,15 @@
 //! all arrays (a global norm, a dot product) it takes lists of them. The state belongs to the caller, who sets it to zero at first.
 //!
 //! Scalars are `double` and are rounded to `float` where they meet arrays; sums over elements are taken in `double`, in the order of the reference
-//! interpreter. So a program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum` and sums has the reference's bits. Other functions are the C
-//! library's, a few units in the last place from the reference's (the GNU library's: 1 to 3). What holds where:
+//! interpreter. So a program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and
+//! sums is meant to have the reference's bits; in the conformance suite, on x86-64 with gcc 12, those of the zoo have them. Other functions are the
+//! C library's, whose last places differ from one library to the next. Functions of matrices are refused. What is meant to hold where:
 //!
-//! - gcc (12 was checked): the header turns fused multiply-adds off for its own functions by `#pragma GCC optimize("fp-contract=off")`, which
-//!   holds at `-O3 -march=native` too, where gcc by itself fuses; it ignores `#pragma STDC FP_CONTRACT`. clang heeds the latter, to the end of the
-//!   file that includes the header.
-//! - gcc vectorises the loops at `-O3`. `sqrtf` may set `errno`, which prevents that, so the header declares it again as `const`; clang needs
-//!   `-fno-math-errno` for programs with a square root. Other functions of `math.h` are not vectorised.
+//! - gcc (only 12 was tried): the header turns fused multiply-adds off for its own functions by `#pragma GCC optimize("fp-contract=off")`, which
+//!   holds at `-O3 -march=native` too, where gcc by itself fuses; it ignores `#pragma STDC FP_CONTRACT`. clang is to heed the latter, to the
+//!   end of the file that includes the header, and MSVC has a pragma of its own; neither compiler was tried.
+//! - gcc vectorises the loops at `-O3`. `sqrtf` may set `errno`, which prevents that, so the header declares it again as `const`; for clang,
+//!   there is `-fno-math-errno`. Other functions of `math.h` are not vectorised.
 //! - `-ffast-math` breaks all of this, and so does arithmetic wider than float (x87: `FLT_EVAL_METHOD` other than 0).
 //!
 //! The text is laid out as clang-format has it in its LLVM style with 100 columns.
@@ -21,9 +22,9 @@ use std::fmt::Write;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter};
 use super::loops::{Loop, Loops};
-use super::notation::{Level, Notation, shortest, written, written_in_array, written_within};
+use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::{lacks_profiles, spelling};
+use super::spelling::{lacks_matrix, spelling};
 use crate::{Function, Graph, Program, Type};
 
 /// Columns that a line may take.
@@ -202,9 +203,9 @@ static inline double NAME_lanes_sum(double *lanes) {
 
 ";
 
-/// Why C can't express a function; it can express all.
+/// Why C can't express a function.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function)
+    lacks_matrix(function)
 }
 
 /// C, with the name of the program, which the names of helpers begin with, and those of arrays, whose elements are read.
@@ -227,12 +228,21 @@ impl Notation for CNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         let text = match callee {
             Callee::ClipFactor => "symopt_clip_factor({x}, {y})".to_owned(),
+            Callee::Function(Function::Size) => "(double)length".to_owned(),
             Callee::Function(function) => {
                 let text = spelling(function)?.c?;
                 if ty == Type::Tree { text.to_owned() } else { CNotation::in_double(text) }
             }
         };
         Some(text.replace("symopt_", &format!("{}_", self.program)).into())
+    }
+
+    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        let call = || Expression::Call(Callee::Function(function), ty, arguments.to_vec());
+        match (function, arguments) {
+            (Function::Where, [test, ..]) => Some(format!("{} ? {{y}} : {{z}}", condition(self, ty, test)).into()),
+            _ => Some(format!("({})({})", if ty == Type::Tree { "float" } else { "double" }, comparison(self, &call())?).into()),
+        }
     }
 
     fn rounded(&self, value: &Expression) -> Option<(String, Level)> {
@@ -429,10 +439,12 @@ impl Writer<'_> {
     }
 
     fn loop_function(&self, place: usize) -> String {
-        let Loop { arrays, written, scalars, numbers, sums, .. } = &self.loops.loops[place];
+        let Loop { arrays, written, reads_size, scalars, numbers, sums, .. } = &self.loops.loops[place];
         let mut parameters: Vec<String> = Vec::new();
         if self.loops.loops[place].has_elements() {
             parameters.extend(arrays.iter().map(|array| self.array_parameter(array, written)));
+        }
+        if self.loops.loops[place].has_elements() || *reads_size {
             parameters.push("size_t length".to_owned());
         }
         parameters.extend(scalars.iter().map(|scalar| format!("double {scalar}")));
@@ -482,7 +494,7 @@ impl Writer<'_> {
             }
             let factor = |factor: &Expression| format!("(double){}", written_in_array(self.notation, factor));
             for (tree, sum) in sums.iter().filter(|sum| sum.is_of_trees()).enumerate() {
-                let _ = writeln!(text, "        lanes[{tree}][lane] += {} * {};", factor(&sum.x), factor(&sum.y));
+                let _ = writeln!(text, "        lanes[{tree}][lane] += {};", sum.written(factor));
             }
             *text += "      }\n    }\n";
             for tree in 0..trees {
@@ -497,7 +509,7 @@ impl Writer<'_> {
                 tree += 1;
             } else {
                 let factor = |factor: &Expression| written_within(self.notation, factor, Level::Negative);
-                let _ = writeln!(text, "  sums[{index}] = {} * {};", factor(&sum.x), factor(&sum.y));
+                let _ = writeln!(text, "  sums[{index}] = {};", sum.written(factor));
             }
         }
     }
@@ -607,13 +619,15 @@ impl Writer<'_> {
 
     /// The call of the function that runs a loop, and the totals of the array that it gives.
     fn call(&self, text: &mut String, indent: usize, place: usize, round: &[usize]) {
-        let Loop { arrays, scalars, sums, .. } = &self.loops.loops[place];
+        let Loop { arrays, reads_size, scalars, sums, .. } = &self.loops.loops[place];
         let one = self.loops.is_of_one_array();
         let margin = " ".repeat(indent);
         let own = |name: &str| if one { name.to_owned() } else { format!("{name}[array]") };
         let mut arguments: Vec<String> = Vec::new();
         if self.loops.loops[place].has_elements() {
             arguments.extend(arrays.iter().map(|array| own(array)));
+        }
+        if self.loops.loops[place].has_elements() || *reads_size {
             arguments.push(if one { "length".to_owned() } else { "lengths[array]".to_owned() });
         }
         arguments.extend(scalars.iter().cloned());

@@ -98,6 +98,12 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// What is summed as text, from that of each factor; a factor of 1 is left out.
+    pub fn written(&self, factor: impl Fn(&Expression) -> String) -> String {
+        let x = factor(&self.x);
+        if self.y == Expression::Number(1.0) { x } else { format!("{x} * {}", factor(&self.y)) }
+    }
+
     /// Whether it is taken over the elements of arrays.
     pub fn is_of_trees(&self) -> bool {
         self.x.ty().join(self.y.ty()).is_array()

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::listing::{Expression, Line, Listing, Sum};
-use crate::Type;
+use super::listing::{Callee, Expression, Line, Listing, Sum};
+use crate::{Function, Type};
 
 /// What is done with one array in one go.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Loop {
     pub arrays: Vec<String>,
     /// Those of the arrays that it writes: of the last loop only.
     pub written: Vec<String>,
+    /// Whether it reads how many elements the array has.
+    pub reads_size: bool,
     /// The numbers that it needs: parameters, scalars and totals.
     pub scalars: Vec<String>,
     /// Numbers of the array that are computed once, before its elements.
@@ -30,7 +32,7 @@ pub struct Loop {
 }
 
 impl Loop {
-    /// Whether it goes over the elements at all.
+    /// Whether it goes over the elements at all. If not, and if it reads how many there are, its only array is the weights.
     pub fn has_elements(&self) -> bool {
         self.sums.is_empty() || self.sums.iter().any(Sum::is_of_trees)
     }
@@ -121,6 +123,13 @@ fn note_names(expression: &Expression, found: &mut BTreeSet<String>) {
     }
 }
 
+/// Whether an expression reads how many elements an array has.
+fn is_size_read(expression: &Expression) -> bool {
+    let mut is_read = false;
+    expression.visit(&mut |callee, _| is_read |= callee == Callee::Function(Function::Size));
+    is_read
+}
+
 /// Takes long lines apart.
 struct Splitter<'a> {
     taken: BTreeSet<String>,
@@ -188,12 +197,17 @@ impl Splitter<'_> {
         sums.iter().for_each(|sum| [&sum.x, &sum.y].into_iter().for_each(|factor| note_names(factor, &mut read)));
         results.iter().for_each(|(_, value)| note_names(value, &mut read));
         let written: Vec<String> = results.iter().map(|(array, _)| array.clone()).collect();
+        let reads_size = numbers.iter().chain(&lines).any(|line| is_size_read(&line.value));
+        let is_of_numbers = !sums.is_empty() && !sums.iter().any(Sum::is_of_trees);
+        if reads_size && is_of_numbers {
+            read.insert(listing.weights.clone());
+        }
         let all_arrays: Vec<&String> = [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
         let arrays = all_arrays.iter().filter(|array| read.contains(**array) || written.contains(array)).map(|array| (*array).clone());
         let arrays = arrays.collect();
         let own = |name: &String| numbers.iter().chain(&lines).any(|line| line.name == *name) || all_arrays.contains(&name);
         let scalars = self.in_order(listing, read.into_iter().filter(|name| !own(name)).collect());
-        Loop { arrays, written, scalars, numbers, lines, sums, results }
+        Loop { arrays, written, reads_size, scalars, numbers, lines, sums, results }
     }
 
     /// Numbers in the order in which a step has them: parameters, then scalars and totals as they come.

@@ -92,6 +92,39 @@ fn operand(notation: &dyn Notation, ty: Type, argument: &Expression) -> (String,
     rounded.unwrap_or_else(|| write(notation, argument))
 }
 
+/// A comparison as the operators of C and Rust have it, without brackets around it; `None` if the call is none.
+pub fn comparison(notation: &dyn Notation, expression: &Expression) -> Option<String> {
+    let Expression::Call(Callee::Function(function), ty, arguments) = expression else { return None };
+    let [x, y] = &arguments[..] else { return None };
+    // A number reads better on the right.
+    let turned = matches!(x, Expression::Number(_)) && !matches!(y, Expression::Number(_));
+    let (x, y) = if turned { (y, x) } else { (x, y) };
+    let sign = match (function, turned) {
+        (Function::Less, false) | (Function::Greater, true) => "<",
+        (Function::LessEqual, false) | (Function::GreaterEqual, true) => "<=",
+        (Function::Greater, false) | (Function::Less, true) => ">",
+        (Function::GreaterEqual, false) | (Function::LessEqual, true) => ">=",
+        (Function::Equal, _) => "==",
+        _ => return None,
+    };
+    let side = |argument: &Expression| bracketed(operand(notation, *ty, argument), Level::Sum);
+    let mut left = side(x);
+    // In Rust, what follows the type of a cast would be its parameters.
+    if sign == "<" && (left.ends_with(" as f32") || left.ends_with(" as f64")) {
+        left = format!("({left})");
+    }
+    Some(format!("{left} {sign} {}", side(y)))
+}
+
+/// What a `where` tests, as the operators of C and Rust have it: a comparison itself, or whether a value is not 0.
+pub fn condition(notation: &dyn Notation, ty: Type, expression: &Expression) -> String {
+    if let Some(comparison) = comparison(notation, expression) {
+        return comparison;
+    }
+    let side = |argument: &Expression| bracketed(operand(notation, ty, argument), Level::Sum);
+    format!("{} != {}", side(expression), side(&Expression::Number(0.0)))
+}
+
 fn bracketed((text, own): (String, Level), least: Level) -> String {
     if own < least { format!("({text})") } else { text }
 }
@@ -144,9 +177,15 @@ fn filled(notation: &dyn Notation, spelling: &str, ty: Type, arguments: &[Expres
     }
     // A method call holds together as well as a function's.
     let level = match spelling {
-        _ if spelling.contains(" if ") || spelling.contains("} <") || spelling.contains("} >") || spelling.contains("} ==") => {
+        _ if spelling.contains(" if ")
+            || spelling.contains(" ? ")
+            || spelling.contains("} <")
+            || spelling.contains("} >")
+            || spelling.contains("} ==") =>
+        {
             Level::Condition
         }
+        _ if spelling.ends_with(" as f64") => Level::Negative,
         _ if spelling.contains("!}") && !spelling.starts_with("{x!}.") => Level::Power,
         _ => Level::Atom,
     };

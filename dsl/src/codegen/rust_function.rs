@@ -4,9 +4,9 @@
 //! arrays (a global norm, a dot product) it takes slices of them. The state belongs to the caller, who sets it to zero at first.
 //!
 //! Scalars are f64 and are rounded to f32 where they meet arrays; sums over elements are taken in f64, in the order of the reference interpreter;
-//! Rust never fuses a product with a sum. So a program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum` and sums has the reference's
-//! bits on every machine. Other functions are the standard library's, that is, the C library's: a few units in the last place from the reference's.
-//! LLVM vectorises the loops.
+//! Rust never fuses a product with a sum. So a program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and sums
+//! is meant to have the reference's bits; in the conformance suite, on x86-64, those of the zoo have them. Other functions are the standard
+//! library's, that is, the C library's, whose last places differ from one library to the next. Functions of matrices are refused.
 //!
 //! The loops that the zoo is compiled to come from [`rust`](super::rust): they are dispatched at run time to what the processor has, run over parts of
 //! arrays on several threads, and take slots in bf16 too, for which they need the evaluator.
@@ -19,10 +19,10 @@ use std::fmt::Write;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter};
 use super::loops::{Loop, Loops};
-use super::notation::{Level, Notation, shortest, written, written_in_array, written_within};
+use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::{lacks_profiles, spelling};
-use crate::{Function, Graph, Program, Type};
+use super::spelling::{lacks_matrix, spelling};
+use crate::{Function, Graph, Profile, Program, Type};
 
 /// Columns that a line may take.
 const WIDTH: usize = 100;
@@ -142,6 +142,11 @@ const HELPERS: &[(&str, &str)] = &[
          x.is_sign_negative()) {\n        x\n    } else {\n        y\n    }\n}\n",
     ),
     (
+        "select",
+        "/// x where the condition holds, y where it does not.\nfn select(condition: bool, x: REAL, y: REAL) -> REAL {\n    if condition {\n        \
+         return x;\n    }\n    y\n}\n",
+    ),
+    (
         "guarded_log1p",
         "/// The logarithm of |1 + x|, accurate near 0.\nfn guarded_log1p(x: REAL) -> REAL {\n    if x < -1.0 {\n        \
          return (-(1.0 + x)).ln();\n    }\n    x.ln_1p()\n}\n",
@@ -209,9 +214,9 @@ fn lanes_sum(mut lanes: [f64; LANES]) -> f64 {
 }
 ";
 
-/// Why Rust can't express a function; it can express all.
+/// Why Rust can't express a function.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function)
+    lacks_matrix(function)
 }
 
 /// Rust, with the names of the arrays, whose elements are read.
@@ -233,11 +238,21 @@ impl Notation for RustNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("clip_factor({x}, {y})".into()),
+            Callee::Function(Function::Size) => Some("length as f64".into()),
             Callee::Function(function) => Some(RustNotation::in_type(spelling(function)?.rust?, ty).into()),
         }
     }
 
     fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        let real = if ty == Type::Tree { "f32" } else { "f64" };
+        let call = || Expression::Call(Callee::Function(function), ty, arguments.to_vec());
+        if let (Function::Where, [test, ..]) = (function, arguments) {
+            let helper = if ty == Type::Tree { "select" } else { "select_f64" };
+            return Some(format!("{helper}({}, {{y}}, {{z}})", condition(self, ty, test)).into());
+        }
+        if let Some(comparison) = comparison(self, &call()) {
+            return Some(format!("{real}::from({comparison})").into());
+        }
         // A number that a method is called on says what it is.
         let ([Expression::Number(number), ..], Some(text)) = (arguments, spelling(function).and_then(|row| row.rust)) else { return None };
         let literal = match ty {
@@ -305,9 +320,14 @@ pub fn file(program: &Program, graph: &Graph) -> String {
 /// Whether the calls inside an expression are short enough to stay on one line.
 fn calls_fit(notation: &RustNotation, expression: &Expression) -> bool {
     let Expression::Call(callee, ty, arguments) = expression else { return true };
-    let is_call = notation.spelling(*callee, *ty).is_some();
+    let is_call = notation.spelling(*callee, *ty).is_some() || is_select(*callee);
     let text = if *ty == Type::Tree { written_in_array(notation, expression) } else { written(notation, expression) };
     (!is_call || text.chars().count() <= CALL_WIDTH) && arguments.iter().all(|argument| calls_fit(notation, argument))
+}
+
+/// Whether a call is one of those that are written with Rust's comparisons.
+fn is_select(callee: Callee) -> bool {
+    matches!(callee, Callee::Function(function) if function.row().profile == Profile::Select)
 }
 
 struct Writer<'a> {
@@ -421,18 +441,19 @@ impl Writer<'_> {
         let this = &self.loops.loops[place];
         let Loop { arrays, written, scalars, numbers, sums, .. } = this;
         let mut parameters: Vec<String> = Vec::new();
-        if this.has_elements() {
+        if takes_arrays(this) {
             parameters.extend(arrays.iter().map(|array| array_parameter(array, written.contains(array))));
         }
         parameters.extend(scalars.iter().map(|scalar| format!("{scalar}: f64")));
         let mut text = if sums.is_empty() { "/// Steps an array.\n" } else { "/// Takes sums over an array.\n" }.to_owned();
         let result = if sums.is_empty() { String::new() } else { format!(" -> [f64; {}]", sums.len()) };
         text += &function(&format!("fn {}", self.function_of(place)), &parameters, &result);
+        let needs_length = arrays.len() > 1 || this.reads_size || !sums.is_empty();
+        if takes_arrays(this) && needs_length {
+            self.lengths(&mut text, arrays, written);
+        }
         for line in numbers {
             let _ = writeln!(text, "    {}", self.line(line));
-        }
-        if this.has_elements() {
-            self.lengths(&mut text, arrays, written);
         }
         if sums.is_empty() {
             self.writing_loop(&mut text, place)
@@ -490,7 +511,7 @@ impl Writer<'_> {
                 factor => format!("f64::from({})", written_in_array(self.notation, factor)),
             };
             for (tree, sum) in sums.iter().filter(|sum| sum.is_of_trees()).enumerate() {
-                let _ = writeln!(text, "                lanes[{tree}][lane] += {} * {};", factor(&sum.x), factor(&sum.y));
+                let _ = writeln!(text, "                lanes[{tree}][lane] += {};", sum.written(factor));
             }
             *text += "            }\n        }\n        for (tree, lanes) in trees.iter_mut().zip(lanes) {\n";
             *text += "            tree.add(lanes_sum(lanes));\n        }\n    }\n";
@@ -502,7 +523,7 @@ impl Writer<'_> {
                 format!("trees[{}].sum()", tree - 1)
             } else {
                 let factor = |factor: &Expression| written_within(self.notation, factor, Level::Negative);
-                format!("{} * {}", factor(&sum.x), factor(&sum.y))
+                sum.written(factor)
             }
         });
         let values: Vec<String> = values.collect();
@@ -514,7 +535,7 @@ impl Writer<'_> {
         let one = self.loops.is_of_one_array();
         let last = &self.loops.loops[self.loops.loops.len() - 1];
         let arrays: Vec<&String> = [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
-        let is_read = |array: &str| self.loops.loops.iter().any(|l| l.has_elements() && l.arrays.iter().any(|a| a == array));
+        let is_read = |array: &str| self.loops.loops.iter().any(|l| takes_arrays(l) && l.arrays.iter().any(|a| a == array));
         let quiet = |name: &str, used: bool| if used { name.to_owned() } else { format!("_{name}") };
         let mut parameters: Vec<String> = Vec::new();
         for array in &arrays {
@@ -568,12 +589,12 @@ impl Writer<'_> {
             let _ = writeln!(text, "    {}", self.line(line));
         }
         if self.loops.loops.len() == 1 {
-            let Loop { arrays, written, numbers, .. } = &self.loops.loops[0];
+            let Loop { arrays, written, reads_size, numbers, .. } = &self.loops.loops[0];
+            if arrays.len() > 1 || *reads_size {
+                self.lengths(text, arrays, written);
+            }
             for line in numbers {
                 let _ = writeln!(text, "    {}", self.line(line));
-            }
-            if arrays.len() > 1 {
-                self.lengths(text, arrays, written);
             }
             self.writing_loop(text, 0);
             return;
@@ -626,7 +647,7 @@ impl Writer<'_> {
             (false, true) => format!("&mut *{array}[array]"),
             (false, false) => format!("{array}[array]"),
         };
-        let mut arguments: Vec<String> = if this.has_elements() { this.arrays.iter().map(own).collect() } else { Vec::new() };
+        let mut arguments: Vec<String> = if takes_arrays(this) { this.arrays.iter().map(own).collect() } else { Vec::new() };
         arguments.extend(this.scalars.iter().cloned());
         let binding = if this.sums.is_empty() { String::new() } else { format!("let sums{} = ", place + 1) };
         *text += &vertical(indent, &format!("{binding}{}(", self.function_of(place)), &arguments, ");");
@@ -634,6 +655,10 @@ impl Writer<'_> {
             let _ = writeln!(text, "{margin}let {} = sums{}[{index}];", sum.name, place + 1);
         }
     }
+}
+
+fn takes_arrays(this: &Loop) -> bool {
+    this.has_elements() || this.reads_size
 }
 
 fn array_parameter(name: &str, written: bool) -> String {

@@ -21,7 +21,7 @@ pub struct Spelling {
     pub tensorflow: &'static str,
     /// Keras 3, with `keras.ops` as `ops`.
     pub keras: &'static str,
-    /// C with `math.h`, in f32. `None` where a sum over elements is taken.
+    /// C with `math.h`, in f32. `None` where a sum over elements is taken, where operators of the language do it, and for matrices.
     pub c: Option<&'static str>,
     /// Rust's standard library, in f32.
     pub rust: Option<&'static str>,
@@ -122,6 +122,12 @@ pub fn lacks_row(function: Function) -> Option<String> {
     );
     let is_expressed = spelling(function).is_some() || is_operator || is_constant || is_taken_apart;
     (!is_expressed).then(|| format!("it has no {}", function.name()))
+}
+
+/// Why loops over the elements of arrays cannot express a function: what it gives at a place depends on more than that place.
+pub fn lacks_matrix(function: Function) -> Option<String> {
+    let is_of_matrices = function.row().profile == Profile::Matrix;
+    is_of_matrices.then(|| format!("`{}` works on the matrix of an array as a whole, which loops over elements cannot do", function.name()))
 }
 
 /// Why a target lacks the functions of the profiles beyond the paper's: nobody has written them for it.
