@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions};
-use super::notation::{Notation, written};
+use super::notation::{Level, Notation, comparison, written, written_within};
 use super::numpy::{DIVIDE, NumpyNotation};
 use super::python;
 use super::spelling::{Spelling, spelling};
@@ -20,6 +20,12 @@ pub const WEIGHT_DECAY: &str = "weight_decay";
 
 /// How a library differs from the others.
 pub struct Library {
+    /// Its name, under which it has `where`, `equal`, `not_equal`, `cast` and `reshape`.
+    pub module: &'static str,
+    /// Its function that makes a tensor of a Python float and a type.
+    pub constant: &'static str,
+    /// The type of scalars that are tensors.
+    pub scalar_type: &'static str,
     /// Its spelling of a function.
     pub spelling: fn(&Spelling) -> &'static str,
     /// A value as the type of the array at hand, with `{x}` for the value.
@@ -35,6 +41,7 @@ pub struct Library {
 const RESERVED: &[&str] = &[
     "np",
     "dtype",
+    "shape",
     "index",
     "gradient",
     "variable",
@@ -115,11 +122,12 @@ impl<'a> Casts<'a> {
         let is_sum = *callee == Callee::Function(Function::Norm);
         let argument = |(index, argument): (usize, &Expression)| {
             let inner = self.with_casts(argument);
+            let is_condition = index == 0 && *callee == Callee::Function(Function::Where);
             let is_first = index == 0 && self.library.scalar.is_some() && takes_alike(*callee) && self.is_float(&inner);
-            match ty {
-                Type::Tree if is_first => Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner]),
-                Type::Tree if !is_sum => self.entering(inner),
-                _ => inner,
+            match inner {
+                inner if is_first && ty.is_array() => Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner]),
+                inner if ty.is_array() && !is_sum && !is_condition => self.entering(inner),
+                inner => inner,
             }
         };
         Expression::Call(*callee, *ty, arguments.iter().enumerate().map(argument).collect())
@@ -127,10 +135,61 @@ impl<'a> Casts<'a> {
 
     /// A value as it enters the arithmetic of arrays.
     fn entering(&self, expression: Expression) -> Expression {
-        if expression.ty() == Type::Tree || self.is_float(&expression) {
+        if expression.ty().is_array() || self.is_float(&expression) {
             return expression;
         }
         Expression::Call(Callee::Function(Function::Copy), expression.ty(), vec![expression])
+    }
+
+    /// A `where`, or a comparison as a number.
+    fn selection(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<String> {
+        let Library { module, constant, scalar_type, scalar, .. } = self.library;
+        let dtype = if ty.is_array() { "dtype" } else { scalar_type };
+        let all_floats = arguments.iter().all(|argument| self.is_float(argument));
+        let value = |value| python::float_or(value, || written(self, value));
+        match (function, arguments) {
+            (Function::Where, [test, x, y]) if all_floats => {
+                let side = |value| written_within(self, value, Level::Sum);
+                Some(format!("{} if {} else {}", side(x), self.condition(test), side(y)))
+            }
+            (Function::Where, [test, x, y]) => {
+                // A float alone would get the type that the library has for floats, and before a tensor too where that has to be told.
+                let is_told = self.is_float(x) && (self.is_float(y) || scalar.is_some());
+                let x = if is_told { format!("{constant}({}, {dtype})", value(x)) } else { value(x) };
+                Some(format!("{module}.where({}, {x}, {})", self.condition(test), value(y)))
+            }
+            (_, [x, y]) => {
+                let compared = self.compared(function, x, y)?;
+                Some(if all_floats { format!("float({compared})") } else { format!("{module}.cast({compared}, {dtype})") })
+            }
+            _ => None,
+        }
+    }
+
+    /// What a `where` tests: a comparison itself, or whether a number is not 0.
+    fn condition(&self, test: &Expression) -> String {
+        if let Expression::Call(Callee::Function(function), _, arguments) = test
+            && let [x, y] = &arguments[..]
+            && let Some(compared) = self.compared(*function, x, y)
+        {
+            return compared;
+        }
+        if self.is_float(test) {
+            return format!("{} != 0", written_within(self, test, Level::Sum));
+        }
+        format!("{}.not_equal({}, 0)", self.library.module, written(self, test))
+    }
+
+    /// A comparison, whose value is true or false.
+    fn compared(&self, function: Function, x: &Expression, y: &Expression) -> Option<String> {
+        let sign = comparison(function)?;
+        if function == Function::Equal && !(self.is_float(x) && self.is_float(y)) {
+            // The sign asks graphs whether both are the same tensor.
+            let (x, y) = if self.is_float(x) { (y, x) } else { (x, y) };
+            return Some(format!("{}.equal({}, {})", self.library.module, written(self, x), written(self, y)));
+        }
+        let side = |value| written_within(self, value, Level::Sum);
+        Some(format!("{} {sign} {}", side(x), side(y)))
     }
 
     /// The factors of a sum, as text.
@@ -227,18 +286,26 @@ fn takes_alike(callee: Callee) -> bool {
 }
 
 impl Notation for Casts<'_> {
-    fn spelling(&self, callee: Callee, _ty: Type) -> Option<Cow<'static, str>> {
+    fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
             Callee::Function(Function::Norm) => Some("_norm({x})".into()),
             Callee::Function(Function::Copy) => Some(self.library.cast.into()),
-            Callee::Function(function) => Some((self.library.spelling)(spelling(function)?).into()),
+            Callee::Function(function) => {
+                let text = (self.library.spelling)(spelling(function)?);
+                // A product of the parameters' shape is an array of theirs again.
+                let is_matrix = ty == Type::Tree && matches!(function, Function::Matmul | Function::Transpose);
+                Some(if is_matrix { format!("{}.reshape({text}, shape)", self.library.module).into() } else { text.into() })
+            }
         }
     }
 
     fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        if let Some(text) = self.selection(function, ty, arguments) {
+            return Some(text.into());
+        }
         let all_floats = arguments.iter().all(|argument| self.is_float(argument));
-        if let (Some(scalar), true, [first, _], false) = (self.library.scalar, ty != Type::Tree, arguments, all_floats) {
+        if let (Some(scalar), true, [first, _], false) = (self.library.scalar, !ty.is_array(), arguments, all_floats) {
             let is_mixed = takes_alike(Callee::Function(function)) && self.is_float(first);
             return spelling(function).filter(|_| is_mixed).map(|row| (self.library.spelling)(row).replace("{x}", scalar).into());
         }

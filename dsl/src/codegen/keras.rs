@@ -1,24 +1,28 @@
 //! A program as an optimizer for Keras 3, on any of its backends.
 //!
-//! Keras has a decoupled decay of its own, `weight_decay`, which it takes off the weights before the step. A program that has a hyperparameter of that
-//! name decays by itself: the class turns Keras' own decay off, and what `exclude_from_weight_decay` excludes has no decay in the program. In any
-//! other program the argument means what it means in Keras.
+//! Keras has a decoupled decay of its own, `weight_decay`, which it takes off the weights before the step. A program that has a hyperparameter of
+//! that name decays by itself: the class turns Keras' own decay off, and what `exclude_from_weight_decay` excludes has no decay in the program. In
+//! any other program the argument means what it means in Keras.
 //!
 //! Arrays are computed in the type of the variable; hyperparameters are Python floats. The learning rate is an f32 variable, as Keras has it. With
 //! TensorFlow other scalars (the step count, sums over elements) are f64; with JAX and PyTorch they are f32, because neither has f64 on all of its
-//! devices: a correction such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps. Compiled steps (`jit_compile`, and JAX always in
-//! `fit`) may contract a product and a sum into one rounding. PyTorch's sign of NaN is 0, and on CPU JAX and TensorFlow take denormal numbers for
-//! zero. A program with sums over all variables takes those of one replica: it does not run under `tf.distribute` with several.
+//! devices: a correction such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps. Products of matrices are summed in the type of the
+//! arrays, and on GPUs with the precision that the backend is set to. Compiled steps (`jit_compile`, and JAX always in `fit`) may contract a product
+//! and a sum into one rounding. PyTorch's sign of NaN is 0, and on CPU JAX and TensorFlow take denormal numbers for zero. A program with sums over
+//! all variables takes those of one replica: it does not run under `tf.distribute` with several.
 
 use std::fmt::Write;
 
 use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
 use super::listing::{Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_profiles, lacks_row};
+use super::spelling::lacks_row;
 use crate::{Function, Graph, Program};
 
 const LIBRARY: Library = Library {
+    module: "ops",
+    constant: "ops.convert_to_tensor",
+    scalar_type: "_SCALAR",
     spelling: |row| row.keras,
     cast: "ops.cast({x}, dtype)",
     copy: |name| format!("ops.copy({name})"),
@@ -82,11 +86,63 @@ const HELPERS: &[(&str, &str)] = &[
         "_guarded_log1p",
         "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return ops.where(x < -1, ops.log(-(1 + x)), ops.log1p(x))\n",
     ),
+    (
+        "_mean",
+        r#"def _mean(x):
+    """The mean of all elements."""
+    return ops.mean(ops.cast(x, _SCALAR))
+"#,
+    ),
+    ("_size", "def _size(x):\n    return ops.cast(ops.size(x), _SCALAR)\n"),
+    (
+        "_matrix",
+        r#"def _matrix(x):
+    """An array as a matrix: its first dimension by the rest; a vector is a column."""
+    x = ops.convert_to_tensor(x)
+    return ops.reshape(x, [x.shape[0], -1] if len(x.shape) > 1 else [-1, 1])
+"#,
+    ),
+    ("_rows", "def _rows(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[0]), _SCALAR)\n"),
+    ("_columns", "def _columns(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[1]), _SCALAR)\n"),
+    ("_transpose", "def _transpose(x):\n    return ops.transpose(_matrix(x))\n"),
+    ("_matmul", "def _matmul(x, y):\n    return ops.matmul(_matrix(x), _matrix(y))\n"),
+    (
+        "_row_mean",
+        r#"def _row_mean(x):
+    """The mean of each row, at every place of the row."""
+    y = _matrix(x)
+    mean = ops.mean(ops.cast(y, _SCALAR), axis=1, keepdims=True)
+    return ops.reshape(ops.broadcast_to(ops.cast(mean, y.dtype), y.shape), x.shape)
+"#,
+    ),
+    (
+        "_column_mean",
+        r#"def _column_mean(x):
+    """The mean of each column, at every place of the column."""
+    y = _matrix(x)
+    mean = ops.mean(ops.cast(y, _SCALAR), axis=0, keepdims=True)
+    return ops.reshape(ops.broadcast_to(ops.cast(mean, y.dtype), y.shape), x.shape)
+"#,
+    ),
+    (
+        "_newton_schulz",
+        r#"def _newton_schulz(x):
+    """Five steps of Muon's iteration: the singular values come close to 1."""
+    y = _matrix(x)
+    tall = y.shape[0] > y.shape[1]
+    y = ops.transpose(y) if tall else y
+    y = y / ops.cast(_norm(y) + 1e-7, y.dtype)
+    for _ in range(5):
+        a = ops.matmul(y, ops.transpose(y))
+        y = 3.4445 * y + ops.matmul(-4.775 * a + 2.0315 * ops.matmul(a, a), y)
+    return ops.reshape(ops.transpose(y) if tall else y, x.shape)
+"#,
+    ),
 ];
 
 /// Why Keras can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function).or_else(|| lacks_row(function))
+    lacks_row(function)
 }
 
 /// The file. `graph` must be the program's own.
@@ -246,6 +302,9 @@ fn preamble(body: &str, margin: usize) -> String {
     let mut text = String::new();
     if python::calls(body, "dtype") {
         let _ = writeln!(text, "{space}dtype = variable.dtype");
+    }
+    if python::calls(body, "shape") {
+        let _ = writeln!(text, "{space}shape = variable.shape");
     }
     if body.contains("[index]") {
         let _ = writeln!(text, "{space}index = self._get_variable_index(variable)");

@@ -51,6 +51,18 @@ pub trait Notation {
     }
 }
 
+/// The sign between the two arguments of a comparison.
+pub fn comparison(function: Function) -> Option<&'static str> {
+    match function {
+        Function::Less => Some("<"),
+        Function::LessEqual => Some("<="),
+        Function::Greater => Some(">"),
+        Function::GreaterEqual => Some(">="),
+        Function::Equal => Some("=="),
+        _ => None,
+    }
+}
+
 /// A number as Python reads it.
 pub fn python_number(number: f64) -> String {
     if number.is_nan() {

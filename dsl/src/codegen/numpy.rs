@@ -213,7 +213,7 @@ const WEIGHTS: &str = "WEIGHTS";
 
 fn write_stage(text: &mut String, listing: &Listing, stage: &Stage, is_last: bool) {
     let assign = |text: &mut String, margin: &str, line: &Line| {
-        let _ = writeln!(text, "{margin}{} = {}", line.name, written(&NumpyNotation, &line.value));
+        *text += &python::assignment(margin.len(), &line.name, &written(&NumpyNotation, &line.value));
     };
     stage.scalars.iter().for_each(|line| assign(text, &" ".repeat(12), line));
     for sum in &stage.sums {

@@ -1,22 +1,23 @@
 //! A program as a gradient transformation for Optax.
 //!
 //! Where the update is `lr * (direction + weight_decay * w)`, or `lr * direction`, and neither the direction nor the slots read `lr` or the weights,
-//! the file has a `scale_by_NAME` that gives the direction, and `NAME` chains it with Optax's own decay and learning rate: the same roundings in
-//! the same order. Any other program is written out.
+//! the file has a `scale_by_NAME` that gives the direction, and `NAME` chains it with Optax's own decay and learning rate: the same roundings in the
+//! same order. Any other program is written out.
 //!
 //! Numerics. Arrays are computed in f32 at least and stored in the types that they came in. Hyperparameters are Python floats, which JAX rounds where
-//! they meet an array, as the reference interpreter does; so without `jit` an element-wise program that takes no `t` has the reference's bits.
-//! What is a JAX number, though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as `1 - 0.999^t` is
-//! off by up to 3e-5 of itself at the first steps), sums over elements (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under
-//! `inject_hyperparams`. Under `jit` XLA may contract a product and a sum into one rounding. On CPU it takes denormal numbers for zero.
+//! they meet an array, as the reference interpreter does; so without `jit` an element-wise program that takes no `t` has the reference's bits. What
+//! is a JAX number, though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as `1 - 0.999^t` is off by up
+//! to 3e-5 of itself at the first steps), sums over elements (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under
+//! `inject_hyperparams`. Means of rows and columns and products of matrices are summed in the type of the arrays. Under `jit` XLA may contract a
+//! product and a sum into one rounding. On CPU it takes denormal numbers for zero.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum};
-use super::notation::{Level, Notation, written, written_within};
+use super::notation::{Level, Notation, comparison, written, written_within};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_profiles, lacks_row, spelling};
+use super::spelling::{lacks_row, spelling};
 use crate::formula::statement_nodes::node_ids;
 use crate::graph::{NodeId, NodeKind};
 use crate::{Function, Graph, Program, Type};
@@ -39,6 +40,7 @@ pub(super) const RESERVED: &[&str] = &[
     "steps",
     "mask",
     "decays",
+    "shape",
     "mu_dtype",
     "learning_rate",
     "init_fn",
@@ -62,6 +64,64 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
         "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return jnp.where(x < -1, jnp.log(-(1 + x)), jnp.log1p(x))\n",
     ),
     (
+        "_mean",
+        r#"def _mean(x):
+    """The mean of all elements, in f64 if JAX has it."""
+    return jnp.mean(x, dtype=jax.dtypes.canonicalize_dtype(float))
+"#,
+    ),
+    ("_size", "def _size(x):\n    return float(jnp.size(x))\n"),
+    (
+        "_matrix",
+        r#"def _matrix(x):
+    """An array as a matrix: its first dimension by the rest; a vector is a column."""
+    x = jnp.asarray(x)
+    return x.reshape(x.shape[0], -1) if x.ndim > 1 else x.reshape(-1, 1)
+"#,
+    ),
+    ("_rows", "def _rows(x):\n    return float(_matrix(x).shape[0])\n"),
+    ("_columns", "def _columns(x):\n    return float(_matrix(x).shape[1])\n"),
+    ("_transpose", "def _transpose(x):\n    return _matrix(x).T\n"),
+    (
+        "_matmul",
+        r#"def _matmul(x, y):
+    """The product of two matrices."""
+    return jnp.matmul(_matrix(x), _matrix(y), precision="highest")
+"#,
+    ),
+    (
+        "_row_mean",
+        r#"def _row_mean(x):
+    """The mean of each row, at every place of the row."""
+    y = _matrix(x)
+    mean = jnp.mean(y, axis=1, keepdims=True)
+    return jnp.broadcast_to(mean, y.shape).reshape(x.shape)
+"#,
+    ),
+    (
+        "_column_mean",
+        r#"def _column_mean(x):
+    """The mean of each column, at every place of the column."""
+    y = _matrix(x)
+    mean = jnp.mean(y, axis=0, keepdims=True)
+    return jnp.broadcast_to(mean, y.shape).reshape(x.shape)
+"#,
+    ),
+    (
+        "_newton_schulz",
+        r#"def _newton_schulz(x):
+    """Five steps of Muon's iteration: the singular values come close to 1."""
+    y = _matrix(x)
+    tall = y.shape[0] > y.shape[1]
+    y = y.T if tall else y
+    y = y / (_norm(y) + 1e-7)
+    for _ in range(5):
+        a = _matmul(y, y.T)
+        y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
+    return (y.T if tall else y).reshape(x.shape)
+"#,
+    ),
+    (
         "_masked",
         "def _masked(value, mask, params):\n    \"\"\"A tree like params: a value where the mask holds, and 0 elsewhere.\"\"\"\n    if callable(mask):\n        mask = mask(params)\n\n    def fill(keep, part):\n        return jax.tree.map(lambda _: value if keep else 0.0, part)\n\n    return jax.tree.map(fill, True if mask is None else mask, params)\n",
     ),
@@ -82,10 +142,12 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
 struct JaxNotation;
 
 impl Notation for JaxNotation {
-    fn spelling(&self, callee: Callee, _ty: Type) -> Option<Cow<'static, str>> {
+    fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
-            Callee::Function(Function::Norm) => Some("_norm({x})".into()),
+            // A product of the parameters' shape is an array of theirs again.
+            Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(shape)".into()),
+            Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(shape)".into()),
             Callee::Function(function) => Some(spelling(function)?.jax.into()),
         }
     }
@@ -94,16 +156,39 @@ impl Notation for JaxNotation {
         // Python raises where a float is divided by zero.
         match (function, arguments) {
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
-            (Function::Divide, _) if ty != Type::Tree => Some("jnp.divide({x}, {y})".into()),
-            (Function::Reciprocal, _) if ty != Type::Tree => Some("jnp.divide(1.0, {x})".into()),
+            (Function::Divide, _) if !ty.is_array() => Some("jnp.divide({x}, {y})".into()),
+            (Function::Reciprocal, _) if !ty.is_array() => Some("jnp.divide(1.0, {x})".into()),
+            (Function::Where, [test, x, y]) => {
+                let value = |value| python::float_or(value, || written(&JaxNotation, value));
+                Some(format!("jnp.where({}, {}, {})", condition(test), value(x), value(y)).into())
+            }
+            (_, [x, y]) => compared(function, x, y).map(|test| format!("jnp.where({test}, 1.0, 0.0)").into()),
             _ => None,
         }
     }
 }
 
+/// What `jnp.where` tests: a comparison itself, or whether a number is not 0.
+fn condition(test: &Expression) -> String {
+    let compared = match test {
+        Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
+            [x, y] => compared(*function, x, y),
+            _ => None,
+        },
+        _ => None,
+    };
+    compared.unwrap_or_else(|| format!("{} != 0", written_within(&JaxNotation, test, Level::Sum)))
+}
+
+/// A comparison, whose value is true or false.
+fn compared(function: Function, x: &Expression, y: &Expression) -> Option<String> {
+    let side = |value| written_within(&JaxNotation, value, Level::Sum);
+    comparison(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
+}
+
 /// Why Optax can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function).or_else(|| lacks_row(function))
+    lacks_row(function)
 }
 
 /// The part of a program that is left without its learning rate and its decay.
@@ -434,8 +519,10 @@ impl Transformation<'_> {
         }
         let names = if names.len() == 1 { format!("[{}]", names[0]) } else { names.join(", ") };
         *text += &bracketed(8, &format!("for {names} in _leaves("), &trees, "):");
-        content.lines.iter().for_each(|line| assign(text, 12, line));
-        content.sums.iter().for_each(|sum| text.push_str(&format!("            {} += {}\n", sum.name, product(sum))));
+        let mut body = String::new();
+        content.lines.iter().for_each(|line| assign(&mut body, 12, line));
+        content.sums.iter().for_each(|sum| body.push_str(&format!("            {} += {}\n", sum.name, product(sum))));
+        *text += &self.with_shape(&body);
     }
 
     fn write_step(&self, text: &mut String, scalars: &[&Line], reads_weights: bool) {
@@ -454,7 +541,8 @@ impl Transformation<'_> {
         parameters.extend(listing.slots.iter().cloned());
         text.push('\n');
         *text += &bracketed(8, "def step(", &parameters, "):");
-        scalars.iter().copied().chain(&stage.lines).for_each(|line| assign(text, 12, line));
+        let mut body = String::new();
+        scalars.iter().copied().chain(&stage.lines).for_each(|line| assign(&mut body, 12, line));
         let mut results = vec![match self.sign {
             "" => written(&JaxNotation, &listing.update),
             sign => format!("{sign}{}", written_within(&JaxNotation, &listing.update, Level::Negative)),
@@ -468,10 +556,11 @@ impl Transformation<'_> {
         }
         let one = format!("            return {}", if results.len() == 1 { format!("[{}]", results[0]) } else { results.join(", ") });
         if one.chars().count() <= python::WIDTH {
-            *text += &format!("{one}\n");
+            body += &format!("{one}\n");
         } else {
-            *text += &bracketed(12, "return (", &results, ")");
+            body += &bracketed(12, "return (", &results, ")");
         }
+        *text += &self.with_shape(&body);
         let mut arguments = vec!["step".to_owned(), "updates".to_owned()];
         let old: Vec<String> = fields(listing).iter().map(|field| format!("state.{field}")).collect();
         arguments.push(format!("[{}]", old.join(", ")));
@@ -479,6 +568,13 @@ impl Transformation<'_> {
         let target = if listing.slots.is_empty() { "_".to_owned() } else { format!("[{}]", listing.slots.join(", ")) };
         text.push('\n');
         *text += &bracketed(8, &format!("updates, {target} = _step("), &arguments, ")");
+    }
+
+    /// What is computed of an array, with the shape of it if that is read.
+    fn with_shape(&self, body: &str) -> String {
+        let shape =
+            if python::calls(body, "shape") { format!("            shape = {}.shape\n", self.listing.gradients) } else { String::new() };
+        shape + body
     }
 
     /// Whether the next value of a slot is an array that stands elsewhere too.

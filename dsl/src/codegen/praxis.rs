@@ -13,7 +13,7 @@
 use super::listing::{Listing, ListingOptions};
 use super::optax::{self, Whole, fields, function_name};
 use super::python::{self, bracketed, class_name};
-use super::spelling::{lacks_profiles, lacks_row};
+use super::spelling::lacks_row;
 use crate::{Function, Graph, Program};
 
 /// What the class of Praxis calls its own fields.
@@ -36,7 +36,7 @@ const FIELDS: &[&str] = &[
 
 /// Why Praxis can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function).or_else(|| lacks_row(function))
+    lacks_row(function)
 }
 
 /// The file. `graph` must be the program's own.

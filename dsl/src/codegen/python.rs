@@ -1,6 +1,6 @@
 //! What all Python files of exports have in common: names, heads and the layout of long lines as its formatters have it.
 
-use super::listing::{Listing, ScalarParameter};
+use super::listing::{Expression, Listing, ScalarParameter};
 use super::notation::python_number;
 
 /// Columns that a line may take.
@@ -126,6 +126,14 @@ pub fn parameter(parameter: &ScalarParameter) -> String {
 pub fn python_float(number: f64) -> String {
     let text = python_number(number);
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') { format!("{text}.0") } else { text }
+}
+
+/// A number as a float, so that a library does not take it for an integer; any other value as it is written.
+pub fn float_or(value: &Expression, written: impl FnOnce() -> String) -> String {
+    match value {
+        Expression::Number(number) => python_float(*number),
+        _ => written(),
+    }
 }
 
 /// `OPEN ITEMS CLOSE` on one line if it fits, or else with each item on a line of its own, as the formatters have it.

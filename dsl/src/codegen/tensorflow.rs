@@ -2,20 +2,24 @@
 //!
 //! Arrays are computed in the type of the variable. The learning rate, the step count and sums over elements are f64 tensors, hyperparameters are
 //! Python floats; both are rounded where they meet an array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
-//! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10` and `cbrt` go through f64, under `tf.function` with
-//! `jit_compile` XLA may contract a product and a sum into one rounding, and on CPU denormal numbers are taken for zero.
+//! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10` and `cbrt` go through f64, products of matrices are
+//! summed in the type of the arrays (on GPUs as TensorFloat-32 unless that is turned off), under `tf.function` with `jit_compile` XLA may contract a
+//! product and a sum into one rounding, and on CPU denormal numbers are taken for zero.
 //!
 //! Sums over all variables are taken over those of one replica: under a distribution strategy they don't see the other replicas' gradients.
 
 use std::fmt::Write;
 
 use super::casts::{self, Casts, Library, numpy_import};
-use super::listing::{Listing, ScalarParameter};
+use super::listing::{Callee, Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::{lacks_profiles, lacks_row};
-use crate::{Function, Graph, Program};
+use super::spelling::lacks_row;
+use crate::{Function, Graph, Profile, Program};
 
 const LIBRARY: Library = Library {
+    module: "tf",
+    constant: "tf.constant",
+    scalar_type: "tf.float64",
     spelling: |row| row.tensorflow,
     cast: "tf.cast({x}, dtype)",
     copy: |name| format!("tf.raw_ops.DeepCopy(x={name})"),
@@ -81,11 +85,63 @@ const HELPERS: &[(&str, &str)] = &[
         "_guarded_log1p",
         "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return tf.where(x < -1, tf.math.log(-(1 + x)), tf.math.log1p(x))\n",
     ),
+    (
+        "_mean",
+        r#"def _mean(x):
+    """The mean of all elements, in f64."""
+    return tf.reduce_mean(tf.cast(x, tf.float64))
+"#,
+    ),
+    ("_size", "def _size(x):\n    return tf.cast(tf.size(x), tf.float64)\n"),
+    (
+        "_matrix",
+        r#"def _matrix(x):
+    """An array as a matrix: its first dimension by the rest; a vector is a column."""
+    x = tf.convert_to_tensor(x)
+    return tf.reshape(x, [x.shape[0], -1] if len(x.shape) > 1 else [-1, 1])
+"#,
+    ),
+    ("_rows", "def _rows(x):\n    return tf.constant(float(_matrix(x).shape[0]), tf.float64)\n"),
+    ("_columns", "def _columns(x):\n    return tf.constant(float(_matrix(x).shape[1]), tf.float64)\n"),
+    ("_transpose", "def _transpose(x):\n    return tf.transpose(_matrix(x))\n"),
+    ("_matmul", "def _matmul(x, y):\n    return tf.matmul(_matrix(x), _matrix(y))\n"),
+    (
+        "_row_mean",
+        r#"def _row_mean(x):
+    """The mean of each row, at every place of the row."""
+    y = _matrix(x)
+    mean = tf.reduce_mean(tf.cast(y, tf.float64), axis=1, keepdims=True)
+    return tf.reshape(tf.broadcast_to(tf.cast(mean, y.dtype), y.shape), x.shape)
+"#,
+    ),
+    (
+        "_column_mean",
+        r#"def _column_mean(x):
+    """The mean of each column, at every place of the column."""
+    y = _matrix(x)
+    mean = tf.reduce_mean(tf.cast(y, tf.float64), axis=0, keepdims=True)
+    return tf.reshape(tf.broadcast_to(tf.cast(mean, y.dtype), y.shape), x.shape)
+"#,
+    ),
+    (
+        "_newton_schulz",
+        r#"def _newton_schulz(x):
+    """Five steps of Muon's iteration: the singular values come close to 1."""
+    y = _matrix(x)
+    tall = y.shape[0] > y.shape[1]
+    y = tf.transpose(y) if tall else y
+    y = y / tf.cast(_norm(y) + 1e-7, y.dtype)
+    for _ in range(5):
+        a = tf.matmul(y, tf.transpose(y))
+        y = 3.4445 * y + tf.matmul(-4.775 * a + 2.0315 * tf.matmul(a, a), y)
+    return tf.reshape(tf.transpose(y) if tall else y, x.shape)
+"#,
+    ),
 ];
 
 /// Why TensorFlow can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function).or_else(|| lacks_row(function))
+    lacks_row(function)
 }
 
 /// The file for TensorFlow 2. `graph` must be the program's own.
@@ -138,12 +194,23 @@ fn bindings(listing: &Listing, margin: usize, prefix: &str, text: &str) -> Strin
     used.map(|p| format!("{}{} = self.{prefix}{}\n", " ".repeat(margin), p.name, p.name)).collect()
 }
 
+/// Whether the rows and columns of arrays matter.
+fn has_matrices(listing: &Listing) -> bool {
+    let mut found = false;
+    let mut look = |callee, _| found |= matches!(callee, Callee::Function(function) if function.row().profile == Profile::Matrix);
+    listing.expressions().for_each(|expression| expression.visit(&mut look));
+    found
+}
+
 /// Binds the arrays that a stage reads.
 fn arrays(listing: &Listing, stage: usize, margin: usize, [gradient, variable]: [&str; 2], slot: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     let space = " ".repeat(margin);
     if listing.stage_reads(stage, &listing.gradients) {
-        let _ = writeln!(text, "{space}{} = tf.cast({gradient}, dtype)", listing.gradients);
+        // A graph may not know the shape of a gradient, but that of its variable.
+        let cast = format!("tf.cast({gradient}, dtype)");
+        let value = if has_matrices(listing) { format!("tf.ensure_shape({cast}, shape)") } else { cast };
+        let _ = writeln!(text, "{space}{} = {value}", listing.gradients);
     }
     if listing.stage_reads(stage, &listing.weights) {
         let _ = writeln!(text, "{space}{} = tf.convert_to_tensor({variable})", listing.weights);
@@ -186,6 +253,10 @@ fn preamble(body: &str, margin: usize, dtype: &str, index: &str) -> String {
     let mut text = String::new();
     if python::calls(body, "dtype") {
         let _ = writeln!(text, "{space}dtype = {dtype}");
+    }
+    if python::calls(body, "shape") {
+        let variable = dtype.split('.').next().unwrap_or(dtype);
+        let _ = writeln!(text, "{space}shape = {variable}.shape");
     }
     if body.contains("[index]") {
         let _ = writeln!(text, "{space}index = {index}");
