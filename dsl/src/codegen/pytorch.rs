@@ -17,6 +17,8 @@
 //! - `maximum` and `minimum` of zeros of either sign may give either zero.
 //! - Transcendental functions are those of the device: within a few units in the last place of the reference's.
 //! - A compiled step computes what Inductor makes of it, which may fuse multiply-adds.
+//! - Products of matrices are summed in f64 in an order of the library's, as means are, and rounded once; `PRODUCTS` in the file makes it another
+//!   type.
 //! - Parameters in bf16 and f16 are computed with in f32, and rounded as they are written. f64 stays f64.
 
 pub mod eager;
@@ -32,7 +34,6 @@ use self::operations::{Flattening, Operand, Value, allocate};
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use super::notation::written;
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::lacks_profiles;
 use crate::{Function, Graph, Program, Type};
 
 /// What the file itself calls things.
@@ -79,11 +80,88 @@ const HELPERS: &[(&str, &str)] = &[
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64, a stretch at a time.\"\"\"\n    x, y = x.reshape(-1), y.reshape(-1)\n    total = torch.zeros((), dtype=torch.float64, device=x.device)\n    for start in range(0, x.numel(), 1 << 22):\n        part = slice(start, start + (1 << 22))\n        total += (x[part].double() * y[part]).sum()\n    return total\n",
     ),
+    ("_sum", "def _sum(x):\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n"),
+    ("_where", "def _where(condition, x, y):\n    return torch.where(condition != 0, x, y)\n"),
+    (
+        "_where_like",
+        r#"def _where_like(like, condition, x, y):
+    """x where the condition is not 0 and y where it is: a new tensor like another one."""
+    if not isinstance(condition, torch.Tensor):
+        chosen = x if condition else y
+        is_tensor = isinstance(chosen, torch.Tensor)
+        return chosen.clone() if is_tensor else torch.full_like(like, chosen)
+    if not isinstance(x, torch.Tensor) and not isinstance(y, torch.Tensor):
+        x = torch.full_like(like, x)
+    if condition.dtype != torch.bool:
+        condition = condition.to(like.device) != 0
+    return torch.where(condition, x, y).to(like.dtype)
+"#,
+    ),
+    ("_less", "def _less(x, y):\n    return torch.lt(x, y).to(x.dtype)\n"),
+    ("_less_equal", "def _less_equal(x, y):\n    return torch.le(x, y).to(x.dtype)\n"),
+    ("_greater", "def _greater(x, y):\n    return torch.gt(x, y).to(x.dtype)\n"),
+    ("_greater_equal", "def _greater_equal(x, y):\n    return torch.ge(x, y).to(x.dtype)\n"),
+    ("_equal", "def _equal(x, y):\n    return torch.eq(x, y).to(x.dtype)\n"),
+    ("_rows", "def _rows(x):\n    return x.shape[0] if x.dim() else 1\n"),
+    ("_columns", "def _columns(x):\n    return x.shape[1:].numel()\n"),
+    (
+        "_matrix",
+        r#"def _matrix(x):
+    """An array as a matrix: its first dimension by the rest; a vector is a column."""
+    return x.reshape(x.shape[0] if x.dim() else 1, x.shape[1:].numel())
+"#,
+    ),
+    ("_transpose", "def _transpose(x):\n    return _matrix(x).t().clone(memory_format=torch.contiguous_format)\n"),
+    (
+        "_matmul",
+        r#"# The type in which products of matrices are summed; f32 is faster on most devices.
+PRODUCTS = torch.float64
+
+
+def _matmul(x, y):
+    """The product of two matrices."""
+    x, y = _matrix(x), _matrix(y)
+    dtype = torch.promote_types(x.dtype, PRODUCTS)
+    return torch.matmul(x.to(dtype), y.to(dtype)).to(x.dtype)
+"#,
+    ),
+    (
+        "_row_mean",
+        r#"def _row_mean(x):
+    """The mean of each row, at every place of the row."""
+    y = _matrix(x)
+    mean = y.mean(1, keepdim=True, dtype=torch.float64).to(y.dtype)
+    return mean.expand_as(y).reshape(x.shape).contiguous()
+"#,
+    ),
+    (
+        "_column_mean",
+        r#"def _column_mean(x):
+    """The mean of each column, at every place of the column."""
+    y = _matrix(x)
+    mean = y.mean(0, keepdim=True, dtype=torch.float64).to(y.dtype)
+    return mean.expand_as(y).reshape(x.shape).contiguous()
+"#,
+    ),
+    (
+        "_newton_schulz",
+        r#"def _newton_schulz(x):
+    """Five steps of Muon's iteration: the singular values come close to 1."""
+    y = _matrix(x)
+    tall = y.shape[0] > y.shape[1]
+    y = y.t() if tall else y
+    y = y / (y.double().square().sum().sqrt() + 1e-7).to(y.dtype)
+    for _ in range(5):
+        a = _matmul(y, y.t())
+        y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
+    return (y.t() if tall else y).reshape(x.shape)
+"#,
+    ),
 ];
 
 /// Why PyTorch can't express a function; it can express all.
-pub fn lacks(function: Function) -> Option<String> {
-    lacks_profiles(function)
+pub fn lacks(_function: Function) -> Option<String> {
+    None
 }
 
 /// The file. `graph` must be the program's own.
@@ -194,7 +272,7 @@ struct Writer<'a> {
 /// The names in an expression that are not of arrays: scalars, and numbers for each array.
 fn names(expression: &Expression, found: &mut Vec<(String, Type)>) {
     match expression {
-        Expression::Name(name, ty) if *ty != Type::Tree && !found.iter().any(|(known, _)| known == name) => found.push((name.clone(), *ty)),
+        Expression::Name(name, ty) if !ty.is_array() && !found.iter().any(|(known, _)| known == name) => found.push((name.clone(), *ty)),
         Expression::Call(.., arguments) => arguments.iter().for_each(|argument| names(argument, found)),
         _ => {}
     }
@@ -236,8 +314,13 @@ impl Writer<'_> {
         self.listing.stages.iter().flat_map(|stage| &stage.sums).map(|sum| sum.name.as_str())
     }
 
+    fn notation(&self) -> EagerNotation<'_> {
+        EagerNotation { weights: &self.listing.weights }
+    }
+
     /// `_numbers`: what a stage reads that is no array.
     fn numbers(&self, stage: usize) -> String {
+        let notation = self.notation();
         let (scalars, per_array) = self.read(stage);
         let mut needed: BTreeSet<String> = scalars.iter().cloned().collect();
         let mut lines: Vec<&Line> = Vec::new();
@@ -270,7 +353,7 @@ impl Writer<'_> {
             }
         }
         for line in lines.iter().rev() {
-            let _ = writeln!(text, "    {} = {}", line.name, written(&EagerNotation, &line.value));
+            let _ = writeln!(text, "    {} = {}", line.name, written(&notation, &line.value));
         }
         let own: Vec<String> = per_array.iter().map(|name| format!("totals[\"{name}\"]")).collect();
         let tuple = |items: &[String]| match items {
@@ -299,11 +382,11 @@ impl Writer<'_> {
 
     /// `_sums_1` and so on: the sums of a stage over one array.
     fn sums(&self, stage: usize) -> String {
+        let notation = self.notation();
         let Stage { lines, sums, .. } = &self.listing.stages[stage];
-        let mut flattening = Flattening::new(self.listing, &EagerNotation);
+        let mut flattening = Flattening::new(self.listing, &notation);
         lines.iter().for_each(|line| flattening.line(line));
-        let factors: Vec<Option<[Value; 2]>> =
-            sums.iter().map(|sum| sum.is_of_trees().then(|| [flattening.array(&sum.x), flattening.array(&sum.y)])).collect();
+        let factors: Vec<Option<Vec<Value>>> = sums.iter().map(|sum| sum.is_of_trees().then(|| flattening.factors(sum))).collect();
         let operations = flattening.finish();
         let results: Vec<Value> = factors.iter().flatten().flatten().copied().collect();
         let allocation = allocate(&operations.operations, &[], &results);
@@ -312,10 +395,13 @@ impl Writer<'_> {
             .iter()
             .zip(&factors)
             .map(|(sum, factors)| match factors {
-                Some([x, y]) => format!("_dot({}, {})", eager.name(*x), eager.name(*y)),
+                Some(factors) => match factors.as_slice() {
+                    [x, y] => format!("_dot({}, {})", eager.name(*x), eager.name(*y)),
+                    factors => format!("_sum({})", factors.iter().map(|x| eager.name(*x)).collect::<String>()),
+                },
                 None => {
                     let factors = vec![sum.x.clone(), sum.y.clone()];
-                    written(&EagerNotation, &Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, factors))
+                    written(&notation, &Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, factors))
                 }
             })
             .collect();
@@ -329,8 +415,9 @@ impl Writer<'_> {
 
     /// `_update` and `_update_foreach`.
     fn update(&self, style: Style) -> String {
+        let notation = self.notation();
         let stage = self.listing.stages.len() - 1;
-        let mut flattening = Flattening::new(self.listing, &EagerNotation);
+        let mut flattening = Flattening::new(self.listing, &notation);
         self.listing.stages[stage].lines.iter().for_each(|line| flattening.line(line));
         let next_slots: Vec<Value> = self.listing.next_slots.iter().map(|value| flattening.array(value)).collect();
         let update = match flattening.operand(&self.listing.update) {
@@ -413,7 +500,7 @@ impl Writer<'_> {
         }
         text += "            \"maximize\": maximize,\n            \"foreach\": foreach,\n            \"fused\": fused,\n            \"state_dtype\": state_dtype,\n        }\n";
         if !with_kernel {
-            text += "        if fused:\n            raise RuntimeError(\"some numbers differ by tensor: leave out `fused`\")\n";
+            text += "        if fused:\n            raise RuntimeError(\"steps are not element by element: leave out `fused`\")\n";
         }
         text += "        super().__init__(params, defaults)\n";
         let reduce = if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" };

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::operations::{Action, Allocation, Item, Operand, Operation, Operations, Place, Value};
 use crate::codegen::listing::{Callee, Expression, Listing};
 use crate::codegen::notation::Notation;
+use crate::codegen::python::WIDTH;
 use crate::{Function, Type};
 
 /// What is worked on.
@@ -18,26 +19,41 @@ pub enum Style {
 }
 
 /// Numbers as Python computes them, and arrays in the words of the program, for comments.
-pub struct EagerNotation;
+pub struct EagerNotation<'a> {
+    /// The name of the weights, whose shape is that of all arrays.
+    pub weights: &'a str,
+}
 
-impl Notation for EagerNotation {
+/// The rows and columns of arrays of a type, as calls on the weights.
+fn shape_calls(ty: Type) -> [&'static str; 2] {
+    match ty {
+        Type::Scalar | Type::PerArray => ["1.0", "1.0"],
+        Type::Tree => ["_rows", "_columns"],
+        Type::Transposed => ["_columns", "_rows"],
+        Type::RowsByRows => ["_rows", "_rows"],
+        Type::ColumnsByColumns => ["_columns", "_columns"],
+    }
+}
+
+impl Notation for EagerNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
-        match callee {
-            Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
-            Callee::Function(function) if ty == Type::Tree => {
-                Some(format!("{}({})", function.name(), ["{x}", "{x}, {y}"][function.arity().clamp(1, 2) - 1]).into())
-            }
-            Callee::Function(function) => {
-                let arguments = ["{x}", "{x}, {y}"][function.arity().clamp(1, 2) - 1];
-                Some(format!("_scalar({}, {arguments})", callable(function)).into())
-            }
+        let Callee::Function(function) = callee else { return Some("_clip_factor({x}, {y})".into()) };
+        let arguments = ["{x}", "{x}, {y}", "{x}, {y}, {z}"][function.arity().clamp(1, 3) - 1];
+        if ty.is_array() {
+            return Some(format!("{}({arguments})", function.name()).into());
         }
+        Some(format!("_scalar({}, {arguments})", callable(function)).into())
     }
 
     fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
         // Python raises where a float is divided by zero.
         match (function, arguments) {
-            (_, _) if ty == Type::Tree => None,
+            (_, _) if ty.is_array() => None,
+            (Function::Size, _) => Some(format!("{}.numel()", self.weights).into()),
+            (Function::Rows | Function::Columns, [of]) => {
+                let call = shape_calls(of.ty())[usize::from(function == Function::Columns)];
+                Some(if of.ty().is_array() { format!("{call}({})", self.weights).into() } else { call.into() })
+            }
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
             (Function::Divide, _) => Some("_scalar(torch.div, {x}, {y})".into()),
             (Function::Reciprocal, _) => Some("_scalar(torch.div, 1.0, {x})".into()),
@@ -139,7 +155,16 @@ impl Eager<'_> {
                     let _ = writeln!(text, "{MARGIN}# {line}");
                 }
                 Item::PerArray(name, value, names) => {
-                    let _ = writeln!(text, "{MARGIN}{name} = {}", self.per_array(value, names));
+                    let one = format!("{MARGIN}{name} = {}", self.per_array(value, names));
+                    if one.chars().count() <= WIDTH || names.is_empty() || self.style == Style::Single {
+                        let _ = writeln!(text, "{one}");
+                    } else {
+                        let _ = writeln!(text, "{MARGIN}{name} = [");
+                        for line in comprehension("", value, names) {
+                            let _ = writeln!(text, "{MARGIN}{line}");
+                        }
+                        let _ = writeln!(text, "{MARGIN}]");
+                    }
                 }
                 Item::Operation(index) => {
                     let place = self.allocation.places[*index];
@@ -160,43 +185,109 @@ impl Eager<'_> {
         match (self.style, names) {
             (Style::Single, _) => text.to_owned(),
             (Style::Foreach, [name]) if name == text => text.to_owned(),
-            (Style::Foreach, [name]) => format!("[{text} for {name} in {name}]"),
-            (Style::Foreach, names) => format!("[{text} for {0} in zip({0}, strict=True)]", names.join(", ")),
+            (Style::Foreach, names) => format!("[{text} {}]", over(names)),
         }
     }
 
     fn operation(&self, operation: &Operation, place: Place, is_new: bool) -> Vec<String> {
-        let (x, target) = (self.name(operation.x), self.place_name(place));
+        let target = self.place_name(place);
         let single = self.style == Style::Single;
-        let function = match operation.action {
-            Action::Zeros => {
-                return vec![match (single, is_new) {
-                    (true, true) => format!("{target} = torch.zeros_like({})", self.listing.weights),
-                    (true, false) => format!("{target}.zero_()"),
-                    (false, true) => format!("{target} = [torch.zeros_like(tensor) for tensor in {}]", self.listing.weights),
-                    (false, false) => format!("torch._foreach_zero_({target})"),
-                }];
+        let operands = &operation.operands;
+        match operation.action {
+            Action::Zeros => vec![match (single, is_new) {
+                (true, true) => format!("{target} = torch.zeros_like({})", self.listing.weights),
+                (true, false) => format!("{target}.zero_()"),
+                (false, true) => format!("{target} = [torch.zeros_like(tensor) for tensor in {}]", self.listing.weights),
+                (false, false) => format!("torch._foreach_zero_({target})"),
+            }],
+            Action::Where(comparison) => {
+                let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
+                let condition = match (comparison, texts.as_slice()) {
+                    (Some(function), [x, y, ..]) => compared(function, x, y),
+                    (_, texts) => texts[0].clone(),
+                };
+                let values = texts[texts.len() - 2..].join(", ");
+                let call = format!("_where_like({}, {condition}, {values})", self.listing.weights);
+                self.called(&call, operands, true, &target, is_new)
             }
-            Action::Copy => return vec![self.copy(&x, &target, is_new)],
-            Action::Function(function) => function,
+            Action::Function(function) => match torch_name(function) {
+                Some((_, has_foreach)) if single || has_foreach => self.operator(function, operands, &target, is_new),
+                _ => {
+                    let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
+                    let call = format!("{}({})", callable(function), texts.join(", "));
+                    // A product of the parameters' shape is an array of theirs again.
+                    let reshaped = matches!(function, Function::Matmul | Function::Transpose) && operation.ty == Type::Tree;
+                    let call = if reshaped { format!("{call}.reshape({}.shape)", self.listing.weights) } else { call };
+                    self.called(&call, operands, reshaped, &target, is_new)
+                }
+            },
+        }
+    }
+
+    /// A function that PyTorch has for what is worked on.
+    fn operator(&self, function: Function, operands: &[Operand], target: &str, is_new: bool) -> Vec<String> {
+        let text = |operand: &Operand| match operand {
+            Operand::PerArray(text, names) => self.per_array(text, names),
+            operand => self.element(operand),
         };
-        let (y, y_is_array) = match &operation.y {
-            None => (None, false),
-            Some(Operand::Array(value)) => (Some(self.name(*value)), true),
-            Some(Operand::Number(text)) => (Some(text.clone()), false),
-            Some(Operand::PerArray(text, names)) => (Some(self.per_array(text, names)), false),
-        };
+        let x = operands.first().map(text).unwrap_or_default();
+        let (y, y_is_array) = (operands.get(1).map(text), matches!(operands.get(1), Some(Operand::Array(_))));
         // Where the second operand's array takes the result, the function commutes.
         let (x, y) = match y {
             Some(y) if y_is_array && y == target && x != target => (y, Some(x)),
             y => (x, y),
         };
-        if single {
-            vec![self.single(function, &x, y.as_deref(), y_is_array, &target, is_new)]
+        if self.style == Style::Single {
+            vec![self.single(function, &x, y.as_deref(), y_is_array, target, is_new)]
         } else {
-            let is_number = matches!(operation.y, Some(Operand::Number(_)));
-            self.foreach(function, &x, y.as_deref(), is_number, &target, is_new)
+            let is_number = matches!(operands.get(1), Some(Operand::Number(_)));
+            self.foreach(function, &x, y.as_deref(), is_number, target, is_new)
         }
+    }
+
+    /// An operand where a single array is worked on.
+    fn element(&self, operand: &Operand) -> String {
+        match operand {
+            Operand::Array(value) => self.name(*value),
+            Operand::Number(text) | Operand::PerArray(text, _) => text.clone(),
+        }
+    }
+
+    /// What a call on single arrays computes, on all of them; `reads_weights` says whether it reads their shape.
+    fn called(&self, call: &str, operands: &[Operand], reads_weights: bool, target: &str, is_new: bool) -> Vec<String> {
+        if self.style == Style::Single {
+            return vec![if is_new { format!("{target} = {call}") } else { format!("{target}.copy_({call})") }];
+        }
+        let mut names: Vec<String> = Vec::new();
+        let read = operands.iter().flat_map(|operand| match operand {
+            Operand::Array(value) => vec![self.name(*value)],
+            Operand::Number(_) => Vec::new(),
+            Operand::PerArray(_, names) => names.clone(),
+        });
+        for name in read.chain(reads_weights.then(|| self.listing.weights.clone())) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let source = over(&names);
+        let assign = |value: &str| match target.starts_with("scratch") {
+            true => format!("{target} = {value}"),
+            false => format!("torch._foreach_copy_({target}, {value})"),
+        };
+        let one = assign(&format!("[{call} {source}]"));
+        if MARGIN.len() + one.chars().count() <= WIDTH {
+            return vec![one];
+        }
+        if target.starts_with("scratch") {
+            let lines = comprehension("", call, &names);
+            return std::iter::once(format!("{target} = [")).chain(lines).chain(["]".to_owned()]).collect();
+        }
+        let short = format!("{MARGIN}{target}, [{call} {source}]");
+        if MARGIN.len() + short.chars().count() <= WIDTH {
+            return vec!["torch._foreach_copy_(".to_owned(), short, ")".to_owned()];
+        }
+        let start = ["torch._foreach_copy_(".to_owned(), format!("{MARGIN}{target},"), format!("{MARGIN}[")];
+        start.into_iter().chain(comprehension(MARGIN, call, &names)).chain([format!("{MARGIN}],"), ")".to_owned()]).collect()
     }
 
     fn copy(&self, x: &str, target: &str, is_new: bool) -> String {
@@ -210,10 +301,7 @@ impl Eager<'_> {
 
     fn single(&self, function: Function, x: &str, y: Option<&str>, y_is_array: bool, target: &str, is_new: bool) -> String {
         let arguments = y.map_or_else(|| x.to_owned(), |y| format!("{x}, {y}"));
-        let Some((name, _)) = torch_name(function) else {
-            let value = format!("{}({arguments})", callable(function));
-            return if is_new { format!("{target} = {value}") } else { format!("{target}.copy_({value})") };
-        };
+        let name = torch_name(function).map_or("", |(name, _)| name);
         let bound = matches!(function, Function::Maximum | Function::Minimum);
         let called = match (bound && !y_is_array, function, y) {
             (true, Function::Maximum, Some(y)) => format!("torch.clamp({x}, min={y}"),
@@ -229,11 +317,7 @@ impl Eager<'_> {
 
     fn foreach(&self, function: Function, x: &str, y: Option<&str>, is_number: bool, target: &str, is_new: bool) -> Vec<String> {
         let is_scratch = target.starts_with("scratch");
-        let Some((name, true)) = torch_name(function) else {
-            let value = format!("[{}(tensor) for tensor in {x}]", callable(function));
-            let line = if is_scratch { format!("{target} = {value}") } else { format!("torch._foreach_copy_({target}, {value})") };
-            return vec![line];
-        };
+        let name = torch_name(function).map_or("", |(name, _)| name);
         // A number may be a tensor in a compiled step, and there is no difference from a tensor.
         let (name, y) = match (function, y) {
             (Function::Subtract, Some(y)) if is_number => ("add", Some(negative(y))),
@@ -280,6 +364,47 @@ impl Eager<'_> {
         };
         text
     }
+}
+
+/// The part of a comprehension that goes over lists, each under its own name.
+fn over(names: &[String]) -> String {
+    match names {
+        [name] => format!("for {name} in {name}"),
+        names => format!("for {0} in zip({0}, strict=True)", names.join(", ")),
+    }
+}
+
+/// The lines of a comprehension between its brackets, at a margin inside the body of a function.
+fn comprehension(margin: &str, call: &str, names: &[String]) -> Vec<String> {
+    let inner = format!("{margin}{MARGIN}");
+    let fits = |line: &str| MARGIN.len() + line.chars().count() <= WIDTH;
+    let one = format!("{inner}{call} {}", over(names));
+    let source = format!("{inner}{}", over(names));
+    if fits(&one) {
+        vec![one]
+    } else if fits(&source) {
+        vec![format!("{inner}{call}"), source]
+    } else {
+        let names = names.join(", ");
+        vec![
+            format!("{inner}{call}"),
+            format!("{inner}for {names} in zip("),
+            format!("{inner}{MARGIN}{names}, strict=True"),
+            format!("{inner})"),
+        ]
+    }
+}
+
+/// A comparison of two values.
+pub fn compared(function: Function, x: &str, y: &str) -> String {
+    let operator = match function {
+        Function::Less => "<",
+        Function::LessEqual => "<=",
+        Function::Greater => ">",
+        Function::GreaterEqual => ">=",
+        _ => "==",
+    };
+    format!("{x} {operator} {y}")
 }
 
 /// A number with its sign turned.

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::eager::compared;
+use super::operations::is_comparison;
 use crate::codegen::listing::{Callee, Expression, Listing};
-use crate::codegen::notation::{Notation, written};
+use crate::codegen::notation::{Level, Notation, written, written_within};
 use crate::codegen::python::{bracketed, calls, python_float};
 use crate::codegen::spelling::spelling;
-use crate::{Function, Type};
+use crate::{Function, Profile, Type};
 
 struct KernelNotation;
 
@@ -23,8 +25,16 @@ impl Notation for KernelNotation {
         }
     }
 
-    fn operator(&self, function: Function, _ty: Type, _arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(&self, function: Function, _ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
         match function {
+            Function::Where => Some(match arguments.first() {
+                Some(Expression::Call(Callee::Function(function), _, sides)) if is_comparison(*function) => {
+                    let [x, y] = [0, 1].map(|side| written_within(self, &sides[side], Level::Sum));
+                    format!("tl.where({}, {{y}}, {{z}})", compared(*function, &x, &y)).into()
+                }
+                _ => "tl.where({x!} != 0.0, {y}, {z})".into(),
+            }),
+            function if is_comparison(function) => Some(format!("tl.where({}, 1.0, 0.0)", compared(function, "{x!}", "{y!}")).into()),
             Function::Divide => Some("tl.div_rn({x}, {y})".into()),
             Function::Reciprocal => Some("tl.div_rn(1.0, {x})".into()),
             _ => None,
@@ -129,22 +139,18 @@ fn reads(listing: &Listing, name: &str) -> bool {
     values.into_iter().any(|value| value.reads(name))
 }
 
-/// Whether there is a kernel: numbers that differ from array to array are not passed to it.
+/// Whether there is a kernel: it works element by element, on numbers that are the same for all arrays.
 pub fn exists(listing: &Listing) -> bool {
-    let per_array = |expression: &Expression| {
-        let mut found = expression.ty() == Type::PerArray;
-        visit_names(expression, &mut |ty| found |= ty == Type::PerArray);
-        found
-    };
     let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);
     let values = lines.iter().map(|line| &line.value).chain(&listing.next_slots).chain([&listing.update]);
-    !values.into_iter().any(per_array)
+    values.into_iter().all(is_element_wise)
 }
 
-fn visit_names(expression: &Expression, f: &mut impl FnMut(Type)) {
+fn is_element_wise(expression: &Expression) -> bool {
+    let is_own = matches!(expression.ty(), Type::Scalar | Type::Tree);
     match expression {
-        Expression::Name(_, ty) => f(*ty),
-        Expression::Number(_) => {}
-        Expression::Call(.., arguments) => arguments.iter().for_each(|argument| visit_names(argument, f)),
+        Expression::Name(..) | Expression::Number(_) => is_own,
+        Expression::Call(Callee::Function(function), ..) if function.row().profile == Profile::Matrix => false,
+        Expression::Call(.., arguments) => is_own && arguments.iter().all(is_element_wise),
     }
 }

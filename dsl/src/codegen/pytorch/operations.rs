@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::codegen::listing::{Callee, Expression, Line, Listing};
+use crate::codegen::listing::{Callee, Expression, Line, Listing, Sum};
 use crate::codegen::notation::{Notation, written};
 use crate::{Function, Type};
 
@@ -37,12 +37,13 @@ pub enum Operand {
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A function of one or two operands, of which the first is an array.
+    /// A function of operands of which the first is an array.
     Function(Function),
+    /// The last operand but one where a condition holds, the last one where it doesn't. The condition is that the first operand is not 0, or
+    /// that a comparison of the first two is true.
+    Where(Option<Function>),
     /// Zeros, in the shape of the weights.
     Zeros,
-    /// The array itself, once more.
-    Copy,
 }
 
 /// An operation on whole arrays.
@@ -50,10 +51,20 @@ pub enum Action {
 pub struct Operation {
     /// What is done.
     pub action: Action,
-    /// First operand.
-    pub x: Value,
-    /// Second operand, of a function of two.
-    pub y: Option<Operand>,
+    /// To what; nothing in the case of zeros.
+    pub operands: Vec<Operand>,
+    /// The type of the result, which says its shape.
+    pub ty: Type,
+}
+
+impl Operation {
+    /// The arrays among the operands.
+    pub fn arrays(&self) -> impl Iterator<Item = Value> {
+        self.operands.iter().filter_map(|operand| match operand {
+            Operand::Array(value) => Some(*value),
+            _ => None,
+        })
+    }
 }
 
 /// What stands in a list of operations.
@@ -79,22 +90,27 @@ pub struct Operations {
 /// Names of the values that are bound, and operations so far.
 pub struct Flattening<'a> {
     notation: &'a dyn Notation,
+    weights: &'a str,
     values: BTreeMap<String, Operand>,
     done: Operations,
 }
 
-/// The names of numbers that differ from array to array in an expression.
-fn per_array_names(expression: &Expression, names: &mut Vec<String>) {
-    match expression {
-        Expression::Name(name, Type::PerArray) if !names.contains(name) => names.push(name.clone()),
-        Expression::Call(.., arguments) => arguments.iter().for_each(|argument| per_array_names(argument, names)),
-        _ => {}
+/// The names of numbers that differ from array to array in an expression, and that of the weights where their shape is asked for.
+fn per_array_names(expression: &Expression, weights: &str, names: &mut Vec<String>) {
+    let name = match expression {
+        Expression::Name(name, Type::PerArray) => name,
+        Expression::Call(Callee::Function(Function::Size | Function::Rows | Function::Columns), Type::PerArray, _) => weights,
+        Expression::Call(.., arguments) => return arguments.iter().for_each(|argument| per_array_names(argument, weights, names)),
+        _ => return,
+    };
+    if !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
     }
 }
 
 impl<'a> Flattening<'a> {
     /// Nothing yet but the arrays of the step. `notation` is how numbers are written.
-    pub fn new(listing: &Listing, notation: &'a dyn Notation) -> Flattening<'a> {
+    pub fn new(listing: &'a Listing, notation: &'a dyn Notation) -> Flattening<'a> {
         let mut values = BTreeMap::from([
             (listing.weights.clone(), Operand::Array(Value::Weights)),
             (listing.gradients.clone(), Operand::Array(Value::Gradients)),
@@ -102,7 +118,7 @@ impl<'a> Flattening<'a> {
         for (index, slot) in listing.slots.iter().enumerate() {
             values.insert(slot.clone(), Operand::Array(Value::Slot(index)));
         }
-        Flattening { notation, values, done: Operations::default() }
+        Flattening { notation, weights: &listing.weights, values, done: Operations::default() }
     }
 
     /// A line of the listing.
@@ -110,7 +126,7 @@ impl<'a> Flattening<'a> {
         let text = written(self.notation, &line.value);
         if line.value.ty() == Type::PerArray {
             let mut names = Vec::new();
-            per_array_names(&line.value, &mut names);
+            per_array_names(&line.value, self.weights, &mut names);
             self.done.items.push(Item::PerArray(line.name.clone(), text, names));
             return;
         }
@@ -127,21 +143,27 @@ impl<'a> Flattening<'a> {
         }
     }
 
+    /// The factors of a sum over arrays: one if it is of an array itself.
+    pub fn factors(&mut self, sum: &Sum) -> Vec<Value> {
+        let is_one = sum.y == Expression::Number(1.0);
+        [&sum.x, &sum.y].into_iter().take(if is_one { 1 } else { 2 }).map(|factor| self.array(factor)).collect()
+    }
+
     /// The operations.
     pub fn finish(self) -> Operations {
         self.done
     }
 
-    fn emit(&mut self, action: Action, x: Value, y: Option<Operand>) -> Value {
-        self.done.operations.push(Operation { action, x, y });
+    fn emit(&mut self, action: Action, operands: Vec<Operand>, ty: Type) -> Value {
+        self.done.operations.push(Operation { action, operands, ty });
         let index = self.done.operations.len() - 1;
         self.done.items.push(Item::Operation(index));
         Value::Result(index)
     }
 
     fn spread(&mut self, number: Operand) -> Value {
-        let zeros = self.emit(Action::Zeros, Value::Weights, None);
-        self.emit(Action::Function(Function::Add), zeros, Some(number))
+        let zeros = self.emit(Action::Zeros, Vec::new(), Type::Tree);
+        self.emit(Action::Function(Function::Add), vec![Operand::Array(zeros), number], Type::Tree)
     }
 
     /// An operand of an operation.
@@ -151,42 +173,78 @@ impl<'a> Flattening<'a> {
             (Type::Scalar, _) => Operand::Number(text()),
             (Type::PerArray, _) => {
                 let mut names = Vec::new();
-                per_array_names(expression, &mut names);
+                per_array_names(expression, self.weights, &mut names);
                 Operand::PerArray(text(), names)
             }
-            (Type::Tree, Expression::Name(name, _)) => self.values.get(name).cloned().unwrap_or(Operand::Array(Value::Weights)),
-            (Type::Tree, Expression::Call(Callee::Function(function), _, arguments)) => {
+            (_, Expression::Name(name, _)) => self.values.get(name).cloned().unwrap_or(Operand::Array(Value::Weights)),
+            (ty, Expression::Call(Callee::Function(Function::Where), _, arguments)) => {
+                let condition = match &arguments[0] {
+                    Expression::Call(Callee::Function(function), ty, compared) if is_comparison(*function) && ty.is_array() => {
+                        Some((*function, compared))
+                    }
+                    _ => None,
+                };
+                let compared = condition.map_or(&arguments[..1], |(_, compared)| compared);
+                let mut operands: Vec<Operand> = compared.iter().chain(&arguments[1..]).map(|argument| self.operand(argument)).collect();
+                let mut comparison = condition.map(|(function, _)| function);
+                if let (Some(function), [Operand::Number(_) | Operand::PerArray(..), ..]) = (comparison, operands.as_slice()) {
+                    operands.swap(0, 1);
+                    comparison = Some(mirrored(function));
+                }
+                Operand::Array(self.emit(Action::Where(comparison), operands, ty))
+            }
+            (ty, Expression::Call(Callee::Function(function), _, arguments)) => {
                 let arguments: Vec<Operand> = arguments.iter().map(|argument| self.operand(argument)).collect();
-                Operand::Array(self.call(*function, &arguments))
+                Operand::Array(self.call(*function, &arguments, ty))
             }
             // Neither a number nor the factor of a clip is an array.
             _ => Operand::Number(text()),
         }
     }
 
-    fn call(&mut self, function: Function, arguments: &[Operand]) -> Value {
+    fn call(&mut self, function: Function, arguments: &[Operand], ty: Type) -> Value {
         let action = Action::Function(function);
+        let multiply = Action::Function(Function::Multiply);
         match (function, arguments) {
             (Function::Copy, [Operand::Array(x)]) => *x,
-            (Function::Square, [Operand::Array(x)]) => self.emit(Action::Function(Function::Multiply), *x, Some(Operand::Array(*x))),
-            (Function::Cube, [Operand::Array(x)]) => {
-                let square = self.emit(Action::Function(Function::Multiply), *x, Some(Operand::Array(*x)));
-                self.emit(Action::Function(Function::Multiply), square, Some(Operand::Array(*x)))
+            (Function::Square, [x @ Operand::Array(_)]) => self.emit(multiply, vec![x.clone(), x.clone()], ty),
+            (Function::Cube, [x @ Operand::Array(_)]) => {
+                let square = self.emit(multiply, vec![x.clone(), x.clone()], ty);
+                self.emit(multiply, vec![Operand::Array(square), x.clone()], ty)
             }
-            (_, [Operand::Array(x)]) => self.emit(action, *x, None),
-            (_, [Operand::Array(x), y]) => self.emit(action, *x, Some(y.clone())),
-            (Function::Subtract, [x, Operand::Array(y)]) => {
-                let negative = self.emit(Action::Function(Function::Negative), *y, None);
-                self.emit(Action::Function(Function::Add), negative, Some(x.clone()))
+            (_, [Operand::Array(_), ..]) => self.emit(action, arguments.to_vec(), ty),
+            (Function::Subtract, [x, y @ Operand::Array(_)]) => {
+                let negative = self.emit(Action::Function(Function::Negative), vec![y.clone()], ty);
+                self.emit(Action::Function(Function::Add), vec![Operand::Array(negative), x.clone()], ty)
             }
-            (_, [x, Operand::Array(y)]) if function.row().commutative => self.emit(action, *y, Some(x.clone())),
+            (_, [x, y @ Operand::Array(_)]) if function.row().commutative => self.emit(action, vec![y.clone(), x.clone()], ty),
+            (_, [x, y @ Operand::Array(_)]) if is_comparison(function) => {
+                self.emit(Action::Function(mirrored(function)), vec![y.clone(), x.clone()], ty)
+            }
             (_, [x, y]) => {
                 let spread = self.spread(x.clone());
-                self.emit(action, spread, Some(y.clone()))
+                self.emit(action, vec![Operand::Array(spread), y.clone()], ty)
             }
             // No call on arrays has another number of arguments: the listing says what those are made of.
             _ => Value::Weights,
         }
+    }
+}
+
+/// Whether a function compares two values.
+pub fn is_comparison(function: Function) -> bool {
+    use Function::{Equal, Greater, GreaterEqual, Less, LessEqual};
+    matches!(function, Less | LessEqual | Greater | GreaterEqual | Equal)
+}
+
+/// The comparison that says the same with its sides changed.
+fn mirrored(function: Function) -> Function {
+    match function {
+        Function::Less => Function::Greater,
+        Function::LessEqual => Function::GreaterEqual,
+        Function::Greater => Function::Less,
+        Function::GreaterEqual => Function::LessEqual,
+        other => other,
     }
 }
 
@@ -223,12 +281,7 @@ struct Uses {
 fn uses(operations: &[Operation], results: &[Value]) -> Uses {
     let mut uses = Uses { last: BTreeMap::new(), count: BTreeMap::new() };
     for (index, operation) in operations.iter().enumerate() {
-        let y = match &operation.y {
-            Some(Operand::Array(y)) => Some(*y),
-            _ => None,
-        };
-        let x = (operation.action != Action::Zeros).then_some(operation.x);
-        for value in x.into_iter().chain(y) {
+        for value in operation.arrays() {
             uses.last.insert(value, index);
             *uses.count.entry(value).or_default() += 1;
         }
@@ -247,49 +300,45 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
     let uses = uses(operations, &results);
     let home = homes(operations, next_slots, &uses);
     let mut places: Vec<Place> = Vec::with_capacity(operations.len());
-    // The operation whose result each scratch array holds.
-    let mut scratch: Vec<Option<usize>> = Vec::new();
+    // The operation whose result each scratch array holds, which has the shape of the array.
+    let mut scratch: Vec<usize> = Vec::new();
     // What the array of each slot holds.
     let mut slots: Vec<Value> = (0..next_slots.len()).map(Value::Slot).collect();
     for (index, operation) in operations.iter().enumerate() {
         let is_over = |value: &Value, at: usize| uses.last.get(value).is_none_or(|last| *last <= at);
         // An operand may be overwritten by what is computed of it; anything else must be over before.
-        let y = match &operation.y {
-            Some(Operand::Array(y)) => Some(*y),
-            _ => None,
-        };
         let commutes = matches!(operation.action, Action::Function(function) if function.row().commutative);
-        let may_overwrite = |value: &Value| {
-            let is_second = Some(*value) == y && *value != operation.x;
-            is_over(value, index) && (!is_second || commutes)
-        };
+        let first = operation.arrays().next();
+        let other = |value: &Value| Some(*value) != first && operation.arrays().any(|operand| operand == *value);
+        let may_overwrite = |value: &Value| is_over(value, index) && (!other(value) || commutes);
         let own_slot = home[index].filter(|slot| slots.get(*slot).is_some_and(may_overwrite));
         let held = |value: &Value| match value {
-            Value::Result(result) => places.get(*result).copied(),
+            Value::Result(result) if operations[*result].ty == operation.ty => places.get(*result).copied(),
             _ => None,
         };
-        let in_place = [Some(operation.x), y.filter(|_| commutes)].into_iter().flatten().find_map(|value| match held(&value) {
-            Some(place @ Place::Scratch(_)) if is_over(&value, index) && operation.action != Action::Zeros => Some(place),
+        let in_place = operation.arrays().filter(may_overwrite).find_map(|value| match held(&value) {
+            Some(place @ Place::Scratch(_)) => Some(place),
             _ => None,
         });
         let place = match (own_slot, in_place) {
             (Some(slot), _) => Place::Slot(slot),
             (None, Some(place)) => place,
             (None, None) => {
-                let free = scratch.iter().position(|held| {
-                    held.is_none_or(|result| {
-                        uses.last.get(&Value::Result(result)).is_none_or(|last| *last < index) && Some(Value::Result(result)) != y
-                    })
+                let free = scratch.iter().position(|result| {
+                    let value = Value::Result(*result);
+                    operations[*result].ty == operation.ty
+                        && uses.last.get(&value).is_none_or(|last| *last < index)
+                        && operation.arrays().all(|operand| operand != value)
                 });
                 Place::Scratch(free.unwrap_or_else(|| {
-                    scratch.push(None);
+                    scratch.push(index);
                     scratch.len() - 1
                 }))
             }
         };
         match place {
             Place::Slot(slot) => slots[slot] = Value::Result(index),
-            Place::Scratch(number) => scratch[number] = Some(index),
+            Place::Scratch(number) => scratch[number] = index,
             Place::Weights | Place::Gradients => {}
         }
         places.push(place);
@@ -309,13 +358,10 @@ fn homes(operations: &[Operation], next_slots: &[Value], uses: &Uses) -> Vec<Opt
         }
     }
     for (index, operation) in operations.iter().enumerate().rev() {
-        let y = match &operation.y {
-            Some(Operand::Array(y)) => Some(*y),
-            _ => None,
-        };
-        for value in [Some(operation.x), y].into_iter().flatten() {
+        for value in operation.arrays() {
             if let Value::Result(part) = value
                 && homes[part].is_none()
+                && operations[part].ty == Type::Tree
                 && uses.count.get(&value) == Some(&1)
             {
                 homes[part] = homes[index];
