@@ -2,7 +2,7 @@
 
 use symopt_dsl::codegen::pytorch::operations::{Action, Operand, Operation, Place, Value, allocate};
 use symopt_dsl::codegen::{Target, export};
-use symopt_dsl::{Function, parse};
+use symopt_dsl::{Function, Type, parse};
 
 fn exported(text: &str, target: Target) -> String {
     let program = parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
@@ -35,7 +35,10 @@ fn pytorch() {
 
 #[test]
 fn scratch_arrays_are_as_few_as_values_that_live_at_once() {
-    let call = |function, x, y| Operation { action: Action::Function(function), x, y: Some(Operand::Array(y)) };
+    let call = |function, x, y| {
+        let operands = vec![Operand::Array(x), Operand::Array(y)];
+        Operation { action: Action::Function(function), operands, ty: Type::Tree }
+    };
     // (w * g) + (m * g), and m * g is read again: two values live, and the slot takes the second.
     let operations = [
         call(Function::Multiply, Value::Weights, Value::Gradients),

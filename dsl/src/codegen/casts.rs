@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions};
-use super::notation::{Level, Notation, comparison, written, written_within};
+use super::notation::{Level, Notation, comparison_sign, written, written_within};
 use super::numpy::{DIVIDE, NumpyNotation};
 use super::python;
 use super::spelling::{Spelling, spelling};
@@ -182,7 +182,7 @@ impl<'a> Casts<'a> {
 
     /// A comparison, whose value is true or false.
     fn compared(&self, function: Function, x: &Expression, y: &Expression) -> Option<String> {
-        let sign = comparison(function)?;
+        let sign = comparison_sign(function)?;
         if function == Function::Equal && !(self.is_float(x) && self.is_float(y)) {
             // The sign asks graphs whether both are the same tensor.
             let (x, y) = if self.is_float(x) { (y, x) } else { (x, y) };

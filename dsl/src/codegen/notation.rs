@@ -52,7 +52,7 @@ pub trait Notation {
 }
 
 /// The sign between the two arguments of a comparison.
-pub fn comparison(function: Function) -> Option<&'static str> {
+pub fn comparison_sign(function: Function) -> Option<&'static str> {
     match function {
         Function::Less => Some("<"),
         Function::LessEqual => Some("<="),
@@ -111,13 +111,12 @@ pub fn comparison(notation: &dyn Notation, expression: &Expression) -> Option<St
     // A number reads better on the right.
     let turned = matches!(x, Expression::Number(_)) && !matches!(y, Expression::Number(_));
     let (x, y) = if turned { (y, x) } else { (x, y) };
-    let sign = match (function, turned) {
-        (Function::Less, false) | (Function::Greater, true) => "<",
-        (Function::LessEqual, false) | (Function::GreaterEqual, true) => "<=",
-        (Function::Greater, false) | (Function::Less, true) => ">",
-        (Function::GreaterEqual, false) | (Function::LessEqual, true) => ">=",
-        (Function::Equal, _) => "==",
-        _ => return None,
+    let sign = match (comparison_sign(*function)?, turned) {
+        ("<", true) => ">",
+        ("<=", true) => ">=",
+        (">", true) => "<",
+        (">=", true) => "<=",
+        (sign, _) => sign,
     };
     let side = |argument: &Expression| bracketed(operand(notation, *ty, argument), Level::Sum);
     let mut left = side(x);

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum};
-use super::notation::{Level, Notation, comparison, written, written_within};
+use super::notation::{Level, Notation, comparison_sign, written, written_within};
 use super::python::{self, bracketed, class_name, helpers};
 use super::spelling::{lacks_row, spelling};
 use crate::formula::statement_nodes::node_ids;
@@ -183,7 +183,7 @@ fn condition(test: &Expression) -> String {
 /// A comparison, whose value is true or false.
 fn compared(function: Function, x: &Expression, y: &Expression) -> Option<String> {
     let side = |value| written_within(&JaxNotation, value, Level::Sum);
-    comparison(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
+    comparison_sign(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
 }
 
 /// Why Optax can't express a function, if it can't.
