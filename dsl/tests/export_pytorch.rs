@@ -27,7 +27,10 @@ fn pytorch() {
             "def trust(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  ratio = norm(w) / norm(m)\n  \
              update = m * ratio * lr\n  return update, m\n",
         ),
-        ("pytorch_swap", "def swap(w, g, a, b, lr):\n  update = (1 - a) * lr\n  c = max(b, 1 / g)\n  return update, c, a\n"),
+        (
+            "pytorch_swap",
+            "def swap(w, g, a, b, lr):\n  update = (1 - a) * lr\n  c = max(b, 1 / g)\n  b = a\n  a = c\n  return update, a, b\n",
+        ),
     ] {
         insta::assert_snapshot!(name, own_part(&exported(text, Target::PyTorch)));
     }

@@ -368,6 +368,10 @@ impl Evaluator {
         while text.take("·") {
             value *= self.power(text);
         }
+        // Of numbers, a product of matrices is a product.
+        while text.take(" @ ") {
+            value *= self.power(text);
+        }
         if text.take(" / ") { value / self.power(text) } else { value }
     }
 
@@ -375,6 +379,8 @@ impl Evaluator {
         let start = text.rest;
         let base = self.atom(text);
         let number = &start[..start.len() - text.rest.len()];
+        // Transposed, a number is itself.
+        while text.take("ᵀ") {}
         match text.superscript() {
             // The digits of a number, not a power that is rounded.
             Some(exponent) if number == "10" => format!("1e{exponent}").parse().unwrap(),
@@ -426,7 +432,7 @@ impl Evaluator {
             '0'..='9' => text.take_while(|c| c.is_ascii_digit() || c == '.').parse().unwrap(),
             _ => {
                 let is_name = |c: char| {
-                    (c.is_alphanumeric() && !DIGITS_ABOVE.contains(c))
+                    (c.is_alphanumeric() && !DIGITS_ABOVE.contains(c) && c != 'ᵀ')
                         || "_∞′₀₁₂₃₄₅₆₇₈₉".contains(c)
                         || ('\u{300}'..='\u{36f}').contains(&c)
                 };

@@ -131,14 +131,12 @@ impl Rule {
             (Type::PerArray, Type::Scalar) => {
                 // Broadcast by hand: the program would not know that it is one number for each array.
                 let norm = add_value(&mut builder, Value::NormOfWeights);
-                let zero = builder.call(Function::Subtract, &[norm, norm]);
-                let right = builder.call(Function::Add, &[zero, right]);
+                let right = spread(&mut builder, norm, right);
                 program(&builder, right)?
             }
             (Type::Tree, Type::Scalar | Type::PerArray) => {
                 let weights = builder.add(Term::Leaf(Leaf::Weights));
-                let zero = builder.call(Function::Subtract, &[weights, weights]);
-                let right = builder.call(Function::Add, &[zero, right]);
+                let right = spread(&mut builder, weights, right);
                 program(&builder, right)?
             }
             _ => program(&builder, right)?,
@@ -153,6 +151,12 @@ impl Rule {
         }
         Some(Instance { before, after, label, conditions })
     }
+}
+
+/// A value as large as another one: a choice that is never made.
+fn spread(builder: &mut Builder, like: Id, value: Id) -> Id {
+    let never = builder.add(Term::number(0.0));
+    builder.call(Function::Where, &[never, like, value])
 }
 
 fn add_value(builder: &mut Builder, value: Value) -> Id {
