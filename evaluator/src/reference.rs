@@ -5,7 +5,7 @@
 //! behind the other.
 //!
 //! What the functions of matrices compute for one array is in [`crate::matrix`]. Programs that use them have no other engine: the
-//! [`Optimizer`](crate::Optimizer) runs them by the same [`Interpreter`], so that both have the same bits.
+//! [`Optimizer`](crate::Optimizer) runs them by the same interpreter, so that both have the same bits.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
