@@ -194,7 +194,10 @@ fn the_report_as_json_has_its_fields() {
     arguments[held_out + 1] = "2";
     let report = json(&run(directory.path(), &arguments));
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>().join(" ");
-    assert_eq!(keys(&report), "best cache_hit_rate comparison evaluating_seconds failures history redundant_share seconds statistics stop store");
+    assert_eq!(
+        keys(&report),
+        "best cache_hit_rate comparison evaluating_seconds failures history redundant_share seconds statistics stop store"
+    );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
     assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");
     assert_eq!((&report["store"], &report["stop"]), (&Value::from("store"), &Value::from("programs")));

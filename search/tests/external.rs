@@ -12,7 +12,7 @@ use symopt_proxy_tasks::run::FailureKind;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::engine::SearchResult;
-use symopt_search::journal::{CheckedStore, EvaluationRecord, Journal};
+use symopt_search::journal::{CheckedStore, EvaluationRecord, Journal, JournalError};
 use symopt_search::launch::{Launch, LaunchError};
 use symopt_search::{SearchConfig, StopReason};
 
@@ -75,7 +75,14 @@ fn mixed(log: &Path) -> String {
 }
 
 fn records(store: &Path) -> Vec<(u64, EvaluationRecord)> {
-    CheckedStore::of(store).unwrap().evaluations().unwrap()
+    // A process that another test has just forked holds the lock of this one's store until it becomes another program.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match CheckedStore::of(store) {
+            Err(JournalError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            opened => return opened.unwrap().evaluations().unwrap(),
+        }
+    }
 }
 
 /// The failure that the stand-in injects for a hash, if any.
