@@ -572,10 +572,30 @@ fn read_witness(path: &Path) -> Result<u64, String> {
     text.trim_end().parse().map_err(|_| format!("{WITNESS} holds no number"))
 }
 
-/// Opens a sled database. On some damaged files sled panics: that is an error like any other here.
+/// Opens a sled database whose store is locked. On some damaged files sled panics: that is an error like any other here.
 fn open_database(path: &Path) -> Result<sled::Db, String> {
+    remove_unfinished_snapshots(path).map_err(|e| e.to_string())?;
     let open = || sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open();
     guard(open)?.map_err(|e| e.to_string())
+}
+
+/// Removes the snapshots of the database's index that a killed process had not finished: sled 0.34 takes one for the newest whole one. They hold
+/// nothing that the log doesn't.
+fn remove_unfinished_snapshots(path: &Path) -> std::io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs something that may panic on damaged files, with the panic's message in place of a backtrace on the screen.

@@ -164,6 +164,20 @@ fn revisions_are_kept_in_order_and_missed_when_they_are_lost() {
 }
 
 #[test]
+fn a_snapshot_that_a_killed_process_left_unfinished_is_not_taken_for_damage() {
+    for bytes in [0, 5, 100] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = store(directory.path());
+        // sled writes its snapshots under such names before it renames them; the newest is the last by name.
+        let unfinished = path.join("journal/snap.7FFFFFFFFFFFFFFF.generating");
+        fs::write(&unfinished, vec![1; bytes]).unwrap();
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>());
+        assert!(!unfinished.exists());
+    }
+}
+
+#[test]
 fn a_truncated_database_is_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let path = store(directory.path());
