@@ -37,6 +37,39 @@ fn pytorch() {
 }
 
 #[test]
+fn the_size_of_a_product_is_that_of_its_own_shape() {
+    let text = "def gram(w, g, lr):\n  rows_by_rows = matmul(g, transpose(g))\n  columns_by_columns = matmul(transpose(g), g)\n  \
+                update = g * mean(rows_by_rows) / size(columns_by_columns)\n  update = update * rows(transpose(g)) * size(g) * lr\n  return update\n";
+    let file = own_part(&exported(text, Target::PyTorch));
+    for expected in ["_scalar(torch.div, sum2, _rows(w) * _rows(w))", "_columns(w) * _columns(w)", "w.numel()"] {
+        assert!(file.contains(expected), "{expected} is missing in\n{file}");
+    }
+    // Only what is summed is computed: a product whose size alone is asked for is not.
+    assert_eq!(file.matches("_matmul(").count(), 1, "{file}");
+}
+
+#[test]
+fn numbers_that_are_more_than_terms_and_factors_stay_floats() {
+    let blocks = |text: &str| {
+        let file = exported(text, Target::PyTorch);
+        let start = file.find("def _update_blocks").unwrap_or(0);
+        file[start..start + 600].to_owned()
+    };
+    let text = |of: &str| {
+        format!("def train(w, g, lr, *, a=0.5, b=0.25):\n  update = g * a\n  update = {of}\n  update = update * lr\n  return update\n")
+    };
+    assert!(blocks(&text("update + b")).contains("    scalars = torch.tensor(scalars, dtype=dtype).unbind()\n"));
+    // In the order in which the update reads them: a, b, lr.
+    for other in ["update ** b", "max(update, b)", "where(update > b, update, 0.0)"] {
+        assert!(
+            blocks(&text(other)).contains("    floats, tensors = {1}, torch.tensor(scalars, dtype=dtype).unbind()\n"),
+            "{}",
+            blocks(&text(other))
+        );
+    }
+}
+
+#[test]
 fn scratch_arrays_are_as_few_as_values_that_live_at_once() {
     let call = |function, x, y| {
         let operands = vec![Operand::Array(x), Operand::Array(y)];

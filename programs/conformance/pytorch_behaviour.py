@@ -7,13 +7,11 @@ Each file is what `symopt export P --to pytorch` wrote. It ends with status 1 if
 
 import copy
 import io
-import os
 import sys
 
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "targets"))
-from pytorch import load  # noqa: E402
+from targets.pytorch import load
 
 SHAPES = [(), (1,), (7,), (5, 3), (2, 3, 4), (40000,)]
 

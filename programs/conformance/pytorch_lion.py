@@ -9,15 +9,13 @@ version, on one thread; each figure is the shortest of the runs, in milliseconds
 """
 
 import json
-import os
 import sys
 import time
 
 import numpy as np
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "targets"))
-from pytorch import load  # noqa: E402
+from targets.pytorch import load
 
 MASK = (1 << 32) - 1
 
@@ -55,9 +53,7 @@ def check_bits(path, golden):
     weights = np.array([unit(seed, i) for i in range(257)], dtype=np.float32)
     gradients = [np.array([gradient(seed, step, i) for i in range(257)], dtype=np.float32) for step in range(50)]
     module, lion = load(path)
-    paths = {"default": {}, "single-tensor": {"foreach": False}, "foreach": {"foreach": True}}
-    if os.environ.get("TRITON_INTERPRET") == "1":
-        paths = {"kernel": {"fused": True}}
+    paths = {"default": {}, "single-tensor": {"foreach": False}, "foreach": {"foreach": True}, "kernel": {"fused": True}}
     for name, options in paths.items():
         module.BLOCK = 0 if name == "foreach" else 1 << 15
         param = torch.nn.Parameter(torch.tensor(weights))
@@ -74,7 +70,9 @@ def check_bits(path, golden):
             if recorded:
                 expected = np.array(recorded["w_bits"], dtype=np.uint32)
                 found = param.detach().numpy().view(np.uint32)
-                assert (found == expected).all(), f"{name}, step {step + 1}: {(found != expected).sum()} weights differ from the recorded ones"
+                assert (found == expected).all(), (
+                    f"{name}, step {step + 1}: {(found != expected).sum()} weights differ from the recorded ones"
+                )
             assert torch.equal(param, peer), f"{name}, step {step + 1}: weights differ from the published formula's"
         print(f"{name}: 257 weights are those of the published Lion bit for bit after steps 1 to 50")
 

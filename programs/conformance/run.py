@@ -1,6 +1,6 @@
 """Runs exported optimizers under the conformance suite of symopt.
 
-    PYTHON run.py DIRECTORY TARGET...
+    PYTHON run.py DIRECTORY TARGET... [--without VARIANT]...
 
 DIRECTORY holds `inputs.json`, `expected/PROGRAM.json` and `exports/TARGET/PROGRAM.*`, as `symopt conformance` writes them. For each target the
 module `targets/TARGET.py` beside this file says in `VARIANTS` how to run a file: a function for each way that the target has (eager, compiled,
@@ -9,20 +9,30 @@ and so on). A line of JSON is printed for each variant, program and case:
     {"engine":"numpy","version":"numpy 2.4.6","program":"lion","case":"plain","deviation":0.0,"gap":1.2e-07,"mismatches":0,"same_bits":true}
     {"engine":"numpy","version":"numpy 2.4.6","program":"lion","case":"plain","error":"..."}
 
+A variant that a program has not got gives one line instead:
+
+    {"engine":"pytorch kernel","version":"torch 2.15.0","program":"lamb","cannot":"..."}
+
+The libraries' own Lion, which the module names in `LIONS` with the variant that it is compared with, gives lines of the same kind: there the
+exported Lion is held against the library's, which `peer` names.
+
+    {"engine":"optax","peer":"optax.lion","version":"...","program":"lion","case":"plain","deviation":0.0,...}
+
 deviation: the largest distance from the reference in f32 after the last step, over the weights and over each slot, as a share of the largest
 number there; gap: the same of the reference in f64; mismatches: places where one of the two is not finite and the other one is something else;
 same_bits: every bit is the reference's, but that all NaN count as one.
 """
 
+import argparse
 import importlib
 import json
-import sys
 import traceback
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from targets import Cannot
 
 # What each target runs on.
 PACKAGES = {
@@ -72,55 +82,90 @@ def same_bits(found, expected):
     return bool(np.all(equal) and np.all(np.isnan(found[nan])))
 
 
-def compare(weights, slots, case, shapes):
-    trees = [(flat(weights), "weights", None)]
-    trees += [(flat(slots[name]), "slots", name) for name in case["f32"]["slots"]]
+def expected_of(case, kind, shapes):
+    """Weights and slots of a reference."""
+    digits = {"f32": 8, "f64": 16}[kind]
+    outcome = case[kind]
+    return floats(outcome["weights"], shapes, digits), {name: floats(text, shapes, digits) for name, text in outcome["slots"].items()}
+
+
+def compare(found, single, double):
+    """Weights and slots beside those that they should be, and beside what f64 makes of them."""
     result = {"deviation": 0.0, "gap": 0.0, "mismatches": 0, "same_bits": True}
-    for found, key, name in trees:
-        single, double = (case[kind][key] if name is None else case[kind][key][name] for kind in ("f32", "f64"))
-        single, double = flat(floats(single, shapes, 8)), flat(floats(double, shapes, 16))
-        deviation, mismatches = distance(found, single)
-        gap, _ = distance(single, double)
+    for tree in [None, *single[1]]:
+        own, expected, wide = (flat(weights if tree is None else slots[tree]) for weights, slots in (found, single, double))
+        deviation, mismatches = distance(own, expected)
+        gap, _ = distance(expected, wide)
         result["deviation"] = max(result["deviation"], deviation)
         result["gap"] = max(result["gap"], gap)
         result["mismatches"] += mismatches
-        result["same_bits"] = result["same_bits"] and same_bits(found, single)
+        result["same_bits"] = result["same_bits"] and same_bits(own, expected)
     return result
 
 
-def main(directory, targets):
-    directory = Path(directory)
-    inputs = json.loads((directory / "inputs.json").read_text())
-    shapes = [tuple(shape) for shape in inputs["shapes"]]
-    given = {case["name"]: case for case in inputs["cases"]}
-    sys.path.insert(0, str(Path(__file__).parent))
+def say(**what):
+    print(json.dumps(what), flush=True)
 
-    def say(**what):
-        print(json.dumps(what), flush=True)
 
+class Suite:
+    """The suite in a directory."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        inputs = json.loads((directory / "inputs.json").read_text())
+        self.shapes = [tuple(shape) for shape in inputs["shapes"]]
+        self.cases = {case["name"]: case for case in inputs["cases"]}
+
+    def settings(self, case):
+        """What a variant is given to run a case."""
+        data = self.cases[case["case"]]
+        gradients = [floats(step, self.shapes, 8) for step in data["gradients"]]
+        return floats(data["weights"], self.shapes, 8), gradients, case["learning_rates"], case["hyperparameters"]
+
+    def run(self, engine, target, run, file, lion):
+        """A variant on a file; `lion` is the library's own Lion, its name and how it is run."""
+        expected = json.loads((self.directory / "expected" / f"{file.stem}.json").read_text())
+        of_program = dict(engine=engine, version=version(target), program=expected["program"])
+        for case in expected["cases"]:
+            head = dict(of_program, case=case["case"])
+            single, double = (expected_of(case, kind, self.shapes) for kind in ("f32", "f64"))
+            try:
+                found = run(file, *self.settings(case))
+                say(**head, **compare(found, single, double))
+                if lion and expected["program"] == "lion":
+                    head["peer"], run_lion = lion
+                    say(**head, **compare(found, run_lion(*self.settings(case)), double))
+            except Cannot as reason:
+                say(**of_program, cannot=str(reason))
+                return
+            except Exception as error:  # A program that fails must not hide how the others did.
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                say(**head, error=f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
+
+
+def main(directory, targets, without):
+    suite = Suite(directory)
     for target in targets:
-        files = sorted((directory / "exports" / target).glob("*"))
         try:
             module = importlib.import_module(f"targets.{target}")
         except ImportError as error:
             say(engine=target, version="", program="", case="", error=f"can't be imported: {error}")
             continue
+        lions = getattr(module, "LIONS", {})
         for engine, run in module.VARIANTS.items():
-            for file in files:
-                expected = json.loads((directory / "expected" / f"{file.stem}.json").read_text())
-                for case in expected["cases"]:
-                    head = dict(engine=engine, version=version(target), program=expected["program"], case=case["case"])
-                    data = given[case["case"]]
-                    weights = floats(data["weights"], shapes, 8)
-                    gradients = [floats(step, shapes, 8) for step in data["gradients"]]
-                    try:
-                        found = run(file, weights, gradients, case["learning_rates"], case["hyperparameters"])
-                    except Exception as error:  # A program that fails must not hide how the others did.
-                        place = traceback.extract_tb(error.__traceback__)[-1]
-                        say(**head, error=f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
-                        continue
-                    say(**head, **compare(*found, case, shapes))
+            if engine not in without:
+                for file in sorted((directory / "exports" / target).glob("*")):
+                    suite.run(engine, target, run, file, lions.get(engine))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Runs exported optimizers under the conformance suite of symopt.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("target", nargs="+")
+    parser.add_argument("--without", action="append", default=[], metavar="VARIANT")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    given = arguments()
+    main(given.directory, given.target, given.without)

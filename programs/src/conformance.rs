@@ -7,6 +7,7 @@
 //! | [`engines`] | the engines of this library under the suite |
 //! | [`exports`] | exported files under the suite, run by `conformance/run.py` |
 //! | [`report`] | a table program × engine |
+//! | [`tolerance`] | how far an engine may be from the reference |
 //!
 //! The suite lies as data in `conformance/` (`inputs.json` and `expected/PROGRAM.json`), so that engines in other languages can run it; a test
 //! keeps the files equal to what this module makes. Every number is the hexadecimal bit pattern of a float, most significant digit first, and an
@@ -17,51 +18,16 @@ pub mod engines;
 pub mod expected;
 pub mod exports;
 pub mod report;
-
-use std::path::Path;
-
-use symopt_dsl::codegen::Target;
+pub mod tolerance;
 
 use crate::ZooEntry;
 use engines::Engine;
 use expected::Outcome;
-use exports::ConformanceError;
-use report::{Bound, Distance, Finding, Measured, Report, Tolerance};
+use exports::{ConformanceError, Exports};
+use report::{Distance, Finding, Measured, Report};
 
-/// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of squares that fall below 1e-38.
-const FLUSHES: (&str, &str) = ("extremes", "denormal numbers are taken as zero");
-
-/// What PyTorch makes of the sign of NaN.
-const SIGN_OF_NAN: (&str, &str) = ("not-finite", "the sign of NaN is 0");
-
-/// How far an engine may be from the reference: see [`Tolerance`]. What is not named here has to equal it bit for bit.
-///
-/// The bounds follow from the orders of rounding. NumPy, PyTorch (eager), Rust and C do each operation of the program by itself, so programs of
-/// sums, products, quotients and square roots have the reference's bits there but for PyTorch's square root; exponentials, powers and
-/// trigonometric functions are the library's, a unit in the last place or two away, which fifty steps carry on. JAX computes scalars in f32 where
-/// they depend on the step or on sums, and compiled code contracts products and sums. What that makes of a program is bounded by how much
-/// roundings matter in it at all: the distance of the references in f32 and in f64.
-pub fn tolerance(engine: &str) -> Tolerance {
-    let rounded = |roundings: f64, gaps: f64| Bound::Rounded { roundings, gaps };
-    let target = engine.split(' ').next().unwrap_or_default();
-    match (target, engine) {
-        ("numpy" | "c" | "rust", _) => Tolerance { bound: rounded(8.0, 4.0), exceptions: &[] },
-        ("pytorch", _) => Tolerance { bound: rounded(16.0, 4.0), exceptions: &[SIGN_OF_NAN] },
-        (_, "keras torch") => Tolerance { bound: rounded(64.0, 8.0), exceptions: &[SIGN_OF_NAN] },
-        ("optax" | "praxis" | "keras" | "tf2" | "tf1", _) => Tolerance { bound: rounded(64.0, 8.0), exceptions: &[FLUSHES] },
-        _ => Tolerance::BITS,
-    }
-}
-
-/// Runs the suite: the library's engines, and the exports to targets in a Python. `keep` is where the suite and the exported files are left, if
-/// they are to be. `say` hears what is being run.
-pub fn measure(
-    entries: &[&ZooEntry],
-    targets: &[Target],
-    python: &str,
-    keep: Option<&Path>,
-    mut say: impl FnMut(&str),
-) -> Result<Report, ConformanceError> {
+/// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
+pub fn measure(entries: &[&ZooEntry], exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {
     let cases = case::cases();
     let mut report = Report::default();
     for engine in Engine::ALL {
@@ -82,13 +48,14 @@ pub fn measure(
                     version: String::new(),
                     program: entry.name.to_owned(),
                     case: case.name.to_owned(),
+                    peer: None,
                     result: Measured::Distance(distance(&found, &single, &double)),
                 });
             }
         }
     }
     let scratch;
-    let directory = match keep {
+    let directory = match exports.keep {
         Some(directory) => directory,
         None => {
             scratch = tempfile::tempdir().map_err(|source| ConformanceError::File { path: std::env::temp_dir(), source })?;
@@ -96,9 +63,9 @@ pub fn measure(
         }
     };
     exports::write_suite(directory, entries, &cases)?;
-    for target in targets {
+    for target in exports.targets {
         say(target.name());
-        exports::run(directory, python, *target, entries, &mut report)?;
+        exports::run(directory, exports, *target, entries, &mut report)?;
     }
     Ok(report)
 }

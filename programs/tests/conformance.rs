@@ -98,20 +98,21 @@ fn a_deviation_beyond_the_tolerance_is_a_fault() {
         version: String::new(),
         program: "lion".to_owned(),
         case: "plain".to_owned(),
+        peer: None,
         result,
     };
-    let report = |result| Report { findings: vec![finding(result)], refusals: Vec::new() };
+    let report = |result| Report { findings: vec![finding(result)], ..Report::default() };
     let rounded = |roundings, gaps| Tolerance { bound: Bound::Rounded { roundings, gaps }, exceptions: &[] };
-    let tight = |_: &str| rounded(4.0, 4.0);
-    let loose = |_: &str| rounded(0.0, 11.0);
+    let tight = |_: &str, _: &str| rounded(4.0, 4.0);
+    let loose = |_: &str, _: &str| rounded(0.0, 11.0);
     assert_eq!(report(Measured::Distance(distance)).faults(tight).len(), 1);
     assert_eq!(report(Measured::Distance(distance)).faults(loose), Vec::<String>::new());
-    assert_eq!(report(Measured::Distance(distance)).faults(|_| Tolerance::BITS).len(), 1);
+    assert_eq!(report(Measured::Distance(distance)).faults(|_, _| Tolerance::BITS).len(), 1);
     let same = Distance { deviation: 0.0, same_bits: true, ..distance };
-    assert_eq!(report(Measured::Distance(same)).faults(|_| Tolerance::BITS), Vec::<String>::new());
+    assert_eq!(report(Measured::Distance(same)).faults(|_, _| Tolerance::BITS), Vec::<String>::new());
     let not_finite = Distance { mismatches: 1, ..distance };
     assert_eq!(report(Measured::Distance(not_finite)).faults(loose).len(), 1);
-    let excepted = |_: &str| Tolerance { exceptions: &[("plain", "a reason")], ..rounded(4.0, 4.0) };
+    let excepted = |_: &str, _: &str| Tolerance { exceptions: &[("plain", "a reason")], ..rounded(4.0, 4.0) };
     assert_eq!(report(Measured::Distance(not_finite)).faults(excepted), Vec::<String>::new());
     assert_eq!(report(Measured::Error { error: "no".to_owned() }).faults(loose), ["numpy, lion, plain: no"]);
 }

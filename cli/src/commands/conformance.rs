@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use symopt_dsl::codegen::Target;
 use symopt_programs::ZooEntry;
-use symopt_programs::conformance::{self, exports};
-use symopt_programs::conformance::{case, report::Report};
+use symopt_programs::conformance::exports::{self, Exports};
+use symopt_programs::conformance::report::{Report, Tolerance};
+use symopt_programs::conformance::tolerance::tolerance;
+use symopt_programs::conformance::{self, case};
 
 use crate::failure::Failure;
 use crate::files;
@@ -28,6 +30,9 @@ pub struct Arguments {
     /// Python with the libraries that the exports need
     #[arg(long, value_name = "COMMAND", default_value = "python3")]
     python: String,
+    /// Way to run an export that is left out, by its name in the table
+    #[arg(long, value_name = "NAME")]
+    without: Vec<String>,
     /// Run the engines of this library alone
     #[arg(long, conflicts_with = "targets")]
     no_exports: bool,
@@ -55,12 +60,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(target) = targets.iter().find(|target| !exports::is_run(**target)) {
         return Err(Failure::Input(format!("exports to {target} are nothing that can be run")));
     }
-    let report = conformance::measure(&entries, &targets, &arguments.python, arguments.keep.as_deref(), |what| {
+    let run = Exports { targets: &targets, python: &arguments.python, without: &arguments.without, keep: arguments.keep.as_deref() };
+    let report = conformance::measure(&entries, &run, |what| {
         let _ = writeln!(std::io::stderr(), "{what}");
     })?;
-    let table = report.markdown(&entries.iter().map(|entry| entry.name).collect::<Vec<&str>>(), conformance::tolerance);
+    let tolerance_of = |engine: &str, program: &str| {
+        let entry = entries.iter().find(|entry| entry.name == program);
+        entry.map_or(Tolerance::BITS, |entry| tolerance(engine, &entry.program()))
+    };
+    let table = report.markdown(&entries.iter().map(|entry| entry.name).collect::<Vec<&str>>(), tolerance_of);
     if let Some(path) = &arguments.markdown {
-        files::write(path, &document(&report, &table))?;
+        files::write(path, &document(&report, &table, &entries))?;
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -68,8 +78,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         out.write_all(b"\n")?;
     } else {
         out.write_all(table.as_bytes())?;
+        if !report.peers.is_empty() {
+            writeln!(out, "\nLion beside the libraries' own:\n\n{}", report.peers_markdown())?;
+        }
     }
-    let faults = report.faults(conformance::tolerance);
+    let faults = report.faults(tolerance_of);
     if faults.is_empty() { Ok(()) } else { Err(Failure::Work(format!("outside of the tolerance:\n{}", faults.join("\n")))) }
 }
 
@@ -87,15 +100,58 @@ fn entries(names: &[String]) -> Result<Vec<&'static ZooEntry>, Failure> {
 }
 
 /// The table with what its reader has to know.
-fn document(report: &Report, table: &str) -> String {
+fn document(report: &Report, table: &str, programs: &[&'static ZooEntry]) -> String {
     let cases: String = case::cases().iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
-    let tolerances: String =
-        report.engines().into_iter().map(|engine| format!("- **{engine}**: {}\n", conformance::tolerance(engine).explained())).collect();
+    let mut tolerances = String::new();
+    for engine in report.engines() {
+        // Mostly the same for all programs, or for those that an engine has no approximations for and the others.
+        let mut by_bound: Vec<(String, Vec<&str>)> = Vec::new();
+        for entry in programs {
+            let explained = tolerance(engine, &entry.program()).explained();
+            match by_bound.iter_mut().find(|(known, _)| *known == explained) {
+                Some((_, names)) => names.push(entry.name),
+                None => by_bound.push((explained, vec![entry.name])),
+            }
+        }
+        by_bound.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+        for (index, (explained, names)) in by_bound.iter().enumerate() {
+            let of = if index == 0 { String::new() } else { format!(" ({})", names.join(", ")) };
+            tolerances += &format!("- **{engine}**{of}: {explained}\n");
+        }
+    }
+    let peers = if report.peers.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\n## Exported Lion beside the libraries' own\n\nThe same measure, with the library's own Lion in the place of the reference:\n\n{}",
+            report.peers_markdown()
+        )
+    };
     format!(
         "# Every program in every engine\n\nThe largest deviation from the reference interpreter in f32 after {} steps, over five cases and over the \
-         weights and each slot, as a share of the largest number there. `0`: every bit is the same. Made by `symopt conformance --markdown \
-         docs/conformance.md`.\n\n{table}\nThe cases, each with parameter arrays of the shapes 5×3, 7, a single number, 1 and 2×3×4:\n\n{cases}\nHow far \
-         an engine may be away, by its order of rounding:\n\n{tolerances}",
-        case::STEPS
+         weights and each slot, as a share of the largest number there. `0`: every bit is the same. Made by\n\n    {}\n\n{table}\nThe cases, each \
+         with parameter arrays of the shapes 5×3, 7, a single number, 1 and 2×3×4:\n\n{cases}\nHow far an engine may be away, by its order of \
+         rounding (the documentation of `symopt_programs::conformance::tolerance` derives it); the exit code is 1 if one is further \
+         away:\n\n{tolerances}{peers}",
+        case::STEPS,
+        command()
     )
+}
+
+/// This run's command line, with a Python that stands for the one that was named.
+fn command() -> String {
+    let mut words: Vec<String> = vec!["symopt".to_owned()];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--python" => drop(arguments.next()),
+            _ if word.starts_with("--python=") => continue,
+            _ => {
+                words.push(if word.contains(' ') { format!("\"{word}\"") } else { word });
+                continue;
+            }
+        }
+        words.extend(["--python", "python3"].map(str::to_owned));
+    }
+    words.join(" ")
 }

@@ -181,8 +181,28 @@ const WIDEST: usize = 60;
 /// Columns of a name that is not known yet.
 const NAME: usize = 8;
 
-/// How many elements an array has, where its elements are gone through one by one: a call without arguments.
-const SIZE: Expression = Expression::Call(Callee::Function(Function::Size), Type::PerArray, Vec::new());
+/// How many elements, rows or columns a parameter array has, where arrays are not spoken of as a whole: a call without arguments.
+const fn shape_of_parameters(function: Function) -> Expression {
+    Expression::Call(Callee::Function(function), Type::PerArray, Vec::new())
+}
+
+/// How many elements, rows or columns a value of a type has, by the shape of the parameter array.
+fn shape_of(ty: Type, function: Function) -> Expression {
+    use Function::{Columns, Multiply, Rows, Size};
+    let [rows, columns] = match ty {
+        Type::Scalar | Type::PerArray => return Expression::Number(1.0),
+        Type::Tree => [Rows, Columns],
+        Type::Transposed => [Columns, Rows],
+        Type::RowsByRows => [Rows, Rows],
+        Type::ColumnsByColumns => [Columns, Columns],
+    };
+    match function {
+        Rows => shape_of_parameters(rows),
+        Columns => shape_of_parameters(columns),
+        _ if rows == columns => Expression::call(Multiply, vec![shape_of_parameters(rows), shape_of_parameters(columns)]),
+        _ => shape_of_parameters(Size),
+    }
+}
 
 /// A scalar that is read several times gets a line of its own if it takes more columns than `1 - beta1`.
 const SHORT: usize = 20;
@@ -379,6 +399,8 @@ impl<'a> Writer<'a> {
     fn parts(&self, id: NodeId) -> Vec<NodeId> {
         let Some((function, arguments)) = self.called(id) else { return Vec::new() };
         match (self.sums_of(id).is_empty(), function) {
+            // Of an array only its shape is asked for.
+            (true, Function::Size | Function::Rows | Function::Columns) if !self.options.array_sums_inside => Vec::new(),
             (true, _) => arguments.to_vec(),
             (false, Function::Clip) => vec![arguments[0], arguments[1]],
             (false, _) => Vec::new(),
@@ -758,7 +780,7 @@ impl<'a> Writer<'a> {
         let total = |index: usize| self.total(sums[index].0, sums[index].1, sums[index].2);
         match (function, sums.len()) {
             (Function::GlobalNorm, 1) => root(total(0)),
-            (Function::Mean, 1) => call(Function::Divide, vec![total(0), SIZE]),
+            (Function::Mean, 1) => call(Function::Divide, vec![total(0), shape_of(self.ty(arguments[0]), Function::Size)]),
             (Function::Norm, 1) => root(total(0)),
             (Function::Dot, 1) => total(0),
             (Function::CosineSim, 3) => call(Function::Divide, vec![total(0), multiply(root(total(1)), root(total(2)))]),
@@ -772,7 +794,9 @@ impl<'a> Writer<'a> {
             (Function::Mean | Function::Size, _) if self.ty(arguments[0]).is_array() && self.options.array_sums_inside => {
                 Expression::Call(Callee::Function(function), Type::PerArray, vec![at(0)])
             }
-            (Function::Size, _) if self.ty(arguments[0]).is_array() => SIZE,
+            (Function::Size | Function::Rows | Function::Columns, _) if !self.options.array_sums_inside => {
+                shape_of(self.ty(arguments[0]), function)
+            }
             (Function::Mean, _) => at(0),
             (Function::Size, _) => Expression::Number(1.0),
             (Function::Norm | Function::GlobalNorm, _) => magnitude(at(0)),

@@ -29,8 +29,8 @@ pub mod text;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use self::eager::{Eager, EagerNotation, Style};
-use self::operations::{Flattening, Operand, Value, allocate};
+use self::eager::{Eager, EagerNotation, Style, scratch_to_give};
+use self::operations::{Flattening, Operations, Value, allocate};
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use super::notation::written;
 use super::python::{self, bracketed, class_name, helpers};
@@ -390,7 +390,8 @@ impl Writer<'_> {
         let operations = flattening.finish();
         let results: Vec<Value> = factors.iter().flatten().flatten().copied().collect();
         let allocation = allocate(&operations.operations, &[], &results);
-        let eager = Eager { listing: self.listing, operations: &operations, allocation: &allocation, style: Style::Single };
+        let eager =
+            Eager { listing: self.listing, operations: &operations, allocation: &allocation, style: Style::Single, given: Vec::new() };
         let values: Vec<String> = sums
             .iter()
             .zip(&factors)
@@ -413,29 +414,49 @@ impl Writer<'_> {
         text
     }
 
+    /// The operations of the last stage, the update and the next values of the slots.
+    fn last_stage(&self, notation: &EagerNotation) -> (Operations, Value, Vec<Value>) {
+        let mut flattening = Flattening::new(self.listing, notation);
+        self.listing
+            .stages
+            .iter()
+            .skip(self.listing.stages.len() - 1)
+            .flat_map(|stage| &stage.lines)
+            .for_each(|line| flattening.line(line));
+        let next_slots: Vec<Value> = self.listing.next_slots.iter().map(|value| flattening.array(value)).collect();
+        let update = flattening.array(&self.listing.update);
+        (flattening.finish(), update, next_slots)
+    }
+
     /// `_update` and `_update_foreach`.
     fn update(&self, style: Style) -> String {
         let notation = self.notation();
-        let stage = self.listing.stages.len() - 1;
-        let mut flattening = Flattening::new(self.listing, &notation);
-        self.listing.stages[stage].lines.iter().for_each(|line| flattening.line(line));
-        let next_slots: Vec<Value> = self.listing.next_slots.iter().map(|value| flattening.array(value)).collect();
-        let update = match flattening.operand(&self.listing.update) {
-            Operand::Array(value) => value,
-            _ => flattening.array(&self.listing.update),
-        };
-        let operations = flattening.finish();
+        let (operations, update, next_slots) = self.last_stage(&notation);
         let allocation = allocate(&operations.operations, &next_slots, &[update]);
-        let eager = Eager { listing: self.listing, operations: &operations, allocation: &allocation, style };
-        let (name, doc) = match style {
-            Style::Single => ("_update", "A step of one tensor, in place."),
-            Style::Foreach => ("_update_foreach", "A step of a list of tensors, in place."),
+        let (name, doc, given) = match style {
+            Style::Single => ("_update", "A step of one tensor, in place.", scratch_to_give(&operations.operations, &allocation)),
+            Style::Foreach => ("_update_foreach", "A step of a list of tensors, in place.", Vec::new()),
         };
-        let mut text = bracketed(0, &format!("def {name}("), &self.signature(stage), "):");
+        let eager = Eager { listing: self.listing, operations: &operations, allocation: &allocation, style, given };
+        let scratch = eager.given.iter().map(|number| eager.scratch_name(*number));
+        let (scalars, per_array) = self.read(self.listing.stages.len() - 1);
+        let parameters: Vec<String> = self.arrays().into_iter().chain(scratch).chain(scalars).chain(per_array).collect();
+        let mut text = bracketed(0, &format!("def {name}("), &parameters, "):");
         let _ = writeln!(text, "    \"\"\"{doc}\"\"\"");
         text += &eager.body();
         text += &eager.end(update, &next_slots);
         text
+    }
+
+    /// How the numbers of an update become tensors on CPU: those that are no operands of arithmetic, such as exponents, stay what they are.
+    fn numbers_as_tensors(&self, operations: &Operations) -> String {
+        let (scalars, _) = self.read(self.listing.stages.len() - 1);
+        let kept: Vec<String> = (0..scalars.len()).filter(|i| !operations.is_term_or_factor(&scalars[*i])).map(|i| i.to_string()).collect();
+        match (scalars.is_empty(), kept.as_slice()) {
+            (true, _) => String::new(),
+            (false, []) => text::TENSORS.to_owned(),
+            (false, kept) => text::SOME_TENSORS.replace("@KEPT@", &kept.join(", ")),
+        }
     }
 
     /// What surrounds the functions of the program, and how a step is run.
@@ -447,6 +468,11 @@ impl Writer<'_> {
             [one] => format!("_SLOTS = ({one},)\n"),
             slots => bracketed(0, "_SLOTS = (", slots, ")"),
         };
+        let notation = self.notation();
+        let (operations, update, next_slots) = self.last_stage(&notation);
+        let allocation = allocate(&operations.operations, &next_slots, &[update]);
+        let scratch = scratch_to_give(&operations.operations, &allocation).len();
+        let _ = writeln!(text, "\n# How many scratch tensors an update takes.\n_SCRATCH = {scratch}");
         let last = self.listing.stages.len() - 1;
         if last > 0 {
             text += "\n# Sums that are taken before the update: of what, and whether each tensor keeps its own.\n_SUMS = (\n";
@@ -469,7 +495,7 @@ impl Writer<'_> {
             text += text::REDUCE;
         }
         if !self.depends_on_arrays() {
-            text += text::BLOCKS;
+            text += &text::BLOCKS.replace("@TENSORS@", &self.numbers_as_tensors(&operations));
         }
         if with_kernel {
             text += text::FUSED;

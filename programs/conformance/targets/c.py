@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ def prototype(text):
     return found[1], [(" ".join(words[:-1]), words[-1]) for words in parameters]
 
 
-@lru_cache(maxsize=None)
+@cache
 def library(path, flags):
     """The library, the parameters of the step and the fields of the hyperparameters."""
     text = Path(path).read_text()

@@ -17,12 +17,21 @@ def load(path):
     return module
 
 
-def train(path, weights, gradients, learning_rates, hyperparameters):
-    """In the process with the backend."""
+def own_lion(learning_rate, beta1=0.9, beta2=0.99, weight_decay=None):
+    """Keras's own Lion."""
     import keras
 
-    module = load(path)
-    cls = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+    return keras.optimizers.Lion(learning_rate, beta_1=beta1, beta_2=beta2, weight_decay=weight_decay)
+
+
+def train(path, weights, gradients, learning_rates, hyperparameters):
+    """In the process with the backend; without a path, Keras's own Lion."""
+    import keras
+
+    cls = own_lion
+    if path is not None:
+        module = load(path)
+        cls = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
     rate = {} if learning_rates is None else {"learning_rate": float(learning_rates[0])}
     optimizer = cls(**rate, **hyperparameters)
     variables = [keras.Variable(w, name=f"w{i}") for i, w in enumerate(weights)]
@@ -35,6 +44,8 @@ def train(path, weights, gradients, learning_rates, hyperparameters):
     slots = {name: [v.numpy() if hasattr(v, "numpy") else v for v in value] for name, value in slots.items() if len(value) == len(weights)}
     to_array = keras.ops.convert_to_numpy
     slots = {name: [to_array(v) for v in value] for name, value in slots.items()}
+    if path is None:
+        slots = {"m": [to_array(v) for v in optimizer._momentums]}
     return [to_array(v) for v in variables], slots
 
 
@@ -65,7 +76,7 @@ def worker(backend):
 def run(backend, path, weights, gradients, learning_rates, hyperparameters):
     """On a backend of Keras, without compilation."""
     process = worker(backend)
-    pickle.dump((str(path), weights, gradients, learning_rates, hyperparameters), process.stdin)
+    pickle.dump((path and str(path), weights, gradients, learning_rates, hyperparameters), process.stdin)
     process.stdin.flush()
     answer = pickle.load(process.stdout)
     if isinstance(answer, Exception):
@@ -73,7 +84,9 @@ def run(backend, path, weights, gradients, learning_rates, hyperparameters):
     return answer
 
 
-VARIANTS = {f"keras {backend}": functools.partial(run, backend) for backend in ("tensorflow", "jax", "torch")}
+BACKENDS = ("tensorflow", "jax", "torch")
+LIONS = {f"keras {backend}": ("keras.optimizers.Lion", functools.partial(run, backend, None)) for backend in BACKENDS}
+VARIANTS = {f"keras {backend}": functools.partial(run, backend) for backend in BACKENDS}
 
 if __name__ == "__main__":
     serve()

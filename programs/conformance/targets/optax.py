@@ -1,5 +1,6 @@
 """Runs exported Optax transformations: eagerly, and compiled with `jax.jit` and donated buffers."""
 
+import functools
 import importlib.util
 import pathlib
 
@@ -34,8 +35,8 @@ def slots_of(state):
     return {}
 
 
-def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
-    make = factory(load(path))
+def train(make, weights, gradients, learning_rates, hyperparameters, compiled):
+    """With the transformations that `make` gives."""
     params = [jnp.array(w) for w in weights]
     arguments = dict(hyperparameters)
     if learning_rates is not None:
@@ -57,12 +58,26 @@ def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
 
 def run(path, weights, gradients, learning_rates, hyperparameters):
     """Without compilation: each operation by itself, with Python floats as hyperparameters."""
-    return train(path, weights, gradients, learning_rates, hyperparameters, compiled=False)
+    return train(factory(load(path)), weights, gradients, learning_rates, hyperparameters, compiled=False)
 
 
 def run_compiled(path, weights, gradients, learning_rates, hyperparameters):
     """The whole step compiled; the learning rate is a JAX number."""
-    return train(path, weights, gradients, learning_rates, hyperparameters, compiled=True)
+    return train(factory(load(path)), weights, gradients, learning_rates, hyperparameters, compiled=True)
 
 
+def own_lion(compiled, weights, gradients, learning_rates, hyperparameters):
+    """Optax's own Lion."""
+
+    def make(learning_rate, beta1=0.9, beta2=0.99, weight_decay=0.0):
+        return optax.lion(learning_rate, b1=beta1, b2=beta2, weight_decay=weight_decay)
+
+    weights, slots = train(make, weights, gradients, learning_rates, hyperparameters, compiled)
+    return weights, {"m": slots["mu"]}
+
+
+LIONS = {
+    "optax": ("optax.lion", functools.partial(own_lion, False)),
+    "optax jit": ("optax.lion", functools.partial(own_lion, True)),
+}
 VARIANTS = {"optax": run, "optax jit": run_compiled}

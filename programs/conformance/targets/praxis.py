@@ -9,7 +9,8 @@ import importlib.util
 import pathlib
 import sys
 import types
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp

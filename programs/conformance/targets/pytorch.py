@@ -13,11 +13,20 @@ hyperparameters  those that differ from the defaults
 What is returned are the arrays after the last step, and for each slot a list of arrays.
 """
 
+import functools
 import importlib.util
 import os
 import sys
 
+import lion_pytorch
+import lion_pytorch.foreach
 import torch
+
+from targets import Cannot
+
+# Triton reads it as a file is loaded.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def load(path):
@@ -27,11 +36,7 @@ def load(path):
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
-    ]
+    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)]
     return module, classes[0]
 
 
@@ -84,15 +89,33 @@ def run_compiled(*arguments):
 
 
 def run_kernel(*arguments):
-    """The Triton kernel in Triton's interpreter: TRITON_INTERPRET=1 must be set when the process starts."""
-    return _run(*arguments, fused=True)
+    """The Triton kernel, in Triton's interpreter where no GPU is."""
+    path, *rest = arguments
+    if not hasattr(load(path)[0], "_kernel"):
+        raise Cannot("its steps are not element by element")
+    return _run(path, *rest, fused=True)
+
+
+def own_lion(cls, weights, gradients, learning_rates, hyperparameters):
+    """A Lion of lion_pytorch."""
+    params = [torch.nn.Parameter(torch.tensor(array)) for array in weights]
+    betas = (hyperparameters.get("beta1", 0.9), hyperparameters.get("beta2", 0.99))
+    optimizer = cls(params, lr=learning_rates[0], betas=betas, weight_decay=hyperparameters.get("weight_decay", 0.0))
+    for lr, arrays in zip(learning_rates, gradients, strict=True):
+        for param, array in zip(params, arrays, strict=True):
+            param.grad = torch.tensor(array)
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.step()
+    return [param.detach().numpy() for param in params], {"m": [optimizer.state[param]["exp_avg"].numpy() for param in params]}
 
 
 VARIANTS = {
     "pytorch": run,
     "pytorch single-tensor": run_single,
     "pytorch foreach": run_foreach,
-    "pytorch compiled": run_compiled,
+    "pytorch kernel": run_kernel,
 }
-if os.environ.get("TRITON_INTERPRET") == "1":
-    VARIANTS = {"pytorch kernel": run_kernel}
+LIONS = {
+    "pytorch": ("lion_pytorch.Lion", functools.partial(own_lion, lion_pytorch.Lion)),
+    "pytorch foreach": ("lion_pytorch.foreach.Lion", functools.partial(own_lion, lion_pytorch.foreach.Lion)),
+}

@@ -4,7 +4,7 @@ import ctypes
 import re
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,7 @@ def shim(path, parameters, fields):
     return f'{head}pub unsafe extern "C" fn run({", ".join(declared)}) {{\n' + "\n".join([*lines, call]) + "\n}\n"
 
 
-@lru_cache(maxsize=None)
+@cache
 def library(path):
     text = Path(path).read_text()
     parameters = prototype(text)

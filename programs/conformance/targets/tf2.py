@@ -3,8 +3,9 @@
 import importlib.util
 import pathlib
 
-import numpy as np
 import tensorflow as tf
+
+from targets import keras
 
 
 def load(path):
@@ -35,8 +36,15 @@ def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
             optimizer.learning_rate.assign(learning_rates[index])
         step([tf.constant(g) for g in arrays])
     # The slots are the lists of variables.
-    slots = {name: list(value) for name, value in vars(optimizer).items() if name[:6] != "_self_" and not isinstance(value, (dict, str))
-             and hasattr(value, "__len__") and len(value) == len(weights) and all(isinstance(v, tf.Variable) for v in value)}
+    slots = {
+        name: list(value)
+        for name, value in vars(optimizer).items()
+        if name[:6] != "_self_"
+        and not isinstance(value, (dict, str))
+        and hasattr(value, "__len__")
+        and len(value) == len(weights)
+        and all(isinstance(v, tf.Variable) for v in value)
+    }
     return [w.numpy() for w in variables], {name: [v.numpy() for v in value] for name, value in slots.items()}
 
 
@@ -50,4 +58,6 @@ def run_compiled(path, weights, gradients, learning_rates, hyperparameters):
     return train(path, weights, gradients, learning_rates, hyperparameters, compiled=True)
 
 
+# TensorFlow's own Lion is Keras's.
+LIONS = {"tf2": keras.LIONS["keras tensorflow"]}
 VARIANTS = {"tf2": run, "tf2 function": run_compiled}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use symopt_dsl::codegen::{ExportError, Target, export};
 
 use super::case::{Case, Inputs};
@@ -15,7 +15,7 @@ use crate::ZooEntry;
 /// The program that runs exports, and a module for each target that can be run.
 const SCRIPTS: &[(&str, &str)] = &[
     ("run.py", include_str!("../../conformance/run.py")),
-    ("targets/__init__.py", ""),
+    ("targets/__init__.py", include_str!("../../conformance/targets/__init__.py")),
     ("targets/pytorch.py", include_str!("../../conformance/targets/pytorch.py")),
     ("targets/optax.py", include_str!("../../conformance/targets/optax.py")),
     ("targets/praxis.py", include_str!("../../conformance/targets/praxis.py")),
@@ -102,8 +102,36 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).map(|text| text + "\n").unwrap_or_default()
 }
 
+/// Which exports are run, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Exports<'a> {
+    /// The targets.
+    pub targets: &'a [Target],
+    /// The command of a Python that has what they need.
+    pub python: &'a str,
+    /// Ways to run an export that are left out, such as `pytorch kernel`.
+    pub without: &'a [String],
+    /// Where the suite and the exported files are left, if they are to be.
+    pub keep: Option<&'a Path>,
+}
+
+/// What `run.py` says in a line.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Cannot { engine: String, program: String, cannot: String },
+    Finding(Finding),
+}
+
 /// Exports programs to a target and runs them under the suite, in a directory that holds the suite.
-pub fn run(directory: &Path, python: &str, target: Target, entries: &[&ZooEntry], report: &mut Report) -> Result<(), ConformanceError> {
+pub fn run(
+    directory: &Path,
+    exports: &Exports,
+    target: Target,
+    entries: &[&ZooEntry],
+    report: &mut Report,
+) -> Result<(), ConformanceError> {
+    let Exports { python, without, .. } = *exports;
     for (name, text) in SCRIPTS {
         write(&directory.join(name), text)?;
     }
@@ -119,6 +147,7 @@ pub fn run(directory: &Path, python: &str, target: Target, entries: &[&ZooEntry]
         .arg(directory.join("run.py"))
         .arg(directory)
         .arg(target.name())
+        .args(without.iter().flat_map(|variant| ["--without", variant]))
         .stdin(Stdio::null())
         .output()
         .map_err(|source| ConformanceError::Python { python: python.to_owned(), source })?;
@@ -130,11 +159,18 @@ pub fn run(directory: &Path, python: &str, target: Target, entries: &[&ZooEntry]
     }
     let mut engines: Vec<String> = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let finding: Finding = serde_json::from_str(line).map_err(|source| ConformanceError::Garbage { line: line.to_owned(), source })?;
+        let said = serde_json::from_str(line).map_err(|source| ConformanceError::Garbage { line: line.to_owned(), source })?;
+        let finding = match said {
+            Said::Cannot { engine, program, cannot } => {
+                report.refusals.push(Refusal { engine, program, reason: cannot });
+                continue;
+            }
+            Said::Finding(finding) => finding,
+        };
         if !engines.contains(&finding.engine) {
             engines.push(finding.engine.clone());
         }
-        report.findings.push(finding);
+        if finding.peer.is_some() { report.peers.push(finding) } else { report.findings.push(finding) }
     }
     let refused = |engine: &String| {
         let refusal =

@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::tolerance;
+
 /// How an engine did on a program and a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -17,6 +19,9 @@ pub struct Finding {
     pub program: String,
     /// The case.
     pub case: String,
+    /// What the engine is compared with, if it is not the reference: a library's own implementation of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// What came out of it.
     #[serde(flatten)]
     pub result: Measured,
@@ -48,11 +53,24 @@ pub struct Distance {
     pub same_bits: bool,
 }
 
+impl Distance {
+    /// For a cell of a table.
+    fn written(&self) -> String {
+        match (self.same_bits, self.mismatches) {
+            (true, _) => "0".to_owned(),
+            (false, 0) => format!("{:.0e}", self.deviation),
+            (false, places) => format!("{:.0e} and {places} not finite", self.deviation),
+        }
+    }
+}
+
 /// All that was found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// A finding for each engine, program and case.
     pub findings: Vec<Finding>,
+    /// The same beside implementations of libraries.
+    pub peers: Vec<Finding>,
     /// What can't be: engine, program and the reason.
     pub refusals: Vec<Refusal>,
 }
@@ -139,19 +157,21 @@ impl Report {
         engines
     }
 
-    /// What is outside of its engine's tolerance, a line each.
-    pub fn faults(&self, tolerance: impl Fn(&str) -> Tolerance) -> Vec<String> {
+    /// What is outside of the tolerance of its engine and program, a line each.
+    pub fn faults(&self, of: impl Fn(&str, &str) -> Tolerance) -> Vec<String> {
         let fault = |finding: &Finding| {
-            let Finding { engine, program, case, .. } = finding;
+            let Finding { engine, program, case, peer, .. } = finding;
+            let beside = peer.as_ref().map_or_else(String::new, |peer| format!(" beside {peer}"));
+            let tolerance = if peer.is_some() { tolerance::PEER } else { of(engine, program) };
             match &finding.result {
-                Measured::Error { error } => Some(format!("{engine}, {program}, {case}: {error}")),
-                Measured::Distance(distance) if tolerance(engine).excepts(case) || tolerance(engine).allows(distance) => None,
+                Measured::Error { error } => Some(format!("{engine}, {program}{beside}, {case}: {error}")),
+                Measured::Distance(distance) if tolerance.excepts(case) || tolerance.allows(distance) => None,
                 Measured::Distance(Distance { deviation, gap, mismatches, .. }) => Some(format!(
-                    "{engine}, {program}, {case}: deviation {deviation:.1e} where roundings make {gap:.1e}, {mismatches} places finite in one alone"
+                    "{engine}, {program}{beside}, {case}: deviation {deviation:.1e} where roundings make {gap:.1e}, {mismatches} places finite in one alone"
                 )),
             }
         };
-        self.findings.iter().filter_map(fault).collect()
+        self.findings.iter().chain(&self.peers).filter_map(fault).collect()
     }
 
     /// A cell of the table: what an engine made of a program, over all cases, with those that are no matter of rounding by themselves.
@@ -163,18 +183,13 @@ impl Report {
         if findings.peek().is_none() {
             return "not run".to_owned();
         }
-        let written = |distance: &Distance| match (distance.same_bits, distance.mismatches) {
-            (true, _) => "0".to_owned(),
-            (false, 0) => format!("{:.0e}", distance.deviation),
-            (false, places) => format!("{:.0e} and {places} not finite", distance.deviation),
-        };
         let mut all = Distance { deviation: 0.0, gap: 0.0, mismatches: 0, same_bits: true };
         let mut apart = String::new();
         for finding in findings {
             match &finding.result {
                 Measured::Error { .. } => return "failed".to_owned(),
                 Measured::Distance(distance) if tolerance.excepts(&finding.case) && !tolerance.allows(distance) => {
-                    let _ = write!(apart, " ({}: {})", finding.case, written(distance));
+                    let _ = write!(apart, " ({}: {})", finding.case, distance.written());
                 }
                 Measured::Distance(distance) => {
                     all.deviation = all.deviation.max(distance.deviation);
@@ -183,15 +198,44 @@ impl Report {
                 }
             }
         }
-        written(&all) + &apart
+        all.written() + &apart
+    }
+
+    /// A table of exported programs beside the libraries' own implementations, a column for each case.
+    pub fn peers_markdown(&self) -> String {
+        let mut rows: Vec<(&str, &str, &str)> = Vec::new();
+        let mut cases: Vec<&str> = Vec::new();
+        for Finding { engine, program, peer, case, .. } in &self.peers {
+            let row = (engine.as_str(), program.as_str(), peer.as_deref().unwrap_or_default());
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+            if !cases.contains(&case.as_str()) {
+                cases.push(case);
+            }
+        }
+        let mut text = format!("| export | program | beside | {} |\n|---|---|---|{}\n", cases.join(" | "), "---|".repeat(cases.len()));
+        for (engine, program, peer) in rows {
+            let found = |case: &&str| {
+                let is_it = |f: &&Finding| f.engine == engine && f.program == program && f.peer.as_deref() == Some(peer) && f.case == *case;
+                match self.peers.iter().find(is_it).map(|finding| &finding.result) {
+                    Some(Measured::Distance(distance)) => distance.written(),
+                    Some(Measured::Error { .. }) => "failed".to_owned(),
+                    None => "not run".to_owned(),
+                }
+            };
+            let cells: Vec<String> = cases.iter().map(found).collect();
+            let _ = writeln!(text, "| {engine} | {program} | {peer} | {} |", cells.join(" | "));
+        }
+        text
     }
 
     /// The table in Markdown, with the versions of the libraries.
-    pub fn markdown(&self, programs: &[&str], tolerance: impl Fn(&str) -> Tolerance) -> String {
+    pub fn markdown(&self, programs: &[&str], tolerance: impl Fn(&str, &str) -> Tolerance) -> String {
         let engines = self.engines();
         let mut text = format!("| program | {} |\n|---|{}\n", engines.join(" | "), "---|".repeat(engines.len()));
         for program in programs {
-            let cells: Vec<String> = engines.iter().map(|engine| self.cell(engine, program, tolerance(engine))).collect();
+            let cells: Vec<String> = engines.iter().map(|engine| self.cell(engine, program, tolerance(engine, program))).collect();
             let _ = writeln!(text, "| {program} | {} |", cells.join(" | "));
         }
         let versions: BTreeMap<&str, &str> = self

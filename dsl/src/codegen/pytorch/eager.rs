@@ -24,17 +24,6 @@ pub struct EagerNotation<'a> {
     pub weights: &'a str,
 }
 
-/// The rows and columns of arrays of a type, as calls on the weights.
-fn shape_calls(ty: Type) -> [&'static str; 2] {
-    match ty {
-        Type::Scalar | Type::PerArray => ["1.0", "1.0"],
-        Type::Tree => ["_rows", "_columns"],
-        Type::Transposed => ["_columns", "_rows"],
-        Type::RowsByRows => ["_rows", "_rows"],
-        Type::ColumnsByColumns => ["_columns", "_columns"],
-    }
-}
-
 impl Notation for EagerNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         let Callee::Function(function) = callee else { return Some("_clip_factor({x}, {y})".into()) };
@@ -50,10 +39,7 @@ impl Notation for EagerNotation<'_> {
         match (function, arguments) {
             (_, _) if ty.is_array() => None,
             (Function::Size, _) => Some(format!("{}.numel()", self.weights).into()),
-            (Function::Rows | Function::Columns, [of]) => {
-                let call = shape_calls(of.ty())[usize::from(function == Function::Columns)];
-                Some(if of.ty().is_array() { format!("{call}({})", self.weights).into() } else { call.into() })
-            }
+            (Function::Rows | Function::Columns, _) => Some(format!("_{}({})", function.name(), self.weights).into()),
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
             (Function::Divide, _) => Some("_scalar(torch.div, {x}, {y})".into()),
             (Function::Reciprocal, _) => Some("_scalar(torch.div, 1.0, {x})".into()),
@@ -106,6 +92,19 @@ fn callable(function: Function) -> String {
     torch_name(function).map_or_else(|| format!("_{}", function.name()), |(name, _)| format!("torch.{name}"))
 }
 
+/// The scratch arrays in which the first result comes from a function of PyTorch that writes to a given array, and which have the shape of the
+/// weights: a caller can hold them ready.
+pub fn scratch_to_give(operations: &[Operation], allocation: &Allocation) -> Vec<usize> {
+    let is_first_given = |number: &usize| {
+        let first = allocation.places.iter().position(|place| *place == Place::Scratch(*number));
+        first.map(|index| &operations[index]).is_some_and(|first| {
+            let writes = matches!(first.action, Action::Function(function) if torch_name(function).is_some());
+            writes && first.ty == Type::Tree
+        })
+    };
+    (0..allocation.scratch).filter(is_first_given).collect()
+}
+
 /// What the operations of a stage are written with.
 pub struct Eager<'a> {
     /// The program.
@@ -116,6 +115,8 @@ pub struct Eager<'a> {
     pub allocation: &'a Allocation,
     /// What is worked on.
     pub style: Style,
+    /// Scratch arrays that the caller gives.
+    pub given: Vec<usize>,
 }
 
 const MARGIN: &str = "    ";
@@ -148,7 +149,7 @@ impl Eager<'_> {
     /// A line for each operation, and comments with the lines of the program.
     pub fn body(&self) -> String {
         let mut text = String::new();
-        let mut made = vec![false; self.allocation.scratch];
+        let mut made: Vec<bool> = (0..self.allocation.scratch).map(|number| self.given.contains(&number)).collect();
         for item in &self.operations.items {
             match item {
                 Item::Line(line) => {
@@ -208,7 +209,7 @@ impl Eager<'_> {
                 };
                 let values = texts[texts.len() - 2..].join(", ");
                 let call = format!("_where_like({}, {condition}, {values})", self.listing.weights);
-                self.called(&call, operands, true, &target, is_new)
+                self.called(&call, operands, true, &target)
             }
             Action::Function(function) => match torch_name(function) {
                 Some((_, has_foreach)) if single || has_foreach => self.operator(function, operands, &target, is_new),
@@ -218,7 +219,7 @@ impl Eager<'_> {
                     // A product of the parameters' shape is an array of theirs again.
                     let reshaped = matches!(function, Function::Matmul | Function::Transpose) && operation.ty == Type::Tree;
                     let call = if reshaped { format!("{call}.reshape({}.shape)", self.listing.weights) } else { call };
-                    self.called(&call, operands, reshaped, &target, is_new)
+                    self.called(&call, operands, reshaped, &target)
                 }
             },
         }
@@ -253,10 +254,16 @@ impl Eager<'_> {
         }
     }
 
+    /// The name of a scratch array.
+    pub fn scratch_name(&self, number: usize) -> String {
+        self.place_name(Place::Scratch(number))
+    }
+
     /// What a call on single arrays computes, on all of them; `reads_weights` says whether it reads their shape.
-    fn called(&self, call: &str, operands: &[Operand], reads_weights: bool, target: &str, is_new: bool) -> Vec<String> {
+    fn called(&self, call: &str, operands: &[Operand], reads_weights: bool, target: &str) -> Vec<String> {
         if self.style == Style::Single {
-            return vec![if is_new { format!("{target} = {call}") } else { format!("{target}.copy_({call})") }];
+            // What is called makes a new array in any case.
+            return vec![if target.starts_with("scratch") { format!("{target} = {call}") } else { format!("{target}.copy_({call})") }];
         }
         let mut names: Vec<String> = Vec::new();
         let read = operands.iter().flat_map(|operand| match operand {

@@ -87,6 +87,16 @@ pub struct Operations {
     pub items: Vec<Item>,
 }
 
+impl Operations {
+    /// Whether a number is an operand of sums, differences, products and quotients alone, where it may as well be an array without dimensions.
+    pub fn is_term_or_factor(&self, number: &str) -> bool {
+        use Function::{Add, Divide, Multiply, Subtract};
+        let reads = |operation: &&Operation| operation.operands.iter().any(|x| matches!(x, Operand::Number(text) if text == number));
+        let is_arithmetic = |operation: &Operation| matches!(operation.action, Action::Function(Add | Subtract | Multiply | Divide));
+        self.operations.iter().filter(reads).all(is_arithmetic)
+    }
+}
+
 /// Names of the values that are bound, and operations so far.
 pub struct Flattening<'a> {
     notation: &'a dyn Notation,

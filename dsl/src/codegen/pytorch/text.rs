@@ -57,20 +57,24 @@ _KEPT = threading.local()
 
 def _update_blocks(lists, scalars):
     """A step on CPU. Small tensors are gathered to blocks and large ones are cut."""
-    small, size = [], 0
-    for index, param in enumerate(lists[0]):
-        if 2 * param.numel() < BLOCK:
-            if size + param.numel() > BLOCK:
+    dtype = _arithmetic(lists)
+@TENSORS@    small, size = [], 0
+    for index, arrays in enumerate(zip(*lists, strict=True)):
+        param = arrays[0]
+        count = param.numel()
+        if 2 * count < BLOCK:
+            if size + count > BLOCK:
                 _update_gathered(lists, small, scalars)
                 small, size = [], 0
             small.append(index)
-            size += param.numel()
-        elif all(values[index].is_contiguous() for values in lists):
-            flat = [values[index].view(-1) for values in lists]
-            for start in range(0, param.numel(), BLOCK):
-                _update_single([x[start : start + BLOCK] for x in flat], scalars)
+            size += count
+        elif count <= BLOCK:
+            _update_single(arrays, scalars, _scratch(dtype, param.shape))
+        elif all(x.is_contiguous() for x in arrays):
+            for part in zip(*(x.view(-1).split(BLOCK) for x in arrays)):
+                _update_single(part, scalars, _scratch(dtype, part[0].shape))
         else:
-            _update_single([values[index] for values in lists], scalars)
+            _update_single(arrays, scalars)
     if small:
         _update_gathered(lists, small, scalars)
 
@@ -78,7 +82,7 @@ def _update_blocks(lists, scalars):
 def _update_gathered(lists, indices, scalars):
     """A step of small tensors as one."""
     lists = [[values[index] for index in indices] for values in lists]
-    shapes = tuple(param.shape for param in lists[0])
+    shapes = [param.shape for param in lists[0]]
     blocks, parts = _gathering(_arithmetic(lists), shapes, len(lists))
     for tensors, places in zip(lists, parts, strict=True):
         torch._foreach_copy_(places, tensors)
@@ -88,26 +92,60 @@ def _update_gathered(lists, indices, scalars):
             torch._foreach_copy_(tensors, places)
 
 
-def _gathering(dtype, shapes, count):
-    """Blocks for tensors of these shapes, and where in them each tensor has its place.
-    All blocks of a thread are in the same memory."""
-    known = _KEPT.__dict__
-    key = (dtype, shapes, count, BLOCK)
+def _kept(key, make):
+    """What this thread keeps for later steps, by a key."""
+    known = _KEPT.__dict__.setdefault("by_key", {})
     if key not in known:
         if len(known) > 1000:
             known.clear()
-        memory = known.get((dtype, BLOCK), [])
-        while len(memory) < count:
-            memory.append(torch.empty(BLOCK, dtype=dtype))
-        known[dtype, BLOCK] = memory
+        known[key] = make()
+    return known[key]
+
+
+def _memory(dtype, number):
+    """A block in which this thread works, in every step the same one."""
+    return _kept((dtype, BLOCK, number), lambda: torch.empty(BLOCK, dtype=dtype))
+
+
+def _scratch(dtype, shape):
+    """The scratch tensors of an update, in kept memory."""
+
+    def make():
+        blocks = [_memory(dtype, number) for number in range(_SCRATCH)]
+        return [block[: shape.numel()].view(shape) for block in blocks]
+
+    return _kept((dtype, BLOCK, shape), make)
+
+
+def _gathering(dtype, shapes, count):
+    """Blocks for so many lists of tensors of these shapes and for the scratch of their
+    update, and where in the blocks each tensor has its place."""
+
+    def make():
         sizes = [shape.numel() for shape in shapes]
-        blocks = [block[: sum(sizes)] for block in memory[:count]]
+        numbers = range(_SCRATCH, _SCRATCH + count)
+        blocks = [_memory(dtype, number)[: sum(sizes)] for number in numbers]
         parts = [
             [part.view(shape) for part, shape in zip(block.split(sizes), shapes)]
             for block in blocks
         ]
-        known[key] = (blocks, parts)
-    return known[key]
+        return [*blocks, *_scratch(dtype, blocks[0].shape)], parts
+
+    return _kept((dtype, BLOCK, *shapes), make)
+"#;
+
+/// Within `_update_blocks`.
+pub const TENSORS: &str = r#"    # With a tensor of its own type PyTorch is faster than with a float.
+    scalars = torch.tensor(scalars, dtype=dtype).unbind()
+"#;
+
+/// Within `_update_blocks`, where some numbers are of other use.
+pub const SOME_TENSORS: &str = r#"    # With a tensor of its own type PyTorch is faster in arithmetic than with a float.
+    floats, tensors = {@KEPT@}, torch.tensor(scalars, dtype=dtype).unbind()
+    scalars = [
+        number if index in floats else tensor
+        for index, (number, tensor) in enumerate(zip(scalars, tensors, strict=True))
+    ]
 "#;
 
 /// The launch of the kernel.
@@ -122,16 +160,18 @@ def _can_fuse(group, lists):
     if triton is None or torch.compiler.is_compiling():
         return False
     interpreted = group["fused"] and os.environ.get("TRITON_INTERPRET") == "1"
-    device = lists[0][0].device
-    return (device.type == "cuda" or interpreted) and all(
-        x.dtype in (torch.float32, torch.bfloat16, torch.float16)
-        and x.dtype == values[0].dtype
-        and x.device == device
-        and x.is_contiguous()
-        and x.data_ptr() % 16 == 0
-        for values in lists
-        for x in values
-    )
+    device = lists[0][0].get_device()
+    if not (device >= 0 and lists[0][0].is_cuda or interpreted):
+        return False
+    for values in lists:
+        dtype = values[0].dtype
+        if dtype not in (torch.float32, torch.bfloat16, torch.float16):
+            return False
+        for x in values:
+            alike = x.dtype == dtype and x.get_device() == device
+            if not (alike and x.is_contiguous()) or x.data_ptr() % 16:
+                return False
+    return True
 
 
 def _update_fused(lists, scalars):
@@ -147,10 +187,8 @@ def _update_fused(lists, scalars):
     owners, firsts, known = _LAYOUTS[device, sizes]
     if not len(owners):
         return
-    rows = tuple(
-        (size, *(values[index].data_ptr() for values in lists))
-        for index, size in enumerate(sizes)
-    )
+    addresses = ([x.data_ptr() for x in values] for values in lists)
+    rows = tuple(zip(sizes, *addresses, strict=True))
     # Gradients come and go, but mostly at the same addresses.
     if rows not in known:
         if len(known) > 15:
@@ -182,11 +220,13 @@ def _arithmetic(lists):
     return torch.promote_types(lists[0][0].dtype, torch.float32)
 
 
-def _update_single(arrays, scalars):
+def _update_single(arrays, scalars, scratch=None):
     """A step of one tensor, which is computed in another type if it must."""
     dtype = torch.promote_types(arrays[0].dtype, torch.float32)
     working = [x.to(dtype) for x in arrays]
-    _update(*working, *scalars)
+    if scratch is None:
+        scratch = [torch.empty_like(working[0]) for _ in range(_SCRATCH)]
+    _update(*working, *scratch, *scalars)
     for index, (array, value) in enumerate(zip(arrays, working, strict=True)):
         if index != 1 and array is not value:
             array.copy_(value)

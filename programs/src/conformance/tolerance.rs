@@ -1,0 +1,112 @@
+//! How far an engine may be from the reference, by its order of rounding.
+//!
+//! - Where the operations of a program are done one by one in its order, each rounded to the nearest f32, and scalars and sums are in f64, every bit
+//!   is the reference's. This holds as long as the program has no function on arrays of which the engine has an approximation of its own:
+//!   exponentials, powers and trigonometric functions in every library, and in PyTorch also square roots (those of its vector library are not
+//!   always the nearest), sums over an array and products of matrices (in an order of its own).
+//! - Elsewhere each result is another rounding of the same formula. What roundings make of a program in a case shows in the distance of the
+//!   references in f32 and f64, the gap. Two ways to round are two samples of that kind: their distance is within twice the gap, and within twice
+//!   that since the largest of many numbers fluctuates. Where the reference happens to be exact the gap says nothing, so half a unit in the last
+//!   place for each step is added, for the rounding of what is stored.
+//! - JAX and Keras compute scalars in f32. One minus a power of beta close to 1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of
+//!   itself in the first step: 1000 for a beta of 0.999. This counts for programs that read the step.
+
+use symopt_dsl::graph::NodeKind;
+use symopt_dsl::{Function, Graph, Program};
+
+use super::case::STEPS;
+use super::report::{Bound, Tolerance};
+
+/// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of squares that fall below 1e-38.
+const FLUSHES: (&str, &str) = ("extremes", "denormal numbers are taken as zero");
+
+/// What PyTorch makes of the sign of NaN.
+const SIGN_OF_NAN: (&str, &str) = ("not-finite", "the sign of NaN is 0");
+
+/// Times the distance of the references in f32 and f64.
+const GAPS: f64 = 4.0;
+
+/// Roundings of one minus a power of beta, in f32.
+const POWERS_OF_BETA: f64 = 1000.0;
+
+/// Rounded otherwise than the reference.
+pub const ROUNDED: Bound = Bound::Rounded { roundings: STEPS as f64, gaps: GAPS };
+
+/// A library's own implementation of a program, whose formula is equal in real numbers only.
+pub const PEER: Tolerance = Tolerance {
+    bound: ROUNDED,
+    exceptions: &[("not-finite", "formulas that are equal in real numbers make NaN of infinities in different places")],
+};
+
+/// How far an engine, by the name that it has in a report, may be from the reference on a program.
+pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
+    let bits_but_for = |functions: &[&[Function]]| if calls_on_arrays(program, functions) { ROUNDED } else { Bound::Bits };
+    let in_f32 = match reads_step(program) {
+        true => Bound::Rounded { roundings: STEPS as f64 + POWERS_OF_BETA, gaps: GAPS },
+        false => ROUNDED,
+    };
+    let target = engine.split(' ').next().unwrap_or_default();
+    let (bound, exceptions): (Bound, &[_]) = match (target, engine) {
+        ("numpy" | "c" | "rust", _) => (bits_but_for(&[APPROXIMATED]), &[]),
+        ("pytorch", _) => (bits_but_for(&[APPROXIMATED, OTHERWISE_IN_PYTORCH]), &[SIGN_OF_NAN]),
+        (_, "keras torch") => (in_f32, &[SIGN_OF_NAN]),
+        ("optax" | "praxis" | "keras" | "tf2" | "tf1", _) => (in_f32, &[FLUSHES]),
+        _ => (Bound::Bits, &[]),
+    };
+    Tolerance { bound, exceptions }
+}
+
+/// Functions whose values are a library's approximations, not the nearest numbers.
+const APPROXIMATED: &[Function] = {
+    use Function::*;
+    &[
+        Cos,
+        Sin,
+        Tan,
+        Arcsin,
+        Arccos,
+        Arctan,
+        Exp,
+        Log,
+        Sinh,
+        Cosh,
+        Tanh,
+        Arcsinh,
+        Arccosh,
+        Arctanh,
+        Exp2,
+        Exp10,
+        Expm1,
+        Log10,
+        Log2,
+        Log1p,
+        Cbrt,
+        Power,
+        GuardedLog,
+        GuardedLog10,
+        GuardedLog2,
+        GuardedLog1p,
+    ]
+};
+
+/// Functions that PyTorch computes otherwise than the reference: its vector library's roots are not always the nearest numbers, and sums are in an
+/// order of its own.
+const OTHERWISE_IN_PYTORCH: &[Function] = {
+    use Function::*;
+    &[Sqrt, GuardedSqrt, Clip, CosineSim, Dot, GlobalNorm, Mean, Norm, RowMean, ColumnMean, Matmul, NewtonSchulz]
+};
+
+/// Whether a program calls one of some functions on an array.
+fn calls_on_arrays(program: &Program, functions: &[&[Function]]) -> bool {
+    let Ok(graph) = Graph::new(program) else { return true };
+    graph.nodes().iter().any(|node| match node.kind {
+        NodeKind::Call(function) if functions.iter().any(|list| list.contains(&function)) => {
+            node.ty.is_array() || node.arguments().iter().any(|argument| graph.node(*argument).ty.is_array())
+        }
+        _ => false,
+    })
+}
+
+fn reads_step(program: &Program) -> bool {
+    Graph::new(program).is_ok_and(|graph| graph.nodes().iter().any(|node| node.kind == NodeKind::Step))
+}
