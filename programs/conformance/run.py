@@ -1,6 +1,6 @@
 """Runs exported optimizers under the conformance suite of symopt.
 
-    PYTHON run.py DIRECTORY TARGET... [--without VARIANT]...
+    PYTHON run.py DIRECTORY TARGET... [--program NAME]... [--without VARIANT]...
 
 DIRECTORY holds `inputs.json`, `expected/PROGRAM.json` and `exports/TARGET/PROGRAM.*`, as `symopt conformance` writes them. For each target the
 module `targets/TARGET.py` beside this file says in `VARIANTS` how to run a file: a function for each way that the target has (eager, compiled,
@@ -143,7 +143,7 @@ class Suite:
                 say(**head, error=f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
 
 
-def main(directory, targets, without):
+def main(directory, targets, programs, without):
     suite = Suite(directory)
     for target in targets:
         try:
@@ -155,17 +155,19 @@ def main(directory, targets, without):
         for engine, run in module.VARIANTS.items():
             if engine not in without:
                 for file in sorted((directory / "exports" / target).glob("*")):
-                    suite.run(engine, target, run, file, lions.get(engine))
+                    if not programs or file.stem in programs:
+                        suite.run(engine, target, run, file, lions.get(engine))
 
 
 def arguments():
     parser = argparse.ArgumentParser(description="Runs exported optimizers under the conformance suite of symopt.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("target", nargs="+")
+    parser.add_argument("--program", action="append", default=[], metavar="NAME")
     parser.add_argument("--without", action="append", default=[], metavar="VARIANT")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     given = arguments()
-    main(given.directory, given.target, given.without)
+    main(given.directory, given.target, given.program, given.without)

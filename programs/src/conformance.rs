@@ -20,6 +20,9 @@ pub mod exports;
 pub mod report;
 pub mod tolerance;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use symopt_dsl::codegen::Target;
+
 use crate::ZooEntry;
 use engines::Engine;
 use expected::Outcome;
@@ -63,9 +66,15 @@ pub fn measure(entries: &[&ZooEntry], exports: &Exports, mut say: impl FnMut(&st
         }
     };
     exports::write_suite(directory, entries, &cases)?;
-    for target in exports.targets {
-        say(target.name());
-        exports::run(directory, exports, *target, entries, &mut report)?;
+    exports::write_scripts(directory)?;
+    if !exports.targets.is_empty() {
+        say(&exports.targets.iter().map(|target| target.name()).collect::<Vec<&str>>().join(", "));
+    }
+    let run = |target: &Target| exports::run(directory, exports, *target, entries);
+    for Report { findings, peers, refusals } in exports.targets.par_iter().map(run).collect::<Result<Vec<Report>, _>>()? {
+        report.findings.extend(findings);
+        report.peers.extend(peers);
+        report.refusals.extend(refusals);
     }
     Ok(report)
 }

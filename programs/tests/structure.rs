@@ -108,6 +108,13 @@ fn every_program_of_the_zoo_has_its_structure() {
     for name in ["adabelief", "published-adabelief-like"] {
         assert!(of(name).probes.as_ref().and_then(|probes| probes.size.as_ref()).is_some_and(|size| size.adam_cosine < 0.975), "{name}");
     }
+    assert!(has_reason(of("cautious-decay-lion"), "no decoupled decay: weights make another difference"));
+    assert!(has_reason(of("lion-smooth"), "gradients thirty times as large give another direction"));
+    assert!(has_reason(of("grams"), "its signs are those of the current gradient"));
+    assert!(has_reason(of("mars-lion"), "its signs are not those of a current gradient and one geometric tail"));
+    for name in ["amsgrad", "radam", "laprop", "yogi"] {
+        assert!(has_reason(of(name), "no decoupled decay: weights make no difference"), "{name}");
+    }
     assert!(has_reason(of("momentum"), "gradients thirty times as large give steps 30.000 times as large"));
 }
 

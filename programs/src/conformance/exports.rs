@@ -123,18 +123,15 @@ enum Said {
     Finding(Finding),
 }
 
-/// Exports programs to a target and runs them under the suite, in a directory that holds the suite.
-pub fn run(
-    directory: &Path,
-    exports: &Exports,
-    target: Target,
-    entries: &[&ZooEntry],
-    report: &mut Report,
-) -> Result<(), ConformanceError> {
+/// Writes the program that runs exports, with what it needs, into a directory.
+pub fn write_scripts(directory: &Path) -> Result<(), ConformanceError> {
+    SCRIPTS.iter().try_for_each(|(name, text)| write(&directory.join(name), text))
+}
+
+/// Exports programs to a target and runs them under the suite, in a directory that holds the suite and the scripts.
+pub fn run(directory: &Path, exports: &Exports, target: Target, entries: &[&ZooEntry]) -> Result<Report, ConformanceError> {
     let Exports { python, without, .. } = *exports;
-    for (name, text) in SCRIPTS {
-        write(&directory.join(name), text)?;
-    }
+    let mut report = Report::default();
     let mut refusals = Vec::new();
     for entry in entries {
         match export(&entry.program(), target) {
@@ -147,6 +144,7 @@ pub fn run(
         .arg(directory.join("run.py"))
         .arg(directory)
         .arg(target.name())
+        .args(entries.iter().flat_map(|entry| ["--program", entry.name]))
         .args(without.iter().flat_map(|variant| ["--without", variant]))
         .stdin(Stdio::null())
         .output()
@@ -178,5 +176,5 @@ pub fn run(
         refusals.iter().map(refusal).collect::<Vec<Refusal>>()
     };
     report.refusals.extend(engines.iter().flat_map(refused));
-    Ok(())
+    Ok(report)
 }

@@ -2,8 +2,8 @@
 //!
 //! - Where the operations of a program are done one by one in its order, each rounded to the nearest f32, and scalars and sums are in f64, every bit
 //!   is the reference's. This holds as long as the program has no function on arrays of which the engine has an approximation of its own:
-//!   exponentials, powers and trigonometric functions in every library, and in PyTorch also square roots (those of its vector library are not
-//!   always the nearest), sums over an array and products of matrices (in an order of its own).
+//!   exponentials, powers and trigonometric functions in every library, products of matrices in TensorFlow and PyTorch (in an order of their own),
+//!   and in PyTorch also square roots (those of its vector library are not always the nearest) and sums over an array.
 //! - Elsewhere each result is another rounding of the same formula. What roundings make of a program in a case shows in the distance of the
 //!   references in f32 and f64, the gap. Two ways to round are two samples of that kind: their distance is within twice the gap, and within twice
 //!   that since the largest of many numbers fluctuates. Where the reference happens to be exact the gap says nothing, so half a unit in the last
@@ -48,9 +48,11 @@ pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
     let target = engine.split(' ').next().unwrap_or_default();
     let (bound, exceptions): (Bound, &[_]) = match (target, engine) {
         ("numpy" | "c" | "rust", _) => (bits_but_for(&[APPROXIMATED]), &[]),
-        ("pytorch", _) => (bits_but_for(&[APPROXIMATED, OTHERWISE_IN_PYTORCH]), &[SIGN_OF_NAN]),
+        ("pytorch", _) => (bits_but_for(&[APPROXIMATED, PRODUCTS, OTHERWISE_IN_PYTORCH]), &[SIGN_OF_NAN]),
         (_, "keras torch") => (in_f32, &[SIGN_OF_NAN]),
-        ("optax" | "praxis" | "keras" | "tf2" | "tf1", _) => (in_f32, &[FLUSHES]),
+        (_, "tf2") => (bits_but_for(&[APPROXIMATED, PRODUCTS]), &[FLUSHES]),
+        ("tf2" | "tf1", _) => (ROUNDED, &[FLUSHES]),
+        ("optax" | "praxis" | "keras", _) => (in_f32, &[FLUSHES]),
         _ => (Bound::Bits, &[]),
     };
     Tolerance { bound, exceptions }
@@ -89,11 +91,14 @@ const APPROXIMATED: &[Function] = {
     ]
 };
 
-/// Functions that PyTorch computes otherwise than the reference: its vector library's roots are not always the nearest numbers, and sums are in an
-/// order of its own.
+/// Functions whose products and sums TensorFlow and PyTorch take in an order of their own.
+const PRODUCTS: &[Function] = &[Function::RowMean, Function::ColumnMean, Function::Matmul, Function::NewtonSchulz];
+
+/// What else PyTorch computes otherwise than the reference: its vector library's roots are not always the nearest numbers, and sums over an array
+/// are in an order of its own.
 const OTHERWISE_IN_PYTORCH: &[Function] = {
     use Function::*;
-    &[Sqrt, GuardedSqrt, Clip, CosineSim, Dot, GlobalNorm, Mean, Norm, RowMean, ColumnMean, Matmul, NewtonSchulz]
+    &[Sqrt, GuardedSqrt, Clip, CosineSim, Dot, GlobalNorm, Mean, Norm]
 };
 
 /// Whether a program calls one of some functions on an array.
