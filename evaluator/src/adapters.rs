@@ -3,11 +3,14 @@
 //! | module | feature | what it is |
 //! |---|---|---|
 //! | `candle` | `candle` | implements `candle_nn::Optimizer`; the weights are updated where they lie |
+//! | `burn` | `burn` | steps a whole burn module, as burn's `ModuleOptimizer` does, or implements burn's `Optimizer` for one array at a time |
 //!
 //! An adapter takes an [`Optimizer`](crate::Optimizer) as its prototype: a compiled program of the zoo or a parsed file, with the options and the
 //! hyperparameters that it is to have, over whatever layout. The adapter lays it out anew over the arrays of the model
 //! ([`Optimizer::for_layout`](crate::Optimizer::for_layout)). State, hyperparameters and state files are those of the optimizer inside.
 
+#[cfg(feature = "burn")]
+pub mod burn;
 #[cfg(feature = "candle")]
 pub mod candle;
 
@@ -30,6 +33,12 @@ pub enum AdapterError {
     /// The optimizer refuses.
     #[error(transparent)]
     Optimizer(#[from] OptimizerError),
+    /// The model has nothing to train.
+    #[error("there are no arrays to train; {hint}")]
+    NoArrays {
+        /// What is the likely reason.
+        hint: &'static str,
+    },
     /// An array has no gradient.
     #[error(
         "the array {name:?} has no gradient: it took no part in the loss; leave it out of what is trained, or have zeros taken for missing gradients"
@@ -55,6 +64,18 @@ pub enum AdapterError {
         first: String,
         /// Another one.
         second: String,
+    },
+    /// The model is not the one that the adapter was made for.
+    #[error("the model has changed since the optimizer was made: {reason}; make a new one, and load the state where it still fits")]
+    Changed {
+        /// What has changed.
+        reason: String,
+    },
+    /// The program can't be run on one array at a time.
+    #[error("{program} takes a norm or a dot product over all arrays, which one array at a time does not give; use ProgramOptimizer")]
+    Coupled {
+        /// Name of the program.
+        program: String,
     },
     /// The framework refuses.
     #[error("{reason}")]

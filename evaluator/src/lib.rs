@@ -14,9 +14,9 @@
 //! | [`storage`], [`aligned`] | f32 and bf16 in memory |
 //! | [`equivalence`], [`behaviour`] | whether two programs do the same on random streams, and how far apart they are |
 //! | [`layout`], [`optimizer`], [`state`] | named parameter arrays, the [`Optimizer`], its state in files |
-//! | `adapters` | the [`Optimizer`] in candle; feature `candle`, off by default |
+//! | `adapters` | the [`Optimizer`] in candle and in burn; features `candle` and `burn`, off by default |
 
-#[cfg(feature = "candle")]
+#[cfg(any(feature = "burn", feature = "candle"))]
 pub mod adapters;
 pub mod aligned;
 pub mod behaviour;

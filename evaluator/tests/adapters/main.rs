@@ -1,7 +1,10 @@
-//! Programs as optimizers of candle: `cargo test -p symopt-evaluator --features candle --test adapters`.
+//! Programs as optimizers of candle and burn: `cargo test -p symopt-evaluator --features candle,burn --test adapters`.
 
-#![cfg(feature = "candle")]
+#![cfg(any(feature = "candle", feature = "burn"))]
 
+#[cfg(feature = "burn")]
+mod burn;
+#[cfg(feature = "candle")]
 mod candle;
 #[path = "../common/mod.rs"]
 mod common;
