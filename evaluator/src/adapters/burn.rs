@@ -44,12 +44,14 @@
 //!
 //! What is copied: burn lends no memory, but its CPU backend `flex` gives it away and takes it back. So nothing is copied where weights and
 //! gradients are f32 or bf16, lie in row-major order and belong to nobody else. A clone of the module, or of a tensor in it, that lives through
-//! a step makes that step copy what they share. On other backends each step copies weights and gradients to the CPU and weights back.
+//! a step makes that step copy what they share (burn 0.22 does so twice). On other backends each step copies weights and gradients to the CPU and
+//! weights back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use burn_core::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn_core::tensor::{DType, Device, GradientCheckpointingStrategy, Tensor, TensorData};
+use burn_core::tensor::{DType, Device, ExecutionError, GradientCheckpointingStrategy, Tensor, TensorData};
 use burn_optim::{GradientsParams, LearningRate, RecordState, StateSink, StateSource};
 use half::bf16;
 
@@ -93,17 +95,25 @@ impl ProgramOptimizer {
     }
 
     /// One step: gives the module back with its parameters updated. The learning rate is the value of the schedule for a program that holds
-    /// its peak learning rate as a constant. On an error the optimizer has not changed, and the module is gone.
-    pub fn step<M: Module>(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> Result<M, AdapterError> {
-        let arrays = Arrays::of(&module, Some((&gradients, self.missing_gradients)))?;
-        self.check(&arrays.found)?;
-        let mut take = Take { path: Vec::new(), gradients, taken: BTreeMap::new(), failed: None };
-        let module = module.map(&mut take);
-        if let Some(error) = take.failed {
-            return Err(error);
+    /// its peak learning rate as a constant. On an error the optimizer has not changed, and the error holds the module as it was.
+    ///
+    /// # Panics
+    ///
+    /// Where burn itself does: if a gradient was registered by hand that has not as many axes as its parameter.
+    pub fn step<M: Module>(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> Result<M, StepError<M>> {
+        let arrays = Arrays::of(&module, Some((&gradients, self.missing_gradients)));
+        if let Err(error) = arrays.and_then(|arrays| self.check(&arrays.found)) {
+            return Err(StepError { module: Some(module), error });
         }
-        self.update(&mut take.taken, learning_rate)?;
-        Ok(module.map(&mut Put { path: Vec::new(), taken: take.taken }))
+        let mut take = Take { path: Vec::new(), gradients, taken: BTreeMap::new(), failed: None, lost: false };
+        let module = module.map(&mut take);
+        let Take { mut taken, failed, lost, .. } = take;
+        let stepped = failed.map_or_else(|| self.update(&mut taken, learning_rate), Err);
+        let module = module.map(&mut Put { path: Vec::new(), taken });
+        match stepped {
+            Ok(()) => Ok(module),
+            Err(error) => Err(StepError { module: (!lost).then_some(module), error }),
+        }
     }
 
     /// Whether the module still has the arrays of the layout.
@@ -138,6 +148,29 @@ impl ProgramOptimizer {
         let specs = self.optimizer.layout().arrays();
         let mut arrays: Vec<_> = specs.iter().filter_map(|spec| by_name.remove(spec.name.as_str())).collect();
         Ok(self.optimizer.step_arrays(&mut arrays, learning_rate)?)
+    }
+}
+
+/// Why a step was not done.
+#[derive(thiserror::Error)]
+#[error("{error}")]
+pub struct StepError<M> {
+    /// The module as it was before; none if its device failed while it gave the weights away.
+    pub module: Option<M>,
+    /// What is wrong.
+    pub error: AdapterError,
+}
+
+/// Without the module, whose tensors burn would print number by number.
+impl<M> fmt::Debug for StepError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<M> From<StepError<M>> for AdapterError {
+    fn from(error: StepError<M>) -> AdapterError {
+        error.error
     }
 }
 
@@ -238,6 +271,7 @@ struct Taken {
     gradient: Option<TensorData>,
     device: Device,
     checkpointing: Option<GradientCheckpointingStrategy>,
+    distributed: bool,
 }
 
 /// Takes the parameters to train out of a module, and leaves empty tensors in their places: only what belongs to nobody else comes without
@@ -246,7 +280,16 @@ struct Take {
     path: Vec<String>,
     gradients: GradientsParams,
     taken: BTreeMap<String, Taken>,
+    /// Why not all could be taken.
     failed: Option<AdapterError>,
+    /// Whether some of them are nowhere any more.
+    lost: bool,
+}
+
+impl Take {
+    fn fail(&mut self, name: &str, error: ExecutionError) {
+        self.failed = Some(AdapterError::Framework { reason: format!("{name}: {error}") });
+    }
 }
 
 impl ModuleMapper for Take {
@@ -264,14 +307,24 @@ impl ModuleMapper for Take {
         }
         let (id, tensor, mapper) = param.consume();
         let name = self.path.join(".");
-        let (device, checkpointing) = (tensor.device(), tensor.gradient_checkpointing_strategy());
-        let empty = Tensor::empty([0; D], &device);
-        let gradient = self.gradients.remove::<D>(id).map(Tensor::try_into_data).transpose();
-        match (tensor.inner().try_into_data(), gradient) {
-            (Ok(weights), Ok(gradient)) => {
-                self.taken.insert(name, Taken { weights, gradient, device, checkpointing });
+        let gradient = match self.gradients.remove::<D>(id).map(Tensor::try_into_data).transpose() {
+            Ok(gradient) => gradient,
+            Err(error) => {
+                self.fail(&name, error);
+                return Param::from_mapped_value(id, tensor, mapper);
             }
-            (Err(error), _) | (_, Err(error)) => self.failed = Some(AdapterError::Framework { reason: format!("{name}: {error}") }),
+        };
+        let (device, checkpointing) = (tensor.device(), tensor.gradient_checkpointing_strategy());
+        let distributed = tensor.is_distributed();
+        let empty = Tensor::empty([0; D], &device);
+        match tensor.inner().try_into_data() {
+            Ok(weights) => {
+                self.taken.insert(name, Taken { weights, gradient, device, checkpointing, distributed });
+            }
+            Err(error) => {
+                self.fail(&name, error);
+                self.lost = true;
+            }
         }
         Param::from_mapped_value(id, empty, mapper)
     }
@@ -293,19 +346,25 @@ impl ModuleMapper for Put {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(Taken { weights, device, checkpointing, .. }) = self.taken.remove(&self.path.join(".")) else { return param };
+        let taken = self.taken.remove(&self.path.join("."));
+        let Some(Taken { weights, device, checkpointing, distributed, .. }) = taken else { return param };
         let (id, _, mapper) = param.consume();
         let dtype = weights.dtype();
         let mut tensor = Tensor::from_inner(Tensor::from_data(weights, (&device.inner(), dtype)));
         if let Some(strategy) = checkpointing {
             tensor = tensor.with_gradient_checkpointing_strategy(strategy);
         }
-        Param::from_mapped_value(id, tensor.require_grad(), mapper)
+        tensor = tensor.require_grad();
+        if distributed {
+            tensor = tensor.set_distributed(id);
+        }
+        Param::from_mapped_value(id, tensor, mapper)
     }
 }
 
 /// A program as burn's own kind of optimizer, which steps one array at a time and does not know its name:
-/// `burn_optim::ModuleOptimizer::from(ArrayOptimizer::new(&lion)?)`.
+/// `burn_optim::ModuleOptimizer::from(ArrayOptimizer::new(&lion)?)`. Arrays without a gradient are skipped, as burn does. Numbers that are neither
+/// f32 nor bf16 are rounded to f32 for the step: the weights of an f64 module lose what f32 does not hold. [`ProgramOptimizer`] refuses them.
 ///
 /// Records hold the slots and the number of steps, but not the hyperparameters. burn's trait has no way to say that a record belongs to another
 /// program; such a record is left aside, as burn does with what it can't read, and the state starts at zero. [`ProgramOptimizer`] refuses it.
@@ -421,7 +480,7 @@ impl burn_optim::Optimizer for ArrayOptimizer {
 
     /// # Panics
     ///
-    /// If the device fails, as burn's own reads do: the trait has no errors.
+    /// If the device fails, as burn's own reads do, or if the array has another size than before: the trait has no errors.
     fn step<const D: usize>(
         &self,
         learning_rate: LearningRate,

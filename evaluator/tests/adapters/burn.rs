@@ -1,11 +1,11 @@
 //! The burn adapter.
 
 use burn_core as burn;
-use burn_core::module::{Module, Param};
+use burn_core::module::{Lora, Module, Param};
 use burn_core::tensor::{DType, Device, Tensor, TensorData};
 use burn_optim::{GradientsParams, LionConfig, ModuleOptimizer};
 use half::bf16;
-use symopt_evaluator::adapters::burn::{ArrayOptimizer, ProgramOptimizer};
+use symopt_evaluator::adapters::burn::{ArrayOptimizer, ProgramOptimizer, StepError};
 use symopt_evaluator::adapters::{AdapterError, MissingGradients};
 use symopt_evaluator::{Layout, Optimizer, ParameterArray};
 
@@ -169,7 +169,9 @@ fn a_step_copies_neither_weights_nor_gradients_unless_somebody_else_has_them_too
     let mut vector = Vector::new(numbers(1, length));
     let mut optimizer = make(&vector, LION, &[]);
     let step = |optimizer: &mut ProgramOptimizer, vector: Vector| {
-        let gradients = vector.gradients();
+        // As in most training loops, the loss is still there when the step is done.
+        let loss = vector.weights.val().powi_scalar(2).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &vector);
         let (bytes, stepped) = bytes_of(|| optimizer.step(0.01, vector, gradients));
         (bytes, stepped.expect("it steps"))
     };
@@ -181,7 +183,8 @@ fn a_step_copies_neither_weights_nor_gradients_unless_somebody_else_has_them_too
     let shared = vector.clone();
     let before = floats1(&shared.weights);
     let (bytes, vector) = step(&mut optimizer, vector);
-    assert!((4 * length..5 * length).contains(&bytes), "{bytes} bytes to copy {length} weights of 4 bytes");
+    // burn 0.22 copies twice what it can't give away: once out of the tensor, once more to align it.
+    assert!((4 * length..9 * length).contains(&bytes), "{bytes} bytes to copy {length} weights of 4 bytes");
     assert_eq!(floats1(&shared.weights), before, "the clone has changed");
     assert_ne!(floats1(&vector.weights), before);
 }
@@ -209,7 +212,8 @@ fn bf16_parameters_are_updated_as_our_bf16_weights_are() {
     let mut ours = prototype(LION, &[]).for_layout(&Layout::new([("weights", vec![50])]).expect("a layout")).expect("it fits");
     for _ in 0..10 {
         let gradients = vector.gradients();
-        let gradient: Vec<bf16> = gradients.get::<1>(vector.weights.id).expect("a gradient").into_data().try_to_vec().expect("bf16 numbers");
+        let gradient: Vec<bf16> =
+            gradients.get::<1>(vector.weights.id).expect("a gradient").into_data().try_to_vec().expect("bf16 numbers");
         ours.step_arrays(&mut [ParameterArray::new("weights", &mut expected, &gradient)], 0.01).expect("it fits");
         vector = optimizer.step(0.01, vector, gradients).expect("it steps");
         assert_eq!(vector.weights.val().into_data().try_to_vec::<bf16>().expect("bf16 numbers"), expected);
@@ -226,9 +230,12 @@ fn a_parameter_without_gradient_is_refused_or_gets_zeros_if_asked_for() {
         gradients
     };
     let mut optimizer = ProgramOptimizer::new(&network, &lion, MissingGradients::Refuse).expect("it can be made");
-    let error = optimizer.step(0.5, network.clone(), gradients(&network)).expect_err("a gradient is missing");
+    let (before, missing) = (network.bits(), gradients(&network));
+    let StepError { module, error } = optimizer.step(0.5, network, missing).expect_err("a gradient is missing");
     assert!(matches!(&error, AdapterError::NoGradient { name } if name == "second.bias"), "{error}");
     assert_eq!(optimizer.optimizer().steps(), 0);
+    let network = module.expect("the module comes back");
+    assert_eq!(network.bits(), before);
 
     let mut optimizer = ProgramOptimizer::new(&network, &lion, MissingGradients::Zeros).expect("it can be made");
     let before = floats1(&network.second.bias);
@@ -256,6 +263,42 @@ fn frozen_parameters_are_left_alone_and_a_model_that_has_changed_is_refused() {
     let frozen = network.no_grad();
     let error = ProgramOptimizer::new(&frozen, &prototype(LION, &[]), MissingGradients::Refuse).expect_err("nothing to train");
     assert!(matches!(error, AdapterError::NoArrays { .. }), "{error}");
+}
+
+#[test]
+fn a_step_keeps_what_a_parameter_is_to_autodiff() {
+    let device = device().gradient_checkpointing();
+    let strategy = device.gradient_checkpointing_strategy();
+    let tensor = Tensor::<1>::from_data(TensorData::new(numbers(1, 5), [5]), &device);
+    let mut vector = Vector { weights: Param::from_tensor(tensor) };
+    let id = vector.weights.id;
+    let mut optimizer = make(&vector, LION, &[]);
+    for _ in 0..2 {
+        let mut gradients = GradientsParams::new();
+        gradients.register(id, Tensor::<1>::ones([5], &Device::flex()));
+        vector = optimizer.step(0.01, vector, gradients).expect("it steps");
+        let tensor = vector.weights.val();
+        assert!(strategy.is_some() && tensor.gradient_checkpointing_strategy() == strategy);
+        assert!(tensor.is_require_grad());
+        assert_eq!(vector.weights.id, id);
+    }
+}
+
+#[test]
+fn low_rank_adapters_are_trained_and_what_they_adapt_is_not() {
+    let network = Network::new().apply_lora(Lora::new(2, 4.0));
+    let before = network.arrays();
+    let mut optimizer = make(&network, LION, &[]);
+    let names: Vec<_> = optimizer.optimizer().layout().arrays().iter().map(|array| array.name.clone()).collect();
+    assert_eq!(names, ["first.weight.lora.a", "first.weight.lora.b", "second.weight.lora.a", "second.weight.lora.b"]);
+    let network = train(network, &mut optimizer, 3);
+    let after = network.arrays();
+    // The weights of the layers with the adapters, the biases, and what is adapted.
+    assert!(after[0] != before[0] && after[2] != before[2]);
+    assert!(after[1] == before[1] && after[3] == before[3]);
+    for (param, before) in [(&network.first.weight, &before[0]), (&network.second.weight, &before[2])] {
+        assert_eq!(&param.base().into_data().try_to_vec::<f32>().expect("f32 numbers"), before);
+    }
 }
 
 #[test]
