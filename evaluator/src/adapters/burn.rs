@@ -103,7 +103,7 @@ impl ProgramOptimizer {
     pub fn step<M: Module>(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> Result<M, StepError<M>> {
         let arrays = Arrays::of(&module, Some((&gradients, self.missing_gradients)));
         if let Err(error) = arrays.and_then(|arrays| self.check(&arrays.found)) {
-            return Err(StepError { module: Some(module), error });
+            return Err(StepError { module: Some(Box::new(module)), error });
         }
         let mut take = Take { path: Vec::new(), gradients, taken: BTreeMap::new(), failed: None, lost: false };
         let module = module.map(&mut take);
@@ -112,7 +112,7 @@ impl ProgramOptimizer {
         let module = module.map(&mut Put { path: Vec::new(), taken });
         match stepped {
             Ok(()) => Ok(module),
-            Err(error) => Err(StepError { module: (!lost).then_some(module), error }),
+            Err(error) => Err(StepError { module: (!lost).then(|| Box::new(module)), error }),
         }
     }
 
@@ -156,7 +156,7 @@ impl ProgramOptimizer {
 #[error("{error}")]
 pub struct StepError<M> {
     /// The module as it was before; none if its device failed while it gave the weights away.
-    pub module: Option<M>,
+    pub module: Option<Box<M>>,
     /// What is wrong.
     pub error: AdapterError,
 }

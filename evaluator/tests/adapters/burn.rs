@@ -234,7 +234,7 @@ fn a_parameter_without_gradient_is_refused_or_gets_zeros_if_asked_for() {
     let StepError { module, error } = optimizer.step(0.5, network, missing).expect_err("a gradient is missing");
     assert!(matches!(&error, AdapterError::NoGradient { name } if name == "second.bias"), "{error}");
     assert_eq!(optimizer.optimizer().steps(), 0);
-    let network = module.expect("the module comes back");
+    let network = *module.expect("the module comes back");
     assert_eq!(network.bits(), before);
 
     let mut optimizer = ProgramOptimizer::new(&network, &lion, MissingGradients::Zeros).expect("it can be made");
