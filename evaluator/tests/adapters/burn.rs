@@ -190,6 +190,31 @@ fn a_step_copies_neither_weights_nor_gradients_unless_somebody_else_has_them_too
 }
 
 #[test]
+fn one_array_at_a_time_copies_nothing_either() {
+    let length = 100_000;
+    let mut vector = Vector::new(numbers(1, length));
+    let mut optimizer = by_array(&prototype(LION, &[]));
+    for step in 0..3 {
+        let gradients = vector.gradients();
+        let (bytes, stepped) = bytes_of(|| optimizer.step(0.01, vector, gradients));
+        vector = stepped;
+        // The first step makes the state.
+        assert!(step == 0 || bytes < length, "{bytes} bytes for {length} weights of 4 bytes");
+    }
+}
+
+#[test]
+fn one_array_at_a_time_rounds_other_numbers_to_f32_for_a_step() {
+    let tensor = Tensor::<1>::from_data(TensorData::new(vec![1.0_f64, -0.1], [2]), (&device(), DType::F64));
+    let vector = Vector { weights: Param::from_tensor(tensor) };
+    let gradients = vector.gradients();
+    let vector = by_array(&prototype(SGD, &[])).step(0.25, vector, gradients);
+    // Each weight w becomes w - 2 * w * 0.25.
+    let after = vector.weights.val().into_data().try_to_vec::<f64>().expect("f64 numbers");
+    assert_eq!(after, [0.5, f64::from(-0.05_f32)]);
+}
+
+#[test]
 fn a_gradient_in_another_order_is_put_in_order() {
     let layer = Linear::new(0, 2, 3, &device());
     let mut optimizer = make(&layer, SGD, &[]);
