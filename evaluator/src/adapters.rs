@@ -66,7 +66,7 @@ pub enum AdapterError {
         second: String,
     },
     /// The model is not the one that the adapter was made for.
-    #[error("the model has changed since the optimizer was made: {reason}; make a new one, and load the state where it still fits")]
+    #[error("the model has changed since the optimizer was made: {reason}; make a new one, and load the state if it still fits")]
     Changed {
         /// What has changed.
         reason: String,
