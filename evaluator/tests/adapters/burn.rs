@@ -5,11 +5,12 @@ use burn_core::module::{Lora, Module, Param};
 use burn_core::tensor::{DType, Device, Tensor, TensorData};
 use burn_optim::{GradientsParams, LionConfig, ModuleOptimizer};
 use half::bf16;
+use ndarray::{ArrayD, IxDyn};
 use symopt_evaluator::adapters::burn::{ArrayOptimizer, ProgramOptimizer, StepError};
 use symopt_evaluator::adapters::{AdapterError, MissingGradients};
-use symopt_evaluator::{Layout, Optimizer, ParameterArray};
+use symopt_evaluator::{Layout, Optimizer, ParameterArray, Reference};
 
-use super::{ADAMW, COUPLED, LION, bits, bytes_of, numbers, prototype};
+use super::{ADAMW, COUPLED, LION, bits, bytes_of, numbers, program, prototype};
 
 #[derive(Module, Debug)]
 struct Linear {
@@ -38,6 +39,7 @@ struct Network {
 }
 
 const NAMES: [&str; 4] = ["first.weight", "first.bias", "second.weight", "second.bias"];
+const SHAPES: [&[usize]; 4] = [&[5, 7], &[7], &[7, 3], &[3]];
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -74,8 +76,10 @@ fn floats1(param: &Param<Tensor<1>>) -> Vec<f32> {
     param.val().into_data().try_to_vec().expect("f32 numbers")
 }
 
-fn layout() -> Layout {
-    Layout::new(NAMES.into_iter().zip([vec![5, 7], vec![7], vec![7, 3], vec![3]])).expect("a layout")
+/// Numbers of arrays in the order of their names.
+fn in_shape(arrays: [Vec<f32>; 4]) -> Vec<ArrayD<f32>> {
+    let shaped = |(values, shape)| ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many numbers");
+    arrays.into_iter().zip(SHAPES).map(shaped).collect()
 }
 
 fn make(network: &impl Module, text: &str, values: &[(&str, f64)]) -> ProgramOptimizer {
@@ -91,26 +95,23 @@ fn train(mut network: Network, optimizer: &mut ProgramOptimizer, steps: usize) -
 }
 
 #[test]
-fn programs_train_a_module_to_the_bits_of_our_optimizer_alone() {
+fn programs_train_a_module_to_the_bits_of_the_reference() {
     for (text, values) in [(LION, &[("weight_decay", 0.1)][..]), (ADAMW, &[]), (COUPLED, &[])] {
         let mut network = Network::new();
         let mut optimizer = make(&network, text, values);
-        let mut alone = prototype(text, values).for_layout(&layout()).expect("it fits");
-        let mut weights = network.arrays();
+        let mut reference = Reference::<f32>::new(&program(text), &SHAPES.map(<[usize]>::to_vec)).expect("it types");
+        values.iter().for_each(|(name, value)| reference.set(name, *value).expect("there is such a hyperparameter"));
+        let mut expected = in_shape(network.arrays());
         for step in 0..30 {
             let gradients = network.gradients();
-            let by_array: [Vec<f32>; 4] = [
-                gradients.get::<2>(network.first.weight.id).expect("a gradient").into_data().try_to_vec().expect("f32 numbers"),
-                gradients.get::<1>(network.first.bias.id).expect("a gradient").into_data().try_to_vec().expect("f32 numbers"),
-                gradients.get::<2>(network.second.weight.id).expect("a gradient").into_data().try_to_vec().expect("f32 numbers"),
-                gradients.get::<1>(network.second.bias.id).expect("a gradient").into_data().try_to_vec().expect("f32 numbers"),
-            ];
-            let mut arrays: Vec<_> =
-                (NAMES.iter().zip(&mut weights).zip(&by_array)).map(|((name, w), g)| ParameterArray::new(name, w, g)).collect();
-            alone.step_arrays(&mut arrays, 0.01).expect("it fits");
+            let (first, second) = (&network.first, &network.second);
+            let [a, b] = [first.weight.id, second.weight.id].map(|id| gradients.get::<2>(id).expect("a gradient").into_data());
+            let [c, d] = [first.bias.id, second.bias.id].map(|id| gradients.get::<1>(id).expect("a gradient").into_data());
+            let by_array = in_shape([a, c, b, d].map(|data| data.try_to_vec().expect("f32 numbers")));
+            reference.step(&mut expected, &by_array, 0.01).expect("it fits");
             network = optimizer.step(0.01, network, gradients).expect("it steps");
-            let expected: Vec<u32> = weights.iter().flat_map(|array| bits(array)).collect();
-            assert_eq!(network.bits(), expected, "{} at step {step}", alone.program_name());
+            let expected: Vec<u32> = expected.iter().flat_map(|array| bits(array.as_slice().expect("in order"))).collect();
+            assert_eq!(network.bits(), expected, "{} at step {step}", optimizer.optimizer().program_name());
         }
     }
 }
