@@ -1,8 +1,8 @@
 """What a user of PyTorch expects of an optimizer, checked on exported files.
 
-    python pytorch_behaviour.py FILE...
+    python pytorch_behaviour.py FILE... [--inductor]
 
-Each file is what `symopt export P --to pytorch` wrote. It ends with status 1 if a check fails.
+With --inductor, steps are also compiled by Inductor, which takes a C++ compiler and minutes. Each file is what `symopt export P --to pytorch` wrote. It ends with status 1 if a check fails.
 """
 
 import copy
@@ -214,6 +214,29 @@ def transposed_parameters_work(cls, module):
     assert torch.equal(plain, turned)
 
 
+def a_compiled_step_is_one_graph(cls, module, backend="eager"):
+    torch._dynamo.reset()
+    has_rate = "lr" in cls([torch.nn.Parameter(torch.zeros(1))]).defaults
+    results = []
+    for compiled in (False, True):
+        params = params_of(8)
+        options = {"lr": torch.tensor(0.01, dtype=torch.float64)} if has_rate else {}
+        optimizer = cls(params, **options)
+        # As PyTorch's own optimizers do it: the state is there before anything is compiled.
+        set_gradients(params, 0)
+        optimizer.step()
+        step = torch.compile(optimizer.step, fullgraph=True, backend=backend) if compiled else optimizer.step
+        for seed in range(1, 4):
+            set_gradients(params, seed)
+            step()
+        results.append(params)
+    assert close(*results)
+
+
+def inductor_computes_the_same(cls, module):
+    a_compiled_step_is_one_graph(cls, module, backend="inductor")
+
+
 CHECKS = [
     state_goes_on_after_it_is_loaded,
     a_copy_goes_on_by_itself,
@@ -226,22 +249,25 @@ CHECKS = [
     gradients_may_be_scaled,
     small_types_are_computed_in_f32_and_f64_stays,
     transposed_parameters_work,
+    a_compiled_step_is_one_graph,
 ]
 
 
-def main():
+def main(arguments):
+    paths = [argument for argument in arguments if argument != "--inductor"]
+    checks = [*CHECKS, inductor_computes_the_same] if "--inductor" in arguments else CHECKS
     failed = 0
-    for path in sys.argv[1:]:
+    for path in paths:
         module, cls = load(path)
-        for check in CHECKS:
+        for check in checks:
             try:
                 check(cls, module)
             except Exception as error:
                 failed += 1
                 print(f"{path}: {check.__name__}: {type(error).__name__}: {error}")
-    print(f"{len(sys.argv) - 1} files, {len(CHECKS)} checks each, {failed} failed")
-    return 1 if failed or len(sys.argv) < 2 else 0
+    print(f"{len(paths)} files, {len(checks)} checks each, {failed} failed")
+    return 1 if failed or not paths else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

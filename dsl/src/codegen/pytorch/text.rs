@@ -176,7 +176,7 @@ def _can_fuse(group, lists):
 
 def _update_fused(lists, scalars):
     """A step of all tensors of a list by one launch."""
-    device, block = lists[0][0].device, 1024
+    device, block = lists[0][0].device, 512
     sizes = tuple(param.numel() for param in lists[0])
     if (device, sizes) not in _LAYOUTS:
         counts = torch.tensor([(size + block - 1) // block for size in sizes])
@@ -209,6 +209,7 @@ def _update_fused(lists, scalars):
             *types,
             block,
             enable_fp_fusion=False,
+            num_warps=8,
         )
 "#;
 
@@ -338,8 +339,11 @@ pub const METHODS: &str = r#"
                 continue
 @COUNT@            if group["maximize"]:
                 lists[1] = torch._foreach_neg(lists[1])
-            alike = self._group_tensors_by_device_and_dtype(lists)
-            batches.extend((group, part, {}) for part, _ in alike.values())
+            # By the parameters alone: state may be of another type.
+            alike = self._group_tensors_by_device_and_dtype(lists[:1], with_indices=True)
+            for _, indices in alike.values():
+                part = [[values[index] for index in indices] for values in lists]
+                batches.append((group, part if len(alike) > 1 else lists, {}))
         return batches
 
     def _lists(self, group):
