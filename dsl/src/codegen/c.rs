@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter};
-use super::loops::{Loop, Loops};
+use super::loops::{Loop, Loops, step_words};
 use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
 use super::spelling::{lacks_matrix, spelling};
@@ -558,19 +558,12 @@ impl Writer<'_> {
     }
 
     fn step_comment(&self, one: bool) -> String {
-        let listing = self.listing;
-        let mut words = if one {
-            "One step of an array of `length` numbers; call it for each array of a model.".to_owned()
+        let first = if one {
+            "One step of an array of `length` numbers; call it for each array of a model."
         } else {
-            "One step of `arrays` arrays; array k has `lengths[k]` numbers.".to_owned()
+            "One step of `arrays` arrays; array k has `lengths[k]` numbers."
         };
-        if let Some(step) = &listing.step {
-            let _ = write!(words, " `{}` counts the steps from 1.", step.name);
-        }
-        if let Some(ScalarParameter { name, default: Some(default), .. }) = &listing.learning_rate {
-            let _ = write!(words, " A usual `{name}` is {}.", shortest(*default));
-        }
-        comment(&words, false)
+        comment(&step_words(self.listing, first), false)
     }
 
     fn round(&self, text: &mut String, round: usize) {

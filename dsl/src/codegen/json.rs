@@ -22,6 +22,8 @@
 //! Keys stand in a fixed order. A number has the fewest digits from which its f64 can be read again; JSON has no others, so the strings
 //! `"NaN"`, `"Infinity"` and `"-Infinity"` stand for them.
 
+use serde::{Serialize, Serializer};
+
 use crate::graph::Redundancy;
 use crate::plan::{Instruction, Operation, Plan, Reduction, Small, SmallOperation, Source};
 use crate::program::{Operand, ParameterKind, VarId};
@@ -30,10 +32,7 @@ use crate::{Formula, Graph, Numerics, Program, Type};
 /// The version of the format.
 pub const FORMAT_VERSION: usize = 1;
 
-/// Columns that a list or an object may take on one line.
-const WIDTH: usize = 100;
-
-/// A value of JSON.
+/// A value of JSON, whose objects keep the order of their keys.
 enum Json {
     Null,
     Bool(bool),
@@ -52,62 +51,22 @@ impl Json {
     fn counts(list: &[usize]) -> Json {
         Json::List(list.iter().map(|count| Json::Count(*count)).collect())
     }
-
-    /// On one line.
-    fn flat(&self) -> String {
-        match self {
-            Json::Null => "null".to_owned(),
-            Json::Bool(value) => value.to_string(),
-            Json::Number(number) if number.is_nan() => "\"NaN\"".to_owned(),
-            Json::Number(number) if number.is_infinite() => if *number > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" }.to_owned(),
-            Json::Number(number) => format!("{number:?}"),
-            Json::Count(count) => count.to_string(),
-            Json::Text(text) => quoted(text),
-            Json::List(items) => format!("[{}]", items.iter().map(Json::flat).collect::<Vec<_>>().join(", ")),
-            Json::Object(items) => {
-                let items: Vec<String> = items.iter().map(|(key, value)| format!("\"{key}\": {}", value.flat())).collect();
-                format!("{{{}}}", items.join(", "))
-            }
-        }
-    }
-
-    /// With each item on a line of its own where one line is not enough.
-    fn write(&self, text: &mut String, indent: usize, used: usize) {
-        let flat = self.flat();
-        let is_outermost = indent == 0;
-        let (open, items, close): (char, Vec<(String, &Json)>, char) = match self {
-            Json::List(items) if !items.is_empty() => ('[', items.iter().map(|item| (String::new(), item)).collect(), ']'),
-            Json::Object(items) if !items.is_empty() => {
-                ('{', items.iter().map(|(key, item)| (format!("\"{key}\": "), item)).collect(), '}')
-            }
-            _ => return *text += &flat,
-        };
-        if !is_outermost && used + flat.chars().count() < WIDTH {
-            return *text += &flat;
-        }
-        text.push(open);
-        for (index, (key, item)) in items.iter().enumerate() {
-            *text += if index == 0 { "\n" } else { ",\n" };
-            *text += &format!("{}{key}", " ".repeat(indent + 2));
-            item.write(text, indent + 2, indent + 2 + key.chars().count());
-        }
-        *text += &format!("\n{}{close}", " ".repeat(indent));
-    }
 }
 
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted += "\\\"",
-            '\\' => quoted += "\\\\",
-            '\n' => quoted += "\\n",
-            '\t' => quoted += "\\t",
-            letter if letter.is_control() => quoted += &format!("\\u{:04x}", u32::from(letter)),
-            letter => quoted.push(letter),
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Null => serializer.serialize_none(),
+            Json::Bool(value) => serializer.serialize_bool(*value),
+            Json::Number(number) if number.is_nan() => serializer.serialize_str("NaN"),
+            Json::Number(number) if number.is_infinite() => serializer.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" }),
+            Json::Number(number) => serializer.serialize_f64(*number),
+            Json::Count(count) => serializer.serialize_u64(*count as u64),
+            Json::Text(text) => serializer.serialize_str(text),
+            Json::List(items) => serializer.collect_seq(items),
+            Json::Object(items) => serializer.collect_map(items.iter().map(|(key, value)| (key, value))),
         }
     }
-    quoted + "\""
 }
 
 /// The file. `graph` must be the program's own.
@@ -129,9 +88,8 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         ("plan", Plan::try_new(graph, program).map_or(Json::Null, |passes| plan(program, &passes))),
         ("formula", Json::Object(vec![("unicode", Json::text(formula.unicode())), ("latex", Json::text(formula.latex()))])),
     ]);
-    let mut text = String::new();
-    object.write(&mut text, 0, 0);
-    text + "\n"
+    // Strings as keys and numbers that are finite: there is nothing that could fail.
+    serde_json::to_string_pretty(&object).unwrap_or_default() + "\n"
 }
 
 fn parameters(program: &Program, graph: &Graph) -> Json {

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::listing::{Callee, Expression, Line, Listing, Sum};
+use super::listing::{Callee, Expression, Line, Listing, ScalarParameter, Sum};
+use super::notation::shortest;
 use crate::{Function, Type};
 
 /// What is done with one array in one go.
@@ -253,4 +254,16 @@ fn largest_part(value: &mut Expression, ty: Type) -> Option<&mut Expression> {
     let Expression::Call(.., arguments) = value else { return None };
     let is_call = |argument: &Expression| matches!(argument, Expression::Call(..)) && argument.ty() == ty;
     arguments.iter_mut().filter(|argument| is_call(argument)).max_by_key(|argument| argument.size())
+}
+
+/// What the documentation of a step says, behind the target's own sentence.
+pub fn step_words(listing: &Listing, first: &str) -> String {
+    let mut words = first.to_owned();
+    if let Some(step) = &listing.step {
+        words += &format!(" `{}` counts the steps from 1.", step.name);
+    }
+    if let Some(ScalarParameter { name, default: Some(default), .. }) = &listing.learning_rate {
+        words += &format!(" A usual `{name}` is {}.", shortest(*default));
+    }
+    words
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter};
-use super::loops::{Loop, Loops};
+use super::loops::{Loop, Loops, step_words};
 use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
 use super::spelling::{lacks_matrix, spelling};
@@ -565,20 +565,9 @@ impl Writer<'_> {
     }
 
     fn step_comment(&self, one: bool) -> String {
-        let listing = self.listing;
-        let mut words = if one {
-            "One step of an array; call it for each array of a model.".to_owned()
-        } else {
-            "One step of a list of arrays.".to_owned()
-        };
-        if let Some(step) = &listing.step {
-            let _ = write!(words, " `{}` counts the steps from 1.", step.name);
-        }
-        if let Some(ScalarParameter { name, default: Some(default), .. }) = &listing.learning_rate {
-            let _ = write!(words, " A usual `{name}` is {}.", shortest(*default));
-        }
+        let first = if one { "One step of an array; call it for each array of a model." } else { "One step of a list of arrays." };
         let panics = "\n\n# Panics\n\nIf the arrays differ in length.";
-        doc_comment("///", &format!("{}{panics}", wrapped(&words)))
+        doc_comment("///", &format!("{}{panics}", wrapped(&step_words(self.listing, first))))
     }
 
     fn round(&self, text: &mut String, round: usize) {

@@ -129,10 +129,3 @@ pub fn lacks_matrix(function: Function) -> Option<String> {
     let is_of_matrices = function.row().profile == Profile::Matrix;
     is_of_matrices.then(|| format!("`{}` works on the matrix of an array as a whole, which loops over elements cannot do", function.name()))
 }
-
-/// Why a target lacks the functions of the profiles beyond the paper's: nobody has written them for it.
-pub fn lacks_profiles(function: Function) -> Option<String> {
-    let profile = function.row().profile;
-    let is_beyond = matches!(profile, Profile::Matrix | Profile::Select | Profile::Reduce);
-    is_beyond.then(|| format!("`{}` of profile `{}` is not written for it", function.name(), profile.name()))
-}
