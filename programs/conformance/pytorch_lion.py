@@ -19,6 +19,9 @@ from targets.pytorch import load
 
 MASK = (1 << 32) - 1
 
+# Elements of the arrays whose steps are timed.
+SIZES = [64, 1024, 16384, 131072]
+
 
 def lowbias32(x):
     x &= MASK
@@ -84,25 +87,26 @@ def measure(path):
     _, lion = load(path)
     print("milliseconds a step on 200 arrays, one thread")
     print(f"{'elements each':>14} {'decay':>6} {'lion-pytorch foreach':>21} {'exported foreach':>17} {'ratio':>6}")
-    for elements in (64, 1024, 16384, 131072):
+    kinds = {str(size): [size] for size in SIZES} | {"all of these": SIZES}
+    for name, sizes in kinds.items():
         for decay in (0.0, 0.1):
             times = {}
             steps = {}
-            for name, cls, options in (("peer", Peer, {}), ("own", lion, {"foreach": True})):
+            for who, cls, options in (("peer", Peer, {}), ("own", lion, {"foreach": True})):
                 generator = torch.Generator().manual_seed(1)
-                params = [torch.nn.Parameter(torch.randn(elements, generator=generator)) for _ in range(200)]
+                params = [torch.nn.Parameter(torch.randn(sizes[i % len(sizes)], generator=generator)) for i in range(200)]
                 for param in params:
-                    param.grad = torch.randn(elements, generator=generator)
-                steps[name] = cls(params, lr=1e-4, weight_decay=decay, **options).step
-                times[name] = []
+                    param.grad = torch.randn(param.shape, generator=generator)
+                steps[who] = cls(params, lr=1e-4, weight_decay=decay, **options).step
+                times[who] = []
             until = time.perf_counter() + 3
             while len(times["own"]) < 5 or time.perf_counter() < until:
-                for name, step in steps.items():
+                for who, step in steps.items():
                     start = time.perf_counter()
                     step()
-                    times[name].append(time.perf_counter() - start)
-            peer, own = (min(times[name]) * 1e3 for name in ("peer", "own"))
-            print(f"{elements:>14} {decay:>6} {peer:>21.3f} {own:>17.3f} {own / peer:>6.2f}", flush=True)
+                    times[who].append(time.perf_counter() - start)
+            peer, own = (min(times[who]) * 1e3 for who in ("peer", "own"))
+            print(f"{name:>14} {decay:>6} {peer:>21.3f} {own:>17.3f} {own / peer:>6.2f}", flush=True)
 
 
 if __name__ == "__main__":
