@@ -15,7 +15,8 @@
 //!   there is `-fno-math-errno`. Other functions of `math.h` are not vectorised.
 //! - `-ffast-math` breaks all of this, and so does arithmetic wider than float (x87: `FLT_EVAL_METHOD` other than 0).
 //!
-//! The text is laid out as clang-format has it in its LLVM style with 100 columns.
+//! The text is laid out as clang-format has it in its LLVM style with 100 columns, where the return type has no line of its own
+//! (`PenaltyReturnTypeOnItsOwnLine: 1000`).
 
 use std::borrow::Cow;
 use std::fmt::Write;
