@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let table = report.markdown(&entries.iter().map(|entry| entry.name).collect::<Vec<&str>>(), tolerance_of);
     if let Some(path) = &arguments.markdown {
-        files::write(path, &document(&report, &table, &entries))?;
+        files::write(path, &document(&arguments, &report, &table, &entries))?;
     }
     let mut out = std::io::stdout().lock();
     if arguments.json {
@@ -100,7 +100,7 @@ fn entries(names: &[String]) -> Result<Vec<&'static ZooEntry>, Failure> {
 }
 
 /// The table with what its reader has to know.
-fn document(report: &Report, table: &str, programs: &[&'static ZooEntry]) -> String {
+fn document(arguments: &Arguments, report: &Report, table: &str, programs: &[&'static ZooEntry]) -> String {
     let cases: String = case::cases().iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
     let mut tolerances = String::new();
     for engine in report.engines() {
@@ -134,24 +134,19 @@ fn document(report: &Report, table: &str, programs: &[&'static ZooEntry]) -> Str
          rounding (the documentation of `symopt_programs::conformance::tolerance` derives it); the exit code is 1 if one is further \
          away:\n\n{tolerances}{peers}",
         case::STEPS,
-        command()
+        command(arguments)
     )
 }
 
-/// This run's command line, with a Python that stands for the one that was named.
-fn command() -> String {
-    let mut words: Vec<String> = vec!["symopt".to_owned()];
-    let mut arguments = std::env::args().skip(1);
-    while let Some(word) = arguments.next() {
-        match word.as_str() {
-            "--python" => drop(arguments.next()),
-            _ if word.starts_with("--python=") => continue,
-            _ => {
-                words.push(if word.contains(' ') { format!("\"{word}\"") } else { word });
-                continue;
-            }
-        }
-        words.extend(["--python", "python3"].map(str::to_owned));
-    }
-    words.join(" ")
+/// The command that makes the same table.
+fn command(arguments: &Arguments) -> String {
+    let options = |option: &str, values: &[String]| values.iter().map(|value| format!(" --{option} \"{value}\"")).collect::<String>();
+    let targets: Vec<String> = arguments.targets.iter().map(Target::to_string).collect();
+    let no_exports = if arguments.no_exports { " --no-exports" } else { "" };
+    format!(
+        "symopt conformance{}{}{}{no_exports} --python PYTHON --markdown FILE",
+        options("program", &arguments.programs),
+        options("to", &targets),
+        options("without", &arguments.without)
+    )
 }
