@@ -84,8 +84,12 @@ def _update_gathered(lists, indices, scalars):
     lists = [[values[index] for index in indices] for values in lists]
     shapes = [param.shape for param in lists[0]]
     blocks, parts = _gathering(_arithmetic(lists), shapes, len(lists))
-    for tensors, places in zip(lists, parts, strict=True):
-        torch._foreach_copy_(places, tensors)
+    if all(len(shape) == 1 for shape in shapes):
+        for tensors, block in zip(lists, blocks):  # Behind these blocks is the scratch.
+            torch.cat(tensors, out=block)
+    else:
+        for tensors, places in zip(lists, parts, strict=True):
+            torch._foreach_copy_(places, tensors)
     _update(*blocks, *scalars)
     for index, (tensors, places) in enumerate(zip(lists, parts, strict=True)):
         if index != 1:  # The gradients stay as they are.
@@ -340,7 +344,9 @@ pub const METHODS: &str = r#"
 @COUNT@            if group["maximize"]:
                 lists[1] = torch._foreach_neg(lists[1])
             # By the parameters alone: state may be of another type.
-            alike = self._group_tensors_by_device_and_dtype(lists[:1], with_indices=True)
+            alike = self._group_tensors_by_device_and_dtype(
+                lists[:1], with_indices=True
+            )
             for _, indices in alike.values():
                 part = [[values[index] for index in indices] for values in lists]
                 batches.append((group, part if len(alike) > 1 else lists, {}))
