@@ -102,23 +102,17 @@ fn entries(names: &[String]) -> Result<Vec<&'static ZooEntry>, Failure> {
 /// The table with what its reader has to know.
 fn document(arguments: &Arguments, report: &Report, table: &str, programs: &[&'static ZooEntry]) -> String {
     let cases: String = case::cases().iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
-    let mut tolerances = String::new();
+    // Engines that are judged alike, in the order of the table.
+    let mut tolerances: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
     for engine in report.engines() {
-        // Mostly the same for all programs, or for those that an engine has no approximations for and the others.
-        let mut by_bound: Vec<(String, Vec<&str>)> = Vec::new();
-        for entry in programs {
-            let explained = tolerance(engine, &entry.program()).explained();
-            match by_bound.iter_mut().find(|(known, _)| *known == explained) {
-                Some((_, names)) => names.push(entry.name),
-                None => by_bound.push((explained, vec![entry.name])),
-            }
-        }
-        by_bound.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
-        for (index, (explained, names)) in by_bound.iter().enumerate() {
-            let of = if index == 0 { String::new() } else { format!(" ({})", names.join(", ")) };
-            tolerances += &format!("- **{engine}**{of}: {explained}\n");
+        let explained = tolerances_of(engine, programs);
+        match tolerances.iter_mut().find(|(_, known)| *known == explained) {
+            Some((engines, _)) => engines.push(engine),
+            None => tolerances.push((vec![engine], explained)),
         }
     }
+    let tolerances: String =
+        tolerances.iter().map(|(engines, explained)| format!("- **{}**: {}\n", engines.join(", "), explained.join("; "))).collect();
     let peers = if report.peers.is_empty() {
         String::new()
     } else {
@@ -136,6 +130,24 @@ fn document(arguments: &Arguments, report: &Report, table: &str, programs: &[&'s
         case::STEPS,
         command(arguments)
     )
+}
+
+/// How far an engine may be from the reference: what holds for most programs, then the others.
+fn tolerances_of(engine: &str, programs: &[&'static ZooEntry]) -> Vec<String> {
+    let mut by_bound: Vec<(String, Vec<&str>)> = Vec::new();
+    for entry in programs {
+        let explained = tolerance(engine, &entry.program()).explained();
+        match by_bound.iter_mut().find(|(known, _)| *known == explained) {
+            Some((_, names)) => names.push(entry.name),
+            None => by_bound.push((explained, vec![entry.name])),
+        }
+    }
+    by_bound.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    let said = |(index, (explained, names)): (usize, &(String, Vec<&str>))| match index {
+        0 => explained.clone(),
+        _ => format!("for {}: {explained}", names.join(", ")),
+    };
+    by_bound.iter().enumerate().map(said).collect()
 }
 
 /// The command that makes the same table.

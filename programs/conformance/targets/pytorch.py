@@ -91,8 +91,11 @@ def run_compiled(*arguments):
 def run_kernel(*arguments):
     """The Triton kernel, in Triton's interpreter where no GPU is."""
     path, *rest = arguments
-    if not hasattr(load(path)[0], "_kernel"):
+    module = load(path)[0]
+    if not hasattr(module, "_kernel"):
         raise Cannot("its steps are not element by element")
+    if hasattr(module, "libdevice") and not torch.cuda.is_available():
+        raise Cannot("Triton's interpreter lacks functions of libdevice; on CUDA they are there")
     return _run(path, *rest, fused=True)
 
 

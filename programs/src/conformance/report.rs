@@ -59,6 +59,7 @@ impl Distance {
         match (self.same_bits, self.mismatches) {
             (true, _) => "0".to_owned(),
             (false, 0) => format!("{:.0e}", self.deviation),
+            (false, places) if self.deviation == 0.0 => format!("{places} not finite"),
             (false, places) => format!("{:.0e} and {places} not finite", self.deviation),
         }
     }

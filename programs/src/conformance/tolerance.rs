@@ -8,7 +8,7 @@
 //!   references in f32 and f64, the gap. Two ways to round are two samples of that kind: their distance is within twice the gap, and within twice
 //!   that since the largest of many numbers fluctuates. Where the reference happens to be exact the gap says nothing, so half a unit in the last
 //!   place for each step is added, for the rounding of what is stored.
-//! - JAX and Keras compute scalars in f32. One minus a power of beta close to 1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of
+//! - JAX, and Keras but for TensorFlow, compute scalars in f32. One minus a power of beta close to 1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of
 //!   itself in the first step: 1000 for a beta of 0.999. This counts for programs that read the step.
 
 use symopt_dsl::graph::NodeKind;
@@ -19,6 +19,9 @@ use super::report::{Bound, Tolerance};
 
 /// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of squares that fall below 1e-38.
 const FLUSHES: (&str, &str) = ("extremes", "denormal numbers are taken as zero");
+
+/// What sums of squares in f32 make of small numbers.
+const UNDERFLOWS: (&str, &str) = ("extremes", "sums are in f32, where the squares of numbers below 1e-23 are zero");
 
 /// What PyTorch makes of the sign of NaN.
 const SIGN_OF_NAN: (&str, &str) = ("not-finite", "the sign of NaN is 0");
@@ -49,7 +52,8 @@ pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
     let (bound, exceptions): (Bound, &[_]) = match (target, engine) {
         ("numpy" | "c" | "rust", _) => (bits_but_for(&[APPROXIMATED]), &[]),
         ("pytorch", _) => (bits_but_for(&[APPROXIMATED, PRODUCTS, OTHERWISE_IN_PYTORCH]), &[SIGN_OF_NAN]),
-        (_, "keras torch") => (in_f32, &[SIGN_OF_NAN]),
+        (_, "keras torch") => (in_f32, &[SIGN_OF_NAN, UNDERFLOWS]),
+        (_, "keras tensorflow") => (ROUNDED, &[FLUSHES]),
         (_, "tf2") => (bits_but_for(&[APPROXIMATED, PRODUCTS]), &[FLUSHES]),
         ("tf2" | "tf1", _) => (ROUNDED, &[FLUSHES]),
         ("optax" | "praxis" | "keras", _) => (in_f32, &[FLUSHES]),
