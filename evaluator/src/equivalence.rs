@@ -45,7 +45,8 @@ use tally::Tally;
 /// their size, both programs are run again with every operation's result off by a random 1e-10 or less, relative, and the numbers may differ by
 /// ten times the spread that this makes (some ten million times more than rounding does). That is: as if each result on the way could be off by 1e-9.
 /// A condition "at least d away from zero" marks a rule that neglects the guard 1e-8 of a division; there the 1e-9 becomes 10 * 1e-8 / d
-/// (1e-5 for d = 0.01). Before a deviation counts as a violation the inputs are made noisy as well, so that a program is not held to a value that
+/// (1e-5 for d = 0.01). A number that a comparison or a sign makes jump as far, with every result off by that much, is outside the judgement. Before
+/// a deviation counts as a violation the inputs are made noisy as well, so that a program is not held to a value that
 /// it has at a single point only, such as `power(-2, g)` at whole gradients.
 ///
 /// **Outside** the judgement are numbers where a condition of the claim fails (where reductions mix numbers: all that depend on the value of the

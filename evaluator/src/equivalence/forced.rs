@@ -4,7 +4,7 @@ use symopt_dsl::Graph;
 use symopt_dsl::simplify::check::{Condition, Requirement};
 
 use super::flow::Flow;
-use super::noise::{FlowEvaluator, Inputs, NOISE, factor};
+use super::noise::{FlowEvaluator, Inputs, NOISE, Noise};
 use super::streams::Random;
 use super::tally::{Sample, Tally};
 use super::{Feed, Hyperparameters, Refusal, Setting, gather, gather_slots, map_slots, scatter, slot_names, zeros};
@@ -16,8 +16,8 @@ pub(super) const TOLERANCE: f64 = 1e-9;
 /// Where rounding could make up more than this of a number, it says nothing.
 const MOST_ROUNDING: f64 = 0.1;
 
-/// Noisy runs before a deviation counts as a violation, and as many more with noise on the inputs as well. So many because a sign may be all that
-/// is left of a rounding error, and comes out the same in half of the runs.
+/// Noisy runs before a deviation counts as a violation, as many more with noise on the inputs as well, and as many with noise of the size of the
+/// tolerance. So many because a sign may be all that is left of a rounding error, and comes out the same in half of the runs.
 const RUNS: usize = 32;
 
 /// A state beyond this starts again from zero, as one that is not finite does.
@@ -40,6 +40,8 @@ struct Suspect {
     after: f64,
     /// How far noise moves the two numbers.
     spread: [f64; 2],
+    /// How far noise of the size of the tolerance moves them.
+    jump: [f64; 2],
     judgement: Option<Judgement>,
 }
 
@@ -196,7 +198,7 @@ impl<'a> Run<'a> {
                 } else if (after - before).abs() <= self.setting.tolerance * before.abs().max(after.abs()) && after.is_finite() {
                     tally.compared(&sample);
                 } else {
-                    suspects.push(Suspect { quantity, place, before, after, spread: [0.0; 2], judgement: None });
+                    suspects.push(Suspect { quantity, place, before, after, spread: [0.0; 2], jump: [0.0; 2], judgement: None });
                 }
             }
         }
@@ -247,17 +249,21 @@ impl<'a> Run<'a> {
                 suspect.judgement = Some(Judgement::Outside);
             }
         }
-        for run in 0..2 * RUNS {
+        let tolerance = self.setting.tolerance;
+        for run in 0..3 * RUNS {
             if suspects.iter().all(|suspect| suspect.judgement.is_some()) {
                 return;
             }
             if run < RUNS {
-                self.noisy_before.run(inputs_before, Some(&mut self.random));
-                self.noisy_after.run(inputs_after, Some(&mut self.random));
-            } else {
+                self.noisy_before.run(inputs_before, Some(Noise::new(&mut self.random)));
+                self.noisy_after.run(inputs_after, Some(Noise::new(&mut self.random)));
+            } else if run < 2 * RUNS {
                 let disturbed = Disturbed::new(inputs_before, maps, &mut self.random);
-                self.noisy_before.run(disturbed.inputs(inputs_before, false), Some(&mut self.random));
-                self.noisy_after.run(disturbed.inputs(inputs_after, true), Some(&mut self.random));
+                self.noisy_before.run(disturbed.inputs(inputs_before, false), Some(Noise::new(&mut self.random)));
+                self.noisy_after.run(disturbed.inputs(inputs_after, true), Some(Noise::new(&mut self.random)));
+            } else {
+                self.noisy_before.run(inputs_before, Some(Noise::of(tolerance, &mut self.random)));
+                self.noisy_after.run(inputs_after, Some(Noise::of(tolerance, &mut self.random)));
             }
             for suspect in suspects.iter_mut().filter(|suspect| suspect.judgement.is_none()) {
                 let place = suspect.place;
@@ -269,7 +275,10 @@ impl<'a> Run<'a> {
                         self.noisy_after.slot(slot).map_or(suspect.after, |x| x[place]),
                     ],
                 };
-                suspect.see(before, after, self.setting.tolerance);
+                match run < 2 * RUNS {
+                    true => suspect.see(before, after, tolerance),
+                    false => suspect.see_jump(before, after),
+                }
             }
         }
         for suspect in suspects {
@@ -325,6 +334,20 @@ impl Suspect {
         }
     }
 
+    /// Takes in what noise of the size of the tolerance makes of both programs. A comparison or a sign may turn between the small noise and that,
+    /// and then the small one says nothing of how far the number may be off.
+    fn see_jump(&mut self, before: f64, after: f64) {
+        if !before.is_finite() || self.after.is_finite() != after.is_finite() {
+            self.judgement = Some(Judgement::Outside);
+            return;
+        }
+        self.jump[0] = self.jump[0].max((before - self.before).abs());
+        self.jump[1] = self.jump[1].max((after - self.after).abs());
+        if (self.after - self.before).abs() <= self.jump[0] + self.jump[1] {
+            self.judgement = Some(Judgement::Outside);
+        }
+    }
+
     fn allowed(&self, tolerance: f64) -> f64 {
         tolerance * (self.before.abs().max(self.after.abs()) + (self.spread[0] + self.spread[1]) / NOISE)
     }
@@ -340,7 +363,8 @@ struct Disturbed {
 
 impl Disturbed {
     fn new(inputs: Inputs<'_>, maps: &[Vec<(f64, usize)>], random: &mut Random) -> Disturbed {
-        let mut noisy = |numbers: &[f64]| numbers.iter().map(|x| x * factor(random)).collect::<Vec<f64>>();
+        let mut noise = Noise::new(random);
+        let mut noisy = |numbers: &[f64]| numbers.iter().map(|x| x * noise.factor()).collect::<Vec<f64>>();
         let before: Vec<Vec<f64>> = inputs.slots.iter().map(|slot| noisy(slot)).collect();
         let mut after = Vec::new();
         map_slots(maps, &before, inputs.weights.len(), &mut after);

@@ -98,7 +98,7 @@ impl FlowEvaluator {
     }
 
     /// Runs one step; with noise if there is a source of it.
-    pub(crate) fn run(&mut self, inputs: Inputs<'_>, mut noise: Option<&mut Random>) {
+    pub(crate) fn run(&mut self, inputs: Inputs<'_>, mut noise: Option<Noise<'_>>) {
         for index in 0..self.values.len() {
             let node = self.flow.operations[index];
             let (before, rest) = self.values.split_at_mut(index);
@@ -132,7 +132,7 @@ impl FlowEvaluator {
         let values = self.values.clone();
         let mut spread: Vec<Vec<f64>> = values.iter().map(|numbers| vec![0.0; numbers.len()]).collect();
         for _ in 0..RUNS {
-            self.run(inputs, Some(noise));
+            self.run(inputs, Some(Noise::new(noise)));
             for (spread, (noisy, exact)) in spread.iter_mut().flatten().zip(self.values.iter().flatten().zip(values.iter().flatten())) {
                 *spread = spread.max((noisy - exact).abs());
             }
@@ -248,18 +248,37 @@ fn argument<'a>(flow: &Flow, values: &'a [Vec<f64>], arguments: &[usize], positi
     }
 }
 
-/// A factor close to 1, never so close that it does nothing.
-pub(crate) fn factor(random: &mut Random) -> f64 {
-    1.0 + NOISE * random.sign() * (0.5 + 0.5 * random.unit())
+/// A source of factors close to 1.
+pub(crate) struct Noise<'a> {
+    random: &'a mut Random,
+    /// How far a factor is from 1 at most.
+    amplitude: f64,
 }
 
-fn disturb(values: &mut [f64], noise: &mut Option<&mut Random>) {
-    if let Some(random) = noise {
-        values.iter_mut().for_each(|x| *x *= factor(random));
+impl<'a> Noise<'a> {
+    /// Noise of the usual size.
+    pub(crate) fn new(random: &'a mut Random) -> Noise<'a> {
+        Noise { random, amplitude: NOISE }
+    }
+
+    /// Noise of another size.
+    pub(crate) fn of(amplitude: f64, random: &'a mut Random) -> Noise<'a> {
+        Noise { random, amplitude }
+    }
+
+    /// A factor close to 1, never so close that it does nothing.
+    pub(crate) fn factor(&mut self) -> f64 {
+        1.0 + self.amplitude * self.random.sign() * (0.5 + 0.5 * self.random.unit())
     }
 }
 
-fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f64], places: Places<'_>, noise: &mut Option<&mut Random>) {
+fn disturb(values: &mut [f64], noise: &mut Option<Noise<'_>>) {
+    if let Some(noise) = noise {
+        values.iter_mut().for_each(|x| *x *= noise.factor());
+    }
+}
+
+fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f64], places: Places<'_>, noise: &mut Option<Noise<'_>>) {
     use Function as F;
     let largest = if function.arity() > 1 { x.ty.max(y.ty) } else { x.ty };
     match function {
@@ -282,7 +301,7 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
         F::CosineSim if largest > Type::Scalar => {
             let (x, y) = (x.broadcast(largest, places), y.broadcast(largest, places));
             let (x, y) = (Argument { ty: largest, values: &x }, Argument { ty: largest, values: &y });
-            let dot = |x, y, noise: &mut Option<&mut Random>| reduce::combine(&products(x, y, places, noise));
+            let dot = |x, y, noise: &mut Option<Noise<'_>>| reduce::combine(&products(x, y, places, noise));
             out[0] = semantics::cosine_similarity(dot(x, y, noise), dot(x, x, &mut None), dot(y, y, &mut None));
         }
         F::Clip if x.ty > Type::Scalar => {
@@ -334,7 +353,7 @@ fn global_norm(x: Argument<'_>, places: Places<'_>) -> f64 {
 
 /// For each array the sum of the products, as the reference interpreter has it: for values that are no trees, the products themselves.
 /// With noise on the products, as their sum may cancel.
-fn products(x: Argument<'_>, y: Argument<'_>, places: Places<'_>, noise: &mut Option<&mut Random>) -> Vec<f64> {
+fn products(x: Argument<'_>, y: Argument<'_>, places: Places<'_>, noise: &mut Option<Noise<'_>>) -> Vec<f64> {
     let largest = x.ty.max(y.ty);
     let (mut x, y) = (x.broadcast(largest, places), y.broadcast(largest, places));
     disturb(&mut x, noise);
@@ -362,7 +381,7 @@ mod tests {
         FlowEvaluator::new(statements, lengths)
     }
 
-    fn run<'a>(evaluator: &'a mut FlowEvaluator, gradients: &[f64], noise: Option<&mut Random>) -> &'a [f64] {
+    fn run<'a>(evaluator: &'a mut FlowEvaluator, gradients: &[f64], noise: Option<Noise<'_>>) -> &'a [f64] {
         let weights = vec![1.0; gradients.len()];
         let inputs = Inputs { weights: &weights, gradients, slots: &[], lr: 0.5, t: 1.0, hyperparameters: &[] };
         evaluator.run(inputs, noise);
@@ -424,7 +443,7 @@ mod tests {
             let mut evaluator = evaluator(text, &[1]);
             let plain = run(&mut evaluator, &[0.75], None)[0];
             let mut random = Random::new(1);
-            (0..5).map(|_| (run(&mut evaluator, &[0.75], Some(&mut random))[0] - plain).abs()).fold(0.0, f64::max)
+            (0..5).map(|_| (run(&mut evaluator, &[0.75], Some(Noise::new(&mut random)))[0] - plain).abs()).fold(0.0, f64::max)
         };
         let good = spread("def f(w, g):\n  u = g * 3.0\n  return u\n");
         assert!((0.5e-10..4e-10).contains(&good), "{good:e}");
