@@ -193,6 +193,19 @@ fn rules_that_neglect_the_guard_of_a_division_need_distance_from_zero() {
 }
 
 #[test]
+fn a_comparison_that_the_neglected_guard_turns_is_left_out() {
+    // Where g is at most 2, 1 / (1 + 1e-8) is below 1 and 1 is not.
+    let [before, after] = ["greater_equal(2.0, g) / 1.0", "greater_equal(2.0, g)"].map(|side| format!("u = greater(1.0, {side})"));
+    let evidence = check_domain(true, &before, &after, "1.0 + 0.0 * w", Requirement::AwayFromZero(1e-2));
+    holds(&evidence);
+    assert!(evidence.outside > 1000, "{evidence:#?}");
+    // What is further away than the guard turns nothing.
+    let after = "u = greater(1.0, greater_equal(2.0, g) + 0.001)";
+    violated(&check_domain(true, &before, after, "100.0 + 0.0 * w", Requirement::AwayFromZero(100.0)));
+    violated(&check(Label::Real, "u = greater(1.0, g)", "u = greater(1.1, g)"));
+}
+
+#[test]
 fn slots_may_be_rescaled_added_and_dropped() {
     let before = program("def f(w, g, m, v):\n  m = interp(g, m, 0.9)\n  v = interp(g, v, 0.99)\n  u = m + v\n  return u, m, v\n");
     let map = |after: &str, terms: &[(f64, &str)]| SlotMap {
