@@ -40,18 +40,18 @@ def load(path):
     return module, classes[0]
 
 
-def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, wrap=None, **options):
+def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, wrap=None, device="cpu", **options):
     module, optimizer_class = load(path)
     if prepare is not None:
         prepare(module)
-    params = [torch.nn.Parameter(torch.tensor(array)) for array in weights]
+    params = [torch.nn.Parameter(torch.tensor(array, device=device)) for array in weights]
     if learning_rates is not None:
         options["lr"] = torch.tensor(learning_rates[0], dtype=torch.float64) if wrap else learning_rates[0]
     optimizer = optimizer_class(params, **hyperparameters, **options)
     step = wrap(optimizer) if wrap else optimizer.step
     for index, arrays in enumerate(gradients):
         for param, array in zip(params, arrays, strict=True):
-            param.grad = torch.tensor(array)
+            param.grad = torch.tensor(array, device=device)
         if learning_rates is not None:
             for group in optimizer.param_groups:
                 if wrap:
@@ -59,8 +59,8 @@ def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None
                 else:
                     group["lr"] = learning_rates[index]
         step()
-    slots = {name: [optimizer.state[param][name].numpy() for param in params] for name in module._SLOTS}
-    return [param.detach().numpy() for param in params], slots
+    slots = {name: [optimizer.state[param][name].cpu().numpy() for param in params] for name in module._SLOTS}
+    return [param.detach().cpu().numpy() for param in params], slots
 
 
 def run(*arguments):
@@ -89,14 +89,14 @@ def run_compiled(*arguments):
 
 
 def run_kernel(*arguments):
-    """The Triton kernel, in Triton's interpreter where no GPU is."""
+    """The Triton kernel: on the GPU if there is one, or in Triton's interpreter."""
     path, *rest = arguments
     module = load(path)[0]
     if not hasattr(module, "_kernel"):
         raise Cannot("its steps are not element by element")
     if hasattr(module, "libdevice") and not torch.cuda.is_available():
         raise Cannot("Triton's interpreter lacks functions of libdevice; on CUDA they are there")
-    return _run(path, *rest, fused=True)
+    return _run(path, *rest, fused=True, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def own_lion(cls, weights, gradients, learning_rates, hyperparameters):
