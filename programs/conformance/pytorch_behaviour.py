@@ -92,6 +92,18 @@ def all_paths_agree(cls, module):
     assert close(results[0], results[1]) and close(results[0], results[2])
 
 
+def gatherings_of_one_size_are_told_apart(cls, module):
+    for sizes in ([11], [4, 7], [11], [7, 4]):
+        results = []
+        for foreach in (None, False):
+            generator = torch.Generator().manual_seed(9)
+            params = [torch.nn.Parameter(torch.randn(size, generator=generator)) for size in sizes]
+            optimizer = cls(params, foreach=foreach)
+            run(optimizer, params, range(3))
+            results.append(params)
+        assert close(*results), sizes
+
+
 def module_block(module):
     return getattr(module, "BLOCK", 0)
 
@@ -241,6 +253,7 @@ CHECKS = [
     state_goes_on_after_it_is_loaded,
     a_copy_goes_on_by_itself,
     all_paths_agree,
+    gatherings_of_one_size_are_told_apart,
     maximizing_goes_the_other_way,
     a_closure_is_called_with_gradients_on,
     groups_have_hyperparameters_of_their_own,

@@ -40,25 +40,21 @@ def load(path):
     return module, classes[0]
 
 
-def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, wrap=None, device="cpu", **options):
+def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", **options):
     module, optimizer_class = load(path)
     if prepare is not None:
         prepare(module)
     params = [torch.nn.Parameter(torch.tensor(array, device=device)) for array in weights]
     if learning_rates is not None:
-        options["lr"] = torch.tensor(learning_rates[0], dtype=torch.float64) if wrap else learning_rates[0]
+        options["lr"] = learning_rates[0]
     optimizer = optimizer_class(params, **hyperparameters, **options)
-    step = wrap(optimizer) if wrap else optimizer.step
     for index, arrays in enumerate(gradients):
         for param, array in zip(params, arrays, strict=True):
             param.grad = torch.tensor(array, device=device)
         if learning_rates is not None:
             for group in optimizer.param_groups:
-                if wrap:
-                    group["lr"].fill_(learning_rates[index])
-                else:
-                    group["lr"] = learning_rates[index]
-        step()
+                group["lr"] = learning_rates[index]
+        optimizer.step()
     slots = {name: [optimizer.state[param][name].cpu().numpy() for param in params] for name in module._SLOTS}
     return [param.detach().cpu().numpy() for param in params], slots
 
@@ -80,12 +76,6 @@ def run_foreach(*arguments):
         module.BLOCK = 0
 
     return _run(*arguments, prepare=without_blocks, foreach=True)
-
-
-def run_compiled(*arguments):
-    """The whole step as one graph that Inductor compiles; it needs a C++ compiler."""
-    torch._dynamo.reset()
-    return _run(*arguments, wrap=lambda optimizer: torch.compile(optimizer.step, fullgraph=True))
 
 
 def run_kernel(*arguments):

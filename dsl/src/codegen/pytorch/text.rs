@@ -118,7 +118,8 @@ def _scratch(dtype, shape):
         blocks = [_memory(dtype, number) for number in range(_SCRATCH)]
         return [block[: shape.numel()].view(shape) for block in blocks]
 
-    return _kept((dtype, BLOCK, shape), make)
+    # Not the key of a gathering of one tensor.
+    return _kept((dtype, BLOCK, "scratch", shape), make)
 
 
 def _gathering(dtype, shapes, count):
