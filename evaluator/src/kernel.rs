@@ -1,7 +1,10 @@
 //! From a function of the language to the code that computes it element by element.
 //!
-//! [`unary`], [`binary`] and [`ternary`] serve the reference interpreter; [`TileOperation`]s apply a function to a whole tile in one vectorised loop. Both go
-//! through the same functions of [`crate::math`], so they agree bit for bit.
+//! [`unary`], [`binary`] and [`ternary`] serve the reference interpreter; [`TileOperation`]s apply a function to a whole tile in one vectorised loop.
+//! Both go through the same functions of [`crate::math`], so they agree bit for bit.
+//!
+//! The loops of each kind of operation have a module of their own: there are hundreds of them, three times over, and the compiler takes several
+//! times as long where they are one function.
 
 use symopt_dsl::Function;
 
@@ -28,6 +31,17 @@ macro_rules! element_wise_functions {
         }
     };
 }
+
+#[macro_use]
+mod loops;
+mod averages;
+mod binary;
+mod linear;
+mod moment_step;
+mod products;
+mod root_quotient;
+mod ternary;
+mod unary;
 
 macro_rules! scalar_lookup {
     (
@@ -277,327 +291,47 @@ impl<N: Copy> TileOperation<N> {
     }
 }
 
-// The loops are macros because a closure would stay a call for each element: in a function of this many arms the compiler stops inlining
-// closures, and nothing vectorises then.
-
-/// `out[i] = body` for each element of a tile, or for a number.
-macro_rules! map {
-    ($out:ident, $x:ident, |$element:ident| $body:expr) => {
-        match $x {
-            TileOperand::Tile(tile) => {
-                for (out, $element) in $out.iter_mut().zip(tile) {
-                    let $element = *$element;
-                    *out = $body;
-                }
+impl TileOperation {
+    /// Applies the operation. `out` and all tiles must have one length. Operands that an operation does not take, and functions that are not
+    /// element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
+    pub fn run(&self, x: &TileOperand, y: &TileOperand, z: &TileOperand, out: &mut [f32]) {
+        match *self {
+            TileOperation::Copy => unary::copy(x, out),
+            TileOperation::Unary(function) => unary::apply(function, x, out),
+            TileOperation::Binary(function) => binary::apply(function, x, y, out),
+            TileOperation::Ternary(function) => ternary::apply(function, x, y, z, out),
+            TileOperation::Product(post) => products::multiply(post, x, y, out),
+            TileOperation::Quotient(post) => products::divide(post, x, y, out),
+            TileOperation::ShiftedQuotient { shift } => products::divide_shifted(shift, x, y, out),
+            TileOperation::Linear { weights, square, post } => linear::combine(weights, square, post, x, y, out),
+            TileOperation::LinearStep { weights, scale } => linear::step(weights, scale, x, y, out),
+            TileOperation::RootQuotient { divisors, shift, guarded, then } => {
+                root_quotient::apply(divisors, shift, guarded, then, x, y, out);
             }
-            TileOperand::Number($element) => $out.fill($body),
-            TileOperand::Output => {}
-        }
-    };
-}
-
-/// `out[i] = body` for each pair of elements of two tiles; a number pairs with every element.
-macro_rules! zip {
-    ($out:ident, $x:ident, $y:ident, |$a:ident, $b:ident| $body:expr) => {
-        match ($x, $y) {
-            (TileOperand::Tile(x), TileOperand::Tile(y)) => {
-                for ((out, $a), $b) in $out.iter_mut().zip(x).zip(y) {
-                    let ($a, $b) = (*$a, *$b);
-                    *out = $body;
-                }
-            }
-            (TileOperand::Tile(x), TileOperand::Number($b)) => {
-                for (out, $a) in $out.iter_mut().zip(x) {
-                    let $a = *$a;
-                    *out = $body;
-                }
-            }
-            (TileOperand::Number($a), TileOperand::Tile(y)) => {
-                for (out, $b) in $out.iter_mut().zip(y) {
-                    let $b = *$b;
-                    *out = $body;
-                }
-            }
-            (TileOperand::Number($a), TileOperand::Number($b)) => $out.fill($body),
-            (TileOperand::Output, _) | (_, TileOperand::Output) => {}
-        }
-    };
-}
-
-/// `out[i] = body` for each triple of elements of three tiles; a number stands for a tile of it. A first operand that is a number comes up where
-/// somebody chooses between arrays by one number: one slow loop does for all of its forms.
-macro_rules! zip3 {
-    ($out:ident, $x:ident, $y:ident, $z:ident, |$a:ident, $b:ident, $c:ident| $body:expr) => {
-        match ($x, $y, $z) {
-            (TileOperand::Tile(x), TileOperand::Tile(y), TileOperand::Tile(z)) => {
-                for (((out, $a), $b), $c) in $out.iter_mut().zip(x).zip(y).zip(z) {
-                    let ($a, $b, $c) = (*$a, *$b, *$c);
-                    *out = $body;
-                }
-            }
-            (TileOperand::Tile(x), TileOperand::Tile(y), TileOperand::Number($c)) => {
-                for ((out, $a), $b) in $out.iter_mut().zip(x).zip(y) {
-                    let ($a, $b) = (*$a, *$b);
-                    *out = $body;
-                }
-            }
-            (TileOperand::Tile(x), TileOperand::Number($b), TileOperand::Tile(z)) => {
-                for ((out, $a), $c) in $out.iter_mut().zip(x).zip(z) {
-                    let ($a, $c) = (*$a, *$c);
-                    *out = $body;
-                }
-            }
-            (TileOperand::Tile(x), TileOperand::Number($b), TileOperand::Number($c)) => {
-                for (out, $a) in $out.iter_mut().zip(x) {
-                    let $a = *$a;
-                    *out = $body;
-                }
-            }
-            (TileOperand::Number($a), y, z) => {
-                for (i, out) in $out.iter_mut().enumerate() {
-                    let ($b, $c) = (y.at(i), z.at(i));
-                    *out = $body;
-                }
-            }
-            (TileOperand::Output, ..) | (_, TileOperand::Output, _) | (.., TileOperand::Output) => {}
-        }
-    };
-}
-
-/// `out[i] = body` for a linear operation: x is a tile; y is a tile, a number or the old `out[i]`. `sum` is the weighted sum in `body`, `old`
-/// the old `out[i]`.
-macro_rules! linear {
-    ($out:ident, $x:ident, $y:ident, $weights:ident, |$a:ident| $of_x:expr, |$sum:ident, $old:ident| $body:expr) => {{
-        let [p, q] = $weights;
-        match ($x, $y) {
-            (TileOperand::Tile(x), TileOperand::Tile(y)) => {
-                for ((out, $a), b) in $out.iter_mut().zip(x).zip(y) {
-                    let ($a, $old) = (*$a, *out);
-                    let $sum = p * $of_x + q * *b;
-                    let _ = $old;
-                    *out = $body;
-                }
-            }
-            (TileOperand::Tile(x), TileOperand::Output) => {
-                for (out, $a) in $out.iter_mut().zip(x) {
-                    let ($a, $old) = (*$a, *out);
-                    let $sum = p * $of_x + q * $old;
-                    *out = $body;
-                }
-            }
-            (TileOperand::Tile(x), TileOperand::Number(c)) => {
-                for (out, $a) in $out.iter_mut().zip(x) {
-                    let ($a, $old) = (*$a, *out);
-                    let $sum = p * $of_x + c;
-                    let _ = $old;
-                    *out = $body;
-                }
-            }
-            (TileOperand::Number(_) | TileOperand::Output, _) => {}
-        }
-    }};
-}
-
-/// A loop for each [`Post`]: `store` is a macro that takes what to do with the value.
-macro_rules! for_each_post {
-    ($post:expr, $loop:ident!($($arguments:tt)*)) => {
-        match $post {
-            Post::None => $loop!($($arguments)* |value| value),
-            Post::Sign => $loop!($($arguments)* |value| Real::sign(value)),
-            Post::Abs => $loop!($($arguments)* |value| Real::abs(value)),
-            Post::Square => $loop!($($arguments)* |value| Real::square(value)),
-            Post::Sqrt => $loop!($($arguments)* |value| Real::sqrt(value)),
-            Post::GuardedSqrt => $loop!($($arguments)* |value| Real::guarded_sqrt(value)),
-            Post::Scale(factor) => $loop!($($arguments)* |value| value * factor),
-        }
-    };
-}
-
-macro_rules! product {
-    ($out:ident, $x:ident, $y:ident, |$value:ident| $post:expr) => {
-        zip!($out, $x, $y, |a, b| {
-            let $value = a * b;
-            $post
-        })
-    };
-}
-
-macro_rules! quotient {
-    ($out:ident, $x:ident, $y:ident, |$value:ident| $post:expr) => {
-        zip!($out, $x, $y, |a, b| {
-            let $value = a / b;
-            $post
-        })
-    };
-}
-
-macro_rules! linear_of_x {
-    ($out:ident, $x:ident, $y:ident, $weights:ident, |$value:ident| $post:expr) => {
-        linear!($out, $x, $y, $weights, |a| a, |$value, _old| $post)
-    };
-}
-
-macro_rules! linear_of_square {
-    ($out:ident, $x:ident, $y:ident, $weights:ident, |$value:ident| $post:expr) => {
-        linear!($out, $x, $y, $weights, |a| (a * a), |$value, _old| $post)
-    };
-}
-
-impl Averages {
-    /// Updates both. All slices have one length.
-    #[inline(always)]
-    pub fn run(self, x: &[f32], first: &mut [f32], second: &mut [f32]) {
-        let [p, q] = self.weights;
-        let average = |[p, q]: [f32; 2], x: f32, out: f32| p * x + q * out;
-        macro_rules! averages {
-            (|$x:ident| $of_first:expr, $of_second:expr) => {
-                for ((first, second), $x) in first.iter_mut().zip(second.iter_mut()).zip(x) {
-                    let $x = *$x;
-                    *first = average(p, $of_first, *first);
-                    *second = average(q, $of_second, *second);
-                }
-            };
-        }
-        match self.squares {
-            [false, false] => averages!(|x| x, x),
-            [false, true] => averages!(|x| x, x * x),
-            [true, false] => averages!(|x| x * x, x),
-            [true, true] => averages!(|x| x * x, x * x),
         }
     }
-}
-
-macro_rules! blend_pair {
-    ($out:ident, $x:ident, $y:ident, $first:ident, $second:ident, |$value:ident| $post:expr) => {
-        for ((out, x), y) in $out.iter_mut().zip($x).zip($y.iter_mut()) {
-            let $value = $first[0] * *x + $first[1] * *y;
-            *y = $second[0] * *x + $second[1] * *y;
-            *out = $post;
-        }
-    };
 }
 
 impl BlendPair {
     /// Applies both blends. All slices have one length.
-    #[inline(always)]
     pub fn run(self, x: &[f32], y: &mut [f32], out: &mut [f32]) {
-        let BlendPair { first, post, second } = self;
-        for_each_post!(post, blend_pair!(out, x, y, first, second,))
+        averages::blend(self, x, y, out);
     }
 }
 
-/// `out[i] = body` for each pair of elements of two tiles, where `old` is the old `out[i]` in `body`.
-macro_rules! zip_with_old {
-    ($out:ident, $x:ident, $y:ident, |$a:ident, $b:ident, $old:ident| $body:expr) => {
-        if let (TileOperand::Tile(x), TileOperand::Tile(y)) = ($x, $y) {
-            for ((out, $a), $b) in $out.iter_mut().zip(x).zip(y) {
-                let ($a, $b, $old) = (*$a, *$b, *out);
-                *out = $body;
-            }
-        }
-    };
-}
-
-/// A root quotient and what becomes of it.
-macro_rules! root_quotient_then {
-    ($out:ident, $x:ident, $y:ident, $then:ident, |$a:ident, $b:ident| $value:expr) => {
-        match $then {
-            Then::Store => zip!($out, $x, $y, |$a, $b| $value),
-            Then::Blend([p, q]) => zip_with_old!($out, $x, $y, |$a, $b, old| p * $value + q * old),
-            Then::Step { weights: [p, q], scale } => {
-                zip_with_old!($out, $x, $y, |$a, $b, old| old - (p * $value + q * old) * scale)
-            }
-        }
-    };
-}
-
-/// `(x / d) / (sqrt(y / c) + shift)`, with or without its parts: a loop for each form.
-macro_rules! root_quotient {
-    ($loop:ident!($($arguments:tt)*), $divisors:ident, $shift:ident, $root:ident) => {
-        match ($divisors, $shift) {
-            (Some([d, c]), Some(shift)) => $loop!($($arguments)* |a, b| ((a / d) / (Real::$root(b / c) + shift))),
-            (Some([d, c]), None) => $loop!($($arguments)* |a, b| ((a / d) / Real::$root(b / c))),
-            (None, Some(shift)) => $loop!($($arguments)* |a, b| (a / (Real::$root(b) + shift))),
-            (None, None) => $loop!($($arguments)* |a, b| (a / Real::$root(b))),
-        }
-    };
-}
-
-/// The weights, and two averages by the weights `p` and `q`.
-macro_rules! moment_step {
-    ($out:ident, $x:ident, $first:ident, $second:ident, $p:ident, $q:ident, $then:ident, |$a:ident, $b:ident| $value:expr) => {
-        match $then {
-            Then::Store => {}
-            Then::Blend([u, v]) => {
-                moment_step!(@loop $out, $x, $first, $second, $p, $q, |$a, $b, old| u * $value + v * old);
-            }
-            Then::Step { weights: [u, v], scale } => {
-                moment_step!(@loop $out, $x, $first, $second, $p, $q, |$a, $b, old| old - (u * $value + v * old) * scale);
-            }
-        }
-    };
-    (@loop $out:ident, $x:ident, $first:ident, $second:ident, $p:ident, $q:ident, |$a:ident, $b:ident, $old:ident| $body:expr) => {
-        for (((out, x), first), second) in $out.iter_mut().zip($x).zip($first.iter_mut()).zip($second.iter_mut()) {
-            let $old = *out;
-            let $a = $p[0] * *x + $p[1] * *first;
-            let $b = $q[0] * (*x * *x) + $q[1] * *second;
-            *out = $body;
-            *first = $a;
-            *second = $b;
-        }
-    };
+impl Averages {
+    /// Updates both. All slices have one length.
+    pub fn run(self, x: &[f32], first: &mut [f32], second: &mut [f32]) {
+        averages::update(self, x, first, second);
+    }
 }
 
 impl MomentStep {
     /// Updates the weights and both averages. All slices have one length.
-    #[inline(always)]
     pub fn run(self, x: &[f32], first: &mut [f32], second: &mut [f32], out: &mut [f32]) {
-        let MomentStep { weights: [p, q], divisors, shift, guarded, then } = self;
-        if guarded {
-            root_quotient!(moment_step!(out, x, first, second, p, q, then,), divisors, shift, guarded_sqrt);
-        } else {
-            root_quotient!(moment_step!(out, x, first, second, p, q, then,), divisors, shift, sqrt);
-        }
+        moment_step::apply(self, x, first, second, out);
     }
 }
-
-macro_rules! tile_lookup {
-    (
-        unary { $($unary:ident $unary_fn:ident,)* }
-        binary { $($binary:ident $binary_fn:ident,)* }
-        ternary { $($ternary:ident $ternary_fn:ident,)* }
-    ) => {
-        impl TileOperation {
-            /// Applies the operation. `out` and all tiles must have one length. Operands that an operation does not take, and functions that
-            /// are not element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
-            #[inline(always)]
-            pub fn run(self, x: TileOperand, y: TileOperand, z: TileOperand, out: &mut [f32]) {
-                match self {
-                    TileOperation::Copy => map!(out, x, |a| a),
-                    TileOperation::Product(post) => for_each_post!(post, product!(out, x, y,)),
-                    TileOperation::Quotient(post) => for_each_post!(post, quotient!(out, x, y,)),
-                    TileOperation::ShiftedQuotient { shift } => zip!(out, x, y, |a, b| a / (b + shift)),
-                    TileOperation::RootQuotient { divisors, shift, guarded: false, then } => {
-                        root_quotient!(root_quotient_then!(out, x, y, then,), divisors, shift, sqrt)
-                    }
-                    TileOperation::RootQuotient { divisors, shift, guarded: true, then } => {
-                        root_quotient!(root_quotient_then!(out, x, y, then,), divisors, shift, guarded_sqrt)
-                    }
-                    TileOperation::Linear { weights, square: false, post } => for_each_post!(post, linear_of_x!(out, x, y, weights,)),
-                    TileOperation::Linear { weights, square: true, post } => for_each_post!(post, linear_of_square!(out, x, y, weights,)),
-                    TileOperation::LinearStep { weights, scale } => {
-                        linear!(out, x, y, weights, |a| a, |sum, old| old - sum * scale)
-                    }
-                    $(TileOperation::Unary(Function::$unary) => map!(out, x, |a| Real::$unary_fn(a)),)*
-                    $(TileOperation::Binary(Function::$binary) => zip!(out, x, y, |a, b| Real::$binary_fn(a, b)),)*
-                    $(TileOperation::Ternary(Function::$ternary) => zip3!(out, x, y, z, |a, b, c| Real::$ternary_fn(a, b, c)),)*
-                    TileOperation::Unary(_) | TileOperation::Binary(_) | TileOperation::Ternary(_) => {}
-                }
-            }
-        }
-    };
-}
-element_wise_functions!(tile_lookup);
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,6 @@ use crate::aligned::Aligned;
 use crate::kernel::{Averages, BlendPair, MomentStep, TileOperand, TileOperation};
 use crate::math::GUARD;
 use crate::reduce::{self, BLOCK, BlockSum};
-use crate::simd_dispatch;
 use crate::stretch::Stretch;
 
 /// Bytes that the tiles of a pass may take together: three quarters of the smallest first-level cache that is common.
@@ -241,27 +240,24 @@ impl TileMachine {
     }
 }
 
-simd_dispatch! {
-    fn run_tiles(pass: &TilePass, steps: &[Ready], stretch: &mut Stretch<'_>, registers: &mut Registers, streams: bool) {
-        let tile = if streams { pass.tile.min(SHORTEST) } else { pass.tile };
-        let length = stretch.weights.len();
-        let mut start = 0;
-        while start < length {
-            let end = length.min(start + tile);
-            for step in steps {
-                step.run(start..end, stretch, registers);
-            }
-            pass.add_sums(start..end, stretch, registers);
-            start = end;
+fn run_tiles(pass: &TilePass, steps: &[Ready], stretch: &mut Stretch<'_>, registers: &mut Registers, streams: bool) {
+    let tile = if streams { pass.tile.min(SHORTEST) } else { pass.tile };
+    let length = stretch.weights.len();
+    let mut start = 0;
+    while start < length {
+        let end = length.min(start + tile);
+        for step in steps {
+            step.run(start..end, stretch, registers);
         }
+        pass.add_sums(start..end, stretch, registers);
+        start = end;
     }
 }
 
 impl Ready {
     #[inline(always)]
     fn run(&self, tile: Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
-        // The target is never an operand, so taking it out leaves every operand in place. All targets go through one call below, for it holds
-        // the loops of all operations.
+        // The target is never an operand, so taking it out leaves every operand in place.
         let mut register = Aligned::default();
         let mut array: &mut [f32] = &mut [];
         let out = match self.target {
@@ -279,10 +275,13 @@ impl Ready {
             }
         };
         match self.kind {
-            Kind::Single(operation) => {
-                let [x, y, z] = [self.x, self.y, self.z].map(|place| place.operand(&tile, stretch, registers));
-                operation.run(x, y, z, out);
-            }
+            // The operands stay where they are made: moving them on at once makes the processor wait for each.
+            Kind::Single(ref operation) => operation.run(
+                &self.x.operand(&tile, stretch, registers),
+                &self.y.operand(&tile, stretch, registers),
+                &self.z.operand(&tile, stretch, registers),
+                out,
+            ),
             Kind::BlendPair(pair, slot) => {
                 let other = std::mem::take(&mut stretch.slots[slot]);
                 if let TileOperand::Tile(x) = self.x.operand(&tile, stretch, registers) {
