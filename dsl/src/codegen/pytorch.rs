@@ -533,7 +533,7 @@ impl Writer<'_> {
         let (state, load) = if self.listing.slots.is_empty() { ("", "") } else { (text::STATE, text::LOAD) };
         let (init_step, count) = if self.listing.step.is_some() { (text::INIT_STEP, text::COUNT) } else { ("", "") };
         text += &text::METHODS
-            .replace("@UNPACK@", if self.listing.slots.is_empty() { "params, grads" } else { "params, grads, *slots" })
+            .replace("@LISTS@", if self.listing.slots.is_empty() { "[params, grads]" } else { "[params, grads, *slots]" })
             .replace("@STATE@", state)
             .replace("@LOAD@", load)
             .replace("@INIT_STEP@", init_step)

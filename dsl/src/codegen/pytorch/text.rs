@@ -59,8 +59,7 @@ def _update_blocks(lists, scalars):
     """A step on CPU. Small tensors are gathered to blocks and large ones are cut."""
     dtype = _arithmetic(lists)
 @TENSORS@    small, size = [], 0
-    for index, arrays in enumerate(zip(*lists, strict=True)):
-        param = arrays[0]
+    for index, param in enumerate(lists[0]):
         count = param.numel()
         if 2 * count < BLOCK:
             if size + count > BLOCK:
@@ -68,7 +67,9 @@ def _update_blocks(lists, scalars):
                 small, size = [], 0
             small.append(index)
             size += count
-        elif count <= BLOCK:
+            continue
+        arrays = [values[index] for values in lists]
+        if count <= BLOCK:
             _update_single(arrays, scalars, _scratch(dtype, param.shape))
         elif all(x.is_contiguous() for x in arrays):
             for part in zip(*(x.view(-1).split(BLOCK) for x in arrays)):
@@ -83,8 +84,8 @@ def _update_gathered(lists, indices, scalars):
     """A step of small tensors as one."""
     lists = [[values[index] for index in indices] for values in lists]
     shapes = [param.shape for param in lists[0]]
-    blocks, parts = _gathering(_arithmetic(lists), shapes, len(lists))
-    if all(len(shape) == 1 for shape in shapes):
+    blocks, parts, flat = _gathering(_arithmetic(lists), shapes, len(lists))
+    if flat:
         for tensors, block in zip(lists, blocks):  # Behind these blocks is the scratch.
             torch.cat(tensors, out=block)
     else:
@@ -124,7 +125,7 @@ def _scratch(dtype, shape):
 
 def _gathering(dtype, shapes, count):
     """Blocks for so many lists of tensors of these shapes and for the scratch of their
-    update, and where in the blocks each tensor has its place."""
+    update, where in the blocks each tensor has its place, and whether all are vectors."""
 
     def make():
         sizes = [shape.numel() for shape in shapes]
@@ -134,7 +135,8 @@ def _gathering(dtype, shapes, count):
             [part.view(shape) for part, shape in zip(block.split(sizes), shapes)]
             for block in blocks
         ]
-        return [*blocks, *_scratch(dtype, blocks[0].shape)], parts
+        flat = all(len(shape) == 1 for shape in shapes)
+        return [*blocks, *_scratch(dtype, blocks[0].shape)], parts, flat
 
     return _kept((dtype, BLOCK, *shapes), make)
 "#;
@@ -229,9 +231,11 @@ def _arithmetic(lists):
 def _update_single(arrays, scalars, scratch=None):
     """A step of one tensor, which is computed in another type if it must."""
     dtype = torch.promote_types(arrays[0].dtype, torch.float32)
-    working = [x.to(dtype) for x in arrays]
     if scratch is None:
-        scratch = [torch.empty_like(working[0]) for _ in range(_SCRATCH)]
+        scratch = [torch.empty_like(arrays[0], dtype=dtype) for _ in range(_SCRATCH)]
+    if all(x.dtype == dtype for x in arrays):
+        return _update(*arrays, *scratch, *scalars)
+    working = [x.to(dtype) for x in arrays]
     _update(*working, *scratch, *scalars)
     for index, (array, value) in enumerate(zip(arrays, working, strict=True)):
         if index != 1 and array is not value:
@@ -282,15 +286,15 @@ pub const CLASS_DOC: &str = r#"    """One step: `optimizer.step()`. All hyperpar
     """
 "#;
 
-/// The state of a new parameter.
-pub const STATE: &str = r#"            state = self.state[param]
-            if len(state) == 0:
+/// The state of the parameters, and of new ones what they begin with.
+pub const STATE: &str = r#"        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
+            if not state:
                 dtype = group["state_dtype"]
                 dtype = dtype or torch.promote_types(param.dtype, torch.float32)
                 for name in _SLOTS:
                     state[name] = torch.zeros_like(param, dtype=dtype)
-            for values, name in zip(slots, _SLOTS, strict=True):
-                values.append(state[name])
+        slots = ([state[name] for state in states] for name in _SLOTS)
 "#;
 
 /// After a state has been loaded.
@@ -348,25 +352,25 @@ pub const METHODS: &str = r#"
             alike = self._group_tensors_by_device_and_dtype(
                 lists[:1], with_indices=True
             )
+            if len(alike) == 1:
+                batches.append((group, lists, {}))
+                continue
             for _, indices in alike.values():
                 part = [[values[index] for index in indices] for values in lists]
-                batches.append((group, part if len(alike) > 1 else lists, {}))
+                batches.append((group, part, {}))
         return batches
 
     def _lists(self, group):
         """The parameters of a group that have gradients, these, and the slots."""
-        lists = [[] for _ in range(2 + len(_SLOTS))]
-        @UNPACK@ = lists
-        for param in group["params"]:
-            grad = param.grad
-            if grad is None:
-                continue
-            if grad.layout != torch.strided:
-                name = type(self).__name__
-                raise RuntimeError(f"{name} does not support sparse gradients")
-            params.append(param)
-            grads.append(grad)
-@STATE@        return lists
+        params = group["params"]
+        grads = [param.grad for param in params]
+        if any(grad is None for grad in grads):
+            params = [param for param in params if param.grad is not None]
+            grads = [param.grad for param in params]
+        if any(grad.layout != torch.strided for grad in grads):
+            name = type(self).__name__
+            raise RuntimeError(f"{name} does not support sparse gradients")
+@STATE@        return @LISTS@
 
     @torch.no_grad()
     def step(self, closure=None):
