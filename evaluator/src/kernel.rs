@@ -35,13 +35,11 @@ macro_rules! element_wise_functions {
 #[macro_use]
 mod loops;
 mod averages;
-mod binary;
+mod functions;
 mod linear;
 mod moment_step;
 mod products;
 mod root_quotient;
-mod ternary;
-mod unary;
 
 macro_rules! scalar_lookup {
     (
@@ -296,10 +294,10 @@ impl TileOperation {
     /// element-wise, leave `out` as it is: a [`TileMachine`](crate::tile_machine::TileMachine) never asks for them.
     pub fn run(&self, x: &TileOperand, y: &TileOperand, z: &TileOperand, out: &mut [f32]) {
         match *self {
-            TileOperation::Copy => unary::copy(x, out),
-            TileOperation::Unary(function) => unary::apply(function, x, out),
-            TileOperation::Binary(function) => binary::apply(function, x, y, out),
-            TileOperation::Ternary(function) => ternary::apply(function, x, y, z, out),
+            TileOperation::Copy => functions::copy(x, out),
+            TileOperation::Unary(function) => functions::apply_unary(function, x, out),
+            TileOperation::Binary(function) => functions::apply_binary(function, x, y, out),
+            TileOperation::Ternary(function) => functions::apply_ternary(function, x, y, z, out),
             TileOperation::Product(post) => products::multiply(post, x, y, out),
             TileOperation::Quotient(post) => products::divide(post, x, y, out),
             TileOperation::ShiftedQuotient { shift } => products::divide_shifted(shift, x, y, out),
