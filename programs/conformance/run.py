@@ -27,6 +27,7 @@ import argparse
 import importlib
 import json
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -123,7 +124,8 @@ class Suite:
         return floats(data["weights"], self.shapes, 8), gradients, case["learning_rates"], case["hyperparameters"]
 
     def run(self, engine, target, run, file, lion):
-        """A variant on a file; `lion` is the library's own Lion, its name and how it is run."""
+        """What there is to say of a variant on a file; `lion` is the library's own Lion, its name and how it is run."""
+        said = []
         expected = json.loads((self.directory / "expected" / f"{file.stem}.json").read_text())
         of_program = dict(engine=engine, version=version(target), program=expected["program"])
         for case in expected["cases"]:
@@ -131,16 +133,17 @@ class Suite:
             single, double = (expected_of(case, kind, self.shapes) for kind in ("f32", "f64"))
             try:
                 found = run(file, *self.settings(case))
-                say(**head, **compare(found, single, double))
+                said.append(head | compare(found, single, double))
                 if lion and expected["program"] == "lion":
                     head["peer"], run_lion = lion
-                    say(**head, **compare(found, run_lion(*self.settings(case)), double))
+                    said.append(head | compare(found, run_lion(*self.settings(case)), double))
             except Cannot as reason:
-                say(**of_program, cannot=str(reason))
-                return
+                return [*said, of_program | {"cannot": str(reason)}]
             except Exception as error:  # A program that fails must not hide how the others did.
                 place = traceback.extract_tb(error.__traceback__)[-1]
-                say(**head, error=f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
+                message = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+                said.append(head | {"error": message})
+        return said
 
 
 def main(directory, targets, programs, without):
@@ -152,11 +155,17 @@ def main(directory, targets, programs, without):
             say(engine=target, version="", program="", case="", error=f"can't be imported: {error}")
             continue
         lions = getattr(module, "LIONS", {})
-        for engine, run in module.VARIANTS.items():
-            if engine not in without:
-                for file in sorted((directory / "exports" / target).glob("*")):
-                    if not programs or file.stem in programs:
-                        suite.run(engine, target, run, file, lions.get(engine))
+        files = [file for file in sorted((directory / "exports" / target).glob("*")) if not programs or file.stem in programs]
+
+        def run_all(engine):
+            return [line for file in files for line in suite.run(engine, target, module.VARIANTS[engine], file, lions.get(engine))]
+
+        engines = [engine for engine in module.VARIANTS if engine not in without]
+        # Libraries keep things by thread, so only what runs in processes of its own is run by several threads.
+        with ThreadPoolExecutor() as pool:
+            for lines in (pool.map if getattr(module, "PROCESSES", False) else map)(run_all, engines):
+                for line in lines:
+                    say(**line)
 
 
 def arguments():

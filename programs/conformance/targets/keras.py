@@ -87,6 +87,8 @@ def run(backend, path, weights, gradients, learning_rates, hyperparameters):
 BACKENDS = ("tensorflow", "jax", "torch")
 LIONS = {f"keras {backend}": ("keras.optimizers.Lion", functools.partial(run, backend, None)) for backend in BACKENDS}
 VARIANTS = {f"keras {backend}": functools.partial(run, backend) for backend in BACKENDS}
+# Each variant runs in a process of its own.
+PROCESSES = True
 
 if __name__ == "__main__":
     serve()
