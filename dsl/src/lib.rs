@@ -8,6 +8,7 @@
 //! | [`types`] | `Scalar` < `PerArray` < `Tree`, and arrays as matrices |
 //! | [`parser`], [`diagnostic`], [`printer`] | text to program, what is wrong with a text, program to text |
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
+//! | [`range`] | the values that a hyperparameter may have |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
 //! | [`codegen`] | a plan as source text of other languages |
 //! | [`formula`] | a program as mathematics, in Unicode and in LaTeX |
@@ -48,6 +49,7 @@ pub mod plan;
 pub mod printer;
 pub mod program;
 pub mod prune;
+pub mod range;
 pub mod semantics;
 pub mod simplify;
 pub mod types;
@@ -60,4 +62,5 @@ pub use graph::{FunctionalHash, Graph, TypeError};
 pub use parser::parse;
 pub use plan::{NoPlan, Plan};
 pub use program::{Numerics, Operand, Program, Signature, SlotId, Statement, VarId};
+pub use range::Range;
 pub use types::Type;

@@ -370,8 +370,10 @@ impl Writer<'_> {
         }
         let name = self.name();
         let mut text = "typedef struct {\n".to_owned();
+        let longest = parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or_default();
         parameters.iter().for_each(|parameter| {
-            let _ = writeln!(text, "  double {};", parameter.name);
+            let declared = format!("double {};", parameter.name);
+            let _ = writeln!(text, "  {declared:width$} /* {} */", parameter.range, width = longest + "double ;".len());
         });
         let _ = writeln!(text, "}} {name}_hyperparameters;\n");
         let signature = format!("static inline {name}_hyperparameters {name}_defaults(void)");

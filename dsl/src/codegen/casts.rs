@@ -321,7 +321,7 @@ impl Notation for Casts<'_> {
 
 /// Helpers with those that Python floats need.
 pub fn with_numpy<'a>(helpers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    std::iter::once(DIVIDE).chain(helpers.iter().copied()).collect()
+    [python::IS_NUMBER, DIVIDE].into_iter().chain(helpers.iter().copied()).collect()
 }
 
 /// The import of NumPy, if a text needs it.

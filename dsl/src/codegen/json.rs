@@ -6,7 +6,7 @@
 //! | `symopt` | the version that wrote the file |
 //! | `name`, `doc`, `hash` | of the program; `doc` may be null; the hash has 32 hexadecimal digits |
 //! | `numerics` | `"ieee"`, or `"guarded"` for a program marked so |
-//! | `parameters` | in order: `name`; `kind` (`weights`, `gradients`, `slot`, `learning_rate`, `step`, `hyperparameter`); `default`, a number or null; for slots `live`: whether a later step depends on it |
+//! | `parameters` | in order: `name`; `kind` (`weights`, `gradients`, `slot`, `learning_rate`, `step`, `hyperparameter`); `default`, a number or null; for `learning_rate` and hyperparameters `range`: `low` and `high`, a number or null, and `low_in` and `high_in`, whether the bound itself is in the range; for slots `live`: whether a later step depends on it |
 //! | `statements` | in order: `target`; `function`, by the name that it has under the program's numerics; `arguments`, each `{"variable": NAME}` or `{"constant": NUMBER}`; `type` of the value (`scalar`, `per_array`, `tree`, `transposed`, `rows_by_rows`, `columns_by_columns`); `status` (`live`, or why the statement can go) |
 //! | `returns` | the variables of the update and of the next slots |
 //! | `plan` | how the program is computed in as few passes over the arrays as its sums allow, see below; null for a program with functions of matrices |
@@ -27,6 +27,7 @@ use serde::{Serialize, Serializer};
 use crate::graph::Redundancy;
 use crate::plan::{Instruction, Operation, Plan, Reduction, Small, SmallOperation, Source};
 use crate::program::{Operand, ParameterKind, VarId};
+use crate::range::{Range, ranges};
 use crate::{Formula, Graph, Numerics, Program, Type};
 
 /// The version of the format.
@@ -93,7 +94,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
 }
 
 fn parameters(program: &Program, graph: &Graph) -> Json {
-    let parameter = |parameter: &crate::program::Parameter| {
+    let parameter = |(parameter, range): (&crate::program::Parameter, Range)| {
         let kind = match parameter.kind {
             ParameterKind::Weights => "weights",
             ParameterKind::Gradients => "gradients",
@@ -104,12 +105,19 @@ fn parameters(program: &Program, graph: &Graph) -> Json {
         };
         let mut items = vec![("name", Json::text(&parameter.name)), ("kind", Json::text(kind))];
         items.push(("default", parameter.default.map_or(Json::Null, Json::Number)));
+        if matches!(parameter.kind, ParameterKind::LearningRate | ParameterKind::Hyperparameter) {
+            let bound = |bound: Option<(f64, bool)>| bound.map_or(Json::Null, |(bound, _)| Json::Number(bound));
+            let is_in = |bound: Option<(f64, bool)>| Json::Bool(bound.is_some_and(|(_, is_in)| is_in));
+            let range =
+                vec![("low", bound(range.low)), ("low_in", is_in(range.low)), ("high", bound(range.high)), ("high_in", is_in(range.high))];
+            items.push(("range", Json::Object(range)));
+        }
         if let ParameterKind::Slot(slot) = parameter.kind {
             items.push(("live", Json::Bool(graph.slots()[slot.index()].is_some())));
         }
         Json::Object(items)
     };
-    Json::List(program.signature().parameters.iter().map(parameter).collect())
+    Json::List(program.signature().parameters.iter().zip(ranges(program, graph)).map(parameter).collect())
 }
 
 fn statements(program: &Program, graph: &Graph) -> Json {

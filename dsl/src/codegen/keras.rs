@@ -216,6 +216,9 @@ fn write_constructor(text: &mut String, listing: &Listing, decays: bool) {
     parameters.push("**kwargs".to_owned());
     text.push('\n');
     *text += &bracketed(4, "def __init__(", &parameters, "):");
+    let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
+    let checked: Vec<ScalarParameter> = rate.chain(listing.hyperparameters.iter().cloned()).collect();
+    *text += &python::range_checks(8, checked.iter(), true);
     let mut arguments = vec!["learning_rate=learning_rate".to_owned()];
     arguments.extend(decays.then(|| "weight_decay=weight_decay".to_owned()));
     arguments.extend(["name=name".to_owned(), "**kwargs".to_owned()]);

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::formula::statement_nodes::{node_ids, statements_of_nodes};
 use crate::graph::{NodeId, NodeKind};
 use crate::program::{ParameterKind, VarId};
+use crate::range::{Range, ranges};
 use crate::semantics::EPSILON;
 use crate::{Function, FunctionalHash, Graph, Program, Type};
 
@@ -132,6 +133,8 @@ pub struct ScalarParameter {
     pub default: Option<f64>,
     /// Whether the step reads it.
     pub used: bool,
+    /// The values that it may have.
+    pub range: Range,
 }
 
 /// A program as lines of code.
@@ -855,11 +858,13 @@ impl<'a> Writer<'a> {
             update: self.expression(self.update, &local),
             next_slots: self.graph.live_slots().map(|(_, node)| self.expression(node, &local)).collect(),
         };
+        let ranges = ranges(self.program, self.graph);
         for (index, parameter) in signature.parameters.iter().enumerate() {
             let Some(name) = parameters.get(&VarId(index as u16)) else { continue };
             // A name that is bound again is read as another value too; what matters is whether the graph has the parameter's node.
             let used = node_ids(self.graph).any(|id| self.names.get(&id) == Some(name) && self.called(id).is_none());
-            let scalar = ScalarParameter { name: name.clone(), given: parameter.name.clone(), default: parameter.default, used };
+            let range = ranges.get(index).copied().unwrap_or(Range::FINITE);
+            let scalar = ScalarParameter { name: name.clone(), given: parameter.name.clone(), default: parameter.default, used, range };
             match parameter.kind {
                 ParameterKind::Hyperparameter => listing.hyperparameters.push(scalar),
                 ParameterKind::LearningRate => listing.learning_rate = Some(scalar),

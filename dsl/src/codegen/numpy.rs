@@ -183,6 +183,7 @@ fn class(listing: &Listing) -> String {
         parameters.extend(scalars.iter().map(|p| python::parameter(p)));
     }
     text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += &python::range_checks(8, rate.clone().chain(scalars.iter().copied()), false);
     text += "        self.weights = weights\n";
     for parameter in rate.clone().chain(scalars.iter().copied()) {
         let _ = writeln!(text, "        self.{0} = {0}", parameter.name);

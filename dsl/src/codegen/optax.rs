@@ -49,6 +49,7 @@ pub(super) const RESERVED: &[&str] = &[
 ];
 
 pub(super) const HELPERS: &[(&str, &str)] = &[
+    python::IS_NUMBER,
     (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
@@ -297,6 +298,14 @@ fn split_in_two(listing: &Listing, part: &Listing, decays: bool) -> String {
     if !part.slots.is_empty() {
         inner.push("mu_dtype".to_owned());
     }
+    let unchecked: Vec<ScalarParameter> = listing
+        .learning_rate
+        .iter()
+        .chain(&listing.hyperparameters)
+        .filter(|parameter| !used.iter().any(|used| used.name == parameter.name))
+        .map(as_argument)
+        .collect();
+    text += &python::range_checks(4, unchecked.iter(), true);
     text += "    return optax.chain(\n";
     text += &bracketed(8, &format!("{scale_by}("), &inner, "),");
     if decays {
@@ -422,6 +431,8 @@ impl Transformation<'_> {
         } else {
             text += &format!("    \"\"\"{}\"\"\"\n", python::wrapped_within(title, 4, 4, 6).trim_start());
         }
+        let checked: Vec<ScalarParameter> = parameters.iter().map(|parameter| as_argument(parameter)).collect();
+        text += &python::range_checks(4, checked.iter(), true);
         text += "\n    def init_fn(params):\n";
         if keeps_state {
             self.write_init(&mut text);

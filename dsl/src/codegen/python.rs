@@ -46,6 +46,7 @@ pub const KEYWORDS: &[&str] = &[
     "abs",
     "enumerate",
     "float",
+    "int",
     "isinstance",
     "len",
     "list",
@@ -56,6 +57,7 @@ pub const KEYWORDS: &[&str] = &[
     "sum",
     "super",
     "zip",
+    "ValueError",
 ];
 
 /// The name of the class for a listing's program.
@@ -121,6 +123,35 @@ pub fn parameter(parameter: &ScalarParameter) -> String {
     let default = parameter.default.unwrap_or(1.0);
     format!("{}={}", parameter.name, python_float(default))
 }
+
+/// The statements of a constructor that refuse numbers outside of their ranges. Where `traced` values may come, arrays and schedules among them, only
+/// numbers are looked at, and the text calls [`IS_NUMBER`].
+pub fn range_checks<'a>(margin: usize, parameters: impl Iterator<Item = &'a ScalarParameter>, traced: bool) -> String {
+    let check = |parameter: &ScalarParameter| {
+        let (name, range, space) = (&parameter.name, &parameter.range, " ".repeat(margin));
+        let sign = |is_in: bool| if is_in { "<=" } else { "<" };
+        let condition = match (range.low, range.high) {
+            (None, None) => format!("abs({name}) < float(\"inf\")"),
+            (low, high) => {
+                let low =
+                    low.map_or_else(|| "float(\"-inf\") <".to_owned(), |(low, is_in)| format!("{} {}", python_number(low), sign(is_in)));
+                let high =
+                    high.map_or_else(|| "< float(\"inf\")".to_owned(), |(high, is_in)| format!("{} {}", sign(is_in), python_number(high)));
+                format!("{low} {name} {high}")
+            }
+        };
+        let asked = if traced { format!("_is_number({name}) and ") } else { String::new() };
+        let message = format!("f\"{name} is {{{name}}}, but must be {range}\"");
+        format!("{space}if {asked}not {condition}:\n{}", bracketed(margin + 4, "raise ValueError(", &[message], ")"))
+    };
+    parameters.map(check).collect()
+}
+
+/// What tells numbers, which can be compared, from traced arrays, variables and schedules.
+pub const IS_NUMBER: (&str, &str) = (
+    "_is_number",
+    "def _is_number(x):\n    \"\"\"Whether x is a number, and not an array, which may be traced, or a schedule.\"\"\"\n    return isinstance(x, (int, float))\n",
+);
 
 /// A number that Python takes for a float.
 pub fn python_float(number: f64) -> String {

@@ -520,6 +520,7 @@ impl Writer<'_> {
         parameters.extend(["maximize=False", "foreach=None", "fused=None", "state_dtype=None"].map(str::to_owned));
         let mut text = format!("class {name}(torch.optim.Optimizer):\n{}\n", text::CLASS_DOC.replace("@NAME@", &name));
         text += &bracketed(4, "def __init__(", &parameters, "):");
+        text += &python::range_checks(8, self.parameters(), false);
         text += "        defaults = {\n";
         for parameter in self.parameters() {
             let _ = writeln!(text, "            \"{0}\": {0},", parameter.name);

@@ -22,7 +22,7 @@ use super::loops::{Loop, Loops, step_words};
 use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
 use super::spelling::{lacks_matrix, spelling};
-use crate::{Function, Graph, Profile, Program, Type};
+use crate::{Function, Graph, Profile, Program, Range, Type};
 
 /// Columns that a line may take.
 const WIDTH: usize = 100;
@@ -408,7 +408,7 @@ impl Writer<'_> {
         let mut text = "/// What a step can be told.\n#[derive(Clone, Copy, Debug, PartialEq)]\npub struct Hyperparameters {\n".to_owned();
         let default = |parameter: &ScalarParameter| self.notation.number(parameter.default.unwrap_or(0.0));
         for parameter in parameters {
-            let _ = writeln!(text, "    /// `{}` of the program; {} by default.", parameter.given, default(parameter));
+            let _ = writeln!(text, "    /// `{}` of the program, {}; {} by default.", parameter.given, parameter.range, default(parameter));
             let _ = writeln!(text, "    pub {}: f64,", parameter.name);
         }
         text += "}\n\nimpl Default for Hyperparameters {\n    fn default() -> Self {\n";
@@ -423,7 +423,35 @@ impl Writer<'_> {
             });
             text += "        }\n";
         }
-        text + "    }\n}\n"
+        text += "    }\n}\n\nimpl Hyperparameters {\n    /// Says which value is out of its range, for a caller that takes them from elsewhere.\n";
+        text += "    #[allow(dead_code)]\n    pub fn check(&self) -> Result<(), &'static str> {\n";
+        for ScalarParameter { name, range, .. } in parameters {
+            let condition = self.condition(&format!("self.{name}"), *range);
+            let is_call = condition.ends_with(')') && !condition.contains(" && ");
+            let condition = if is_call { format!("!{condition}") } else { format!("!({condition})") };
+            let _ = writeln!(text, "        if {condition} {{");
+            let _ = writeln!(text, "            return Err(\"{name} must be {range}\");\n        }}");
+        }
+        text + "        Ok(())\n    }\n}\n"
+    }
+
+    /// Whether a value is in its range, as an expression.
+    fn condition(&self, value: &str, range: Range) -> String {
+        let sign = |is_in: bool| if is_in { "=" } else { "" };
+        let bound = |number: f64| self.notation.number(number);
+        match (range.low, range.high) {
+            (Some((low, true)), Some((high, high_is_in))) => {
+                let dots = if high_is_in { "..=" } else { ".." };
+                format!("({}{dots}{}).contains(&{value})", bound(low), bound(high))
+            }
+            (Some((low, low_is_in)), Some((high, high_is_in))) => {
+                format!("{value} >{} {} && {value} <{} {}", sign(low_is_in), bound(low), sign(high_is_in), bound(high))
+            }
+            (Some((low, true)), None) => format!("({}..=f64::MAX).contains(&{value})", bound(low)),
+            (Some((low, false)), None) => format!("{value}.is_finite() && {value} > {}", bound(low)),
+            (None, Some((high, is_in))) => format!("{value}.is_finite() && {value} <{} {}", sign(is_in), bound(high)),
+            (None, None) => format!("{value}.is_finite()"),
+        }
     }
 
     fn line(&self, line: &Line) -> String {

@@ -188,6 +188,13 @@ fn parameters(listing: &Listing) -> Vec<String> {
     parameters
 }
 
+/// Refuses numbers outside of their ranges.
+fn checks(listing: &Listing) -> String {
+    let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
+    let checked: Vec<ScalarParameter> = rate.chain(listing.hyperparameters.iter().cloned()).collect();
+    python::range_checks(8, checked.iter(), true)
+}
+
 /// Binds the hyperparameters that a text reads.
 fn bindings(listing: &Listing, margin: usize, prefix: &str, text: &str) -> String {
     let used = listing.hyperparameters.iter().filter(|p| python::calls(text, &p.name));
@@ -273,6 +280,7 @@ fn module(listing: &Listing) -> String {
     parameters.push(format!("name=\"{}\"", listing.name));
     text.push('\n');
     text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += &checks(listing);
     text += "        super().__init__(name=name)\n";
     if listing.learning_rate.is_some() {
         text += "        if isinstance(learning_rate, (int, float)):\n            learning_rate = tf.Variable(\n                learning_rate, dtype=tf.float64, trainable=False, name=\"learning_rate\"\n            )\n        self.learning_rate = learning_rate\n";
@@ -352,6 +360,7 @@ fn optimizer(listing: &Listing) -> String {
     parameters.push(format!("name=\"{}\"", class_name(listing)));
     text.push('\n');
     text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += &checks(listing);
     text += "        super().__init__(use_locking, name)\n";
     if listing.learning_rate.is_some() {
         text += "        self._learning_rate = learning_rate\n";

@@ -34,7 +34,7 @@ def library(path, flags):
     """The library, the parameters of the step and the fields of the hyperparameters."""
     text = Path(path).read_text()
     name, parameters = prototype(text)
-    fields = re.search(r"typedef struct \{\n((?:  double \w+;\n)+)\} " + name + "_hyperparameters;", text)
+    fields = re.search(r"typedef struct \{\n((?:  double \w+;[^\n]*\n)+)\} " + name + "_hyperparameters;", text)
     fields = re.findall(r"double (\w+);", fields[1]) if fields else []
     declared, passed = [], []
     for kind, word in parameters:
