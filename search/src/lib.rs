@@ -10,6 +10,7 @@
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`engine`] | the search itself: asynchronous on many threads, and the same for any number of them |
 //! | [`journal`] | every acknowledged evaluation, in a sled store |
+//! | [`directory`] | directories that are made whole or not at all |
 //! | [`failures`] | what went wrong in external tasks |
 //! | [`program_source`] | programs by zoo name, file or store |
 //! | [`launch`] | from settings to a running search, new or resumed |
@@ -50,6 +51,7 @@ pub mod chart;
 pub mod comparison;
 pub mod config;
 pub mod direction;
+pub mod directory;
 pub mod engine;
 pub mod evolution;
 pub mod failures;

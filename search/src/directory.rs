@@ -1,0 +1,342 @@
+//! Directories that are made whole or not at all: stores, campaigns, rediscoveries.
+//!
+//! A directory is whole when its manifest is there, which is written last and comes by renaming. Until then a mark says that it is being made,
+//! and by whom: the process holds a lock on it. So a directory that a killed process left, or a full disk, is vacant for the next one: it holds
+//! the mark and nothing but names that belong to its kind. Only these names are ever removed, and only where the mark is; a directory that holds
+//! anything else is somebody's.
+//!
+//! ```
+//! use symopt_search::directory::{Kind, Making, Place};
+//!
+//! static KIND: Kind = Kind { manifest: "album.json", parts: &["pictures", "pictures/first.txt"] };
+//!
+//! # let parent = tempfile::tempdir()?;
+//! let path = parent.path().join("album");
+//! let making = Making::begin(&path, &KIND)?;
+//! std::fs::create_dir(making.path().join("pictures"))?;
+//! std::fs::write(making.path().join("pictures/first.txt"), "a cat")?;
+//! // Whatever goes wrong before this, the path is vacant again.
+//! making.finish(b"{}")?;
+//! assert_eq!(KIND.look(&path)?, Place::Whole);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// The mark of a directory that is being made.
+const MARK: &str = ".symopt-making";
+
+/// The ending of a file that is not yet whole.
+const NEW: &str = ".new";
+
+/// What directories of a kind hold.
+#[derive(Debug)]
+pub struct Kind {
+    /// The file that makes it whole.
+    pub manifest: &'static str,
+    /// The other files and directories that can be there before the manifest, as paths with `/`.
+    pub parts: &'static [&'static str],
+}
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing, an empty directory, or one that a process that is gone did not finish.
+    Vacant,
+    /// A directory of the kind.
+    Whole,
+    /// Something else, which is not to be touched.
+    Taken(&'static str),
+}
+
+/// Why a directory can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakingError {
+    /// It is there already.
+    #[error("it is there already")]
+    Exists,
+    /// Something else is there.
+    #[error("{0}")]
+    Taken(&'static str),
+    /// Another process is making it.
+    #[error("another process is making it")]
+    Busy,
+    /// The file system says no.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+fn file_error(path: &Path, source: io::Error) -> MakingError {
+    MakingError::File { path: path.to_owned(), source }
+}
+
+impl Kind {
+    /// Looks at a path; nothing in it is touched.
+    pub fn look(&self, path: &Path) -> io::Result<Place> {
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_dir() => return Ok(Place::Taken("a file is there")),
+            Ok(_) => {}
+            // A file on the way is found when the directory is made.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Place::Vacant),
+            Err(e) => return Err(e),
+        }
+        if is_file(&path.join(self.manifest)) {
+            return Ok(Place::Whole);
+        }
+        let mut names = Vec::new();
+        list(path, String::new(), &mut names)?;
+        let ours = |name: &String| *name == MARK || *name == self.new_manifest() || self.parts.contains(&name.as_str());
+        let marked = is_file(&path.join(MARK));
+        Ok(if names.is_empty() || (marked && names.iter().all(ours)) {
+            Place::Vacant
+        } else {
+            Place::Taken("the directory holds something else")
+        })
+    }
+
+    fn new_manifest(&self) -> String {
+        format!("{}{NEW}", self.manifest)
+    }
+
+    /// Removes the mark that a process left that was killed just when a directory was whole.
+    pub fn tidy(&self, path: &Path) {
+        if is_file(&path.join(self.manifest)) && is_file(&path.join(MARK)) {
+            // It does no harm.
+            let _ = fs::remove_file(path.join(MARK));
+        }
+    }
+
+    /// Removes what is there of a directory that is being made, all but the mark.
+    fn clear(&self, path: &Path) -> Result<(), MakingError> {
+        let manifest = self.new_manifest();
+        let mut parts: Vec<&str> = self.parts.iter().copied().chain([manifest.as_str()]).collect();
+        // What lies deeper goes first.
+        parts.sort_by_key(|part| std::cmp::Reverse(part.split('/').count()));
+        for part in parts {
+            let part = path.join(part);
+            let removed = match fs::symlink_metadata(&part) {
+                Ok(metadata) if metadata.is_dir() => fs::remove_dir(&part),
+                Ok(_) => fs::remove_file(&part),
+                Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+                Err(e) => Err(e),
+            };
+            removed.map_err(|e| file_error(&part, e))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// The names below a directory. Links are not followed.
+fn list(directory: &Path, prefix: String, names: &mut Vec<String>) -> io::Result<()> {
+    // More than any directory that is only being made holds.
+    const ENOUGH: usize = 1000;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() && names.len() < ENOUGH {
+            list(&entry.path(), format!("{name}/"), names)?;
+        }
+        names.push(name);
+        if names.len() >= ENOUGH {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A directory that is being made. Dropped before it is finished, it leaves the path as it was.
+#[derive(Debug)]
+pub struct Making {
+    path: PathBuf,
+    kind: &'static Kind,
+    /// Locked for as long as the directory is being made.
+    mark: File,
+    /// Whether there was no directory before.
+    new: bool,
+    finished: bool,
+}
+
+impl Making {
+    /// Begins a directory, with those above it.
+    pub fn begin(path: &Path, kind: &'static Kind) -> Result<Making, MakingError> {
+        let refuse = |place| match place {
+            Place::Vacant => Ok(()),
+            Place::Whole => Err(MakingError::Exists),
+            Place::Taken(reason) => Err(MakingError::Taken(reason)),
+        };
+        refuse(kind.look(path).map_err(|e| file_error(path, e))?)?;
+        let new = fs::symlink_metadata(path).is_err();
+        fs::create_dir_all(path).map_err(|e| file_error(path, e))?;
+        let mark_path = path.join(MARK);
+        let opened = open_mark(&mark_path);
+        if opened.is_err() && new {
+            // A directory where nothing can be written is of no use.
+            let _ = fs::remove_dir(path);
+        }
+        let mark = opened.map_err(|e| file_error(&mark_path, e))?;
+        match mark.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(MakingError::Busy),
+            Err(fs::TryLockError::Error(e)) => return Err(file_error(&mark_path, e)),
+        }
+        let making = Making { path: path.to_owned(), kind, mark, new, finished: false };
+        // Another process may have made it meanwhile.
+        if let Err(error) = refuse(kind.look(path).map_err(|e| file_error(path, e))?) {
+            kind.tidy(path);
+            std::mem::forget(making);
+            return Err(error);
+        }
+        kind.clear(path)?;
+        Ok(making)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory whole. What was written into it should be on the disk.
+    pub fn finish(mut self, manifest: &[u8]) -> Result<(), MakingError> {
+        let (new, path) = (self.path.join(self.kind.new_manifest()), self.path.join(self.kind.manifest));
+        let mut file = create_new(&new).map_err(|e| file_error(&new, e))?;
+        file.write_all(manifest).and_then(|()| file.sync_all()).map_err(|e| file_error(&new, e))?;
+        sync(&self.path).map_err(|e| file_error(&self.path, e))?;
+        fs::rename(&new, &path).map_err(|e| file_error(&path, e))?;
+        self.finished = true;
+        let above = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        sync(&self.path).and_then(|()| sync(above)).map_err(|e| file_error(&self.path, e))
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        // What can't be removed is known by the mark for what it is.
+        if self.finished {
+            let _ = fs::remove_file(self.path.join(MARK));
+        } else if self.kind.clear(&self.path).is_ok() {
+            let _ = fs::remove_file(self.path.join(MARK));
+            if self.new {
+                let _ = fs::remove_dir(&self.path);
+            }
+        }
+        let _ = self.mark.unlock();
+    }
+}
+
+/// Opens the mark, new or a dead process's. A link is not followed.
+fn open_mark(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    no_follow(&mut options);
+    options.open(path)
+}
+
+/// Makes a file that is not there: nothing is overwritten, and no link is followed.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create_new(true).open(path)
+}
+
+/// What is opened must not be a link.
+pub(crate) fn no_follow(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    options
+}
+
+/// Writes the names in a directory to the disk.
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
+    match cfg!(unix) {
+        true => File::open(directory)?.sync_all(),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static KIND: Kind = Kind { manifest: "whole.json", parts: &["log", "data", "data/first"] };
+
+    fn fill(making: &Making) {
+        fs::write(making.path().join("log"), "").unwrap();
+        fs::create_dir(making.path().join("data")).unwrap();
+        fs::write(making.path().join("data/first"), "1").unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_there_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("above/it");
+        let making = Making::begin(&path, &KIND).unwrap();
+        fill(&making);
+        assert!(matches!(Making::begin(&path, &KIND), Err(MakingError::Busy)));
+        drop(making);
+        assert!(!path.exists() && path.parent().unwrap().exists());
+        let making = Making::begin(&path, &KIND).unwrap();
+        fill(&making);
+        making.finish(b"{}").unwrap();
+        assert_eq!(KIND.look(&path).unwrap(), Place::Whole);
+        assert!(!path.join(MARK).exists());
+        assert!(matches!(Making::begin(&path, &KIND), Err(MakingError::Exists)));
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn one_that_a_dead_process_left_is_vacant_and_one_with_anything_else_is_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("it");
+        // As a process leaves it that is killed: nothing is dropped.
+        let left = |finished: bool| {
+            let making = Making::begin(&path, &KIND).unwrap();
+            fill(&making);
+            fs::write(path.join("whole.json.new"), "{").unwrap();
+            if finished {
+                fs::rename(path.join("whole.json.new"), path.join("whole.json")).unwrap();
+            }
+            making.mark.unlock().unwrap();
+            std::mem::forget(making);
+        };
+        left(false);
+        assert_eq!(KIND.look(&path).unwrap(), Place::Vacant);
+        // A user's file beside them.
+        fs::write(path.join("data/thesis.txt"), "do not touch").unwrap();
+        assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+        assert!(matches!(Making::begin(&path, &KIND), Err(MakingError::Taken(_))));
+        assert!(path.join("log").exists() && path.join("data/thesis.txt").exists());
+        fs::remove_file(path.join("data/thesis.txt")).unwrap();
+        left(true);
+        assert_eq!(KIND.look(&path).unwrap(), Place::Whole);
+        KIND.tidy(&path);
+        assert!(!path.join(MARK).exists());
+        // The same names without the mark are somebody's.
+        fs::remove_file(path.join("whole.json")).unwrap();
+        assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, victim) = (directory.path().join("it"), directory.path().join("victim"));
+        fs::write(&victim, "precious").unwrap();
+        fs::create_dir(&path).unwrap();
+        std::os::unix::fs::symlink(&victim, path.join(MARK)).unwrap();
+        assert!(Making::begin(&path, &KIND).is_err());
+        fs::remove_file(path.join(MARK)).unwrap();
+        let making = Making::begin(&path, &KIND).unwrap();
+        std::os::unix::fs::symlink(&victim, path.join("whole.json.new")).unwrap();
+        assert!(making.finish(b"{}").is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+}
