@@ -109,3 +109,79 @@ fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
         }
     }
 }
+
+/// The targets whose files are Python.
+const PYTHON: [Target; 7] = [Target::PyTorch, Target::Optax, Target::Praxis, Target::Keras, Target::Tf2, Target::Tf1, Target::Numpy];
+
+/// A program for each function and each way to mix numbers, numbers of each array and arrays among its arguments.
+fn calls_of_mixed_kinds() -> Vec<Program> {
+    let kinds = ["0.5", "-2.0", "a", "lr", "t", "s", "n", "g"];
+    let mut programs = Vec::new();
+    for function in Function::all().filter(|function| !function.name().starts_with("guarded_") && *function != Function::Copy) {
+        let arity = function.arity();
+        for number in 0..kinds.len().pow(arity.min(2) as u32) {
+            let at = |place: usize| kinds[number / kinds.len().pow(place as u32) % kinds.len()];
+            let third = if function == Function::Interp { "a" } else { at(1) };
+            let arguments = [at(0), at(1), third][..arity].join(", ");
+            let guarded = function.row().guarded.map(|_| "@guarded\n");
+            for numerics in std::iter::once("").chain(guarded) {
+                let text = format!(
+                    "{numerics}def f(w, g, m, t, lr, *, a=0.7):\n  s = dot(w, g)\n  n = norm(g)\n  x = {}({arguments})\n  \
+                     m = m + x * n + s * a\n  update = m * lr + x * g\n  return update, m\n",
+                    function.name()
+                );
+                programs.extend(parse(&text).ok().filter(|program| symopt_dsl::Graph::new(program).is_ok()));
+            }
+        }
+    }
+    programs
+}
+
+/// The names that begin with an underscore and are called, or passed to a function that calls them, and are no attributes.
+fn helpers_called(file: &str) -> std::collections::BTreeSet<&str> {
+    let code = file.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let words = code.flat_map(|line| line.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')));
+    words
+        .filter_map(|word| word.strip_suffix(['(', ',']))
+        .filter(|word| word.len() > 1 && word.starts_with('_') && !word.contains('.'))
+        .collect()
+}
+
+#[test]
+fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
+    let programs = calls_of_mixed_kinds();
+    assert!(programs.len() > 1000);
+    for program in programs {
+        for target in PYTHON {
+            let file = export(&program, target).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!file.contains('?') || file.contains(":?"), "{target}: {file}");
+            for helper in helpers_called(&file) {
+                let definitions = [format!("def {helper}("), format!("\n{helper} = "), format!("class {helper}(")];
+                let count: usize = definitions.iter().map(|definition| file.matches(definition.as_str()).count()).sum();
+                assert_eq!(count, 1, "{target}, {helper}:\n{program}\n{file}");
+            }
+            for definition in file.lines().filter_map(|line| line.strip_prefix("def _")) {
+                let name = format!("_{}", definition.split('(').next().unwrap_or_default());
+                assert!(file.matches(name.as_str()).count() > 1, "{target}, {name} is not called:\n{program}\n{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_counts_once_for_each_element_of_the_array_beside_it() {
+    let text =
+        "def f(w, g, lr, *, a=0.5):\n  x = cosine_sim(a, abs(g))\n  y = dot(norm(g), w)\n  update = g * x * y * lr\n  return update\n";
+    for (target, spread) in [
+        (Target::Numpy, "np.full_like("),
+        (Target::Optax, "jnp.full_like("),
+        (Target::Keras, "ops.full_like("),
+        (Target::Tf2, "tf.fill(tf.shape("),
+        (Target::PyTorch, "torch.ones_like("),
+        (Target::C, "(float)a;"),
+        (Target::Rust, "a as f32;"),
+    ] {
+        let file = exported(text, target);
+        assert!(file.contains(spread), "{target}: {file}");
+    }
+}

@@ -229,6 +229,8 @@ impl Notation for CNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         let text = match callee {
             Callee::ClipFactor => "symopt_clip_factor({x}, {y})".to_owned(),
+            // At an element, rounding does it.
+            Callee::Spread => "{x}".to_owned(),
             Callee::Function(Function::Size) => "(double)length".to_owned(),
             Callee::Function(function) => {
                 let text = spelling(function)?.c?;

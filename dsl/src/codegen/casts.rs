@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions};
 use super::notation::{Level, Notation, comparison_sign, written, written_within};
-use super::numpy::{DIVIDE, NumpyNotation};
+use super::numpy::{self, NumpyNotation};
 use super::python;
 use super::spelling::{Spelling, spelling};
 use crate::{Function, Graph, Program, Type};
@@ -30,6 +30,8 @@ pub struct Library {
     pub spelling: fn(&Spelling) -> &'static str,
     /// A value as the type of the array at hand, with `{x}` for the value.
     pub cast: &'static str,
+    /// A number, `{x}`, of the type of the array at hand at each place of an array, `{y}`.
+    pub spread: &'static str,
     /// The value of a variable as a new tensor.
     pub copy: fn(&str) -> String,
     /// A Python float as a scalar tensor, with `{x}` for it, if a function does not take a float before a tensor.
@@ -125,6 +127,7 @@ impl<'a> Casts<'a> {
             let is_condition = index == 0 && *callee == Callee::Function(Function::Where);
             let is_first = index == 0 && self.library.scalar.is_some() && takes_alike(*callee) && self.is_float(&inner);
             match inner {
+                inner if index == 0 && *callee == Callee::Spread && ty.is_array() && self.is_float(&inner) => in_type_of_arrays(inner),
                 inner if is_first && ty.is_array() => Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner]),
                 inner if ty.is_array() && !is_sum && !is_condition => self.entering(inner),
                 inner => inner,
@@ -186,6 +189,10 @@ impl<'a> Casts<'a> {
         if function == Function::Equal && !(self.is_float(x) && self.is_float(y)) {
             // The sign asks graphs whether both are the same tensor.
             let (x, y) = if self.is_float(x) { (y, x) } else { (x, y) };
+            // Keras fails to cast a float that is beyond the type.
+            let is_small = matches!(y, Expression::Number(number) if number.abs() <= f64::from(f32::MAX));
+            let is_told = x.ty().is_array() && self.is_float(y) && !is_small;
+            let y = &if is_told { in_type_of_arrays(y.clone()) } else { y.clone() };
             return Some(format!("{}.equal({}, {})", self.library.module, written(self, x), written(self, y)));
         }
         let side = |value| written_within(self, value, Level::Sum);
@@ -280,6 +287,11 @@ impl<'a> Casts<'a> {
     }
 }
 
+/// A float as a tensor of the type of the array at hand.
+fn in_type_of_arrays(float: Expression) -> Expression {
+    Expression::Call(Callee::Spread, Type::Scalar, vec![float])
+}
+
 /// Whether a function of two arguments is a call, not an operator.
 fn takes_alike(callee: Callee) -> bool {
     matches!(callee, Callee::Function(Function::Power | Function::Maximum | Function::Minimum))
@@ -289,6 +301,10 @@ impl Notation for Casts<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Spread if ty.is_array() => Some(self.library.spread.into()),
+            Callee::Spread if ty == Type::Scalar => Some(format!("{}({{x}}, dtype)", self.library.constant).into()),
+            // A tensor, since a float that meets another one is Python's.
+            Callee::Spread => Some(format!("{}({{x}}, {})", self.library.constant, self.library.scalar_type).into()),
             Callee::Function(Function::Norm) => Some("_norm({x})".into()),
             Callee::Function(Function::Copy) => Some(self.library.cast.into()),
             Callee::Function(function) => {
@@ -314,14 +330,14 @@ impl Notation for Casts<'_> {
         }
         NumpyNotation.operator(function, ty, arguments).or_else(|| {
             let is_operator = function.row().operator.is_some() || matches!(function, Function::Negative | Function::Reciprocal);
-            if is_operator { None } else { NumpyNotation.spelling(Callee::Function(function), ty) }
+            if is_operator { None } else { numpy::of_floats(function) }
         })
     }
 }
 
 /// Helpers with those that Python floats need.
 pub fn with_numpy<'a>(helpers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [python::IS_NUMBER, DIVIDE].into_iter().chain(helpers.iter().copied()).collect()
+    std::iter::once(&python::IS_NUMBER).chain(numpy::OF_FLOATS).chain(helpers).copied().collect()
 }
 
 /// The import of NumPy, if a text needs it.

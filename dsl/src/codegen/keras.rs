@@ -25,6 +25,7 @@ const LIBRARY: Library = Library {
     scalar_type: "_SCALAR",
     spelling: |row| row.keras,
     cast: "ops.cast({x}, dtype)",
+    spread: "ops.full_like({y}, {x})",
     copy: |name| format!("ops.copy({name})"),
     scalar: None,
     reserved: &[
@@ -99,7 +100,10 @@ const HELPERS: &[(&str, &str)] = &[
         r#"def _matrix(x):
     """An array as a matrix: its first dimension by the rest; a vector is a column."""
     x = ops.convert_to_tensor(x)
-    return ops.reshape(x, [x.shape[0], -1] if len(x.shape) > 1 else [-1, 1])
+    columns = 1
+    for length in x.shape[1:]:
+        columns *= length
+    return ops.reshape(x, [x.shape[0] if len(x.shape) else 1, columns])
 "#,
     ),
     ("_rows", "def _rows(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[0]), _SCALAR)\n"),
@@ -142,7 +146,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why Keras can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_row(function, LIBRARY.spelling, HELPERS)
 }
 
 /// The file. `graph` must be the program's own.

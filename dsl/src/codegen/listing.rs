@@ -22,6 +22,9 @@ pub enum Callee {
     Function(Function),
     /// The factor of `clip` from a global norm and a limit: 1 if the norm is at most the limit, or else their quotient.
     ClipFactor,
+    /// The first argument, which is a number, spread: to an array it is rounded, and stands at each place of the second argument, an array of the
+    /// type of the call; to a `PerArray` it is itself, and there is no second argument.
+    Spread,
 }
 
 /// A value in the making.
@@ -84,8 +87,8 @@ pub struct Line {
     pub value: Expression,
 }
 
-/// A sum of the products of two values over all elements of an array, and over all arrays. Where neither value is a tree, the product itself
-/// stands for the array.
+/// A sum of the products of two values over all elements of an array, and over all arrays. Where one value is an array, the other one is too.
+/// Where neither value is an array, the product itself stands for the array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sum {
     /// The name of the total.
@@ -193,7 +196,8 @@ const fn shape_of_parameters(function: Function) -> Expression {
 fn shape_of(ty: Type, function: Function) -> Expression {
     use Function::{Columns, Multiply, Rows, Size};
     let [rows, columns] = match ty {
-        Type::Scalar | Type::PerArray => return Expression::Number(1.0),
+        Type::Scalar => return Expression::Number(1.0),
+        Type::PerArray => return Expression::Call(Callee::Spread, Type::PerArray, vec![Expression::Number(1.0)]),
         Type::Tree => [Rows, Columns],
         Type::Transposed => [Columns, Rows],
         Type::RowsByRows => [Rows, Rows],
@@ -262,15 +266,38 @@ fn is_part_of_another(name: &str, variables: &BTreeSet<String>) -> bool {
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && variables.contains(base)
 }
 
+/// What is summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Summand {
+    x: NodeId,
+    /// The second factor; `None` where x itself is summed.
+    y: Option<NodeId>,
+    /// The array to whose places factors that are no arrays are spread first, so that each counts once for each place.
+    like: Option<NodeId>,
+    /// Whether each array has a total of its own.
+    per_array: bool,
+}
+
+impl Summand {
+    fn new(x: NodeId, y: NodeId) -> Summand {
+        Summand { x, y: Some(y), like: None, per_array: false }
+    }
+
+    fn of_each_array(x: NodeId, y: Option<NodeId>) -> Summand {
+        Summand { x, y, like: None, per_array: true }
+    }
+
+    /// The values that it is made of.
+    fn values(&self) -> impl Iterator<Item = NodeId> + use<> {
+        std::iter::once(self.x).chain(self.y).chain(self.like)
+    }
+}
+
 /// A sum that is taken at the end of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SumOf {
     stage: usize,
-    x: NodeId,
-    /// The second factor; `None` where x itself is summed.
-    y: Option<NodeId>,
-    /// Whether each array has a total of its own.
-    per_array: bool,
+    of: Summand,
 }
 
 /// A place in the order in which a step computes: stages, and in each the scalars, the lines and the sums.
@@ -349,18 +376,26 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The factors of the sums that a call takes over all elements of arrays, or of one array.
-    fn sums_of(&self, id: NodeId) -> Vec<(NodeId, Option<NodeId>, bool)> {
+    /// The sums that a call takes over all elements of arrays, or of one array.
+    fn sums_of(&self, id: NodeId) -> Vec<Summand> {
         let Some((function, arguments)) = self.called(id) else { return Vec::new() };
         let is_scalar = |id: &NodeId| self.ty(*id) == Type::Scalar;
+        // Vectors of one length: what is no array is spread over the other one.
+        let product = |x: NodeId, y: NodeId, other: NodeId| {
+            let smaller = [x, y].iter().any(|id| !self.ty(*id).is_array());
+            let like = [x, y, other].into_iter().find(|id| smaller && self.ty(*id).is_array());
+            Summand { like, ..Summand::new(x, y) }
+        };
         match (function, arguments) {
-            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![(*x, Some(*x), false)],
-            (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![(*x, Some(*y), false)],
+            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![Summand::new(*x, *x)],
+            (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![product(*x, *y, *y)],
             (Function::CosineSim, [x, y]) if !(is_scalar(x) && is_scalar(y)) => {
-                vec![(*x, Some(*y), false), (*x, Some(*x), false), (*y, Some(*y), false)]
+                vec![product(*x, *y, *y), product(*x, *x, *y), product(*y, *y, *x)]
             }
-            (Function::Norm, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![(*x, Some(*x), true)],
-            (Function::Mean, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![(*x, None, true)],
+            (Function::Norm, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => {
+                vec![Summand::of_each_array(*x, Some(*x))]
+            }
+            (Function::Mean, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![Summand::of_each_array(*x, None)],
             _ => Vec::new(),
         }
     }
@@ -371,9 +406,9 @@ impl<'a> Writer<'a> {
             let arguments = self.graph.node(id).arguments();
             let level_of = |ids: &[NodeId]| ids.iter().map(|a| self.levels[a.index()]).max().unwrap_or(0);
             let mut level = level_of(arguments);
-            for (x, y, per_array) in self.sums_of(id) {
-                let stage = level_of(&[x, y.unwrap_or(x)]);
-                let sum = SumOf { stage, x, y, per_array };
+            for of in self.sums_of(id) {
+                let stage = level_of(&of.values().collect::<Vec<NodeId>>());
+                let sum = SumOf { stage, of };
                 if !self.sums.contains(&sum) {
                     self.sums.push(sum);
                 }
@@ -389,8 +424,7 @@ impl<'a> Writer<'a> {
 
     /// The values of arrays that a stage has to have at its end.
     fn results(&self, stage: usize) -> Vec<NodeId> {
-        let mut results: Vec<NodeId> =
-            self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| std::iter::once(sum.x).chain(sum.y)).collect();
+        let mut results: Vec<NodeId> = self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| sum.of.values()).collect();
         if stage + 1 == self.stages() {
             results.push(self.update);
             results.extend(self.graph.live_slots().map(|(_, node)| node));
@@ -403,7 +437,11 @@ impl<'a> Writer<'a> {
         let Some((function, arguments)) = self.called(id) else { return Vec::new() };
         match (self.sums_of(id).is_empty(), function) {
             // Of an array only its shape is asked for.
-            (true, Function::Size | Function::Rows | Function::Columns) if !self.options.array_sums_inside => Vec::new(),
+            (true, Function::Size | Function::Rows | Function::Columns)
+                if !(self.options.array_sums_inside && self.ty(arguments[0]).is_array()) =>
+            {
+                Vec::new()
+            }
             (true, _) => arguments.to_vec(),
             (false, Function::Clip) => vec![arguments[0], arguments[1]],
             (false, _) => Vec::new(),
@@ -681,9 +719,10 @@ impl<'a> Writer<'a> {
                 let name = self.fresh(&base);
                 self.factor_names.insert(id, name);
             }
-            for SumOf { x, y, per_array, .. } in self.sums.clone().into_iter().filter(|sum| sum.stage == stage) {
-                let product = node_ids(self.graph)
-                    .find(|id| matches!(self.called(*id), Some((Function::Dot, _))) && self.sums_of(*id) == [(x, y, per_array)]);
+            for SumOf { of, .. } in self.sums.clone().into_iter().filter(|sum| sum.stage == stage) {
+                let Summand { x, y, .. } = of;
+                let product =
+                    node_ids(self.graph).find(|id| matches!(self.called(*id), Some((Function::Dot, _))) && self.sums_of(*id) == [of]);
                 let given = product.and_then(|id| self.given[id.index()].as_deref());
                 let base = match (self.known_name(x), y.and_then(|y| self.known_name(y))) {
                     _ if given.is_some() => given.unwrap_or_default().to_owned(),
@@ -739,25 +778,34 @@ impl<'a> Writer<'a> {
         let mut scalars: Vec<Line> = self.scalar_lines[stage].iter().map(|id| line(&self.names[id], self.call(*id, &none))).collect();
         for (id, name) in &self.factor_names {
             if let (true, Some((_, [x, limit]))) = (self.levels[id.index()] == stage, self.called(*id)) {
-                let norm = Expression::call(Function::Sqrt, vec![self.total(*x, Some(*x), false)]);
+                let norm = Expression::call(Function::Sqrt, vec![self.total(Summand::new(*x, *x))]);
                 scalars.push(line(name, Expression::Call(Callee::ClipFactor, Type::Scalar, vec![norm, self.expression(*limit, &none)])));
             }
         }
         let lines = self.array_lines[stage].iter().map(|id| line(&local[id], self.call(*id, &local))).collect();
-        let sums = self.sums.iter().zip(&self.sum_names).filter(|(sum, _)| sum.stage == stage).map(|(sum, name)| Sum {
+        let factor = |id: NodeId, like: Option<NodeId>| {
+            let value = self.expression(id, &local);
+            match like {
+                Some(like) if !self.ty(id).is_array() => {
+                    Expression::Call(Callee::Spread, self.ty(like), vec![value, self.expression(like, &local)])
+                }
+                _ => value,
+            }
+        };
+        let sums = self.sums.iter().zip(&self.sum_names).filter(|(sum, _)| sum.stage == stage).map(|(SumOf { of, .. }, name)| Sum {
             name: name.clone(),
-            x: self.expression(sum.x, &local),
-            y: sum.y.map_or(Expression::Number(1.0), |y| self.expression(y, &local)),
-            per_array: sum.per_array,
+            x: factor(of.x, of.like),
+            y: of.y.map_or(Expression::Number(1.0), |y| factor(y, of.like)),
+            per_array: of.per_array,
         });
         let sums = sums.collect();
         (Stage { scalars, lines, sums }, local)
     }
 
     /// A total by its name.
-    fn total(&self, x: NodeId, y: Option<NodeId>, per_array: bool) -> Expression {
-        let place = self.sums.iter().position(|sum| (sum.x, sum.y, sum.per_array) == (x, y, per_array));
-        let ty = if per_array { Type::PerArray } else { Type::Scalar };
+    fn total(&self, of: Summand) -> Expression {
+        let place = self.sums.iter().position(|sum| sum.of == of);
+        let ty = if of.per_array { Type::PerArray } else { Type::Scalar };
         place.map_or(Expression::Number(f64::NAN), |place| Expression::Name(self.sum_names[place].clone(), ty))
     }
 
@@ -780,7 +828,8 @@ impl<'a> Writer<'a> {
         let root = |x| call(Function::Sqrt, vec![x]);
         let magnitude = |x| call(Function::Abs, vec![x]);
         let sums = self.sums_of(id);
-        let total = |index: usize| self.total(sums[index].0, sums[index].1, sums[index].2);
+        let total = |index: usize| self.total(sums[index]);
+        let is_of_array = |index: usize| arguments.get(index).is_some_and(|id| self.ty(*id).is_array());
         match (function, sums.len()) {
             (Function::GlobalNorm, 1) => root(total(0)),
             (Function::Mean, 1) => call(Function::Divide, vec![total(0), shape_of(self.ty(arguments[0]), Function::Size)]),
@@ -791,17 +840,16 @@ impl<'a> Writer<'a> {
                 let factor = self.factor_names.get(&id).map_or(Expression::Number(f64::NAN), |f| Expression::Name(f.clone(), Type::Scalar));
                 multiply(at(0), factor)
             }
-            (Function::Norm, _) if self.ty(arguments[0]).is_array() => {
-                Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)])
-            }
-            (Function::Mean | Function::Size, _) if self.ty(arguments[0]).is_array() && self.options.array_sums_inside => {
+            (Function::Norm, _) if is_of_array(0) => Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)]),
+            (Function::Mean | Function::Size | Function::Rows | Function::Columns, _)
+                if is_of_array(0) && self.options.array_sums_inside =>
+            {
                 Expression::Call(Callee::Function(function), Type::PerArray, vec![at(0)])
             }
-            (Function::Size | Function::Rows | Function::Columns, _) if !self.options.array_sums_inside => {
-                shape_of(self.ty(arguments[0]), function)
-            }
-            (Function::Mean, _) => at(0),
-            (Function::Size, _) => Expression::Number(1.0),
+            (Function::Size | Function::Rows | Function::Columns, _) => shape_of(self.ty(arguments[0]), function),
+            // A number is a matrix of one row and one column.
+            (Function::Mean | Function::Transpose | Function::RowMean | Function::ColumnMean, _) if !is_of_array(0) => at(0),
+            (Function::Matmul, _) if !is_of_array(0) && !is_of_array(1) => multiply(at(0), at(1)),
             (Function::Norm | Function::GlobalNorm, _) => magnitude(at(0)),
             (Function::Dot, _) => multiply(at(0), at(1)),
             (Function::CosineSim, _) => {

@@ -181,6 +181,9 @@ fn spelled(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expre
 
 /// A spelling with its arguments.
 fn filled(notation: &dyn Notation, spelling: &str, ty: Type, arguments: &[Expression]) -> (String, Level) {
+    if let ("{x}", Some(argument)) = (spelling, arguments.first()) {
+        return operand(notation, ty, argument);
+    }
     let mut text = spelling.to_owned();
     for (place, argument) in ["x", "y", "z"].iter().zip(arguments) {
         text = text.replace(&format!("{{{place}}}"), &operand(notation, ty, argument).0);

@@ -9,20 +9,44 @@ use std::fmt::Write;
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use super::notation::{Notation, written};
 use super::python::{self, bracketed, class_name, helpers};
-use super::spelling::spelling;
+use super::spelling::{lacks_row, spelling};
 use crate::{Function, Graph, Profile, Program, Type};
 
 /// What the file itself calls things.
 const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "lists"];
 
 /// A quotient of numbers, by zero too.
-pub(super) const DIVIDE: (&str, &str) = (
+const DIVIDE: (&str, &str) = (
     "_divide",
     r#"def _divide(x, y):
     """A quotient of numbers: by zero it is infinite or NaN."""
     return float(np.divide(x, y))
 "#,
 );
+
+/// Helpers for Python floats, for files whose other helpers are for the tensors of a library.
+pub(super) const OF_FLOATS: &[(&str, &str)] = &[
+    DIVIDE,
+    ("_float_cube", "def _float_cube(x):\n    return x * x * x\n"),
+    (
+        "_float_guarded_log1p",
+        r#"def _float_guarded_log1p(x):
+    """The logarithm of |1 + x|, accurate near 0."""
+    return float(np.log(-(1 + x)) if x < -1 else np.log1p(x))
+"#,
+    ),
+    (
+        "_float_newton_schulz",
+        r#"def _float_newton_schulz(x):
+    """Five steps of Muon's iteration on a number."""
+    x = x / (abs(x) + 1e-7)
+    for _ in range(5):
+        square = x * x
+        x = 3.4445 * x + (-4.775 * square + 2.0315 * (square * square)) * x
+    return x
+"#,
+    ),
+];
 
 const HELPERS: &[(&str, &str)] = &[
     DIVIDE,
@@ -57,7 +81,7 @@ const HELPERS: &[(&str, &str)] = &[
         "_mean",
         r#"def _mean(x):
     """The mean of all elements, in f64."""
-    return float(np.mean(x, dtype=np.float64))
+    return _divide(np.sum(x, dtype=np.float64), np.size(x))
 "#,
     ),
     ("_size", "def _size(x):\n    return float(np.size(x))\n"),
@@ -65,8 +89,7 @@ const HELPERS: &[(&str, &str)] = &[
         "_matrix",
         r#"def _matrix(x):
     """An array as a matrix: its first dimension by the rest; a vector is a column."""
-    x = np.asarray(x)
-    return x.reshape(x.shape[0], -1) if x.ndim > 1 else x.reshape(-1, 1)
+    return x.reshape(x.shape[0] if x.ndim else 1, int(np.prod(x.shape[1:])))
 "#,
     ),
     ("_rows", "def _rows(x):\n    return float(_matrix(x).shape[0])\n"),
@@ -85,8 +108,8 @@ const HELPERS: &[(&str, &str)] = &[
         r#"def _row_mean(x):
     """The mean of each row, at every place of the row."""
     y = _matrix(x)
-    mean = np.mean(y, axis=1, keepdims=True, dtype=np.float64).astype(y.dtype)
-    return np.broadcast_to(mean, y.shape).reshape(x.shape)
+    mean = np.sum(y, axis=1, keepdims=True, dtype=np.float64) / y.shape[1]
+    return np.broadcast_to(mean.astype(y.dtype), y.shape).reshape(x.shape)
 "#,
     ),
     (
@@ -94,14 +117,15 @@ const HELPERS: &[(&str, &str)] = &[
         r#"def _column_mean(x):
     """The mean of each column, at every place of the column."""
     y = _matrix(x)
-    mean = np.mean(y, axis=0, keepdims=True, dtype=np.float64).astype(y.dtype)
-    return np.broadcast_to(mean, y.shape).reshape(x.shape)
+    mean = np.sum(y, axis=0, keepdims=True, dtype=np.float64) / y.shape[0]
+    return np.broadcast_to(mean.astype(y.dtype), y.shape).reshape(x.shape)
 "#,
     ),
     (
         "_newton_schulz",
         r#"def _newton_schulz(x):
     """Five steps of Muon's iteration: the singular values come close to 1."""
+    x = np.asarray(x)
     y = _matrix(x)
     tall = y.shape[0] > y.shape[1]
     y = y.T if tall else y
@@ -117,10 +141,21 @@ const HELPERS: &[(&str, &str)] = &[
 /// How NumPy writes expressions, with scalars as Python floats.
 pub(super) struct NumpyNotation;
 
+/// How a function of Python floats alone is written in the file of another library.
+pub(super) fn of_floats(function: Function) -> Option<Cow<'static, str>> {
+    let text = NumpyNotation.spelling(Callee::Function(function), Type::Scalar)?;
+    // What has the name of a helper is the library's own.
+    match text.strip_prefix("float(_").and_then(|rest| rest.strip_suffix(')')) {
+        Some(helper) => Some(format!("_float_{helper}").into()),
+        None => Some(text),
+    }
+}
+
 impl Notation for NumpyNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Spread => Some(if ty.is_array() { "np.full_like({y}, {x})" } else { "{x}" }.into()),
             Callee::Function(function @ (Function::Norm | Function::Mean | Function::Size | Function::Rows | Function::Columns)) => {
                 spelling(function).map(|row| row.numpy.into())
             }
@@ -157,9 +192,9 @@ impl Notation for NumpyNotation {
     }
 }
 
-/// Why NumPy can't express a function; it can express all.
-pub fn lacks(_function: Function) -> Option<String> {
-    None
+/// Why NumPy can't express a function, if it can't.
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_row(function, |row| row.numpy, HELPERS)
 }
 
 /// The file. `graph` must be the program's own.

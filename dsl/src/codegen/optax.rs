@@ -77,7 +77,10 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
         r#"def _matrix(x):
     """An array as a matrix: its first dimension by the rest; a vector is a column."""
     x = jnp.asarray(x)
-    return x.reshape(x.shape[0], -1) if x.ndim > 1 else x.reshape(-1, 1)
+    columns = 1
+    for length in x.shape[1:]:
+        columns *= length
+    return x.reshape(x.shape[0] if x.ndim else 1, columns)
 "#,
     ),
     ("_rows", "def _rows(x):\n    return float(_matrix(x).shape[0])\n"),
@@ -112,6 +115,7 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
         "_newton_schulz",
         r#"def _newton_schulz(x):
     """Five steps of Muon's iteration: the singular values come close to 1."""
+    x = jnp.asarray(x)
     y = _matrix(x)
     tall = y.shape[0] > y.shape[1]
     y = y.T if tall else y
@@ -146,6 +150,7 @@ impl Notation for JaxNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Spread => Some(if ty.is_array() { "jnp.full_like({y}, {x})" } else { "{x}" }.into()),
             // A product of the parameters' shape is an array of theirs again.
             Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(shape)".into()),
             Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(shape)".into()),
@@ -189,7 +194,7 @@ fn compared(function: Function, x: &Expression, y: &Expression) -> Option<String
 
 /// Why Optax can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_row(function, |row| row.jax, HELPERS)
 }
 
 /// The part of a program that is left without its learning rate and its decay.

@@ -36,7 +36,7 @@ const FIELDS: &[&str] = &[
 
 /// Why Praxis can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_row(function, |row| row.jax, optax::HELPERS)
 }
 
 /// The file. `graph` must be the program's own.

@@ -60,6 +60,7 @@ const RESERVED: &[&str] = &[
 
 const HELPERS: &[(&str, &str)] = &[
     ("_exp10", "def _exp10(x):\n    return torch.pow(10.0, x)\n"),
+    ("_cube", "def _cube(x):\n    return x * x * x\n"),
     (
         "_cbrt",
         "def _cbrt(x):\n    \"\"\"The cube root, by way of f64.\"\"\"\n    root = torch.pow(x.double().abs(), 1 / 3)\n    return torch.copysign(root, x).to(x.dtype)\n",
@@ -81,6 +82,15 @@ const HELPERS: &[(&str, &str)] = &[
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64, a stretch at a time.\"\"\"\n    x, y = x.reshape(-1), y.reshape(-1)\n    total = torch.zeros((), dtype=torch.float64, device=x.device)\n    for start in range(0, x.numel(), 1 << 22):\n        part = slice(start, start + (1 << 22))\n        total += (x[part].double() * y[part]).sum()\n    return total\n",
     ),
     ("_sum", "def _sum(x):\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n"),
+    (
+        "_rounded",
+        r#"def _rounded(number, like):
+    """A number as clamps take it: beyond the type of a tensor it is infinite."""
+    if isinstance(number, torch.Tensor) or abs(number) <= torch.finfo(like.dtype).max:
+        return number
+    return torch.tensor(number, dtype=like.dtype).item()
+"#,
+    ),
     ("_where", "def _where(condition, x, y):\n    return torch.where(condition != 0, x, y)\n"),
     (
         "_where_like",
@@ -89,7 +99,8 @@ const HELPERS: &[(&str, &str)] = &[
     if not isinstance(condition, torch.Tensor):
         chosen = x if condition else y
         is_tensor = isinstance(chosen, torch.Tensor)
-        return chosen.clone() if is_tensor else torch.full_like(like, chosen)
+        return chosen.clone() if is_tensor else torch.ones_like(like) * chosen
+    x, y = _rounded(x, like), _rounded(y, like)
     if not isinstance(x, torch.Tensor) and not isinstance(y, torch.Tensor):
         x = torch.full_like(like, x)
     if condition.dtype != torch.bool:

@@ -238,6 +238,8 @@ impl Notation for RustNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("clip_factor({x}, {y})".into()),
+            // At an element, rounding does it.
+            Callee::Spread => Some("{x}".into()),
             Callee::Function(Function::Size) => Some("length as f64".into()),
             Callee::Function(function) => Some(RustNotation::in_type(spelling(function)?.rust?, ty).into()),
         }
@@ -302,6 +304,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .iter()
         .flat_map(|(helper, _)| [(*helper).to_owned(), format!("{helper}_f64")])
         .chain((1..=program.statements.len() + 1).map(|loop_| format!("sums{loop_}")))
+        .chain(program.signature().parameters.iter().map(|parameter| format!("{}_i", parameter.name)))
         .collect();
     let reserved: Vec<&str> = RESERVED.iter().copied().chain(own.iter().map(String::as_str)).collect();
     let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
@@ -505,7 +508,12 @@ impl Writer<'_> {
         let only_weights = arrays.len() == 1;
         // With one array, clippy would have it gone through by an iterator.
         let element = |text: String| {
-            if only_weights { text.replace(&format!("{}[i]", self.listing.weights), &format!("*{}_i", arrays[0])) } else { text }
+            if !only_weights {
+                return text;
+            }
+            let (place, element) = (format!("{}[i]", self.listing.weights), format!("{}_i", arrays[0]));
+            // A method is called on what a reference refers to.
+            text.replace(&format!("{place}."), &format!("{element}.")).replace(&place, &format!("*{element}"))
         };
         if only_weights {
             let _ = writeln!(text, "    for {0}_i in {0}.iter_mut() {{", arrays[0]);

@@ -65,22 +65,22 @@ spellings! {
     Arcsinh: "np.arcsinh({x})", "torch.asinh({x})", "jnp.arcsinh({x})", "tf.asinh({x})", "ops.arcsinh({x})", "asinhf({x})", "{x!}.asinh()", "libdevice.asinh({x})";
     Arccosh: "np.arccosh({x})", "torch.acosh({x})", "jnp.arccosh({x})", "tf.acosh({x})", "ops.arccosh({x})", "acoshf({x})", "{x!}.acosh()", "libdevice.acosh({x})";
     Arctanh: "np.arctanh({x})", "torch.atanh({x})", "jnp.arctanh({x})", "tf.atanh({x})", "ops.arctanh({x})", "atanhf({x})", "{x!}.atanh()", "libdevice.atanh({x})";
-    Sign: "np.sign({x})", "torch.sign({x})", "jnp.sign({x})", "tf.sign({x})", "ops.sign({x})", "symopt_sign({x})", "sign({x})", "_sign({x})";
+    Sign: "np.sign({x})", "torch.sign({x})", "jnp.sign({x})", "tf.sign({x})", "ops.sign({x})", "symopt_sign({x})", "sign({x})", "_triton_sign({x})";
     Exp2: "np.exp2({x})", "torch.exp2({x})", "jnp.exp2({x})", "_exp2({x})", "ops.exp2({x})", "exp2f({x})", "{x!}.exp2()", "libdevice.exp2({x})";
     Exp10: "np.power(10, {x})", "torch.pow(10.0, {x})", "jnp.power(10.0, {x})", "_exp10({x})", "ops.power(10.0, {x})", "powf(10.0f, {x})", "10.0_f32.powf({x})", "libdevice.exp10({x})";
     Expm1: "np.expm1({x})", "torch.expm1({x})", "jnp.expm1({x})", "tf.math.expm1({x})", "ops.expm1({x})", "expm1f({x})", "{x!}.exp_m1()", "libdevice.expm1({x})";
     Log10: "np.log10({x})", "torch.log10({x})", "jnp.log10({x})", "_log10({x})", "ops.log10({x})", "log10f({x})", "{x!}.log10()", "libdevice.log10({x})";
     Log2: "np.log2({x})", "torch.log2({x})", "jnp.log2({x})", "_log2({x})", "ops.log2({x})", "log2f({x})", "{x!}.log2()", "libdevice.log2({x})";
     Log1p: "np.log1p({x})", "torch.log1p({x})", "jnp.log1p({x})", "tf.math.log1p({x})", "ops.log1p({x})", "log1pf({x})", "{x!}.ln_1p()", "libdevice.log1p({x})";
-    Square: "np.square({x})", "torch.square({x})", "jnp.square({x})", "tf.square({x})", "ops.square({x})", "symopt_square({x})", "square({x})", "_square({x})";
+    Square: "np.square({x})", "torch.square({x})", "jnp.square({x})", "tf.square({x})", "ops.square({x})", "symopt_square({x})", "square({x})", "_triton_square({x})";
     Sqrt: "np.sqrt({x})", "torch.sqrt({x})", "jnp.sqrt({x})", "tf.sqrt({x})", "ops.sqrt({x})", "sqrtf({x})", "{x!}.sqrt()", "tl.sqrt_rn({x})";
-    Cube: "_cube({x})", "_cube({x})", "_cube({x})", "_cube({x})", "_cube({x})", "symopt_cube({x})", "cube({x})", "_cube({x})";
+    Cube: "_cube({x})", "_cube({x})", "_cube({x})", "_cube({x})", "_cube({x})", "symopt_cube({x})", "cube({x})", "_triton_cube({x})";
     Cbrt: "np.cbrt({x})", "_cbrt({x})", "jnp.cbrt({x})", "_cbrt({x})", "_cbrt({x})", "cbrtf({x})", "{x!}.cbrt()", "libdevice.cbrt({x})";
     Power: "np.power({x}, {y})", "torch.pow({x}, {y})", "jnp.power({x}, {y})", "tf.pow({x}, {y})", "ops.power({x}, {y})", "powf({x}, {y})", "{x!}.powf({y})", "libdevice.pow({x}, {y})";
-    Maximum: "np.maximum({x}, {y})", "torch.maximum({x}, {y})", "jnp.maximum({x}, {y})", "tf.maximum({x}, {y})", "ops.maximum({x}, {y})", "symopt_maximum({x}, {y})", "maximum({x}, {y})", "_maximum({x}, {y})";
-    Minimum: "np.minimum({x}, {y})", "torch.minimum({x}, {y})", "jnp.minimum({x}, {y})", "tf.minimum({x}, {y})", "ops.minimum({x}, {y})", "symopt_minimum({x}, {y})", "minimum({x}, {y})", "_minimum({x}, {y})";
+    Maximum: "np.maximum({x}, {y})", "torch.maximum({x}, {y})", "jnp.maximum({x}, {y})", "tf.maximum({x}, {y})", "ops.maximum({x}, {y})", "symopt_maximum({x}, {y})", "maximum({x}, {y})", "_triton_maximum({x}, {y})";
+    Minimum: "np.minimum({x}, {y})", "torch.minimum({x}, {y})", "jnp.minimum({x}, {y})", "tf.minimum({x}, {y})", "ops.minimum({x}, {y})", "symopt_minimum({x}, {y})", "minimum({x}, {y})", "_triton_minimum({x}, {y})";
     Norm: "_norm({x})", "_norm({x})", "_norm({x})", "_norm({x})", "_norm({x})";
-    GuardedLog1p: "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "symopt_guarded_log1p({x})", "guarded_log1p({x})", "_guarded_log1p({x})";
+    GuardedLog1p: "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "_guarded_log1p({x})", "symopt_guarded_log1p({x})", "guarded_log1p({x})", "_triton_guarded_log1p({x})";
     Where: "_where({x}, {y}, {z})", "_where({x}, {y}, {z})", "_where({x}, {y}, {z})", "_where({x}, {y}, {z})", "_where({x}, {y}, {z})";
     Less: "_less({x}, {y})", "_less({x}, {y})", "_less({x}, {y})", "_less({x}, {y})", "_less({x}, {y})";
     LessEqual: "_less_equal({x}, {y})", "_less_equal({x}, {y})", "_less_equal({x}, {y})", "_less_equal({x}, {y})", "_less_equal({x}, {y})";
@@ -103,8 +103,9 @@ pub fn spelling(function: Function) -> Option<&'static Spelling> {
     SPELLINGS.iter().find(|row| row.function == function)
 }
 
-/// Why a target cannot express a function that has no row, and that is neither an operator nor taken apart by the listing.
-pub fn lacks_row(function: Function) -> Option<String> {
+/// Why a target cannot express a function that has no row, and that is neither an operator nor taken apart by the listing; or one whose spelling
+/// calls a helper that the target does not define.
+pub fn lacks_row(function: Function, own: fn(&Spelling) -> &'static str, helpers: &[(&str, &str)]) -> Option<String> {
     let is_operator = function.row().operator.is_some() || matches!(function, Function::Negative | Function::Reciprocal | Function::Copy);
     let is_constant = function.arity() == 0;
     let is_taken_apart = matches!(
@@ -120,8 +121,13 @@ pub fn lacks_row(function: Function) -> Option<String> {
             | Function::GuardedLog10
             | Function::GuardedDivide
     );
-    let is_expressed = spelling(function).is_some() || is_operator || is_constant || is_taken_apart;
-    (!is_expressed).then(|| format!("it has no {}", function.name()))
+    let row = spelling(function);
+    let is_expressed = row.is_some() || is_operator || is_constant || is_taken_apart;
+    let helper = row.and_then(|row| own(row).split('(').next().filter(|name| name.starts_with('_')));
+    // Choices are written by operators and functions of the libraries.
+    let is_choice = function.row().profile == Profile::Select;
+    let is_defined = helper.is_none_or(|helper| is_choice || helpers.iter().any(|(name, _)| *name == helper));
+    (!(is_expressed && is_defined)).then(|| format!("it has no {}", function.name()))
 }
 
 /// Why loops over the elements of arrays cannot express a function: what it gives at a place depends on more than that place.

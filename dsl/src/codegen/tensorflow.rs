@@ -22,6 +22,7 @@ const LIBRARY: Library = Library {
     scalar_type: "tf.float64",
     spelling: |row| row.tensorflow,
     cast: "tf.cast({x}, dtype)",
+    spread: "tf.fill(tf.shape({y}), {x})",
     copy: |name| format!("tf.raw_ops.DeepCopy(x={name})"),
     scalar: Some("_scalar({x})"),
     reserved: &[
@@ -98,7 +99,10 @@ const HELPERS: &[(&str, &str)] = &[
         r#"def _matrix(x):
     """An array as a matrix: its first dimension by the rest; a vector is a column."""
     x = tf.convert_to_tensor(x)
-    return tf.reshape(x, [x.shape[0], -1] if len(x.shape) > 1 else [-1, 1])
+    columns = 1
+    for length in x.shape[1:]:
+        columns *= length
+    return tf.reshape(x, [x.shape[0] if len(x.shape) else 1, columns])
 "#,
     ),
     ("_rows", "def _rows(x):\n    return tf.constant(float(_matrix(x).shape[0]), tf.float64)\n"),
@@ -141,7 +145,7 @@ const HELPERS: &[(&str, &str)] = &[
 
 /// Why TensorFlow can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function)
+    lacks_row(function, LIBRARY.spelling, HELPERS)
 }
 
 /// The file for TensorFlow 2. `graph` must be the program's own.

@@ -26,7 +26,11 @@ pub struct EagerNotation<'a> {
 
 impl Notation for EagerNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
-        let Callee::Function(function) = callee else { return Some("_clip_factor({x}, {y})".into()) };
+        let function = match callee {
+            Callee::ClipFactor => return Some("_clip_factor({x}, {y})".into()),
+            Callee::Spread => return Some("{x}".into()),
+            Callee::Function(function) => function,
+        };
         let arguments = ["{x}", "{x}, {y}", "{x}, {y}, {z}"][function.arity().clamp(1, 3) - 1];
         if ty.is_array() {
             return Some(format!("{}({arguments})", function.name()).into());
@@ -195,12 +199,15 @@ impl Eager<'_> {
         let single = self.style == Style::Single;
         let operands = &operation.operands;
         match operation.action {
-            Action::Zeros => vec![match (single, is_new) {
-                (true, true) => format!("{target} = torch.zeros_like({})", self.listing.weights),
-                (true, false) => format!("{target}.zero_()"),
-                (false, true) => format!("{target} = [torch.zeros_like(tensor) for tensor in {}]", self.listing.weights),
-                (false, false) => format!("torch._foreach_zero_({target})"),
-            }],
+            Action::Ones => {
+                let like = operands.first().map_or_else(|| self.listing.weights.clone(), |operand| self.element(operand));
+                vec![match (single, is_new) {
+                    (true, true) => format!("{target} = torch.ones_like({like})"),
+                    (true, false) => format!("{target}.fill_(1.0)"),
+                    (false, true) => format!("{target} = [torch.ones_like(tensor) for tensor in {like}]"),
+                    (false, false) => format!("torch._foreach_copy_({target}, [torch.ones_like(tensor) for tensor in {like}])"),
+                }]
+            }
             Action::Where(comparison) => {
                 let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
                 let condition = match (comparison, texts.as_slice()) {
@@ -212,7 +219,10 @@ impl Eager<'_> {
                 self.called(&call, operands, true, &target)
             }
             Action::Function(function) => match torch_name(function) {
-                Some((_, has_foreach)) if single || has_foreach => self.operator(function, operands, &target, is_new),
+                Some((_, has_foreach)) if single || has_foreach => {
+                    let rounded = self.rounded(function, operands);
+                    self.operator(function, rounded.as_deref().unwrap_or(operands), &target, is_new)
+                }
                 _ => {
                     let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
                     let call = format!("{}({})", callable(function), texts.join(", "));
@@ -222,6 +232,23 @@ impl Eager<'_> {
                     self.called(&call, operands, reshaped, &target)
                 }
             },
+        }
+    }
+
+    /// The operands of a function that does not round a number beyond the type of the tensors, with the number rounded; `None` where all may stay.
+    fn rounded(&self, function: Function, operands: &[Operand]) -> Option<Vec<Operand>> {
+        let is_small = |text: &str| text.parse::<f64>().is_ok_and(|number| number.abs() <= f64::from(f32::MAX));
+        let weights = &self.listing.weights;
+        match (function, operands) {
+            (Function::Maximum | Function::Minimum, [x, Operand::Number(number)]) if !is_small(number) => {
+                let like = if self.style == Style::Single { weights.clone() } else { format!("{weights}[0]") };
+                Some(vec![x.clone(), Operand::Number(format!("_rounded({number}, {like})"))])
+            }
+            (Function::Maximum | Function::Minimum, [x, Operand::PerArray(text, names)]) => {
+                let names = names.iter().filter(|name| *name != weights).chain([weights]).cloned().collect();
+                Some(vec![x.clone(), Operand::PerArray(format!("_rounded({text}, {weights})"), names)])
+            }
+            _ => None,
         }
     }
 

@@ -19,8 +19,8 @@ struct KernelNotation;
 impl Notation for KernelNotation {
     fn spelling(&self, callee: Callee, _ty: Type) -> Option<Cow<'static, str>> {
         match callee {
-            // Computed before: it is a number.
-            Callee::ClipFactor => None,
+            // Computed before: it is a number, or it belongs to a sum.
+            Callee::ClipFactor | Callee::Spread => None,
             Callee::Function(function) => spelling(function)?.triton.map(Cow::Borrowed),
         }
     }
@@ -46,13 +46,17 @@ impl Notation for KernelNotation {
     }
 }
 
+/// Their names are others than those of the helpers for tensors, beside which they stand in a file.
 const HELPERS: &[(&str, &str)] = &[
-    ("_sign", "    def _sign(x):\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n"),
-    ("_square", "    def _square(x):\n        return x * x\n"),
-    ("_cube", "    def _cube(x):\n        return x * x * x\n"),
-    ("_maximum", "    def _maximum(x, y):\n        return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
-    ("_minimum", "    def _minimum(x, y):\n        return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
-    ("_guarded_log1p", "    def _guarded_log1p(x):\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n"),
+    ("_triton_sign", "    def _triton_sign(x):\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n"),
+    ("_triton_square", "    def _triton_square(x):\n        return x * x\n"),
+    ("_triton_cube", "    def _triton_cube(x):\n        return x * x * x\n"),
+    ("_triton_maximum", "    def _triton_maximum(x, y):\n        return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
+    ("_triton_minimum", "    def _triton_minimum(x, y):\n        return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
+    (
+        "_triton_guarded_log1p",
+        "    def _triton_guarded_log1p(x):\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n",
+    ),
 ];
 
 /// Names that the text of a kernel uses. A variable of the program must not have them.

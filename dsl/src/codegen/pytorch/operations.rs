@@ -42,8 +42,8 @@ pub enum Action {
     /// The last operand but one where a condition holds, the last one where it doesn't. The condition is that the first operand is not 0, or
     /// that a comparison of the first two is true.
     Where(Option<Function>),
-    /// Zeros, in the shape of the weights.
-    Zeros,
+    /// Ones, in the shape of the operand if there is one, or else of the weights.
+    Ones,
 }
 
 /// An operation on whole arrays.
@@ -51,7 +51,7 @@ pub enum Action {
 pub struct Operation {
     /// What is done.
     pub action: Action,
-    /// To what; nothing in the case of zeros.
+    /// To what.
     pub operands: Vec<Operand>,
     /// The type of the result, which says its shape.
     pub ty: Type,
@@ -118,6 +118,16 @@ fn per_array_names(expression: &Expression, weights: &str, names: &mut Vec<Strin
     }
 }
 
+/// The names over which an expression of numbers for each array goes: where it reads none, there is one for each of the weights.
+fn names_for_arrays(expression: &Expression, weights: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    per_array_names(expression, weights, &mut names);
+    if names.is_empty() {
+        names.push(weights.to_owned());
+    }
+    names
+}
+
 impl<'a> Flattening<'a> {
     /// Nothing yet but the arrays of the step. `notation` is how numbers are written.
     pub fn new(listing: &'a Listing, notation: &'a dyn Notation) -> Flattening<'a> {
@@ -135,9 +145,7 @@ impl<'a> Flattening<'a> {
     pub fn line(&mut self, line: &Line) {
         let text = written(self.notation, &line.value);
         if line.value.ty() == Type::PerArray {
-            let mut names = Vec::new();
-            per_array_names(&line.value, self.weights, &mut names);
-            self.done.items.push(Item::PerArray(line.name.clone(), text, names));
+            self.done.items.push(Item::PerArray(line.name.clone(), text, names_for_arrays(&line.value, self.weights)));
             return;
         }
         self.done.items.push(Item::Line(format!("{} = {text}", line.name)));
@@ -149,7 +157,7 @@ impl<'a> Flattening<'a> {
     pub fn array(&mut self, expression: &Expression) -> Value {
         match self.operand(expression) {
             Operand::Array(value) => value,
-            number => self.spread(number),
+            number => self.spread(number, None, Type::Tree),
         }
     }
 
@@ -171,9 +179,11 @@ impl<'a> Flattening<'a> {
         Value::Result(index)
     }
 
-    fn spread(&mut self, number: Operand) -> Value {
-        let zeros = self.emit(Action::Zeros, Vec::new(), Type::Tree);
-        self.emit(Action::Function(Function::Add), vec![Operand::Array(zeros), number], Type::Tree)
+    /// An array of a type with a number at each place, in the shape of another array of the type or of the weights. One times a number keeps the
+    /// sign of a zero.
+    fn spread(&mut self, number: Operand, like: Option<Value>, ty: Type) -> Value {
+        let ones = self.emit(Action::Ones, like.map(Operand::Array).into_iter().collect(), ty);
+        self.emit(Action::Function(Function::Multiply), vec![Operand::Array(ones), number], ty)
     }
 
     /// An operand of an operation.
@@ -181,11 +191,7 @@ impl<'a> Flattening<'a> {
         let text = || written(self.notation, expression);
         match (expression.ty(), expression) {
             (Type::Scalar, _) => Operand::Number(text()),
-            (Type::PerArray, _) => {
-                let mut names = Vec::new();
-                per_array_names(expression, self.weights, &mut names);
-                Operand::PerArray(text(), names)
-            }
+            (Type::PerArray, _) => Operand::PerArray(text(), names_for_arrays(expression, self.weights)),
             (_, Expression::Name(name, _)) => self.values.get(name).cloned().unwrap_or(Operand::Array(Value::Weights)),
             (ty, Expression::Call(Callee::Function(Function::Where), _, arguments)) => {
                 let condition = match &arguments[0] {
@@ -202,6 +208,11 @@ impl<'a> Flattening<'a> {
                     comparison = Some(mirrored(function));
                 }
                 Operand::Array(self.emit(Action::Where(comparison), operands, ty))
+            }
+            (ty, Expression::Call(Callee::Spread, _, arguments)) => {
+                let number = self.operand(&arguments[0]);
+                let like = arguments.get(1).map(|like| self.array(like));
+                Operand::Array(self.spread(number, like, ty))
             }
             (ty, Expression::Call(Callee::Function(function), _, arguments)) => {
                 let arguments: Vec<Operand> = arguments.iter().map(|argument| self.operand(argument)).collect();
@@ -232,7 +243,11 @@ impl<'a> Flattening<'a> {
                 self.emit(Action::Function(mirrored(function)), vec![y.clone(), x.clone()], ty)
             }
             (_, [x, y]) => {
-                let spread = self.spread(x.clone());
+                let like = match y {
+                    Operand::Array(value) => Some(*value),
+                    _ => None,
+                };
+                let spread = self.spread(x.clone(), like, ty);
                 self.emit(action, vec![Operand::Array(spread), y.clone()], ty)
             }
             // No call on arrays has another number of arguments: the listing says what those are made of.
