@@ -60,6 +60,11 @@ pub const KEYWORDS: &[&str] = &[
     "ValueError",
 ];
 
+/// Whether a name is a word of the language, or of a function that the files call.
+pub fn is_keyword(name: &str) -> bool {
+    KEYWORDS.contains(&name)
+}
+
 /// The name of the class for a listing's program.
 pub fn class_name(listing: &Listing) -> String {
     class_named(&listing.name, listing.doc.as_deref())

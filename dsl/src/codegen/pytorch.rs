@@ -5,6 +5,7 @@
 //! | [`operations`] | a step as single operations on arrays, and the arrays that they write |
 //! | [`eager`] | how PyTorch runs them: tensor by tensor, or on lists of tensors |
 //! | [`kernel`] | the same step as a Triton kernel |
+//! | [`names`] | what users of PyTorch call hyperparameters and slots |
 //! | [`text`] | what all files have in common |
 //!
 //! Roundings are those of the reference interpreter: the program's order, no fused multiply-adds (so no `alpha=`, `lerp` or `addcmul`, which fuse
@@ -23,140 +24,213 @@
 
 pub mod eager;
 pub mod kernel;
+pub mod names;
 pub mod operations;
 pub mod text;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use self::eager::{Eager, EagerNotation, Style, scratch_to_give};
+use self::eager::{Eager, EagerNotation, OUT, Style, scratch_to_give};
+use self::names::Names;
 use self::operations::{Flattening, Operations, Value, allocate};
 use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use super::notation::written;
-use super::python::{self, bracketed, class_name, helpers};
+use super::python::{self, bracketed, calls, class_name, helpers};
 use crate::{Function, Graph, Program, Type};
 
 /// What the file itself calls things.
 const RESERVED: &[&str] = &[
     "torch",
+    "operator",
     "os",
     "threading",
-    "params",
-    "maximize",
-    "foreach",
-    "fused",
-    "state_dtype",
-    "step",
+    "Any",
+    "Callable",
+    "NamedTuple",
+    "Sequence",
+    "Tensor",
+    "Tensors",
+    "ParamsT",
     "group",
     "totals",
     "tensor",
-    "closure",
-    "loss",
-    "defaults",
-    "lists",
-    "numbers",
     "scratch",
+    OUT,
 ];
 
 const HELPERS: &[(&str, &str)] = &[
-    ("_exp10", "def _exp10(x):\n    return torch.pow(10.0, x)\n"),
-    ("_cube", "def _cube(x):\n    return x * x * x\n"),
+    ("_exp10", "def _exp10(x: Tensor) -> Tensor:\n    return torch.pow(10.0, x)\n"),
+    ("_cube", "def _cube(x: Tensor) -> Tensor:\n    return x * x * x\n"),
     (
         "_cbrt",
-        "def _cbrt(x):\n    \"\"\"The cube root, by way of f64.\"\"\"\n    root = torch.pow(x.double().abs(), 1 / 3)\n    return torch.copysign(root, x).to(x.dtype)\n",
+        r#"def _cbrt(x: Tensor) -> Tensor:
+    """The cube root, by way of f64."""
+    root = torch.pow(x.double().abs(), 1 / 3)
+    return torch.copysign(root, x).to(x.dtype)
+"#,
     ),
     (
         "_guarded_log1p",
-        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return torch.where(x < -1, torch.log(-(1 + x)), torch.log1p(x))\n",
+        r#"def _guarded_log1p(x: Tensor) -> Tensor:
+    """The logarithm of |1 + x|, accurate near 0."""
+    return torch.where(x < -1, torch.log(-(1 + x)), torch.log1p(x))
+"#,
+    ),
+    (
+        "_f64",
+        r#"def _f64(x: Any) -> Tensor:
+    """A number as a tensor in f64, of a distributed one the whole."""
+    if not isinstance(x, Tensor):
+        return torch.tensor(x, dtype=torch.float64, device="cpu")
+    whole = getattr(x, "full_tensor", None)
+    return x.double() if whole is None else _f64(whole())
+"#,
     ),
     (
         "_scalar",
-        "def _scalar(function, *numbers):\n    \"\"\"A function of numbers in f64, which gives NaN and infinities where Python would raise.\"\"\"\n    value = function(*(torch.as_tensor(x, dtype=torch.float64) for x in numbers))\n    return value if torch.compiler.is_compiling() else value.item()\n",
+        r#"def _scalar(function: Callable[..., Tensor], *numbers: Any) -> Any:
+    """A function of numbers in f64, which gives NaN and infinities where Python would raise."""
+    value = function(*(_f64(x) for x in numbers))
+    return value if torch.compiler.is_compiling() else value.item()
+"#,
     ),
     (
         "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    if torch.compiler.is_compiling():\n        limit = torch.as_tensor(limit, dtype=torch.float64, device=norm.device)\n        return torch.where(norm <= limit, torch.ones_like(norm), limit / norm)\n    return 1.0 if norm <= limit else _scalar(torch.div, limit, norm)\n",
+        r#"def _clip_factor(norm: Any, limit: Any) -> Any:
+    """The factor that makes a norm at most a limit."""
+    if torch.compiler.is_compiling():
+        norm = _f64(norm)
+        limit = _f64(limit).to(norm.device)
+        return torch.where(norm <= limit, torch.ones_like(norm), limit / norm)
+    return 1.0 if norm <= limit else _scalar(torch.div, limit, norm)
+"#,
     ),
     (
         "_dot",
-        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64, a stretch at a time.\"\"\"\n    x, y = x.reshape(-1), y.reshape(-1)\n    total = torch.zeros((), dtype=torch.float64, device=x.device)\n    for start in range(0, x.numel(), 1 << 22):\n        part = slice(start, start + (1 << 22))\n        total += (x[part].double() * y[part]).sum()\n    return total\n",
-    ),
-    ("_sum", "def _sum(x):\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n"),
-    (
-        "_rounded",
-        r#"def _rounded(number, like):
-    """A number as clamps take it: beyond the type of a tensor it is infinite."""
-    if isinstance(number, torch.Tensor) or abs(number) <= torch.finfo(like.dtype).max:
-        return number
-    return torch.tensor(number, dtype=like.dtype).item()
+        r#"def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """The sum of the products of all elements, in f64, a stretch at a time."""
+    if type(x) not in _PLAIN or type(y) not in _PLAIN:
+        return (x.double() * y).sum()
+    x, y = x.reshape(-1), y.reshape(-1)
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    for start in range(0, x.numel(), 1 << 22):
+        part = slice(start, start + (1 << 22))
+        total += (x[part].double() * y[part]).sum()
+    return total
 "#,
     ),
-    ("_where", "def _where(condition, x, y):\n    return torch.where(condition != 0, x, y)\n"),
+    (
+        "_rounded",
+        r#"def _rounded(number: Any, like: Tensor) -> Any:
+    """A number as clamps take it: beyond the type of a tensor it is infinite."""
+    if isinstance(number, Tensor) or abs(number) <= torch.finfo(like.dtype).max:
+        return number
+    return torch.tensor(number, dtype=like.dtype, device="cpu").item()
+"#,
+    ),
+    (
+        "_pairs",
+        r#"def _pairs(x: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones."""
+    return torch.view_as_real(x.resolve_conj())
+"#,
+    ),
+    ("_sum", "def _sum(x: Tensor) -> Tensor:\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n"),
+    ("_where", "def _where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:\n    return torch.where(condition != 0, x, y)\n"),
     (
         "_where_like",
-        r#"def _where_like(like, condition, x, y):
+        r#"def _where_like(like: Tensor, condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition is not 0 and y where it is: a new tensor like another one."""
-    if not isinstance(condition, torch.Tensor):
+    if not isinstance(condition, Tensor):
         chosen = x if condition else y
-        is_tensor = isinstance(chosen, torch.Tensor)
-        return chosen.clone() if is_tensor else torch.ones_like(like) * chosen
+        spread: Tensor = torch.ones_like(like) * chosen
+        return spread
     x, y = _rounded(x, like), _rounded(y, like)
-    if not isinstance(x, torch.Tensor) and not isinstance(y, torch.Tensor):
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         x = torch.full_like(like, x)
     if condition.dtype != torch.bool:
         condition = condition.to(like.device) != 0
-    return torch.where(condition, x, y).to(like.dtype)
+    result: Tensor = torch.where(condition, x, y).to(like.dtype)
+    return result
 "#,
     ),
-    ("_less", "def _less(x, y):\n    return torch.lt(x, y).to(x.dtype)\n"),
-    ("_less_equal", "def _less_equal(x, y):\n    return torch.le(x, y).to(x.dtype)\n"),
-    ("_greater", "def _greater(x, y):\n    return torch.gt(x, y).to(x.dtype)\n"),
-    ("_greater_equal", "def _greater_equal(x, y):\n    return torch.ge(x, y).to(x.dtype)\n"),
-    ("_equal", "def _equal(x, y):\n    return torch.eq(x, y).to(x.dtype)\n"),
-    ("_rows", "def _rows(x):\n    return x.shape[0] if x.dim() else 1\n"),
-    ("_columns", "def _columns(x):\n    return x.shape[1:].numel()\n"),
+    ("_less", "def _less(x: Tensor, y: Any) -> Tensor:\n    return torch.lt(x, y).to(x.dtype)\n"),
+    ("_less_equal", "def _less_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.le(x, y).to(x.dtype)\n"),
+    ("_greater", "def _greater(x: Tensor, y: Any) -> Tensor:\n    return torch.gt(x, y).to(x.dtype)\n"),
+    ("_greater_equal", "def _greater_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.ge(x, y).to(x.dtype)\n"),
+    ("_equal", "def _equal(x: Tensor, y: Any) -> Tensor:\n    return torch.eq(x, y).to(x.dtype)\n"),
+    ("_rows", "def _rows(x: Tensor) -> int:\n    return x.shape[0] if x.dim() else 1\n"),
+    ("_columns", "def _columns(x: Tensor) -> int:\n    return x.shape[1:].numel()\n"),
     (
         "_matrix",
-        r#"def _matrix(x):
+        r#"def _matrix(x: Tensor) -> Tensor:
     """An array as a matrix: its first dimension by the rest; a vector is a column."""
     return x.reshape(x.shape[0] if x.dim() else 1, x.shape[1:].numel())
 "#,
     ),
-    ("_transpose", "def _transpose(x):\n    return _matrix(x).t().clone(memory_format=torch.contiguous_format)\n"),
+    (
+        "_transpose",
+        "def _transpose(x: Tensor) -> Tensor:\n    turned = _matrix(x).t().clone(memory_format=torch.contiguous_format)\n    return _replicated(turned)\n",
+    ),
+    (
+        "_placed",
+        r#"def _placed(x: Tensor, like: Any) -> Tensor:
+    """An array of the shape of another one, where that one is if they are distributed:
+    what works in place needs it there."""
+    array: Any = x
+    placements = getattr(like, "placements", None)
+    if placements is not None and array.placements != placements:
+        array = array.redistribute(like.device_mesh, placements)
+    return array  # type: ignore[no-any-return]
+"#,
+    ),
+    (
+        "_replicated",
+        r#"def _replicated(x: Tensor) -> Tensor:
+    """An array of another shape than its operands, if it is distributed: each has it all."""
+    array: Any = x
+    if hasattr(x, "placements"):
+        from torch.distributed.tensor import Replicate
+
+        array = array.redistribute(placements=[Replicate()] * array.device_mesh.ndim)
+    return array  # type: ignore[no-any-return]
+"#,
+    ),
     (
         "_matmul",
         r#"# The type in which products of matrices are summed; f32 is faster on most devices.
 PRODUCTS = torch.float64
 
 
-def _matmul(x, y):
+def _matmul(x: Tensor, y: Tensor) -> Tensor:
     """The product of two matrices."""
     x, y = _matrix(x), _matrix(y)
     dtype = torch.promote_types(x.dtype, PRODUCTS)
-    return torch.matmul(x.to(dtype), y.to(dtype)).to(x.dtype)
+    return _replicated(torch.matmul(x.to(dtype), y.to(dtype)).to(x.dtype))
 "#,
     ),
     (
         "_row_mean",
-        r#"def _row_mean(x):
+        r#"def _row_mean(x: Tensor) -> Tensor:
     """The mean of each row, at every place of the row."""
     y = _matrix(x)
     mean = y.mean(1, keepdim=True, dtype=torch.float64).to(y.dtype)
-    return mean.expand_as(y).reshape(x.shape).contiguous()
+    return _placed(mean.expand_as(y).reshape(x.shape).contiguous(), x)
 "#,
     ),
     (
         "_column_mean",
-        r#"def _column_mean(x):
+        r#"def _column_mean(x: Tensor) -> Tensor:
     """The mean of each column, at every place of the column."""
     y = _matrix(x)
     mean = y.mean(0, keepdim=True, dtype=torch.float64).to(y.dtype)
-    return mean.expand_as(y).reshape(x.shape).contiguous()
+    return _placed(mean.expand_as(y).reshape(x.shape).contiguous(), x)
 "#,
     ),
     (
         "_newton_schulz",
-        r#"def _newton_schulz(x):
+        r#"def _newton_schulz(x: Tensor) -> Tensor:
     """Five steps of Muon's iteration: the singular values come close to 1."""
     y = _matrix(x)
     tall = y.shape[0] > y.shape[1]
@@ -165,7 +239,7 @@ def _matmul(x, y):
     for _ in range(5):
         a = _matmul(y, y.t())
         y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
-    return (y.t() if tall else y).reshape(x.shape)
+    return _placed((y.t() if tall else y).reshape(x.shape), x)
 "#,
     ),
 ];
@@ -186,11 +260,18 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         })
         .chain((2..64).map(|number| format!("scratch{number}")))
         .collect();
-    let reserved: Vec<&str> =
-        RESERVED.iter().chain(kernel::RESERVED).chain(python::KEYWORDS).copied().chain(own.iter().map(String::as_str)).collect();
+    let reserved: Vec<&str> = RESERVED
+        .iter()
+        .chain(kernel::RESERVED)
+        .chain(python::KEYWORDS)
+        .copied()
+        .chain(HELPERS.iter().map(|(name, _)| *name))
+        .chain(own.iter().map(String::as_str))
+        .collect();
     let mut listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
+    let names = Names::new(program, graph, &listing);
     hoist_scalars(&mut listing);
-    let writer = Writer { listing: &listing };
+    let writer = Writer { listing: &listing, names: &names, takes_complex: graph.matrix_function().is_none() };
     let last = listing.stages.len() - 1;
     let with_kernel = kernel::exists(&listing);
     let mut functions = String::new();
@@ -205,14 +286,20 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let (imports, definitions) = if with_kernel { kernel::definitions(&listing, &writer.read(last).0) } else { <_>::default() };
     let machinery = writer.machinery(with_kernel);
     let class = writer.class(with_kernel);
-    let head = python::head(&listing, text::TITLE);
     let all = format!("{functions}{machinery}{class}");
-    let imports_of_blocks = if writer.depends_on_arrays() { "" } else { "import threading\n" };
-    let standard = format!("{}{imports_of_blocks}", if with_kernel { "import os\n" } else { "" });
-    let standard = if standard.is_empty() { standard } else { format!("{standard}\n") };
+    let helpers = helpers(&all, HELPERS);
+    let callable = if calls(&format!("{all}{helpers}"), "Callable") { "Callable, " } else { "" };
+    let standard = format!(
+        "{}from collections.abc import {callable}Sequence\nfrom typing import Any, NamedTuple\n",
+        if with_kernel { "import operator\nimport os\nimport threading\n" } else { "" }
+    );
     let imports = if imports.is_empty() { String::new() } else { format!("\n{imports}") };
     let definitions = if definitions.is_empty() { String::new() } else { format!("\n\n{definitions}") };
-    format!("{head}\n{standard}import torch\n{imports}{}{functions}{definitions}{machinery}\n\n{class}", helpers(&all, HELPERS))
+    let basics = writer.basics();
+    format!(
+        "{}\n{standard}\nimport torch\nfrom torch import Tensor\nfrom torch.optim.optimizer import ParamsT\n{imports}{basics}{helpers}{functions}{definitions}{machinery}\n\n{class}",
+        writer.head(with_kernel)
+    )
 }
 
 /// Gives each scalar that is computed inside the expression of an array a line of its own: it is computed once, and in f64.
@@ -278,6 +365,9 @@ impl Hoisted {
 
 struct Writer<'a> {
     listing: &'a Listing,
+    names: &'a Names,
+    /// Whether parameters may be complex: they are pairs of real numbers, which matrices can't be of.
+    takes_complex: bool,
 }
 
 /// The names in an expression that are not of arrays: scalars, and numbers for each array.
@@ -347,11 +437,12 @@ impl Writer<'_> {
         let step = self.listing.step.iter().filter(|step| needed.contains(&step.name));
         let read: Vec<String> = self
             .parameters()
-            .filter(|parameter| needed.contains(&parameter.name))
-            .map(|p| format!("    {0} = _number(group[\"{0}\"])\n", p.name))
-            .chain(step.map(|step| format!("    {} = _number(group[\"step\"])\n", step.name)))
+            .zip(&self.names.places)
+            .filter(|(parameter, _)| needed.contains(&parameter.name))
+            .map(|(p, place)| format!("    {} = _number({})\n", p.name, place.read()))
+            .chain(step.map(|step| format!("    {0} = _number(totals[\"{0}\"])\n", step.name)))
             .collect();
-        let mut text = format!("def _numbers{}({}, {}):\n", self.suffix(stage), "group", "totals");
+        let mut text = format!("def _numbers{}(group: dict[str, Any], totals: dict[str, Any]) -> tuple[Any, Any]:\n", self.suffix(stage));
         let _ = writeln!(
             text,
             "    \"\"\"{}\"\"\"",
@@ -386,9 +477,13 @@ impl Writer<'_> {
         [&self.listing.weights, &self.listing.gradients].into_iter().chain(&self.listing.slots).cloned().collect()
     }
 
-    fn signature(&self, stage: usize) -> Vec<String> {
+    /// The parameters of a function of a stage, with their types.
+    fn signature(&self, stage: usize, style: Style, out: bool) -> Vec<String> {
         let (scalars, per_array) = self.read(stage);
-        self.arrays().into_iter().chain(scalars).chain(per_array).collect()
+        let (array, number) = if style == Style::Single { ("Tensor", "float") } else { ("Tensors", "list[float]") };
+        let of = |names: Vec<String>, ty: &str| names.into_iter().map(|name| format!("{name}: {ty}")).collect::<Vec<_>>();
+        let out = out.then(|| format!("{OUT}: Sequence[Tensor | None]"));
+        of(self.arrays(), array).into_iter().chain(out).chain(of(scalars, "float")).chain(of(per_array, number)).collect()
     }
 
     /// `_sums_1` and so on: the sums of a stage over one array.
@@ -417,7 +512,8 @@ impl Writer<'_> {
                 }
             })
             .collect();
-        let mut text = bracketed(0, &format!("def _sums{}(", self.suffix(stage)), &self.signature(stage), "):");
+        let signature = self.signature(stage, Style::Single, false);
+        let mut text = bracketed(0, &format!("def _sums{}(", self.suffix(stage)), &signature, ") -> list[Any]:");
         let names: Vec<&str> = sums.iter().map(|sum| sum.name.as_str()).collect();
         let _ = writeln!(text, "    \"\"\"What one tensor adds to {}.\"\"\"", names.join(", "));
         text += &eager.body();
@@ -449,10 +545,8 @@ impl Writer<'_> {
             Style::Foreach => ("_update_foreach", "A step of a list of tensors, in place.", Vec::new()),
         };
         let eager = Eager { listing: self.listing, operations: &operations, allocation: &allocation, style, given };
-        let scratch = eager.given.iter().map(|number| eager.scratch_name(*number));
-        let (scalars, per_array) = self.read(self.listing.stages.len() - 1);
-        let parameters: Vec<String> = self.arrays().into_iter().chain(scratch).chain(scalars).chain(per_array).collect();
-        let mut text = bracketed(0, &format!("def {name}("), &parameters, "):");
+        let parameters = self.signature(self.listing.stages.len() - 1, style, style == Style::Single);
+        let mut text = bracketed(0, &format!("def {name}("), &parameters, ") -> None:");
         let _ = writeln!(text, "    \"\"\"{doc}\"\"\"");
         text += &eager.body();
         text += &eager.end(update, &next_slots);
@@ -472,13 +566,14 @@ impl Writer<'_> {
 
     /// What surrounds the functions of the program, and how a step is run.
     fn machinery(&self, with_kernel: bool) -> String {
-        let slots: Vec<String> = self.listing.slots.iter().map(|slot| format!("\"{slot}\"")).collect();
-        let mut text = String::from("\n\n# The state that each parameter has.\n");
-        text += &match slots.as_slice() {
-            [] => "_SLOTS = ()\n".to_owned(),
-            [one] => format!("_SLOTS = ({one},)\n"),
-            slots => bracketed(0, "_SLOTS = (", slots, ")"),
-        };
+        let mut text = String::from("\n");
+        text += "\n# The slots in the state of each parameter.\n";
+        text += &quoted("_SLOTS", &self.names.slots);
+        let renamed: Vec<String> = self.names.renamed_slots().map(|(given, name)| format!("\"{given}\": \"{name}\"")).collect();
+        if !renamed.is_empty() {
+            text += "\n# Those that mean the same as `torch.optim`'s have its names, not the program's.\n";
+            text += &bracketed(0, "_RENAMED = {", &renamed, "}");
+        }
         let notation = self.notation();
         let (operations, update, next_slots) = self.last_stage(&notation);
         let allocation = allocate(&operations.operations, &next_slots, &[update]);
@@ -486,7 +581,7 @@ impl Writer<'_> {
         let _ = writeln!(text, "\n# How many scratch tensors an update takes.\n_SCRATCH = {scratch}");
         let last = self.listing.stages.len() - 1;
         if last > 0 {
-            text += "\n# Sums that are taken before the update: of what, and whether each tensor keeps its own.\n_SUMS = (\n";
+            text += "\n# Sums that are taken before the update: of what, and whether each tensor keeps its own.\n_SUMS: tuple[tuple[Any, Any, list[tuple[str, bool]]], ...] = (\n";
             for stage in 0..last {
                 let names: Vec<String> = self.listing.stages[stage]
                     .sums
@@ -501,56 +596,259 @@ impl Writer<'_> {
             }
             text += ")\n";
         }
-        text += text::NUMBER;
         if last > 0 {
             text += text::REDUCE;
         }
-        if !self.depends_on_arrays() {
-            text += &text::BLOCKS.replace("@TENSORS@", &self.numbers_as_tensors(&operations));
-        }
         if with_kernel {
+            text += &text::BLOCKS.replace("@TENSORS@", &self.numbers_as_tensors(&operations));
             text += text::FUSED;
         }
         text += &text::APPLY
-            .replace("@FUSED@", if with_kernel { text::TRY_FUSED } else { "" })
-            .replace("@BLOCKS@", if self.depends_on_arrays() { "" } else { text::TRY_BLOCKS });
+            .replace("@FAST@", if with_kernel { text::FAST } else { "" })
+            .replace("@IF@", if with_kernel { "elif" } else { "if" })
+            .replace("@STEPS@", if self.names.counts_steps { "steps" } else { "_" })
+            .replace("@COUNT@", if self.names.counts_steps { text::COUNT } else { "" });
+        text += text::ROUNDS;
+        if self.has_state() {
+            text += text::HIDE;
+        }
         text
     }
 
-    /// Whether the last stage reads numbers that differ from array to array.
-    fn depends_on_arrays(&self) -> bool {
-        !kernel::exists(self.listing)
+    fn has_state(&self) -> bool {
+        self.names.counts_steps || !self.names.slots.is_empty()
+    }
+
+    /// The head of the file, with what is in it.
+    fn head(&self, with_kernel: bool) -> String {
+        let title = if with_kernel { text::TITLE } else { text::TITLE_WITHOUT_KERNEL };
+        let head = python::head(self.listing, title);
+        let sums = if self.listing.stages.len() > 1 { "_sums_1, ..., " } else { "" };
+        let mut contents = vec![
+            (format!("{sums}_update"), "the step of the program, tensor by tensor"),
+            ("_update_foreach".to_owned(), "the same on lists of tensors"),
+        ];
+        if with_kernel {
+            contents.push(("_kernel".to_owned(), "the same in Triton"));
+            contents.push(("_update_blocks".to_owned(), "how it is run on CPU"));
+            contents.push(("_update_fused".to_owned(), "how it is run by Triton"));
+        }
+        contents.push(("_apply".to_owned(), "which of these takes a step"));
+        contents.push((class_name(self.listing), "the optimizer"));
+        let width = contents.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
+        let lines: String = contents.iter().map(|(name, what)| format!("    {name:width$}{what}\n")).collect();
+        format!("{}\nContents:\n{lines}\n{}\n\"\"\"\n", head.strip_suffix("\"\"\"\n").unwrap_or(&head), text::LICENSE)
+    }
+
+    /// What comes before all functions.
+    fn basics(&self) -> String {
+        let mut text = text::BASICS.to_owned();
+        let elsewhere: Vec<String> = self
+            .names
+            .elsewhere()
+            .map(|place| {
+                let index = place.index.map_or_else(|| "None".to_owned(), |index| index.to_string());
+                format!("    \"{}\": (\"{}\", {index}),\n", place.own, place.key)
+            })
+            .collect();
+        if !elsewhere.is_empty() {
+            text += "\n\n# Where a group has what the program calls otherwise: as `torch.optim` does.\n";
+            text += &format!("_ELSEWHERE: dict[str, tuple[str, int | None]] = {{\n{}}}\n", elsewhere.concat());
+            text += text::SETTLE;
+        }
+        text
+    }
+
+    /// The hyperparameters as `torch.optim` has them: key, type and default, and whether it is one of the program's own name.
+    fn keys(&self) -> Vec<(String, String, String)> {
+        let mut keys: Vec<(String, Vec<String>, bool)> = Vec::new();
+        for (parameter, place) in self.parameters().zip(&self.names.places) {
+            let default = python::python_float(parameter.default.unwrap_or(1.0));
+            match keys.iter_mut().find(|(key, ..)| *key == place.key) {
+                Some((_, defaults, _)) => defaults.push(default),
+                None => keys.push((place.key.clone(), vec![default], place.index.is_some())),
+            }
+        }
+        let typed = |(key, defaults, is_tuple): (String, Vec<String>, bool)| {
+            let floats = vec!["float"; defaults.len()].join(", ");
+            let tuple = if defaults.len() == 1 { format!("({},)", defaults[0]) } else { format!("({})", defaults.join(", ")) };
+            match (is_tuple, key.as_str()) {
+                (true, _) => (key, format!("tuple[{floats}]"), tuple),
+                (false, "lr") => (key, "float | Tensor".to_owned(), defaults.concat()),
+                (false, _) => (key, "float".to_owned(), defaults.concat()),
+            }
+        };
+        keys.into_iter().map(typed).collect()
+    }
+
+    /// `__init__`.
+    fn constructor(&self, with_kernel: bool) -> String {
+        let keys = self.keys();
+        let mut parameters = vec!["self".to_owned(), "params: ParamsT".to_owned()];
+        parameters.extend(keys.iter().map(|(key, ty, default)| format!("{key}: {ty} = {default}")));
+        parameters.push("*".to_owned());
+        parameters.extend(self.names.elsewhere().map(|place| format!("{}: float | None = None", place.own)));
+        parameters.push("maximize: bool = False".to_owned());
+        parameters.push("foreach: bool | None = None".to_owned());
+        parameters.push("fused: bool | None = None".to_owned());
+        parameters.push("state_dtype: torch.dtype | None = None".to_owned());
+        let mut text = bracketed(4, "def __init__(", &parameters, ") -> None:");
+        text += "        defaults: dict[str, Any] = {\n";
+        for (key, ..) in &keys {
+            let _ = writeln!(text, "            \"{key}\": {key},");
+        }
+        if self.names.lacks_momentum {
+            text += "            \"momentum\": 0.0,  # Nothing reads it: for schedulers that move one.\n";
+        }
+        for (key, value) in self.names.unread() {
+            let _ = writeln!(text, "            \"{key}\": {value},  # Nothing reads it but `torch.optim`, from a state.");
+        }
+        text += "            \"maximize\": maximize,\n            \"foreach\": foreach,\n            \"fused\": fused,\n            \"state_dtype\": state_dtype,\n        }\n";
+        let elsewhere: Vec<String> = self.names.elsewhere().map(|place| format!("\"{0}\": {0}", place.own)).collect();
+        if !elsewhere.is_empty() {
+            text += &bracketed(8, "own = {", &elsewhere, "}");
+            text += "        defaults.update((name, x) for name, x in own.items() if x is not None)\n        _settle(defaults)\n";
+        }
+        if !with_kernel {
+            text += "        if fused:\n            raise RuntimeError(\"steps are not element by element: leave out `fused`\")\n";
+        }
+        text + "        super().__init__(params, defaults)\n"
+    }
+
+    /// `__setstate__`.
+    fn setstate(&self, with_kernel: bool) -> String {
+        let settles = self.names.elsewhere().next().is_some();
+        let mut text = "\n    def __setstate__(self, state: dict[str, Any]) -> None:\n        super().__setstate__(state)\n".to_owned();
+        if settles {
+            text += "        _settle(self.defaults)\n";
+        }
+        text += "        for group in self.param_groups:\n            for name, default in self.defaults.items():\n                group.setdefault(name, default)\n";
+        if settles {
+            text += "            _settle(group)\n";
+        }
+        if !with_kernel {
+            text += "            group[\"fused\"] = None\n";
+        }
+        if !self.has_state() {
+            return text;
+        }
+        text += text::SHOW;
+        if self.names.renamed_slots().next().is_some() {
+            text += "            for given in own.keys() & _RENAMED.keys():  # Of an older file.\n                own[_RENAMED[given]] = own.pop(given)\n";
+        }
+        text += "        for group in self.param_groups:\n";
+        if self.names.counts_steps {
+            text += "            count = group.pop(\"step\", 0.0)  # Of an older file.\n";
+        }
+        text += "            for param in group[\"params\"]:\n                if self.state.get(param):\n";
+        text += if self.names.counts_steps {
+            "                    self._begin(param, group, float(count))\n"
+        } else {
+            "                    self._begin(param, group)\n"
+        };
+        text
+    }
+
+    /// `_begin`, which makes what is missing of a state.
+    fn begin(&self) -> String {
+        let counts = self.names.counts_steps;
+        let mut text = String::from("\n");
+        let mut parameters: Vec<String> = ["self", "param: Tensor", "group: dict[str, Any]"].map(str::to_owned).to_vec();
+        if counts {
+            parameters.push("count: float = 0.0".to_owned());
+        }
+        text += &bracketed(4, "def _begin(", &parameters, ") -> None:");
+        text += "        \"\"\"Makes what a parameter's state lacks.\"\"\"\n        state = self.state[param]\n";
+        if counts {
+            text += "        step = state.get(\"step\", count)\n        if not isinstance(step, Tensor):\n            state[\"step\"] = torch.tensor(step, dtype=torch.float32, device=\"cpu\")\n";
+        }
+        if !self.names.slots.is_empty() {
+            text += "        dtype = group[\"state_dtype\"]\n        dtype = dtype or torch.promote_types(param.dtype, torch.float32)\n        for name in _SLOTS:\n            if state.get(name) is None:\n                state[name] = torch.zeros_like(param, dtype=dtype)\n";
+        }
+        text
+    }
+
+    /// Refusals of a group.
+    fn checks(&self) -> String {
+        let mut text = String::new();
+        for (parameter, place) in self.parameters().zip(&self.names.places) {
+            let checked = ScalarParameter { name: place.own.clone(), ..parameter.clone() };
+            let _ = writeln!(text, "        {} = {}", place.own, place.read());
+            text += &python::range_checks(8, std::iter::once(&checked), false);
+        }
+        text += "        is_complex = any(param.is_complex() for param in group[\"params\"])\n        if is_complex";
+        text += if self.takes_complex {
+            " and group[\"state_dtype\"]:\n            name = type(self).__name__\n            raise RuntimeError(f\"{name}: a complex parameter has no `state_dtype`\")\n"
+        } else {
+            ":\n            name = type(self).__name__\n            raise RuntimeError(f\"{name} does not support complex parameters\")\n"
+        };
+        text
     }
 
     fn class(&self, with_kernel: bool) -> String {
         let name = class_name(self.listing);
-        let mut parameters = vec!["self".to_owned(), "params".to_owned()];
-        parameters.extend(self.listing.learning_rate.iter().map(python::parameter));
-        parameters.push("*".to_owned());
-        parameters.extend(self.listing.hyperparameters.iter().map(python::parameter));
-        parameters.extend(["maximize=False", "foreach=None", "fused=None", "state_dtype=None"].map(str::to_owned));
-        let mut text = format!("class {name}(torch.optim.Optimizer):\n{}\n", text::CLASS_DOC.replace("@NAME@", &name));
-        text += &bracketed(4, "def __init__(", &parameters, "):");
-        text += &python::range_checks(8, self.parameters(), false);
-        text += "        defaults = {\n";
-        for parameter in self.parameters() {
-            let _ = writeln!(text, "            \"{0}\": {0},", parameter.name);
+        let settles = self.names.elsewhere().next().is_some();
+        let counts = self.names.counts_steps;
+        let mut text = format!("class {name}(torch.optim.Optimizer):\n{}\n", text::CLASS_DOC.replace("@NAMES@", &self.described()));
+        text += &self.constructor(with_kernel);
+        text += &self.setstate(with_kernel);
+        text += &text::ADD.replace("@SETTLE@", if settles { "            _settle(group)\n" } else { "" });
+        text += &self.checks();
+        if self.has_state() {
+            text += text::LOAD;
         }
-        text += "            \"maximize\": maximize,\n            \"foreach\": foreach,\n            \"fused\": fused,\n            \"state_dtype\": state_dtype,\n        }\n";
-        if !with_kernel {
-            text += "        if fused:\n            raise RuntimeError(\"steps are not element by element: leave out `fused`\")\n";
+        text += text::READY;
+        let mut state = String::new();
+        if self.has_state() {
+            text += &self.begin();
+            state += "        states = [self.state[param] for param in params]\n        if not all(states):\n            for param, state in zip(params, states, strict=True):\n                if not state:\n                    self._begin(param, group)\n";
         }
-        text += "        super().__init__(params, defaults)\n";
-        let reduce = if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" };
-        let (state, load) = if self.listing.slots.is_empty() { ("", "") } else { (text::STATE, text::LOAD) };
-        let (init_step, count) = if self.listing.step.is_some() { (text::INIT_STEP, text::COUNT) } else { ("", "") };
-        text += &text::METHODS
-            .replace("@LISTS@", if self.listing.slots.is_empty() { "[params, grads]" } else { "[params, grads, *slots]" })
-            .replace("@STATE@", state)
-            .replace("@LOAD@", load)
-            .replace("@INIT_STEP@", init_step)
-            .replace("@COUNT@", count)
-            .replace("@REDUCE@", reduce);
+        state += "        lists: list[list[Any]] = [params, grads]\n";
+        if !self.names.slots.is_empty() {
+            state += "        lists += [[state[name] for state in states] for name in _SLOTS]\n";
+        }
+        if counts {
+            state += "        steps = [state[\"step\"] for state in states]\n";
+        }
+        let step = self.listing.step.as_ref();
+        let keys = if step.is_some() {
+            "        # A compiled step does not know the counts, so there each parameter is by itself.\n        compiling = torch.compiler.is_compiling()\n        counts = steps if compiling else [step.item() for step in steps]\n        counts = [count + (made + 1) for count in counts]\n        keys: list[Any] = [\n            (param.device, param.dtype, index if compiling else counts[index])\n            for index, param in enumerate(params)\n        ]\n"
+        } else {
+            "        keys: list[Any] = [(param.device, param.dtype) for param in params]\n"
+        };
+        let settle = if settles { "        for group in self.param_groups:\n            _settle(group)\n" } else { "" };
+        let totals = step.map_or_else(|| "{}".to_owned(), |step| format!("{{\"{}\": counts[indices[0]]}}", step.name));
+        text += &text::BATCHES
+            .replace("@SETTLE@", settle)
+            .replace("@COUNTS@", if step.is_some() { " and step count" } else { "" })
+            .replace("@STATE@", &state)
+            .replace("@KEYS@", keys)
+            .replace("@PAIRS@", if self.takes_complex { text::PAIRS } else { "" })
+            .replace("@TAKEN@", if counts { "            taken = [steps[index] for index in indices]\n" } else { "" })
+            .replace("@STEPS@", if counts { "taken" } else { "[]" })
+            .replace("@TOTALS@", &totals);
+        text + &text::STEP.replace("@REDUCE@", if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" })
+    }
+
+    /// The hyperparameters of the class's doc string, where they have two names.
+    fn described(&self) -> String {
+        let mut text = String::new();
+        for (key, ..) in self.keys() {
+            let own: Vec<&str> = self.names.elsewhere().filter(|place| place.key == key).map(|place| place.own.as_str()).collect();
+            if !own.is_empty() {
+                let _ = writeln!(text, "        {key}: of the program: {}.", own.join(", "));
+            }
+        }
         text
+    }
+}
+
+/// A tuple of names.
+fn quoted(name: &str, names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    match quoted.as_slice() {
+        [] => format!("{name}: tuple[str, ...] = ()\n"),
+        [one] => format!("{name} = ({one},)\n"),
+        names => bracketed(0, &format!("{name} = ("), names, ")"),
     }
 }

@@ -15,6 +15,7 @@ What is returned are the arrays after the last step, and for each slot a list of
 
 import functools
 import importlib.util
+import inspect
 import os
 import sys
 
@@ -40,6 +41,17 @@ def load(path):
     return module, classes[0]
 
 
+def has_paths(cls):
+    """Whether a step has more than one way to be computed: not in a file that was written with `--plain`."""
+    return "foreach" in inspect.signature(cls).parameters
+
+
+def slots_of(module):
+    """What the state of each parameter has under which name of the program; `torch.optim`'s names are in the state."""
+    renamed = {new: given for given, new in getattr(module, "_RENAMED", {}).items()}
+    return {renamed.get(name, name): name for name in module._SLOTS}
+
+
 def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", **options):
     module, optimizer_class = load(path)
     if prepare is not None:
@@ -55,7 +67,7 @@ def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None
             for group in optimizer.param_groups:
                 group["lr"] = learning_rates[index]
         optimizer.step()
-    slots = {name: [optimizer.state[param][name].cpu().numpy() for param in params] for name in module._SLOTS}
+    slots = {given: [optimizer.state[param][name].cpu().numpy() for param in params] for given, name in slots_of(module).items()}
     return [param.detach().cpu().numpy() for param in params], slots
 
 

@@ -119,9 +119,13 @@ pub struct Eager<'a> {
     pub allocation: &'a Allocation,
     /// What is worked on.
     pub style: Style,
-    /// Scratch arrays that the caller gives.
+    /// Scratch arrays for which the caller may give memory, in `out`. Where it gives `None`, each operation makes an array of its own, as tensors of
+    /// other types want it: those that are parts of distributed ones, say.
     pub given: Vec<usize>,
 }
+
+/// The name under which the caller gives memory.
+pub const OUT: &str = "out";
 
 const MARGIN: &str = "    ";
 
@@ -153,7 +157,7 @@ impl Eager<'_> {
     /// A line for each operation, and comments with the lines of the program.
     pub fn body(&self) -> String {
         let mut text = String::new();
-        let mut made: Vec<bool> = (0..self.allocation.scratch).map(|number| self.given.contains(&number)).collect();
+        let mut made = vec![false; self.allocation.scratch];
         for item in &self.operations.items {
             match item {
                 Item::Line(line) => {
@@ -201,10 +205,11 @@ impl Eager<'_> {
         match operation.action {
             Action::Ones => {
                 let like = operands.first().map_or_else(|| self.listing.weights.clone(), |operand| self.element(operand));
-                vec![match (single, is_new) {
+                let is_scratch = target.starts_with("scratch");
+                vec![match (single, is_scratch) {
                     (true, true) => format!("{target} = torch.ones_like({like})"),
                     (true, false) => format!("{target}.fill_(1.0)"),
-                    (false, true) => format!("{target} = [torch.ones_like(tensor) for tensor in {like}]"),
+                    (false, true) => format!("{} = [torch.ones_like(tensor) for tensor in {like}]", self.bound(&target, is_new)),
                     (false, false) => format!("torch._foreach_copy_({target}, [torch.ones_like(tensor) for tensor in {like}])"),
                 }]
             }
@@ -216,20 +221,21 @@ impl Eager<'_> {
                 };
                 let values = texts[texts.len() - 2..].join(", ");
                 let call = format!("_where_like({}, {condition}, {values})", self.listing.weights);
-                self.called(&call, operands, true, &target)
+                self.called(&call, operands, true, &target, is_new)
             }
             Action::Function(function) => match torch_name(function) {
                 Some((_, has_foreach)) if single || has_foreach => {
                     let rounded = self.rounded(function, operands);
-                    self.operator(function, rounded.as_deref().unwrap_or(operands), &target, is_new)
+                    self.operator(function, rounded.as_deref().unwrap_or(operands), place, is_new)
                 }
                 _ => {
                     let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
                     let call = format!("{}({})", callable(function), texts.join(", "));
                     // A product of the parameters' shape is an array of theirs again.
                     let reshaped = matches!(function, Function::Matmul | Function::Transpose) && operation.ty == Type::Tree;
-                    let call = if reshaped { format!("{call}.reshape({}.shape)", self.listing.weights) } else { call };
-                    self.called(&call, operands, reshaped, &target)
+                    let weights = &self.listing.weights;
+                    let call = if reshaped { format!("_placed({call}.reshape({weights}.shape), {weights})") } else { call };
+                    self.called(&call, operands, reshaped, &target, is_new)
                 }
             },
         }
@@ -253,7 +259,8 @@ impl Eager<'_> {
     }
 
     /// A function that PyTorch has for what is worked on.
-    fn operator(&self, function: Function, operands: &[Operand], target: &str, is_new: bool) -> Vec<String> {
+    fn operator(&self, function: Function, operands: &[Operand], place: Place, is_new: bool) -> Vec<String> {
+        let target = &self.place_name(place)[..];
         let text = |operand: &Operand| match operand {
             Operand::PerArray(text, names) => self.per_array(text, names),
             operand => self.element(operand),
@@ -266,7 +273,7 @@ impl Eager<'_> {
             y => (x, y),
         };
         if self.style == Style::Single {
-            vec![self.single(function, &x, y.as_deref(), y_is_array, target, is_new)]
+            self.single(function, &x, y.as_deref(), y_is_array, place)
         } else {
             let is_number = matches!(operands.get(1), Some(Operand::Number(_)));
             self.foreach(function, &x, y.as_deref(), is_number, target, is_new)
@@ -281,13 +288,13 @@ impl Eager<'_> {
         }
     }
 
-    /// The name of a scratch array.
-    pub fn scratch_name(&self, number: usize) -> String {
-        self.place_name(Place::Scratch(number))
+    /// How a scratch array is bound; where it first is, with its type.
+    fn bound(&self, target: &str, is_new: bool) -> String {
+        if is_new && self.style == Style::Foreach { format!("{target}: Tensors") } else { target.to_owned() }
     }
 
     /// What a call on single arrays computes, on all of them; `reads_weights` says whether it reads their shape.
-    fn called(&self, call: &str, operands: &[Operand], reads_weights: bool, target: &str) -> Vec<String> {
+    fn called(&self, call: &str, operands: &[Operand], reads_weights: bool, target: &str, is_new: bool) -> Vec<String> {
         if self.style == Style::Single {
             // What is called makes a new array in any case.
             return vec![if target.starts_with("scratch") { format!("{target} = {call}") } else { format!("{target}.copy_({call})") }];
@@ -304,8 +311,9 @@ impl Eager<'_> {
             }
         }
         let source = over(&names);
+        let bound = self.bound(target, is_new);
         let assign = |value: &str| match target.starts_with("scratch") {
-            true => format!("{target} = {value}"),
+            true => format!("{bound} = {value}"),
             false => format!("torch._foreach_copy_({target}, {value})"),
         };
         let one = assign(&format!("[{call} {source}]"));
@@ -314,7 +322,7 @@ impl Eager<'_> {
         }
         if target.starts_with("scratch") {
             let lines = comprehension("", call, &names);
-            return std::iter::once(format!("{target} = [")).chain(lines).chain(["]".to_owned()]).collect();
+            return std::iter::once(format!("{bound} = [")).chain(lines).chain(["]".to_owned()]).collect();
         }
         let short = format!("{MARGIN}{target}, [{call} {source}]");
         if MARGIN.len() + short.chars().count() <= WIDTH {
@@ -328,25 +336,35 @@ impl Eager<'_> {
         match (self.style, is_new) {
             (Style::Single, true) => format!("{target} = {x}.clone()"),
             (Style::Single, false) => format!("{target}.copy_({x})"),
-            (Style::Foreach, true) => format!("{target} = [tensor.clone() for tensor in {x}]"),
+            (Style::Foreach, true) => format!("{} = [tensor.clone() for tensor in {x}]", self.bound(target, true)),
             (Style::Foreach, false) => format!("torch._foreach_copy_({target}, {x})"),
         }
     }
 
-    fn single(&self, function: Function, x: &str, y: Option<&str>, y_is_array: bool, target: &str, is_new: bool) -> String {
-        let arguments = y.map_or_else(|| x.to_owned(), |y| format!("{x}, {y}"));
+    fn single(&self, function: Function, x: &str, y: Option<&str>, y_is_array: bool, place: Place) -> Vec<String> {
+        let target = self.place_name(place);
         let name = torch_name(function).map_or("", |(name, _)| name);
-        let bound = matches!(function, Function::Maximum | Function::Minimum);
-        let called = match (bound && !y_is_array, function, y) {
-            (true, Function::Maximum, Some(y)) => format!("torch.clamp({x}, min={y}"),
-            (true, _, Some(y)) => format!("torch.clamp({x}, max={y}"),
-            _ => format!("torch.{name}({arguments}"),
+        let (name, arguments) = match (function, y) {
+            (Function::Maximum, Some(y)) if !y_is_array => ("clamp", format!("min={y}")),
+            (Function::Minimum, Some(y)) if !y_is_array => ("clamp", format!("max={y}")),
+            (_, y) => (name, y.unwrap_or_default().to_owned()),
         };
-        match (x == target, is_new) {
-            (true, _) if !bound => format!("{target}.{name}_({})", y.unwrap_or_default()),
-            (_, true) => format!("{target} = {called})"),
-            (_, false) => format!("{called}, out={target})"),
+        let comma = if arguments.is_empty() { "" } else { ", " };
+        // PyTorch has no bound by another array that works in place.
+        let is_method = name != "maximum" && name != "minimum";
+        let number = match (place, is_method, x == target) {
+            (_, true, true) => return vec![format!("{target}.{name}_({arguments})")],
+            (Place::Scratch(number), ..) => number,
+            (_, true, false) => return vec![format!("{target}.copy_({x})"), format!("{target}.{name}_({arguments})")],
+            (_, false, _) => return vec![format!("{target}.copy_(torch.{name}({x}{comma}{arguments}))")],
+        };
+        let out = self.given.iter().position(|given| *given == number).map_or_else(String::new, |at| format!(", {OUT}={OUT}[{at}]"));
+        let one = format!("{target} = torch.{name}({x}{comma}{arguments}{out})");
+        if MARGIN.len() + one.chars().count() <= WIDTH {
+            return vec![one];
         }
+        let inner = format!("{MARGIN}{x}{comma}{arguments}{out}");
+        vec![format!("{target} = torch.{name}("), inner, ")".to_owned()]
     }
 
     fn foreach(&self, function: Function, x: &str, y: Option<&str>, is_number: bool, target: &str, is_new: bool) -> Vec<String> {
@@ -363,7 +381,8 @@ impl Eager<'_> {
         } else if is_scratch {
             // Gone before the next one comes, so that the allocator can give the same memory again.
             let gone = (!is_new).then(|| format!("del {target}"));
-            gone.into_iter().chain([format!("{target} = torch._foreach_{name}({x}{second})")]).collect()
+            let bound = self.bound(target, is_new);
+            gone.into_iter().chain([format!("{bound} = torch._foreach_{name}({x}{second})")]).collect()
         } else {
             vec![format!("torch._foreach_copy_({target}, {x})"), format!("torch._foreach_{name}_({target}{second})")]
         }

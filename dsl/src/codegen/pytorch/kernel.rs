@@ -48,14 +48,20 @@ impl Notation for KernelNotation {
 
 /// Their names are others than those of the helpers for tensors, beside which they stand in a file.
 const HELPERS: &[(&str, &str)] = &[
-    ("_triton_sign", "    def _triton_sign(x):\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n"),
-    ("_triton_square", "    def _triton_square(x):\n        return x * x\n"),
-    ("_triton_cube", "    def _triton_cube(x):\n        return x * x * x\n"),
-    ("_triton_maximum", "    def _triton_maximum(x, y):\n        return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
-    ("_triton_minimum", "    def _triton_minimum(x, y):\n        return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)\n"),
+    ("_triton_sign", "    def _triton_sign(x):  # type: ignore\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n"),
+    ("_triton_square", "    def _triton_square(x):  # type: ignore\n        return x * x\n"),
+    ("_triton_cube", "    def _triton_cube(x):  # type: ignore\n        return x * x * x\n"),
+    (
+        "_triton_maximum",
+        "    def _triton_maximum(x, y):  # type: ignore\n        return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)\n",
+    ),
+    (
+        "_triton_minimum",
+        "    def _triton_minimum(x, y):  # type: ignore\n        return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)\n",
+    ),
     (
         "_triton_guarded_log1p",
-        "    def _triton_guarded_log1p(x):\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n",
+        "    def _triton_guarded_log1p(x):  # type: ignore\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n",
     ),
 ];
 
@@ -90,7 +96,7 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
         .chain(listing.slots.iter().map(|slot| (slot, "SLOT_TYPE")))
         .collect();
     let width = arrays.len() + 1;
-    let mut text = bracketed(4, "def _kernel(", &parameters, "):");
+    let mut text = bracketed(4, "def _kernel(", &parameters, "):").replacen('(', "(  # type: ignore", 1);
     let mut line = |line: String| {
         let _ = writeln!(text, "        {line}");
     };
@@ -133,7 +139,7 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     let imports = format!(
         "try:\n    import triton\n    import triton.language as tl\n{device}except ImportError:  # There is no Triton for this machine.\n    triton = None\n"
     );
-    (imports, format!("if triton is not None:\n\n{helpers}    @triton.jit\n{text}"))
+    (imports, format!("if triton is not None:\n\n{helpers}    @triton.jit  # type: ignore\n{text}"))
 }
 
 /// Whether the last stage reads an array as it comes in.
