@@ -4,6 +4,7 @@ mod commands;
 mod external;
 mod failure;
 mod files;
+mod hint;
 mod interrupt;
 mod options;
 mod programs;

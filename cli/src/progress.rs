@@ -185,15 +185,16 @@ fn spinner() -> Option<ProgressBar> {
 }
 
 fn line(progress: &Progress, limits: &Limits) -> String {
-    let statistics = progress.statistics;
-    let seconds = progress.elapsed.as_secs_f64().max(1e-3);
-    let new = statistics.generated - progress.replayed;
+    let (statistics, session) = (progress.statistics, &progress.session);
+    if statistics.generated < progress.recorded {
+        return format!("{} of {} programs taken up from the store", statistics.generated, progress.recorded);
+    }
     format!(
         "{} programs ({:.0}/s) | {} evaluated ({:.0}/s) | cache hits {:.1} % | redundant {:.0} % | best {} | ETA {}",
         statistics.generated,
-        new as f64 / seconds,
+        session.rate(session.generated),
         statistics.evaluated,
-        statistics.evaluated as f64 / seconds,
+        session.rate(session.evaluated),
         100.0 * statistics.cache_hit_rate(),
         100.0 * statistics.redundant_share(),
         progress.best.fitness,
@@ -203,16 +204,15 @@ fn line(progress: &Progress, limits: &Limits) -> String {
 
 /// Time left until the first limit that time alone will reach.
 fn eta(progress: &Progress, limits: &Limits) -> Option<Duration> {
-    let seconds = progress.elapsed.as_secs_f64();
-    let by_count = |limit: u64, done: u64, since: u64| {
-        let rate = (done - since) as f64 / seconds.max(1e-3);
+    let (statistics, session) = (progress.statistics, &progress.session);
+    let by_count = |limit: u64, done: u64, now: u64| {
+        let rate = session.rate(now);
         (limit > 0 && rate > 0.0).then(|| limit.saturating_sub(done) as f64 / rate)
     };
-    let statistics = progress.statistics;
     let left = [
-        by_count(limits.programs, statistics.generated, progress.replayed),
-        by_count(limits.evaluations, statistics.evaluated, 0),
-        (limits.seconds > 0).then(|| (limits.seconds as f64 - seconds).max(0.0)),
+        by_count(limits.programs, statistics.generated, session.generated),
+        by_count(limits.evaluations, statistics.evaluated, session.evaluated),
+        (limits.seconds > 0).then(|| (limits.seconds as f64 - progress.elapsed.as_secs_f64()).max(0.0)),
     ];
     left.into_iter().flatten().min_by(f64::total_cmp).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }

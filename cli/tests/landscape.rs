@@ -53,6 +53,23 @@ fn a_landscape_is_printed_and_written() {
 }
 
 #[test]
+fn whatever_takes_a_learning_rate_is_tuned_and_what_does_not_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(path.join("bare.opt"), "def bare(w, g, lr):\n  update = sign(g) * lr\n  return update\n").unwrap();
+    std::fs::write(path.join("still.opt"), "def still(w, g):\n  update = g * 0.01\n  return update\n").unwrap();
+    let command = "tasks --landscape smoke --program bare.opt --program still.opt --seeds 2 --tuning-seeds 1 --budget 24";
+    let report: Value = serde_json::from_str(&output(path, &words(&format!("{command} --json")))).unwrap();
+    let row = |name: &str| report["rows"].as_array().unwrap().iter().find(|row| row["program"] == name).unwrap().clone();
+    assert_eq!((&row("bare.opt")["tuned"], &row("still.opt")["tuned"]), (&serde_json::json!(["lr"]), &serde_json::json!([])));
+    assert!(row("bare.opt")["gain"]["mean"].as_f64().unwrap() > -1.0, "{report}");
+    assert!(row("bare.opt")["tasks"][0]["tuned"]["peak_lr"].as_f64().unwrap() < 0.5);
+    let text = output(path, &words(command));
+    assert!(text.contains("\nstill.opt takes no `lr`, so its learning rate is not tuned: it runs as it stands\n"), "{text}");
+    assert!(!text.contains("bare.opt takes no"), "{text}");
+}
+
+#[test]
 fn a_grid_becomes_a_map() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

@@ -180,7 +180,8 @@ fn an_interrupted_search_says_so_to_people() {
     signal(&child, "INT");
     let ended = ended(child);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    for part in ["store: runs/mine", ": interrupted\n", "best program, fitness", "symopt resume runs/mine"] {
+    // Without a limit it goes on without one.
+    for part in ["store: runs/mine", ": interrupted\n", "best program, fitness", "  symopt resume runs/mine --programs 0\n"] {
         assert!(ended.stdout.contains(part), "{part} is missing:\n{}", ended.stdout);
     }
     assert!(ended.stdout.starts_with("store: runs/mine\n") && ended.stdout.ends_with("store: runs/mine\n"), "{}", ended.stdout);
@@ -196,7 +197,7 @@ fn the_report_as_json_has_its_fields() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>().join(" ");
     assert_eq!(
         keys(&report),
-        "best cache_hit_rate comparison evaluating_seconds failures history redundant_share seconds statistics stop store"
+        "best cache_hit_rate comparison evaluating_seconds failures history redundant_share seconds session statistics stop store"
     );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
     assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");
@@ -273,4 +274,74 @@ fn resuming_a_search_that_has_ended_reports_it_again() {
     common::copy(&reference().directory.path().join("store"), &store);
     let report = json(&run(directory.path(), &["resume", "store", "--held-out", "0", "--json"]));
     assert_equals_reference(&store, &report);
+}
+
+/// The words of the hint that begins with some words.
+fn hint(text: &str, begin: &str) -> Vec<String> {
+    let line = text.lines().find(|line| line.trim_start().starts_with(begin)).unwrap_or_else(|| panic!("{begin} is missing:\n{text}"));
+    let script = format!("for word in {}; do printf '%s\\0' \"$word\"; done", line.trim_start().strip_prefix("symopt ").unwrap());
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split_terminator('\0').map(str::to_owned).collect()
+}
+
+#[test]
+fn the_hint_after_an_interrupt_finishes_the_same_search_whatever_its_name() {
+    for store in ["it's \"my\" $(store) `x` \\", "-x"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let given = format!("--store={store}");
+        let mut arguments = vec!["search", "--suite", "smoke", "--population", "100", "--held-out", "0", &given, "--programs", "2500"];
+        assert_eq!(run(path, &arguments).code, Some(0));
+        // Resumed with a limit that is not in the store, and interrupted.
+        let count = || std::fs::read_to_string(path.join(store).join("acknowledged")).unwrap_or_default();
+        let before = count();
+        let child = spawn(path, &["resume", &format!("./{store}"), "--programs", programs(), "--held-out", "0", "--threads", "1"]);
+        let begin = Instant::now();
+        while count() == before && begin.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        signal(&child, "INT");
+        let text = ended(child).stdout;
+        let hint = hint(&text, "symopt resume ");
+        assert_eq!(hint[1..], [&format!("./{store}"), "--programs", programs(), "--threads", "1", "--held-out", "0"]);
+        arguments = hint.iter().map(String::as_str).collect();
+        arguments.push("--json");
+        assert_eq!(result_of(&json(&run(path, &arguments))), result_of(&reference().report));
+    }
+}
+
+#[test]
+fn rates_after_a_resume_are_those_of_the_session() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let first = json(&run(path, &arguments("store", "2000", &[])));
+    assert_eq!(
+        (&first["session"]["generated"], &first["session"]["evaluated"]),
+        (&first["statistics"]["generated"], &first["statistics"]["evaluated"])
+    );
+    let arguments = ["resume", "store", "--programs", "2500", "--held-out", "0"];
+    let text = output(path, &arguments);
+    let line = text.lines().find(|line| line.contains(" programs generated")).unwrap();
+    assert!(line.starts_with("2500 programs generated (500 in this session, "), "{line}");
+    let again = json(&run(path, &[&arguments[..], &["--json"]].concat()));
+    assert_eq!((&again["statistics"]["generated"], &again["session"]["evaluated"]), (&Value::from(2500), &Value::from(0)));
+    assert!(output(path, &arguments).contains(" evaluated (none in this session; "));
+}
+
+#[test]
+fn a_search_that_has_ended_goes_on_by_the_limit_that_ended_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits: [(&[&str], &[&str]); 4] = [
+        (&["--programs", "200"], &["--programs", "400"]),
+        (&["--programs", "0", "--evaluations", "50"], &["--programs", "0", "--evaluations", "100"]),
+        (&["--target-program", "adamw-paper", "--programs", "300"], &["--programs", "600", "--target-program", "adamw-paper"]),
+        (&["--target-fitness=-5"], &["--target-fitness="]),
+    ];
+    for (place, (given, expected)) in limits.into_iter().enumerate() {
+        let store = format!("store-{place}");
+        let search = ["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--store", &store];
+        let text = output(directory.path(), &[&search[..], given].concat());
+        let hint = hint(&text, "symopt resume ").join(" ");
+        assert!(hint.starts_with(&format!("resume {store} {}", expected.join(" "))), "{hint}");
+    }
 }

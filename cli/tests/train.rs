@@ -105,6 +105,33 @@ fn settings_are_for_all_programs_that_have_them_or_for_one() {
 }
 
 #[test]
+fn a_program_from_a_file_is_set_by_its_path_its_stem_or_its_own_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for (folder, name) in [("a", "mine"), ("b", "yours")] {
+        std::fs::create_dir(path.join(folder)).unwrap();
+        let text = format!("def {name}(w, g, m, lr=0.1, *, beta=0.9):\n  m = interp(g, m, beta)\n  update = m * lr\n  return update, m\n");
+        std::fs::write(path.join(folder).join(format!("{folder}-file.opt")), text).unwrap();
+        std::fs::write(path.join(folder).join("same.opt"), format!("def {name}(w, g, lr=0.1):\n  update = g * lr\n  return update\n"))
+            .unwrap();
+    }
+    let train = |programs: [&str; 2], setting: &str| {
+        let arguments = ["train", "--task", "smoke-linear", "--seeds", "1", "--json", "--program", programs[0], "--program", programs[1]];
+        run(path, &[&arguments[..], &["--set", setting]].concat())
+    };
+    let files = ["a/a-file.opt", "b/b-file.opt"];
+    for name in ["a/a-file.opt", "a-file", "mine"] {
+        let ended = train(files, &format!("{name}:lr=0.03"));
+        let trainings: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{name}: {}", ended.stderr));
+        assert_eq!((&trainings[0]["peak_lr"], &trainings[1]["peak_lr"]), (&Value::from(0.03), &Value::from(0.1)), "{name}");
+    }
+    let known = "they are: a/a-file.opt (or a-file, mine), b/b-file.opt (or b-file, yours)";
+    refused(&train(files, "theirs:lr=0.03"), &["`--set theirs:lr` is for no program that is trained", known]);
+    let same = train(["a/same.opt", "b/same.opt"], "same:lr=0.03");
+    refused(&same, &["`--set same:lr` can mean several programs", "a/same.opt, b/same.opt"]);
+}
+
+#[test]
 fn the_rule_of_thumb_trains_lion_at_both_ends_and_adamw_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let train = ["train", "--task", "smoke-linear", "--seeds", "2", "--program", "lion", "--from-adamw", "lr=0.03,wd=0.1", "--vs", "adamw"];

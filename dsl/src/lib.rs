@@ -16,6 +16,7 @@
 //! | [`prune`] | a program without its redundant statements and dead slots |
 //! | [`simplify`] | from a program to a shorter one that does the same, step by step |
 //! | [`compare`] | what two programs have to do with each other |
+//! | [`shell`] | commands that are shown to people, quoted for a shell |
 //!
 //! ```
 //! use symopt_dsl::{Graph, parse};
@@ -51,6 +52,7 @@ pub mod program;
 pub mod prune;
 pub mod range;
 pub mod semantics;
+pub mod shell;
 pub mod simplify;
 pub mod types;
 

@@ -74,6 +74,14 @@ pub struct Dimension {
 }
 
 impl Dimension {
+    /// What a program calls it.
+    pub fn name(&self) -> &str {
+        match &self.quantity {
+            Quantity::LearningRate => "lr",
+            Quantity::Decay(name) | Quantity::Share { name, .. } => name,
+        }
+    }
+
     fn share(name: &str, start: f64) -> Dimension {
         // One notch up divides what is left by √2.
         let notches = |factor: f64| (NOTCHES * libm::log2(factor)).floor() as i32;
@@ -100,15 +108,13 @@ fn three_digits(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 
-/// What there is to tune of a program: the learning rate, if it states a conventional peak (a program without one holds its learning rate as
-/// a constant, and there is nothing to tune from outside), `weight_decay`, and with `shares` every hyperparameter whose default is at least
-/// one half and below one: these are the weights of averages, such as `beta1`, `alpha` of RMSProp, or `nu` of quasi-hyperbolic momentum.
+/// What there is to tune of a program: the learning rate, if it takes one, whether or not it states a conventional peak (one without a peak may hold
+/// it as a constant, of which the rate is a multiple), `weight_decay`, and with `shares` every hyperparameter whose default is at least one half and
+/// below one: these are the weights of averages, such as `beta1`, `alpha` of RMSProp, or `nu` of quasi-hyperbolic momentum.
 pub fn dimensions(program: &Program, shares: bool) -> Vec<Dimension> {
     let signature = program.signature();
-    let takes_learning_rate =
-        signature.learning_rate().and_then(|id| signature.parameters.get(id.index())).is_some_and(|p| p.default.is_some());
     let mut found = Vec::new();
-    if takes_learning_rate {
+    if signature.learning_rate().is_some() {
         let coarse = COARSE_LEARNING_RATES.step_by(4).collect();
         found.push(Dimension { quantity: Quantity::LearningRate, coarse, range: LEARNING_RATES });
     }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use symopt_dsl::Program;
-use symopt_proxy_tasks::pattern_search::{End, Protocol, Quantity, Tuning, Watch, dimensions, search};
+use symopt_dsl::{Program, parse};
+use symopt_proxy_tasks::pattern_search::{End, Protocol, Tuning, Watch, dimensions, search};
 use symopt_proxy_tasks::run::{Checkpoint, Metrics, Run, StopReason};
 use symopt_proxy_tasks::spec::find_task;
 use symopt_proxy_tasks::task::{Candidate, Task, TaskDescription, TaskError, Verdict};
@@ -140,11 +140,7 @@ fn a_point_that_diverges_is_out_and_paid_in_full() {
 #[test]
 fn what_is_tuned_follows_from_the_program() {
     let names = |name: &str, shares: bool| -> Vec<String> {
-        let name_of = |quantity: Quantity| match quantity {
-            Quantity::LearningRate => "lr".to_owned(),
-            Quantity::Decay(name) | Quantity::Share { name, .. } => name,
-        };
-        dimensions(&zoo(name), shares).into_iter().map(|dimension| name_of(dimension.quantity)).collect()
+        dimensions(&zoo(name), shares).iter().map(|dimension| dimension.name().to_owned()).collect()
     };
     assert_eq!(names("adamw", true), ["lr", "beta1", "beta2", "weight_decay"]);
     assert_eq!(names("adamw", false), ["lr", "weight_decay"]);
@@ -154,10 +150,13 @@ fn what_is_tuned_follows_from_the_program() {
     // Their alpha is the strength of the sign, no share.
     assert_eq!(names("addsign", true), ["lr", "beta"]);
     assert_eq!(names("powersign", true), ["lr", "beta"]);
-    // Its learning rate is inside.
-    assert_eq!(names("lion-raw", true), Vec::<String>::new());
-    let tuning = tune(&Bowl::new(0.0, 0.0, 0.0), "lion-raw", &Protocol::default());
-    assert_eq!((tuning.trials.len(), tuning.best().unwrap().peak_lr), (1, 1.0));
+    // Its learning rate is inside, and a multiple of the one that it takes, which has no default.
+    assert_eq!(names("lion-raw", true), ["lr"]);
+    let tuning = tune(&Bowl::new(-10.0, 0.0, 0.0), "lion-raw", &Protocol::default());
+    assert_eq!(tuning.best().unwrap().peak_lr.log2().round(), -10.0);
+    // Without one there is nothing to tune from outside.
+    let program = parse("def still(w, g):\n  update = g * 0.01\n  return update").unwrap();
+    assert!(dimensions(&program, true).is_empty());
 }
 
 #[test]

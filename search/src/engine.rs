@@ -61,8 +61,29 @@ pub struct Progress<'a> {
     pub best: &'a Best,
     /// Time since the search began or was resumed.
     pub elapsed: Duration,
-    /// Children that were bred again from the journal.
-    pub replayed: u64,
+    /// Children that the journal knew when the search was resumed. As long as fewer have been generated, they are bred again.
+    pub recorded: u64,
+    /// What was done since the search began or was resumed.
+    pub session: Session,
+}
+
+/// What was done since a search began or was resumed, without what was bred again from the journal: what rates are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Session {
+    /// Children that came in.
+    pub generated: u64,
+    /// Of those, how many were evaluated.
+    pub evaluated: u64,
+    /// Time that this took.
+    pub elapsed: Duration,
+}
+
+impl Session {
+    /// A count for each second; 0 before there was any time.
+    pub fn rate(&self, count: u64) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { count as f64 / seconds.max(1e-3) } else { 0.0 }
+    }
 }
 
 /// The end of a search.
@@ -78,6 +99,8 @@ pub struct SearchResult {
     pub statistics: Statistics,
     /// Time since the search began or was resumed.
     pub elapsed: Duration,
+    /// What was done in this time.
+    pub session: Session,
     /// Time that the workers spent in evaluations, all together.
     pub evaluating: Duration,
     /// The population at the end, fittest first.
@@ -138,7 +161,9 @@ impl<'a> Search<'a> {
                 target: self.target,
                 journal: self.journal,
                 standing,
-                replayed_to: recorded.end(),
+                recorded_end: recorded.end(),
+                recorded_evaluations: 0,
+                caught_up: (recorded.end() == 0).then(Instant::now),
                 recorded,
                 revisions: HashMap::new(),
                 threads: self.threads,
@@ -167,7 +192,12 @@ struct Running<'a> {
     hurdle: Hurdle,
     /// Evaluations that the journal held at the start.
     recorded: Recorded,
-    replayed_to: u64,
+    /// The number after the last child among them.
+    recorded_end: u64,
+    /// How many of them belong to a child that was bred again.
+    recorded_evaluations: u64,
+    /// When the search did something that was not in the journal.
+    caught_up: Option<Instant>,
     /// Evaluations of the elite on new seeds that have ended, by [`revision`], while the seeds change.
     revisions: HashMap<u64, Evaluation>,
     threads: usize,
@@ -244,16 +274,22 @@ impl Running<'_> {
         let UnderWay { child, index, first: true } = self.standing.breed() else { return Ok(()) };
         let key = child.key;
         match self.recorded.child(*index, child.hash).map_err(SearchError::Diverging)? {
-            Some(evaluation) => self.standing.keep(key, evaluation),
-            None => self.queue.push(Job {
-                place: Place::Child(*index),
-                program: Arc::clone(&child.program),
-                hash: child.hash,
-                key,
-                epoch,
-                start: Arc::clone(&child.start),
-                thresholds,
-            }),
+            Some(evaluation) => {
+                self.recorded_evaluations += 1;
+                self.standing.keep(key, evaluation);
+            }
+            None => {
+                self.caught_up.get_or_insert_with(Instant::now);
+                self.queue.push(Job {
+                    place: Place::Child(*index),
+                    program: Arc::clone(&child.program),
+                    hash: child.hash,
+                    key,
+                    epoch,
+                    start: Arc::clone(&child.start),
+                    thresholds,
+                });
+            }
         }
         Ok(())
     }
@@ -371,9 +407,22 @@ impl Running<'_> {
     }
 
     fn observe(&self, observe: &mut dyn FnMut(&Progress)) {
+        observe(&Progress {
+            statistics: self.standing.statistics(),
+            best: self.standing.best(),
+            elapsed: self.begin.elapsed(),
+            recorded: self.recorded_end,
+            session: self.session(),
+        });
+    }
+
+    fn session(&self) -> Session {
         let statistics = self.standing.statistics();
-        let replayed = self.replayed_to.min(statistics.generated);
-        observe(&Progress { statistics, best: self.standing.best(), elapsed: self.begin.elapsed(), replayed });
+        Session {
+            generated: statistics.generated.saturating_sub(self.recorded_end),
+            evaluated: statistics.evaluated.saturating_sub(self.recorded_evaluations),
+            elapsed: self.caught_up.map_or(Duration::ZERO, |then| then.elapsed()),
+        }
     }
 
     fn finish(mut self, stop: StopReason, initial: Arc<Program>) -> Result<SearchResult, SearchError> {
@@ -400,6 +449,7 @@ impl Running<'_> {
             best: self.standing.best().clone(),
             statistics: self.standing.statistics().clone(),
             elapsed: self.begin.elapsed(),
+            session: self.session(),
             evaluating: self.evaluating,
             population,
             failures,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use symopt_dsl::shell::Command;
 use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::run::Failure;
 use symopt_proxy_tasks::suite::{Baseline, Fitness};
@@ -56,7 +57,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// There is one already.
-    #[error("{path}: a store is there already; go on with `symopt resume {path}`, or choose another directory with --store")]
+    #[error("{path}: a store is there already; go on with `{}`, or choose another directory with --store", Command::new("resume").operand(path))]
     Exists {
         /// The directory.
         path: PathBuf,

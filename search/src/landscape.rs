@@ -5,9 +5,9 @@
 //! seed is the share of AdamW's validation loss that it saves there. So the gains are paired, those of AdamW are 0, and the spread over the
 //! seeds says how sure a mean is. The gain over the suite is the mean over the tasks by their weights, seed by seed.
 //!
-//! [`zoo`] lists the programs that are compared if none are named: those that take a learning rate. The programs of the published search
-//! hold learning rate and decay as constants for other tasks, and there is nothing in them to tune from outside; whoever names one sees it as
-//! it stands.
+//! [`zoo`] lists the programs that are compared if none are named: those that state a conventional learning rate. The programs of the published
+//! search hold learning rate and decay as constants for other tasks; whoever names one sees it with its `lr`, of which the constant is a multiple,
+//! tuned. Of a program without `lr` no rate is tuned, and [`Landscape::notes`] says so.
 //!
 //! The same suite, programs and settings give the same numbers on any number of threads.
 
@@ -16,7 +16,6 @@ use std::fmt::Write;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
-use symopt_programs::ZooEntry;
 use symopt_proxy_tasks::pattern_search::{self, End, Protocol, Trial, Tuning};
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
@@ -34,10 +33,14 @@ pub struct Entry {
     pub program: Program,
 }
 
-/// The programs of the zoo that can be tuned from outside, in the order of the zoo.
+/// The programs of the zoo that state a conventional learning rate, in the order of the zoo.
 pub fn zoo() -> Vec<Entry> {
-    let tunable = |entry: &&ZooEntry| !pattern_search::dimensions(&entry.program(), false).is_empty();
-    symopt_programs::zoo().iter().filter(tunable).map(|entry| Entry { name: entry.name.to_owned(), program: entry.program() }).collect()
+    let states_rate = |program: &Program| {
+        let signature = program.signature();
+        signature.learning_rate().and_then(|id| signature.parameters.get(id.index())).is_some_and(|parameter| parameter.default.is_some())
+    };
+    let entries = symopt_programs::zoo().iter().map(|entry| Entry { name: entry.name.to_owned(), program: entry.program() });
+    entries.filter(|entry| states_rate(&entry.program)).collect()
 }
 
 /// How a landscape is measured.
@@ -127,6 +130,8 @@ pub struct TaskResult {
 pub struct Row {
     /// The program.
     pub program: String,
+    /// Names of what was tuned: `lr`, `weight_decay` and the shares of averages.
+    pub tuned: Vec<String>,
     /// Its gain over the suite; `None` if it diverged on a task, or if not all tasks were measured.
     pub gain: Option<Gain>,
     /// For each task.
@@ -168,7 +173,7 @@ pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: u
     for weighted in &suite.tasks {
         match pool.install(|| measure_task(weighted, &entries, baseline, settings, &counter)) {
             Ok(results) => measured.push(results),
-            Err(LandscapeError::Interrupted) if !measured.is_empty() => break,
+            Err(LandscapeError::Interrupted | LandscapeError::Task(TaskError::Interrupted { .. })) if !measured.is_empty() => break,
             Err(error) => return Err(error),
         }
     }
@@ -182,6 +187,7 @@ pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: u
             let by_seed = if complete { suite_gains(&of_program, &weights) } else { None };
             Row {
                 program: entry.name.clone(),
+                tuned: pattern_search::dimensions(&entry.program, settings.tuning.shares).iter().map(|d| d.name().to_owned()).collect(),
                 gain: by_seed.and_then(|values| Gain::of(&values)),
                 tasks: of_program.into_iter().map(|(result, _)| result.clone()).collect(),
             }
@@ -320,6 +326,18 @@ impl Landscape {
         )
     }
 
+    /// What readers of the table must know of single programs: which run at a rate that nobody has tuned, and why.
+    pub fn notes(&self) -> Vec<String> {
+        let note = |row: &Row| {
+            let rest = match row.tuned.as_slice() {
+                [] => "it runs as it stands".to_owned(),
+                tuned => format!("only {} is tuned", tuned.join(", ")),
+            };
+            format!("{} takes no `lr`, so its learning rate is not tuned: {rest}", row.program)
+        };
+        self.rows.iter().filter(|row| !row.tuned.iter().any(|name| name == "lr")).map(note).collect()
+    }
+
     /// The gains as a table with a heading: the program, the suite, the tasks.
     pub fn table(&self) -> Vec<Vec<String>> {
         let heading = ["PROGRAM".to_owned(), "SUITE".to_owned()].into_iter().chain(self.tasks.iter().map(|(name, _)| name.clone()));
@@ -337,6 +355,9 @@ impl Landscape {
             text.push_str("\nIt was interrupted: the other tasks are missing.\n");
         }
         markdown_table(&mut text, &self.table());
+        for note in self.notes() {
+            text.push_str(&format!("\n{}.\n", cell(&note)));
+        }
         text.push_str("\n## Tuned settings\n");
         let heading = ["TASK", "PROGRAM", "PEAK LR", "HYPERPARAMETERS", "LOSS", "TUNING RUNS"].map(str::to_owned).to_vec();
         let mut rows = vec![heading];

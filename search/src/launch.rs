@@ -9,7 +9,7 @@ use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
-use crate::config::{ConfigError, Form, SearchConfig};
+use crate::config::{ConfigError, Form, Limits, SearchConfig};
 use crate::direction::{self, SplitError};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Settings};
@@ -53,6 +53,8 @@ const EVOLVED: &str = "train";
 /// A search that is set up, with its store open.
 pub struct Launch {
     config: SearchConfig,
+    /// The limits that the store holds.
+    stored_limits: Limits,
     suite: Arc<Suite>,
     judge: Box<dyn Judge>,
     initial: Program,
@@ -110,7 +112,7 @@ impl Launch {
         if let Some(record) = kept {
             journal.keep_initial(&record)?;
         }
-        Ok(Launch { config, suite, judge, initial, target, journal })
+        Ok(Launch { stored_limits: config.limits.clone(), config, suite, judge, initial, target, journal })
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
@@ -132,12 +134,18 @@ impl Launch {
         // The baseline is known, so nothing else would show that a command no longer works, before it fails with all programs.
         suite.check_commands(&suite.seeds)?;
         let journal = checked.open()?;
-        Ok(Launch { config, suite, judge, initial, target, journal })
+        let stored_limits = journal.settings().config.limits.clone();
+        Ok(Launch { config, stored_limits, suite, judge, initial, target, journal })
     }
 
     /// The settings.
     pub fn config(&self) -> &SearchConfig {
         &self.config
+    }
+
+    /// The limits that the store holds: what a resumed search has if no others are given.
+    pub fn stored_limits(&self) -> &Limits {
+        &self.stored_limits
     }
 
     /// The suite.

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
+use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
 
 use crate::journal::{CheckedStore, JournalError, epoch_of};
@@ -171,8 +172,8 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     match found.pop() {
         Some(stored) => Ok((store, stored)),
         None => Err(not_there(format!(
-            "no evaluated program has a hash that begins with {digits}; `symopt resume {}` ends with the hash of the best one",
-            path.display()
+            "no evaluated program has a hash that begins with {digits}; `{}` ends with the hash of the best one",
+            Command::new("resume").operand(path)
         ))),
     }
 }

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
+use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Fitness;
 
@@ -191,7 +192,7 @@ impl Campaign {
         if is_campaign(path) {
             return Err(CampaignError::File {
                 path: path.to_owned(),
-                reason: format!("a campaign is there already; go on with `symopt resume {}`", path.display()),
+                reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
             });
         }
         let initial = find_program(&config.initial, color).map_err(LaunchError::from)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use symopt_dsl::shell::Command;
 use symopt_search::StopReason;
 use symopt_search::fresh_seeds::{Judged, Progress};
 use symopt_search::landscape::Gain;
@@ -14,7 +15,7 @@ use symopt_search::trials::TrialError;
 use crate::commands::search::Execution;
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
-use crate::{programs, table};
+use crate::{hint, programs, table};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -84,20 +85,18 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
     }
     print(&mut out, &searches, steps.last(), held_out_seeds)?;
     writeln!(out, "\nto go on:")?;
-    let path = path.display();
     if interrupted {
-        writeln!(out, "  symopt resume {path}")?;
+        hint::print(&mut out, &execution.given(Command::new("resume").operand(path)))?;
     }
     let best = searches.iter().filter(|search| search.held_out.is_some()).min_by(|a, b| match (a.held_out, b.held_out) {
         (Some(a), Some(b)) => a.better_first(b),
         _ => std::cmp::Ordering::Equal,
     });
     if let Some(best) = best.or(searches.last()) {
-        let digits = best.ended.best.hash.get(..12).unwrap_or(&best.ended.best.hash);
-        writeln!(out, "  symopt inspect {path}/{}:{digits} --lineage", best.ended.name)?;
+        let program = hint::program(&path.join(&best.ended.name), &best.ended.best.hash);
+        hint::print(&mut out, &Command::new("inspect").operand(program).flag("--lineage"))?;
     }
-    writeln!(out, "  symopt funnel {path}")?;
-    Ok(())
+    Ok(hint::print(&mut out, &Command::new("funnel").operand(path))?)
 }
 
 /// Runs the next search. False if somebody wants it to stop.

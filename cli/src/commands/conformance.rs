@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use symopt_dsl::codegen::Target;
+use symopt_dsl::shell::Command;
 use symopt_programs::ZooEntry;
 use symopt_programs::conformance::exports::{self, Exports};
 use symopt_programs::conformance::report::{Report, Tolerance};
@@ -151,14 +152,14 @@ fn tolerances_of(engine: &str, programs: &[&'static ZooEntry]) -> Vec<String> {
 }
 
 /// The command that makes the same table.
-fn command(arguments: &Arguments) -> String {
-    let options = |option: &str, values: &[String]| values.iter().map(|value| format!(" --{option} \"{value}\"")).collect::<String>();
+fn command(arguments: &Arguments) -> Command {
+    let options =
+        |command: Command, option: &str, values: &[String]| values.iter().fold(command, |command, value| command.option(option, value));
     let targets: Vec<String> = arguments.targets.iter().map(Target::to_string).collect();
-    let no_exports = if arguments.no_exports { " --no-exports" } else { "" };
-    format!(
-        "symopt conformance{}{}{}{no_exports} --python PYTHON --markdown FILE",
-        options("program", &arguments.programs),
-        options("to", &targets),
-        options("without", &arguments.without)
-    )
+    let mut command = options(Command::new("conformance"), "--program", &arguments.programs);
+    command = options(options(command, "--to", &targets), "--without", &arguments.without);
+    if arguments.no_exports {
+        command = command.flag("--no-exports");
+    }
+    command.option("--python", "PYTHON").option("--markdown", "FILE")
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
+use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_search::report::{self, Options, Over, Report};
 use symopt_search::trials::Watch;
@@ -134,10 +135,5 @@ fn headed(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 
 /// The command that is running, as one would type it.
 fn command() -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
-    let quoted = |argument: std::ffi::OsString| {
-        let text = argument.to_string_lossy().into_owned();
-        if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-    };
-    std::iter::once("symopt".to_owned()).chain(std::env::args_os().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
+    Command::of_words(std::iter::once("symopt".into()).chain(std::env::args_os().skip(1))).to_string()
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde::Serialize;
 use symopt_dsl::Graph;
+use symopt_dsl::shell::Command;
 use symopt_dsl::simplify::{Label, Options, simplify};
 use symopt_evaluator::equivalence::RandomStreams;
 use symopt_search::StopReason;
@@ -24,7 +25,7 @@ use crate::commands::campaign;
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
-use crate::{files, interrupt, options, programs, table};
+use crate::{files, hint, interrupt, options, programs, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -160,6 +161,12 @@ impl Execution {
         self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
     }
 
+    /// A command with the options that were given.
+    pub fn given(&self, command: Command) -> Command {
+        let command = self.threads.iter().fold(command, |command, threads| command.option("--threads", threads));
+        self.held_out.iter().fold(command, |command, seeds| command.option("--held-out", seeds))
+    }
+
     /// Held-out seeds. Four programs on each of them are a lot for a command that takes minutes.
     pub fn held_out(&self, external: bool) -> u16 {
         self.held_out.unwrap_or(if external { 0 } else { 16 })
@@ -259,6 +266,8 @@ struct Report {
     stop: StopReason,
     seconds: f64,
     evaluating_seconds: f64,
+    /// What was done since the search began or was resumed.
+    session: SessionReport,
     statistics: Statistics,
     /// The same over the programs generated: what the paper's figure shows.
     history: Vec<Statistics>,
@@ -268,6 +277,13 @@ struct Report {
     /// Evaluations that failed, by what went wrong.
     failures: Vec<Failures>,
     comparison: Option<Vec<Row>>,
+}
+
+#[derive(Serialize)]
+struct SessionReport {
+    generated: u64,
+    evaluated: u64,
+    seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -291,7 +307,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         writeln!(out, "store: {}", store.display())?;
         writeln!(out, "search from {} on the suite {}, seed {}, {}", config.initial, config.suite, config.seed, count_of(threads))?;
     }
-    let searched = launch.config().suite.clone();
+    let (searched, limits, stored_limits) = (launch.config().suite.clone(), launch.config().limits.clone(), launch.stored_limits().clone());
     let mut line = ProgressLine::new(&launch.config().limits);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
@@ -321,6 +337,11 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
             stop: result.stop,
             seconds: result.elapsed.as_secs_f64(),
             evaluating_seconds: result.evaluating.as_secs_f64(),
+            session: SessionReport {
+                generated: result.session.generated,
+                evaluated: result.session.evaluated,
+                seconds: result.session.elapsed.as_secs_f64(),
+            },
             cache_hit_rate: result.statistics.cache_hit_rate(),
             redundant_share: result.statistics.redundant_share(),
             best: BestReport {
@@ -352,15 +373,17 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     if let Some(rows) = &comparison {
         print_comparison(&mut out, rows, held_out)?;
     }
-    let digits = &result.best.hash.to_string()[..12];
-    let store = store.display();
+    let best = hint::program(store, &result.best.hash.to_string());
     writeln!(out, "\nto go on:")?;
-    writeln!(out, "  symopt inspect {store}:{digits} --lineage")?;
-    writeln!(out, "  symopt simplify {store}:{digits} --ablate --suite {searched}")?;
+    hint::print(&mut out, &Command::new("inspect").operand(&best).flag("--lineage"))?;
+    hint::print(&mut out, &Command::new("simplify").operand(&best).flag("--ablate").option_operand("--suite", &searched))?;
     if let Some(task) = suite.tasks.first() {
-        writeln!(out, "  symopt train --task {searched}/{} --program {store}:{digits} --vs adamw", task.task.name())?;
+        let task = format!("{searched}/{}", task.task.name());
+        let train = Command::new("train").option_operand("--task", task).option_operand("--program", &best);
+        hint::print(&mut out, &train.option("--vs", "adamw"))?;
     }
-    writeln!(out, "  symopt resume {store} --programs {}", 2 * result.statistics.generated)?;
+    hint::print(&mut out, &execution.given(hint::resume(store, &hint::further(&result, &limits), &stored_limits)))?;
+    let store = store.display();
     writeln!(out, "store: {store}")?;
     Ok(())
 }
@@ -372,16 +395,23 @@ fn count_of(threads: usize) -> String {
 fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threads: usize) -> std::io::Result<()> {
     let statistics = &result.statistics;
     let seconds = result.elapsed.as_secs_f64().max(1e-3);
+    let session = &result.session;
+    // A resumed search has what an earlier session did, which took a time that nobody knows.
+    let rate = |all: u64, now: u64| match session.rate(now) {
+        _ if now == 0 && all > 0 => "none in this session".to_owned(),
+        rate if now < all => format!("{now} in this session, {rate:.0}/s"),
+        rate => format!("{rate:.0}/s"),
+    };
     writeln!(out, "ended after {}: {}", clock(result.elapsed), result.stop)?;
     // Only a search that has screens speaks of them.
     let screened = if statistics.screened > 0 { format!("{} screened, ", statistics.screened) } else { String::new() };
     writeln!(
         out,
-        "{} programs generated ({:.0}/s), {screened}{} evaluated ({:.0}/s; {} stopped as hopeless, {} diverged{})",
+        "{} programs generated ({}), {screened}{} evaluated ({}; {} stopped as hopeless, {} diverged{})",
         statistics.generated,
-        statistics.generated as f64 / seconds,
+        rate(statistics.generated, session.generated),
         statistics.evaluated,
-        statistics.evaluated as f64 / seconds,
+        rate(statistics.evaluated, session.evaluated),
         statistics.hopeless,
         statistics.diverged,
         if statistics.failed > 0 { format!(", {} failed", statistics.failed) } else { String::new() }

@@ -101,6 +101,9 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
         table::print(&mut out, &part, &(1..2 + TASKS_IN_A_ROW).collect::<Vec<_>>(), &[])?;
         writeln!(out)?;
     }
+    for note in landscape.notes() {
+        writeln!(out, "{note}")?;
+    }
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     writeln!(out, "{} training runs in {} on {threads}", landscape.runs, clock(time))?;
     if !landscape.complete {

@@ -4,9 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::external::Template;
 
 use crate::failure::Failure;
+use crate::hint;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -53,6 +55,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;
     file.write_all(template.text().as_bytes()).map_err(wrong)?;
     writeln!(out, "written: {}\n\nto train with it:", path.display())?;
-    let (name, path) = (template.name(), path.display());
-    Ok(writeln!(out, "  symopt train --task-command \"python {path}\" --task-export {name} --program lion")?)
+    // The command is itself a line for a shell.
+    let script = Command::of_words(["python".into()]).operand(path).to_string();
+    let command =
+        Command::new("train").option("--task-command", script).option("--task-export", template.name()).option("--program", "lion");
+    Ok(hint::print(&mut out, &command)?)
 }

@@ -1,5 +1,7 @@
 //! What `symopt train` trains with: a program with its constants.
 
+use std::path::Path;
+
 use symopt_dsl::Program;
 use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
 use symopt_proxy_tasks::suite::WeightedTask;
@@ -67,6 +69,22 @@ impl Contender {
     /// Where the constants come from, for people.
     pub fn constants(&self) -> String {
         format!("{}{}", self.source, if self.is_set { ", with your settings" } else { "" })
+    }
+
+    /// What a program may be called besides how it was asked for.
+    fn other_names(&self) -> Vec<&str> {
+        let stem = if symopt_programs::find(&self.argument).is_some() { None } else { Path::new(&self.argument).file_stem() };
+        let mut names: Vec<&str> = stem.and_then(|stem| stem.to_str()).into_iter().collect();
+        names.push(&self.program.signature().name);
+        names.retain(|name| *name != self.argument);
+        names.dedup();
+        names
+    }
+
+    /// How it was asked for, with what else it may be called.
+    fn known_as(&self) -> String {
+        let others = self.other_names();
+        if others.is_empty() { self.argument.clone() } else { format!("{} (or {})", self.argument, others.join(", ")) }
     }
 
     /// The names of what can be set.
@@ -151,7 +169,8 @@ fn set(all: &mut [Contender], asked: usize, name: &str, value: f64) -> Result<()
         Some((program, name)) => (Some(program), name),
         None => (None, name),
     };
-    let named = |contender: &Contender| of.is_none_or(|program| contender.argument == program);
+    let argument = of.map(|program| argument_of(all, program, name)).transpose()?;
+    let named = |contender: &Contender| argument.as_ref().is_none_or(|argument| contender.argument == *argument);
     // The one to compare with stays as it stands, unless it alone is meant.
     let count = if all.iter().take(asked).any(named) { asked } else { all.len() };
     let mut meant: Vec<&mut Contender> = all.iter_mut().take(count).filter(|contender| named(contender)).collect();
@@ -160,19 +179,34 @@ fn set(all: &mut [Contender], asked: usize, name: &str, value: f64) -> Result<()
     if any {
         return Ok(());
     }
-    let message = match (of, meant.as_slice()) {
-        (Some(program), []) => {
-            let mut arguments: Vec<&str> = all.iter().map(|contender| contender.argument.as_str()).collect();
-            arguments.dedup();
-            return Err(Failure::Input(format!(
-                "`--set {program}:{name}` is for no program that is trained; they are: {}",
-                arguments.join(", ")
-            )));
-        }
-        (_, [only]) => format!("{} has no hyperparameter {name:?}; it has: {}", only.argument, only.has()),
-        (_, several) => {
+    let message = match meant.as_slice() {
+        [only] => format!("{} has no hyperparameter {name:?}; it has: {}", only.argument, only.has()),
+        several => {
             let has: Vec<String> = several.iter().map(|contender| format!("{} has: {}", contender.argument, contender.has())).collect();
             format!("no program has a hyperparameter {name:?}; {}", has.join("; "))
+        }
+    };
+    Err(Failure::Input(message))
+}
+
+/// The argument of the program that PROGRAM means in `--set PROGRAM:NAME=VALUE`: as it was asked for, or else its file without folder and ending, or
+/// the name that it gives itself, if it is the only one of that.
+fn argument_of(all: &[Contender], program: &str, name: &str) -> Result<String, Failure> {
+    if let Some(contender) = all.iter().find(|contender| contender.argument == program) {
+        return Ok(contender.argument.clone());
+    }
+    let mut meant: Vec<&str> =
+        all.iter().filter(|contender| contender.other_names().contains(&program)).map(|contender| contender.argument.as_str()).collect();
+    meant.dedup();
+    let message = match meant.as_slice() {
+        [argument] => return Ok((*argument).to_owned()),
+        [] => {
+            let mut known: Vec<String> = all.iter().map(Contender::known_as).collect();
+            known.dedup();
+            format!("`--set {program}:{name}` is for no program that is trained; they are: {}", known.join(", "))
+        }
+        several => {
+            format!("`--set {program}:{name}` can mean several programs; name one of them as it was asked for: {}", several.join(", "))
         }
     };
     Err(Failure::Input(message))
