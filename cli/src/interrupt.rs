@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
+use crate::progress;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -13,8 +14,11 @@ pub fn flag() -> Result<&'static AtomicBool, Failure> {
             // What was acknowledged is on the disk.
             std::process::exit(130);
         }
-        // Nobody else sees to a training script that takes its time.
-        symopt_proxy_tasks::external::interrupt();
+        // Runs that are under way end between two steps, and training scripts are killed.
+        symopt_proxy_tasks::interrupt::interrupt();
+        progress::note(
+            "interrupted: the runs under way are stopped; a second Ctrl-C ends at once, without a report (what was written stays)",
+        );
     })
     .map_err(|error| Failure::Work(format!("can't watch for interrupts: {error}")))?;
     Ok(&INTERRUPTED)

@@ -22,6 +22,9 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 110)]
 struct CommandLine {
+    /// Where the standard error stream is no terminal, print how far a long command is every so many seconds; 0 for never
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30.0, value_parser = options::interval, allow_negative_numbers = true)]
+    log_every: f64,
     #[command(subcommand)]
     command: Command,
 }
@@ -66,6 +69,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
+    progress::log_every(command_line.log_every);
     let result = match command_line.command {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),

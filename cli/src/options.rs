@@ -53,6 +53,13 @@ pub fn limit(text: &str) -> Result<f64, String> {
     finite(text).filter(|seconds| *seconds > 0.0).ok_or_else(|| "expected a time in seconds, above 0, such as 600".to_owned())
 }
 
+/// A time between two lines in seconds, or 0 for none.
+pub fn interval(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 1e6;
+    let seconds = finite(text).filter(|seconds| (0.0..=MOST).contains(seconds));
+    seconds.ok_or_else(|| format!("expected a time in seconds from 0 (never) to {MOST}, such as 60"))
+}
+
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }

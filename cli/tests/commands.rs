@@ -275,7 +275,7 @@ fn an_interrupted_bench_prints_what_it_has() {
     assert!(child.try_wait().unwrap().is_none());
     assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
     let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), common::INTERRUPTED));
     let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
     assert_eq!(report["complete"], false);
     assert!(report["cells"].as_array().unwrap().len() <= 1);

@@ -140,6 +140,13 @@ fn the_number_of_threads_changes_nothing() {
     }
 }
 
+/// The end of a command that was interrupted, without the message about that.
+fn interrupted(child: Child) -> Ended {
+    let ended = ended(child);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), common::INTERRUPTED));
+    Ended { stderr: String::new(), ..ended }
+}
+
 /// Sends a signal by name.
 fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
@@ -154,7 +161,7 @@ fn an_interrupted_search_reports_what_it_has_and_goes_on_when_resumed() {
         wait_for_an_evaluation(&mut child, &path.join("store"));
         std::thread::sleep(reference().span.mul_f64(0.2).min(Duration::from_millis(50)));
         signal(&child, name);
-        let report = json(&ended(child));
+        let report = json(&interrupted(child));
         assert_eq!(report["stop"], "interrupted", "SIG{name}");
         let generated = report["statistics"]["generated"].as_u64().unwrap();
         assert!(generated < PROGRAMS, "SIG{name}");
@@ -178,8 +185,7 @@ fn an_interrupted_search_says_so_to_people() {
     let mut child = spawn(path, &["search", "--suite", "smoke", "--programs", "0", "--name", "mine"]);
     wait_for_an_evaluation(&mut child, &path.join("runs/mine"));
     signal(&child, "INT");
-    let ended = ended(child);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let ended = interrupted(child);
     // Without a limit it goes on without one.
     for part in ["store: runs/mine", ": interrupted\n", "best program, fitness", "  symopt resume runs/mine --programs 0\n"] {
         assert!(ended.stdout.contains(part), "{part} is missing:\n{}", ended.stdout);
@@ -227,13 +233,94 @@ fn stores_without_a_name_are_called_after_the_suite_and_the_seed_and_numbered() 
     let directory = tempfile::tempdir().unwrap();
     let search = ["search", "--suite", "smoke", "--programs", "20", "--held-out", "0", "--json"];
     let mut stores = Vec::new();
-    for seed in ["0", "0", "7", "0"] {
-        let report = json(&run(directory.path(), &[&search[..], &["--seed", seed]].concat()));
+    // Of the same suite and seed they differ in something else.
+    for (seed, population) in [("0", "10"), ("0", "11"), ("7", "10"), ("0", "12")] {
+        let report = json(&run(directory.path(), &[&search[..], &["--seed", seed, "--population", population]].concat()));
         stores.push(report["store"].as_str().unwrap().to_owned());
     }
     assert_eq!(stores, ["runs/smoke-seed0", "runs/smoke-seed0-2", "runs/smoke-seed7", "runs/smoke-seed0-3"]);
     for store in stores {
         output(directory.path(), &["resume", &store, "--held-out", "0"]);
+    }
+}
+
+#[test]
+fn the_same_search_again_goes_on_where_it_is_and_is_not_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let search =
+        |more: &[&str]| run(path, &[&["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--json"], more].concat());
+    let first = json(&search(&["--programs", "600"]));
+    // Finished, then with a higher limit, then with a lower one.
+    for (programs, evaluated) in [("600", false), ("900", true), ("600", false)] {
+        let again = search(&["--programs", programs]);
+        assert!(again.code == Some(0) && again.stderr.starts_with("runs/smoke-seed0 holds this search already"), "{}", again.stderr);
+        assert!(["--seed", "--name", "--store"].iter().all(|option| again.stderr.contains(option)), "{}", again.stderr);
+        let again: Value = serde_json::from_str(&again.stdout).unwrap();
+        assert_eq!((&again["store"], again["statistics"]["generated"].to_string().as_str()), (&Value::from("runs/smoke-seed0"), programs));
+        assert_eq!(again["session"]["evaluated"] != 0, evaluated);
+        if programs == "600" {
+            assert_eq!(result_of(&again), result_of(&first));
+        }
+    }
+    // What is asked for by name is made, and what differs too.
+    assert_eq!(result_of(&json(&search(&["--programs", "600", "--name", "mine"]))), result_of(&first));
+    assert_eq!(json(&search(&["--programs", "600", "--tournament", "3"]))["store"], "runs/smoke-seed0-2");
+    // A campaign likewise.
+    let campaign = |name: &str| {
+        let ended = search(&["--programs", "100", "--repeats", "2"]);
+        assert_eq!(ended.stderr.is_empty(), name.is_empty(), "{}", ended.stderr);
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        report["campaign"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((campaign("").as_str(), campaign("again").as_str()), ("runs/smoke-seed0-3", "runs/smoke-seed0-3"));
+}
+
+/// A suite whose runs take long, with one checkpoint each.
+const LONG: &str = r#"
+name = "long"
+seeds = [1]
+
+[[task]]
+name = "a"
+steps = 2000000
+batch = 64
+checkpoints = 1
+training = 256
+validation = 64
+data = { kind = "digits" }
+model = { kind = "mlp", hidden = [32], activation = "relu" }
+[[task.tuned]]
+program = "adamw"
+peak_lr = 0.01
+hyperparameters = []
+"#;
+
+#[test]
+fn runs_that_take_long_end_within_a_second_after_an_interrupt() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(path.join("long.toml"), LONG).unwrap();
+    let commands = [
+        "search --suite long.toml",
+        "train --task long.toml/a --program lion",
+        "tune --task long.toml/a --program lion",
+        "tune --task long.toml/a --program lion --budget 100",
+        "tasks --landscape long.toml --program lion",
+        "simplify lion --ablate --suite long.toml",
+        "inspect lion --tasks long.toml",
+    ];
+    for command in commands {
+        let mut child = spawn(path, &command.split(' ').collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(child.try_wait().unwrap().is_none(), "{command}");
+        signal(&child, "INT");
+        let begin = Instant::now();
+        let ended = ended(child);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{command}: {:?}", begin.elapsed());
+        assert_eq!(ended.code, Some(1), "{command}: {}", ended.stderr);
+        let message = ended.stderr.strip_prefix(common::INTERRUPTED).unwrap_or_else(|| panic!("{command}: {}", ended.stderr));
+        assert!(message.starts_with("error: interrupted "), "{command}: {message}");
     }
 }
 
@@ -301,7 +388,7 @@ fn the_hint_after_an_interrupt_finishes_the_same_search_whatever_its_name() {
             std::thread::sleep(Duration::from_millis(1));
         }
         signal(&child, "INT");
-        let text = ended(child).stdout;
+        let text = interrupted(child).stdout;
         let hint = hint(&text, "symopt resume ");
         assert_eq!(hint[1..], [&format!("./{store}"), "--programs", programs(), "--threads", "1", "--held-out", "0"]);
         arguments = hint.iter().map(String::as_str).collect();

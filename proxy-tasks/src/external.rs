@@ -77,6 +77,7 @@ use self::message::{Answer, Budget, ExportFile, Message, Request};
 use self::scratch::Scratch;
 pub use self::template::Template;
 use self::worker::{Heard, Worker};
+use crate::interrupt;
 use crate::run::{Checkpoint, Failure, FailureKind, Metrics, Run, StopReason};
 use crate::task::{Candidate, Task, TaskDescription, TaskError, Verdict};
 
@@ -85,14 +86,6 @@ pub const PROTOCOL: u32 = 1;
 
 /// How long a script that listens may take to end a run that nobody needs, and one that is no longer needed to end.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// Set once, by an interrupt.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Calls off all external runs of this process, those under way and those to come: for handlers of interrupts.
-pub fn interrupt() {
-    INTERRUPTED.store(true, Ordering::Relaxed);
-}
 
 /// A task that is a command of the user's.
 pub struct ExternalTask {
@@ -148,7 +141,7 @@ impl ExternalTask {
     }
 
     fn is_called_off(&self) -> bool {
-        self.called_off.load(Ordering::Relaxed) || INTERRUPTED.load(Ordering::Relaxed)
+        self.called_off.load(Ordering::Relaxed) || interrupt::is_interrupted()
     }
 
     /// A process: one that waits, or a new one.

@@ -31,6 +31,7 @@ pub mod baseline;
 pub mod data;
 mod digest;
 pub mod external;
+pub mod interrupt;
 pub mod model;
 pub mod pattern_search;
 mod problem;

@@ -183,7 +183,7 @@ impl Suite {
         self.tasks.iter().any(|task| task.task.is_external())
     }
 
-    /// Calls off the runs of external tasks, until that is taken back.
+    /// Calls off all runs, until that is taken back.
     pub fn call_off(&self, off: bool) {
         for task in &self.tasks {
             task.task.call_off(off);

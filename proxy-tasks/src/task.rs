@@ -67,7 +67,7 @@ pub enum TaskError {
         /// What went wrong.
         failure: Failure,
     },
-    /// A run of an external task was called off.
+    /// A run was called off.
     #[error("interrupted while task {task} was running")]
     Interrupted {
         /// The task.
@@ -125,8 +125,7 @@ pub trait Task: Send + Sync {
         false
     }
 
-    /// Calls off the runs of an external task: those under way and all that begin end with [`TaskError::Interrupted`] until it is taken back. What
-    /// a built-in task does is short, and its watcher is asked often.
+    /// Calls off the runs: those under way and all that begin end with [`TaskError::Interrupted`] until it is taken back.
     fn call_off(&self, _off: bool) {}
 
     /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run does not complete.

@@ -1,6 +1,7 @@
 //! The training loop that all built-in tasks share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use rand::RngExt;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 use crate::digest::Digest;
+use crate::interrupt;
 use crate::rng::{Purpose, stream};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::schedule::Schedule;
@@ -71,6 +73,8 @@ pub struct TrainingTask {
     pub checkpoints: usize,
     /// Problems already made.
     kept: Mutex<Kept>,
+    /// Whether runs end at once.
+    called_off: AtomicBool,
 }
 
 /// Problems by seed, each with the time of its last use, counted in uses.
@@ -106,6 +110,7 @@ impl TrainingTask {
             schedule,
             checkpoints: checkpoints.clamp(1, steps),
             kept: Mutex::default(),
+            called_off: AtomicBool::new(false),
         }
     }
 
@@ -180,6 +185,10 @@ impl Task for TrainingTask {
 
     fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
         self.train(candidate, seed, None, &mut |at| at.curve.last().map_or(Ok(Verdict::Continue), |last| Ok(watch(last))), &mut |_| {})
+    }
+
+    fn call_off(&self, off: bool) {
+        self.called_off.store(off, Ordering::Relaxed);
     }
 
     fn record(&self, candidate: &Candidate, seed: u64) -> Result<Option<Recording>, TaskError> {
@@ -296,6 +305,9 @@ impl TrainingTask {
         let finish = |curve, stop| Ok(Run { curve, stop, elapsed: begin.elapsed() });
         let (mut loss_sum, mut loss_count) = (0.0, 0);
         for (step, batch) in prepared.order.chunks_exact(self.batch).enumerate().skip(first) {
+            if self.called_off.load(Ordering::Relaxed) || interrupt::is_interrupted() {
+                return Err(TaskError::Interrupted { task: self.name.clone() });
+            }
             let loss = workspace.loss_and_gradient(&weights, batch, &mut gradients);
             // Written so that NaN diverges too.
             let within_bound = loss <= bound;

@@ -144,14 +144,15 @@ impl<'a> Search<'a> {
 
         let queue = Queue::default();
         let abort = AtomicBool::new(false);
+        let called_off = AtomicBool::new(false);
         let (sender, receiver) = channel();
         let judge = self.judge;
         let result = std::thread::scope(|scope| {
             let _close = CloseOnDrop { queue: &queue, abort: &abort, judge };
             for _ in 0..self.threads {
                 let sender = sender.clone();
-                let (queue, abort) = (&queue, &abort);
-                scope.spawn(move || work(queue, judge, abort, &sender));
+                let (queue, abort, called_off) = (&queue, &abort, &called_off);
+                scope.spawn(move || called_off.fetch_or(work(queue, judge, abort, &sender), Ordering::Relaxed));
             }
             drop(sender);
             let mut running = Running {
@@ -173,6 +174,7 @@ impl<'a> Search<'a> {
                 evaluating: Duration::ZERO,
                 begin: Instant::now(),
                 interrupt,
+                called_off: &called_off,
             };
             let stop = running.run(observe)?;
             running.finish(stop, initial)
@@ -208,6 +210,8 @@ struct Running<'a> {
     evaluating: Duration,
     begin: Instant,
     interrupt: &'a AtomicBool,
+    /// Whether a worker has left since its evaluation was called off.
+    called_off: &'a AtomicBool,
 }
 
 impl Running<'_> {
@@ -337,11 +341,16 @@ impl Running<'_> {
         match self.receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(finished) => self.keep(finished)?,
             Err(RecvTimeoutError::Timeout) => {}
-            // Workers whose evaluations were called off have left.
-            Err(RecvTimeoutError::Disconnected) if self.interrupt.load(Ordering::Relaxed) => {}
+            // Workers whose evaluations were called off have left, whoever did that.
+            Err(RecvTimeoutError::Disconnected) if self.is_interrupted() => {}
             Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
         }
-        Ok(!self.interrupt.load(Ordering::Relaxed))
+        Ok(!self.is_interrupted())
+    }
+
+    /// Whether somebody wants the end, or a worker has left without its evaluation, for which one would wait for ever.
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed) || self.called_off.load(Ordering::Relaxed)
     }
 
     /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new make one fitness. False if the search was
@@ -529,7 +538,8 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<Finished>) {
+/// Evaluates what is in the queue, until that is closed. True if an evaluation was called off.
+fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<Finished>) -> bool {
     while let Some(job) = queue.pop() {
         let begin = Instant::now();
         let mut aborted = false;
@@ -544,10 +554,11 @@ fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<F
             Ok(result) => result.map_err(SearchError::Task),
             Err(_) => Err(SearchError::Worker),
         };
-        aborted |= matches!(result, Err(SearchError::Task(TaskError::Interrupted { .. })));
+        let called_off = matches!(result, Err(SearchError::Task(TaskError::Interrupted { .. })));
         // An aborted evaluation says nothing about its program.
-        if aborted || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err() {
-            return;
+        if called_off || aborted || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err() {
+            return called_off;
         }
     }
+    false
 }

@@ -73,7 +73,7 @@ pub trait Judge: Sync {
         Vec::new()
     }
 
-    /// Calls off what is under way, until that is taken back: it ends with [`TaskError::Interrupted`] where it can take long.
+    /// Calls off what is under way, until that is taken back: it ends with [`TaskError::Interrupted`].
     fn call_off(&self, _off: bool) {}
 
     /// What a program does on recorded gradients, in a small part of the time of an evaluation; `None` if this judge does not look.

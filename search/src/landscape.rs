@@ -63,7 +63,7 @@ impl Default for Settings {
 pub enum LandscapeError {
     /// A task can't be run.
     #[error(transparent)]
-    Task(#[from] TaskError),
+    Task(TaskError),
     /// There is nothing to compare with.
     #[error("task {task}: AdamW diverges {place}, so there is nothing to compare with; make the task easier to train")]
     Baseline {
@@ -78,6 +78,15 @@ pub enum LandscapeError {
     /// It was stopped before a task was done.
     #[error("interrupted before a task was done")]
     Interrupted,
+}
+
+impl From<TaskError> for LandscapeError {
+    fn from(error: TaskError) -> LandscapeError {
+        match error {
+            TaskError::Interrupted { .. } => LandscapeError::Interrupted,
+            error => LandscapeError::Task(error),
+        }
+    }
 }
 
 /// A gain over tuned AdamW.
@@ -173,7 +182,7 @@ pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: u
     for weighted in &suite.tasks {
         match pool.install(|| measure_task(weighted, &entries, baseline, settings, &counter)) {
             Ok(results) => measured.push(results),
-            Err(LandscapeError::Interrupted | LandscapeError::Task(TaskError::Interrupted { .. })) if !measured.is_empty() => break,
+            Err(LandscapeError::Interrupted) if !measured.is_empty() => break,
             Err(error) => return Err(error),
         }
     }

@@ -47,6 +47,16 @@ pub enum LaunchError {
     Search(#[from] SearchError),
 }
 
+impl LaunchError {
+    /// Whether it was interrupted before there was anything to report.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(
+            self,
+            LaunchError::Task(TaskError::Interrupted { .. }) | LaunchError::Search(SearchError::Task(TaskError::Interrupted { .. }))
+        )
+    }
+}
+
 /// What programs of a search are called: after its first mutation a program is no longer the one that the search started from.
 const EVOLVED: &str = "train";
 
@@ -82,17 +92,7 @@ impl Launch {
     ) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
-        let mut signature = program.signature().clone();
-        signature.numerics = config.numerics.into();
-        signature.name = EVOLVED.to_owned();
-        signature.doc = None;
-        let mut initial = program.with_signature(signature);
-        if config.fitness.form == Form::Direction {
-            initial = direction::split(&initial)?;
-            hide(&mut config, &initial);
-        }
-        // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
-        initial = parse_program("the initial program", &initial.to_string(), color)?;
+        let initial = prepare(&mut config, program, color)?;
         if config.mutation.constants_only && mutation::constants(&initial).is_empty() {
             return Err(LaunchError::NoConstants { name: config.initial });
         }
@@ -113,6 +113,15 @@ impl Launch {
             journal.keep_initial(&record)?;
         }
         Ok(Launch { stored_limits: config.limits.clone(), config, suite, judge, initial, target, journal })
+    }
+
+    /// Whether a store holds the search of these settings, whatever its limits and the name of its suite.
+    pub fn holds(store: &Path, mut config: SearchConfig, program: &Program, source: &SuiteSource) -> bool {
+        let (Ok(checked), Ok(initial)) = (CheckedStore::of(store), prepare(&mut config, program, false)) else { return false };
+        let stored = checked.settings();
+        config.limits = stored.config.limits.clone();
+        config.suite.clone_from(&stored.config.suite);
+        config == stored.config && initial.to_string() == stored.initial && source.text == stored.suite
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
@@ -165,6 +174,21 @@ impl Launch {
         let history = self.journal.statistics()?;
         Ok((result, self.suite, history))
     }
+}
+
+/// The program that a search starts from, and what the settings get from it.
+fn prepare(config: &mut SearchConfig, program: &Program, color: bool) -> Result<Program, LaunchError> {
+    let mut signature = program.signature().clone();
+    signature.numerics = config.numerics.into();
+    signature.name = EVOLVED.to_owned();
+    signature.doc = None;
+    let mut initial = program.with_signature(signature);
+    if config.fitness.form == Form::Direction {
+        initial = direction::split(&initial)?;
+        hide(config, &initial);
+    }
+    // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
+    Ok(parse_program("the initial program", &initial.to_string(), color)?)
 }
 
 /// The evaluation of the initial program, where it can't be made again. It must not fail.

@@ -334,7 +334,10 @@ impl Rediscovery {
     ) -> Result<Option<Searched>, RediscoveryError> {
         let begin = std::time::Instant::now();
         let config = SearchConfig { seed, ..self.protocol.search.clone() };
-        let launch = Launch::new(config, store, false)?;
+        let launch = match Launch::new(config, store, false) {
+            Err(error) if error.is_interrupt() => return Ok(None),
+            launch => launch?,
+        };
         // The search's own flag: it is set by a rediscovery as well.
         let end = AtomicBool::new(false);
         let mut classes: Vec<ClassChange> = Vec::new();
@@ -343,7 +346,7 @@ impl Rediscovery {
         let mut found = None;
         let mut failure = None;
         let mut generated_then = None;
-        let (result, _, _) = launch.run(self.threads, &end, &mut |progress| {
+        let ended = launch.run(self.threads, &end, &mut |progress| {
             observer.progress(of, progress);
             if interrupt.load(Ordering::Relaxed) {
                 end.store(true, Ordering::Relaxed);
@@ -375,7 +378,11 @@ impl Rediscovery {
                     end.store(true, Ordering::Relaxed);
                 }
             }
-        })?;
+        });
+        let (result, _, _) = match ended {
+            Err(error) if error.is_interrupt() => return Ok(None),
+            ended => ended?,
+        };
         if let Some(error) = failure {
             return match error {
                 RediscoveryError::Trial(TrialError::Interrupted) => Ok(None),

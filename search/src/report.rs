@@ -42,7 +42,7 @@ pub enum ReportError {
     Program(#[from] ProgramError),
     /// A suite.
     #[error(transparent)]
-    Task(#[from] TaskError),
+    Task(TaskError),
     /// Training runs are not counted in all of the stores.
     #[error("{store}: training runs are not counted where programs are directions; use --over evaluations")]
     NoRuns {
@@ -55,6 +55,15 @@ pub enum ReportError {
     /// It was stopped.
     #[error("interrupted before there was a result")]
     Interrupted,
+}
+
+impl From<TaskError> for ReportError {
+    fn from(error: TaskError) -> ReportError {
+        match error {
+            TaskError::Interrupted { .. } => ReportError::Interrupted,
+            error => ReportError::Task(error),
+        }
+    }
 }
 
 /// What searches are compared over.

@@ -61,6 +61,17 @@ pub enum CampaignError {
     },
 }
 
+impl CampaignError {
+    /// Whether it was interrupted.
+    pub fn is_interrupt(&self) -> bool {
+        match self {
+            CampaignError::Launch(error) => error.is_interrupt(),
+            CampaignError::Trial(error) => matches!(error, TrialError::Interrupted),
+            CampaignError::File { .. } => false,
+        }
+    }
+}
+
 impl From<JournalError> for CampaignError {
     fn from(error: JournalError) -> CampaignError {
         CampaignError::Launch(error.into())
@@ -223,6 +234,15 @@ impl Campaign {
         })?;
         campaign.write()?;
         Ok(campaign)
+    }
+
+    /// Whether a directory holds the campaign of these settings, whatever its limits.
+    pub fn holds(path: &Path, config: &SearchConfig) -> bool {
+        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), find_program(&config.initial, false)) else { return false };
+        let state = &campaign.state;
+        let same_text = |(name, text): &(String, String)| SuiteSource::find(name).is_ok_and(|source| source.text == *text);
+        let config = SearchConfig { limits: state.config.limits.clone(), ..config.clone() };
+        config == state.config && initial.to_string() == state.initial && state.suites.iter().all(same_text)
     }
 
     /// The campaign of a directory.

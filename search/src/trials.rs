@@ -32,13 +32,22 @@ use crate::judge::DirectionJudge;
 pub enum TrialError {
     /// A task, or a program that it can't run.
     #[error(transparent)]
-    Task(#[from] TaskError),
+    Task(TaskError),
     /// Somebody wants the end.
     #[error("interrupted")]
     Interrupted,
     /// Threads can't be had.
     #[error("can't start the threads for the trials: {0}")]
     Threads(String),
+}
+
+impl From<TaskError> for TrialError {
+    fn from(error: TaskError) -> TrialError {
+        match error {
+            TaskError::Interrupted { .. } => TrialError::Interrupted,
+            error => TrialError::Task(error),
+        }
+    }
 }
 
 /// When a change may stay.

@@ -130,7 +130,7 @@ fn print_cells(out: &mut impl Write, cells: &[Cell]) -> std::io::Result<()> {
             ]);
         }
     }
-    table::print(out, &lines, &[1, 2, 4, 5, 6, 7, 8], &[])?;
+    table::print(out, &lines, &[1, 2, 4, 5, 6, 7, 8], &[(3, usize::MAX)])?;
     writeln!(
         out,
         "\nmedians; BANDWIDTH is this machine's, in GB/s, for the array traffic of the program with next to no arithmetic, at the"

@@ -10,7 +10,6 @@ use symopt_search::StopReason;
 use symopt_search::fresh_seeds::{Judged, Progress};
 use symopt_search::landscape::Gain;
 use symopt_search::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
-use symopt_search::trials::TrialError;
 
 use crate::commands::search::Execution;
 use crate::failure::Failure;
@@ -51,11 +50,11 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
     while let Some(step) = campaign.next() {
         match search(&mut campaign, &step, execution, threads, interrupt) {
             Ok(true) => {}
-            Ok(false) | Err(CampaignError::Trial(TrialError::Interrupted)) => {
+            Err(error) if !error.is_interrupt() => return Err(error.into()),
+            Ok(false) | Err(_) => {
                 interrupted = true;
                 break;
             }
-            Err(error) => return Err(error.into()),
         }
     }
     let held_out_seeds = execution.held_out(false);
@@ -67,7 +66,7 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
         line.finish();
         match judged {
             Ok(judged) => held_out = judged,
-            Err(CampaignError::Trial(TrialError::Interrupted)) => interrupted = true,
+            Err(error) if error.is_interrupt() => interrupted = true,
             Err(error) => return Err(error.into()),
         }
     }

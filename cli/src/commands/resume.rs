@@ -1,8 +1,10 @@
 //! `symopt resume`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use symopt_search::config::Limits;
 use symopt_search::launch::Launch;
 use symopt_search::restarts::{self, Campaign};
 
@@ -23,13 +25,23 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let interrupt = interrupt::flag()?;
-    if restarts::is_campaign(&arguments.store) {
-        let mut campaign = Campaign::open(&arguments.store)?;
-        let mut config = campaign.config().clone();
-        arguments.limits.apply(&mut config);
-        campaign.set_limits(config.limits)?;
-        return campaign::execute(campaign, &arguments.store, &arguments.execution, interrupt);
+    go_on(&arguments.store, &arguments.execution, interrupt, |limits| arguments.limits.apply(limits))
+}
+
+/// Goes on with a search or a campaign, with limits that may be changed.
+pub fn go_on(
+    store: &Path,
+    execution: &Execution,
+    interrupt: &'static AtomicBool,
+    change_limits: impl FnOnce(&mut Limits),
+) -> Result<(), Failure> {
+    if restarts::is_campaign(store) {
+        let mut campaign = Campaign::open(store)?;
+        let mut limits = campaign.config().limits.clone();
+        change_limits(&mut limits);
+        campaign.set_limits(limits)?;
+        return campaign::execute(campaign, store, execution, interrupt);
     }
-    let launch = Launch::resume(&arguments.store, programs::color(), |config| arguments.limits.apply(config))?;
-    execute(launch, &arguments.store, &arguments.execution, interrupt)
+    let launch = Launch::resume(store, programs::color(), |config| change_limits(&mut config.limits))?;
+    execute(launch, store, execution, interrupt)
 }

@@ -8,24 +8,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde::Serialize;
 use symopt_dsl::Graph;
-use symopt_dsl::shell::Command;
+use symopt_dsl::shell::{self, Command};
 use symopt_dsl::simplify::{Label, Options, simplify};
 use symopt_evaluator::equivalence::RandomStreams;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::task::TaskError;
 use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
-use symopt_search::config::{DEFAULT_TOML, SearchConfig, Strategy, TargetFitness};
+use symopt_search::config::{DEFAULT_TOML, Limits, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
 use symopt_search::failures::Failures;
-use symopt_search::launch::Launch;
+use symopt_search::launch::{Launch, LaunchError};
 use symopt_search::program_source::find_program;
 use symopt_search::restarts::Campaign;
 use symopt_search::statistics::Statistics;
 
-use crate::commands::campaign;
+use crate::commands::{campaign, resume};
 use crate::external::TaskCommand;
 use crate::failure::Failure;
-use crate::progress::{ProgressLine, clock};
-use crate::{files, hint, interrupt, options, programs, table};
+use crate::progress::{ProgressLine, StageLine, clock};
+use crate::{files, hint, interrupt, options, programs, progress, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -126,8 +128,7 @@ pub struct LimitArguments {
 
 impl LimitArguments {
     /// Sets the limits that were given.
-    pub fn apply(self, config: &mut SearchConfig) {
-        let limits = &mut config.limits;
+    pub fn apply(self, limits: &mut Limits) {
         limits.programs = self.programs.unwrap_or(limits.programs);
         limits.evaluations = self.evaluations.unwrap_or(limits.evaluations);
         limits.seconds = self.seconds.unwrap_or(limits.seconds);
@@ -180,8 +181,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut config = settings(&arguments)?;
     let interrupt = interrupt::flag()?;
     let Arguments { store, name, limits, execution, command, .. } = arguments;
-    limits.apply(&mut config);
-    let store = store.unwrap_or_else(|| default_store(name.as_deref(), &config));
+    limits.apply(&mut config.limits);
     if command.is_given() && !config.restarts.is_plain() {
         return Err(Failure::Input(
             "--task-command makes one search; for several of them put the command into a suite file, as an [[external]] table, and give that \
@@ -189,21 +189,58 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    let is_campaign = !config.restarts.is_plain();
+    let store = match (store, name) {
+        (Some(store), _) => store,
+        (None, Some(name)) => Path::new("runs").join(name),
+        (None, None) => {
+            let usual = usual_stores(&config);
+            let is_same = |store: &PathBuf| holds(store, &config, &command).unwrap_or(false);
+            if let Some(store) = usual.taken.iter().find(|store| is_same(store)) {
+                // The same settings give the same search, so that what is there need not be done again.
+                progress::note(&format!(
+                    "{} holds this search already, which goes on there; another --seed is another search, and --name or --store repeats this one",
+                    shell::quoted(store)
+                ));
+                return resume::go_on(store, &execution, interrupt, |stored| *stored = config.limits);
+            }
+            usual.free
+        }
+    };
     if let Some(source) = command.suite(&store.join(SUITE))? {
         // The suite is kept with the search, for all that comes after.
         let (path, text) = (source.name.clone(), source.text.clone());
         config.suite.clone_from(&path);
         let initial = find_program(&config.initial, programs::color())?;
-        let launch = Launch::of_parts(config, &initial, source, &store, programs::color())?;
+        let line = StageLine::new("AdamW is trained by the command, which fitness is measured against");
+        let launch = Launch::of_parts(config, &initial, source, &store, programs::color());
+        line.finish();
+        let launch = launch?;
         files::write(Path::new(&path), &text)?;
         return execute(launch, &store, &execution, interrupt);
     }
-    if !config.restarts.is_plain() {
+    if is_campaign {
         let campaign = Campaign::create(config, &store, programs::color())?;
         return campaign::execute(campaign, &store, &execution, interrupt);
     }
-    let launch = Launch::new(config, &store, programs::color())?;
-    execute(launch, &store, &execution, interrupt)
+    let line = StageLine::new(format!("AdamW is trained on the suite {}, which fitness is measured against", config.suite));
+    let launch = Launch::new(config, &store, programs::color());
+    line.finish();
+    execute(launch?, &store, &execution, interrupt)
+}
+
+/// Whether a store holds the search, or a directory the campaign, that is asked for.
+fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand) -> Result<bool, Failure> {
+    if !config.restarts.is_plain() {
+        return Ok(Campaign::holds(store, config));
+    }
+    let source = match command.suite(&store.join(SUITE))? {
+        Some(source) => source,
+        None => SuiteSource::find(&config.suite)?,
+    };
+    // The standard input can be read once.
+    let initial = if config.initial == "-" { return Ok(false) } else { find_program(&config.initial, false)? };
+    Ok(Launch::holds(store, config.clone(), &initial, &source))
 }
 
 /// The suite of a search by a command, in its store.
@@ -242,21 +279,22 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     Ok(config)
 }
 
-/// `runs/NAME`; without a name the suite and the seed, and a number if that is taken.
-fn default_store(name: Option<&str>, config: &SearchConfig) -> PathBuf {
+/// Stores of searches without a name: `runs/SUITE-seedN`, and with a number where that is taken.
+struct UsualStores {
+    taken: Vec<PathBuf>,
+    free: PathBuf,
+}
+
+fn usual_stores(config: &SearchConfig) -> UsualStores {
     let runs = Path::new("runs");
-    if let Some(name) = name {
-        return runs.join(name);
-    }
     let suite = Path::new(&config.suite).file_stem().map_or_else(|| "suite".into(), |stem| stem.to_string_lossy());
     let first = format!("{suite}-seed{}", config.seed);
-    let mut number = 1;
-    let mut store = runs.join(&first);
-    while store.exists() {
-        number += 1;
-        store = runs.join(format!("{first}-{number}"));
+    let mut stores = UsualStores { taken: Vec::new(), free: runs.join(&first) };
+    while stores.free.exists() {
+        let next = runs.join(format!("{first}-{}", stores.taken.len() + 2));
+        stores.taken.push(std::mem::replace(&mut stores.free, next));
     }
-    store
+    stores
 }
 
 /// What `--json` prints.
@@ -311,7 +349,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let mut line = ProgressLine::new(&launch.config().limits);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
-    let (result, suite, history) = result?;
+    let (result, suite, history) = result.map_err(|error| interrupted_first(error, store))?;
     let graph = Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
     let pruned = result.best.program.pruned(&graph);
     let derivation = simplify(&result.best.program, &Options::default(), &mut RandomStreams::default());
@@ -328,7 +366,13 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         // An interrupted search reports what it has at once.
         0 => None,
         _ if interrupted() => None,
-        held_out => compare(&suite, &contenders, usize::from(held_out), &interrupted)?,
+        held_out => {
+            let _line = StageLine::new(format!("the best program is compared on {held_out} held-out seeds"));
+            match compare(&suite, &contenders, usize::from(held_out), &interrupted) {
+                Err(TaskError::Interrupted { .. }) => None,
+                comparison => comparison?,
+            }
+        }
     };
     let mut out = std::io::stdout().lock();
     if execution.json {
@@ -388,6 +432,17 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     Ok(())
 }
 
+/// A search that was interrupted before it had a result says how it goes on.
+fn interrupted_first(error: LaunchError, store: &Path) -> Failure {
+    if error.is_interrupt() {
+        return Failure::Work(format!(
+            "interrupted before the first program was judged; `{}` goes on",
+            Command::new("resume").operand(store)
+        ));
+    }
+    error.into()
+}
+
 fn count_of(threads: usize) -> String {
     if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
@@ -434,10 +489,9 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
 }
 
 fn print_comparison(out: &mut impl Write, rows: &[Row], held_out: u16) -> std::io::Result<()> {
-    writeln!(
-        out,
-        "\nvalidation loss saved against tuned AdamW (more is better; ± is the standard error over {held_out} held-out seeds):\n"
-    )?;
+    let text =
+        format!("validation loss saved against tuned AdamW (more is better; ± is the standard error over {held_out} held-out seeds):");
+    table::paragraph(out, &format!("\n{text}\n"))?;
     let tasks: Vec<String> =
         rows.iter().map(|row| &row.tasks).max_by_key(|tasks| tasks.len()).into_iter().flatten().map(|(t, _)| t.clone()).collect();
     let mut lines = vec![

@@ -5,14 +5,15 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clap::Args;
 use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
-use symopt_proxy_tasks::run::Checkpoint;
+use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
 use symopt_proxy_tasks::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
 use symopt_proxy_tasks::snapshot_store::SnapshotStore;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
-use symopt_proxy_tasks::task::{ResumableTask, Verdict};
+use symopt_proxy_tasks::task::{ResumableTask, TaskError, Verdict};
 
 use crate::external::TaskCommand;
 use crate::failure::Failure;
@@ -100,6 +101,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     line.finish();
+    if interrupted() && trainings.iter().all(Training::is_empty) {
+        return Err(Failure::Work("interrupted before the first checkpoint of any run".to_owned()));
+    }
     report::compare(&mut trainings, reference);
     let all_completed = finals.len() == contenders.len() * seeds.len();
     let save = arguments.save.as_ref().filter(|_| all_completed);
@@ -189,7 +193,12 @@ fn train(
         if interrupted() { Verdict::Stop } else { Verdict::Continue }
     };
     let Some(keeper) = keeper else {
-        let run = task.task.run(&contender.candidate(), seed, &mut |checkpoint| see(checkpoint, line))?.or_failed(task.task.name())?;
+        let mut seen = Vec::new();
+        let run = task.task.run(&contender.candidate(), seed, &mut |checkpoint| {
+            seen.push(*checkpoint);
+            see(checkpoint, line)
+        });
+        let run = or_stopped(run, seen)?.or_failed(task.task.name())?;
         line.skip(task.task.checkpoints().saturating_sub(done));
         return Ok((SeedRun::new(seed, run, None), None));
     };
@@ -205,10 +214,22 @@ fn train(
         let verdict = snapshot.curve.last().map_or(Verdict::Continue, |checkpoint| see(checkpoint, line));
         last = Some(snapshot);
         verdict
-    })?;
+    });
+    let run = or_stopped(run, last.as_ref().map_or_else(Vec::new, |last| last.curve.clone()))?;
     if let Some(error) = unwritten {
         return Err(Failure::Work(format!("can't write the checkpoint: {error}")));
     }
     line.skip(task.task.checkpoints().saturating_sub(run.curve.len()));
     Ok((SeedRun::new(seed, run, from.map(|from| from.step())), last))
+}
+
+/// A run; one that was interrupted between two checkpoints ends with the last one.
+fn or_stopped(run: Result<Run, TaskError>, seen: Vec<Checkpoint>) -> Result<Run, TaskError> {
+    match run {
+        Err(TaskError::Interrupted { .. }) => {
+            let step = seen.last().map_or(0, |last| last.step);
+            Ok(Run { curve: seen, stop: StopReason::Stopped { step }, elapsed: Duration::ZERO })
+        }
+        run => run,
+    }
 }

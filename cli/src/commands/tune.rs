@@ -18,6 +18,7 @@ use symopt_proxy_tasks::task::Verdict;
 
 use crate::external::TaskCommand;
 use crate::failure::Failure;
+use crate::progress::CountLine;
 use crate::{interrupt, options, programs, table};
 
 /// Rows of the table: the best pairs.
@@ -159,9 +160,20 @@ fn tune(
     interrupt: &AtomicBool,
 ) -> Result<Report, Failure> {
     let start = task.tuned.iter().find(|tuned| tuned.program == name);
+    let line = CountLine::new(match strategy {
+        Strategy::Fine => "pairs tried",
+        Strategy::Coarse | Strategy::Local => "pairs tried, at most",
+    });
+    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
+    let pairs = grid.peak_lr.len() * if has_decay { grid.weight_decay.len() } else { 1 };
+    let mut tried = 0;
     let trials = baseline::tune(task.task.as_ref(), program, grid, strategy, start, &mut |_| {
+        tried += 1;
+        line.draw(tried, pairs as u64);
         if interrupt.load(Ordering::Relaxed) { Verdict::Stop } else { Verdict::Continue }
-    })?;
+    });
+    line.finish();
+    let trials = trials?;
     Ok(Report {
         task: task.task.name().to_owned(),
         program: name.to_owned(),
@@ -170,7 +182,7 @@ fn tune(
         best: baseline::best(&trials).cloned(),
         trials,
         is_external: task.task.is_external(),
-        has_decay: program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay"),
+        has_decay,
     })
 }
 

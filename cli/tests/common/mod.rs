@@ -55,6 +55,10 @@ pub fn output(directory: &Path, arguments: &[&str]) -> String {
     ended.stdout
 }
 
+/// What an interrupt is answered with, at once.
+pub const INTERRUPTED: &str =
+    "interrupted: the runs under way are stopped; a second Ctrl-C ends at once, without a report (what was written stays)\n";
+
 /// All that is below a directory: the bytes of files, `None` for directories.
 pub fn tree(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();

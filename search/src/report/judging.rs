@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 
 use super::ReportError;
 use super::history::History;
@@ -106,8 +106,7 @@ impl Work {
                 stopped |= (watch.interrupted)();
                 if stopped { Verdict::Stop } else { Verdict::Continue }
             };
-            let evaluation =
-                judges.judges[*judge].judge(&Request::new(program), &mut see).map_err(|error: TaskError| ReportError::Task(error))?;
+            let evaluation = judges.judges[*judge].judge(&Request::new(program), &mut see)?;
             if stopped || (watch.interrupted)() {
                 return Err(ReportError::Interrupted);
             }

@@ -88,5 +88,5 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         };
         rows.push(vec![text.clone(), fitness, update, bypass.clone().unwrap_or_else(|| "none".to_owned())]);
     }
-    table::print(out, &rows, &[1, 2], &[])
+    table::print(out, &rows, &[1, 2], &[(0, usize::MAX), (3, usize::MAX)])
 }

@@ -65,7 +65,7 @@ fn print(out: &mut impl Write, lineage: &[Ancestor], all: bool) -> std::io::Resu
         rows.push(vec![child, ancestor.fitness.to_string(), kind, statement, text]);
     }
     fold(&mut rows, &mut folded);
-    table::print(out, &rows, &[0, 1, 3], &[])
+    table::print(out, &rows, &[0, 1, 3], &[(4, usize::MAX)])
 }
 
 fn count(mutations: usize) -> String {

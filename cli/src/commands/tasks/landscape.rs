@@ -16,9 +16,6 @@ use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
 use crate::{files, interrupt, options, programs, table};
 
-/// Tasks beside each other, so that the table fits a terminal.
-const TASKS_IN_A_ROW: usize = 4;
-
 #[derive(Args)]
 pub struct Measurement {
     /// With --landscape: held-out seeds that the tuned programs are compared on
@@ -92,17 +89,11 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
         return Ok(out.write_all(b"\n")?);
     }
     writeln!(out, "landscape of the suite {}\n{}\n", landscape.suite, landscape.protocol())?;
-    let rows = landscape.table();
     let tasks = landscape.tasks.len();
-    for first in (0..tasks).step_by(TASKS_IN_A_ROW) {
-        // The program and the suite stand in every part.
-        let part = |row: &Vec<String>| row.iter().take(2).chain(row.iter().skip(2 + first).take(TASKS_IN_A_ROW)).cloned().collect();
-        let part: Vec<Vec<String>> = rows.iter().map(part).collect();
-        table::print(&mut out, &part, &(1..2 + TASKS_IN_A_ROW).collect::<Vec<_>>(), &[])?;
-        writeln!(out)?;
-    }
+    table::print(&mut out, &landscape.table(), &(1..2 + tasks).collect::<Vec<_>>(), &[])?;
+    writeln!(out)?;
     for note in landscape.notes() {
-        writeln!(out, "{note}")?;
+        table::paragraph(&mut out, &note)?;
     }
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     writeln!(out, "{} training runs in {} on {threads}", landscape.runs, clock(time))?;

@@ -92,6 +92,11 @@ impl Training {
         }
     }
 
+    /// Whether no run has come to a checkpoint.
+    pub fn is_empty(&self) -> bool {
+        self.runs.iter().all(|run| run.run.curve.is_empty() && matches!(run.run.stop, StopReason::Stopped { .. }))
+    }
+
     /// The share of another's validation loss that is saved, seed by seed.
     fn saved(&self, other: &Training) -> Option<Vec<f64>> {
         if self.runs.len() != other.runs.len() {
