@@ -249,6 +249,16 @@ impl StageLine {
         StageLine(line)
     }
 
+    /// Shows the next stage; where there is no terminal, at once and on a line of its own.
+    pub fn say(&self, what: &str) {
+        if is_terminal() {
+            *self.0.made.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.0.show(|| vec![Part::shortening(0, what)]);
+        } else {
+            note(&safe(what));
+        }
+    }
+
     /// Takes the line away.
     pub fn finish(&self) {
         self.0.end();
@@ -473,7 +483,7 @@ mod tests {
         let all = "52525 programs (1310/s) | 8294 evaluated (207/s) | redundant 56 % | best -0.17 % | ETA 5:03 | update = lr·(m′ / (√|v′| + 10⁻⁸) \
                    + 0.01·w)";
         assert_eq!(fitted(&parts(), 200), all);
-        assert_eq!(fitted(&parts(), 79), "52525 programs (1310/s) | best -0.17 % | ETA 5:03 | update = lr·(m′ / (√|v…");
+        assert_eq!(fitted(&parts(), 79), "52525 programs (1310/s) | best -0.17 % | ETA 5:03 | update = lr·(m′ / (√|v′| +…");
         assert_eq!(fitted(&parts(), 38), "52525 programs (1310/s) | best -0.17 %");
         for columns in 1..200 {
             assert!(terminal::width_of(&fitted(&parts(), columns)) <= columns);

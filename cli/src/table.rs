@@ -212,7 +212,8 @@ impl Table<'_> {
                     text.push_str(&format!("{heading}\n"));
                     " ".repeat(margin)
                 };
-                for line in lines(cell, columns.saturating_sub(margin)) {
+                let space = columns.saturating_sub(margin);
+                for line in lines(cell, space).iter().flat_map(|line| pieces(line, space)) {
                     text.push_str(format!("{begin}{line}").trim_end());
                     text.push('\n');
                     begin = " ".repeat(margin);
@@ -225,6 +226,24 @@ impl Table<'_> {
 
 fn longest_word(text: &str) -> usize {
     text.split(' ').map(width_of).max().unwrap_or(0)
+}
+
+/// A line in pieces of at most `width` columns, or of one character.
+fn pieces(line: &str, width: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut length = 0;
+    for character in line.chars() {
+        let columns = width_of(character.encode_utf8(&mut [0; 4]));
+        if length > 0 && length + columns > width {
+            pieces.push(String::new());
+            length = 0;
+        }
+        length += columns;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(character);
+        }
+    }
+    pieces
 }
 
 /// The words of a text on lines of at most `width` columns; a longer word has a line of its own.
@@ -247,6 +266,35 @@ pub fn lines(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Prints a text of Markdown, as it is where there is no terminal or it is wide enough, and else with its tables in columns.
+pub fn print_markdown(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    out.write_all(markdown(text, columns_of_output()).as_bytes())
+}
+
+fn markdown(text: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns.filter(|columns| text.lines().any(|line| width_of(line) > *columns)) else { return text.to_owned() };
+    let mut shown = String::new();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let end_table = |shown: &mut String, rows: &mut Vec<Vec<String>>| {
+        if !rows.is_empty() {
+            shown.push_str(&layout(rows, &[], &[], Some(columns)));
+            rows.clear();
+        }
+    };
+    for line in text.lines() {
+        match line.trim().strip_prefix('|').and_then(|line| line.strip_suffix('|')) {
+            Some(rule) if rule.chars().all(|c| "|-: ".contains(c)) => {}
+            Some(cells) => rows.push(cells.split('|').map(|cell| cell.trim().replace('`', "")).collect()),
+            None => {
+                end_table(&mut shown, &mut rows);
+                lines(line, columns).iter().for_each(|line| shown.extend([line.as_str(), "\n"]));
+            }
+        }
+    }
+    end_table(&mut shown, &mut rows);
+    shown
 }
 
 /// Prints a paragraph, which a terminal does not break within words.
@@ -288,12 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_table_breaks_headings_and_shortens_names() {
-        let text = layout(&comparison(), &[1, 2, 3, 4, 5], &[], Some(80));
-        assert!(text.lines().all(|line| width_of(line) <= 80) && text.contains("publish…ief-like"), "{text}");
-        let wide = layout(&comparison(), &[1, 2, 3, 4, 5], &[], Some(92));
-        assert!(wide.lines().all(|line| width_of(line) <= 92) && wide.lines().count() == 5, "{wide}");
-        assert_eq!(layout(&comparison(), &[1, 2, 3, 4, 5], &[], Some(200)), layout(&comparison(), &[1, 2, 3, 4, 5], &[], None));
+    fn a_narrow_table_breaks_headings_and_shortens_names_and_a_narrower_one_has_parts() {
+        let in_columns = |columns| layout(&comparison(), &[1, 2, 3, 4, 5], &[], columns);
+        let narrow = in_columns(Some(90));
+        assert!(narrow.lines().count() == 5 && narrow.contains("\npublished-…elief-like  "), "{narrow}");
+        let narrower = in_columns(Some(80));
+        assert!(narrower.matches("PROGRAM").count() == 2 && !narrower.contains('…'), "{narrower}");
+        assert_eq!(in_columns(Some(200)), in_columns(None));
     }
 
     #[test]
@@ -301,7 +350,7 @@ mod tests {
         let rows = comparison();
         for columns in 20..130 {
             let text = layout(&rows, &[1, 2, 3, 4, 5], &[], Some(columns));
-            assert!(text.lines().all(|line| width_of(line) <= columns.max(24)), "{columns}:\n{text}");
+            assert!(text.lines().all(|line| width_of(line) <= columns), "{columns}:\n{text}");
             for cell in rows.iter().skip(1).flat_map(|row| &row[1..]) {
                 assert!(text.contains(cell), "{columns}: {cell} is missing:\n{text}");
             }
@@ -324,6 +373,15 @@ mod tests {
         let rows = rows(&[&["PROGRAM", "GAIN OVER ADAMW"], &["lion", "-1.40 % ± 0.27 and more"], &["sgd", "+1 %"]]);
         let text = layout(&rows, &[1], &[], Some(24));
         assert_eq!(text, "PROGRAM\n  lion\nGAIN OVER ADAMW\n  -1.40 % ± 0.27 and\n  more\n\nPROGRAM\n  sgd\nGAIN OVER ADAMW\n  +1 %\n");
+    }
+
+    #[test]
+    fn a_table_of_markdown_is_one_of_columns_on_a_narrow_terminal() {
+        let text = "| program | one engine | another engine |\n|---|---:|---|\n| `lion` | 0 | 1e-7 |\n\nthe end\n";
+        assert_eq!(markdown(text, None), text);
+        assert_eq!(markdown(text, Some(80)), text);
+        let narrow = "program  one     another\n         engine  engine\n-------  ------  -------\nlion     0       1e-7\n\nthe end\n";
+        assert_eq!(markdown(text, Some(24)), narrow);
     }
 
     #[test]

@@ -131,11 +131,11 @@ fn print_cells(out: &mut impl Write, cells: &[Cell]) -> std::io::Result<()> {
         }
     }
     table::print(out, &lines, &[1, 2, 4, 5, 6, 7, 8], &[(3, usize::MAX)])?;
-    writeln!(
+    table::paragraph(
         out,
-        "\nmedians; BANDWIDTH is this machine's, in GB/s, for the array traffic of the program with next to no arithmetic, at the"
-    )?;
-    writeln!(out, "same size and threads, and RATIO the time over that of this traffic, round by round")
+        "\nmedians; BANDWIDTH is this machine's, in GB/s, for the array traffic of the program with next to no arithmetic, at the\n\
+         same size and threads, and RATIO the time over that of this traffic, round by round",
+    )
 }
 
 /// A time in a unit in which it is easy to read.

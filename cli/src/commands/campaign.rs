@@ -143,11 +143,8 @@ fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, held_ou
     let with_gains = searches.iter().any(|search| search.held_out.is_some());
     writeln!(out)?;
     if let (true, Some(last)) = (with_gains, last) {
-        writeln!(
-            out,
-            "gain of the best programs over tuned AdamW on the suite {} (± is the standard error over {held_out} held-out seeds):\n",
-            last.suite
-        )?;
+        let over = format!("on the suite {} (± is the standard error over {held_out} held-out seeds)", last.suite);
+        table::paragraph(out, &format!("gain of the best programs over tuned AdamW {over}:\n"))?;
     }
     let mut heading = vec!["SEARCH", "SUITE", "SEED", "PROGRAMS", "EVALUATED", "SEARCH SEEDS"];
     if with_gains {

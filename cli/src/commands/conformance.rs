@@ -13,7 +13,8 @@ use symopt_programs::conformance::tolerance::tolerance;
 use symopt_programs::conformance::{self, case};
 
 use crate::failure::Failure;
-use crate::files;
+use crate::progress::StageLine;
+use crate::{files, table};
 
 #[derive(Args)]
 #[command(
@@ -62,9 +63,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::Input(format!("exports to {target} are nothing that can be run")));
     }
     let run = Exports { targets: &targets, python: &arguments.python, without: &arguments.without, keep: arguments.keep.as_deref() };
-    let report = conformance::measure(&entries, &run, |what| {
-        let _ = writeln!(std::io::stderr(), "{what}");
-    })?;
+    let line = StageLine::new("the library's engines");
+    let report = conformance::measure(&entries, &run, |what| line.say(what));
+    line.finish();
+    let report = report?;
     let tolerance_of = |engine: &str, program: &str| {
         let entry = entries.iter().find(|entry| entry.name == program);
         entry.map_or(Tolerance::BITS, |entry| tolerance(engine, &entry.program()))
@@ -78,9 +80,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &report)?;
         out.write_all(b"\n")?;
     } else {
-        out.write_all(table.as_bytes())?;
+        table::print_markdown(&mut out, &table)?;
         if !report.peers.is_empty() {
-            writeln!(out, "\nLion beside the libraries' own:\n\n{}", report.peers_markdown())?;
+            writeln!(out, "\nLion beside the libraries' own:\n")?;
+            table::print_markdown(&mut out, &report.peers_markdown())?;
+            writeln!(out)?;
         }
     }
     let faults = report.faults(tolerance_of);

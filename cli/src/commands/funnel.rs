@@ -97,13 +97,13 @@ fn default_output(stores: &[PathBuf]) -> PathBuf {
 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let Settings { seeds, tuning_seeds, confidence } = report.settings;
-    writeln!(
-        out,
+    let protocol = format!(
         "{} programs through {}\ngain over tuned AdamW on the same {seeds} fresh seeds, ± its standard error; each program tuned on {tuning_seeds} \
          other seeds",
         report.ranking.len(),
         report.suites.join(", then ")
-    )?;
+    );
+    table::paragraph(out, &protocol)?;
     writeln!(out, "who goes on (*): mean above 0, and so at a confidence of {confidence}\n")?;
     let heading = ["", "PROGRAM", "SEARCH"].into_iter().map(str::to_owned).chain(report.suites.iter().cloned());
     let mut lines = vec![heading.chain(["STATEMENTS", "NEAREST", "STRUCTURE"].map(str::to_owned)).collect::<Vec<_>>()];

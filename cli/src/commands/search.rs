@@ -13,15 +13,15 @@ use symopt_dsl::simplify::{Label, Options, simplify};
 use symopt_evaluator::equivalence::RandomStreams;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::task::TaskError;
-use symopt_search::StopReason;
 use symopt_search::comparison::{Contender, Row, compare};
 use symopt_search::config::{DEFAULT_TOML, Limits, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
 use symopt_search::failures::Failures;
 use symopt_search::launch::{Launch, LaunchError};
 use symopt_search::program_source::find_program;
-use symopt_search::restarts::Campaign;
+use symopt_search::restarts::{self, Campaign};
 use symopt_search::statistics::Statistics;
+use symopt_search::{Journal, StopReason};
 
 use crate::commands::{campaign, resume};
 use crate::external::TaskCommand;
@@ -290,7 +290,7 @@ fn usual_stores(config: &SearchConfig) -> UsualStores {
     let suite = Path::new(&config.suite).file_stem().map_or_else(|| "suite".into(), |stem| stem.to_string_lossy());
     let first = format!("{suite}-seed{}", config.seed);
     let mut stores = UsualStores { taken: Vec::new(), free: runs.join(&first) };
-    while stores.free.exists() {
+    while stores.free.exists() && (restarts::is_campaign(&stores.free) || Journal::check_vacant(&stores.free).is_err()) {
         let next = runs.join(format!("{first}-{}", stores.taken.len() + 2));
         stores.taken.push(std::mem::replace(&mut stores.free, next));
     }
@@ -426,7 +426,10 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         let train = Command::new("train").option_operand("--task", task).option_operand("--program", &best);
         hint::print(&mut out, &train.option("--vs", "adamw"))?;
     }
-    hint::print(&mut out, &execution.given(hint::resume(store, &hint::further(&result, &limits), &stored_limits)))?;
+    // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
+    let compared = !interrupted() || result.stop == StopReason::Interrupted;
+    let further = if compared { hint::further(&result, &limits) } else { limits };
+    hint::print(&mut out, &execution.given(hint::resume(store, &further, &stored_limits)))?;
     let store = store.display();
     writeln!(out, "store: {store}")?;
     Ok(())
@@ -460,8 +463,7 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
     writeln!(out, "ended after {}: {}", clock(result.elapsed), result.stop)?;
     // Only a search that has screens speaks of them.
     let screened = if statistics.screened > 0 { format!("{} screened, ", statistics.screened) } else { String::new() };
-    writeln!(
-        out,
+    let counts = format!(
         "{} programs generated ({}), {screened}{} evaluated ({}; {} stopped as hopeless, {} diverged{})",
         statistics.generated,
         rate(statistics.generated, session.generated),
@@ -470,18 +472,19 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
         statistics.hopeless,
         statistics.diverged,
         if statistics.failed > 0 { format!(", {} failed", statistics.failed) } else { String::new() }
-    )?;
+    );
+    table::paragraph(out, &counts)?;
     for failures in &result.failures {
         writeln!(out, "failed: {failures}")?;
     }
-    writeln!(
-        out,
+    let shares = format!(
         "cache hits {:.1} %, redundant statements {:.1} %, {:.1} % of the time of {} in evaluations",
         100.0 * statistics.cache_hit_rate(),
         100.0 * statistics.redundant_share(),
         100.0 * result.evaluating.as_secs_f64() / (seconds * threads as f64),
         count_of(threads)
-    )?;
+    );
+    table::paragraph(out, &shares)?;
     if result.best.index.is_none() {
         writeln!(out, "\nno program was better than the one that the search started from")?;
     }

@@ -88,7 +88,7 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
         serde_json::to_writer_pretty(&mut out, &Report { seconds: time.as_secs_f64(), threads, landscape })?;
         return Ok(out.write_all(b"\n")?);
     }
-    writeln!(out, "landscape of the suite {}\n{}\n", landscape.suite, landscape.protocol())?;
+    table::paragraph(&mut out, &format!("landscape of the suite {}\n{}\n", landscape.suite, landscape.protocol()))?;
     let tasks = landscape.tasks.len();
     table::print(&mut out, &landscape.table(), &(1..2 + tasks).collect::<Vec<_>>(), &[])?;
     writeln!(out)?;
