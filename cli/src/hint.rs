@@ -81,12 +81,12 @@ mod tests {
     fn limits_are_named_where_a_resumed_search_would_not_have_them() {
         let (usual, store) = (Limits::default(), Path::new("runs/a b"));
         let command = |limits: &Limits, stored: &Limits| resume(store, limits, stored).to_string();
-        assert_eq!(command(&usual, &usual), "symopt resume 'runs/a b'");
+        assert_eq!(command(&usual, &usual), r#"symopt resume "runs/a b""#);
         let given = Limits { programs: 3000, target_fitness: TargetFitness::Improvement(-0.5), ..usual.clone() };
-        assert_eq!(command(&given, &usual), "symopt resume 'runs/a b' --programs 3000 --target-fitness=-0.5");
+        assert_eq!(command(&given, &usual), r#"symopt resume "runs/a b" --programs 3000 --target-fitness=-0.5"#);
         assert_eq!(command(&given, &given), command(&given, &usual));
         // Where the store has a limit that was taken away.
         let stored = Limits { seconds: 60, target_program: "lion".to_owned(), ..usual.clone() };
-        assert_eq!(command(&usual, &stored), "symopt resume 'runs/a b' --seconds 0 --target-program ''");
+        assert_eq!(command(&usual, &stored), r#"symopt resume "runs/a b" --seconds 0 --target-program """#);
     }
 }

@@ -16,9 +16,7 @@ pub fn flag() -> Result<&'static AtomicBool, Failure> {
         }
         // Runs that are under way end between two steps, and training scripts are killed.
         symopt_proxy_tasks::interrupt::interrupt();
-        progress::note(
-            "interrupted: the runs under way are stopped; a second Ctrl-C ends at once, without a report (what was written stays)",
-        );
+        progress::note("interrupted: the runs under way are stopped; Ctrl-C again ends at once");
     })
     .map_err(|error| Failure::Work(format!("can't watch for interrupts: {error}")))?;
     Ok(&INTERRUPTED)

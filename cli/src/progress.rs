@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use symopt_search::config::Limits;
 use symopt_search::engine::Progress;
 
-use crate::terminal;
+use crate::{table, terminal};
 use short_form::ShortForm;
 
 /// How often a line is drawn on a terminal, and made at most.
@@ -161,8 +161,8 @@ pub fn note(text: &str) {
     if let Some(Some(shown)) = shown.as_deref_mut() {
         shown.clear();
     }
-    let begin = if is_terminal() { "\r\x1b[J" } else { "" };
-    let _ = write_errors(&format!("{begin}{text}\n"));
+    let (begin, columns) = if is_terminal() { ("\r\x1b[J", terminal::columns_of_errors()) } else { ("", usize::MAX) };
+    let _ = write_errors(&format!("{begin}{}\n", table::lines(text, columns).join("\n")));
 }
 
 /// A line, from when it is made until it ends.

@@ -263,6 +263,8 @@ fn the_same_search_again_goes_on_where_it_is_and_is_not_repeated() {
             assert_eq!(result_of(&again), result_of(&first));
         }
     }
+    let text = output(path, &["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--programs", "600"]);
+    assert!(text.starts_with("runs/smoke-seed0 holds this search already") && text.ends_with("store: runs/smoke-seed0\n"), "{text}");
     // What is asked for by name is made, and what differs too.
     assert_eq!(result_of(&json(&search(&["--programs", "600", "--name", "mine"]))), result_of(&first));
     assert_eq!(json(&search(&["--programs", "600", "--tournament", "3"]))["store"], "runs/smoke-seed0-2");
@@ -408,7 +410,7 @@ fn rates_after_a_resume_are_those_of_the_session() {
     );
     let arguments = ["resume", "store", "--programs", "2500", "--held-out", "0"];
     let text = output(path, &arguments);
-    let line = text.lines().find(|line| line.contains(" programs generated")).unwrap();
+    let line = text.lines().find(|line| line.contains(" programs generated (")).unwrap();
     assert!(line.starts_with("2500 programs generated (500 in this session, "), "{line}");
     let again = json(&run(path, &[&arguments[..], &["--json"]].concat()));
     assert_eq!((&again["statistics"]["generated"], &again["session"]["evaluated"]), (&Value::from(2500), &Value::from(0)));
@@ -420,7 +422,8 @@ fn a_search_that_has_ended_goes_on_by_the_limit_that_ended_it() {
     let directory = tempfile::tempdir().unwrap();
     let limits: [(&[&str], &[&str]); 4] = [
         (&["--programs", "200"], &["--programs", "400"]),
-        (&["--programs", "0", "--evaluations", "50"], &["--programs", "0", "--evaluations", "100"]),
+        // What was under way at the limit counts too.
+        (&["--programs", "0", "--evaluations", "50"], &["--programs", "0", "--evaluations "]),
         (&["--target-program", "adamw-paper", "--programs", "300"], &["--programs", "600", "--target-program", "adamw-paper"]),
         (&["--target-fitness=-5"], &["--target-fitness="]),
     ];
@@ -430,5 +433,6 @@ fn a_search_that_has_ended_goes_on_by_the_limit_that_ended_it() {
         let text = output(directory.path(), &[&search[..], given].concat());
         let hint = hint(&text, "symopt resume ").join(" ");
         assert!(hint.starts_with(&format!("resume {store} {}", expected.join(" "))), "{hint}");
+        assert!(!hint.contains("--evaluations 0"), "{hint}");
     }
 }

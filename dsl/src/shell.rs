@@ -79,6 +79,8 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
     match word.to_str() {
         Some(text) if !text.is_empty() && !text.starts_with('=') && text.chars().all(is_plain) => text.to_owned(),
+        // The easier one to read, where it protects all that there is.
+        Some(text) if text.chars().all(|c| is_shown(c) && !"\"$`\\!".contains(c)) => format!("\"{text}\""),
         Some(text) if text.chars().all(is_shown) => format!("'{}'", text.replace('\'', r"'\''")),
         _ => escaped(word),
     }
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn what_begins_like_an_option_is_none() {
         let command = Command::new("resume").operand("-x").option("--target-fitness", -0.5).option_operand("--suite", "-s y").operand("-");
-        assert_eq!(command.to_string(), "symopt resume ./-x --target-fitness=-0.5 --suite './-s y' -");
+        assert_eq!(command.to_string(), "symopt resume ./-x --target-fitness=-0.5 --suite \"./-s y\" -");
     }
 
     #[cfg(unix)]

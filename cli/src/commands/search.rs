@@ -146,10 +146,10 @@ impl LimitArguments {
 #[derive(Args)]
 pub struct Execution {
     /// Threads that evaluate; by default one for each core
-    #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true, overrides_with = "threads")]
     threads: Option<u16>,
     /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 0 where a command of yours trains]
-    #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true, overrides_with = "held_out")]
     held_out: Option<u16>,
     /// Print the result as JSON
     #[arg(long)]
@@ -198,10 +198,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             let is_same = |store: &PathBuf| holds(store, &config, &command).unwrap_or(false);
             if let Some(store) = usual.taken.iter().find(|store| is_same(store)) {
                 // The same settings give the same search, so that what is there need not be done again.
-                progress::note(&format!(
+                let note = format!(
                     "{} holds this search already, which goes on there; another --seed is another search, and --name or --store repeats this one",
                     shell::quoted(store)
-                ));
+                );
+                if execution.json {
+                    progress::note(&note);
+                } else {
+                    table::paragraph(&mut std::io::stdout().lock(), &note)?;
+                }
                 return resume::go_on(store, &execution, interrupt, |stored| *stored = config.limits);
             }
             usual.free

@@ -123,6 +123,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 map::write(path, format, task, name, &report.trials, grid.seeds)?;
             }
             let interrupted = interrupt.load(Ordering::Relaxed);
+            if interrupted && report.trials.is_empty() && !arguments.json {
+                return Err(Failure::Work(format!("interrupted before a pair was tried for {name} on {}", task.task.name())));
+            }
             if arguments.json {
                 reports.push(report);
             } else if one {

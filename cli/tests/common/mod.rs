@@ -56,8 +56,7 @@ pub fn output(directory: &Path, arguments: &[&str]) -> String {
 }
 
 /// What an interrupt is answered with, at once.
-pub const INTERRUPTED: &str =
-    "interrupted: the runs under way are stopped; a second Ctrl-C ends at once, without a report (what was written stays)\n";
+pub const INTERRUPTED: &str = "interrupted: the runs under way are stopped; Ctrl-C again ends at once\n";
 
 /// All that is below a directory: the bytes of files, `None` for directories.
 pub fn tree(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {

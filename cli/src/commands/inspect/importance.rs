@@ -70,10 +70,8 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         let factors: Vec<String> = report.factors.iter().map(|(task, factor)| format!("{task} {factor:.3}")).collect();
         writeln!(out, "its update is multiplied by what suits each task: {}", factors.join(", "))?;
     }
-    writeln!(
-        out,
-        "changes when a statement is bypassed in the way that costs the least (± is the standard error, paired over the seeds):\n"
-    )?;
+    let text = "changes when a statement is bypassed in the way that costs the least (± is the standard error, paired over the seeds):";
+    table::paragraph(out, &format!("{text}\n"))?;
     let mut rows = vec![["STATEMENT", "FITNESS", "UPDATE", "BYPASS"].map(str::to_owned).to_vec()];
     for Importance { text, bypass, fitness_change, standard_error, diverges, update_change, .. } in &report.statements {
         let error = standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
