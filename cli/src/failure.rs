@@ -23,6 +23,8 @@ use symopt_search::report::ReportError;
 use symopt_search::restarts::CampaignError;
 use symopt_search::trials::TrialError;
 
+use crate::terminal;
+
 /// Why a command ends without having done its work.
 #[derive(Debug)]
 pub enum Failure {
@@ -39,15 +41,24 @@ pub enum Failure {
 impl Failure {
     /// Says why on the standard error stream.
     pub fn report(self) -> ExitCode {
-        let (text, code) = match self {
-            Failure::Input(text) => (format!("error: {}", text.trim_end()), 2),
-            Failure::Report(text) => (text.trim_end().to_owned(), 2),
-            Failure::Work(text) => (format!("error: {}", text.trim_end()), 1),
+        let code = match self {
+            Failure::Input(text) => {
+                terminal::say(&format!("error: {}", text.trim_end()));
+                2
+            }
+            Failure::Report(text) => {
+                // It is escaped where it is made, since it may have colours. If nobody reads the standard error stream either, the exit code
+                // must do.
+                let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+                2
+            }
+            Failure::Work(text) => {
+                terminal::say(&format!("error: {}", text.trim_end()));
+                1
+            }
             // As for a program that dies of SIGPIPE: quietly.
             Failure::OutputClosed => return ExitCode::SUCCESS,
         };
-        // If nobody reads the standard error stream either, the exit code must do.
-        let _ = writeln!(std::io::stderr(), "{text}");
         ExitCode::from(code)
     }
 }

@@ -15,6 +15,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use symopt_dsl::escape;
 
 /// Discover, inspect and run optimizers that are written as programs.
 ///
@@ -67,8 +68,24 @@ enum Command {
     Completions(commands::completions::Arguments),
 }
 
+/// The command line, or how the process ends without one: with the help, the version, or a fault.
+fn command_line() -> Result<CommandLine, ExitCode> {
+    CommandLine::try_parse().map_err(|error| {
+        let is_plain = |argument: std::ffi::OsString| argument.to_str().is_some_and(|text| escape::message(text) == text);
+        if !error.use_stderr() || std::env::args_os().all(is_plain) {
+            error.exit();
+        }
+        // The fault quotes the arguments, so it is shown without the colours that can't be told from theirs.
+        terminal::say(error.render().to_string().trim_end());
+        ExitCode::from(2)
+    })
+}
+
 fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = match command_line() {
+        Ok(command_line) => command_line,
+        Err(code) => return code,
+    };
     progress::log_every(command_line.log_every);
     let result = match command_line.command {
         Command::Search(arguments) => commands::search::run(arguments),

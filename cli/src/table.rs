@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use symopt_dsl::escape;
+
 use crate::terminal::{columns_of_output, shortened_in_the_middle, width_of};
 
 /// Between two columns.
@@ -16,7 +18,9 @@ const LEAST_NAME: usize = 16;
 /// not enough, the table is printed in several parts that begin with the same columns, and if there is no space for that, row by row with a line
 /// for each cell.
 pub fn print(out: &mut impl Write, rows: &[Vec<String>], right: &[usize], wrap: &[(usize, usize)]) -> std::io::Result<()> {
-    out.write_all(layout(rows, right, wrap, columns_of_output()).as_bytes())
+    // A name with a line feed would break the table.
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| escape::line(cell).into_owned()).collect()).collect();
+    out.write_all(layout(&rows, right, wrap, columns_of_output()).as_bytes())
 }
 
 /// A table in so many columns of a terminal, or in as many as it needs.

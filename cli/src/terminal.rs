@@ -1,8 +1,46 @@
-//! What the terminals behind the standard streams can show.
+//! The standard output and the standard error stream: what can be shown there, and what must not reach a terminal.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, StdoutLock, Write};
 
+use symopt_dsl::escape;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The standard output. Hidden characters are escaped, whatever text they come with: in JSON they stay what they are.
+pub struct Output(StdoutLock<'static>);
+
+/// Opens the standard output.
+pub fn output() -> Output {
+    Output(std::io::stdout().lock())
+}
+
+impl Output {
+    /// Writes a text with colours of our own as it is.
+    pub fn write_painted(&mut self, text: &str) -> std::io::Result<()> {
+        self.0.write_all(text.as_bytes())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // Formatting and JSON write whole characters at a time.
+        for chunk in bytes.utf8_chunks() {
+            self.0.write_all(escape::lines(chunk.valid()).as_bytes())?;
+            if !chunk.invalid().is_empty() {
+                write!(self.0, "{}", char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes a message to the standard error stream. If nobody reads it, the exit code must do.
+pub fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", escape::message(message));
+}
 
 /// Columns where a terminal does not say how many it has.
 const USUAL: usize = 80;

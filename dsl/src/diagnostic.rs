@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use ariadne::{CharSet, Color, Config, IndexType, Label as ReportLabel, Report, ReportKind, Source};
 
+use crate::escape::{self, is_hidden};
+
 /// How many diagnostics one report holds; the rest are counted.
 pub const MAXIMUM_DIAGNOSTICS: usize = 20;
 
@@ -187,7 +189,7 @@ impl Diagnostics {
     /// `<stdin>`), `source` the text that was parsed.
     pub fn render(&self, source_name: &str, source: &str, color: bool) -> String {
         let lines = Lines::new(source);
-        let source_name: String = source_name.chars().map(printable).collect();
+        let source_name = escape::line(source_name).into_owned();
         // Control characters of the text must not reach the terminal; one character for one keeps the columns.
         let shown = Source::from(source.chars().map(printable).collect::<String>());
         let mut rendered = String::new();
@@ -256,22 +258,23 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// A piece of the user's text as a message repeats it: on one line, without control characters, not too long.
+/// A piece of the user's text as a message repeats it: on one line, without hidden characters, not too long.
 pub(crate) fn quote(text: &str) -> String {
     let mut words = String::new();
-    for character in text.chars() {
+    for (length, character) in text.chars().enumerate() {
+        // Far longer texts than are shown are not read to their end.
+        if length > 4 * LONGEST_QUOTE || words.chars().count() > LONGEST_QUOTE {
+            words = words.chars().take(LONGEST_QUOTE).collect();
+            words.push('…');
+            break;
+        }
         match character {
-            _ if character.is_whitespace() => {
+            _ if matches!(character, ' ' | '\t' | '\r' | '\n' | '\x0c') => {
                 if !words.ends_with(' ') {
                     words.push(' ');
                 }
             }
-            _ => words.push(printable(character)),
-        }
-        if words.chars().count() > LONGEST_QUOTE {
-            words = words.chars().take(LONGEST_QUOTE).collect();
-            words.push('…');
-            break;
+            _ => words.push_str(&escape::line(character.encode_utf8(&mut [0; 4]))),
         }
     }
     words
@@ -279,9 +282,7 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// The character itself, or a stand-in for one that would change how a terminal shows its neighbours.
 fn printable(character: char) -> char {
-    let reorders = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let controls = character.is_control() && !matches!(character, '\n' | '\r' | '\t');
-    if reorders || controls { '\u{fffd}' } else { character }
+    if is_hidden(character) && character != '\r' { '\u{fffd}' } else { character }
 }
 
 /// Where the lines of a text begin and end.

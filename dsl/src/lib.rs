@@ -7,6 +7,7 @@
 //! | [`semantics`] | what the element-wise functions mean, in f64 |
 //! | [`types`] | `Scalar` < `PerArray` < `Tree`, and arrays as matrices |
 //! | [`parser`], [`diagnostic`], [`printer`] | text to program, what is wrong with a text, program to text |
+//! | [`escape`] | text of any origin as terminals, source files, Markdown, XML and JSON can show it |
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
 //! | [`range`] | the values that a hyperparameter may have |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
@@ -42,6 +43,7 @@ pub mod codegen;
 pub mod compare;
 pub mod diagnostic;
 pub mod drawing;
+pub mod escape;
 pub mod formula;
 pub mod function;
 pub mod graph;

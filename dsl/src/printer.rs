@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::escape::{self, is_hidden, push_escaped};
 use crate::function::Function;
 use crate::program::{CommentPlace, Numerics, Operand, ParameterKind, Program, Statement, VarId};
 
@@ -158,19 +159,51 @@ fn write_list(open: &str, items: &[String], close: &str, indentation: &str, f: &
 
 /// A comment as it stands in the text, on one line whatever the text holds.
 fn comment_line(text: &str) -> String {
-    let text: String = text.chars().map(|c| if matches!(c, '\n' | '\r' | '\0') { ' ' } else { c }).collect();
-    format!("# {}", text.trim()).trim_end().to_string()
+    let text = text.replace('\n', " ");
+    format!("# {}", escape::lines(text.trim())).trim_end().to_string()
 }
 
+/// Writes a doc string so that it is read as exactly the same text: what readers would take off or change is escaped.
 fn write_doc(doc: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut escaped =
-        doc.replace("\r\n", "\n").replace('\r', "\n").replace('\0', " ").replace('\\', "\\\\").replace("\"\"\"", "\\\"\\\"\\\"");
-    if escaped.ends_with('"') {
-        escaped.pop();
-        escaped.push_str("\\\"");
+    let starts = doc.len() - doc.trim_start_matches('\n').len();
+    let ends = doc.trim_end_matches('\n').len();
+    let mut escaped = String::with_capacity(doc.len());
+    for (at, character) in doc.char_indices() {
+        let rest = &doc[at + character.len_utf8()..];
+        match character {
+            '\\' => escaped.push_str("\\\\"),
+            // Three of them, or the last one beside the mark, would end the text.
+            '"' if rest.is_empty() || is_among_three_quotes(doc, at) => escaped.push_str("\\\""),
+            '\n' if at < starts || at >= ends => push_escaped(&mut escaped, character),
+            _ if is_hidden(character) => push_escaped(&mut escaped, character),
+            // Readers take off the blanks at the end of a line.
+            '\n' => escaped.push(character),
+            _ if character.is_whitespace() && (rest.is_empty() || rest.starts_with('\n')) => push_escaped(&mut escaped, character),
+            _ => escaped.push(character),
+        }
     }
     // Readers take off the margin of all lines but the first. Where that would change the text, it begins on a line of its own.
     let is_indented = |line: &str| line.starts_with([' ', '\t']);
-    let rest_is_indented = escaped.contains('\n') && escaped.lines().skip(1).filter(|line| !line.is_empty()).all(is_indented);
-    if rest_is_indented || is_indented(&escaped) { writeln!(f, "\"\"\"\n{escaped}\n\"\"\"") } else { writeln!(f, "\"\"\"{escaped}\"\"\"") }
+    let all_are_indented = |mut lines: std::str::Lines<'_>| lines.by_ref().filter(|line| !line.is_empty()).all(is_indented);
+    let mut rest = escaped.lines();
+    let first = rest.next().unwrap_or_default();
+    let rest_is_indented = escaped.contains('\n') && all_are_indented(rest);
+    if !rest_is_indented && !is_indented(first) {
+        return writeln!(f, "\"\"\"{escaped}\"\"\"");
+    }
+    if all_are_indented(escaped.lines())
+        && let Some(blank) = escaped.chars().next()
+    {
+        let mut first = String::new();
+        push_escaped(&mut first, blank);
+        escaped.replace_range(..blank.len_utf8(), &first);
+    }
+    writeln!(f, "\"\"\"\n{escaped}\n\"\"\"")
+}
+
+/// Whether a quote stands among three or more.
+fn is_among_three_quotes(text: &str, at: usize) -> bool {
+    let before = text[..at].len() - text[..at].trim_end_matches('"').len();
+    let after = text[at..].len() - text[at..].trim_start_matches('"').len();
+    before + after >= 3
 }

@@ -6,6 +6,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use crate::escape::is_hidden;
+
 /// A command of symopt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -88,9 +90,7 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
 
 /// Whether a terminal may show a character: it is no control character, does not change the direction of the text, and is no separator of lines.
 fn is_shown(character: char) -> bool {
-    let hidden = matches!(character,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
-    !(hidden || character.is_control())
+    !is_hidden(character) && !matches!(character, '\n' | '\t')
 }
 
 /// A word in `$'...'`.

@@ -32,6 +32,29 @@ proptest! {
     }
 
     #[test]
+    fn a_doc_string_round_trips_whatever_it_holds(seed: u64) {
+        const PIECES: [&str; 32] = [
+            "\"", "'", "\\", "\n", "\r", "\t", " ", "a", "# x", "\0", "\x07", "\x0b", "\x0c", "\x1b[31m", "\x1c", "\u{7f}", "\u{85}", "\u{9b}", "\u{a0}",
+            "\u{200b}", "\u{2028}", "\u{202e}", "\u{2066}", "\u{3000}", "\u{feff}", "\u{e0001}", "\\u202e", "\\n", "\\beta", "😀", "\"\"\"", "'''",
+        ];
+        let mut random = Seeded(seed);
+        let doc: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
+        let program = parse("def p(w, g):\n  u = g\n  return u\n").unwrap();
+        let signature = symopt_dsl::Signature { doc: Some(doc.clone()), ..program.signature().clone() };
+        let program = program.with_signature(signature);
+        let text = program.to_string();
+        prop_assert!(!text.chars().any(symopt_dsl::escape::is_hidden), "{text:?}");
+        prop_assert_eq!(&reparse(&program), &program, "{}", &text);
+
+        // As a user may have written it, in any quotes.
+        let doc = doc.replace('\0', "");
+        for (open, close) in [("\"\"\"", "\"\"\""), ("'''", "'''"), ("r\"\"\"", "\"\"\""), ("# ", "\n")] {
+            let Ok(program) = parse(&format!("{open}{doc}{close}\ndef p(w, g):\n  u = g\n  return u\n")) else { continue };
+            prop_assert_eq!(&reparse(&program), &program, "{}", program);
+        }
+    }
+
+    #[test]
     fn a_program_whose_statements_were_changed_still_round_trips(seed: u64) {
         // What a mutation does to a parsed program: new numbered variables, statements inserted, comments dropped.
         let mut program = reparse(&random_program(seed, true));

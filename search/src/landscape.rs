@@ -16,6 +16,7 @@ use std::fmt::Write;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
+use symopt_dsl::escape::markdown;
 use symopt_proxy_tasks::pattern_search::{self, End, Protocol, Trial, Tuning};
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
@@ -359,13 +360,13 @@ impl Landscape {
 
     /// The gains and the tuned settings as Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = format!("# Landscape of the suite {}\n\n{}\n", cell(&self.suite), self.protocol());
+        let mut text = format!("# Landscape of the suite {}\n\n{}\n", markdown(&self.suite), self.protocol());
         if !self.complete {
             text.push_str("\nIt was interrupted: the other tasks are missing.\n");
         }
         markdown_table(&mut text, &self.table());
         for note in self.notes() {
-            text.push_str(&format!("\n{}.\n", cell(&note)));
+            text.push_str(&format!("\n{}.\n", markdown(&note)));
         }
         text.push_str("\n## Tuned settings\n");
         let heading = ["TASK", "PROGRAM", "PEAK LR", "HYPERPARAMETERS", "LOSS", "TUNING RUNS"].map(str::to_owned).to_vec();
@@ -465,16 +466,10 @@ fn settings(tuned: Option<&Trial>, separator: &str) -> (String, String) {
     (tuned.peak_lr.to_string(), hyperparameters.join(separator))
 }
 
-/// A text within a table of Markdown.
-fn cell(text: &str) -> String {
-    let one_line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    one_line.replace('\\', "\\\\").replace('|', "\\|").replace('_', "\\_").replace('*', "\\*")
-}
-
 fn markdown_table(text: &mut String, rows: &[Vec<String>]) {
     text.push('\n');
     for (index, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        let cells: Vec<String> = row.iter().map(|text| markdown(text)).collect();
         // Writing into a String does not fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));
         if index == 0 {

@@ -12,6 +12,7 @@ use symopt_programs::benchmark::{self, Settings};
 
 use crate::failure::Failure;
 use crate::progress::CellLine;
+use crate::terminal;
 use crate::{interrupt, options, table};
 
 #[derive(Args)]
@@ -84,7 +85,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let result = benchmark::run(&settings, &mut |progress| line.draw(&progress), interrupted);
     line.finish();
     let report = result?;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);

@@ -14,6 +14,7 @@ use symopt_search::restarts::{Campaign, CampaignError, Comparison, Ended, Step, 
 use crate::commands::search::Execution;
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
+use crate::terminal;
 use crate::{hint, programs, table};
 
 /// What `--json` prints.
@@ -43,7 +44,7 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
     if !execution.json {
         let config = campaign.config();
         let steps = plan(config);
-        let mut out = std::io::stdout().lock();
+        let mut out = terminal::output();
         writeln!(out, "campaign: {}", path.display())?;
         writeln!(out, "{} searches from {}, seed {}, {} of them done", steps.len(), config.initial, config.seed, campaign.ended().len())?;
     }
@@ -75,7 +76,7 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
     let rows = steps.iter().zip(campaign.ended());
     let searches: Vec<Search> =
         rows.map(|(step, ended)| Search { ended, suite: &step.suite, seed: step.seed, held_out: of_name(&ended.name) }).collect();
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if execution.json {
         let report =
             Report { campaign: path.display().to_string(), interrupted, searches, comparisons: campaign.comparisons(), held_out_seeds };
@@ -123,7 +124,7 @@ fn search(
     if !execution.json {
         // A reader that has gone away is noticed at the end.
         let _ = writeln!(
-            std::io::stdout().lock(),
+            terminal::output(),
             "{} on the suite {}, seed {}, from {from}: best {}, {} programs; {}",
             step.name,
             step.suite,

@@ -14,6 +14,7 @@ use symopt_programs::conformance::{self, case};
 
 use crate::failure::Failure;
 use crate::progress::StageLine;
+use crate::terminal;
 use crate::{files, table};
 
 #[derive(Args)]
@@ -75,7 +76,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.markdown {
         files::write(path, &document(&arguments, &report, &table, &entries))?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         out.write_all(b"\n")?;

@@ -62,7 +62,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         left: Described::new(left_name, &simple_left)?,
         right: Described::new(right_name, &simple_right)?,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &difference)?;
         return Ok(out.write_all(b"\n")?);

@@ -7,6 +7,7 @@ use clap::Args;
 use symopt_dsl::codegen::{Target, export};
 
 use crate::failure::Failure;
+use crate::terminal;
 use crate::{files, programs};
 
 #[derive(Args)]
@@ -37,6 +38,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let text = export(&program, arguments.to)?;
     match &arguments.output {
         Some(path) => files::write(path, &text),
-        None => Ok(std::io::stdout().lock().write_all(text.as_bytes())?),
+        None => Ok(terminal::output().write_all(text.as_bytes())?),
     }
 }

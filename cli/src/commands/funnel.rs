@@ -12,6 +12,7 @@ use symopt_search::trials::TrialError;
 
 use crate::failure::Failure;
 use crate::progress::FunnelLine;
+use crate::terminal;
 use crate::{interrupt, options, table};
 
 #[derive(Args)]
@@ -79,7 +80,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         )),
         error => error.into(),
     })?;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);

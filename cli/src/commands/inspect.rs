@@ -14,6 +14,7 @@ use symopt_dsl::{Drawing, Formula, Graph, Profile, Program};
 use symopt_evaluator::Storage;
 
 use crate::failure::Failure;
+use crate::terminal;
 use crate::{programs, table};
 
 #[derive(Args)]
@@ -112,7 +113,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))?;
         }
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.latex {
         return Ok(out.write_all(Formula::new(&program, &graph).latex().as_bytes())?);
     }

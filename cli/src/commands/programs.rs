@@ -6,6 +6,7 @@ use symopt_dsl::{Graph, Profile};
 
 use crate::failure::Failure;
 use crate::table;
+use crate::terminal;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -47,7 +48,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             hash: graph.hash().to_string(),
         });
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         return Ok(std::io::Write::write_all(&mut out, b"\n")?);

@@ -12,6 +12,7 @@ use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscov
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
+use crate::terminal;
 use crate::{interrupt, options, table};
 
 #[derive(Args)]
@@ -58,7 +59,7 @@ impl Observer for Line {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
+    let mut out = terminal::output();
     if arguments.print_protocol {
         return Ok(out.write_all(PROTOCOL.as_bytes())?);
     }

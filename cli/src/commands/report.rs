@@ -12,6 +12,7 @@ use symopt_search::trials::Watch;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::terminal;
 use crate::{files, interrupt, options, programs, table};
 
 #[derive(Args)]
@@ -93,7 +94,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         write("report.md", &report.markdown(&command()))?;
         write("report.json", &format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);

@@ -27,6 +27,7 @@ use crate::commands::{campaign, resume};
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, StageLine, clock};
+use crate::terminal;
 use crate::{files, hint, interrupt, options, programs, progress, table};
 
 #[derive(Args)]
@@ -176,7 +177,7 @@ impl Execution {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_config {
-        return Ok(std::io::stdout().write_all(DEFAULT_TOML.as_bytes())?);
+        return Ok(terminal::output().write_all(DEFAULT_TOML.as_bytes())?);
     }
     let mut config = settings(&arguments)?;
     let interrupt = interrupt::flag()?;
@@ -205,7 +206,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 if execution.json {
                     progress::note(&note);
                 } else {
-                    table::paragraph(&mut std::io::stdout().lock(), &note)?;
+                    table::paragraph(&mut terminal::output(), &note)?;
                 }
                 return resume::go_on(store, &execution, interrupt, |stored| *stored = config.limits);
             }
@@ -346,7 +347,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let threads = execution.threads();
     if !execution.json {
         let config = launch.config();
-        let mut out = std::io::stdout().lock();
+        let mut out = terminal::output();
         writeln!(out, "store: {}", store.display())?;
         writeln!(out, "search from {} on the suite {}, seed {}, {}", config.initial, config.suite, config.seed, count_of(threads))?;
     }
@@ -379,7 +380,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
             }
         }
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if execution.json {
         let report = Report {
             store: store.display().to_string(),

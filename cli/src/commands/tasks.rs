@@ -11,6 +11,7 @@ use symopt_proxy_tasks::task::TaskDescription;
 
 use crate::failure::Failure;
 use crate::table;
+use crate::terminal;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -58,7 +59,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let Some(name) = &arguments.preset {
         let text = SuiteSource::preset(name)?.text;
-        return Ok(std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes())?);
+        return Ok(std::io::Write::write_all(&mut terminal::output(), text.as_bytes())?);
     }
     if let Some(suite) = &arguments.landscape {
         return landscape::run(suite, arguments.measured, arguments.json);
@@ -81,7 +82,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             });
         }
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         return Ok(std::io::Write::write_all(&mut out, b"\n")?);

@@ -18,6 +18,7 @@ use symopt_proxy_tasks::task::{ResumableTask, TaskError, Verdict};
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::TrainingLine;
+use crate::terminal;
 use crate::{files, interrupt, options};
 use contender::{Contender, Wanted};
 use report::{SeedRun, Training};
@@ -118,7 +119,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.svg {
         files::write(path, &curves.chart().svg())?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         report::print_json(&mut out, &trainings)?;
     } else {

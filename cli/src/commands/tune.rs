@@ -19,6 +19,7 @@ use symopt_proxy_tasks::task::Verdict;
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::terminal;
 use crate::{interrupt, options, programs, table};
 
 /// Rows of the table: the best pairs.
@@ -114,7 +115,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let interrupt = interrupt::flag()?;
     let one = arguments.suite.is_none() && named.len() == 1;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     let mut reports = Vec::new();
     'all: for task in &tasks {
         for (name, program) in &named {

@@ -28,7 +28,7 @@ use crate::graph::Redundancy;
 use crate::plan::{Instruction, Operation, Plan, Reduction, Small, SmallOperation, Source};
 use crate::program::{Operand, ParameterKind, VarId};
 use crate::range::{Range, ranges};
-use crate::{Formula, Graph, Numerics, Program, Type};
+use crate::{Formula, Graph, Numerics, Program, Type, escape};
 
 /// The version of the format.
 pub const FORMAT_VERSION: usize = 1;
@@ -90,7 +90,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         ("formula", Json::Object(vec![("unicode", Json::text(formula.unicode())), ("latex", Json::text(formula.latex()))])),
     ]);
     // Strings as keys and numbers that are finite: there is nothing that could fail.
-    serde_json::to_string_pretty(&object).unwrap_or_default() + "\n"
+    escape::json(&serde_json::to_string_pretty(&object).unwrap_or_default()).into_owned() + "\n"
 }
 
 fn parameters(program: &Program, graph: &Graph) -> Json {

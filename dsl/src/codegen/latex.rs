@@ -1,13 +1,13 @@
 //! A program's formula as a snippet for LaTeX with amsmath: an `align*` block under a comment that says what it is.
 
 use super::python::wrapped;
-use crate::{Formula, Graph, Program};
+use crate::{Formula, Graph, Program, escape};
 
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
     let signature = program.signature();
     let doc = signature.doc.as_deref().map(str::trim).filter(|doc| !doc.is_empty());
-    let doc = doc.map_or_else(|| format!("{}, an optimizer", signature.name), str::to_owned);
+    let doc = doc.map_or_else(|| format!("{}, an optimizer", signature.name), |doc| escape::lines(doc).into_owned());
     let head = format!(
         "{}\n\nNeeds \\usepackage{{amsmath}}.\nWritten by symopt {} from the program `{}` with the functional hash\n{}.",
         wrapped(&doc),

@@ -12,7 +12,7 @@ use crate::graph::{NodeId, NodeKind};
 use crate::program::{ParameterKind, VarId};
 use crate::range::{Range, ranges};
 use crate::semantics::EPSILON;
-use crate::{Function, FunctionalHash, Graph, Program, Type};
+use crate::{Function, FunctionalHash, Graph, Program, Type, escape};
 
 /// What is called in an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -894,7 +894,7 @@ impl<'a> Writer<'a> {
         };
         let mut listing = Listing {
             name: signature.name.clone(),
-            doc: signature.doc.clone(),
+            doc: signature.doc.as_deref().map(|doc| escape::lines(doc).into_owned()),
             hash: self.graph.hash(),
             hyperparameters: Vec::new(),
             learning_rate: None,

@@ -2,11 +2,11 @@
 
 use super::svg::{fill, stroke};
 use super::{Drawing, Role};
+use crate::escape;
 
 /// A text between quotes.
 fn quoted(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    format!("\"{}\"", escape::line(text).replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 pub(super) fn write(drawing: &Drawing) -> String {

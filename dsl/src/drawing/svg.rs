@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Arrow, Drawing, Role, Shape};
+use crate::escape::xml as escaped;
 
 /// Fonts whose characters are all 0.6 of their size wide, so that boxes can be measured without them.
 const FONTS: &str = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace";
@@ -50,23 +51,6 @@ pub(super) fn size(shape: &Shape, has_ports: bool) -> (f64, f64) {
     let ports = if has_ports { PORT_SIZE + 3.0 } else { 0.0 };
     let detail_height = if shape.detail.is_some() { DETAIL_SIZE + 5.0 } else { 0.0 };
     ((label.max(detail) + 24.0).max(48.0), LABEL_SIZE + 16.0 + ports + detail_height)
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            // XML has no place for other control characters, escaped or not.
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// A number in as few characters as the picture needs.

@@ -3,6 +3,7 @@
 use super::layout::{Item, Line, begins_with_word};
 use super::syntax::{Definition, Reader, Statement, names};
 use crate::diagnostic::{Diagnostic, DiagnosticKind, quote};
+use crate::escape::{self, read_escaped};
 
 /// The parts of a program text.
 #[derive(Debug)]
@@ -287,9 +288,10 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-/// The text of a comment, without `#` and blanks.
+/// The text of a comment, without `#` and blanks; hidden characters are written out, since a comment has no escapes.
 fn comment_text(comment: &str) -> String {
-    comment.trim_start_matches(['\u{feff}']).strip_prefix('#').unwrap_or(comment).trim().to_string()
+    let text = comment.trim_start_matches(['\u{feff}']).strip_prefix('#').unwrap_or(comment);
+    escape::lines(text.trim()).into_owned()
 }
 
 /// The content of a line that is nothing but quoted text.
@@ -299,31 +301,44 @@ fn doc_string(code: &str) -> Option<String> {
     let quoted = &code[prefix..];
     let mark = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|mark| quoted.starts_with(mark))?;
     let inside = &quoted[mark.len()..];
-    let mut content = String::new();
-    let mut rest = inside;
-    while !rest.starts_with(mark) {
-        let mut characters = rest.chars();
+    let mut at = 0;
+    while !inside[at..].starts_with(mark) {
+        let mut characters = inside[at..].chars();
         // Unclosed quotes have been reported; what there is of the text is the doc string.
-        let Some(character) = characters.next() else { return Some(clean(&content)) };
-        rest = characters.as_str();
-        if character != '\\' {
-            content.push(character);
-            continue;
-        }
-        // A doc string is for people and often holds formulas, so \beta and \theta stand for themselves: only quotes and the
-        // backslash itself are escaped.
-        match characters.next() {
-            Some(escaped) => {
-                if raw || !matches!(escaped, '\\' | '"' | '\'') {
-                    content.push('\\');
-                }
-                content.push(escaped);
-                rest = characters.as_str();
-            }
-            None => content.push('\\'),
-        }
+        let Some(character) = characters.next() else { return Some(unescaped(&clean(inside), raw)) };
+        let escaped = if character == '\\' { characters.next() } else { None };
+        at += character.len_utf8() + escaped.map_or(0, char::len_utf8);
     }
-    (rest == mark).then(|| clean(&content))
+    (&inside[at..] == mark).then(|| unescaped(&clean(&inside[..at]), raw))
+}
+
+/// A doc string with the characters that its escapes stand for.
+fn unescaped(content: &str, raw: bool) -> String {
+    if raw {
+        return content.to_owned();
+    }
+    let mut text = String::with_capacity(content.len());
+    let mut rest = content;
+    while let Some(character) = rest.chars().next() {
+        let mut length = character.len_utf8();
+        // A doc string is for people and often holds formulas, so \beta and \theta stand for themselves: only quotes, the backslash itself and
+        // characters that can't be seen are escaped.
+        match rest[length..].chars().next() {
+            Some(escaped @ ('\\' | '"' | '\'')) if character == '\\' => {
+                text.push(escaped);
+                length += escaped.len_utf8();
+            }
+            _ => match read_escaped(rest) {
+                Some((hidden, width)) => {
+                    text.push(hidden);
+                    length = width;
+                }
+                None => text.push(character),
+            },
+        }
+        rest = &rest[length..];
+    }
+    text
 }
 
 /// A doc string without the indentation that it has in the text: as Python's `inspect.cleandoc`, and without blanks at the ends of lines.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use symopt_dsl::escape::xml as escaped;
+
 /// Text, lines of axes, lines of the grid, and the white behind it all.
 pub(super) const INK: &str = "#1e293b";
 pub(super) const FAINT: &str = "#475569";
@@ -59,23 +61,6 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
         _ => 0.64,
     };
     text.chars().map(ems).sum::<f64>() * size
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            // XML has no place for other control characters, escaped or not.
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// A coordinate in as few characters as the picture needs.

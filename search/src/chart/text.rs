@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use symopt_dsl::escape;
+
 use super::lines::{LineChart, Panel, Series};
 use super::scale::Scale;
 
@@ -26,12 +28,12 @@ impl LineChart {
     /// The chart as text of at most so many columns, in plain letters: title, panels, key. Bands are left out. Where lines meet, the first
     /// series is in front. `color` colours the letters of the series by ANSI escapes, which take no columns.
     pub fn text(&self, columns: usize, color: bool) -> String {
-        let mut text = format!("{}\n", self.title);
+        let mut text = format!("{}\n", escape::line(&self.title));
         for panel in &self.panels {
             self.panel_text(&mut text, panel, columns, color);
         }
         for (index, series) in self.panels.iter().flat_map(|panel| &panel.series).enumerate() {
-            let _ = writeln!(text, "  {} {}", painted(mark(index), color), series.name);
+            let _ = writeln!(text, "  {} {}", painted(mark(index), color), escape::line(&series.name));
         }
         text
     }
@@ -45,7 +47,7 @@ impl LineChart {
         let x_scale = self.x.scale(points().map(|point| point.x), (0.0, (width - 1) as f64), 0.0);
         let grid = plotted(&panel.series, &x_scale, &y_scale, width);
         // Writing into a String does not fail.
-        let _ = writeln!(text, "{}", panel.y.label);
+        let _ = writeln!(text, "{}", escape::line(&panel.y.label));
         for (row, cells) in grid.iter().enumerate() {
             let label = labels.iter().find(|(place, _)| *place == row).map_or("", |(_, label)| label.as_str());
             let line: String =
@@ -54,7 +56,7 @@ impl LineChart {
         }
         let _ = writeln!(text, "{:left$} +{}", "", "-".repeat(width));
         let _ = writeln!(text, "{:left$}  {}", "", tick_line(&x_scale, width));
-        let _ = writeln!(text, "{:left$}  {}", "", self.x.label);
+        let _ = writeln!(text, "{:left$}  {}", "", escape::line(&self.x.label));
     }
 }
 

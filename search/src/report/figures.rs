@@ -1,5 +1,7 @@
 //! The figures of a report.
 
+use symopt_dsl::escape::markdown_code;
+
 use super::{Judged, Over, Report, StoreReport};
 use crate::chart::{Axis, Dot, DotChart, DotGroup, LineChart, Panel, Point, Series, Spread};
 use crate::config::Form;
@@ -103,9 +105,10 @@ impl Report {
             file: "validation.svg",
             title: "Meta-validation",
             caption: format!(
-                "Above, the best fitness as the searches had it. Below, a sample of the programs that were the best, judged on the suite `{suite}` with \
+                "Above, the best fitness as the searches had it. Below, a sample of the programs that were the best, judged on the suite {} with \
                  {} fresh seeds, {}; {spread}. Where the lower line falls while the upper one rises, the search overfits its tasks. Programs that \
                  diverge there have no point.",
+                markdown_code(suite),
                 self.seeds,
                 self.how_judged()
             ),

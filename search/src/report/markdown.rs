@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use symopt_dsl::escape::{markdown, markdown_block, markdown_code};
 use symopt_proxy_tasks::suite::Fitness;
 
 use super::{Judged, Mean, Report, StoreReport};
@@ -18,7 +19,7 @@ impl Report {
     }
 
     fn write_markdown(&self, text: &mut String, command: &str) -> std::fmt::Result {
-        writeln!(text, "# Report\n\nMade by\n\n```\n{command}\n```\n")?;
+        writeln!(text, "# Report\n\nMade by\n\n{}\n", markdown_block("", command))?;
         let count = if self.stores.len() == 1 { "1 search".to_owned() } else { format!("{} searches", self.stores.len()) };
         writeln!(
             text,
@@ -26,19 +27,19 @@ impl Report {
              every number, the points of the curves and the programs.\n"
         )?;
         writeln!(text, "## Searches\n")?;
-        write_table(text, &self.table(), &[])?;
+        write_table(text, &self.table(), &[], None)?;
         writeln!(
             text,
             "\n*Fresh seeds*: the last best program on {} seeds that no search has seen, the same for all, {}; ± is the standard error over the seeds. \
              The published searches report {:.0} % cache hits and {:.0} % redundant statements.\n",
             self.seeds,
-            self.how_judged(),
+            markdown(&self.how_judged()),
             100.0 * PAPER_CACHE_HITS,
             100.0 * PAPER_REDUNDANT
         )?;
         if self.groups.len() > 1 || self.stores.len() > 1 {
             writeln!(text, "## Kinds of searches\n")?;
-            write_table(text, &self.group_table(), &[0])?;
+            write_table(text, &self.group_table(), &[0], None)?;
             writeln!(
                 text,
                 "\nMeans over the searches of a kind, ± their standard error, and in brackets the lowest and the highest. The second column is on the \
@@ -48,7 +49,8 @@ impl Report {
             )?;
         }
         for figure in self.figures() {
-            writeln!(text, "## {}\n\n![{}]({})\n\n{}\n", figure.title, figure.title, figure.file, figure.caption)?;
+            let title = markdown(&figure.title);
+            writeln!(text, "## {title}\n\n![{title}]({})\n\n{}\n", figure.file, figure.caption)?;
             if figure.file == "validation.svg" {
                 self.write_validation(text)?;
             }
@@ -155,18 +157,18 @@ impl Report {
     }
 
     fn write_validation(&self, text: &mut String) -> std::fmt::Result {
-        write_table(text, &self.validation_table(), &[0])?;
+        write_table(text, &self.validation_table(), &[0], None)?;
         writeln!(text, "\nThe highest of several noisy numbers is too high by some of the noise.\n")?;
         for (store, name) in self.stores.iter().zip(self.store_names()) {
             let Some(suite) = &self.validation_suite else { continue };
-            writeln!(text, "### {name}\n")?;
+            writeln!(text, "### {}\n", markdown(&name))?;
             let heading = ["programs", "program", "fitness in the search"].map(str::to_owned).into_iter().chain([format!("on {suite}")]);
             let mut rows = vec![heading.collect::<Vec<_>>()];
             for point in &store.validation {
-                let hash = format!("`{}`", point.hash.get(..12).unwrap_or(&point.hash));
+                let hash = point.hash.get(..12).unwrap_or(&point.hash).to_owned();
                 rows.push(vec![point.programs.to_string(), hash, point.fitness.to_string(), judged(point.validation)]);
             }
-            write_table(text, &rows, &[1])?;
+            write_table(text, &rows, &[1], Some(1))?;
             if store.without_text > 0 {
                 writeln!(
                     text,
@@ -180,16 +182,16 @@ impl Report {
     }
 
     fn write_store(&self, text: &mut String, store: &StoreReport) -> std::fmt::Result {
-        writeln!(text, "### {}\n", store.store)?;
+        writeln!(text, "### {}\n", markdown(&store.store))?;
         if store.settings.is_empty() {
             writeln!(text, "All settings are the defaults.\n")?;
         } else {
-            writeln!(text, "```toml\n{}\n```\n", store.settings.join("\n"))?;
+            writeln!(text, "{}\n", markdown_block("toml", &store.settings.join("\n")))?;
         }
         if !store.failures.is_empty() {
             writeln!(text, "Evaluations that failed, which says nothing about their programs:\n")?;
             for failures in &store.failures {
-                writeln!(text, "- {failures}")?;
+                writeln!(text, "- {}", markdown(&failures.to_string()))?;
             }
             writeln!(text)?;
         }
@@ -201,7 +203,7 @@ impl Report {
             None => writeln!(text, "No {what} was better than the initial one, `{}`:\n", store.best.hash)?,
             Some(index) => writeln!(text, "The last best {what}, child {index}, `{}`:\n", store.best.hash)?,
         }
-        writeln!(text, "```\n{}\n```\n", store.best.program.trim_end())
+        writeln!(text, "{}\n", markdown_block("", store.best.program.trim_end()))
     }
 }
 
@@ -224,12 +226,16 @@ fn whole(number: f64) -> String {
     format!("{number:.0}")
 }
 
-/// A Markdown table; the named columns are aligned to the left, the others, after the first two, to the right.
-fn write_table(text: &mut String, rows: &[Vec<String>], left: &[usize]) -> std::fmt::Result {
+/// A Markdown table; the named columns are aligned to the left, the others, after the first two, to the right. `code` is a column of code.
+fn write_table(text: &mut String, rows: &[Vec<String>], left: &[usize], code: Option<usize>) -> std::fmt::Result {
     let Some((heading, rows)) = rows.split_first() else { return Ok(()) };
-    let line = |cells: &[String]| format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "));
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let cells = |row: &Vec<String>| {
+        let cell = |(column, cell): (usize, &String)| if code == Some(column) { markdown_code(cell) } else { markdown(cell) };
+        line(row.iter().enumerate().map(cell).collect())
+    };
     let is_left = |column: usize| if left.is_empty() { column < 2 } else { left.contains(&column) };
     let rule: String = (0..heading.len()).map(|column| if is_left(column) { "---|" } else { "---:|" }).collect();
-    writeln!(text, "{}\n|{rule}", line(heading))?;
-    rows.iter().try_for_each(|row| writeln!(text, "{}", line(row)))
+    writeln!(text, "{}\n|{rule}", line(heading.iter().map(|cell| markdown(cell)).collect()))?;
+    rows.iter().try_for_each(|row| writeln!(text, "{}", cells(row)))
 }

@@ -11,6 +11,7 @@ use symopt_search::trials::{Criterion, Trials, Watch};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::terminal;
 use crate::{interrupt, options, programs, table};
 
 #[derive(Args)]
@@ -56,7 +57,7 @@ pub fn run(name: &str, suite: &str, options: &ImportanceOptions, json: bool) -> 
     });
     line.finish();
     let report = report?;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if json {
         serde_json::to_writer_pretty(&mut out, &Json { program: &program.signature().name, suite: &tasks.name, report: &report })?;
         return Ok(out.write_all(b"\n")?);

@@ -7,6 +7,7 @@ use symopt_search::lineage::{Ancestor, Change};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::terminal;
 use crate::{programs, table};
 
 #[derive(Args)]
@@ -25,7 +26,7 @@ pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Fa
     let lineage = symopt_search::lineage::lineage(program, programs::color(), &mut |done, total| line.draw(done, total));
     line.finish();
     let lineage = lineage?;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if json {
         serde_json::to_writer_pretty(&mut out, &lineage)?;
         return Ok(out.write_all(b"\n")?);

@@ -14,6 +14,7 @@ use symopt_search::trials::Watch;
 
 use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
+use crate::terminal;
 use crate::{files, interrupt, options, programs, table};
 
 #[derive(Args)]
@@ -83,7 +84,7 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
     if let Some(path) = &arguments.svg {
         files::write(path, &landscape.chart().svg())?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if json {
         serde_json::to_writer_pretty(&mut out, &Report { seconds: time.as_secs_f64(), threads, landscape })?;
         return Ok(out.write_all(b"\n")?);

@@ -9,6 +9,7 @@ use symopt_proxy_tasks::external::Template;
 
 use crate::failure::Failure;
 use crate::hint;
+use crate::terminal;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -42,7 +43,7 @@ impl From<Framework> for Template {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let template = Template::from(arguments.external);
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     let Some(path) = &arguments.output else { return Ok(out.write_all(template.text().as_bytes())?) };
     if path.file_stem().is_some_and(|stem| IMPORTED.iter().any(|name| stem == *name)) {
         return Err(Failure::Input(format!(

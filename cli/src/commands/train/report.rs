@@ -11,6 +11,7 @@ use symopt_search::training_curves::{ProgramCurves, TrainingCurves};
 
 use super::contender::Contender;
 use crate::failure::Failure;
+use crate::terminal::Output;
 use crate::{table, terminal};
 
 /// Columns of the chart at most: a wider one is no easier to read.
@@ -139,12 +140,7 @@ pub fn print_json(out: &mut impl Write, trainings: &[Training]) -> Result<(), Fa
 }
 
 /// All of it, for people.
-pub fn print(
-    out: &mut impl Write,
-    curves: &TrainingCurves,
-    trainings: &[Training],
-    from_adamw: Option<AdamwConstants>,
-) -> Result<(), Failure> {
+pub fn print(out: &mut Output, curves: &TrainingCurves, trainings: &[Training], from_adamw: Option<AdamwConstants>) -> Result<(), Failure> {
     writeln!(out, "task {}", curves.task)?;
     if let Some(constants) = from_adamw {
         print_rule(out, constants)?;
@@ -153,7 +149,8 @@ pub fn print(
         print_training(out, training)?;
     }
     if curves.programs.iter().any(|program| program.runs.iter().any(|(_, curve)| !curve.is_empty())) {
-        write!(out, "\n{}", curves.validation_chart().text(terminal::columns().min(CHART), terminal::color()))?;
+        writeln!(out)?;
+        out.write_painted(&curves.validation_chart().text(terminal::columns().min(CHART), terminal::color()))?;
     }
     let mut before = "\n";
     for training in trainings {

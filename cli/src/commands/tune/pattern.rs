@@ -11,6 +11,7 @@ use symopt_proxy_tasks::task::Task;
 use super::SHOWN;
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::terminal;
 use crate::{interrupt, table};
 
 /// What `--json` prints.
@@ -34,7 +35,7 @@ pub fn run(task: &dyn Task, name: &str, program: &Program, protocol: &Protocol, 
     let tuning = pattern_search::search(task, program, protocol, Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), used: &used });
     line.finish();
     let tuning = tuning?;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if json {
         let Tuning { trials, runs, end, .. } = &tuning;
         let report = Report { task: task.name(), program: name, protocol, runs: *runs, end: *end, trials, best: tuning.best() };
