@@ -6,7 +6,7 @@
 /// Numbers closer to zero than this are not told apart from it by guarded division; also the value of `get_eps()`.
 pub const EPSILON: f64 = 1e-8;
 
-/// NumPy's sign: -1, 0 or 1, keeping NaN and the sign of zero.
+/// -1, 0 or 1, and NaN for NaN. A zero stays the zero that it is, so that the function is odd; NumPy's sign makes `+0` of both.
 pub fn sign(x: f64) -> f64 {
     if x > 0.0 {
         1.0

@@ -167,3 +167,39 @@ fn all_modules_compile_together_and_are_laid_out_as_rustfmt_has_it() {
         }
     }
 }
+
+/// Near the ends of their ranges too: f32's largest number, the edges of domains, tiny numbers.
+#[test]
+fn inverse_hyperbolic_functions_of_the_module_are_right_at_the_ends_of_their_ranges() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rust-ends");
+    fs::create_dir_all(&folder).expect("a folder");
+    let mut main = "fn main() {\n".to_owned();
+    let mut modules = String::new();
+    for function in ["arcsinh", "arccosh", "arctanh"] {
+        // On elements in f32, and on a scalar in f64.
+        let text = format!("def {function}_of(w, g, lr):\n  update = {function}(g) + 0.0 * {function}(lr)\n  return update\n");
+        let (name, export) = exported(&text, Target::Rust);
+        fs::write(folder.join(format!("{name}.rs")), export).expect("it is written");
+        let scalar = if function == "arctanh" { 0.5 } else { 2.0 };
+        modules += &format!("mod {name};\n");
+        main += &format!(
+            "    for x in [3e38_f32, -3e38, f32::MAX, 1e20, 0.99999994, -0.99999994, 1.0000001, 0.5, 1e-30, -1e-45, 2.0, f32::INFINITY] {{\n        \
+             let mut w = [0.0_f32];\n        {name}::step(&mut w, &[x], {scalar:?});\n        println!(\"{function} {{x:e}} {{:e}}\", -w[0]);\n    }}\n"
+        );
+    }
+    fs::write(folder.join("main.rs"), format!("{modules}\n{main}}}\n")).expect("it is written");
+    let program = folder.join("main");
+    said(Command::new("rustc").args(["--edition", "2021", "-O", "-A", "warnings", "-o"]).arg(&program).arg(folder.join("main.rs")));
+    let text = said(&mut Command::new(&program));
+    let mut seen = 0;
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [x, found]: [f32; 2] = [words[1], words[2]].map(|word| word.parse().expect("a number"));
+        let function = symopt_dsl::Function::from_name(words[0]).expect("a function");
+        let expected = function.on_scalars([f64::from(x), 0.0, 0.0]) as f32;
+        let is_right = found.to_bits().abs_diff(expected.to_bits()) <= 1 || found.is_nan() && expected.is_nan() || found == expected;
+        assert!(is_right, "{line}, not {expected:e}");
+        seen += 1;
+    }
+    assert_eq!(seen, 36);
+}

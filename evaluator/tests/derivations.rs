@@ -559,3 +559,59 @@ fn a_peak_is_no_default_before_parameters_that_have_none() {
     let result = derivation.result();
     assert!(result.to_string().contains("(w, g, m, t, lr=0.01, *, beta=0.9)"), "{result}");
 }
+
+#[test]
+fn what_is_shorter_and_longer_to_read_is_not_taken() {
+    // As one blend under the sign it would have a weight of 16 digits.
+    let text = "def p(w, g, m, lr):\n  u = sign(0.95 * m + 0.06 * g)\n  m = u * 2.0\n  update = u * lr\n  return update, m\n";
+    let result = simplified(&program(text)).result().to_string();
+    assert!(result.contains("0.06") && !result.contains("interp"), "{result}");
+    // What is shorter in every way is.
+    let text = "def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n";
+    let result = simplified(&program(text)).result().to_string();
+    assert!(result.contains("m = interp(g, m, beta)"), "{result}");
+}
+
+#[test]
+fn hyperparameters_that_nothing_reads_go() {
+    let text = "def p(w, g, m, lr, *, beta=0.9, unused=0.5, decay=0.1):\n  m = interp(g, m, beta)\n  x = w * unused\n  update = m * lr + w * decay\n  \
+                return update, m\n";
+    let derivation = simplified(&program(text));
+    let names: Vec<&str> = derivation.result().signature().hyperparameters().map(|(_, parameter)| parameter.name.as_str()).collect();
+    assert_eq!(names, ["beta", "decay"], "{}", derivation.markdown());
+    let step = derivation.steps.iter().find(|step| step.reasons[0].rule == "hyperparameters that nothing reads").expect("a step");
+    assert_eq!((step.label, step.reasons[0].text.as_str()), (Label::Exact, "unused"));
+}
+
+#[test]
+fn a_step_that_gives_lr_another_meaning_says_so() {
+    let halved = program("def p(w, g, lr=0.001):\n  update = sign(g) * lr * 0.5\n  return update\n");
+    let derivation = simplified(&halved);
+    let step = derivation.steps.iter().find(|step| step.kind == StepKind::Constants).expect("a step");
+    assert_eq!((step.label, step.conditions.as_slice()), (Label::Domain, ["lr is 0.5 times what it was".to_owned()].as_slice()));
+    assert_eq!(derivation.result().signature().peak_learning_rate(), 0.0005);
+    assert!(derivation.markdown().contains("- where `lr is 0.5 times what it was`"), "{}", derivation.markdown());
+    // Where nothing may have a condition, `lr` stays what it is.
+    for label in [Label::Exact, Label::Real] {
+        let derivation = with_label(&halved, label);
+        assert_eq!(derivation.result().signature().peak_learning_rate(), 0.001, "{}", derivation.markdown());
+        assert!(derivation.label() <= label);
+    }
+}
+
+#[test]
+fn limits_are_named_with_their_options_and_only_where_they_can_matter() {
+    let short = simplified(&program("def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n"));
+    assert!(short.notes.is_empty(), "{:?}", short.notes);
+    let long: String = (0..12).map(|i| format!("  x = x * {}.5 + sin(w)\n  w = w * x\n", i)).collect();
+    let notes = simplified(&program(&format!("def p(w, g, lr):\n  x = g\n{long}  update = x * lr\n  return update\n"))).notes;
+    assert!(notes.iter().any(|note| note.contains("(--nodes)") || note.contains("(--rounds)")), "{notes:?}");
+}
+
+#[test]
+fn a_step_that_is_right_where_a_huge_number_swallows_the_others_is_taken() {
+    let swamped = "@guarded\ndef p(w, g, s0, lr):\n  v0 = cube(g)\n  w = interp(g, norm(v0), 1.893623)\n  s2 = arcsinh((lr - w) + w)\n  \
+                   v10 = (s2 + s0) - s0\n  update = sin(sqrt(v10))\n  return update, s0\n";
+    let derivation = simplified(&program(swamped));
+    assert!(derivation.rejected.is_empty(), "{}", derivation.markdown());
+}

@@ -515,3 +515,28 @@ fn the_published_raw_program_is_lion_of_clipped_gradients() {
     let wrong = program(&text.replace("BETA", "0.998"));
     violated(&run(Label::Domain, &raw, &wrong, &[], &[condition]));
 }
+
+/// Where a huge number swallows the others, the program before computes nothing of what it is over the reals: no reason to reject a step, and no
+/// excuse for a wrong one where the numbers are ordinary.
+#[test]
+fn a_cancellation_that_swamps_a_value_is_no_violation_and_hides_none() {
+    let before = program(
+        "@guarded\ndef p(w, g, s0, lr):\n  v0 = cube(g)\n  w = interp(g, norm(v0), 1.893623)\n  s2 = arcsinh((lr - w) + w)\n  \
+         v10 = (s2 + s0) - s0\n  update = sin(sqrt(v10))\n  return update, s0\n",
+    );
+    let after = |value: &str| {
+        program(&format!("@guarded\ndef p(w, g, s0, lr):\n  u = (g - g) + arcsinh({value})\n  u = sin(sqrt(u))\n  return u, s0\n"))
+    };
+    holds(&run(Label::Real, &before, &after("lr"), &[], &[]));
+    violated(&run(Label::Real, &before, &after("lr * 1.00001"), &[], &[]));
+    violated(&run(Label::Real, &before, &after("lr * 0.0"), &[], &[]));
+    // Tests with a bounded function, a sign and a comparison behind the zero.
+    for (function, wrong) in
+        [("tanh(x)", "-lr"), ("sign(x)", "-lr"), ("cos(sqrt(abs(x)))", "lr * 0.5"), ("where(less(x, 0.5), 1.0, 3.0)", "-lr")]
+    {
+        let with =
+            |value: &str| program(&format!("def p(w, g, lr):\n  x = {value}\n  u = {function}\n  u = u * 0.5 + (g - g)\n  return u\n"));
+        holds(&run(Label::Real, &with("(lr - cube(g)) + cube(g)"), &with("lr"), &[], &[]));
+        violated(&run(Label::Real, &with("(lr - cube(g)) + cube(g)"), &with(wrong), &[], &[]));
+    }
+}

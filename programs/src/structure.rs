@@ -106,6 +106,8 @@ pub struct Classification {
     pub by_probes: Structure,
     /// By its simplified form: that of a known program with certain values of its hyperparameters. `None` if it is that of none.
     pub by_form: Option<Structure>,
+    /// The known program that it is by form, and with which values: `lion with beta1 = 0.9, weight_decay = 0`. `None` if it is none.
+    pub known_form: Option<String>,
     /// What was measured; `None` if the program can't be run.
     pub probes: Option<Probes>,
     /// Why it is what it is, in sentences for people.
@@ -122,9 +124,14 @@ impl fmt::Display for Classification {
             write!(f, " (beta of the stored average {:.3}, current gradient {ratio:.1} times its tail)", blend.beta)?;
         }
         match self.by_form {
-            Some(structure) if structure == self.by_probes => f.write_str(" and by form"),
-            Some(structure) => write!(f, ", {structure} by form"),
-            None => f.write_str(", no known form"),
+            Some(structure) if structure == self.by_probes => f.write_str(" and by form")?,
+            Some(structure) => write!(f, ", {structure} by form")?,
+            None => f.write_str(", no known form")?,
+        }
+        // A known form that is none of the kinds is worth more than the word.
+        match &self.known_form {
+            Some(form) if self.by_form == Some(Structure::Other) => write!(f, ": {form}"),
+            _ => Ok(()),
         }
     }
 }
@@ -158,8 +165,12 @@ impl<S: Fn(&Program) -> Program> Classifier<S> {
         {
             found.structure = Structure::Other;
         }
-        reasons.push(by_form.as_ref().map_or_else(|| "by form: none of the known programs".to_owned(), |found| found.reason.clone()));
-        Classification { by_probes, by_form: by_form.map(|found| found.structure), probes, reasons }
+        reasons.push(match &by_form {
+            Some(found) => format!("by form: {}", found.words),
+            None => "by form: none of the known programs".to_owned(),
+        });
+        let known_form = by_form.as_ref().map(|found| found.words.strip_prefix("it = ").unwrap_or(&found.words).to_owned());
+        Classification { by_probes, by_form: by_form.map(|found| found.structure), known_form, probes, reasons }
     }
 }
 

@@ -3,7 +3,7 @@
 use symopt_dsl::simplify::{Label, canonical};
 use symopt_dsl::{Program, parse};
 use symopt_programs::structure::Structure::{AdamwLike, LionLike, Other, SignumLike};
-use symopt_programs::structure::{Classification, Classifier, Probes, Structure, by_probes};
+use symopt_programs::structure::{Classification, Classifier, Probes, Structure, by_probes, classify};
 use symopt_programs::{find, zoo};
 
 fn simplify(program: &Program) -> Program {
@@ -285,6 +285,30 @@ fn what_is_reported_is_the_same_each_time_and_holds_no_nan() {
                 let numbers = value.as_object().map_or_else(|| vec![value], |object| object.values().collect());
                 assert!(numbers.iter().all(|number| number.is_number()), "{body}: {name} is {value}");
             }
+        }
+    }
+}
+
+/// The reason is part of what people read: a form that is known and none of the kinds is named, factors of slots included.
+#[test]
+fn a_known_form_that_is_none_of_the_kinds_is_named() {
+    let text = |body: &str| {
+        let program = parse(body).expect("a program");
+        classify(&program, |program| canonical(program, Label::Domain)).to_string()
+    };
+    assert_eq!(
+        text("def p(w, g, m, lr):\n  u = 0.009 * m + 0.1 * g\n  m = 0.99 * m + g\n  update = sign(u) * lr\n  return update, m\n"),
+        "other by probes and by form: lion with beta1 = 0.9, beta2 = 0.99, weight_decay = 0"
+    );
+    // AdamW without decay and without bias correction, with its second moment in other units and a guard of its own.
+    for (v, root) in [("interp(square(g), v, 0.999)", "sqrt(v)"), ("0.999 * v + 1000.0 * square(g)", "sqrt(v) * 0.001")] {
+        for (numerics, epsilon) in [("", " + 1e-8"), ("@guarded\n", "")] {
+            let found = text(&format!(
+                "{numerics}def p(w, g, m, v, lr):\n  m = interp(g, m, 0.9)\n  v = {v}\n  update = m / ({root}{epsilon})\n  update = update * lr\n  \
+                 return update, m, v\n"
+            ));
+            assert!(found.starts_with("other by probes and by form: adamw without bias correction with "), "{found}");
+            assert!(found.contains("weight_decay = 0"), "{found}");
         }
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! All that was judged is in a file, so that the same funnel, or one with more programs or stages, goes on where it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use symopt_dsl::simplify::{Label, Limits, Options, canonical, simplify};
-use symopt_dsl::{FunctionalHash, Graph, Operand, Program};
+use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, VarId};
 use symopt_evaluator::equivalence::RandomStreams;
 use symopt_programs::identify::identify;
 use symopt_programs::structure::{Classification, Classifier};
@@ -181,18 +181,51 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
     Ok(found)
 }
 
-/// The hash of what algebra leaves, with all numbers of a sign the same.
+/// The hash of what algebra leaves up to the size of its numbers: those of a sign are the same, a factor is none, and what is made of numbers alone
+/// is a number, whatever functions it goes through.
 fn form_of(program: &Program) -> FunctionalHash {
     let mut form = canonical(program, Label::Domain);
+    let mut numbers: BTreeMap<VarId, f64> = BTreeMap::new();
     for statement in &mut form.statements {
-        let unsized_number = |operand: &Operand| match operand {
-            Operand::Constant(value) => Operand::Constant(1f64.copysign(*value)),
-            variable => *variable,
+        let number = |operand: &Operand| match operand {
+            Operand::Constant(value) => Some(*value),
+            Operand::Variable(id) => numbers.get(id).copied(),
         };
-        let arguments: Vec<Operand> = statement.arguments().iter().map(unsized_number).collect();
-        *statement = symopt_dsl::Statement::new(statement.target, statement.function, &arguments);
+        let target = statement.target;
+        let values: Option<Vec<f64>> = statement.arguments().iter().map(number).collect();
+        // Of a variable and a number the variable is left.
+        let unsized_operand = |operand: &Operand| number(operand).map_or(*operand, |value| Operand::Constant(1f64.copysign(value)));
+        let arguments: Vec<Operand> = statement.arguments().iter().map(unsized_operand).collect();
+        let factor = |operand: &Operand| match operand {
+            Operand::Constant(value) => Some(if value.is_sign_negative() { Function::Negative } else { Function::Copy }),
+            Operand::Variable(_) => None,
+        };
+        let without_factor = match (statement.function, arguments.as_slice()) {
+            (Function::Multiply, [x, y]) if factor(x).is_none() => factor(y).map(|function| (function, vec![*x])),
+            (Function::Multiply, [x, y]) if factor(y).is_none() => factor(x).map(|function| (function, vec![*y])),
+            (Function::Divide, [x, y]) if factor(x).is_none() => factor(y).map(|function| (function, vec![*x])),
+            _ => None,
+        };
+        let (function, arguments) = without_factor.unwrap_or((statement.function, arguments));
+        *statement = symopt_dsl::Statement::new(target, function, &arguments);
+        match values {
+            Some(values) => {
+                let mut x = [0.0; 3];
+                x.iter_mut().zip(&values).for_each(|(x, value)| *x = *value);
+                let value = statement.function.on_scalars(x);
+                numbers.insert(target, if value.is_finite() { value } else { 1.0 });
+            }
+            None => {
+                numbers.remove(&target);
+            }
+        }
     }
     Graph::new(&form).map_or(FunctionalHash(0), |graph| graph.hash())
+}
+
+/// The program without its redundant statements and dead slots.
+fn pruned(program: &Program) -> Program {
+    Graph::new(program).map_or_else(|_| program.clone(), |graph| program.pruned(&graph))
 }
 
 /// How a funnel is run.
@@ -486,7 +519,8 @@ impl Funnel {
         let ranked = |(candidate, stages): (Candidate, Vec<Stage>)| {
             let whole = candidate.whole()?;
             let derivation = simplify(&whole, &options, &mut RandomStreams::default());
-            let result = derivation.result();
+            // Where a check can't tell, the simplifier leaves a program as it is; what no output depends on is not worth a reader's time either way.
+            let result = pruned(derivation.result());
             let nearest = identify(&whole, form).into_iter().next().map(|found| Nearest {
                 name: found.entry.name,
                 relation: found.comparison.relation.name(),
@@ -513,5 +547,38 @@ impl Funnel {
             })
         });
         Report { suites: self.stages.iter().map(|(source, _)| source.name.clone()).collect(), settings: self.settings, ranking }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_are_one_up_to_constants_come_in_once() {
+        let form = |body: &str| {
+            let text = format!("def p(w, g, m, lr):\n  m = interp(g, m, 0.9)\n{body}  return update, m\n");
+            form_of(&parse_program("p", &text, false).unwrap())
+        };
+        let plain = form("  update = sign(m) * lr\n");
+        for other in [
+            "  update = sign(m) * lr * 0.3\n",
+            "  s = cos(0.7)\n  update = sign(m) * lr * s\n",
+            "  s = exp(log(0.2) / 3.0)\n  u = sign(m) / s\n  update = u * lr\n",
+            "  s = lr * 2.0\n  update = sign(m) * s\n",
+        ] {
+            assert_eq!(form(other), plain, "{other}");
+        }
+        assert_eq!(form("  update = m * sin(lr * 0.3)\n"), form("  update = m * sin(lr * 1.7) * 2.0\n"));
+        assert_eq!(form("  update = tanh(m * 3.0) * lr\n"), form("  update = tanh(m) * lr\n"));
+        // A sign, a term and a function are more than the size of a number.
+        for other in [
+            "  update = sign(m) * lr * -0.3\n",
+            "  update = (sign(m) + 0.1) * lr\n",
+            "  update = tanh(m) * lr\n",
+            "  update = sign(m) * sqrt(lr)\n",
+        ] {
+            assert_ne!(form(other), plain, "{other}");
+        }
     }
 }

@@ -7,9 +7,10 @@ use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_dsl::compare::Comparison;
 use symopt_programs::identify::identify;
-use symopt_programs::structure::{Classification, classify};
+use symopt_programs::structure::{Classification, Structure, classify};
 
 use crate::failure::Failure;
+use crate::terminal;
 use crate::{options, programs, table};
 
 #[derive(Args)]
@@ -63,13 +64,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             comparison,
         }
     });
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         let nearest = rows.collect();
         serde_json::to_writer_pretty(&mut out, &Report { program: name.clone(), structure, nearest })?;
         return Ok(out.write_all(b"\n")?);
     }
-    writeln!(out, "structure: {structure}\n")?;
+    writeln!(out, "structure: {structure}")?;
+    if structure.by_probes == Structure::Other {
+        structure.reasons.iter().try_for_each(|reason| writeln!(out, "  {reason}"))?;
+    }
+    writeln!(out)?;
     let mut lines = vec![["NAME", "RELATION", "DISTANCE", "WHAT DIFFERS"].map(str::to_owned).to_vec()];
     lines.extend(rows.map(|row| {
         let differs = if row.what_differs.is_empty() { "-".to_owned() } else { row.what_differs };

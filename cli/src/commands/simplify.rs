@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use serde::Serialize;
 use symopt_dsl::program::Signature;
-use symopt_dsl::simplify::{Derivation, Label, Options, simplify};
+use symopt_dsl::simplify::{Derivation, Label, Limits, Options, simplify};
 use symopt_dsl::{Graph, Program};
 use symopt_evaluator::equivalence::RandomStreams;
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -16,6 +16,7 @@ use symopt_search::trials::{Criterion, Trials, Watch};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::terminal;
 use crate::{files, interrupt, options, programs};
 
 #[derive(Args)]
@@ -40,6 +41,12 @@ pub struct Arguments {
     /// With --ablate: how sure that has to be, 0.95 for 95 percent
     #[arg(long, default_value_t = Criterion::default().confidence, value_name = "SHARE", requires = "ablate", value_parser = options::confidence, allow_negative_numbers = true)]
     confidence: f64,
+    /// Terms that a search for identities holds at most: with more it finds more, and takes longer
+    #[arg(long, default_value_t = Limits::default().nodes, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    nodes: usize,
+    /// Rounds of all rules in a search for identities at most
+    #[arg(long, default_value_t = Limits::default().rounds, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    rounds: usize,
     /// Write the derivation into FILE: to be read for .md, for programs for .json
     #[arg(long, value_name = "FILE")]
     derivation: Option<PathBuf>,
@@ -58,7 +65,7 @@ enum Strength {
     Exact,
     /// Equal over the real numbers
     Real,
-    /// Equal where the stated conditions hold
+    /// Equal where the stated conditions hold, and as closely as they say
     Domain,
 }
 
@@ -100,7 +107,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.output {
         files::write(path, &documented(&derivation).to_string())?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &Json::of(&derivation))?;
         out.write_all(b"\n")?;
@@ -119,7 +126,8 @@ fn derive(arguments: &Arguments, program: &Program) -> Result<Derivation, Failur
         Strength::Real => Label::Real,
         Strength::Domain => Label::Domain,
     };
-    let options = Options { label, ..Options::default() };
+    let limits = Limits { nodes: arguments.nodes, rounds: arguments.rounds, ..Limits::default() };
+    let options = Options { label, limits, ..Options::default() };
     let mut streams = RandomStreams::default();
     if !arguments.ablate {
         return Ok(simplify(program, &options, &mut streams));

@@ -122,7 +122,7 @@ const RESERVED: &[&str] = &[
     "yield",
 ];
 
-/// Helpers: each for f32 and for f64, where `REAL` is the type.
+/// Helpers: each for f32 and for f64, where `REAL` is the type, `WIDE` the argument in f64, and `NARROW` stands behind an f64 that is returned.
 const HELPERS: &[(&str, &str)] = &[
     (
         "sign",
@@ -150,6 +150,24 @@ const HELPERS: &[(&str, &str)] = &[
         "guarded_log1p",
         "/// The logarithm of |1 + x|, accurate near 0.\nfn guarded_log1p(x: REAL) -> REAL {\n    if x < -1.0 {\n        \
          return (-(1.0 + x)).ln();\n    }\n    x.ln_1p()\n}\n",
+    ),
+    // The standard library's overflow from half of the largest number on, and its inverse hyperbolic tangent loses its digits near -1.
+    (
+        "arcsinh",
+        "/// The inverse hyperbolic sine, for large numbers too.\nfn arcsinh(x: REAL) -> REAL {\n    let wide = WIDE;\n    \
+         let size = wide.abs();\n    let value = if size > 1e10 {\n        size.ln() + std::f64::consts::LN_2\n    } else {\n        \
+         size.asinh()\n    };\n    value.copysign(wide)NARROW\n}\n",
+    ),
+    (
+        "arccosh",
+        "/// The inverse hyperbolic cosine, for large numbers too.\nfn arccosh(x: REAL) -> REAL {\n    let wide = WIDE;\n    \
+         let value = if wide > 1e10 {\n        wide.ln() + std::f64::consts::LN_2\n    } else {\n        wide.acosh()\n    };\n    \
+         valueNARROW\n}\n",
+    ),
+    (
+        "arctanh",
+        "/// The inverse hyperbolic tangent, near -1 too.\nfn arctanh(x: REAL) -> REAL {\n    let wide = WIDE;\n    let size = wide.abs();\n    \
+         let value = 0.5 * (2.0 * size / (1.0 - size)).ln_1p();\n    value.copysign(wide)NARROW\n}\n",
     ),
 ];
 
@@ -718,11 +736,12 @@ fn helpers(body: &str) -> Vec<String> {
     let mut list = Vec::new();
     for (helper, definition) in HELPERS {
         if calls(body, helper) {
-            list.push(definition.replace("REAL", "f32"));
+            list.push(definition.replace("REAL", "f32").replace("WIDE", "f64::from(x)").replace("NARROW", " as f32"));
         }
         let in_double = format!("{helper}_f64");
         if calls(body, &in_double) {
-            list.push(definition.replace("REAL", "f64").replace(&format!("fn {helper}("), &format!("fn {in_double}(")));
+            let definition = definition.replace("REAL", "f64").replace("WIDE", "x").replace("NARROW", "");
+            list.push(definition.replace(&format!("fn {helper}("), &format!("fn {in_double}(")));
         }
     }
     let parts = [("clip_factor", CLIP_FACTOR), ("TreeSum", TREE), ("lanes_sum", LANES)];

@@ -62,9 +62,9 @@ spellings! {
     Sinh: "np.sinh({x})", "torch.sinh({x})", "jnp.sinh({x})", "tf.sinh({x})", "ops.sinh({x})", "sinhf({x})", "{x!}.sinh()", "libdevice.sinh({x})";
     Cosh: "np.cosh({x})", "torch.cosh({x})", "jnp.cosh({x})", "tf.cosh({x})", "ops.cosh({x})", "coshf({x})", "{x!}.cosh()", "libdevice.cosh({x})";
     Tanh: "np.tanh({x})", "torch.tanh({x})", "jnp.tanh({x})", "tf.tanh({x})", "ops.tanh({x})", "tanhf({x})", "{x!}.tanh()", "libdevice.tanh({x})";
-    Arcsinh: "np.arcsinh({x})", "torch.asinh({x})", "jnp.arcsinh({x})", "tf.asinh({x})", "ops.arcsinh({x})", "asinhf({x})", "{x!}.asinh()", "libdevice.asinh({x})";
-    Arccosh: "np.arccosh({x})", "torch.acosh({x})", "jnp.arccosh({x})", "tf.acosh({x})", "ops.arccosh({x})", "acoshf({x})", "{x!}.acosh()", "libdevice.acosh({x})";
-    Arctanh: "np.arctanh({x})", "torch.atanh({x})", "jnp.arctanh({x})", "tf.atanh({x})", "ops.arctanh({x})", "atanhf({x})", "{x!}.atanh()", "libdevice.atanh({x})";
+    Arcsinh: "np.arcsinh({x})", "torch.asinh({x})", "jnp.arcsinh({x})", "tf.asinh({x})", "ops.arcsinh({x})", "asinhf({x})", "arcsinh({x})", "libdevice.asinh({x})";
+    Arccosh: "np.arccosh({x})", "torch.acosh({x})", "jnp.arccosh({x})", "tf.acosh({x})", "ops.arccosh({x})", "acoshf({x})", "arccosh({x})", "libdevice.acosh({x})";
+    Arctanh: "np.arctanh({x})", "torch.atanh({x})", "jnp.arctanh({x})", "tf.atanh({x})", "ops.arctanh({x})", "atanhf({x})", "arctanh({x})", "libdevice.atanh({x})";
     Sign: "np.sign({x})", "torch.sign({x})", "jnp.sign({x})", "tf.sign({x})", "ops.sign({x})", "symopt_sign({x})", "sign({x})", "_triton_sign({x})";
     Exp2: "np.exp2({x})", "torch.exp2({x})", "jnp.exp2({x})", "_exp2({x})", "ops.exp2({x})", "exp2f({x})", "{x!}.exp2()", "libdevice.exp2({x})";
     Exp10: "np.power(10, {x})", "torch.pow(10.0, {x})", "jnp.power(10.0, {x})", "_exp10({x})", "ops.power(10.0, {x})", "powf(10.0f, {x})", "10.0_f32.powf({x})", "libdevice.exp10({x})";

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::function::Function;
 use crate::graph::NodeKind;
+use crate::semantics::EPSILON;
 
 use super::flow::Flow;
 use super::scalar::{ScalarId, Scalars, Unknown};
@@ -270,9 +271,15 @@ impl Form {
                 self.scaled(&call, factor)
             }
             (F::GuardedDivide, [x, y]) => {
-                let (factor, x) = self.normalized(x);
-                let call = self.opaque(function, vec![x, y.clone()]);
-                self.scaled(&call, factor)
+                // Its guard is a number like any other that is added to a denominator.
+                let guard = self.scalars.literal(EPSILON);
+                let guard = self.number(guard);
+                let y = self.sum(y, &guard);
+                if y.is_empty() {
+                    return self.opaque(function, arguments);
+                }
+                let inverse = self.inverse(&y);
+                self.product(x, &inverse)
             }
             _ => self.opaque(function, arguments),
         }

@@ -19,7 +19,8 @@ pub struct Condition {
 /// What a value has to be for a rule to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Requirement {
-    /// Its absolute value is at least this.
+    /// Its absolute value is at least this. The rule neglects the guard of a division: it is not true to the last digit there either, but up to the
+    /// guard's share of the value.
     AwayFromZero(f64),
     /// It is a number: neither infinite nor NaN.
     Finite,

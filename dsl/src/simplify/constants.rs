@@ -14,14 +14,17 @@ use crate::simplify::term::{Builder, Flow, Leaf, Term};
 const LARGEST_EPSILON: f64 = 1e-4;
 
 /// Names the numbers of a program that play a known part: the peak learning rate, weight decay, the weights of blends with the state, epsilon.
-pub(crate) fn name(program: &Program) -> Option<Proposal> {
+///
+/// A peak becomes the default of `lr` where steps may have conditions: `lr` is another number then. Elsewhere it gets a name of its own.
+pub(crate) fn name(program: &Program, weakest: Label) -> Option<Proposal> {
     let flow = Flow::of(program);
     let mut reasons = Vec::new();
     let mut signature = program.signature().clone();
     // `lr` can't have a default before parameters that have none, as `t`: then the peak gets a name of its own.
-    let can_hold_peak = signature
-        .learning_rate()
-        .is_some_and(|lr| signature.parameters.iter().skip(lr.index() + 1).all(|parameter| parameter.default.is_some()));
+    let can_hold_peak = weakest >= Label::Domain
+        && signature
+            .learning_rate()
+            .is_some_and(|lr| signature.parameters.iter().skip(lr.index() + 1).all(|parameter| parameter.default.is_some()));
     let peak = peak_learning_rate(&flow).map(|peak| Peak { is_alone: peak.is_alone && can_hold_peak, ..peak });
     let mut flow = flow;
     if let Some(Peak { node, value, .. }) = peak.filter(|peak| peak.is_alone) {
@@ -29,10 +32,13 @@ pub(crate) fn name(program: &Program) -> Option<Proposal> {
         let place = signature.learning_rate()?;
         let default = &mut signature.parameters[place.index()].default;
         *default = Some(default.unwrap_or(1.0) * value);
-        reasons.push(reason(format!(
-            "lr = {}: the peak learning rate, which the training loop multiplies with the schedule",
-            crate::printer::number(value)
-        )));
+        reasons.push(Reason {
+            label: Label::Domain,
+            ..reason(format!(
+                "lr = {}: the peak learning rate, which the training loop multiplies with the schedule",
+                crate::printer::number(value)
+            ))
+        });
     }
     // In the order in which the statements will stand, so that beta1 comes before beta2.
     let ordered = assemble(&signature, &flow, Naming::Kept)?;
@@ -44,10 +50,11 @@ pub(crate) fn name(program: &Program) -> Option<Proposal> {
     }
     let after = naming.program(&ordered, statements);
     let stand_in = match peak.filter(|peak| peak.is_alone) {
-        Some(peak) => Some(with_peak(&after, peak.value)?),
+        Some(peak) => Some((with_peak(&after, peak.value)?, format!("lr is {} times what it was", crate::printer::number(peak.value)))),
         None => None,
     };
-    Some(Proposal { kind: StepKind::Constants, label: Label::Exact, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in })
+    let label = if stand_in.is_some() { Label::Domain } else { Label::Exact };
+    Some(Proposal { kind: StepKind::Constants, label, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in })
 }
 
 fn reason(text: String) -> Reason {

@@ -49,7 +49,8 @@ pub enum Label {
     Exact,
     /// Over the real numbers; rounding differs.
     Real,
-    /// Over the real numbers where the conditions of the step hold.
+    /// Over the real numbers where the conditions of the step hold, and as closely as they say: a guard of a division that is neglected is
+    /// 1e-8 / |x| of the quotient.
     Domain,
     /// Not an identity: the fitness on a suite does not drop by more than a tolerance.
     Fitness,

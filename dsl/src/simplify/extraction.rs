@@ -12,6 +12,18 @@ use crate::simplify::saturation::Graph;
 use crate::simplify::term::{Builder, Flow, Leaf, Term};
 use crate::types::Type;
 
+/// What the digits of numbers cost that a program did not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digits {
+    /// They decide between flows that are equal in all else.
+    Last,
+    /// Some of them are as much to read as a statement.
+    AsStatements,
+}
+
+/// Digits that are as much to read as a statement.
+const DIGITS_OF_A_STATEMENT: usize = 4;
+
 /// What a flow costs, compared part by part: statements first, then passes over the arrays that reductions need, then slots that are read,
 /// then how plain the functions are and how much they feed each other, then the digits of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +100,7 @@ fn weight(function: Function) -> usize {
 }
 
 /// Significant digits of the shortest text of a number.
-fn digits(value: f64) -> usize {
+pub(crate) fn digits(value: f64) -> usize {
     let text = format!("{:e}", value.abs());
     text.split('e').next().map_or(0, |digits| digits.bytes().filter(u8::is_ascii_digit).count())
 }
@@ -152,7 +164,7 @@ struct Choices {
 
 impl Choices {
     /// Numbers in `known` cost nothing: a program keeps its own.
-    fn new(egraph: &Graph, known: &BTreeSet<u64>) -> Choices {
+    fn new(egraph: &Graph, known: &BTreeSet<u64>, digits: Digits) -> Choices {
         let mut ids: Vec<Id> = egraph.classes().map(|class| class.id).collect();
         ids.sort_unstable();
         let places: BTreeMap<Id, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
@@ -163,7 +175,11 @@ impl Choices {
                     let children = node.children().iter().map(|child| places[&egraph.find(*child)]).collect();
                     let is_tree = reads_tree(node, |child| egraph[child].data.ty);
                     let is_known = matches!(node, Term::Constant(bits) if known.contains(bits));
-                    (node.clone(), children, if is_known { Cost::default() } else { Cost::of(node, is_tree) })
+                    let mut cost = if is_known { Cost::default() } else { Cost::of(node, is_tree) };
+                    if digits == Digits::AsStatements {
+                        cost.statements += cost.digits / DIGITS_OF_A_STATEMENT;
+                    }
+                    (node.clone(), children, cost)
                 })
                 .collect();
             nodes.sort();
@@ -212,12 +228,12 @@ impl Choices {
 }
 
 /// The cheapest flow for a root that was found, for a program that is `original` so far; `None` if there is none, which does not happen for a flow that was added.
-pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow) -> Option<Flow> {
+pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow, digits: Digits) -> Option<Flow> {
     let numbers = original.nodes().iter().filter_map(|node| match node {
         Term::Constant(bits) => Some(*bits),
         _ => None,
     });
-    let choices = Choices::new(egraph, &numbers.collect());
+    let choices = Choices::new(egraph, &numbers.collect(), digits);
     let root = choices.ids.binary_search(&root).ok()?;
     let mut chosen = greedy(&choices);
     let mut order = choices.needed(&chosen, root)?;

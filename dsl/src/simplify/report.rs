@@ -6,7 +6,8 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::program::{Program, Signature};
 use crate::simplify::check::{Evidence, Place, Verdict};
-use crate::simplify::derivation::{Derivation, Label, SlotMap, Step, Support, Trial};
+use crate::simplify::derivation::{Derivation, Label, SlotMap, Step, StepKind, Support, Trial};
+use crate::simplify::rules;
 
 impl Derivation {
     /// The derivation as Markdown: the program, each step with what it changes, why, and what its check has seen, and what is left.
@@ -64,6 +65,9 @@ fn write_step(out: &mut String, number: usize, step: &Step) -> fmt::Result {
     if !step.conditions.is_empty() {
         writeln!(out, "- where `{}`", step.conditions.join("` and `"))?;
     }
+    if let Some(neglected) = step.reasons.iter().find_map(|reason| rules::neglected(&reason.rule)) {
+        writeln!(out, "- {neglected}")?;
+    }
     for map in &step.slots {
         writeln!(out, "- change of variable: `{}`", slot_map(map))?;
     }
@@ -79,6 +83,8 @@ fn write_step(out: &mut String, number: usize, step: &Step) -> fmt::Result {
     }
     writeln!(out, "```\n")?;
     match &step.support {
+        // With the meaning that the step gives to `lr`, numbers that get names are checked bit for bit.
+        Support::Check(evidence) if step.kind == StepKind::Constants => writeln!(out, "{}\n", evidence.sentence(Label::Exact)),
         Support::Check(evidence) => writeln!(out, "{}\n", evidence.sentence(step.label)),
         Support::Trials(trials) => write_trials(out, trials),
     }
@@ -128,7 +134,7 @@ impl Evidence {
             (Verdict::Holds, _) => format!("Checked: {ran}: the largest relative deviation is {:.1e}", self.largest_deviation),
         };
         if self.outside > 0 {
-            text.push_str(&format!("; {} more were out of the domain", self.outside));
+            text.push_str(&format!("; {} more numbers were out of the domain", self.outside));
             if let Some(Place { stream, step, quantity, before, after, gradient }) = &self.outside_at {
                 text.push_str(&format!(
                     ", worst where {quantity} is {before:.3e} before and {after:.3e} after (gradient {gradient:.1e}, step {step}, {stream})"

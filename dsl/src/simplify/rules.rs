@@ -2,6 +2,7 @@
 //!
 //! The labels are tested, not believed: the evaluator's tests run every rule on its own, over special values, against the reference interpreter.
 
+use crate::semantics::EPSILON;
 use crate::simplify::check::Requirement;
 use crate::simplify::derivation::Label;
 use crate::simplify::facts::Facts;
@@ -77,6 +78,16 @@ impl Rule {
 
 /// How far from zero a denominator `|x| + 1e-8` has to keep for the 1e-8 not to be seen: it then changes the quotient by one part in a million.
 const FAR_FROM_EPSILON: f64 = 1e-2;
+
+/// How closely a rule is true where its conditions hold, if it is not over the reals: it neglects the guard of a division.
+pub(crate) fn neglected(name: &str) -> Option<String> {
+    let rule = RULES.iter().find(|rule| rule.name == name)?;
+    let distance = rule.domain.iter().find_map(|(requirement, _)| match requirement {
+        R::AwayFromZero(distance) => Some(*distance),
+        _ => None,
+    })?;
+    Some(format!("the guard of the division is neglected: the quotient changes by {EPSILON:e} / |x|, at most {:e}", EPSILON / distance))
+}
 
 use Given::{AboveMinusOne, AtLeast, Constant, Moderate, NonNegative, NonZero, Positive, Scalar, SumPositive, SumToOne};
 use Requirement as R;

@@ -13,7 +13,7 @@ use egg::{
 use crate::function::{Function, Typing};
 use crate::simplify::check::Requirement;
 use crate::simplify::derivation::Label;
-use crate::simplify::extraction;
+use crate::simplify::extraction::{self, Digits};
 use crate::simplify::facts::{Facts, facts_of_all, nonnegative_slots};
 use crate::simplify::rules::{Given, RULES, Rule};
 use crate::simplify::term::{Builder, Flow, Term, node_type};
@@ -367,6 +367,17 @@ pub(crate) struct Saturated {
 /// Saturates a flow with the rules of up to a label and takes out the cheapest equal flow: `None` where that is no cheaper. Beside it the limit
 /// that was reached, if one was.
 pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: bool) -> (Option<Saturated>, Option<String>) {
+    saturate_by(Digits::Last, flow, strongest, limits, explain)
+}
+
+/// The same, where digits of numbers may count more.
+pub(crate) fn saturate_by(
+    digits: Digits,
+    flow: &Flow,
+    strongest: Label,
+    limits: &Limits,
+    explain: bool,
+) -> (Option<Saturated>, Option<String>) {
     let knowledge = Knowledge {
         slots: nonnegative_slots(flow.nodes(), flow.outputs()),
         is_conditional: strongest >= Label::Domain,
@@ -387,16 +398,20 @@ pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: 
         .with_scheduler(BackoffScheduler::default().with_initial_match_limit(200).with_ban_length(2))
         .run(rewrites);
     let limit = match &runner.stop_reason {
-        Some(StopReason::IterationLimit(_)) => Some(format!("its limit of {} rounds", limits.rounds)),
-        Some(StopReason::NodeLimit(_)) => Some(format!("its limit of {} nodes", limits.nodes)),
-        Some(StopReason::TimeLimit(_)) => Some(format!("its limit of {} seconds", limits.time.as_secs())),
+        // What is known of a value comes one call further in a round: where there are as many rounds as calls, it has come everywhere.
+        Some(StopReason::IterationLimit(_)) if flow.calls().count() <= limits.rounds => None,
+        Some(StopReason::IterationLimit(_)) => Some(format!("its limit of {} rounds (--rounds)", limits.rounds)),
+        Some(StopReason::NodeLimit(_)) => Some(format!("its limit of {} nodes (--nodes)", limits.nodes)),
+        Some(StopReason::TimeLimit(_)) => {
+            Some(format!("its limit of {} seconds, with less than its {} nodes (--nodes)", limits.time.as_secs(), limits.nodes))
+        }
         _ => None,
     };
     let mut egraph = runner.egraph;
     if is_contradictory(&egraph) {
         return (None, Some(CONTRADICTION.to_owned()));
     }
-    let Some(best) = extraction::extract(&egraph, egraph.find(root), flow) else { return (None, limit) };
+    let Some(best) = extraction::extract(&egraph, egraph.find(root), flow, digits) else { return (None, limit) };
     if !extraction::cost(&best).is_plainer_than(&extraction::cost(flow)) || strongest > Label::Exact && has_infinite_scalar(&best) {
         return (None, limit);
     }

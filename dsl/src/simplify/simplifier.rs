@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{Graph, Redundancy};
-use crate::program::Program;
+use crate::program::{Operand, ParameterKind, Program, Signature, VarId};
 use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::check::{Checker, Claim, Condition, Verdict};
 use crate::simplify::derivation::{Derivation, Label, Reason, SlotMap, Step, StepKind, Support};
-use crate::simplify::extraction::cost;
-use crate::simplify::saturation::{CONTRADICTION, Limits, Proof, Saturated, saturate};
+use crate::simplify::extraction::{self, Digits, cost};
+use crate::simplify::saturation::{CONTRADICTION, Limits, Proof, Saturated, saturate, saturate_by};
 use crate::simplify::term::{Flow, Leaf, Term};
 use crate::simplify::text::Speller;
 use crate::simplify::{constants, slots};
@@ -46,8 +46,9 @@ pub(crate) struct Proposal {
     pub(crate) reasons: Vec<Reason>,
     pub(crate) slots: Vec<SlotMap>,
     pub(crate) conditions: Vec<Condition>,
-    /// What the check runs in place of the program after, where its parameters mean something else.
-    pub(crate) stand_in: Option<Program>,
+    /// What the check runs in place of the program after, where its parameters mean something else, and what they mean then: with that, both are
+    /// equal bit for bit.
+    pub(crate) stand_in: Option<(Program, String)>,
 }
 
 impl<'a> Simplifier<'a> {
@@ -91,7 +92,10 @@ impl<'a> Simplifier<'a> {
 
     /// Gives numbers and values their names, in an order that reads well, and ends.
     pub fn finish(mut self) -> Derivation {
-        if let Some(proposal) = constants::name(self.program()) {
+        if let Some(proposal) = unused_hyperparameters(self.program()) {
+            self.take(proposal);
+        }
+        if let Some(proposal) = constants::name(self.program(), self.options.label) {
             self.take(proposal);
         }
         // A program that nothing has changed keeps the names that its author gave.
@@ -171,7 +175,24 @@ impl<'a> Simplifier<'a> {
         label: Label,
         is_wanted: impl Fn(&Flow, &Flow) -> bool,
     ) -> Option<Proposal> {
-        let (saturated, _) = saturate(flow, label, &self.options.limits, self.options.explain);
+        let proposal = self.identity_by(Digits::Last, program, flow, label, &is_wanted)?;
+        // Who reads it is better off with the program as it was than with a shorter one of long numbers.
+        let is_readable = |proposal: &Proposal| !self.options.explain || reading_length(&proposal.after) <= reading_length(program);
+        if is_readable(&proposal) {
+            return Some(proposal);
+        }
+        self.identity_by(Digits::AsStatements, program, flow, label, &is_wanted).filter(is_readable)
+    }
+
+    fn identity_by(
+        &self,
+        digits: Digits,
+        program: &Program,
+        flow: &Flow,
+        label: Label,
+        is_wanted: &impl Fn(&Flow, &Flow) -> bool,
+    ) -> Option<Proposal> {
+        let (saturated, _) = saturate_by(digits, flow, label, &self.options.limits, self.options.explain);
         let saturated = match saturated.filter(|saturated| is_wanted(&saturated.flow, flow)) {
             Some(saturated) => saturated,
             // Equal calls are one in the flow, and may still be several in the program.
@@ -198,8 +219,8 @@ impl<'a> Simplifier<'a> {
     fn take(&mut self, proposal: Proposal) -> bool {
         let before = self.program().clone();
         let Proposal { kind, label, after, reasons, slots, conditions, stand_in } = proposal;
-        let run = stand_in.as_ref().unwrap_or(&after);
-        let claim = Claim { before: &before, after: run, label, slots: &slots, conditions: &conditions };
+        let (run, claimed) = stand_in.as_ref().map_or((&after, label), |(run, _)| (run, Label::Exact));
+        let claim = Claim { before: &before, after: run, label: claimed, slots: &slots, conditions: &conditions };
         let evidence = self.checker.check(&claim);
         if let Verdict::Unproven(reason) = &evidence.verdict {
             let rules: Vec<&str> = reasons.iter().map(|reason| reason.rule.as_str()).collect();
@@ -209,7 +230,8 @@ impl<'a> Simplifier<'a> {
         }
         let holds = !matches!(evidence.verdict, Verdict::Violated(_));
         let touched = touched(&before, &after);
-        let conditions = conditions.into_iter().map(|condition| condition.text).collect();
+        let meaning = stand_in.map(|(_, meaning)| meaning);
+        let conditions = conditions.into_iter().map(|condition| condition.text).chain(meaning).collect();
         let step = Step { kind, label, before, after, touched, reasons, conditions, slots, support: Support::Check(Box::new(evidence)) };
         if holds {
             self.derivation.steps.push(step)
@@ -234,6 +256,15 @@ impl<'a> Simplifier<'a> {
         }];
         Some(Proposal { kind: StepKind::Names, label: Label::Exact, after, reasons, slots, conditions: Vec::new(), stand_in: None })
     }
+}
+
+/// How much there is to read in a program: statements, their operands, and the digits of numbers.
+fn reading_length(program: &Program) -> usize {
+    let operand = |operand: &Operand| match operand {
+        Operand::Variable(_) => 1,
+        Operand::Constant(value) => 1 + extraction::digits(*value),
+    };
+    program.statements.iter().map(|statement| 1 + statement.arguments().iter().map(operand).sum::<usize>()).sum()
 }
 
 /// Whether two programs read the same, but for doc string, comments and the marker.
@@ -287,6 +318,30 @@ fn dead_slots(program: &Program, graph: &Graph) -> Option<Proposal> {
     }
     let text = format!("no later step reads {} before it is written", names.join(", "));
     Some(exact(StepKind::DeadSlot, "liveness across steps", text, program.pruned(graph)))
+}
+
+/// The program without the hyperparameters that no statement reads, as where a statement went that did.
+fn unused_hyperparameters(program: &Program) -> Option<Proposal> {
+    let is_read = |variable: VarId| {
+        let reads = |operand: &Operand| *operand == Operand::Variable(variable);
+        program.update == variable
+            || program.statements.iter().any(|statement| statement.target == variable || statement.arguments().iter().any(reads))
+    };
+    let signature = program.signature();
+    let is_unused = |place: usize| signature.parameters[place].kind == ParameterKind::Hyperparameter && !is_read(VarId(place as u16));
+    let places = 0..signature.parameters.len();
+    let (unused, kept): (Vec<usize>, Vec<usize>) = places.partition(|place| is_unused(*place));
+    if unused.is_empty() {
+        return None;
+    }
+    let gone = |id: VarId| VarId(id.0 - unused.iter().filter(|place| **place < id.index()).count() as u16);
+    let parameters = kept.iter().map(|place| signature.parameters[*place].clone()).collect();
+    let locals = (signature.parameters.len()..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string());
+    let statements = program.statements.iter().map(|statement| statement.map_variables(gone)).collect();
+    let signature_after = Signature { parameters, ..signature.clone() };
+    let after = Program::new(signature_after, locals.collect(), statements, gone(program.update), Vec::new());
+    let names: Vec<&str> = unused.iter().map(|place| signature.parameters[*place].name.as_str()).collect();
+    Some(exact(StepKind::Redundant, "hyperparameters that nothing reads", names.join(", "), after))
 }
 
 fn exact(kind: StepKind, rule: &str, text: String, after: Program) -> Proposal {

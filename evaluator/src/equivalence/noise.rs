@@ -121,7 +121,9 @@ impl FlowEvaluator {
     }
 
     /// Runs one step without noise, after a few runs with noise that show which of its numbers are nothing but rounding: where two numbers cancel
-    /// to the last digits, what is left is zero over the reals, and as good as random for what divides by it or takes its sign.
+    /// to the last digits, what is left is zero over the reals, and as good as random for what divides by it or takes its sign. A zero can be all that
+    /// rounding has left too, as of `(lr - w) + w` beside a huge w: one that noise on the results that were rounded moves. A zero of exact results,
+    /// as `1 - 1`, is none.
     pub(crate) fn run_carefully(&mut self, inputs: Inputs<'_>, noise: &mut Random) {
         const RUNS: usize = 3;
         /// The rounding of f64, as a share of the noise.
@@ -137,8 +139,16 @@ impl FlowEvaluator {
                 *spread = spread.max((noisy - exact).abs());
             }
         }
+        let mut moved: Vec<Vec<bool>> = values.iter().map(|numbers| vec![false; numbers.len()]).collect();
+        self.run(inputs, Some(Noise::on_rounded(noise)));
+        for (moved, (noisy, exact)) in moved.iter_mut().flatten().zip(self.values.iter().flatten().zip(values.iter().flatten())) {
+            *moved = noisy != exact;
+        }
         for (flag, (spread, exact)) in self.is_rounding.iter_mut().flatten().zip(spread.iter().flatten().zip(values.iter().flatten())) {
             *flag = *exact != 0.0 && spread * ROUNDING > MOST * exact.abs();
+        }
+        for (flag, (moved, exact)) in self.is_rounding.iter_mut().flatten().zip(moved.iter().flatten().zip(values.iter().flatten())) {
+            *flag |= *exact == 0.0 && *moved;
         }
         self.values = values;
     }
@@ -253,17 +263,24 @@ pub(crate) struct Noise<'a> {
     random: &'a mut Random,
     /// How far a factor is from 1 at most.
     amplitude: f64,
+    /// Whether results that were not rounded stay as they are.
+    only_rounded: bool,
 }
 
 impl<'a> Noise<'a> {
     /// Noise of the usual size.
     pub(crate) fn new(random: &'a mut Random) -> Noise<'a> {
-        Noise { random, amplitude: NOISE }
+        Noise { random, amplitude: NOISE, only_rounded: false }
     }
 
     /// Noise of another size.
     pub(crate) fn of(amplitude: f64, random: &'a mut Random) -> Noise<'a> {
-        Noise { random, amplitude }
+        Noise { random, amplitude, only_rounded: false }
+    }
+
+    /// Noise of the usual size on the results that were rounded.
+    pub(crate) fn on_rounded(random: &'a mut Random) -> Noise<'a> {
+        Noise { random, amplitude: NOISE, only_rounded: true }
     }
 
     /// A factor close to 1, never so close that it does nothing.
@@ -275,6 +292,35 @@ impl<'a> Noise<'a> {
 fn disturb(values: &mut [f64], noise: &mut Option<Noise<'_>>) {
     if let Some(noise) = noise {
         values.iter_mut().for_each(|x| *x *= noise.factor());
+    }
+}
+
+/// Disturbs the results of a function that works on each number by itself. `arguments` gives what a result is made of.
+fn disturb_results(function: Function, out: &mut [f64], arguments: impl Fn(usize) -> [f64; 2], noise: &mut Option<Noise<'_>>) {
+    let Some(noise) = noise else { return };
+    for (place, out) in out.iter_mut().enumerate() {
+        if !noise.only_rounded || is_rounded(function, arguments(place), *out) {
+            *out *= noise.factor();
+        }
+    }
+}
+
+/// Whether a result may differ from that over the reals; of functions that are no arithmetic it is taken for granted.
+fn is_rounded(function: Function, [x, y]: [f64; 2], result: f64) -> bool {
+    use Function as F;
+    match function {
+        // The rounding of a sum is a number itself (Knuth 1969).
+        F::Add | F::Subtract => {
+            let y = if function == F::Subtract { -y } else { y };
+            let of_y = result - x;
+            (x - (result - of_y)) + (y - of_y) != 0.0
+        }
+        F::Multiply => libm::fma(x, y, -result) != 0.0,
+        F::Square => libm::fma(x, x, -result) != 0.0,
+        F::Divide => libm::fma(result, y, -x) != 0.0,
+        F::Reciprocal => libm::fma(result, x, -1.0) != 0.0,
+        F::Sqrt => libm::fma(result, result, -x) != 0.0,
+        _ => true,
     }
 }
 
@@ -318,12 +364,16 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
         }
         F::Interp => {
             let mut rest = [1.0 - z.values[0]];
-            disturb(&mut rest, noise);
+            disturb_results(F::Subtract, &mut rest, |_| [1.0, z.values[0]], noise);
             for (place, out) in out.iter_mut().enumerate() {
-                let mut terms = [rest[0] * x.at(ty, place, places), z.values[0] * y.at(ty, place, places)];
-                disturb(&mut terms, noise);
-                *out = terms[0] + terms[1];
+                let factors = [[rest[0], x.at(ty, place, places)], [z.values[0], y.at(ty, place, places)]];
+                let mut terms = factors.map(|[x, y]| x * y);
+                disturb_results(F::Multiply, &mut terms, |term| factors[term], noise);
+                let mut sum = [terms[0] + terms[1]];
+                disturb_results(F::Add, &mut sum, |_| terms, noise);
+                *out = sum[0];
             }
+            return;
         }
         _ => match function.arity() {
             1 => out.iter_mut().zip(x.values).for_each(|(out, x)| *out = function.on_scalars([*x, 0.0, 0.0])),
@@ -343,7 +393,11 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
     let chooses = matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum | F::Where | F::Size);
     let compares = matches!(function, F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal);
     if function.arity() > 0 && !chooses && !compares {
-        disturb(out, noise);
+        let works_alone = largest <= ty && !matches!(function, F::Clip | F::Mean | F::Norm | F::GlobalNorm | F::Dot | F::CosineSim);
+        match works_alone {
+            true => disturb_results(function, out, |place| [x, y].map(|argument| argument.at(ty, place, places)), noise),
+            false => disturb(out, noise),
+        }
     }
 }
 
@@ -454,6 +508,25 @@ mod tests {
         assert_eq!(spread("def f(w, g):\n  u = abs(g)\n  u = max(u, w)\n  u = sign(u)\n  return u\n"), 0.0);
         // 0.1 + 0.2 has been rounded, and -0.3 takes everything else away; a number of the text is what it is.
         assert!(spread("def f(w, g):\n  a = 0.1 + 0.2\n  u = g * 0.0\n  u = u + a\n  u = u - 0.3\n  return u\n") > 1e-12);
+    }
+
+    #[test]
+    fn a_zero_that_only_rounding_has_left_says_nothing() {
+        let marked = |body: &str, gradient: f64| {
+            let mut evaluator = evaluator(&format!("def f(w, g):\n{body}  return u\n"), &[1]);
+            let inputs = Inputs { weights: &[1.0], gradients: &[gradient], slots: &[], lr: 0.5, t: 1.0, hyperparameters: &[] };
+            evaluator.run_carefully(inputs, &mut Random::new(1));
+            evaluator.mark_strange();
+            (evaluator.update()[0], evaluator.update_marks()[0])
+        };
+        let swamped = "  a = w - g\n  a = a + g\n  u = arcsinh(a)\n  u = sin(u)\n";
+        assert_eq!(marked(swamped, 1e26), (0.0, true));
+        assert!(!marked(swamped, 0.25).1);
+        assert_eq!(marked("  a = w - g\n  u = a + g\n  u = u - w\n", 0.25), (0.0, false));
+        assert_eq!(marked("  a = g * 0.1\n  u = a - a\n", 3.0), (0.0, false));
+        assert_eq!(marked("  a = g * 0.1\n  u = max(a, 0)\n", -3.0), (0.0, false));
+        assert_eq!(marked("  a = w / g\n  u = a - w\n", 1.0), (0.0, false));
+        assert_eq!(marked("  a = interp(g, w, 0.5)\n  u = a - w\n", 1.0), (0.0, false));
     }
 
     #[test]

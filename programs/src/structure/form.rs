@@ -20,8 +20,8 @@ pub(super) struct Known {
 /// What was found by form.
 pub(super) struct Found {
     pub(super) structure: Structure,
-    /// In words, for people.
-    pub(super) reason: String,
+    /// What it is, in words for people.
+    pub(super) words: String,
     /// The known program stands on a function of the gradient, about which the form says nothing.
     pub(super) on_a_function: bool,
 }
@@ -65,7 +65,7 @@ pub(super) fn by_form(simple: &Program, known: &[Known]) -> Option<Found> {
         Relation::UpToHyperparameters { gradient, .. } | Relation::UpToSlotScale { gradient, .. } => gradient.is_some(),
         _ => false,
     };
-    Some(Found { structure, reason: format!("by form: {words}"), on_a_function })
+    Some(Found { structure, words, on_a_function })
 }
 
 /// The class of relations that are none.

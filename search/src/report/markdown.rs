@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use symopt_dsl::escape::{markdown, markdown_block, markdown_code};
+use symopt_dsl::{Graph, parse};
 use symopt_proxy_tasks::suite::Fitness;
 
 use super::{Judged, Mean, Report, StoreReport};
@@ -199,11 +200,15 @@ impl Report {
             Form::Program => "program",
             Form::Direction => "direction",
         };
+        // What no output depends on is not worth a reader's time; `report.json` has the program as it was bred.
+        let best =
+            parse(&store.best.program).ok().and_then(|program| Graph::new(&program).ok().map(|graph| program.pruned(&graph).to_string()));
+        let best = best.as_ref().unwrap_or(&store.best.program);
         match store.best.index {
             None => writeln!(text, "No {what} was better than the initial one, `{}`:\n", store.best.hash)?,
             Some(index) => writeln!(text, "The last best {what}, child {index}, `{}`:\n", store.best.hash)?,
         }
-        writeln!(text, "{}\n", markdown_block("", store.best.program.trim_end()))
+        writeln!(text, "{}\n", markdown_block("", best.trim_end()))
     }
 }
 
