@@ -585,7 +585,7 @@ fn hyperparameters_that_nothing_reads_go() {
 
 #[test]
 fn a_step_that_gives_lr_another_meaning_says_so() {
-    let halved = program("def p(w, g, lr=0.001):\n  update = sign(g) * lr * 0.5\n  return update\n");
+    let halved = program("def p(w, g, lr=0.001):\n  step = lr * 0.5\n  update = sign(g) * step\n  return update\n");
     let derivation = simplified(&halved);
     let step = derivation.steps.iter().find(|step| step.kind == StepKind::Constants).expect("a step");
     assert_eq!((step.label, step.conditions.as_slice()), (Label::Domain, ["lr is 0.5 times what it was".to_owned()].as_slice()));

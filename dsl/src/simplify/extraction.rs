@@ -17,7 +17,7 @@ use crate::types::Type;
 pub(crate) enum Digits {
     /// They decide between flows that are equal in all else.
     Last,
-    /// Some of them are as much to read as a statement.
+    /// A number is as much to read as a statement, and so are some of its digits.
     AsStatements,
 }
 
@@ -176,8 +176,8 @@ impl Choices {
                     let is_tree = reads_tree(node, |child| egraph[child].data.ty);
                     let is_known = matches!(node, Term::Constant(bits) if known.contains(bits));
                     let mut cost = if is_known { Cost::default() } else { Cost::of(node, is_tree) };
-                    if digits == Digits::AsStatements {
-                        cost.statements += cost.digits / DIGITS_OF_A_STATEMENT;
+                    if digits == Digits::AsStatements && cost.digits > 0 {
+                        cost.statements += 1 + cost.digits / DIGITS_OF_A_STATEMENT;
                     }
                     (node.clone(), children, cost)
                 })

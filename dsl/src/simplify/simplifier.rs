@@ -145,7 +145,12 @@ impl<'a> Simplifier<'a> {
         if self.options.label >= Label::Real {
             let saturated =
                 |flow: &Flow| saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false).0.map(|s| s.flow);
-            if let Some(proposal) = slots::propose(&program, &flow, saturated).into_iter().find(is_new) {
+            // A slot less is worth long numbers, another unit for one is not.
+            let slot_count = |program: &Program| program.signature().slots().count();
+            let is_worth_it =
+                |proposal: &Proposal| slot_count(&proposal.after) < slot_count(&program) || self.is_readable(&proposal.after, &program);
+            let is_wanted = |proposal: &Proposal| is_new(proposal) && is_worth_it(proposal);
+            if let Some(proposal) = slots::propose(&program, &flow, saturated).into_iter().find(is_wanted) {
                 return Some(proposal);
             }
         }
@@ -176,12 +181,17 @@ impl<'a> Simplifier<'a> {
         is_wanted: impl Fn(&Flow, &Flow) -> bool,
     ) -> Option<Proposal> {
         let proposal = self.identity_by(Digits::Last, program, flow, label, &is_wanted)?;
-        // Who reads it is better off with the program as it was than with a shorter one of long numbers.
-        let is_readable = |proposal: &Proposal| !self.options.explain || reading_length(&proposal.after) <= reading_length(program);
-        if is_readable(&proposal) {
+        if self.is_readable(&proposal.after, program) {
             return Some(proposal);
         }
-        self.identity_by(Digits::AsStatements, program, flow, label, &is_wanted).filter(is_readable)
+        self.identity_by(Digits::AsStatements, program, flow, label, &is_wanted)
+            .filter(|proposal| self.is_readable(&proposal.after, program))
+    }
+
+    /// Whether there is no more to read in a program than in the one before: who reads it is better off with the program as it was than with a
+    /// shorter one of long numbers. A canonical form is for nobody to read.
+    fn is_readable(&self, after: &Program, before: &Program) -> bool {
+        !self.options.explain || reading_length(after) <= reading_length(before)
     }
 
     fn identity_by(
