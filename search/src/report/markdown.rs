@@ -34,7 +34,7 @@ impl Report {
             "\n*Fresh seeds*: the last best program on {} seeds that no search has seen, the same for all, {}; ± is the standard error over the seeds. \
              The published searches report {:.0} % cache hits and {:.0} % redundant statements.\n",
             self.seeds,
-            markdown(&self.how_judged()),
+            markdown(self.how_judged()),
             100.0 * PAPER_CACHE_HITS,
             100.0 * PAPER_REDUNDANT
         )?;
@@ -50,7 +50,7 @@ impl Report {
             )?;
         }
         for figure in self.figures() {
-            let title = markdown(&figure.title);
+            let title = markdown(figure.title);
             writeln!(text, "## {title}\n\n![{title}]({})\n\n{}\n", figure.file, figure.caption)?;
             if figure.file == "validation.svg" {
                 self.write_validation(text)?;
