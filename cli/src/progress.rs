@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use symopt_dsl::escape;
 use symopt_search::config::Limits;
 use symopt_search::engine::Progress;
 
@@ -145,7 +146,7 @@ impl Shown {
 
 /// A text without what a terminal would take for a command.
 fn safe(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    escape::line(text).into_owned()
 }
 
 fn write_errors(text: &str) -> std::io::Result<()> {
@@ -162,7 +163,7 @@ pub fn note(text: &str) {
         shown.clear();
     }
     let (begin, columns) = if is_terminal() { ("\r\x1b[J", terminal::columns_of_errors()) } else { ("", usize::MAX) };
-    let _ = write_errors(&format!("{begin}{}\n", table::lines(text, columns).join("\n")));
+    let _ = write_errors(&format!("{begin}{}\n", table::lines(&escape::message(text), columns).join("\n")));
 }
 
 /// A line, from when it is made until it ends.
