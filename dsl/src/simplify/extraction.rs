@@ -17,7 +17,7 @@ use crate::types::Type;
 pub(crate) enum Digits {
     /// They decide between flows that are equal in all else.
     Last,
-    /// A number is as much to read as a statement, and so are some of its digits.
+    /// A number is more to read than a statement, and some of its digits are as much.
     AsStatements,
 }
 
@@ -177,7 +177,7 @@ impl Choices {
                     let is_known = matches!(node, Term::Constant(bits) if known.contains(bits));
                     let mut cost = if is_known { Cost::default() } else { Cost::of(node, is_tree) };
                     if digits == Digits::AsStatements && cost.digits > 0 {
-                        cost.statements += 1 + cost.digits / DIGITS_OF_A_STATEMENT;
+                        cost.statements += 2 + cost.digits / DIGITS_OF_A_STATEMENT;
                     }
                     (node.clone(), children, cost)
                 })
