@@ -128,7 +128,7 @@ pub fn entry_point(program: &Program, target: Target) -> Option<String> {
         Target::PyTorch | Target::Praxis | Target::Keras | Target::Tf2 | Target::Tf1 | Target::Numpy => {
             Some(python::class_named(&signature.name, signature.doc.as_deref()))
         }
-        Target::Optax => Some(signature.name.clone()),
+        Target::Optax => Some(optax::free_name(&signature.name)),
         Target::Rust => Some("step".to_owned()),
         Target::C => Some(format!("{}_step", signature.name)),
         Target::Latex | Target::Json => None,

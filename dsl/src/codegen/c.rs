@@ -21,11 +21,11 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter};
+use super::listing::{CAPITALS, Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED};
 use super::loops::{Loop, Loops, step_words};
 use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
-use super::spelling::{lacks_matrix, spelling};
+use super::spelling::{SPELLINGS, lacks_matrix, spelling};
 use crate::{Function, Graph, Program, Type};
 
 /// Columns that a line may take.
@@ -93,6 +93,7 @@ const RESERVED: &[&str] = &[
     "lengths",
     "linux",
     "long",
+    "math_errhandling",
     "mutable",
     "namespace",
     "new",
@@ -297,7 +298,18 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .flat_map(|helper| [format!("{name}_{helper}"), format!("{name}_{helper}_double")])
         .chain((1..=program.statements.len() + 1).flat_map(|loop_| [format!("sums{loop_}"), format!("{name}_sums{loop_}")]))
         .collect();
-    let reserved: Vec<&str> = RESERVED.iter().copied().chain(own.iter().map(String::as_str)).collect();
+    // The functions of `math.h` that the file may call.
+    let called: Vec<String> = SPELLINGS
+        .iter()
+        .filter_map(|row| row.c)
+        .flat_map(|text| {
+            let float: String = text.chars().take_while(char::is_ascii_alphanumeric).collect();
+            [float.trim_end_matches('f').to_owned(), float]
+        })
+        .chain(["copysign", "copysignf"].map(str::to_owned))
+        .collect();
+    let own = own.iter().chain(&called).map(String::as_str);
+    let reserved: Vec<&str> = RESERVED.iter().copied().chain([UNDERSCORED, CAPITALS]).chain(own).collect();
     let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
     let mut arrays = vec![listing.weights.as_str(), listing.gradients.as_str()];
     arrays.extend(listing.slots.iter().map(String::as_str));

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::listing::{Callee, Expression, Line, Listing, ListingOptions};
+use super::listing::{Callee, Expression, Line, Listing, ListingOptions, UNDERSCORED};
 use super::notation::{Level, Notation, comparison_sign, written, written_within};
 use super::numpy::{self, NumpyNotation};
 use super::python;
@@ -47,7 +47,6 @@ const RESERVED: &[&str] = &[
     "index",
     "gradient",
     "variable",
-    "variables",
     "pairs",
     "decays",
     "kwargs",
@@ -57,7 +56,7 @@ const RESERVED: &[&str] = &[
     "learning_rate",
     "iterations",
     "build",
-    "ValueError",
+    "variables",
     "TypeError",
 ];
 
@@ -67,20 +66,15 @@ pub struct Casts<'a> {
     pub listing: &'a Listing,
     library: &'a Library,
     floats: BTreeSet<String>,
-    /// The scalars that depend on the hyperparameter that can be turned off, which are computed for each variable.
+    /// The scalars that depend on the hyperparameter that can be turned off, or on the step count: they are computed for each variable.
     pub by_variable: Vec<String>,
 }
 
 /// The listing of a program for a library.
 pub fn listing(program: &Program, graph: &Graph, library: &Library) -> Listing {
-    let reserved: Vec<&str> = library.reserved.iter().chain(RESERVED).chain(python::KEYWORDS).copied().collect();
+    let reserved: Vec<&str> = library.reserved.iter().chain(RESERVED).chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
     let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
-    let listing = Listing::new(program, graph, options);
-    // Inside a loop over the variables no name may be bound to what is computed of its own earlier value.
-    let mut names: BTreeSet<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
-    let mut scalars = listing.stages.iter().flat_map(|stage| &stage.scalars);
-    let is_safe = listing.dependent_scalars(WEIGHT_DECAY).is_empty() || scalars.all(|line| names.insert(&line.name));
-    if is_safe { listing } else { Listing::new(program, graph, ListingOptions { rebind: false, ..options }) }
+    Listing::with_own_steps(program, graph, options, WEIGHT_DECAY)
 }
 
 impl<'a> Casts<'a> {
@@ -97,9 +91,7 @@ impl<'a> Casts<'a> {
         while let Some(line) = lines().find(|line| casts.floats.contains(&line.name) && !casts.is_float(&line.value)) {
             casts.floats.remove(&line.name);
         }
-        if listing.hyperparameters.iter().any(|p| p.name == WEIGHT_DECAY && p.used) {
-            casts.by_variable = listing.dependent_scalars(WEIGHT_DECAY);
-        }
+        casts.by_variable = listing.scalars_by_array(WEIGHT_DECAY);
         casts
     }
 
@@ -218,20 +210,25 @@ impl<'a> Casts<'a> {
 
     /// What a stage computes of a variable before its sums or its new values, after the arrays that it reads have been bound.
     pub fn write_lines(&self, text: &mut String, margin: usize, stage: usize) {
-        let mut needed: Vec<&Line> = Vec::new();
-        let scalars: Vec<&Line> = self.listing.stages[..=stage].iter().flat_map(|stage| &stage.scalars).collect();
-        for line in scalars.into_iter().rev().filter(|line| self.by_variable.contains(&line.name)) {
-            if self.listing.stage_reads(stage, &line.name) || needed.iter().any(|later| later.value.reads(&line.name)) {
-                needed.push(line);
-            }
-        }
-        needed.iter().rev().copied().chain(&self.listing.stages[stage].lines).for_each(|line| self.assign(text, margin, line));
+        let needed = self.listing.lines_by_array(stage, &self.by_variable);
+        needed.into_iter().chain(&self.listing.stages[stage].lines).for_each(|line| self.assign(text, margin, line));
     }
 
     /// Whether a stage reads the decay for each variable by itself.
     pub fn decays(&self, stage: usize) -> bool {
-        self.listing.hyperparameters.iter().any(|p| p.name == WEIGHT_DECAY && p.used)
-            && (self.listing.stage_reads(stage, WEIGHT_DECAY) || self.by_variable.iter().any(|name| self.listing.stage_reads(stage, name)))
+        let is_used = self.listing.hyperparameters.iter().any(|p| p.name == WEIGHT_DECAY && p.used);
+        is_used && self.listing.reads_by_array(stage, &self.by_variable, WEIGHT_DECAY)
+    }
+
+    /// The name of the step count where a stage reads it, for each variable by itself.
+    pub fn step(&self, stage: usize) -> Option<&str> {
+        let step = self.listing.step.as_ref().filter(|step| step.used)?;
+        self.listing.reads_by_array(stage, &self.by_variable, &step.name).then_some(&step.name)
+    }
+
+    /// The name of the step count if the program reads it.
+    pub fn count(&self) -> Option<&str> {
+        self.listing.step.as_ref().filter(|step| step.used).map(|step| step.name.as_str())
     }
 
     /// The sums of a stage, each as the text that is added to its total.

@@ -4,7 +4,8 @@
 //! that name decays by itself: the class turns Keras' own decay off, and what `exclude_from_weight_decay` excludes has no decay in the program. In
 //! any other program the argument means what it means in Keras.
 //!
-//! Arrays are computed in the type of the variable; hyperparameters are Python floats. The learning rate is an f32 variable, as Keras has it. With
+//! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are stored; each variable counts its own steps, in
+//! variables of the optimizer, where Keras's own take `iterations` for all; hyperparameters are Python floats. The learning rate is an f32 variable, as Keras has it. With
 //! TensorFlow other scalars (the step count, sums over elements) are f64; with JAX and PyTorch they are f32, because neither has f64 on all of its
 //! devices: a correction such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps. Products of matrices are summed in the type of the
 //! arrays, and on GPUs with the precision that the backend is set to. Compiled steps (`jit_compile`, and JAX always in `fit`) may contract a product
@@ -63,14 +64,31 @@ const LIBRARY: Library = Library {
     ],
 };
 
+/// What the optimizers of Keras call things that programs call otherwise.
+pub(super) const KERAS_NAMES: &[(&str, &str)] =
+    &[("beta1", "beta_1"), ("beta2", "beta_2"), ("beta3", "beta_3"), ("momentum_decay", "momentum")];
+
 const HELPERS: &[(&str, &str)] = &[
     (
         "_SCALAR",
         "# The type of scalars: JAX and PyTorch don't have f64 on all of their devices.\n_SCALAR = \"float64\" if keras.backend.backend() == \"tensorflow\" else \"float32\"\n",
     ),
     (
+        "_wide",
+        r#"def _wide(variable):
+    """The type that a variable is computed in: f32 at least."""
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    if "float" not in dtype:
+        raise TypeError(f"a variable of {dtype}: train its real numbers as floats")
+    return keras.backend.result_type(dtype, "float32")
+"#,
+    ),
+    (
         "_dense",
-        "def _dense(gradient, variable):\n    \"\"\"A gradient in its variable's type; with TensorFlow, that of a lookup is sparse.\"\"\"\n    return ops.cast(ops.reshape(gradient, variable.shape), variable.dtype)\n",
+        r#"def _dense(gradient, variable, dtype):
+    """A gradient as an array; with TensorFlow, that of a lookup is sparse."""
+    return ops.cast(ops.reshape(gradient, variable.shape), dtype)
+"#,
     ),
     (
         "_dot",
@@ -171,10 +189,16 @@ fn class(listing: &Listing) -> String {
     if decays {
         text += "\n    def _apply_weight_decay(self, variables):\n        \"\"\"Nothing: the program decays by itself.\"\"\"\n";
     }
-    if !listing.slots.is_empty() {
-        text += "\n    def build(self, variables):\n        \"\"\"Makes the slots.\"\"\"\n        if self.built:\n            return\n        super().build(variables)\n";
+    if !listing.slots.is_empty() || casts.count().is_some() {
+        let counts = if casts.count().is_some() { "Makes the slots, and counts the steps of each variable." } else { "Makes the slots." };
+        let _ = writeln!(text, "\n    def build(self, variables):\n        \"\"\"{counts}\"\"\"");
+        text += "        if self.built:\n            return\n        super().build(variables)\n";
         for slot in &listing.slots {
             let _ = writeln!(text, "        self.{slot} = self.add_optimizer_variables(variables, \"{slot}\")");
+        }
+        if let Some(count) = casts.count() {
+            let value = format!("self.add_variable((), dtype=\"int\", name=\"{count}\") for _ in variables");
+            text += &bracketed(8, &format!("self.{count} = ["), &[value], "]").replace(",\n        ]", "\n        ]");
         }
     }
     write_step(&mut text, &casts);
@@ -216,10 +240,16 @@ fn write_constructor(text: &mut String, listing: &Listing, decays: bool) {
     let default = listing.learning_rate.as_ref().and_then(|p| p.default).unwrap_or(1.0);
     let mut parameters = vec!["self".to_owned(), format!("learning_rate={}", python::python_float(default))];
     parameters.extend(listing.hyperparameters.iter().map(python::parameter));
-    parameters.push(format!("name=\"{}\"", listing.name));
+    parameters.push("name=None".to_owned());
+    let aliases = python::aliases(listing, KERAS_NAMES);
+    if !aliases.is_empty() {
+        parameters.push("*".to_owned());
+        parameters.extend(aliases.iter().map(|(_, alias)| format!("{alias}=None")));
+    }
     parameters.push("**kwargs".to_owned());
     text.push('\n');
     *text += &bracketed(4, "def __init__(", &parameters, "):");
+    *text += &python::take_aliases(8, &aliases);
     let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
     let checked: Vec<ScalarParameter> = rate.chain(listing.hyperparameters.iter().cloned()).collect();
     *text += &python::range_checks(8, checked.iter(), true);
@@ -240,9 +270,6 @@ fn write_step(text: &mut String, casts: &Casts) {
     let used = |parameter: &Option<ScalarParameter>| parameter.as_ref().filter(|p| p.used).map(|p| p.name.clone());
     if let Some(rate) = used(&listing.learning_rate) {
         let _ = writeln!(start, "        {rate} = ops.cast(learning_rate, _SCALAR)");
-    }
-    if let Some(step) = used(&listing.step) {
-        let _ = writeln!(start, "        {step} = ops.cast(self.iterations + 1, _SCALAR)");
     }
     let mut body = String::new();
     for stage in 0..=last {
@@ -265,6 +292,9 @@ fn write_step(text: &mut String, casts: &Casts) {
                 let _ = writeln!(inner, "{space}self.assign(self.{}[index], {value})", listing.slots[place]);
             }
             let _ = writeln!(inner, "{space}self.assign_sub(variable, {update})");
+            if let Some(count) = casts.count() {
+                let _ = writeln!(inner, "{space}self.assign_add(self.{count}[index], 1)");
+            }
         }
         body += &preamble(&inner, margin);
         body += &inner;
@@ -288,17 +318,22 @@ fn arrays(casts: &Casts, stage: usize, margin: usize) -> String {
     let space = " ".repeat(margin);
     let mut text = String::new();
     if casts.decays(stage) {
-        let _ =
-            writeln!(text, "{space}decays = self._use_weight_decay(variable)\n{space}weight_decay = self.weight_decay if decays else 0.0");
+        let _ = writeln!(
+            text,
+            "{space}decays = self._use_weight_decay(variable)\n{space}weight_decay = (self.weight_decay or 0.0) if decays else 0.0"
+        );
     }
     if listing.stage_reads(stage, &listing.gradients) {
-        let _ = writeln!(text, "{space}{} = _dense(gradient, variable)", listing.gradients);
+        let _ = writeln!(text, "{space}{} = _dense(gradient, variable, dtype)", listing.gradients);
     }
     if listing.stage_reads(stage, &listing.weights) {
-        let _ = writeln!(text, "{space}{} = ops.convert_to_tensor(variable)", listing.weights);
+        let _ = writeln!(text, "{space}{} = ops.cast(variable, dtype)", listing.weights);
     }
     for slot in listing.slots.iter().filter(|slot| listing.stage_reads(stage, slot)) {
-        let _ = writeln!(text, "{space}{slot} = ops.convert_to_tensor(self.{slot}[index])");
+        let _ = writeln!(text, "{space}{slot} = ops.cast(self.{slot}[index], dtype)");
+    }
+    if let Some(step) = casts.step(stage) {
+        let _ = writeln!(text, "{space}{step} = ops.cast(self.{step}[index] + 1, _SCALAR)");
     }
     text
 }
@@ -308,7 +343,7 @@ fn preamble(body: &str, margin: usize) -> String {
     let space = " ".repeat(margin);
     let mut text = String::new();
     if python::calls(body, "dtype") {
-        let _ = writeln!(text, "{space}dtype = variable.dtype");
+        let _ = writeln!(text, "{space}dtype = _wide(variable)");
     }
     if python::calls(body, "shape") {
         let _ = writeln!(text, "{space}shape = variable.shape");

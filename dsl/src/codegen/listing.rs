@@ -181,6 +181,13 @@ pub struct ListingOptions<'a> {
     pub array_sums_inside: bool,
 }
 
+/// Stands among reserved names for all that begin with an underscore: Python changes those of classes, frameworks have their own, and so have C's
+/// compilers. They lose it.
+pub const UNDERSCORED: &str = "_*";
+
+/// Stands among reserved names for all that begin with two capitals, as macros of C do.
+pub const CAPITALS: &str = "AA*";
+
 /// About how many columns an expression may take before one of its parts gets a line of its own.
 const WIDEST: usize = 60;
 
@@ -234,6 +241,43 @@ impl Listing {
             }
         }
         dependent
+    }
+
+    /// The listing of a program that counts the steps of each array by itself: scalars that depend on the step count, or on another name, are
+    /// computed for each array, so none of them may be bound to what is computed of its own earlier value.
+    pub fn with_own_steps(program: &Program, graph: &Graph, options: ListingOptions, other: &str) -> Listing {
+        let listing = Listing::new(program, graph, options);
+        let mut names: BTreeSet<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
+        let mut scalars = listing.stages.iter().flat_map(|stage| &stage.scalars);
+        let is_safe = listing.scalars_by_array(other).is_empty() || scalars.all(|line| names.insert(&line.name));
+        if is_safe { listing } else { Listing::new(program, graph, ListingOptions { rebind: false, ..options }) }
+    }
+
+    /// The scalars that depend on the step count or on another name.
+    pub fn scalars_by_array(&self, other: &str) -> Vec<String> {
+        let mut names = self.dependent_scalars(other);
+        for step in self.step.iter().filter(|step| step.used) {
+            names.extend(self.dependent_scalars(&step.name));
+        }
+        names
+    }
+
+    /// The lines of those scalars that a stage needs for each array, in order.
+    pub fn lines_by_array(&self, stage: usize, scalars: &[String]) -> Vec<&Line> {
+        let mut needed: Vec<&Line> = Vec::new();
+        let lines: Vec<&Line> = self.stages[..=stage].iter().flat_map(|stage| &stage.scalars).collect();
+        for line in lines.into_iter().rev().filter(|line| scalars.contains(&line.name)) {
+            if self.stage_reads(stage, &line.name) || needed.iter().any(|later| later.value.reads(&line.name)) {
+                needed.push(line);
+            }
+        }
+        needed.reverse();
+        needed
+    }
+
+    /// Whether a stage reads a name for each array, in its lines or in the scalars that are computed there.
+    pub fn reads_by_array(&self, stage: usize, scalars: &[String], name: &str) -> bool {
+        self.stage_reads(stage, name) || self.lines_by_array(stage, scalars).iter().any(|line| line.value.reads(name))
     }
 
     /// Whether a stage reads a name in what it does with each array: its lines and sums, and in the last one the results.
@@ -627,6 +671,16 @@ impl<'a> Writer<'a> {
 
     /// A name that nothing has yet, and marks it as taken.
     fn fresh(&mut self, base: &str) -> String {
+        let mut base = base.to_owned();
+        if base.starts_with('_') && self.options.reserved.contains(&UNDERSCORED) {
+            let rest = base.trim_start_matches('_');
+            base = if rest.starts_with(|c: char| c.is_ascii_alphabetic()) { rest.to_owned() } else { format!("v{rest}") };
+        }
+        let is_of_macro = |c: char| c.is_ascii_uppercase() || c == '_';
+        if base.len() > 1 && base.starts_with(|c: char| c.is_ascii_uppercase()) && base[1..].starts_with(is_of_macro) {
+            base = if self.options.reserved.contains(&CAPITALS) { format!("v_{base}") } else { base };
+        }
+        let base = base.as_str();
         let mut name = base.to_owned();
         let mut number = 1;
         while self.taken.contains(&name) {

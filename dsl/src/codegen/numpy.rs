@@ -1,19 +1,19 @@
 //! A program as a NumPy class: the plain reference among the exports.
 //!
-//! Arrays keep their type (f32 or f64); scalars are Python floats, which NumPy rounds where they meet an array, as the reference interpreter
-//! does. Sums over elements are taken in f64.
+//! Arrays keep their type; what is smaller than f32 is computed in f32 and rounded as it is stored. Each array counts its own steps. Scalars are Python
+//! floats, which NumPy rounds where they meet an array, as the reference interpreter does. Sums over elements are taken in f64.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
-use super::notation::{Notation, written};
+use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED};
+use super::notation::{Level, Notation, written, written_within};
 use super::python::{self, bracketed, class_name, helpers};
 use super::spelling::{lacks_row, spelling};
 use crate::{Function, Graph, Profile, Program, Type};
 
 /// What the file itself calls things.
-const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "lists"];
+const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "array", "gradient", "dtype", "step", "TypeError", UNDERSCORED];
 
 /// A quotient of numbers, by zero too.
 const DIVIDE: (&str, &str) = (
@@ -200,7 +200,8 @@ pub fn lacks(function: Function) -> Option<String> {
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
     let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).copied().collect();
-    let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true });
+    let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
+    let listing = Listing::with_own_steps(program, graph, options, "");
     let class = class(&listing);
     let head = python::head(&listing, "NumPy: one step after another on a list of arrays, which are updated in place.");
     format!("{head}\nimport numpy as np\n{}\n\n{class}", helpers(&class, HELPERS))
@@ -219,100 +220,110 @@ fn class(listing: &Listing) -> String {
     }
     text += &bracketed(4, "def __init__(", &parameters, "):");
     text += &python::range_checks(8, rate.clone().chain(scalars.iter().copied()), false);
+    text += "        for array in weights:\n";
+    text += "            # Types with other names than `float`, such as bfloat16, are of the kind V.\n";
+    text += "            if array.dtype.kind not in \"fV\":\n";
+    let message = "f\"an array of {array.dtype}: train its real numbers as floats\"".to_owned();
+    text += &bracketed(16, "raise TypeError(", &[message], ")");
     text += "        self.weights = weights\n";
     for parameter in rate.clone().chain(scalars.iter().copied()) {
         let _ = writeln!(text, "        self.{0} = {0}", parameter.name);
     }
-    for parameter in listing.step.iter() {
-        let _ = writeln!(text, "        self.{} = 0", parameter.name);
+    for parameter in listing.step.iter().filter(|step| step.used) {
+        let _ = writeln!(text, "        self.{} = [0 for _ in weights]", parameter.name);
     }
     for slot in &listing.slots {
         let _ = writeln!(text, "        self.{slot} = [np.zeros_like(array) for array in weights]");
     }
-    text += "\n    def step(self, gradients):\n        \"\"\"One step: gradients has an array for each of the weights.\"\"\"\n";
-    for parameter in listing.step.iter() {
-        let _ = writeln!(text, "        self.{} += 1", parameter.name);
-    }
-    for parameter in rate.chain(scalars).chain(&listing.step).filter(|p| p.used) {
+    text += "\n    def step(self, gradients):\n        \"\"\"One step: for each of the weights a gradient, or None to leave it.\"\"\"\n";
+    for parameter in rate.chain(scalars).filter(|p| p.used) {
         let _ = writeln!(text, "        {0} = self.{0}", parameter.name);
     }
     text += "        # NaN and infinities are values, as in NumPy itself, but without its warnings.\n";
     text += "        with np.errstate(all=\"ignore\"):\n";
-    for (index, stage) in listing.stages.iter().enumerate() {
-        write_stage(&mut text, listing, stage, index + 1 == listing.stages.len());
-    }
+    let by_array = listing.scalars_by_array("");
+    (0..listing.stages.len()).for_each(|stage| write_stage(&mut text, listing, stage, &by_array));
     text.replace(WEIGHTS, &listing.weights)
 }
 
 /// The spellings stand for the name of the weights.
 const WEIGHTS: &str = "WEIGHTS";
 
-fn write_stage(text: &mut String, listing: &Listing, stage: &Stage, is_last: bool) {
-    let assign = |text: &mut String, margin: &str, line: &Line| {
-        *text += &python::assignment(margin.len(), &line.name, &written(&NumpyNotation, &line.value));
+fn write_stage(text: &mut String, listing: &Listing, place: usize, by_array: &[String]) {
+    let (stage, is_last) = (&listing.stages[place], place + 1 == listing.stages.len());
+    let assign = |text: &mut String, margin: usize, line: &Line| {
+        *text += &python::assignment(margin, &line.name, &written(&NumpyNotation, &line.value));
     };
-    stage.scalars.iter().for_each(|line| assign(text, &" ".repeat(12), line));
+    stage.scalars.iter().filter(|line| !by_array.contains(&line.name)).for_each(|line| assign(text, 12, line));
     for sum in &stage.sums {
         let _ = writeln!(text, "            {} = 0.0", sum.name);
     }
-    // The arrays that this stage reads; the weights and the slots are written in the last one.
-    let reads = |name: &str| {
-        let lines = stage.lines.iter().map(|line| &line.value);
-        let results: Vec<&Expression> = if is_last { listing.next_slots.iter().chain([&listing.update]).collect() } else { Vec::new() };
-        lines.chain(stage.sums.iter().flat_map(|sum| [&sum.x, &sum.y])).chain(results).any(|expression| expression.reads(name))
-    };
-    let (mut names, mut lists) = (Vec::new(), Vec::new());
-    for (name, list) in [(&listing.weights, "self.weights".to_owned()), (&listing.gradients, "gradients".to_owned())] {
-        if reads(name) || (is_last && *name == listing.weights) {
-            names.push(name.clone());
-            lists.push(list);
-        }
-    }
-    for slot in listing.slots.iter().filter(|slot| reads(slot)) {
-        names.push(slot.clone());
-        lists.push(format!("self.{slot}"));
-    }
+    let count = listing.step.as_ref().filter(|step| step.used).map(|step| step.name.as_str());
     let margin = " ".repeat(16);
-    let writes_slots = is_last && !listing.slots.is_empty();
-    let (head, tail) = match (writes_slots, names.len()) {
-        (true, 1) => (format!("for index, {} in enumerate(", names[0]), "):"),
-        (true, _) => (format!("for index, ({}) in enumerate(", names.join(", ")), "):"),
-        (false, 1) => (format!("for {} in ", names[0]), ":"),
-        (false, _) => (format!("for {} in ", names.join(", ")), ":"),
+    let mut body = String::new();
+    // The arrays that this stage reads; the weights and the slots are written in the last one.
+    let mut bind = |name: &str, value: &str| {
+        let _ = writeln!(body, "{margin}{name} = np.asarray({value}, dtype)");
     };
-    let values = if lists.len() == 1 { lists[0].clone() } else { format!("zip({}, strict=True)", lists.join(", ")) };
-    let one = format!("            {head}{values}{tail}");
-    if one.chars().count() <= python::WIDTH {
-        *text += &format!("{one}\n");
-    } else {
-        lists.push("strict=True".to_owned());
-        *text += &bracketed(12, "lists = zip(", &lists, ")");
-        let _ = writeln!(text, "            {head}lists{tail}");
+    if is_last || listing.stage_reads(place, &listing.weights) {
+        bind(&listing.weights, "array");
     }
-    stage.lines.iter().for_each(|line| assign(text, &margin, line));
+    if listing.stage_reads(place, &listing.gradients) {
+        bind(&listing.gradients, "gradient");
+    }
+    for slot in listing.slots.iter().filter(|slot| listing.stage_reads(place, slot)) {
+        bind(slot, &format!("self.{slot}[index]"));
+    }
+    if let Some(step) = count.filter(|step| listing.reads_by_array(place, by_array, step)) {
+        let _ = writeln!(body, "{margin}{step} = self.{step}[index] + 1.0");
+    }
+    let lines = listing.lines_by_array(place, by_array).into_iter().chain(&stage.lines);
+    lines.for_each(|line| assign(&mut body, 16, line));
     for sum in &stage.sums {
         let (x, y) = (written(&NumpyNotation, &sum.x), written(&NumpyNotation, &sum.y));
         if sum.is_of_trees() {
-            let _ = writeln!(text, "{margin}{} += _dot({x}, {y})", sum.name);
+            let _ = writeln!(body, "{margin}{} += _dot({x}, {y})", sum.name);
         } else {
             let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
-            let _ = writeln!(text, "{margin}{} += {}", sum.name, written(&NumpyNotation, &product));
+            let _ = writeln!(body, "{margin}{} += {}", sum.name, written(&NumpyNotation, &product));
         }
     }
     let is_line = |name: &str| stage.lines.iter().any(|line| line.name == name);
     if is_last {
         for (slot, value) in listing.slots.iter().zip(&listing.next_slots) {
-            match value {
-                Expression::Name(name, _) if name == slot && !is_line(name) => {}
+            let make = match value {
+                Expression::Name(name, _) if name == slot && !is_line(name) => continue,
                 // Another array of the step's must not become the slot's own.
-                Expression::Name(name, _) if !is_line(name) => {
-                    let _ = writeln!(text, "{margin}self.{slot}[index] = {name}.copy()");
-                }
-                value => {
-                    let _ = writeln!(text, "{margin}self.{slot}[index] = {}", written(&NumpyNotation, value));
-                }
-            }
+                Expression::Name(name, _) if !is_line(name) => "np.array",
+                _ => "np.asarray",
+            };
+            body += &python::assignment(
+                16,
+                &format!("self.{slot}[index]"),
+                &format!("{make}({}, array.dtype)", written(&NumpyNotation, value)),
+            );
         }
-        let _ = writeln!(text, "{margin}{} -= {}", listing.weights, written(&NumpyNotation, &listing.update));
+        if let Some(step) = count {
+            let _ = writeln!(body, "{margin}self.{step}[index] += 1");
+        }
+        let (weights, update) = (&listing.weights, written_within(&NumpyNotation, &listing.update, Level::Product));
+        body += &python::assignment(16, "array[...]", &format!("{weights} - {update}"));
     }
+    let (head, values) = ("array, gradient", "zip(self.weights, gradients, strict=True)");
+    if body.contains("[index]") {
+        let one = format!("            for index, ({head}) in enumerate({values}):\n");
+        if one.trim_end().chars().count() <= python::WIDTH {
+            *text += &one;
+        } else {
+            *text += &bracketed(12, &format!("for index, ({head}) in enumerate("), &[values.to_owned()], "):")
+                .replace(",\n            ):", "\n            ):");
+        }
+    } else {
+        let _ = writeln!(text, "            for {head} in {values}:");
+    }
+    let _ = writeln!(text, "{margin}if gradient is None:\n{margin}    continue");
+    if python::calls(&body, "dtype") {
+        let _ = writeln!(text, "{margin}dtype = np.promote_types(array.dtype, np.float32)");
+    }
+    *text += &body;
 }

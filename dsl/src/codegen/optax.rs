@@ -4,7 +4,8 @@
 //! the file has a `scale_by_NAME` that gives the direction, and `NAME` chains it with Optax's own decay and learning rate: the same roundings in the
 //! same order. Any other program is written out.
 //!
-//! Numerics. Arrays are computed in f32 at least and stored in the types that they came in. Hyperparameters are Python floats, which JAX rounds where
+//! Numerics. Arrays are computed in f32 at least; slots are stored in the types that they came in, and an update has the widest type of the arrays that
+//! it is made of. Hyperparameters are Python floats, which JAX rounds where
 //! they meet an array, as the reference interpreter does; so without `jit` an element-wise program that takes no `t` has the reference's bits. What
 //! is a JAX number, though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as `1 - 0.999^t` is off by up
 //! to 3e-5 of itself at the first steps), sums over elements (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under
@@ -14,7 +15,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum};
+use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum, UNDERSCORED};
 use super::notation::{Level, Notation, comparison_sign, written, written_within};
 use super::python::{self, bracketed, class_name, helpers};
 use super::spelling::{lacks_row, spelling};
@@ -31,7 +32,12 @@ pub(super) const RESERVED: &[&str] = &[
     "optimizers",
     "praxis",
     "callable",
-    "ValueError",
+    "TypeError",
+    "extra_args",
+    "numbers",
+    "inner",
+    "Any",
+    "NamedTuple",
     "params",
     "updates",
     "state",
@@ -132,15 +138,52 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
     ),
     (
         "_wide",
-        "def _wide(x):\n    \"\"\"An array in f32 at least.\"\"\"\n    dtype = jnp.promote_types(jnp.result_type(x), \"float32\")\n    return x if isinstance(x, float) else jnp.asarray(x, dtype)\n",
+        r#"def _wide(x):
+    """An array in f32 at least."""
+    dtype = jnp.result_type(x)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(
+            f"an array of {dtype}: wrap what is complex in "
+            "optax.contrib.split_real_and_imaginary, what is no parameter in optax.masked"
+        )
+    return jnp.asarray(x, jnp.promote_types(dtype, "float32"))
+"#,
     ),
     (
         "_leaves",
-        "def _leaves(updates, *trees):\n    \"\"\"For each array that has a gradient: the gradient, and the arrays of other trees.\"\"\"\n    leaves, tree = jax.tree.flatten(updates, is_leaf=lambda leaf: leaf is None)\n    rows = zip(leaves, *(tree.flatten_up_to(other) for other in trees), strict=True)\n    return [[_wide(x) for x in row] for row in rows if row[0] is not None]\n",
+        r#"def _leaves(updates, *trees):
+    """For each array that has a gradient: the gradient, and the arrays of other trees."""
+    leaves, tree = jax.tree.flatten(updates, is_leaf=lambda leaf: leaf is None)
+    rows = zip(leaves, *(tree.flatten_up_to(other) for other in trees), strict=True)
+    return [[_wide(x) for x in row] for row in rows if row[0] is not None]
+"#,
     ),
     (
         "_step",
-        "def _step(function, updates, slots, *trees):\n    \"\"\"The trees that a function gives for each gradient, its arrays in trees and its slots.\n\n    They keep the types of the gradients and the slots. Where there is no gradient (None),\n    nothing changes.\n    \"\"\"\n    leaves, tree = jax.tree.flatten(updates, is_leaf=lambda leaf: leaf is None)\n    columns = [tree.flatten_up_to(other) for other in (*trees, *slots)]\n    rows = []\n    for g, *others in zip(leaves, *columns, strict=True):\n        old = [g, *others[len(trees) :]]\n        if g is not None:\n            new = function(*(_wide(x) for x in (g, *others)))\n            old = [jnp.asarray(x, y.dtype) for x, y in zip(new, old, strict=True)]\n        rows.append(old)\n    if not rows:\n        return updates, slots\n    updates, *slots = [tree.unflatten(column) for column in zip(*rows, strict=True)]\n    return updates, slots\n",
+        r#"def _step(function, updates, slots, *trees, numbers=()):
+    """The trees that a function gives for each gradient, its arrays and numbers, and its slots.
+
+    Slots keep their types; an update has the widest of its arrays. Where there is no
+    gradient (None), nothing changes.
+    """
+    leaves, tree = jax.tree.flatten(updates, is_leaf=lambda leaf: leaf is None)
+    columns = [tree.flatten_up_to(other) for other in (*trees, *numbers, *slots)]
+    arrays, start = len(trees), len(trees) + len(numbers)
+    rows = []
+    for g, *others in zip(leaves, *columns, strict=True):
+        old = [g, *others[start:]]
+        if g is not None:
+            wide = [_wide(x) for x in (g, *others[:arrays])]
+            new = function(*wide, *others[arrays:start], *map(_wide, others[start:]))
+            dtypes = [jnp.result_type(g, *others[:arrays], *others[start:])]
+            dtypes.extend(jnp.result_type(x) for x in others[start:])
+            old = [jnp.asarray(x, y) for x, y in zip(new, dtypes, strict=True)]
+        rows.append(old)
+    if not rows:
+        return updates, slots
+    updates, *slots = [tree.unflatten(column) for column in zip(*rows, strict=True)]
+    return updates, slots
+"#,
     ),
 ];
 
@@ -249,7 +292,7 @@ const WEIGHT_DECAY: &str = "weight_decay";
 
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
-    let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).copied().collect();
+    let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
     let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
     let listing = Listing::new(program, graph, options);
     let (body, title) = match Split::of(&listing, program, graph) {
@@ -269,10 +312,19 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     format!("{head}\n{import}import jax\nimport jax.numpy as jnp\nimport optax\n{helpers}{body}")
 }
 
+/// A program's name, or one like it that is not taken: by the file, by Python or by a helper, all of which begin with an underscore.
+pub(super) fn free_name(name: &str) -> String {
+    if RESERVED.contains(&name) || python::KEYWORDS.contains(&name) || name.starts_with("_") {
+        format!("{}_", name.trim_start_matches('_'))
+    } else {
+        name.to_owned()
+    }
+}
+
 /// The name of the function for a program.
 pub(super) fn function_name(listing: &Listing) -> String {
     let name = &listing.name;
-    if RESERVED.contains(&name.as_str()) || python::KEYWORDS.contains(&name.as_str()) { format!("{name}_") } else { name.clone() }
+    free_name(name)
 }
 
 /// The names of the slots as fields of a named tuple, which must not begin with an underscore.
@@ -297,8 +349,10 @@ fn split_in_two(listing: &Listing, part: &Listing, decays: bool) -> String {
         &format!("The direction of `{}`: its update without learning rate{}.", listing.name, if decays { " and weight decay" } else { "" }),
     );
     text += "\n\n";
-    text += &signature(&name, listing.learning_rate.iter().chain(&listing.hyperparameters), decays, !part.slots.is_empty());
+    let aliases = python::aliases(listing, OPTAX_NAMES);
+    text += &signature(&name, listing.learning_rate.iter().chain(&listing.hyperparameters), decays, !part.slots.is_empty(), &aliases);
     text += &docs(listing, &format!("`{}` as a whole; its updates are what is added to the weights.", listing.name), decays);
+    text += &python::take_aliases(4, &aliases);
     let mut inner: Vec<String> = used.iter().map(|p| p.name.clone()).collect();
     if !part.slots.is_empty() {
         inner.push("mu_dtype".to_owned());
@@ -321,12 +375,26 @@ fn split_in_two(listing: &Listing, part: &Listing, decays: bool) -> String {
 }
 
 /// The head of a function that makes a transformation.
-fn signature<'a>(name: &str, scalars: impl Iterator<Item = &'a ScalarParameter>, masks: bool, has_slots: bool) -> String {
+fn signature<'a>(
+    name: &str,
+    scalars: impl Iterator<Item = &'a ScalarParameter>,
+    masks: bool,
+    has_slots: bool,
+    aliases: &[(String, &str)],
+) -> String {
     let mut parameters: Vec<String> = scalars.map(|p| python::parameter(&as_argument(p))).collect();
     parameters.extend(masks.then(|| "mask=None".to_owned()));
     parameters.extend(has_slots.then(|| "mu_dtype=None".to_owned()));
+    if !aliases.is_empty() {
+        parameters.push("*".to_owned());
+        parameters.extend(aliases.iter().map(|(_, alias)| format!("{alias}=None")));
+    }
     bracketed(0, &format!("def {name}("), &parameters, "):")
 }
+
+/// What Optax calls things that programs call otherwise.
+const OPTAX_NAMES: &[(&str, &str)] =
+    &[("beta1", "b1"), ("beta2", "b2"), ("beta3", "b3"), ("epsilon", "eps"), ("momentum_decay", "momentum")];
 
 /// A parameter as Optax calls it.
 fn as_argument(parameter: &ScalarParameter) -> ScalarParameter {
@@ -372,7 +440,7 @@ impl<'a> Whole<'a> {
     /// The head of a function with the same parameters.
     pub(super) fn signature(&self, name: &str) -> String {
         let Whole { listing, masks } = self;
-        signature(name, listing.learning_rate.iter().chain(&listing.hyperparameters), *masks, !listing.slots.is_empty())
+        signature(name, listing.learning_rate.iter().chain(&listing.hyperparameters), *masks, !listing.slots.is_empty(), &[])
     }
 
     /// The names of the parameters.
@@ -430,12 +498,17 @@ impl Transformation<'_> {
             fields(listing).iter().for_each(|field| text.push_str(&format!("    {field}: Any\n")));
         }
         text += "\n\n";
-        text += &signature(name, parameters.iter().copied(), self.masks, !listing.slots.is_empty());
+        let aliases = python::aliases(
+            &Listing { hyperparameters: parameters.iter().map(|p| (*p).clone()).collect(), ..listing.clone() },
+            OPTAX_NAMES,
+        );
+        text += &signature(name, parameters.iter().copied(), self.masks, !listing.slots.is_empty(), &aliases);
         if has_rate {
             text += &docs(listing, title, self.masks);
         } else {
             text += &format!("    \"\"\"{}\"\"\"\n", python::wrapped_within(title, 4, 4, 6).trim_start());
         }
+        text += &python::take_aliases(4, &aliases);
         let checked: Vec<ScalarParameter> = parameters.iter().map(|parameter| as_argument(parameter)).collect();
         text += &python::range_checks(4, checked.iter(), true);
         text += "\n    def init_fn(params):\n";
@@ -444,9 +517,9 @@ impl Transformation<'_> {
         } else {
             text += "        del params\n        return optax.EmptyState()\n";
         }
-        text += "\n    def update_fn(updates, state, params=None):\n";
+        text += "\n    def update_fn(updates, state, params=None, **extra_args):\n        del extra_args\n";
         self.write_update(&mut text, keeps_state);
-        text += "\n    return optax.GradientTransformation(init_fn, update_fn)\n";
+        text += "\n    return optax.GradientTransformationExtraArgs(init_fn, update_fn)\n";
         text
     }
 
@@ -464,7 +537,7 @@ impl Transformation<'_> {
         if self.listing.slots.is_empty() {
             *text += "        del params\n";
         } else {
-            *text += "        def zeros():\n            return jax.tree.map(lambda w: jnp.zeros_like(w, mu_dtype), params)\n\n";
+            *text += "        jax.tree.map(_wide, params)\n\n        def zeros():\n            return jax.tree.map(lambda w: jnp.zeros_like(w, mu_dtype), params)\n\n";
         }
         *text += &bracketed(8, &format!("return {}(", self.state), &items, ")");
     }
@@ -552,7 +625,6 @@ impl Transformation<'_> {
         }
         if self.masks {
             parameters.push(WEIGHT_DECAY.to_owned());
-            trees.push("decays".to_owned());
         }
         parameters.extend(listing.slots.iter().cloned());
         text.push('\n');
@@ -581,6 +653,7 @@ impl Transformation<'_> {
         let old: Vec<String> = fields(listing).iter().map(|field| format!("state.{field}")).collect();
         arguments.push(format!("[{}]", old.join(", ")));
         arguments.extend(trees);
+        arguments.extend(self.masks.then(|| "numbers=[decays]".to_owned()));
         let target = if listing.slots.is_empty() { "_".to_owned() } else { format!("[{}]", listing.slots.join(", ")) };
         text.push('\n');
         *text += &bracketed(8, &format!("updates, {target} = _step("), &arguments, ")");

@@ -10,7 +10,7 @@
 //! what that imports: the exported Lion then took the same 20 steps, bit for bit, as the Lion of that module with its clipping off. Numerics are those
 //! of the Optax export.
 
-use super::listing::{Listing, ListingOptions};
+use super::listing::{Listing, ListingOptions, UNDERSCORED};
 use super::optax::{self, Whole, fields, function_name};
 use super::python::{self, bracketed, class_name};
 use super::spelling::lacks_row;
@@ -20,6 +20,20 @@ use crate::{Function, Graph, Program};
 const FIELDS: &[&str] = &[
     "copy",
     "spec",
+    "self",
+    "cls",
+    "name",
+    "config",
+    "hparams",
+    "params",
+    "instantiate",
+    "make",
+    "freeze",
+    "clone",
+    "set",
+    "get_grad_transformation",
+    "get_learning_rate",
+    "ema_decay_fn",
     "slots",
     "inner",
     "lr_schedule",
@@ -41,11 +55,14 @@ pub fn lacks(function: Function) -> Option<String> {
 
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
-    let reserved: Vec<&str> = optax::RESERVED.iter().chain(python::KEYWORDS).chain(FIELDS).copied().collect();
+    let reserved: Vec<&str> = optax::RESERVED.iter().chain(python::KEYWORDS).chain(FIELDS).chain(&[UNDERSCORED]).copied().collect();
     let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true });
     let whole = Whole::new(&listing);
     // Praxis pins a version of Optax that has no `safe_increment`.
-    let text = whole.text().replace("optax.safe_increment(state.count)", "state.count + 1");
+    let text = whole
+        .text()
+        .replace("optax.safe_increment(state.count)", "state.count + 1")
+        .replace("GradientTransformationExtraArgs", "GradientTransformation");
     let body = format!("{text}{}", wrapper(&listing, &whole));
     let head = python::head(&listing, "Praxis: a ShardedGradientTransformation, and the optimizer that an experiment names.");
     let typing = match (body.contains("Any"), body.contains("(NamedTuple)")) {

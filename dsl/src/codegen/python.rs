@@ -43,20 +43,44 @@ pub const KEYWORDS: &[&str] = &[
     "while",
     "with",
     "yield",
+    // Of Python's own, what files call.
     "abs",
+    "all",
+    "any",
+    "bool",
+    "callable",
+    "dict",
     "enumerate",
+    "filter",
     "float",
+    "getattr",
+    "hasattr",
+    "id",
     "int",
     "isinstance",
     "len",
     "list",
+    "map",
     "max",
     "min",
+    "next",
+    "object",
+    "print",
+    "property",
     "range",
+    "reversed",
+    "round",
     "self",
+    "set",
+    "setattr",
+    "sorted",
+    "str",
     "sum",
     "super",
+    "tuple",
+    "type",
     "zip",
+    "TypeError",
     "ValueError",
 ];
 
@@ -75,7 +99,7 @@ pub fn class_named(name: &str, doc: Option<&str>) -> String {
     let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
     let title = letters(doc.and_then(|doc| doc.trim_start().split(':').next()).unwrap_or_default());
     if title.to_lowercase() == letters(name).to_lowercase() && title.starts_with(|c: char| c.is_ascii_uppercase()) {
-        return title;
+        return free(title);
     }
     let capital = |word: &str| {
         let mut letters = word.chars();
@@ -83,7 +107,14 @@ pub fn class_named(name: &str, doc: Option<&str>) -> String {
     };
     let name: String = name.split('_').map(capital).collect();
     // A name of underscores alone, or one that would begin with a digit.
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Optimizer{name}") }
+    free(if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Optimizer{name}") })
+}
+
+/// A class's name that is not one of those that a file reads: of Python itself, or of an import.
+fn free(name: String) -> String {
+    let is_taken =
+        matches!(name.as_str(), "None" | "True" | "False" | "Any" | "NamedTuple") || name.ends_with("Error") || name.ends_with("Exception");
+    if is_taken { format!("{name}Optimizer") } else { name }
 }
 
 /// The doc string at the head of a file: what the program says of itself, and where the file comes from.
@@ -150,6 +181,27 @@ pub fn range_checks<'a>(margin: usize, parameters: impl Iterator<Item = &'a Scal
         format!("{space}if {asked}not {condition}:\n{}", bracketed(margin + 4, "raise ValueError(", &[message], ")"))
     };
     parameters.map(check).collect()
+}
+
+/// The hyperparameters that a framework has other names for, out of pairs of a program's name and the framework's; each with that name, where it is
+/// free.
+pub fn aliases(listing: &Listing, names: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
+    let is_taken = |alias: &str| {
+        let scalars = listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step);
+        let mut arrays = listing.slots.iter().chain([&listing.weights, &listing.gradients]);
+        scalars.into_iter().any(|p| p.name == alias || p.given == alias) || arrays.any(|name| name == alias)
+    };
+    let alias = |parameter: &ScalarParameter| {
+        let (_, alias) = names.iter().find(|(name, alias)| *name == parameter.given && !is_taken(alias))?;
+        Some((parameter.name.clone(), *alias))
+    };
+    listing.hyperparameters.iter().filter_map(alias).collect()
+}
+
+/// Binds hyperparameters to what was given under their other names.
+pub fn take_aliases(margin: usize, aliases: &[(String, &str)]) -> String {
+    let space = " ".repeat(margin);
+    aliases.iter().map(|(name, alias)| format!("{space}{name} = {name} if {alias} is None else {alias}\n")).collect()
 }
 
 /// What tells numbers, which can be compared, from traced arrays, variables and schedules.

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter};
+use super::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED};
 use super::loops::{Loop, Loops, step_words};
 use super::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
 use super::python::{calls, wrapped};
@@ -324,7 +324,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .chain((1..=program.statements.len() + 1).map(|loop_| format!("sums{loop_}")))
         .chain(program.signature().parameters.iter().map(|parameter| format!("{}_i", parameter.name)))
         .collect();
-    let reserved: Vec<&str> = RESERVED.iter().copied().chain(own.iter().map(String::as_str)).collect();
+    let reserved: Vec<&str> = RESERVED.iter().copied().chain([UNDERSCORED]).chain(own.iter().map(String::as_str)).collect();
     let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
     let mut arrays = vec![listing.weights.as_str(), listing.gradients.as_str()];
     arrays.extend(listing.slots.iter().map(String::as_str));

@@ -1,6 +1,6 @@
 //! A program as an optimizer for TensorFlow: in version 2 a `tf.Module` with `apply_gradients`, in version 1 a `tf.compat.v1.train.Optimizer`.
 //!
-//! Arrays are computed in the type of the variable. The learning rate, the step count and sums over elements are f64 tensors, hyperparameters are
+//! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are stored. Each variable counts its own steps. The learning rate, the step count and sums over elements are f64 tensors, hyperparameters are
 //! Python floats; both are rounded where they meet an array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
 //! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10` and `cbrt` go through f64, products of matrices are
 //! summed in the type of the arrays (on GPUs as TensorFloat-32 unless that is turned off), under `tf.function` with `jit_compile` XLA may contract a
@@ -10,7 +10,8 @@
 
 use std::fmt::Write;
 
-use super::casts::{self, Casts, Library, numpy_import};
+use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
+use super::keras::KERAS_NAMES;
 use super::listing::{Callee, Listing, ScalarParameter};
 use super::python::{self, bracketed, class_name, helpers};
 use super::spelling::lacks_row;
@@ -45,15 +46,86 @@ const LIBRARY: Library = Library {
         "grad",
         "var",
         "var_list",
-        "first",
-        "graph",
-        "steps",
+        "zero",
+        "zeros",
+        "compute_gradients",
+        "minimize",
+        "get_name",
+        "get_slot",
+        "get_slot_names",
+        // With an underscore before them, what version 1's optimizers have for themselves.
+        "add_trackable_child",
+        "add_variable_with_custom_getter",
+        "apply_dense",
+        "apply_sparse",
+        "apply_sparse_duplicate_indices",
+        "assert_valid_dtypes",
+        "call_if_callable",
+        "checkpoint_adapter",
+        "checkpoint_dependencies",
+        "copy_trackable_to_cpu",
+        "create_non_slot_variable",
+        "create_or_restore_slot_variable",
+        "create_slots",
+        "deferred_dependencies",
+        "deferred_slot_restorations",
+        "deserialization_dependencies",
+        "deserialize_from_proto",
+        "distributed_apply",
+        "export_to_saved_model_graph",
+        "finish",
+        "gather_saveables_for_checkpoint",
+        "get_non_slot_variable",
+        "get_or_make_slot",
+        "get_or_make_slot_with_initializer",
+        "handle_deferred_dependencies",
+        "learning_rate_tensor",
+        "lookup_dependency",
+        "maybe_initialize_trackable",
+        "name_based_attribute_restore",
+        "name_based_restores",
+        "no_dependency",
+        "non_slot_dict",
+        "non_slot_variables",
+        "object_identifier",
+        "preload_simple_restoration",
+        "prepare",
+        "resource_apply_dense",
+        "resource_apply_sparse",
+        "resource_apply_sparse_duplicate_indices",
+        "restore_from_tensors",
+        "restore_slot_variable",
+        "scale_loss",
+        "serialize_to_proto",
+        "serialize_to_tensors",
+        "setattr_tracking",
+        "slot_dict",
+        "slots",
+        "tf_api_names",
+        "tf_api_names_v1",
+        "track_trackable",
+        "trackable_children",
+        "unconditional_checkpoint_dependencies",
+        "unconditional_dependency_names",
+        "update_uid",
+        "use_own_namescope_for_non_slot_vars",
+        "valid_dtypes",
+        "zeros_slot",
         "scalars",
         "slot",
     ],
 };
 
 const HELPERS: &[(&str, &str)] = &[
+    (
+        "_wide",
+        r#"def _wide(dtype):
+    """The type that arrays of a type are computed in: f32 at least."""
+    if not dtype.is_floating:
+        raise TypeError(f"a variable of {dtype.name}: train its real numbers as floats")
+    return tf.float32 if dtype.size < 4 else dtype
+"#,
+    ),
     (
         "_scalar",
         "def _scalar(x):\n    \"\"\"A number in f64.\"\"\"\n    if isinstance(x, (int, float)):\n        return tf.constant(x, tf.float64)\n    return tf.cast(x, tf.float64)\n",
@@ -214,7 +286,8 @@ fn has_matrices(listing: &Listing) -> bool {
 }
 
 /// Binds the arrays that a stage reads.
-fn arrays(listing: &Listing, stage: usize, margin: usize, [gradient, variable]: [&str; 2], slot: impl Fn(&str) -> String) -> String {
+fn arrays(casts: &Casts, stage: usize, margin: usize, [gradient, variable]: [&str; 2], slot: impl Fn(&str) -> String) -> String {
+    let listing = casts.listing;
     let mut text = String::new();
     let space = " ".repeat(margin);
     if listing.stage_reads(stage, &listing.gradients) {
@@ -224,10 +297,13 @@ fn arrays(listing: &Listing, stage: usize, margin: usize, [gradient, variable]: 
         let _ = writeln!(text, "{space}{} = {value}", listing.gradients);
     }
     if listing.stage_reads(stage, &listing.weights) {
-        let _ = writeln!(text, "{space}{} = tf.convert_to_tensor({variable})", listing.weights);
+        let _ = writeln!(text, "{space}{} = tf.cast({variable}, dtype)", listing.weights);
     }
     for name in listing.slots.iter().filter(|slot| listing.stage_reads(stage, slot)) {
-        let _ = writeln!(text, "{space}{name} = tf.convert_to_tensor({})", slot(name));
+        let _ = writeln!(text, "{space}{name} = tf.cast({}, dtype)", slot(name));
+    }
+    if let Some(step) = casts.step(stage) {
+        let _ = writeln!(text, "{space}{step} = _scalar({}) + 1", slot(step));
     }
     text
 }
@@ -244,7 +320,7 @@ fn sums(casts: &Casts, margin: usize, base: &str, index: &str, slot: impl Fn(&st
         }
         let sums = casts.sums(stage);
         sums.iter().for_each(|(name, _)| text.push_str(&format!("{space}{name} = 0.0\n")));
-        let mut body = arrays(listing, stage, margin + 4, ["gradient", "variable"], slot);
+        let mut body = arrays(casts, stage, margin + 4, ["gradient", "variable"], slot);
         casts.write_lines(&mut body, margin + 4, stage);
         for (name, term) in sums {
             body += &python::assignment(margin + 4, &name, &format!("{name} + {term}"));
@@ -263,7 +339,7 @@ fn preamble(body: &str, margin: usize, dtype: &str, index: &str) -> String {
     let space = " ".repeat(margin);
     let mut text = String::new();
     if python::calls(body, "dtype") {
-        let _ = writeln!(text, "{space}dtype = {dtype}");
+        let _ = writeln!(text, "{space}dtype = _wide({dtype})");
     }
     if python::calls(body, "shape") {
         let variable = dtype.split('.').next().unwrap_or(dtype);
@@ -282,8 +358,14 @@ fn module(listing: &Listing) -> String {
     text += &doc(listing, &title, "a number, a variable, or a schedule: a function of the number of steps so far.");
     let mut parameters = parameters(listing);
     parameters.push(format!("name=\"{}\"", listing.name));
+    let aliases = python::aliases(listing, KERAS_NAMES);
+    if !aliases.is_empty() {
+        parameters.push("*".to_owned());
+        parameters.extend(aliases.iter().map(|(_, alias)| format!("{alias}=None")));
+    }
     text.push('\n');
     text += &bracketed(4, "def __init__(", &parameters, "):");
+    text += &python::take_aliases(8, &aliases);
     text += &checks(listing);
     text += "        super().__init__(name=name)\n";
     if listing.learning_rate.is_some() {
@@ -291,12 +373,15 @@ fn module(listing: &Listing) -> String {
     }
     text += "        self.iterations = tf.Variable(0, dtype=tf.int64, trainable=False)\n";
     for parameter in &listing.hyperparameters {
-        let _ = writeln!(text, "        self.{0} = {0}", parameter.name);
+        // As in Keras, None is no decay.
+        let other = if parameter.name == WEIGHT_DECAY { " or 0.0" } else { "" };
+        let _ = writeln!(text, "        self.{0} = {0}{other}", parameter.name);
     }
-    for slot in &listing.slots {
+    let lists: Vec<&str> = listing.slots.iter().map(String::as_str).chain(casts.count()).collect();
+    for slot in &lists {
         let _ = writeln!(text, "        self.{slot} = []");
     }
-    if !listing.slots.is_empty() {
+    if !lists.is_empty() {
         text += "        # Not for checkpoints, which want names as keys.\n        object.__setattr__(self, \"_positions\", {})\n";
     }
     text += "\n    def get_config(self):\n        \"\"\"The hyperparameters, as the constructor takes them.\"\"\"\n";
@@ -304,13 +389,19 @@ fn module(listing: &Listing) -> String {
     items.push("\"name\": self.name".to_owned());
     text += &bracketed(8, "return {", &items, "}");
     text += "\n    def build(self, variables):\n        \"\"\"Makes the slots of those variables that have none.\"\"\"\n";
-    if listing.slots.is_empty() {
+    if lists.is_empty() {
         text += "        del variables\n";
     } else {
         text += "        with tf.init_scope():\n            for variable in variables:\n                if variable.ref() in self._positions:\n                    continue\n                self._positions[variable.ref()] = len(self._positions)\n";
-        text += "                zeros = tf.zeros(variable.shape, variable.dtype)\n";
+        if !listing.slots.is_empty() {
+            text += "                zeros = tf.zeros(variable.shape, variable.dtype)\n";
+        }
         for slot in &listing.slots {
             let _ = writeln!(text, "                self.{slot}.append(tf.Variable(zeros, trainable=False))");
+        }
+        if let Some(count) = casts.count() {
+            let value = "tf.Variable(0, dtype=tf.int64, trainable=False)".to_owned();
+            text += &bracketed(16, &format!("self.{count}.append("), &[value], ")");
         }
     }
     text += "\n    def apply_gradients(self, grads_and_vars):\n        \"\"\"One step of each variable that has a gradient.\"\"\"\n";
@@ -328,20 +419,21 @@ fn module(listing: &Listing) -> String {
         );
     }
     text += "        self.iterations.assign_add(1)\n";
-    if let Some(step) = listing.step.as_ref().filter(|p| p.used) {
-        let _ = writeln!(text, "        {} = _scalar(self.iterations)", step.name);
-    }
     let slot = |name: &str| format!("self.{name}[index]");
     let index = "self._positions[variable.ref()]";
     let mut step = sums(&casts, 8, "pairs", index, slot);
     let last = listing.stages.len() - 1;
-    let mut body = arrays(listing, last, 12, ["gradient", "variable"], slot);
+    let mut body = arrays(&casts, last, 12, ["gradient", "variable"], slot);
     casts.write_lines(&mut body, 12, last);
     let (update, slots) = casts.write_results(&mut body, 12);
     for (place, value) in slots {
-        let _ = writeln!(body, "            self.{}[index].assign({value})", listing.slots[place]);
+        let value = vec![format!("tf.cast({value}, variable.dtype)")];
+        body += &bracketed(12, &format!("self.{}[index].assign(", listing.slots[place]), &value, ")");
     }
-    let _ = writeln!(body, "            variable.assign_sub({update})");
+    let _ = writeln!(body, "            variable.assign_sub(tf.cast({update}, variable.dtype))");
+    if let Some(count) = casts.count() {
+        let _ = writeln!(body, "            self.{count}[index].assign_add(1)");
+    }
     let _ = write!(step, "        for gradient, variable in pairs:\n{}{body}", preamble(&body, 12, "variable.dtype", index));
     text += &bindings(listing, 8, "", &step);
     text += &step;
@@ -352,7 +444,7 @@ fn optimizer(listing: &Listing) -> String {
     let casts = Casts::new(listing, &LIBRARY);
     let last = listing.stages.len() - 1;
     let slot = |name: &str| format!("self.get_slot(var, \"{name}\")");
-    let mut body = arrays(listing, last, 8, ["grad", "var"], slot);
+    let mut body = arrays(&casts, last, 8, ["grad", "var"], slot);
     casts.write_lines(&mut body, 8, last);
     let (update, slots) = casts.write_results(&mut body, 8);
     let mut scalars = scalars_of_step(&casts);
@@ -381,24 +473,22 @@ fn optimizer(listing: &Listing) -> String {
     if last > 0 {
         text += "\n    def apply_gradients(self, grads_and_vars, global_step=None, name=None):\n        \"\"\"Keeps the pairs, over which the sums are taken, and does what the base does.\"\"\"\n        grads_and_vars = list(grads_and_vars)\n        self._pairs = [pair for pair in grads_and_vars if pair[0] is not None]\n        return super().apply_gradients(grads_and_vars, global_step, name)\n";
     }
-    let counts = listing.step.as_ref().filter(|p| p.used);
-    if counts.is_some() || !listing.slots.is_empty() {
-        text += "\n    def _create_slots(self, var_list):\n";
-    }
-    if !listing.slots.is_empty() {
-        text += "        for variable in var_list:\n";
+    let count = casts.count();
+    if count.is_some() || !listing.slots.is_empty() {
+        text += "\n    def _create_slots(self, var_list):\n        for variable in var_list:\n";
         for slot in &listing.slots {
             let _ = writeln!(text, "            self._zeros_slot(variable, \"{slot}\", self._name)");
         }
+        if let Some(count) = count {
+            text += "            zero = tf.compat.v1.zeros_initializer()\n            self._get_or_make_slot_with_initializer(\n";
+            let _ = writeln!(text, "                variable, zero, tf.TensorShape([]), tf.int64, \"{count}\", self._name\n            )");
+        }
     }
-    if counts.is_some() {
-        text += "        first = min(var_list, key=lambda variable: variable.name)\n        self._create_non_slot_variable(0, \"steps\", first)\n";
-        text += "\n    def _steps(self):\n        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()\n        return self._get_non_slot_variable(\"steps\", graph)\n";
-    }
-    write_prepare(&mut text, &casts, counts, &scalars);
+    write_prepare(&mut text, &casts, &scalars);
 
     text += "\n    def _apply_dense(self, grad, var):\n        return self._resource_apply_dense(grad, var)\n";
     text += "\n    def _resource_apply_dense(self, grad, var):\n";
+    let cast = |value: &str| format!("tf.cast({value}, var.dtype.base_dtype)");
     let mut values = vec![update.clone()];
     values.extend(slots.iter().map(|(_, value)| value.clone()));
     scalars.iter().for_each(|name| text.push_str(&format!("        {name} = self._scalars[\"{name}\"]\n")));
@@ -409,23 +499,24 @@ fn optimizer(listing: &Listing) -> String {
     text += &bracketed(8, "with tf.control_dependencies([", &values, "]):");
     text += "            return tf.group(\n";
     for (place, value) in slots {
-        text += &bracketed(16, &format!("{}.assign(", slot(&listing.slots[place])), &[value, "self._use_locking".to_owned()], "),");
+        text += &bracketed(16, &format!("{}.assign(", slot(&listing.slots[place])), &[cast(&value), "self._use_locking".to_owned()], "),");
     }
-    let _ = writeln!(text, "                var.assign_sub({update}, self._use_locking),\n            )");
+    text += &bracketed(16, "var.assign_sub(", &[cast(&update), "self._use_locking".to_owned()], "),");
+    if let Some(count) = count {
+        text += &bracketed(16, &format!("{}.assign_add(", slot(count)), &["1".to_owned(), "self._use_locking".to_owned()], "),");
+    }
+    text += "            )\n";
     text += "\n    def _apply_sparse(self, grad, var):\n";
     let message = format!("\"{} needs dense gradients: use tf.convert_to_tensor\"", listing.name);
     text += &bracketed(8, "raise TypeError(", &[message], ")");
     text += "\n    def _resource_apply_sparse(self, grad, handle, indices):\n        return self._apply_sparse(grad, handle)\n";
-    if counts.is_some() {
-        text += "\n    def _finish(self, update_ops, name_scope):\n        with tf.control_dependencies(update_ops):\n            step = self._steps().assign_add(1, self._use_locking)\n        return tf.group(*update_ops, step, name=name_scope)\n";
-    }
     text
 }
 
 /// The scalars that a step computes once for all variables.
 fn scalars_of_step(casts: &Casts) -> Vec<String> {
     let listing = casts.listing;
-    let mut names: Vec<String> = listing.learning_rate.iter().chain(&listing.step).filter(|p| p.used).map(|p| p.name.clone()).collect();
+    let mut names: Vec<String> = listing.learning_rate.iter().filter(|p| p.used).map(|p| p.name.clone()).collect();
     for stage in &listing.stages {
         names.extend(stage.scalars.iter().map(|line| line.name.clone()).chain(stage.sums.iter().map(|sum| sum.name.clone())));
     }
@@ -436,15 +527,12 @@ fn scalars_of_step(casts: &Casts) -> Vec<String> {
 }
 
 /// The method that computes the scalars of a step.
-fn write_prepare(text: &mut String, casts: &Casts, counts: Option<&ScalarParameter>, scalars: &[String]) {
+fn write_prepare(text: &mut String, casts: &Casts, scalars: &[String]) {
     let listing = casts.listing;
     let mut start = String::new();
     if let Some(rate) = listing.learning_rate.as_ref().filter(|p| p.used) {
         let name = &rate.name;
         let _ = writeln!(start, "        {name} = self._learning_rate\n        {name} = _scalar({name}() if callable({name}) else {name})");
-    }
-    if let Some(step) = counts {
-        let _ = writeln!(start, "        {} = _scalar(self._steps()) + 1", step.name);
     }
     let slot = |name: &str| format!("self.get_slot(variable, \"{name}\")");
     let body = sums(casts, 8, "self._pairs", "", slot);

@@ -81,7 +81,7 @@ impl Case {
     pub fn hyperparameters(&self, program: &Program) -> Vec<(String, f64)> {
         let moved = |value: f64| match value {
             0.0 => 0.1,
-            value if (0.5..1.0).contains(&value) => 1.0 - 2.0 * (1.0 - value),
+            value if value > 0.5 && value < 1.0 => 1.0 - 2.0 * (1.0 - value),
             value => 1.5 * value,
         };
         match self.settings {
