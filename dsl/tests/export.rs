@@ -185,3 +185,45 @@ fn a_number_counts_once_for_each_element_of_the_array_beside_it() {
         assert!(file.contains(spread), "{target}: {file}");
     }
 }
+
+#[test]
+fn names_are_left_to_python_to_the_frameworks_and_to_macros() {
+    let text = "def value_error(w, g, _dot, weight_decay, lr, *, M_PI=0.5, any=0.5, iterations=0.5, __x=0.5):\n  _dot = _dot + g * M_PI * any\n  \
+                weight_decay = weight_decay * iterations + _dot\n  update = weight_decay * lr * __x\n  return update, _dot, weight_decay\n";
+    for target in [Target::Keras, Target::Tf2, Target::Tf1, Target::Numpy] {
+        let file = exported(text, target);
+        assert!(file.contains("class ValueErrorOptimizer"), "{file}");
+        assert!(!python_names(&file).any(|name| ["_dot", "__x", "any"].contains(&name)), "{file}");
+    }
+    let keras = exported(text, Target::Keras);
+    assert!(keras.contains("self.weight_decay2 = self.add") && keras.contains("iterations2=0.5"), "{keras}");
+    assert!(exported(text, Target::C).contains("double v_M_PI;"));
+}
+
+/// The names that a file binds or takes as arguments.
+fn python_names(file: &str) -> impl Iterator<Item = &str> {
+    file.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim())
+}
+
+#[test]
+fn each_variable_counts_its_own_steps() {
+    for (target, count) in [
+        (Target::Keras, "self.t[index] + 1"),
+        (Target::Tf2, "self.t[index]"),
+        (Target::Tf1, "self.get_slot(var, \"t\")"),
+        (Target::Numpy, "self.t[index] + 1.0"),
+    ] {
+        let file = exported(ADAMW, target);
+        assert!(file.contains(count) && !file.contains("self.iterations + 1"), "{file}");
+    }
+}
+
+#[test]
+fn the_frameworks_names_of_hyperparameters_are_taken_too() {
+    for (target, name) in
+        [(Target::Optax, "b1=None"), (Target::Optax, "eps=None"), (Target::Keras, "beta_1=None"), (Target::Tf2, "beta_2=None")]
+    {
+        let file = exported(ADAMW, target);
+        assert!(file.contains(name), "{target} {name}: {file}");
+    }
+}

@@ -72,7 +72,11 @@ pub struct Casts<'a> {
 
 /// The listing of a program for a library.
 pub fn listing(program: &Program, graph: &Graph, library: &Library) -> Listing {
-    let reserved: Vec<&str> = library.reserved.iter().chain(RESERVED).chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
+    let mut reserved: Vec<&str> = library.reserved.iter().chain(RESERVED).chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
+    // Keras has a decay of that name, which only a hyperparameter may take the place of.
+    if !program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY) {
+        reserved.push(WEIGHT_DECAY);
+    }
     let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
     Listing::with_own_steps(program, graph, options, WEIGHT_DECAY)
 }

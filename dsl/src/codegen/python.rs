@@ -110,10 +110,12 @@ pub fn class_named(name: &str, doc: Option<&str>) -> String {
     free(if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Optimizer{name}") })
 }
 
-/// A class's name that is not one of those that a file reads: of Python itself, or of an import.
+/// A class's name that is not one of those that a file reads: of Python itself, of an import, or of what TensorFlow keeps beside a variable.
 fn free(name: String) -> String {
     let is_taken =
-        matches!(name.as_str(), "None" | "True" | "False" | "Any" | "NamedTuple") || name.ends_with("Error") || name.ends_with("Exception");
+        matches!(name.as_str(), "None" | "True" | "False" | "Any" | "NamedTuple" | "Assign" | "Read" | "Initializer" | "IsInitialized")
+            || name.ends_with("Error")
+            || name.ends_with("Exception");
     if is_taken { format!("{name}Optimizer") } else { name }
 }
 
