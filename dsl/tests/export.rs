@@ -156,7 +156,8 @@ fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
             let file = export(&program, target).unwrap_or_else(|error| panic!("{error}"));
             assert!(!file.contains('?') || file.contains(":?"), "{target}: {file}");
             for helper in helpers_called(&file) {
-                let definitions = [format!("def {helper}("), format!("\n{helper} = "), format!("class {helper}(")];
+                let definitions =
+                    [format!("def {helper}("), format!("\n{helper} = "), format!("class {helper}("), format!("class {helper}:")];
                 let count: usize = definitions.iter().map(|definition| file.matches(definition.as_str()).count()).sum();
                 assert_eq!(count, 1, "{target}, {helper}:\n{program}\n{file}");
             }
