@@ -143,7 +143,7 @@ fn helpers_called(file: &str) -> std::collections::BTreeSet<&str> {
     let words = code.flat_map(|line| line.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')));
     words
         .filter_map(|word| word.strip_suffix(['(', ',']))
-        .filter(|word| word.len() > 1 && word.starts_with('_') && !word.contains('.'))
+        .filter(|word| word.len() > 1 && word.starts_with('_') && !word.starts_with("__") && !word.contains('.'))
         .collect()
 }
 
