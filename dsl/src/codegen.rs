@@ -118,6 +118,12 @@ pub enum ExportError {
         /// Other targets.
         others: String,
     },
+    /// There is no plain form of a target's files.
+    #[error("{target} has one form of a file only, which is plain already: leave out `--plain`, or export to pytorch, which has both")]
+    NoPlain {
+        /// The target.
+        target: Target,
+    },
 }
 
 /// What a program's file of a target is used by: the class or the function that makes its optimizer, or does its step. `None` for files that are
@@ -141,10 +147,9 @@ type Lacks = fn(Function) -> Option<String>;
 /// The file of a program.
 type File = fn(&Program, &Graph) -> String;
 
-/// A program as a file of a target: readable, self-contained, with the program's hash, version and doc string on top.
-pub fn export(program: &Program, target: Target) -> Result<String, ExportError> {
-    let graph = Graph::new(program).map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })?;
-    let (lacks, file): (Lacks, File) = match target {
+/// What a target can't express, and how its files are written.
+fn exporter(target: Target) -> (Lacks, File) {
+    match target {
         Target::PyTorch => (pytorch::lacks, pytorch::file),
         Target::Optax => (optax::lacks, optax::file),
         Target::Praxis => (praxis::lacks, praxis::file),
@@ -156,27 +161,49 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
         Target::C => (c::lacks, c::file),
         Target::Latex => (|_| None, latex::file),
         Target::Json => (|_| None, json::file),
-    };
+    }
+}
+
+fn graph_of(program: &Program) -> Result<Graph, ExportError> {
+    Graph::new(program).map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })
+}
+
+/// A program as a file of a target: readable, self-contained, with the program's hash, version and doc string on top.
+pub fn export(program: &Program, target: Target) -> Result<String, ExportError> {
+    let graph = graph_of(program)?;
+    let (lacks, file) = exporter(target);
     refuse(program, &graph, target, lacks)?;
     Ok(file(program, &graph))
 }
 
-/// Refuses a program with a function for which `lacks` gives a reason, and names the statement.
-fn refuse(program: &Program, graph: &Graph, target: Target, lacks: impl Fn(Function) -> Option<String>) -> Result<(), ExportError> {
-    let statements = statements_of_nodes(program, graph);
-    for (index, node) in graph.nodes().iter().enumerate() {
-        let NodeKind::Call(function) = node.kind else { continue };
-        let Some(reason) = lacks(function) else { continue };
-        let statement = statements[index].first().copied().unwrap_or(0);
-        let others: Vec<&str> = Target::ALL.iter().filter(|other| **other != target).map(|other| other.name()).collect();
-        return Err(ExportError::Inexpressible {
-            target,
-            program: program.signature().name.clone(),
-            statement: statement + 1,
-            text: program.statements.get(statement).map_or_else(String::new, |s| program.statement_text(s).to_string()),
-            reason,
-            others: others.join(", "),
-        });
+/// A program as a file that has one way to compute a step where [`export`] writes several: only PyTorch has such a form.
+pub fn export_plain(program: &Program, target: Target) -> Result<String, ExportError> {
+    match target {
+        Target::PyTorch => Ok(pytorch::plain::file(program, &graph_of(program)?)),
+        target => Err(ExportError::NoPlain { target }),
     }
-    Ok(())
+}
+
+/// The first function of a graph that a target can't express, by its node, and why.
+fn lacking(graph: &Graph, lacks: impl Fn(Function) -> Option<String>) -> Option<(usize, String)> {
+    graph.nodes().iter().enumerate().find_map(|(index, node)| match node.kind {
+        NodeKind::Call(function) => lacks(function).map(|reason| (index, reason)),
+        _ => None,
+    })
+}
+
+/// Refuses a program with a function for which `lacks` gives a reason, and names the statement and the targets that can express the program.
+fn refuse(program: &Program, graph: &Graph, target: Target, lacks: impl Fn(Function) -> Option<String>) -> Result<(), ExportError> {
+    let Some((index, reason)) = lacking(graph, lacks) else { return Ok(()) };
+    let statement = statements_of_nodes(program, graph)[index].first().copied().unwrap_or(0);
+    let can = |other: &&Target| **other != target && lacking(graph, exporter(**other).0).is_none();
+    let others: Vec<&str> = Target::ALL.iter().filter(can).map(|other| other.name()).collect();
+    Err(ExportError::Inexpressible {
+        target,
+        program: program.signature().name.clone(),
+        statement: statement + 1,
+        text: program.statements.get(statement).map_or_else(String::new, |s| program.statement_text(s).to_string()),
+        reason,
+        others: others.join(", "),
+    })
 }

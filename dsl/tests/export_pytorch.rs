@@ -1,7 +1,7 @@
 //! Exported files as text. That they run, and compute what the reference does, is shown by the conformance suite.
 
 use symopt_dsl::codegen::pytorch::operations::{Action, Operand, Operation, Place, Value, allocate};
-use symopt_dsl::codegen::{Target, export};
+use symopt_dsl::codegen::{Target, export, export_plain};
 use symopt_dsl::{Function, Type, parse};
 
 fn exported(text: &str, target: Target) -> String {
@@ -33,6 +33,81 @@ fn pytorch() {
         ),
     ] {
         insta::assert_snapshot!(name, own_part(&exported(text, Target::PyTorch)));
+    }
+}
+
+fn plain(text: &str) -> String {
+    let program = parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+    export_plain(&program, Target::PyTorch).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_plain_file_is_short() {
+    let lion = plain(include_str!("../../programs/zoo/lion.opt"));
+    assert!(lion.lines().count() <= 120, "{} lines\n{lion}", lion.lines().count());
+    insta::assert_snapshot!("pytorch_lion_plain", lion);
+    insta::assert_snapshot!("pytorch_lamb_plain", plain(include_str!("../../programs/zoo/lamb.opt")));
+}
+
+#[test]
+fn only_a_target_with_several_ways_has_a_plain_form_beside() {
+    let program = parse(include_str!("../../programs/zoo/lion.opt")).unwrap_or_else(|faults| panic!("{faults}"));
+    for target in Target::ALL.iter().filter(|target| **target != Target::PyTorch) {
+        let error = export_plain(&program, *target).map_or_else(|error| error.to_string(), |file| file);
+        assert!(error.starts_with(&format!("{target} has one form")) && error.contains("pytorch"), "{error}");
+    }
+}
+
+#[test]
+fn a_refusal_names_targets_that_can_do_it() {
+    let program = parse(include_str!("../../programs/zoo/muon.opt")).unwrap_or_else(|faults| panic!("{faults}"));
+    let mut refused = 0;
+    for target in Target::ALL {
+        let Err(error) = export(&program, *target) else { continue };
+        refused += 1;
+        let text = error.to_string();
+        let (_, others) = text.rsplit_once("another target (").unwrap_or_else(|| panic!("{text}"));
+        for other in others.trim_end_matches(')').split(", ") {
+            let other = Target::from_name(other).unwrap_or_else(|| panic!("{text}"));
+            assert!(export(&program, other).is_ok(), "{target} recommends {other}");
+        }
+    }
+    assert!(refused >= 2);
+}
+
+#[test]
+fn hyperparameters_and_slots_have_the_names_of_torch() {
+    let slots = |text: &str| {
+        let file = exported(text, Target::PyTorch);
+        let line = file.lines().find(|line| line.starts_with("_SLOTS")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{file}"))
+    };
+    for (text, expected) in [
+        (include_str!("../../programs/zoo/adamw.opt"), "_SLOTS = (\"exp_avg\", \"exp_avg_sq\")"),
+        (include_str!("../../programs/zoo/amsgrad.opt"), "_SLOTS = (\"exp_avg\", \"exp_avg_sq\", \"max_exp_avg_sq\")"),
+        (include_str!("../../programs/zoo/adamax.opt"), "_SLOTS = (\"exp_avg\", \"exp_inf\")"),
+        (include_str!("../../programs/zoo/adadelta.opt"), "_SLOTS = (\"square_avg\", \"acc_delta\")"),
+        (include_str!("../../programs/zoo/momentum.opt"), "_SLOTS = (\"momentum_buffer\",)"),
+        (include_str!("../../programs/zoo/adagrad.opt"), "_SLOTS = (\"sum\",)"),
+        (include_str!("../../programs/zoo/rmsprop.opt"), "_SLOTS = (\"square_avg\",)"),
+        // An average written with operators; two of a kind, and one that averages something else, keep their names.
+        ("def f(w, g, m, lr, *, b=0.9):\n  m = m * b + g * (1 - b)\n  update = m * lr\n  return update, m\n", "_SLOTS = (\"exp_avg\",)"),
+        (include_str!("../../programs/zoo/ademamix.opt"), "_SLOTS = (\"m1\", \"m2\", \"exp_avg_sq\")"),
+        ("def f(w, g, m, lr, *, b=0.9):\n  m = interp(sign(g), m, b)\n  update = m * lr\n  return update, m\n", "_SLOTS = (\"m\",)"),
+        // The count of steps has the name.
+        ("def f(w, g, step, t, lr):\n  step = step + g / t\n  update = step * lr\n  return update, step\n", "_SLOTS = (\"step_\",)"),
+    ] {
+        assert_eq!(slots(text), expected, "{text}");
+    }
+    let file = exported(
+        "def f(w, g, m, lr, *, params=0.5, foreach=0.25, lambda_=0.125, initial_lr=2.0, betas=3.0, epsilon=1e-8):\n  m = m * params + g * foreach + lambda_\n  \
+         update = m * initial_lr * betas / epsilon * lr\n  return update, m\n",
+        Target::PyTorch,
+    );
+    for expected in
+        ["params_: float = 0.5", "foreach_: float = 0.25", "initial_lr_: float = 2.0", "betas_: float = 3.0", "eps: float = 1e-8"]
+    {
+        assert!(file.contains(expected), "{expected} is missing in\n{file}");
     }
 }
 

@@ -115,6 +115,8 @@ def module_block(module):
 
 
 def maximizing_goes_the_other_way(cls, module):
+    if not has_paths(cls):
+        return
     up, down = params_of(3), params_of(3)
     going_up, going_down = cls(up, maximize=True), cls(down)
     for seed in range(3):

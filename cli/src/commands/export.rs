@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use symopt_dsl::codegen::{Target, export};
+use symopt_dsl::codegen::{Target, export, export_plain};
 
 use crate::failure::Failure;
 use crate::terminal;
@@ -17,6 +17,9 @@ pub struct Arguments {
     /// What to export to
     #[arg(long, value_name = "TARGET", value_parser = target, help = help())]
     to: Target,
+    /// One way to compute a step, tensor by tensor, in a short file to read (pytorch)
+    #[arg(long)]
+    plain: bool,
     /// Write to a file instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -35,7 +38,7 @@ pub fn target(text: &str) -> Result<Target, String> {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let program = programs::find(&arguments.program)?;
-    let text = export(&program, arguments.to)?;
+    let text = if arguments.plain { export_plain(&program, arguments.to)? } else { export(&program, arguments.to)? };
     match &arguments.output {
         Some(path) => files::write(path, &text),
         None => Ok(terminal::output().write_all(text.as_bytes())?),

@@ -5,6 +5,7 @@
 //! | [`operations`] | a step as single operations on arrays, and the arrays that they write |
 //! | [`eager`] | how PyTorch runs them: tensor by tensor, or on lists of tensors |
 //! | [`kernel`] | the same step as a Triton kernel |
+//! | [`plain`] | the same step as a file that a person might have written |
 //! | [`names`] | what users of PyTorch call hyperparameters and slots |
 //! | [`text`] | what all files have in common |
 //!
@@ -26,6 +27,7 @@ pub mod eager;
 pub mod kernel;
 pub mod names;
 pub mod operations;
+pub mod plain;
 pub mod text;
 
 use std::collections::BTreeSet;

@@ -92,7 +92,7 @@ fn torch_name(function: Function) -> Option<(&'static str, bool)> {
 }
 
 /// A function by which a tensor is computed from others, as an expression.
-fn callable(function: Function) -> String {
+pub fn callable(function: Function) -> String {
     torch_name(function).map_or_else(|| format!("_{}", function.name()), |(name, _)| format!("torch.{name}"))
 }
 

@@ -263,7 +263,7 @@ pub fn is_comparison(function: Function) -> bool {
 }
 
 /// The comparison that says the same with its sides changed.
-fn mirrored(function: Function) -> Function {
+pub fn mirrored(function: Function) -> Function {
     match function {
         Function::Less => Function::Greater,
         Function::LessEqual => Function::GreaterEqual,

@@ -507,3 +507,100 @@ def _rounds(
         rounds[made][1].append(grad)
     return rounds
 "#;
+
+/// Under the doc string of a plain file.
+pub const TITLE_OF_PLAIN: &str = "PyTorch: an optimizer that steps tensor by tensor.";
+
+/// The sums of a plain file.
+pub const PLAIN_REDUCE: &str = r#"
+
+def _reduce(work: list[Any]) -> None:
+    """Takes the sums. They go over the tensors of all groups, as one vector."""
+    for sums, names in _SUMS if work else ():
+        rows = []
+        for group, _, own, totals in work:
+            dtype = torch.promote_types(own[0].dtype, torch.float32)
+            arrays = [x.to(dtype) for x in own]
+            values = [_f64(x).cpu() for x in sums(*arrays, group, totals)]
+            rows.append(torch.stack(values))
+        table = torch.stack(rows)
+        of_all = table.sum(0).tolist()
+        for row, (_, _, _, totals) in zip(table.tolist(), work, strict=True):
+            for x, y, (name, per_array) in zip(row, of_all, names, strict=True):
+                totals[name] = x if per_array else y
+"#;
+
+/// Loading of a plain file.
+pub const PLAIN_LOAD: &str = r#"
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a state, which keeps its type: `torch.optim` would cast it."""
+
+        def hide(_: Any, state: dict[str, Any]) -> dict[str, Any]:
+            hidden = {key: {"": lambda x=x: x} for key, x in state["state"].items()}
+            return {**state, "state": hidden}
+
+        handle = self.register_load_state_dict_pre_hook(hide)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            handle.remove()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for param, own in self.state.items():
+            for name, value in own.pop("", dict)().items():
+                device = "cpu" if name == "step" else param.device
+                own[name] = value.to(device, copy=True)
+"#;
+
+/// The state of a parameter in a plain file.
+pub const PLAIN_BEGIN: &str = r#"                if not state:
+                    for name in _SLOTS:
+                        state[name] = torch.zeros_like(param, dtype=dtype)
+"#;
+
+/// The same, with a count of steps.
+pub const PLAIN_BEGIN_COUNTED: &str = r#"                if not state:
+                    state["step"] = torch.tensor(0.0, device="cpu")
+                    for name in _SLOTS:
+                        state[name] = torch.zeros_like(param, dtype=dtype)
+"#;
+
+/// Complex parameters of a plain file.
+pub const PLAIN_PAIRS: &str = r#"                if param.is_complex():
+                    arrays = [torch.view_as_real(x.resolve_conj()) for x in arrays]
+"#;
+
+/// The same, where they are refused.
+pub const PLAIN_NO_PAIRS: &str = r#"                if param.is_complex():
+                    raise RuntimeError(f"{type(self).__name__}: a parameter is complex")
+"#;
+
+/// The step of a plain file.
+pub const PLAIN_STEP: &str = r#"
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step. The closure computes the loss and its gradients anew."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        work: list[Any] = []
+        for group in self.param_groups:
+            for param in group["params"]:
+                @STATE@
+                if grad is None:
+                    continue
+                if grad.layout != torch.strided or grad.shape != param.shape:
+                    raise RuntimeError("a gradient is sparse, or of another shape")
+                dtype = torch.promote_types(param.dtype, torch.float32)
+@BEGIN@                arrays = [param, grad@SLOTS@]
+@PAIRS@                work.append((group, param, arrays, @TOTALS@))
+@REDUCE@        for group, param, own, totals in work:
+            dtype = torch.promote_types(own[0].dtype, torch.float32)
+            arrays = [x.to(dtype) for x in own]
+@NOW@            after = @UPDATE@
+            for array, value in zip((own[0], *own[2:]), after, strict=True):
+                array.copy_(value)
+@COUNT@        return loss
+"#;
