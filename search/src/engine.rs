@@ -426,11 +426,13 @@ impl Running<'_> {
     }
 
     fn session(&self) -> Session {
+        // What follows from the journal alone is nothing new.
+        let Some(then) = self.caught_up else { return Session::default() };
         let statistics = self.standing.statistics();
         Session {
             generated: statistics.generated.saturating_sub(self.recorded_end),
             evaluated: statistics.evaluated.saturating_sub(self.recorded_evaluations),
-            elapsed: self.caught_up.map_or(Duration::ZERO, |then| then.elapsed()),
+            elapsed: then.elapsed(),
         }
     }
 
