@@ -67,6 +67,7 @@ impl From<ProgramError> for Failure {
     fn from(error: ProgramError) -> Failure {
         match error {
             ProgramError::Text { report } => Failure::Report(report),
+            ProgramError::Journal(error) => error.into(),
             error => Failure::Input(error.to_string()),
         }
     }
@@ -95,7 +96,7 @@ impl From<ConformanceError> for Failure {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Failure {
-        Failure::Input(error.to_string())
+        if error.is_failed_work() { Failure::Work(error.to_string()) } else { Failure::Input(error.to_string()) }
     }
 }
 
@@ -187,6 +188,7 @@ impl From<LineageError> for Failure {
     fn from(error: LineageError) -> Failure {
         match error {
             LineageError::Program(error) => error.into(),
+            LineageError::Journal(error) => error.into(),
             error => Failure::Input(error.to_string()),
         }
     }

@@ -108,7 +108,7 @@ impl Kind {
     /// Removes the mark that a process left that was killed just when a directory was whole.
     pub fn tidy(&self, path: &Path) {
         if is_file(&path.join(self.manifest)) && is_file(&path.join(MARK)) {
-            // It does no harm.
+            // A mark that is left does no harm.
             let _ = fs::remove_file(path.join(MARK));
         }
     }

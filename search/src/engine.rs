@@ -22,9 +22,9 @@ use crate::evolution::Individual;
 use crate::failures::{Failures, failures};
 use crate::hurdle::{Hurdle, Thresholds};
 use crate::inner_tuning::Setting;
-use crate::journal::{EvaluationRecord, Improvement, Journal, JournalError, Place, revision};
+use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, revision};
 use crate::judge::{Judge, Request};
-use crate::standing::{Absorbed, Recorded, Standing, Step, UnderWay};
+use crate::standing::{Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
 pub use crate::standing::{Best, Mismatch};
 use crate::statistics::{self, Statistics};
 use crate::stop_reason::StopReason;
@@ -50,6 +50,24 @@ pub enum SearchError {
     /// A worker thread died.
     #[error("an evaluation failed inside; please report this with the store")]
     Worker,
+}
+
+impl From<NoEvaluation> for SearchError {
+    fn from(error: NoEvaluation) -> SearchError {
+        match error {
+            NoEvaluation::Missing => SearchError::Worker,
+            NoEvaluation::Journal(error) => SearchError::Journal(error),
+        }
+    }
+}
+
+impl From<RecordedError> for SearchError {
+    fn from(error: RecordedError) -> SearchError {
+        match error {
+            RecordedError::Mismatch(mismatch) => SearchError::Diverging(mismatch),
+            RecordedError::Journal(error) => SearchError::Journal(error),
+        }
+    }
 }
 
 /// How a search stands.
@@ -139,8 +157,9 @@ impl<'a> Search<'a> {
             Some(kept) => kept.evaluation(),
             None => self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?,
         };
-        let standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation);
-        let recorded = Recorded::new(self.journal.evaluations()?, self.journal.revisions()?);
+        let mut standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation);
+        standing.set_log(self.journal.log());
+        let recorded = Recorded::new(self.journal.log(), self.journal.children(), &self.config);
 
         let queue = Queue::default();
         let abort = AtomicBool::new(false);
@@ -161,6 +180,7 @@ impl<'a> Search<'a> {
                 limits: self.config.limits,
                 target: self.target,
                 journal: self.journal,
+                initial: Arc::clone(&initial),
                 standing,
                 recorded_end: recorded.end(),
                 recorded_evaluations: 0,
@@ -171,6 +191,7 @@ impl<'a> Search<'a> {
                 queue: &queue,
                 receiver,
                 finished: Vec::new(),
+                finished_keys: Vec::new(),
                 evaluating: Duration::ZERO,
                 begin: Instant::now(),
                 interrupt,
@@ -190,6 +211,7 @@ struct Running<'a> {
     limits: Limits,
     target: Option<FunctionalHash>,
     journal: &'a mut Journal,
+    initial: Arc<Program>,
     standing: Standing<'a>,
     hurdle: Hurdle,
     /// Evaluations that the journal held at the start.
@@ -206,7 +228,9 @@ struct Running<'a> {
     queue: &'a Queue,
     receiver: Receiver<Finished>,
     /// Evaluations that have ended and are not yet in the journal.
-    finished: Vec<(Place, EvaluationRecord)>,
+    finished: Vec<(Place, Evaluated)>,
+    /// Their keys in the cache.
+    finished_keys: Vec<FunctionalHash>,
     evaluating: Duration,
     begin: Instant,
     interrupt: &'a AtomicBool,
@@ -277,10 +301,11 @@ impl Running<'_> {
         let epoch = self.standing.epoch();
         let UnderWay { child, index, first: true } = self.standing.breed() else { return Ok(()) };
         let key = child.key;
-        match self.recorded.child(*index, child.hash).map_err(SearchError::Diverging)? {
-            Some(evaluation) => {
+        match self.recorded.child(*index, child.hash)? {
+            Some((evaluation, offset)) => {
                 self.recorded_evaluations += 1;
                 self.standing.keep(key, evaluation);
+                self.standing.settle(key, offset);
             }
             None => {
                 self.caught_up.get_or_insert_with(Instant::now);
@@ -305,7 +330,7 @@ impl Running<'_> {
         {
             return Ok(false);
         }
-        let Some(absorbed) = self.standing.absorb().map_err(|_| SearchError::Worker)? else { return Ok(true) };
+        let Some(absorbed) = self.standing.absorb()? else { return Ok(true) };
         let Absorbed { index, hash, fitness, is_best, .. } = absorbed;
         if is_best {
             self.journal.note_improvement(&Improvement { index, hash: hash.to_string(), fitness })?;
@@ -320,11 +345,11 @@ impl Running<'_> {
     /// Waits until an evaluation has ended and is in the journal. False if the search was interrupted before.
     fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
         // What is in the cache between two calls is in the journal too.
-        if self.standing.evaluation(key).is_some() {
+        if self.standing.has_evaluation(key) {
             return Ok(true);
         }
         // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
-        while self.standing.evaluation(key).is_none() || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
+        while !self.standing.has_evaluation(key) || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
             if !self.receive()? {
                 return Ok(false);
             }
@@ -362,7 +387,7 @@ impl Running<'_> {
         self.revisions.clear();
         for (rank, program) in elite.iter().enumerate() {
             let number = revision(epoch, rank);
-            match self.recorded.revision(epoch, rank, program.hash).map_err(SearchError::Diverging)? {
+            match self.recorded.revision(epoch, rank, program.hash)? {
                 Some(evaluation) => {
                     self.revisions.insert(number, evaluation);
                 }
@@ -387,7 +412,7 @@ impl Running<'_> {
         }
         self.acknowledge()?;
         let evaluations: Vec<Evaluation> = (0..elite.len()).filter_map(|rank| self.revisions.remove(&revision(epoch, rank))).collect();
-        self.standing.change_seeds(epoch, elite, &evaluations).map_err(|_| SearchError::Worker)?;
+        self.standing.change_seeds(epoch, elite, &evaluations)?;
         Ok(true)
     }
 
@@ -395,7 +420,9 @@ impl Running<'_> {
         let Finished { job, result, elapsed } = finished;
         let evaluation = result?;
         self.evaluating += elapsed;
-        self.finished.push((job.place, EvaluationRecord::new(job.hash, &job.program, &evaluation)));
+        let evaluated = Evaluated { hash: job.hash, program: job.program, evaluation: evaluation.clone() };
+        self.finished.push((job.place, evaluated));
+        self.finished_keys.push(job.key);
         match job.place {
             Place::Child(_) => self.standing.keep(job.key, evaluation),
             Place::Revision(number) => {
@@ -409,8 +436,12 @@ impl Running<'_> {
         // What an evaluation was measured against comes before it.
         self.journal.keep_baselines(&self.judge.new_baselines())?;
         if !self.finished.is_empty() {
-            self.journal.acknowledge(&self.finished)?;
-            self.finished.clear();
+            let offsets = self.journal.acknowledge_bred(&self.finished, &self.initial)?;
+            for ((offset, key), (place, _)) in offsets.into_iter().zip(self.finished_keys.drain(..)).zip(self.finished.drain(..)) {
+                if let Place::Child(_) = place {
+                    self.standing.settle(key, offset);
+                }
+            }
         }
         Ok(())
     }
@@ -442,8 +473,9 @@ impl Running<'_> {
             self.keep(finished)?;
         }
         self.acknowledge()?;
-        if !matches!(stop, StopReason::Interrupted | StopReason::Seconds) {
-            self.journal.note_end(stop)?;
+        match stop {
+            StopReason::Interrupted | StopReason::Seconds => self.journal.flush()?,
+            stop => self.journal.note_end(stop)?,
         }
         let failures = match self.judge.is_repeatable() {
             true => Vec::new(),

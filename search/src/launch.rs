@@ -12,7 +12,7 @@ use symopt_proxy_tasks::task::{TaskError, Verdict};
 use crate::config::{ConfigError, Form, Limits, SearchConfig};
 use crate::direction::{self, SplitError};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
-use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Settings};
+use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings};
 use crate::judge::{self, Judge, Request};
 use crate::mutation;
 use crate::program_source::{ProgramError, find_program, parse_program};
@@ -107,7 +107,7 @@ impl Launch {
             target: target.map(|hash| hash.to_string()),
             hash_version: FunctionalHash::FORMAT_VERSION,
         };
-        let journal = Journal::create(store, settings)?;
+        let mut journal = Journal::create(store, settings)?;
         journal.keep_baselines(&judge.new_baselines())?;
         if let Some(record) = kept {
             journal.keep_initial(&record)?;
@@ -126,7 +126,21 @@ impl Launch {
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
     pub fn resume(store: &Path, color: bool, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
-        let checked = CheckedStore::of(store)?;
+        Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, color, change_limits)
+    }
+
+    /// The same with what is whole of a store that has lost some of what was acknowledged. Also gives what was lost, if anything was.
+    pub fn salvage(
+        store: &Path,
+        color: bool,
+        change_limits: impl FnOnce(&mut SearchConfig),
+    ) -> Result<(Launch, Option<Lost>), LaunchError> {
+        let checked = CheckedStore::held(store, Salvage::Yes)?;
+        let lost = checked.lost();
+        Ok((Launch::resume_checked(checked, color, change_limits)?, lost))
+    }
+
+    fn resume_checked(checked: CheckedStore, color: bool, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
         let settings = checked.settings();
         let mut config = settings.config.clone();
         change_limits(&mut config);

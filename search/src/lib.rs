@@ -9,7 +9,7 @@
 //! | [`hurdle`] | early stopping of hopeless evaluations |
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`engine`] | the search itself: asynchronous on many threads, and the same for any number of them |
-//! | [`journal`] | every acknowledged evaluation, in a sled store |
+//! | [`store`] | every acknowledged evaluation, in a directory: [`journal`] |
 //! | [`directory`] | directories that are made whole or not at all |
 //! | [`failures`] | what went wrong in external tasks |
 //! | [`program_source`] | programs by zoo name, file or store |
@@ -60,7 +60,6 @@ pub mod funnel;
 pub mod hurdle;
 pub mod importance;
 pub mod inner_tuning;
-pub mod journal;
 pub mod judge;
 pub mod landscape;
 pub mod launch;
@@ -74,11 +73,13 @@ pub mod simplification;
 mod standing;
 pub mod statistics;
 pub mod stop_reason;
+pub mod store;
 pub mod training_curves;
 pub mod trials;
 pub mod tuning_map;
 
 pub use config::SearchConfig;
 pub use engine::{Search, SearchError, SearchResult};
-pub use journal::{Journal, JournalError};
 pub use stop_reason::StopReason;
+pub use store::journal;
+pub use store::journal::{Journal, JournalError};

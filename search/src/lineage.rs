@@ -21,7 +21,8 @@ use crate::journal::{JournalError, Place, revision};
 use crate::judge::{self, Judge, Request};
 use crate::mutation::{Mutation, MutationKind};
 use crate::program_source::{Bred, ProgramError, find_in_store, find_program, parse_program, store_and_hash};
-use crate::standing::{Recorded, Standing, Step, UnderWay};
+use crate::standing::{NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
+use crate::store::Log;
 
 /// `observe` is called after this many programs bred.
 const OBSERVE_EVERY: u64 = 1000;
@@ -127,11 +128,12 @@ pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Re
     let initial = parse_program("the store's initial program", &settings.initial, color)?;
     let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?;
     let judge = judge::with_baselines(&settings.config, &Arc::new(suite), store.baselines()?)?;
-    let journal = Recorded::new(store.evaluations()?, store.revisions()?);
+    let journal = Recorded::new(store.log(), store.children(), &settings.config);
     let evaluation = store.initial()?.map(|kept| kept.evaluation());
-    let origin = Origin { config: &settings.config, initial, evaluation, judge: judge.as_ref() };
+    let origin = Origin { config: &settings.config, initial, evaluation, judge: judge.as_ref(), log: Some(store.log()) };
     trace(origin, journal, (wanted.bred, &wanted.hash), observe).map_err(|error| match error {
         TraceError::Task(error) => LineageError::Task(error),
+        TraceError::Journal(error) => LineageError::Journal(error),
         TraceError::Diverging(reason) => LineageError::Diverging { store: path.to_owned(), reason },
     })
 }
@@ -143,14 +145,32 @@ struct Origin<'a> {
     /// Its evaluation, if it was kept.
     evaluation: Option<Evaluation>,
     judge: &'a dyn Judge,
+    /// Evaluations that were read are read again from there when they are needed again.
+    log: Option<&'a Log>,
 }
 
 /// Why a search can't be bred again.
 #[derive(Debug)]
 enum TraceError {
     Task(TaskError),
+    Journal(JournalError),
     /// What the journal has otherwise, or not at all.
     Diverging(String),
+}
+
+impl From<JournalError> for TraceError {
+    fn from(error: JournalError) -> TraceError {
+        TraceError::Journal(error)
+    }
+}
+
+impl From<RecordedError> for TraceError {
+    fn from(error: RecordedError) -> TraceError {
+        match error {
+            RecordedError::Mismatch(mismatch) => TraceError::Diverging(mismatch.to_string()),
+            RecordedError::Journal(error) => TraceError::Journal(error),
+        }
+    }
 }
 
 /// Breeds a search again up to the program that is wanted, told by where it comes from and by its hash, and gives its lineage: the initial program first, then what its mutations made of it.
@@ -160,7 +180,7 @@ fn trace(
     (wanted, wanted_hash): (Bred, &str),
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, TraceError> {
-    let Origin { config, initial, evaluation, judge } = origin;
+    let Origin { config, initial, evaluation, judge, log } = origin;
     let diverging = |reason: String| TraceError::Diverging(reason);
     let graph = Graph::new(&initial).map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
     let initial = Arc::new(initial);
@@ -181,6 +201,13 @@ fn trace(
 
     // Which program is the target decides when a search ends, and nothing else.
     let mut standing = Standing::new(config, None, judge, &initial, &graph, evaluation);
+    if let Some(log) = log {
+        standing.set_log(log);
+    }
+    let no_evaluation = |error, reason: String| match error {
+        NoEvaluation::Missing => diverging(reason),
+        NoEvaluation::Journal(error) => TraceError::Journal(error),
+    };
     // The population, as far as it is children, and the children under way.
     let mut population: HashMap<u64, Rc<Relative>> = HashMap::new();
     let mut under_way: VecDeque<Relative> = VecDeque::new();
@@ -198,8 +225,9 @@ fn trace(
                     fitness: Fitness::Diverged,
                     origin: Some((Rc::clone(parent), child.mutation)),
                 });
-                if *first && let Some(evaluation) = journal.child(index, hash).map_err(|mismatch| diverging(mismatch.to_string()))? {
+                if *first && let Some((evaluation, offset)) = journal.child(index, hash)? {
                     standing.keep(key, evaluation);
+                    standing.settle(key, offset);
                 }
                 if index.is_multiple_of(OBSERVE_EVERY) {
                     observe(index, most);
@@ -208,9 +236,10 @@ fn trace(
             Step::Absorb => {
                 // Whoever has the evaluation of its own comes in before those that share it.
                 let oldest = standing.oldest().map(|UnderWay { child, index, .. }| (child.key, *index));
-                let fitness = oldest.and_then(|(key, _)| standing.evaluation(key)).map(|evaluation| evaluation.fitness);
+                let evaluation = oldest.map(|(key, _)| standing.evaluation(key)).transpose()?.flatten();
+                let fitness = evaluation.map(|evaluation| evaluation.fitness);
                 let number = oldest.map_or(0, |(_, index)| index);
-                let missing = |_| diverging(format!("the evaluation of child {number} is missing"));
+                let missing = |error| no_evaluation(error, format!("the evaluation of child {number} is missing"));
                 let absorbed = standing.absorb().map_err(missing)?;
                 if let (Some(absorbed), Some(mut relative), Some(fitness)) = (absorbed, under_way.pop_front(), fitness) {
                     relative.fitness = fitness;
@@ -226,11 +255,11 @@ fn trace(
                     .iter()
                     .enumerate()
                     .map(|(rank, program)| {
-                        let known = journal.revision(epoch, rank, program.hash).map_err(|mismatch| diverging(mismatch.to_string()))?;
+                        let known = journal.revision(epoch, rank, program.hash)?;
                         known.ok_or_else(|| diverging(format!("the evaluation of {} is missing", Place::Revision(revision(epoch, rank)))))
                     })
                     .collect::<Result<_, TraceError>>()?;
-                let missing = |_| diverging(format!("evaluations of the elite at change {epoch} of the seeds are missing"));
+                let missing = |error| no_evaluation(error, format!("evaluations of the elite at change {epoch} of the seeds are missing"));
                 standing.change_seeds(epoch, elite, &evaluations).map_err(missing)?;
             }
         }
@@ -239,7 +268,7 @@ fn trace(
     let number = standing.newest().map_or(0, |under_way| under_way.index);
     let missing = || diverging(format!("the evaluation of child {number} is missing"));
     let key = standing.newest().map(|under_way| under_way.child.key);
-    let fitness = key.and_then(|key| standing.evaluation(key)).ok_or_else(missing)?.fitness;
+    let fitness = key.map(|key| standing.evaluation(key)).transpose()?.flatten().ok_or_else(missing)?.fitness;
     let mut last = under_way.pop_back().filter(is_wanted).ok_or_else(missing)?;
     last.fitness = fitness;
     Ok(ancestors(&Rc::new(last)))
@@ -329,11 +358,12 @@ mod tests {
         wanted: u64,
         observe: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Ancestor>, String> {
-        let (config, recorded) = (config(), Recorded::new(evaluations, Vec::new()));
-        let origin = Origin { config: &config, initial: initial(), evaluation: None, judge: &Indifferent };
+        let (config, recorded) = (config(), Recorded::at_hand(evaluations));
+        let origin = Origin { config: &config, initial: initial(), evaluation: None, judge: &Indifferent, log: None };
         trace(origin, recorded, (Bred::Child(wanted), ""), observe).map_err(|error| match error {
             TraceError::Diverging(reason) => reason,
             TraceError::Task(error) => panic!("{error}"),
+            TraceError::Journal(error) => panic!("{error}"),
         })
     }
 

@@ -8,7 +8,7 @@ use std::string::FromUtf8Error;
 use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
 
-use crate::journal::{CheckedStore, JournalError, epoch_of};
+use crate::journal::{CheckedStore, JournalError, Place, epoch_of};
 
 /// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
 const FILE_LIMIT: u64 = 16 << 20;
@@ -146,7 +146,7 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     if !is_hash(digits) {
         return Err(not_there(format!("{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
     }
-    let store = CheckedStore::of(path)?;
+    let (store, programs) = CheckedStore::find(path, digits)?;
     let digits = digits.to_ascii_lowercase();
     let mut found: Vec<Stored> = Vec::new();
     let initial_text = &store.settings().initial;
@@ -156,12 +156,12 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     {
         found.push(Stored { bred: Bred::Initial, hash: graph.hash().to_string(), text: initial_text.clone() });
     }
-    let children = store.evaluations()?.into_iter().map(|(index, record)| (Bred::Child(index), record));
-    let elite = store.revisions()?.into_iter().map(|(number, record)| (Bred::Elite(epoch_of(number)), record));
-    for (bred, record) in children.chain(elite) {
-        if record.hash.starts_with(&digits) {
-            found.push(Stored { bred, hash: record.hash, text: record.program });
-        }
+    for (place, hash, text) in programs {
+        let bred = match place {
+            Place::Child(index) => Bred::Child(index),
+            Place::Revision(number) => Bred::Elite(epoch_of(number)),
+        };
+        found.push(Stored { bred, hash: hash.to_string(), text });
     }
     // Of equal programs the first.
     found.sort_by(|a, b| (&a.hash, a.bred).cmp(&(&b.hash, b.bred)));

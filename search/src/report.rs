@@ -6,7 +6,7 @@
 //! (*meta-validation*): where that curve falls while the fitness rises, the search overfits its tasks. Directions are tuned anew in both, on
 //! tuning seeds that are fresh as well. All stores of one suite and form are judged on the same seeds, against tuned AdamW on these.
 //!
-//! Stores are read through copies; nothing in them is touched. Nothing of a report is kept: it is the same every time.
+//! Stores are only read, also while their searches run; nothing in them is touched. Nothing of a report is kept: it is the same every time.
 
 mod figures;
 mod history;

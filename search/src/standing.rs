@@ -14,9 +14,10 @@ use crate::cache::{Evaluation, FitnessCache, SCREENED};
 use crate::config::SearchConfig;
 use crate::evolution::{Child, Evolution, Individual};
 use crate::inner_tuning::Setting;
-use crate::journal::{EvaluationRecord, Place, revision};
+use crate::journal::{JournalError, Place, epoch_of, revision};
 use crate::judge::Judge;
 use crate::statistics::Statistics;
+use crate::store::{Evaluations, Log};
 
 /// The best program of a search so far.
 #[derive(Clone, Debug)]
@@ -85,7 +86,18 @@ pub(crate) struct Absorbed {
 
 /// There is no evaluation where one is needed.
 #[derive(Debug)]
-pub(crate) struct MissingEvaluation;
+pub(crate) enum NoEvaluation {
+    /// It was never made.
+    Missing,
+    /// The log can't be read.
+    Journal(JournalError),
+}
+
+impl From<JournalError> for NoEvaluation {
+    fn from(error: JournalError) -> NoEvaluation {
+        NoEvaluation::Journal(error)
+    }
+}
 
 /// Where a search stands.
 pub(crate) struct Standing<'a> {
@@ -178,14 +190,14 @@ impl<'a> Standing<'a> {
     }
 
     /// Takes in the child that has been under way the longest, whose evaluation must be in the cache. `None` if there is none.
-    pub fn absorb(&mut self) -> Result<Option<Absorbed>, MissingEvaluation> {
+    pub fn absorb(&mut self) -> Result<Option<Absorbed>, NoEvaluation> {
         let Some(UnderWay { child, .. }) = self.under_way.front() else { return Ok(None) };
-        let evaluation = self.cache.get(child.key).ok_or(MissingEvaluation)?;
+        let evaluation = self.cache.get(child.key)?.ok_or(NoEvaluation::Missing)?;
         let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else { return Ok(None) };
         self.statistics.count(&child, first, evaluation.fitness);
         let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
         let island = child.island;
-        let individual = child.individual(index, evaluation, self.penalty);
+        let individual = child.individual(index, &evaluation, self.penalty);
         let (hash, fitness) = (individual.hash, individual.fitness);
         let is_best = fitness > self.best.fitness || is_target;
         if is_best {
@@ -208,15 +220,15 @@ impl<'a> Standing<'a> {
     }
 
     /// Changes the seeds. What was known of the elite and its evaluations on the new seeds, one for each, make one fitness.
-    pub fn change_seeds(&mut self, epoch: u64, elite: Vec<Best>, evaluations: &[Evaluation]) -> Result<(), MissingEvaluation> {
+    pub fn change_seeds(&mut self, epoch: u64, elite: Vec<Best>, evaluations: &[Evaluation]) -> Result<(), NoEvaluation> {
         if evaluations.len() < elite.len() {
-            return Err(MissingEvaluation);
+            return Err(NoEvaluation::Missing);
         }
         let mut best: Option<Best> = None;
         let mut revised = HashMap::with_capacity(elite.len());
         for (program, new) in elite.into_iter().zip(evaluations) {
             let key = program.key;
-            let evaluation = self.cache.get(key).map_or_else(|| new.clone(), |old| old.with(new));
+            let evaluation = self.cache.get(key)?.map_or_else(|| new.clone(), |old| old.with(new));
             let fitness = evaluation.score(self.penalty);
             if best.as_ref().is_none_or(|best| fitness > best.fitness) {
                 best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
@@ -238,8 +250,23 @@ impl<'a> Standing<'a> {
         self.cache.insert(key, evaluation);
     }
 
+    /// Reads evaluations that are settled from a log.
+    pub fn set_log(&mut self, log: &Log) {
+        self.cache.set_log(log);
+    }
+
+    /// Notes where the log has the evaluation that was kept for a key.
+    pub fn settle(&mut self, key: FunctionalHash, offset: u64) {
+        self.cache.settle(key, offset);
+    }
+
+    /// Whether the programs of a key have an evaluation.
+    pub fn has_evaluation(&self, key: FunctionalHash) -> bool {
+        self.cache.is_known(key)
+    }
+
     /// What is known of the programs of a key.
-    pub fn evaluation(&self, key: FunctionalHash) -> Option<&Evaluation> {
+    pub fn evaluation(&mut self, key: FunctionalHash) -> Result<Option<Evaluation>, JournalError> {
         self.cache.get(key)
     }
 
@@ -282,7 +309,7 @@ pub struct Mismatch {
     /// The hash here.
     pub bred: FunctionalHash,
     /// The hash in the journal.
-    pub found: String,
+    pub found: FunctionalHash,
 }
 
 impl fmt::Display for Mismatch {
@@ -291,46 +318,116 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// An evaluation of the journal, with its offset in the log.
+type Entry = (FunctionalHash, Evaluation, u64);
+
+/// Why the journal's evaluation of a program can't be had.
+#[derive(Debug)]
+pub(crate) enum RecordedError {
+    /// It is another program's.
+    Mismatch(Mismatch),
+    /// The log can't be read.
+    Journal(JournalError),
+}
+
+impl From<JournalError> for RecordedError {
+    fn from(error: JournalError) -> RecordedError {
+        RecordedError::Journal(error)
+    }
+}
+
 /// The evaluations that a journal holds, each to be taken out once, when the program is bred that it belongs to.
-#[derive(Default)]
+///
+/// They are read as they are needed, and few are held at a time. Child j is bred after all up to j - lag have come in, whose evaluations were
+/// acknowledged before that: so once one of a child j is read, all of children up to j - lag have been, as far as they are there. When the
+/// seeds change no child is under way: all of an epoch's revisions come before its first child.
 pub(crate) struct Recorded {
-    children: HashMap<u64, (String, Evaluation)>,
-    revisions: HashMap<u64, (String, Evaluation)>,
+    evaluations: Option<Evaluations>,
+    lag: u64,
+    /// Children before this one may have been read.
+    reach: u64,
+    end: u64,
+    children: HashMap<u64, Entry>,
+    revisions: HashMap<u64, Entry>,
+    rotate: u64,
 }
 
 impl Recorded {
-    /// What [`crate::Journal::evaluations`] and [`crate::Journal::revisions`] give.
-    pub fn new(evaluations: Vec<(u64, EvaluationRecord)>, revisions: Vec<(u64, EvaluationRecord)>) -> Recorded {
-        let by_number = |records: Vec<(u64, EvaluationRecord)>| {
-            let entry = |(number, record): (u64, EvaluationRecord)| {
-                let evaluation = record.evaluation();
-                (number, (record.hash, evaluation))
-            };
-            records.into_iter().map(entry).collect()
-        };
-        Recorded { children: by_number(evaluations), revisions: by_number(revisions) }
+    /// The evaluations of a log, with the number after the last child that was evaluated.
+    pub fn new(log: &Log, end: u64, config: &SearchConfig) -> Recorded {
+        Recorded {
+            evaluations: Some(log.evaluations()),
+            lag: config.evolution.lag as u64,
+            reach: 0,
+            end,
+            children: HashMap::new(),
+            revisions: HashMap::new(),
+            rotate: config.fitness.rotate,
+        }
     }
 
     /// The number after the last child that was evaluated.
     pub fn end(&self) -> u64 {
-        self.children.keys().max().map_or(0, |last| last.saturating_add(1))
+        self.end
     }
 
-    /// The evaluation of a child, if the journal has it.
-    pub fn child(&mut self, index: u64, hash: FunctionalHash) -> Result<Option<Evaluation>, Mismatch> {
+    /// The evaluation of a child, if the journal has it, with its offset in the log.
+    pub fn child(&mut self, index: u64, hash: FunctionalHash) -> Result<Option<(Evaluation, u64)>, RecordedError> {
+        while !self.children.contains_key(&index) && self.reach <= index.saturating_add(self.lag) && self.read()? {}
         checked(self.children.remove(&index), Place::Child(index), hash)
     }
 
     /// The evaluation of a program of the elite, likewise.
-    pub fn revision(&mut self, epoch: u64, rank: usize, hash: FunctionalHash) -> Result<Option<Evaluation>, Mismatch> {
+    pub fn revision(&mut self, epoch: u64, rank: usize, hash: FunctionalHash) -> Result<Option<Evaluation>, RecordedError> {
         let number = revision(epoch, rank);
-        checked(self.revisions.remove(&number), Place::Revision(number), hash)
+        let first = epoch.saturating_mul(self.rotate);
+        while !self.revisions.contains_key(&number) && self.reach <= first && self.read()? {}
+        // What is left of epochs before belongs to no program of this search.
+        self.revisions.retain(|number, _| epoch_of(*number) >= epoch);
+        Ok(checked(self.revisions.remove(&number), Place::Revision(number), hash)?.map(|(evaluation, _)| evaluation))
+    }
+
+    /// Reads one more. False if there is none.
+    fn read(&mut self) -> Result<bool, JournalError> {
+        let Some(evaluations) = &mut self.evaluations else { return Ok(false) };
+        let Some(logged) = evaluations.next()? else {
+            self.evaluations = None;
+            return Ok(false);
+        };
+        let entry = (logged.hash, logged.evaluation, logged.offset);
+        match logged.place {
+            Place::Child(index) => {
+                self.reach = self.reach.max(index.saturating_add(1));
+                self.children.insert(index, entry);
+            }
+            Place::Revision(number) => {
+                self.revisions.insert(number, entry);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Evaluations that are at hand.
+    #[cfg(test)]
+    pub fn at_hand(children: Vec<(u64, crate::journal::EvaluationRecord)>) -> Recorded {
+        let entry = |(number, record): (u64, crate::journal::EvaluationRecord)| {
+            (number, (FunctionalHash::from_hex(&record.hash).unwrap(), record.evaluation(), 0))
+        };
+        Recorded {
+            evaluations: None,
+            lag: 0,
+            reach: 0,
+            end: 0,
+            children: children.into_iter().map(entry).collect(),
+            revisions: HashMap::new(),
+            rotate: 0,
+        }
     }
 }
 
-fn checked(entry: Option<(String, Evaluation)>, place: Place, bred: FunctionalHash) -> Result<Option<Evaluation>, Mismatch> {
+fn checked(entry: Option<Entry>, place: Place, bred: FunctionalHash) -> Result<Option<(Evaluation, u64)>, RecordedError> {
     match entry {
-        Some((found, _)) if found != bred.to_string() => Err(Mismatch { place, bred, found }),
-        entry => Ok(entry.map(|(_, evaluation)| evaluation)),
+        Some((found, ..)) if found != bred => Err(RecordedError::Mismatch(Mismatch { place, bred, found })),
+        entry => Ok(entry.map(|(_, evaluation, offset)| (evaluation, offset))),
     }
 }

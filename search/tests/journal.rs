@@ -8,7 +8,9 @@ use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::SearchConfig;
 use symopt_search::inner_tuning::Setting;
-use symopt_search::journal::{EvaluationRecord, FORMAT_VERSION, Journal, JournalError, Place, Settings, revision};
+use symopt_search::journal::{
+    CheckedStore, EvaluationRecord, FORMAT_VERSION, Journal, JournalError, Lost, Place, Salvage, Settings, revision,
+};
 
 fn settings() -> Settings {
     Settings {
@@ -157,23 +159,126 @@ fn revisions_are_kept_in_order_and_missed_when_they_are_lost() {
     assert_eq!(numbers(&journal), expected);
     assert_eq!(journal.evaluations().unwrap().len(), 300);
     drop(journal);
-    let database = sled::open(path.join("journal")).unwrap();
-    assert!(database.remove([b"revision/".as_slice(), &revision(2, 0).to_be_bytes()].concat()).unwrap().is_some());
-    drop(database);
-    assert!(matches!(refused(&path), JournalError::Damaged { .. }));
+    // The last one is cut off.
+    let log = log_file(&path);
+    let bytes = fs::read(&log).unwrap();
+    fs::write(&log, &bytes[..bytes.len() - 1]).unwrap();
+    let error = refused(&path);
+    assert!(error.to_string().contains("303 evaluations are there, but 304 were acknowledged"), "{error}");
+}
+
+/// The log's frames after the settings: where each begins, and where the log ends.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut at = 16;
+    while at < bytes.len() {
+        at += 8 + u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        places.push(at);
+    }
+    assert_eq!(at, bytes.len());
+    places
 }
 
 #[test]
-fn a_snapshot_that_a_killed_process_left_unfinished_is_not_taken_for_damage() {
-    for bytes in [0, 5, 100] {
-        let directory = tempfile::tempdir().unwrap();
-        let path = store(directory.path());
-        // sled writes its snapshots under such names before it renames them; the newest is the last by name.
-        let unfinished = path.join("journal/snap.7FFFFFFFFFFFFFFF.generating");
-        fs::write(&unfinished, vec![1; bytes]).unwrap();
+fn a_frame_that_a_kill_cut_off_was_not_acknowledged_wherever_it_was_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let whole = fs::read(log_file(&path)).unwrap();
+    let mut journal = Journal::open(&path).unwrap();
+    journal.acknowledge(&[(Place::Child(300), record(300).1)]).unwrap();
+    drop(journal);
+    let longer = fs::read(log_file(&path)).unwrap();
+    assert!(longer.starts_with(&whole));
+    for length in (whole.len()..longer.len()).step_by(7).chain([longer.len() - 1]) {
+        // As much of the frame as came to the disk, and the witness of before. The rest may be anything.
+        for rest in [0, 300] {
+            fs::write(path.join("acknowledged"), format!("{:020}\n", 300)).unwrap();
+            fs::write(log_file(&path), [&longer[..length], &vec![0; rest]].concat()).unwrap();
+            assert_eq!(CheckedStore::of(&path).unwrap().evaluations().unwrap().len(), 300, "{length} bytes");
+            let mut journal = Journal::open(&path).unwrap();
+            assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>());
+            assert_eq!(fs::read(log_file(&path)).unwrap(), whole);
+            journal.acknowledge(&[(Place::Child(300), record(300).1)]).unwrap();
+            assert_eq!(journal.evaluations().unwrap().len(), 301);
+        }
+    }
+}
+
+#[test]
+fn readers_need_no_lock_and_touch_nothing_while_a_search_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let mut journal = Journal::open(&path).unwrap();
+    for index in 300..310 {
+        let before = snapshot(&path);
+        let store = CheckedStore::of(&path).unwrap();
+        assert_eq!(store.evaluations().unwrap(), (0..index).map(record).collect::<Vec<_>>());
+        let (_, found) = CheckedStore::find(&path, &record(index - 1).1.hash).unwrap();
+        assert_eq!(found, [(Place::Child(index - 1), FunctionalHash(u128::from(index - 1) << 90), record(0).1.program)]);
+        assert!(snapshot(&path) == before);
+        journal.acknowledge(&[(Place::Child(index), record(index).1)]).unwrap();
+        // A reader has what was there when it began.
+        assert_eq!(store.evaluations().unwrap().len() as u64, index);
+    }
+    // A search that is not to be read but to be gone on with waits.
+    assert!(matches!(CheckedStore::held(&path, Salvage::No), Err(JournalError::Busy { .. })));
+}
+
+#[test]
+fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let bytes = fs::read(log_file(&path)).unwrap();
+    let places = frames(&bytes);
+    let begin = places[places.len() - 5];
+    // Cut off in the middle of the log; a flipped bit; the witness is gone.
+    let mut flipped = bytes.clone();
+    flipped[begin + 20] ^= 4;
+    for (damaged, lost_bytes) in [(&bytes[..begin + 3], 3), (&flipped, bytes.len() - begin)] {
+        fs::write(log_file(&path), damaged).unwrap();
+        fs::write(path.join("acknowledged"), format!("{:020}\n", 300)).unwrap();
+        let error = refused(&path).to_string();
+        assert!(error.contains("260 evaluations are there, but 300 were acknowledged"), "{error}");
+        assert!(error.contains("--salvage"), "{error}");
+        assert!(lost_bytes == 3 || error.contains(&format!("journal/log is damaged at byte {begin}")), "{error}");
+        let checked = CheckedStore::held(&path, Salvage::Yes).unwrap();
+        assert_eq!(checked.lost(), Some(Lost { there: 260, acknowledged: 300, bytes: lost_bytes as u64 }));
+        drop(checked.open().unwrap());
         let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>());
-        assert!(!unfinished.exists());
+        assert_eq!(journal.evaluations().unwrap(), (0..260).map(record).collect::<Vec<_>>());
+    }
+    fs::remove_file(path.join("acknowledged")).unwrap();
+    assert!(refused(&path).to_string().contains("--salvage"));
+    let checked = CheckedStore::held(&path, Salvage::Yes).unwrap();
+    assert_eq!(checked.lost(), None);
+    drop(checked.open().unwrap());
+    assert_eq!(fs::read_to_string(path.join("acknowledged")).unwrap(), format!("{:020}\n", 260));
+    // What the settings say can't be made up.
+    let mut headless = bytes;
+    headless[20] ^= 1;
+    fs::write(log_file(&path), headless).unwrap();
+    assert!(matches!(CheckedStore::held(&path, Salvage::Yes), Err(JournalError::Damaged { salvage: false, .. })));
+}
+
+#[test]
+fn a_store_that_a_killed_process_was_making_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = store(&directory.path().join("made"));
+    for parts in
+        [&[][..], &["lock"], &["lock", "journal"], &["lock", "journal", "journal/log"], &["lock", "journal", "journal/log", "acknowledged"]]
+    {
+        let path = directory.path().join(format!("store-{}", parts.len()));
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(".symopt-making"), "").unwrap();
+        for part in parts {
+            let part = path.join(part);
+            if part.ends_with("journal") { fs::create_dir(part).unwrap() } else { fs::write(part, "un").unwrap() }
+        }
+        assert!(matches!(Journal::open(&path), Err(JournalError::Foreign { .. })));
+        let journal = Journal::create(&path, settings()).unwrap();
+        assert_eq!(journal.evaluations().unwrap(), []);
+        let names = |path: &Path| snapshot(path).into_keys().map(|file| file.strip_prefix(path).unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&path), names(&made));
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 use symopt_search::cache::Evaluation;
+use symopt_search::journal::{CheckedStore, Salvage};
 use symopt_search::judge::{Judge, Request};
 use symopt_search::{Journal, Search, SearchConfig, StopReason};
 
@@ -43,6 +44,61 @@ fn write_store(path: &Path) {
     }
     std::fs::write(path.join("acknowledged"), format!("{evaluations:020}\n")).unwrap();
     std::fs::write(path.join("symopt-store.json"), r#"{"format":"symopt store","version":1}"#).unwrap();
+}
+
+/// The files below a directory, the lock left out.
+fn files(path: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut open = vec![path.to_owned()];
+    while let Some(next) = open.pop() {
+        if next.is_dir() {
+            open.extend(std::fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()));
+        } else if next.file_name().unwrap() != "lock" {
+            files.push((next.clone(), std::fs::read(&next).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn an_old_store_is_read_as_it_is_and_becomes_a_log_when_it_is_opened_to_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    write_store(path);
+    std::fs::write(path.join("lock"), "").unwrap();
+    // sled writes its snapshots under such names before it renames them; the newest is the last by name.
+    std::fs::write(path.join("journal/snap.7FFFFFFFFFFFFFFF.generating"), [1; 5]).unwrap();
+    // A conversion that was cut short before the manifest said that it was done.
+    std::fs::write(path.join("journal/log"), "half").unwrap();
+    std::fs::write(path.join("journal/log.new"), "half").unwrap();
+    let before = files(path);
+    let store = CheckedStore::of(path).unwrap();
+    assert_eq!(store.evaluations().unwrap().len(), 50);
+    assert!(files(path) == before, "a store that was read was changed");
+    drop(store);
+    drop(Journal::open(path).unwrap());
+    let names: Vec<_> = files(path).into_iter().map(|(file, _)| file.strip_prefix(path).unwrap().display().to_string()).collect();
+    assert_eq!(names, ["acknowledged", "journal/log", "symopt-store.json"]);
+    assert!(Journal::open(path).unwrap().contents().unwrap() == CONTENTS, "the journal differs");
+    // Programs of a search have most of their text in common with its initial program.
+    assert!(std::fs::metadata(path.join("journal/log")).unwrap().len() < 50 * 200 + 8000);
+}
+
+#[test]
+fn an_old_store_that_lost_evaluations_is_refused_and_salvaged_on_request() {
+    let directory = tempfile::tempdir().unwrap();
+    write_store(directory.path());
+    let database = sled::open(directory.path().join("journal")).unwrap();
+    database.remove([b"evaluation/".as_slice(), &0u64.to_be_bytes()].concat()).unwrap().unwrap();
+    drop(database);
+    let before = files(directory.path());
+    let error = Journal::open(directory.path()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("49 evaluations are there") && error.contains("--salvage"), "{error}");
+    assert!(files(directory.path()) == before, "a refused store was changed");
+    let checked = CheckedStore::held(directory.path(), Salvage::Yes).unwrap();
+    assert_eq!(checked.lost().map(|lost| (lost.there, lost.acknowledged)), Some((49, 50)));
+    assert_eq!(checked.open().unwrap().evaluations().unwrap().len(), 49);
 }
 
 #[test]

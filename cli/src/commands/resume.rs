@@ -1,10 +1,13 @@
 //! `symopt resume`
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use symopt_dsl::shell::Command;
 use symopt_search::config::Limits;
+use symopt_search::journal::Lost;
 use symopt_search::launch::Launch;
 use symopt_search::restarts::{self, Campaign};
 
@@ -17,6 +20,9 @@ use crate::{interrupt, programs};
 pub struct Arguments {
     /// The store directory, or that of a campaign
     store: PathBuf,
+    /// Go on from what is whole of a store that has lost some of what was acknowledged; what is missing is evaluated again
+    #[arg(long)]
+    salvage: bool,
     #[command(flatten)]
     limits: LimitArguments,
     #[command(flatten)]
@@ -25,6 +31,9 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let interrupt = interrupt::flag()?;
+    if arguments.salvage {
+        return salvage(arguments, interrupt);
+    }
     go_on(&arguments.store, &arguments.execution, interrupt, |limits| arguments.limits.apply(limits))
 }
 
@@ -44,4 +53,28 @@ pub fn go_on(
     }
     let launch = Launch::resume(store, programs::color(), |config| change_limits(&mut config.limits))?;
     execute(launch, store, execution, interrupt)
+}
+
+/// Goes on from what is whole of a store, and says what was lost.
+fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), Failure> {
+    let Arguments { store: path, limits, execution, .. } = arguments;
+    let store = path.display();
+    if restarts::is_campaign(&path) {
+        let command = Command::new("resume").operand(path.join("repeat-1")).flag("--salvage");
+        return Err(Failure::Input(format!(
+            "{store}: a campaign, which has a store for each of its searches; name the damaged one: `{command}`"
+        )));
+    }
+    let (launch, lost) = Launch::salvage(&path, programs::color(), |config| limits.apply(&mut config.limits))?;
+    let text = match lost {
+        None => format!("{store}: nothing was lost"),
+        Some(Lost { there, acknowledged, bytes }) => format!(
+            "{store}: {there} of {acknowledged} acknowledged evaluations are whole and taken up; {} are lost and made again, {bytes} bytes of the \
+             log are dropped",
+            acknowledged.saturating_sub(there)
+        ),
+    };
+    // If nobody reads that, the search goes on all the same.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    execute(launch, &path, &execution, interrupt)
 }

@@ -23,7 +23,7 @@ pub fn symopt(directory: &Path) -> Command {
     for name in ["COLUMNS", "LINES", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
-    // A command that is killed while it checks the copy of a store leaves the copy behind.
+    // What a command that is killed leaves behind goes with the directory.
     command.env("NO_COLOR", "1").env("TMPDIR", directory);
     command
 }

@@ -96,7 +96,7 @@ fn epoch_of(revision: u64) -> u64 {
 }
 
 impl History {
-    /// Reads a store through a copy.
+    /// Reads a store, also while its search runs.
     pub fn read(path: &Path, color: bool) -> Result<History, ReportError> {
         let store = CheckedStore::of(path)?;
         let settings = store.settings().clone();

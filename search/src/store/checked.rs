@@ -1,0 +1,273 @@
+//! A store that is read.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use symopt_dsl::FunctionalHash;
+use symopt_proxy_tasks::suite::Baseline;
+
+use super::error::{JournalError, store_error};
+use super::journal::Journal;
+use super::log::{Digits, Log, LogError, Summary, Tail};
+use super::record::{EvaluationRecord, Improvement, Place, Settings};
+use super::{FORMAT, FORMAT_VERSION, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
+use crate::directory::no_follow;
+use crate::statistics::Statistics;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub format: String,
+    pub version: u32,
+}
+
+impl Manifest {
+    /// This release's.
+    pub fn text() -> Vec<u8> {
+        format!(r#"{{"format":"{FORMAT}","version":{FORMAT_VERSION}}}"#).into_bytes()
+    }
+}
+
+/// What is done about a store that has lost some of what was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Salvage {
+    /// It is refused.
+    No,
+    /// What is whole is taken up. A search evaluates again what is missing.
+    Yes,
+}
+
+/// What a damaged store has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Evaluations that are there.
+    pub there: u64,
+    /// Evaluations that had been acknowledged, as far as that is known.
+    pub acknowledged: u64,
+    /// Bytes of the log that can't be read.
+    pub bytes: u64,
+}
+
+/// A store that is in order. Reading it takes no lock and touches nothing.
+pub struct CheckedStore {
+    path: PathBuf,
+    pub(super) log: Log,
+    pub(super) summary: Summary,
+    /// Whether the log is a temporary one, made of a store of an earlier format.
+    is_old: bool,
+    lost: Option<Lost>,
+    /// Held if the store is to be opened.
+    lock: Option<File>,
+}
+
+impl CheckedStore {
+    /// Checks a store to read it, also while another process uses it.
+    pub fn of(path: &Path) -> Result<CheckedStore, JournalError> {
+        check(path, Access::Read, None)
+    }
+
+    /// Checks a store that is to be opened, and holds it for this process.
+    pub fn held(path: &Path, salvage: Salvage) -> Result<CheckedStore, JournalError> {
+        check(path, Access::Write(salvage), None)
+    }
+
+    /// Checks a store to read it, and finds the evaluations of the programs whose hashes begin with digits: for each hash the first one.
+    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<(Place, FunctionalHash, String)>), JournalError> {
+        let digits = Digits::of(digits);
+        let store = check(path, Access::Read, digits)?;
+        // Of equal programs the first; a child comes before all of the elite.
+        let mut found = store.summary.found.clone();
+        found.sort_by_key(|found| (found.hash, found.place));
+        found.dedup_by_key(|found| found.hash);
+        let programs = found.iter().map(|found| Ok((found.place, found.hash, store.log.text_of(found)?)));
+        let programs = programs.collect::<Result<_, JournalError>>()?;
+        Ok((store, programs))
+    }
+
+    /// What the search was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.summary.settings
+    }
+
+    /// What was lost, if the store was damaged and is salvaged.
+    pub fn lost(&self) -> Option<Lost> {
+        self.lost
+    }
+
+    /// The acknowledged evaluations with the numbers of their children, in order.
+    pub fn evaluations(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
+        self.log.records(true)
+    }
+
+    /// The acknowledged evaluations of the elite on new seeds, in order, by [`revision`](super::record::revision).
+    pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
+        self.log.records(false)
+    }
+
+    /// The evaluation of the initial program, if it was kept.
+    pub fn initial(&self) -> Result<Option<EvaluationRecord>, JournalError> {
+        self.log.initial()
+    }
+
+    /// The baselines that were kept, by epoch.
+    pub fn baselines(&self) -> Result<Vec<(u64, Baseline)>, JournalError> {
+        self.log.baselines()
+    }
+
+    /// The improvements, in order.
+    pub fn improvements(&self) -> Result<Vec<Improvement>, JournalError> {
+        self.log.improvements()
+    }
+
+    /// The rows of statistics, in order.
+    pub fn statistics(&self) -> Result<Vec<Statistics>, JournalError> {
+        self.log.statistics()
+    }
+
+    /// The log, to be read in the order of time.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The number after the last child that was evaluated.
+    pub(crate) fn children(&self) -> u64 {
+        self.summary.children
+    }
+
+    /// Opens the store itself, held by this process. One of an earlier format becomes one of this.
+    pub fn open(self) -> Result<Journal, JournalError> {
+        let CheckedStore { path, log, summary, is_old, lock, .. } = self;
+        let (log, summary, lock) = match lock {
+            Some(lock) => (log, summary, lock),
+            None => return CheckedStore::held(&path, Salvage::No)?.open(),
+        };
+        if is_old {
+            old::replace(&path, &log)?;
+        }
+        Journal::open_log(path, log, summary, lock)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write(Salvage),
+}
+
+fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedStore, JournalError> {
+    if !path.exists() {
+        return Err(JournalError::Missing { path: path.to_owned() });
+    }
+    let version = check_manifest(path)?;
+    let log_path = path.join(LOG);
+    // What an earlier format's conversion left that was cut short is not the journal.
+    let is_old = version <= LAST_SLED && (old::is_there(path) || !log_path.is_file());
+    let lock = match access {
+        Access::Write(_) => Some(take_lock(path)?),
+        // sled's files change while they are read, and a search of an earlier release waits for its end.
+        Access::Read if is_old => take_lock_to_read(path)?,
+        Access::Read => None,
+    };
+    let salvage = matches!(access, Access::Write(Salvage::Yes));
+    let damaged = |reason: String, salvage: bool| JournalError::Damaged { path: path.to_owned(), reason, salvage };
+    // It is read before the log, which only grows.
+    let claimed = match read_witness(path) {
+        Ok(claimed) => claimed,
+        Err(_) if salvage => 0,
+        Err(reason) => return Err(damaged(reason, true)),
+    };
+    if !path.join(JOURNAL).is_dir() {
+        return Err(damaged(format!("{JOURNAL} is missing"), false));
+    }
+    let file = match is_old {
+        true => old::log_of(path, claimed, salvage)?,
+        false => {
+            let opened = match access {
+                Access::Read => File::open(&log_path),
+                Access::Write(_) => no_follow(File::options().read(true).write(true)).open(&log_path),
+            };
+            opened.map_err(|e| match e.kind() {
+                ErrorKind::NotFound => damaged(format!("{LOG} is missing"), false),
+                _ => store_error(path, &log_path, &e),
+            })?
+        }
+    };
+    let length = file.metadata().map_err(|e| store_error(path, &log_path, &e))?.len();
+    let (log, summary) = Log::scan(file, path, &log_path, wanted).map_err(|error| match error {
+        LogError::Damaged(reason) => damaged(reason, false),
+        LogError::File(error) => store_error(path, &log_path, &error),
+    })?;
+    let hash_version = summary.settings.hash_version;
+    if hash_version != FunctionalHash::FORMAT_VERSION {
+        let ours = FunctionalHash::FORMAT_VERSION;
+        let reason = format!("its functional hashes have version {hash_version}, this release's have {ours}: use the release that made it");
+        return Err(damaged(reason, false));
+    }
+    let (there, bytes) = (summary.evaluations, length.saturating_sub(log.end));
+    let mut lost = None;
+    if there < claimed {
+        if !salvage {
+            let counts = format!("{there} evaluations are there, but {claimed} were acknowledged");
+            let reason = match summary.tail {
+                Tail::Damaged => format!("{counts}: {LOG} is damaged at byte {}", log.end),
+                Tail::Whole | Tail::CutOff => format!("{counts}: the end of {LOG} is missing"),
+            };
+            return Err(damaged(reason, true));
+        }
+        lost = Some(Lost { there, acknowledged: claimed, bytes });
+    }
+    Ok(CheckedStore { path: path.to_owned(), log, summary, is_old, lost, lock })
+}
+
+/// The version of a store.
+fn check_manifest(path: &Path) -> Result<u32, JournalError> {
+    let foreign = |reason: String| JournalError::Foreign { path: path.to_owned(), reason };
+    if !path.is_dir() {
+        return Err(foreign("it is not a directory".to_owned()));
+    }
+    let manifest_path = path.join(MANIFEST);
+    let text = fs::read(&manifest_path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => foreign(format!("it has no {MANIFEST}")),
+        _ => store_error(path, &manifest_path, &e),
+    })?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| foreign(format!("{MANIFEST}: {e}")))?;
+    if manifest.format != FORMAT {
+        return Err(foreign(format!("{MANIFEST} says it is {:?}", manifest.format)));
+    }
+    if manifest.version > FORMAT_VERSION {
+        return Err(JournalError::Newer { path: path.to_owned(), found: manifest.version });
+    }
+    Ok(manifest.version)
+}
+
+/// How many evaluations the witness says there are; 0 if a crash left it empty.
+fn read_witness(path: &Path) -> Result<u64, String> {
+    let text = fs::read_to_string(path.join(WITNESS)).map_err(|e| match e.kind() {
+        ErrorKind::InvalidData => format!("{WITNESS} holds no number"),
+        _ => format!("{WITNESS}: {e}"),
+    })?;
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.trim_end().parse().map_err(|_| format!("{WITNESS} holds no number"))
+}
+
+pub(super) fn take_lock(path: &Path) -> Result<File, JournalError> {
+    let lock_path = path.join(LOCK);
+    let lock = no_follow(File::options().create(true).write(true).truncate(false)).open(&lock_path);
+    hold(path, lock.map_err(|e| store_error(path, &lock_path, &e))?)
+}
+
+/// The lock of a store that may be another user's or on a disk that can't be written: `None` if it can't be had at all.
+fn take_lock_to_read(path: &Path) -> Result<Option<File>, JournalError> {
+    File::open(path.join(LOCK)).ok().map(|lock| hold(path, lock)).transpose()
+}
+
+fn hold(path: &Path, lock: File) -> Result<File, JournalError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy { path: path.to_owned() }),
+        Err(fs::TryLockError::Error(e)) => Err(store_error(path, &path.join(LOCK), &e)),
+    }
+}
