@@ -126,7 +126,8 @@ def wrappers_work(make):
     plain, _ = run(make(), params)
     run(make(), params, value=1.0, extra="unused")
     same(run(optax.with_extra_args_support(make()), params, value=1.0)[0], plain)
-    same(run(optax.apply_if_finite(make(), 2), params)[0], plain)
+    # A step under a condition is compiled, which may fuse roundings.
+    same(run(optax.apply_if_finite(make(), 2), params)[0], plain, 1e-5)
     same(run(optax.inject_hyperparams(make)(), params)[0], plain, 1e-4)
     same(run(optax.chain(optax.identity(), make()), params)[0], plain)
     run(optax.MultiSteps(make(), every_k_schedule=2), params)
