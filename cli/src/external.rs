@@ -1,15 +1,21 @@
 //! `--task-command`: a training script of the user's in place of a built-in task.
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Args;
-use symopt_proxy_tasks::baseline::Tuned;
+use symopt_dsl::shell::quoted;
+use symopt_proxy_tasks::baseline::{self, Budget, Found, Origin, Tuned};
 use symopt_proxy_tasks::external::ExternalSpec;
+use symopt_proxy_tasks::run::Run;
 use symopt_proxy_tasks::spec::{self, SuiteSource};
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
+use symopt_proxy_tasks::task::TaskError;
 
 use crate::failure::Failure;
-use crate::options;
+use crate::progress::CountLine;
+use crate::{options, table, terminal};
 
 /// What the task is called.
 const NAME: &str = "external";
@@ -35,7 +41,7 @@ pub struct TaskCommand {
     /// So many more seconds for a process that was just started [default: 60]
     #[arg(long, value_name = "SECONDS", requires = "task_command", value_parser = options::limit, help_heading = "Task by a command")]
     task_startup_seconds: Option<f64>,
-    /// Constants of AdamW for the command, which fitness is measured against [default: lr=0.001,weight_decay=0.01]
+    /// Constants of AdamW for the command, which fitness is measured against, instead of tuning them
     #[arg(
         long,
         value_name = "NAME=VALUE",
@@ -45,6 +51,17 @@ pub struct TaskCommand {
         help_heading = "Task by a command"
     )]
     task_adamw: Vec<(String, f64)>,
+    /// Tune AdamW first, with at most so many runs; 0 leaves it at its defaults [default: 48 where programs are measured against it; 0 for `train`]
+    #[arg(
+        long,
+        value_name = "RUNS",
+        requires = "task_command",
+        conflicts_with = "task_adamw",
+        value_parser = options::count,
+        allow_negative_numbers = true,
+        help_heading = "Task by a command"
+    )]
+    task_tune: Option<u64>,
 }
 
 impl TaskCommand {
@@ -72,28 +89,137 @@ impl TaskCommand {
                     _ => hyperparameters.push((name.clone(), *value)),
                 }
             }
-            spec.tuned.push(Tuned { program: BASELINE.to_owned(), peak_lr, hyperparameters });
+            spec.tuned.push(Tuned { program: BASELINE.to_owned(), peak_lr, hyperparameters, origin: Origin::Given });
         }
         Some(spec)
     }
 
-    /// The suite of the command. `name` is what it is called, such as the path that its text is written to.
-    pub fn suite(&self, name: &Path) -> Result<Option<SuiteSource>, Failure> {
-        let Some(spec) = self.spec() else { return Ok(None) };
-        Ok(Some(SuiteSource::of_command(&name.display().to_string(), &spec)?))
+    /// The description of the command as a search that began with it has kept it: with the constants that were tuned for AdamW then, if it is to be
+    /// tuned. `None` without a command.
+    pub fn as_kept(&self, suite: &Path) -> Option<ExternalSpec> {
+        let mut spec = self.spec()?;
+        if spec.tuned.is_empty() && self.task_tune != Some(0) {
+            let text = std::fs::read_to_string(suite).unwrap_or_default();
+            let kept = SuiteSource { name: suite.display().to_string(), text }.spec().ok();
+            let tuned = kept.iter().flat_map(|suite| &suite.externals).flat_map(|external| &external.get_ref().tuned);
+            spec.tuned.extend(tuned.filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. })).cloned());
+        }
+        Some(spec)
     }
 
-    /// The task of the command.
-    pub fn task(&self) -> Result<Option<WeightedTask>, Failure> {
-        Ok(self.spec().map(|spec| spec.task("--task-command")).transpose()?)
+    /// The options that describe the command, as one types them.
+    fn typed(&self) -> String {
+        let numbers = [
+            ("--task-steps", self.task_steps.map(|value| value.to_string())),
+            ("--task-checkpoints", self.task_checkpoints.map(|value| value.to_string())),
+            ("--task-seconds", self.task_seconds.map(|value| value.to_string())),
+            ("--task-startup-seconds", self.task_startup_seconds.map(|value| value.to_string())),
+        ];
+        let texts = [("--task-command", self.task_command.clone()), ("--task-export", self.task_export.clone())];
+        let options = texts.into_iter().chain(numbers).filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value?))));
+        options.collect()
     }
 
-    /// The task of the command, or the one of a name. One of them must be there.
-    pub fn or_named(&self, name: Option<&str>) -> Result<WeightedTask, Failure> {
-        match (self.task()?, name) {
-            (Some(task), _) => Ok(task),
+    /// Commands that use constants which were tuned for a program: AdamW's as the baseline of a search, another program's in a training.
+    pub fn uses(&self, program: &str, tuned: &Tuned) -> Vec<String> {
+        let typed = self.typed();
+        let train = |settings: &str| format!("symopt train{typed} --program {}{settings}", quoted(program));
+        if program == BASELINE {
+            let adamw = format!(" --task-adamw {}", adamw_option(tuned));
+            return vec![format!("symopt search{typed}{adamw}"), format!("{}{adamw}", train(""))];
+        }
+        let rate = std::iter::once(("lr".to_owned(), tuned.peak_lr));
+        let settings =
+            rate.chain(tuned.hyperparameters.iter().cloned()).map(|(name, value)| format!(" --set {name}={}", table::number(value)));
+        vec![train(&settings.collect::<String>())]
+    }
+
+    /// The description of the command with constants for AdamW: those that were given, or those that a tuning finds with at most so many runs, if
+    /// the user does not say how many; without any, AdamW runs with its defaults, and is named untuned. What is done is said, unless `quiet`.
+    pub fn tuned(&self, runs: usize, threads: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<Option<ExternalSpec>, Failure> {
+        let Some(mut spec) = self.spec() else { return Ok(None) };
+        let runs = self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
+        if spec.tuned.is_empty() && runs > 0 {
+            let found = tune(&spec, Budget { runs, ..Budget::default() }, threads, quiet, interrupt)?;
+            spec.tuned.push(found.tuned);
+        }
+        Ok(Some(spec))
+    }
+
+    /// The task of the command, likewise, or the one of a name. One of them must be there.
+    pub fn or_named(&self, name: Option<&str>, runs: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<WeightedTask, Failure> {
+        match (self.tuned(runs, cores(), quiet, interrupt)?, name) {
+            (Some(spec), _) => Ok(spec.task(PLACE)?),
             (None, Some(name)) => Ok(spec::find_task(name)?),
             (None, None) => Err(Failure::Input("give --task TASK or --task-command COMMAND".to_owned())),
         }
     }
+}
+
+/// Where a command stands, for errors.
+const PLACE: &str = "--task-command";
+
+/// As many as there are cores.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs of a command that AdamW is tuned with, where nobody says how many.
+pub fn usual_runs() -> usize {
+    Budget::default().runs
+}
+
+/// Tunes AdamW on a command.
+fn tune(spec: &ExternalSpec, budget: Budget, threads: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<Found, Failure> {
+    let task = spec.clone().task(PLACE)?;
+    let line = CountLine::new("runs to tune adamw, at most");
+    let done = AtomicU64::new(0);
+    let observe = |run: &Run| {
+        let before = done.fetch_add(1, Ordering::Relaxed);
+        // As soon as the command is seen to work. A reader that has gone away is noticed at the end.
+        if before == 0 && !quiet && run.failure().is_none() {
+            let Budget { runs, seeds } = budget;
+            let _ = writeln!(
+                terminal::output(),
+                "adamw is tuned first, with at most {runs} runs on {seeds} seeds (--task-tune RUNS; 0 leaves it at its defaults)"
+            );
+        }
+        line.draw(before + 1, budget.runs as u64);
+    };
+    let adamw = symopt_programs::adamw().program();
+    let interrupted = || interrupt.load(Ordering::Relaxed);
+    let found = pool(threads)?.install(|| baseline::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe));
+    line.finish();
+    let found = match found {
+        Ok(Some(found)) => found,
+        Ok(None) | Err(TaskError::Interrupted { .. }) => {
+            return Err(Failure::Work("interrupted while adamw was tuned; nothing is kept of that".to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !quiet {
+        let before = found.untuned_loss.map_or_else(|| "it diverged".to_owned(), |loss| format!("{loss:.5}"));
+        let failed = if found.failed > 0 { format!(", {} of them failed", found.failed) } else { String::new() };
+        let more = if found.converged { "" } else { "; the budget is used up, and more runs may find better constants" };
+        writeln!(
+            terminal::output(),
+            "adamw: loss {:.5} with --task-adamw {} ({before} with its defaults; {} runs{failed}{more})",
+            found.loss,
+            adamw_option(&found.tuned),
+            found.runs
+        )?;
+    }
+    Ok(found)
+}
+
+/// Threads for runs side by side.
+fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
+    let built = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    built.map_err(|error| Failure::Work(format!("can't start threads: {error}")))
+}
+
+/// Constants as `--task-adamw` takes them.
+pub fn adamw_option(tuned: &Tuned) -> String {
+    let others = tuned.hyperparameters.iter().map(|(name, value)| format!(",{name}={}", table::number(*value)));
+    format!("lr={}{}", table::number(tuned.peak_lr), others.collect::<String>())
 }

@@ -4,13 +4,23 @@ use std::io::IsTerminal;
 
 use symopt_dsl::Program;
 use symopt_dsl::simplify::{Derivation, Label, reduced};
-use symopt_search::program_source;
+use symopt_search::program_source::{self, Found};
 
 use crate::failure::Failure;
 
 /// A program by zoo name, file, `-` (standard input) or `STORE:HASH`.
 pub fn find(name: &str) -> Result<Program, Failure> {
     Ok(program_source::find_program(name, color())?)
+}
+
+/// The same in the form that the program has where it comes from.
+pub fn found(name: &str) -> Result<Found, Failure> {
+    Ok(program_source::find(name, color())?)
+}
+
+/// A whole program for use: a direction of a store with the learning rate and the decay that suited it in its search as its defaults.
+pub fn find_with_constants(name: &str) -> Result<Program, Failure> {
+    Ok(found(name)?.with_constants())
 }
 
 /// What to call a program that was asked for: by its zoo name if it was asked for by it, or by the name of its function.

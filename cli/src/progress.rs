@@ -14,6 +14,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use symopt_dsl::escape;
+use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::config::Limits;
 use symopt_search::engine::Progress;
 
@@ -271,18 +272,26 @@ pub struct ProgressLine {
     line: Line,
     limits: Limits,
     best: ShortForm,
+    /// What stands behind the fitness, where AdamW is not tuned.
+    against: String,
 }
 
 impl ProgressLine {
     /// A line for a search with these limits.
     pub fn new(limits: &Limits) -> ProgressLine {
-        ProgressLine { line: Line::new(), limits: limits.clone(), best: ShortForm::default() }
+        ProgressLine { line: Line::new(), limits: limits.clone(), best: ShortForm::default(), against: String::new() }
+    }
+
+    /// With what fitness is measured against.
+    pub fn against(mut self, adamw: &BaselineOrigin) -> ProgressLine {
+        self.against = adamw.behind();
+        self
     }
 
     /// Draws the line, if it is time to.
     pub fn draw(&mut self, progress: &Progress) {
-        let ProgressLine { line, limits, best } = self;
-        line.show(|| search_parts(progress, limits, best));
+        let ProgressLine { line, limits, best, against } = self;
+        line.show(|| search_parts(progress, limits, best, against));
     }
 
     /// Takes the line away.
@@ -291,7 +300,7 @@ impl ProgressLine {
     }
 }
 
-fn search_parts(progress: &Progress, limits: &Limits, best: &mut ShortForm) -> Vec<Part> {
+fn search_parts(progress: &Progress, limits: &Limits, best: &mut ShortForm, against: &str) -> Vec<Part> {
     let (statistics, session) = (progress.statistics, &progress.session);
     if statistics.generated < progress.recorded {
         return vec![Part::new(0, format!("{} of {} programs taken up from the store", statistics.generated, progress.recorded))];
@@ -301,7 +310,7 @@ fn search_parts(progress: &Progress, limits: &Limits, best: &mut ShortForm) -> V
         Part::new(4, format!("{} evaluated ({:.0}/s)", statistics.evaluated, session.rate(session.evaluated))),
         Part::new(6, format!("cache hits {:.1} %", 100.0 * statistics.cache_hit_rate())),
         Part::new(7, format!("redundant {:.0} %", 100.0 * statistics.redundant_share())),
-        Part::new(1, format!("best {}", progress.best.fitness)),
+        Part::new(1, format!("best {}{against}", progress.best.fitness)),
         Part::new(2, format!("ETA {}", eta(progress, limits).map_or_else(|| "unknown".to_owned(), clock))),
         Part::shortening(3, best.of(progress.best)),
     ]

@@ -29,6 +29,7 @@ fn a_search_by_a_command_is_kept_with_its_suite_and_resumed_and_reported_with_it
     let limits = ["--task-seconds", "3", "--task-steps", "2", "--task-checkpoints", "2", "--threads", "2"];
     let mut arguments =
         vec!["search", "--task-command", &command, "--population", "20", "--programs", "60", "--store", "store", "--seed", "11"];
+    arguments.extend(["--held-out", "2", "--task-seeds", "1", "--task-tune", "20"]);
     arguments.extend(limits);
     let text = output(directory.path(), &arguments);
     assert!(text.contains("60 programs generated"), "{text}");
@@ -40,12 +41,13 @@ fn a_search_by_a_command_is_kept_with_its_suite_and_resumed_and_reported_with_it
         json(&output(directory.path(), &["train", "--task", "store/suite.toml/external", "--program", "lion", "--seeds", "1", "--json"]));
     assert_eq!(trained[0]["runs"][0]["stop"], "completed");
     // Resumed, without a word about the command.
-    let report = json(&output(directory.path(), &["resume", "store", "--programs", "90", "--json"]));
+    let report = json(&output(directory.path(), &["resume", "store", "--programs", "90", "--held-out", "2", "--json"]));
     assert_eq!(report["statistics"]["generated"], 90);
     let failed = report["statistics"]["failed"].as_u64().unwrap();
     let counts = report["failures"].as_array().unwrap().iter().map(|kind| kind["count"].as_u64().unwrap());
     assert!(failed > 0 && counts.sum::<u64>() == failed, "{report}");
-    assert!(report["comparison"].is_null(), "held-out seeds are left out unless they are asked for");
+    let rows: Vec<&str> = report["comparison"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(rows, ["best found", "adamw", "initial"], "the command is not asked for a Lion that nobody has tuned");
     // The best of the search, on fresh seeds, and what failed.
     let text = output(directory.path(), &["report", "store", "--seeds", "1", "--output", "out"]);
     assert!(text.contains("FAILED"), "{text}");
@@ -62,9 +64,26 @@ fn a_command_trains_and_tunes() {
     let train = ["train", "--task-command", &command, "--task-steps", "4", "--program", "lion", "--vs", "adamw", "--seeds", "2"];
     let text = output(directory.path(), &train);
     assert!(text.contains("VALIDATION LOSS") && text.contains("25.00 %") && text.contains("paired over 2 seeds"), "{text}");
+    assert!(text.contains("(untuned: the program's own)") && text.contains("lion against untuned adamw: "), "{text}");
     let tune = ["tune", "--task-command", &command, "--program", "momentum", "--seeds", "1", "--grid", "local"];
     let text = output(directory.path(), &tune);
-    assert!(text.contains("[[external.tuned]]"), "{text}");
+    assert!(text.contains("[[external.tuned]]") && text.contains("origin = { tuned = { runs = "), "{text}");
+    // What was found can be used as it is printed, whatever the command.
+    let used = |text: &str, name: &str| {
+        let line = text.lines().skip_while(|line| *line != "to use it:").find(|line| line.contains(&format!("symopt {name} "))).unwrap();
+        let line = line.trim().replacen("symopt", env!("CARGO_BIN_EXE_symopt"), 1) + " --seeds 1 --json";
+        let ended = std::process::Command::new("sh").args(["-c", &line]).current_dir(directory.path()).output().unwrap();
+        assert!(ended.status.success(), "{line}: {}", String::from_utf8_lossy(&ended.stderr));
+        json(&String::from_utf8_lossy(&ended.stdout))
+    };
+    let peak: f64 = text.split("peak_lr = ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    assert_eq!(used(&text, "train")[0]["peak_lr"], peak);
+    for rest in [&["--seeds", "1", "--grid", "local"][..], &["--budget", "32", "--no-betas"]] {
+        let text =
+            output(directory.path(), &[&["tune", "--task-command", &command, "--task-steps", "4", "--program", "adamw"], rest].concat());
+        assert!(text.contains("symopt search --task-command '") && text.contains(" --task-steps 4 --task-adamw lr="), "{text}");
+        assert_eq!(used(&text, "train")[0]["origin"], "given");
+    }
 }
 
 #[test]
@@ -134,9 +153,12 @@ fn an_interrupt_kills_the_script_with_all_its_processes() {
 #[test]
 fn templates_are_written_once_and_are_python() {
     let directory = tempfile::tempdir().unwrap();
+    let helper = output(directory.path(), &["tasks", "new", "--external", "helper"]);
     for framework in ["pytorch", "jax"] {
         let file = format!("train_{framework}.py");
         let text = output(directory.path(), &["tasks", "new", "--external", framework, "-o", &file]);
+        assert_eq!(std::fs::read_to_string(directory.path().join("symopt_task.py")).unwrap(), helper);
+        assert!(text.contains(if framework == "pytorch" { "written: symopt_task.py" } else { "was there: symopt_task.py" }), "{text}");
         assert!(text.contains(&format!("--task-command \"python {file}\" --task-export {framework}")), "{text}");
         let written = std::fs::read_to_string(directory.path().join(&file)).unwrap();
         assert_eq!(written, output(directory.path(), &["tasks", "new", "--external", framework]));
@@ -147,7 +169,120 @@ fn templates_are_written_once_and_are_python() {
         assert_eq!(again.code, Some(2));
         assert!(again.stderr.contains(&file), "{}", again.stderr);
     }
+    // What the script would import in place of the module is not touched.
+    std::fs::create_dir(directory.path().join("mine")).unwrap();
+    std::fs::write(directory.path().join("mine/symopt_task.py"), "mine = 1\n").unwrap();
+    let ended = run(directory.path(), &["tasks", "new", "--external", "jax", "-o", "mine/train.py"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("symopt_task.py"), "{}", ended.stderr);
+    assert!(!directory.path().join("mine/train.py").exists());
     // A script of this name would be imported in place of the library.
     let ended = run(directory.path(), &["tasks", "new", "--external", "jax", "-o", "jax.py"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("another name"), "{}", ended.stderr);
+}
+
+/// A training of the user's own by the module: the loss is lowest at a learning rate of 0.1 and a decay of 0.1, whatever the program.
+const TINY: &str = r#"
+import math
+from symopt_task import serve, warmup_cosine
+
+def train(make_optimizer, seed, budget, report):
+    print("what a script prints is no answer")
+    assert 0 <= seed < 2**32 and 0 < warmup_cosine(1, 100) < 1
+    steps = budget.steps or 8
+    rate, decay = make_optimizer.peak_lr, make_optimizer.hyperparameters.get("weight_decay", 0.1)
+    end = 0.2 + abs(math.log10(rate) + 1) * 0.3 + abs(decay - 0.1) + seed % 5 / 100 + int(make_optimizer.hash[:4], 16) / 2**20
+    for step in range(1, steps + 1):
+        if report.due(step, steps):
+            report(step, loss=end * (3 - 2 * step / steps), training_loss=end)
+    if make_optimizer.hash.endswith("7"):
+        raise RuntimeError("out of luck")
+    return {"loss": end, "accuracy": 0.5}
+
+serve(train)
+"#;
+
+#[test]
+fn adamw_is_tuned_before_a_search_on_a_command_and_else_named_as_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    output(directory.path(), &["tasks", "new", "--external", "helper", "-o", "symopt_task.py"]);
+    std::fs::write(directory.path().join("tiny.py"), TINY).unwrap();
+    let search = |rest: &[&str]| {
+        let mut arguments =
+            vec!["search", "--task-command", "exec python3 tiny.py", "--programs", "40", "--population", "10", "--seed", "3"];
+        arguments.extend(["--threads", "2", "--held-out", "2"]);
+        arguments.extend(rest);
+        output(directory.path(), &arguments)
+    };
+    let text = search(&["--store", "tuned"]);
+    assert!(text.starts_with("adamw is tuned first, with at most 48 runs on 2 seeds"), "{text}");
+    assert!(text.contains(" with --task-adamw lr=0.1,weight_decay=0.1 (") && !text.contains("against untuned"), "{text}");
+    assert!(text.contains("validation loss saved against tuned AdamW") && text.contains("runs of the command in this session: "), "{text}");
+    let suite = std::fs::read_to_string(directory.path().join("tuned/suite.toml")).unwrap();
+    assert!(suite.contains("seeds = [1, 2, 3]") && suite.contains("peak_lr = 0.1") && suite.contains("runs = "), "{suite}");
+    // The store has the constants: nothing is tuned again, and all that comes after says that they are tuned.
+    let text = output(directory.path(), &["resume", "tuned", "--programs", "50", "--held-out", "0"]);
+    assert!(!text.contains("adamw is tuned first"), "{text}");
+    let train = ["train", "--task", "tuned/suite.toml/external", "--program", "adamw", "--seeds", "1"];
+    let text = output(directory.path(), &train);
+    assert!(text.contains("peak learning rate 0.1, weight_decay 0.1 (tuned for this task with "), "{text}");
+
+    for (store, options, words, origin) in [
+        ("untuned", &["--task-tune", "0"][..], "untuned AdamW", "untuned"),
+        ("given", &["--task-adamw", "lr=0.02,wd=0.3"], "AdamW as given", "given"),
+    ] {
+        let text = search(&[&["--store", store], options].concat());
+        assert!(!text.contains("tuned first") && !text.contains(" tuned AdamW"), "{text}");
+        for sentence in [
+            format!("fitness is measured against {words}\n"),
+            format!(" % against {words} (redundant statements removed)"),
+            format!("validation loss saved against {words} ("),
+            format!("adamw ({})", if origin == "given" { "as given" } else { origin }),
+        ] {
+            assert!(text.contains(&sentence), "{sentence}: {text}");
+        }
+        let report = json(&output(directory.path(), &["resume", store, "--programs", "50", "--held-out", "2", "--json"]));
+        assert_eq!(report["baseline"][0]["origin"], origin);
+        assert!(report["command_runs"]["made"].as_u64() > Some(0), "{report}");
+        let text = output(directory.path(), &["report", store, "--seeds", "1", "-o", "report"]);
+        assert!(text.contains(&format!("the loss saved against {words};")), "{text}");
+        let markdown = std::fs::read_to_string(directory.path().join("report/report.md")).unwrap();
+        assert!(markdown.contains(&format!("validation loss of {words}")) && !markdown.contains("against tuned AdamW"), "{markdown}");
+        let funnel = ["funnel", store, "--through", &format!("{store}/suite.toml"), "--keep", "1", "--seeds", "2", "--tuning-seeds", "1"];
+        let text = output(directory.path(), &funnel);
+        assert!(text.contains(&format!("gain over {words} on")) && !text.contains(" tuned AdamW"), "{text}");
+    }
+
+    // A map of gains is against AdamW that was tuned as well, or says that it wasn't.
+    let map =
+        ["tune", "--task-command", "exec python3 tiny.py", "--program", "lion", "--seeds", "1", "--grid", "local", "--map", "map.svg"];
+    let text = output(directory.path(), &map);
+    assert!(text.contains("adamw is tuned first") && text.contains("map written: map.svg, gains over tuned AdamW"), "{text}");
+    assert!(std::fs::read_to_string(directory.path().join("map.svg")).unwrap().contains("saved against tuned AdamW"));
+    let text = output(directory.path(), &[&map[..], &["--task-tune", "0"]].concat());
+    assert!(!text.contains("tuned first") && text.contains("gains over untuned AdamW"), "{text}");
+    assert!(std::fs::read_to_string(directory.path().join("map.svg")).unwrap().contains("saved against untuned AdamW"));
+    let ended = run(directory.path(), &["search", "--task-command", "true", "--task-tune", "9", "--task-adamw", "lr=1"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("cannot be used with"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_interrupt_while_adamw_is_tuned_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let command = script("hang log");
+    let child = symopt(directory.path())
+        .args(["search", "--task-command", &command, "--store", "store"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = directory.path().join("log");
+    while !std::fs::read_to_string(&log).unwrap_or_default().contains("request") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{message}");
+    assert!(message.contains("interrupted while adamw was tuned"), "{message}");
+    assert!(!directory.path().join("store").exists());
 }

@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 
-use crate::run::Failure;
+use crate::run::{Failure, Run};
 use crate::suite::Suite;
 use crate::task::{Candidate, Task, TaskError, Verdict};
 
@@ -24,6 +25,60 @@ pub struct Tuned {
     pub peak_lr: f64,
     /// Hyperparameters that differ from the program's defaults.
     pub hyperparameters: Vec<(String, f64)>,
+    /// Where these come from: what is said of a program that is run with them, and of all that is compared with it.
+    #[serde(default, skip_serializing_if = "Origin::is_stated")]
+    pub origin: Origin,
+}
+
+/// Where the constants of a program on a task come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// They were tuned on the task.
+    Tuned {
+        /// Training runs of the tuning.
+        runs: usize,
+        /// Tuning seeds that judged them.
+        seeds: usize,
+    },
+    /// A suite has them as tuned ones, and does not say more.
+    #[default]
+    Stated,
+    /// The user gave them.
+    Given,
+    /// They are the program's own defaults: nobody has tuned anything.
+    Untuned,
+}
+
+impl Origin {
+    fn is_stated(&self) -> bool {
+        *self == Origin::Stated
+    }
+
+    /// Whether they were tuned on the task.
+    pub fn is_tuned(self) -> bool {
+        matches!(self, Origin::Tuned { .. } | Origin::Stated)
+    }
+
+    /// A name with this in front or behind it: "tuned AdamW", "AdamW as given", "untuned AdamW".
+    pub fn of(self, name: &str) -> String {
+        match self {
+            Origin::Tuned { .. } | Origin::Stated => format!("tuned {name}"),
+            Origin::Given => format!("{name} as given"),
+            Origin::Untuned => format!("untuned {name}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Tuned { runs, seeds } => write!(f, "tuned for this task with {runs} runs on {seeds} seeds"),
+            Origin::Stated => f.write_str("tuned for this task"),
+            Origin::Given => f.write_str("as given, not tuned here"),
+            Origin::Untuned => f.write_str("untuned: the program's own"),
+        }
+    }
 }
 
 /// The pairs that tuning tries.
@@ -235,6 +290,233 @@ impl Tuning<'_> {
     }
 }
 
+/// How AdamW, or another program, is tuned on a task that comes without constants for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Training runs, at most.
+    pub runs: usize,
+    /// Tuning seeds that judge a pair in the end.
+    pub seeds: usize,
+}
+
+impl Default for Budget {
+    /// Enough for a scan of eight learning rates and a walk of twenty pairs.
+    fn default() -> Budget {
+        Budget { runs: 48, seeds: 2 }
+    }
+}
+
+/// What a tuning within a budget found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The constants.
+    pub tuned: Tuned,
+    /// Mean final validation loss over the tuning seeds.
+    pub loss: f64,
+    /// The same with the program's own defaults; `None` if that diverged or failed.
+    pub untuned_loss: Option<f64>,
+    /// Training runs.
+    pub runs: usize,
+    /// Those of them that failed.
+    pub failed: usize,
+    /// Whether no neighbour was better; otherwise the budget was used up before.
+    pub converged: bool,
+}
+
+/// Tunes learning rate and weight decay from coarse to fine, with a budget of runs, where a run may cost minutes and nothing is known of the task:
+/// learning rates of every decade from 1e-6 to 10 on the first tuning seed, from the program's own outwards; then a walk from the best of them over
+/// all tuning seeds, first by half a decade of the learning rate or one decay, then by a quarter. What is found does not depend on the number of
+/// threads. `name` is the program's in the zoo. `None` if it is `interrupted`, which is asked before every run. `observe` is told about every run,
+/// from all threads.
+pub fn tune_within(
+    task: &dyn Task,
+    name: &str,
+    program: &Program,
+    budget: Budget,
+    interrupted: &(dyn Fn() -> bool + Sync),
+    observe: &(dyn Fn(&Run) + Sync),
+) -> Result<Option<Found>, TaskError> {
+    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
+    let grid = Grid {
+        peak_lr: (0..=28).map(|i| rounded(libm::pow(10.0, -6.0 + f64::from(i) / 4.0))).collect(),
+        weight_decay: if has_decay { Grid::default().weight_decay } else { vec![0.0] },
+        seeds: budget.seeds.max(1),
+    };
+    let mut search = Within {
+        task,
+        program,
+        has_decay,
+        seeds: Suite::tuning_seeds(grid.seeds),
+        grid,
+        left: budget.runs,
+        known: BTreeMap::new(),
+        failures: Vec::new(),
+        runs: 0,
+        interrupted,
+        observe,
+    };
+    let converged = match search.run() {
+        Ok(()) => true,
+        Err(End::Budget) => false,
+        Err(End::Interrupted) => return Ok(None),
+        Err(End::Task(error)) => return Err(error),
+    };
+    let own = search.own();
+    let untuned_loss = search.mean(own).filter(|loss| loss.is_finite());
+    let Some((best, loss)) = search.best() else {
+        let failed = search.failures.first().map_or_else(String::new, |failure| {
+            format!(", {} of {} runs failed, the first one: {}", search.failures.len(), search.runs, failure.reason)
+        });
+        let reason = format!("{name} diverges with every learning rate that was tried{failed}");
+        return Err(TaskError::Data { task: task.name().to_owned(), reason });
+    };
+    let (peak_lr, hyperparameters) = search.constants(best);
+    let origin = Origin::Tuned { runs: search.runs, seeds: search.judged(best) };
+    let tuned = Tuned { program: name.to_owned(), peak_lr, hyperparameters, origin };
+    Ok(Some(Found { tuned, loss, untuned_loss, runs: search.runs, failed: search.failures.len(), converged }))
+}
+
+/// Numbers between the learning rates of a scan in its grid: a decade.
+const DECADE: usize = 4;
+
+/// What ends a tuning within a budget before it has converged.
+enum End {
+    Budget,
+    Interrupted,
+    Task(TaskError),
+}
+
+/// A tuning within a budget.
+struct Within<'a> {
+    task: &'a dyn Task,
+    program: &'a Program,
+    has_decay: bool,
+    grid: Grid,
+    seeds: Vec<u64>,
+    /// Runs that may still be made.
+    left: usize,
+    /// Losses on the first so many tuning seeds; infinite where a run diverged or failed.
+    known: BTreeMap<Pair, Vec<f64>>,
+    failures: Vec<Failure>,
+    runs: usize,
+    interrupted: &'a (dyn Fn() -> bool + Sync),
+    observe: &'a (dyn Fn(&Run) + Sync),
+}
+
+impl Within<'_> {
+    fn run(&mut self) -> Result<(), End> {
+        let [own, decay] = self.own();
+        // That the command works at all shows with the program as it is.
+        self.try_on(&[[own, decay]], 1)?;
+        let decades = self.grid.peak_lr.len() / DECADE;
+        let outwards = (1..=decades).flat_map(|by| [own.checked_add(by * DECADE), own.checked_sub(by * DECADE)]).flatten();
+        let scan: Vec<Pair> = outwards.filter(|rate| *rate < self.grid.peak_lr.len()).map(|rate| [rate, decay]).collect();
+        self.try_on(&scan, 1)?;
+        // What did best on one seed is tried on all of them, and so is the program as it is, to compare with.
+        let Some((best, _)) = self.best() else { return Ok(()) };
+        self.try_on(&[best, [own, decay]], self.seeds.len())?;
+        let Some((mut best, _)) = self.best() else { return Ok(()) };
+        for stride in [2_isize, 1] {
+            let directions = [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
+            let mut moved = true;
+            while moved {
+                moved = false;
+                for [rate, decay] in directions {
+                    // On in the same direction as long as it pays.
+                    while let (Some(rate), Some(decay)) = (best[0].checked_add_signed(rate), best[1].checked_add_signed(decay)) {
+                        if rate >= self.grid.peak_lr.len() || decay >= self.grid.weight_decay.len() {
+                            break;
+                        }
+                        self.try_on(&[[rate, decay]], self.seeds.len())?;
+                        let better = self.mean([rate, decay]).zip(self.mean(best)).is_some_and(|(new, old)| new < old);
+                        if !better {
+                            break;
+                        }
+                        (best, moved) = ([rate, decay], true);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pair of the grid that is nearest to the program's own.
+    fn own(&self) -> Pair {
+        let signature = self.program.signature();
+        let decay = signature.hyperparameters().find(|(_, p)| p.name == WEIGHT_DECAY).and_then(|(_, p)| p.default).unwrap_or(0.0);
+        let nearest = |values: &[f64], distance: &dyn Fn(f64) -> f64| {
+            let places = values.iter().enumerate().min_by(|a, b| distance(*a.1).total_cmp(&distance(*b.1)));
+            places.map_or(0, |(place, _)| place)
+        };
+        let rate = signature.peak_learning_rate();
+        [
+            nearest(&self.grid.peak_lr, &|value| libm::log(value / rate).abs()),
+            nearest(&self.grid.weight_decay, &|value| (value - decay).abs()),
+        ]
+    }
+
+    fn constants(&self, [rate, decay]: Pair) -> (f64, Vec<(String, f64)>) {
+        let decay = self.has_decay.then(|| (WEIGHT_DECAY.to_owned(), self.grid.weight_decay[decay]));
+        (self.grid.peak_lr[rate], decay.into_iter().collect())
+    }
+
+    /// How many seeds a pair was tried on.
+    fn judged(&self, pair: Pair) -> usize {
+        self.known.get(&pair).map_or(0, Vec::len)
+    }
+
+    fn mean(&self, pair: Pair) -> Option<f64> {
+        let losses = self.known.get(&pair).filter(|losses| !losses.is_empty())?;
+        Some(losses.iter().sum::<f64>() / losses.len() as f64)
+    }
+
+    /// The best of the pairs that were tried on the most seeds.
+    fn best(&self) -> Option<(Pair, f64)> {
+        let finite = |(pair, losses): (&Pair, &Vec<f64>)| Some((*pair, losses.len(), self.mean(*pair).filter(|loss| loss.is_finite())?));
+        let found = self.known.iter().filter_map(finite).min_by(|a, b| b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)));
+        found.map(|(pair, _, loss)| (pair, loss))
+    }
+
+    /// Tries pairs on the first so many tuning seeds, as far as the budget goes, side by side. A pair that diverges somewhere is not tried further.
+    fn try_on(&mut self, pairs: &[Pair], seeds: usize) -> Result<(), End> {
+        let mut jobs: Vec<(Pair, u64)> = Vec::new();
+        for pair in pairs {
+            let known = self.known.get(pair);
+            if known.is_some_and(|losses| losses.iter().any(|loss| !loss.is_finite())) || jobs.iter().any(|(other, _)| other == pair) {
+                continue;
+            }
+            let wanted = self.seeds.iter().take(seeds).skip(known.map_or(0, Vec::len));
+            jobs.extend(wanted.map(|seed| (*pair, *seed)));
+        }
+        let out_of_budget = jobs.len() > self.left;
+        jobs.truncate(self.left);
+        self.left -= jobs.len();
+        let train = |(pair, seed): &(Pair, u64)| {
+            if (self.interrupted)() {
+                return Err(End::Interrupted);
+            }
+            let (peak_lr, hyperparameters) = self.constants(*pair);
+            let candidate = Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
+            let run = match self.task.run(&candidate, *seed, &mut |_| Verdict::Continue) {
+                Err(TaskError::Interrupted { .. }) => return Err(End::Interrupted),
+                run => run.map_err(End::Task)?,
+            };
+            (self.observe)(&run);
+            Ok(run)
+        };
+        let runs: Vec<_> = jobs.par_iter().map(train).collect();
+        for ((pair, _), run) in jobs.iter().zip(runs) {
+            // A command that fails at the first try will hardly do better at the next.
+            let run = if self.runs == 0 { run?.or_failed(self.task.name()).map_err(End::Task)? } else { run? };
+            self.runs += 1;
+            self.failures.extend(run.failure().cloned());
+            let loss = run.final_metrics().map_or(f64::INFINITY, |metrics| metrics.loss);
+            self.known.entry(*pair).or_default().push(loss);
+        }
+        if out_of_budget { Err(End::Budget) } else { Ok(()) }
+    }
+}
+
 /// The trial with the lowest loss; the first of equals.
 pub fn best(trials: &[Trial]) -> Option<&Trial> {
     trials
@@ -246,7 +528,7 @@ pub fn best(trials: &[Trial]) -> Option<&Trial> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Checkpoint, Metrics, Run, StopReason};
+    use crate::run::{Checkpoint, Metrics, StopReason};
     use crate::task::TaskDescription;
 
     /// A task whose loss is known: a ridge along lr x decay = 0.03 with its lowest point at lr = 0.1; learning rates above 1 diverge.
@@ -287,6 +569,7 @@ mod tests {
             program: "lion".to_owned(),
             peak_lr,
             hyperparameters: vec![(WEIGHT_DECAY.to_owned(), weight_decay)],
+            origin: Origin::Stated,
         };
         let (all, finest) = found("lion", Strategy::Fine, None);
         assert_eq!((all, finest.peak_lr, finest.weight_decay), (147, 0.1, 0.3));
@@ -309,6 +592,41 @@ mod tests {
             let (pairs, trial) = found("momentum", strategy, None);
             assert_eq!(trial, finest);
             assert!(pairs < 16, "{pairs}");
+        }
+    }
+
+    fn within(runs: usize, seeds: usize) -> Found {
+        let program = symopt_programs::find("adamw").unwrap().program();
+        tune_within(&Ridge, "adamw", &program, Budget { runs, seeds }, &|| false, &|_| {}).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_budget_is_kept_and_says_what_it_bought() {
+        let found = within(48, 2);
+        assert_eq!((found.tuned.peak_lr, found.tuned.hyperparameters[0].1), (0.1, 0.3));
+        assert_eq!(found.tuned.origin, Origin::Tuned { runs: found.runs, seeds: 2 });
+        assert!(found.converged && found.runs <= 48 && found.untuned_loss.is_some_and(|loss| found.loss < loss), "{found:?}");
+        for runs in [1, 2, 7, 12, 20] {
+            let found = within(runs, 2);
+            assert!(found.runs <= runs && !found.converged, "{found:?}");
+            assert!(found.untuned_loss.is_none_or(|loss| found.loss <= loss));
+        }
+        let program = symopt_programs::find("adamw").unwrap().program();
+        assert!(tune_within(&Ridge, "adamw", &program, Budget::default(), &|| true, &|_| {}).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_origin_is_read_as_it_is_written_and_says_what_it_is() {
+        for (origin, words) in [
+            (Origin::Tuned { runs: 48, seeds: 2 }, "tuned AdamW"),
+            (Origin::Stated, "tuned AdamW"),
+            (Origin::Given, "AdamW as given"),
+            (Origin::Untuned, "untuned AdamW"),
+        ] {
+            let tuned = Tuned { program: "adamw".to_owned(), peak_lr: 0.1, hyperparameters: Vec::new(), origin };
+            let text = toml::to_string(&tuned).unwrap();
+            assert_eq!(toml::from_str::<Tuned>(&text).unwrap(), tuned, "{text}");
+            assert_eq!(origin.of("AdamW"), words);
         }
     }
 

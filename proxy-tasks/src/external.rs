@@ -1,4 +1,5 @@
-//! External tasks: training scripts of the user's, run as commands that speak JSON lines. This page is the protocol, version 1.
+//! External tasks: training scripts of the user's, run as commands that speak JSON lines. This page is the protocol, version 1;
+//! `docs/external-tasks.md` is the same for users, with examples and the Python module that speaks it.
 //!
 //! symopt runs the command with `sh -c` in the current directory, in a process group of its own, and writes one request a line to its standard input.
 //! The command writes answers to its standard output, one JSON object a line; its standard error stream is for people: it is read all the time, and
@@ -37,8 +38,8 @@
 //! | `{"id":17,"error":"out of memory"}` | instead: the run failed |
 //!
 //! A `loss` is 0 or more, since it is compared relatively: the fitness of a program is the share of AdamW's loss that it saves, where AdamW is trained
-//! by the same command with the constants that the user gives for it (its defaults otherwise), once for each seed of a search. What can be negative is
-//! a `fitness`, from -500 to 500. A fitness `f` stands for the loss `exp(-f)`, in progress lines and curves as well (there its key is `fitness` too), so
+//! by the same command, once for each seed of a search, with constants that were tuned before or that the user gives, or else, and then it is named
+//! untuned wherever something is compared with it, with its defaults. What can be negative is a `fitness`, from -500 to 500. A fitness `f` stands for the loss `exp(-f)`, in progress lines and curves as well (there its key is `fitness` too), so
 //! a program's fitness is `1 - exp(f_adamw - f)`: about the difference, where that is small. Where `f` is minus a cross-entropy, that is the perplexity
 //! saved. If both are given, `fitness` counts.
 //!
@@ -75,11 +76,11 @@ pub use self::description::ExternalSpec;
 pub use self::export::{Exported, Exporter, PROGRAM};
 use self::message::{Answer, Budget, ExportFile, Message, Request};
 use self::scratch::Scratch;
-pub use self::template::Template;
+pub use self::template::{HELPER, HELPER_FILE, Template};
 use self::worker::{Heard, Worker};
 use crate::interrupt;
 use crate::run::{Checkpoint, Failure, FailureKind, Metrics, Run, StopReason};
-use crate::task::{Candidate, Task, TaskDescription, TaskError, Verdict};
+use crate::task::{Candidate, RunCount, Task, TaskDescription, TaskError, Verdict};
 
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;
@@ -97,6 +98,7 @@ pub struct ExternalTask {
     answers_once: AtomicBool,
     called_off: AtomicBool,
     requests: AtomicU64,
+    failures: AtomicU64,
     scratch: Scratch,
 }
 
@@ -136,6 +138,7 @@ impl ExternalTask {
             answers_once: AtomicBool::new(false),
             called_off: AtomicBool::new(false),
             requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             scratch: Scratch::default(),
         }
     }
@@ -372,6 +375,10 @@ impl Task for ExternalTask {
         true
     }
 
+    fn run_count(&self) -> RunCount {
+        RunCount { made: self.requests.load(Ordering::Relaxed), failed: self.failures.load(Ordering::Relaxed) }
+    }
+
     fn call_off(&self, off: bool) {
         self.called_off.store(off, Ordering::Relaxed);
     }
@@ -422,6 +429,9 @@ impl Task for ExternalTask {
                 }
             }
         };
+        if matches!(stop, StopReason::Failed(_)) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
         let curve = progress.curve.unwrap_or(progress.seen);
         Ok(Run { curve, stop, elapsed: begin.elapsed() })
     }

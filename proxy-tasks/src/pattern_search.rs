@@ -25,7 +25,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use symopt_dsl::Program;
 
-use crate::baseline::Tuned;
+use crate::baseline::{Origin, Tuned};
 use crate::suite::Suite;
 use crate::task::{Candidate, Task, TaskError, Verdict};
 
@@ -172,9 +172,9 @@ impl Trial {
         Candidate { program, peak_lr: self.peak_lr, hyperparameters: &self.hyperparameters }
     }
 
-    /// For a suite file.
-    pub fn tuned(&self, program: &str) -> Tuned {
-        Tuned { program: program.to_owned(), peak_lr: self.peak_lr, hyperparameters: self.hyperparameters.clone() }
+    /// For a suite file, with how it was found.
+    pub fn tuned(&self, program: &str, origin: Origin) -> Tuned {
+        Tuned { program: program.to_owned(), peak_lr: self.peak_lr, hyperparameters: self.hyperparameters.clone(), origin }
     }
 }
 

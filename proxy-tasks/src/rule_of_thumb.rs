@@ -10,7 +10,7 @@ use rand::RngExt;
 use symopt_dsl::{Graph, Program};
 use symopt_evaluator::{Layout, Optimizer, OptimizerError};
 
-use crate::baseline::Tuned;
+use crate::baseline::{Origin, Tuned};
 use crate::rng::{Purpose, stream};
 
 /// The ends of the rule: what the learning rate is divided by, and the decay multiplied by.
@@ -111,6 +111,7 @@ impl AdamwConstants {
             program: called(),
             peak_lr: self.peak_lr / factor,
             hyperparameters: vec![(WEIGHT_DECAY.to_owned(), self.weight_decay * factor)],
+            origin: Origin::Given,
         })
     }
 }

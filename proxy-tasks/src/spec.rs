@@ -16,11 +16,14 @@
 //! | `model` | see [`ModelSpec`] | |
 //! | `tuned` | tables of [`Tuned`] constants; `symopt tune` finds them | none |
 //!
+//! A table of `tuned` has `program`, `peak_lr`, `hyperparameters`, and, if it is there, `origin`: `{ tuned = { runs = 48, seeds = 2 } }`, `"given"` or
+//! `"untuned"`. All that is compared with AdamW says which of these it is.
+//!
 //! A suite may also have `[[external]]` tables, tasks that are [commands](crate::external) of the user's; they come after the others.
 //!
 //! | key of an external task | meaning | default |
 //! |---|---|---|
-//! | `name`, `weight`, `tuned` | as above; without constants for AdamW its own defaults are used | |
+//! | `name`, `weight`, `tuned` | as above; without constants for AdamW its own defaults are used, and all numbers name it untuned | |
 //! | `command` | the command, as the shell reads it | |
 //! | `steps` | training steps that it is asked for | its own business |
 //! | `checkpoints` | points of the curve that hopeless runs are stopped by; 1 is the result alone | 4 |
@@ -328,16 +331,17 @@ impl SuiteSource {
         }
     }
 
-    /// The text of a suite with one external task. `name` is what the suite is called where it is used, such as the path that the text is written to.
-    pub fn of_command(name: &str, task: &ExternalSpec) -> Result<SuiteSource, TaskError> {
+    /// The text of a suite with one external task and so many seeds. `name` is what the suite is called where it is used, such as the path that the
+    /// text is written to.
+    pub fn of_command(name: &str, task: &ExternalSpec, seeds: usize) -> Result<SuiteSource, TaskError> {
         #[derive(Serialize)]
         struct Written<'a> {
             name: &'a str,
             summary: &'a str,
-            seeds: [u64; 1],
+            seeds: Vec<u64>,
             external: [&'a ExternalSpec; 1],
         }
-        let written = Written { name: &task.name, summary: &task.command, seeds: [1], external: [task] };
+        let written = Written { name: &task.name, summary: &task.command, seeds: (1..=seeds.max(1) as u64).collect(), external: [task] };
         let text = toml::to_string(&written)
             .map_err(|error| TaskError::Description { place: format!("suite {name}"), reason: error.to_string() })?;
         Ok(SuiteSource { name: name.to_owned(), text })

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_programs as programs;
 
-use crate::baseline::Tuned;
+use crate::baseline::{Origin, Tuned};
 use crate::run::{Failure, Metrics, StopReason};
-use crate::task::{Candidate, Task, TaskError, Verdict};
+use crate::task::{Candidate, RunCount, Task, TaskError, Verdict};
 
 /// The zoo program, with each task's tuned constants, that fitness is measured against.
 pub const BASELINE: &str = "adamw";
@@ -29,7 +29,7 @@ pub enum Fitness {
         /// The checkpoint of the suite at which it was stopped, from 0.
         checkpoint: usize,
     },
-    /// The relative improvement of the validation loss over the tuned AdamW baseline's, averaged over the suite's tasks (by weight) and seeds:
+    /// The relative improvement of the validation loss over the AdamW baseline's, averaged over the suite's tasks (by weight) and seeds:
     /// 0.01 is one percent less loss. Always finite.
     Improvement(f64),
 }
@@ -93,7 +93,7 @@ pub struct TaskResult {
     pub seed: u64,
     /// Validation metrics at the end.
     pub metrics: Metrics,
-    /// The tuned AdamW baseline's validation loss on the same task and seed.
+    /// The AdamW baseline's validation loss on the same task and seed.
     pub baseline_loss: f64,
     /// The relative improvement over the baseline.
     pub improvement: f64,
@@ -120,11 +120,16 @@ pub struct WeightedTask {
     pub task: Box<dyn Task>,
     /// Weight in the fitness, above 0.
     pub weight: f64,
-    /// The tuned baselines of the task; the first is AdamW.
+    /// The constants of known optimizers on the task, with where they come from; the first is AdamW.
     pub tuned: Vec<Tuned>,
 }
 
 impl WeightedTask {
+    /// Where the constants of a zoo program on the task come from.
+    pub fn origin(&self, program: &str) -> Origin {
+        self.tuned.iter().find(|tuned| tuned.program == program).map_or(Origin::Untuned, |tuned| tuned.origin)
+    }
+
     /// How a program is run on the task: with the tuned constants of a zoo program if `tuned_as` names one that has some, and otherwise with the
     /// program's own defaults.
     pub fn candidate<'a>(&'a self, program: &'a Program, tuned_as: Option<&str>) -> Candidate<'a> {
@@ -145,8 +150,55 @@ pub struct Suite {
     pub seeds: Vec<u64>,
 }
 
-/// The validation losses of tuned AdamW on a suite: what fitness is measured against.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Where the constants of AdamW on each task of a suite come from. Shown, it is what all that is compared with it has to call it: "tuned AdamW" only
+/// where it was tuned on every task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BaselineOrigin(pub Vec<(String, Origin)>);
+
+impl BaselineOrigin {
+    /// Those of several suites, whose names go before those of their tasks if there are several.
+    pub fn joined<'a>(suites: impl IntoIterator<Item = (&'a str, &'a BaselineOrigin)>) -> BaselineOrigin {
+        let suites: Vec<_> = suites.into_iter().collect();
+        let one = suites.len() == 1;
+        let named = |suite: &str, task: &str| if one { task.to_owned() } else { format!("{suite}/{task}") };
+        let of_suite = |(suite, origins): (&str, &BaselineOrigin)| -> Vec<(String, Origin)> {
+            origins.0.iter().map(|(task, origin)| (named(suite, task), *origin)).collect()
+        };
+        BaselineOrigin(suites.into_iter().flat_map(of_suite).collect())
+    }
+
+    /// Whether it was tuned on every task.
+    pub fn is_tuned(&self) -> bool {
+        self.0.iter().all(|(_, origin)| origin.is_tuned())
+    }
+
+    /// What comes behind a number that is compared with it: nothing if it was tuned on every task, which goes without saying.
+    pub fn behind(&self) -> String {
+        if self.is_tuned() { String::new() } else { format!(" against {self}") }
+    }
+}
+
+impl std::fmt::Display for BaselineOrigin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let on = |good: &dyn Fn(Origin) -> bool| -> Vec<&str> {
+            self.0.iter().filter(|(_, origin)| good(*origin)).map(|(task, _)| task.as_str()).collect()
+        };
+        let (untuned, given) = (on(&|origin| origin == Origin::Untuned), on(&|origin| origin == Origin::Given));
+        match (untuned.len(), given.len()) {
+            (0, 0) => f.write_str("tuned AdamW"),
+            (count, 0) if count == self.0.len() => f.write_str("untuned AdamW"),
+            (0, count) if count == self.0.len() => f.write_str("AdamW as given"),
+            _ => {
+                let part = |words: &str, tasks: &[&str]| (!tasks.is_empty()).then(|| format!("{words} on {}", tasks.join(", ")));
+                let parts: Vec<String> = [part("untuned", &untuned), part("as given", &given)].into_iter().flatten().collect();
+                write!(f, "AdamW, {}", parts.join(", "))
+            }
+        }
+    }
+}
+
+/// The validation losses of AdamW on a suite: what fitness is measured against.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     seeds: Vec<u64>,
     /// For each seed and task, the validation loss at each checkpoint.
@@ -154,6 +206,16 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// Baselines on different seeds as one.
+    pub fn joined(parts: Vec<Baseline>) -> Baseline {
+        let mut whole = Baseline::default();
+        for part in parts {
+            whole.seeds.extend(part.seeds);
+            whole.losses.extend(part.losses);
+        }
+        whole
+    }
+
     /// The validation loss at the end, by the positions of the seed and of the task.
     pub fn final_loss(&self, seed: usize, task: usize) -> Option<f64> {
         self.losses.get(seed)?.get(task)?.last().copied()
@@ -178,6 +240,11 @@ impl Suite {
         (0..count as u64).map(|i| first + i).collect()
     }
 
+    /// Where the constants of AdamW, which fitness is measured against, come from.
+    pub fn baseline_origin(&self) -> BaselineOrigin {
+        BaselineOrigin(self.tasks.iter().map(|task| (task.task.name().to_owned(), task.origin(BASELINE))).collect())
+    }
+
     /// Whether a task of it is a command of the user's, so that runs may fail, and may not give the same bits when they are made again.
     pub fn is_external(&self) -> bool {
         self.tasks.iter().any(|task| task.task.is_external())
@@ -190,7 +257,15 @@ impl Suite {
         }
     }
 
-    /// Trains tuned AdamW on the first of some seeds, on the external tasks, to see that their commands work.
+    /// How many training runs the external tasks have made in this process.
+    pub fn run_count(&self) -> RunCount {
+        self.tasks
+            .iter()
+            .map(|task| task.task.run_count())
+            .fold(RunCount::default(), |sum, count| RunCount { made: sum.made + count.made, failed: sum.failed + count.failed })
+    }
+
+    /// Trains AdamW on the first of some seeds, on the external tasks, to see that their commands work.
     pub fn check_commands(&self, seeds: &[u64]) -> Result<(), TaskError> {
         let adamw = programs::adamw().program();
         for weighted in self.tasks.iter().filter(|weighted| weighted.task.is_external()) {
@@ -207,7 +282,7 @@ impl Suite {
         seeds * self.tasks.iter().map(|t| t.task.checkpoints()).sum::<usize>()
     }
 
-    /// Trains the tuned AdamW on all tasks and the given seeds.
+    /// Trains AdamW, with each task's constants for it, on all tasks and the given seeds.
     pub fn baseline(&self, seeds: &[u64]) -> Result<Baseline, TaskError> {
         let adamw = programs::adamw().program();
         let mut losses = Vec::with_capacity(seeds.len());
@@ -228,7 +303,12 @@ impl Suite {
                     Verdict::Continue
                 })?;
                 if run.or_failed(task.name())?.stop != StopReason::Completed {
-                    return Err(missing("AdamW diverges with its tuned constants; `symopt tune` finds better ones"));
+                    let constants = match weighted.origin(BASELINE) {
+                        Origin::Tuned { .. } | Origin::Stated => "its tuned constants",
+                        Origin::Given => "the constants that were given for it",
+                        Origin::Untuned => "its own defaults, which nobody has tuned for this task",
+                    };
+                    return Err(missing(&format!("AdamW diverges with {constants}; `symopt tune` finds better ones")));
                 }
                 if losses.last() == Some(&0.0) {
                     return Err(missing("AdamW's validation loss is 0, so that no other can be compared with it"));
@@ -249,16 +329,27 @@ impl Suite {
         baseline: &Baseline,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Outcome, TaskError> {
+        let candidates: Vec<Candidate> = self.tasks.iter().map(|task| task.candidate(program, tuned_as)).collect();
+        self.evaluate_as(&candidates, baseline, watch)
+    }
+
+    /// The same for a program with constants of its own for each task, in the order of the tasks.
+    pub fn evaluate_as(
+        &self,
+        candidates: &[Candidate],
+        baseline: &Baseline,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Outcome, TaskError> {
         let mut curve = Vec::with_capacity(self.checkpoints(baseline.seeds.len()));
         let mut results = Vec::new();
         let (mut sum, mut weights) = (0.0, 0.0);
         for (seed, losses) in baseline.seeds.iter().zip(&baseline.losses) {
-            for (weighted, losses) in self.tasks.iter().zip(losses) {
+            for ((weighted, losses), candidate) in self.tasks.iter().zip(losses).zip(candidates) {
                 let WeightedTask { task, weight, .. } = weighted;
                 let improvement_at =
                     |checkpoint: usize, loss: f64| losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline);
                 let mut checkpoint_of_run = 0;
-                let run = task.run(&weighted.candidate(program, tuned_as), *seed, &mut |checkpoint| {
+                let run = task.run(candidate, *seed, &mut |checkpoint| {
                     let improvement = improvement_at(checkpoint_of_run, checkpoint.validation.loss);
                     checkpoint_of_run += 1;
                     let running = (sum + weight * improvement) / (weights + weight);

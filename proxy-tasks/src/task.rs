@@ -105,6 +105,15 @@ pub struct Recording {
     pub gradients: Vec<Vec<f32>>,
 }
 
+/// Training runs of external tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RunCount {
+    /// All of them, those that failed, diverged or were stopped included.
+    pub made: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
 /// A proxy task. Same candidate and seed, same bits, unless the task is external.
 pub trait Task: Send + Sync {
     /// Name, unique within a suite.
@@ -127,6 +136,11 @@ pub trait Task: Send + Sync {
 
     /// Calls off the runs: those under way and all that begin end with [`TaskError::Interrupted`] until it is taken back.
     fn call_off(&self, _off: bool) {}
+
+    /// How many training runs an external task has made in this process.
+    fn run_count(&self) -> RunCount {
+        RunCount::default()
+    }
 
     /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run does not complete.
     fn record(&self, _candidate: &Candidate, _seed: u64) -> Result<Option<Recording>, TaskError> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::baseline::Origin;
 use symopt_proxy_tasks::external::{Exported, ExternalSpec, ExternalTask};
 use symopt_proxy_tasks::run::{Checkpoint, Failure, FailureKind, Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
@@ -379,7 +380,7 @@ fn runs_that_are_called_off_end_at_once_and_leave_nothing() {
 
 /// The suite that the command line makes of a command.
 fn suite(arguments: &str) -> Suite {
-    SuiteSource::of_command("stand-in", &spec(&script(arguments))).unwrap().suite().unwrap()
+    SuiteSource::of_command("stand-in", &spec(&script(arguments)), 1).unwrap().suite().unwrap()
 }
 
 #[test]
@@ -437,8 +438,25 @@ fn suites_hold_external_tasks_beside_others_and_say_what_is_wrong_with_them() {
     fs::write(&path, format!("name = \"both\"\nseeds = [1]\n{table}")).unwrap();
     let found = find_task(&format!("{}/mine", path.display())).unwrap();
     assert!(found.task.is_external() && found.tuned[0].program == "adamw" && found.tuned[0].peak_lr == 1e-3);
+    assert_eq!(found.origin("adamw"), Origin::Untuned);
     let text = |rest: &str| SuiteSource { name: "t".to_owned(), text: format!("name = \"t\"\nseeds = [1]\n{table}{rest}") };
     assert_eq!(text("").suite().unwrap().tasks.len(), 1);
+    // What is compared with AdamW says how that is run.
+    let constants = "[[external.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.1\nhyperparameters = []\n";
+    for (rest, origin, words) in [
+        ("", Origin::Untuned, "untuned AdamW"),
+        (constants, Origin::Stated, "tuned AdamW"),
+        (&format!("{constants}origin = \"given\"\n"), Origin::Given, "AdamW as given"),
+        (&format!("{constants}origin = {{ tuned = {{ runs = 40, seeds = 2 }} }}\n"), Origin::Tuned { runs: 40, seeds: 2 }, "tuned AdamW"),
+    ] {
+        let suite = text(rest).suite().unwrap();
+        assert_eq!((suite.tasks[0].origin("adamw"), suite.baseline_origin().to_string().as_str()), (origin, words));
+        assert_eq!(suite.baseline_origin().behind().is_empty(), origin.is_tuned());
+    }
+    // Several tasks are told apart.
+    let second = table.replace("mine", "other");
+    let both = text(&format!("{constants}origin = \"given\"\n{second}")).suite().unwrap();
+    assert_eq!(both.baseline_origin().to_string(), "AdamW, untuned on other, as given on mine");
     for (rest, reason) in [
         ("seconds = 0.0\n", "above 0"),
         ("checkpoints = 0\n", "from 1 to"),

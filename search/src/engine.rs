@@ -111,6 +111,8 @@ pub struct SearchResult {
     pub stop: StopReason,
     /// The program that the search started from.
     pub initial: Arc<Program>,
+    /// What was found of it then.
+    pub initial_evaluation: Evaluation,
     /// The best program.
     pub best: Best,
     /// Counts and rates.
@@ -157,7 +159,7 @@ impl<'a> Search<'a> {
             Some(kept) => kept.evaluation(),
             None => self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?,
         };
-        let mut standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation);
+        let mut standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation.clone());
         standing.set_log(self.journal.log());
         let recorded = Recorded::new(self.journal.log(), self.journal.children(), &self.config);
 
@@ -198,7 +200,7 @@ impl<'a> Search<'a> {
                 called_off: &called_off,
             };
             let stop = running.run(observe)?;
-            running.finish(stop, initial)
+            running.finish(stop, initial, evaluation)
         });
         judge.call_off(false);
         result
@@ -467,7 +469,7 @@ impl Running<'_> {
         }
     }
 
-    fn finish(mut self, stop: StopReason, initial: Arc<Program>) -> Result<SearchResult, SearchError> {
+    fn finish(mut self, stop: StopReason, initial: Arc<Program>, initial_evaluation: Evaluation) -> Result<SearchResult, SearchError> {
         // Evaluations that ended while nobody waited are worth keeping: a resumed search would do them again.
         while let Ok(finished) = self.receiver.try_recv() {
             self.keep(finished)?;
@@ -489,6 +491,7 @@ impl Running<'_> {
         Ok(SearchResult {
             stop,
             initial,
+            initial_evaluation,
             best: self.standing.best().clone(),
             statistics: self.standing.statistics().clone(),
             elapsed: self.begin.elapsed(),

@@ -1,4 +1,4 @@
-//! Programs on seeds that no search has seen, against tuned AdamW on the same seeds.
+//! Programs on seeds that no search has seen, against AdamW on the same seeds.
 //!
 //! A [direction](crate::direction) is run on each task with the peak learning rate and the weight decay that the inner tuning of
 //! [`DirectionJudge`] finds there. A program that holds its learning rate as a constant, which was found on other tasks, is run with its update
@@ -35,14 +35,21 @@ pub enum Purpose {
     Restart,
     /// The report at the end of a campaign.
     Report,
+    /// Trials of what a direction can do without.
+    Simplification,
+    /// The learning rate and the decay that a direction is trained with on a task of another search.
+    Training,
 }
 
 impl Purpose {
-    fn search(self) -> u64 {
+    /// The seed of a search that stands for it.
+    pub fn search(self) -> u64 {
         match self {
             Purpose::Funnel => 0xf_ffff,
             Purpose::Restart => 0xf_fffe,
             Purpose::Report => 0xf_fffd,
+            Purpose::Simplification => 0xf_fffc,
+            Purpose::Training => 0xf_fffb,
         }
     }
 }
@@ -104,7 +111,7 @@ pub struct TaskGain {
 /// How a program did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
-    /// The gain over tuned AdamW, paired over the seeds; `None` if the program diverged on any.
+    /// The gain over AdamW, paired over the seeds; `None` if the program diverged on any.
     pub gain: Option<Gain>,
     /// Seeds.
     pub seeds: usize,
@@ -113,7 +120,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Whether the program beats tuned AdamW: its mean gain is above 0, and so is, at a confidence, the one-sided lower bound by Student's
+    /// Whether the program beats AdamW: its mean gain is above 0, and so is, at a confidence, the one-sided lower bound by Student's
     /// distribution. A confidence of 0.5 asks for the mean alone.
     pub fn beats_baseline(&self, confidence: f64) -> bool {
         self.gain.is_some_and(|gain| {
@@ -170,7 +177,7 @@ pub fn check_suite(suite: &Suite) -> Result<(), TaskError> {
     }
 }
 
-/// A judging that is set up for a suite: tuned AdamW's losses are known.
+/// A judging that is set up for a suite: AdamW's losses are known.
 pub struct Judging<'a> {
     protocol: Protocol,
     interrupt: &'static AtomicBool,
@@ -188,7 +195,7 @@ pub struct Judging<'a> {
 }
 
 impl<'a> Judging<'a> {
-    /// Trains tuned AdamW. `observe` is called from all threads. The tasks hold the interrupt for as long as they live.
+    /// Trains AdamW. `observe` is called from all threads. The tasks hold the interrupt for as long as they live.
     pub fn new(
         suite: &Arc<Suite>,
         protocol: Protocol,
@@ -456,7 +463,8 @@ mod tests {
     #[test]
     fn every_purpose_has_seeds_of_its_own() {
         let seeds = |purpose: Purpose| Suite::rotating_seeds(purpose.search(), 0, 500);
-        let mut all: Vec<u64> = [Purpose::Funnel, Purpose::Restart, Purpose::Report].into_iter().flat_map(seeds).collect();
+        let purposes = [Purpose::Funnel, Purpose::Restart, Purpose::Report, Purpose::Simplification, Purpose::Training];
+        let mut all: Vec<u64> = purposes.into_iter().flat_map(seeds).collect();
         all.extend(Suite::held_out_seeds(500));
         all.extend(Suite::tuning_seeds(500));
         all.extend(Suite::rotating_seeds(0, 0, 500));

@@ -1,11 +1,11 @@
-//! The funnel of the published search: the best programs of some searches go through ever larger suites, and who beats tuned AdamW on one goes on
-//! to the next.
+//! The funnel of the published search: the best programs of some searches go through ever larger suites, and who beats AdamW on one goes on to the
+//! next.
 //!
 //! - **Who comes in** ([`candidates`]): the evaluated programs of each store by the fitness that its search selected by (less the penalty for its
 //!   spread, with what the search measured again on new seeds), of each form one. Two programs have one form if their functional hashes are equal,
 //!   or what algebra leaves of them is, apart from the size of numbers: the best one stands for all. The fitness of different suites can't be
 //!   compared, so of several stores the first programs come before all second ones.
-//! - **How they are judged** ([`fresh_seeds`](crate::fresh_seeds)): on seeds that no search has, paired with tuned AdamW; a direction at its own
+//! - **How they are judged** ([`fresh_seeds`](crate::fresh_seeds)): on seeds that no search has, paired with AdamW; a direction at its own
 //!   best learning rate and decay on each task, a whole program with its update multiplied by the factor that suits the task, since its own
 //!   learning rate comes from other tasks.
 //! - **Who goes on**: whose mean gain is above 0 and, at a confidence, is so by the lower bound of Student's distribution. With twenty programs
@@ -27,7 +27,7 @@ use symopt_evaluator::equivalence::RandomStreams;
 use symopt_programs::identify::identify;
 use symopt_programs::structure::{Classification, Classifier};
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::{Fitness, Suite};
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_proxy_tasks::task::TaskError;
 
 use crate::cache::Evaluation;
@@ -239,6 +239,13 @@ pub struct Settings {
     pub confidence: f64,
 }
 
+impl Report {
+    /// What AdamW is to be called in what is said of all suites.
+    pub fn adamw(&self) -> BaselineOrigin {
+        BaselineOrigin::joined(self.suites.iter().map(String::as_str).zip(&self.baselines))
+    }
+}
+
 impl Settings {
     fn protocol(self) -> Protocol {
         Protocol { purpose: Purpose::Funnel, seeds: self.seeds, tuning_seeds: self.tuning_seeds, scaled: true }
@@ -294,6 +301,8 @@ pub struct Ranked {
 pub struct Report {
     /// The suites.
     pub suites: Vec<String>,
+    /// Where the constants of AdamW on each of them come from.
+    pub baselines: Vec<BaselineOrigin>,
     /// How it was run.
     pub settings: Settings,
     /// The programs: who got furthest first, then by the gain on the last suite.
@@ -546,7 +555,8 @@ impl Funnel {
                 _ => std::cmp::Ordering::Equal,
             })
         });
-        Report { suites: self.stages.iter().map(|(source, _)| source.name.clone()).collect(), settings: self.settings, ranking }
+        let (suites, baselines) = self.stages.iter().map(|(source, suite)| (source.name.clone(), suite.baseline_origin())).unzip();
+        Report { suites, baselines, settings: self.settings, ranking }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod direction;
 mod probe;
+mod settled;
 mod suite;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 pub use self::direction::{DirectionJudge, Scores};
+pub use self::probe::size_on;
+pub use self::settled::{Settled, judge_of_directions};
 pub use self::suite::SuiteJudge;
 use crate::cache::Evaluation;
 use crate::config::{Form, Screen, SearchConfig};
@@ -79,6 +82,16 @@ pub trait Judge: Sync {
     /// What a program does on recorded gradients, in a small part of the time of an evaluation; `None` if this judge does not look.
     fn probe(&self, _program: &Program) -> Option<Probe> {
         None
+    }
+}
+
+/// The seeds that a search judges programs on before they change.
+pub fn first_seeds(config: &SearchConfig, suite: &Suite) -> Vec<u64> {
+    let fitness = &config.fitness;
+    match fitness.form {
+        Form::Program if fitness.rotate == 0 => suite.seeds.clone(),
+        Form::Program => Suite::rotating_seeds(config.seed, 0, suite.seeds.len()),
+        Form::Direction => Suite::rotating_seeds(config.seed, 0, fitness.tuning_seeds + fitness.seeds).split_off(fitness.tuning_seeds),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings};
 use crate::judge::{self, Judge, Request};
 use crate::mutation;
-use crate::program_source::{ProgramError, find_program, parse_program};
+use crate::program_source::{self, ProgramError, find_program, parse_program};
 use crate::statistics::Statistics;
 
 /// Why a search can't be set up or fails.
@@ -75,9 +75,7 @@ pub struct Launch {
 impl Launch {
     /// A new search with a new store. The store is made last, when nothing about the settings, the programs or the suite's data can be wrong.
     pub fn new(config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
-        config.check()?;
-        Journal::check_vacant(store)?;
-        let program = find_program(&config.initial, color)?;
+        let program = initial(&config, store, color)?;
         let source = SuiteSource::find(&config.suite)?;
         Launch::of_parts(config, &program, source, store, color)
     }
@@ -190,6 +188,31 @@ impl Launch {
     }
 }
 
+/// The program that a search begins with, and a look at all else that can be wrong with it but for the suite: for what takes time before the search
+/// is set up. A direction of another store goes on as a whole program, with the learning rate and the decay that suited it, where whole programs are
+/// searched for.
+pub fn initial(config: &SearchConfig, store: &Path, color: bool) -> Result<Program, LaunchError> {
+    config.check()?;
+    Journal::check_vacant(store)?;
+    // The standard input can be read only once.
+    if config.limits.target_program != "-" {
+        target_of(config, color)?;
+    }
+    initial_of(config, color)
+}
+
+/// The program that a search begins with.
+pub(crate) fn initial_of(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
+    Ok(match config.fitness.form {
+        Form::Program => program_source::find(&config.initial, color)?.with_constants(),
+        Form::Direction => {
+            let program = find_program(&config.initial, color)?;
+            direction::split(&program)?;
+            program
+        }
+    })
+}
+
 /// The program that a search starts from, and what the settings get from it.
 fn prepare(config: &mut SearchConfig, program: &Program, color: bool) -> Result<Program, LaunchError> {
     let mut signature = program.signature().clone();
@@ -234,6 +257,11 @@ fn target_of(config: &SearchConfig, color: bool) -> Result<Option<FunctionalHash
     if config.limits.target_program.is_empty() {
         return Ok(None);
     }
-    let program = find_program(&config.limits.target_program, color)?;
+    let found = program_source::find(&config.limits.target_program, color)?;
+    let program = match config.fitness.form {
+        Form::Program => found.whole(),
+        // As the search breeds it.
+        Form::Direction => direction::split(&found.program).unwrap_or(found.program),
+    };
     Ok(Graph::new(&program).ok().map(|graph| graph.hash()))
 }

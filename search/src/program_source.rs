@@ -5,10 +5,16 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
+use symopt_dsl::program::Signature;
 use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::spec::SuiteSource;
 
+use crate::config::{FitnessConfig, Form};
+use crate::direction::complete;
+use crate::inner_tuning::Setting;
 use crate::journal::{CheckedStore, JournalError, Place, epoch_of};
+use crate::judge::Settled;
 
 /// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
 const FILE_LIMIT: u64 = 16 << 20;
@@ -68,13 +74,87 @@ pub enum ProgramError {
     Journal(#[from] JournalError),
 }
 
+/// A program that was asked for, in the form that it has where it comes from.
+pub struct Found {
+    /// The program; of a store of directions the direction, without what stands outside.
+    pub program: Program,
+    /// What belongs to it, if it is a direction.
+    pub direction: Option<FoundDirection>,
+}
+
+/// What a store knows of a direction beside the program.
+pub struct FoundDirection {
+    /// `STORE:HASH`, with the whole hash.
+    pub name: String,
+    /// The suite of the search.
+    pub suite: SuiteSource,
+    /// Where the direction did best on each task of the suite; empty if it was never trained to the end, or if the store does not say.
+    pub settings: Vec<Setting>,
+    /// How the search judged.
+    pub fitness: FitnessConfig,
+}
+
+impl Found {
+    /// The whole program: of a direction with `lr` and `weight_decay` as parameters, as training applies it.
+    pub fn whole(&self) -> Program {
+        self.documented(None)
+    }
+
+    /// The same with the learning rate and the decay that suited a direction best, as the mean over the tasks of its search, for their defaults. For
+    /// that, AdamW is trained once on each of these, unless they are commands; where they can't be had, there are no defaults.
+    pub fn with_constants(&self) -> Program {
+        let Some(direction) = self.direction.as_ref().filter(|direction| !direction.settings.is_empty()) else { return self.whole() };
+        let suite = direction.suite.suite();
+        let settled = suite.and_then(|suite| Settled::new(&self.program, &direction.settings, &suite.tasks));
+        // Without the data of the search, the program is still what it is.
+        self.documented(settled.ok().flatten().map(|settled| settled.with_defaults()))
+    }
+
+    fn documented(&self, with_defaults: Option<Program>) -> Program {
+        let Some(direction) = &self.direction else { return self.program.clone() };
+        let constants = match with_defaults {
+            Some(_) => "The defaults of lr and weight_decay are what suited it in the search, as the mean over the tasks.",
+            None => "lr and weight_decay have to be tuned for it.",
+        };
+        let Some(program) = with_defaults.or_else(|| complete(&self.program)) else { return self.program.clone() };
+        let doc = format!("The direction {}, as a whole program: w -= lr * (direction + weight_decay * w).\n\n{constants}", direction.name);
+        program.with_signature(Signature { doc: Some(doc), ..program.signature().clone() })
+    }
+}
+
 /// Parses a text; on an error the report shows the places in it.
 pub fn parse_program(name: &str, text: &str, color: bool) -> Result<Program, ProgramError> {
     symopt_dsl::parse(text).map_err(|faults| ProgramError::Text { report: faults.render(name, text, color) })
 }
 
-/// A program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-` for the standard input.
+/// A whole program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-` for the standard input. A direction of a store
+/// is completed.
 pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
+    Ok(find(name, color)?.whole())
+}
+
+/// The same in the form that the program has where it comes from.
+pub fn find(name: &str, color: bool) -> Result<Found, ProgramError> {
+    if !Path::new(name).exists()
+        && let Some((store, hash)) = store_and_hash(name)
+    {
+        let (checked, stored) = find_in_store(store, hash, color)?;
+        let name = format!("{}:{}", store.display(), stored.hash);
+        let program = parse_program(&name, &stored.text, color)?;
+        let settings = checked.settings();
+        let direction = (settings.config.fitness.form == Form::Direction).then(|| FoundDirection {
+            name,
+            suite: SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() },
+            settings: stored.settings,
+            fitness: settings.config.fitness.clone(),
+        });
+        return Ok(Found { program, direction });
+    }
+    Ok(Found { program: find_elsewhere(name, color)?, direction: None })
+}
+
+/// A program that is in no store.
+fn find_elsewhere(name: &str, color: bool) -> Result<Program, ProgramError> {
     if name == "-" {
         return read_program("standard input", std::io::stdin(), color);
     }
@@ -83,10 +163,6 @@ pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
     }
     let path = Path::new(name);
     if !path.exists() {
-        if let Some((store, hash)) = store_and_hash(name) {
-            let (_, stored) = find_in_store(store, hash, color)?;
-            return parse_program(&format!("{}:{}", store.display(), stored.hash), &stored.text, color);
-        }
         return Err(ProgramError::Unknown { name: name.to_owned(), nearest: symopt_programs::nearest(name) });
     }
     if path.is_dir() {
@@ -128,6 +204,8 @@ pub struct Stored {
     pub hash: String,
     /// Its text.
     pub text: String,
+    /// Where a direction did best on each task, if that is known.
+    pub settings: Vec<Setting>,
 }
 
 /// The store and the hash that the name of a program speaks of, if it is one of a store: `STORE:HASH`.
@@ -154,14 +232,14 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     if let Ok(graph) = Graph::new(&initial)
         && graph.hash().to_string().starts_with(&digits)
     {
-        found.push(Stored { bred: Bred::Initial, hash: graph.hash().to_string(), text: initial_text.clone() });
+        found.push(Stored { bred: Bred::Initial, hash: graph.hash().to_string(), text: initial_text.clone(), settings: Vec::new() });
     }
     for (place, hash, text) in programs {
         let bred = match place {
             Place::Child(index) => Bred::Child(index),
             Place::Revision(number) => Bred::Elite(epoch_of(number)),
         };
-        found.push(Stored { bred, hash: hash.to_string(), text });
+        found.push(Stored { bred, hash: hash.to_string(), text, settings: Vec::new() });
     }
     // Of equal programs the first.
     found.sort_by(|a, b| (&a.hash, a.bred).cmp(&(&b.hash, b.bred)));
@@ -170,10 +248,26 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
         return Err(not_there(format!("{} programs have hashes that begin with {digits}; give more digits", found.len())));
     }
     match found.pop() {
-        Some(stored) => Ok((store, stored)),
+        Some(mut stored) => {
+            if store.settings().config.fitness.form == Form::Direction {
+                stored.settings = settings_of(&store, &stored)?;
+            }
+            Ok((store, stored))
+        }
         None => Err(not_there(format!(
             "no evaluated program has a hash that begins with {digits}; `{}` ends with the hash of the best one",
             Command::new("resume").operand(path)
         ))),
     }
+}
+
+/// Where a direction of a store did best on each task, if that is known.
+fn settings_of(store: &CheckedStore, stored: &Stored) -> Result<Vec<Setting>, JournalError> {
+    let mut records = match stored.bred {
+        Bred::Initial => return Ok(store.initial()?.map_or_else(Vec::new, |record| record.settings)),
+        Bred::Child(_) => store.evaluations()?,
+        Bred::Elite(_) => store.revisions()?,
+    };
+    records.retain(|(_, record)| record.hash == stored.hash);
+    Ok(records.into_iter().next().map_or_else(Vec::new, |(_, record)| record.settings))
 }

@@ -4,7 +4,7 @@
 //! has climbed says little about programs, since the search has seen its seeds; so the last best program of each store is judged again on
 //! fresh seeds of its suite, and on request a sample of the programs that were best at some time is judged on another suite
 //! (*meta-validation*): where that curve falls while the fitness rises, the search overfits its tasks. Directions are tuned anew in both, on
-//! tuning seeds that are fresh as well. All stores of one suite and form are judged on the same seeds, against tuned AdamW on these.
+//! tuning seeds that are fresh as well. All stores of one suite and form are judged on the same seeds, against AdamW on these.
 //!
 //! Stores are only read, also while their searches run; nothing in them is touched. Nothing of a report is kept: it is the same every time.
 
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::Fitness;
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 use symopt_proxy_tasks::task::TaskError;
 
 pub use self::figures::Figure;
@@ -248,6 +248,8 @@ pub struct Report {
     pub seeds: usize,
     /// The suite of the meta-validation.
     pub validation_suite: Option<String>,
+    /// Where the constants of AdamW, which all fitness is measured against, come from, by the names of the suites.
+    pub baselines: Vec<(String, BaselineOrigin)>,
     /// What the groups are compared over.
     pub over: Over,
     /// The compute that all stores have, in that.
@@ -329,11 +331,31 @@ pub fn report(stores: &[PathBuf], options: &Options, color: bool, watch: Watch) 
     Ok(Report {
         seeds: options.seeds,
         validation_suite: options.validate.as_ref().map(|suite| suite.name.clone()),
+        baselines: baselines(&histories, options)?,
         over,
         common_compute,
         groups: groups(&reports, over, common_compute),
         stores: reports,
     })
+}
+
+impl Report {
+    /// What AdamW is to be called in what is said of all suites.
+    pub fn adamw(&self) -> BaselineOrigin {
+        BaselineOrigin::joined(self.baselines.iter().map(|(name, origins)| (name.as_str(), origins)))
+    }
+}
+
+/// Where the constants of AdamW come from on each suite.
+fn baselines(histories: &[History], options: &Options) -> Result<Vec<(String, BaselineOrigin)>, ReportError> {
+    let mut found: Vec<(String, BaselineOrigin)> = Vec::new();
+    for source in histories.iter().map(|history| &history.suite).chain(&options.validate) {
+        let origins = (source.name.clone(), source.suite()?.baseline_origin());
+        if !found.contains(&origins) {
+            found.push(origins);
+        }
+    }
+    Ok(found)
 }
 
 /// What a store is called in comparisons: how it searched, and in what it differs from the others that matters for its numbers.

@@ -21,17 +21,16 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::Fitness;
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 
-use crate::config::{Form, Limits, RestartConfig, SearchConfig};
-use crate::direction;
+use crate::config::{Limits, RestartConfig, SearchConfig};
 use crate::engine::SearchResult;
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, Purpose, check_suite, median};
 use crate::funnel::replace;
 use crate::inner_tuning::Setting;
 use crate::journal::{Journal, JournalError};
-use crate::launch::{Launch, LaunchError};
-use crate::program_source::{find_program, parse_program};
+use crate::launch::{self, Launch, LaunchError};
+use crate::program_source::parse_program;
 use crate::stop_reason::StopReason;
 use crate::trials::TrialError;
 
@@ -151,7 +150,7 @@ pub struct Comparison {
     pub step: String,
     /// Its suite.
     pub suite: String,
-    /// The searches, with the gain of their best programs over tuned AdamW.
+    /// The searches, with the gain of their best programs over AdamW.
     pub gains: Vec<(String, Judged)>,
     /// The search whose program is the best.
     pub best: String,
@@ -206,10 +205,7 @@ impl Campaign {
                 reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
             });
         }
-        let initial = find_program(&config.initial, color).map_err(LaunchError::from)?;
-        if config.fitness.form == Form::Direction {
-            direction::split(&initial).map_err(LaunchError::from)?;
-        }
+        let initial = launch::initial(&config, path, color)?;
         let mut suites: Vec<(String, String)> = Vec::new();
         for step in plan(&config) {
             if !suites.iter().any(|(name, _)| *name == step.suite) {
@@ -238,7 +234,7 @@ impl Campaign {
 
     /// Whether a directory holds the campaign of these settings, whatever its limits.
     pub fn holds(path: &Path, config: &SearchConfig) -> bool {
-        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), find_program(&config.initial, false)) else { return false };
+        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(&config, false)) else { return false };
         let state = &campaign.state;
         let same_text = |(name, text): &(String, String)| SuiteSource::find(name).is_ok_and(|source| source.text == *text);
         let config = SearchConfig { limits: state.config.limits.clone(), ..config.clone() };
@@ -359,6 +355,12 @@ impl Campaign {
             },
         });
         self.write()
+    }
+
+    /// Where the constants of AdamW on the suite of the last search come from.
+    pub fn baseline_origin(&self) -> Result<BaselineOrigin, CampaignError> {
+        let Some(last) = plan(self.config()).pop() else { return Ok(BaselineOrigin::default()) };
+        Ok(self.source(&last.suite)?.suite().map_err(LaunchError::from)?.baseline_origin())
     }
 
     /// The best programs of all searches on the suite of the last one, on seeds that nothing else has seen, in the order of the searches.

@@ -1,6 +1,6 @@
 //! The trials of a grid of learning rates and weight decays as a map.
 
-use symopt_proxy_tasks::baseline::{Trial, best};
+use symopt_proxy_tasks::baseline::{Origin, Trial, best};
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
@@ -17,16 +17,20 @@ pub struct TuningMap {
     pub seeds: usize,
     /// The pairs that were tried.
     pub trials: Vec<Trial>,
-    /// The mean loss of tuned AdamW over the same seeds, for gains; without it the map shows losses.
-    pub baseline: Option<f64>,
+    /// The mean loss of AdamW over the same seeds, for gains, and where its constants come from; without it the map shows losses.
+    pub baseline: Option<(f64, Origin)>,
 }
 
 impl TuningMap {
-    /// The map of a program's trials on a task, each the mean over that many tuning seeds. AdamW runs with the task's tuned constants; AdamW
-    /// itself, where the task has none, with the best of the trials.
+    /// The map of a program's trials on a task, each the mean over that many tuning seeds. AdamW runs with the task's constants for it; the map of
+    /// AdamW itself, where nobody has tuned or given any, is against the best of its trials.
     pub fn new(task: &WeightedTask, program: &str, trials: &[Trial], seeds: usize) -> Result<TuningMap, TaskError> {
-        let mut baseline = if program == BASELINE { best(trials).and_then(|trial| trial.loss) } else { None };
-        if task.tuned.iter().any(|tuned| tuned.program == BASELINE) {
+        let origin = task.origin(BASELINE);
+        let mut baseline = None;
+        if program == BASELINE && origin == Origin::Untuned {
+            let runs = trials.len() * seeds;
+            baseline = best(trials).and_then(|trial| trial.loss).map(|loss| (loss, Origin::Tuned { runs, seeds }));
+        } else if task.tuned.iter().any(|tuned| tuned.program == BASELINE) {
             let adamw = symopt_programs::adamw().program();
             let mut losses = Vec::with_capacity(seeds);
             for seed in Suite::tuning_seeds(seeds) {
@@ -37,24 +41,31 @@ impl TuningMap {
                 losses.push(run.final_metrics().map(|metrics| metrics.loss));
             }
             let sum: Option<f64> = losses.into_iter().sum();
-            baseline = sum.map(|sum| sum / seeds as f64).filter(|loss| loss.is_finite());
+            baseline = sum.map(|sum| sum / seeds as f64).filter(|loss| loss.is_finite()).map(|loss| (loss, origin));
         }
         let (program, task) = (program.to_owned(), task.task.name().to_owned());
         Ok(TuningMap { program, task, seeds, trials: trials.to_vec(), baseline })
     }
 
     fn gain(&self, trial: &Trial) -> Option<f64> {
-        self.baseline.zip(trial.loss).map(|(baseline, loss)| (baseline - loss) / baseline)
+        self.baseline.zip(trial.loss).map(|((baseline, _), loss)| (baseline - loss) / baseline)
     }
 
-    /// One line for each pair; empty where a run diverged. Gains are shares.
+    /// What gains are against: "tuned AdamW" only where it is; `None` if the map shows losses.
+    pub fn against(&self) -> Option<String> {
+        self.baseline.map(|(_, origin)| origin.of("AdamW"))
+    }
+
+    /// One line for each pair; empty where a run diverged. Gains are shares, against what the last column says.
     pub fn csv(&self) -> Result<String, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["task", "program", "peak_lr", "weight_decay", "validation_loss", "gain"])?;
+        writer.write_record(["task", "program", "peak_lr", "weight_decay", "validation_loss", "gain", "against"])?;
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+        let against = self.against().unwrap_or_default();
         for trial in &self.trials {
             let (peak_lr, weight_decay) = (trial.peak_lr.to_string(), trial.weight_decay.to_string());
-            writer.write_record([&self.task, &self.program, &peak_lr, &weight_decay, &number(trial.loss), &number(self.gain(trial))])?;
+            let (loss, gain) = (number(trial.loss), number(self.gain(trial)));
+            writer.write_record([&self.task, &self.program, &peak_lr, &weight_decay, &loss, &gain, &against])?;
         }
         let bytes = writer.into_inner().map_err(|error| error.into_error())?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -79,9 +90,9 @@ impl TuningMap {
             }
         }
         let label = |value: &f64| if *value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { value.to_string() };
-        let (what, value_label, better) = match self.baseline {
-            Some(_) => ("validation loss saved against tuned AdamW (%)", "gain (%)", Better::Higher),
-            None => ("validation loss (nats)", "loss (nats)", Better::Lower),
+        let (what, value_label, better) = match self.against() {
+            Some(adamw) => (format!("validation loss saved against {adamw} (%)"), "gain (%)", Better::Higher),
+            None => ("validation loss (nats)".to_owned(), "loss (nats)", Better::Lower),
         };
         HeatMap {
             title: format!("{} on {}", self.program, self.task),

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use symopt_proxy_tasks::baseline::Trial;
+use symopt_proxy_tasks::baseline::{Origin, Trial};
 use symopt_search::chart::{Axis, Better, Cell, Dot, DotChart, DotGroup, HeatMap, LineChart, Panel, Point, Series, Spread};
 use symopt_search::tuning_map::TuningMap;
 
@@ -226,6 +226,7 @@ fn map(baseline: Option<f64>) -> TuningMap {
             trials.push(Trial { peak_lr, weight_decay, loss, failure: None });
         }
     }
+    let baseline = baseline.map(|loss| (loss, Origin::Stated));
     TuningMap { program: "lion".to_owned(), task: "digits-linear".to_owned(), seeds: 8, trials, baseline }
 }
 
@@ -244,8 +245,13 @@ fn maps_show_gains_or_losses() {
 
     let csv = gains.csv().unwrap();
     assert_eq!(csv.lines().count(), 1 + gains.trials.len());
-    assert!(csv.starts_with("task,program,peak_lr,weight_decay,validation_loss,gain\ndigits-linear,lion,0.0001,0,"), "{csv}");
-    assert!(csv.lines().any(|line| line.ends_with("0.562,0.3,,")), "{csv}");
+    assert!(csv.starts_with("task,program,peak_lr,weight_decay,validation_loss,gain,against\ndigits-linear,lion,0.0001,0,"), "{csv}");
+    assert!(csv.lines().any(|line| line.ends_with("0.562,0.3,,,tuned AdamW")), "{csv}");
+
+    // What the gains are against is said as it is.
+    let untuned = TuningMap { baseline: Some((1.0, Origin::Untuned)), ..gains.clone() };
+    assert!(untuned.chart().subtitle.contains("saved against untuned AdamW (%)"));
+    assert!(untuned.csv().unwrap().lines().skip(1).all(|line| line.ends_with(",untuned AdamW")));
 
     // Programs without a decay have one row; and what was not tried stays white.
     let chart = gains.chart();

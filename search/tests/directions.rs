@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use symopt_dsl::Program;
 use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::Verdict;
 use symopt_search::SearchConfig;
 use symopt_search::config::{Form, Screen};
 use symopt_search::direction;
-use symopt_search::judge::{DirectionJudge, Judge, Probe, Rejection, Request};
+use symopt_search::fresh_seeds::Purpose;
+use symopt_search::judge::{DirectionJudge, Judge, Probe, Rejection, Request, Settled, judge_of_directions};
 
 fn judge(screens: &[Screen]) -> DirectionJudge {
     let mut config = SearchConfig::default();
@@ -140,4 +142,26 @@ fn programs_that_do_the_same_share_a_fingerprint() {
         assert_ne!(probe(body).fingerprint, signum.fingerprint, "{body:?}");
     }
     assert!(signum.rms.iter().all(|rms| (rms - 1.0).abs() < 1e-2), "{:?}", signum.rms);
+}
+
+#[test]
+fn a_direction_in_its_settings_does_on_a_suite_what_its_judge_says() {
+    let suite = Arc::new(SuiteSource::find("smoke").unwrap().suite().unwrap());
+    let judge = judge_of_directions(&suite, Purpose::Report, 3, 2).unwrap();
+    for name in ["adamw-paper", "signum"] {
+        let direction = zoo(name);
+        let evaluation = judge.judge(&Request::new(&direction), &mut |_, _| Verdict::Continue).unwrap();
+        let settled = Settled::new(&direction, &evaluation.settings, &suite.tasks).unwrap().unwrap();
+        let seeds = Suite::rotating_seeds(Purpose::Report.search(), 0, 5).split_off(2);
+        let baseline = suite.baseline(&seeds).unwrap();
+        let outcome = suite.evaluate_as(&settled.candidates(), &baseline, &mut |_, _| Verdict::Continue).unwrap();
+        let (judged, trained) = (evaluation.fitness.improvement().unwrap(), outcome.fitness.improvement().unwrap());
+        assert!((judged - trained).abs() < 1e-12, "{name}: {judged} {trained}");
+        // The defaults of the whole program are in the middle of the tasks.
+        let whole = settled.with_defaults();
+        let peak = whole.signature().peak_learning_rate();
+        let rates: Vec<f64> = settled.constants.iter().map(|(peak_lr, _)| *peak_lr).collect();
+        assert!(rates.iter().any(|rate| *rate <= 1.01 * peak) && rates.iter().any(|rate| *rate >= 0.99 * peak), "{peak}: {rates:?}");
+    }
+    assert!(Settled::new(&zoo("signum"), &[], &suite.tasks).unwrap().is_none(), "nothing is known of it");
 }

@@ -61,7 +61,7 @@ fn config(programs: u64) -> SearchConfig {
 /// A search of programs on a command.
 fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchError> {
     let spec = ExternalSpec { checkpoints: 2, steps: Some(2), seconds: 8.0, ..ExternalSpec::new("stand-in", command) };
-    let source = SuiteSource::of_command("stand-in", &spec).unwrap();
+    let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
     Launch::of_parts(config(programs), &symopt_programs::find("adamw-paper").unwrap().program(), source, store, false)
 }
 
@@ -244,7 +244,7 @@ fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation
         r#"while read -r line; do id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); case "$line" in *'"name":"adamw"'*|*{hash}*) echo "{{\"id\":$id,\"loss\":1}}";; *) sleep 600;; esac; done"#
     );
     let spec = ExternalSpec { seconds: 600.0, ..ExternalSpec::new("stand-in", &command) };
-    let source = SuiteSource::of_command("stand-in", &spec).unwrap();
+    let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
     let program = symopt_programs::find("adamw-paper").unwrap().program();
     let launch = Launch::of_parts(config(100), &program, source, &store, false).unwrap();
     let interrupt = AtomicBool::new(false);
@@ -270,4 +270,35 @@ fn nothing_is_kept_of_a_search_on_built_in_tasks_that_can_be_made_again() {
     run(Launch::new(config, &store, false).unwrap(), 1);
     let contents = Journal::open(&store).unwrap().contents().unwrap();
     assert!(contents.lines().all(|line| !line.starts_with("initial\t") && !line.starts_with("baseline/")));
+}
+
+#[test]
+fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, whole, parts) = (folder.path().join("log"), folder.path().join("whole"), folder.path().join("parts"));
+    let rotating = |store: &Path, programs| {
+        let spec = ExternalSpec { checkpoints: 2, steps: Some(2), seconds: 8.0, ..ExternalSpec::new("stand-in", &mixed(&log)) };
+        let source = SuiteSource::of_command("stand-in", &spec, 3).unwrap();
+        assert_eq!(source.suite().unwrap().seeds, [1, 2, 3]);
+        let mut config = config(programs);
+        (config.fitness.rotate, config.fitness.elite) = (30, 3);
+        // Hopeless runs are stopped, as on built-in tasks.
+        (config.hurdle.quantile, config.hurdle.margin, config.hurdle.every) = (0.5, 0.0, 10);
+        Launch::of_parts(config, &symopt_programs::find("adamw-paper").unwrap().program(), source, store, false).unwrap()
+    };
+    let result = run(rotating(&whole, 100), 2);
+    let hopeless = records(&whole).iter().filter(|(_, record)| matches!(record.fitness, Fitness::Hopeless { .. })).count();
+    assert!(hopeless > 0 && result.statistics.failed > 0, "{:?}", result.statistics);
+    let revisions = CheckedStore::of(&whole).unwrap().revisions().unwrap();
+    assert!(revisions.len() >= 9, "three changes of the seeds with three programs each: {}", revisions.len());
+    let baselines = CheckedStore::of(&whole).unwrap().baselines().unwrap();
+    assert_eq!(baselines.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert!(baselines.iter().all(|(_, baseline)| baseline.final_loss(2, 0).is_some()), "each on three seeds");
+
+    run(rotating(&parts, 45), 1);
+    let resumed = run(Launch::resume(&parts, false, |config| config.limits.programs = 100).unwrap(), 3);
+    assert_eq!(
+        (&resumed.best.hash, resumed.best.fitness, &resumed.statistics),
+        (&result.best.hash, result.best.fitness, &result.statistics)
+    );
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use symopt_dsl::shell::Command;
+use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::StopReason;
 use symopt_search::fresh_seeds::{Judged, Progress};
 use symopt_search::landscape::Gain;
@@ -24,6 +25,8 @@ struct Report<'a> {
     interrupted: bool,
     searches: Vec<Search<'a>>,
     comparisons: &'a [Comparison],
+    /// Where the constants of AdamW on the last suite, which gains are over, come from.
+    baseline: BaselineOrigin,
     held_out_seeds: u16,
 }
 
@@ -78,12 +81,18 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
         rows.map(|(step, ended)| Search { ended, suite: &step.suite, seed: step.seed, held_out: of_name(&ended.name) }).collect();
     let mut out = terminal::output();
     if execution.json {
-        let report =
-            Report { campaign: path.display().to_string(), interrupted, searches, comparisons: campaign.comparisons(), held_out_seeds };
+        let report = Report {
+            campaign: path.display().to_string(),
+            interrupted,
+            searches,
+            comparisons: campaign.comparisons(),
+            baseline: campaign.baseline_origin()?,
+            held_out_seeds,
+        };
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);
     }
-    print(&mut out, &searches, steps.last(), held_out_seeds)?;
+    print(&mut out, &searches, steps.last(), &campaign.baseline_origin()?, held_out_seeds)?;
     writeln!(out, "\nto go on:")?;
     if interrupted {
         hint::print(&mut out, &execution.given(Command::new("resume").operand(path)))?;
@@ -113,7 +122,8 @@ fn search(
     line.finish();
     let launch = launch?;
     let from = launch.config().initial.clone();
-    let mut line = ProgressLine::new(&launch.config().limits);
+    let adamw = launch.suite().baseline_origin();
+    let mut line = ProgressLine::new(&launch.config().limits).against(&adamw);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
     let (result, _, _) = result?;
@@ -125,11 +135,12 @@ fn search(
         // A reader that has gone away is noticed at the end.
         let _ = writeln!(
             terminal::output(),
-            "{} on the suite {}, seed {}, from {from}: best {}, {} programs; {}",
+            "{} on the suite {}, seed {}, from {from}: best {}{}, {} programs; {}",
             step.name,
             step.suite,
             step.seed,
             result.best.fitness,
+            adamw.behind(),
             result.statistics.generated,
             result.stop
         );
@@ -137,7 +148,7 @@ fn search(
     Ok(ended && !interrupt.load(Ordering::Relaxed))
 }
 
-fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, held_out: u16) -> std::io::Result<()> {
+fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, adamw: &BaselineOrigin, held_out: u16) -> std::io::Result<()> {
     if searches.is_empty() {
         return Ok(());
     }
@@ -145,7 +156,7 @@ fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, held_ou
     writeln!(out)?;
     if let (true, Some(last)) = (with_gains, last) {
         let over = format!("on the suite {} (± is the standard error over {held_out} held-out seeds)", last.suite);
-        table::paragraph(out, &format!("gain of the best programs over tuned AdamW {over}:\n"))?;
+        table::paragraph(out, &format!("gain of the best programs over {adamw} {over}:\n"))?;
     }
     let mut heading = vec!["SEARCH", "SUITE", "SEED", "PROGRAMS", "EVALUATED", "SEARCH SEEDS"];
     if with_gains {

@@ -37,7 +37,7 @@ pub fn target(text: &str) -> Result<Target, String> {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let program = programs::find(&arguments.program)?;
+    let program = programs::find_with_constants(&arguments.program)?;
     let text = if arguments.plain { export_plain(&program, arguments.to)? } else { export(&program, arguments.to)? };
     match &arguments.output {
         Some(path) => files::write(path, &text),

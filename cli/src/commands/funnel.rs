@@ -17,7 +17,7 @@ use crate::{interrupt, options, table};
 
 #[derive(Args)]
 #[command(
-    after_help = "The best programs of the searches, of each form one, are judged on one suite after the other, against tuned AdamW on the \
+    after_help = "The best programs of the searches, of each form one, are judged on one suite after the other, against AdamW on the \
                         same seeds, which no search has: a direction at its own best learning rate and decay on each task, a whole program \
                         with its update multiplied by the factor that suits the task. Who beats AdamW goes on to the next suite.\n\n\
                         What was judged is kept in DIR/funnel.json: the same command, also with more programs or suites, goes on from there."
@@ -99,10 +99,11 @@ fn default_output(stores: &[PathBuf]) -> PathBuf {
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let Settings { seeds, tuning_seeds, confidence } = report.settings;
     let protocol = format!(
-        "{} programs through {}\ngain over tuned AdamW on the same {seeds} fresh seeds, ± its standard error; each program tuned on {tuning_seeds} \
+        "{} programs through {}\ngain over {} on the same {seeds} fresh seeds, ± its standard error; each program tuned on {tuning_seeds} \
          other seeds",
         report.ranking.len(),
-        report.suites.join(", then ")
+        report.suites.join(", then "),
+        report.adamw()
     );
     table::paragraph(out, &protocol)?;
     writeln!(out, "who goes on (*): mean above 0, and so at a confidence of {confidence}\n")?;
@@ -126,7 +127,7 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     table::print(out, &lines, &right, &[(4 + count, 24)])?;
     let survivors: Vec<&Ranked> = report.ranking.iter().filter(|ranked| ranked.survived).collect();
     if survivors.is_empty() {
-        return writeln!(out, "\nno program beat tuned AdamW on all of them");
+        return writeln!(out, "\nno program beat {} on all of them", report.adamw());
     }
     for ranked in survivors {
         writeln!(out, "\n{}:{}, {}", ranked.candidate.store, digits(&ranked.candidate.hash), ranked.structure)?;

@@ -110,7 +110,7 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let stores = headed(report.table());
     table::print(out, &stores, &(2..stores[0].len()).collect::<Vec<_>>(), &[])?;
     let fresh = format!("the last best program on {} seeds that no search has seen, ± standard error", report.seeds);
-    table::paragraph(out, &format!("\nfitness is the loss saved against tuned AdamW; fresh seeds: {fresh}"))?;
+    table::paragraph(out, &format!("\nfitness is the loss saved against {}; fresh seeds: {fresh}", report.adamw()))?;
     if report.stores.len() > 1 {
         writeln!(out)?;
         table::print(out, &headed(report.group_table()), &(1..6).collect::<Vec<_>>(), &[])?;

@@ -7,26 +7,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use serde::Serialize;
-use symopt_dsl::Graph;
 use symopt_dsl::shell::{self, Command};
 use symopt_dsl::simplify::{Label, Options, simplify};
+use symopt_dsl::{Graph, Program};
 use symopt_evaluator::equivalence::RandomStreams;
+use symopt_proxy_tasks::baseline::Tuned;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::task::TaskError;
-use symopt_search::comparison::{Contender, Row, compare};
-use symopt_search::config::{DEFAULT_TOML, Limits, SearchConfig, Strategy, TargetFitness};
+use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
+use symopt_proxy_tasks::task::RunCount;
+use symopt_search::comparison::{self, Row};
+use symopt_search::config::{DEFAULT_TOML, Form, Limits, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
 use symopt_search::failures::Failures;
-use symopt_search::launch::{Launch, LaunchError};
-use symopt_search::program_source::find_program;
+use symopt_search::judge::{Settled, first_seeds};
+use symopt_search::launch::{self, Launch, LaunchError};
+use symopt_search::program_source;
 use symopt_search::restarts::{self, Campaign};
 use symopt_search::statistics::Statistics;
+use symopt_search::trials::{TrialError, Watch};
 use symopt_search::{Journal, StopReason};
 
 use crate::commands::{campaign, resume};
-use crate::external::TaskCommand;
+use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
-use crate::progress::{ProgressLine, StageLine, clock};
+use crate::progress::{CountLine, ProgressLine, StageLine, clock};
 use crate::terminal;
 use crate::{files, hint, interrupt, options, programs, progress, table};
 
@@ -67,6 +71,9 @@ pub struct Arguments {
     name: Option<String>,
     #[command(flatten)]
     command: TaskCommand,
+    /// Seeds that the command judges every program on [default: 3]
+    #[arg(long, value_name = "N", requires = "task_command", value_parser = options::between::<1, 1000>, help_heading = "Task by a command")]
+    task_seeds: Option<u16>,
     #[command(flatten)]
     restarts: RestartArguments,
     #[command(flatten)]
@@ -119,7 +126,7 @@ pub struct LimitArguments {
     /// End after this many programs without a better one; 0 is no limit
     #[arg(long, value_name = "N", value_parser = options::count, allow_negative_numbers = true)]
     plateau: Option<u64>,
-    /// End at this fitness: 0.02 is two percent less validation loss than tuned AdamW
+    /// End at this fitness: 0.02 is two percent less validation loss than the suite's AdamW
     #[arg(long, value_name = "SHARE", value_parser = options::share, allow_negative_numbers = true)]
     target_fitness: Option<f64>,
     /// End when this program is found, by functional hash
@@ -149,7 +156,7 @@ pub struct Execution {
     /// Threads that evaluate; by default one for each core
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true, overrides_with = "threads")]
     threads: Option<u16>,
-    /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 0 where a command of yours trains]
+    /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 8 where a command of yours trains]
     #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true, overrides_with = "held_out")]
     held_out: Option<u16>,
     /// Print the result as JSON
@@ -169,9 +176,9 @@ impl Execution {
         self.held_out.iter().fold(command, |command, seeds| command.option("--held-out", seeds))
     }
 
-    /// Held-out seeds. Four programs on each of them are a lot for a command that takes minutes.
+    /// Held-out seeds. Three programs on each of them are a lot for a command that takes minutes.
     pub fn held_out(&self, external: bool) -> u16 {
-        self.held_out.unwrap_or(if external { 0 } else { 16 })
+        self.held_out.unwrap_or(if external { 8 } else { 16 })
     }
 }
 
@@ -181,8 +188,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let mut config = settings(&arguments)?;
     let interrupt = interrupt::flag()?;
-    let Arguments { store, name, limits, execution, command, .. } = arguments;
+    let Arguments { store, name, limits, execution, command, task_seeds, .. } = arguments;
     limits.apply(&mut config.limits);
+    let task_seeds = usize::from(task_seeds.unwrap_or(TASK_SEEDS));
     if command.is_given() && !config.restarts.is_plain() {
         return Err(Failure::Input(
             "--task-command makes one search; for several of them put the command into a suite file, as an [[external]] table, and give that \
@@ -196,7 +204,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         (None, Some(name)) => Path::new("runs").join(name),
         (None, None) => {
             let usual = usual_stores(&config);
-            let is_same = |store: &PathBuf| holds(store, &config, &command).unwrap_or(false);
+            let is_same = |store: &PathBuf| holds(store, &config, &command, task_seeds).unwrap_or(false);
             if let Some(store) = usual.taken.iter().find(|store| is_same(store)) {
                 // The same settings give the same search, so that what is there need not be done again.
                 let note = format!(
@@ -213,11 +221,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             usual.free
         }
     };
-    if let Some(source) = command.suite(&store.join(SUITE))? {
-        // The suite is kept with the search, for all that comes after.
-        let (path, text) = (source.name.clone(), source.text.clone());
+    if command.is_given() {
+        let path = store.join(SUITE).display().to_string();
         config.suite.clone_from(&path);
-        let initial = find_program(&config.initial, programs::color())?;
+        // What is wrong shows before anything is tuned.
+        let initial = launch::initial(&config, &store, programs::color())?;
+        let tuned = command.tuned(external::usual_runs(), execution.threads(), execution.json, interrupt)?;
+        let Some(spec) = tuned else { return Err(Failure::Input("give --task-command COMMAND".to_owned())) };
+        let source = SuiteSource::of_command(&path, &spec, task_seeds)?;
+        // The suite is kept with the search, for all that comes after.
+        let text = source.text.clone();
         let line = StageLine::new("AdamW is trained by the command, which fitness is measured against");
         let launch = Launch::of_parts(config, &initial, source, &store, programs::color());
         line.finish();
@@ -236,21 +249,25 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Whether a store holds the search, or a directory the campaign, that is asked for.
-fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand) -> Result<bool, Failure> {
+fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand, task_seeds: usize) -> Result<bool, Failure> {
     if !config.restarts.is_plain() {
         return Ok(Campaign::holds(store, config));
     }
-    let source = match command.suite(&store.join(SUITE))? {
-        Some(source) => source,
+    let path = store.join(SUITE);
+    let source = match command.as_kept(&path) {
+        Some(spec) => SuiteSource::of_command(&path.display().to_string(), &spec, task_seeds)?,
         None => SuiteSource::find(&config.suite)?,
     };
     // The standard input can be read once.
-    let initial = if config.initial == "-" { return Ok(false) } else { find_program(&config.initial, false)? };
+    let initial = if config.initial == "-" { return Ok(false) } else { program_source::find(&config.initial, false)? };
+    let initial = if config.fitness.form == Form::Program { initial.with_constants() } else { initial.whole() };
     Ok(Launch::holds(store, config.clone(), &initial, &source))
 }
 
 /// The suite of a search by a command, in its store.
 const SUITE: &str = "suite.toml";
+/// Seeds that a command judges programs on, if nobody says how many.
+const TASK_SEEDS: u16 = 3;
 
 fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     let mut config = match &arguments.config {
@@ -320,6 +337,11 @@ struct Report {
     best: BestReport,
     /// Evaluations that failed, by what went wrong.
     failures: Vec<Failures>,
+    /// AdamW, which all fitness is measured against: its constants on each task, and where they come from.
+    baseline: Vec<BaselineReport>,
+    /// Training runs of the user's commands in this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_runs: Option<RunCount>,
     comparison: Option<Vec<Row>>,
 }
 
@@ -328,6 +350,25 @@ struct SessionReport {
     generated: u64,
     evaluated: u64,
     seconds: f64,
+}
+
+#[derive(Serialize)]
+struct BaselineReport {
+    task: String,
+    #[serde(flatten)]
+    tuned: Tuned,
+}
+
+impl BaselineReport {
+    fn of(suite: &Suite) -> Vec<BaselineReport> {
+        let of_task = |task: &WeightedTask| {
+            let mut tuned = task.tuned.iter().find(|tuned| tuned.program == BASELINE)?.clone();
+            // Said in any case.
+            tuned.origin = task.origin(BASELINE);
+            Some(BaselineReport { task: task.task.name().to_owned(), tuned })
+        };
+        suite.tasks.iter().filter_map(of_task).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -352,7 +393,12 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         writeln!(out, "search from {} on the suite {}, seed {}, {}", config.initial, config.suite, config.seed, count_of(threads))?;
     }
     let (searched, limits, stored_limits) = (launch.config().suite.clone(), launch.config().limits.clone(), launch.stored_limits().clone());
-    let mut line = ProgressLine::new(&launch.config().limits);
+    let config = launch.config().clone();
+    let adamw = launch.suite().baseline_origin();
+    if !execution.json && !adamw.is_tuned() {
+        writeln!(terminal::output(), "fitness is measured against {adamw}")?;
+    }
+    let mut line = ProgressLine::new(&config.limits).against(&adamw);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
     let (result, suite, history) = result.map_err(|error| interrupted_first(error, store))?;
@@ -360,25 +406,21 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let pruned = result.best.program.pruned(&graph);
     let derivation = simplify(&result.best.program, &Options::default(), &mut RandomStreams::default());
 
-    let contenders = [
-        Contender::AsIs("best found".to_owned(), pruned.clone()),
-        Contender::Tuned("adamw".to_owned()),
-        Contender::Tuned("lion".to_owned()),
-        Contender::AsIs("initial".to_owned(), result.initial.as_ref().clone()),
-    ];
-    let interrupted = || interrupt.load(Ordering::Relaxed);
     let held_out = execution.held_out(suite.is_external());
-    let comparison = match held_out {
+    let compared = match held_out {
         // An interrupted search reports what it has at once.
-        0 => None,
-        _ if interrupted() => None,
-        held_out => {
-            let _line = StageLine::new(format!("the best program is compared on {held_out} held-out seeds"));
-            match compare(&suite, &contenders, usize::from(held_out), &interrupted) {
-                Err(TaskError::Interrupted { .. }) => None,
-                comparison => comparison?,
-            }
-        }
+        0 => Ok(None),
+        _ if interrupt.load(Ordering::Relaxed) => Ok(None),
+        held_out => compare(&result, &pruned, &config, &suite, usize::from(held_out), threads, interrupt),
+    };
+    // What the search found is reported even if the comparison fails.
+    let (comparison, failed) = match compared {
+        Ok(rows) => (rows, None),
+        Err(error) => (None, Some(error)),
+    };
+    let settled = match config.fitness.form {
+        Form::Program => None,
+        Form::Direction => Settled::new(&result.best.program, &result.best.settings, &suite.tasks)?,
     };
     let mut out = terminal::output();
     if execution.json {
@@ -405,12 +447,22 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
             statistics: result.statistics,
             failures: result.failures,
             history,
+            baseline: BaselineReport::of(&suite),
+            command_runs: suite.is_external().then(|| suite.run_count()),
             comparison,
         };
         serde_json::to_writer_pretty(&mut out, &report)?;
-        return Ok(out.write_all(b"\n")?);
+        out.write_all(b"\n")?;
+        return failed.map_or(Ok(()), Err);
     }
-    print_result(&mut out, &result, &pruned.to_string(), threads)?;
+    print_result(&mut out, &result, &pruned.to_string(), &adamw, threads)?;
+    if let Some(settled) = &settled {
+        print_constants(&mut out, settled, &suite)?;
+    }
+    if suite.is_external() {
+        let RunCount { made, failed } = suite.run_count();
+        writeln!(out, "\nruns of the command in this session: {made}, {failed} of them failed")?;
+    }
     let (before, after) = (derivation.original.statements.len(), derivation.result().statements.len());
     if after < pruned.statements.len() {
         writeln!(
@@ -421,7 +473,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         writeln!(out, "{}", derivation.result().to_string().trim_end())?;
     }
     if let Some(rows) = &comparison {
-        print_comparison(&mut out, rows, held_out)?;
+        print_comparison(&mut out, rows, &adamw, config.fitness.form, held_out)?;
     }
     let best = hint::program(store, &result.best.hash.to_string());
     writeln!(out, "\nto go on:")?;
@@ -433,11 +485,43 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         hint::print(&mut out, &train.option("--vs", "adamw"))?;
     }
     // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
-    let compared = !interrupted() || result.stop == StopReason::Interrupted;
+    let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;
     let further = if compared { hint::further(&result, &limits) } else { limits };
     hint::print(&mut out, &execution.given(hint::resume(store, &further, &stored_limits)))?;
     let store = store.display();
     writeln!(out, "store: {store}")?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The best program beside others on held-out seeds; `None` if somebody wants the end.
+fn compare(
+    result: &SearchResult,
+    pruned: &Program,
+    config: &SearchConfig,
+    suite: &Suite,
+    held_out: usize,
+    threads: usize,
+    interrupt: &AtomicBool,
+) -> Result<Option<Vec<Row>>, Failure> {
+    let contenders = comparison::contenders(result, pruned, config, suite)?;
+    let line = CountLine::new("of the comparison on held-out seeds");
+    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let rows = comparison::compare(suite, &contenders, &first_seeds(config, suite), held_out, threads, watch);
+    line.finish();
+    match rows {
+        Ok(rows) => Ok(Some(rows)),
+        Err(TrialError::Interrupted) => Ok(None),
+        Err(error) => Err(Failure::Work(format!("no comparison on held-out seeds: {error}"))),
+    }
+}
+
+/// What a direction was run with on each task.
+fn print_constants(out: &mut impl Write, settled: &Settled, suite: &Suite) -> std::io::Result<()> {
+    writeln!(out, "\na direction: training applies w -= lr * (direction + weight_decay * w), at its best with")?;
+    for (candidate, task) in settled.candidates().iter().zip(&suite.tasks) {
+        let decay = candidate.hyperparameters.first().map_or(0.0, |(_, value)| *value);
+        writeln!(out, "  {}: lr {}, weight_decay {}", task.task.name(), table::rounded(candidate.peak_lr), table::rounded(decay))?;
+    }
     Ok(())
 }
 
@@ -456,7 +540,7 @@ fn count_of(threads: usize) -> String {
     if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
 
-fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threads: usize) -> std::io::Result<()> {
+fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, adamw: &BaselineOrigin, threads: usize) -> std::io::Result<()> {
     let statistics = &result.statistics;
     let seconds = result.elapsed.as_secs_f64().max(1e-3);
     let session = &result.session;
@@ -494,12 +578,20 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, threa
     if result.best.index.is_none() {
         writeln!(out, "\nno program was better than the one that the search started from")?;
     }
-    writeln!(out, "\nbest program, fitness {} (redundant statements removed):\n\n{}", result.best.fitness, pruned.trim_end())
+    writeln!(
+        out,
+        "\nbest program, fitness {}{} (redundant statements removed):\n\n{}",
+        result.best.fitness,
+        adamw.behind(),
+        pruned.trim_end()
+    )
 }
 
-fn print_comparison(out: &mut impl Write, rows: &[Row], held_out: u16) -> std::io::Result<()> {
-    let text =
-        format!("validation loss saved against tuned AdamW (more is better; ± is the standard error over {held_out} held-out seeds):");
+fn print_comparison(out: &mut impl Write, rows: &[Row], adamw: &BaselineOrigin, form: Form, held_out: u16) -> std::io::Result<()> {
+    let directions = if form == Form::Direction { "; directions at their best learning rate and decay on each task" } else { "" };
+    let text = format!(
+        "validation loss saved against {adamw} (more is better; ± is the standard error over {held_out} held-out seeds{directions}):"
+    );
     table::paragraph(out, &format!("\n{text}\n"))?;
     let tasks: Vec<String> =
         rows.iter().map(|row| &row.tasks).max_by_key(|tasks| tasks.len()).into_iter().flatten().map(|(t, _)| t.clone()).collect();

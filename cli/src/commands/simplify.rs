@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
@@ -11,6 +12,10 @@ use symopt_dsl::simplify::{Derivation, Label, Limits, Options, simplify};
 use symopt_dsl::{Graph, Program};
 use symopt_evaluator::equivalence::RandomStreams;
 use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_search::direction::with_parameters;
+use symopt_search::fresh_seeds::Purpose;
+use symopt_search::judge::judge_of_directions;
+use symopt_search::program_source::Found;
 use symopt_search::simplification::simplify_on_tasks;
 use symopt_search::trials::{Criterion, Trials, Watch};
 
@@ -77,11 +82,14 @@ struct Json<'a> {
     label: Label,
     hash: String,
     result: String,
+    /// Of a direction that was simplified on tasks the whole program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    whole: Option<String>,
     derivation: &'a Derivation,
 }
 
 impl<'a> Json<'a> {
-    fn of(derivation: &'a Derivation) -> Json<'a> {
+    fn of(derivation: &'a Derivation, whole: Option<&Program>) -> Json<'a> {
         let result = derivation.result();
         Json {
             statements_before: derivation.original.statements.len(),
@@ -89,6 +97,7 @@ impl<'a> Json<'a> {
             label: derivation.label(),
             hash: Graph::new(result).map_or_else(|_| String::new(), |graph| graph.hash().to_string()),
             result: result.to_string(),
+            whole: whole.map(Program::to_string),
             derivation,
         }
     }
@@ -98,21 +107,32 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
     let as_json = arguments.derivation.as_deref().map(is_json).transpose()?;
     arguments.derivation.iter().chain(&arguments.output).try_for_each(|path| files::check_writable(path))?;
-    let program = programs::find(&arguments.program)?;
-    let derivation = derive(&arguments, &program)?;
+    let found = programs::found(&arguments.program)?;
+    let derivation = derive(&arguments, &found)?;
+    // What is simplified on tasks is the direction itself.
+    let whole = match found.direction {
+        Some(direction) if arguments.ablate => {
+            Some(Found { program: with_parameters(derivation.result()), direction: Some(direction) }.with_constants())
+        }
+        _ => None,
+    };
     if let (Some(path), Some(as_json)) = (&arguments.derivation, as_json) {
-        let text = if as_json { serde_json::to_string_pretty(&Json::of(&derivation))? + "\n" } else { derivation.markdown() };
+        let text = if as_json {
+            serde_json::to_string_pretty(&Json::of(&derivation, whole.as_ref()))? + "\n"
+        } else {
+            markdown(&derivation, whole.as_ref())
+        };
         files::write(path, &text)?;
     }
     if let Some(path) = &arguments.output {
-        files::write(path, &documented(&derivation).to_string())?;
+        files::write(path, &documented(&derivation, whole.as_ref()).to_string())?;
     }
     let mut out = terminal::output();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &Json::of(&derivation))?;
+        serde_json::to_writer_pretty(&mut out, &Json::of(&derivation, whole.as_ref()))?;
         out.write_all(b"\n")?;
     } else {
-        out.write_all(derivation.markdown().as_bytes())?;
+        out.write_all(markdown(&derivation, whole.as_ref()).as_bytes())?;
     }
     match derivation.rejected.len() {
         0 => Ok(()),
@@ -120,7 +140,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn derive(arguments: &Arguments, program: &Program) -> Result<Derivation, Failure> {
+/// The derivation to be read; of a direction with the whole program at the end.
+fn markdown(derivation: &Derivation, whole: Option<&Program>) -> String {
+    let whole = whole.map(|whole| format!("\n## As a whole program\n\n```\n{}\n```\n", whole.to_string().trim_end()));
+    derivation.markdown() + &whole.unwrap_or_default()
+}
+
+fn derive(arguments: &Arguments, found: &Found) -> Result<Derivation, Failure> {
     let label = match arguments.label {
         Strength::Exact => Label::Exact,
         Strength::Real => Label::Real,
@@ -130,18 +156,25 @@ fn derive(arguments: &Arguments, program: &Program) -> Result<Derivation, Failur
     let options = Options { label, limits, ..Options::default() };
     let mut streams = RandomStreams::default();
     if !arguments.ablate {
-        return Ok(simplify(program, &options, &mut streams));
+        return Ok(simplify(&found.with_constants(), &options, &mut streams));
     }
-    let suite = SuiteSource::find(&arguments.suite)?.suite()?;
+    let program = &found.program;
+    let suite = Arc::new(SuiteSource::find(&arguments.suite)?.suite()?);
     let interrupt = interrupt::flag()?;
     let line = CountLine::new("trainings");
     let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
     let zoo_name = symopt_programs::find(&arguments.program).map(|entry| entry.name);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let criterion = Criterion { tolerance: arguments.tolerance, confidence: arguments.confidence };
-    let seeds = Trials::seeds(usize::from(arguments.seeds));
-    let derivation = Trials::new(&suite, zoo_name, &seeds, criterion, threads, watch)
-        .and_then(|mut trials| simplify_on_tasks(program, &options, &mut streams, &mut trials));
+    let seeds = usize::from(arguments.seeds);
+    let judge = found.direction.as_ref();
+    let judge = judge.map(|direction| judge_of_directions(&suite, Purpose::Simplification, seeds, direction.fitness.tuning_seeds));
+    let judge = judge.transpose()?;
+    let trials = match &judge {
+        Some(judge) => Trials::of_directions(&suite, judge, seeds, criterion, threads, watch),
+        None => Trials::new(&suite, zoo_name, &Trials::seeds(seeds), criterion, threads, watch),
+    };
+    let derivation = trials.and_then(|mut trials| simplify_on_tasks(program, &options, &mut streams, &mut trials));
     line.finish();
     Ok(derivation?)
 }
@@ -160,8 +193,8 @@ fn is_json(path: &Path) -> Result<bool, Failure> {
 }
 
 /// The simplified program with a doc string that says where it comes from.
-fn documented(derivation: &Derivation) -> Program {
-    let result = derivation.result();
+fn documented(derivation: &Derivation, whole: Option<&Program>) -> Program {
+    let result = whole.unwrap_or(derivation.result());
     let original = &derivation.original;
     let signature = result.signature();
     // What nobody has changed keeps its own.
@@ -172,12 +205,16 @@ fn documented(derivation: &Derivation) -> Program {
             "{}, simplified from {} statements to {}: equal in the sense of the label `{}`.{}",
             original.signature().name,
             original.statements.len(),
-            result.statements.len(),
+            derivation.result().statements.len(),
             derivation.label(),
-            if signature.peak_learning_rate() == original.signature().peak_learning_rate() {
-                ""
+            if let Some(whole) = whole {
+                let doc = whole.signature().doc.as_deref().unwrap_or_default();
+                format!("\n\n{doc}")
+            } else if signature.peak_learning_rate() == original.signature().peak_learning_rate() {
+                String::new()
             } else {
                 "\n\n`lr` is the learning rate now; the program that was simplified took the value of the schedule and held the peak itself."
+                    .to_owned()
             }
         ))
     };

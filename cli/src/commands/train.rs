@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::progress::TrainingLine;
 use crate::terminal;
 use crate::{files, interrupt, options};
-use contender::{Contender, Wanted};
+use contender::{Contender, Task, Wanted};
 use report::{SeedRun, Training};
 
 #[derive(Args)]
@@ -66,7 +66,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let task = arguments.command.or_named(arguments.task.as_deref())?;
+    let interrupt = interrupt::flag()?;
+    // Programs train as they stand: so does AdamW, unless somebody wants it tuned.
+    let task = arguments.command.or_named(arguments.task.as_deref(), 0, arguments.json, interrupt)?;
     let mut factors = arguments.factors.clone();
     factors.dedup();
     let wanted = Wanted {
@@ -76,7 +78,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         from_adamw: arguments.from_adamw,
         factors: if factors.is_empty() { &rule_of_thumb::ENDS } else { &factors },
     };
-    let (contenders, reference) = contender::contenders(&task, &wanted)?;
+    let again = || arguments.command.or_named(arguments.task.as_deref(), 0, true, interrupt);
+    let on = Task { task: &task, again: &again, interrupted: &|| interrupt.load(Ordering::Relaxed) };
+    let (contenders, reference) = contender::contenders(&on, &wanted)?;
     // What can't be written is said before anything is done.
     for path in [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten() {
         files::check_writable(path)?;
@@ -86,7 +90,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(keeper) = &keeper {
         keeper.check(&contenders, &seeds)?;
     }
-    let interrupt = interrupt::flag()?;
     let interrupted = || interrupt.load(Ordering::Relaxed);
     let mut line = TrainingLine::new(contenders.len() * seeds.len() * task.task.checkpoints());
     let (mut trainings, mut finals) = (Vec::new(), Vec::new());

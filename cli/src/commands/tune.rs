@@ -10,13 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 use symopt_dsl::Program;
-use symopt_proxy_tasks::baseline::{self, Grid, Strategy, Trial};
+use symopt_proxy_tasks::baseline::{self, Grid, Origin, Strategy, Trial, Tuned};
 use symopt_proxy_tasks::pattern_search::Protocol;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::WeightedTask;
+use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
+use symopt_search::direction::WEIGHT_DECAY;
+use symopt_search::judge::size_on;
 
-use crate::external::TaskCommand;
+use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::CountLine;
 use crate::terminal;
@@ -51,7 +53,7 @@ pub struct Arguments {
     /// With --budget: leave the betas at their defaults
     #[arg(long, requires = "budget")]
     no_betas: bool,
-    /// Write the grid into FILE: the gain over tuned AdamW by learning rate and weight decay, as a picture for .svg, as a table for .csv
+    /// Write the grid into FILE: the gain over AdamW, which says whether it is tuned, by learning rate and weight decay, as a picture for .svg, as a table for .csv
     #[arg(long, value_name = "FILE", conflicts_with_all = ["budget", "suite"])]
     map: Option<PathBuf>,
     /// Print JSON: every pair that was tried; a list, if there are several tasks or programs
@@ -87,6 +89,9 @@ struct Report {
     grid: Grid,
     trials: Vec<Trial>,
     best: Option<Trial>,
+    /// What the gains of the map are against, if one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gains_against: Option<String>,
     /// Whether it has a decay to tune.
     #[serde(skip)]
     has_decay: bool,
@@ -97,13 +102,19 @@ struct Report {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
+    let interrupt = interrupt::flag()?;
     let map = arguments.map.as_deref().map(|path| Ok::<_, Failure>((path, map::Format::of(path)?))).transpose()?;
     let tasks = match &arguments.suite {
         Some(suite) => SuiteSource::find(suite)?.suite()?.tasks,
-        None => vec![arguments.command.or_named(arguments.task.as_deref())?],
+        // Gains on a map are over AdamW, which is tuned as well; its own map is against the best of itself.
+        None => {
+            let needs_adamw = map.is_some() && arguments.program.iter().any(|program| program != BASELINE);
+            let runs = if needs_adamw { external::usual_runs() } else { 0 };
+            vec![arguments.command.or_named(arguments.task.as_deref(), runs, arguments.json, interrupt)?]
+        }
     };
-    let named: Vec<(&String, Program)> =
-        arguments.program.iter().map(|name| Ok((name, programs::find(name)?))).collect::<Result<_, Failure>>()?;
+    let named: Vec<(&String, Tunable)> =
+        arguments.program.iter().map(|name| Ok((name, Tunable::find(name)?))).collect::<Result<_, Failure>>()?;
     let strategy = Strategy::from(arguments.grid);
     let grid = Grid { seeds: arguments.seeds.map_or(strategy.seeds(), usize::from), ..Grid::default() };
     if (map.is_some() || arguments.budget.is_some()) && named.len() > 1 {
@@ -111,17 +122,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let (Some(budget), Some(task), Some((name, program))) = (arguments.budget, tasks.first(), named.first()) {
         let protocol = Protocol { budget, shares: !arguments.no_betas, ..Protocol::default() };
-        return pattern::run(task.task.as_ref(), name, program, &protocol, arguments.json);
+        return pattern::run(task.task.as_ref(), &arguments.command, name, &program.program, &protocol, arguments.json, interrupt);
     }
-    let interrupt = interrupt::flag()?;
     let one = arguments.suite.is_none() && named.len() == 1;
     let mut out = terminal::output();
     let mut reports = Vec::new();
     'all: for task in &tasks {
         for (name, program) in &named {
-            let report = tune(task, name, program, &grid, strategy, interrupt)?;
+            let mut report = tune(task, name, program, &grid, strategy, interrupt)?;
             if let Some((path, format)) = map {
-                map::write(path, format, task, name, &report.trials, grid.seeds)?;
+                report.gains_against = map::write(path, format, task, name, &report.trials, grid.seeds)?;
             }
             let interrupted = interrupt.load(Ordering::Relaxed);
             if interrupted && report.trials.is_empty() && !arguments.json {
@@ -130,9 +140,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             if arguments.json {
                 reports.push(report);
             } else if one {
+                let against = report.gains_against.clone();
+                let uses = report.uses(&arguments.command);
                 print_one(&mut out, report)?;
+                print_uses(&mut out, &uses)?;
                 if let Some((path, _)) = map {
-                    writeln!(out, "\nmap written: {}", path.display())?;
+                    let what = against.map_or_else(|| "losses".to_owned(), |adamw| format!("gains over {adamw}"));
+                    writeln!(out, "\nmap written: {}, {what}", path.display())?;
                 }
                 return Ok(());
             } else if interrupted {
@@ -155,15 +169,57 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A program to tune.
+struct Tunable {
+    program: Program,
+    is_direction: bool,
+}
+
+impl Tunable {
+    fn find(name: &str) -> Result<Tunable, Failure> {
+        let found = programs::found(name)?;
+        Ok(Tunable { program: found.with_constants(), is_direction: found.direction.is_some() })
+    }
+
+    /// The grid for the program on a task, and where a walk begins. The steps of a direction, which may be of any size, are tried in the sizes that
+    /// those of other optimizers have with the learning rates of the grid.
+    fn grid(&self, task: &WeightedTask, grid: &Grid) -> Result<(Grid, Option<Tuned>), Failure> {
+        if !self.is_direction {
+            return Ok((grid.clone(), None));
+        }
+        let Some(size) = size_on(task, &self.program)? else {
+            return Err(Failure::Work(format!("the direction is not finite on the gradients of {}", task.task.name())));
+        };
+        let rounded = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
+        let grid = Grid {
+            peak_lr: grid.peak_lr.iter().map(|rate| rounded(rate / size)).collect(),
+            weight_decay: grid.weight_decay.iter().map(|decay| rounded(decay * size)).collect(),
+            ..grid.clone()
+        };
+        let signature = self.program.signature();
+        let decay = signature.hyperparameters().find(|(_, p)| p.name == WEIGHT_DECAY).and_then(|(_, p)| p.default);
+        let states_rate = signature.learning_rate().is_some_and(|id| signature.parameters[id.index()].default.is_some());
+        let start = states_rate.then(|| Tuned {
+            program: signature.name.clone(),
+            peak_lr: signature.peak_learning_rate(),
+            hyperparameters: decay.map(|value| (WEIGHT_DECAY.to_owned(), value)).into_iter().collect(),
+            origin: Origin::Stated,
+        });
+        Ok((grid, start))
+    }
+}
+
 fn tune(
     task: &WeightedTask,
     name: &str,
-    program: &Program,
+    tunable: &Tunable,
     grid: &Grid,
     strategy: Strategy,
     interrupt: &AtomicBool,
 ) -> Result<Report, Failure> {
-    let start = task.tuned.iter().find(|tuned| tuned.program == name);
+    let program = &tunable.program;
+    let (grid, start) = tunable.grid(task, grid)?;
+    let start = task.tuned.iter().find(|tuned| tuned.program == name).or(start.as_ref());
     let line = CountLine::new(match strategy {
         Strategy::Fine => "pairs tried",
         Strategy::Coarse | Strategy::Local => "pairs tried, at most",
@@ -171,7 +227,7 @@ fn tune(
     let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
     let pairs = grid.peak_lr.len() * if has_decay { grid.weight_decay.len() } else { 1 };
     let mut tried = 0;
-    let trials = baseline::tune(task.task.as_ref(), program, grid, strategy, start, &mut |_| {
+    let trials = baseline::tune(task.task.as_ref(), program, &grid, strategy, start, &mut |_| {
         tried += 1;
         line.draw(tried, pairs as u64);
         if interrupt.load(Ordering::Relaxed) { Verdict::Stop } else { Verdict::Continue }
@@ -182,9 +238,10 @@ fn tune(
         task: task.task.name().to_owned(),
         program: name.to_owned(),
         strategy,
-        grid: grid.clone(),
+        grid,
         best: baseline::best(&trials).cloned(),
         trials,
+        gains_against: None,
         is_external: task.task.is_external(),
         has_decay,
     })
@@ -235,7 +292,26 @@ fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Commands that use what was found.
+fn print_uses(out: &mut impl Write, uses: &[String]) -> Result<(), Failure> {
+    if !uses.is_empty() {
+        writeln!(out, "\nto use it:")?;
+        uses.iter().try_for_each(|command| writeln!(out, "  {command}"))?;
+    }
+    Ok(())
+}
+
 impl Report {
+    /// Commands that use the best pair, where the task is a command.
+    fn uses(&self, command: &TaskCommand) -> Vec<String> {
+        let Some(best) = self.best.as_ref().filter(|_| command.is_given()) else { return Vec::new() };
+        let decay = self.has_decay.then(|| (WEIGHT_DECAY.to_owned(), best.weight_decay));
+        let (runs, seeds) = (self.trials.len() * self.grid.seeds, self.grid.seeds);
+        let origin = Origin::Tuned { runs, seeds };
+        let (program, hyperparameters) = (self.program.clone(), decay.into_iter().collect());
+        command.uses(&self.program, &Tuned { program, peak_lr: best.peak_lr, hyperparameters, origin })
+    }
+
     /// What failed, as a clause.
     fn failed(&self) -> String {
         let failures: Vec<_> = self.trials.iter().filter_map(|trial| trial.failure.as_ref()).collect();
@@ -256,6 +332,10 @@ impl Report {
     fn toml(&self, best: &Trial) -> String {
         let table = if self.is_external { "external" } else { "task" };
         let hyperparameters = if self.has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
-        format!("[[{table}.tuned]]\nprogram = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}", self.program, best.peak_lr)
+        let (runs, seeds) = (self.trials.len() * self.grid.seeds, self.grid.seeds);
+        format!(
+            "[[{table}.tuned]]\nprogram = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}\norigin = {{ tuned = {{ runs = {runs}, seeds = {seeds} }} }}",
+            self.program, best.peak_lr
+        )
     }
 }

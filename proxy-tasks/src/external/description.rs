@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ExternalTask, PROGRAM};
-use crate::baseline::Tuned;
+use crate::baseline::{Origin, Tuned};
 use crate::suite::{BASELINE, WeightedTask};
 use crate::task::TaskError;
 
@@ -38,7 +38,7 @@ pub struct ExternalSpec {
     /// What programs are written as for the command.
     #[serde(default = "program")]
     pub export: String,
-    /// Tuned constants of zoo programs; AdamW's own defaults, if it is not there.
+    /// Constants of zoo programs, with where they come from; AdamW's own defaults, if it is not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tuned: Vec<Tuned>,
 }
@@ -85,7 +85,7 @@ impl ExternalSpec {
         let (weight, mut tuned) = (self.weight, std::mem::take(&mut self.tuned));
         if !tuned.iter().any(|tuned| tuned.program == BASELINE) {
             let peak_lr = symopt_programs::adamw().program().signature().peak_learning_rate();
-            tuned.push(Tuned { program: BASELINE.to_owned(), peak_lr, hyperparameters: Vec::new() });
+            tuned.push(Tuned { program: BASELINE.to_owned(), peak_lr, hyperparameters: Vec::new(), origin: Origin::Untuned });
         }
         Ok(WeightedTask { task: Box::new(ExternalTask::new(self)), weight, tuned })
     }

@@ -9,6 +9,11 @@ pub enum Template {
     Jax,
 }
 
+/// The module that the scripts import: the protocol, with nothing but Python's standard library.
+pub const HELPER: &str = include_str!("../../templates/symopt_task.py");
+/// What its file must be called.
+pub const HELPER_FILE: &str = "symopt_task.py";
+
 impl Template {
     /// All of them.
     pub const ALL: [Template; 2] = [Template::Pytorch, Template::Jax];

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use symopt_dsl::{FunctionalHash, Program};
 use symopt_evaluator::{Layout, Optimizer, Options};
-use symopt_proxy_tasks::suite::{BASELINE, Suite};
+use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{Recording, TaskError};
 
 use super::{Probe, Rejection};
@@ -49,15 +49,11 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    /// Records what tuned AdamW meets on each task.
+    /// Records what AdamW meets on each task.
     pub(super) fn new(suite: &Suite, screens: &[Screen]) -> Result<Prober, TaskError> {
         let adamw = symopt_programs::adamw().program();
         let mut random = ChaCha8Rng::seed_from_u64(0x7072_6f62_6573);
-        let recordings: Vec<Option<Recording>> = suite
-            .tasks
-            .iter()
-            .map(|task| task.task.record(&task.candidate(&adamw, Some(BASELINE)), RECORDED))
-            .collect::<Result<_, TaskError>>()?;
+        let recordings: Vec<Option<Recording>> = suite.tasks.iter().map(|task| record(task, &adamw)).collect::<Result<_, TaskError>>()?;
         let mut normal = || -> f32 { StandardNormal.sample(&mut random) };
         let projections = recordings
             .iter()
@@ -122,12 +118,10 @@ impl Prober {
                 })
             });
             let size = libm::sqrt(sum);
-            let numbers = recording.gradients.len() * recording.layout.len();
-            let of_task = size / libm::sqrt(numbers.max(1) as f64);
-            if !finite || !(1e-12..1e12).contains(&of_task) {
+            let Some(of_task) = size_of(recording, size).filter(|_| finite) else {
                 rejected = Some(Rejection::NotFinite);
                 break;
-            }
+            };
             rms.push(of_task);
             for sum in sums {
                 // The projections of a direction of size 1 are normal numbers.
@@ -202,6 +196,30 @@ impl Prober {
         let product: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
         -product >= FORGOTTEN * libm::sqrt(square(&a) * square(&b))
     }
+}
+
+/// The gradients that AdamW meets on a task.
+fn record(task: &WeightedTask, adamw: &Program) -> Result<Option<Recording>, TaskError> {
+    task.task.record(&task.candidate(adamw, Some(BASELINE)), RECORDED)
+}
+
+/// The size of a completed direction on a task as [`Prober::probe`] measures it: 1 where no gradients can be recorded, `None` if it is not finite.
+pub fn size_on(task: &WeightedTask, program: &Program) -> Result<Option<f64>, TaskError> {
+    let Some(recording) = record(task, &symopt_programs::adamw().program())? else { return Ok(Some(1.0)) };
+    let mut sum = 0.0;
+    let finite = Runner::new(program, &recording.layout).is_some_and(|mut runner| {
+        runner.run(&recording, recording.gradients.len(), 1.0, &mut |direction| {
+            direction.iter().for_each(|d| sum += f64::from(*d) * f64::from(*d));
+            true
+        })
+    });
+    Ok(size_of(&recording, libm::sqrt(sum)).filter(|_| finite))
+}
+
+/// The root mean square of a direction whose norm over a recording is known; `None` if it is none to train with.
+fn size_of(recording: &Recording, norm: f64) -> Option<f64> {
+    let numbers = recording.gradients.len() * recording.layout.len();
+    Some(norm / libm::sqrt(numbers.max(1) as f64)).filter(|size| (1e-12..1e12).contains(size))
 }
 
 fn square(numbers: &[f32]) -> f64 {

@@ -54,8 +54,9 @@ impl Report {
             file: "fitness.svg",
             title: "Fitness",
             caption: format!(
-                "Best fitness so far, as the searches had it: validation loss saved against tuned AdamW on the same seeds; {}. Lines begin with the \
+                "Best fitness so far, as the searches had it: validation loss saved against {} on the same seeds; {}. Lines begin with the \
                  initial program, which may lie below the picture.",
+                self.adamw(),
                 self.spread_text()
             ),
             svg: chart.svg(),
@@ -189,7 +190,7 @@ impl Report {
         let chart = DotChart {
             title: "The last best programs on fresh seeds".to_owned(),
             subtitle: format!("{} seeds, the same for all; bars are one standard error", self.seeds),
-            label: "loss saved against tuned AdamW (%)".to_owned(),
+            label: format!("loss saved against {} (%)", self.adamw()),
             categories: self.store_names(),
             groups,
             missing: "diverged".to_owned(),
@@ -207,18 +208,18 @@ impl Report {
     }
 
     /// How programs are judged on fresh seeds.
-    pub(super) fn how_judged(&self) -> &'static str {
+    pub(super) fn how_judged(&self) -> String {
         let directions = self.stores.iter().filter(|store| store.form == Form::Direction).count();
-        match directions {
-            0 => "as they stand, with their own constants, against AdamW tuned for each task",
-            all if all == self.stores.len() => {
-                "each at the learning rate and the weight decay that suit it on other fresh seeds, against AdamW tuned for each task"
-            }
+        let how = match directions {
+            0 => "as they stand, with their own constants",
+            all if all == self.stores.len() => "each at the learning rate and the weight decay that suit it on other fresh seeds",
             _ => {
-                "whole programs with their own constants, directions at the learning rate and the weight decay that suit them on other fresh seeds, \
-                 against AdamW tuned for each task"
+                "whole programs with their own constants, directions at the learning rate and the weight decay that suit them on other fresh seeds"
             }
-        }
+        };
+        let adamw = self.adamw();
+        let adamw = if adamw.is_tuned() { "AdamW tuned for each task".to_owned() } else { adamw.to_string() };
+        format!("{how}, against {adamw}")
     }
 
     fn spread_text(&self) -> String {

@@ -198,9 +198,13 @@ impl History {
         self.counted = self.config.fitness.form == Form::Program;
         let suite = self.suite.suite()?;
         let runs = runs_at_checkpoints(&suite);
-        let runs_of = |record: &EvaluationRecord| match record.curve.len() {
-            0 => 0.0,
-            passed => runs.get(passed - 1).or(runs.last()).copied().unwrap_or(0.0),
+        let runs_of = |record: &EvaluationRecord| {
+            let passed = match record.curve.len() {
+                0 => 0.0,
+                passed => runs.get(passed - 1).or(runs.last()).copied().unwrap_or(0.0),
+            };
+            // The run that failed was made as well.
+            if record.failure.is_some() { passed.floor() + 1.0 } else { passed }
         };
         let rotate = self.config.fitness.rotate;
         let mut costs: Vec<(u64, f64)> = evaluations.iter().map(|(index, record)| (index + 1, runs_of(record))).collect();

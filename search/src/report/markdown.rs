@@ -24,8 +24,9 @@ impl Report {
         let count = if self.stores.len() == 1 { "1 search".to_owned() } else { format!("{} searches", self.stores.len()) };
         writeln!(
             text,
-            "on {count}. Fitness is the share of tuned AdamW's validation loss that is saved on the same seeds: more is better. `report.json` has \
-             every number, the points of the curves and the programs.\n"
+            "on {count}. Fitness is the share of the validation loss of {} that is saved on the same seeds: more is better. `report.json` has \
+             every number, the points of the curves and the programs.\n",
+            self.adamw()
         )?;
         writeln!(text, "## Searches\n")?;
         write_table(text, &self.table(), &[], None)?;
@@ -34,7 +35,7 @@ impl Report {
             "\n*Fresh seeds*: the last best program on {} seeds that no search has seen, the same for all, {}; ± is the standard error over the seeds. \
              The published searches report {:.0} % cache hits and {:.0} % redundant statements.\n",
             self.seeds,
-            markdown(self.how_judged()),
+            markdown(&self.how_judged()),
             100.0 * PAPER_CACHE_HITS,
             100.0 * PAPER_REDUNDANT
         )?;

@@ -1,12 +1,16 @@
 //! `symopt inspect PROGRAM --tasks SUITE`
 
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::Serialize;
 use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_search::fresh_seeds::Purpose;
 use symopt_search::importance::{Importance, Report, importance};
+use symopt_search::judge::judge_of_directions;
+use symopt_search::program_source::Found;
 use symopt_search::trials::{Criterion, Trials, Watch};
 
 use crate::failure::Failure;
@@ -42,16 +46,22 @@ struct Json<'a> {
 
 /// Prints the importance of each statement of a PROGRAM argument on a suite.
 pub fn run(name: &str, suite: &str, options: &ImportanceOptions, json: bool) -> Result<(), Failure> {
-    let program = programs::find(name)?;
+    let Found { program, direction } = programs::found(name)?;
     let source = SuiteSource::find(suite)?;
-    let tasks = source.suite()?;
+    let tasks = Arc::new(source.suite()?);
     let interrupt = interrupt::flag()?;
     let line = CountLine::new("trainings");
     let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
     let zoo_name = symopt_programs::find(name).map(|entry| entry.name);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let seeds = Trials::seeds(usize::from(options.seeds));
-    let report = Trials::new(&tasks, zoo_name, &seeds, Criterion::default(), threads, watch).and_then(|mut trials| {
+    let seeds = usize::from(options.seeds);
+    let judge = direction.map(|direction| judge_of_directions(&tasks, Purpose::Simplification, seeds, direction.fitness.tuning_seeds));
+    let judge = judge.transpose()?;
+    let trials = match &judge {
+        Some(judge) => Trials::of_directions(&tasks, judge, seeds, Criterion::default(), threads, watch),
+        None => Trials::new(&tasks, zoo_name, &Trials::seeds(seeds), Criterion::default(), threads, watch),
+    };
+    let report = trials.and_then(|mut trials| {
         trials.tune(&program)?;
         importance(&program, &mut trials)
     });
@@ -63,6 +73,9 @@ pub fn run(name: &str, suite: &str, options: &ImportanceOptions, json: bool) -> 
         return Ok(out.write_all(b"\n")?);
     }
     writeln!(out, "{} on the suite {}, over {} seeds: fitness {}", program.signature().name, tasks.name, report.seeds, report.fitness)?;
+    if judge.is_some() {
+        writeln!(out, "a direction: with every change at the learning rate and the decay that suit it on each task")?;
+    }
     Ok(print(&mut out, &report)?)
 }
 

@@ -1,11 +1,11 @@
 //! `symopt tasks new`
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use symopt_dsl::shell::Command;
-use symopt_proxy_tasks::external::Template;
+use symopt_proxy_tasks::external::{HELPER, HELPER_FILE, Template};
 
 use crate::failure::Failure;
 use crate::hint;
@@ -27,38 +27,69 @@ enum Framework {
     Pytorch,
     /// JAX with Optax
     Jax,
+    /// Nothing: the module symopt_task.py alone, which is for any training in Python
+    Helper,
 }
 
 /// Names of what the scripts import.
-const IMPORTED: [&str; 9] = ["importlib", "jax", "json", "math", "numpy", "optax", "queue", "threading", "torch"];
+const IMPORTED: [&str; 8] = ["importlib", "jax", "json", "numpy", "optax", "queue", "symopt_task", "torch"];
 
-impl From<Framework> for Template {
-    fn from(framework: Framework) -> Template {
-        match framework {
-            Framework::Pytorch => Template::Pytorch,
-            Framework::Jax => Template::Jax,
+impl Framework {
+    /// The script; `None` where only the module is wanted.
+    fn template(self) -> Option<Template> {
+        match self {
+            Framework::Pytorch => Some(Template::Pytorch),
+            Framework::Jax => Some(Template::Jax),
+            Framework::Helper => None,
         }
     }
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let template = Template::from(arguments.external);
+    let template = arguments.external.template();
+    let text = template.map_or(HELPER, Template::text);
     let mut out = terminal::output();
-    let Some(path) = &arguments.output else { return Ok(out.write_all(template.text().as_bytes())?) };
-    if path.file_stem().is_some_and(|stem| IMPORTED.iter().any(|name| stem == *name)) {
+    let Some(path) = &arguments.output else { return Ok(out.write_all(text.as_bytes())?) };
+    if template.is_some() && path.file_stem().is_some_and(|stem| IMPORTED.iter().any(|name| stem == *name)) {
         return Err(Failure::Input(format!(
             "{}: Python would import the script in place of the library of this name; choose another name",
             path.display()
         )));
     }
-    let wrong = |error: std::io::Error| Failure::Input(format!("{}: the script can't be written: {error}", path.display()));
-    // Somebody may have worked on it.
-    let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;
-    file.write_all(template.text().as_bytes()).map_err(wrong)?;
-    writeln!(out, "written: {}\n\nto train with it:", path.display())?;
+    let helper = path.with_file_name(HELPER_FILE);
+    let has_helper = template.is_none() || is_helper(&helper)?;
+    write_new(path, text)?;
+    if !has_helper {
+        write_new(&helper, HELPER)?;
+    }
+    writeln!(out, "written: {}", path.display())?;
+    let Some(template) = template else { return Ok(()) };
+    let what = if has_helper { "was there" } else { "written" };
+    writeln!(out, "{what}: {}, which it imports\n\nto train with it:", helper.display())?;
     // The command is itself a line for a shell.
     let script = Command::of_words(["python".into()]).operand(path).to_string();
     let command =
         Command::new("train").option("--task-command", script).option("--task-export", template.name()).option("--program", "lion");
     Ok(hint::print(&mut out, &command)?)
+}
+
+/// Whether the module is there already; something else of its name would be imported in its place.
+fn is_helper(path: &Path) -> Result<bool, Failure> {
+    match std::fs::read(path) {
+        Ok(found) if found == HELPER.as_bytes() => Ok(true),
+        Ok(_) => Err(Failure::Input(format!(
+            "{}: another file of this name is there, or one of another release, which the script would import; write the script into a folder of its \
+             own, or remove that file",
+            path.display()
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Failure::Input(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Writes a file that must not be there: somebody may have worked on it.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let wrong = |error: std::io::Error| Failure::Input(format!("{}: can't be written: {error}", path.display()));
+    let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;
+    file.write_all(text.as_bytes()).map_err(wrong)
 }

@@ -3,9 +3,14 @@
 use std::path::Path;
 
 use symopt_dsl::Program;
+use symopt_proxy_tasks::baseline::Origin;
 use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
-use symopt_proxy_tasks::suite::WeightedTask;
+use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::Candidate;
+use symopt_search::fresh_seeds::median;
+use symopt_search::inner_tuning::START;
+use symopt_search::judge::Settled;
+use symopt_search::program_source::FoundDirection;
 
 use crate::failure::Failure;
 use crate::programs;
@@ -22,21 +27,86 @@ pub struct Contender {
     pub hyperparameters: Vec<(String, f64)>,
     /// Where the constants come from, before any `--set`.
     source: String,
+    /// The same as a fact, of a program of the zoo.
+    origin: Option<Origin>,
     /// Whether some are set by hand.
     is_set: bool,
 }
 
+/// What is trained on.
+pub struct Task<'a> {
+    pub task: &'a WeightedTask,
+    /// The same task once more.
+    pub again: &'a dyn Fn() -> Result<WeightedTask, Failure>,
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
 impl Contender {
+    /// A program as it was asked for: one of the zoo with its constants for the task, a direction of a store at its best, another one as it stands.
+    fn found(on: &Task, argument: &str) -> Result<Contender, Failure> {
+        let found = programs::found(argument)?;
+        match &found.direction {
+            Some(direction) => Contender::direction(on, argument, &found.program, direction),
+            None => Ok(Contender::new(on.task, argument, found.program)),
+        }
+    }
+
+    /// A direction: at the settings that its search found on the task, or, on another task, at those that a tuning finds there.
+    fn direction(on: &Task, argument: &str, program: &Program, direction: &FoundDirection) -> Result<Contender, Failure> {
+        let task = on.task;
+        let same = |other: &WeightedTask| {
+            other.task.name() == task.task.name() && other.task.describe().ok().zip(task.task.describe().ok()).is_some_and(|(a, b)| a == b)
+        };
+        let place = direction.suite.suite()?.tasks.iter().position(same);
+        let known = place.and_then(|place| direction.settings.get(place)).copied();
+        let (settled, source) = match known {
+            Some(setting) => {
+                (Settled::new(program, &[setting], std::slice::from_ref(task))?, "its best on this task in its search".to_owned())
+            }
+            // As many runs as a tuning takes are too many for a command that nobody asked for them.
+            None if task.task.is_external() => {
+                let setting = median(&direction.settings).unwrap_or(START);
+                (Settled::new(program, &[setting], std::slice::from_ref(task))?, "from other tasks, not tuned for this one".to_owned())
+            }
+            None => {
+                let seeds = direction.fitness.tuning_seeds;
+                let suite = Suite { name: task.task.name().to_owned(), tasks: vec![(on.again)()?], seeds: vec![1] };
+                let settled = Settled::tuned(program, suite, median(&direction.settings), seeds, on.interrupted)?;
+                (settled, format!("tuned for this task on {seeds} seeds"))
+            }
+        };
+        if (on.interrupted)() {
+            return Err(Failure::Work(format!("interrupted while {argument} was tuned")));
+        }
+        let name = task.task.name();
+        let settled =
+            settled.ok_or_else(|| Failure::Work(format!("{argument}: the direction diverges on {name} with every learning rate tried")))?;
+        let Some((peak_lr, hyperparameters)) = settled.constants.into_iter().next() else {
+            return Err(Failure::Work(format!("{argument}: no learning rate was found on {name}")));
+        };
+        Ok(Contender {
+            label: argument.to_owned(),
+            argument: argument.to_owned(),
+            program: settled.program,
+            peak_lr,
+            hyperparameters,
+            source: format!("a direction: {source}"),
+            origin: None,
+            is_set: false,
+        })
+    }
+
     /// A zoo program starts from its tuned constants for the task, another one from its own.
     fn new(task: &WeightedTask, argument: &str, program: Program) -> Contender {
-        let is_tuned = task.tuned.iter().any(|tuned| tuned.program == argument);
+        let origin = symopt_programs::find(argument).map(|_| task.origin(argument));
         let Candidate { peak_lr, hyperparameters, .. } = task.candidate(&program, Some(argument));
         Contender {
             label: argument.to_owned(),
             argument: argument.to_owned(),
             peak_lr,
             hyperparameters: hyperparameters.to_vec(),
-            source: if is_tuned { "tuned for this task" } else { "the program's own" }.to_owned(),
+            source: origin.map_or_else(|| "the program's own".to_owned(), |origin| origin.to_string()),
+            origin,
             is_set: false,
             program,
         }
@@ -54,6 +124,7 @@ impl Contender {
                 program: program.clone(),
                 peak_lr: tuned.peak_lr,
                 hyperparameters: tuned.hyperparameters,
+                origin: Some(Origin::Given),
                 source: if is_adamw { "as given".to_owned() } else { format!("AdamW's lr / {factor}, weight decay × {factor}") },
                 is_set: false,
             })
@@ -69,6 +140,19 @@ impl Contender {
     /// Where the constants come from, for people.
     pub fn constants(&self) -> String {
         format!("{}{}", self.source, if self.is_set { ", with your settings" } else { "" })
+    }
+
+    /// The same as a fact; `None` for a program that is not of the zoo.
+    pub fn origin(&self) -> Option<Origin> {
+        if self.is_set { Some(Origin::Given) } else { self.origin }
+    }
+
+    /// What others that are compared with it call it: a program of the zoo says how it is run, unless it is tuned.
+    pub fn called(&self) -> String {
+        match self.origin() {
+            Some(origin) if !origin.is_tuned() => origin.of(&self.label),
+            _ => self.label.clone(),
+        }
     }
 
     /// What a program may be called besides how it was asked for.
@@ -127,25 +211,27 @@ pub struct Wanted<'a> {
 }
 
 /// The contenders, and the place of the one that all others are compared with.
-pub fn contenders(task: &WeightedTask, wanted: &Wanted) -> Result<(Vec<Contender>, usize), Failure> {
+pub fn contenders(on: &Task, wanted: &Wanted) -> Result<(Vec<Contender>, usize), Failure> {
     let mut all: Vec<Contender> = Vec::new();
     for (place, argument) in wanted.programs.iter().enumerate() {
         if wanted.programs[..place].contains(argument) {
             return Err(Failure::Input(format!("`--program {argument}` is there twice")));
         }
-        let program = programs::find(argument)?;
         match wanted.from_adamw {
-            Some(constants) => all.extend(Contender::by_rule(argument, &program, constants, wanted.factors)?),
-            None => all.push(Contender::new(task, argument, program)),
+            Some(constants) => {
+                let program = programs::find_with_constants(argument)?;
+                all.extend(Contender::by_rule(argument, &program, constants, wanted.factors)?);
+            }
+            None => all.push(Contender::found(on, argument)?),
         }
     }
     let asked = all.len();
     if let Some(argument) = wanted.vs {
-        let program = programs::find(argument)?;
+        let found = Contender::found(on, argument)?;
         // Whoever names AdamW's constants wants to compare with AdamW as it has them.
         let mut other = match wanted.from_adamw {
-            Some(constants) if rule_of_thumb::is_adamw(&program) => Contender::by_rule(argument, &program, constants, &[])?,
-            _ => vec![Contender::new(task, argument, program)],
+            Some(constants) if rule_of_thumb::is_adamw(&found.program) => Contender::by_rule(argument, &found.program, constants, &[])?,
+            _ => vec![found],
         };
         if all.iter().any(|contender| contender.label == argument) {
             other.iter_mut().for_each(|other| other.label = format!("{argument} as it stands"));

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
+use symopt_proxy_tasks::baseline::Origin;
 use symopt_proxy_tasks::rule_of_thumb::{AdamwConstants, ENDS};
 use symopt_proxy_tasks::run::{Metrics, Run, StopReason};
 use symopt_search::comparison::standard_error;
@@ -24,6 +25,10 @@ pub struct Training {
     /// Functional hash of the program.
     hash: String,
     constants: String,
+    /// Where the constants come from, of a program of the zoo.
+    origin: Option<Origin>,
+    #[serde(skip)]
+    called: String,
     peak_lr: f64,
     hyperparameters: Vec<(String, f64)>,
     runs: Vec<SeedRun>,
@@ -50,6 +55,8 @@ pub struct SeedRun {
 #[derive(Serialize)]
 struct Comparison {
     program: String,
+    /// With how it is run, if that is not tuned.
+    called: String,
     /// Mean share of the other's validation loss that is saved; `None` unless every run of both completed.
     saved: Option<f64>,
     /// Standard error of that over the seeds.
@@ -81,6 +88,8 @@ impl Training {
             program: contender.label.clone(),
             hash,
             constants: contender.constants(),
+            origin: contender.origin(),
+            called: contender.called(),
             peak_lr: contender.peak_lr,
             hyperparameters: contender.hyperparameters.clone(),
             mean: finals.as_deref().map(|finals| Metrics {
@@ -117,7 +126,7 @@ pub fn compare(trainings: &mut [Training], reference: usize) {
     let of = |training: &Training| {
         let saved = training.saved(other);
         let (saved, standard_error) = (saved.as_deref().map(mean), saved.as_deref().and_then(standard_error));
-        Comparison { program: other.program.clone(), saved, standard_error }
+        Comparison { program: other.program.clone(), called: other.called.clone(), saved, standard_error }
     };
     let comparisons: Vec<Comparison> = trainings.iter().map(of).collect();
     for (place, (training, comparison)) in trainings.iter_mut().zip(comparisons).enumerate() {
@@ -216,7 +225,7 @@ fn accuracy(metrics: Metrics) -> String {
 }
 
 fn print_comparison(out: &mut impl Write, before: &str, training: &Training, comparison: &Comparison) -> std::io::Result<()> {
-    let (a, b) = (&training.program, &comparison.program);
+    let (a, b) = (&training.program, &comparison.called);
     let Some(saved) = comparison.saved else {
         return writeln!(out, "{before}no comparison of {a} with {b}: not every run completed");
     };

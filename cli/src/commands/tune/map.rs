@@ -33,12 +33,20 @@ impl Format {
     }
 }
 
-/// Writes the trials of a grid as a map of gains over tuned AdamW, or of losses where the task has no constants for it.
-pub fn write(path: &Path, format: Format, task: &WeightedTask, program: &str, trials: &[Trial], seeds: usize) -> Result<(), Failure> {
+/// Writes the trials of a grid as a map of gains over AdamW, or of losses where the task has no constants for it. What the gains are against.
+pub fn write(
+    path: &Path,
+    format: Format,
+    task: &WeightedTask,
+    program: &str,
+    trials: &[Trial],
+    seeds: usize,
+) -> Result<Option<String>, Failure> {
     let map = TuningMap::new(task, program, trials, seeds)?;
     let text = match format {
         Format::Svg => map.chart().svg(),
         Format::Csv => map.csv().map_err(|error| Failure::Work(error.to_string()))?,
     };
-    files::write(path, &text)
+    files::write(path, &text)?;
+    Ok(map.against())
 }

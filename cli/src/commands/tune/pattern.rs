@@ -1,18 +1,20 @@
 //! `symopt tune --budget`
 
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
 use symopt_dsl::Program;
+use symopt_proxy_tasks::baseline::Origin;
 use symopt_proxy_tasks::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
 use symopt_proxy_tasks::task::Task;
 
-use super::SHOWN;
+use super::{SHOWN, print_uses};
+use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::table;
 use crate::terminal;
-use crate::{interrupt, table};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -27,8 +29,15 @@ struct Report<'a> {
 }
 
 /// Tunes a program by a pattern search.
-pub fn run(task: &dyn Task, name: &str, program: &Program, protocol: &Protocol, json: bool) -> Result<(), Failure> {
-    let interrupt = interrupt::flag()?;
+pub fn run(
+    task: &dyn Task,
+    command: &TaskCommand,
+    name: &str,
+    program: &Program,
+    protocol: &Protocol,
+    json: bool,
+    interrupt: &AtomicBool,
+) -> Result<(), Failure> {
     let line = CountLine::new("training runs, at most");
     let (done, total) = (AtomicUsize::new(0), protocol.points() * protocol.seeds);
     let used = |runs: usize| line.draw((done.fetch_add(runs, Ordering::Relaxed) + runs) as u64, total as u64);
@@ -71,7 +80,12 @@ pub fn run(task: &dyn Task, name: &str, program: &Program, protocol: &Protocol, 
     }
     table::print(&mut out, &lines, &columns, &[])?;
     let hyperparameters: Vec<String> = best.hyperparameters.iter().map(|(name, value)| format!("[{name:?}, {value:?}]")).collect();
-    writeln!(out, "\nfor the task's table in a suite file:\n\n[[task.tuned]]")?;
+    let table = if task.is_external() { "external" } else { "task" };
+    writeln!(out, "\nfor the task's table in a suite file:\n\n[[{table}.tuned]]")?;
     writeln!(out, "program = {name:?}\npeak_lr = {:?}\nhyperparameters = [{}]", best.peak_lr, hyperparameters.join(", "))?;
+    writeln!(out, "origin = {{ tuned = {{ runs = {}, seeds = {seeds} }} }}", tuning.runs)?;
+    if command.is_given() {
+        print_uses(&mut out, &command.uses(name, &best.tuned(name, Origin::Tuned { runs: tuning.runs, seeds })))?;
+    }
     Ok(())
 }
