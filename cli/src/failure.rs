@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use symopt_dsl::codegen::ExportError;
 use symopt_evaluator::OptimizerError;
+use symopt_files::WriteError;
 use symopt_programs::benchmark::BenchmarkError;
 use symopt_programs::conformance::exports::ConformanceError;
 use symopt_proxy_tasks::rule_of_thumb::RuleError;
@@ -118,15 +119,27 @@ impl From<BenchmarkError> for Failure {
 impl From<TaskError> for Failure {
     fn from(error: TaskError) -> Failure {
         match error {
-            TaskError::Interrupted { .. } => Failure::Work(error.to_string()),
+            TaskError::Interrupted { .. } | TaskError::TimeLimit { .. } => Failure::Work(error.to_string()),
             error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Failure {
+        match error.is_misplaced() {
+            true => Failure::Input(error.to_string()),
+            false => Failure::Work(error.to_string()),
         }
     }
 }
 
 impl From<SnapshotError> for Failure {
     fn from(error: SnapshotError) -> Failure {
-        Failure::Input(error.to_string())
+        match error {
+            SnapshotError::Write(error) => error.into(),
+            error => Failure::Input(error.to_string()),
+        }
     }
 }
 
@@ -141,11 +154,13 @@ impl From<LaunchError> for Failure {
         match error {
             LaunchError::Program(error) => error.into(),
             LaunchError::Config(error) => error.into(),
-            LaunchError::Split(_) | LaunchError::NoConstants { .. } => Failure::Input(error.to_string()),
+            LaunchError::Split(_) | LaunchError::NoConstants { .. } | LaunchError::Hidden { .. } => Failure::Input(error.to_string()),
             LaunchError::Task(error) => error.into(),
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
-            LaunchError::Search(SearchError::Task(error @ (TaskError::Failed { .. } | TaskError::Interrupted { .. }))) => error.into(),
+            LaunchError::Search(SearchError::Task(
+                error @ (TaskError::Failed { .. } | TaskError::Interrupted { .. } | TaskError::TimeLimit { .. }),
+            )) => error.into(),
             LaunchError::Search(error) => Failure::Work(error.to_string()),
         }
     }
@@ -157,6 +172,7 @@ impl From<RediscoveryError> for Failure {
             RediscoveryError::Launch(error) => error.into(),
             RediscoveryError::Task(error) => error.into(),
             RediscoveryError::Trial(error) => error.into(),
+            RediscoveryError::Write(error) => error.into(),
             error => Failure::Input(error.to_string()),
         }
     }
@@ -167,6 +183,7 @@ impl From<CampaignError> for Failure {
         match error {
             CampaignError::Launch(error) => error.into(),
             CampaignError::Trial(error) => error.into(),
+            CampaignError::Write(error) => error.into(),
             CampaignError::File { .. } => Failure::Input(error.to_string()),
         }
     }
@@ -179,6 +196,7 @@ impl From<FunnelError> for Failure {
             FunnelError::Program(error) => error.into(),
             FunnelError::Task(error) => error.into(),
             FunnelError::Trial(error) => error.into(),
+            FunnelError::Write(error) => error.into(),
             FunnelError::Empty { .. } | FunnelError::File { .. } => Failure::Input(error.to_string()),
         }
     }

@@ -15,6 +15,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use failure::Failure;
 use symopt_dsl::escape;
 
 /// Discover, inspect and run optimizers that are written as programs.
@@ -87,7 +88,23 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     progress::log_every(command_line.log_every);
-    let result = match command_line.command {
+    match start_threads().and_then(|()| run(command_line.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Starts the threads that computations share, where it can be said if that fails: where they are first used, it could not.
+fn start_threads() -> Result<(), Failure> {
+    rayon::ThreadPoolBuilder::new().build_global().map_err(|error| {
+        Failure::Work(format!(
+            "can't start threads: {error}; allow this user more processes (`ulimit -u`), or fewer threads with RAYON_NUM_THREADS=1"
+        ))
+    })
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Rediscover(arguments) => commands::rediscover::run(arguments),
@@ -105,9 +122,5 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Conformance(arguments) => commands::conformance::run(arguments),
         Command::Completions(arguments) => commands::completions::run::<CommandLine>(arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }

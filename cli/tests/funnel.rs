@@ -82,7 +82,7 @@ fn bad_input_is_refused_before_anything_is_done() {
         ("funnel store --seeds 1", "from 2 to 1000"),
         ("funnel store --confidence 1", "below 1"),
         ("funnel store --through smoke -o foreign", "not the file of a funnel"),
-        ("funnel store --through smoke -o broken.toml", "can't be made"),
+        ("funnel store --through smoke -o broken.toml", "can't make the directory"),
         ("search --repeats 0", "from 1 to 1000"),
         ("search --suite smoke --repeats 2 --store store", "a store is there already"),
         ("search --suite smoke --restarts 1 --store damaged", "holds something else"),

@@ -436,3 +436,35 @@ fn a_search_that_has_ended_goes_on_by_the_limit_that_ended_it() {
         assert!(!hint.contains("--evaluations 0"), "{hint}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_cannot_be_started_are_an_error() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    for (processes, expected) in [(30, "of 1000 can't be started"), (1, "can't start threads")] {
+        let search = "search --suite smoke --threads 1000 --programs 50";
+        // Shells differ in the option's letter.
+        let limited = format!(
+            "ulimit -p {processes} 2>/dev/null || ulimit -u {processes}; exec '{}' {search} --store s{processes}",
+            env!("CARGO_BIN_EXE_symopt")
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited]).current_dir(directory.path());
+        let is_root = std::fs::metadata(directory.path()).unwrap().uid() == 0;
+        if is_root {
+            // The limit does not bind root, so the command runs as nobody.
+            std::os::unix::process::CommandExt::uid(&mut command, 65534);
+        }
+        let ended = command.output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        // Nobody may not reach the binary, and another user than root has processes that count.
+        if stderr.contains("Permission denied") || (!is_root && stderr.contains("fork")) {
+            continue;
+        }
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(expected) || !is_root, "{stderr}");
+        assert!(stderr.contains("allow this user more processes") && !stderr.contains("panicked"), "{stderr}");
+    }
+}

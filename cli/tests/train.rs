@@ -313,3 +313,49 @@ fn checkpoints_of_something_else_are_refused_and_stay() {
     let report: Value = serde_json::from_str(&more.stdout).unwrap();
     assert_eq!((report[0]["runs"][0]["resumed_at"].as_u64(), report[1]["runs"][0].get("resumed_at")), (Some(60), None));
 }
+
+#[test]
+fn eight_processes_that_train_into_one_directory_do_the_work_once_and_say_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = ["train", "--task", "quick/digits-linear", "--program", "lion", "--program", "adamw", "--seeds", "2"];
+    let children: Vec<_> =
+        (0..8).map(|_| symopt(directory.path()).args(train).args(["--checkpoint", "kept", "--json"]).spawn().unwrap()).collect();
+    let reports: Vec<Value> = children
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+            serde_json::from_slice(&output.stdout).unwrap()
+        })
+        .collect();
+    let resumed = |report: &Value| report.as_array().unwrap().iter().any(|training| !training["runs"][0]["resumed_at"].is_null());
+    assert_eq!(reports.iter().filter(|report| !resumed(report)).count(), 1, "more than one has trained from the beginning");
+    let expected = without_times(json(directory.path(), &train));
+    for report in reports {
+        assert_eq!(without_times(report), expected);
+    }
+    let names: Vec<_> = fs::read_dir(directory.path().join("kept")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[test]
+fn a_write_that_finds_no_room_leaves_the_old_file_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = directory.path().join("curves.csv");
+    fs::write(&old, "old").unwrap();
+    // No file may be longer than half a kilobyte; the signal that comes with it is ignored.
+    let binary = env!("CARGO_BIN_EXE_symopt");
+    let limited = format!("trap '' XFSZ; ulimit -f 1; exec '{binary}' \"$@\"");
+    for command in [
+        &["train", "--task", "quick/digits-linear", "--program", "lion", "--csv", "curves.csv", "--seeds", "9"][..],
+        &["export", "adamw", "--to", "pytorch", "--output", "curves.csv"],
+        &["inspect", "lion-raw", "--graph", "curves.svg"],
+        &["simplify", "lion-raw", "--derivation", "new.md"],
+    ] {
+        let ended = Command::new("sh").args(["-c", &limited, "sh"]).args(command).current_dir(directory.path()).output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(1) && stderr.contains("can't write `"), "{command:?}: {stderr}");
+        let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!((fs::read_to_string(&old).unwrap().as_str(), names), ("old", vec!["curves.csv".into()]), "{command:?}");
+    }
+}

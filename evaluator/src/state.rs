@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
@@ -68,7 +67,10 @@ impl Number {
 /// Why a state can't be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The file system says no.
+    /// The file can't be written.
+    #[error(transparent)]
+    Write(#[from] symopt_files::WriteError),
+    /// The file can't be read.
     #[error("{path}: {source}")]
     File {
         /// The file.
@@ -223,13 +225,7 @@ impl Optimizer {
     /// Saves the state to a file. The file is replaced as a whole: a crash leaves the old one or the new one.
     pub fn save(&self, path: &Path) -> Result<(), OptimizerError> {
         let bytes = self.save_bytes()?;
-        let failed = |source| StateError::File { path: path.to_owned(), source };
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let mut file = fs::File::create(&partial).map_err(failed)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&partial, path).map_err(failed)?;
-        Ok(())
+        Ok(symopt_files::write(path, &bytes).map_err(StateError::from)?)
     }
 
     /// Loads the state from a file.

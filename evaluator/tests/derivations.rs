@@ -482,6 +482,15 @@ fn with_lines(lines: impl Iterator<Item = String>) -> Program {
     program(&format!("def long(w, g, m, v, lr):\n{lines}  return update, m, v\n"))
 }
 
+/// A program of so many slots that are summed up.
+fn with_slots(count: usize, next: impl Fn(usize) -> String) -> Program {
+    let slots: Vec<String> = (0..count).map(|slot| format!("s{slot}")).collect();
+    let lines: String = (0..count).map(|slot| format!("  s{slot} = {}\n", next(slot))).collect();
+    let sum: String = (1..count).map(|slot| format!("  sum = sum + s{slot}\n")).collect();
+    let slots = slots.join(", ");
+    program(&format!("def many(w, g, {slots}, lr):\n{lines}  sum = s0\n{sum}  update = sum * lr\n  return update, {slots}\n"))
+}
+
 /// Programs that saturation could grow without end.
 fn pathological() -> Vec<(&'static str, Program)> {
     let lines = |first: &str, count: usize, line: &dyn Fn(usize) -> String, last: &str| {
@@ -504,6 +513,10 @@ fn pathological() -> Vec<(&'static str, Program)> {
         ("sum", terms("+")),
         ("product", terms("*")),
         ("maxima", lines("x = g", 60, &|index| format!("x = maximum(x, {})", leaf(index)), "update = x * lr")),
+        // Numbers alone do not tell so many decays apart: none of these slots follows from others.
+        ("decays", with_slots(60, |slot| format!("interp(g, s{slot}, 0.{})", 900 + slot))),
+        ("equal slots", with_slots(120, |slot| format!("interp(g, s{slot}, 0.9)"))),
+        ("a ring of slots", with_slots(120, |slot| format!("0.5 * s{} + g", (slot + 1) % 120))),
         (
             "long",
             with_lines((0..300).map(|index| match index {

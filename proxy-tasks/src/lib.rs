@@ -8,6 +8,7 @@
 //! | one training run | [`training`], [`schedule`], [`task`], [`run`] |
 //! | a training run in the middle, in a file | [`snapshot`], [`snapshot_store`] |
 //! | tasks and suites from TOML | [`spec`] |
+//! | what the memory does not hold is refused | [`memory`] |
 //! | fitness against tuned AdamW | [`suite`], [`baseline`] |
 //! | training scripts of the user's | [`external`] |
 //! | the best hyperparameters of a program | [`baseline`] by a grid, [`pattern_search`], [`rule_of_thumb`] from AdamW's |
@@ -32,6 +33,7 @@ pub mod data;
 mod digest;
 pub mod external;
 pub mod interrupt;
+pub mod memory;
 pub mod model;
 pub mod pattern_search;
 mod problem;

@@ -2,6 +2,7 @@
 
 use crate::data::Vectors;
 use crate::digest::Digest;
+use crate::memory;
 use crate::model::{self, Batch, Evaluation, Inputs, Model};
 use crate::rng::{Purpose, stream};
 use crate::run::Metrics;
@@ -13,6 +14,16 @@ use symopt_evaluator::Layout;
 /// the same bits whatever the batch.
 const VALIDATION_CHUNK: usize = 64;
 
+/// Slots of the optimizer that all others are held against.
+const LEAST_SLOTS: u128 = 2;
+
+/// Bytes that a run takes beside its examples and the slots of its optimizer: weights, gradients and the scratch memory of the model.
+fn run_bytes(model: &dyn Model<f32>, batch: usize) -> u128 {
+    let part = batch.min(model.batch_at_a_time()).max(VALIDATION_CHUNK.min(model.batch_at_a_time()));
+    let arrays = if batch > part { 3 } else { 2 };
+    4 * (arrays * model.parameters().len() as u128 + model.workspace_length(part))
+}
+
 /// What all problems share: a model and its parameters before training.
 pub(crate) struct Bound {
     model: Arc<dyn Model<f32>>,
@@ -21,7 +32,10 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    pub(crate) fn new(model: Arc<dyn Model<f32>>, seed: u64) -> Result<Self, String> {
+    /// The model with its parameters under a seed, where the memory holds a run of it with batches of so many examples.
+    pub(crate) fn new(model: Arc<dyn Model<f32>>, batch: usize, seed: u64) -> Result<Self, String> {
+        let parameters = 4 * model.parameters().len() as u128;
+        memory::check(parameters + run_bytes(model.as_ref(), batch) + LEAST_SLOTS * parameters).map_err(|shortage| shortage.to_string())?;
         let layout = Layout::new(model.parameters().arrays().iter().map(|array| (array.name.as_str(), array.shape.clone())))
             .map_err(|error| error.to_string())?;
         let initial = model.initialize(&mut stream(seed, Purpose::Initialization));
@@ -142,6 +156,11 @@ impl Problem for VectorProblem {
         self.training.len()
     }
 
+    fn run_bytes(&self, batch: usize) -> u128 {
+        let inputs = 8 * batch as u128 * self.examples.features as u128;
+        run_bytes(self.bound.model.as_ref(), batch) + inputs
+    }
+
     fn validation_examples(&self) -> usize {
         self.validation.iter().map(|chunk| chunk.size).sum()
     }
@@ -207,6 +226,10 @@ impl Problem for TextProblem {
 
     fn training_examples(&self) -> usize {
         self.windows
+    }
+
+    fn run_bytes(&self, batch: usize) -> u128 {
+        run_bytes(self.bound.model.as_ref(), batch) + 4 * batch as u128 * self.context as u128
     }
 
     fn validation_examples(&self) -> usize {

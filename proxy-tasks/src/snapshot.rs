@@ -58,7 +58,10 @@ pub struct Snapshot {
 /// Why a snapshot can't be written, read or gone on from.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The file system says no.
+    /// The file can't be written.
+    #[error(transparent)]
+    Write(#[from] symopt_files::WriteError),
+    /// The file can't be read.
     #[error("{path}: {source}")]
     File {
         /// The file.

@@ -1,7 +1,6 @@
 //! Where the snapshots of training runs are kept.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use symopt_evaluator::Layout;
@@ -22,8 +21,20 @@ impl SnapshotStore {
             let reason = "it is a file, and should be a directory for checkpoints";
             return Err(failed(std::io::Error::new(std::io::ErrorKind::NotADirectory, reason)));
         }
-        fs::create_dir_all(directory).map_err(failed)?;
-        Ok(SnapshotStore { directory: directory.to_owned() })
+        symopt_files::create_directory(directory)?;
+        let store = SnapshotStore { directory: directory.to_owned() };
+        symopt_files::check_writable(&store.path(0, 0))?;
+        Ok(store)
+    }
+
+    /// Keeps other processes from training the same runs, until what is returned is dropped; `None` while another process has the directory. Where
+    /// the file system knows no locks all may train: they do the same work, and end with the same bits.
+    pub fn lock(&self) -> Option<fs::File> {
+        let directory = fs::File::open(&self.directory).ok()?;
+        match directory.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => None,
+            Ok(()) | Err(fs::TryLockError::Error(_)) => Some(directory),
+        }
     }
 
     /// The file of a run, by the place of its program among all, from 0. Not by its name: so another program in its place is noticed.
@@ -46,13 +57,6 @@ impl SnapshotStore {
     pub fn save(&self, program: usize, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         let path = self.path(program, snapshot.run.seed);
         let bytes = snapshot.to_bytes().map_err(|reason| SnapshotError::Damaged { path: path.clone(), reason })?;
-        let partial = path.with_extension("partial");
-        let write = || {
-            let mut file = fs::File::create(&partial)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&partial, &path)
-        };
-        write().map_err(|source| SnapshotError::File { path: path.clone(), source })
+        Ok(symopt_files::write(&path, &bytes)?)
     }
 }

@@ -31,6 +31,7 @@
 //! | `startup_seconds` | so many more for a process that was just started | 60 |
 //! | `export` | what programs are written as for it | `"program"` |
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -46,6 +47,7 @@ use crate::data::teacher::{Teacher, TeacherSizes, Weights};
 use crate::data::text::{Text, Unit, text};
 use crate::data::{DataError, Vectors, cifar10, digits, mnist};
 use crate::external::ExternalSpec;
+use crate::memory;
 use crate::model::{Activation, Image, Linear, Mlp, Model, ModelError, Pooling, Transformer, TransformerSizes};
 use crate::problem::{Bound, TextProblem, VectorProblem};
 use crate::rng::{Purpose, stream};
@@ -59,15 +61,16 @@ use crate::training::{Problem, ProblemBuilder, TrainingTask};
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DataSpec {
     /// The 1,797 UCI digits. A seed shuffles them; the first are for validation, the next for training.
-    Digits,
-    /// MNIST. A seed shuffles both sets; validation examples come from the test set.
+    // With braces, as every kind: only so are unknown keys refused.
+    Digits {},
+    /// MNIST, or what is published in its form. A seed shuffles both sets; validation examples come from the test set.
     Mnist {
-        /// The folder with the four files.
+        /// The folder with the four files, compressed (`.gz`) or not.
         path: PathBuf,
     },
     /// CIFAR-10, binary version. A seed shuffles both sets; validation examples come from the test set.
     Cifar10 {
-        /// The folder with the six files.
+        /// The folder with the six files, or with the archive of them (`cifar-10-binary.tar.gz`).
         path: PathBuf,
     },
     /// Images of any size as raw bytes; see [`raw_images`](crate::data::raw_images). A seed shuffles them; the first are for validation, the next
@@ -153,7 +156,8 @@ fn a_tenth() -> f64 {
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ModelSpec {
     /// Softmax regression.
-    Linear,
+    // With braces, as every kind: only so are unknown keys refused.
+    Linear {},
     /// Multi-layer perceptron.
     Mlp {
         /// Widths of the hidden layers.
@@ -354,8 +358,7 @@ impl SuiteSource {
                 Some(span) => self.place(span.start),
                 None => format!("suite {}", self.name),
             },
-            // Not the names of Rust's types.
-            reason: error.message().replace("expected usize", "expected a whole number").replace("expected u64", "expected a whole number"),
+            reason: reason(error.message()),
         })
     }
 
@@ -373,13 +376,15 @@ impl SuiteSource {
         if let Some(seed) = spec.seeds.iter().find(|&&seed| seed >= 1_000_000) {
             return Err(wrong(whole(), &format!("the seed {seed} is reserved for held-out and tuning runs; use seeds below 1,000,000")));
         }
-        if let Some((_, seed)) = spec.seeds.iter().enumerate().find(|(i, seed)| spec.seeds[..*i].contains(seed)) {
+        let mut seen = HashSet::with_capacity(spec.seeds.len());
+        if let Some(seed) = spec.seeds.iter().find(|seed| !seen.insert(**seed)) {
             return Err(wrong(whole(), &format!("`seeds` has {seed} twice")));
         }
         let mut tasks: Vec<WeightedTask> = Vec::new();
+        let mut names = HashSet::new();
         let mut add = |start: usize, name: &str, make: &dyn Fn(&str) -> Result<WeightedTask, TaskError>| {
             let place = format!("{}, task {name}", self.place(start));
-            if tasks.iter().any(|earlier| earlier.task.name() == name) {
+            if !names.insert(name.to_owned()) {
                 return Err(wrong(place, "another task of the suite has this name"));
             }
             tasks.push(make(&place)?);
@@ -397,6 +402,20 @@ impl SuiteSource {
     fn place(&self, offset: usize) -> String {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         format!("suite {}, line {}", self.name, before.matches('\n').count() + 1)
+    }
+}
+
+/// A message of the parser without the names of Rust's types, and with what an unknown name may have been meant to be.
+fn reason(message: &str) -> String {
+    let reason = message.replace("expected usize", "expected a whole number").replace("expected u64", "expected a whole number");
+    // Its names stand between backquotes: the unknown one, then those that there are.
+    let mut names = message.split('`').skip(1).step_by(2);
+    match names.next() {
+        Some(unknown) if message.starts_with("unknown ") => {
+            let suggestion = suggestion(unknown, &names.collect::<Vec<_>>());
+            reason + &suggestion
+        }
+        _ => reason,
     }
 }
 
@@ -501,7 +520,7 @@ impl TaskSpec {
         }
         check_tuned(&self.tuned)?;
         match &self.data {
-            DataSpec::Digits | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
+            DataSpec::Digits {} | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
             DataSpec::RawImages { height, width, channels, classes, .. } => {
                 at_least_one("height", *height)?;
                 at_least_one("width", *width)?;
@@ -578,8 +597,10 @@ impl TaskSpec {
         }
         let text = matches!(self.data, DataSpec::Language { .. } | DataSpec::Text { .. });
         match &self.model {
-            ModelSpec::Linear | ModelSpec::Mlp { .. } if text => Err("text data needs `kind = \"transformer\"` in [task.model]".to_owned()),
-            ModelSpec::Linear | ModelSpec::Mlp { .. } => Ok(()),
+            ModelSpec::Linear {} | ModelSpec::Mlp { .. } if text => {
+                Err("text data needs `kind = \"transformer\"` in [task.model]".to_owned())
+            }
+            ModelSpec::Linear {} | ModelSpec::Mlp { .. } => Ok(()),
             ModelSpec::Transformer { context, patch, pooling, .. } => {
                 if text {
                     if patch.is_some() || pooling.is_some() {
@@ -700,7 +721,7 @@ impl Builder {
             return Ok(examples.clone());
         }
         let loaded = match data {
-            DataSpec::Digits => Ok(Examples::Images { set: Arc::new(digits::digits()), image: [8, 8, 1] }),
+            DataSpec::Digits {} => Ok(Examples::Images { set: Arc::new(digits::digits()), image: [8, 8, 1] }),
             DataSpec::Mnist { path } => mnist::mnist(path).map(|(training, validation, [height, width])| Examples::Split {
                 training: Arc::new(training),
                 validation: Arc::new(validation),
@@ -731,7 +752,7 @@ impl Builder {
 
     fn vector_model(&self, features: usize, classes: usize, image: Option<Shape>) -> Result<Arc<dyn Model<f32>>, TaskError> {
         let model = match &self.model {
-            ModelSpec::Linear => Linear::new(features, classes).map(|model| Arc::new(model) as Arc<dyn Model<f32>>),
+            ModelSpec::Linear {} => Linear::new(features, classes).map(|model| Arc::new(model) as Arc<dyn Model<f32>>),
             ModelSpec::Mlp { hidden, activation } => {
                 Mlp::new(features, hidden, classes, *activation).map(|model| Arc::new(model) as Arc<dyn Model<f32>>)
             }
@@ -757,7 +778,18 @@ impl Builder {
     }
 
     fn bound(&self, model: Arc<dyn Model<f32>>, seed: u64) -> Result<Bound, TaskError> {
-        Bound::new(model, seed).map_err(|reason| TaskError::Description { place: self.place.clone(), reason })
+        Bound::new(model, self.batch, seed).map_err(|reason| TaskError::Description { place: self.place.clone(), reason })
+    }
+
+    /// Refuses examples that the memory does not hold, in so many bytes.
+    fn check_memory(&self, bytes: u128) -> Result<(), TaskError> {
+        memory::check(bytes).map_err(|shortage| TaskError::Description { place: self.place.clone(), reason: shortage.to_string() })
+    }
+
+    /// The same for vectors that are drawn or copied; validation examples lie in the memory as rows and as columns, beside where they came from.
+    fn check_vectors(&self, training: usize, held: usize, features: usize) -> Result<(), TaskError> {
+        let rows = training as u128 + 3 * held as u128;
+        self.check_memory(4 * rows * (features as u128 + 2))
     }
 
     /// How many of the available examples are used.
@@ -782,6 +814,7 @@ impl Builder {
     }
 
     fn vectors(&self, training: Arc<Vectors>, rows: &[u32], validation: &Vectors, held: &[u32], image: Option<Shape>, seed: u64) -> Built {
+        self.check_vectors(0, held.len(), training.features)?;
         let model = self.vector_model(training.features, training.classes, image)?;
         let bound = self.bound(model, seed)?;
         let labelled = self.with_noise(&training, rows, seed);
@@ -842,7 +875,7 @@ impl ProblemBuilder for Builder {
                 let rate = language.get_or_init(|| Arc::new(Language::new(*sizes))).entropy_rate(20_000);
                 format!("hidden Markov language: {} tokens, {} states, entropy rate {rate:.3} nats", sizes.vocabulary, sizes.states)
             }
-            Source::Files(DataSpec::Digits) => "UCI digits, 8 × 8".to_owned(),
+            Source::Files(DataSpec::Digits {}) => "UCI digits, 8 × 8".to_owned(),
             Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),
             Source::Files(DataSpec::Cifar10 { path }) => format!("CIFAR-10 files in {}", path.display()),
             Source::Files(DataSpec::RawImages { images, height, width, .. }) => {
@@ -852,7 +885,7 @@ impl ProblemBuilder for Builder {
             Source::Files(DataSpec::Teacher { .. } | DataSpec::Tabular { .. } | DataSpec::Language { .. }) => String::new(),
         };
         let model = match &self.model {
-            ModelSpec::Linear => "softmax regression".to_owned(),
+            ModelSpec::Linear {} => "softmax regression".to_owned(),
             ModelSpec::Mlp { hidden, activation } => {
                 let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
                 format!("perceptron with hidden {} ({})", widths.join("-"), format!("{activation:?}").to_lowercase())
@@ -879,17 +912,30 @@ impl Builder {
     fn problem(&self, seed: u64) -> Built {
         let data = match &self.source {
             Source::Teacher(sizes) => {
+                let TeacherSizes { features, hidden, classes, .. } = *sizes;
+                let last = if hidden == 0 { features } else { hidden };
+                self.check_memory(8 * (hidden as u128 * features as u128 + classes as u128 * last as u128))?;
+                let count = self.training.unwrap_or(1024);
+                self.check_vectors(count, self.validation, features)?;
                 let teacher = Teacher::new(*sizes, seed);
-                let training = teacher.examples(self.training.unwrap_or(1024), &mut stream(seed, Purpose::TrainingExamples));
+                let training = teacher.examples(count, &mut stream(seed, Purpose::TrainingExamples));
                 let validation = teacher.examples(self.validation, &mut stream(seed, Purpose::ValidationExamples));
                 return self.drawn(training, &validation, seed);
             }
             Source::Table(sizes) => {
+                let rows = self.training.unwrap_or(TABLE_ROWS);
+                let columns = sizes.categories.iter().fold(sizes.numeric, |sum, count| sum.saturating_add(*count));
+                // The rows, and what the trees say of each.
+                self.check_vectors(rows, self.validation, columns)?;
+                self.check_memory((8 * sizes.trees as u128 * sizes.classes as u128) << sizes.depth)?;
                 let table = Table::new(sizes.clone(), seed);
-                let (training, validation) = table.examples(self.training.unwrap_or(TABLE_ROWS), self.validation, seed);
+                let (training, validation) = table.examples(rows, self.validation, seed);
                 return self.drawn(training, &validation, seed);
             }
             Source::Language { sizes, language } => {
+                let (states, words) = (sizes.states as u128, sizes.vocabulary as u128);
+                // The tokens of each state, their probabilities where the entropy is told, and the next states.
+                self.check_memory(10 * states * words + 8 * (states + 2 * sizes.successors as u128) * states)?;
                 let language = language.get_or_init(|| Arc::new(Language::new(*sizes)));
                 let (model, context) = self.language_model(sizes.vocabulary)?;
                 let windows = self.training.unwrap_or(2048);

@@ -1,6 +1,7 @@
 //! A suite: tasks with weights and seeds, and the fitness of a program on them.
 
 use std::cmp::Ordering;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
@@ -284,9 +285,16 @@ impl Suite {
 
     /// Trains AdamW, with each task's constants for it, on all tasks and the given seeds.
     pub fn baseline(&self, seeds: &[u64]) -> Result<Baseline, TaskError> {
+        self.baseline_until(seeds, None)
+    }
+
+    /// The same, unless it takes longer than until a moment.
+    pub fn baseline_until(&self, seeds: &[u64], end: Option<Instant>) -> Result<Baseline, TaskError> {
+        let is_over = || end.is_some_and(|end| Instant::now() >= end);
         let adamw = programs::adamw().program();
+        let over = |seeds_done: usize| TaskError::TimeLimit { suite: self.name.clone(), done: seeds_done, seeds: seeds.len() };
         let mut losses = Vec::with_capacity(seeds.len());
-        for seed in seeds {
+        for (done, seed) in seeds.iter().enumerate() {
             let mut of_seed = Vec::with_capacity(self.tasks.len());
             for weighted in &self.tasks {
                 let WeightedTask { task, tuned, .. } = weighted;
@@ -300,8 +308,11 @@ impl Suite {
                 let mut losses = Vec::with_capacity(task.checkpoints());
                 let run = task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |checkpoint| {
                     losses.push(checkpoint.validation.loss);
-                    Verdict::Continue
+                    if is_over() { Verdict::Stop } else { Verdict::Continue }
                 })?;
+                if is_over() {
+                    return Err(over(done));
+                }
                 if run.or_failed(task.name())?.stop != StopReason::Completed {
                     let constants = match weighted.origin(BASELINE) {
                         Origin::Tuned { .. } | Origin::Stated => "its tuned constants",

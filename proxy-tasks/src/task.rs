@@ -67,6 +67,19 @@ pub enum TaskError {
         /// What went wrong.
         failure: Failure,
     },
+    /// The time limit came before there was anything to search with.
+    #[error(
+        "the time limit was over before tuned AdamW, which everything is held against, had been trained on the seeds of the suite {suite}: \
+         {done} of {seeds} were done; allow more --seconds, or give the suite fewer seeds or a smaller task"
+    )]
+    TimeLimit {
+        /// The suite.
+        suite: String,
+        /// Seeds that were done.
+        done: usize,
+        /// Seeds.
+        seeds: usize,
+    },
     /// A run was called off.
     #[error("interrupted while task {task} was running")]
     Interrupted {

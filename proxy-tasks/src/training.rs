@@ -10,6 +10,7 @@ use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 use crate::digest::Digest;
 use crate::interrupt;
+use crate::memory;
 use crate::rng::{Purpose, stream};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::schedule::Schedule;
@@ -35,6 +36,8 @@ pub trait Problem: Send + Sync {
     fn validation_examples(&self) -> usize;
     /// A digest of the examples, the parameter arrays and the weights before training: what the model is bound to.
     fn fingerprint(&self) -> String;
+    /// Bytes of memory that a run with batches of so many examples takes beside the slots of its optimizer.
+    fn run_bytes(&self, batch: usize) -> u128;
     /// Buffers for one run.
     fn workspace(&self) -> Box<dyn Workspace + '_>;
 }
@@ -127,6 +130,8 @@ impl TrainingTask {
         drop(kept);
         let problem = self.builder.build(seed)?;
         let initial = problem.workspace().validate(problem.initial_weights());
+        let drawn = problem.training_examples() as u128 + self.steps as u128 * self.batch as u128;
+        self.check_memory(4 * drawn)?;
         let order = example_order(problem.training_examples(), self.steps * self.batch, seed);
         let prepared = Arc::new(Prepared { problem, order, initial });
         let problems = &mut lock().problems;
@@ -137,6 +142,11 @@ impl TrainingTask {
         }
         problems.insert(seed, (now, Arc::clone(&prepared)));
         Ok(prepared)
+    }
+
+    /// Refuses what the memory does not hold.
+    fn check_memory(&self, bytes: u128) -> Result<(), TaskError> {
+        memory::check(bytes).map_err(|shortage| TaskError::Data { task: self.name.clone(), reason: shortage.to_string() })
     }
 
     /// Steps after which checkpoint `index` is taken.
@@ -192,6 +202,8 @@ impl Task for TrainingTask {
     }
 
     fn record(&self, candidate: &Candidate, seed: u64) -> Result<Option<Recording>, TaskError> {
+        let parameters = self.prepare(seed)?.problem.layout().len();
+        self.check_memory(4 * self.steps as u128 * parameters as u128)?;
         let mut gradients = Vec::with_capacity(self.steps);
         let mut meet = |of_step: &[f32]| gradients.push(of_step.to_vec());
         let run = self.train(candidate, seed, None, &mut |_| Ok(Verdict::Continue), &mut meet)?;
@@ -286,6 +298,8 @@ impl TrainingTask {
         let begin = Instant::now();
         let prepared = self.prepare(seed)?;
         let problem = &prepared.problem;
+        let slots = candidate.program.signature().slots().count() as u128;
+        self.check_memory(problem.run_bytes(self.batch) + 4 * slots * problem.layout().len() as u128)?;
         let mut optimizer = optimizer(candidate, problem.layout())?;
         let mut workspace = problem.workspace();
         let mut weights = problem.initial_weights().to_vec();

@@ -179,6 +179,11 @@ fn bad_descriptions_are_refused_with_place_and_reason() {
         (changed("seeds = [1]", "seeds = [1000000]"), "mine.toml", "reserved"),
         (changed("\"digits\"", "\"digit\""), "line", "unknown variant `digit`"),
         (changed("\"linear\"", "\"mlp\""), "line", "missing field `hidden`"),
+        // Kinds without keys of their own refuse others as well as those that have some.
+        (changed("\"digits\"", "\"digits\", path = \"x\""), "line", "unknown field `path`"),
+        (changed("\"linear\"", "\"linear\", hidden = [3]"), "line", "unknown field `hidden`"),
+        (changed("\"linear\"", "\"mlp\", hiden = [3]"), "line", "did you mean `hidden`?"),
+        (changed("steps =", "step ="), "line", "did you mean `steps`?"),
         (changed("\"linear\" }", "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8 }"), "task a", "needs `patch`"),
         (changed("\"digits\" }", "\"text\", path = \"x\", unit = \"bytes\" }"), "task a", "transformer"),
         (changed("\"digits\" }", "\"teacher\", features = 4, classes = 0, weights = \"signs\", scale = 1.0 }"), "task a", "`classes`"),
@@ -229,6 +234,37 @@ fn what_only_the_data_shows_is_refused_when_the_task_runs() {
         let error = suite.tasks[0].task.describe().unwrap_err().to_string();
         assert!(error.contains(reason), "wanted `{reason}`, got: {error}");
     }
+}
+
+#[test]
+fn what_the_memory_does_not_hold_is_refused_before_it_is_asked_for() {
+    // Sizes that no machine holds: activations of 700 GB, examples of 26 TB.
+    let teacher = "\"teacher\", features = 65536, classes = 2, weights = \"normal\", scale = 1.0 }";
+    let deep = "\"transformer\", layers = 16000, width = 32, heads = 32, hidden = 256, patch = 1 }";
+    for (from, to, reason) in [
+        ("\"linear\" }", deep, "memory"),
+        ("\"linear\" }", &deep.replace("16000", "20000"), "more than 16384 layers"),
+        ("\"linear\" }", &deep.replace("256", "1048576"), "parameters"),
+        ("\"linear\" }", "\"transformer\", layers = 1, width = 1048576, heads = 1, hidden = 1048576, patch = 8 }", "parameters"),
+        ("\"digits\" }", teacher, "memory"),
+    ] {
+        let text = TASK.replace(from, to);
+        let text = if to == teacher { text.replace("training = 100", "training = 100000000") } else { text };
+        let suite = suite_of(&text).unwrap_or_else(|error| panic!("{error}"));
+        let error = suite.tasks[0].task.describe().unwrap_err().to_string();
+        assert!(error.contains("task a") && error.contains(reason), "wanted `{reason}`, got: {error}");
+    }
+}
+
+#[test]
+fn the_baseline_of_many_seeds_looks_at_the_time() {
+    let seeds: Vec<String> = (0..100_000).map(|seed| seed.to_string()).collect();
+    let text = format!("{TASK}[[task.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.01\nhyperparameters = []\n");
+    let suite = suite_of(&text.replace("seeds = [1]", &format!("seeds = [{}]", seeds.join(", ")))).unwrap();
+    assert_eq!(suite.seeds.len(), 100_000);
+    let end = std::time::Instant::now() + std::time::Duration::from_millis(50);
+    let error = suite.baseline_until(&suite.seeds, Some(end)).unwrap_err().to_string();
+    assert!(error.contains("the time limit") && error.contains("of 100000 were done"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! All settings of a search. `default.toml`, which `symopt search --print-config` writes, says what each means.
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Numerics;
 
@@ -181,6 +183,13 @@ pub struct RestartConfig {
     pub repeats: usize,
     pub restarts: usize,
     pub then: Vec<String>,
+}
+
+impl Limits {
+    /// The moment when the time is over that begins now; `None` without a limit.
+    pub fn end(&self) -> Option<Instant> {
+        if self.seconds == 0 { None } else { Instant::now().checked_add(Duration::from_secs(self.seconds)) }
+    }
 }
 
 impl RestartConfig {

@@ -47,6 +47,19 @@ pub enum SearchError {
     /// The journal holds something that this search does not breed.
     #[error("the journal does not belong to this release: {0}; resume it with the release that began it")]
     Diverging(Mismatch),
+    /// The search ended before there was anything to breed from.
+    #[error("the time was over, or an interrupt came, before the initial program was evaluated; resume the search, with more --seconds")]
+    Unbegun,
+    /// The system has no more threads.
+    #[error("thread {thread} of {threads} can't be started: {error}; use fewer --threads, or allow this user more processes")]
+    Threads {
+        /// Its number.
+        thread: usize,
+        /// Threads that were asked for.
+        threads: usize,
+        /// The system's reason.
+        error: std::io::Error,
+    },
     /// A worker thread died.
     #[error("an evaluation failed inside; please report this with the store")]
     Worker,
@@ -157,7 +170,19 @@ impl<'a> Search<'a> {
         let initial = Arc::new(initial);
         let evaluation = match self.journal.initial()? {
             Some(kept) => kept.evaluation(),
-            None => self.judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)?,
+            None => {
+                let end = self.config.limits.end();
+                let is_over = || interrupt.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
+                let mut stopped = false;
+                let evaluation = self.judge.judge(&Request::new(&initial), &mut |_, _| {
+                    stopped |= is_over();
+                    if stopped { Verdict::Stop } else { Verdict::Continue }
+                })?;
+                if stopped {
+                    return Err(SearchError::Unbegun);
+                }
+                evaluation
+            }
         };
         let mut standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation.clone());
         standing.set_log(self.journal.log());
@@ -170,10 +195,12 @@ impl<'a> Search<'a> {
         let judge = self.judge;
         let result = std::thread::scope(|scope| {
             let _close = CloseOnDrop { queue: &queue, abort: &abort, judge };
-            for _ in 0..self.threads {
+            for thread in 1..=self.threads {
                 let sender = sender.clone();
                 let (queue, abort, called_off) = (&queue, &abort, &called_off);
-                scope.spawn(move || called_off.fetch_or(work(queue, judge, abort, &sender), Ordering::Relaxed));
+                let worker = move || called_off.fetch_or(work(queue, judge, abort, &sender), Ordering::Relaxed);
+                let started = std::thread::Builder::new().spawn_scoped(scope, worker);
+                started.map_err(|error| SearchError::Threads { thread, threads: self.threads, error })?;
             }
             drop(sender);
             let mut running = Running {
@@ -248,7 +275,7 @@ impl Running<'_> {
                 let wait = !matches!(stop, StopReason::Interrupted | StopReason::Seconds);
                 while wait && self.standing.oldest().is_some() {
                     if !self.absorb_next()? {
-                        return Ok(StopReason::Interrupted);
+                        return Ok(self.stopped_by());
                     }
                     self.observe(observe);
                 }
@@ -266,9 +293,23 @@ impl Running<'_> {
                 }
             };
             if !goes_on {
-                return Ok(StopReason::Interrupted);
+                return Ok(self.stopped_by());
             }
         }
+    }
+
+    /// Whether the search is to end without what is under way.
+    fn is_stopped(&self) -> bool {
+        self.is_interrupted() || self.is_time_over()
+    }
+
+    fn is_time_over(&self) -> bool {
+        self.limits.seconds > 0 && self.begin.elapsed().as_secs() >= self.limits.seconds
+    }
+
+    /// Why it is.
+    fn stopped_by(&self) -> StopReason {
+        if self.is_interrupted() { StopReason::Interrupted } else { StopReason::Seconds }
     }
 
     /// A limit that is reached, judged by what has been taken in so far.
@@ -291,7 +332,7 @@ impl Running<'_> {
             Some(StopReason::Evaluations)
         } else if over(limits.plateau, self.standing.since_improvement()) {
             Some(StopReason::Plateau)
-        } else if limits.seconds > 0 && self.begin.elapsed().as_secs() >= limits.seconds {
+        } else if self.is_time_over() {
             Some(StopReason::Seconds)
         } else {
             None
@@ -363,16 +404,16 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Waits a while for an evaluation to end. False if the search was interrupted.
+    /// Waits a while for an evaluation to end. False if the search was interrupted, or its time is over.
     fn receive(&mut self) -> Result<bool, SearchError> {
         match self.receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(finished) => self.keep(finished)?,
             Err(RecvTimeoutError::Timeout) => {}
             // Workers whose evaluations were called off have left, whoever did that.
-            Err(RecvTimeoutError::Disconnected) if self.is_interrupted() => {}
+            Err(RecvTimeoutError::Disconnected) if self.is_stopped() => {}
             Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
         }
-        Ok(!self.is_interrupted())
+        Ok(!self.is_stopped())
     }
 
     /// Whether somebody wants the end, or a worker has left without its evaluation, for which one would wait for ever.

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::simplify::{Label, Limits, Options, canonical, simplify};
 use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, VarId};
 use symopt_evaluator::equivalence::RandomStreams;
+use symopt_files::WriteError;
 use symopt_programs::identify::identify;
 use symopt_programs::structure::{Classification, Classifier};
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -31,6 +32,7 @@ use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_proxy_tasks::task::TaskError;
 
 use crate::cache::Evaluation;
+use crate::checked_json::{self, checksum};
 use crate::config::Form;
 use crate::direction::complete;
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, Purpose, check_suite, median};
@@ -68,7 +70,10 @@ pub enum FunnelError {
         /// The stores.
         stores: String,
     },
-    /// The file can't be read or written.
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The file can't be read.
     #[error("{path}: {reason}")]
     File {
         /// The file.
@@ -363,16 +368,14 @@ impl Record {
     fn open(directory: &Path) -> Result<Record, FunnelError> {
         let path = directory.join(FILE);
         let wrong = |reason: String| FunnelError::File { path: path.clone(), reason };
-        fs::create_dir_all(directory).map_err(|e| FunnelError::File {
-            path: directory.to_owned(),
-            reason: format!("the directory can't be made ({e}); choose another one with -o"),
-        })?;
+        symopt_files::create_directory(directory)?;
+        symopt_files::check_writable(&path)?;
         let known = match fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(wrong(error.to_string())),
             Ok(bytes) => {
                 let hint = "remove it, or choose another directory with -o";
-                let read: Read = serde_json::from_slice(&bytes).map_err(|e| wrong(format!("not the file of a funnel ({e}); {hint}")))?;
+                let read: Read = checked_json::from_text(&bytes).map_err(|e| wrong(format!("not the file of a funnel ({e}); {hint}")))?;
                 if read.format != FORMAT || read.version > FORMAT_VERSION {
                     return Err(wrong(format!("{:?} of version {}, which this release can't read; {hint}", read.format, read.version)));
                 }
@@ -402,25 +405,9 @@ impl Record {
 
     fn write(&self, judged: &[Known], report: Option<&Report>) -> Result<(), FunnelError> {
         let written = Written { format: FORMAT, version: FORMAT_VERSION, judged, report };
-        let text = serde_json::to_vec_pretty(&written).map_err(|e| FunnelError::File { path: self.path.clone(), reason: e.to_string() })?;
-        replace(&self.path, &text).map_err(|e| FunnelError::File { path: self.path.clone(), reason: format!("can't be written: {e}") })
+        let text = checked_json::to_text(&written).map_err(|e| FunnelError::File { path: self.path.clone(), reason: e.to_string() })?;
+        Ok(symopt_files::write(&self.path, &text)?)
     }
-}
-
-/// Writes a file beside an old one and puts it in its place, so that one of the two is there whatever happens.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file = fs::File::create(&beside)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
-}
-
-/// FNV-1a, in hexadecimal.
-fn checksum(text: &str) -> String {
-    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{sum:016x}")
 }
 
 /// A funnel that is set up: suites and file are in order.

@@ -7,6 +7,7 @@ mod suite;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::suite::{Baseline, Suite};
@@ -103,7 +104,7 @@ pub fn of_config(config: &SearchConfig, suite: &Arc<Suite>) -> Result<Box<dyn Ju
 /// The same with baselines that are known, by epoch, and can't be made again.
 pub fn with_baselines(config: &SearchConfig, suite: &Arc<Suite>, known: Vec<(u64, Baseline)>) -> Result<Box<dyn Judge>, TaskError> {
     let suite = Arc::clone(suite);
-    let known = Baselines::new(known);
+    let known = Baselines::new(known, config.limits.end());
     Ok(match config.fitness.form {
         Form::Program if config.fitness.rotate == 0 => Box::new(SuiteJudge::on(suite, None, known)?),
         Form::Program => Box::new(SuiteJudge::on(suite, Some(config.seed), known)?),
@@ -115,12 +116,14 @@ pub fn with_baselines(config: &SearchConfig, suite: &Arc<Suite>, known: Vec<(u64
 #[derive(Default)]
 struct Baselines {
     known: BTreeMap<u64, Baseline>,
+    /// When the first one must be there: the time limit of the search, which looks at it by itself from then on.
+    end: Mutex<Option<Instant>>,
     made: Mutex<Vec<(u64, Baseline)>>,
 }
 
 impl Baselines {
-    fn new(known: Vec<(u64, Baseline)>) -> Baselines {
-        Baselines { known: known.into_iter().collect(), made: Mutex::default() }
+    fn new(known: Vec<(u64, Baseline)>, end: Option<Instant>) -> Baselines {
+        Baselines { known: known.into_iter().collect(), end: Mutex::new(end), made: Mutex::default() }
     }
 
     /// The baseline of an epoch on its seeds.
@@ -128,7 +131,8 @@ impl Baselines {
         if let Some(known) = self.known.get(&epoch) {
             return Ok(known.clone());
         }
-        let baseline = suite.baseline(seeds)?;
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let baseline = suite.baseline_until(seeds, end)?;
         if suite.is_external() {
             self.made.lock().unwrap_or_else(PoisonError::into_inner).push((epoch, baseline.clone()));
         }

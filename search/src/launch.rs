@@ -36,6 +36,16 @@ pub enum LaunchError {
         /// The initial program.
         name: String,
     },
+    /// A name that is hidden from mutations is no parameter.
+    #[error("mutation.hidden names `{name}`, which is no parameter of {program}{}; its parameters: {}", near(name, known), known.join(", "))]
+    Hidden {
+        /// The name.
+        name: String,
+        /// The initial program.
+        program: String,
+        /// The parameters that it has.
+        known: Vec<String>,
+    },
     /// The suite.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -194,6 +204,12 @@ impl Launch {
 pub fn initial(config: &SearchConfig, store: &Path, color: bool) -> Result<Program, LaunchError> {
     config.check()?;
     Journal::check_vacant(store)?;
+    named(config, color)
+}
+
+/// The same, whatever stands where the store will be.
+pub(crate) fn named(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
+    config.check()?;
     // The standard input can be read only once.
     if config.limits.target_program != "-" {
         target_of(config, color)?;
@@ -203,14 +219,15 @@ pub fn initial(config: &SearchConfig, store: &Path, color: bool) -> Result<Progr
 
 /// The program that a search begins with.
 pub(crate) fn initial_of(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
-    Ok(match config.fitness.form {
+    let program = match config.fitness.form {
         Form::Program => program_source::find(&config.initial, color)?.with_constants(),
-        Form::Direction => {
-            let program = find_program(&config.initial, color)?;
-            direction::split(&program)?;
-            program
-        }
-    })
+        Form::Direction => find_program(&config.initial, color)?,
+    };
+    check_hidden(config, &program)?;
+    if config.fitness.form == Form::Direction {
+        direction::split(&program)?;
+    }
+    Ok(program)
 }
 
 /// The program that a search starts from, and what the settings get from it.
@@ -241,6 +258,24 @@ fn kept_initial(judge: &dyn Judge, suite: &Suite, initial: &Program) -> Result<O
             Err(TaskError::Failed { task, failure: failure.as_ref().clone() }.into())
         }
         None => Ok(Some(EvaluationRecord::new(graph.hash(), initial, &evaluation))),
+    }
+}
+
+/// Refuses names that are hidden from mutations, and that the initial program has no parameter of.
+fn check_hidden(config: &SearchConfig, program: &Program) -> Result<(), LaunchError> {
+    let known: Vec<String> = program.signature().parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    match config.mutation.hidden.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(LaunchError::Hidden { name: name.clone(), program: config.initial.clone(), known }),
+    }
+}
+
+/// What an unknown name may have been meant to be, as a part of a sentence.
+fn near(name: &str, known: &[String]) -> String {
+    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!(" (did you mean `{known}`?)"),
+        _ => String::new(),
     }
 }
 

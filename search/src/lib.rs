@@ -48,6 +48,7 @@
 pub mod ablation;
 pub mod cache;
 pub mod chart;
+pub(crate) mod checked_json;
 pub mod comparison;
 pub mod config;
 pub mod direction;
@@ -57,6 +58,7 @@ pub mod evolution;
 pub mod failures;
 pub mod fresh_seeds;
 pub mod funnel;
+pub(crate) mod half_made;
 pub mod hurdle;
 pub mod importance;
 pub mod inner_tuning;

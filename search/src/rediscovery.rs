@@ -7,22 +7,28 @@
 //! the place of the update, if that costs no more than the tolerance; ablation. Everything is judged on seeds that the search has not seen, each
 //! program at its own best peak learning rate and weight decay.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::simplify::{Label, Options, reduced};
 use symopt_dsl::{Function, Graph, Operand, Program, Statement};
 use symopt_evaluator::RandomStreams;
+use symopt_files::WriteError;
 use symopt_programs::structure::{self, Structure};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::TaskError;
 
+use crate::checked_json;
 use crate::comparison::standard_error;
 use crate::config::{ConfigError, LAST_SEED, SearchConfig};
 use crate::direction;
+use crate::half_made;
 use crate::judge::DirectionJudge;
 use crate::launch::{Launch, LaunchError};
 use crate::simplification::simplify_on_tasks;
@@ -60,7 +66,10 @@ pub enum RediscoveryError {
         /// What is wrong.
         reason: String,
     },
-    /// A file.
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A file that is there.
     #[error("{path}: {reason}")]
     File {
         /// The file.
@@ -295,47 +304,32 @@ impl Rediscovery {
         self.peers.iter().map(|peer| (peer.name.clone(), mean(&peer.by_seed), standard_error(&peer.by_seed).unwrap_or(0.0))).collect()
     }
 
-    /// The searches under one seed, each with its store in a new directory under `stores`. `None` if they were interrupted.
-    pub fn attempt(
-        &self,
-        seed: u64,
-        stores: &Path,
-        interrupt: &AtomicBool,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<Attempt>, RediscoveryError> {
+    /// The seeds of the searches under one seed: no two searches of any two seeds have the same one.
+    fn seeds(&self, seed: u64) -> Result<Range<u64>, RediscoveryError> {
         let repeats = self.protocol.repeats;
         let most = (LAST_SEED + 1) / repeats;
         if seed >= most {
             let reason = format!("the seed {seed} is reserved: with {repeats} searches each, seeds go up to {}", most.saturating_sub(1));
             return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
         }
-        let mut attempt = Attempt { seed, searches: Vec::new() };
-        for repeat in 0..repeats {
-            // No two searches of any two seeds have the same one.
-            let own = seed * repeats + repeat;
-            let store = stores.join(format!("search-{}", repeat + 1));
-            let Some(searched) = self.search(seed, own, &store, interrupt, observer)? else { return Ok(None) };
-            attempt.searches.push(searched);
-            if attempt.rediscovered() {
-                break;
-            }
-        }
-        Ok(Some(attempt))
+        Ok(seed * repeats..(seed + 1) * repeats)
     }
 
-    /// One search with its own seed. `None` if it was interrupted.
+    /// One search with its own seed, new or where its store ends, `before` seconds into it. All that is looked at on the way is looked at again, so
+    /// that it ends as if it had not been interrupted. `None` if it is.
     fn search(
         &self,
         of: u64,
         seed: u64,
         store: &Path,
+        before: f64,
         interrupt: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Option<Searched>, RediscoveryError> {
-        let begin = std::time::Instant::now();
-        let config = SearchConfig { seed, ..self.protocol.search.clone() };
-        let launch = match Launch::new(config, store, false) {
-            Err(error) if error.is_interrupt() => return Ok(None),
+        let begin = Instant::now();
+        let seconds = || before + begin.elapsed().as_secs_f64();
+        let launch = match self.launch(seed, store) {
+            Err(RediscoveryError::Launch(error)) if error.is_interrupt() => return Ok(None),
             launch => launch?,
         };
         // The search's own flag: it is set by a rediscovery as well.
@@ -357,8 +351,7 @@ impl Rediscovery {
                 let now = class_of(&best.program);
                 known = Some((best.hash, now));
                 if classes.last().map(|c| (c.structure, c.of_sign)) != Some(now) {
-                    let seconds = begin.elapsed().as_secs_f64();
-                    classes.push(ClassChange { generated, seconds, structure: now.0, of_sign: now.1, fitness: best.fitness });
+                    classes.push(ClassChange { generated, seconds: seconds(), structure: now.0, of_sign: now.1, fitness: best.fitness });
                 }
             }
             let promising = known.is_some_and(|(_, (_, of_sign))| of_sign == Structure::LionLike);
@@ -399,7 +392,20 @@ impl Rediscovery {
         };
         let statistics = generated_then.unwrap_or(result.statistics);
         let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
-        Ok(Some(Searched { seed, stop, seconds: begin.elapsed().as_secs_f64(), statistics, classes, last }))
+        Ok(Some(Searched { seed, stop, seconds: seconds(), statistics, classes, last }))
+    }
+
+    fn launch(&self, seed: u64, store: &Path) -> Result<Launch, RediscoveryError> {
+        let failed = |reason: String| RediscoveryError::File { path: store.to_owned(), reason };
+        if !half_made::is_store(store) {
+            half_made::remove(store).map_err(|e| failed(e.to_string()))?;
+            return Ok(Launch::new(SearchConfig { seed, ..self.protocol.search.clone() }, store, false)?);
+        }
+        let launch = Launch::resume(store, false, |_| {})?;
+        match launch.config().seed {
+            found if found == seed => Ok(launch),
+            found => Err(failed(format!("the store of a search with the seed {found}, not {seed}; move it away"))),
+        }
     }
 
     /// Simplifies a direction, classifies it, and judges it on the report's seeds.
@@ -514,10 +520,36 @@ impl Summary {
     }
 }
 
+/// What is kept of a search.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    /// Wall-clock seconds of all its sessions but those that were killed.
+    seconds: f64,
+    /// `None` while it can go on.
+    ended: Option<Searched>,
+}
+
+/// The result in a file; `None` if there is no such file.
+fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RediscoveryError> {
+    let failed = |reason: String| RediscoveryError::File { path: path.to_owned(), reason };
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let hint = "no result of a rediscovery; move it away";
+            checked_json::from_text(&bytes).map(Some).map_err(|reason| failed(format!("{hint} ({reason})")))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed(e.to_string())),
+    }
+}
+
+fn keep(path: &Path, result: &impl Serialize) -> Result<(), RediscoveryError> {
+    let text = checked_json::to_text(result).map_err(|e| RediscoveryError::File { path: path.to_owned(), reason: e.to_string() })?;
+    Ok(symopt_files::write(path, &text)?)
+}
+
 /// Writes the protocol into a directory of results, or checks that it is the one that is there: results of two protocols must not be mixed.
 pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), RediscoveryError> {
     let path = directory.join("protocol.toml");
-    let failed = |e: std::io::Error| RediscoveryError::File { path: path.clone(), reason: e.to_string() };
     match std::fs::read_to_string(&path) {
         Ok(known) if known == text => Ok(()),
         Ok(_) => {
@@ -525,16 +557,17 @@ pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), RediscoveryErro
             Err(RediscoveryError::File { path, reason })
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(directory).map_err(failed)?;
-            std::fs::write(&path, text).map_err(failed)
+            symopt_files::create_directory(directory)?;
+            Ok(symopt_files::write(&path, text.as_bytes())?)
         }
-        Err(e) => Err(failed(e)),
+        Err(e) => Err(RediscoveryError::File { path, reason: e.to_string() }),
     }
 }
 
 impl Rediscovery {
-    /// The attempt of a seed in a directory of results: the one that is there, or a new one, which is kept there. A search that was interrupted
-    /// begins again. `None` if it was interrupted.
+    /// The attempt of a seed in a directory of results: the one that is there, or one that goes on where it was interrupted, or a new one, which is
+    /// kept there. The searches of a seed that have ended are kept beside their stores, and the one that has not goes on in its store. `None` if
+    /// it was interrupted.
     pub fn attempt_in(
         &self,
         directory: &Path,
@@ -543,25 +576,34 @@ impl Rediscovery {
         observer: &mut dyn Observer,
     ) -> Result<Option<Attempt>, RediscoveryError> {
         let path = directory.join(format!("seed-{seed}.json"));
-        let failed = |path: &Path, reason: String| RediscoveryError::File { path: path.to_owned(), reason };
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                let hint = "no result of a rediscovery; move it away";
-                return serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(&path, format!("{hint} ({e})")));
+        if let Some(attempt) = kept(&path)? {
+            return Ok(Some(attempt));
+        }
+        let seeds = self.seeds(seed)?;
+        let stores = directory.join(format!("seed-{seed}"));
+        symopt_files::create_directory(&stores)?;
+        symopt_files::check_writable(&path)?;
+        let mut attempt = Attempt { seed, searches: Vec::new() };
+        for (own, place) in seeds.zip(1..) {
+            let (store, ended) = (stores.join(format!("search-{place}")), stores.join(format!("search-{place}.json")));
+            let before: Kept = kept(&ended)?.unwrap_or_default();
+            let searched = match before.ended {
+                Some(searched) => searched,
+                None => {
+                    let begin = Instant::now();
+                    let ended_now = self.search(seed, own, &store, before.seconds, interrupt, observer)?;
+                    let seconds = before.seconds + begin.elapsed().as_secs_f64();
+                    keep(&ended, &Kept { seconds, ended: ended_now.clone() })?;
+                    let Some(searched) = ended_now else { return Ok(None) };
+                    searched
+                }
+            };
+            attempt.searches.push(searched);
+            if attempt.rediscovered() {
+                break;
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(failed(&path, e.to_string())),
         }
-        let store = directory.join(format!("seed-{seed}"));
-        // Only what a search made: stores, of which the first is always there.
-        if store.join("search-1").join("symopt-store.json").is_file() {
-            std::fs::remove_dir_all(&store).map_err(|e| failed(&store, e.to_string()))?;
-        }
-        let Some(attempt) = self.attempt(seed, &store, interrupt, observer)? else { return Ok(None) };
-        let text = serde_json::to_vec_pretty(&attempt).map_err(|e| failed(&path, e.to_string()))?;
-        // Under another name first, so that no half of a result is ever taken for one.
-        let partial = directory.join(format!("seed-{seed}.partial"));
-        std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path)).map_err(|e| failed(&path, e.to_string()))?;
+        keep(&path, &attempt)?;
         Ok(Some(attempt))
     }
 

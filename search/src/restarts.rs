@@ -20,13 +20,15 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_dsl::shell::Command;
+use symopt_files::WriteError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 
+use crate::checked_json;
 use crate::config::{Limits, RestartConfig, SearchConfig};
 use crate::engine::SearchResult;
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, Purpose, check_suite, median};
-use crate::funnel::replace;
+use crate::half_made::{self, is_store};
 use crate::inner_tuning::Setting;
 use crate::journal::{Journal, JournalError};
 use crate::launch::{self, Launch, LaunchError};
@@ -38,6 +40,8 @@ const FORMAT: &str = "symopt campaign";
 const FORMAT_VERSION: u32 = 1;
 /// The file in the directory of a campaign.
 pub const FILE: &str = "symopt-campaign.json";
+/// The name under which earlier releases wrote it first.
+const HALF_WRITTEN: &str = "symopt-campaign.json.new";
 /// Fresh seeds that decide what a restart begins with.
 const SEEDS: usize = 16;
 
@@ -50,7 +54,10 @@ pub enum CampaignError {
     /// The comparison of the best programs, or an interrupt in it.
     #[error(transparent)]
     Trial(#[from] TrialError),
-    /// The file can't be read or written.
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The file can't be read, or is not what it should be.
     #[error("{path}: {reason}")]
     File {
         /// The file.
@@ -66,7 +73,7 @@ impl CampaignError {
         match self {
             CampaignError::Launch(error) => error.is_interrupt(),
             CampaignError::Trial(error) => matches!(error, TrialError::Interrupted),
-            CampaignError::File { .. } => false,
+            CampaignError::Write(_) | CampaignError::File { .. } => false,
         }
     }
 }
@@ -190,22 +197,21 @@ pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
     Ok(plan(campaign.config()).iter().map(|step| campaign.store(step)).filter(|store| is_store(store)).collect())
 }
 
-fn is_store(path: &Path) -> bool {
-    path.is_dir() && matches!(Journal::check_vacant(path), Err(JournalError::Exists { .. }))
-}
-
 impl Campaign {
     /// A new campaign. All that can be wrong with settings, programs and suites is found before the directory is made.
     pub fn create(config: SearchConfig, path: &Path, color: bool) -> Result<Campaign, CampaignError> {
         config.check().map_err(LaunchError::from)?;
-        Journal::check_vacant(path)?;
         if is_campaign(path) {
             return Err(CampaignError::File {
                 path: path.to_owned(),
                 reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
             });
         }
-        let initial = launch::initial(&config, path, color)?;
+        // Where another one was killed before its file was there, nothing is lost.
+        if !symopt_files::is_vacant(path, &[HALF_WRITTEN]).unwrap_or(false) {
+            Journal::check_vacant(path)?;
+        }
+        let initial = launch::named(&config, color)?;
         let mut suites: Vec<(String, String)> = Vec::new();
         for step in plan(&config) {
             if !suites.iter().any(|(name, _)| *name == step.suite) {
@@ -224,11 +230,15 @@ impl Campaign {
             comparisons: Vec::new(),
         };
         let campaign = Campaign { path: path.to_owned(), state };
-        fs::create_dir_all(path).map_err(|e| CampaignError::File {
-            path: path.to_owned(),
-            reason: format!("the directory can't be made ({e}); choose another one with --store"),
-        })?;
-        campaign.write()?;
+        let is_new = !path.exists();
+        symopt_files::create_directory(path)?;
+        if let Err(error) = campaign.write() {
+            if is_new {
+                // Nothing depends on it being gone: an empty directory is as good as none.
+                let _ = fs::remove_dir(path);
+            }
+            return Err(error);
+        }
         Ok(campaign)
     }
 
@@ -248,7 +258,7 @@ impl Campaign {
         let bytes = fs::read(&file).map_err(|e| wrong(e.to_string()))?;
         let damaged =
             |e: &dyn std::fmt::Display| wrong(format!("not the file of a campaign ({e}); restore it from a copy, or begin a new one"));
-        let state: State = serde_json::from_slice(&bytes).map_err(|e| damaged(&e))?;
+        let state: State = checked_json::from_text(&bytes).map_err(|e| damaged(&e))?;
         if state.format != FORMAT {
             return Err(damaged(&format_args!("it says it is {:?}", state.format)));
         }
@@ -317,10 +327,8 @@ impl Campaign {
         if is_store(&store) {
             return Ok(Launch::resume(&store, color, |config| config.limits = limits)?);
         }
-        if store.is_dir() {
-            // A store that was being made when the process was killed: it never held anything.
-            fs::remove_dir_all(&store).map_err(|e| CampaignError::File { path: store.clone(), reason: e.to_string() })?;
-        }
+        // A store that was being made when the process was killed never held anything.
+        half_made::remove(&store).map_err(|e| CampaignError::File { path: store.clone(), reason: e.to_string() })?;
         let (initial, text) = match step.start {
             Start::Initial => (self.state.config.initial.clone(), self.state.initial.clone()),
             Start::Best => {
@@ -447,8 +455,7 @@ impl Campaign {
 
     fn write(&self) -> Result<(), CampaignError> {
         let path = self.path.join(FILE);
-        let failed = |reason: String| CampaignError::File { path: path.clone(), reason };
-        let text = serde_json::to_vec_pretty(&self.state).map_err(|e| failed(e.to_string()))?;
-        replace(&path, &text).map_err(|e| failed(format!("can't be written: {e}")))
+        let text = checked_json::to_text(&self.state).map_err(|e| CampaignError::File { path: path.clone(), reason: e.to_string() })?;
+        Ok(symopt_files::write(&path, &text)?)
     }
 }

@@ -8,7 +8,7 @@ use symopt_programs::structure::Structure;
 use symopt_search::config::Form;
 use symopt_search::direction;
 use symopt_search::engine::Progress;
-use symopt_search::rediscovery::{Observer, PROTOCOL, Protocol, Rediscovery, Summary, keep_protocol};
+use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary, keep_protocol};
 
 struct Nobody;
 
@@ -79,6 +79,88 @@ fn a_final_in_disguise_becomes_lion_and_one_with_a_single_average_does_not() {
     assert_ne!(rediscovery.finish(&adamw, &nobody).unwrap().structure, Structure::LionLike);
 }
 
+/// Time alone may differ between two runs.
+fn without_time(attempt: &mut Attempt) {
+    for search in &mut attempt.searches {
+        search.seconds = 0.0;
+        for change in &mut search.classes {
+            change.seconds = 0.0;
+        }
+    }
+}
+
+/// Interrupts a search when so many programs have been generated, and notes what is generated that was not in the store.
+struct InterruptAt<'a> {
+    programs: u64,
+    interrupt: &'a AtomicBool,
+    new: u64,
+}
+
+impl Observer for InterruptAt<'_> {
+    fn progress(&mut self, _seed: u64, progress: &Progress) {
+        self.new += u64::from(progress.statistics.generated > progress.replayed);
+        self.interrupt.store(progress.statistics.generated >= self.programs, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn an_interrupted_attempt_goes_on_in_its_search_and_ends_as_one_that_was_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let rediscovery = Rediscovery::new(small(), 2).unwrap();
+    let of = |name: &str| directory.path().join(name);
+    let mut whole = rediscovery.attempt_in(&of("whole"), 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
+    let parts = of("parts");
+    let until = |programs: u64| {
+        let interrupt = AtomicBool::new(false);
+        let mut observer = InterruptAt { programs, interrupt: &interrupt, new: 0 };
+        let attempt = rediscovery.attempt_in(&parts, 5, &interrupt, &mut observer).unwrap();
+        (attempt, observer.new)
+    };
+    for programs in [200, 900] {
+        assert!(until(programs).0.is_none());
+        assert!(parts.join("seed-5/search-1.json").is_file() && !parts.join("seed-5.json").exists());
+    }
+    // A store that was just being made, and the first search as if its end had not been noted, which is not searched again.
+    std::fs::create_dir_all(parts.join("seed-5/search-2/journal")).unwrap();
+    std::fs::remove_file(parts.join("seed-5/search-1.json")).unwrap();
+    let (attempt, new) = until(u64::MAX);
+    let mut attempt = attempt.unwrap();
+    assert!(new < 2500 - 500, "{new} programs of 2500 were new in the last session");
+    for attempt in [&mut whole, &mut attempt] {
+        without_time(attempt);
+    }
+    assert_eq!(whole, attempt);
+    // All is there: no search runs again, though the result of the seed itself is gone.
+    std::fs::remove_file(parts.join("seed-5.json")).unwrap();
+    std::fs::remove_dir_all(parts.join("seed-5/search-1")).unwrap();
+    assert_eq!(until(1), (rediscovery.attempt_in(&parts, 5, &AtomicBool::new(false), &mut Nobody).unwrap(), 0));
+}
+
+#[test]
+fn a_damaged_result_is_refused_and_one_of_an_earlier_release_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut protocol = small();
+    protocol.repeats = 1;
+    protocol.search.limits.programs = 100;
+    let rediscovery = Rediscovery::new(protocol, 2).unwrap();
+    let again = || rediscovery.attempt_in(directory.path(), 1, &AtomicBool::new(false), &mut Nobody);
+    let attempt = again().unwrap().unwrap();
+    let path = directory.path().join("seed-1.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let damaged = text.replacen("\"generated\": 100", "\"generated\": 101", 1);
+    assert_ne!(damaged, text);
+    std::fs::write(&path, damaged).unwrap();
+    let error = again().unwrap_err().to_string();
+    assert!(error.contains("seed-1.json") && error.contains("checksum") && error.contains("move it away"), "{error}");
+    std::fs::write(&path, serde_json::to_string_pretty(&attempt).unwrap()).unwrap();
+    assert_eq!(again().unwrap().unwrap(), attempt);
+    // A file of the user's in the place of a store stays.
+    std::fs::create_dir_all(directory.path().join("seed-2/search-1")).unwrap();
+    let mine = directory.path().join("seed-2/search-1/notes.txt");
+    std::fs::write(&mine, "mine").unwrap();
+    assert!(rediscovery.attempt_in(directory.path(), 2, &AtomicBool::new(false), &mut Nobody).is_err() && mine.is_file());
+}
+
 #[test]
 fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
     let directory = tempfile::tempdir().unwrap();
@@ -91,13 +173,7 @@ fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
         assert_eq!(attempt, again);
         let report = rediscovery.report(std::slice::from_ref(&attempt));
         assert!(report.contains("## Seed 5, search 2") && report.contains("0 of 1 seeds end Lion-like, from adamw-paper"), "{report}");
-        // Time alone may differ.
-        for search in &mut attempt.searches {
-            search.seconds = 0.0;
-            for change in &mut search.classes {
-                change.seconds = 0.0;
-            }
-        }
+        without_time(&mut attempt);
         attempt
     };
     let one = run(1, "one");

@@ -150,6 +150,8 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     assert!(refused(&|c| c.restarts.then = vec!["10y".to_owned()]).contains("10y"));
     assert!(refused(&|c| c.restarts.repeats = 0).contains("restarts.repeats"));
     assert!(refused(&|c| c.initial = "nobody".to_owned()).contains("nobody"));
+    let error = refused(&|c| c.mutation.hidden = vec!["lrr".to_owned()]);
+    assert!(error.contains("`lrr`") && error.contains("did you mean `lr`?") && error.contains("its parameters: w, g, "), "{error}");
 
     Campaign::create(config(Form::Program), &path, false).unwrap();
     assert!(Campaign::create(config(Form::Program), &path, false).is_err());
@@ -157,6 +159,10 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, &text[..text.len() / 2]).unwrap();
     assert!(Campaign::open(&path).unwrap_err().to_string().contains("not the file of a campaign"));
-    std::fs::write(&file, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    let newer = text.replace("\"version\": 1", "\"version\": 2");
+    std::fs::write(&file, &newer).unwrap();
+    assert!(Campaign::open(&path).unwrap_err().to_string().contains("checksum"));
+    // As earlier releases wrote it: without a checksum, which comes first.
+    std::fs::write(&file, format!("{{{}", newer.split_once(',').unwrap().1)).unwrap();
     assert!(Campaign::open(&path).unwrap_err().to_string().contains("newer"));
 }

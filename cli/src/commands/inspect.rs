@@ -15,7 +15,7 @@ use symopt_evaluator::Storage;
 
 use crate::failure::Failure;
 use crate::terminal;
-use crate::{programs, table};
+use crate::{files, programs, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -101,6 +101,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     // What is wrong with the command is said before anything is done.
     let pictures = arguments.graph.iter().map(|path| Ok((path, PictureFormat::of(path)?))).collect::<Result<Vec<_>, Failure>>()?;
+    pictures.iter().try_for_each(|(path, _)| files::check_writable(path))?;
     let program = programs::find(&arguments.program)?;
     let graph = Graph::new(&program).map_err(|errors| Failure::Input(format!("{errors:?}")))?;
     if !pictures.is_empty() {
@@ -110,7 +111,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 PictureFormat::Svg => drawing.svg(),
                 PictureFormat::Dot => drawing.dot(),
             };
-            std::fs::write(path, text).map_err(|error| Failure::Input(format!("can't write `{}`: {error}", path.display())))?;
+            files::write(path, &text)?;
         }
     }
     let mut out = terminal::output();

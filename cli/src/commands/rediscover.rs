@@ -1,7 +1,7 @@
 //! `symopt rediscover`
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscov
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
 use crate::terminal;
-use crate::{interrupt, options, table};
+use crate::{files, interrupt, options, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -74,6 +74,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let protocol = Protocol::from_toml(&place, &text)?;
     let directory = &arguments.output;
     symopt_search::rediscovery::keep_protocol(directory, &text)?;
+    files::check_writable(&directory.join("report.md"))?;
     let interrupt = interrupt::flag()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let limits = protocol.search.limits.clone();
@@ -109,7 +110,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let summary = Summary::of(&attempts);
     let report = directory.join("report.md");
-    write(&report, &rediscovery.report(&attempts))?;
+    files::write(&report, &rediscovery.report(&attempts))?;
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &Report { summary, peers: rediscovery.peers(), attempts: &attempts })?;
         return Ok(out.write_all(b"\n")?);
@@ -125,14 +126,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         clock(Duration::from_secs_f64(summary.median_seconds.max(0.0)))
     )?;
     if interrupted {
-        writeln!(out, "interrupted; the same command goes on with the seeds that are left")?;
+        writeln!(out, "interrupted; the same command goes on where it was, to the same end")?;
     }
     writeln!(out, "report: {}", report.display())?;
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|e| Failure::Work(format!("{}: {e}", path.display())))
 }
 
 fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {

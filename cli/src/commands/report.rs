@@ -63,8 +63,7 @@ impl From<OverArgument> for Over {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
     if let Some(directory) = &arguments.output {
-        let no_place = |error: std::io::Error| Failure::Input(format!("can't make the directory `{}`: {error}", directory.display()));
-        std::fs::create_dir_all(directory).map_err(no_place)?;
+        files::create_directory(directory, "report.md")?;
     }
     let options = Options {
         validate: arguments.validate.as_deref().map(SuiteSource::find).transpose()?,

@@ -3,6 +3,8 @@
 mod contender;
 mod report;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -87,10 +89,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let seeds = Suite::held_out_seeds(usize::from(arguments.seeds));
     let keeper = Keeper::new(&task, arguments.checkpoint.as_deref(), arguments.save.is_some())?;
+    let interrupt = interrupt::flag()?;
+    let interrupted = || interrupt.load(Ordering::Relaxed);
+    let _lock = arguments.checkpoint.as_deref().zip(keeper.as_ref()).map(|(path, keeper)| keeper.wait(path, &interrupted)).transpose()?;
     if let Some(keeper) = &keeper {
         keeper.check(&contenders, &seeds)?;
     }
-    let interrupted = || interrupt.load(Ordering::Relaxed);
     let mut line = TrainingLine::new(contenders.len() * seeds.len() * task.task.checkpoints());
     let (mut trainings, mut finals) = (Vec::new(), Vec::new());
     for (place, contender) in contenders.iter().enumerate() {
@@ -162,6 +166,26 @@ impl<'a> Keeper<'a> {
         Ok(Some(Keeper { task: resumable, store }))
     }
 
+    /// Waits while another process trains into the same directory: all runs that it ends are there then.
+    fn wait(&self, path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Option<File>, Failure> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let mut told = false;
+        loop {
+            if let Some(lock) = store.lock() {
+                return Ok(Some(lock));
+            }
+            if !told {
+                // If nobody reads it, nothing is lost.
+                let _ = writeln!(std::io::stderr(), "waiting for another process that trains into `{}`", path.display());
+                told = true;
+            }
+            if interrupted() {
+                return Err(Failure::Work(format!("interrupted while another process trained into `{}`", path.display())));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Where a run stands; `None` if it has not begun.
     fn load(&self, (place, contender): (usize, &Contender), seed: u64) -> Result<Option<Snapshot>, Failure> {
         let Some(store) = self.store.as_ref().filter(|store| store.path(place, seed).exists()) else { return Ok(None) };
@@ -221,7 +245,7 @@ fn train(
     });
     let run = or_stopped(run, last.as_ref().map_or_else(Vec::new, |last| last.curve.clone()))?;
     if let Some(error) = unwritten {
-        return Err(Failure::Work(format!("can't write the checkpoint: {error}")));
+        return Err(error.into());
     }
     line.skip(task.task.checkpoints().saturating_sub(run.curve.len()));
     Ok((SeedRun::new(seed, run, from.map(|from| from.step())), last))

@@ -36,7 +36,16 @@ pub struct Simplifier<'a> {
     options: Options,
     checker: &'a mut dyn Checker,
     derivation: Derivation,
+    /// Statements of the programs that steps were looked for in.
+    work: usize,
 }
+
+/// Statements of the programs that steps are looked for in, at most, all looks together: far more than programs of some hundred statements take,
+/// and a few seconds. Without a limit the time would grow with the square of the number of statements, or faster.
+const MOST_WORK: usize = 8_000;
+
+/// Rounds that are made whatever they take.
+const LEAST_ROUNDS: usize = 3;
 
 /// A step that is proposed, before its check.
 pub(crate) struct Proposal {
@@ -54,7 +63,7 @@ pub(crate) struct Proposal {
 impl<'a> Simplifier<'a> {
     /// Begins a simplification. The program must be well typed, as all that the parser gives is.
     pub fn new(program: &Program, options: Options, checker: &'a mut dyn Checker) -> Simplifier<'a> {
-        Simplifier { options, checker, derivation: Derivation::new(program.clone()) }
+        Simplifier { options, checker, derivation: Derivation::new(program.clone()), work: 0 }
     }
 
     /// The program as it is now.
@@ -76,7 +85,13 @@ impl<'a> Simplifier<'a> {
     pub fn reduce(&mut self) {
         // A rejected proposal would come again and again.
         let mut rejected: Vec<Program> = Vec::new();
-        loop {
+        for round in 0.. {
+            // The first steps remove what nothing depends on, whatever there is of it.
+            self.work += self.program().statements.len();
+            if self.work > MOST_WORK && round >= LEAST_ROUNDS {
+                self.note_limit(Some(format!("its limit of {MOST_WORK} statements in all rounds together")));
+                return;
+            }
             let Some(proposal) = self.propose(&rejected) else { return };
             let after = proposal.after.clone();
             if !self.take(proposal) {

@@ -4,7 +4,7 @@
 //! numbers that can be reasoned with: all state starts at zero, so a combination of slots that no input ever feeds stays at zero, and one of its
 //! slots follows from the rest. A slot may also be kept in another unit, which is worth while where the rest of the program does not mind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egg::{Id, Language};
 
@@ -20,6 +20,12 @@ use crate::types::Type;
 
 /// Coefficients closer to each other than this share are the same number.
 const TOLERANCE: f64 = 1e-12;
+
+/// Multiplications that the search for slots that follow from others may take, at most: some hundred slots that read each other.
+const MOST_WORK: usize = 2_000_000;
+
+/// Nodes that are simplified in all in the search for slots in another unit.
+const MOST_NODES: usize = 20_000;
 
 /// Changes of the state that make the program cheaper, the surest first. `saturated` simplifies a flow.
 pub(crate) fn propose(program: &Program, flow: &Flow, saturated: impl Fn(&Flow) -> Option<Flow>) -> Vec<Proposal> {
@@ -174,27 +180,8 @@ impl State<'_> {
         }
         let forms = self.linear_forms();
         let next: Vec<&Linear> = (0..count).filter_map(|slot| Some(&forms[usize::from(self.next(slot)?)])).collect();
-        let inputs: Vec<Option<Id>> = {
-            let all: std::collections::BTreeSet<Option<Id>> = next.iter().flat_map(|form| form.others.keys().copied()).collect();
-            all.into_iter().collect()
-        };
-        // Combinations of slots that no input feeds, now or after any number of steps.
-        let mut constraints: Vec<Vec<f64>> =
-            inputs.iter().map(|input| next.iter().map(|form| form.others.get(input).copied().unwrap_or(0.0)).collect()).collect();
-        // A combination a is unfed for good if a is orthogonal to B, A B, A A B ...: A maps inputs on.
-        let mut columns = constraints.clone();
-        for _ in 1..count {
-            columns = columns
-                .iter()
-                .map(|column| {
-                    (0..count)
-                        .map(|slot| (0..count).map(|old| next[slot].slots.get(&(old as u16)).copied().unwrap_or(0.0) * column[old]).sum())
-                        .collect()
-                })
-                .collect();
-            constraints.extend(columns.iter().cloned());
-        }
-        let unfed = null_vector(&constraints, count)?;
+        let is_alone = |(slot, form): (usize, &&Linear)| form.slots.keys().all(|read| usize::from(*read) == slot);
+        let unfed = if next.iter().enumerate().all(is_alone) { unfed_beside(&next) } else { unfed_together(&next) }?;
         let slot = (0..count).rev().find(|slot| unfed[*slot].abs() > 1e-3 * unfed.iter().fold(0.0, |m: f64, x| m.max(x.abs())))?;
         let terms: BTreeMap<usize, f64> = (0..count)
             .filter(|other| *other != slot && unfed[*other].abs() > TOLERANCE)
@@ -264,6 +251,7 @@ impl State<'_> {
     fn rescaled_slot(&self, saturated: &impl Fn(&Flow) -> Option<Flow>) -> Option<Proposal> {
         let forms = self.linear_forms();
         let before = cost(self.flow);
+        let mut nodes = 0;
         for slot in 0..self.names.len() {
             let Some(next) = self.next(slot) else { continue };
             let form = &forms[usize::from(next)];
@@ -277,6 +265,10 @@ impl State<'_> {
             for unit in [tidy(fed / (1.0 - own)), *fed] {
                 if !unit.is_finite() || unit == 0.0 || (unit - 1.0).abs() < TOLERANCE {
                     continue;
+                }
+                nodes += self.flow.nodes().len();
+                if nodes > MOST_NODES {
+                    return None;
                 }
                 let mut builder = Builder::default();
                 let renumbered = rewrite(self.flow, &mut builder, |builder, leaf| {
@@ -311,6 +303,65 @@ impl State<'_> {
         }
         None
     }
+}
+
+/// The inputs that feed some slots.
+fn inputs_of<'a>(next: impl Iterator<Item = &'a Linear>) -> BTreeSet<Option<Id>> {
+    next.flat_map(|form| form.others.keys().copied()).collect()
+}
+
+/// How an input feeds each of some slots.
+fn fed_by<'a>(input: Option<Id>, next: impl Iterator<Item = &'a Linear>) -> Vec<f64> {
+    next.map(|form| form.others.get(&input).copied().unwrap_or(0.0)).collect()
+}
+
+/// A combination of slots that no input ever feeds, where none of them reads another: only slots that decay alike can make one, so that those of
+/// each decay are looked at by themselves.
+fn unfed_beside(next: &[&Linear]) -> Option<Vec<f64>> {
+    let decay = |slot: usize| next[slot].slots.get(&(slot as u16)).copied().unwrap_or(0.0);
+    let mut alike: Vec<(u64, Vec<usize>)> = Vec::new();
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    for slot in 0..next.len() {
+        let bits = tidy(decay(slot)).to_bits();
+        let place = *places.entry(bits).or_insert_with(|| {
+            alike.push((bits, Vec::new()));
+            alike.len() - 1
+        });
+        alike[place].1.push(slot);
+    }
+    alike.iter().find_map(|(_, slots)| {
+        let of_slots = || slots.iter().map(|slot| next[*slot]);
+        let rows: Vec<Vec<f64>> = inputs_of(of_slots()).into_iter().map(|input| fed_by(input, of_slots())).collect();
+        if rows.len().saturating_mul(slots.len()).saturating_mul(slots.len()) > MOST_WORK {
+            return None;
+        }
+        let mut unfed = vec![0.0; next.len()];
+        for (slot, factor) in slots.iter().zip(null_vector(&rows, slots.len())?) {
+            unfed[*slot] = factor;
+        }
+        Some(unfed)
+    })
+}
+
+/// The same of slots that may read each other; `None` also where there are too many to find out.
+fn unfed_together(next: &[&Linear]) -> Option<Vec<f64>> {
+    let count = next.len();
+    let inputs = inputs_of(next.iter().copied());
+    if inputs.len().saturating_mul(count).saturating_mul(count).saturating_mul(count) > MOST_WORK {
+        return None;
+    }
+    // Combinations of slots that no input feeds, now or after any number of steps.
+    let mut constraints: Vec<Vec<f64>> = inputs.into_iter().map(|input| fed_by(input, next.iter().copied())).collect();
+    // A combination a is unfed for good if a is orthogonal to B, A B, A A B ...: A maps inputs on.
+    let mut columns = constraints.clone();
+    for _ in 1..count {
+        columns = columns
+            .iter()
+            .map(|column| next.iter().map(|form| form.slots.iter().map(|(old, factor)| factor * column[usize::from(*old)]).sum()).collect())
+            .collect();
+        constraints.extend(columns.iter().cloned());
+    }
+    null_vector(&constraints, count)
 }
 
 /// A flow's nodes in another builder, with leaves replaced; gives their new ids.

@@ -246,13 +246,18 @@ impl Running {
         let complaints = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&complaints);
         // Nobody waits for these threads: a process that escaped the group may hold the streams open.
-        std::thread::spawn(move || read_answers(stdout, &sender));
         let (until_the_end, complaining) = sync_channel(1);
-        std::thread::spawn(move || {
-            keep_complaints(stderr, &kept);
-            drop(until_the_end);
+        let begin = |work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().spawn(work).map(drop);
+        let begun = begin(Box::new(move || read_answers(stdout, &sender))).and_then(|()| {
+            begin(Box::new(move || {
+                keep_complaints(stderr, &kept);
+                drop(until_the_end);
+            }))
         });
-        Ok(Running { child, questions, answers, complaints, complaining })
+        // Dropped, it ends the child.
+        let running = Running { child, questions, answers, complaints, complaining };
+        begun.map_err(PeerError::Start)?;
+        Ok(running)
     }
 
     /// The next line that it says.

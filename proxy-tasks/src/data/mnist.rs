@@ -1,14 +1,15 @@
-//! MNIST and its relatives: files in the IDX format, not compressed (LeCun, Cortes and Burges 1998).
+//! MNIST and its relatives: files in the IDX format, as they are published, compressed, or unpacked (LeCun, Cortes and Burges 1998).
 
-use super::{DataError, Vectors, read};
+use super::compressed::read_plain_or_compressed;
+use super::{DataError, Vectors, check_numbers};
 use std::path::{Path, PathBuf};
 
 /// Mean and standard deviation of MNIST's pixels, which go from 0 to 1.
 const MEAN: f32 = 0.1307;
 const DEVIATION: f32 = 0.3081;
 
-const HINT: &str = "the folder must hold MNIST's four files, unpacked: train-images-idx3-ubyte, train-labels-idx1-ubyte, \
-t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte";
+const HINT: &str = "the folder must hold MNIST's four files, as they are published (.gz) or unpacked: train-images-idx3-ubyte, \
+train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte";
 
 /// Training and test examples, standardised, and the height and width of the images.
 pub fn mnist(folder: &Path) -> Result<(Vectors, Vectors, [usize; 2]), DataError> {
@@ -41,6 +42,7 @@ fn part(folder: &Path, name: &str) -> Result<(Vectors, [usize; 2]), DataError> {
     if features == 0 || count == 0 {
         return Err(foreign(images_path, "a file of images", "it has no pixels".to_owned()));
     }
+    check_numbers(&images_path, images.len())?;
     let rows = images.iter().map(|&pixel| (f32::from(pixel) / 255.0 - MEAN) / DEVIATION).collect();
     let labels = labels.iter().map(|&label| u16::from(label)).collect();
     Ok((Vectors { features, classes: 10, rows, labels }, [image_sizes[1], image_sizes[2]]))
@@ -48,12 +50,9 @@ fn part(folder: &Path, name: &str) -> Result<(Vectors, [usize; 2]), DataError> {
 
 /// The bytes and sizes of an IDX file of D dimensions.
 fn idx<const D: usize>(path: &Path) -> Result<(Vec<u8>, [usize; D]), DataError> {
-    let foreign = |found: String| DataError::Foreign { path: path.to_owned(), expected: "an IDX file of bytes", found };
-    let mut bytes = read(path, HINT)?;
+    let (mut bytes, path) = read_plain_or_compressed(path, HINT)?;
+    let foreign = |found: String| DataError::Foreign { path: path.clone(), expected: "an IDX file of bytes", found };
     let header = 4 + 4 * D;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(foreign("it is compressed; unpack it with gunzip".to_owned()));
-    }
     if bytes.len() < header {
         return Err(foreign(format!("it has {} bytes, fewer than the header's {header}", bytes.len())));
     }
@@ -106,6 +105,38 @@ mod tests {
         assert!((training.row(1)[5] - (1.0 - MEAN) / DEVIATION).abs() < 1e-6);
     }
 
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn files_are_read_as_they_are_published() {
+        let (plain, published) = (folder(), folder());
+        for part in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+            let path = published.path().join(part);
+            std::fs::write(published.path().join(format!("{part}.gz")), gzip(&std::fs::read(&path).unwrap())).unwrap();
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_eq!(mnist(plain.path()).unwrap(), mnist(published.path()).unwrap());
+        // Some tools keep the name of what they have unpacked, and some do not unpack.
+        let label = published.path().join("t10k-labels-idx1-ubyte");
+        std::fs::rename(label.with_extension("gz"), &label).unwrap();
+        assert_eq!(mnist(plain.path()).unwrap(), mnist(published.path()).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_unpacks_without_end_is_refused() {
+        let folder = folder();
+        let path = folder.path().join("train-images-idx3-ubyte");
+        // A gigabyte of zeros in a megabyte: the same member again and again.
+        let member = gzip(&vec![0; 1 << 26]);
+        std::fs::write(&path, member.repeat(17)).unwrap();
+        let error = mnist(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("unpacks to more than") && error.contains("train-images-idx3-ubyte"), "{error}");
+    }
+
     #[test]
     fn missing_truncated_foreign_and_mismatched_files_are_refused() {
         let labels = "train-labels-idx1-ubyte";
@@ -116,7 +147,10 @@ mod tests {
             (Some(idx_bytes(&[1], &[7])), "1 labels for 2 images"),
             (Some(idx_bytes(&[2], &[7, 10])), "label 10"),
             (Some(idx_bytes(&[1, 2], &[7, 1])), "begins with"),
-            (Some(vec![0x1f, 0x8b, 0, 0]), "gunzip"),
+            (Some(vec![0x1f, 0x8b, 0, 0]), "truncated or damaged"),
+            (Some(gzip(&idx_bytes(&[2], &[7]))), "truncated"),
+            (Some(gzip(&idx_bytes(&[2], &[7, 3]))[..20].to_vec()), "truncated or damaged"),
+            (Some(gzip(&idx_bytes(&[u32::MAX], &[]))), "truncated"),
             (Some(idx_bytes(&[u32::MAX], &[])), "truncated"),
         ] {
             let folder = folder();

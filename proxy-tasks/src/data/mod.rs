@@ -12,6 +12,7 @@
 //! | a text file | `text.rs` | nothing: the last part is for validation |
 
 pub mod cifar10;
+mod compressed;
 pub mod digits;
 pub mod language;
 pub mod mnist;
@@ -22,7 +23,11 @@ pub mod text;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+
+use crate::memory;
 
 /// Labelled vectors; images are stored channel by channel, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +94,28 @@ pub enum DataError {
     },
 }
 
+/// The bytes of a regular file, where the memory holds them: others may have no end.
 fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), expected, source })
+    let bytes = || {
+        let file = File::open(path)?;
+        let about = file.metadata()?;
+        if !about.is_file() {
+            let kind = if about.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::InvalidInput };
+            return Err(std::io::Error::new(kind, "it is no regular file"));
+        }
+        memory::check(u128::from(about.len())).map_err(|shortage| std::io::Error::new(ErrorKind::OutOfMemory, shortage.to_string()))?;
+        let mut bytes = Vec::new();
+        // One that grows meanwhile is read as it was.
+        file.take(about.len()).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    bytes().map_err(|source| DataError::Read { path: path.to_owned(), expected, source })
+}
+
+/// Refuses so many numbers of examples, of four bytes each, where the memory does not hold them.
+fn check_numbers(path: &Path, count: usize) -> Result<(), DataError> {
+    let foreign = |found: String| DataError::Foreign { path: path.to_owned(), expected: "of a size that fits", found };
+    memory::check(4 * count as u128).map_err(|shortage| foreign(shortage.to_string()))
 }
 
 /// A class drawn from the softmax of the logits, of which there is at least one; they are overwritten.

@@ -46,8 +46,8 @@ impl<T: Scalar> Model<T> for Linear {
         &self.parameters
     }
 
-    fn workspace(&self, batch: usize) -> Workspace<T> {
-        Workspace::new((self.classes + 1) * batch)
+    fn workspace_length(&self, batch: usize) -> u128 {
+        (self.classes as u128 + 1) * batch as u128
     }
 
     fn loss_and_gradient(&self, parameters: &[T], batch: &Batch<T>, gradient: &mut [T], workspace: &mut Workspace<T>) -> f64 {

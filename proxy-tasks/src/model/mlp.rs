@@ -3,8 +3,8 @@
 use super::product::{self, multiply, multiply_left_transposed, multiply_right_transposed};
 use super::workspace::take;
 use super::{
-    Activation, Batch, Evaluation, Inputs, Model, ModelError, Parameters, Scalar, Start, Workspace, check_parameters, check_sizes,
-    cross_entropy, reduction,
+    Activation, Batch, Evaluation, Inputs, Model, ModelError, Parameters, Scalar, Start, Workspace, check_depth, check_parameters,
+    check_sizes, cross_entropy, reduction,
 };
 use std::ops::Range;
 
@@ -30,6 +30,7 @@ struct Layer {
 impl Mlp {
     /// A model with layers from `features` numbers over the `hidden` widths to `classes` logits.
     pub fn new(features: usize, hidden: &[usize], classes: usize, activation: Activation) -> Result<Self, ModelError> {
+        check_depth(hidden.len())?;
         check_sizes(&[("the number of features", features), ("the number of classes", classes)])?;
         for &width in hidden {
             check_sizes(&[("the width of a hidden layer", width)])?;
@@ -89,8 +90,8 @@ impl<T: Scalar> Model<T> for Mlp {
         &self.parameters
     }
 
-    fn workspace(&self, batch: usize) -> Workspace<T> {
-        Workspace::new((2 * self.hidden_width() + 3 * self.widest() + 1) * batch)
+    fn workspace_length(&self, batch: usize) -> u128 {
+        (2 * self.hidden_width() as u128 + 3 * self.widest() as u128 + 1) * batch as u128
     }
 
     fn loss_and_gradient(&self, parameters: &[T], batch: &Batch<T>, gradient: &mut [T], workspace: &mut Workspace<T>) -> f64 {

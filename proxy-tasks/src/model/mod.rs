@@ -123,7 +123,9 @@ impl Parameters {
     /// Appends an array and returns its place.
     fn add(&mut self, name: impl Into<String>, shape: &[usize], start: Start) -> Range<usize> {
         let from = self.len();
-        let range = from..from + shape.iter().product::<usize>();
+        // What does not fit is above all that `check_parameters` accepts.
+        let length = shape.iter().fold(1_usize, |product, size| product.saturating_mul(*size));
+        let range = from..from.saturating_add(length);
         self.arrays.push(ParameterArray { name: name.into(), shape: shape.to_vec(), range: range.clone(), start });
         range
     }
@@ -157,8 +159,16 @@ pub trait Model<T: Scalar>: Send + Sync {
         usize::MAX
     }
 
+    /// Numbers in the scratch memory for batches of up to `batch` vectors or sequences; of any size, as no memory may hold them.
+    fn workspace_length(&self, batch: usize) -> u128;
+
     /// Scratch memory for batches of up to `batch` vectors or sequences.
-    fn workspace(&self, batch: usize) -> Workspace<T>;
+    ///
+    /// # Panics
+    /// If the memory does not have it: see [`Model::workspace_length`].
+    fn workspace(&self, batch: usize) -> Workspace<T> {
+        Workspace::new(usize::try_from(self.workspace_length(batch)).unwrap_or(usize::MAX))
+    }
 
     /// Mean cross-entropy in nats over the labels of the batch; overwrites `gradient` with its gradient.
     fn loss_and_gradient(&self, parameters: &[T], batch: &Batch<T>, gradient: &mut [T], workspace: &mut Workspace<T>) -> f64;
@@ -209,6 +219,9 @@ pub enum ModelError {
     /// More than the supported number of parameters.
     #[error("the model would have more than {} parameters; make it smaller", MAXIMUM_PARAMETERS)]
     TooLarge,
+    /// More than the supported number of layers.
+    #[error("the model would have more than {} layers; make it shallower", MAXIMUM_LAYERS)]
+    TooDeep,
     /// Labels and tokens are 16-bit numbers.
     #[error("{0} classes are more than 65,536")]
     TooManyClasses(usize),
@@ -216,6 +229,14 @@ pub enum ModelError {
 
 /// Parameters of the largest model that is accepted (4 GB in f32).
 pub const MAXIMUM_PARAMETERS: usize = 1 << 30;
+
+/// Layers, or blocks, of the deepest model that is accepted. Each has arrays with names of their own, whose number counts whatever their sizes.
+pub const MAXIMUM_LAYERS: usize = 1 << 14;
+
+/// Refuses more layers than are supported.
+fn check_depth(layers: usize) -> Result<(), ModelError> {
+    if layers > MAXIMUM_LAYERS { Err(ModelError::TooDeep) } else { Ok(()) }
+}
 
 /// Refuses sizes that are zero, or of which some product could overflow.
 fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), ModelError> {

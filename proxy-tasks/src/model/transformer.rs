@@ -5,8 +5,8 @@ use super::attention;
 use super::product::{self, multiply, multiply_left_transposed, multiply_right_transposed, transpose};
 use super::workspace::take;
 use super::{
-    Activation, Batch, Evaluation, Inputs, Model, ModelError, Parameters, Scalar, Start, Workspace, check_parameters, check_sizes,
-    cross_entropy, normalization, reduction,
+    Activation, Batch, Evaluation, Inputs, Model, ModelError, Parameters, Scalar, Start, Workspace, check_depth, check_parameters,
+    check_sizes, cross_entropy, normalization, reduction,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -221,14 +221,16 @@ impl Transformer {
     }
 
     /// Samples that the head sees: all positions, or one pooled vector of each sequence.
-    fn head_columns(&self, batch: usize) -> usize {
-        if self.pooling.is_none() { self.positions * batch } else { batch }
+    fn head_columns(&self, batch: usize) -> u128 {
+        let positions = if self.pooling.is_none() { self.positions } else { 1 };
+        positions as u128 * batch as u128
     }
 
     /// Numbers that a block keeps for the way back.
-    fn kept_of_block(&self, batch: usize) -> usize {
-        let n = self.positions * batch;
-        (8 * self.sizes.width + 2 * self.sizes.hidden + 2) * n + self.attention_sizes(batch).probabilities()
+    fn kept_of_block(&self, batch: usize) -> u128 {
+        let (positions, TransformerSizes { width, hidden, heads, .. }) = (self.positions as u128, self.sizes);
+        let probabilities = heads as u128 * positions;
+        (8 * width as u128 + 2 * hidden as u128 + 2 + probabilities) * positions * batch as u128
     }
 
     /// The widest matrix that goes through the scratch buffers.
@@ -238,6 +240,7 @@ impl Transformer {
 }
 
 fn check_sizes_of(sizes: &TransformerSizes) -> Result<(), ModelError> {
+    check_depth(sizes.layers)?;
     check_sizes(&[
         ("the number of layers", sizes.layers),
         ("the width", sizes.width),
@@ -287,25 +290,26 @@ struct KeptBlock<'a, T> {
 }
 
 impl Transformer {
-    fn kept_length(&self, batch: usize) -> usize {
-        let (n, d) = (self.positions * batch, self.sizes.width);
-        self.patch_inputs() * n
-            + self.sizes.layers * self.kept_of_block(batch)
-            + (3 * d + 1 + 2 * self.widest()) * n
-            + d * batch
-            + self.classes * self.head_columns(batch)
+    fn kept_length(&self, batch: usize) -> u128 {
+        let batch_wide = batch as u128;
+        let (n, d) = (self.positions as u128 * batch_wide, self.sizes.width as u128);
+        self.patch_inputs() as u128 * n
+            + self.sizes.layers as u128 * self.kept_of_block(batch)
+            + (3 * d + 1 + 2 * self.widest() as u128) * n
+            + d * batch_wide
+            + self.classes as u128 * self.head_columns(batch)
     }
 
     fn kept<'a, T: Scalar>(&self, batch: usize, rest: &mut &'a mut [T]) -> Kept<'a, T> {
         let (n, d) = (self.positions * batch, self.sizes.width);
         Kept {
             patches: take(rest, self.patch_inputs() * n),
-            blocks: take(rest, self.sizes.layers * self.kept_of_block(batch)),
+            blocks: take(rest, self.sizes.layers * self.kept_of_block(batch) as usize),
             normal: take(rest, d * n),
             inverse: take(rest, n),
             normed: take(rest, d * n),
             pooled: take(rest, d * batch),
-            logits: take(rest, self.classes * self.head_columns(batch)),
+            logits: take(rest, self.classes * self.head_columns(batch) as usize),
             stream: take(rest, d * n),
             scratch: take(rest, self.widest() * n),
             more_scratch: take(rest, self.widest() * n),
@@ -381,7 +385,7 @@ impl Transformer {
         let n = self.positions * b;
         let bias_of = |range: &Range<usize>| product::Start::Rows(&parameters[range.clone()]);
         self.embed(parameters, batch, kept);
-        for (block, region) in self.blocks.iter().zip(kept.blocks.chunks_exact_mut(self.kept_of_block(b))) {
+        for (block, region) in self.blocks.iter().zip(kept.blocks.chunks_exact_mut(self.kept_of_block(b) as usize)) {
             let kept_block = self.kept_block(b, region);
             let (scale, bias) = parameters[block.attention_norm.clone()].split_at(d);
             let (normal, inverse) = (kept_block.attention_normal, kept_block.attention_inverse);
@@ -434,7 +438,7 @@ impl Transformer {
                 kept.pooled
             }
         };
-        let shape = [self.classes, d, self.head_columns(b)];
+        let shape = [self.classes, d, self.head_columns(b) as usize];
         multiply(kept.logits, bias_of(&self.head_bias), &parameters[self.head_weight.clone()], read, shape);
     }
 
@@ -511,11 +515,11 @@ impl<T: Scalar> Model<T> for Transformer {
         (256 / self.positions / 16 * 16).max(16)
     }
 
-    fn workspace(&self, batch: usize) -> Workspace<T> {
-        let n = self.positions * batch;
+    fn workspace_length(&self, batch: usize) -> u128 {
+        let (positions, width) = (self.positions as u128, self.sizes.width as u128);
         // On the way back: the gradients of the projections, and the scores of sixteen sequences.
-        let back = 3 * self.sizes.width * n + self.positions * self.positions * 16;
-        Workspace::new(self.kept_length(batch) + back + self.head_columns(batch))
+        let back = 3 * width * positions * batch as u128 + positions * positions * 16;
+        self.kept_length(batch) + back + self.head_columns(batch)
     }
 
     fn loss_and_gradient(&self, parameters: &[T], batch: &Batch<T>, gradient: &mut [T], workspace: &mut Workspace<T>) -> f64 {
@@ -532,7 +536,7 @@ impl<T: Scalar> Model<T> for Transformer {
         let loss = cross_entropy::loss_and_gradient(kept.logits, batch.labels, rest);
 
         // The head and the pooling: more_scratch becomes the gradient of the last norm's output.
-        let columns = self.head_columns(b);
+        let columns = self.head_columns(b) as usize;
         let head_shape = [self.classes, columns, d];
         let read: &[T] = if self.pooling.is_none() { kept.normed } else { kept.pooled };
         let head = &mut gradient[self.head_weight.clone()];
@@ -567,7 +571,7 @@ impl<T: Scalar> Model<T> for Transformer {
         let (scale_gradient, bias_gradient) = gradient[self.norm.clone()].split_at_mut(d);
         normalization::backward(normed_gradient, kept.normal, kept.inverse, scale, kept.stream, scale_gradient, bias_gradient);
 
-        let region = self.kept_of_block(b);
+        let region = self.kept_of_block(b) as usize;
         for (block, region) in self.blocks.iter().zip(kept.blocks.chunks_exact_mut(region)).rev() {
             let kept_block = self.kept_block(b, region);
 
