@@ -98,7 +98,7 @@ struct InterruptAt<'a> {
 
 impl Observer for InterruptAt<'_> {
     fn progress(&mut self, _seed: u64, progress: &Progress) {
-        self.new += u64::from(progress.statistics.generated > progress.replayed);
+        self.new += u64::from(progress.statistics.generated > progress.recorded);
         self.interrupt.store(progress.statistics.generated >= self.programs, std::sync::atomic::Ordering::Relaxed);
     }
 }
