@@ -104,7 +104,7 @@ impl<'a> Casts<'a> {
         match expression {
             Expression::Number(_) => true,
             Expression::Name(name, ty) => *ty == Type::Scalar && self.floats.contains(name),
-            Expression::Call(Callee::ClipFactor, ..) => false,
+            Expression::Call(Callee::ClipFactor | Callee::Spread, ..) => false,
             Expression::Call(_, ty, arguments) => *ty == Type::Scalar && arguments.iter().all(|argument| self.is_float(argument)),
         }
     }
@@ -149,13 +149,13 @@ impl<'a> Casts<'a> {
         match (function, arguments) {
             (Function::Where, [test, x, y]) if all_floats => {
                 let side = |value| written_within(self, value, Level::Sum);
-                Some(format!("{} if {} else {}", side(x), self.condition(test), side(y)))
+                Some(format!("{} if {} else {}", side(x), self.condition(ty, test), side(y)))
             }
             (Function::Where, [test, x, y]) => {
                 // A float alone would get the type that the library has for floats, and before a tensor too where that has to be told.
                 let is_told = self.is_float(x) && (self.is_float(y) || scalar.is_some());
                 let x = if is_told { format!("{constant}({}, {dtype})", value(x)) } else { value(x) };
-                Some(format!("{module}.where({}, {x}, {})", self.condition(test), value(y)))
+                Some(format!("{module}.where({}, {x}, {})", self.condition(ty, test), value(y)))
             }
             (_, [x, y]) => {
                 let compared = self.compared(function, x, y)?;
@@ -165,13 +165,17 @@ impl<'a> Casts<'a> {
         }
     }
 
-    /// What a `where` tests: a comparison itself, or whether a number is not 0.
-    fn condition(&self, test: &Expression) -> String {
+    /// What a `where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
+    fn condition(&self, ty: Type, test: &Expression) -> String {
         if let Expression::Call(Callee::Function(function), _, arguments) = test
             && let [x, y] = &arguments[..]
             && let Some(compared) = self.compared(*function, x, y)
         {
             return compared;
+        }
+        if ty.is_array() && !test.ty().is_array() {
+            let test = if self.is_float(test) { in_type_of_arrays(test.clone()) } else { self.entering(test.clone()) };
+            return format!("{}.not_equal({}, 0)", self.library.module, written(self, &test));
         }
         if self.is_float(test) {
             return format!("{} != 0", written_within(self, test, Level::Sum));

@@ -69,7 +69,7 @@ const HELPERS: &[(&str, &str)] = &[
         r#"def _where(condition, x, y):
     """x where the condition is not 0, y where it is."""
     dtype = np.result_type(condition, x, y)
-    return np.where(np.not_equal(condition, 0), x, y).astype(dtype)
+    return np.where(np.asarray(condition, dtype) != 0, x, y).astype(dtype)
 "#,
     ),
     ("_less", "def _less(x, y):\n    return np.less(x, y).astype(np.result_type(x, y))\n"),

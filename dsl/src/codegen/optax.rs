@@ -209,7 +209,7 @@ impl Notation for JaxNotation {
             (Function::Reciprocal, _) if !ty.is_array() => Some("jnp.divide(1.0, {x})".into()),
             (Function::Where, [test, x, y]) => {
                 let value = |value| python::float_or(value, || written(&JaxNotation, value));
-                Some(format!("jnp.where({}, {}, {})", condition(test), value(x), value(y)).into())
+                Some(format!("jnp.where({}, {}, {})", condition(ty, test), value(x), value(y)).into())
             }
             (_, [x, y]) => compared(function, x, y).map(|test| format!("jnp.where({test}, 1.0, 0.0)").into()),
             _ => None,
@@ -217,8 +217,8 @@ impl Notation for JaxNotation {
     }
 }
 
-/// What `jnp.where` tests: a comparison itself, or whether a number is not 0.
-fn condition(test: &Expression) -> String {
+/// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
+fn condition(ty: Type, test: &Expression) -> String {
     let compared = match test {
         Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
             [x, y] => compared(*function, x, y),
@@ -226,7 +226,10 @@ fn condition(test: &Expression) -> String {
         },
         _ => None,
     };
-    compared.unwrap_or_else(|| format!("{} != 0", written_within(&JaxNotation, test, Level::Sum)))
+    compared.unwrap_or_else(|| match ty.is_array() && !test.ty().is_array() {
+        true => format!("jnp.float32({}) != 0", written(&JaxNotation, test)),
+        false => format!("{} != 0", written_within(&JaxNotation, test, Level::Sum)),
+    })
 }
 
 /// A comparison, whose value is true or false.

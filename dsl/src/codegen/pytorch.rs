@@ -145,14 +145,15 @@ const HELPERS: &[(&str, &str)] = &[
         r#"def _where_like(like: Tensor, condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition is not 0 and y where it is: a new tensor like another one."""
     if not isinstance(condition, Tensor):
-        chosen = x if condition else y
-        spread: Tensor = torch.ones_like(like) * chosen
+        limits = torch.finfo(like.dtype)
+        is_zero = abs(condition) <= limits.tiny * limits.eps / 2
+        spread: Tensor = torch.ones_like(like) * (y if is_zero else x)
         return spread
     x, y = _rounded(x, like), _rounded(y, like)
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         x = torch.full_like(like, x)
     if condition.dtype != torch.bool:
-        condition = condition.to(like.device) != 0
+        condition = condition.to(like.device, like.dtype) != 0
     result: Tensor = torch.where(condition, x, y).to(like.dtype)
     return result
 "#,

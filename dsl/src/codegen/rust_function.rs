@@ -275,9 +275,11 @@ impl Notation for RustNotation<'_> {
         }
         // A number that a method is called on says what it is.
         let ([Expression::Number(number), ..], Some(text)) = (arguments, spelling(function).and_then(|row| row.rust)) else { return None };
+        // What is not finite has its type in its name.
+        let suffixed = |text: String, suffix: &str| if text.contains("::") { format!("({text})") } else { format!("({text}{suffix})") };
         let literal = match ty {
-            Type::PerArray | Type::Scalar => format!("({}_f64)", self.number(*number)),
-            _ => format!("({}_f32)", float(*number as f32)),
+            Type::PerArray | Type::Scalar => suffixed(self.number(*number), "_f64"),
+            _ => suffixed(float(*number as f32), "_f32"),
         };
         let is_plain = number.is_finite() && !number.is_sign_negative();
         let literal = if is_plain { literal.trim_matches(['(', ')']).to_owned() } else { literal };
@@ -476,10 +478,13 @@ impl Writer<'_> {
     }
 
     fn line(&self, line: &Line) -> String {
-        match line.value.ty() {
-            Type::PerArray | Type::Scalar => format!("let {} = {};", line.name, written(self.notation, &line.value)),
-            _ => format!("let {} = {};", line.name, written_in_array(self.notation, &line.value)),
-        }
+        let (real, value) = match line.value.ty() {
+            Type::PerArray | Type::Scalar => ("f64", written(self.notation, &line.value)),
+            _ => ("f32", written_in_array(self.notation, &line.value)),
+        };
+        // A literal alone does not say what it is.
+        let ty = if is_literal(&line.value) { format!(": {real}") } else { String::new() };
+        format!("let {}{ty} = {value};", line.name)
     }
 
     fn function_of(&self, place: usize) -> String {
@@ -697,6 +702,15 @@ impl Writer<'_> {
         for (index, sum) in this.sums.iter().enumerate().filter(|(_, sum)| sum.per_array && self.loops.is_read(&sum.name, round)) {
             let _ = writeln!(text, "{margin}let {} = sums{}[{index}];", sum.name, place + 1);
         }
+    }
+}
+
+/// Whether a value is written as a number.
+fn is_literal(value: &Expression) -> bool {
+    match value {
+        Expression::Number(_) => true,
+        Expression::Call(Callee::Spread, _, arguments) => matches!(arguments.first(), Some(Expression::Number(_))),
+        _ => false,
     }
 }
 
