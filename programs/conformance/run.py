@@ -157,6 +157,9 @@ def main(directory, targets, programs, without):
         lions = getattr(module, "LIONS", {})
         files = [file for file in sorted((directory / "exports" / target).glob("*")) if not programs or file.stem in programs]
 
+        # What is compiled, for all programs at once.
+        getattr(module, "prepare", lambda _: None)(files)
+
         def run_all(engine):
             return [line for file in files for line in suite.run(engine, target, module.VARIANTS[engine], file, lions.get(engine))]
 

@@ -3,6 +3,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`case`] | the inputs: weights, gradients of 50 steps, learning rates |
+//! | [`subject`] | the programs, and the suites that they make up |
+//! | [`mixed`] | programs that mix the sizes and kinds of operands |
+//! | [`random`] | random valid programs |
 //! | [`expected`] | a program's weights and slots after a case, by the reference in f32 and in f64 |
 //! | [`engines`] | the engines of this library under the suite |
 //! | [`exports`] | exported files under the suite, run by `conformance/run.py` |
@@ -17,39 +20,42 @@ pub mod case;
 pub mod engines;
 pub mod expected;
 pub mod exports;
+pub mod mixed;
+pub mod random;
 pub mod report;
+pub mod subject;
 pub mod tolerance;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use symopt_dsl::codegen::Target;
 
-use crate::ZooEntry;
 use engines::Engine;
 use expected::Outcome;
 use exports::{ConformanceError, Exports};
 use report::{Distance, Finding, Measured, Report};
+use subject::Suite;
 
 /// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
-pub fn measure(entries: &[&ZooEntry], exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {
-    let cases = case::cases();
+pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {
+    let Suite { subjects, cases } = suite;
     let mut report = Report::default();
     for engine in Engine::ALL {
         say(engine.name());
-        for entry in entries {
+        for subject in subjects {
             let failed = |error: symopt_evaluator::OptimizerError| ConformanceError::Program {
-                program: entry.name.to_owned(),
+                program: subject.name.clone(),
                 reason: error.to_string(),
             };
-            let program = entry.program();
-            for case in &cases {
-                let single = expected::outcome::<f32>(&program, case).map_err(failed)?;
-                let double = expected::outcome::<f64>(&program, case).map_err(failed)?;
-                let mut optimizer = engine.optimizer(entry, &program, &engines::layout()).map_err(failed)?;
-                let found = engines::outcome(&mut optimizer, &program, case).map_err(failed)?;
+            let program = &subject.program;
+            for case in cases {
+                let Some(mut optimizer) = engine.optimizer(subject, &engines::layout(case)).map_err(failed)? else { continue };
+                let single = expected::outcome::<f32>(program, case).map_err(failed)?;
+                let double = expected::outcome::<f64>(program, case).map_err(failed)?;
+                let found = engines::outcome(&mut optimizer, program, case).map_err(failed)?;
                 report.findings.push(Finding {
                     engine: engine.name().to_owned(),
                     version: String::new(),
-                    program: entry.name.to_owned(),
+                    program: subject.name.clone(),
                     case: case.name.to_owned(),
                     peer: None,
                     result: Measured::Distance(distance(&found, &single, &double)),
@@ -65,12 +71,12 @@ pub fn measure(entries: &[&ZooEntry], exports: &Exports, mut say: impl FnMut(&st
             scratch.path()
         }
     };
-    exports::write_suite(directory, entries, &cases)?;
+    exports::write_suite(directory, subjects, cases)?;
     exports::write_scripts(directory)?;
     if !exports.targets.is_empty() {
         say(&exports.targets.iter().map(|target| target.name()).collect::<Vec<&str>>().join(", "));
     }
-    let run = |target: &Target| exports::run(directory, exports, *target, entries);
+    let run = |target: &Target| exports::run(directory, exports, *target, subjects);
     for Report { findings, peers, refusals } in exports.targets.par_iter().map(run).collect::<Result<Vec<Report>, _>>()? {
         report.findings.extend(findings);
         report.peers.extend(peers);

@@ -3,19 +3,22 @@
 use std::fs;
 use std::path::Path;
 
+use symopt_dsl::Function;
+use symopt_dsl::function::Profile;
 use symopt_evaluator::Reference;
 use symopt_programs::conformance::case::{self, SHAPES};
 use symopt_programs::conformance::engines::{self, Engine};
 use symopt_programs::conformance::expected::{self, Outcome};
 use symopt_programs::conformance::exports;
+use symopt_programs::conformance::mixed;
 use symopt_programs::conformance::report::{Bound, Distance, Finding, Measured, Report, Tolerance};
-use symopt_programs::zoo;
+use symopt_programs::conformance::subject::{Subject, Suite};
 
 /// With `SYMOPT_WRITE_CONFORMANCE=1` the files are written instead of compared.
 #[test]
 fn the_data_files_are_what_the_reference_makes() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
-    let entries: Vec<_> = zoo().iter().collect();
+    let entries = Suite::of_zoo().subjects;
     if std::env::var_os("SYMOPT_WRITE_CONFORMANCE").is_some() {
         exports::write_suite(&here, &entries, &case::cases()).expect("the files can be written");
     }
@@ -42,18 +45,52 @@ fn bits(outcome: &Outcome<f32>) -> Vec<Vec<u32>> {
 
 #[test]
 fn every_engine_equals_the_reference_bit_for_bit() {
-    for entry in zoo() {
-        let program = entry.program();
-        for case in case::cases() {
-            let reference = expected::outcome::<f32>(&program, &case).expect("the reference runs");
-            for engine in Engine::ALL {
-                let mut optimizer = engine.optimizer(entry, &program, &engines::layout()).expect("the engine takes it");
-                let found = engines::outcome(&mut optimizer, &program, &case).expect("it steps");
-                assert_eq!(found.slots.keys().collect::<Vec<_>>(), reference.slots.keys().collect::<Vec<_>>());
-                assert_eq!(bits(&found), bits(&reference), "{} in the {}, case {}", entry.name, engine.name(), case.name);
+    for Suite { subjects, cases } in [Suite::of_zoo(), Suite::mixed(), Suite::random(40, 0)] {
+        for subject in &subjects {
+            let Subject { name, program, .. } = subject;
+            for case in &cases {
+                let reference = expected::outcome::<f32>(program, case).expect("the reference runs");
+                for engine in Engine::ALL {
+                    let optimizer = engine.optimizer(subject, &engines::layout(case)).expect("the engine takes it");
+                    let Some(mut optimizer) = optimizer else { continue };
+                    let found = engines::outcome(&mut optimizer, program, case).expect("it steps");
+                    assert_eq!(found.slots.keys().collect::<Vec<_>>(), reference.slots.keys().collect::<Vec<_>>());
+                    assert_eq!(bits(&found), bits(&reference), "{name} in the {}, case {}\n{program}", engine.name(), case.name);
+                }
             }
         }
     }
+}
+
+/// Each function on each kind of operand, or the suite would not show what it is for.
+#[test]
+fn the_mixed_programs_call_every_function_and_end_in_numbers() {
+    let suite = Suite::mixed();
+    let text: String = suite.subjects.iter().map(|subject| subject.program.to_string()).collect();
+    for function in Function::all().filter(|function| function.row().profile != Profile::Language) {
+        let is_called = match function.row().operator {
+            Some(operator) => text.contains(&format!(" {operator} ")),
+            None => text.contains(&format!("{}(", function.name())),
+        };
+        assert!(is_called || function.arity() == 0, "{}", function.name());
+    }
+    for Subject { name, program, .. } in &suite.subjects {
+        for case in &suite.cases {
+            let outcome = expected::outcome::<f32>(program, case).expect("the reference runs");
+            assert!(outcome.weights.concat().iter().all(|x| x.is_finite()), "{name}, {}", case.name);
+            assert!(outcome.slots["m"].concat().iter().any(|x| *x != 0.0), "{name}, {}", case.name);
+        }
+    }
+    assert!(mixed::SHAPES.iter().any(|shape| shape.contains(&0)));
+}
+
+#[test]
+fn random_programs_are_those_of_their_seed() {
+    let texts = |count: usize, seed: u64| -> Vec<String> {
+        Suite::random(count, seed).subjects.iter().map(|subject| subject.program.to_string()).collect()
+    };
+    assert_eq!(texts(5, 3), texts(8, 3)[..5]);
+    assert_ne!(texts(5, 3), texts(5, 4));
 }
 
 /// The suite must have what it says it has.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use symopt_dsl::codegen::Target;
 use symopt_dsl::shell::Command;
-use symopt_programs::ZooEntry;
 use symopt_programs::conformance::exports::{self, Exports};
 use symopt_programs::conformance::report::{Report, Tolerance};
+use symopt_programs::conformance::subject::{Subject, Suite};
 use symopt_programs::conformance::tolerance::tolerance;
 use symopt_programs::conformance::{self, case};
 
@@ -27,6 +27,15 @@ pub struct Arguments {
     /// Program of the zoo to run (default: all)
     #[arg(long = "program", value_name = "NAME")]
     programs: Vec<String>,
+    /// Run programs that mix the sizes and kinds of operands, in the place of the zoo's
+    #[arg(long)]
+    mixed: bool,
+    /// Run so many random valid programs, in the place of the zoo's
+    #[arg(long, value_name = "COUNT", conflicts_with = "mixed")]
+    random: Option<usize>,
+    /// Seed of the random programs
+    #[arg(long, default_value_t = 0, requires = "random")]
+    seed: u64,
     /// Exports to run (default: all that can be run)
     #[arg(long = "to", value_name = "TARGET", value_parser = super::export::target)]
     targets: Vec<Target>,
@@ -54,7 +63,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.markdown {
         files::check_writable(path)?;
     }
-    let entries = entries(&arguments.programs)?;
+    let suite = suite(&arguments)?;
+    let subjects = &suite.subjects;
     let targets: Vec<Target> = match (arguments.no_exports, arguments.targets.is_empty()) {
         (true, _) => Vec::new(),
         (false, true) => Target::ALL.iter().copied().filter(|target| exports::is_run(*target)).collect(),
@@ -65,16 +75,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let run = Exports { targets: &targets, python: &arguments.python, without: &arguments.without, keep: arguments.keep.as_deref() };
     let line = StageLine::new("the library's engines");
-    let report = conformance::measure(&entries, &run, |what| line.say(what));
+    let report = conformance::measure(&suite, &run, |what| line.say(what));
     line.finish();
     let report = report?;
     let tolerance_of = |engine: &str, program: &str| {
-        let entry = entries.iter().find(|entry| entry.name == program);
-        entry.map_or(Tolerance::BITS, |entry| tolerance(engine, &entry.program()))
+        let subject = subjects.iter().find(|subject| subject.name == program);
+        subject.map_or(Tolerance::BITS, |subject| tolerance(engine, &subject.program))
     };
-    let table = report.markdown(&entries.iter().map(|entry| entry.name).collect::<Vec<&str>>(), tolerance_of);
+    let table = report.markdown(&subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<&str>>(), tolerance_of);
     if let Some(path) = &arguments.markdown {
-        files::write(path, &document(&arguments, &report, &table, &entries))?;
+        files::write(path, &document(&arguments, &report, &table, &suite))?;
     }
     let mut out = terminal::output();
     if arguments.json {
@@ -92,26 +102,44 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if faults.is_empty() { Ok(()) } else { Err(Failure::Work(format!("outside of the tolerance:\n{}", faults.join("\n")))) }
 }
 
-fn entries(names: &[String]) -> Result<Vec<&'static ZooEntry>, Failure> {
+/// The most random programs: of each, the files and findings of all targets are kept.
+const MOST_PROGRAMS: usize = 10_000;
+
+fn suite(arguments: &Arguments) -> Result<Suite, Failure> {
+    let mut suite = match arguments.random {
+        Some(count @ 1..=MOST_PROGRAMS) => Suite::random(count, arguments.seed),
+        Some(count) => return Err(Failure::Input(format!("{count} random programs: give a number from 1 to {MOST_PROGRAMS}"))),
+        None if arguments.mixed => Suite::mixed(),
+        None => Suite::of_zoo(),
+    };
+    let names = &arguments.programs;
     if names.is_empty() {
-        return Ok(symopt_programs::zoo().iter().collect());
+        return Ok(suite);
+    }
+    if arguments.mixed || arguments.random.is_some() {
+        if let Some(name) = names.iter().find(|name| suite.subjects.iter().all(|subject| subject.name != **name)) {
+            return Err(Failure::Input(format!("there is no program `{name}` among these (without --program, the table lists them)")));
+        }
+        suite.subjects.retain(|subject| names.contains(&subject.name));
+        return Ok(suite);
     }
     let find = |name: &String| {
-        symopt_programs::find(name).ok_or_else(|| {
+        symopt_programs::find(name).map(Subject::of_zoo).ok_or_else(|| {
             let hint = symopt_programs::nearest(name).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
             Failure::Input(format!("there is no program `{name}` in the zoo{hint} (`symopt programs` lists them)"))
         })
     };
-    names.iter().map(find).collect()
+    suite.subjects = names.iter().map(find).collect::<Result<Vec<Subject>, Failure>>()?;
+    Ok(suite)
 }
 
 /// The table with what its reader has to know.
-fn document(arguments: &Arguments, report: &Report, table: &str, programs: &[&'static ZooEntry]) -> String {
-    let cases: String = case::cases().iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
+fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) -> String {
+    let cases: String = suite.cases.iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
     // Engines that are judged alike, in the order of the table.
     let mut tolerances: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
     for engine in report.engines() {
-        let explained = tolerances_of(engine, programs);
+        let explained = tolerances_of(engine, &suite.subjects);
         match tolerances.iter_mut().find(|(_, known)| *known == explained) {
             Some((engines, _)) => engines.push(engine),
             None => tolerances.push((vec![engine], explained)),
@@ -127,25 +155,35 @@ fn document(arguments: &Arguments, report: &Report, table: &str, programs: &[&'s
             report.peers_markdown()
         )
     };
+    let shape = |shape: &&[usize]| match shape {
+        [] => "a single number".to_owned(),
+        lengths => lengths.iter().map(usize::to_string).collect::<Vec<String>>().join("×"),
+    };
+    let shapes: Vec<String> = suite.cases.first().map_or(case::SHAPES, |case| case.shapes).iter().map(shape).collect();
+    let shapes = match shapes.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => shapes.concat(),
+    };
     format!(
-        "# Every program in every engine\n\nThe largest deviation from the reference interpreter in f32 after {} steps, over five cases and over the \
+        "# Every program in every engine\n\nThe largest deviation from the reference interpreter in f32 after {} steps, over {} cases and over the \
          weights and each slot, as a share of the largest number there. `0`: every bit is the same. Made by\n\n    {}\n\n{table}\nThe cases, each \
-         with parameter arrays of the shapes 5×3, 7, a single number, 1 and 2×3×4:\n\n{cases}\nHow far an engine may be away, by its order of \
+         with parameter arrays of the shapes {shapes}:\n\n{cases}\nHow far an engine may be away, by its order of \
          rounding (the documentation of `symopt_programs::conformance::tolerance` derives it); the exit code is 1 if one is further \
          away:\n\n{tolerances}{peers}",
-        case::STEPS,
+        suite.cases.first().map_or(case::STEPS, |case| case.gradients.len()),
+        suite.cases.len(),
         command(arguments)
     )
 }
 
 /// How far an engine may be from the reference: what holds for most programs, then the others.
-fn tolerances_of(engine: &str, programs: &[&'static ZooEntry]) -> Vec<String> {
+fn tolerances_of(engine: &str, subjects: &[Subject]) -> Vec<String> {
     let mut by_bound: Vec<(String, Vec<&str>)> = Vec::new();
-    for entry in programs {
-        let explained = tolerance(engine, &entry.program()).explained();
+    for Subject { name, program, .. } in subjects {
+        let explained = tolerance(engine, program).explained();
         match by_bound.iter_mut().find(|(known, _)| *known == explained) {
-            Some((_, names)) => names.push(entry.name),
-            None => by_bound.push((explained, vec![entry.name])),
+            Some((_, names)) => names.push(name),
+            None => by_bound.push((explained, vec![name])),
         }
     }
     by_bound.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
@@ -161,8 +199,14 @@ fn command(arguments: &Arguments) -> Command {
     let options =
         |command: Command, option: &str, values: &[String]| values.iter().fold(command, |command, value| command.option(option, value));
     let targets: Vec<String> = arguments.targets.iter().map(Target::to_string).collect();
-    let mut command = options(Command::new("conformance"), "--program", &arguments.programs);
-    command = options(options(command, "--to", &targets), "--without", &arguments.without);
+    let mut command = Command::new("conformance");
+    if arguments.mixed {
+        command = command.flag("--mixed");
+    }
+    if let Some(count) = arguments.random {
+        command = command.option("--random", &count.to_string()).option("--seed", &arguments.seed.to_string());
+    }
+    command = options(options(options(command, "--program", &arguments.programs), "--to", &targets), "--without", &arguments.without);
     if arguments.no_exports {
         command = command.flag("--no-exports");
     }

@@ -30,12 +30,17 @@ def prototype(text):
 
 
 @cache
-def library(path, flags):
-    """The library, the parameters of the step and the fields of the hyperparameters."""
+def interface(path):
+    """The program's name, the parameters of the step and the fields of the hyperparameters."""
     text = Path(path).read_text()
     name, parameters = prototype(text)
     fields = re.search(r"typedef struct \{\n((?:  double \w+;[^\n]*\n)+)\} " + name + "_hyperparameters;", text)
-    fields = re.findall(r"double (\w+);", fields[1]) if fields else []
+    return name, parameters, re.findall(r"double (\w+);", fields[1]) if fields else []
+
+
+def shim(path, function="run"):
+    """A function that takes pointers."""
+    name, parameters, fields = interface(path)
     declared, passed = [], []
     for kind, word in parameters:
         kind = re.sub(r"\*\w+_RESTRICT", "*", kind)
@@ -46,20 +51,44 @@ def library(path, flags):
             stars = re.match(r"\**", word)[0]
             declared.append(f"{kind} {stars}p_{word[len(stars) :]}")
             passed.append(f"p_{word[len(stars) :]}")
-    shim = f'#include "{path}"\nvoid run({", ".join(declared)});\nvoid run({", ".join(declared)}) {{\n'
+    text = f'#include "{path}"\nvoid {function}({", ".join(declared)});\nvoid {function}({", ".join(declared)}) {{\n'
     if fields:
-        shim += f"{name}_hyperparameters hyperparameters = {name}_defaults();\n"
-        shim += "".join(
+        text += f"{name}_hyperparameters hyperparameters = {name}_defaults();\n"
+        text += "".join(
             f"if (values[{index}] == values[{index}]) hyperparameters.{field} = values[{index}];\n" for index, field in enumerate(fields)
         )
-    shim += f"{name}_step({', '.join(passed)});\n}}\n"
+    return text + f"{name}_step({', '.join(passed)});\n}}\n"
+
+
+def compiled(shims, flags):
+    """The library of some functions."""
     folder = Path(tempfile.mkdtemp(prefix="symopt-c-"))
-    (folder / "shim.c").write_text(shim)
+    (folder / "shim.c").write_text("".join(shims))
     command = [COMPILER, *flags, "-shared", "-fPIC", str(folder / "shim.c"), "-o", str(folder / "shim.so"), "-lm"]
     built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode != 0:
         raise RuntimeError(built.stderr)
-    return ctypes.CDLL(str(folder / "shim.so")).run, parameters, fields
+    return ctypes.CDLL(str(folder / "shim.so"))
+
+
+# The functions of files that were compiled together.
+TOGETHER = {}
+
+
+def prepare(files):
+    """Compiles all files as one library. If that fails, each is compiled by itself, so that the others still run."""
+    paths = [str(Path(file).resolve()) for file in files]
+    try:
+        library = compiled([shim(path, f"run{index}") for index, path in enumerate(paths)], FLAGS)
+    except RuntimeError:
+        return
+    TOGETHER.update((path, library[f"run{index}"]) for index, path in enumerate(paths))
+
+
+@cache
+def library(path, flags):
+    step = (TOGETHER.get(path) if flags == tuple(FLAGS) else None) or compiled([shim(path)], flags)["run"]
+    return step, *interface(path)[1:]
 
 
 def pointer(array):

@@ -23,8 +23,8 @@ def prototype(text):
     return [(name.strip(), kind.strip()) for name, kind in parameters]
 
 
-def shim(path, parameters, fields):
-    """A library crate with a function that takes pointers."""
+def shim(path, parameters, fields, function="run"):
+    """A module with the exported one in it, and a function that takes pointers."""
     declared, lines, passed = ["arrays: usize", "lengths: *const usize"], [], []
     of_lists = any("&[&[f32]]" in kind or "&mut [&mut [f32]]" in kind for _, kind in parameters)
     places = []
@@ -54,23 +54,47 @@ def shim(path, parameters, fields):
     call = f"exported::step({', '.join(passed)});"
     if not of_lists:
         call = f"for k in 0..arrays {{ {' '.join(places)} {call} }}"
-    head = f'#[path = "{path}"]\nmod exported;\n#[unsafe(no_mangle)]\n'
-    return f'{head}pub unsafe extern "C" fn run({", ".join(declared)}) {{\n' + "\n".join([*lines, call]) + "\n}\n"
+    head = f'pub mod module_{function} {{\n#[path = "{path}"]\nmod exported;\n#[unsafe(no_mangle)]\n'
+    return f'{head}pub unsafe extern "C" fn {function}({", ".join(declared)}) {{\n' + "\n".join([*lines, call]) + "\n}\n}\n"
 
 
 @cache
-def library(path):
+def interface(path):
+    """The parameters of the step and the fields of the hyperparameters."""
     text = Path(path).read_text()
-    parameters = prototype(text)
     fields = re.search(r"pub struct Hyperparameters \{\n(.*?)\n\}", text, re.DOTALL)
-    fields = re.findall(r"pub (\w+): f64", fields[1]) if fields else []
+    return prototype(text), re.findall(r"pub (\w+): f64", fields[1]) if fields else []
+
+
+def compiled(shims):
+    """The library of a crate."""
     folder = Path(tempfile.mkdtemp(prefix="symopt-rust-"))
-    (folder / "shim.rs").write_text(shim(path, parameters, fields))
+    (folder / "shim.rs").write_text("".join(shims))
     command = ["rustc", *FLAGS, "--crate-type", "cdylib", str(folder / "shim.rs"), "-o", str(folder / "shim.so")]
     built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode != 0:
         raise RuntimeError(built.stderr)
-    return ctypes.CDLL(str(folder / "shim.so")).run, parameters, fields
+    return ctypes.CDLL(str(folder / "shim.so"))
+
+
+# The functions of files that were compiled together.
+TOGETHER = {}
+
+
+def prepare(files):
+    """Compiles all files as one library. If that fails, each is compiled by itself, so that the others still run."""
+    paths = [str(Path(file).resolve()) for file in files]
+    try:
+        library = compiled([shim(path, *interface(path), f"run{index}") for index, path in enumerate(paths)])
+    except RuntimeError:
+        return
+    TOGETHER.update((path, library[f"run{index}"]) for index, path in enumerate(paths))
+
+
+@cache
+def library(path):
+    step = TOGETHER.get(path) or compiled([shim(path, *interface(path))])["run"]
+    return step, *interface(path)
 
 
 def run(path, weights, gradients, learning_rates, hyperparameters):

@@ -6,6 +6,9 @@ use symopt_dsl::Program;
 /// Steps of a case.
 pub const STEPS: usize = 50;
 
+/// Steps of a case for programs that are made for their calls.
+pub const BRIEF_STEPS: usize = 3;
+
 /// The shapes of the parameter arrays: matrices taller and wider than long, a vector, a scalar, an array of one, and three dimensions.
 pub const SHAPES: &[&[usize]] = &[&[5, 3], &[7], &[], &[1], &[2, 3, 4]];
 
@@ -40,6 +43,8 @@ pub struct Case {
     pub about: &'static str,
     /// How it sets hyperparameters.
     pub settings: Settings,
+    /// Shapes of the parameter arrays.
+    pub shapes: &'static [&'static [usize]],
     /// For each parameter array its numbers.
     pub weights: Vec<Vec<f32>>,
     /// For each step and parameter array the gradients.
@@ -50,11 +55,22 @@ pub struct Case {
 
 impl Case {
     fn new(name: &'static str, about: &'static str, seed: u64, settings: Settings, kind: Kind) -> Case {
+        Case::of_shapes(SHAPES, STEPS, (name, about), seed, settings, kind)
+    }
+
+    fn of_shapes(
+        shapes: &'static [&'static [usize]],
+        steps: usize,
+        (name, about): (&'static str, &'static str),
+        seed: u64,
+        settings: Settings,
+        kind: Kind,
+    ) -> Case {
         let places = |array: usize, element: usize| 31 * array as u64 + element as u64;
-        let length = |array: usize| SHAPES[array].iter().product::<usize>();
-        let weights = (0..SHAPES.len()).map(|array| (0..length(array)).map(|i| unit(seed, places(array, i))).collect()).collect();
-        let mut gradients: Vec<Vec<Vec<f32>>> = Vec::with_capacity(STEPS);
-        for step in 0..STEPS {
+        let length = |array: usize| shapes[array].iter().product::<usize>();
+        let weights = (0..shapes.len()).map(|array| (0..length(array)).map(|i| unit(seed, places(array, i))).collect()).collect();
+        let mut gradients: Vec<Vec<Vec<f32>>> = Vec::with_capacity(steps);
+        for step in 0..steps {
             let before = gradients.last();
             let of_array = |array: usize| {
                 let of_element = |i: usize| {
@@ -64,7 +80,7 @@ impl Case {
                 };
                 (0..length(array)).map(of_element).collect()
             };
-            gradients.push((0..SHAPES.len()).map(of_array).collect());
+            gradients.push((0..shapes.len()).map(of_array).collect());
         }
         // Up for five steps, then down along half a cosine; constant where settings move.
         let schedule = |step: usize| match settings {
@@ -73,8 +89,8 @@ impl Case {
             Settings::Defaults => 0.5 + 0.5 * (std::f64::consts::PI * (step - 5) as f64 / (STEPS - 5) as f64).cos(),
         };
         // Twelve binary digits after the point are enough, and the same on every machine.
-        let schedule = (0..STEPS).map(|step| (schedule(step) * 4096.0).round() / 4096.0).collect();
-        Case { name, about, settings, weights, gradients, schedule }
+        let schedule = (0..steps).map(|step| (schedule(step) * 4096.0).round() / 4096.0).collect();
+        Case { name, about, settings, shapes, weights, gradients, schedule }
     }
 
     /// The hyperparameters of a program that the case sets.
@@ -143,6 +159,16 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+/// Few steps on arrays of some shapes: for programs that are made for their calls.
+pub fn brief(shapes: &'static [&'static [usize]]) -> Vec<Case> {
+    use Settings::{Defaults, Moved};
+    let case = |name, about, seed, settings| Case::of_shapes(shapes, BRIEF_STEPS, (name, about), seed, settings, Kind::Plain);
+    vec![
+        case("plain", "gradients of many sizes, some of them zero", 1, Defaults),
+        case("settings", "every hyperparameter away from its default", 3, Moved),
+    ]
+}
+
 /// The integer hash lowbias32.
 fn lowbias32(x: u64) -> u32 {
     let mut x = x as u32;
@@ -191,6 +217,7 @@ impl Inputs {
             weights: arrays(&case.weights),
             gradients: case.gradients.iter().map(arrays).collect(),
         };
-        Inputs { format: 1, shapes: SHAPES.iter().map(|shape| shape.to_vec()).collect(), cases: cases.iter().map(case).collect() }
+        let shapes = cases.first().map_or(SHAPES, |case| case.shapes);
+        Inputs { format: 1, shapes: shapes.iter().map(|shape| shape.to_vec()).collect(), cases: cases.iter().map(case).collect() }
     }
 }

@@ -3,9 +3,9 @@
 use symopt_dsl::Program;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
-use super::case::{Case, SHAPES};
+use super::case::Case;
 use super::expected::Outcome;
-use crate::ZooEntry;
+use super::subject::Subject;
 
 /// An engine of the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,11 @@ impl Engine {
         }
     }
 
-    /// A zoo program in this engine.
-    pub fn optimizer(self, entry: &ZooEntry, program: &Program, layout: &Layout) -> Result<Optimizer, OptimizerError> {
+    /// A program in this engine; `None` for one of which there is no compiled kernel.
+    pub fn optimizer(self, subject: &Subject, layout: &Layout) -> Result<Option<Optimizer>, OptimizerError> {
         match self {
-            Engine::TileMachine => Optimizer::with_options(program, layout, Options::default()),
-            Engine::Compiled => Ok(entry.optimizer(layout)),
+            Engine::TileMachine => Optimizer::with_options(&subject.program, layout, Options::default()).map(Some),
+            Engine::Compiled => Ok(subject.entry.map(|entry| entry.optimizer(layout))),
         }
     }
 }
@@ -52,9 +52,9 @@ pub fn outcome(optimizer: &mut Optimizer, program: &Program, case: &Case) -> Res
     Ok(Outcome { weights: apart(&weights), slots })
 }
 
-/// The layout of the suite's arrays.
-pub fn layout() -> Layout {
-    let arrays = SHAPES.iter().enumerate().map(|(index, shape)| (format!("array{index}"), shape.to_vec()));
+/// The layout of a case's arrays.
+pub fn layout(case: &Case) -> Layout {
+    let arrays = case.shapes.iter().enumerate().map(|(index, shape)| (format!("array{index}"), shape.to_vec()));
     // Their names differ and they are small.
     Layout::new(arrays).unwrap_or_else(|error| panic!("the layout of the suite: {error}"))
 }

@@ -8,7 +8,7 @@ use symopt_dsl::Program;
 use symopt_evaluator::math::Real;
 use symopt_evaluator::{OptimizerError, Reference};
 
-use super::case::{Case, SHAPES};
+use super::case::Case;
 
 /// Weights and slots after the last step: for each parameter array its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Outcome<T> {
 
 /// The outcome by the reference interpreter.
 pub fn outcome<T: Real>(program: &Program, case: &Case) -> Result<Outcome<T>, OptimizerError> {
-    let shapes: Vec<Vec<usize>> = SHAPES.iter().map(|shape| shape.to_vec()).collect();
+    let shapes: Vec<Vec<usize>> = case.shapes.iter().map(|shape| shape.to_vec()).collect();
     let arrays = |numbers: &[Vec<f32>]| -> Vec<ArrayD<T>> {
         let array = |(numbers, shape): (&Vec<f32>, &Vec<usize>)| {
             let mut array = ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0));

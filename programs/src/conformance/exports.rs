@@ -10,7 +10,7 @@ use symopt_dsl::codegen::{ExportError, Target, export};
 use super::case::{Case, Inputs};
 use super::expected::Expected;
 use super::report::{Finding, Refusal, Report};
-use crate::ZooEntry;
+use super::subject::Subject;
 
 /// The program that runs exports, and a module for each target that can be run.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -87,12 +87,12 @@ fn write(path: &Path, text: &str) -> Result<(), ConformanceError> {
 }
 
 /// Writes the suite into a directory: `inputs.json` and `expected/PROGRAM.json`.
-pub fn write_suite(directory: &Path, entries: &[&ZooEntry], cases: &[Case]) -> Result<(), ConformanceError> {
+pub fn write_suite(directory: &Path, subjects: &[Subject], cases: &[Case]) -> Result<(), ConformanceError> {
     write(&directory.join("inputs.json"), &json(&Inputs::new(cases)))?;
-    for entry in entries {
-        let failed = |reason: String| ConformanceError::Program { program: entry.name.to_owned(), reason };
-        let expected = Expected::new(entry.name, &entry.program(), cases).map_err(|error| failed(error.to_string()))?;
-        write(&directory.join("expected").join(format!("{}.json", entry.name)), &json(&expected))?;
+    for Subject { name, program, .. } in subjects {
+        let failed = |reason: String| ConformanceError::Program { program: name.clone(), reason };
+        let expected = Expected::new(name, program, cases).map_err(|error| failed(error.to_string()))?;
+        write(&directory.join("expected").join(format!("{name}.json")), &json(&expected))?;
     }
     Ok(())
 }
@@ -129,22 +129,22 @@ pub fn write_scripts(directory: &Path) -> Result<(), ConformanceError> {
 }
 
 /// Exports programs to a target and runs them under the suite, in a directory that holds the suite and the scripts.
-pub fn run(directory: &Path, exports: &Exports, target: Target, entries: &[&ZooEntry]) -> Result<Report, ConformanceError> {
+pub fn run(directory: &Path, exports: &Exports, target: Target, subjects: &[Subject]) -> Result<Report, ConformanceError> {
     let Exports { python, without, .. } = *exports;
     let mut report = Report::default();
     let mut refusals = Vec::new();
-    for entry in entries {
-        match export(&entry.program(), target) {
-            Ok(text) => write(&directory.join(format!("exports/{target}/{}.{}", entry.name, target.extension())), &text)?,
-            Err(ExportError::Inexpressible { reason, .. }) => refusals.push((entry.name, reason)),
-            Err(error) => return Err(ConformanceError::Program { program: entry.name.to_owned(), reason: error.to_string() }),
+    for Subject { name, program, .. } in subjects {
+        match export(program, target) {
+            Ok(text) => write(&directory.join(format!("exports/{target}/{name}.{}", target.extension())), &text)?,
+            Err(ExportError::Inexpressible { reason, .. }) => refusals.push((name.clone(), reason)),
+            Err(error) => return Err(ConformanceError::Program { program: name.clone(), reason: error.to_string() }),
         }
     }
     let output = Command::new(python)
         .arg(directory.join("run.py"))
         .arg(directory)
         .arg(target.name())
-        .args(entries.iter().flat_map(|entry| ["--program", entry.name]))
+        .args(subjects.iter().flat_map(|subject| ["--program", subject.name.as_str()]))
         .args(without.iter().flat_map(|variant| ["--without", variant]))
         .stdin(Stdio::null())
         .output()
@@ -172,7 +172,7 @@ pub fn run(directory: &Path, exports: &Exports, target: Target, entries: &[&ZooE
     }
     let refused = |engine: &String| {
         let refusal =
-            |(program, reason): &(&str, String)| Refusal { engine: engine.clone(), program: (*program).to_owned(), reason: reason.clone() };
+            |(program, reason): &(String, String)| Refusal { engine: engine.clone(), program: program.clone(), reason: reason.clone() };
         refusals.iter().map(refusal).collect::<Vec<Refusal>>()
     };
     report.refusals.extend(engines.iter().flat_map(refused));

@@ -1,0 +1,190 @@
+//! Programs that mix the sizes and kinds of operands: every function on literals, hyperparameters, the learning rate, the step count, computed
+//! scalars, numbers of each array and arrays, and numbers beyond f32.
+//!
+//! Programs of the zoo hardly mix them, but an export writes each kind in its own way: a Python float, a scalar tensor, a tensor. All results of a
+//! program flow into its slot and its update, each with a weight of its own, so few programs with many calls tell what is wrong. What may be
+//! infinite or NaN enters as a small number that says which, so that it hides nothing.
+
+use std::fmt::Write;
+
+use symopt_dsl::function::Profile;
+use symopt_dsl::{Function, Graph, Program};
+
+use super::subject::Subject;
+
+/// Shapes of the parameter arrays: matrices, a vector, a single number, three dimensions, and arrays without elements.
+pub const SHAPES: &[&[usize]] = &[&[3, 2], &[5], &[], &[2, 1, 3], &[0, 3], &[0]];
+
+/// What operands are read from, with a name for each kind; all but the last one are no arrays.
+const KINDS: [&str; 7] = ["0.3", "a", "lr", "t", "s", "n", "g"];
+
+/// Numbers beyond f32, the smallest that f32 takes for zero, and a zero with a sign.
+const BEYOND: [&str; 5] = ["1e39", "-1e300", "big", "1e-60", "-0.0"];
+
+/// Results beyond this size count as infinite.
+const LARGEST: &str = "100.0";
+
+/// A program under construction.
+struct Draft {
+    name: String,
+    guarded: bool,
+    calls: Vec<String>,
+    /// Whether results may be infinite, NaN or large.
+    is_wild: bool,
+}
+
+impl Draft {
+    fn new(name: &str, is_wild: bool) -> Draft {
+        Draft { name: format!("mixed_{name}"), guarded: false, calls: Vec::new(), is_wild }
+    }
+
+    /// All pairs of kinds, and two arrays.
+    fn of_pairs(function: Function, is_wild: bool) -> Draft {
+        let mut draft = Draft::new(function.name(), is_wild);
+        for x in KINDS {
+            draft.calls.extend(KINDS.iter().filter(|y| (x, **y) != (KINDS[0], KINDS[0])).map(|y| format!("{}({x}, {y})", function.name())));
+        }
+        draft.calls.push(format!("{}(g, h)", function.name()));
+        draft
+    }
+
+    /// Functions of one argument on every kind.
+    fn of_each(name: &str, functions: &[Function], is_wild: bool) -> Draft {
+        let mut draft = Draft::new(name, is_wild);
+        draft.calls = functions.iter().flat_map(|function| KINDS.map(|x| format!("{}({x})", function.name()))).collect();
+        draft
+    }
+
+    fn with(mut self, calls: impl IntoIterator<Item = String>) -> Draft {
+        self.calls.extend(calls);
+        self
+    }
+
+    fn text(&self) -> String {
+        let mut text = if self.guarded { "@guarded\n".to_owned() } else { String::new() };
+        let _ = writeln!(text, "def {}(w, g, m, t, lr=0.3, *, a=0.7, big=3e38):", self.name);
+        // A scalar between -1 and 1, a number of each array below 1, and an array of numbers that are not those of the gradients.
+        text += "  s = dot(w, g) / (global_norm(w) * global_norm(g) + 1.0)\n  n = norm(w) / (norm(w) + 1.0)\n  h = w * 0.75 - 0.1\n";
+        text += "  u = w * 0.125\n";
+        for (index, call) in self.calls.iter().enumerate() {
+            // Weights that differ, so that one result does not stand for another.
+            let weight = 1.0 + (index * 7 % 32) as f64 / 32.0;
+            let _ = writeln!(text, "  x = {call}");
+            if self.is_wild {
+                let _ = writeln!(text, "  x = where(abs(x) < {LARGEST}, x, where(x > 0.0, 0.25, where(x < 0.0, 0.5, 0.75)))");
+            }
+            let _ = writeln!(text, "  u = u + {weight:?} * x");
+        }
+        text += "  m = 0.5 * m + u\n  update = u * lr\n  return update, m\n";
+        text
+    }
+
+    fn program(&self) -> Program {
+        let text = self.text();
+        let program = symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}"));
+        // A test makes all of them.
+        Graph::new(&program).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
+        program
+    }
+}
+
+fn drafts() -> Vec<Draft> {
+    use Function::*;
+    let exact = [Abs, Sign, Square, Cube, Negative, Norm, GlobalNorm, Mean, Size];
+    let rooted = [Sqrt, Reciprocal];
+    let waves = [Cos, Sin, Tan, Arctan, Tanh, Sinh, Cosh, Arcsinh];
+    let bounded = [Arcsin, Arccos, Arccosh, Arctanh];
+    let powers = [Exp, Exp2, Exp10, Expm1, Cbrt];
+    let logarithms = [Log, Log2, Log10, Log1p];
+    let mut drafts = vec![
+        Draft::of_each("exact", &exact, true),
+        Draft::of_each("rooted", &rooted, true),
+        Draft::of_each("waves", &waves, true),
+        Draft::of_each("bounded", &bounded, true),
+        Draft::of_each("powers", &powers, true),
+        Draft::of_each("logarithms", &logarithms, true),
+        Draft { guarded: true, ..Draft::of_each("guarded", &[Sqrt, Log, Log2, Log10, Log1p], true) },
+        Draft { guarded: true, name: "mixed_guarded_divide".to_owned(), ..Draft::of_pairs(Divide, true) },
+    ];
+    for function in [Add, Subtract, Multiply, Maximum, Minimum, Less, LessEqual, Greater, GreaterEqual, Equal, Dot, CosineSim] {
+        drafts.push(Draft::of_pairs(function, false));
+    }
+    // The quotient of a norm that is zero; a cosine beside an array of zeros.
+    for function in [Divide, Power] {
+        drafts.push(Draft::of_pairs(function, true));
+    }
+    drafts.push(Draft::new("interp", false).with(of_three("interp", &["0.3", "a", "lr", "s"])));
+    drafts.push(Draft::new("where", false).with(of_three("where", &KINDS)));
+    let scalars = ["0.3", "a", "lr", "t", "s"];
+    let clips = KINDS.iter().flat_map(|x| scalars.map(|limit| format!("clip({x}, {limit})")));
+    drafts.push(Draft::new("clip", false).with(clips));
+    drafts.push(Draft::new("beyond", true).with(beyond()));
+    drafts.push(Draft::of_each("matrices", &[Transpose, RowMean, ColumnMean, NewtonSchulz, Rows, Columns], true).with(of_matrices()));
+    for draft in &mut drafts {
+        draft.calls.retain(|call| symopt_dsl::parse(&of_one(call)).is_ok_and(|program| Graph::new(&program).is_ok()));
+    }
+    drafts
+}
+
+/// A program of a call alone, to see whether it types: a matrix that is transposed once is of another shape than the weights.
+fn of_one(call: &str) -> String {
+    format!(
+        "def f(w, g, t, lr, *, a=0.7, big=1.0):\n  s = dot(w, g)\n  n = norm(w)\n  h = w * 0.75\n  x = {call}\n  update = g * x\n  return update\n"
+    )
+}
+
+/// Calls of three arguments: the third of each kind beside pairs that go through all kinds.
+fn of_three(function: &str, last: &[&str]) -> Vec<String> {
+    let mut calls = Vec::new();
+    for (index, x) in KINDS.iter().enumerate() {
+        for (other, y) in KINDS.iter().enumerate() {
+            calls.push(format!("{function}({x}, {y}, {})", last[(index + other) % last.len()]));
+        }
+    }
+    calls.extend([format!("{function}(g, h, {})", last[0]), format!("{function}(h, w, {})", last[1])]);
+    calls
+}
+
+/// Numbers beyond f32 where they meet an array: they are infinite, or zero, there.
+fn beyond() -> Vec<String> {
+    let mut calls = Vec::new();
+    for number in BEYOND {
+        for function in Function::all().filter(|function| matches!(function.row().profile, Profile::Paper | Profile::Select)) {
+            let name = function.name();
+            match function {
+                Function::Where => calls.extend([format!("where(g > 0.0, {number}, g)"), format!("where({number}, g, h)")]),
+                Function::Interp => calls.extend([format!("interp(g, {number}, a)"), format!("interp({number}, g, a)")]),
+                Function::Clip => calls.push(format!("clip(g, {number})")),
+                _ if function.arity() == 2 => calls.extend([format!("{name}(g, {number})"), format!("{name}({number}, g)")]),
+                _ => {}
+            }
+        }
+    }
+    calls.extend(["where(g > 0.0, 1e39, -1e300)".to_owned(), "where(g > 0.0, big, -1e39)".to_owned()]);
+    calls
+}
+
+/// Matrices of other shapes than the weights beside numbers, made arrays of the weights' shape again.
+fn of_matrices() -> Vec<String> {
+    let rows = "matmul(g, transpose(h))";
+    let columns = "matmul(transpose(g), h)";
+    let mut calls = Vec::new();
+    for x in &KINDS[..KINDS.len() - 1] {
+        calls.push(format!("matmul({x}, 0.3)"));
+        calls.push(format!("matmul({x}, n)"));
+        for matrix in [rows, columns, "transpose(g)"] {
+            calls.extend([format!("dot({x}, {matrix})"), format!("cosine_sim({matrix}, {x})")]);
+        }
+        calls.push(format!("matmul(maximum({x}, {rows}), g)"));
+        calls.push(format!("matmul(g, {x} - {columns})"));
+        calls.push(format!("transpose(where({x} > transpose(g), {x}, transpose(g)))"));
+    }
+    calls.extend([format!("matmul(0.5 ** {rows}, g)"), format!("transpose(0.5 ** transpose(g))")]);
+    calls.extend([format!("size({rows})"), format!("rows({columns})"), format!("columns(transpose(g))"), format!("mean({rows})")]);
+    calls
+}
+
+/// The programs, with names that begin with `mixed-`.
+pub fn subjects() -> Vec<Subject> {
+    drafts().iter().map(|draft| Subject::new(&draft.name.replace('_', "-"), draft.program())).collect()
+}
