@@ -53,7 +53,7 @@ fn a_plain_file_is_short() {
 fn only_a_target_with_several_ways_has_a_plain_form_beside() {
     let program = parse(include_str!("../../programs/zoo/lion.opt")).unwrap_or_else(|faults| panic!("{faults}"));
     for target in Target::ALL.iter().filter(|target| **target != Target::PyTorch) {
-        let error = export_plain(&program, *target).map_or_else(|error| error.to_string(), |file| file);
+        let error = export_plain(&program, *target).unwrap_or_else(|error| error.to_string());
         assert!(error.starts_with(&format!("{target} has one form")) && error.contains("pytorch"), "{error}");
     }
 }

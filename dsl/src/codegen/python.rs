@@ -43,6 +43,7 @@ pub const KEYWORDS: &[&str] = &[
     "while",
     "with",
     "yield",
+    "__debug__",
     // Of Python's own, what files call.
     "abs",
     "all",

@@ -71,6 +71,7 @@ pub struct Names {
 /// Names that a constructor or a group has for something else: schedulers and checkpoints write some of these.
 const TAKEN: &[&str] = &[
     "self",
+    "__class__",
     "params",
     "lr",
     "step",
@@ -178,9 +179,13 @@ impl Names {
         all.into_iter().filter(|(key, _, needed)| *needed && is_free(key)).map(|(key, value, _)| (key, value)).collect()
     }
 
-    /// The slots whose states have other names than the program's: these and those.
+    /// The slots whose states have other names than the program's, these and those; a `step` in a state is a count.
     pub fn renamed_slots(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.given_slots.iter().zip(&self.slots).filter(|(given, name)| given != name).map(|(given, name)| (given.as_str(), name.as_str()))
+        self.given_slots
+            .iter()
+            .zip(&self.slots)
+            .filter(|(given, name)| given != name && *given != "step")
+            .map(|(given, name)| (given.as_str(), name.as_str()))
     }
 }
 
