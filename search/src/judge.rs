@@ -15,7 +15,7 @@ use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 pub use self::direction::{DirectionJudge, Scores};
 pub use self::probe::size_on;
-pub use self::settled::{Settled, judge_of_directions};
+pub use self::settled::{Constants, Settled, judge_of_directions};
 pub use self::suite::SuiteJudge;
 use crate::cache::Evaluation;
 use crate::config::{Form, Screen, SearchConfig};

@@ -244,7 +244,7 @@ impl Campaign {
 
     /// Whether a directory holds the campaign of these settings, whatever its limits.
     pub fn holds(path: &Path, config: &SearchConfig) -> bool {
-        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(&config, false)) else { return false };
+        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config, false)) else { return false };
         let state = &campaign.state;
         let same_text = |(name, text): &(String, String)| SuiteSource::find(name).is_ok_and(|source| source.text == *text);
         let config = SearchConfig { limits: state.config.limits.clone(), ..config.clone() };

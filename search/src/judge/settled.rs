@@ -13,13 +13,16 @@ use crate::direction::{WEIGHT_DECAY, complete};
 use crate::fresh_seeds::{Purpose, median};
 use crate::inner_tuning::Setting;
 
+/// A peak learning rate, and hyperparameters by name.
+pub type Constants = (f64, Vec<(String, f64)>);
+
 /// A direction that is ready to be trained on some tasks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
     /// The whole program.
     pub program: Program,
     /// For each task the peak learning rate, and the decay as the hyperparameter of [`Settled::program`].
-    pub constants: Vec<(f64, Vec<(String, f64)>)>,
+    pub constants: Vec<Constants>,
 }
 
 impl Settled {
@@ -62,7 +65,7 @@ impl Settled {
     /// The whole program with the means over the tasks as the defaults of its learning rate and decay, to three digits: what it is used with where
     /// nobody says more.
     pub fn with_defaults(&self) -> Program {
-        let mean = |of: &dyn Fn(&(f64, Vec<(String, f64)>)) -> f64| {
+        let mean = |of: &dyn Fn(&Constants) -> f64| {
             let sum: f64 = self.constants.iter().map(|constants| libm::log(of(constants))).sum();
             let mean = libm::exp(sum / self.constants.len().max(1) as f64);
             format!("{mean:.2e}").parse().unwrap_or(mean)

@@ -61,6 +61,9 @@ pub struct CheckedStore {
     lock: Option<File>,
 }
 
+/// The place, the hash and the text of an evaluated program.
+pub type FoundProgram = (Place, FunctionalHash, String);
+
 impl CheckedStore {
     /// Checks a store to read it, also while another process uses it.
     pub fn of(path: &Path) -> Result<CheckedStore, JournalError> {
@@ -73,7 +76,7 @@ impl CheckedStore {
     }
 
     /// Checks a store to read it, and finds the evaluations of the programs whose hashes begin with digits: for each hash the first one.
-    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<(Place, FunctionalHash, String)>), JournalError> {
+    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundProgram>), JournalError> {
         let digits = Digits::of(digits);
         let store = check(path, Access::Read, digits)?;
         // Of equal programs the first; a child comes before all of the elite.
