@@ -154,8 +154,8 @@ fn the_rule_of_thumb_trains_lion_at_both_ends_and_adamw_as_it_was() {
         "  learning rate / 10 = 0.003, weight decay × 10 = 1; their product stays 0.003\n",
         "\nlion lr/3: peak learning rate 0.01, weight_decay 0.3 (AdamW's lr / 3, weight decay × 3)\n",
         "\nadamw: peak learning rate 0.03, weight_decay 0.1 (as given)\n",
-        "\nlion lr/3 against adamw: ",
-        "\nlion lr/10 against adamw: ",
+        "\nlion lr/3 against adamw as given: ",
+        "\nlion lr/10 against adamw as given: ",
     ] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }

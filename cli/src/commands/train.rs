@@ -89,7 +89,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let seeds = Suite::held_out_seeds(usize::from(arguments.seeds));
     let keeper = Keeper::new(&task, arguments.checkpoint.as_deref(), arguments.save.is_some())?;
-    let interrupt = interrupt::flag()?;
     let interrupted = || interrupt.load(Ordering::Relaxed);
     let _lock = arguments.checkpoint.as_deref().zip(keeper.as_ref()).map(|(path, keeper)| keeper.wait(path, &interrupted)).transpose()?;
     if let Some(keeper) = &keeper {
