@@ -204,7 +204,7 @@ fn command(arguments: &Arguments) -> Command {
         command = command.flag("--mixed");
     }
     if let Some(count) = arguments.random {
-        command = command.option("--random", &count.to_string()).option("--seed", &arguments.seed.to_string());
+        command = command.option("--random", count.to_string()).option("--seed", arguments.seed.to_string());
     }
     command = options(options(options(command, "--program", &arguments.programs), "--to", &targets), "--without", &arguments.without);
     if arguments.no_exports {

@@ -179,8 +179,8 @@ fn of_matrices() -> Vec<String> {
         calls.push(format!("matmul(g, {x} - {columns})"));
         calls.push(format!("transpose(where({x} > transpose(g), {x}, transpose(g)))"));
     }
-    calls.extend([format!("matmul(0.5 ** {rows}, g)"), format!("transpose(0.5 ** transpose(g))")]);
-    calls.extend([format!("size({rows})"), format!("rows({columns})"), format!("columns(transpose(g))"), format!("mean({rows})")]);
+    calls.extend([format!("matmul(0.5 ** {rows}, g)"), "transpose(0.5 ** transpose(g))".to_owned()]);
+    calls.extend([format!("size({rows})"), format!("rows({columns})"), "columns(transpose(g))".to_owned(), format!("mean({rows})")]);
     calls
 }
 
