@@ -103,6 +103,13 @@ fn identify_tells_the_structure() {
         let text = output(&here, &["identify", program, "--count", "1"]);
         assert_eq!(text.lines().next(), Some(format!("structure: {expected}").as_str()));
     }
+    // Where it is none of them, it says why, and what it is.
+    let text = output(&here, &["identify", "signsgd", "--count", "1"]);
+    assert!(
+        text.contains("\n  its signs are those of the current gradient: there is no stored average to speak of\n")
+            && text.contains("\n  by form: it = lion with beta1 = 0\n"),
+        "{text}"
+    );
     let structure = &json(&["identify", "lion-raw", "--json"])["structure"];
     assert_eq!((&structure["by_probes"], &structure["by_form"]), (&"lion-like".into(), &"lion-like".into()));
     assert!((structure["probes"]["blend"]["beta"].as_f64().unwrap() - 0.998).abs() < 1e-3);

@@ -124,14 +124,9 @@ impl fmt::Display for Classification {
             write!(f, " (beta of the stored average {:.3}, current gradient {ratio:.1} times its tail)", blend.beta)?;
         }
         match self.by_form {
-            Some(structure) if structure == self.by_probes => f.write_str(" and by form")?,
-            Some(structure) => write!(f, ", {structure} by form")?,
-            None => f.write_str(", no known form")?,
-        }
-        // A known form that is none of the kinds is worth more than the word.
-        match &self.known_form {
-            Some(form) if self.by_form == Some(Structure::Other) => write!(f, ": {form}"),
-            _ => Ok(()),
+            Some(structure) if structure == self.by_probes => f.write_str(" and by form"),
+            Some(structure) => write!(f, ", {structure} by form"),
+            None => f.write_str(", no known form"),
         }
     }
 }
