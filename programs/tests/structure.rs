@@ -238,8 +238,8 @@ fn adamw_in_disguise_is_adamw() {
     assert_classes(&[
         ("m = interp(g, m, 0.9); v = interp(square(g), v, 0.999); d = m / sqrt(v)", AdamwLike, Some(AdamwLike)),
         ("m = interp(g, m, 0.95); v = interp(g * g, v, 0.98); d = m / sqrt(v) * 0.001", AdamwLike, Some(AdamwLike)),
-        // The small number that a guarded division adds tells the units of a slot.
-        ("m = m * 0.9 + g; v = v * 0.99 + g * g; d = m / sqrt(v)", AdamwLike, None),
+        // In other units the small number that a guarded division adds is another epsilon.
+        ("m = m * 0.9 + g; v = v * 0.99 + g * g; d = m / sqrt(v)", AdamwLike, Some(AdamwLike)),
         // The first beta of zero, and other roots.
         ("v = interp(g * g, v, 0.999); d = g / sqrt(v)", Other, Some(Other)),
         ("m = interp(g, m, 0.9); v = interp(m * m, v, 0.999); d = m / sqrt(v)", Other, None),
