@@ -85,7 +85,7 @@ fn bad_input_is_refused_before_anything_is_done() {
         ("funnel store --through smoke -o broken.toml", "can't make the directory"),
         ("search --repeats 0", "from 1 to 1000"),
         ("search --suite smoke --repeats 2 --store store", "a store is there already"),
-        ("search --suite smoke --restarts 1 --store damaged", "holds something else"),
+        ("search --suite smoke --restarts 1 --store damaged", "a campaign is there already"),
         ("search --suite smoke --restarts 1 --then 10y --store new", "no built-in suite and no file"),
         ("search --suite smoke --repeats 2 --then bare.toml --store new", "no tuned constants for adamw"),
         ("search --suite smoke --repeats 2 --initial nobody --store new", "no zoo program"),

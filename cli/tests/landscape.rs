@@ -76,7 +76,7 @@ fn a_grid_becomes_a_map() {
     let tune = "tune --task smoke-linear --program lion";
     let plain = output(path, &words(tune));
     let text = output(path, &words(&format!("{tune} --map map.svg")));
-    assert_eq!(text.strip_prefix(&plain), Some("\nmap written: map.svg\n"));
+    assert_eq!(text.strip_prefix(&plain), Some("\nmap written: map.svg, gains over tuned AdamW\n"));
     let svg = std::fs::read_to_string(path.join("map.svg")).unwrap();
     for label in ["lion on smoke-linear", "peak learning rate", "weight decay", "gain (%)"] {
         assert!(svg.contains(&format!(">{label}<")), "{label}");

@@ -30,6 +30,7 @@
 
 pub mod baseline;
 pub mod data;
+pub mod deadline;
 mod digest;
 pub mod external;
 pub mod interrupt;

@@ -1,6 +1,7 @@
 //! A suite: tasks with weights and seeds, and the fitness of a program on them.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{self, AtomicUsize};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,8 @@ use symopt_dsl::Program;
 use symopt_programs as programs;
 
 use crate::baseline::{Origin, Tuned};
+use crate::deadline;
+use crate::interrupt;
 use crate::run::{Failure, Metrics, StopReason};
 use crate::task::{Candidate, RunCount, Task, TaskError, Verdict};
 
@@ -290,6 +293,17 @@ impl Suite {
 
     /// The same, unless it takes longer than until a moment.
     pub fn baseline_until(&self, seeds: &[u64], end: Option<Instant>) -> Result<Baseline, TaskError> {
+        let done = AtomicUsize::new(0);
+        let baseline = deadline::until(end, &|off| self.call_off(off), || self.baseline_of(seeds, end, &done));
+        match baseline {
+            Err(TaskError::Interrupted { .. }) if end.is_some_and(|end| Instant::now() >= end) && !interrupt::is_interrupted() => {
+                Err(TaskError::TimeLimit { suite: self.name.clone(), done: done.into_inner(), seeds: seeds.len() })
+            }
+            baseline => baseline,
+        }
+    }
+
+    fn baseline_of(&self, seeds: &[u64], end: Option<Instant>, seeds_done: &AtomicUsize) -> Result<Baseline, TaskError> {
         let is_over = || end.is_some_and(|end| Instant::now() >= end);
         let adamw = programs::adamw().program();
         let over = |seeds_done: usize| TaskError::TimeLimit { suite: self.name.clone(), done: seeds_done, seeds: seeds.len() };
@@ -327,6 +341,7 @@ impl Suite {
                 of_seed.push(losses);
             }
             losses.push(of_seed);
+            seeds_done.store(done + 1, atomic::Ordering::Relaxed);
         }
         Ok(Baseline { seeds: seeds.to_vec(), losses })
     }

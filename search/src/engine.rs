@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_proxy_tasks::deadline;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
@@ -174,14 +175,21 @@ impl<'a> Search<'a> {
                 let end = self.config.limits.end();
                 let is_over = || interrupt.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
                 let mut stopped = false;
-                let evaluation = self.judge.judge(&Request::new(&initial), &mut |_, _| {
-                    stopped |= is_over();
-                    if stopped { Verdict::Stop } else { Verdict::Continue }
-                })?;
-                if stopped {
-                    return Err(SearchError::Unbegun);
+                let judge = self.judge;
+                let evaluation = deadline::until(end, &|off| judge.call_off(off), || {
+                    judge.judge(&Request::new(&initial), &mut |_, _| {
+                        stopped |= is_over();
+                        if stopped { Verdict::Stop } else { Verdict::Continue }
+                    })
+                });
+                match evaluation {
+                    Ok(evaluation) if !stopped => evaluation,
+                    Ok(_) => return Err(SearchError::Unbegun),
+                    Err(TaskError::Interrupted { .. }) if is_over() && !interrupt.load(Ordering::Relaxed) => {
+                        return Err(SearchError::Unbegun);
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                evaluation
             }
         };
         let mut standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation.clone());
