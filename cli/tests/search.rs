@@ -203,7 +203,8 @@ fn the_report_as_json_has_its_fields() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>().join(" ");
     assert_eq!(
         keys(&report),
-        "best cache_hit_rate comparison evaluating_seconds failures history redundant_share seconds session statistics stop store"
+        "baseline best cache_hit_rate comparison evaluated_in_session_seconds evaluating_seconds failures generated_in_session_seconds history \
+         redundant_share seconds session_seconds statistics stop store"
     );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
     assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");
@@ -258,7 +259,7 @@ fn the_same_search_again_goes_on_where_it_is_and_is_not_repeated() {
         assert!(["--seed", "--name", "--store"].iter().all(|option| again.stderr.contains(option)), "{}", again.stderr);
         let again: Value = serde_json::from_str(&again.stdout).unwrap();
         assert_eq!((&again["store"], again["statistics"]["generated"].to_string().as_str()), (&Value::from("runs/smoke-seed0"), programs));
-        assert_eq!(again["session"]["evaluated"] != 0, evaluated);
+        assert_eq!(again["evaluated_in_session_seconds"] != 0, evaluated);
         if programs == "600" {
             assert_eq!(result_of(&again), result_of(&first));
         }
@@ -405,7 +406,7 @@ fn rates_after_a_resume_are_those_of_the_session() {
     let path = directory.path();
     let first = json(&run(path, &arguments("store", "2000", &[])));
     assert_eq!(
-        (&first["session"]["generated"], &first["session"]["evaluated"]),
+        (&first["generated_in_session_seconds"], &first["evaluated_in_session_seconds"]),
         (&first["statistics"]["generated"], &first["statistics"]["evaluated"])
     );
     let arguments = ["resume", "store", "--programs", "2500", "--held-out", "0"];
@@ -413,7 +414,7 @@ fn rates_after_a_resume_are_those_of_the_session() {
     let line = text.lines().find(|line| line.contains(" programs generated (")).unwrap();
     assert!(line.starts_with("2500 programs generated (500 in this session, "), "{line}");
     let again = json(&run(path, &[&arguments[..], &["--json"]].concat()));
-    assert_eq!((&again["statistics"]["generated"], &again["session"]["evaluated"]), (&Value::from(2500), &Value::from(0)));
+    assert_eq!((&again["statistics"]["generated"], &again["evaluated_in_session_seconds"]), (&Value::from(2500), &Value::from(0)));
     assert!(output(path, &arguments).contains(" evaluated (none in this session; "));
 }
 

@@ -327,8 +327,11 @@ struct Report {
     stop: StopReason,
     seconds: f64,
     evaluating_seconds: f64,
-    /// What was done since the search began or was resumed.
-    session: SessionReport,
+    /// Since the search began or was resumed, what was done in that time. Like the other times these are not the search's result, and differ from
+    /// run to run.
+    session_seconds: f64,
+    generated_in_session_seconds: u64,
+    evaluated_in_session_seconds: u64,
     statistics: Statistics,
     /// The same over the programs generated: what the paper's figure shows.
     history: Vec<Statistics>,
@@ -343,13 +346,6 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     command_runs: Option<RunCount>,
     comparison: Option<Vec<Row>>,
-}
-
-#[derive(Serialize)]
-struct SessionReport {
-    generated: u64,
-    evaluated: u64,
-    seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -429,11 +425,9 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
             stop: result.stop,
             seconds: result.elapsed.as_secs_f64(),
             evaluating_seconds: result.evaluating.as_secs_f64(),
-            session: SessionReport {
-                generated: result.session.generated,
-                evaluated: result.session.evaluated,
-                seconds: result.session.elapsed.as_secs_f64(),
-            },
+            session_seconds: result.session.elapsed.as_secs_f64(),
+            generated_in_session_seconds: result.session.generated,
+            evaluated_in_session_seconds: result.session.evaluated,
             cache_hit_rate: result.statistics.cache_hit_rate(),
             redundant_share: result.statistics.redundant_share(),
             best: BestReport {
