@@ -146,7 +146,7 @@ fn logarithmic_axes_and_hostile_numbers() {
             ],
         }],
     };
-    check("log", &chart.svg(), &["steps", "loss (nats)", "&lt;first&gt;", "empty", "10K", "1M", "a&quot;b&lt;c&gt;&amp;&apos;d "]);
+    check("log", &chart.svg(), &["steps", "loss (nats)", "&lt;first&gt;", "empty", "10K", "1M", "a&quot;b&lt;c&gt;&amp;&apos;d\\u0007"]);
 
     let nothing = LineChart { panels: Vec::new(), ..chart.clone() };
     check("nothing", &nothing.svg(), &["steps"]);
