@@ -276,7 +276,10 @@ fn an_interrupt_leaves_the_last_checkpoint_and_says_how_to_go_on() {
     }
     let step = text.split("interrupted at step ").nth(1).unwrap().split('\n').next().unwrap();
     let text = output(directory.path(), &train);
-    assert!(text.contains(&format!("seed 1000000: resumed at step {step}\n")) && text.contains("\nlion against adamw as given: "), "{text}");
+    assert!(
+        text.contains(&format!("seed 1000000: resumed at step {step}\n")) && text.contains("\nlion against adamw as given: "),
+        "{text}"
+    );
 }
 
 #[test]
