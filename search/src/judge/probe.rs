@@ -203,7 +203,7 @@ fn record(task: &WeightedTask, adamw: &Program) -> Result<Option<Recording>, Tas
     task.task.record(&task.candidate(adamw, Some(BASELINE)), RECORDED)
 }
 
-/// The size of a completed direction on a task as [`Prober::probe`] measures it: 1 where no gradients can be recorded, `None` if it is not finite.
+/// The size of a completed direction on a task as `Prober::probe` measures it: 1 where no gradients can be recorded, `None` if it is not finite.
 pub fn size_on(task: &WeightedTask, program: &Program) -> Result<Option<f64>, TaskError> {
     let Some(recording) = record(task, &symopt_programs::adamw().program())? else { return Ok(Some(1.0)) };
     let mut sum = 0.0;
