@@ -96,7 +96,7 @@ fn identify_tells_the_structure() {
     let cases = [
         ("lion", "Lion-like by probes (beta of the stored average 0.990, current gradient 11.0 times its tail) and by form"),
         ("adamw", "AdamW-like by probes (beta of the stored average 0.900, current gradient 1.0 times its tail) and by form"),
-        ("signsgd", "other by probes and by form: lion with beta1 = 0"),
+        ("signsgd", "other by probes and by form"),
         ("sgd", "other by probes, no known form"),
     ];
     for (program, expected) in cases {
