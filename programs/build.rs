@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use symopt_dsl::codegen::rust;
 use symopt_dsl::{Graph, Plan, parse};
+use symopt_export::native::fused_loops;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.retain(|file| file.extension().is_some_and(|extension| extension == "opt"));
     files.sort();
 
-    let mut text = rust::IMPORTS.to_owned();
+    let mut text = fused_loops::IMPORTS.to_owned();
     let mut list = String::new();
     for file in &files {
         let name = file.file_stem().and_then(|stem| stem.to_str()).ok_or("a file of the zoo has a name that is no text")?;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // A program of matrices has no passes: it is run statement by statement.
         let Ok(plan) = Plan::try_new(&graph, &program) else { continue };
         let snake = name.replace('-', "_");
-        text += &rust::passes(&snake, &plan);
+        text += &fused_loops::passes(&snake, &plan);
         writeln!(list, "    ({name:?}, {}_PASSES),", snake.to_uppercase())?;
     }
     text += &format!(

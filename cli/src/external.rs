@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Args;
 use symopt_dsl::shell::quoted;
-use symopt_proxy_tasks::baseline::{self, Budget, Found, Origin, Tuned};
 use symopt_proxy_tasks::external::ExternalSpec;
 use symopt_proxy_tasks::run::Run;
 use symopt_proxy_tasks::spec::{self, SuiteSource};
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
 use symopt_proxy_tasks::task::TaskError;
+use symopt_proxy_tasks::tuning::grid::{self, Budget, Found, Origin, Tuned};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
@@ -188,7 +188,7 @@ fn tune(spec: &ExternalSpec, budget: Budget, threads: usize, quiet: bool, interr
     };
     let adamw = symopt_programs::adamw().program();
     let interrupted = || interrupt.load(Ordering::Relaxed);
-    let found = pool(threads)?.install(|| baseline::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe));
+    let found = pool(threads)?.install(|| grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe));
     line.finish();
     let found = match found {
         Ok(Some(found)) => found,

@@ -3,26 +3,26 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use symopt_dsl::codegen::ExportError;
+use symopt_benchmark::BenchmarkError;
+use symopt_conformance::exports::ConformanceError;
 use symopt_evaluator::OptimizerError;
+use symopt_export::ExportError;
 use symopt_files::WriteError;
-use symopt_programs::benchmark::BenchmarkError;
-use symopt_programs::conformance::exports::ConformanceError;
-use symopt_proxy_tasks::rule_of_thumb::RuleError;
-use symopt_proxy_tasks::snapshot::SnapshotError;
+use symopt_proxy_tasks::run::snapshot::SnapshotError;
 use symopt_proxy_tasks::task::TaskError;
+use symopt_proxy_tasks::tuning::rule_of_thumb::RuleError;
 use symopt_search::SearchError;
 use symopt_search::config::ConfigError;
-use symopt_search::funnel::FunnelError;
+use symopt_search::engine::lineage::LineageError;
 use symopt_search::journal::JournalError;
-use symopt_search::landscape::LandscapeError;
 use symopt_search::launch::LaunchError;
-use symopt_search::lineage::LineageError;
-use symopt_search::program_source::ProgramError;
-use symopt_search::rediscovery::RediscoveryError;
-use symopt_search::report::ReportError;
-use symopt_search::restarts::CampaignError;
-use symopt_search::trials::TrialError;
+use symopt_search::store::program_source::ProgramError;
+use symopt_studies::funnel::FunnelError;
+use symopt_studies::landscape::LandscapeError;
+use symopt_studies::rediscovery::RediscoveryError;
+use symopt_studies::report::ReportError;
+use symopt_studies::restarts::CampaignError;
+use symopt_studies::trials::TrialError;
 
 use crate::terminal;
 

@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal;
 
+use symopt_analysis::simplify::{Derivation, Label, reduced};
 use symopt_dsl::Program;
-use symopt_dsl::simplify::{Derivation, Label, reduced};
-use symopt_search::program_source::{self, Found};
+use symopt_search::store::program_source::{self, Found};
 
 use crate::failure::Failure;
 

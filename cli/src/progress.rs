@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use short_form::ShortForm;
 use symopt_dsl::escape;
 use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::config::Limits;
 use symopt_search::engine::Progress;
 
 use crate::{table, terminal};
-use short_form::ShortForm;
 
 /// How often a line is drawn on a terminal, and made at most.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -350,8 +350,8 @@ impl CellLine {
     }
 
     /// Draws the line.
-    pub fn draw(&self, progress: &symopt_programs::benchmark::Progress) {
-        let symopt_programs::benchmark::Progress { done, total, what } = progress;
+    pub fn draw(&self, progress: &symopt_benchmark::Progress) {
+        let symopt_benchmark::Progress { done, total, what } = progress;
         let eta = || left(self.start, *done as f64, total.saturating_sub(*done) as f64);
         self.line
             .show(|| vec![Part::new(0, format!("{done} of {total} cells")), Part::new(1, eta()), Part::shortening(2, what.to_string())]);
@@ -443,8 +443,8 @@ impl FunnelLine {
     }
 
     /// Draws the line; from any thread.
-    pub fn draw(&self, progress: &symopt_search::funnel::FunnelProgress) {
-        let symopt_search::fresh_seeds::Progress { done, total, runs } = progress.judging;
+    pub fn draw(&self, progress: &symopt_studies::funnel::FunnelProgress) {
+        let symopt_studies::fresh_seeds::Progress { done, total, runs } = progress.judging;
         let stage = if total == 0 { "AdamW".to_owned() } else { format!("{done} of {total} programs judged") };
         self.0.show(|| {
             vec![

@@ -8,6 +8,8 @@
 //! IEEE arithmetic, NaN and signed zeros included: commuted arguments, folded constants, `x * x` for `square(x)`, and the like
 //! (`Graph::call`). Identities that change a rounding are the simplifier's business, not this module's.
 
+pub mod provenance;
+
 use std::fmt;
 
 use crate::function::{Function, Profile, Typing};

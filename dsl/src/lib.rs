@@ -11,12 +11,7 @@
 //! | [`graph`] | abstract execution: program to [`Graph`], with types, redundant statements, hash and cost |
 //! | [`range`] | the values that a hyperparameter may have |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
-//! | [`codegen`] | a plan as source text of other languages |
-//! | [`formula`] | a program as mathematics, in Unicode and in LaTeX |
-//! | [`drawing`] | a program's data flow as a picture, in SVG and for Graphviz |
 //! | [`prune`] | a program without its redundant statements and dead slots |
-//! | [`simplify`] | from a program to a shorter one that does the same, step by step |
-//! | [`compare`] | what two programs have to do with each other |
 //! | [`shell`] | commands that are shown to people, quoted for a shell |
 //!
 //! ```
@@ -39,12 +34,8 @@
 //! # Ok::<(), symopt_dsl::Diagnostics>(())
 //! ```
 
-pub mod codegen;
-pub mod compare;
 pub mod diagnostic;
-pub mod drawing;
 pub mod escape;
-pub mod formula;
 pub mod function;
 pub mod graph;
 pub mod parser;
@@ -55,12 +46,9 @@ pub mod prune;
 pub mod range;
 pub mod semantics;
 pub mod shell;
-pub mod simplify;
 pub mod types;
 
 pub use diagnostic::Diagnostics;
-pub use drawing::Drawing;
-pub use formula::Formula;
 pub use function::{Function, Profile};
 pub use graph::{FunctionalHash, Graph, TypeError};
 pub use parser::parse;

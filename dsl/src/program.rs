@@ -280,7 +280,7 @@ impl Program {
     }
 
     /// Whether the text gives the variable its name.
-    pub(crate) fn has_given_name(&self, id: VarId) -> bool {
+    pub fn has_given_name(&self, id: VarId) -> bool {
         self.given_name(id).is_some()
     }
 

@@ -1,11 +1,10 @@
 //! Parsing valid texts, and that no text whatever makes the parser panic.
 
-mod common;
-
-use common::{Seeded, random_program};
 use proptest::prelude::*;
 use symopt_dsl::program::{Numerics, ParameterKind};
 use symopt_dsl::{Program, parse};
+use symopt_testing::random::Random;
+use symopt_testing::texts::random_program;
 
 /// The programs of the paper, copied unchanged.
 const PAPER: [(&str, &str, usize); 7] = [
@@ -299,17 +298,17 @@ proptest! {
     #[test]
     fn changed_programs_do_not_make_it_panic(seed: u64) {
         let mut text = random_program(seed, true).to_string();
-        let mut random = Seeded(seed);
+        let mut random = Random(seed);
         for _ in 0..1 + random.below(4) {
             let places: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
-            let (a, b) = (*random.pick(&places), *random.pick(&places));
+            let (a, b) = (random.pick(&places), random.pick(&places));
             let (start, end) = (a.min(b), a.max(b));
             match random.below(4) {
                 0 => text.insert_str(start, TOKENS[random.below(TOKENS.len())]),
                 1 => text.replace_range(start..*places.iter().find(|&&at| at > start).unwrap_or(&start), ""),
                 2 => {
                     let piece = text[start..end].to_string();
-                    text.insert_str(*random.pick(&places), &piece);
+                    text.insert_str(random.pick(&places), &piece);
                 }
                 _ => text.truncate(start),
             }

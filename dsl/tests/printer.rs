@@ -1,11 +1,10 @@
 //! Printing: the canonical text, and that it parses to the same program.
 
-mod common;
-
-use common::{Seeded, random_program};
 use proptest::prelude::*;
 use symopt_dsl::program::{CommentPlace, Operand};
 use symopt_dsl::{Program, VarId, parse};
+use symopt_testing::random::Random;
+use symopt_testing::texts::random_program;
 
 fn reparse(program: &Program) -> Program {
     let text = program.to_string();
@@ -25,7 +24,7 @@ proptest! {
 
     #[test]
     fn a_number_is_printed_in_a_form_that_gives_the_same_bits(seed: u64) {
-        let value = Seeded(seed).constant();
+        let value = Random(seed).constant();
         let text = format!("def p(w, g):\n  c = {}\n  u = g * c\n  return u\n", symopt_dsl::printer::number(value));
         let program = parse(&text).unwrap();
         prop_assert_eq!(program.statements[0].arguments(), &[Operand::Constant(value)]);
@@ -37,7 +36,7 @@ proptest! {
             "\"", "'", "\\", "\n", "\r", "\t", " ", "a", "# x", "\0", "\x07", "\x0b", "\x0c", "\x1b[31m", "\x1c", "\u{7f}", "\u{85}", "\u{9b}", "\u{a0}",
             "\u{200b}", "\u{2028}", "\u{202e}", "\u{2066}", "\u{3000}", "\u{feff}", "\u{e0001}", "\\u202e", "\\n", "\\beta", "😀", "\"\"\"", "'''",
         ];
-        let mut random = Seeded(seed);
+        let mut random = Random(seed);
         let doc: String = (0..random.below(12)).map(|_| PIECES[random.below(PIECES.len())]).collect();
         let program = parse("def p(w, g):\n  u = g\n  return u\n").unwrap();
         let signature = symopt_dsl::Signature { doc: Some(doc.clone()), ..program.signature().clone() };
@@ -59,7 +58,7 @@ proptest! {
         // What a mutation does to a parsed program: new numbered variables, statements inserted, comments dropped.
         let mut program = reparse(&random_program(seed, true));
         program.clear_comments();
-        let mut random = Seeded(seed);
+        let mut random = Random(seed);
         for _ in 0..5 {
             let Some(fresh) = program.fresh_variable() else { break };
             let at = random.below(program.statements.len() + 1);

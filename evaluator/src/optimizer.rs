@@ -2,12 +2,12 @@
 
 use symopt_dsl::{FunctionalHash, Graph, Plan, Program, TypeError};
 
+use crate::engine::passes::{Buffers, Engine, Machine, StepInputs};
+use crate::engine::statement_machine::StatementMachine;
+use crate::engine::stretch::CompiledPass;
+use crate::engine::tile_machine::TileMachine;
 use crate::layout::{Layout, LayoutError};
-use crate::machine::{Buffers, Engine, Machine, StepInputs};
-use crate::statement_machine::StatementMachine;
 use crate::storage::{Rounding, SlotValues, Storage, Values, ValuesMut};
-use crate::stretch::CompiledPass;
-use crate::tile_machine::TileMachine;
 
 /// Why an optimizer can't be made, set, stepped or loaded.
 #[derive(Debug, thiserror::Error)]

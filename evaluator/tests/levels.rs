@@ -1,12 +1,11 @@
 //! Every level of vector instructions gives the bits of the reference interpreter. The level is that of the process, so this is one test in a
 //! binary of its own.
 
-mod common;
-
-use common::{Draw, Flavour, Random, compare_with_reference, listing, numbers};
 use symopt_evaluator::math::Real;
 use symopt_evaluator::reduce::{block_dot, block_sum};
 use symopt_evaluator::simd::{self, Level};
+use symopt_testing::draws::{Draw, Flavour, compare_with_reference, listing, numbers};
+use symopt_testing::random::Random;
 
 #[test]
 fn every_level_of_vector_instructions_gives_the_bits_of_the_reference() {

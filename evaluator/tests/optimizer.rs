@@ -1,14 +1,14 @@
 //! The optimizer's surface: named arrays, hyperparameters by name, and its state in files.
 
-mod common;
-
-use common::{Draw, Flavour, Random, difference, numbers};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use symopt_dsl::{Program, parse};
 use symopt_evaluator::optimizer::Hyperparameter;
 use symopt_evaluator::optimizer::ParameterArray;
 use symopt_evaluator::state::StateError;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options, Rounding, Storage};
+use symopt_testing::draws;
+use symopt_testing::draws::{Draw, Flavour, difference, numbers};
+use symopt_testing::random::Random;
 
 const ADAM: &str = "def adam(w, g, m, v, t, lr, *, beta1=0.9, epsilon=1e-8):
   m = interp(g, m, beta1)
@@ -131,7 +131,7 @@ fn states_of_random_programs_go_on_to_the_same_bits() {
         let mut resumed_weights = weights.clone();
         run(&mut uninterrupted, &mut weights, 2);
         run(&mut resumed, &mut resumed_weights, 2);
-        assert_eq!(difference(&weights, &resumed_weights), None, "{}", common::listing(&program));
+        assert_eq!(difference(&weights, &resumed_weights), None, "{}", draws::listing(&program));
         // NaN keeps its bits in a file, so the slots are compared as bits.
         assert_eq!(uninterrupted.save_bytes().expect("it can be saved"), resumed.save_bytes().expect("it can be saved"));
     }
@@ -231,7 +231,7 @@ fn truncated_and_foreign_bytes_are_refused_at_every_length() {
     }
     let mut random = Random(12);
     for length in [0, 1, 7, 8, 9, 100, 5000] {
-        let garbage: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+        let garbage: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
         assert!(matches!(refused(&mut optimizer, &garbage), StateError::Malformed { .. }));
     }
     let mut longer = bytes.clone();
@@ -381,7 +381,7 @@ fn hyperparameters_are_set_by_name_in_any_order() {
 fn overrides_by_name_give_the_bits_of_the_reference_for_random_programs() {
     let mut random = Random(61);
     let shapes = [vec![5], vec![2, 2], vec![], vec![3], vec![4100]];
-    let layout = common::layout(&shapes);
+    let layout = draws::layout(&shapes);
     let patterns = ["array1", "array[023]", "*", "array?", "*4"];
     let mut compared = 0;
     for index in 0..1500 {
@@ -394,7 +394,7 @@ fn overrides_by_name_give_the_bits_of_the_reference_for_random_programs() {
         let mut optimizer = Optimizer::new(&program, &layout).expect("it types");
         let mut reference = symopt_evaluator::Reference::<f32>::new(&program, &shapes).expect("it types");
         let mut weights = numbers(&mut random, layout.len(), Flavour::Tame);
-        let mut reference_weights = common::split(&layout, &weights);
+        let mut reference_weights = draws::split(&layout, &weights);
         for _ in 0..3 {
             let (pattern, name, value) = (random.pick(&patterns), &names[random.below(names.len())], random.signed());
             if random.one_in(3) {
@@ -406,8 +406,8 @@ fn overrides_by_name_give_the_bits_of_the_reference_for_random_programs() {
             }
             let gradients = numbers(&mut random, layout.len(), Flavour::Tame);
             optimizer.step(&mut weights, &gradients, 0.1).expect("the arrays fit");
-            reference.step(&mut reference_weights, &common::split(&layout, &gradients), 0.1).expect("the arrays fit");
-            assert_eq!(difference(&weights, &common::join(&reference_weights)), None, "{}", common::listing(&program));
+            reference.step(&mut reference_weights, &draws::split(&layout, &gradients), 0.1).expect("the arrays fit");
+            assert_eq!(difference(&weights, &draws::join(&reference_weights)), None, "{}", draws::listing(&program));
         }
         compared += usize::from(weights.iter().any(|w| !w.is_nan()));
     }

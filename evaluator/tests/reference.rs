@@ -1,11 +1,10 @@
 //! What the reference interpreter says that programs mean, against numbers worked out by hand, and how far f32 is from f64.
 
-mod common;
-
-use common::{Flavour, Random, join, layout, numbers, split};
 use ndarray::{ArrayD, IxDyn};
 use symopt_dsl::{Program, parse};
 use symopt_evaluator::{OptimizerError, Reference};
+use symopt_testing::draws::{Flavour, join, layout, numbers, split};
+use symopt_testing::random::Random;
 
 fn program(text: &str) -> Program {
     parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))

@@ -1,22 +1,18 @@
-//! Replays what fuzzing has found: inputs of the fuzz target `fuzz/fuzz_targets/engines.rs`, through the same decoding and the same check.
+//! Replays what fuzzing has found: inputs of the fuzz target `checks/fuzz/fuzz_targets/engines.rs`, through the same decoding and the same check.
 //!
-//! `fuzz/regressions/engines` holds inputs that told an engine with a fault from the reference, each named after the fault. Most
+//! `checks/fuzz/regressions/engines` holds inputs that told an engine with a fault from the reference, each named after the fault. Most
 //! of the faults were put in on purpose, to see that fuzzing finds them; those of shared slots were real.
 
-#[path = "../../fuzz/src/case.rs"]
-mod case;
-mod common;
-
-use case::Case;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use symopt_dsl::Graph;
 use symopt_dsl::graph::NodeKind;
+use symopt_testing::case::Case;
 
-/// The inputs in a folder of `fuzz/`, by name.
+/// The inputs in a folder of `checks/fuzz/`, by name.
 fn inputs(folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../checks/fuzz").join(folder);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
     paths.sort();
@@ -76,9 +72,9 @@ fn the_corpus_reaches_every_function_of_the_table() {
 
 #[test]
 fn any_bytes_are_a_case_that_types_and_on_which_the_engines_agree() {
-    let mut random = common::Random(1);
+    let mut random = symopt_testing::random::Random(1);
     for length in 0..600 {
-        let bytes: Vec<u8> = (0..length % 300).map(|_| random.next() as u8).collect();
+        let bytes: Vec<u8> = (0..length % 300).map(|_| random.bits() as u8).collect();
         let case = Case::decode(&bytes);
         case.check().unwrap_or_else(|difference| panic!("{bytes:?}: {difference}"));
     }

@@ -1,12 +1,11 @@
 //! bf16 slots, weights and gradients: the arithmetic is that of f32, and what is stored is rounded.
 
-mod common;
-
-use common::{Draw, Flavour, Random, difference, join, layout, listing, numbers, split};
 use half::bf16;
 use symopt_dsl::{Program, parse};
 use symopt_evaluator::storage::{Values, ValuesMut};
 use symopt_evaluator::{Layout, Optimizer, Options, ParameterArray, Reference, Rounding, Storage, Threads};
+use symopt_testing::draws::{Draw, Flavour, difference, join, layout, listing, numbers, split};
+use symopt_testing::random::Random;
 
 const BF16_STATE: Options = Options { state: Storage::Bf16, rounding: Rounding::Nearest, threads: Threads::Auto };
 

@@ -1,15 +1,15 @@
 //! The tile machine gives the bits of the reference interpreter, whatever the program, the arrays, their values and the number of threads.
 
-mod common;
-
-use common::{Draw, Flavour, Random, compare_with_reference, difference, disguised, join, layout, listing, numbers, split};
 use std::collections::{BTreeMap, BTreeSet};
+
 use symopt_dsl::function::{FUNCTIONS, Typing};
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::plan::Source;
 use symopt_dsl::{Function, Graph, Plan, Program};
-use symopt_evaluator::tile_machine::TileMachine;
+use symopt_evaluator::engine::tile_machine::TileMachine;
 use symopt_evaluator::{Optimizer, Options, Reference, Threads};
+use symopt_testing::draws::{Draw, Flavour, compare_with_reference, difference, disguised, join, layout, listing, numbers, split};
+use symopt_testing::random::Random;
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
 

@@ -55,13 +55,8 @@ mod compiled;
 use std::sync::OnceLock;
 
 use symopt_dsl::{Graph, Plan, Program};
-use symopt_evaluator::stretch::CompiledPass;
+use symopt_evaluator::engine::stretch::CompiledPass;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
-
-pub mod benchmark;
-pub mod conformance;
-pub mod identify;
-pub mod structure;
 
 /// A program of the zoo.
 #[derive(Debug)]

@@ -28,7 +28,6 @@
 //! # Ok::<(), symopt_proxy_tasks::task::TaskError>(())
 //! ```
 
-pub mod baseline;
 pub mod data;
 pub mod deadline;
 mod digest;
@@ -36,15 +35,11 @@ pub mod external;
 pub mod interrupt;
 pub mod memory;
 pub mod model;
-pub mod pattern_search;
-mod problem;
 pub mod rng;
-pub mod rule_of_thumb;
 pub mod run;
-pub mod schedule;
-pub mod snapshot;
-pub mod snapshot_store;
+pub mod sample;
 pub mod spec;
 pub mod suite;
 pub mod task;
-pub mod training;
+pub mod tuning;
+pub mod watch;

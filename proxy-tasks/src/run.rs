@@ -1,5 +1,11 @@
 //! What a training run leaves behind.
 
+pub(crate) mod problem;
+pub mod schedule;
+pub mod snapshot;
+pub mod snapshot_store;
+pub mod training;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,7 +79,7 @@ impl std::fmt::Display for Failure {
 pub enum StopReason {
     /// All steps were done.
     Completed,
-    /// The loss was not finite, or above [`DIVERGENCE_FACTOR`](crate::training::DIVERGENCE_FACTOR) times the loss before training.
+    /// The loss was not finite, or above [`DIVERGENCE_FACTOR`](crate::run::training::DIVERGENCE_FACTOR) times the loss before training.
     Diverged {
         /// Steps done when that was seen.
         step: usize,

@@ -39,7 +39,6 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::Tuned;
 use crate::data::language::{Language, LanguageSizes};
 use crate::data::raw_images::{ImageSizes, raw_images};
 use crate::data::tabular::{Table, TableSizes};
@@ -49,12 +48,13 @@ use crate::data::{DataError, Vectors, cifar10, digits, mnist};
 use crate::external::ExternalSpec;
 use crate::memory;
 use crate::model::{Activation, Image, Linear, Mlp, Model, ModelError, Pooling, Transformer, TransformerSizes};
-use crate::problem::{Bound, TextProblem, VectorProblem};
 use crate::rng::{Purpose, stream};
-use crate::schedule::Schedule;
+use crate::run::problem::{Bound, TextProblem, VectorProblem};
+use crate::run::schedule::Schedule;
+use crate::run::training::{Problem, ProblemBuilder, TrainingTask};
 use crate::suite::{Suite, WeightedTask};
 use crate::task::TaskError;
-use crate::training::{Problem, ProblemBuilder, TrainingTask};
+use crate::tuning::grid::Tuned;
 
 /// Where the examples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

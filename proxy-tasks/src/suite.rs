@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_programs as programs;
 
-use crate::baseline::{Origin, Tuned};
-use crate::deadline;
-use crate::interrupt;
 use crate::run::{Failure, Metrics, StopReason};
 use crate::task::{Candidate, RunCount, Task, TaskError, Verdict};
+use crate::tuning::grid::{Origin, Tuned};
+use crate::{deadline, interrupt};
 
 /// The zoo program, with each task's tuned constants, that fitness is measured against.
 pub const BASELINE: &str = "adamw";

@@ -4,8 +4,8 @@ use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_evaluator::{Layout, OptimizerError};
 
+use crate::run::snapshot::{RunIdentity, Snapshot, SnapshotError};
 use crate::run::{Checkpoint, Failure, Run};
-use crate::snapshot::{RunIdentity, Snapshot, SnapshotError};
 
 /// A program and how it is to be run.
 #[derive(Clone, Copy, Debug)]

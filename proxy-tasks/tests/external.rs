@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use symopt_dsl::{Graph, Program};
-use symopt_proxy_tasks::baseline::Origin;
 use symopt_proxy_tasks::external::{Exported, ExternalSpec, ExternalTask};
 use symopt_proxy_tasks::run::{Checkpoint, Failure, FailureKind, Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, Task, TaskError, Verdict};
+use symopt_proxy_tasks::tuning::grid::Origin;
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {
@@ -420,7 +420,7 @@ fn a_failed_run_is_a_failed_evaluation_below_all_others_and_a_failed_baseline_an
 
 #[test]
 fn a_command_that_fails_at_the_first_try_ends_a_tuning_and_a_later_failure_is_a_trial() {
-    use symopt_proxy_tasks::baseline::{Grid, Strategy, best, tune};
+    use symopt_proxy_tasks::tuning::grid::{Grid, Strategy, best, tune};
     let grid = Grid { peak_lr: vec![0.1, 0.2], weight_decay: vec![0.0], seeds: 1 };
     let error = tune(&task("crash"), &lion(), &grid, Strategy::Fine, None, &mut |_| Verdict::Continue).unwrap_err();
     assert!(error.to_string().contains("boom"), "{error}");

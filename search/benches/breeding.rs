@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use symopt_dsl::{Profile, Program};
 use symopt_search::config::MutationConfig;
-use symopt_search::mutation::Mutator;
+use symopt_search::engine::mutation::Mutator;
 
 /// A program as a search has it after many mutations, of about 30 statements.
 fn evolved() -> Program {

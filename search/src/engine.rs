@@ -5,6 +5,13 @@
 //! done first. An evaluation counts only once it is in the journal. A search is resumed by breeding everything again, with the journal's
 //! evaluations in place of new ones, which takes a few microseconds for each program.
 
+pub mod cache;
+pub mod evolution;
+pub mod hurdle;
+pub mod lineage;
+pub mod mutation;
+pub(crate) mod standing;
+
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,18 +24,18 @@ use symopt_proxy_tasks::deadline;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
-use crate::cache::Evaluation;
 use crate::config::{Limits, SearchConfig, TargetFitness};
-use crate::evolution::Individual;
-use crate::failures::{Failures, failures};
-use crate::hurdle::{Hurdle, Thresholds};
-use crate::inner_tuning::Setting;
+use crate::engine::evolution::Individual;
+use crate::engine::hurdle::{Hurdle, Thresholds};
+use crate::engine::standing::{Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
+pub use crate::engine::standing::{Best, Mismatch};
 use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, revision};
+use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
 use crate::judge::{Judge, Request};
-use crate::standing::{Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
-pub use crate::standing::{Best, Mismatch};
-use crate::statistics::{self, Statistics};
-use crate::stop_reason::StopReason;
+use crate::store::failures::{Failures, failures};
+use crate::store::statistics::{self, Statistics};
+use crate::store::stop_reason::StopReason;
 
 /// Evaluations that are written to the journal with one flush, while there is enough to do. It changes no result.
 const FLUSH_TOGETHER: usize = 16;

@@ -1,5 +1,10 @@
 //! What gives a program its fitness.
 
+pub mod evaluation;
+pub mod form;
+pub mod inner_tuning;
+pub mod purpose;
+
 mod direction;
 mod probe;
 mod settled;
@@ -17,9 +22,9 @@ pub use self::direction::{DirectionJudge, Scores};
 pub use self::probe::size_on;
 pub use self::settled::{Constants, Settled, judge_of_directions};
 pub use self::suite::SuiteJudge;
-use crate::cache::Evaluation;
 use crate::config::{Form, Screen, SearchConfig};
-use crate::inner_tuning::Setting;
+use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
 
 /// What is to be judged.
 #[derive(Clone, Copy, Debug)]

@@ -10,13 +10,12 @@ use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 use crate::config::{ConfigError, Form, Limits, SearchConfig};
-use crate::direction::{self, SplitError};
-use crate::engine::{Progress, Search, SearchError, SearchResult};
+use crate::engine::{Progress, Search, SearchError, SearchResult, mutation};
 use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings};
+use crate::judge::form::{self, SplitError};
 use crate::judge::{self, Judge, Request};
-use crate::mutation;
-use crate::program_source::{self, ProgramError, find_program, parse_program};
-use crate::statistics::Statistics;
+use crate::store::program_source::{self, ProgramError, find_program, parse_program};
+use crate::store::statistics::Statistics;
 
 /// Why a search can't be set up or fails.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +207,7 @@ pub fn initial(config: &SearchConfig, store: &Path, color: bool) -> Result<Progr
 }
 
 /// The same, whatever stands where the store will be.
-pub(crate) fn named(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
+pub fn named(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
     config.check()?;
     // The standard input can be read only once.
     if config.limits.target_program != "-" {
@@ -218,14 +217,14 @@ pub(crate) fn named(config: &SearchConfig, color: bool) -> Result<Program, Launc
 }
 
 /// The program that a search begins with.
-pub(crate) fn initial_of(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
+pub fn initial_of(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
     let program = match config.fitness.form {
         Form::Program => program_source::find(&config.initial, color)?.with_constants(),
         Form::Direction => find_program(&config.initial, color)?,
     };
     check_hidden(config, &program)?;
     if config.fitness.form == Form::Direction {
-        direction::split(&program)?;
+        form::split(&program)?;
     }
     Ok(program)
 }
@@ -238,7 +237,7 @@ fn prepare(config: &mut SearchConfig, program: &Program, color: bool) -> Result<
     signature.doc = None;
     let mut initial = program.with_signature(signature);
     if config.fitness.form == Form::Direction {
-        initial = direction::split(&initial)?;
+        initial = form::split(&initial)?;
         hide(config, &initial);
     }
     // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
@@ -281,7 +280,7 @@ fn near(name: &str, known: &[String]) -> String {
 
 /// A direction does not touch what stands outside.
 fn hide(config: &mut SearchConfig, initial: &Program) {
-    for name in direction::hidden(initial) {
+    for name in form::hidden(initial) {
         if !config.mutation.hidden.contains(&name) {
             config.mutation.hidden.push(name);
         }
@@ -296,7 +295,7 @@ fn target_of(config: &SearchConfig, color: bool) -> Result<Option<FunctionalHash
     let program = match config.fitness.form {
         Form::Program => found.whole(),
         // As the search breeds it.
-        Form::Direction => direction::split(&found.program).unwrap_or(found.program),
+        Form::Direction => form::split(&found.program).unwrap_or(found.program),
     };
     Ok(Graph::new(&program).ok().map(|graph| graph.hash()))
 }

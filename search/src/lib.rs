@@ -45,43 +45,15 @@
 //! Nothing here depends on time, on the number of threads or on the order in which evaluations end: see [`engine`]. What an external task answers
 //! is its own business; given the same answers, a search is the same.
 
-pub mod ablation;
-pub mod cache;
-pub mod chart;
-pub(crate) mod checked_json;
-pub mod comparison;
 pub mod config;
-pub mod direction;
 pub mod directory;
 pub mod engine;
-pub mod evolution;
-pub mod failures;
-pub mod fresh_seeds;
-pub mod funnel;
-pub(crate) mod half_made;
-pub mod hurdle;
-pub mod importance;
-pub mod inner_tuning;
 pub mod judge;
-pub mod landscape;
 pub mod launch;
-pub mod lineage;
-pub mod mutation;
-pub mod program_source;
-pub mod rediscovery;
-pub mod report;
-pub mod restarts;
-pub mod simplification;
-mod standing;
-pub mod statistics;
-pub mod stop_reason;
 pub mod store;
-pub mod training_curves;
-pub mod trials;
-pub mod tuning_map;
 
 pub use config::SearchConfig;
 pub use engine::{Search, SearchError, SearchResult};
-pub use stop_reason::StopReason;
 pub use store::journal;
 pub use store::journal::{Journal, JournalError};
+pub use store::stop_reason::StopReason;

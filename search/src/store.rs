@@ -21,6 +21,11 @@
 //! that is damaged, foreign or from a newer release is refused, and nothing in it is touched. Stores of earlier formats, which are sled databases,
 //! are read through a temporary copy, since sled writes where it only reads, and become logs when they are opened to write.
 
+pub mod failures;
+pub mod program_source;
+pub mod statistics;
+pub mod stop_reason;
+
 mod checked;
 mod encoding;
 mod error;

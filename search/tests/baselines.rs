@@ -7,12 +7,13 @@ use std::sync::atomic::AtomicBool;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use symopt_dsl::{Function, Graph, Operand, Profile, Program, VarId};
+use symopt_search::SearchResult;
 use symopt_search::config::{ConfigError, MutationConfig, SearchConfig, Strategy};
-use symopt_search::direction;
+use symopt_search::engine::lineage;
+use symopt_search::engine::mutation::{MutationKind, Mutator, constants};
 use symopt_search::journal::Journal;
+use symopt_search::judge::form;
 use symopt_search::launch::{Launch, LaunchError};
-use symopt_search::mutation::{MutationKind, Mutator, constants};
-use symopt_search::{SearchResult, lineage};
 
 fn adamw() -> Program {
     symopt_programs::find("adamw-paper").unwrap().program()
@@ -60,8 +61,8 @@ fn random_programs_are_valid_of_all_lengths_and_of_all_functions() {
 
 #[test]
 fn random_directions_leave_alone_what_stands_outside() {
-    let direction = direction::split(&adamw()).unwrap();
-    let config = MutationConfig { hidden: direction::hidden(&direction), ..MutationConfig::default() };
+    let direction = form::split(&adamw()).unwrap();
+    let config = MutationConfig { hidden: form::hidden(&direction), ..MutationConfig::default() };
     assert_eq!(config.hidden, ["w", "lr", "weight_decay"]);
     let mut mutator = Mutator::new(Profile::Paper, config);
     let mut rng = ChaCha8Rng::seed_from_u64(6);
@@ -73,7 +74,7 @@ fn random_directions_leave_alone_what_stands_outside() {
             let reads = |argument: &Operand| matches!(argument, Operand::Variable(id) if hidden(*id));
             assert!(!hidden(statement.target) && !statement.arguments().iter().any(reads), "{program}");
         }
-        assert!(direction::complete(&program).is_some_and(|whole| Graph::new(&whole).is_ok()), "{program}");
+        assert!(form::complete(&program).is_some_and(|whole| Graph::new(&whole).is_ok()), "{program}");
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use symopt_dsl::Graph;
 use symopt_search::config::{CacheKey, Form, Screen};
+use symopt_search::engine::lineage::lineage;
 use symopt_search::engine::{Progress, SearchResult};
 use symopt_search::launch::Launch;
-use symopt_search::lineage::lineage;
 use symopt_search::{Journal, SearchConfig, StopReason};
 
 fn config() -> SearchConfig {
@@ -80,6 +80,6 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
     // No program touches what stands outside.
     for individual in &result.population {
         assert!(Graph::new(&individual.program).is_ok());
-        assert_eq!(symopt_search::direction::split(&individual.program).map(|direction| direction.statements.len()), Ok(individual.live));
+        assert_eq!(symopt_search::judge::form::split(&individual.program).map(|direction| direction.statements.len()), Ok(individual.live));
     }
 }

@@ -8,9 +8,8 @@ use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::Verdict;
 use symopt_search::SearchConfig;
 use symopt_search::config::{Form, Screen};
-use symopt_search::direction;
-use symopt_search::fresh_seeds::Purpose;
-use symopt_search::judge::{DirectionJudge, Judge, Probe, Rejection, Request, Settled, judge_of_directions};
+use symopt_search::judge::purpose::Purpose;
+use symopt_search::judge::{DirectionJudge, Judge, Probe, Rejection, Request, Settled, form, judge_of_directions};
 
 fn judge(screens: &[Screen]) -> DirectionJudge {
     let mut config = SearchConfig::default();
@@ -24,11 +23,11 @@ fn judge(screens: &[Screen]) -> DirectionJudge {
 fn direction_of(body: &[&str]) -> Program {
     let lines: String = body.iter().map(|line| format!("  {line}\n")).collect();
     let text = format!("@guarded\ndef train(w, g, m, v, lr, *, weight_decay=0.0):\n{lines}  return update, m, v\n");
-    direction::split(&symopt_dsl::parse(&text).unwrap()).unwrap()
+    form::split(&symopt_dsl::parse(&text).unwrap()).unwrap()
 }
 
 fn zoo(name: &str) -> Program {
-    direction::split(&symopt_programs::find(name).unwrap().program()).unwrap()
+    form::split(&symopt_programs::find(name).unwrap().program()).unwrap()
 }
 
 const ADAMW: &[&str] = &["m = interp(g, m, 0.9)", "v = interp(square(g), v, 0.999)", "update = m / sqrt(v)"];

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
-use symopt_search::cache::Evaluation;
 use symopt_search::config::{CacheKey, SearchConfig, TargetFitness};
 use symopt_search::engine::{Progress, SearchResult};
-use symopt_search::inner_tuning::Setting;
 use symopt_search::journal::{Journal, Settings};
+use symopt_search::judge::evaluation::Evaluation;
+use symopt_search::judge::inner_tuning::Setting;
 use symopt_search::judge::{Judge, Probe, Rejection, Request};
 use symopt_search::{Search, StopReason};
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::SearchConfig;
-use symopt_search::inner_tuning::Setting;
 use symopt_search::journal::{
     CheckedStore, EvaluationRecord, FORMAT_VERSION, Journal, JournalError, Lost, Place, Salvage, Settings, revision,
 };
+use symopt_search::judge::inner_tuning::Setting;
 
 fn settings() -> Settings {
     Settings {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use symopt_dsl::Graph;
 use symopt_proxy_tasks::suite::Fitness;
+use symopt_search::engine::lineage::{Ancestor, LineageError, lineage};
+use symopt_search::engine::mutation::MutationKind;
 use symopt_search::launch::Launch;
-use symopt_search::lineage::{Ancestor, LineageError, lineage};
-use symopt_search::mutation::MutationKind;
 use symopt_search::{Journal, SearchConfig, StopReason};
 
 fn config() -> SearchConfig {

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use symopt_dsl::{Function, Graph, Operand, Profile, Program};
 use symopt_search::config::MutationConfig;
-use symopt_search::mutation::{Mutation, MutationKind, Mutator};
+use symopt_search::engine::mutation::{Mutation, MutationKind, Mutator};
 
 fn adamw() -> Program {
     symopt_programs::find("adamw-paper").unwrap().program()
@@ -111,8 +111,8 @@ fn a_program_at_its_limit_never_grows() {
 
 #[test]
 fn hidden_parameters_are_no_argument_and_no_target_and_weights_come_from_the_grid() {
-    let program = symopt_search::direction::split(&symopt_programs::find("lion").unwrap().program()).unwrap();
-    let hidden = symopt_search::direction::hidden(&program);
+    let program = symopt_search::judge::form::split(&symopt_programs::find("lion").unwrap().program()).unwrap();
+    let hidden = symopt_search::judge::form::hidden(&program);
     assert_eq!(hidden, ["w", "lr", "weight_decay"]);
     let is_hidden = |program: &Program, index: usize| program.signature().parameters.get(index).is_some_and(|p| hidden.contains(&p.name));
     let grid = [0.25, 0.5, 0.75, 1.0 / 3.0];

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::{TaskError, Verdict};
-use symopt_search::cache::Evaluation;
 use symopt_search::journal::{CheckedStore, Salvage};
+use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::{Judge, Request};
 use symopt_search::{Journal, Search, SearchConfig, StopReason};
 

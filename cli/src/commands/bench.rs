@@ -4,16 +4,15 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Args;
+use symopt_benchmark::Settings;
+use symopt_benchmark::report::{Cell, Report};
+use symopt_benchmark::size::Size;
+use symopt_benchmark::target::{Bound, Target, Value, Verdict};
 use symopt_programs::ZooEntry;
-use symopt_programs::benchmark::report::{Cell, Report};
-use symopt_programs::benchmark::size::Size;
-use symopt_programs::benchmark::target::{Bound, Target, Value, Verdict};
-use symopt_programs::benchmark::{self, Settings};
 
 use crate::failure::Failure;
 use crate::progress::CellLine;
-use crate::terminal;
-use crate::{interrupt, options, table};
+use crate::{interrupt, options, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -51,7 +50,7 @@ fn zoo_program(name: &str) -> Result<&'static ZooEntry, String> {
 }
 
 fn size(text: &str) -> Result<Size, String> {
-    text.parse().map_err(|error: benchmark::size::SizeError| error.to_string())
+    text.parse().map_err(|error: symopt_benchmark::size::SizeError| error.to_string())
 }
 
 /// The values without those that were there before, in their order.
@@ -82,7 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let interrupted = interrupt::flag()?;
     let line = CellLine::new();
-    let result = benchmark::run(&settings, &mut |progress| line.draw(&progress), interrupted);
+    let result = symopt_benchmark::run(&settings, &mut |progress| line.draw(&progress), interrupted);
     line.finish();
     let report = result?;
     let mut out = terminal::output();

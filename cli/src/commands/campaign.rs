@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use symopt_dsl::shell::Command;
+use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::StopReason;
-use symopt_search::fresh_seeds::{Judged, Progress};
-use symopt_search::landscape::Gain;
-use symopt_search::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
+use symopt_studies::fresh_seeds::{Judged, Progress};
+use symopt_studies::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
 
 use crate::commands::search::Execution;
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
-use crate::terminal;
-use crate::{hint, programs, table};
+use crate::{hint, programs, table, terminal};
 
 /// What `--json` prints.
 #[derive(Serialize)]

@@ -4,18 +4,17 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use symopt_dsl::codegen::Target;
+use symopt_conformance::case;
+use symopt_conformance::exports::{self, Exports};
+use symopt_conformance::report::{Report, Tolerance};
+use symopt_conformance::subject::{Subject, Suite};
+use symopt_conformance::tolerance::tolerance;
 use symopt_dsl::shell::Command;
-use symopt_programs::conformance::exports::{self, Exports};
-use symopt_programs::conformance::report::{Report, Tolerance};
-use symopt_programs::conformance::subject::{Subject, Suite};
-use symopt_programs::conformance::tolerance::tolerance;
-use symopt_programs::conformance::{self, case};
+use symopt_export::Target;
 
 use crate::failure::Failure;
 use crate::progress::StageLine;
-use crate::terminal;
-use crate::{files, table};
+use crate::{files, table, terminal};
 
 #[derive(Args)]
 #[command(
@@ -75,7 +74,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let run = Exports { targets: &targets, python: &arguments.python, without: &arguments.without, keep: arguments.keep.as_deref() };
     let line = StageLine::new("the library's engines");
-    let report = conformance::measure(&suite, &run, |what| line.say(what));
+    let report = symopt_conformance::measure(&suite, &run, |what| line.say(what));
     line.finish();
     let report = report?;
     let tolerance_of = |engine: &str, program: &str| {
@@ -168,7 +167,7 @@ fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) 
         "# Every program in every engine\n\nThe largest deviation from the reference interpreter in f32 after {} steps, over {} cases and over the \
          weights and each slot, as a share of the largest number there. `0`: every bit is the same. Made by\n\n    {}\n\n{table}\nThe cases, each \
          with parameter arrays of the shapes {shapes}:\n\n{cases}\nHow far an engine may be away, by its order of \
-         rounding (the documentation of `symopt_programs::conformance::tolerance` derives it); the exit code is 1 if one is further \
+         rounding (the documentation of `symopt_conformance::tolerance` derives it); the exit code is 1 if one is further \
          away:\n\n{tolerances}{peers}",
         suite.cases.first().map_or(case::STEPS, |case| case.gradients.len()),
         suite.cases.len(),

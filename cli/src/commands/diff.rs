@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 use similar::{DiffOp, TextDiff};
-use symopt_dsl::compare::{Comparison, compare};
-use symopt_dsl::simplify::{Derivation, Label};
+use symopt_analysis::behaviour::{Behaviour, behavioural_distance};
+use symopt_analysis::compare::{Comparison, compare};
+use symopt_analysis::simplify::{Derivation, Label};
 use symopt_dsl::{Graph, Program};
-use symopt_evaluator::behaviour::{Behaviour, behavioural_distance};
 
 use crate::failure::Failure;
 use crate::{programs, terminal};

@@ -4,11 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use symopt_dsl::codegen::{Target, export, export_plain};
+use symopt_export::{Target, export, export_plain};
 
 use crate::failure::Failure;
-use crate::terminal;
-use crate::{files, programs};
+use crate::{files, programs, terminal};
 
 #[derive(Args)]
 pub struct Arguments {

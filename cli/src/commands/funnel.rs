@@ -4,16 +4,15 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use symopt_search::fresh_seeds::{TaskGain, Tuned};
-use symopt_search::funnel::{Funnel, FunnelError, FunnelProgress, Ranked, Report, Settings, candidates};
-use symopt_search::landscape::Gain;
-use symopt_search::restarts;
-use symopt_search::trials::TrialError;
+use symopt_proxy_tasks::sample::Gain;
+use symopt_studies::fresh_seeds::{TaskGain, Tuned};
+use symopt_studies::funnel::{Funnel, FunnelError, FunnelProgress, Ranked, Report, Settings, candidates};
+use symopt_studies::restarts;
+use symopt_studies::trials::TrialError;
 
 use crate::failure::Failure;
 use crate::progress::FunnelLine;
-use crate::terminal;
-use crate::{interrupt, options, table};
+use crate::{interrupt, options, table, terminal};
 
 #[derive(Args)]
 #[command(

@@ -4,14 +4,13 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
+use symopt_analysis::compare::Comparison;
+use symopt_analysis::identify::identify;
+use symopt_analysis::structure::{Classification, Structure, classify};
 use symopt_dsl::Program;
-use symopt_dsl::compare::Comparison;
-use symopt_programs::identify::identify;
-use symopt_programs::structure::{Classification, Structure, classify};
 
 use crate::failure::Failure;
-use crate::terminal;
-use crate::{options, programs, table};
+use crate::{options, programs, table, terminal};
 
 #[derive(Args)]
 #[command(

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use symopt_dsl::formula::Equation;
 use symopt_dsl::graph::Redundancy;
-use symopt_dsl::{Drawing, Formula, Graph, Profile, Program};
+use symopt_dsl::{Graph, Profile, Program};
 use symopt_evaluator::Storage;
+use symopt_export::Formula;
+use symopt_export::formula::Equation;
+use symopt_figures::Drawing;
 
 use crate::failure::Failure;
-use crate::terminal;
-use crate::{files, programs, table};
+use crate::{files, programs, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {

@@ -8,12 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use symopt_search::engine::Progress;
-use symopt_search::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary};
+use symopt_studies::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary};
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
-use crate::terminal;
-use crate::{files, interrupt, options, table};
+use crate::{files, interrupt, options, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -73,7 +72,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let protocol = Protocol::from_toml(&place, &text)?;
     let directory = &arguments.output;
-    symopt_search::rediscovery::keep_protocol(directory, &text)?;
+    symopt_studies::rediscovery::keep_protocol(directory, &text)?;
     files::check_writable(&directory.join("report.md"))?;
     let interrupt = interrupt::flag()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);

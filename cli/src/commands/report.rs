@@ -7,13 +7,12 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_search::report::{self, Options, Over, Report};
-use symopt_search::trials::Watch;
+use symopt_proxy_tasks::watch::Watch;
+use symopt_studies::report::{self, Options, Over, Report};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::terminal;
-use crate::{files, interrupt, options, programs, table};
+use crate::{files, interrupt, options, programs, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {

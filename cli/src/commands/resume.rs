@@ -9,7 +9,7 @@ use symopt_dsl::shell::Command;
 use symopt_search::config::Limits;
 use symopt_search::journal::Lost;
 use symopt_search::launch::Launch;
-use symopt_search::restarts::{self, Campaign};
+use symopt_studies::restarts::{self, Campaign};
 
 use crate::commands::campaign;
 use crate::commands::search::{Execution, LimitArguments, execute};

@@ -7,32 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use serde::Serialize;
+use symopt_analysis::equivalence::RandomStreams;
+use symopt_analysis::simplify::{Label, Options, simplify};
 use symopt_dsl::shell::{self, Command};
-use symopt_dsl::simplify::{Label, Options, simplify};
 use symopt_dsl::{Graph, Program};
-use symopt_evaluator::equivalence::RandomStreams;
-use symopt_proxy_tasks::baseline::Tuned;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
 use symopt_proxy_tasks::task::RunCount;
-use symopt_search::comparison::{self, Row};
+use symopt_proxy_tasks::tuning::grid::Tuned;
+use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{DEFAULT_TOML, Form, Limits, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
-use symopt_search::failures::Failures;
 use symopt_search::judge::{Settled, first_seeds};
 use symopt_search::launch::{self, Launch, LaunchError};
-use symopt_search::program_source;
-use symopt_search::restarts::{self, Campaign};
-use symopt_search::statistics::Statistics;
-use symopt_search::trials::{TrialError, Watch};
+use symopt_search::store::failures::Failures;
+use symopt_search::store::program_source;
+use symopt_search::store::statistics::Statistics;
 use symopt_search::{Journal, StopReason};
+use symopt_studies::comparison::{self, Row};
+use symopt_studies::restarts::{self, Campaign};
+use symopt_studies::trials::TrialError;
 
 use crate::commands::{campaign, resume};
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine, StageLine, clock};
-use crate::terminal;
-use crate::{files, hint, interrupt, options, programs, progress, table};
+use crate::{files, hint, interrupt, options, programs, progress, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {

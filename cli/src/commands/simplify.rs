@@ -7,22 +7,23 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::Serialize;
+use symopt_analysis::equivalence::RandomStreams;
+use symopt_analysis::simplify::{Derivation, Label, Limits, Options, simplify};
 use symopt_dsl::program::Signature;
-use symopt_dsl::simplify::{Derivation, Label, Limits, Options, simplify};
 use symopt_dsl::{Graph, Program};
-use symopt_evaluator::equivalence::RandomStreams;
+use symopt_proxy_tasks::sample::Criterion;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_search::direction::with_parameters;
-use symopt_search::fresh_seeds::Purpose;
+use symopt_proxy_tasks::watch::Watch;
+use symopt_search::judge::form::with_parameters;
 use symopt_search::judge::judge_of_directions;
-use symopt_search::program_source::Found;
-use symopt_search::simplification::simplify_on_tasks;
-use symopt_search::trials::{Criterion, Trials, Watch};
+use symopt_search::judge::purpose::Purpose;
+use symopt_search::store::program_source::Found;
+use symopt_studies::simplification::simplify_on_tasks;
+use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::terminal;
-use crate::{files, interrupt, options, programs};
+use crate::{files, interrupt, options, programs, terminal};
 
 #[derive(Args)]
 pub struct Arguments {

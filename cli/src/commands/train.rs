@@ -10,20 +10,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
-use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
+use contender::{Contender, Task, Wanted};
+use report::{SeedRun, Training};
+use symopt_proxy_tasks::run::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
+use symopt_proxy_tasks::run::snapshot_store::SnapshotStore;
 use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
-use symopt_proxy_tasks::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
-use symopt_proxy_tasks::snapshot_store::SnapshotStore;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::{ResumableTask, TaskError, Verdict};
+use symopt_proxy_tasks::tuning::rule_of_thumb::{self, AdamwConstants};
 
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::TrainingLine;
-use crate::terminal;
-use crate::{files, interrupt, options};
-use contender::{Contender, Task, Wanted};
-use report::{SeedRun, Training};
+use crate::{files, interrupt, options, terminal};
 
 #[derive(Args)]
 pub struct Arguments {

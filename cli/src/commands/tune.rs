@@ -10,19 +10,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 use symopt_dsl::Program;
-use symopt_proxy_tasks::baseline::{self, Grid, Origin, Strategy, Trial, Tuned};
-use symopt_proxy_tasks::pattern_search::Protocol;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
-use symopt_search::direction::WEIGHT_DECAY;
+use symopt_proxy_tasks::tuning::grid::{self, Grid, Origin, Strategy, Trial, Tuned};
+use symopt_proxy_tasks::tuning::pattern_search::Protocol;
+use symopt_search::judge::form::WEIGHT_DECAY;
 use symopt_search::judge::size_on;
 
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::terminal;
-use crate::{interrupt, options, programs, table};
+use crate::{interrupt, options, programs, table, terminal};
 
 /// Rows of the table: the best pairs.
 const SHOWN: usize = 10;
@@ -227,7 +226,7 @@ fn tune(
     let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
     let pairs = grid.peak_lr.len() * if has_decay { grid.weight_decay.len() } else { 1 };
     let mut tried = 0;
-    let trials = baseline::tune(task.task.as_ref(), program, &grid, strategy, start, &mut |_| {
+    let trials = grid::tune(task.task.as_ref(), program, &grid, strategy, start, &mut |_| {
         tried += 1;
         line.draw(tried, pairs as u64);
         if interrupt.load(Ordering::Relaxed) { Verdict::Stop } else { Verdict::Continue }
@@ -239,7 +238,7 @@ fn tune(
         program: name.to_owned(),
         strategy,
         grid,
-        best: baseline::best(&trials).cloned(),
+        best: grid::best(&trials).cloned(),
         trials,
         gains_against: None,
         is_external: task.task.is_external(),

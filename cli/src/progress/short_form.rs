@@ -1,6 +1,7 @@
 //! The best program of a search in a few words, for its progress line.
 
-use symopt_dsl::{Formula, FunctionalHash, Graph, Program};
+use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_export::Formula;
 use symopt_search::engine::Best;
 
 /// The update of the best program as a formula, made once for each.

@@ -6,15 +6,12 @@
 mod burn;
 #[cfg(feature = "candle")]
 mod candle;
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::alloc::{GlobalAlloc, Layout as MemoryLayout, System};
 use std::cell::Cell;
 
-use common::Random;
 use symopt_dsl::{Program, parse};
 use symopt_evaluator::{Layout, Optimizer, Options, Threads};
+use symopt_testing::random::Random;
 
 /// Counts the bytes that each thread asks for.
 struct Counting;

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ExternalTask, PROGRAM};
-use crate::baseline::{Origin, Tuned};
 use crate::suite::{BASELINE, WeightedTask};
 use crate::task::TaskError;
+use crate::tuning::grid::{Origin, Tuned};
 
 /// Most seconds of a limit: more than any run takes, and a time that clocks can hold.
 const MOST_SECONDS: f64 = 1e7;

@@ -1,7 +1,7 @@
 //! What a request's `export` file holds.
 
 use symopt_dsl::Program;
-use symopt_dsl::codegen::{self, Target};
+use symopt_export::Target;
 
 /// The target that is the program's own text.
 pub const PROGRAM: &str = "program";
@@ -34,7 +34,7 @@ pub(super) fn export(program: &Program, name: &str) -> Result<Exported, String> 
         let names: Vec<&str> = [PROGRAM, JAX].into_iter().chain(Target::ALL.iter().map(|target| target.name())).collect();
         return Err(format!("there is no export to {name:?}; use one of {}", names.join(", ")));
     };
-    let text = codegen::export(program, target).map_err(|error| error.to_string())?;
-    let name = codegen::entry_point(program, target).unwrap_or(own);
+    let text = symopt_export::export(program, target).map_err(|error| error.to_string())?;
+    let name = symopt_export::entry_point(program, target).unwrap_or(own);
     Ok(Exported { file: format!("optimizer.{}", target.extension()), text, name })
 }

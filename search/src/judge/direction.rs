@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use symopt_dsl::Program;
+use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
 
 use super::probe::Prober;
 use super::{Baselines, Judge, PerEpoch, Probe, Request, finite};
-use crate::cache::Evaluation;
-use crate::comparison::standard_error;
 use crate::config::{CacheKey, FitnessConfig, Screen, SearchConfig};
-use crate::direction::{WEIGHT_DECAY, complete};
-use crate::inner_tuning::{START, Setting, Tuning};
+use crate::judge::evaluation::Evaluation;
+use crate::judge::form::{WEIGHT_DECAY, complete};
+use crate::judge::inner_tuning::{START, Setting, Tuning};
 
 /// Checkpoints of an evaluation: at the start, after the coarse tuning, on the first half of the judging seeds, in the end.
 const CHECKPOINTS: usize = 4;

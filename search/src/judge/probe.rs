@@ -10,7 +10,7 @@ use symopt_proxy_tasks::task::{Recording, TaskError};
 
 use super::{Probe, Rejection};
 use crate::config::Screen;
-use crate::direction::WEIGHT_DECAY;
+use crate::judge::form::WEIGHT_DECAY;
 
 /// The seed whose gradients are recorded: none that a program is judged on.
 const RECORDED: u64 = (1 << 62) - 1;

@@ -9,9 +9,9 @@ use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
 
 use super::{DirectionJudge, Judge, Request, probe};
 use crate::config::{FitnessConfig, Form, SearchConfig};
-use crate::direction::{WEIGHT_DECAY, complete};
-use crate::fresh_seeds::{Purpose, median};
-use crate::inner_tuning::Setting;
+use crate::judge::form::{WEIGHT_DECAY, complete};
+use crate::judge::inner_tuning::{Setting, median};
+use crate::judge::purpose::Purpose;
 
 /// A peak learning rate, and hyperparameters by name.
 pub type Constants = (f64, Vec<(String, f64)>);

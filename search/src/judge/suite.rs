@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 use super::{Baselines, Judge, PerEpoch, Request, finite};
-use crate::cache::Evaluation;
-use crate::comparison::standard_error;
+use crate::judge::evaluation::Evaluation;
 
 /// The judge of the paper's form of search: a suite, with the learning rate's schedule value passed in and everything else inside the program.
 pub struct SuiteJudge {

@@ -14,7 +14,7 @@ use super::log::{Digits, Log, LogError, Summary, Tail};
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
 use super::{FORMAT, FORMAT_VERSION, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
 use crate::directory::no_follow;
-use crate::statistics::Statistics;
+use crate::store::statistics::Statistics;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Manifest {

@@ -23,8 +23,8 @@ use symopt_dsl::{Function, FunctionalHash, Operand, Program, Statement, VarId};
 use symopt_proxy_tasks::suite::Fitness;
 
 use super::record::Place;
-use crate::cache::Evaluation;
-use crate::inner_tuning::Setting;
+use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
 
 const STANDARD_ERROR: u8 = 1 << 3;
 const SETTINGS: u8 = 1 << 4;

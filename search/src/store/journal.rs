@@ -19,10 +19,10 @@ use super::error::{making_error, store_error};
 use super::frame::{self, HEAD, MAGIC, write_at};
 use super::log::{Log, LogError, Summary, each_record, head_payload, json_payload, kind, value};
 use super::{JOURNAL, KIND, LOG, WITNESS};
-use crate::cache::Evaluation;
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
-use crate::statistics::Statistics;
-use crate::stop_reason::StopReason;
+use crate::judge::evaluation::Evaluation;
+use crate::store::statistics::Statistics;
+use crate::store::stop_reason::StopReason;
 
 /// An open store.
 pub struct Journal {

@@ -14,9 +14,9 @@ use super::encoding::{Bytes, Decoder, Parts, parts, put_varint};
 use super::error::{JournalError, store_error};
 use super::frame::{Frames, LONGEST, MAGIC, Next, read_at};
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
-use crate::cache::Evaluation;
-use crate::statistics::Statistics;
-use crate::stop_reason::StopReason;
+use crate::judge::evaluation::Evaluation;
+use crate::store::statistics::Statistics;
+use crate::store::stop_reason::StopReason;
 
 /// Kinds of frames.
 pub(super) mod kind {

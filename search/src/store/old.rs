@@ -22,8 +22,8 @@ use super::log::{Log, head_payload, json_payload, kind};
 use super::record::{EvaluationRecord, Improvement, Place, Settings, epoch_of};
 use super::{JOURNAL, LOG, MANIFEST};
 use crate::directory::{create_new, sync};
-use crate::statistics::Statistics;
-use crate::stop_reason::StopReason;
+use crate::store::statistics::Statistics;
+use crate::store::stop_reason::StopReason;
 
 const KEY_SETTINGS: &[u8] = b"settings";
 const KEY_ACKNOWLEDGED: &[u8] = b"acknowledged";

@@ -8,9 +8,9 @@ use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::run::Failure;
 use symopt_proxy_tasks::suite::Fitness;
 
-use crate::cache::Evaluation;
 use crate::config::SearchConfig;
-use crate::inner_tuning::Setting;
+use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
 
 /// What a search was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

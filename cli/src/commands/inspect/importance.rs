@@ -6,17 +6,18 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::Serialize;
+use symopt_proxy_tasks::sample::Criterion;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_search::fresh_seeds::Purpose;
-use symopt_search::importance::{Importance, Report, importance};
+use symopt_proxy_tasks::watch::Watch;
 use symopt_search::judge::judge_of_directions;
-use symopt_search::program_source::Found;
-use symopt_search::trials::{Criterion, Trials, Watch};
+use symopt_search::judge::purpose::Purpose;
+use symopt_search::store::program_source::Found;
+use symopt_studies::importance::{Importance, Report, importance};
+use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::terminal;
-use crate::{interrupt, options, programs, table};
+use crate::{interrupt, options, programs, table, terminal};
 
 #[derive(Args)]
 pub struct ImportanceOptions {

@@ -7,15 +7,14 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use symopt_proxy_tasks::pattern_search::Protocol;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_search::landscape::{self, Entry, Landscape, Settings};
-use symopt_search::trials::Watch;
+use symopt_proxy_tasks::tuning::pattern_search::Protocol;
+use symopt_proxy_tasks::watch::Watch;
+use symopt_studies::landscape::{self, Entry, Landscape, Settings};
 
 use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
-use crate::terminal;
-use crate::{files, interrupt, options, programs, table};
+use crate::{files, interrupt, options, programs, table, terminal};
 
 #[derive(Args)]
 pub struct Measurement {

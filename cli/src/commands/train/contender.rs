@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use symopt_dsl::Program;
-use symopt_proxy_tasks::baseline::Origin;
-use symopt_proxy_tasks::rule_of_thumb::{self, AdamwConstants};
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::Candidate;
-use symopt_search::fresh_seeds::median;
-use symopt_search::inner_tuning::START;
+use symopt_proxy_tasks::tuning::grid::Origin;
+use symopt_proxy_tasks::tuning::rule_of_thumb::{self, AdamwConstants};
 use symopt_search::judge::Settled;
-use symopt_search::program_source::FoundDirection;
+use symopt_search::judge::inner_tuning::{START, median};
+use symopt_search::store::program_source::FoundDirection;
 
 use crate::failure::Failure;
 use crate::programs;

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
-use symopt_proxy_tasks::baseline::Origin;
-use symopt_proxy_tasks::rule_of_thumb::{AdamwConstants, ENDS};
 use symopt_proxy_tasks::run::{Metrics, Run, StopReason};
-use symopt_search::comparison::standard_error;
-use symopt_search::training_curves::{ProgramCurves, TrainingCurves};
+use symopt_proxy_tasks::sample::standard_error;
+use symopt_proxy_tasks::tuning::grid::Origin;
+use symopt_proxy_tasks::tuning::rule_of_thumb::{AdamwConstants, ENDS};
+use symopt_studies::training_curves::{ProgramCurves, TrainingCurves};
 
 use super::contender::Contender;
 use crate::failure::Failure;

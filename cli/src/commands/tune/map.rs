@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use symopt_proxy_tasks::baseline::Trial;
 use symopt_proxy_tasks::suite::WeightedTask;
-use symopt_search::tuning_map::TuningMap;
+use symopt_proxy_tasks::tuning::grid::Trial;
+use symopt_studies::tuning_map::TuningMap;
 
 use crate::failure::Failure;
 use crate::files;

@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
 use symopt_dsl::Program;
-use symopt_proxy_tasks::baseline::Origin;
-use symopt_proxy_tasks::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
 use symopt_proxy_tasks::task::Task;
+use symopt_proxy_tasks::tuning::grid::Origin;
+use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
 
 use super::{SHOWN, print_uses};
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::table;
-use crate::terminal;
+use crate::{table, terminal};
 
 /// What `--json` prints.
 #[derive(Serialize)]

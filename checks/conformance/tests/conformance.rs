@@ -1,0 +1,154 @@
+//! The conformance suite: its data files are what the reference makes, and the engines of the library equal them bit for bit.
+
+use std::fs;
+use std::path::Path;
+
+use symopt_conformance::case::{self, SHAPES};
+use symopt_conformance::engines::{self, Engine};
+use symopt_conformance::expected::{self, Outcome};
+use symopt_conformance::report::{Bound, Distance, Finding, Measured, Report, Tolerance};
+use symopt_conformance::subject::{Subject, Suite};
+use symopt_conformance::{exports, mixed};
+use symopt_dsl::Function;
+use symopt_dsl::function::Profile;
+use symopt_evaluator::Reference;
+
+/// With `SYMOPT_WRITE_CONFORMANCE=1` the files are written instead of compared.
+#[test]
+fn the_data_files_are_what_the_reference_makes() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+    let entries = Suite::of_zoo().subjects;
+    if std::env::var_os("SYMOPT_WRITE_CONFORMANCE").is_some() {
+        exports::write_suite(&here, &entries, &case::cases()).expect("the files can be written");
+    }
+    let made = tempfile::tempdir().expect("a directory");
+    exports::write_suite(made.path(), &entries, &case::cases()).expect("the files can be written");
+    let read = |directory: &Path, name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
+    let names = entries.iter().map(|entry| format!("expected/{}.json", entry.name)).chain(["inputs.json".to_owned()]);
+    for name in names {
+        // Not `assert_eq`: the files are long.
+        assert!(
+            read(&here, &name) == read(made.path(), &name),
+            "conformance/{name} is out of date: run this test with SYMOPT_WRITE_CONFORMANCE=1"
+        );
+    }
+    let files = fs::read_dir(here.join("expected")).expect("the directory is there").count();
+    assert_eq!(files, entries.len(), "a file in conformance/expected belongs to no program");
+}
+
+fn bits(outcome: &Outcome<f32>) -> Vec<Vec<u32>> {
+    let pattern = |x: &f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() };
+    let arrays = outcome.weights.iter().chain(outcome.slots.values().flatten());
+    arrays.map(|array| array.iter().map(pattern).collect()).collect()
+}
+
+#[test]
+fn every_engine_equals_the_reference_bit_for_bit() {
+    for Suite { subjects, cases } in [Suite::of_zoo(), Suite::mixed(), Suite::random(40, 0)] {
+        for subject in &subjects {
+            let Subject { name, program, .. } = subject;
+            for case in &cases {
+                let reference = expected::outcome::<f32>(program, case).expect("the reference runs");
+                for engine in Engine::ALL {
+                    let optimizer = engine.optimizer(subject, &engines::layout(case)).expect("the engine takes it");
+                    let Some(mut optimizer) = optimizer else { continue };
+                    let found = engines::outcome(&mut optimizer, program, case).expect("it steps");
+                    assert_eq!(found.slots.keys().collect::<Vec<_>>(), reference.slots.keys().collect::<Vec<_>>());
+                    assert_eq!(bits(&found), bits(&reference), "{name} in the {}, case {}\n{program}", engine.name(), case.name);
+                }
+            }
+        }
+    }
+}
+
+/// Each function on each kind of operand, or the suite would not show what it is for.
+#[test]
+fn the_mixed_programs_call_every_function_and_end_in_numbers() {
+    let suite = Suite::mixed();
+    let text: String = suite.subjects.iter().map(|subject| subject.program.to_string()).collect();
+    for function in Function::all().filter(|function| function.row().profile != Profile::Language) {
+        let is_called = match function.row().operator {
+            Some(operator) => text.contains(&format!(" {operator} ")),
+            None => text.contains(&format!("{}(", function.name())),
+        };
+        assert!(is_called || function.arity() == 0, "{}", function.name());
+    }
+    for Subject { name, program, .. } in &suite.subjects {
+        for case in &suite.cases {
+            let outcome = expected::outcome::<f32>(program, case).expect("the reference runs");
+            assert!(outcome.weights.concat().iter().all(|x| x.is_finite()), "{name}, {}", case.name);
+            assert_ne!(outcome.weights, case.weights, "{name}, {}", case.name);
+        }
+    }
+    assert!(mixed::SHAPES.iter().any(|shape| shape.contains(&0)));
+}
+
+#[test]
+fn random_programs_are_those_of_their_seed() {
+    let texts = |count: usize, seed: u64| -> Vec<String> {
+        Suite::random(count, seed).subjects.iter().map(|subject| subject.program.to_string()).collect()
+    };
+    assert_eq!(texts(5, 3), texts(8, 3)[..5]);
+    assert_ne!(texts(5, 3), texts(5, 4));
+}
+
+/// The suite must have what it says it has.
+#[test]
+fn the_cases_hold_zeros_denormals_infinities_nan_and_near_ties() {
+    let cases = case::cases();
+    let numbers = |name: &str| {
+        let case = cases.iter().find(|case| case.name == name).expect("the case is there");
+        case.gradients.concat().concat()
+    };
+    assert!(numbers("plain").contains(&0.0) && numbers("plain").iter().all(|x| x.is_finite()));
+    assert!(numbers("extremes").iter().any(|x| x.is_subnormal()));
+    assert!(numbers("extremes").iter().any(|x| *x == 0.0 && x.is_sign_negative()));
+    let not_finite = numbers("not-finite");
+    assert!(not_finite.contains(&f32::INFINITY) && not_finite.contains(&f32::NEG_INFINITY) && not_finite.iter().any(|x| x.is_nan()));
+
+    // Lion's blend in the second step of the near ties: a rounding decides its sign.
+    let ties = cases.iter().find(|case| case.name == "near-ties").expect("the case is there");
+    let lion = symopt_programs::lion().program();
+    let shapes: Vec<Vec<usize>> = SHAPES.iter().map(|shape| shape.to_vec()).collect();
+    let mut reference = Reference::<f64>::new(&lion, &shapes).expect("it runs");
+    let arrays = |numbers: &[Vec<f32>]| -> Vec<ndarray::ArrayD<f64>> {
+        let array = |(numbers, shape): (&Vec<f32>, &Vec<usize>)| {
+            ndarray::ArrayD::from_shape_vec(ndarray::IxDyn(shape), numbers.iter().map(|x| f64::from(*x)).collect()).expect("it fits")
+        };
+        numbers.iter().zip(&shapes).map(array).collect()
+    };
+    reference.step(&mut arrays(&ties.weights), &arrays(&ties.gradients[0]), 0.1).expect("it steps");
+    let momentum: Vec<f64> = reference.slots()[0].iter().flat_map(|array| array.iter().copied()).collect();
+    let near = momentum.iter().zip(ties.gradients[1].concat()).filter(|(m, g)| {
+        let blend = 0.1 * f64::from(*g) + 0.9 * **m;
+        *g != 0.0 && blend.abs() < 1e-6 * f64::from(*g).abs()
+    });
+    assert!(near.count() > 20);
+}
+
+#[test]
+fn a_deviation_beyond_the_tolerance_is_a_fault() {
+    let distance = Distance { deviation: 1e-6, gap: 1e-7, mismatches: 0, same_bits: false };
+    let finding = |result| Finding {
+        engine: "numpy".to_owned(),
+        version: String::new(),
+        program: "lion".to_owned(),
+        case: "plain".to_owned(),
+        peer: None,
+        result,
+    };
+    let report = |result| Report { findings: vec![finding(result)], ..Report::default() };
+    let rounded = |roundings, gaps| Tolerance { bound: Bound::Rounded { roundings, gaps }, exceptions: &[] };
+    let tight = |_: &str, _: &str| rounded(4.0, 4.0);
+    let loose = |_: &str, _: &str| rounded(0.0, 11.0);
+    assert_eq!(report(Measured::Distance(distance)).faults(tight).len(), 1);
+    assert_eq!(report(Measured::Distance(distance)).faults(loose), Vec::<String>::new());
+    assert_eq!(report(Measured::Distance(distance)).faults(|_, _| Tolerance::BITS).len(), 1);
+    let same = Distance { deviation: 0.0, same_bits: true, ..distance };
+    assert_eq!(report(Measured::Distance(same)).faults(|_, _| Tolerance::BITS), Vec::<String>::new());
+    let not_finite = Distance { mismatches: 1, ..distance };
+    assert_eq!(report(Measured::Distance(not_finite)).faults(loose).len(), 1);
+    let excepted = |_: &str, _: &str| Tolerance { exceptions: &[("plain", "a reason")], ..rounded(4.0, 4.0) };
+    assert_eq!(report(Measured::Distance(not_finite)).faults(excepted), Vec::<String>::new());
+    assert_eq!(report(Measured::Error { error: "no".to_owned() }).faults(loose), ["numpy, lion, plain: no"]);
+}

@@ -1,0 +1,19 @@
+//! The engines: all of them compute the same numbers, the faster ones bit for bit as the reference does.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`kernel`] | from a [`Function`](symopt_dsl::Function) to the function of [`math`](crate::math) that computes it, on numbers and on tiles |
+//! | [`mod@reference`] | the oracle: a program statement by statement over ndarray, in f32 or f64 |
+//! | [`matrix`] | the functions of matrices, for one array |
+//! | [`tile_machine`] | interprets a [`Plan`](symopt_dsl::Plan) tile by tile |
+//! | [`stretch`] | what a pass works on at a time, and the type of compiled passes |
+//! | `passes` | the steps of a plan: small values, passes, threads; by the tile machine or by compiled passes |
+//! | `statement_machine` | the steps of a program of matrices, which has no plan: the oracle's own operations |
+
+pub mod kernel;
+pub mod matrix;
+pub(crate) mod passes;
+pub mod reference;
+pub(crate) mod statement_machine;
+pub mod stretch;
+pub mod tile_machine;

@@ -1,0 +1,695 @@
+//! A program as a gradient transformation for Optax.
+//!
+//! Where the update is `lr * (direction + weight_decay * w)`, or `lr * direction`, and neither the direction nor the slots read `lr` or the weights,
+//! the file has a `scale_by_NAME` that gives the direction, and `NAME` chains it with Optax's own decay and learning rate: the same roundings in the
+//! same order. Any other program is written out.
+//!
+//! Numerics. Arrays are computed in f32 at least; slots are stored in the types that they came in, and an update has the widest type of the arrays that
+//! it is made of. Hyperparameters are Python floats, which JAX rounds where
+//! they meet an array, as the reference interpreter does; so without `jit` an element-wise program that takes no `t` has the reference's bits. What
+//! is a JAX number, though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as `1 - 0.999^t` is off by up
+//! to 3e-5 of itself at the first steps), sums over elements (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under
+//! `inject_hyperparams`. Means of rows and columns and products of matrices are summed in the type of the arrays. Under `jit` XLA may contract a
+//! product and a sum into one rounding. On CPU it takes denormal numbers for zero.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use symopt_dsl::graph::provenance::node_ids;
+use symopt_dsl::graph::{NodeId, NodeKind};
+use symopt_dsl::{Function, Graph, Program, Type};
+
+use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum, UNDERSCORED};
+use crate::notation::{Level, Notation, comparison_sign, written, written_within};
+use crate::python::{self, bracketed, class_name, helpers};
+use crate::spelling::{lacks_row, spelling};
+
+/// What the file itself calls things.
+pub(super) const RESERVED: &[&str] = &[
+    "jax",
+    "jnp",
+    "optax",
+    "base_layer",
+    "optimizers",
+    "praxis",
+    "callable",
+    "TypeError",
+    "extra_args",
+    "numbers",
+    "inner",
+    "Any",
+    "NamedTuple",
+    "params",
+    "updates",
+    "state",
+    "count",
+    "step",
+    "steps",
+    "mask",
+    "decays",
+    "shape",
+    "mu_dtype",
+    "learning_rate",
+    "init_fn",
+    "update_fn",
+    "init_partition_spec_fn",
+];
+
+pub(super) const HELPERS: &[(&str, &str)] = &[
+    python::IS_NUMBER,
+    (
+        "_dot",
+        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
+    ),
+    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return jnp.sqrt(_dot(x, x))\n"),
+    (
+        "_clip_factor",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return jnp.where(norm <= limit, 1.0, jnp.divide(limit, norm))\n",
+    ),
+    ("_cube", "def _cube(x):\n    return x * x * x\n"),
+    (
+        "_guarded_log1p",
+        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return jnp.where(x < -1, jnp.log(-(1 + x)), jnp.log1p(x))\n",
+    ),
+    (
+        "_mean",
+        r#"def _mean(x):
+    """The mean of all elements, in f64 if JAX has it."""
+    return jnp.mean(x, dtype=jax.dtypes.canonicalize_dtype(float))
+"#,
+    ),
+    ("_size", "def _size(x):\n    return float(jnp.size(x))\n"),
+    (
+        "_matrix",
+        r#"def _matrix(x):
+    """An array as a matrix: its first dimension by the rest; a vector is a column."""
+    x = jnp.asarray(x)
+    columns = 1
+    for length in x.shape[1:]:
+        columns *= length
+    return x.reshape(x.shape[0] if x.ndim else 1, columns)
+"#,
+    ),
+    ("_rows", "def _rows(x):\n    return float(_matrix(x).shape[0])\n"),
+    ("_columns", "def _columns(x):\n    return float(_matrix(x).shape[1])\n"),
+    ("_transpose", "def _transpose(x):\n    return _matrix(x).T\n"),
+    (
+        "_matmul",
+        r#"def _matmul(x, y):
+    """The product of two matrices."""
+    return jnp.matmul(_matrix(x), _matrix(y), precision="highest")
+"#,
+    ),
+    (
+        "_row_mean",
+        r#"def _row_mean(x):
+    """The mean of each row, at every place of the row."""
+    y = _matrix(x)
+    mean = jnp.mean(y, axis=1, keepdims=True)
+    return jnp.broadcast_to(mean, y.shape).reshape(x.shape)
+"#,
+    ),
+    (
+        "_column_mean",
+        r#"def _column_mean(x):
+    """The mean of each column, at every place of the column."""
+    y = _matrix(x)
+    mean = jnp.mean(y, axis=0, keepdims=True)
+    return jnp.broadcast_to(mean, y.shape).reshape(x.shape)
+"#,
+    ),
+    (
+        "_newton_schulz",
+        r#"def _newton_schulz(x):
+    """Five steps of Muon's iteration: the singular values come close to 1."""
+    x = jnp.asarray(x)
+    y = _matrix(x)
+    tall = y.shape[0] > y.shape[1]
+    y = y.T if tall else y
+    y = y / (_norm(y) + 1e-7)
+    for _ in range(5):
+        a = _matmul(y, y.T)
+        y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
+    return (y.T if tall else y).reshape(x.shape)
+"#,
+    ),
+    (
+        "_masked",
+        "def _masked(value, mask, params):\n    \"\"\"A tree like params: a value where the mask holds, and 0 elsewhere.\"\"\"\n    if callable(mask):\n        mask = mask(params)\n\n    def fill(keep, part):\n        return jax.tree.map(lambda _: value if keep else 0.0, part)\n\n    return jax.tree.map(fill, True if mask is None else mask, params)\n",
+    ),
+    (
+        "_wide",
+        r#"def _wide(x):
+    """An array in f32 at least."""
+    dtype = jnp.result_type(x)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(
+            f"an array of {dtype}: wrap what is complex in "
+            "optax.contrib.split_real_and_imaginary, what is no parameter in optax.masked"
+        )
+    return jnp.asarray(x, jnp.promote_types(dtype, "float32"))
+"#,
+    ),
+    (
+        "_leaves",
+        r#"def _leaves(updates, *trees):
+    """For each array that has a gradient: the gradient, and the arrays of other trees."""
+    leaves, tree = jax.tree.flatten(updates, is_leaf=lambda leaf: leaf is None)
+    rows = zip(leaves, *(tree.flatten_up_to(other) for other in trees), strict=True)
+    return [[_wide(x) for x in row] for row in rows if row[0] is not None]
+"#,
+    ),
+    (
+        "_step",
+        r#"def _step(function, updates, slots, *trees, numbers=()):
+    """The trees that a function gives for each gradient, its arrays and numbers, and its slots.
+
+    Slots keep their types; an update has the widest of its arrays. Where there is no
+    gradient (None), nothing changes.
+    """
+    leaves, tree = jax.tree.flatten(updates, is_leaf=lambda leaf: leaf is None)
+    columns = [tree.flatten_up_to(other) for other in (*trees, *numbers, *slots)]
+    arrays, start = len(trees), len(trees) + len(numbers)
+    rows = []
+    for g, *others in zip(leaves, *columns, strict=True):
+        old = [g, *others[start:]]
+        if g is not None:
+            wide = [_wide(x) for x in (g, *others[:arrays])]
+            new = function(*wide, *others[arrays:start], *map(_wide, others[start:]))
+            dtypes = [jnp.result_type(g, *others[:arrays], *others[start:])]
+            dtypes.extend(jnp.result_type(x) for x in others[start:])
+            old = [jnp.asarray(x, y) for x, y in zip(new, dtypes, strict=True)]
+        rows.append(old)
+    if not rows:
+        return updates, slots
+    updates, *slots = [tree.unflatten(column) for column in zip(*rows, strict=True)]
+    return updates, slots
+"#,
+    ),
+];
+
+struct JaxNotation;
+
+impl Notation for JaxNotation {
+    fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
+        match callee {
+            Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
+            Callee::Spread => Some(if ty.is_array() { "jnp.full_like({y}, {x})" } else { "{x}" }.into()),
+            // A product of the parameters' shape is an array of theirs again.
+            Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(shape)".into()),
+            Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(shape)".into()),
+            Callee::Function(function) => Some(spelling(function)?.jax.into()),
+        }
+    }
+
+    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+        // Python raises where a float is divided by zero.
+        match (function, arguments) {
+            (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
+            (Function::Divide, _) if !ty.is_array() => Some("jnp.divide({x}, {y})".into()),
+            (Function::Reciprocal, _) if !ty.is_array() => Some("jnp.divide(1.0, {x})".into()),
+            (Function::Where, [test, x, y]) => {
+                let value = |value| python::float_or(value, || written(&JaxNotation, value));
+                Some(format!("jnp.where({}, {}, {})", condition(ty, test), value(x), value(y)).into())
+            }
+            (_, [x, y]) => compared(function, x, y).map(|test| format!("jnp.where({test}, 1.0, 0.0)").into()),
+            _ => None,
+        }
+    }
+}
+
+/// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
+fn condition(ty: Type, test: &Expression) -> String {
+    let compared = match test {
+        Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
+            [x, y] => compared(*function, x, y),
+            _ => None,
+        },
+        _ => None,
+    };
+    compared.unwrap_or_else(|| match ty.is_array() && !test.ty().is_array() {
+        true => format!("jnp.float32({}) != 0", written(&JaxNotation, test)),
+        false => format!("{} != 0", written_within(&JaxNotation, test, Level::Sum)),
+    })
+}
+
+/// A comparison, whose value is true or false.
+fn compared(function: Function, x: &Expression, y: &Expression) -> Option<String> {
+    let side = |value| written_within(&JaxNotation, value, Level::Sum);
+    comparison_sign(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
+}
+
+/// Why Optax can't express a function, if it can't.
+pub fn lacks(function: Function) -> Option<String> {
+    lacks_row(function, |row| row.jax, HELPERS)
+}
+
+/// The part of a program that is left without its learning rate and its decay.
+struct Split {
+    direction: NodeId,
+    /// Whether `weight_decay * w` is added to it.
+    decays: bool,
+}
+
+impl Split {
+    fn of(listing: &Listing, program: &Program, graph: &Graph) -> Option<Split> {
+        let call = |id: NodeId, function: Function| {
+            let node = graph.node(id);
+            if node.kind == NodeKind::Call(function) { <[NodeId; 2]>::try_from(node.arguments()).ok() } else { None }
+        };
+        let is = |id: NodeId, kind: NodeKind| graph.node(id).kind == kind;
+        let other = |[x, y]: [NodeId; 2], test: &dyn Fn(NodeId) -> bool| match (test(x), test(y)) {
+            (true, _) => Some(y),
+            (_, true) => Some(x),
+            _ => None,
+        };
+        let decay = program.signature().hyperparameters().find(|(_, p)| p.name == WEIGHT_DECAY).map(|(id, _)| id);
+        let is_decay = |id: NodeId| {
+            let factor = call(id, Function::Multiply).and_then(|pair| other(pair, &|id| is(id, NodeKind::Weights)));
+            factor.zip(decay).is_some_and(|(factor, decay)| is(factor, NodeKind::Hyperparameter(decay)))
+        };
+        let scaled = other(call(graph.update(), Function::Multiply)?, &|id| is(id, NodeKind::LearningRate))?;
+        let undecayed = call(scaled, Function::Add).and_then(|pair| other(pair, &is_decay));
+        let split = Split { direction: undecayed.unwrap_or(scaled), decays: undecayed.is_some() };
+        let mut needed = vec![false; graph.nodes().len()];
+        needed[split.direction.index()] = true;
+        graph.live_slots().for_each(|(_, id)| needed[id.index()] = true);
+        let ids: Vec<NodeId> = node_ids(graph).collect();
+        for id in ids.iter().rev() {
+            if needed[id.index()] {
+                graph.node(*id).arguments().iter().for_each(|argument| needed[argument.index()] = true);
+            }
+        }
+        let taken_out = |kind: NodeKind| match kind {
+            NodeKind::Weights | NodeKind::LearningRate => true,
+            NodeKind::Hyperparameter(id) => split.decays && Some(id) == decay,
+            _ => false,
+        };
+        let reads = ids.into_iter().any(|id| needed[id.index()] && taken_out(graph.node(id).kind));
+        // A program of which the direction is the gradient itself needs no state of its own.
+        (!reads && listing.learning_rate.is_some() && !is(split.direction, NodeKind::Gradients)).then_some(split)
+    }
+}
+
+/// The hyperparameter that a mask turns off.
+const WEIGHT_DECAY: &str = "weight_decay";
+
+/// The file. `graph` must be the program's own.
+pub fn file(program: &Program, graph: &Graph) -> String {
+    let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
+    let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
+    let listing = Listing::new(program, graph, options);
+    let (body, title) = match Split::of(&listing, program, graph) {
+        Some(split) => {
+            let part = Listing::of_part(program, graph, options, split.direction);
+            (
+                split_in_two(&listing, &part, split.decays),
+                "Optax: a GradientTransformation, and the part of it without learning rate and decay.",
+            )
+        }
+        None => (Whole::new(&listing).text(), "Optax: a GradientTransformation."),
+    };
+    let head = python::head(&listing, title);
+    let import = if body.contains("(NamedTuple)") { "from typing import Any, NamedTuple\n\n" } else { "" };
+    let (any, helpers) = (body.contains("Any\n"), helpers(&body, HELPERS));
+    let import = if any { import } else { &import.replace("Any, ", "") };
+    format!("{head}\n{import}import jax\nimport jax.numpy as jnp\nimport optax\n{helpers}{body}")
+}
+
+/// A program's name, or one like it that is not taken: by the file, by Python or by a helper, all of which begin with an underscore.
+pub(crate) fn free_name(name: &str) -> String {
+    if RESERVED.contains(&name) || python::KEYWORDS.contains(&name) || name.starts_with("_") {
+        format!("{}_", name.trim_start_matches('_'))
+    } else {
+        name.to_owned()
+    }
+}
+
+/// The name of the function for a program.
+pub(super) fn function_name(listing: &Listing) -> String {
+    let name = &listing.name;
+    free_name(name)
+}
+
+/// The names of the slots as fields of a named tuple, which must not begin with an underscore.
+pub(super) fn fields(listing: &Listing) -> Vec<String> {
+    let field = |slot: &String| {
+        let mut name = if slot.starts_with('_') { format!("slot{slot}") } else { slot.clone() };
+        while name != *slot && listing.slots.contains(&name) {
+            name.push('_');
+        }
+        name
+    };
+    listing.slots.iter().map(field).collect()
+}
+
+fn split_in_two(listing: &Listing, part: &Listing, decays: bool) -> String {
+    let name = function_name(listing);
+    let scale_by = format!("scale_by_{}", listing.name);
+    let used: Vec<&ScalarParameter> = part.hyperparameters.iter().filter(|p| part.reads(&p.name)).collect();
+    let mut text = Transformation { listing: part, state: format!("ScaleBy{}State", class_name(listing)), masks: false, sign: "" }.text(
+        &scale_by,
+        &used,
+        &format!("The direction of `{}`: its update without learning rate{}.", listing.name, if decays { " and weight decay" } else { "" }),
+    );
+    text += "\n\n";
+    let aliases = python::aliases(listing, OPTAX_NAMES);
+    text += &signature(&name, listing.learning_rate.iter().chain(&listing.hyperparameters), decays, !part.slots.is_empty(), &aliases);
+    text += &docs(listing, &format!("`{}` as a whole; its updates are what is added to the weights.", listing.name), decays);
+    text += &python::take_aliases(4, &aliases);
+    let mut inner: Vec<String> = used.iter().map(|p| p.name.clone()).collect();
+    if !part.slots.is_empty() {
+        inner.push("mu_dtype".to_owned());
+    }
+    let unchecked: Vec<ScalarParameter> = listing
+        .learning_rate
+        .iter()
+        .chain(&listing.hyperparameters)
+        .filter(|parameter| !used.iter().any(|used| used.name == parameter.name))
+        .map(as_argument)
+        .collect();
+    text += &python::range_checks(4, unchecked.iter(), true);
+    text += "    return optax.chain(\n";
+    text += &bracketed(8, &format!("{scale_by}("), &inner, "),");
+    if decays {
+        text += "        optax.add_decayed_weights(weight_decay, mask),\n";
+    }
+    text += "        optax.scale_by_learning_rate(learning_rate),\n    )\n";
+    text
+}
+
+/// The head of a function that makes a transformation.
+fn signature<'a>(
+    name: &str,
+    scalars: impl Iterator<Item = &'a ScalarParameter>,
+    masks: bool,
+    has_slots: bool,
+    aliases: &[(String, &str)],
+) -> String {
+    let mut parameters: Vec<String> = scalars.map(|p| python::parameter(&as_argument(p))).collect();
+    parameters.extend(masks.then(|| "mask=None".to_owned()));
+    parameters.extend(has_slots.then(|| "mu_dtype=None".to_owned()));
+    if !aliases.is_empty() {
+        parameters.push("*".to_owned());
+        parameters.extend(aliases.iter().map(|(_, alias)| format!("{alias}=None")));
+    }
+    bracketed(0, &format!("def {name}("), &parameters, "):")
+}
+
+/// What Optax calls things that programs call otherwise.
+const OPTAX_NAMES: &[(&str, &str)] =
+    &[("beta1", "b1"), ("beta2", "b2"), ("beta3", "b3"), ("epsilon", "eps"), ("momentum_decay", "momentum")];
+
+/// A parameter as Optax calls it.
+fn as_argument(parameter: &ScalarParameter) -> ScalarParameter {
+    let name = if parameter.given == "lr" { "learning_rate".to_owned() } else { parameter.name.clone() };
+    ScalarParameter { name, ..parameter.clone() }
+}
+
+/// The doc string of a function that makes a transformation.
+fn docs(listing: &Listing, title: &str, masks: bool) -> String {
+    let mut lines = Vec::new();
+    if listing.learning_rate.is_some() {
+        lines.push("learning_rate: a number, or a schedule: a function of the number of steps so far.".to_owned());
+    }
+    let names: Vec<&str> = listing.hyperparameters.iter().map(|p| p.name.as_str()).collect();
+    if !names.is_empty() {
+        lines.push(format!("{}: as in the program.", names.join(", ")));
+    }
+    if masks {
+        lines.push("mask: where to decay, as in `optax.add_decayed_weights`; None is everywhere.".to_owned());
+    }
+    if !listing.slots.is_empty() {
+        lines.push("mu_dtype: the type that the slots are stored in; None is that of the weights.".to_owned());
+    }
+    let title = python::wrapped_within(title, 4, 4, 6);
+    if lines.is_empty() {
+        return format!("    \"\"\"{}\"\"\"\n", title.trim_start());
+    }
+    let lines: String = lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
+    format!("    \"\"\"{}\n\n    Args:\n{lines}    \"\"\"\n", title.trim_start())
+}
+
+/// A program that is written out.
+pub(super) struct Whole<'a> {
+    listing: &'a Listing,
+    masks: bool,
+}
+
+impl<'a> Whole<'a> {
+    pub(super) fn new(listing: &'a Listing) -> Whole<'a> {
+        Whole { listing, masks: can_mask(listing) }
+    }
+
+    /// The head of a function with the same parameters.
+    pub(super) fn signature(&self, name: &str) -> String {
+        let Whole { listing, masks } = self;
+        signature(name, listing.learning_rate.iter().chain(&listing.hyperparameters), *masks, !listing.slots.is_empty(), &[])
+    }
+
+    /// The names of the parameters.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let scalars = self.listing.learning_rate.iter().chain(&self.listing.hyperparameters);
+        let mut names: Vec<String> = scalars.map(|p| as_argument(p).name).collect();
+        names.extend(self.masks.then(|| "mask".to_owned()));
+        names.extend((!self.listing.slots.is_empty()).then(|| "mu_dtype".to_owned()));
+        names
+    }
+
+    /// The state's class and the function.
+    pub(super) fn text(&self) -> String {
+        let Whole { listing, masks } = self;
+        let used: Vec<&ScalarParameter> = listing.learning_rate.iter().chain(&listing.hyperparameters).collect();
+        let title = format!("`{}`; its updates are what is added to the weights.", listing.name);
+        Transformation { listing, state: format!("{}State", class_name(listing)), masks: *masks, sign: "-" }.text(
+            &function_name(listing),
+            &used,
+            &title,
+        )
+    }
+}
+
+/// Whether `weight_decay` can differ from array to array: it must not enter a sum over all of them.
+fn can_mask(listing: &Listing) -> bool {
+    let Some(decay) = listing.hyperparameters.iter().find(|p| p.given == WEIGHT_DECAY && p.used) else { return false };
+    let (dependent, last) = (listing.dependent_scalars(&decay.name), listing.stages.len() - 1);
+    let is_read = |stage: usize| listing.stage_reads(stage, &decay.name) || dependent.iter().any(|name| listing.stage_reads(stage, name));
+    // A name that is bound again could not be bound inside the function of a single array.
+    let mut names: Vec<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
+    names.extend(listing.stages.iter().flat_map(|stage| &stage.scalars).map(|line| line.name.as_str()));
+    let is_bound_once = dependent.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1);
+    is_bound_once
+        && !(0..last).any(|stage| is_read(stage) || listing.stages[stage].scalars.iter().any(|line| dependent.contains(&line.name)))
+}
+
+struct Transformation<'a> {
+    listing: &'a Listing,
+    state: String,
+    masks: bool,
+    /// What stands before the update.
+    sign: &'static str,
+}
+
+impl Transformation<'_> {
+    fn text(&self, name: &str, parameters: &[&ScalarParameter], title: &str) -> String {
+        let listing = self.listing;
+        let has_rate = parameters.iter().any(|p| p.given == "lr");
+        let keeps_state = !listing.slots.is_empty() || self.reads_step() || (has_rate && self.reads_rate());
+        let mut text = String::new();
+        if keeps_state {
+            let _ = write!(text, "\n\nclass {}(NamedTuple):\n", self.state);
+            text += "    \"\"\"The number of steps so far, and the slots as trees like the parameters.\"\"\"\n\n    count: jax.Array\n";
+            fields(listing).iter().for_each(|field| text.push_str(&format!("    {field}: Any\n")));
+        }
+        text += "\n\n";
+        let aliases = python::aliases(
+            &Listing { hyperparameters: parameters.iter().map(|p| (*p).clone()).collect(), ..listing.clone() },
+            OPTAX_NAMES,
+        );
+        text += &signature(name, parameters.iter().copied(), self.masks, !listing.slots.is_empty(), &aliases);
+        if has_rate {
+            text += &docs(listing, title, self.masks);
+        } else {
+            text += &format!("    \"\"\"{}\"\"\"\n", python::wrapped_within(title, 4, 4, 6).trim_start());
+        }
+        text += &python::take_aliases(4, &aliases);
+        let checked: Vec<ScalarParameter> = parameters.iter().map(|parameter| as_argument(parameter)).collect();
+        text += &python::range_checks(4, checked.iter(), true);
+        text += "\n    def init_fn(params):\n";
+        if keeps_state {
+            self.write_init(&mut text);
+        } else {
+            text += "        del params\n        return optax.EmptyState()\n";
+        }
+        text += "\n    def update_fn(updates, state, params=None, **extra_args):\n        del extra_args\n";
+        self.write_update(&mut text, keeps_state);
+        text += "\n    return optax.GradientTransformationExtraArgs(init_fn, update_fn)\n";
+        text
+    }
+
+    fn reads_step(&self) -> bool {
+        self.listing.step.as_ref().is_some_and(|p| p.used && self.listing.reads(&p.name))
+    }
+
+    fn reads_rate(&self) -> bool {
+        self.listing.learning_rate.as_ref().is_some_and(|p| p.used)
+    }
+
+    fn write_init(&self, text: &mut String) {
+        let mut items = vec!["count=jnp.zeros([], jnp.int32)".to_owned()];
+        items.extend(fields(self.listing).iter().map(|field| format!("{field}=zeros()")));
+        if self.listing.slots.is_empty() {
+            *text += "        del params\n";
+        } else {
+            *text += "        jax.tree.map(_wide, params)\n\n        def zeros():\n            return jax.tree.map(lambda w: jnp.zeros_like(w, mu_dtype), params)\n\n";
+        }
+        *text += &bracketed(8, &format!("return {}(", self.state), &items, ")");
+    }
+
+    fn write_update(&self, text: &mut String, keeps_state: bool) {
+        let listing = self.listing;
+        let last = listing.stages.len() - 1;
+        let reads_weights = (0..=last).any(|stage| listing.stage_reads(stage, &listing.weights));
+        if reads_weights || self.masks {
+            *text += "        if params is None:\n";
+            let message = format!("\"{} reads the weights: pass params to update\"", listing.name);
+            *text += &bracketed(12, "raise ValueError(", &[message], ")");
+        } else {
+            *text += "        del params\n";
+        }
+        if keeps_state {
+            *text += "        count = optax.safe_increment(state.count)\n";
+        }
+        if self.reads_step() {
+            let name = listing.step.as_ref().map_or("t", |p| p.name.as_str());
+            let _ = writeln!(text, "        {name} = count * 1.0");
+        }
+        if let (true, Some(rate)) = (self.reads_rate() && !self.sign.is_empty(), &listing.learning_rate) {
+            let name = &rate.name;
+            let _ =
+                writeln!(text, "        {name} = learning_rate\n        if callable({name}):\n            {name} = {name}(state.count)");
+        }
+        if self.masks {
+            *text += "        decays = _masked(weight_decay, mask, params)\n";
+        }
+        for (stage, content) in listing.stages.iter().enumerate() {
+            let inside = if self.masks && stage == last { listing.dependent_scalars(WEIGHT_DECAY) } else { Vec::new() };
+            let (within, before): (Vec<&Line>, Vec<&Line>) = content.scalars.iter().partition(|line| inside.contains(&line.name));
+            before.into_iter().for_each(|line| assign(text, 8, line));
+            if stage < last {
+                self.write_sums(text, stage);
+            } else {
+                self.write_step(text, &within, reads_weights);
+            }
+        }
+        if keeps_state {
+            let mut items = vec!["count=count".to_owned()];
+            items.extend(fields(listing).iter().zip(&listing.slots).map(|(field, slot)| format!("{field}={slot}")));
+            let one = format!("        return updates, {}({})\n", self.state, items.join(", "));
+            if one.trim_end().chars().count() <= python::WIDTH {
+                *text += &one;
+            } else {
+                *text += &bracketed(8, &format!("state = {}(", self.state), &items, ")");
+                *text += "        return updates, state\n";
+            }
+        } else {
+            *text += "        return updates, state\n";
+        }
+    }
+
+    fn write_sums(&self, text: &mut String, stage: usize) {
+        let listing = self.listing;
+        let content = &listing.stages[stage];
+        content.sums.iter().for_each(|sum| text.push_str(&format!("        {} = 0.0\n", sum.name)));
+        let (mut names, mut trees) = (vec![listing.gradients.clone()], vec!["updates".to_owned()]);
+        if listing.stage_reads(stage, &listing.weights) {
+            names.push(listing.weights.clone());
+            trees.push("params".to_owned());
+        }
+        for (slot, field) in listing.slots.iter().zip(fields(listing)).filter(|(slot, _)| listing.stage_reads(stage, slot)) {
+            names.push(slot.clone());
+            trees.push(format!("state.{field}"));
+        }
+        let names = if names.len() == 1 { format!("[{}]", names[0]) } else { names.join(", ") };
+        *text += &bracketed(8, &format!("for {names} in _leaves("), &trees, "):");
+        let mut body = String::new();
+        content.lines.iter().for_each(|line| assign(&mut body, 12, line));
+        content.sums.iter().for_each(|sum| body.push_str(&format!("            {} += {}\n", sum.name, product(sum))));
+        *text += &self.with_shape(&body);
+    }
+
+    fn write_step(&self, text: &mut String, scalars: &[&Line], reads_weights: bool) {
+        let listing = self.listing;
+        let Some(stage) = listing.stages.last() else { return };
+        let mut parameters = vec![listing.gradients.clone()];
+        let mut trees = Vec::new();
+        if reads_weights {
+            parameters.push(listing.weights.clone());
+            trees.push("params".to_owned());
+        }
+        if self.masks {
+            parameters.push(WEIGHT_DECAY.to_owned());
+        }
+        parameters.extend(listing.slots.iter().cloned());
+        text.push('\n');
+        *text += &bracketed(8, "def step(", &parameters, "):");
+        let mut body = String::new();
+        scalars.iter().copied().chain(&stage.lines).for_each(|line| assign(&mut body, 12, line));
+        let mut results = vec![match self.sign {
+            "" => written(&JaxNotation, &listing.update),
+            sign => format!("{sign}{}", written_within(&JaxNotation, &listing.update, Level::Negative)),
+        }];
+        for (index, value) in listing.next_slots.iter().enumerate() {
+            results.push(match value {
+                // Two trees must not share a buffer: it could not be donated.
+                Expression::Name(name, _) if self.is_shared(name, index) => format!("jnp.copy({name})"),
+                value => written(&JaxNotation, value),
+            });
+        }
+        let one = format!("            return {}", if results.len() == 1 { format!("[{}]", results[0]) } else { results.join(", ") });
+        if one.chars().count() <= python::WIDTH {
+            body += &format!("{one}\n");
+        } else {
+            body += &bracketed(12, "return (", &results, ")");
+        }
+        *text += &self.with_shape(&body);
+        let mut arguments = vec!["step".to_owned(), "updates".to_owned()];
+        let old: Vec<String> = fields(listing).iter().map(|field| format!("state.{field}")).collect();
+        arguments.push(format!("[{}]", old.join(", ")));
+        arguments.extend(trees);
+        arguments.extend(self.masks.then(|| "numbers=[decays]".to_owned()));
+        let target = if listing.slots.is_empty() { "_".to_owned() } else { format!("[{}]", listing.slots.join(", ")) };
+        text.push('\n');
+        *text += &bracketed(8, &format!("updates, {target} = _step("), &arguments, ")");
+    }
+
+    /// What is computed of an array, with the shape of it if that is read.
+    fn with_shape(&self, body: &str) -> String {
+        let shape =
+            if python::calls(body, "shape") { format!("            shape = {}.shape\n", self.listing.gradients) } else { String::new() };
+        shape + body
+    }
+
+    /// Whether the next value of a slot is an array that stands elsewhere too.
+    fn is_shared(&self, name: &str, index: usize) -> bool {
+        let listing = self.listing;
+        let is_line = listing.stages.last().is_some_and(|stage| stage.lines.iter().any(|line| line.name == name));
+        let is_name = |value: &Expression| matches!(value, Expression::Name(other, _) if other == name);
+        let own = listing.slots[index] == name && !is_line;
+        let update = self.sign.is_empty() && is_name(&listing.update);
+        !own && (!is_line || update || listing.next_slots[..index].iter().any(is_name))
+    }
+}
+
+fn assign(text: &mut String, margin: usize, line: &Line) {
+    *text += &python::assignment(margin, &line.name, &written(&JaxNotation, &line.value));
+}
+
+/// What a sum takes of an array.
+fn product(sum: &Sum) -> String {
+    if sum.is_of_trees() {
+        return format!("_dot({}, {})", written(&JaxNotation, &sum.x), written(&JaxNotation, &sum.y));
+    }
+    let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
+    written(&JaxNotation, &product)
+}

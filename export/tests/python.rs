@@ -1,0 +1,230 @@
+//! Exports as text: what people get is read here before any framework runs it.
+
+use symopt_dsl::function::Profile;
+use symopt_dsl::{Function, Program, parse};
+use symopt_export::{Target, export};
+
+const LION: &str = include_str!("../../programs/zoo/lion.opt");
+const ADAMW: &str = include_str!("../../programs/zoo/adamw.opt");
+const LION_RAW: &str = include_str!("../../programs/zoo/lion-raw.opt");
+/// Norms of each array, and a decay that enters them; an old value that becomes a slot's next one.
+const LAYERED: &str = "\"\"\"Layered: steps in proportion to the weights.\"\"\"\ndef layered(w, g, m, old, t, lr=0.1, *, momentum=0.9, weight_decay=0.01):\n  \
+                       d = g + w * weight_decay\n  ratio = norm(w) / (norm(d) + 1e-9)\n  m = m * momentum + d * ratio\n  \
+                       update = (m + 0.1 * old) * (lr * (1 - power(momentum, t)))\n  old = g\n  return update, m, old\n";
+
+fn program(text: &str) -> Program {
+    parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+}
+
+/// The file, without the program's version, which changes with each release.
+fn exported(text: &str, target: Target) -> String {
+    let file = export(&program(text), target).unwrap_or_else(|error| panic!("{error}"));
+    file.replace(concat!("symopt ", env!("CARGO_PKG_VERSION")), "symopt VERSION")
+}
+
+#[test]
+fn optax() {
+    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+        insta::assert_snapshot!(format!("optax_{name}"), exported(text, Target::Optax));
+    }
+}
+
+#[test]
+fn praxis() {
+    for (name, text) in [("lion", LION), ("lion_raw", LION_RAW)] {
+        insta::assert_snapshot!(format!("praxis_{name}"), exported(text, Target::Praxis));
+    }
+}
+
+#[test]
+fn keras() {
+    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+        insta::assert_snapshot!(format!("keras_{name}"), exported(text, Target::Keras));
+    }
+}
+
+#[test]
+fn tensorflow_2() {
+    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+        insta::assert_snapshot!(format!("tf2_{name}"), exported(text, Target::Tf2));
+    }
+}
+
+#[test]
+fn tensorflow_1() {
+    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+        insta::assert_snapshot!(format!("tf1_{name}"), exported(text, Target::Tf1));
+    }
+}
+
+#[test]
+fn a_scale_by_function_is_there_only_where_the_program_splits_that_way() {
+    let splits = |text: &str| exported(text, Target::Optax).contains("def scale_by_");
+    assert!(splits(LION) && splits(ADAMW));
+    // The learning rate enters the clipping; the decay enters the slots; the direction is the gradient itself; the rate is squared.
+    assert!(!splits(LION_RAW) && !splits(LAYERED));
+    assert!(!splits("def f(w, g, lr):\n  update = g * lr\n  return update\n"));
+    assert!(!splits("def f(w, g, m, lr):\n  m = m + g\n  update = m * lr * lr\n  return update, m\n"));
+    // Another order of rounding than Optax' chain has.
+    assert!(!splits(
+        "def f(w, g, m, lr, *, weight_decay=0.1):\n  m = m + g\n  update = m * lr + w * weight_decay * lr\n  return update, m\n"
+    ));
+}
+
+#[test]
+fn names_of_a_program_do_not_hide_those_of_the_frameworks() {
+    let text = "def jax(w, g, m, lr, *, optax=0.9, ops=0.99, tf=0.5):\n  params = interp(g, m, optax)\n  dtype = sign(params)\n  m = interp(g, m, ops)\n  \
+                update = dtype * lr * tf\n  return update, m\n";
+    for target in [Target::Optax, Target::Praxis] {
+        let file = exported(text, target);
+        assert!(file.contains("optax2=0.9") && file.contains("params2 ="), "{file}");
+    }
+    for target in [Target::Tf1, Target::Tf2] {
+        let file = exported(text, target);
+        assert!(file.contains("tf2=0.5") && file.contains("dtype2 ="), "{file}");
+    }
+    assert!(exported(text, Target::Keras).contains("ops2=0.99"));
+}
+
+#[test]
+fn a_decay_that_keras_can_turn_off_is_never_bound_to_itself_in_a_loop() {
+    let text = "def f(w, g, m, lr, *, weight_decay=0.1):\n  lr = lr * (1 - weight_decay)\n  m = clip(g, 1.0) + m\n  update = m * lr\n  return update, m\n";
+    let file = exported(text, Target::Keras);
+    assert!(!file.contains("            lr = lr"), "{file}");
+}
+
+#[test]
+fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
+    for function in Function::all().filter(|function| function.row().profile == Profile::Paper) {
+        let arguments = ["g", "m", "0.3"];
+        let arguments = match function {
+            Function::Clip => "g, 0.3".to_owned(),
+            _ => arguments[..function.arity()].join(", "),
+        };
+        let text =
+            format!("def f(w, g, m):\n  x = {}({arguments})\n  m = m + x * g\n  update = m * 0.1\n  return update, m\n", function.name());
+        for target in [Target::Optax, Target::Praxis, Target::Keras, Target::Tf2, Target::Tf1] {
+            let file = exported(&text, target);
+            assert!(!file.contains('?'), "{target} {}: {file}", function.name());
+        }
+    }
+}
+
+/// The targets whose files are Python.
+const PYTHON: [Target; 7] = [Target::PyTorch, Target::Optax, Target::Praxis, Target::Keras, Target::Tf2, Target::Tf1, Target::Numpy];
+
+/// A program for each function and each way to mix numbers, numbers of each array and arrays among its arguments.
+fn calls_of_mixed_kinds() -> Vec<Program> {
+    let kinds = ["0.5", "-2.0", "a", "lr", "t", "s", "n", "g"];
+    let mut programs = Vec::new();
+    for function in Function::all().filter(|function| !function.name().starts_with("guarded_") && *function != Function::Copy) {
+        let arity = function.arity();
+        for number in 0..kinds.len().pow(arity.min(2) as u32) {
+            let at = |place: usize| kinds[number / kinds.len().pow(place as u32) % kinds.len()];
+            let third = if function == Function::Interp { "a" } else { at(1) };
+            let arguments = [at(0), at(1), third][..arity].join(", ");
+            let guarded = function.row().guarded.map(|_| "@guarded\n");
+            for numerics in std::iter::once("").chain(guarded) {
+                let text = format!(
+                    "{numerics}def f(w, g, m, t, lr, *, a=0.7):\n  s = dot(w, g)\n  n = norm(g)\n  x = {}({arguments})\n  \
+                     m = m + x * n + s * a\n  update = m * lr + x * g\n  return update, m\n",
+                    function.name()
+                );
+                programs.extend(parse(&text).ok().filter(|program| symopt_dsl::Graph::new(program).is_ok()));
+            }
+        }
+    }
+    programs
+}
+
+/// The names that begin with an underscore and are called, or passed to a function that calls them, and are no attributes.
+fn helpers_called(file: &str) -> std::collections::BTreeSet<&str> {
+    let code = file.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let words = code.flat_map(|line| line.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')));
+    words
+        .filter_map(|word| word.strip_suffix(['(', ',']))
+        .filter(|word| word.len() > 1 && word.starts_with('_') && !word.starts_with("__") && !word.contains('.'))
+        .collect()
+}
+
+#[test]
+fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
+    let programs = calls_of_mixed_kinds();
+    assert!(programs.len() > 1000);
+    for program in programs {
+        for target in PYTHON {
+            let file = export(&program, target).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!file.contains('?') || file.contains(":?"), "{target}: {file}");
+            for helper in helpers_called(&file) {
+                let definitions =
+                    [format!("def {helper}("), format!("\n{helper} = "), format!("class {helper}("), format!("class {helper}:")];
+                let count: usize = definitions.iter().map(|definition| file.matches(definition.as_str()).count()).sum();
+                assert_eq!(count, 1, "{target}, {helper}:\n{program}\n{file}");
+            }
+            for definition in file.lines().filter_map(|line| line.strip_prefix("def _")) {
+                let name = format!("_{}", definition.split('(').next().unwrap_or_default());
+                assert!(file.matches(name.as_str()).count() > 1, "{target}, {name} is not called:\n{program}\n{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_counts_once_for_each_element_of_the_array_beside_it() {
+    let text =
+        "def f(w, g, lr, *, a=0.5):\n  x = cosine_sim(a, abs(g))\n  y = dot(norm(g), w)\n  update = g * x * y * lr\n  return update\n";
+    for (target, spread) in [
+        (Target::Numpy, "np.full_like("),
+        (Target::Optax, "jnp.full_like("),
+        (Target::Keras, "ops.full_like("),
+        (Target::Tf2, "tf.fill(tf.shape("),
+        (Target::PyTorch, "torch.ones_like("),
+        (Target::C, "(float)a;"),
+        (Target::Rust, "a as f32;"),
+    ] {
+        let file = exported(text, target);
+        assert!(file.contains(spread), "{target}: {file}");
+    }
+}
+
+#[test]
+fn names_are_left_to_python_to_the_frameworks_and_to_macros() {
+    let text = "def value_error(w, g, _dot, weight_decay, lr, *, M_PI=0.5, any=0.5, iterations=0.5, __x=0.5):\n  _dot = _dot + g * M_PI * any\n  \
+                weight_decay = weight_decay * iterations + _dot\n  update = weight_decay * lr * __x\n  return update, _dot, weight_decay\n";
+    for target in [Target::Keras, Target::Tf2, Target::Tf1, Target::Numpy] {
+        let file = exported(text, target);
+        assert!(file.contains("class ValueErrorOptimizer"), "{file}");
+        assert!(!python_names(&file).any(|name| ["_dot", "__x", "any"].contains(&name)), "{file}");
+    }
+    let keras = exported(text, Target::Keras);
+    assert!(keras.contains("self.weight_decay2 = self.add") && keras.contains("iterations2=0.5"), "{keras}");
+    assert!(exported(text, Target::C).contains("double v_M_PI;"));
+}
+
+/// The names that a file binds or takes as arguments.
+fn python_names(file: &str) -> impl Iterator<Item = &str> {
+    file.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim())
+}
+
+#[test]
+fn each_variable_counts_its_own_steps() {
+    for (target, count) in [
+        (Target::Keras, "self.t[index] + 1"),
+        (Target::Tf2, "self.t[index]"),
+        (Target::Tf1, "self.get_slot(var, \"t\")"),
+        (Target::Numpy, "self.t[index] + 1.0"),
+    ] {
+        let file = exported(ADAMW, target);
+        assert!(file.contains(count) && !file.contains("self.iterations + 1"), "{file}");
+    }
+}
+
+#[test]
+fn the_frameworks_names_of_hyperparameters_are_taken_too() {
+    for (target, name) in
+        [(Target::Optax, "b1=None"), (Target::Optax, "eps=None"), (Target::Keras, "beta_1=None"), (Target::Tf2, "beta_2=None")]
+    {
+        let file = exported(ADAMW, target);
+        assert!(file.contains(name), "{target} {name}: {file}");
+    }
+}

@@ -1,0 +1,253 @@
+//! Regularized evolution (Real et al. 2019): the fittest of a few drawn at random has a child, the child comes in, the oldest goes.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use symopt_dsl::graph::Redundancy;
+use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_proxy_tasks::suite::Fitness;
+
+use crate::config::{EvolutionConfig, SearchConfig, Strategy};
+use crate::engine::cache::{Keys, SCREENED};
+use crate::engine::mutation::{Mutation, Mutator, below};
+use crate::judge::Judge;
+use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
+
+/// A program of the population.
+#[derive(Clone, Debug)]
+pub struct Individual {
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
+    /// The program.
+    pub program: Arc<Program>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
+    /// What selection goes by: its fitness, less the penalty for its spread.
+    pub fitness: Fitness,
+    /// Its running fitness at the checkpoints of the suite, as far as its evaluation went.
+    pub curve: Arc<[f64]>,
+    /// Statements that an output depends on.
+    pub live: usize,
+    /// For a direction, where it did best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
+impl Individual {
+    /// The program that a search starts from. Its key is set by the population that it comes into.
+    pub fn initial(program: &Arc<Program>, graph: &Graph, evaluation: &Evaluation, penalty: f64) -> Individual {
+        Individual {
+            index: None,
+            program: Arc::clone(program),
+            hash: graph.hash(),
+            key: graph.hash(),
+            fitness: evaluation.score(penalty),
+            curve: Arc::clone(&evaluation.curve),
+            live: graph.redundancy().iter().filter(|r| **r == Redundancy::Live).count(),
+            settings: Arc::clone(&evaluation.settings),
+        }
+    }
+}
+
+/// A program that was bred and has no fitness yet.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// The program.
+    pub program: Arc<Program>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
+    /// Number of the child that it was bred from; `None` for the initial program, and for a random program.
+    pub parent: Option<u64>,
+    /// How it differs from its parent.
+    pub mutation: Mutation,
+    /// Statements that no output of a step depends on, as a share of all: the paper's measure.
+    pub redundant_share: f64,
+    /// Statements that an output depends on.
+    pub live: usize,
+    /// Where its parent did best on each task.
+    pub start: Arc<[Setting]>,
+    /// Whether a screen rejects it, and no program of its functional hash was rejected before.
+    pub screened: bool,
+    /// The island that it belongs to.
+    pub island: usize,
+}
+
+impl Child {
+    /// The child with its evaluation.
+    pub fn individual(self, index: u64, evaluation: &Evaluation, penalty: f64) -> Individual {
+        Individual {
+            index: Some(index),
+            program: self.program,
+            hash: self.hash,
+            key: self.key,
+            fitness: evaluation.score(penalty),
+            curve: Arc::clone(&evaluation.curve),
+            live: self.live,
+            settings: Arc::clone(&evaluation.settings),
+        }
+    }
+}
+
+/// The population and what breeds from it.
+#[derive(Clone)]
+pub struct Evolution<'a> {
+    islands: Vec<VecDeque<Individual>>,
+    /// Individuals with each key, over all islands; not counted where any number may be there.
+    copies: HashMap<FunctionalHash, usize>,
+    most_copies: usize,
+    config: EvolutionConfig,
+    mutator: Mutator,
+    keys: Keys<'a>,
+    seed: u64,
+    /// The program that the search starts from: random programs have its signature.
+    initial: Arc<Program>,
+}
+
+impl<'a> Evolution<'a> {
+    /// A population of copies of one individual. The judge, if there is one, screens and probes programs.
+    pub fn new(mut initial: Individual, profile: Profile, config: &SearchConfig, judge: Option<&'a dyn Judge>) -> Evolution<'a> {
+        let EvolutionConfig { population, islands, copies, .. } = config.evolution;
+        let mut keys = Keys::new(config.cache.key, judge);
+        (initial.key, _) = keys.of(initial.hash, &initial.program);
+        // The first islands are larger by one if the population can't be divided evenly.
+        let size = |island: usize| population / islands + usize::from(island < population % islands);
+        Evolution {
+            copies: HashMap::from([(initial.key, population)]),
+            islands: (0..islands).map(|island| std::iter::repeat_n(initial.clone(), size(island)).collect()).collect(),
+            most_copies: if copies < 1.0 { (copies * population as f64).ceil() as usize } else { usize::MAX },
+            config: config.evolution.clone(),
+            mutator: Mutator::new(profile, config.mutation.clone()),
+            keys,
+            seed: config.seed,
+            initial: initial.program,
+        }
+    }
+
+    /// The key of a program in the fitness cache.
+    pub fn key(&mut self, hash: FunctionalHash, program: &Program) -> FunctionalHash {
+        self.keys.of(hash, program).0
+    }
+
+    /// The population: island by island, each with its oldest first.
+    pub fn population(&self) -> impl Iterator<Item = &Individual> + Clone {
+        self.islands.iter().flatten()
+    }
+
+    /// Breeds child number `index` from the population as it stands. Every child has a random stream of its own, so what it is depends on the
+    /// seed, its number and the population alone.
+    pub fn breed(&mut self, index: u64) -> Child {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(index);
+        let island = (index % self.islands.len() as u64) as usize;
+        let (program, mutation, parent, start) = match self.config.strategy {
+            Strategy::Regularized => {
+                let parent = self.select(island, &mut rng);
+                let (origin, start) = (parent.index, Arc::clone(&parent.settings));
+                let parent = Arc::clone(&parent.program);
+                let (program, mutation) = self.mutator.mutate(&parent, &mut rng);
+                (program, mutation, origin, start)
+            }
+            Strategy::Random => {
+                let (program, mutation) = self.mutator.random(&self.initial, &mut rng);
+                (program, mutation, None, Arc::from([]))
+            }
+        };
+        let graph = self.mutator.graph();
+        let statements = program.statements.len();
+        let redundant = |kind: Redundancy| graph.redundancy().iter().filter(|r| **r == kind).count();
+        let live = redundant(Redundancy::Live);
+        let within_step = redundant(Redundancy::WithinStep);
+        let hash = graph.hash();
+        let (key, first) = self.keys.of(hash, &program);
+        Child {
+            hash,
+            key,
+            parent,
+            mutation,
+            redundant_share: within_step as f64 / statements.max(1) as f64,
+            live,
+            start,
+            screened: first && key == SCREENED,
+            island,
+            program: Arc::new(program),
+        }
+    }
+
+    /// The parent of a child of an island.
+    fn select(&self, island: usize, rng: &mut ChaCha8Rng) -> &Individual {
+        let mut from = island;
+        if self.islands.len() > 1 && rng.random::<f64>() < self.config.migration {
+            from = below(rng, self.islands.len());
+        }
+        let population = &self.islands[from];
+        let mut parent = &population[below(rng, population.len())];
+        for _ in 1..self.config.tournament {
+            let other = &population[below(rng, population.len())];
+            if self.wins(other, parent) {
+                parent = other;
+            }
+        }
+        parent
+    }
+
+    /// Whether an individual wins a tournament against another that was drawn before it.
+    fn wins(&self, other: &Individual, first: &Individual) -> bool {
+        match (other.fitness, first.fitness) {
+            (Fitness::Improvement(a), Fitness::Improvement(b)) if (a - b).abs() < self.config.parsimony && other.live != first.live => {
+                other.live < first.live
+            }
+            (a, b) => a > b,
+        }
+    }
+
+    /// Takes in a child of an island that has its fitness; the oldest goes. If the population has too many of its key already, the child itself
+    /// goes, and nothing changes. Gives back who is gone.
+    pub fn absorb(&mut self, individual: Individual, island: usize) -> Option<Individual> {
+        if self.most_copies < usize::MAX {
+            let count = self.copies.entry(individual.key).or_default();
+            if *count >= self.most_copies {
+                return Some(individual);
+            }
+            *count += 1;
+        }
+        let island = &mut self.islands[island];
+        island.push_back(individual);
+        let oldest = island.pop_front()?;
+        if self.most_copies < usize::MAX
+            && let Entry::Occupied(mut count) = self.copies.entry(oldest.key)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(oldest)
+    }
+
+    /// The best individuals with different keys, the fittest first; of equals the one that comes first in the population.
+    pub fn elite(&self, count: usize) -> Vec<&Individual> {
+        let mut seen = HashSet::new();
+        let mut elite: Vec<&Individual> = self.population().filter(|i| i.fitness.improvement().is_some() && seen.insert(i.key)).collect();
+        elite.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
+        elite.truncate(count);
+        elite
+    }
+
+    /// Gives all individuals of the given keys other evaluations.
+    pub fn revise(&mut self, evaluations: &HashMap<FunctionalHash, Evaluation>, penalty: f64) {
+        for individual in self.islands.iter_mut().flatten() {
+            if let Some(evaluation) = evaluations.get(&individual.key) {
+                individual.fitness = evaluation.score(penalty);
+                individual.curve = Arc::clone(&evaluation.curve);
+                individual.settings = Arc::clone(&evaluation.settings);
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Where a search stands, and the steps that it takes: breed a child, take one in, change the seeds.
+//!
+//! What the next step is, and what comes of it, follows from the settings and from the evaluations alone. The engine makes the evaluations, or
+//! finds them in the journal; a lineage has them from the journal only.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_proxy_tasks::suite::Fitness;
+
+use crate::config::SearchConfig;
+use crate::engine::cache::{FitnessCache, SCREENED};
+use crate::engine::evolution::{Child, Evolution, Individual};
+use crate::journal::{JournalError, Place, epoch_of, revision};
+use crate::judge::Judge;
+use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
+use crate::store::statistics::Statistics;
+use crate::store::{Evaluations, Log};
+
+/// The best program of a search so far.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// The program as it was bred.
+    pub program: Arc<Program>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// Its fitness.
+    pub fitness: Fitness,
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
+    /// Its key in the fitness cache.
+    pub key: FunctionalHash,
+    /// For a direction, where it did best on each task.
+    pub settings: Arc<[Setting]>,
+}
+
+impl Best {
+    fn of(individual: &Individual) -> Best {
+        Best {
+            program: Arc::clone(&individual.program),
+            hash: individual.hash,
+            fitness: individual.fitness,
+            index: individual.index,
+            key: individual.key,
+            settings: Arc::clone(&individual.settings),
+        }
+    }
+}
+
+/// What a search does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It breeds a child.
+    Breed,
+    /// It takes in the child that has been under way the longest.
+    Absorb,
+    /// It judges the elite on the seeds of an epoch; no child is under way.
+    ChangeSeeds(u64),
+}
+
+/// A child that was bred and not yet taken in.
+pub(crate) struct UnderWay {
+    /// The child.
+    pub child: Child,
+    /// Its number.
+    pub index: u64,
+    /// Whether its evaluation is its own, or an earlier program's of the same key.
+    pub first: bool,
+}
+
+/// What came of taking a child in.
+pub(crate) struct Absorbed {
+    /// Number of the child.
+    pub index: u64,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// What selection goes by.
+    pub fitness: Fitness,
+    /// Whether it is the best program now.
+    pub is_best: bool,
+    /// Who is no longer in the population: the oldest of the island, or the child itself.
+    pub gone: Option<Individual>,
+}
+
+/// There is no evaluation where one is needed.
+#[derive(Debug)]
+pub(crate) enum NoEvaluation {
+    /// It was never made.
+    Missing,
+    /// The log can't be read.
+    Journal(JournalError),
+}
+
+impl From<JournalError> for NoEvaluation {
+    fn from(error: JournalError) -> NoEvaluation {
+        NoEvaluation::Journal(error)
+    }
+}
+
+/// Where a search stands.
+pub(crate) struct Standing<'a> {
+    evolution: Evolution<'a>,
+    cache: FitnessCache,
+    under_way: VecDeque<UnderWay>,
+    /// Children bred so far.
+    bred: u64,
+    /// How often the seeds have changed.
+    epoch: u64,
+    best: Best,
+    statistics: Statistics,
+    /// Children that had been taken in when the best program was found.
+    last_improvement: u64,
+    /// A program that becomes the best when it comes in, whatever its fitness.
+    target: Option<FunctionalHash>,
+    penalty: f64,
+    elite: usize,
+    rotate: u64,
+    lag: usize,
+}
+
+impl<'a> Standing<'a> {
+    /// Before the first child. The judge screens and probes programs; `evaluation` is the initial program's.
+    pub fn new(
+        config: &SearchConfig,
+        target: Option<FunctionalHash>,
+        judge: &'a dyn Judge,
+        initial: &Arc<Program>,
+        graph: &Graph,
+        evaluation: Evaluation,
+    ) -> Standing<'a> {
+        let penalty = config.fitness.penalty;
+        let individual = Individual::initial(initial, graph, &evaluation, penalty);
+        let mut best = Best::of(&individual);
+        let mut evolution = Evolution::new(individual, Profile::Paper, config, Some(judge));
+        best.key = evolution.key(best.hash, initial);
+        let mut cache = FitnessCache::default();
+        cache.insert(best.key, evaluation);
+        // After the initial program, which a screen may reject too.
+        cache.insert(SCREENED, Evaluation::new(Fitness::Screened, Arc::from([])));
+        Standing {
+            evolution,
+            cache,
+            under_way: VecDeque::new(),
+            bred: 0,
+            epoch: 0,
+            statistics: Statistics::new(best.fitness),
+            best,
+            last_improvement: 0,
+            target,
+            penalty,
+            elite: config.fitness.elite,
+            rotate: config.fitness.rotate,
+            lag: config.evolution.lag,
+        }
+    }
+
+    /// What comes next. The seeds change between two children, and all that were bred on the old ones come in before.
+    pub fn next(&self) -> Step {
+        let epoch = self.bred.checked_div(self.rotate).unwrap_or(0);
+        let changes = epoch > self.epoch;
+        if changes && self.under_way.is_empty() {
+            Step::ChangeSeeds(epoch)
+        } else if changes || self.under_way.len() >= self.lag {
+            Step::Absorb
+        } else {
+            Step::Breed
+        }
+    }
+
+    /// Breeds a child.
+    pub fn breed(&mut self) -> &UnderWay {
+        let index = self.bred;
+        self.bred += 1;
+        let child = self.evolution.breed(index);
+        let first = self.cache.claim(child.key);
+        self.under_way.push_back(UnderWay { child, index, first });
+        &self.under_way[self.under_way.len() - 1]
+    }
+
+    /// The child that has been under way the longest.
+    pub fn oldest(&self) -> Option<&UnderWay> {
+        self.under_way.front()
+    }
+
+    /// The child that was bred last, if it is under way.
+    pub fn newest(&self) -> Option<&UnderWay> {
+        self.under_way.back()
+    }
+
+    /// Takes in the child that has been under way the longest, whose evaluation must be in the cache. `None` if there is none.
+    pub fn absorb(&mut self) -> Result<Option<Absorbed>, NoEvaluation> {
+        let Some(UnderWay { child, .. }) = self.under_way.front() else { return Ok(None) };
+        let evaluation = self.cache.get(child.key)?.ok_or(NoEvaluation::Missing)?;
+        let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else { return Ok(None) };
+        self.statistics.count(&child, first, evaluation.fitness);
+        let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
+        let island = child.island;
+        let individual = child.individual(index, &evaluation, self.penalty);
+        let (hash, fitness) = (individual.hash, individual.fitness);
+        let is_best = fitness > self.best.fitness || is_target;
+        if is_best {
+            self.best = Best::of(&individual);
+            self.statistics.best = fitness;
+            self.last_improvement = self.statistics.generated;
+        }
+        let gone = self.evolution.absorb(individual, island);
+        Ok(Some(Absorbed { index, hash, fitness, is_best, gone }))
+    }
+
+    /// The programs that are judged when the seeds change.
+    pub fn elite(&self) -> Vec<Best> {
+        let mut elite: Vec<Best> = self.evolution.elite(self.elite).into_iter().map(Best::of).collect();
+        // The best of all may have died of old age.
+        if !elite.is_empty() && !elite.iter().any(|program| program.key == self.best.key) {
+            elite.push(self.best.clone());
+        }
+        elite
+    }
+
+    /// Changes the seeds. What was known of the elite and its evaluations on the new seeds, one for each, make one fitness.
+    pub fn change_seeds(&mut self, epoch: u64, elite: Vec<Best>, evaluations: &[Evaluation]) -> Result<(), NoEvaluation> {
+        if evaluations.len() < elite.len() {
+            return Err(NoEvaluation::Missing);
+        }
+        let mut best: Option<Best> = None;
+        let mut revised = HashMap::with_capacity(elite.len());
+        for (program, new) in elite.into_iter().zip(evaluations) {
+            let key = program.key;
+            let evaluation = self.cache.get(key)?.map_or_else(|| new.clone(), |old| old.with(new));
+            let fitness = evaluation.score(self.penalty);
+            if best.as_ref().is_none_or(|best| fitness > best.fitness) {
+                best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
+            }
+            self.cache.insert(key, evaluation.clone());
+            revised.insert(key, evaluation);
+        }
+        self.evolution.revise(&revised, self.penalty);
+        if let Some(best) = best {
+            self.statistics.best = best.fitness;
+            self.best = best;
+        }
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// Keeps an evaluation, so that those who wait for it can come in.
+    pub fn keep(&mut self, key: FunctionalHash, evaluation: Evaluation) {
+        self.cache.insert(key, evaluation);
+    }
+
+    /// Reads evaluations that are settled from a log.
+    pub fn set_log(&mut self, log: &Log) {
+        self.cache.set_log(log);
+    }
+
+    /// Notes where the log has the evaluation that was kept for a key.
+    pub fn settle(&mut self, key: FunctionalHash, offset: u64) {
+        self.cache.settle(key, offset);
+    }
+
+    /// Whether the programs of a key have an evaluation.
+    pub fn has_evaluation(&self, key: FunctionalHash) -> bool {
+        self.cache.is_known(key)
+    }
+
+    /// What is known of the programs of a key.
+    pub fn evaluation(&mut self, key: FunctionalHash) -> Result<Option<Evaluation>, JournalError> {
+        self.cache.get(key)
+    }
+
+    /// Children bred so far.
+    pub fn bred(&self) -> u64 {
+        self.bred
+    }
+
+    /// How often the seeds have changed.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The best program.
+    pub fn best(&self) -> &Best {
+        &self.best
+    }
+
+    /// Counts and rates.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Children that have come in since the best program was found.
+    pub fn since_improvement(&self) -> u64 {
+        self.statistics.generated - self.last_improvement
+    }
+
+    /// The population.
+    pub fn population(&self) -> impl Iterator<Item = &Individual> + Clone {
+        self.evolution.population()
+    }
+}
+
+/// The journal has another program where one was bred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Where.
+    pub place: Place,
+    /// The hash here.
+    pub bred: FunctionalHash,
+    /// The hash in the journal.
+    pub found: FunctionalHash,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has the hash {}, the journal says {}", self.place, self.bred, self.found)
+    }
+}
+
+/// An evaluation of the journal, with its offset in the log.
+type Entry = (FunctionalHash, Evaluation, u64);
+
+/// Why the journal's evaluation of a program can't be had.
+#[derive(Debug)]
+pub(crate) enum RecordedError {
+    /// It is another program's.
+    Mismatch(Mismatch),
+    /// The log can't be read.
+    Journal(JournalError),
+}
+
+impl From<JournalError> for RecordedError {
+    fn from(error: JournalError) -> RecordedError {
+        RecordedError::Journal(error)
+    }
+}
+
+/// The evaluations that a journal holds, each to be taken out once, when the program is bred that it belongs to.
+///
+/// They are read as they are needed, and few are held at a time. Child j is bred after all up to j - lag have come in, whose evaluations were
+/// acknowledged before that: so once one of a child j is read, all of children up to j - lag have been, as far as they are there. When the
+/// seeds change no child is under way: all of an epoch's revisions come before its first child.
+pub(crate) struct Recorded {
+    evaluations: Option<Evaluations>,
+    lag: u64,
+    /// Children before this one may have been read.
+    reach: u64,
+    end: u64,
+    children: HashMap<u64, Entry>,
+    revisions: HashMap<u64, Entry>,
+    rotate: u64,
+}
+
+impl Recorded {
+    /// The evaluations of a log, with the number after the last child that was evaluated.
+    pub fn new(log: &Log, end: u64, config: &SearchConfig) -> Recorded {
+        Recorded {
+            evaluations: Some(log.evaluations()),
+            lag: config.evolution.lag as u64,
+            reach: 0,
+            end,
+            children: HashMap::new(),
+            revisions: HashMap::new(),
+            rotate: config.fitness.rotate,
+        }
+    }
+
+    /// The number after the last child that was evaluated.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The evaluation of a child, if the journal has it, with its offset in the log.
+    pub fn child(&mut self, index: u64, hash: FunctionalHash) -> Result<Option<(Evaluation, u64)>, RecordedError> {
+        while !self.children.contains_key(&index) && self.reach <= index.saturating_add(self.lag) && self.read()? {}
+        checked(self.children.remove(&index), Place::Child(index), hash)
+    }
+
+    /// The evaluation of a program of the elite, likewise.
+    pub fn revision(&mut self, epoch: u64, rank: usize, hash: FunctionalHash) -> Result<Option<Evaluation>, RecordedError> {
+        let number = revision(epoch, rank);
+        let first = epoch.saturating_mul(self.rotate);
+        while !self.revisions.contains_key(&number) && self.reach <= first && self.read()? {}
+        // What is left of epochs before belongs to no program of this search.
+        self.revisions.retain(|number, _| epoch_of(*number) >= epoch);
+        Ok(checked(self.revisions.remove(&number), Place::Revision(number), hash)?.map(|(evaluation, _)| evaluation))
+    }
+
+    /// Reads one more. False if there is none.
+    fn read(&mut self) -> Result<bool, JournalError> {
+        let Some(evaluations) = &mut self.evaluations else { return Ok(false) };
+        let Some(logged) = evaluations.next()? else {
+            self.evaluations = None;
+            return Ok(false);
+        };
+        let entry = (logged.hash, logged.evaluation, logged.offset);
+        match logged.place {
+            Place::Child(index) => {
+                self.reach = self.reach.max(index.saturating_add(1));
+                self.children.insert(index, entry);
+            }
+            Place::Revision(number) => {
+                self.revisions.insert(number, entry);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Evaluations that are at hand.
+    #[cfg(test)]
+    pub fn at_hand(children: Vec<(u64, crate::journal::EvaluationRecord)>) -> Recorded {
+        let entry = |(number, record): (u64, crate::journal::EvaluationRecord)| {
+            (number, (FunctionalHash::from_hex(&record.hash).unwrap(), record.evaluation(), 0))
+        };
+        Recorded {
+            evaluations: None,
+            lag: 0,
+            reach: 0,
+            end: 0,
+            children: children.into_iter().map(entry).collect(),
+            revisions: HashMap::new(),
+            rotate: 0,
+        }
+    }
+}
+
+fn checked(entry: Option<Entry>, place: Place, bred: FunctionalHash) -> Result<Option<(Evaluation, u64)>, RecordedError> {
+    match entry {
+        Some((found, ..)) if found != bred => Err(RecordedError::Mismatch(Mismatch { place, bred, found })),
+        entry => Ok(entry.map(|(_, evaluation, offset)| (evaluation, offset))),
+    }
+}

@@ -1,0 +1,273 @@
+//! Where programs come from: the zoo, files, the standard input, the stores of searches.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
+
+use symopt_dsl::program::Signature;
+use symopt_dsl::shell::Command;
+use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::spec::SuiteSource;
+
+use crate::config::{FitnessConfig, Form};
+use crate::journal::{CheckedStore, JournalError, Place, epoch_of};
+use crate::judge::Settled;
+use crate::judge::form::complete;
+use crate::judge::inner_tuning::Setting;
+
+/// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
+const FILE_LIMIT: u64 = 16 << 20;
+
+/// Why a program can't be found.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// Neither a zoo program nor a file.
+    #[error(
+        "{name:?} is no zoo program and no file{}; `symopt programs` lists the zoo",
+        nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The zoo program of the nearest name.
+        nearest: Option<&'static str>,
+    },
+    /// A directory is where a program should be.
+    #[error("{path}: a directory, not a program; a program of a search's store is written {path}:HASH, with the first digits of its hash")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file is no text.
+    #[error("{path}: not a program: byte {place} is not UTF-8 text; check that this is the right file")]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes are text.
+        place: usize,
+    },
+    /// The file can't be read.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The text is wrong; this is the rendered report.
+    #[error("{report}")]
+    Text {
+        /// The report, with the places in the text.
+        report: String,
+    },
+    /// A store has no such program.
+    #[error("{store}: {reason}")]
+    NotInStore {
+        /// The store.
+        store: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store can't be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// A program that was asked for, in the form that it has where it comes from.
+pub struct Found {
+    /// The program; of a store of directions the direction, without what stands outside.
+    pub program: Program,
+    /// What belongs to it, if it is a direction.
+    pub direction: Option<FoundDirection>,
+}
+
+/// What a store knows of a direction beside the program.
+pub struct FoundDirection {
+    /// `STORE:HASH`, with the whole hash.
+    pub name: String,
+    /// The suite of the search.
+    pub suite: SuiteSource,
+    /// Where the direction did best on each task of the suite; empty if it was never trained to the end, or if the store does not say.
+    pub settings: Vec<Setting>,
+    /// How the search judged.
+    pub fitness: FitnessConfig,
+}
+
+impl Found {
+    /// The whole program: of a direction with `lr` and `weight_decay` as parameters, as training applies it.
+    pub fn whole(&self) -> Program {
+        self.documented(None)
+    }
+
+    /// The same with the learning rate and the decay that suited a direction best, as the mean over the tasks of its search, for their defaults. For
+    /// that, AdamW is trained once on each of these, unless they are commands; where they can't be had, there are no defaults.
+    pub fn with_constants(&self) -> Program {
+        let Some(direction) = self.direction.as_ref().filter(|direction| !direction.settings.is_empty()) else { return self.whole() };
+        let suite = direction.suite.suite();
+        let settled = suite.and_then(|suite| Settled::new(&self.program, &direction.settings, &suite.tasks));
+        // Without the data of the search, the program is still what it is.
+        self.documented(settled.ok().flatten().map(|settled| settled.with_defaults()))
+    }
+
+    fn documented(&self, with_defaults: Option<Program>) -> Program {
+        let Some(direction) = &self.direction else { return self.program.clone() };
+        let constants = match with_defaults {
+            Some(_) => "The defaults of lr and weight_decay are what suited it in the search, as the mean over the tasks.",
+            None => "lr and weight_decay have to be tuned for it.",
+        };
+        let Some(program) = with_defaults.or_else(|| complete(&self.program)) else { return self.program.clone() };
+        let doc = format!("The direction {}, as a whole program: w -= lr * (direction + weight_decay * w).\n\n{constants}", direction.name);
+        program.with_signature(Signature { doc: Some(doc), ..program.signature().clone() })
+    }
+}
+
+/// Parses a text; on an error the report shows the places in it.
+pub fn parse_program(name: &str, text: &str, color: bool) -> Result<Program, ProgramError> {
+    symopt_dsl::parse(text).map_err(|faults| ProgramError::Text { report: faults.render(name, text, color) })
+}
+
+/// A whole program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-` for the standard input. A direction of a store
+/// is completed.
+pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
+    Ok(find(name, color)?.whole())
+}
+
+/// The same in the form that the program has where it comes from.
+pub fn find(name: &str, color: bool) -> Result<Found, ProgramError> {
+    if !Path::new(name).exists()
+        && let Some((store, hash)) = store_and_hash(name)
+    {
+        let (checked, stored) = find_in_store(store, hash, color)?;
+        let name = format!("{}:{}", store.display(), stored.hash);
+        let program = parse_program(&name, &stored.text, color)?;
+        let settings = checked.settings();
+        let direction = (settings.config.fitness.form == Form::Direction).then(|| FoundDirection {
+            name,
+            suite: SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() },
+            settings: stored.settings,
+            fitness: settings.config.fitness.clone(),
+        });
+        return Ok(Found { program, direction });
+    }
+    Ok(Found { program: find_elsewhere(name, color)?, direction: None })
+}
+
+/// A program that is in no store.
+fn find_elsewhere(name: &str, color: bool) -> Result<Program, ProgramError> {
+    if name == "-" {
+        return read_program("standard input", std::io::stdin(), color);
+    }
+    if let Some(entry) = symopt_programs::find(name) {
+        return Ok(entry.program());
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        return Err(ProgramError::Unknown { name: name.to_owned(), nearest: symopt_programs::nearest(name) });
+    }
+    if path.is_dir() {
+        return Err(ProgramError::Directory { path: path.to_owned() });
+    }
+    let file = File::open(path).map_err(|source| ProgramError::File { path: path.to_owned(), source })?;
+    read_program(name, file, color)
+}
+
+fn read_program(name: &str, from: impl Read, color: bool) -> Result<Program, ProgramError> {
+    let path = || PathBuf::from(name);
+    let mut bytes = Vec::new();
+    from.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(|source| ProgramError::File { path: path(), source })?;
+    let not_text = |e: FromUtf8Error| ProgramError::NotText { path: path(), place: e.utf8_error().valid_up_to() };
+    parse_program(name, &String::from_utf8(bytes).map_err(not_text)?, color)
+}
+
+/// Whether a text can be the first digits of a functional hash.
+fn is_hash(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Where a program of a store comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bred {
+    /// It is the initial program.
+    Initial,
+    /// It is the child of this number, the first one of its key.
+    Child(u64),
+    /// It shares the key of an earlier child, and was the one of the elite that was judged on the seeds of this epoch.
+    Elite(u64),
+}
+
+/// An evaluated program of a store.
+pub struct Stored {
+    /// Where it comes from.
+    pub bred: Bred,
+    /// Its functional hash, in hexadecimal.
+    pub hash: String,
+    /// Its text.
+    pub text: String,
+    /// Where a direction did best on each task, if that is known.
+    pub settings: Vec<Setting>,
+}
+
+/// The store and the hash that the name of a program speaks of, if it is one of a store: `STORE:HASH`.
+pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
+    if name == "-" || symopt_programs::find(name).is_some() || Path::new(name).exists() {
+        return None;
+    }
+    // What ends like a hash was meant as one, even if there is no store.
+    let (store, hash) = name.rsplit_once(':')?;
+    (!store.is_empty() && (Path::new(store).exists() || is_hash(hash))).then_some((Path::new(store), hash))
+}
+
+/// The program of a store whose hash begins with the given digits, and the store.
+pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedStore, Stored), ProgramError> {
+    let not_there = |reason: String| ProgramError::NotInStore { store: path.to_owned(), reason };
+    if !is_hash(digits) {
+        return Err(not_there(format!("{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
+    }
+    let (store, programs) = CheckedStore::find(path, digits)?;
+    let digits = digits.to_ascii_lowercase();
+    let mut found: Vec<Stored> = Vec::new();
+    let initial_text = &store.settings().initial;
+    let initial = parse_program("the store's initial program", initial_text, color)?;
+    if let Ok(graph) = Graph::new(&initial)
+        && graph.hash().to_string().starts_with(&digits)
+    {
+        found.push(Stored { bred: Bred::Initial, hash: graph.hash().to_string(), text: initial_text.clone(), settings: Vec::new() });
+    }
+    for (place, hash, text) in programs {
+        let bred = match place {
+            Place::Child(index) => Bred::Child(index),
+            Place::Revision(number) => Bred::Elite(epoch_of(number)),
+        };
+        found.push(Stored { bred, hash: hash.to_string(), text, settings: Vec::new() });
+    }
+    // Of equal programs the first.
+    found.sort_by(|a, b| (&a.hash, a.bred).cmp(&(&b.hash, b.bred)));
+    found.dedup_by(|a, b| a.hash == b.hash);
+    if found.len() > 1 {
+        return Err(not_there(format!("{} programs have hashes that begin with {digits}; give more digits", found.len())));
+    }
+    match found.pop() {
+        Some(mut stored) => {
+            if store.settings().config.fitness.form == Form::Direction {
+                stored.settings = settings_of(&store, &stored)?;
+            }
+            Ok((store, stored))
+        }
+        None => Err(not_there(format!(
+            "no evaluated program has a hash that begins with {digits}; `{}` ends with the hash of the best one",
+            Command::new("resume").operand(path)
+        ))),
+    }
+}
+
+/// Where a direction of a store did best on each task, if that is known.
+fn settings_of(store: &CheckedStore, stored: &Stored) -> Result<Vec<Setting>, JournalError> {
+    let mut records = match stored.bred {
+        Bred::Initial => return Ok(store.initial()?.map_or_else(Vec::new, |record| record.settings)),
+        Bred::Child(_) => store.evaluations()?,
+        Bred::Elite(_) => store.revisions()?,
+    };
+    records.retain(|(_, record)| record.hash == stored.hash);
+    Ok(records.into_iter().next().map_or_else(Vec::new, |(_, record)| record.settings))
+}

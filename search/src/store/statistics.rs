@@ -1,0 +1,65 @@
+//! How a search goes, over the programs generated: what the paper's figure shows.
+
+use serde::{Deserialize, Serialize};
+use symopt_proxy_tasks::suite::Fitness;
+
+use crate::engine::evolution::Child;
+
+/// Rows are taken every this many programs generated.
+pub const EVERY: u64 = 500;
+
+/// The state of a search after a number of programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Children bred whose fitness is known.
+    pub generated: u64,
+    /// Of those, how many had a functional hash that was new, so that they were evaluated.
+    pub evaluated: u64,
+    /// Of those, how many had a functional hash that was new, and were rejected by a screen before any training.
+    #[serde(default)]
+    pub screened: u64,
+    /// Of the evaluated, how many were stopped as hopeless.
+    pub hopeless: u64,
+    /// Of the evaluated, how many diverged.
+    pub diverged: u64,
+    /// Of the evaluated, how many had a run of an external task that failed.
+    #[serde(default)]
+    pub failed: u64,
+    /// Sum over the children of the share of their statements that no output of a step depends on.
+    pub redundant_sum: f64,
+    /// The best fitness so far.
+    pub best: Fitness,
+}
+
+impl Statistics {
+    /// Before the first child.
+    pub fn new(initial: Fitness) -> Statistics {
+        Statistics { generated: 0, evaluated: 0, screened: 0, hopeless: 0, diverged: 0, failed: 0, redundant_sum: 0.0, best: initial }
+    }
+
+    /// Counts a child that comes in. `first` is whether it was evaluated, and not an earlier program of its key.
+    pub(crate) fn count(&mut self, child: &Child, first: bool, fitness: Fitness) {
+        self.generated += 1;
+        self.redundant_sum += child.redundant_share;
+        self.screened += u64::from(child.screened);
+        if first {
+            self.evaluated += 1;
+            match fitness {
+                Fitness::Hopeless { .. } => self.hopeless += 1,
+                Fitness::Diverged => self.diverged += 1,
+                Fitness::Failed => self.failed += 1,
+                Fitness::Screened | Fitness::Improvement(_) => {}
+            }
+        }
+    }
+
+    /// Share of the children whose fitness was known from an earlier program.
+    pub fn cache_hit_rate(&self) -> f64 {
+        if self.generated == 0 { 0.0 } else { 1.0 - (self.evaluated + self.screened) as f64 / self.generated as f64 }
+    }
+
+    /// Mean share of redundant statements among the children.
+    pub fn redundant_share(&self) -> f64 {
+        if self.generated == 0 { 0.0 } else { self.redundant_sum / self.generated as f64 }
+    }
+}

@@ -1,0 +1,33 @@
+//! Many runs together: what searches found, and what that is worth on seeds and tasks that no search has seen.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`report`](mod@report) | what searches did, from their stores: figures, tables, meta-validation |
+//! | [`comparison`] | programs against each other on held-out seeds |
+//! | [`landscape`] | the optimizers of the literature on a suite, all tuned with the same budget |
+//! | [`fresh_seeds`] | programs on seeds that no search has seen, each at the learning rate that suits it |
+//! | [`funnel`] | the best programs of searches on ever larger suites: what keeps beating AdamW stays |
+//! | [`restarts`] | campaigns: repeats of a search, restarts from the best, other suites after that |
+//! | [`rediscovery`] | how many of a number of attempts find a program like Lion |
+//! | [`training_curves`] | the curves of several programs' runs on a task |
+//! | [`tuning_map`] | losses over learning rate and weight decay |
+//! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
+//! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
+//! | [`importance`](mod@importance) | how much each statement matters |
+//! | [`simplification`] | algebra and ablation in turn |
+
+pub mod ablation;
+pub(crate) mod checked_json;
+pub mod comparison;
+pub mod fresh_seeds;
+pub mod funnel;
+pub(crate) mod half_made;
+pub mod importance;
+pub mod landscape;
+pub mod rediscovery;
+pub mod report;
+pub mod restarts;
+pub mod simplification;
+pub mod training_curves;
+pub mod trials;
+pub mod tuning_map;

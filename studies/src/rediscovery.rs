@@ -1,0 +1,677 @@
+//! The rediscovery of Lion: the same search from AdamW under many seeds, each ended by its budget or by a program that is Lion-like, and what became
+//! of every one of them.
+//!
+//! The protocol is a file, `rediscovery.toml`: a suite, how often a search is repeated, its settings, and how finals are simplified and judged. A
+//! search that is going to end somewhere else does so early, so a seed is a series of short searches, each from the initial program with a seed of
+//! its own, until one ends Lion-like or there have been enough. All finals go the same way, whatever they are: algebra; the sign of some value in
+//! the place of the update, if that costs no more than the tolerance; ablation. Everything is judged on seeds that the search has not seen, each
+//! program at its own best peak learning rate and weight decay.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use symopt_analysis::RandomStreams;
+use symopt_analysis::simplify::{Label, Options, reduced};
+use symopt_analysis::structure::{self, Structure};
+use symopt_dsl::{Function, Graph, Operand, Program, Statement};
+use symopt_files::WriteError;
+use symopt_proxy_tasks::sample::{Criterion, standard_error};
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::{Fitness, Suite};
+use symopt_proxy_tasks::task::TaskError;
+use symopt_proxy_tasks::watch::Watch;
+use symopt_search::config::{ConfigError, LAST_SEED, SearchConfig};
+use symopt_search::judge::{DirectionJudge, form};
+use symopt_search::launch::{Launch, LaunchError};
+use symopt_search::store::statistics::Statistics;
+use symopt_search::store::stop_reason::StopReason;
+
+use crate::simplification::simplify_on_tasks;
+use crate::trials::{TrialError, Trials};
+use crate::{checked_json, half_made};
+
+/// The frozen protocol.
+pub const PROTOCOL: &str = include_str!("rediscovery.toml");
+
+/// Seeds of searches, which the seeds that change follow from, that no search has: for the simplification of finals, for the choice of the
+/// betas of the programs that finals are compared with, and for the figures that are reported. They are above [`LAST_SEED`], as those of
+/// [`fresh_seeds`](crate::fresh_seeds).
+const SIMPLIFICATION: u64 = 0xf_fff0;
+const CHOICE: u64 = 0xf_fff1;
+const REPORT: u64 = 0xf_fff2;
+
+/// Why a rediscovery fails.
+#[derive(Debug, thiserror::Error)]
+pub enum RediscoveryError {
+    /// A search.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// A task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// A trial.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// The protocol.
+    #[error("{place}: {reason}")]
+    Protocol {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A file that is there.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// The protocol of a rediscovery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// Searches under one seed, at most: the next one begins where the last has ended without being Lion-like.
+    pub repeats: u64,
+    /// How finals are simplified and judged.
+    pub finals: Finals,
+    /// The settings of the searches.
+    pub search: SearchConfig,
+}
+
+/// How finals are simplified and judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finals {
+    /// A best program is tried as a final when it may be Lion-like and so many programs have been generated since the last try.
+    pub every: u64,
+    /// Seeds that learning rate and decay are tuned on.
+    pub tuning_seeds: usize,
+    /// Seeds that a simplification is judged on.
+    pub simplification_seeds: usize,
+    /// Seeds that results are reported on.
+    pub report_seeds: usize,
+    /// How much fitness a simplification may cost.
+    pub tolerance: f64,
+    /// How sure that must be.
+    pub confidence: f64,
+    /// The programs that a final is held against.
+    pub peers: Vec<Peer>,
+}
+
+/// A zoo program that finals are held against, with the betas that it may choose from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// The zoo program.
+    pub program: String,
+    /// Names of hyperparameters.
+    pub names: Vec<String>,
+    /// Values of these, of which the best on other seeds are used.
+    pub values: Vec<Vec<f64>>,
+}
+
+impl Protocol {
+    /// The protocol of a TOML text.
+    pub fn from_toml(place: &str, text: &str) -> Result<Protocol, RediscoveryError> {
+        let wrong = |reason: String| RediscoveryError::Protocol { place: place.to_owned(), reason };
+        let protocol: Protocol = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        protocol.search.check().map_err(|e: ConfigError| wrong(e.to_string()))?;
+        if !(1..=1_000).contains(&protocol.repeats) {
+            return Err(wrong(format!("repeats = {} is out of range; expected a whole number from 1 to 1000", protocol.repeats)));
+        }
+        let Finals { tuning_seeds, simplification_seeds, report_seeds, tolerance, confidence, .. } = protocol.finals;
+        let counts = [("tuning_seeds", tuning_seeds), ("simplification_seeds", simplification_seeds), ("report_seeds", report_seeds)];
+        if let Some((name, count)) = counts.into_iter().find(|(_, count)| !(2..=1_000).contains(count)) {
+            return Err(wrong(format!("finals.{name} = {count} is out of range; expected a whole number from 2 to 1000")));
+        }
+        if !(tolerance >= 0.0 && tolerance.is_finite()) {
+            return Err(wrong(format!("finals.tolerance = {tolerance} is out of range; expected a share of 0 or more, such as 0.005")));
+        }
+        if !(0.5..1.0).contains(&confidence) {
+            return Err(wrong(format!("finals.confidence = {confidence} is out of range; expected a share from 0.5 to below 1")));
+        }
+        if protocol.search.fitness.form != symopt_search::config::Form::Direction {
+            return Err(wrong(
+                "`form` of [search.fitness] must be \"direction\": finals are judged at their own learning rate and decay".to_owned(),
+            ));
+        }
+        Ok(protocol)
+    }
+}
+
+/// What happened under one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The seed.
+    pub seed: u64,
+    /// The searches, one after the other. None but the last may have ended Lion-like.
+    pub searches: Vec<Searched>,
+}
+
+impl Attempt {
+    /// Whether a final is Lion-like.
+    pub fn rediscovered(&self) -> bool {
+        self.searches.last().is_some_and(Searched::rediscovered)
+    }
+
+    /// The final of the last search.
+    pub fn last(&self) -> Option<&Final> {
+        self.searches.last().map(|search| &search.last)
+    }
+
+    /// Wall-clock seconds of all searches.
+    pub fn seconds(&self) -> f64 {
+        self.searches.iter().map(|search| search.seconds).sum()
+    }
+
+    /// Programs generated in all searches.
+    pub fn generated(&self) -> u64 {
+        self.searches.iter().map(|search| search.statistics.generated).sum()
+    }
+
+    /// Programs evaluated in all searches.
+    pub fn evaluated(&self) -> u64 {
+        self.searches.iter().map(|search| search.statistics.evaluated).sum()
+    }
+}
+
+/// What happened in one search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Searched {
+    /// Its own seed.
+    pub seed: u64,
+    /// Why the search ended; a rediscovery ends it.
+    pub stop: StopReason,
+    /// Wall-clock seconds, all tries of finals included. The only figure here that is not the same in every run.
+    pub seconds: f64,
+    /// Counts of the search.
+    pub statistics: Statistics,
+    /// The structure of the best program each time it became another one.
+    pub classes: Vec<ClassChange>,
+    /// The best program in the end.
+    pub last: Final,
+}
+
+impl Searched {
+    /// Whether the final is Lion-like.
+    pub fn rediscovered(&self) -> bool {
+        self.last.structure == Structure::LionLike
+    }
+}
+
+/// A moment when the best program became one of another structure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassChange {
+    /// Programs generated.
+    pub generated: u64,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// The structure by probes.
+    pub structure: Structure,
+    /// The structure of the sign of the direction: what a soft sign would be.
+    pub of_sign: Structure,
+    /// The fitness that the search knew.
+    pub fitness: Fitness,
+}
+
+/// A final: the best program of a search, and what simplification leaves of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Final {
+    /// The direction as it was bred, without redundant statements.
+    pub program: String,
+    /// The whole program that simplification leaves.
+    pub simplified: String,
+    /// The weakest label of a step.
+    pub label: String,
+    /// The structure of the simplified program by probes.
+    pub structure: Structure,
+    /// The same by its form.
+    pub by_form: Option<Structure>,
+    /// What the classification says.
+    pub classification: String,
+    /// Mean fitness (gain over tuned AdamW of the suite file) of the simplified program on the report's seeds, with its standard error.
+    pub fitness: Option<(f64, f64)>,
+    /// The gain over each peer, paired, with its standard error.
+    pub gains: Vec<(String, f64, f64)>,
+}
+
+/// Who watches.
+pub trait Observer {
+    /// Told often how the search under a seed stands.
+    fn progress(&mut self, seed: u64, progress: &symopt_search::engine::Progress);
+}
+
+/// A peer with its betas chosen and its scores on the report's seeds.
+struct JudgedPeer {
+    name: String,
+    by_seed: Vec<f64>,
+}
+
+/// A rediscovery that is set up: the suite, the judges of finals and the peers.
+pub struct Rediscovery {
+    protocol: Protocol,
+    suite: Arc<Suite>,
+    simplification: DirectionJudge,
+    report: DirectionJudge,
+    peers: Vec<JudgedPeer>,
+    threads: usize,
+}
+
+impl Rediscovery {
+    /// Loads the suite and judges the peers.
+    pub fn new(protocol: Protocol, threads: usize) -> Result<Rediscovery, RediscoveryError> {
+        let suite = Arc::new(SuiteSource::find(&protocol.search.suite)?.suite()?);
+        let judge = |seed: u64, seeds: usize| {
+            let mut config = protocol.search.clone();
+            config.seed = seed;
+            config.fitness.seeds = seeds;
+            config.fitness.tuning_seeds = protocol.finals.tuning_seeds;
+            // What a search may not train may still be compared.
+            config.fitness.screens.clear();
+            DirectionJudge::new(Arc::clone(&suite), &config)
+        };
+        let finals = &protocol.finals;
+        let simplification = judge(SIMPLIFICATION, finals.simplification_seeds)?;
+        let report = judge(REPORT, finals.report_seeds)?;
+        let choice = judge(CHOICE, finals.simplification_seeds)?;
+        let mut peers = Vec::new();
+        for peer in &finals.peers {
+            peers.push(judge_peer(peer, &choice, &report)?);
+        }
+        Ok(Rediscovery { suite, simplification, report, peers, threads: threads.max(1), protocol })
+    }
+
+    /// The protocol.
+    pub fn protocol(&self) -> &Protocol {
+        &self.protocol
+    }
+
+    /// The names of the peers with their betas, and the gain of each over the suite's tuned AdamW on the report's seeds, with its standard error.
+    pub fn peers(&self) -> Vec<(String, f64, f64)> {
+        self.peers.iter().map(|peer| (peer.name.clone(), mean(&peer.by_seed), standard_error(&peer.by_seed).unwrap_or(0.0))).collect()
+    }
+
+    /// The seeds of the searches under one seed: no two searches of any two seeds have the same one.
+    fn seeds(&self, seed: u64) -> Result<Range<u64>, RediscoveryError> {
+        let repeats = self.protocol.repeats;
+        let most = (LAST_SEED + 1) / repeats;
+        if seed >= most {
+            let reason = format!("the seed {seed} is reserved: with {repeats} searches each, seeds go up to {}", most.saturating_sub(1));
+            return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
+        }
+        Ok(seed * repeats..(seed + 1) * repeats)
+    }
+
+    /// One search with its own seed, new or where its store ends, `before` seconds into it. All that is looked at on the way is looked at again, so
+    /// that it ends as if it had not been interrupted. `None` if it is.
+    fn search(
+        &self,
+        of: u64,
+        seed: u64,
+        store: &Path,
+        before: f64,
+        interrupt: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Searched>, RediscoveryError> {
+        let begin = Instant::now();
+        let seconds = || before + begin.elapsed().as_secs_f64();
+        let launch = match self.launch(seed, store) {
+            Err(RediscoveryError::Launch(error)) if error.is_interrupt() => return Ok(None),
+            launch => launch?,
+        };
+        // The search's own flag: it is set by a rediscovery as well.
+        let end = AtomicBool::new(false);
+        let mut classes: Vec<ClassChange> = Vec::new();
+        let mut known = None;
+        let mut next_try = 0;
+        let mut found = None;
+        let mut failure = None;
+        let mut generated_then = None;
+        let ended = launch.run(self.threads, &end, &mut |progress| {
+            observer.progress(of, progress);
+            if interrupt.load(Ordering::Relaxed) {
+                end.store(true, Ordering::Relaxed);
+                return;
+            }
+            let (best, generated) = (progress.best, progress.statistics.generated);
+            if known.map(|(hash, _)| hash) != Some(best.hash) {
+                let now = class_of(&best.program);
+                known = Some((best.hash, now));
+                if classes.last().map(|c| (c.structure, c.of_sign)) != Some(now) {
+                    classes.push(ClassChange { generated, seconds: seconds(), structure: now.0, of_sign: now.1, fitness: best.fitness });
+                }
+            }
+            let promising = known.is_some_and(|(_, (_, of_sign))| of_sign == Structure::LionLike);
+            if !promising || generated < next_try || end.load(Ordering::Relaxed) {
+                return;
+            }
+            next_try = generated + self.protocol.finals.every;
+            match self.finish(&best.program, interrupt) {
+                Ok(last) if last.structure == Structure::LionLike => {
+                    found = Some(last);
+                    generated_then = Some(progress.statistics.clone());
+                    end.store(true, Ordering::Relaxed);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    failure = Some(error);
+                    end.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        let (result, _, _) = match ended {
+            Err(error) if error.is_interrupt() => return Ok(None),
+            ended => ended?,
+        };
+        if let Some(error) = failure {
+            return match error {
+                RediscoveryError::Trial(TrialError::Interrupted) => Ok(None),
+                error => Err(error),
+            };
+        }
+        if interrupt.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let rediscovered = found.is_some();
+        let last = match found {
+            Some(last) => last,
+            None => self.finish(&result.best.program, interrupt)?,
+        };
+        let statistics = generated_then.unwrap_or(result.statistics);
+        let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
+        Ok(Some(Searched { seed, stop, seconds: seconds(), statistics, classes, last }))
+    }
+
+    fn launch(&self, seed: u64, store: &Path) -> Result<Launch, RediscoveryError> {
+        let failed = |reason: String| RediscoveryError::File { path: store.to_owned(), reason };
+        if !half_made::is_store(store) {
+            half_made::remove(store).map_err(|e| failed(e.to_string()))?;
+            return Ok(Launch::new(SearchConfig { seed, ..self.protocol.search.clone() }, store, false)?);
+        }
+        let launch = Launch::resume(store, false, |_| {})?;
+        match launch.config().seed {
+            found if found == seed => Ok(launch),
+            found => Err(failed(format!("the store of a search with the seed {found}, not {seed}; move it away"))),
+        }
+    }
+
+    /// Simplifies a direction, classifies it, and judges it on the report's seeds.
+    pub fn finish(&self, best: &Program, interrupt: &AtomicBool) -> Result<Final, RediscoveryError> {
+        let interrupted = || interrupt.load(Ordering::Relaxed);
+        let watch = Watch { interrupted: &interrupted, observe: &|_, _| {} };
+        let finals = &self.protocol.finals;
+        let criterion = Criterion { tolerance: finals.tolerance, confidence: finals.confidence };
+        let pruned = Graph::new(best).map_or_else(|_| best.clone(), |graph| best.pruned(&graph));
+        let mut trials =
+            Trials::of_directions(&self.suite, &self.simplification, finals.simplification_seeds, criterion, self.threads, watch)?;
+        let derivation = simplify_on_tasks(&pruned, &Options::default(), &mut RandomStreams::default(), &mut trials)?;
+        let simplified = form::with_parameters(derivation.result());
+        let whole = form::complete(&simplified).unwrap_or_else(|| simplified.clone());
+        let classification = structure::classify(&whole, |program| reduced(program, Label::Domain).result().clone());
+        let scores = self.report.scores(&simplified, 0)?;
+        let gains = match &scores {
+            Some(scores) => self.peers.iter().map(|peer| gain(&scores.by_seed, peer)).collect(),
+            None => Vec::new(),
+        };
+        Ok(Final {
+            program: pruned.to_string(),
+            simplified: whole.to_string(),
+            label: derivation.label().to_string(),
+            structure: classification.by_probes,
+            by_form: classification.by_form,
+            classification: classification.to_string(),
+            fitness: scores.map(|scores| (mean(&scores.by_seed), standard_error(&scores.by_seed).unwrap_or(0.0))),
+            gains,
+        })
+    }
+}
+
+/// The structure of a direction, and that of its sign.
+fn class_of(program: &Program) -> (Structure, Structure) {
+    let of = |direction: &Program| form::complete(direction).map_or(Structure::Other, |whole| structure::by_probes(&whole).0);
+    let mut sign = program.clone();
+    let of_sign = match sign.fresh_variable() {
+        Some(target) => {
+            sign.statements.push(Statement::new(target, Function::Sign, &[Operand::Variable(program.update)]));
+            sign.update = target;
+            of(&sign)
+        }
+        None => Structure::Other,
+    };
+    (of(program), of_sign)
+}
+
+fn judge_peer(peer: &Peer, choice: &DirectionJudge, report: &DirectionJudge) -> Result<JudgedPeer, RediscoveryError> {
+    let wrong = |reason: String| RediscoveryError::Protocol { place: format!("the peer {}", peer.program), reason };
+    let entry = symopt_programs::find(&peer.program).ok_or_else(|| wrong("no program of the zoo has this name".to_owned()))?;
+    let mut best: Option<(f64, Program, String)> = None;
+    let defaults = Vec::new();
+    for values in std::iter::once(&defaults).chain(&peer.values) {
+        let mut program = entry.program();
+        let mut signature = program.signature().clone();
+        let mut name = peer.program.clone();
+        for (hyperparameter, value) in peer.names.iter().zip(values) {
+            let parameter = signature.parameters.iter_mut().find(|p| p.name == *hyperparameter);
+            let parameter = parameter.ok_or_else(|| wrong(format!("it has no hyperparameter `{hyperparameter}`")))?;
+            parameter.default = Some(*value);
+            name.push_str(&format!(" {hyperparameter}={value}"));
+        }
+        program = program.with_signature(signature);
+        let direction = form::split(&program).map_err(|e| wrong(e.to_string()))?;
+        let Some(scores) = choice.scores(&direction, 0)? else { continue };
+        let fitness = mean(&scores.by_seed);
+        if best.as_ref().is_none_or(|(other, ..)| fitness > *other) {
+            best = Some((fitness, direction, name));
+        }
+    }
+    let (_, direction, name) = best.ok_or_else(|| wrong("it diverges on the suite with all betas".to_owned()))?;
+    let scores = report.scores(&direction, 0)?.ok_or_else(|| wrong("it diverges on the report's seeds".to_owned()))?;
+    Ok(JudgedPeer { name, by_seed: scores.by_seed })
+}
+
+fn gain(by_seed: &[f64], peer: &JudgedPeer) -> (String, f64, f64) {
+    let differences: Vec<f64> = by_seed.iter().zip(&peer.by_seed).map(|(a, b)| a - b).collect();
+    (peer.name.clone(), mean(&differences), standard_error(&differences).unwrap_or(0.0))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// All attempts together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Attempts: seeds.
+    pub attempts: usize,
+    /// Those that end Lion-like.
+    pub rediscovered: usize,
+    /// Searches of all attempts; as many as are `rediscovered` end Lion-like.
+    pub searches: usize,
+    /// Median of the seconds of all attempts.
+    pub median_seconds: f64,
+}
+
+impl Summary {
+    /// The summary of attempts.
+    pub fn of(attempts: &[Attempt]) -> Summary {
+        let mut seconds: Vec<f64> = attempts.iter().map(Attempt::seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        let middle = |place: usize| seconds.get(place).copied().unwrap_or(0.0);
+        let median = if seconds.is_empty() { 0.0 } else { (middle((seconds.len() - 1) / 2) + middle(seconds.len() / 2)) / 2.0 };
+        Summary {
+            attempts: attempts.len(),
+            rediscovered: attempts.iter().filter(|attempt| attempt.rediscovered()).count(),
+            searches: attempts.iter().map(|attempt| attempt.searches.len()).sum(),
+            median_seconds: median,
+        }
+    }
+}
+
+/// What is kept of a search.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    /// Wall-clock seconds of all its sessions but those that were killed.
+    seconds: f64,
+    /// `None` while it can go on.
+    ended: Option<Searched>,
+}
+
+/// The result in a file; `None` if there is no such file.
+fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RediscoveryError> {
+    let failed = |reason: String| RediscoveryError::File { path: path.to_owned(), reason };
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let hint = "no result of a rediscovery; move it away";
+            checked_json::from_text(&bytes).map(Some).map_err(|reason| failed(format!("{hint} ({reason})")))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed(e.to_string())),
+    }
+}
+
+fn keep(path: &Path, result: &impl Serialize) -> Result<(), RediscoveryError> {
+    let text = checked_json::to_text(result).map_err(|e| RediscoveryError::File { path: path.to_owned(), reason: e.to_string() })?;
+    Ok(symopt_files::write(path, &text)?)
+}
+
+/// Writes the protocol into a directory of results, or checks that it is the one that is there: results of two protocols must not be mixed.
+pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), RediscoveryError> {
+    let path = directory.join("protocol.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(known) if known == text => Ok(()),
+        Ok(_) => {
+            let reason = "results of another protocol are in this directory; choose another one with --output".to_owned();
+            Err(RediscoveryError::File { path, reason })
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            symopt_files::create_directory(directory)?;
+            Ok(symopt_files::write(&path, text.as_bytes())?)
+        }
+        Err(e) => Err(RediscoveryError::File { path, reason: e.to_string() }),
+    }
+}
+
+impl Rediscovery {
+    /// The attempt of a seed in a directory of results: the one that is there, or one that goes on where it was interrupted, or a new one, which is
+    /// kept there. The searches of a seed that have ended are kept beside their stores, and the one that has not goes on in its store. `None` if
+    /// it was interrupted.
+    pub fn attempt_in(
+        &self,
+        directory: &Path,
+        seed: u64,
+        interrupt: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Attempt>, RediscoveryError> {
+        let path = directory.join(format!("seed-{seed}.json"));
+        if let Some(attempt) = kept(&path)? {
+            return Ok(Some(attempt));
+        }
+        let seeds = self.seeds(seed)?;
+        let stores = directory.join(format!("seed-{seed}"));
+        symopt_files::create_directory(&stores)?;
+        symopt_files::check_writable(&path)?;
+        let mut attempt = Attempt { seed, searches: Vec::new() };
+        for (own, place) in seeds.zip(1..) {
+            let (store, ended) = (stores.join(format!("search-{place}")), stores.join(format!("search-{place}.json")));
+            let before: Kept = kept(&ended)?.unwrap_or_default();
+            let searched = match before.ended {
+                Some(searched) => searched,
+                None => {
+                    let begin = Instant::now();
+                    let ended_now = self.search(seed, own, &store, before.seconds, interrupt, observer)?;
+                    let seconds = before.seconds + begin.elapsed().as_secs_f64();
+                    keep(&ended, &Kept { seconds, ended: ended_now.clone() })?;
+                    let Some(searched) = ended_now else { return Ok(None) };
+                    searched
+                }
+            };
+            attempt.searches.push(searched);
+            if attempt.rediscovered() {
+                break;
+            }
+        }
+        keep(&path, &attempt)?;
+        Ok(Some(attempt))
+    }
+
+    /// A report in Markdown: every attempt, failures included.
+    pub fn report(&self, attempts: &[Attempt]) -> String {
+        let mut text = String::new();
+        let summary = Summary::of(attempts);
+        let search = &self.protocol.search;
+        let percent = |(mean, error): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * mean, 100.0 * error);
+        text.push_str(&format!(
+            "# Rediscovery of Lion\n\n{} of {} seeds end Lion-like, from {} on the suite {}; so do {} of the {} searches, of which a seed has up to \
+             {}. Median time of all seeds: {:.0} s.\n\n",
+            summary.rediscovered,
+            summary.attempts,
+            search.initial,
+            search.suite,
+            summary.rediscovered,
+            summary.searches,
+            self.protocol.repeats,
+            summary.median_seconds
+        ));
+        text.push_str(
+            "Made by `symopt rediscover`; the protocol is in `protocol.toml` beside this file. Fitness is validation loss saved against the suite's \
+             tuned AdamW. Programs are compared on seeds that no search has seen, each at its own best peak learning rate and weight decay on each \
+             task, paired, with the standard error over the seeds.\n\n| compared with | fitness |\n|---|---|\n",
+        );
+        for (name, mean, error) in self.peers() {
+            text.push_str(&format!("| {name} | {} |\n", percent((mean, error))));
+        }
+        text.push_str("\n| seed | search | final | by form | seconds | generated | evaluated | cache hits | fitness |");
+        for peer in &self.peers {
+            text.push_str(&format!(" over {} |", peer.name));
+        }
+        text.push_str(&format!("\n|---|---|---|---|---|---|---|---|---|{}\n", "---|".repeat(self.peers.len())));
+        let searches =
+            || attempts.iter().flat_map(|attempt| attempt.searches.iter().zip(1..).map(|(search, place)| (attempt.seed, place, search)));
+        for (seed, place, Searched { statistics, seconds, last, .. }) in searches() {
+            text.push_str(&format!(
+                "| {seed} | {place} | {} | {} | {seconds:.0} | {} | {} | {:.1} % | {} |",
+                last.structure,
+                last.by_form.map_or_else(|| "-".to_owned(), |form| form.to_string()),
+                statistics.generated,
+                statistics.evaluated,
+                100.0 * statistics.cache_hit_rate(),
+                last.fitness.map_or_else(|| "-".to_owned(), percent)
+            ));
+            for peer in &self.peers {
+                let gain = last.gains.iter().find(|(name, ..)| *name == peer.name);
+                text.push_str(&format!(" {} |", gain.map_or_else(|| "-".to_owned(), |(_, mean, error)| percent((*mean, *error)))));
+            }
+            text.push('\n');
+        }
+        for (seed, place, Searched { seed: own, stop, classes, last, .. }) in searches() {
+            text.push_str(&format!(
+                "\n## Seed {seed}, search {place}: {}\n\nThe search (`--seed {own}`) ended: {stop}. {}\n\n",
+                last.structure, last.classification
+            ));
+            text.push_str("| generated | seconds | fitness in the search | structure | structure of its sign |\n|---|---|---|---|---|\n");
+            for ClassChange { generated, seconds, structure, of_sign, fitness } in classes {
+                text.push_str(&format!("| {generated} | {seconds:.0} | {fitness} | {structure} | {of_sign} |\n"));
+            }
+            text.push_str(&format!(
+                "\nThe best program (a direction, without redundant statements), and what simplification leaves (label `{}`):\n\n```python\n{}\n```\n\n\
+                 ```python\n{}\n```\n",
+                last.label,
+                last.program.trim_end(),
+                last.simplified.trim_end()
+            ));
+        }
+        text
+    }
+}

@@ -1,0 +1,299 @@
+//! What the journal of a store says about its search.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::{Fitness, Suite};
+use symopt_search::config::{Form, SearchConfig};
+use symopt_search::journal::{CheckedStore, EvaluationRecord, Improvement};
+use symopt_search::judge::evaluation::Evaluation;
+use symopt_search::store::failures::{Failures, failures};
+use symopt_search::store::program_source::parse_program;
+use symopt_search::store::statistics::Statistics;
+
+use super::{BestProgram, ReportError};
+
+/// How far a search had come, and the best fitness then.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// Programs generated.
+    pub programs: u64,
+    /// Programs evaluated, those of the elite on new seeds among them.
+    pub evaluations: u64,
+    /// Training runs of these evaluations; `None` where the journal does not tell, for directions.
+    pub training_runs: Option<f64>,
+    /// The best fitness.
+    pub best: Fitness,
+}
+
+/// Rates over the programs generated so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RatePoint {
+    /// Programs generated.
+    pub programs: u64,
+    /// Share of them whose fitness was known.
+    pub cache_hit_rate: f64,
+    /// Mean share of redundant statements.
+    pub redundant_share: f64,
+}
+
+/// The best program from some place on.
+pub(super) struct Standing {
+    /// Programs generated when it became the best.
+    pub programs: u64,
+    pub index: Option<u64>,
+    pub hash: String,
+    pub fitness: Fitness,
+    pub program: Arc<Program>,
+}
+
+impl Standing {
+    pub fn best_program(&self) -> BestProgram {
+        BestProgram { index: self.index, hash: self.hash.clone(), fitness: self.fitness, program: self.program.to_string() }
+    }
+}
+
+/// What a store holds.
+pub(super) struct History {
+    pub store: String,
+    pub config: SearchConfig,
+    pub suite: SuiteSource,
+    pub initial: Arc<Program>,
+    pub initial_hash: String,
+    /// The best programs one after the other, without the initial one.
+    pub standings: Vec<Standing>,
+    pub without_text: usize,
+    /// The fitness of the best after the programs generated, where it changes.
+    best: BTreeMap<u64, Fitness>,
+    /// Evaluations and training runs after the programs generated.
+    compute: Vec<(u64, u64, f64)>,
+    /// Whether the training runs are known.
+    counted: bool,
+    pub rates: Vec<RatePoint>,
+    pub failures: Vec<Failures>,
+    /// The end; its fitness is not meant.
+    pub end: CurvePoint,
+}
+
+/// A program becomes the best.
+struct Event<'a> {
+    /// Programs generated at the time.
+    programs: u64,
+    index: Option<u64>,
+    hash: &'a str,
+    fitness: Fitness,
+    /// Where its text is.
+    record: Option<&'a EvaluationRecord>,
+}
+
+/// The epoch of a revision's number.
+fn epoch_of(revision: u64) -> u64 {
+    revision >> 16
+}
+
+impl History {
+    /// Reads a store, also while its search runs.
+    pub fn read(path: &Path, color: bool) -> Result<History, ReportError> {
+        let store = CheckedStore::of(path)?;
+        let settings = store.settings().clone();
+        let (evaluations, revisions) = (store.evaluations()?, store.revisions()?);
+        let (improvements, statistics) = (store.improvements()?, store.statistics()?);
+        drop(store);
+        let initial = Arc::new(parse_program("the store's initial program", &settings.initial, color)?);
+        let initial_hash = Graph::new(&initial).map_or_else(|_| String::new(), |graph| graph.hash().to_string());
+        let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() };
+        let mut history = History {
+            store: path.display().to_string(),
+            config: settings.config,
+            initial,
+            initial_hash,
+            standings: Vec::new(),
+            without_text: 0,
+            best: statistics.iter().map(|row| (row.generated, row.best)).collect(),
+            compute: Vec::new(),
+            counted: false,
+            rates: statistics.iter().map(rates).collect(),
+            failures: failures(evaluations.iter().chain(&revisions).map(|(_, record)| record)),
+            end: CurvePoint { programs: 0, evaluations: 0, training_runs: None, best: Fitness::Diverged },
+            suite,
+        };
+        history.follow(&evaluations, &revisions, &improvements, color)?;
+        history.count(&evaluations, &revisions)?;
+        let programs = statistics.last().map_or(0, |row| row.generated).max(history.compute.last().map_or(0, |(programs, ..)| *programs));
+        history.end = history.point(programs, Fitness::Diverged);
+        Ok(history)
+    }
+
+    pub fn penalty(&self) -> f64 {
+        self.config.fitness.penalty
+    }
+
+    /// Which program was the best when. Where the seeds change, the best of the elite on old and new seeds is.
+    fn follow(
+        &mut self,
+        evaluations: &[(u64, EvaluationRecord)],
+        revisions: &[(u64, EvaluationRecord)],
+        improvements: &[Improvement],
+        color: bool,
+    ) -> Result<(), ReportError> {
+        let mut by_hash: BTreeMap<&str, (&EvaluationRecord, u64)> = BTreeMap::new();
+        let mut known: BTreeMap<&str, Evaluation> = BTreeMap::new();
+        for (index, record) in evaluations {
+            by_hash.entry(&record.hash).or_insert((record, *index));
+            known.entry(&record.hash).or_insert_with(|| record.evaluation());
+        }
+        let by_index: BTreeMap<u64, &EvaluationRecord> = evaluations.iter().map(|(index, record)| (*index, record)).collect();
+        let penalty = self.penalty();
+        let rotate = self.config.fitness.rotate;
+        let mut epochs: BTreeMap<u64, Vec<&EvaluationRecord>> = BTreeMap::new();
+        for (number, record) in revisions {
+            epochs.entry(epoch_of(*number)).or_default().push(record);
+        }
+        // Seeds change before the next child is bred.
+        let mut events: Vec<Event> = Vec::new();
+        for improvement in improvements {
+            let Improvement { index, hash, fitness } = improvement;
+            // Whoever is better than all before is new, unless the seeds have changed.
+            let record = by_index.get(index).filter(|record| record.hash == *hash).copied();
+            let record = record.or_else(|| by_hash.get(hash.as_str()).map(|(record, _)| *record));
+            // The cache may know the program by another one of its kind.
+            let same = || evaluations.iter().map(|(_, record)| record).find(|record| record.evaluation().score(penalty) == *fitness);
+            events.push(Event { programs: index + 1, index: Some(*index), hash, fitness: *fitness, record: record.or_else(same) });
+        }
+        for (epoch, elite) in &epochs {
+            let mut best: Option<(&EvaluationRecord, Fitness)> = None;
+            for record in elite {
+                let new = record.evaluation();
+                let merged = known.get(record.hash.as_str()).map_or_else(|| new.clone(), |old| old.with(&new));
+                let fitness = merged.score(penalty);
+                known.insert(&record.hash, merged);
+                if best.is_none_or(|(_, best)| fitness > best) {
+                    best = Some((record, fitness));
+                }
+            }
+            if let Some((record, fitness)) = best {
+                let index = by_hash.get(record.hash.as_str()).map(|(_, index)| *index);
+                events.push(Event { programs: epoch.saturating_mul(rotate), index, hash: &record.hash, fitness, record: Some(record) });
+            }
+        }
+        events.sort_by_key(|event| event.programs);
+        for Event { programs, index, hash, fitness, record } in events {
+            self.best.insert(programs, fitness);
+            let Some(record) = record else {
+                self.without_text += 1;
+                continue;
+            };
+            let program = Arc::new(parse_program(&format!("{}:{}", self.store, record.hash), &record.program, color)?);
+            self.standings.push(Standing { programs, index, hash: hash.to_owned(), fitness, program });
+        }
+        Ok(())
+    }
+
+    /// Counts evaluations and training runs.
+    fn count(&mut self, evaluations: &[(u64, EvaluationRecord)], revisions: &[(u64, EvaluationRecord)]) -> Result<(), ReportError> {
+        self.counted = self.config.fitness.form == Form::Program;
+        let suite = self.suite.suite()?;
+        let runs = runs_at_checkpoints(&suite);
+        let runs_of = |record: &EvaluationRecord| {
+            let passed = match record.curve.len() {
+                0 => 0.0,
+                passed => runs.get(passed - 1).or(runs.last()).copied().unwrap_or(0.0),
+            };
+            // The run that failed was made as well.
+            if record.failure.is_some() { passed.floor() + 1.0 } else { passed }
+        };
+        let rotate = self.config.fitness.rotate;
+        let mut costs: Vec<(u64, f64)> = evaluations.iter().map(|(index, record)| (index + 1, runs_of(record))).collect();
+        costs.extend(revisions.iter().map(|(number, record)| (epoch_of(*number).saturating_mul(rotate), runs_of(record))));
+        costs.sort_by_key(|(programs, _)| *programs);
+        let mut sum = 0.0;
+        for (count, (programs, runs)) in costs.into_iter().enumerate() {
+            sum += runs;
+            self.compute.push((programs, count as u64 + 1, sum));
+        }
+        Ok(())
+    }
+
+    fn point(&self, programs: u64, best: Fitness) -> CurvePoint {
+        let passed = self.compute.partition_point(|(place, ..)| *place <= programs);
+        let (evaluations, runs) = passed.checked_sub(1).and_then(|last| self.compute.get(last)).map_or((0, 0.0), |(_, e, r)| (*e, *r));
+        CurvePoint { programs, evaluations, training_runs: self.counted.then_some(runs), best }
+    }
+
+    /// The best fitness from the initial program's on, where it changes, and at the end.
+    pub fn curve(&self, initial: Fitness) -> Vec<CurvePoint> {
+        let mut curve = vec![self.point(0, initial)];
+        let mut last = initial;
+        for (programs, best) in &self.best {
+            if *best != last {
+                curve.push(self.point(*programs, *best));
+                last = *best;
+            }
+        }
+        if curve.last().is_some_and(|point| point.programs < self.end.programs) {
+            curve.push(self.point(self.end.programs, last));
+        }
+        curve
+    }
+
+    /// The best programs to be validated, at most so many, with the programs generated: those at regular intervals and, as far as there is
+    /// room, improvements at regular ranks. `None` is the initial program.
+    pub fn sample(&self, most: usize) -> Vec<(u64, Option<&Standing>)> {
+        let end = self.end.programs;
+        let at = |programs: u64| {
+            let passed = self.standings.partition_point(|standing| standing.programs <= programs);
+            passed.checked_sub(1).and_then(|last| self.standings.get(last))
+        };
+        let intervals = (most / 2).max(1) as u64;
+        let mut places: Vec<u64> = (0..=intervals).map(|i| (u128::from(end) * u128::from(i) / u128::from(intervals)) as u64).collect();
+        let room = most.saturating_sub(places.len());
+        let improvements = self.standings.len();
+        let ranks = room.min(improvements);
+        places.extend((0..ranks).filter_map(|i| self.standings.get(i * improvements / ranks)).map(|standing| standing.programs));
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().map(|programs| (programs, at(programs))).collect()
+    }
+
+    /// The settings that are not the defaults, each as a line of TOML with its full name.
+    pub fn changed_settings(&self) -> Vec<String> {
+        let table = |config: &SearchConfig| toml::Table::try_from(config).unwrap_or_default();
+        let mut lines = Vec::new();
+        differences("", &table(&self.config), &table(&SearchConfig::default()), &mut lines);
+        lines
+    }
+}
+
+fn differences(prefix: &str, table: &toml::Table, default: &toml::Table, lines: &mut Vec<String>) {
+    for (name, value) in table {
+        match (value, default.get(name)) {
+            (toml::Value::Table(table), Some(toml::Value::Table(default))) => {
+                differences(&format!("{prefix}{name}."), table, default, lines);
+            }
+            (value, default) if default != Some(value) => lines.push(format!("{prefix}{name} = {value}")),
+            _ => {}
+        }
+    }
+}
+
+fn rates(row: &Statistics) -> RatePoint {
+    RatePoint { programs: row.generated, cache_hit_rate: row.cache_hit_rate(), redundant_share: row.redundant_share() }
+}
+
+/// Training runs that are done at each checkpoint of an evaluation.
+fn runs_at_checkpoints(suite: &Suite) -> Vec<f64> {
+    let mut runs = Vec::new();
+    let mut done = 0.0;
+    for _ in &suite.seeds {
+        for task in &suite.tasks {
+            let checkpoints = task.task.checkpoints();
+            runs.extend((1..=checkpoints).map(|passed| done + passed as f64 / checkpoints as f64));
+            done += 1.0;
+        }
+    }
+    runs
+}

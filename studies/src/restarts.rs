@@ -1,0 +1,462 @@
+//! Campaigns: repeats of a search, restarts from the best program, and ladders of suites.
+//!
+//! A campaign is a directory with a store for each of its searches, which are ordinary searches, and a file that says which of them have ended
+//! and with what:
+//!
+//! 1. `repeat-1` to `repeat-R` start from the initial program, with the seeds s, s + 1, ...
+//! 2. `restart-1` to `restart-K` start from the best program of all searches before.
+//! 3. `then-1`, ... start from the best program of all searches before, on other suites.
+//!
+//! Each of them has a seed of its own, which goes on counting. [`plan`] says all that from the settings alone. What the best program is follows
+//! from the searches that have ended: the best of each is judged on [fresh seeds](crate::fresh_seeds), the same for all, on the suite that the
+//! next search has; a program that is no direction as it stands, since the search goes on with it as it stands. So a campaign that was
+//! interrupted goes on in the search that it was in, and ends as if nothing had happened.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+use symopt_dsl::Program;
+use symopt_dsl::shell::Command;
+use symopt_files::WriteError;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
+use symopt_search::config::{Limits, RestartConfig, SearchConfig};
+use symopt_search::engine::SearchResult;
+use symopt_search::journal::{Journal, JournalError};
+use symopt_search::judge::inner_tuning::{Setting, median};
+use symopt_search::judge::purpose::Purpose;
+use symopt_search::launch::{self, Launch, LaunchError};
+use symopt_search::store::program_source::parse_program;
+use symopt_search::store::stop_reason::StopReason;
+
+use crate::checked_json;
+use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, check_suite};
+use crate::half_made::{self, is_store};
+use crate::trials::TrialError;
+
+const FORMAT: &str = "symopt campaign";
+const FORMAT_VERSION: u32 = 1;
+/// The file in the directory of a campaign.
+pub const FILE: &str = "symopt-campaign.json";
+/// The name under which earlier releases wrote it first.
+const HALF_WRITTEN: &str = "symopt-campaign.json.new";
+/// Fresh seeds that decide what a restart begins with.
+const SEEDS: usize = 16;
+
+/// Why a campaign can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// A search of it.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The comparison of the best programs, or an interrupt in it.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The file can't be read, or is not what it should be.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would help.
+        reason: String,
+    },
+}
+
+impl CampaignError {
+    /// Whether it was interrupted.
+    pub fn is_interrupt(&self) -> bool {
+        match self {
+            CampaignError::Launch(error) => error.is_interrupt(),
+            CampaignError::Trial(error) => matches!(error, TrialError::Interrupted),
+            CampaignError::Write(_) | CampaignError::File { .. } => false,
+        }
+    }
+}
+
+impl From<JournalError> for CampaignError {
+    fn from(error: JournalError) -> CampaignError {
+        CampaignError::Launch(error.into())
+    }
+}
+
+/// What a search of a campaign starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The initial program of the settings.
+    Initial,
+    /// The best program of all searches before.
+    Best,
+}
+
+/// A search of a campaign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The name of its store in the directory.
+    pub name: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Its suite.
+    pub suite: String,
+    /// What it starts from.
+    pub start: Start,
+}
+
+/// The searches that settings ask for, in order.
+pub fn plan(config: &SearchConfig) -> Vec<Step> {
+    let RestartConfig { repeats, restarts, then } = &config.restarts;
+    let repeats = (1..=*repeats).map(|i| (format!("repeat-{i}"), &config.suite, Start::Initial));
+    let restarts = (1..=*restarts).map(|i| (format!("restart-{i}"), &config.suite, Start::Best));
+    let then = then.iter().zip(1..).map(|(suite, i)| (format!("then-{i}"), suite, Start::Best));
+    let all = repeats.chain(restarts).chain(then);
+    let step = |((name, suite, start), i): ((String, &String, Start), u64)| Step {
+        name,
+        seed: config.seed.wrapping_add(i),
+        suite: suite.clone(),
+        start,
+    };
+    all.zip(0..).map(step).collect()
+}
+
+/// The best program of a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// Its functional hash, in hexadecimal.
+    pub hash: String,
+    /// Its fitness in the search.
+    pub fitness: Fitness,
+    /// Its text.
+    pub program: String,
+    /// Where a direction did best, as the median over the tasks.
+    pub start: Option<Setting>,
+}
+
+/// A search that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The name of its store.
+    pub name: String,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// Programs generated.
+    pub generated: u64,
+    /// Programs evaluated.
+    pub evaluated: u64,
+    /// Its best program.
+    pub best: Found,
+}
+
+/// The best programs of searches against each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The search that they were compared for.
+    pub step: String,
+    /// Its suite.
+    pub suite: String,
+    /// The searches, with the gain of their best programs over AdamW.
+    pub gains: Vec<(String, Judged)>,
+    /// The search whose program is the best.
+    pub best: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct State {
+    format: String,
+    version: u32,
+    config: SearchConfig,
+    /// Text of the initial program, so that a campaign does not depend on a file.
+    initial: String,
+    /// Names and texts of the suites of the steps.
+    suites: Vec<(String, String)>,
+    ended: Vec<Ended>,
+    comparisons: Vec<Comparison>,
+}
+
+/// A campaign.
+#[derive(Debug)]
+pub struct Campaign {
+    path: PathBuf,
+    state: State,
+}
+
+/// Whether a directory is that of a campaign.
+pub fn is_campaign(path: &Path) -> bool {
+    path.join(FILE).is_file()
+}
+
+/// The stores of a campaign's directory that are there, in order; of any other path that path itself.
+pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
+    if !is_campaign(path) {
+        return Ok(vec![path.to_owned()]);
+    }
+    let campaign = Campaign::open(path)?;
+    Ok(plan(campaign.config()).iter().map(|step| campaign.store(step)).filter(|store| is_store(store)).collect())
+}
+
+impl Campaign {
+    /// A new campaign. All that can be wrong with settings, programs and suites is found before the directory is made.
+    pub fn create(config: SearchConfig, path: &Path, color: bool) -> Result<Campaign, CampaignError> {
+        config.check().map_err(LaunchError::from)?;
+        if is_campaign(path) {
+            return Err(CampaignError::File {
+                path: path.to_owned(),
+                reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
+            });
+        }
+        // Where another one was killed before its file was there, nothing is lost.
+        if !symopt_files::is_vacant(path, &[HALF_WRITTEN]).unwrap_or(false) {
+            Journal::check_vacant(path)?;
+        }
+        let initial = launch::named(&config, color)?;
+        let mut suites: Vec<(String, String)> = Vec::new();
+        for step in plan(&config) {
+            if !suites.iter().any(|(name, _)| *name == step.suite) {
+                let source = SuiteSource::find(&step.suite).map_err(LaunchError::from)?;
+                check_suite(&source.suite().map_err(LaunchError::from)?).map_err(LaunchError::from)?;
+                suites.push((source.name, source.text));
+            }
+        }
+        let state = State {
+            format: FORMAT.to_owned(),
+            version: FORMAT_VERSION,
+            config,
+            initial: initial.to_string(),
+            suites,
+            ended: Vec::new(),
+            comparisons: Vec::new(),
+        };
+        let campaign = Campaign { path: path.to_owned(), state };
+        let is_new = !path.exists();
+        symopt_files::create_directory(path)?;
+        if let Err(error) = campaign.write() {
+            if is_new {
+                // Nothing depends on it being gone: an empty directory is as good as none.
+                let _ = fs::remove_dir(path);
+            }
+            return Err(error);
+        }
+        Ok(campaign)
+    }
+
+    /// Whether a directory holds the campaign of these settings, whatever its limits.
+    pub fn holds(path: &Path, config: &SearchConfig) -> bool {
+        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config, false)) else { return false };
+        let state = &campaign.state;
+        let same_text = |(name, text): &(String, String)| SuiteSource::find(name).is_ok_and(|source| source.text == *text);
+        let config = SearchConfig { limits: state.config.limits.clone(), ..config.clone() };
+        config == state.config && initial.to_string() == state.initial && state.suites.iter().all(same_text)
+    }
+
+    /// The campaign of a directory.
+    pub fn open(path: &Path) -> Result<Campaign, CampaignError> {
+        let file = path.join(FILE);
+        let wrong = |reason: String| CampaignError::File { path: file.clone(), reason };
+        let bytes = fs::read(&file).map_err(|e| wrong(e.to_string()))?;
+        let damaged =
+            |e: &dyn std::fmt::Display| wrong(format!("not the file of a campaign ({e}); restore it from a copy, or begin a new one"));
+        let state: State = checked_json::from_text(&bytes).map_err(|e| damaged(&e))?;
+        if state.format != FORMAT {
+            return Err(damaged(&format_args!("it says it is {:?}", state.format)));
+        }
+        if state.version > FORMAT_VERSION {
+            let found = state.version;
+            return Err(wrong(format!(
+                "the campaign has format version {found}, this release reads up to {FORMAT_VERSION}; use a newer one"
+            )));
+        }
+        state.config.check().map_err(|e| damaged(&e))?;
+        let steps = plan(&state.config);
+        let in_order = state.ended.len() <= steps.len() && state.ended.iter().zip(&steps).all(|(ended, step)| ended.name == step.name);
+        if !in_order {
+            return Err(damaged(&"its searches are not those of its settings"));
+        }
+        Ok(Campaign { path: path.to_owned(), state })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &SearchConfig {
+        &self.state.config
+    }
+
+    /// The searches that have ended, in order.
+    pub fn ended(&self) -> &[Ended] {
+        &self.state.ended
+    }
+
+    /// The comparisons that restarts began with.
+    pub fn comparisons(&self) -> &[Comparison] {
+        &self.state.comparisons
+    }
+
+    /// The store of a search.
+    pub fn store(&self, step: &Step) -> PathBuf {
+        self.path.join(&step.name)
+    }
+
+    /// Sets limits for the searches that have not ended.
+    pub fn set_limits(&mut self, limits: Limits) -> Result<(), CampaignError> {
+        if self.state.config.limits == limits {
+            return Ok(());
+        }
+        self.state.config.limits = limits;
+        self.state.config.check().map_err(LaunchError::from)?;
+        self.write()
+    }
+
+    /// The search that comes next; `None` if all have ended.
+    pub fn next(&self) -> Option<Step> {
+        plan(&self.state.config).into_iter().nth(self.state.ended.len())
+    }
+
+    /// Sets the next search up, new or where it was interrupted, with the name of what it starts from. For a new one that starts from the best,
+    /// that is found first. The tasks of that comparison hold the interrupt for as long as they live.
+    pub fn launch(
+        &mut self,
+        step: &Step,
+        threads: usize,
+        interrupt: &'static AtomicBool,
+        observe: &(dyn Fn(Progress) + Sync),
+        color: bool,
+    ) -> Result<Launch, CampaignError> {
+        let store = self.store(step);
+        let limits = self.state.config.limits.clone();
+        if is_store(&store) {
+            return Ok(Launch::resume(&store, color, |config| config.limits = limits)?);
+        }
+        // A store that was being made when the process was killed never held anything.
+        half_made::remove(&store).map_err(|e| CampaignError::File { path: store.clone(), reason: e.to_string() })?;
+        let (initial, text) = match step.start {
+            Start::Initial => (self.state.config.initial.clone(), self.state.initial.clone()),
+            Start::Best => {
+                let best = self.best_for(step, threads, interrupt, observe)?;
+                (format!("{}:{}", best.name, best.best.hash), best.best.program)
+            }
+        };
+        let program = parse_program(&initial, &text, color).map_err(LaunchError::from)?;
+        let config = SearchConfig {
+            seed: step.seed,
+            suite: step.suite.clone(),
+            initial,
+            restarts: RestartConfig::default(),
+            ..self.config().clone()
+        };
+        Ok(Launch::of_parts(config, &program, self.source(&step.suite)?, &store, color)?)
+    }
+
+    /// Notes that the next search has ended.
+    pub fn end(&mut self, result: &SearchResult) -> Result<(), CampaignError> {
+        let Some(step) = self.next() else { return Ok(()) };
+        self.state.ended.push(Ended {
+            name: step.name,
+            stop: result.stop,
+            generated: result.statistics.generated,
+            evaluated: result.statistics.evaluated,
+            best: Found {
+                hash: result.best.hash.to_string(),
+                fitness: result.best.fitness,
+                program: result.best.program.to_string(),
+                start: median(&result.best.settings),
+            },
+        });
+        self.write()
+    }
+
+    /// Where the constants of AdamW on the suite of the last search come from.
+    pub fn baseline_origin(&self) -> Result<BaselineOrigin, CampaignError> {
+        let Some(last) = plan(self.config()).pop() else { return Ok(BaselineOrigin::default()) };
+        Ok(self.source(&last.suite)?.suite().map_err(LaunchError::from)?.baseline_origin())
+    }
+
+    /// The best programs of all searches on the suite of the last one, on seeds that nothing else has seen, in the order of the searches.
+    pub fn report(
+        &self,
+        seeds: usize,
+        threads: usize,
+        interrupt: &'static AtomicBool,
+        observe: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Vec<(String, Judged)>, CampaignError> {
+        let Some(last) = plan(self.config()).pop() else { return Ok(Vec::new()) };
+        self.judge(&last.suite, Purpose::Report, seeds, self.ended(), threads, interrupt, observe)
+    }
+
+    fn best_for(
+        &mut self,
+        step: &Step,
+        threads: usize,
+        interrupt: &'static AtomicBool,
+        observe: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Ended, CampaignError> {
+        let nothing = || CampaignError::File { path: self.path.join(FILE), reason: "no search has ended".to_owned() };
+        let known = |name: &str| {
+            let mut gains = self.state.comparisons.iter().filter(|comparison| comparison.suite == step.suite).flat_map(|c| &c.gains);
+            gains.find(|(other, _)| other == name).map(|(_, judged)| judged.clone())
+        };
+        let unknown: Vec<Ended> = match self.ended() {
+            // There is nothing to choose.
+            [_] => Vec::new(),
+            ended => ended.iter().filter(|ended| known(&ended.name).is_none()).cloned().collect(),
+        };
+        let new = self.judge(&step.suite, Purpose::Restart, SEEDS, &unknown, threads, interrupt, observe)?;
+        let judged = |name: &str| known(name).or_else(|| new.iter().find(|(other, _)| other == name).map(|(_, judged)| judged.clone()));
+        let mut gains: Vec<(String, Judged)> =
+            self.ended().iter().filter_map(|ended| Some((ended.name.clone(), judged(&ended.name)?))).collect();
+        let in_order = gains.clone();
+        // Of equals the earlier one.
+        gains.sort_by(|a, b| a.1.better_first(&b.1));
+        let best = gains.first().and_then(|(name, _)| self.ended().iter().find(|ended| ended.name == *name));
+        let best = best.or_else(|| self.ended().first()).cloned().ok_or_else(nothing)?;
+        if !in_order.is_empty() {
+            let comparison = Comparison { step: step.name.clone(), suite: step.suite.clone(), gains: in_order, best: best.name.clone() };
+            self.state.comparisons.retain(|comparison| comparison.step != step.name);
+            self.state.comparisons.push(comparison);
+            self.write()?;
+        }
+        Ok(best)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn judge(
+        &self,
+        suite: &str,
+        purpose: Purpose,
+        seeds: usize,
+        searches: &[Ended],
+        threads: usize,
+        interrupt: &'static AtomicBool,
+        observe: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Vec<(String, Judged)>, CampaignError> {
+        if searches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let suite = Arc::new(self.source(suite)?.suite().map_err(LaunchError::from)?);
+        let fitness = &self.config().fitness;
+        let protocol = Protocol { purpose, seeds, tuning_seeds: fitness.tuning_seeds, scaled: false };
+        let mut entrants = Vec::new();
+        for ended in searches {
+            let program: Program = parse_program(&ended.name, &ended.best.program, false).map_err(LaunchError::from)?;
+            entrants.push(Entrant { form: fitness.form, program, start: ended.best.start });
+        }
+        let judged = Judging::new(&suite, protocol, threads, interrupt, observe)?.judge(&entrants, &|_, _| {})?;
+        Ok(searches.iter().map(|ended| ended.name.clone()).zip(judged).collect())
+    }
+
+    fn source(&self, suite: &str) -> Result<SuiteSource, CampaignError> {
+        let known = self.state.suites.iter().find(|(name, _)| name == suite);
+        let (name, text) = known.ok_or_else(|| CampaignError::File {
+            path: self.path.join(FILE),
+            reason: format!("the text of the suite {suite} is missing; restore the file from a copy, or begin a new campaign"),
+        })?;
+        Ok(SuiteSource { name: name.clone(), text: text.clone() })
+    }
+
+    fn write(&self) -> Result<(), CampaignError> {
+        let path = self.path.join(FILE);
+        let text = checked_json::to_text(&self.state).map_err(|e| CampaignError::File { path: path.clone(), reason: e.to_string() })?;
+        Ok(symopt_files::write(&path, &text)?)
+    }
+}
