@@ -25,15 +25,15 @@ mod shape;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use flow::{Flow, number};
-use form::{Form, Manner};
-use scalar::{Equation, Free, Problem, Scalars, Solution, Unknown};
 use serde::Serialize;
 use symopt_dsl::function::Function;
 use symopt_dsl::graph::Graph;
 use symopt_dsl::program::{Operand, Program, Statement, VarId};
 
 use crate::simplify::Label;
+use flow::{Flow, number};
+use form::{Form, Manner};
+use scalar::{Equation, Free, Problem, Scalars, Solution, Unknown};
 
 /// One of two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -17,16 +17,16 @@ pub(crate) mod streams;
 mod tally;
 
 use ndarray::{ArrayD, IxDyn};
-use streams::{Kind, Random, Stream, learning_rate};
 use symopt_dsl::graph::{NodeKind, reduces_tree};
 use symopt_dsl::program::ParameterKind;
 use symopt_dsl::{Function, Graph, Program, semantics};
 use symopt_evaluator::math::Real;
 use symopt_evaluator::{OptimizerError, Reference};
-use tally::Tally;
 
 use crate::simplify::check::{Checker, Claim, Evidence, Requirement};
-use crate::simplify::derivation::Label;
+use crate::simplify::label::Label;
+use streams::{Kind, Random, Stream, learning_rate};
+use tally::Tally;
 
 /// Checks claims on random streams. The same seed and claim give the same evidence on every machine.
 ///

@@ -3,21 +3,24 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`simplifier`] | tries the kinds of steps in their order until nothing changes |
-//! | [`derivation`], [`report`] | steps, their labels and their evidence; a derivation to be read |
+//! | [`label`], [`derivation`], [`report`] | in which sense programs are equal; steps and their evidence; a derivation to be read |
 //! | [`check`] | what a step claims, and who checks it |
 //! | [`rules`], [`instances`] | the rules of algebra, one line each, with their labels; rules as pairs of programs |
 //! | `term`, `facts` | programs as terms; what is known about a value |
-//! | `saturation`, `extraction` | all that the rules make of a term, with proofs; the cheapest of it |
-//! | `slots`, `constants` | reasoning about the state; numbers become hyperparameters |
+//! | `e_graph`, `saturation`, `extraction` | terms that are equal; all that the rules make of a term, with proofs; the cheapest of it |
+//! | `proposal`, `slots`, `constants` | steps before their check; reasoning about the state; numbers become hyperparameters |
 //! | `assembly`, `text` | from terms back to programs, and to people |
 
 mod assembly;
 pub mod check;
 mod constants;
 pub mod derivation;
+mod e_graph;
 mod extraction;
 mod facts;
 pub mod instances;
+pub mod label;
+mod proposal;
 pub mod report;
 pub mod rules;
 mod saturation;
@@ -27,7 +30,8 @@ mod term;
 mod text;
 
 pub use check::{Checker, Claim, Evidence, Unchecked, Verdict};
-pub use derivation::{Derivation, Label, Step, StepKind, Support};
+pub use derivation::{Derivation, Step, StepKind, Support};
+pub use label::Label;
 pub use saturation::Limits;
 pub use simplifier::{Options, Simplifier};
 

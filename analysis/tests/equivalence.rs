@@ -2,7 +2,7 @@
 
 use symopt_analysis::RandomStreams;
 use symopt_analysis::simplify::check::{Condition, Requirement};
-use symopt_analysis::simplify::derivation::SlotMap;
+use symopt_analysis::simplify::label::SlotMap;
 use symopt_analysis::simplify::{Checker, Claim, Evidence, Label, Verdict};
 use symopt_dsl::program::ParameterKind;
 use symopt_dsl::{Function, Graph, Numerics, Operand, Program, SlotId, Statement, VarId, parse};

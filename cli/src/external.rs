@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Args;
 use symopt_dsl::shell::quoted;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::external::ExternalSpec;
 use symopt_proxy_tasks::run::Run;
 use symopt_proxy_tasks::spec::{self, SuiteSource};
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
-use symopt_proxy_tasks::task::TaskError;
 use symopt_proxy_tasks::tuning::grid::{self, Budget, Found, Origin, Tuned};
 
 use crate::failure::Failure;

@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use short_form::ShortForm;
 use symopt_dsl::escape;
 use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::config::Limits;
 use symopt_search::engine::Progress;
 
 use crate::{table, terminal};
+use short_form::ShortForm;
 
 /// How often a line is drawn on a terminal, and made at most.
 const INTERVAL: Duration = Duration::from_millis(200);

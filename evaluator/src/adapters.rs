@@ -14,7 +14,7 @@ pub mod burn;
 #[cfg(feature = "candle")]
 pub mod candle;
 
-use crate::optimizer::OptimizerError;
+use crate::error::OptimizerError;
 
 /// What to do about an array that took no part in the loss, so that the framework has no gradient for it. A program runs over all arrays of
 /// the model together, so an array can't be skipped.

@@ -8,12 +8,16 @@
 //! | [`tile_machine`] | interprets a [`Plan`](symopt_dsl::Plan) tile by tile |
 //! | [`stretch`] | what a pass works on at a time, and the type of compiled passes |
 //! | `passes` | the steps of a plan: small values, passes, threads; by the tile machine or by compiled passes |
+//! | `runner`, `step`, `saved_state` | which of them does the steps, what a step gets, what a state is |
 //! | `statement_machine` | the steps of a program of matrices, which has no plan: the oracle's own operations |
 
 pub mod kernel;
 pub mod matrix;
 pub(crate) mod passes;
 pub mod reference;
+pub(crate) mod runner;
+pub(crate) mod saved_state;
 pub(crate) mod statement_machine;
+pub(crate) mod step;
 pub mod stretch;
 pub mod tile_machine;

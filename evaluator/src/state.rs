@@ -6,13 +6,16 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::bf16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::optimizer::{Optimizer, OptimizerError, Override, SavedState};
+use crate::engine::saved_state::SavedState;
+use crate::error::{OptimizerError, StateError};
+use crate::hyperparameters::Override;
+use crate::optimizer::Optimizer;
 use crate::storage::{Rounding, SlotValues, Storage, Values};
 
 /// Goes up when a file of an earlier version can't be read as if it were of this one.
@@ -62,54 +65,6 @@ impl Number {
             Number::NotFinite(word) => word.parse().ok(),
         }
     }
-}
-
-/// Why a state can't be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// The file can't be written.
-    #[error(transparent)]
-    Write(#[from] symopt_files::WriteError),
-    /// The file can't be read.
-    #[error("{path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// The bytes are not a state file.
-    #[error("not an optimizer state: {reason}; it should be a file that was saved by this program")]
-    Malformed {
-        /// What is wrong.
-        reason: String,
-    },
-    /// A newer release wrote it.
-    #[error("the state has format version {found}, this release reads up to {STATE_FORMAT_VERSION}; use a newer release")]
-    Version {
-        /// The version inside.
-        found: u32,
-    },
-    /// Another program wrote it.
-    #[error(
-        "the state was saved by the program {found_program} ({found_hash}), this optimizer runs {program} ({hash}); load it into the program that saved it"
-    )]
-    Program {
-        /// The program in the file.
-        found_program: String,
-        /// Its hash.
-        found_hash: String,
-        /// The program of the optimizer.
-        program: String,
-        /// Its hash.
-        hash: String,
-    },
-    /// A tensor is missing, or is there and should not be, or has another shape.
-    #[error("the state does not fit the parameter arrays: {reason}")]
-    Mismatch {
-        /// What does not fit.
-        reason: String,
-    },
 }
 
 fn dtype(storage: Storage) -> Dtype {
@@ -165,7 +120,7 @@ impl Optimizer {
         // The version alone first: a later one may have changed the rest.
         let Version { version } = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
         if version > STATE_FORMAT_VERSION {
-            return Err(StateError::Version { found: version }.into());
+            return Err(StateError::Version { found: version, newest: STATE_FORMAT_VERSION }.into());
         }
         let metadata: Metadata = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
         if metadata.hash != self.hash().to_string() {

@@ -3,7 +3,7 @@
 use half::bf16;
 use ndarray::{ArrayD, IxDyn};
 use symopt_dsl::{Program, parse};
-use symopt_evaluator::optimizer::ParameterArray;
+use symopt_evaluator::options::ParameterArray;
 use symopt_evaluator::{Layout, Optimizer, Options, Reference, Rounding, Storage, Threads};
 use symopt_testing::draws::{Flavour, join, numbers, split};
 use symopt_testing::random::Random;

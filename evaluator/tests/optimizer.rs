@@ -2,9 +2,9 @@
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use symopt_dsl::{Program, parse};
-use symopt_evaluator::optimizer::Hyperparameter;
-use symopt_evaluator::optimizer::ParameterArray;
-use symopt_evaluator::state::StateError;
+use symopt_evaluator::error::StateError;
+use symopt_evaluator::hyperparameters::Hyperparameter;
+use symopt_evaluator::options::ParameterArray;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options, Rounding, Storage};
 use symopt_testing::draws;
 use symopt_testing::draws::{Draw, Flavour, difference, numbers};
@@ -264,12 +264,12 @@ fn a_newer_formats_state_is_refused_by_its_version_even_if_the_rest_has_changed(
     let bytes = used_adam().save_bytes().expect("it can be saved");
     let newer = with_metadata(&bytes, r#"{\"version\":2"#, r#"{\"version\":9"#);
     let error = refused(&mut used_adam(), &newer);
-    assert!(matches!(error, StateError::Version { found: 9 }), "{error:?}");
+    assert!(matches!(error, StateError::Version { found: 9, .. }), "{error:?}");
     assert!(error.to_string().contains("newer release"), "{error}");
     // A later format may well call its entries by other names.
     let renamed = with_metadata(&newer, r#"\"hyperparameters\""#, r#"\"hyper_parameter\""#);
     let error = refused(&mut used_adam(), &renamed);
-    assert!(matches!(error, StateError::Version { found: 9 }), "{error:?}");
+    assert!(matches!(error, StateError::Version { found: 9, .. }), "{error:?}");
 }
 
 #[test]

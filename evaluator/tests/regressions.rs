@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+
 use symopt_dsl::Graph;
 use symopt_dsl::graph::NodeKind;
 use symopt_testing::case::Case;

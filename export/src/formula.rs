@@ -21,14 +21,15 @@ mod unicode;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use expression::{
-    CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, MEAN, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS, Reader, SIZE, WHERE, constant_symbols,
-};
-use symbol::{Mark, Symbol, latex_text};
 use symopt_dsl::function::Function;
 use symopt_dsl::graph::provenance::{is_call, node_ids, statements_of_nodes};
 use symopt_dsl::graph::{Graph, NodeId, NodeKind};
 use symopt_dsl::program::{ParameterKind, Program, VarId};
+
+use expression::{
+    CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, MEAN, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS, Reader, SIZE, WHERE, constant_symbols,
+};
+use symbol::{Mark, Symbol, latex_text};
 
 /// Columns of Unicode that the right side of an equation may take, as far as names allow.
 const WIDTH: usize = 64;

@@ -23,11 +23,12 @@ pub use formula::Formula;
 
 use std::fmt;
 
-use native::{c, rust_function};
-use python::{keras, numpy, optax, praxis, pytorch, tensorflow};
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::graph::provenance::statements_of_nodes;
 use symopt_dsl::{Function, Graph, Program, TypeError};
+
+use native::{c, rust_function};
+use python::{keras, numpy, optax, praxis, pytorch, tensorflow};
 
 macro_rules! targets {
     ($($variant:ident $name:literal $extension:literal, $doc:literal;)*) => {

@@ -1,13 +1,13 @@
 //! Formulas of programs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use symopt_testing::random::Random;
-use symopt_testing::texts;
 
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::program::ParameterKind;
 use symopt_dsl::{Function, Graph, Program, parse};
 use symopt_export::Formula;
+use symopt_testing::random::Random;
+use symopt_testing::texts;
 
 fn zoo(name: &str) -> Program {
     let path = format!("{}/../programs/zoo/{name}.opt", env!("CARGO_MANIFEST_DIR"));

@@ -12,13 +12,14 @@ mod dot;
 mod layout;
 mod svg;
 
-use layout::{Item, Place};
 use symopt_dsl::function::Function;
 use symopt_dsl::graph::provenance::{node_ids, statements_of_nodes};
 use symopt_dsl::graph::{Graph, NodeId, NodeKind};
 use symopt_dsl::printer::number;
 use symopt_dsl::program::{ParameterKind, Program, VarId};
 use symopt_dsl::types::Type;
+
+use layout::{Item, Place};
 
 /// Longer names and texts are cut in the picture.
 const LONGEST_TEXT: usize = 40;

@@ -1,12 +1,12 @@
 //! Pictures of programs.
 
 use std::collections::BTreeSet;
-use symopt_testing::texts;
 
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::{Graph, Program, parse};
 use symopt_figures::Drawing;
 use symopt_figures::drawing::{Role, Shape};
+use symopt_testing::texts;
 
 fn zoo(name: &str) -> Program {
     let path = format!("{}/../programs/zoo/{name}.opt", env!("CARGO_MANIFEST_DIR"));

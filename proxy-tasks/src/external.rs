@@ -78,9 +78,11 @@ use self::message::{Answer, Budget, ExportFile, Message, Request};
 use self::scratch::Scratch;
 pub use self::template::{HELPER, HELPER_FILE, Template};
 use self::worker::{Heard, Worker};
+use crate::error::TaskError;
+use crate::error::{Failure, FailureKind};
 use crate::interrupt;
-use crate::run::{Checkpoint, Failure, FailureKind, Metrics, Run, StopReason};
-use crate::task::{Candidate, RunCount, Task, TaskDescription, TaskError, Verdict};
+use crate::run::{Checkpoint, Metrics, Run, StopReason};
+use crate::task::{Candidate, RunCount, Task, TaskDescription, Verdict};
 
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;

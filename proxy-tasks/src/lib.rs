@@ -25,12 +25,13 @@
 //! // AdamW with its tuned constants is the baseline, so it is no better and no worse than itself.
 //! let outcome = suite.evaluate(&symopt_programs::adamw().program(), Some("adamw"), &baseline, &mut |_, _| Verdict::Continue)?;
 //! assert_eq!(outcome.fitness.improvement(), Some(0.0));
-//! # Ok::<(), symopt_proxy_tasks::task::TaskError>(())
+//! # Ok::<(), symopt_proxy_tasks::error::TaskError>(())
 //! ```
 
 pub mod data;
 pub mod deadline;
 mod digest;
+pub mod error;
 pub mod external;
 pub mod interrupt;
 pub mod memory;

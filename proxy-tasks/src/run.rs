@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::TaskError;
+use crate::error::{Failure, TaskError};
 
 /// Loss and, where the task has one, accuracy on the validation examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,47 +30,6 @@ pub struct Checkpoint {
     pub training_loss: f64,
     /// Validation metrics after these steps.
     pub validation: Metrics,
-}
-
-/// What went wrong in a run of an [external](crate::external) task. It says nothing about the program, or nothing that can be told from a fault of
-/// the task's command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// What kind of thing.
-    pub kind: FailureKind,
-    /// What exactly, in words.
-    pub reason: String,
-    /// The last of what the command wrote to its standard error stream.
-    pub stderr: String,
-}
-
-/// The kinds of failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// The command can't be started.
-    Start,
-    /// The program can't be handed over: it can't be exported to what the command trains with, or the file can't be written.
-    Export,
-    /// The command ended without an answer.
-    Ended,
-    /// The command closed its output, and ran on.
-    Closed,
-    /// There was no answer in time.
-    Timeout,
-    /// What came is not of the protocol.
-    Garbage,
-    /// Far more came than an answer can be.
-    Flood,
-    /// The command says that it failed.
-    Reported,
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.reason)?;
-        if self.stderr.is_empty() { Ok(()) } else { write!(f, "; the last of its standard error stream:\n{}", self.stderr.trim_end()) }
-    }
 }
 
 /// Why a run ended.

@@ -45,6 +45,7 @@ use crate::data::tabular::{Table, TableSizes};
 use crate::data::teacher::{Teacher, TeacherSizes, Weights};
 use crate::data::text::{Text, Unit, text};
 use crate::data::{DataError, Vectors, cifar10, digits, mnist};
+use crate::error::TaskError;
 use crate::external::ExternalSpec;
 use crate::memory;
 use crate::model::{Activation, Image, Linear, Mlp, Model, ModelError, Pooling, Transformer, TransformerSizes};
@@ -53,7 +54,6 @@ use crate::run::problem::{Bound, TextProblem, VectorProblem};
 use crate::run::schedule::Schedule;
 use crate::run::training::{Problem, ProblemBuilder, TrainingTask};
 use crate::suite::{Suite, WeightedTask};
-use crate::task::TaskError;
 use crate::tuning::grid::Tuned;
 
 /// Where the examples come from.

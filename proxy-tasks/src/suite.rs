@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_programs as programs;
 
-use crate::run::{Failure, Metrics, StopReason};
-use crate::task::{Candidate, RunCount, Task, TaskError, Verdict};
+use crate::error::{Failure, TaskError};
+use crate::run::{Metrics, StopReason};
+use crate::task::{Candidate, RunCount, Task, Verdict};
 use crate::tuning::grid::{Origin, Tuned};
 use crate::{deadline, interrupt};
 

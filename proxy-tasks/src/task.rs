@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use symopt_dsl::Program;
-use symopt_evaluator::{Layout, OptimizerError};
+use symopt_evaluator::Layout;
 
-use crate::run::snapshot::{RunIdentity, Snapshot, SnapshotError};
-use crate::run::{Checkpoint, Failure, Run};
+use crate::error::TaskError;
+use crate::run::snapshot::{RunIdentity, Snapshot};
+use crate::run::{Checkpoint, Run};
 
 /// A program and how it is to be run.
 #[derive(Clone, Copy, Debug)]
@@ -32,60 +33,6 @@ pub enum Verdict {
     Continue,
     /// Stop here.
     Stop,
-}
-
-/// Why a task can't be built or run. A run that diverges is no error.
-#[derive(Debug, thiserror::Error)]
-pub enum TaskError {
-    /// The program can't be run, or has no such hyperparameter.
-    #[error(transparent)]
-    Optimizer(#[from] OptimizerError),
-    /// The data can't be had.
-    #[error("task {task}: {reason}")]
-    Data {
-        /// The task.
-        task: String,
-        /// What is wrong and what would help.
-        reason: String,
-    },
-    /// A snapshot of a run can't be taken or gone on from.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// A task description is wrong.
-    #[error("{place}: {reason}")]
-    Description {
-        /// The file or the built-in suite, and the task in it.
-        place: String,
-        /// What is wrong and what was expected.
-        reason: String,
-    },
-    /// A run of an external task failed where nothing can be done without it.
-    #[error("task {task}: {failure}")]
-    Failed {
-        /// The task.
-        task: String,
-        /// What went wrong.
-        failure: Failure,
-    },
-    /// The time limit came before there was anything to search with.
-    #[error(
-        "the time limit was over before tuned AdamW, which everything is held against, had been trained on the seeds of the suite {suite}: \
-         {done} of {seeds} were done; allow more --seconds, or give the suite fewer seeds or a smaller task"
-    )]
-    TimeLimit {
-        /// The suite.
-        suite: String,
-        /// Seeds that were done.
-        done: usize,
-        /// Seeds.
-        seeds: usize,
-    },
-    /// A run was called off.
-    #[error("interrupted while task {task} was running")]
-    Interrupted {
-        /// The task.
-        task: String,
-    },
 }
 
 /// What a task is made of, for people.

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::error::{Failure, FailureKind, TaskError};
 use symopt_proxy_tasks::external::{Exported, ExternalSpec, ExternalTask};
-use symopt_proxy_tasks::run::{Checkpoint, Failure, FailureKind, Run, StopReason};
+use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
 use symopt_proxy_tasks::suite::{Fitness, Suite};
-use symopt_proxy_tasks::task::{Candidate, Task, TaskError, Verdict};
+use symopt_proxy_tasks::task::{Candidate, Task, Verdict};
 use symopt_proxy_tasks::tuning::grid::Origin;
 
 /// The stand-in for a training script, with its arguments.

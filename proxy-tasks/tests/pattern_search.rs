@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use symopt_dsl::{Program, parse};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::{Checkpoint, Metrics, Run, StopReason};
 use symopt_proxy_tasks::spec::find_task;
-use symopt_proxy_tasks::task::{Candidate, Task, TaskDescription, TaskError, Verdict};
+use symopt_proxy_tasks::task::{Candidate, Task, TaskDescription, Verdict};
 use symopt_proxy_tasks::tuning::pattern_search::{End, Protocol, Tuning, Watch, dimensions, search};
 
 /// The loss is a quadratic in the logarithms of learning rate and decay, tilted, and of what is left of the shares; large learning rates

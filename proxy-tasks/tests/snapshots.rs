@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use symopt_proxy_tasks::run::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
+use symopt_proxy_tasks::error::{SnapshotError, TaskError};
+use symopt_proxy_tasks::run::snapshot::{Snapshot, weights_to_bytes};
 use symopt_proxy_tasks::run::snapshot_store::SnapshotStore;
 use symopt_proxy_tasks::run::{Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
 use symopt_proxy_tasks::suite::WeightedTask;
-use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
+use symopt_proxy_tasks::task::{Candidate, Verdict};
 
 const TASK: &str = r#"
 name = "mine"

@@ -1,10 +1,11 @@
 //! The built-in suites, the descriptions of the user's own, and the laws of a run.
 
 use proptest::prelude::*;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::StopReason;
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
 use symopt_proxy_tasks::suite::{Fitness, Suite};
-use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
+use symopt_proxy_tasks::task::{Candidate, Verdict};
 
 fn suite_of(text: &str) -> Result<Suite, TaskError> {
     SuiteSource { name: "mine.toml".to_owned(), text: text.to_owned() }.suite()

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use cpu_time::{ProcessTime, ThreadTime};
 use symopt_dsl::FunctionalHash;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 use symopt_search::journal::{Journal, Settings};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::{Judge, Request, SuiteJudge};

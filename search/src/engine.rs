@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::deadline;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::{Limits, SearchConfig, TargetFitness};
 use crate::engine::evolution::Individual;

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use symopt_dsl::{FunctionalHash, Program};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 
 pub use self::direction::{DirectionJudge, Scores};
 pub use self::probe::size_on;

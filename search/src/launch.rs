@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::{ConfigError, Form, Limits, SearchConfig};
 use crate::engine::{Progress, Search, SearchError, SearchResult, mutation};

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 use symopt_search::config::{CacheKey, SearchConfig, TargetFitness};
 use symopt_search::engine::{Progress, SearchResult};
 use symopt_search::journal::{Journal, Settings};

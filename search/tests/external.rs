@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::error::FailureKind;
 use symopt_proxy_tasks::external::ExternalSpec;
-use symopt_proxy_tasks::run::FailureKind;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::engine::SearchResult;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 use symopt_search::journal::{CheckedStore, Salvage};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::{Judge, Request};

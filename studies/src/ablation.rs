@@ -10,7 +10,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use symopt_analysis::simplify::derivation::{Label, Reason, Step, StepKind, Support, Trial};
+use symopt_analysis::simplify::derivation::{Reason, Step, StepKind, Support, Trial};
+use symopt_analysis::simplify::label::Label;
 use symopt_dsl::graph::Redundancy;
 use symopt_dsl::printer::number;
 use symopt_dsl::program::{Operand, ParameterKind};

@@ -1,8 +1,7 @@
 //! Stores whose making was interrupted.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use symopt_search::journal::{Journal, JournalError};
 

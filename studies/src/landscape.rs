@@ -18,9 +18,10 @@ use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_dsl::escape::markdown;
 use symopt_figures::chart::{Dot, DotChart, DotGroup};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning};
 use symopt_proxy_tasks::watch::Watch;
 

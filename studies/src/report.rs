@@ -16,9 +16,9 @@ mod markdown;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
-use symopt_proxy_tasks::task::TaskError;
 
 pub use self::figures::Figure;
 pub use self::history::{CurvePoint, RatePoint};

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use symopt_analysis::simplify::derivation::{Label, StepKind, Support};
+use symopt_analysis::simplify::derivation::{StepKind, Support};
+use symopt_analysis::simplify::label::Label;
 use symopt_dsl::{Graph, Program, parse};
 use symopt_proxy_tasks::sample::Criterion;
 use symopt_proxy_tasks::spec::SuiteSource;

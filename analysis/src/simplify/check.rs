@@ -3,7 +3,7 @@
 use serde::Serialize;
 use symopt_dsl::program::Program;
 
-use crate::simplify::derivation::{Label, SlotMap};
+use crate::simplify::label::{Label, SlotMap};
 
 /// A condition on a value inside the program before a step: where it fails, the step may change the result.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +150,7 @@ impl Evidence {
     }
 }
 
-/// Checks claims by running both programs. This crate knows what programs mean, but does not run them.
+/// Checks claims by running both programs: [`RandomStreams`](crate::RandomStreams) does.
 pub trait Checker {
     /// Runs both programs of a claim and says what was seen.
     fn check(&mut self, claim: &Claim<'_>) -> Evidence;

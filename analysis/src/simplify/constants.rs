@@ -5,8 +5,9 @@ use symopt_dsl::function::Function;
 use symopt_dsl::program::{Operand, Parameter, ParameterKind, Program, Signature, Statement, VarId};
 
 use crate::simplify::assembly::{Naming, assemble};
-use crate::simplify::derivation::{Label, Reason, StepKind};
-use crate::simplify::simplifier::Proposal;
+use crate::simplify::derivation::{Reason, StepKind};
+use crate::simplify::label::Label;
+use crate::simplify::proposal::Proposal;
 use crate::simplify::slots::rewrite;
 use crate::simplify::term::{Builder, Flow, Leaf, Term};
 

@@ -9,7 +9,7 @@ use egg::{Id, Language};
 use symopt_dsl::function::{Function, Typing};
 use symopt_dsl::types::Type;
 
-use crate::simplify::saturation::Graph;
+use crate::simplify::e_graph::Graph;
 use crate::simplify::term::{Builder, Flow, Leaf, Term};
 
 /// What the digits of numbers cost that a program did not have.

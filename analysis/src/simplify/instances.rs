@@ -9,8 +9,8 @@ use symopt_dsl::types::Type;
 
 use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::check::Condition;
-use crate::simplify::derivation::Label;
 use crate::simplify::facts::Facts;
+use crate::simplify::label::Label;
 use crate::simplify::rules::{Given, Rule};
 use crate::simplify::saturation::variable_names;
 use crate::simplify::term::{Builder, Leaf, Term};

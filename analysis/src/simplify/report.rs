@@ -6,7 +6,8 @@ use similar::{ChangeTag, TextDiff};
 use symopt_dsl::program::{Program, Signature};
 
 use crate::simplify::check::{Evidence, Place, Verdict};
-use crate::simplify::derivation::{Derivation, Label, SlotMap, Step, StepKind, Support, Trial};
+use crate::simplify::derivation::{Derivation, Step, StepKind, Support, Trial};
+use crate::simplify::label::{Label, SlotMap};
 use crate::simplify::rules;
 
 impl Derivation {

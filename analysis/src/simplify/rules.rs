@@ -6,8 +6,8 @@ use symopt_dsl::semantics::EPSILON;
 use symopt_dsl::types::Type;
 
 use crate::simplify::check::Requirement;
-use crate::simplify::derivation::Label;
 use crate::simplify::facts::Facts;
+use crate::simplify::label::Label;
 
 /// What must be known about a variable of a rule before it is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,8 +8,10 @@ use symopt_dsl::types::Type;
 
 use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::check::{Checker, Claim, Condition, Verdict};
-use crate::simplify::derivation::{Derivation, Label, Reason, SlotMap, Step, StepKind, Support};
+use crate::simplify::derivation::{Derivation, Reason, Step, StepKind, Support};
 use crate::simplify::extraction::{self, Digits, cost};
+use crate::simplify::label::Label;
+use crate::simplify::proposal::Proposal;
 use crate::simplify::saturation::{CONTRADICTION, Limits, Proof, Saturated, saturate, saturate_by};
 use crate::simplify::term::{Flow, Leaf, Term};
 use crate::simplify::text::Speller;
@@ -47,19 +49,6 @@ const MOST_WORK: usize = 8_000;
 
 /// Rounds that are made whatever they take.
 const LEAST_ROUNDS: usize = 3;
-
-/// A step that is proposed, before its check.
-pub(crate) struct Proposal {
-    pub(crate) kind: StepKind,
-    pub(crate) label: Label,
-    pub(crate) after: Program,
-    pub(crate) reasons: Vec<Reason>,
-    pub(crate) slots: Vec<SlotMap>,
-    pub(crate) conditions: Vec<Condition>,
-    /// What the check runs in place of the program after, where its parameters mean something else, and what they mean then: with that, both are
-    /// equal bit for bit.
-    pub(crate) stand_in: Option<(Program, String)>,
-}
 
 impl<'a> Simplifier<'a> {
     /// Begins a simplification. The program must be well typed, as all that the parser gives is.

@@ -12,10 +12,11 @@ use symopt_dsl::program::{Numerics, ParameterKind, Program, Signature, SlotId, V
 use symopt_dsl::types::Type;
 
 use crate::simplify::assembly::{Naming, assemble};
-use crate::simplify::derivation::{Label, Reason, SlotMap, StepKind};
+use crate::simplify::derivation::{Reason, StepKind};
 use crate::simplify::extraction::cost;
 use crate::simplify::facts::nonnegative_slots;
-use crate::simplify::simplifier::Proposal;
+use crate::simplify::label::{Label, SlotMap};
+use crate::simplify::proposal::Proposal;
 use crate::simplify::term::{Builder, Flow, Leaf, Term};
 
 /// Coefficients closer to each other than this share are the same number.

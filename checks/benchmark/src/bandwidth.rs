@@ -1,7 +1,6 @@
 //! How fast this machine can move what a program has to move: the limit that an optimizer step is measured against.
 
 use multiversion::multiversion;
-
 use symopt_evaluator::aligned::Aligned;
 
 /// A loop with the array traffic of a program and next to no arithmetic: it reads the gradients, and reads and writes the weights and each slot.

@@ -8,7 +8,7 @@ use symopt_evaluator::OptimizerError;
 use super::engine::{Buffers, Stepper};
 use super::measurement::{Samples, median};
 use super::peer::{Peer, PeerError};
-use super::report::Engine;
+use crate::cell::Engine;
 
 /// The threads of a peer may spin for a moment after their work. Nobody is measured while they do.
 const REST: Duration = Duration::from_millis(3);

@@ -8,7 +8,7 @@
 //! | [`bandwidth`] | the limit: a loop with a program's array traffic and next to no arithmetic |
 //! | [`baseline`], [`peer`] | the plain C loops, and how a process of others is asked for its times |
 //! | [`measurement`] | medians, and ratios round by round |
-//! | [`report`], [`target`] | what was found, and what is to be reached |
+//! | [`cell`], [`report`], [`target`] | what was found, and what is to be reached |
 //!
 //! A *cell* is a program, a size and a number of threads. Within a cell all engines and peers are measured in turns, a few milliseconds each,
 //! round after round: what the machine does meanwhile hits all of them alike. Times are medians over the rounds; ratios are medians of the
@@ -16,6 +16,7 @@
 
 pub mod bandwidth;
 pub mod baseline;
+pub mod cell;
 mod contender;
 mod engine;
 pub mod machine;
@@ -30,6 +31,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rayon::ThreadPool;
+use symopt_dsl::{Graph, TypeError};
+use symopt_evaluator::layout::LayoutError;
+use symopt_evaluator::{Layout, OptimizerError, Storage};
+use symopt_programs::ZooEntry;
+
 use bandwidth::{Traffic, Width};
 use baseline::Baseline;
 use contender::{Contender, Fault, Peers, Ring, Source};
@@ -37,13 +44,8 @@ use engine::{Buffers, Flat, Oracle, Separate, Stepper};
 use machine::Machine;
 use measurement::{Samples, fastest, median, median_ratio};
 use peer::{Patience, Peer, PeerError};
-use rayon::ThreadPool;
 use report::{Cell, Engine, PlanTime, Report, Row};
 use size::Size;
-use symopt_dsl::{Graph, TypeError};
-use symopt_evaluator::layout::LayoutError;
-use symopt_evaluator::{Layout, OptimizerError, Storage};
-use symopt_programs::ZooEntry;
 
 const PEERS: &str = include_str!("../peers/peers.py");
 

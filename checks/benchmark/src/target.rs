@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::report::{Cell, Engine, PlanTime, Row};
+use super::cell::{Cell, Engine, PlanTime, Row};
 use super::size::Size;
 use super::{MODEL, SMALL};
 

@@ -26,13 +26,14 @@ pub mod report;
 pub mod subject;
 pub mod tolerance;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use symopt_export::Target;
+
 use engines::Engine;
 use expected::Outcome;
 use exports::{ConformanceError, Exports};
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use report::{Distance, Finding, Measured, Report};
 use subject::Suite;
-use symopt_export::Target;
 
 /// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
 pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {

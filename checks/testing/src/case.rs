@@ -12,7 +12,7 @@ use std::fmt;
 use symopt_dsl::function::{FUNCTIONS, Function, Typing};
 use symopt_dsl::program::{Parameter, ParameterKind};
 use symopt_dsl::{Graph, Numerics, Operand, Program, Signature, SlotId, Statement, Type, VarId, parse};
-use symopt_evaluator::optimizer::ParameterArray;
+use symopt_evaluator::options::ParameterArray;
 use symopt_evaluator::{Layout, Optimizer, Reference};
 
 use crate::draws::{Flavour, difference, join, layout, number, split};

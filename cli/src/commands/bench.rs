@@ -5,7 +5,8 @@ use std::io::Write;
 
 use clap::Args;
 use symopt_benchmark::Settings;
-use symopt_benchmark::report::{Cell, Report};
+use symopt_benchmark::cell::Cell;
+use symopt_benchmark::report::Report;
 use symopt_benchmark::size::Size;
 use symopt_benchmark::target::{Bound, Target, Value, Verdict};
 use symopt_programs::ZooEntry;

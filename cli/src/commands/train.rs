@@ -10,19 +10,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
-use contender::{Contender, Task, Wanted};
-use report::{SeedRun, Training};
-use symopt_proxy_tasks::run::snapshot::{Snapshot, SnapshotError, weights_to_bytes};
+use symopt_proxy_tasks::error::{SnapshotError, TaskError};
+use symopt_proxy_tasks::run::snapshot::{Snapshot, weights_to_bytes};
 use symopt_proxy_tasks::run::snapshot_store::SnapshotStore;
 use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
-use symopt_proxy_tasks::task::{ResumableTask, TaskError, Verdict};
+use symopt_proxy_tasks::task::{ResumableTask, Verdict};
 use symopt_proxy_tasks::tuning::rule_of_thumb::{self, AdamwConstants};
 
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::TrainingLine;
 use crate::{files, interrupt, options, terminal};
+use contender::{Contender, Task, Wanted};
+use report::{SeedRun, Training};
 
 #[derive(Args)]
 pub struct Arguments {

@@ -56,8 +56,11 @@ use burn_optim::{GradientsParams, LearningRate, RecordState, StateSink, StateSou
 use half::bf16;
 
 use super::{AdapterError, MissingGradients};
+use crate::engine::saved_state::SavedState;
+use crate::error::OptimizerError;
 use crate::layout::Layout;
-use crate::optimizer::{Optimizer, OptimizerError, ParameterArray, SavedState};
+use crate::optimizer::Optimizer;
+use crate::options::ParameterArray;
 use crate::storage::{SlotValues, Storage, Values, ValuesMut};
 
 /// A program that trains the float parameters of a burn module that require gradients. They are named by their paths: `layer.weight`.

@@ -40,7 +40,8 @@ use candle_nn::VarMap;
 
 use super::{AdapterError, MissingGradients};
 use crate::layout::{ArraySpec, Layout};
-use crate::optimizer::{Optimizer, ParameterArray};
+use crate::optimizer::Optimizer;
+use crate::options::ParameterArray;
 use crate::storage::{Values, ValuesMut};
 
 /// What an optimizer is made of.

@@ -7,8 +7,7 @@ use rayon::prelude::*;
 use symopt_dsl::semantics::{NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_STEPS};
 
 use crate::math::Real;
-use crate::reduce;
-use crate::simd_dispatch;
+use crate::{reduce, simd_dispatch};
 
 /// A matrix, row after row.
 #[derive(Clone, Copy, Debug)]

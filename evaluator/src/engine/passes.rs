@@ -14,10 +14,12 @@ use symopt_dsl::plan::{Plan, SmallOperation, Source};
 use symopt_dsl::semantics;
 
 use crate::aligned::Aligned;
+use crate::engine::step::{Buffers, StepInputs};
 use crate::engine::stretch::{CompiledPass, Stretch, Sums};
 use crate::engine::tile_machine::{Registers, TileMachine};
+use crate::hyperparameters::Hyperparameter;
 use crate::layout::Layout;
-use crate::optimizer::{Hyperparameter, Options, ParameterArray, Threads};
+use crate::options::{Options, Threads};
 use crate::reduce::{self, BLOCK};
 use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values, ValuesMut};
 
@@ -213,23 +215,6 @@ impl Smalls {
         let row = if self.rows == 1 { 0 } else { array };
         &self.rounded[row * columns..(row + 1) * columns]
     }
-}
-
-/// The numbers that the outside gives a step.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StepInputs<'a> {
-    /// `lr`.
-    pub lr: f64,
-    /// `t`, from 1.
-    pub step: u64,
-    /// The hyperparameters, in the order of the signature.
-    pub hyperparameters: &'a [Hyperparameter],
-}
-
-/// The arrays of a step: the flat buffer, or one buffer for each array.
-pub(crate) enum Buffers<'a, 'b> {
-    Flat(&'a mut [f32], &'a [f32]),
-    Arrays(&'a mut [ParameterArray<'b>]),
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -18,8 +18,9 @@ use symopt_dsl::types::matrix_shape;
 use symopt_dsl::{Function, Graph, Operand, Program, Statement, Type, semantics};
 
 use crate::engine::{kernel, matrix};
+use crate::error::OptimizerError;
+use crate::hyperparameters::{Hyperparameter, Hyperparameters};
 use crate::math::Real;
-use crate::optimizer::{Hyperparameter, Hyperparameters, OptimizerError};
 use crate::reduce;
 
 /// A value while a step runs.

@@ -10,10 +10,10 @@ use symopt_dsl::function::{Function, Typing};
 use symopt_dsl::graph::{NodeKind, reduces_tree};
 use symopt_dsl::{Graph, Program};
 
-use crate::engine::passes::{Buffers, StepInputs};
 use crate::engine::reference::{Inputs, Interpreter, Outputs};
+use crate::engine::step::{Buffers, StepInputs};
 use crate::layout::Layout;
-use crate::optimizer::{Options, Threads};
+use crate::options::{Options, Threads};
 use crate::storage::{self, Rounding, RoundingStream, SlotValues, Values, ValuesMut};
 
 /// A program with its state.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ExternalTask, PROGRAM};
+use crate::error::TaskError;
 use crate::suite::{BASELINE, WeightedTask};
-use crate::task::TaskError;
 use crate::tuning::grid::{Origin, Tuned};
 
 /// Most seconds of a limit: more than any run takes, and a time that clocks can hold.

@@ -12,7 +12,7 @@ use rustix::io::{ioctl_fionbio, ioctl_fionread};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::guard::Guard;
-use crate::run::{Failure, FailureKind};
+use crate::error::{Failure, FailureKind};
 
 /// Bytes of a line, at most.
 const LONGEST_LINE: usize = 1 << 20;

@@ -5,13 +5,14 @@
 //! batches of a run are a function of its seed, drawn in order, so the number of steps done is also the position of its random numbers.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use symopt_evaluator::Layout;
 
 use crate::digest::Digest;
+use crate::error::SnapshotError;
 use crate::run::Checkpoint;
 
 /// Goes up when a file of an earlier version can't be read as if it were of this one.
@@ -53,54 +54,6 @@ pub struct Snapshot {
     pub weights: Vec<f32>,
     /// The optimizer's state, as [`Optimizer::save_bytes`](symopt_evaluator::Optimizer::save_bytes) has it.
     pub optimizer: Vec<u8>,
-}
-
-/// Why a snapshot can't be written, read or gone on from.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The file can't be written.
-    #[error(transparent)]
-    Write(#[from] symopt_files::WriteError),
-    /// The file can't be read.
-    #[error("{path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// The bytes are not what was written.
-    #[error("{path}: no intact checkpoint: {reason}; remove the file to train this run from its beginning")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A newer release wrote it.
-    #[error(
-        "{path}: the checkpoint has format version {found}, this release reads version {SNAPSHOT_FORMAT_VERSION}; use the release that wrote it"
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// The version inside.
-        found: u32,
-    },
-    /// It is a snapshot of another run.
-    #[error(
-        "{place}: the checkpoint is of another run: {what} is {found} there, and {expected} here; use another directory, or what it was made with"
-    )]
-    OtherRun {
-        /// The file, if it came from one.
-        place: String,
-        /// What differs.
-        what: String,
-        /// What it is in the snapshot.
-        found: String,
-        /// What it is in the run that would go on.
-        expected: String,
-    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -218,7 +171,7 @@ fn read_metadata(bytes: &[u8], path: &Path) -> Result<Metadata, SnapshotError> {
     // The version alone first: a later one may have changed the rest.
     let Version { version } = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
     if version != SNAPSHOT_FORMAT_VERSION {
-        return Err(SnapshotError::Version { path: path.to_owned(), found: version });
+        return Err(SnapshotError::Version { path: path.to_owned(), found: version, expected: SNAPSHOT_FORMAT_VERSION });
     }
     serde_json::from_str(json).map_err(|error| damaged(error.to_string()))
 }

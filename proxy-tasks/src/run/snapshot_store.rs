@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use symopt_evaluator::Layout;
 
-use crate::run::snapshot::{RunIdentity, Snapshot, SnapshotError};
+use crate::error::SnapshotError;
+use crate::run::snapshot::{RunIdentity, Snapshot};
 
 /// A directory that keeps the last snapshot of each run of a command: those of several programs, each under several seeds.
 #[derive(Clone, Debug)]

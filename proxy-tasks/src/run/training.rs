@@ -9,11 +9,12 @@ use rand::RngExt;
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 use crate::digest::Digest;
+use crate::error::TaskError;
 use crate::rng::{Purpose, stream};
 use crate::run::schedule::Schedule;
 use crate::run::snapshot::{RunIdentity, Snapshot};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
-use crate::task::{Candidate, Recording, ResumableTask, Task, TaskDescription, TaskError, Verdict};
+use crate::task::{Candidate, Recording, ResumableTask, Task, TaskDescription, Verdict};
 use crate::{interrupt, memory};
 
 /// A run has diverged when its loss is above this many times the validation loss before training: no optimizer comes back from there within the

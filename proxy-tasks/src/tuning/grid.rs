@@ -11,9 +11,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 
-use crate::run::{Failure, Run};
+use crate::error::{Failure, TaskError};
+use crate::run::Run;
 use crate::suite::Suite;
-use crate::task::{Candidate, Task, TaskError, Verdict};
+use crate::task::{Candidate, Task, Verdict};
 
 /// How a program is run on one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Fitness;
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::SearchConfig;
 use crate::engine::mutation::{Mutation, MutationKind};

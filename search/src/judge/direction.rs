@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use symopt_dsl::Program;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Fitness, Suite};
-use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
+use symopt_proxy_tasks::task::{Candidate, Verdict};
 
 use super::probe::Prober;
 use super::{Baselines, Judge, PerEpoch, Probe, Request, finite};

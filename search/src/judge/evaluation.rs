@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use symopt_proxy_tasks::run::Failure;
+use symopt_proxy_tasks::error::Failure;
 use symopt_proxy_tasks::suite::Fitness;
 
 use super::inner_tuning::Setting;
@@ -66,7 +66,7 @@ impl Evaluation {
 
 #[cfg(test)]
 mod tests {
-    use symopt_proxy_tasks::run::FailureKind;
+    use symopt_proxy_tasks::error::FailureKind;
 
     use super::*;
 

@@ -5,8 +5,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use symopt_dsl::{FunctionalHash, Program};
 use symopt_evaluator::{Layout, Optimizer, Options};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
-use symopt_proxy_tasks::task::{Recording, TaskError};
+use symopt_proxy_tasks::task::Recording;
 
 use super::{Probe, Rejection};
 use crate::config::Screen;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use symopt_dsl::Program;
 use symopt_dsl::program::ParameterKind;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
-use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
+use symopt_proxy_tasks::task::{Candidate, Verdict};
 
 use super::{DirectionJudge, Judge, Request, probe};
 use crate::config::{FitnessConfig, Form, SearchConfig};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
-use symopt_proxy_tasks::task::{TaskError, Verdict};
+use symopt_proxy_tasks::task::Verdict;
 
 use super::{Baselines, Judge, PerEpoch, Request, finite};
 use crate::judge::evaluation::Evaluation;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use symopt_proxy_tasks::run::{Failure, FailureKind};
+use symopt_proxy_tasks::error::{Failure, FailureKind};
 
 use crate::journal::EvaluationRecord;
 

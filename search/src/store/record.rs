@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use symopt_dsl::{FunctionalHash, Program};
-use symopt_proxy_tasks::run::Failure;
+use symopt_proxy_tasks::error::Failure;
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::SearchConfig;
