@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod evolution;
 pub mod hurdle;
+pub mod individual;
 pub mod lineage;
 pub mod mutation;
 pub(crate) mod standing;
@@ -26,8 +27,8 @@ use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::{Limits, SearchConfig, TargetFitness};
-use crate::engine::evolution::Individual;
 use crate::engine::hurdle::{Hurdle, Thresholds};
+use crate::engine::individual::Individual;
 use crate::engine::standing::{Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
 pub use crate::engine::standing::{Best, Mismatch};
 use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, revision};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::SearchConfig;
-use symopt_search::engine::evolution::{Evolution, Individual};
+use symopt_search::engine::evolution::Evolution;
+use symopt_search::engine::individual::Individual;
 use symopt_search::judge::evaluation::Evaluation;
 
 fn adamw() -> Arc<Program> {

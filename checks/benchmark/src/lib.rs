@@ -39,12 +39,13 @@ use symopt_programs::ZooEntry;
 
 use bandwidth::{Traffic, Width};
 use baseline::Baseline;
+use cell::{Cell, Engine, PlanTime, Row};
 use contender::{Contender, Fault, Peers, Ring, Source};
 use engine::{Buffers, Flat, Oracle, Separate, Stepper};
 use machine::Machine;
 use measurement::{Samples, fastest, median, median_ratio};
 use peer::{Patience, Peer, PeerError};
-use report::{Cell, Engine, PlanTime, Report, Row};
+use report::Report;
 use size::Size;
 
 const PEERS: &str = include_str!("../peers/peers.py");

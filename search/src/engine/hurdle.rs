@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::HurdleConfig;
-use crate::engine::evolution::Individual;
+use crate::engine::individual::Individual;
 
 /// The running fitness at each checkpoint below which an evaluation is hopeless.
 pub type Thresholds = Arc<[f64]>;

@@ -307,7 +307,8 @@ fn change(parent: &Relative, child: &Relative, mutation: Mutation) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::evolution::{Evolution, Individual};
+    use crate::engine::evolution::Evolution;
+    use crate::engine::individual::Individual;
     use crate::journal::EvaluationRecord;
     use symopt_dsl::Profile;
 

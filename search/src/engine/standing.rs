@@ -12,7 +12,8 @@ use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::SearchConfig;
 use crate::engine::cache::{FitnessCache, SCREENED};
-use crate::engine::evolution::{Child, Evolution, Individual};
+use crate::engine::evolution::Evolution;
+use crate::engine::individual::{Child, Individual};
 use crate::journal::{JournalError, Place, epoch_of, revision};
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use symopt_proxy_tasks::suite::Fitness;
 
-use crate::engine::evolution::Child;
+use crate::engine::individual::Child;
 
 /// Rows are taken every this many programs generated.
 pub const EVERY: u64 = 500;
