@@ -17,7 +17,8 @@ pub(crate) mod streams;
 mod tally;
 
 use ndarray::{ArrayD, IxDyn};
-use symopt_dsl::graph::{NodeKind, reduces_tree};
+use symopt_dsl::graph::NodeKind;
+use symopt_dsl::graph::schedule::reduces_tree;
 use symopt_dsl::program::ParameterKind;
 use symopt_dsl::{Function, Graph, Program, semantics};
 use symopt_evaluator::math::Real;

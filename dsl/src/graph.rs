@@ -9,9 +9,11 @@
 //! (`Graph::call`). Identities that change a rounding are the simplifier's business, not this module's.
 
 pub mod provenance;
+pub mod schedule;
 
 use std::fmt;
 
+use self::schedule::reduces_tree;
 use crate::function::{Function, Profile, Typing};
 use crate::program::{Operand, ParameterKind, Program, SlotId, Statement, VarId};
 use crate::types::Type;
@@ -680,19 +682,20 @@ impl Graph {
                 NodeKind::Slot(slot) => (0, 4 << slot.index().min(61)),
                 NodeKind::Call(function) => {
                     calls += 1;
-                    let of_arguments = node.arguments().iter().map(|argument| levels[argument.index()]);
-                    let (level, reads) = of_arguments.fold((0, 0), |(level, reads), (l, r)| (level.max(l), reads | r));
-                    if reduces_tree(function, node, &self.nodes) {
-                        // Clip reduces its first argument, then scales it: the limit may come later, and the same arrays are read again.
-                        let is_clip = function == Function::Clip;
-                        let pass = if is_clip { levels[node.arguments()[0].index()].0 } else { level } as usize;
-                        if pass_reads.len() <= pass {
-                            pass_reads.resize(pass + 1, 0);
+                    let reads = node.arguments().iter().fold(0, |reads, argument| reads | levels[argument.index()].1);
+                    let pass_of = |id: NodeId| levels[id.index()].0 as usize;
+                    let reduces = reduces_tree(function, node, &self.nodes);
+                    let pass = schedule::pass(node, reduces, pass_of) as u32;
+                    if reduces {
+                        let summed_in = schedule::summed_in(node, pass_of);
+                        if pass_reads.len() <= summed_in {
+                            pass_reads.resize(summed_in + 1, 0);
                         }
-                        pass_reads[pass] |= reads;
-                        (level.max(pass as u32 + 1), if is_clip { reads } else { 0 })
+                        pass_reads[summed_in] |= reads;
+                        // Clip scales what it has summed: the same arrays are read again.
+                        (pass, if function == Function::Clip { reads } else { 0 })
                     } else {
-                        (level, if node.ty.is_array() { reads } else { 0 })
+                        (pass, if node.ty.is_array() { reads } else { 0 })
                     }
                 }
                 _ => (0, 0),
@@ -765,19 +768,6 @@ fn walk_back(program: &Program, needed: &mut [bool], mut visit: impl FnMut(usize
                 needed[variable.index()] = true;
             }
         }
-    }
-}
-
-/// Whether a call has to go over whole arrays before its value is known.
-pub fn reduces_tree(function: Function, node: &Node, nodes: &[Node]) -> bool {
-    let first_is_tree = node.arguments().first().is_some_and(|a| nodes[a.index()].ty.is_array());
-    let any_is_tree = || node.arguments().iter().any(|a| nodes[a.index()].ty.is_array());
-    match function {
-        Function::Norm | Function::GlobalNorm | Function::Clip | Function::Mean => first_is_tree,
-        Function::Dot | Function::CosineSim => any_is_tree(),
-        // The shape is known beforehand.
-        Function::Rows | Function::Columns => false,
-        _ => function.row().profile == Profile::Matrix && any_is_tree(),
     }
 }
 

@@ -1,11 +1,13 @@
-//! A plan: how a graph is computed in as few passes over the parameter arrays as its reductions allow. Every fast engine starts from it: the
-//! tile machine interprets it, the compiled zoo and the exports are written from it.
+//! A plan: how a graph is computed in as few passes over the parameter arrays as its reductions allow ([`schedule`]). Every fast engine starts
+//! from it: the tile machine interprets it, and the loops of the compiled zoo are written from it. The exports are written from a listing, which
+//! keeps the names of the program's text, and is cut where the same schedule says.
 //!
 //! Everything that is not a `Tree` is a *small value*: a number, or one number for each array, in f64. Small values are computed between passes.
 //! A pass goes over all arrays element by element: it runs its instructions, adds up its reductions, and the last pass also writes the weights
 //! and the slots. A tree that two passes need is computed in both: reading it back would cost more than computing it again.
 
-use crate::graph::{NodeId, NodeKind, reduces_tree};
+use crate::graph::schedule::{self, reduces_tree};
+use crate::graph::{NodeId, NodeKind};
 use crate::program::VarId;
 use crate::{Function, Graph, Program, Type};
 
@@ -161,7 +163,7 @@ impl Plan {
                 .iter()
                 .scan(0, |next, slot| Some(std::mem::replace(next, *next + usize::from(slot.is_some()))))
                 .collect(),
-            levels: levels(graph),
+            levels: schedule::passes(graph, |_, node| matches!(node.kind, NodeKind::Call(f) if reduces_tree(f, node, graph.nodes()))),
             smalls: Vec::with_capacity(nodes),
             small_levels: Vec::with_capacity(nodes),
             small_of_node: vec![None; nodes],
@@ -190,21 +192,6 @@ impl Plan {
         let operands = instructions.iter().flat_map(|instruction| [instruction.x, instruction.y, instruction.z]);
         operands.chain(reductions.iter().flat_map(|r| [r.x, r.y.unwrap_or(r.x)])).chain(results.iter().copied()).chain(update)
     }
-}
-
-/// Of each node the first pass in which it can be computed.
-fn levels(graph: &Graph) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(graph.nodes().len());
-    for node in graph.nodes() {
-        let reduces = matches!(node.kind, NodeKind::Call(function) if reduces_tree(function, node, graph.nodes()));
-        let level_of = |arguments: &[NodeId]| arguments.iter().map(|a| levels[a.index()]).max().unwrap_or(0);
-        levels.push(match node.arguments() {
-            // The norm is taken of x alone: the limit may come from a later pass, which then needs no pass after it.
-            [x, limit] if reduces && node.kind == NodeKind::Call(Function::Clip) => (level_of(&[*x]) + 1).max(level_of(&[*limit])),
-            arguments => level_of(arguments) + usize::from(reduces),
-        });
-    }
-    levels
 }
 
 /// What is summed over each array: a node, or the products of two; and the small value that takes the sums.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use symopt_dsl::graph::provenance::{node_ids, statements_of_nodes};
+use symopt_dsl::graph::schedule;
 use symopt_dsl::graph::{NodeId, NodeKind};
 use symopt_dsl::program::{ParameterKind, VarId};
 use symopt_dsl::range::{Range, ranges};
@@ -444,21 +445,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Finds the sums, and for each node the stage from which on it can be computed.
+    /// Finds for each node the stage from which on it can be computed, and the sums with the stages that take them.
     fn find_sums(&mut self) {
-        for id in node_ids(self.graph) {
-            let arguments = self.graph.node(id).arguments();
-            let level_of = |ids: &[NodeId]| ids.iter().map(|a| self.levels[a.index()]).max().unwrap_or(0);
-            let mut level = level_of(arguments);
-            for of in self.sums_of(id) {
-                let stage = level_of(&of.values().collect::<Vec<NodeId>>());
-                let sum = SumOf { stage, of };
-                if !self.sums.contains(&sum) {
-                    self.sums.push(sum);
-                }
-                level = level.max(stage + 1);
+        self.levels = schedule::passes(self.graph, |id, _| !self.sums_of(id).is_empty());
+        for of in node_ids(self.graph).flat_map(|id| self.sums_of(id)).collect::<Vec<_>>() {
+            let stage = of.values().map(|id| self.levels[id.index()]).max().unwrap_or(0);
+            let sum = SumOf { stage, of };
+            if !self.sums.contains(&sum) {
+                self.sums.push(sum);
             }
-            self.levels.push(level);
         }
     }
 

@@ -7,7 +7,8 @@ use std::ops::Range;
 use half::bf16;
 use ndarray::Array1;
 use symopt_dsl::function::{Function, Typing};
-use symopt_dsl::graph::{NodeKind, reduces_tree};
+use symopt_dsl::graph::NodeKind;
+use symopt_dsl::graph::schedule::reduces_tree;
 use symopt_dsl::{Graph, Program};
 
 use crate::engine::reference::{Inputs, Interpreter, Outputs};
