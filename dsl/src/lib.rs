@@ -12,6 +12,7 @@
 //! | [`range`] | the values that a hyperparameter may have |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
 //! | [`prune`] | a program without its redundant statements and dead slots |
+//! | [`reference`] | the functions as a page of the manual |
 //! | [`shell`] | commands that are shown to people, quoted for a shell |
 //!
 //! ```
@@ -44,6 +45,7 @@ pub mod printer;
 pub mod program;
 pub mod prune;
 pub mod range;
+pub mod reference;
 pub mod semantics;
 pub mod shell;
 pub mod types;
