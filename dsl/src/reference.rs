@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::escape::markdown;
-use crate::function::{FUNCTIONS, FunctionRow, Typing};
+use crate::function::{FUNCTIONS, Function, FunctionRow, Typing};
 
 /// Returns the page: a table of all functions, in the order of the function table.
 ///
@@ -23,7 +23,8 @@ pub fn functions() -> String {
 }
 
 fn line(row: &FunctionRow) -> String {
-    let arguments = ["x", "y", "z"][..row.arity()].join(", ");
+    let names = if row.function == Function::Where { ["c", "x", "y"] } else { ["x", "y", "z"] };
+    let arguments = names[..row.arity()].join(", ");
     let operator = row.operator.map(|operator| if row.arity() == 1 { format!("{operator}x") } else { format!("x {operator} y") });
     let aliases = row.aliases.iter().map(|alias| (*alias).to_owned()).chain(operator);
     let aliases: Vec<String> = aliases.map(|alias| format!("`{}`", alias.replace('|', "\\|"))).collect();
