@@ -196,29 +196,57 @@ pub fn range_checks<'a>(margin: usize, parameters: impl Iterator<Item = &'a Scal
 
 /// The hyperparameters that a framework has other names for, out of pairs of a program's name and the framework's; each with that name, where it is
 /// free.
-pub fn aliases(listing: &Listing, names: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
+pub fn aliases(listing: &Listing, names: &[(&str, &'static str)]) -> Vec<(ScalarParameter, &'static str)> {
     let is_taken = |alias: &str| {
         let scalars = listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step);
         let mut arrays = listing.slots.iter().chain([&listing.weights, &listing.gradients]);
         scalars.into_iter().any(|p| p.name == alias || p.given == alias) || arrays.any(|name| name == alias)
     };
-    let alias = |parameter: &ScalarParameter| {
-        let (_, alias) = names.iter().find(|(name, alias)| *name == parameter.given && !is_taken(alias))?;
-        Some((parameter.name.clone(), *alias))
+    let mut aliases: Vec<(ScalarParameter, &'static str)> = Vec::new();
+    for (name, alias) in names.iter().filter(|(_, alias)| !is_taken(alias)) {
+        let parameter = listing.hyperparameters.iter().find(|parameter| parameter.given == *name);
+        // The first of two that have the same other name gets it.
+        if let Some(parameter) = parameter.filter(|_| aliases.iter().all(|(_, known)| known != alias)) {
+            aliases.push((parameter.clone(), alias));
+        }
+    }
+    aliases
+}
+
+/// Binds hyperparameters to what was given under their other names. The text calls [`EITHER`].
+pub fn take_aliases(margin: usize, aliases: &[(ScalarParameter, &str)]) -> String {
+    let bind = |(parameter, alias): &(ScalarParameter, &str)| {
+        let (name, default) = (&parameter.name, python_float(parameter.default.unwrap_or(1.0)));
+        let arguments = [format!("\"{name}\""), name.clone(), default, format!("\"{alias}\""), (*alias).to_owned()];
+        bracketed(margin, &format!("{name} = _either("), &arguments, ")")
     };
-    listing.hyperparameters.iter().filter_map(alias).collect()
+    aliases.iter().map(bind).collect()
 }
 
-/// Binds hyperparameters to what was given under their other names.
-pub fn take_aliases(margin: usize, aliases: &[(String, &str)]) -> String {
-    let space = " ".repeat(margin);
-    aliases.iter().map(|(name, alias)| format!("{space}{name} = {name} if {alias} is None else {alias}\n")).collect()
-}
+/// What chooses between the two names of a hyperparameter. `inject_hyperparams` of Optax gives the first one whatever the caller gave, as an array.
+pub const EITHER: (&str, &str) = (
+    "_either",
+    r#"def _either(name, value, default, alias, other):
+    """A number that has two names, of which one at most is given."""
+    if other is None:
+        return value
+    if isinstance(value, (int, float)) and value != default:
+        raise TypeError(f"give `{name}` or `{alias}`, not both")
+    return other
+"#,
+);
 
-/// What tells numbers, which can be compared, from traced arrays, variables and schedules.
+/// What tells numbers, which can be compared, from traced arrays, variables of a graph and schedules.
 pub const IS_NUMBER: (&str, &str) = (
     "_is_number",
-    "def _is_number(x):\n    \"\"\"Whether x is a number, and not an array, which may be traced, or a schedule.\"\"\"\n    return isinstance(x, (int, float))\n",
+    r#"def _is_number(x):
+    """Whether x is a number whose value is known: no schedule, and nothing traced."""
+    try:
+        float(x)
+    except (AttributeError, NotImplementedError, TypeError):
+        return False
+    return True
+"#,
 );
 
 /// A number that Python takes for a float.

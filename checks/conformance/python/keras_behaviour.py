@@ -83,6 +83,36 @@ def state_goes_on_after_it_is_loaded(cls):
         np.testing.assert_array_equal(ops.convert_to_numpy(a), ops.convert_to_numpy(b))
 
 
+def states_without_counts_go_on(cls):
+    """Older files have one count for all variables."""
+    variables, others = variables_of((3,), (2, 2)), variables_of((3,), (2, 2))
+    optimizer, other = cls(), cls()
+    for built, its in ((optimizer, variables), (other, others)):
+        built.build(its)
+    for _ in range(3):
+        step(optimizer, variables, 0.5, 0.25)
+    saved = {}
+    optimizer.save_own_variables(saved)
+    counts = len(others) if "load_own_variables" in vars(cls) else 0
+    older = {name: saved[name] for name in list(saved)[: len(saved) - counts]}
+    other.load_own_variables(older)
+    for a, b in zip(optimizer.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(a), ops.convert_to_numpy(b))
+
+
+def a_variable_that_is_there_twice_steps_twice(cls):
+    if sums_over_all(cls):
+        return
+    (one,), (other,) = variables_of((3,)), variables_of((3,))
+    optimizer, its = cls(), cls()
+    for built, variable in ((optimizer, one), (its, other)):
+        built.build([variable])
+    optimizer.apply([ops.ones(3), ops.ones(3)], [one, one])
+    for _ in range(2):
+        its.apply([ops.ones(3)], [other])
+    np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), rtol=1e-5)
+
+
 def the_configuration_makes_it_again(cls):
     optimizer = cls(clipnorm=1.0, use_ema=True)
     config = optimizer.get_config()
@@ -147,6 +177,7 @@ def the_names_of_keras_are_taken(cls):
     for own, name in (("beta1", "beta_1"), ("beta2", "beta_2")):
         if own in given:
             assert getattr(cls(**{name: 0.5}), own) == 0.5
+            assert name in refused(TypeError, lambda own=own, name=name: cls(**{own: 0.25, name: 0.5}))
 
 
 def numbers_out_of_range_are_refused(cls):
@@ -158,6 +189,9 @@ def numbers_out_of_range_are_refused(cls):
             refused(ValueError, lambda name=name: cls(**{name: -1.0}))
         if name in ("beta1", "beta2"):
             refused(ValueError, lambda name=name: cls(**{name: 1.0}))
+        if name != "learning_rate":  # Of which Keras itself takes nothing but floats.
+            for kind in (np.float32, np.array, ops.convert_to_tensor):
+                refused(ValueError, lambda name=name, kind=kind: cls(**{name: kind(float("nan"))}))
 
 
 def sparse_gradients_are_dense_ones(cls):
@@ -178,6 +212,8 @@ def sparse_gradients_are_dense_ones(cls):
 CHECKS = [
     a_variable_counts_its_own_steps,
     state_goes_on_after_it_is_loaded,
+    states_without_counts_go_on,
+    a_variable_that_is_there_twice_steps_twice,
     the_configuration_makes_it_again,
     two_optimizers_have_names_of_their_own,
     options_of_all_optimizers_work,

@@ -159,6 +159,20 @@ def numbers_out_of_range_are_refused(make):
             refused(ValueError, lambda name=name: make(**{name: -1.0}))
         if name in ("beta1", "beta2"):
             refused(ValueError, lambda name=name: make(**{name: 1.0}))
+        for kind in (np.float32, np.float64, np.array, jnp.asarray):
+            make(**{name: kind(default)})
+            refused(ValueError, lambda name=name, kind=kind: make(**{name: kind(float("nan"))}))
+
+
+def a_number_has_one_name_at_a_time(make):
+    if "b1" in inspect.signature(make).parameters:
+        assert "b1" in refused(TypeError, lambda: make(beta1=0.5, b1=0.25))
+        # This wrapper gives the first name too, with its default.
+        params = params_of()
+        transform = optax.inject_hyperparams(make)(b1=0.5)
+        updates, _ = transform.update(gradients_of(params, 0), transform.init(params), params)
+        expected, _ = make(b1=0.5).update(gradients_of(params, 0), make().init(params), params)
+        same(updates, expected, 1e-4)
 
 
 def parameters_that_are_needed_are_asked_for(make):
@@ -178,6 +192,7 @@ CHECKS = [
     wrappers_work,
     the_names_of_optax_are_taken,
     numbers_out_of_range_are_refused,
+    a_number_has_one_name_at_a_time,
     parameters_that_are_needed_are_asked_for,
 ]
 

@@ -9,6 +9,7 @@ import io
 import pickle
 import warnings
 
+import numpy as np
 import torch
 
 from targets.pytorch import has_paths
@@ -24,6 +25,8 @@ PEERS = {
     "AdaGrad": (torch.optim.Adagrad, {}),
     "RMSProp": (torch.optim.RMSprop, {}),
     "Adadelta": (torch.optim.Adadelta, {}),
+    "RAdam": (torch.optim.RAdam, {}),
+    "Rprop": (torch.optim.Rprop, {}),
 }
 
 
@@ -116,6 +119,49 @@ def it_steps_as_torch_does(cls, module):
             step(alike, 9)
             step(loaded, 9)
             assert all(close(x, y, rtol=1e-4, atol=1e-6) for x, y in zip(known, fresh, strict=True)), kind
+
+
+def older_checkpoints_go_on(cls, module):
+    """What exports wrote before parameters counted their own steps: a count in each group, and the program's own names."""
+    if not has_paths(cls) or not module._SLOTS:
+        return
+    optimizer = cls([param(4), param(3, 2, seed=1)])
+    for seed in range(3):
+        step(optimizer, seed)
+    saved = copy.deepcopy(optimizer.state_dict())
+    given = {name: own for own, name in getattr(module, "_RENAMED", {}).items()}
+    counts = [own.pop("step", None) for own in saved["state"].values()]
+    saved["state"] = {key: {given.get(name, name): value for name, value in own.items()} for key, own in saved["state"].items()}
+    for group in saved["param_groups"]:
+        for name, (key, place) in getattr(module, "_ELSEWHERE", {}).items():
+            group[name] = group[key] if place is None else group[key][place]
+        for key in {key for key, _ in getattr(module, "_ELSEWHERE", {}).values()} - getattr(module, "_ELSEWHERE", {}).keys():
+            del group[key]
+        if counts[0] is not None:
+            group["step"] = torch.tensor(3.0, dtype=torch.float64)
+    loaded = cls([torch.nn.Parameter(each.detach().clone()) for each in optimizer.param_groups[0]["params"]])
+    loaded.load_state_dict(saved)
+    (group,), (expected,) = loaded.state_dict()["param_groups"], optimizer.state_dict()["param_groups"]
+    assert {**group, **expected} == group and not set(given.values()) & loaded.state[loaded.param_groups[0]["params"][0]].keys()
+    for seed in range(3, 5):
+        step(optimizer, seed)
+        step(loaded, seed)
+    for each, its in zip(optimizer.param_groups[0]["params"], loaded.param_groups[0]["params"], strict=True):
+        assert torch.equal(each, its)
+
+
+def states_without_the_slots_are_refused(cls, module):
+    if not has_paths(cls) or not module._SLOTS:
+        return
+    own = param(3, 3)
+    optimizer = cls([own])
+    step(optimizer, 0)
+    before = {name: value.clone() for name, value in optimizer.state[own].items()}
+    saved = copy.deepcopy(optimizer.state_dict())
+    saved["state"][0] = {"step": torch.tensor(5.0), "of_another": torch.ones(3, 3)}
+    assert module._SLOTS[0] in refused(lambda: optimizer.load_state_dict(saved), ValueError)
+    assert all(torch.equal(before[name], value) for name, value in optimizer.state[own].items())
+    step(optimizer, 1)
 
 
 def step_counts_are_torchs(cls, module):
@@ -328,7 +374,7 @@ def the_names_of_torch_are_taken(cls, module):
     start = cls([param(3)])
     for key in keys:
         value = start.defaults[key]
-        new = tuple(0.5 * x for x in value) if isinstance(value, tuple) else 0.5 * value
+        new = tuple(0.9 * x for x in value) if isinstance(value, tuple) else 0.9 * value
         own = {name: new if place is None else new[place] for name, (its, place) in elsewhere.items() if its == key}
         results = []
         for make in (
@@ -361,6 +407,39 @@ def the_names_of_torch_are_taken(cls, module):
             refused(lambda: cls([param(3)], betas=tuple(betas)), ValueError)
 
 
+def numbers_may_come_from_other_libraries(cls, module):
+    if "lr" not in cls([param(1)]).defaults:
+        return
+    for make in (np.float32, np.float64, np.array, torch.tensor):
+        results = []
+        for number in (make(0.01), float(make(0.01))):
+            each = param(4)
+            optimizer = cls([each], lr=number)
+            for seed in range(2):
+                step(optimizer, seed)
+            results.append(each)
+        assert torch.equal(*results), make
+        for wrong in (-1.0, float("nan"), float("inf")):
+            refused(lambda: cls([param(3)], lr=make(wrong)), ValueError)
+
+
+def a_number_has_one_name_at_a_time(cls, module):
+    for name, (key, place) in getattr(module, "_ELSEWHERE", {}).items():
+        value = cls([param(1)]).defaults[key]
+        new = tuple(0.9 * x for x in value) if isinstance(value, tuple) else 0.9 * value
+        both = {key: new, name: new if place is None else new[place]}
+        said = refused(lambda: cls([param(1)], **both), TypeError)
+        assert key in said and name in said
+        refused(lambda: cls([{"params": [param(1)], **both}]), TypeError)
+
+
+def arguments_and_parameters_that_are_unknown_are_refused(cls, module):
+    assert "capturable" in refused(lambda: cls([param(1)], capturable=True), TypeError)
+    if has_paths(cls):
+        whole = torch.nn.Parameter(torch.arange(3), requires_grad=False)
+        assert "int64" in refused(lambda: cls([whole]), TypeError)
+
+
 def every_scheduler_works(cls, module):
     if "lr" not in cls([param(1)]).defaults:
         return
@@ -370,6 +449,9 @@ def every_scheduler_works(cls, module):
         lambda optimizer: schedulers.CyclicLR(optimizer, base_lr=0.01, max_lr=0.1, step_size_up=2),
         lambda optimizer: schedulers.CosineAnnealingLR(optimizer, T_max=10),
         lambda optimizer: schedulers.LambdaLR(optimizer, lambda epoch: 0.9**epoch),
+        lambda optimizer: schedulers.CyclicLR(optimizer, base_lr=0.01, max_lr=0.1, step_size_up=2, cycle_momentum=False),
+        lambda optimizer: schedulers.CosineAnnealingWarmRestarts(optimizer, T_0=3),
+        lambda optimizer: torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05),
         lambda optimizer: schedulers.ReduceLROnPlateau(optimizer, patience=0),
     ):
         for lr in (0.01, torch.tensor(0.01)):
@@ -430,6 +512,8 @@ def another_default_device_changes_nothing(cls, module):
 CHECKS = [
     state_belongs_to_the_parameter,
     it_steps_as_torch_does,
+    older_checkpoints_go_on,
+    states_without_the_slots_are_refused,
     step_counts_are_torchs,
     hooks_are_honoured,
     it_is_pickled_and_grows,
@@ -441,6 +525,9 @@ CHECKS = [
     layouts_and_types_mix,
     groups_go_their_own_ways,
     the_names_of_torch_are_taken,
+    numbers_may_come_from_other_libraries,
+    a_number_has_one_name_at_a_time,
+    arguments_and_parameters_that_are_unknown_are_refused,
     every_scheduler_works,
     other_types_of_tensors_step_by_operations,
     another_default_device_changes_nothing,

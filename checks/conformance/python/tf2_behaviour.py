@@ -75,8 +75,17 @@ def complex_arrays_are_refused(make):
 
 def numbers_out_of_range_are_refused(make):
     name = "learning_rate" if make.func is OfTensorFlow else "lr"
-    for value in (-1.0, float("nan")):
-        assert name in refused(ValueError, lambda value=value: make(ones(1), **{name: value}))
+    for kind in (float, np.float32, np.array, tf.constant if make.func is OfTensorFlow else np.float64):
+        for value in (-1.0, float("nan")):
+            assert name in refused(ValueError, lambda value=kind(value): make(ones(1), **{name: value}))
+
+
+def a_number_may_be_of_numpy(make):
+    name = "learning_rate" if make.func is OfTensorFlow else "lr"
+    gradient = [np.full(3, 0.3, np.float32)]
+    for kind in (np.float64, np.array):
+        (found,) = make(ones(1), **{name: kind(0.01)}).step(gradient)
+        np.testing.assert_array_equal(found, make(ones(1), **{name: 0.01}).step(gradient)[0])
 
 
 def a_checkpoint_has_the_steps(make):
@@ -98,6 +107,7 @@ CHECKS = [
     small_types_are_computed_in_f32,
     complex_arrays_are_refused,
     numbers_out_of_range_are_refused,
+    a_number_may_be_of_numpy,
     a_checkpoint_has_the_steps,
 ]
 

@@ -67,7 +67,7 @@ const LIBRARY: Library = Library {
 
 /// What the optimizers of Keras call things that programs call otherwise.
 pub(super) const KERAS_NAMES: &[(&str, &str)] =
-    &[("beta1", "beta_1"), ("beta2", "beta_2"), ("beta3", "beta_3"), ("momentum_decay", "momentum")];
+    &[("beta1", "beta_1"), ("beta2", "beta_2"), ("beta3", "beta_3"), ("momentum_decay", "momentum"), ("beta", "momentum")];
 
 const HELPERS: &[(&str, &str)] = &[
     (
@@ -202,6 +202,9 @@ fn class(listing: &Listing) -> String {
             text += &bracketed(8, &format!("self.{count} = ["), &[value], "]").replace(",\n        ]", "\n        ]");
         }
     }
+    if let Some(count) = casts.count() {
+        text += &LOAD.replace("@COUNT@", count);
+    }
     write_step(&mut text, &casts);
     text += "\n    def get_config(self):\n        \"\"\"The arguments of the constructor.\"\"\"\n";
     let own = listing.hyperparameters.iter().filter(|p| p.name != WEIGHT_DECAY);
@@ -222,6 +225,21 @@ fn class(listing: &Listing) -> String {
     }
     text
 }
+
+/// How a state is loaded, where steps are counted: the counts are the last of an optimizer's variables.
+const LOAD: &str = r#"
+    def load_own_variables(self, store):
+        """Loads a state. That of an older file has one count for all variables."""
+        counts = getattr(self, "@COUNT@", [])
+        others = self.variables[: len(self.variables) - len(counts)]
+        if not counts or len(store.keys()) != len(others):
+            super().load_own_variables(store)
+            return
+        for index, variable in enumerate(others):
+            variable.assign(store[str(index)])
+        for variable in counts:
+            variable.assign(self.iterations)
+"#;
 
 fn doc(listing: &Listing, decays: bool) -> String {
     let rate = "a float, a schedule of Keras, or a function without parameters that gives a number.";

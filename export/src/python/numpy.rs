@@ -238,7 +238,8 @@ fn class(listing: &Listing) -> String {
     }
     text += "\n    def step(self, gradients):\n        \"\"\"One step: for each of the weights a gradient, or None to leave it.\"\"\"\n";
     for parameter in rate.chain(scalars).filter(|p| p.used) {
-        let _ = writeln!(text, "        {0} = self.{0}", parameter.name);
+        // A number of NumPy's own would turn the arrays that it meets into f64.
+        let _ = writeln!(text, "        {0} = float(self.{0})", parameter.name);
     }
     text += "        # NaN and infinities are values, as in NumPy itself, but without its warnings.\n";
     text += "        with np.errstate(all=\"ignore\"):\n";

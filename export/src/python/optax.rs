@@ -56,6 +56,7 @@ pub(super) const RESERVED: &[&str] = &[
 ];
 
 pub(super) const HELPERS: &[(&str, &str)] = &[
+    python::EITHER,
     python::IS_NUMBER,
     (
         "_dot",
@@ -384,7 +385,7 @@ fn signature<'a>(
     scalars: impl Iterator<Item = &'a ScalarParameter>,
     masks: bool,
     has_slots: bool,
-    aliases: &[(String, &str)],
+    aliases: &[(ScalarParameter, &str)],
 ) -> String {
     let mut parameters: Vec<String> = scalars.map(|p| python::parameter(&as_argument(p))).collect();
     parameters.extend(masks.then(|| "mask=None".to_owned()));
@@ -398,7 +399,7 @@ fn signature<'a>(
 
 /// What Optax calls things that programs call otherwise.
 const OPTAX_NAMES: &[(&str, &str)] =
-    &[("beta1", "b1"), ("beta2", "b2"), ("beta3", "b3"), ("epsilon", "eps"), ("momentum_decay", "momentum")];
+    &[("beta1", "b1"), ("beta2", "b2"), ("beta3", "b3"), ("epsilon", "eps"), ("momentum_decay", "momentum"), ("beta", "momentum")];
 
 /// A parameter as Optax calls it.
 fn as_argument(parameter: &ScalarParameter) -> ScalarParameter {

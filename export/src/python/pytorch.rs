@@ -614,7 +614,9 @@ impl Writer<'_> {
             .replace("@COUNT@", if self.names.counts_steps { text::COUNT } else { "" });
         text += text::ROUNDS;
         if self.has_state() {
-            text += text::HIDE;
+            let is_renamed = self.names.renamed_slots().next().is_some();
+            let known = if is_renamed { "{_RENAMED.get(name, name) for name in own}" } else { "own" };
+            text += &text::HIDE.replace("@KNOWN@", known);
         }
         text
     }
@@ -710,8 +712,12 @@ impl Writer<'_> {
         text += "            \"maximize\": maximize,\n            \"foreach\": foreach,\n            \"fused\": fused,\n            \"state_dtype\": state_dtype,\n        }\n";
         let elsewhere: Vec<String> = self.names.elsewhere().map(|place| format!("\"{0}\": {0}", place.own)).collect();
         if !elsewhere.is_empty() {
-            text += &bracketed(8, "own = {", &elsewhere, "}");
-            text += "        defaults.update((name, x) for name, x in own.items() if x is not None)\n        _settle(defaults)\n";
+            text += &bracketed(8, "given = {", &elsewhere, "}");
+            text += "        own = {name: x for name, x in given.items() if x is not None}\n";
+            for (key, _, default) in keys.iter().filter(|(key, ..)| self.names.elsewhere().any(|place| place.key == *key)) {
+                let _ = writeln!(text, "        if {key} != {default}:\n            _refuse_both(own, \"{key}\")");
+            }
+            text += "        defaults.update(own)\n        _settle(defaults)\n";
         }
         if !with_kernel {
             text += "        if fused:\n            raise RuntimeError(\"steps are not element by element: leave out `fused`\")\n";
@@ -780,6 +786,7 @@ impl Writer<'_> {
             let _ = writeln!(text, "        {} = {}", place.own, place.read());
             text += &python::range_checks(8, std::iter::once(&checked), false);
         }
+        text += "        for param in group[\"params\"]:\n            if not param.is_floating_point() and not param.is_complex():\n                raise TypeError(f\"a parameter of {param.dtype}: only floats take steps\")\n";
         text += "        is_complex = any(param.is_complex() for param in group[\"params\"])\n        if is_complex";
         text += if self.takes_complex {
             " and group[\"state_dtype\"]:\n            name = type(self).__name__\n            raise RuntimeError(f\"{name}: a complex parameter has no `state_dtype`\")\n"
@@ -796,7 +803,9 @@ impl Writer<'_> {
         let mut text = format!("class {name}(torch.optim.Optimizer):\n{}\n", text::CLASS_DOC.replace("@NAMES@", &self.described()));
         text += &self.constructor(with_kernel);
         text += &self.setstate(with_kernel);
-        text += &text::ADD.replace("@SETTLE@", if settles { "            _settle(group)\n" } else { "" });
+        text += &text::ADD
+            .replace("@BOTH@", if settles { "        for key in param_group:\n            _refuse_both(param_group, key)\n" } else { "" })
+            .replace("@SETTLE@", if settles { "            _settle(group)\n" } else { "" });
         text += &self.checks();
         if self.has_state() {
             text += text::LOAD;

@@ -7,6 +7,7 @@
 //! | `beta1`, `beta2` and so on | `betas`, a tuple |
 //! | `epsilon` | `eps` |
 //! | `momentum_decay`; or else `beta`, if there is no `beta1` | `momentum` |
+//! | `eta_minus` and `eta_plus`; `min_step` and `max_step` | `etas`; `step_sizes`: tuples, as Rprop's |
 //! | any other | its own name |
 //!
 //! A slot has the name of `torch.optim`'s where it means the same, which its next value shows.
@@ -20,6 +21,8 @@
 //! | `s + square(g)` | `sum` |
 //! | `maximum(s, v)`, where v is the next `exp_avg_sq` | `max_exp_avg_sq` |
 //! | `maximum(s * h, abs(g) + e)` | `exp_inf` |
+//! | `where(g * s < 0, 0, g)` | `prev` |
+//! | s, or `lr` in the first step, times a factor, between two hyperparameters, where there is a `prev` | `step_size` |
 //! | any other, and two of a kind | its own name |
 
 use symopt_dsl::graph::{NodeId, NodeKind};
@@ -69,6 +72,9 @@ pub struct Names {
     pub lacks_momentum: bool,
 }
 
+/// Two hyperparameters that a group has as a tuple.
+const PAIRS: &[(&str, [&str; 2])] = &[("etas", ["eta_minus", "eta_plus"]), ("step_sizes", ["min_step", "max_step"])];
+
 /// Names that a constructor or a group has for something else: schedulers and checkpoints write some of these.
 const TAKEN: &[&str] = &[
     "self",
@@ -77,6 +83,8 @@ const TAKEN: &[&str] = &[
     "lr",
     "step",
     "betas",
+    "etas",
+    "step_sizes",
     "maximize",
     "foreach",
     "fused",
@@ -139,7 +147,13 @@ impl Names {
             };
             let own = free(given, is_taken);
             let number = given.strip_prefix("beta").and_then(|number| number.parse::<usize>().ok());
+            let is_free = |pair: &str, both: &[&str; 2]| !is_given(pair) && both.iter().all(|name| is_given(name));
+            let pair = PAIRS.iter().find_map(|(pair, both)| {
+                let index = both.iter().position(|name| *name == given)?;
+                is_free(pair, both).then_some((*pair, Some(index)))
+            });
             let (key, index) = match (given, number) {
+                _ if pair.is_some() => pair.unwrap_or_default(),
                 (_, Some(number)) if (1..=betas).contains(&number) && given == format!("beta{number}") => ("betas", Some(number - 1)),
                 ("epsilon", _) if !is_given("eps") => ("eps", None),
                 (given, _) if momentum == Some(given) => ("momentum", None),
@@ -170,8 +184,9 @@ impl Names {
     /// What the optimizers of `torch.optim` read from a group beside these slots, and no program does: key and value.
     pub fn unread(&self) -> Vec<(&'static str, &'static str)> {
         let has = |slot: &str| self.renamed_slots().any(|(_, name)| name == slot);
+        let decays = self.renamed_slots().any(|(_, name)| !matches!(name, "prev" | "step_size"));
         let all = [
-            ("weight_decay", "0.0", self.renamed_slots().next().is_some()),
+            ("weight_decay", "0.0", decays),
             ("dampening", "0.0", has("momentum_buffer")),
             ("lr_decay", "0.0", has("sum")),
             ("centered", "False", has("square_avg")),
@@ -202,7 +217,10 @@ fn slots(program: &Program, graph: &Graph) -> (Vec<String>, Vec<Option<&'static 
     let averages_squares = averages.iter().flatten().any(|(averaged, _)| *averaged == Averaged::Squares);
     let next_of_squares =
         live.iter().zip(&averages).find(|(_, average)| matches!(average, Some((Averaged::Squares, _)))).map(|((_, next), _)| *next);
+    let keeps_gradients = live.iter().any(|(slot, next)| shapes.is_last_gradient(*slot, *next));
     let kinds = live.iter().zip(&averages).map(|((slot, next), average)| match average {
+        None if shapes.is_last_gradient(*slot, *next) => Some("prev"),
+        None if keeps_gradients && shapes.is_step_size(*slot, *next) => Some("step_size"),
         Some((Averaged::Gradients, by)) => Some(if by.contains("momentum") { "momentum_buffer" } else { "exp_avg" }),
         Some((Averaged::Squares, _)) => Some(if averages_gradients { "exp_avg_sq" } else { "square_avg" }),
         Some((Averaged::SquaredSteps, _)) => (averages_squares && !averages_gradients).then_some("acc_delta"),
@@ -303,6 +321,32 @@ impl Shapes<'_> {
         let is_rate = |id: NodeId| self.graph.node(id).kind == NodeKind::LearningRate;
         let is_step = self.operands(self.graph.update(), Function::Multiply).iter().any(|(x, y)| *x == root && is_rate(*y));
         is_step.then_some((Averaged::SquaredSteps, coefficient))
+    }
+
+    /// Whether a slot has the gradients of the last step, or zero where their signs had changed.
+    fn is_last_gradient(&self, slot: SlotId, next: NodeId) -> bool {
+        let is_zero = |id: NodeId| self.graph.node(id).constant() == Some(0.0);
+        let Some((Function::Where, [condition, zero, kept])) = self.call(next) else { return false };
+        let Some((Function::Less, [x, y])) = self.call(*condition) else { return false };
+        let is_product = self.operands(*x, Function::Multiply).iter().any(|(x, y)| self.is_gradients(*x) && self.is_slot(*y, slot));
+        is_product && is_zero(*y) && is_zero(*zero) && self.is_gradients(*kept)
+    }
+
+    /// Whether a slot has the sizes of steps, which begin at `lr` and lie between two hyperparameters.
+    fn is_step_size(&self, slot: SlotId, next: NodeId) -> bool {
+        let within = |id: NodeId, function: Function| {
+            self.operands(id, function).into_iter().find(|(_, bound)| self.coefficient(*bound).is_some()).map(|(value, _)| value)
+        };
+        let Some(value) = within(next, Function::Minimum).and_then(|value| within(value, Function::Maximum)) else { return false };
+        let is_kept = |id: NodeId| {
+            let Some((Function::Where, [condition, rate, kept])) = self.call(id) else { return false };
+            let begins = self
+                .operands(*condition, Function::Equal)
+                .iter()
+                .any(|(step, one)| self.graph.node(*step).kind == NodeKind::Step && self.graph.node(*one).constant() == Some(1.0));
+            begins && self.graph.node(*rate).kind == NodeKind::LearningRate && self.is_slot(*kept, slot)
+        };
+        self.operands(value, Function::Multiply).iter().any(|(x, _)| is_kept(*x))
     }
 
     /// The name of a slot that is no average; `squares` is the next average of squares.

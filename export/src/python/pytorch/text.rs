@@ -47,6 +47,13 @@ def _settle(group: dict[str, Any]) -> None:
                 values = group.get(key, ())
                 value = (*values[:place], value, *values[place + 1 :])
             group[key] = value
+
+
+def _refuse_both(own: dict[str, Any], key: str) -> None:
+    """Refuses a number that has the name of `torch.optim`, and the program's own too."""
+    for name, (its, _) in _ELSEWHERE.items():
+        if its == key and name in own:
+            raise TypeError(f"give `{key}` or `{name}`, not both")
 "#;
 
 /// Sums over all arrays of all groups.
@@ -375,7 +382,12 @@ class _Hidden:
 
 
 def _hide(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Hides the tensors of a state."""
+    """Hides the tensors of a state, which must have the slots."""
+    for own in state_dict["state"].values():
+        known = @KNOWN@
+        for name in _SLOTS:
+            if own and name not in known:
+                raise ValueError(f"a state has no `{name}`: another optimizer wrote it")
     hidden = {
         key: {
             name: _Hidden(value) if isinstance(value, Tensor) else value
@@ -399,7 +411,7 @@ pub const SHOW: &str = r#"        for param, own in self.state.items():
 pub const ADD: &str = r#"
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group of parameters."""
-        super().add_param_group(param_group)
+@BOTH@        super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
 @SETTLE@            self._check(group)
