@@ -11,7 +11,7 @@
 //! of the Optax export.
 
 use super::listing::{Listing, ListingOptions, UNDERSCORED};
-use super::optax::{self, Whole, fields, function_name};
+use super::optax::{self, Whole, fields};
 use super::python::{self, bracketed, class_name};
 use super::spelling::lacks_row;
 use crate::{Function, Graph, Program};
@@ -57,7 +57,11 @@ pub fn lacks(function: Function) -> Option<String> {
 pub fn file(program: &Program, graph: &Graph) -> String {
     let reserved: Vec<&str> = optax::RESERVED.iter().chain(python::KEYWORDS).chain(FIELDS).chain(&[UNDERSCORED]).copied().collect();
     let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true });
-    let whole = Whole::new(&listing);
+    let mut whole = Whole::new(&listing);
+    // The class has that name.
+    if whole.name == class_name(&listing) {
+        whole.name.push('_');
+    }
     // Praxis pins a version of Optax that has no `safe_increment`.
     let text = whole
         .text()
@@ -83,7 +87,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
 }
 
 fn wrapper(listing: &Listing, whole: &Whole) -> String {
-    let name = function_name(listing);
+    let name = &whole.name;
     let sharded = format!("sharded_{}", listing.name);
     let has_slots = !listing.slots.is_empty();
     let mut text = format!("\n\n{}", whole.signature(&sharded));
