@@ -39,7 +39,8 @@ impl Write for Output {
 
 /// Writes a message to the standard error stream. If nobody reads it, the exit code must do.
 pub fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", escape::message(message));
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let _ = writeln!(std::io::stderr(), "{}", escape::message(&escape::quoting(message, arguments)));
 }
 
 /// Columns where a terminal does not say how many it has.

@@ -62,6 +62,23 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |character| !is_hidden(character) && !matches!(character, '\n' | '\t'))
 }
 
+/// A message in which none of these texts, such as arguments of a command line and the paths among them, takes several lines: what follows a line feed
+/// of theirs would look like a line of the message's own.
+pub fn quoting<'a>(message: &'a str, texts: impl Iterator<Item = String>) -> Cow<'a, str> {
+    let mut message = Cow::Borrowed(message);
+    for text in texts {
+        // Of `--name=value` a message has the value.
+        let value = text.split_once('=').map_or("", |(_, value)| value);
+        for part in [text.as_str(), value].into_iter().filter(|part| part.contains('\n') && !part.trim().is_empty()) {
+            if !message.contains(part) {
+                continue;
+            }
+            message = Cow::Owned(message.replace(part, &line(part)));
+        }
+    }
+    message
+}
+
 /// A text between the tags of XML and HTML, or in an attribute's quotes.
 pub fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -146,6 +163,14 @@ pub fn message(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_that_a_message_quotes_stays_on_one_line() {
+        let arguments = || ["inspect", "a\nerror: b", "--store=c\nd", "\n"].map(str::to_owned).into_iter();
+        let found = quoting("error: a\nerror: b/x is no store\ngive another than c\nd", arguments());
+        assert_eq!(found, "error: a\\u000aerror: b/x is no store\ngive another than c\\u000ad");
+        assert!(matches!(quoting("one line\nand another", arguments()), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn hidden_characters_are_escaped_for_each_medium_and_read_back() {

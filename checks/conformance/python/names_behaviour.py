@@ -31,7 +31,7 @@ OTHERS = (
     "copysign fabs i lane lanes length lengths start end chunk block arrays sums totals trees hyperparameters array gradient gradients weights index "
     "dtype shape variable variables pairs decays kwargs config name state params updates count mask numbers inner step steps group closure totals "
     "scratch foreach fused maximize learning_rate iterations build apply update_step assign add_variable np jnp jax optax keras ops tf torch os _x __y "
-    "__class__ _dot _step _wide _norm beta_1 b1 eps momentum zero zeros kept x y z t2 self cls object property"
+    "__class__ _dot _step _wide _norm program session graph placeholder given own store beta_1 b1 eps momentum zero zeros kept x y z t2 self cls object property"
 ).split()
 
 

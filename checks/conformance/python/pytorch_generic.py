@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import torch
+import torch.distributed.checkpoint.state_dict as distributed
 
 from targets.pytorch import has_paths
 
@@ -351,6 +352,50 @@ def layouts_and_types_mix(cls, module):
         assert torch.equal(frozen, torch.ones(3)) and not optimizer.state.get(frozen)
 
 
+def parameters_without_gradients_have_no_state(cls, module):
+    own = param(3)
+    optimizer = cls([own])
+    optimizer.step()
+    assert not optimizer.state
+    step(optimizer, 0)
+    optimizer.state.clear()
+    step(optimizer, 1)
+
+
+def it_works_with_what_trains_beside_it(cls, module):
+    """A step within a backward pass, averages of weights, distributed checkpoints, profiles, other types of the whole model."""
+    each = param(3)
+    optimizer = cls([each])
+
+    def hook(_):
+        optimizer.step()
+        optimizer.zero_grad()
+
+    each.register_post_accumulate_grad_hook(hook)
+    each.sum().backward()
+    assert each.grad is None and not torch.equal(each, param(3))
+
+    def train(model, optimizer):
+        optimizer.zero_grad()
+        model(torch.ones(2, dtype=model.weight.dtype)).sum().backward()
+        optimizer.step()
+
+    model, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    optimizer, its = cls(model.named_parameters()), cls(other.parameters())
+    average = torch.optim.swa_utils.AveragedModel(model)
+    with torch.profiler.profile() as profile:
+        train(model, optimizer)
+    assert any("Optimizer.step#" in event.key for event in profile.key_averages())
+    average.update_parameters(model)
+    if has_paths(cls):
+        state = distributed.get_optimizer_state_dict(model, optimizer)
+        distributed.set_optimizer_state_dict(other, its, state)
+    train(other, its)
+    model.to(torch.float64)
+    train(model, optimizer)
+    assert all(torch.isfinite(each).all() for each in model.parameters())
+
+
 def groups_go_their_own_ways(cls, module):
     if sums_over_all(module) or "lr" not in cls([param(1)]).defaults:
         return
@@ -523,6 +568,8 @@ CHECKS = [
     arrays_without_elements_and_numbers_step,
     a_parameter_that_is_there_twice_steps_twice,
     layouts_and_types_mix,
+    parameters_without_gradients_have_no_state,
+    it_works_with_what_trains_beside_it,
     groups_go_their_own_ways,
     the_names_of_torch_are_taken,
     numbers_may_come_from_other_libraries,

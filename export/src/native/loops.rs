@@ -261,7 +261,9 @@ fn largest_part(value: &mut Expression, ty: Type) -> Option<&mut Expression> {
 pub fn step_words(listing: &Listing, first: &str) -> String {
     let mut words = first.to_owned();
     if let Some(step) = &listing.step {
-        words += &format!(" `{}` counts the steps from 1.", step.name);
+        let sums_over_all = listing.stages.iter().flat_map(|stage| &stage.sums).any(|sum| !sum.per_array);
+        let what = if sums_over_all { "the steps from 1, for all arrays together" } else { "the steps of the array from 1" };
+        words += &format!(" `{}` counts {what}.", step.name);
     }
     if let Some(ScalarParameter { name, default: Some(default), .. }) = &listing.learning_rate {
         words += &format!(" A usual `{name}` is {}.", shortest(*default));

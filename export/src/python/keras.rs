@@ -238,7 +238,7 @@ const LOAD: &str = r#"
         for index, variable in enumerate(others):
             variable.assign(store[str(index)])
         for variable in counts:
-            variable.assign(self.iterations)
+            variable.assign(int(self.iterations))  # A value of its own.
 "#;
 
 fn doc(listing: &Listing, decays: bool) -> String {

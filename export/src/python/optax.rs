@@ -327,7 +327,7 @@ pub(crate) fn free_name(name: &str) -> String {
 }
 
 /// The name of the function for a program.
-pub(super) fn function_name(listing: &Listing) -> String {
+fn function_name(listing: &Listing) -> String {
     let name = &listing.name;
     free_name(name)
 }
@@ -435,16 +435,18 @@ fn docs(listing: &Listing, title: &str, masks: bool) -> String {
 pub(super) struct Whole<'a> {
     listing: &'a Listing,
     masks: bool,
+    /// The name of the function.
+    pub(super) name: String,
 }
 
 impl<'a> Whole<'a> {
     pub(super) fn new(listing: &'a Listing) -> Whole<'a> {
-        Whole { listing, masks: can_mask(listing) }
+        Whole { listing, masks: can_mask(listing), name: function_name(listing) }
     }
 
     /// The head of a function with the same parameters.
     pub(super) fn signature(&self, name: &str) -> String {
-        let Whole { listing, masks } = self;
+        let Whole { listing, masks, .. } = self;
         signature(name, listing.learning_rate.iter().chain(&listing.hyperparameters), *masks, !listing.slots.is_empty(), &[])
     }
 
@@ -459,14 +461,10 @@ impl<'a> Whole<'a> {
 
     /// The state's class and the function.
     pub(super) fn text(&self) -> String {
-        let Whole { listing, masks } = self;
+        let Whole { listing, masks, name } = self;
         let used: Vec<&ScalarParameter> = listing.learning_rate.iter().chain(&listing.hyperparameters).collect();
         let title = format!("`{}`; its updates are what is added to the weights.", listing.name);
-        Transformation { listing, state: format!("{}State", class_name(listing)), masks: *masks, sign: "-" }.text(
-            &function_name(listing),
-            &used,
-            &title,
-        )
+        Transformation { listing, state: format!("{}State", class_name(listing)), masks: *masks, sign: "-" }.text(name, &used, &title)
     }
 }
 

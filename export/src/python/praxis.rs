@@ -12,7 +12,7 @@
 
 use symopt_dsl::{Function, Graph, Program};
 
-use super::optax::{self, Whole, fields, function_name};
+use super::optax::{self, Whole, fields};
 use crate::listing::{Listing, ListingOptions, UNDERSCORED};
 use crate::python::{self, bracketed, class_name};
 use crate::spelling::lacks_row;
@@ -58,7 +58,11 @@ pub fn lacks(function: Function) -> Option<String> {
 pub fn file(program: &Program, graph: &Graph) -> String {
     let reserved: Vec<&str> = optax::RESERVED.iter().chain(python::KEYWORDS).chain(FIELDS).chain(&[UNDERSCORED]).copied().collect();
     let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true });
-    let whole = Whole::new(&listing);
+    let mut whole = Whole::new(&listing);
+    // The class has that name.
+    if whole.name == class_name(&listing) {
+        whole.name.push('_');
+    }
     // Praxis pins a version of Optax that has no `safe_increment`.
     let text = whole
         .text()
@@ -84,7 +88,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
 }
 
 fn wrapper(listing: &Listing, whole: &Whole) -> String {
-    let name = function_name(listing);
+    let name = &whole.name;
     let sharded = format!("sharded_{}", listing.name);
     let has_slots = !listing.slots.is_empty();
     let mut text = format!("\n\n{}", whole.signature(&sharded));

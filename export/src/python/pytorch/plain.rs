@@ -288,7 +288,7 @@ impl Plain<'_> {
         let slots = if names.slots.is_empty() { "" } else { ", *(state[name] for name in _SLOTS)" };
         let pairs = if self.writer.takes_complex { text::PLAIN_PAIRS } else { text::PLAIN_NO_PAIRS };
         let update = if self.reads_totals() { "_update(*(*arrays, group, totals))" } else { "_update(*(*arrays, group))" };
-        let state = if self.writer.has_state() { "grad, state = param.grad, self.state[param]" } else { "grad = param.grad" };
+        let state = if self.writer.has_state() { "                state = self.state[param]\n" } else { "" };
         text + &text::PLAIN_STEP
             .replace("@STATE@", state)
             .replace("@BEGIN@", begin)

@@ -600,10 +600,9 @@ pub const PLAIN_STEP: &str = r#"
         work: list[Any] = []
         for group in self.param_groups:
             for param in group["params"]:
-                @STATE@
-                if grad is None:
+                if (grad := param.grad) is None:
                     continue
-                if grad.layout != torch.strided or grad.shape != param.shape:
+@STATE@                if grad.layout != torch.strided or grad.shape != param.shape:
                     raise RuntimeError("a gradient is sparse, or of another shape")
                 dtype = torch.promote_types(param.dtype, torch.float32)
 @BEGIN@                arrays = [param, grad@SLOTS@]
