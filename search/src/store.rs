@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `symopt-store.json` | what the directory is, and its format version; it comes last, so that a store is there whole or not at all |
 //! | `journal/log` | settings and evaluations: frames with checksums, one after the other |
+//! | `journal/index` | where evaluations stand in the log, by hash; it [follows](index) from the log and may be missing |
 //! | `acknowledged` | the *witness*: how many evaluations had been acknowledged when it was last written; if the log has fewer, it has lost some |
 //! | `lock` | locked by the process that writes |
 //!
@@ -25,6 +26,7 @@ mod checked;
 mod encoding;
 mod error;
 mod frame;
+mod index;
 pub mod journal;
 mod log;
 mod old;
@@ -44,6 +46,7 @@ const FORMAT: &str = "symopt store";
 const MANIFEST: &str = "symopt-store.json";
 const JOURNAL: &str = "journal";
 const LOG: &str = "journal/log";
+const INDEX: &str = "journal/index";
 const WITNESS: &str = "acknowledged";
 const LOCK: &str = "lock";
 

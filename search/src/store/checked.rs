@@ -10,9 +10,10 @@ use symopt_proxy_tasks::suite::Baseline;
 
 use super::error::{JournalError, store_error};
 use super::journal::Journal;
-use super::log::{Digits, Log, LogError, Summary, Tail};
+use super::log::{Digits, Found, Log, LogError, Summary, Tail};
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
-use super::{FORMAT, FORMAT_VERSION, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
+use super::{FORMAT, FORMAT_VERSION, INDEX, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
+use crate::cache::Evaluation;
 use crate::directory::no_follow;
 use crate::statistics::Statistics;
 
@@ -61,8 +62,21 @@ pub struct CheckedStore {
     lock: Option<File>,
 }
 
-/// The place, the hash and the text of an evaluated program.
-pub type FoundProgram = (Place, FunctionalHash, String);
+/// An evaluation of a store that was found by its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundEvaluation(Found);
+
+impl FoundEvaluation {
+    /// What was evaluated.
+    pub fn place(&self) -> Place {
+        self.0.place
+    }
+
+    /// Its functional hash.
+    pub fn hash(&self) -> FunctionalHash {
+        self.0.hash
+    }
+}
 
 impl CheckedStore {
     /// Checks a store to read it, also while another process uses it.
@@ -75,17 +89,29 @@ impl CheckedStore {
         check(path, Access::Write(salvage), None)
     }
 
-    /// Checks a store to read it, and finds the evaluations of the programs whose hashes begin with digits: for each hash the first one.
-    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundProgram>), JournalError> {
+    /// Checks as much of a store as it takes to find the evaluations of the programs whose hashes begin with digits: for each hash the first one.
+    /// What an index knows is not read through.
+    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundEvaluation>), JournalError> {
         let digits = Digits::of(digits);
-        let store = check(path, Access::Read, digits)?;
+        let mut store = check(path, Access::Read, digits)?;
         // Of equal programs the first; a child comes before all of the elite.
-        let mut found = store.summary.found.clone();
+        let mut found = std::mem::take(&mut store.summary.found);
         found.sort_by_key(|found| (found.hash, found.place));
         found.dedup_by_key(|found| found.hash);
-        let programs = found.iter().map(|found| Ok((found.place, found.hash, store.log.text_of(found)?)));
-        let programs = programs.collect::<Result<_, JournalError>>()?;
-        Ok((store, programs))
+        Ok((store, found.into_iter().map(FoundEvaluation).collect()))
+    }
+
+    /// The record of an evaluation that was found in this store.
+    pub fn record(&self, found: &FoundEvaluation) -> Result<EvaluationRecord, JournalError> {
+        self.log.record_of(&found.0)
+    }
+
+    /// The records of the evaluations that are wanted, children and the elite, in the order of the log. Nothing is held of the others.
+    pub fn records_where(
+        &self,
+        wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
+    ) -> Result<Vec<(Place, EvaluationRecord)>, JournalError> {
+        self.log.records_where(wanted)
     }
 
     /// What the search was started with.
@@ -197,7 +223,15 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
         }
     };
     let length = file.metadata().map_err(|e| store_error(path, &log_path, &e))?.len();
-    let (log, summary) = Log::scan(file, path, &log_path, wanted).map_err(|error| match error {
+    let index = match (access, wanted) {
+        (Access::Read, Some(digits)) if !is_old => File::open(path.join(INDEX)).ok().map(|index| (index, digits)),
+        _ => None,
+    };
+    let scanned = match index {
+        Some((index, digits)) => Log::scan_with_index(file, &index, path, &log_path, digits),
+        None => Log::scan(file, path, &log_path, wanted),
+    };
+    let (log, summary) = scanned.map_err(|error| match error {
         LogError::Damaged(reason) => damaged(reason, false),
         LogError::File(error) => store_error(path, &log_path, &error),
     })?;

@@ -9,7 +9,7 @@ use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::suite::{Baseline, Fitness};
 
 pub use super::FORMAT_VERSION;
-pub use super::checked::{CheckedStore, Lost, Salvage};
+pub use super::checked::{CheckedStore, FoundEvaluation, Lost, Salvage};
 pub use super::error::JournalError;
 pub use super::record::{Evaluated, EvaluationRecord, Improvement, Place, Settings, epoch_of, revision};
 
@@ -18,7 +18,8 @@ use super::encoding::{Encoder, Source, put_varint};
 use super::error::{making_error, store_error};
 use super::frame::{self, HEAD, MAGIC, write_at};
 use super::log::{Log, LogError, Summary, each_record, head_payload, json_payload, kind, value};
-use super::{JOURNAL, KIND, LOG, WITNESS};
+use super::index::Index;
+use super::{INDEX, JOURNAL, KIND, LOG, WITNESS};
 use crate::cache::Evaluation;
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
 use crate::statistics::Statistics;
@@ -28,6 +29,7 @@ use crate::stop_reason::StopReason;
 pub struct Journal {
     path: PathBuf,
     log: Log,
+    index: Index,
     settings: Settings,
     encoder: Encoder,
     /// Payloads that are written with the next evaluations: they follow from those, so nothing waits for them.
@@ -104,11 +106,13 @@ impl Journal {
         let witness = witness.map_err(|e| store_error(&path, &witness_path, &e))?;
         KIND.tidy(&path);
         let log = log.with_file(file);
+        let index = Index::open(&path.join(INDEX), &log);
         let encoder = Encoder::new(log.head.clone(), &log.functions);
         let Summary { settings, evaluations, children, last_improvement, last_statistics, last_end, .. } = summary;
         let journal = Journal {
             path,
             log,
+            index,
             settings,
             encoder,
             notes: Vec::new(),
@@ -173,13 +177,14 @@ impl Journal {
     }
 
     fn write<'e>(&mut self, entries: impl ExactSizeIterator<Item = Entry<'e>>) -> Result<Vec<u64>, JournalError> {
-        let mut payload = vec![kind::EVALUATIONS, u8::from(self.encoder.begin())];
+        let begins = self.encoder.begin();
+        let mut payload = vec![kind::EVALUATIONS, u8::from(begins)];
         put_varint(&mut payload, entries.len() as u64);
         let mut acknowledged = self.acknowledged;
         let mut children = self.children;
-        let mut offsets = Vec::with_capacity(entries.len());
+        let mut records = Vec::with_capacity(entries.len());
         for entry in entries {
-            offsets.push(payload.len() as u64);
+            records.push((entry.hash, entry.place, payload.len() as u64));
             let Entry { place, hash, evaluation, terse, program } = entry;
             self.encoder.put(&mut payload, place, hash, evaluation, terse, program);
             acknowledged += 1;
@@ -189,9 +194,10 @@ impl Journal {
         }
         let begin = self.append(payload)?;
         (self.acknowledged, self.children) = (acknowledged, children);
-        offsets.iter_mut().for_each(|offset| *offset += begin);
+        records.iter_mut().for_each(|(.., offset)| *offset += begin);
         self.write_witness()?;
-        Ok(offsets)
+        self.index.take(&self.log.file, begin - HEAD, self.log.end, begins, &records);
+        Ok(records.into_iter().map(|(.., offset)| offset).collect())
     }
 
     /// Writes the evaluation of the initial program, where it can't be made again.
@@ -257,6 +263,14 @@ impl Journal {
     /// The acknowledged evaluations of the elite on new seeds, in order, by epoch and rank.
     pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         self.log.records(false)
+    }
+
+    /// The records of the evaluations that are wanted, children and the elite, in the order of the log. Nothing is held of the others.
+    pub fn records_where(
+        &self,
+        wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
+    ) -> Result<Vec<(Place, EvaluationRecord)>, JournalError> {
+        self.log.records_where(wanted)
     }
 
     /// The improvements, in order.
