@@ -58,7 +58,6 @@ pub mod evolution;
 pub mod failures;
 pub mod fresh_seeds;
 pub mod funnel;
-pub(crate) mod half_made;
 pub mod hurdle;
 pub mod importance;
 pub mod inner_tuning;

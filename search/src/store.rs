@@ -33,6 +33,7 @@ mod old;
 mod record;
 
 pub(crate) use self::log::{Evaluations, Log};
+use crate::directory::Kind;
 
 /// Goes up when an earlier release can't read a store of this one. All versions so far can be read. What a store of version 1 does not say was
 /// not there to be chosen, and stands for what the search did, and its journal has no revisions. One of version 2 has no external tasks, and so no
@@ -50,5 +51,15 @@ const INDEX: &str = "journal/index";
 const WITNESS: &str = "acknowledged";
 const LOCK: &str = "lock";
 
+fn is_unfinished_campaign(name: &str) -> bool {
+    name == "symopt-campaign.json.new" || crate::directory::is_unfinished(name, crate::restarts::FILE)
+}
+
 /// Stores, for [`crate::directory`].
-static KIND: crate::directory::Kind = crate::directory::Kind { manifest: MANIFEST, parts: &[JOURNAL, LOG, WITNESS, LOCK] };
+pub(crate) static KIND: Kind = Kind {
+    parts: &[JOURNAL, LOG, INDEX, WITNESS, LOCK, "symopt-campaign.json.new"],
+    // The files of sled before the manifest came, or a campaign that was not finished. Whoever has the witness of an evaluation was whole once.
+    earlier: |name| [JOURNAL, WITNESS, LOCK].contains(&name) || old::is_of_database(name) || is_unfinished_campaign(name),
+    is_empty: |path| checked::read_witness(path).is_ok_and(|count| count == 0) || !path.join(WITNESS).exists(),
+    ..Kind::of(MANIFEST)
+};

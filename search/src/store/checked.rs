@@ -89,6 +89,19 @@ impl CheckedStore {
         check(path, Access::Write(salvage), None)
     }
 
+    /// What the search of a store was started with; nothing else of the store is looked at, unless it is of an earlier format.
+    pub fn settings_of(path: &Path) -> Result<Settings, JournalError> {
+        if check_manifest(path)? <= LAST_SLED {
+            return Ok(CheckedStore::of(path)?.summary.settings);
+        }
+        let log_path = path.join(LOG);
+        let file = File::open(&log_path).map_err(|e| store_error(path, &log_path, &e))?;
+        Log::settings(file, path, &log_path).map_err(|error| match error {
+            LogError::Damaged(reason) => JournalError::Damaged { path: path.to_owned(), reason, salvage: false },
+            LogError::File(error) => store_error(path, &log_path, &error),
+        })
+    }
+
     /// Checks as much of a store as it takes to find the evaluations of the programs whose hashes begin with digits: for each hash the first one.
     /// What an index knows is not read through.
     pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundEvaluation>), JournalError> {
@@ -117,6 +130,11 @@ impl CheckedStore {
     /// What the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.summary.settings
+    }
+
+    /// Every evaluation, of children and of the elite, in the order of the log.
+    pub fn each_evaluation(&self, f: impl FnMut(Place, FunctionalHash, &Evaluation)) -> Result<(), JournalError> {
+        self.log.each_evaluation(f)
     }
 
     /// What was lost, if the store was damaged and is salvaged.
@@ -166,15 +184,16 @@ impl CheckedStore {
 
     /// Opens the store itself, held by this process. One of an earlier format becomes one of this.
     pub fn open(self) -> Result<Journal, JournalError> {
-        let CheckedStore { path, log, summary, is_old, lock, .. } = self;
+        let CheckedStore { path, log, summary, is_old, lost, lock } = self;
         let (log, summary, lock) = match lock {
             Some(lock) => (log, summary, lock),
             None => return CheckedStore::held(&path, Salvage::No)?.open(),
         };
         if is_old {
-            old::replace(&path, &log)?;
+            // Of a damaged one nothing goes.
+            old::replace(&path, &log, lost.is_some())?;
         }
-        Journal::open_log(path, log, summary, lock)
+        Journal::open_log(path, log, summary, lost.is_some(), lock)
     }
 }
 
@@ -279,7 +298,7 @@ fn check_manifest(path: &Path) -> Result<u32, JournalError> {
 }
 
 /// How many evaluations the witness says there are; 0 if a crash left it empty.
-fn read_witness(path: &Path) -> Result<u64, String> {
+pub(super) fn read_witness(path: &Path) -> Result<u64, String> {
     let text = fs::read_to_string(path.join(WITNESS)).map_err(|e| match e.kind() {
         ErrorKind::InvalidData => format!("{WITNESS} holds no number"),
         _ => format!("{WITNESS}: {e}"),

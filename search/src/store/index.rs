@@ -161,7 +161,9 @@ impl Segment {
                 let mut entry = Bytes(entry);
                 let mut number = || Some(u64::from_le_bytes(entry.take(8)?.try_into().ok()?));
                 let (Some(key), Some(window)) = (number(), number()) else { return Ok(false) };
-                let Some(distance) = entry.take(4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else { return Ok(false) };
+                let Some(distance) = entry.take(4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else {
+                    return Ok(false);
+                };
                 if keys.contains(&key) {
                     places.push((window, window.saturating_add(u64::from(distance))));
                 }
@@ -213,7 +215,8 @@ impl Index {
     /// Opens the index of a log that is whole up to its end, and brings it there. The lock of the store must be held.
     pub fn open(path: &Path, log: &Log) -> Index {
         let position = Position::first(log.first());
-        let mut index = Index { path: path.to_owned(), file: None, works: true, end: 0, begin: position.end, position, entries: Vec::new() };
+        let mut index =
+            Index { path: path.to_owned(), file: None, works: true, end: 0, begin: position.end, position, entries: Vec::new() };
         match no_follow(File::options().read(true).write(true)).open(path) {
             Ok(file) => index.file = Some(file),
             Err(error) => index.works = error.kind() == io::ErrorKind::NotFound,
@@ -262,7 +265,9 @@ impl Index {
         }
         for (hash, place, offset) in records {
             let window = self.position.window;
-            let Some(distance) = offset.checked_sub(window).and_then(|distance| u32::try_from(distance).ok()) else { return self.give_up() };
+            let Some(distance) = offset.checked_sub(window).and_then(|distance| u32::try_from(distance).ok()) else {
+                return self.give_up();
+            };
             self.position.count(*place);
             self.entries.push((key(*hash), window, distance));
         }

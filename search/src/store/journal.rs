@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -16,9 +17,9 @@ pub use super::record::{Evaluated, EvaluationRecord, Improvement, Place, Setting
 use super::checked::{Manifest, take_lock};
 use super::encoding::{Encoder, Source, put_varint};
 use super::error::{making_error, store_error};
-use super::frame::{self, HEAD, MAGIC, write_at};
-use super::log::{Log, LogError, Summary, each_record, head_payload, json_payload, kind, value};
+use super::frame::{self, HEAD, MAGIC, read_at, write_at};
 use super::index::Index;
+use super::log::{Log, LogError, Summary, Tail, each_record, head_payload, json_payload, kind, value};
 use super::{INDEX, JOURNAL, KIND, LOG, WITNESS};
 use crate::cache::Evaluation;
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
@@ -41,6 +42,8 @@ pub struct Journal {
     last_statistics: Option<u64>,
     last_end: Option<StopReason>,
     witness: File,
+    /// Where the damaged end of the log went.
+    kept: Option<PathBuf>,
     /// Held while the store is open.
     _lock: File,
 }
@@ -53,6 +56,11 @@ impl Journal {
             directory::Place::Whole => Err(JournalError::Exists { path: path.to_owned() }),
             directory::Place::Taken(reason) => Err(JournalError::Taken { path: path.to_owned(), reason }),
         }
+    }
+
+    /// Whether a store is at a path, in order or not.
+    pub fn is_at(path: &Path) -> bool {
+        KIND.look(path).is_ok_and(|place| place == directory::Place::Whole)
     }
 
     /// Makes a store in a new or empty directory.
@@ -83,7 +91,7 @@ impl Journal {
             LogError::File(error) => at(error),
             LogError::Damaged(reason) => unwritable(path, reason),
         })?;
-        let journal = Journal::open_log(path.to_owned(), log, summary, lock)?;
+        let journal = Journal::open_log(path.to_owned(), log, summary, false, lock)?;
         making.finish(&Manifest::text()).map_err(failed)?;
         Ok(journal)
     }
@@ -93,13 +101,17 @@ impl Journal {
         CheckedStore::held(path, Salvage::No)?.open()
     }
 
-    /// Opens a log that was read through. What was not acknowledged of it is cut off.
-    pub(super) fn open_log(path: PathBuf, log: Log, summary: Summary, lock: File) -> Result<Journal, JournalError> {
+    /// Opens a log that was read through. What was not acknowledged of it is cut off; what is damaged of it is kept beside it.
+    pub(super) fn open_log(path: PathBuf, log: Log, summary: Summary, lost: bool, lock: File) -> Result<Journal, JournalError> {
         let (log_path, witness_path) = (path.join(LOG), path.join(WITNESS));
         // It may be open to be read only.
         let file = no_follow(File::options().read(true).write(true)).open(&log_path).map_err(|e| store_error(&path, &log_path, &e))?;
         let length = file.metadata().map_err(|e| store_error(&path, &log_path, &e))?.len();
+        let mut kept = None;
         if length > log.end {
+            if lost || summary.tail == Tail::Damaged {
+                kept = Some(keep_end(&path, &file, log.end, length)?);
+            }
             file.set_len(log.end).and_then(|()| file.sync_all()).map_err(|e| store_error(&path, &log_path, &e))?;
         }
         let witness = no_follow(File::options().write(true).create(true).truncate(false)).open(&witness_path);
@@ -122,6 +134,7 @@ impl Journal {
             last_statistics,
             last_end,
             witness,
+            kept,
             _lock: lock,
         };
         journal.write_witness()?;
@@ -136,6 +149,11 @@ impl Journal {
     /// What the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The file that holds what the log had after its damage, if it was damaged when the store was opened.
+    pub fn kept_end(&self) -> Option<&Path> {
+        self.kept.as_deref()
     }
 
     /// Writes evaluations, each with the number of the child that was evaluated, and those of the elite on new seeds. When this returns they are
@@ -415,6 +433,32 @@ impl Drop for Journal {
         // They follow from the evaluations: it does no harm if they can't be written.
         let _ = self.flush();
     }
+}
+
+/// Copies what the log has after its damage into a file of its own, which nothing reads.
+fn keep_end(store: &Path, log: &File, mut from: u64, end: u64) -> Result<PathBuf, JournalError> {
+    let free = (1u32..).map(|number| store.join(format!("{LOG}.damaged-{number}"))).find(|path| fs::symlink_metadata(path).is_err());
+    let path = free.ok_or_else(|| unwritable(store, "there is no name for the damaged end of the log".to_owned()))?;
+    let mut copy = || -> std::io::Result<()> {
+        let mut file = create_new(&path)?;
+        let mut buffer = vec![0; 1 << 18];
+        while from < end {
+            let most = usize::try_from(end - from).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            let read = read_at(log, &mut buffer[..most], from)?;
+            if read == 0 {
+                break;
+            }
+            file.write_all(&buffer[..read])?;
+            from += read as u64;
+        }
+        file.sync_all()?;
+        directory::sync(&store.join(JOURNAL))
+    };
+    copy().map_err(|error| {
+        let _ = fs::remove_file(&path);
+        store_error(store, &path, &error)
+    })?;
+    Ok(path)
 }
 
 /// An evaluation to be written.

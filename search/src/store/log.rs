@@ -203,6 +203,11 @@ impl Log {
         Some(found)
     }
 
+    /// The settings of a log.
+    pub(super) fn settings(file: File, store: &Path, path: &Path) -> Result<Settings, LogError> {
+        Ok(Log::begin(file, store, path)?.2.settings)
+    }
+
     /// Reads the settings, and gives the length of the file.
     fn begin(file: File, store: &Path, path: &Path) -> Result<(Log, u64, Summary), LogError> {
         let damaged = |reason: &str| LogError::Damaged(format!("{}: {reason}", name(path)));
@@ -344,6 +349,15 @@ impl Log {
         Ok(records)
     }
 
+    /// Every evaluation, without its program, in the order of the log.
+    pub(super) fn each_evaluation(&self, mut f: impl FnMut(Place, FunctionalHash, &Evaluation)) -> Result<(), JournalError> {
+        let mut evaluations = self.evaluations();
+        while let Some(Logged { place, hash, evaluation, .. }) = evaluations.next()? {
+            f(place, hash, &evaluation);
+        }
+        Ok(())
+    }
+
     pub(super) fn decoder(&self) -> Decoder {
         Decoder::new(self.head.clone(), Arc::clone(&self.functions))
     }
@@ -351,7 +365,8 @@ impl Log {
     /// The records of children, or of the elite, by number.
     pub(super) fn records(&self, children: bool) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         let all = self.records_where(|place, _, _| matches!(place, Place::Child(_)) == children)?;
-        let mut records: Vec<_> = all.into_iter().map(|(Place::Child(number) | Place::Revision(number), record)| (number, record)).collect();
+        let mut records: Vec<_> =
+            all.into_iter().map(|(Place::Child(number) | Place::Revision(number), record)| (number, record)).collect();
         records.sort_by_key(|(number, _)| *number);
         Ok(records)
     }
