@@ -242,7 +242,7 @@ pub fn print_end<'a>(out: &mut impl Write, written: impl Iterator<Item = &'a Pat
         before = "";
     }
     if let Some(directory) = interrupted {
-        writeln!(out, "{before}{}", interrupted(directory))?;
+        writeln!(out, "{before}{}", self::interrupted(directory))?;
     }
     Ok(())
 }
