@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `symopt-store.json` | what the directory is, and its format version; it comes last, so that a store is there whole or not at all |
 //! | `journal/log` | settings and evaluations: frames with checksums, one after the other |
-//! | `journal/index` | where evaluations stand in the log, by hash; it [follows](index) from the log and may be missing |
+//! | `journal/index` | where evaluations stand in the log, by hash; it follows from the log and may be missing |
 //! | `acknowledged` | the *witness*: how many evaluations had been acknowledged when it was last written; if the log has fewer, it has lost some |
 //! | `lock` | locked by the process that writes |
 //!
