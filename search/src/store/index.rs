@@ -173,14 +173,16 @@ impl Segment {
     }
 }
 
-/// The places of keys as far as an index goes: each the begin of the window and the record. `None` if the index is damaged there.
-pub(super) fn look_up(
-    index: &File,
-    log: &File,
-    begin: u64,
-    length: u64,
-    keys: &RangeInclusive<u64>,
-) -> io::Result<Option<(Position, Vec<(u64, u64)>)>> {
+/// What an index knows of keys.
+pub(super) struct Known {
+    /// How far it goes.
+    pub position: Position,
+    /// The places of the keys up to there: each the begin of the window and the record.
+    pub places: Vec<(u64, u64)>,
+}
+
+/// The places of keys as far as an index goes. `None` if the index is damaged there.
+pub(super) fn look_up(index: &File, log: &File, begin: u64, length: u64, keys: &RangeInclusive<u64>) -> io::Result<Option<Known>> {
     let (mut position, mut places, mut at) = (Position::first(begin), Vec::new(), 0);
     while let Some(segment) = Segment::read(index, at)? {
         if !segment.belongs(&position, log, length)? {
@@ -192,7 +194,7 @@ pub(super) fn look_up(
         position = segment.after;
         at += segment.bytes();
     }
-    Ok(Some((position, places)))
+    Ok(Some(Known { position, places }))
 }
 
 /// An index that is written.

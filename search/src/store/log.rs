@@ -14,7 +14,7 @@ use symopt_proxy_tasks::suite::Baseline;
 use super::encoding::{Bytes, Decoder, Parts, parts, put_varint};
 use super::error::{JournalError, store_error};
 use super::frame::{Frames, LONGEST, MAGIC, Next, read_at};
-use super::index::{self, Position};
+use super::index::{self, Known, Position};
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
 use crate::cache::Evaluation;
 use crate::statistics::Statistics;
@@ -174,7 +174,7 @@ impl Log {
     pub(super) fn scan_with_index(file: File, index: &File, store: &Path, path: &Path, wanted: Digits) -> Result<(Log, Summary), LogError> {
         let (mut log, length, mut summary) = Log::begin(file, store, path)?;
         let known = index::look_up(index, &log.file, log.first, length, &wanted.keys()).ok().flatten();
-        let known = known.and_then(|(position, places)| Some((position, log.found_at(&places, wanted)?)));
+        let known = known.and_then(|Known { position, places }| Some((position, log.found_at(&places, wanted)?)));
         let position = match known {
             Some((position, found)) => {
                 (summary.evaluations, summary.children, summary.found) = (position.evaluations, position.children, found);
