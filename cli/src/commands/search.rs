@@ -203,9 +203,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let usual = usual_stores(&config);
     // The same settings give the same search, so that what is there need not be done again.
     let is_same = |store: &PathBuf| holds(store, &config, &command, task_seeds).unwrap_or(false);
-    let say = |note: &str| match execution.json {
-        true => Ok(progress::note(note)),
-        false => table::paragraph(&mut terminal::output(), note),
+    let say = |note: &str| {
+        if execution.json {
+            progress::note(note);
+            return Ok(());
+        }
+        table::paragraph(&mut terminal::output(), note)
     };
     let store = match given {
         Some(store) if is_same(&store) => {
