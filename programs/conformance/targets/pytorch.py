@@ -32,7 +32,8 @@ if not torch.cuda.is_available():
 
 def load(path):
     """The module of an exported file, and its class."""
-    name = "symopt_pytorch_" + os.path.splitext(os.path.basename(path))[0]
+    path = str(path)
+    name = "symopt_" + "_".join(os.path.splitext(path)[0].split(os.sep)[-2:])
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -101,6 +102,11 @@ def run_kernel(*arguments):
     return _run(path, *rest, fused=True, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
+def run_plain(path, *arguments):
+    """The file that was written with `--plain`."""
+    return _run(path.parent.parent / "pytorch-plain" / path.name, *arguments)
+
+
 def own_lion(cls, weights, gradients, learning_rates, hyperparameters):
     """A Lion of lion_pytorch."""
     params = [torch.nn.Parameter(torch.tensor(array)) for array in weights]
@@ -119,6 +125,7 @@ VARIANTS = {
     "pytorch single-tensor": run_single,
     "pytorch foreach": run_foreach,
     "pytorch kernel": run_kernel,
+    "pytorch plain": run_plain,
 }
 LIONS = {
     "pytorch": ("lion_pytorch.Lion", functools.partial(own_lion, lion_pytorch.Lion)),

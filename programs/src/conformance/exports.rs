@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
-use symopt_dsl::codegen::{ExportError, Target, export};
+use symopt_dsl::codegen::{ExportError, Target, export, export_plain};
 
 use super::case::{Case, Inputs};
 use super::expected::Expected;
@@ -90,9 +90,10 @@ fn write(path: &Path, text: &str) -> Result<(), ConformanceError> {
 /// Writes the suite into a directory: `inputs.json` and `expected/PROGRAM.json`.
 pub fn write_suite(directory: &Path, subjects: &[Subject], cases: &[Case]) -> Result<(), ConformanceError> {
     write(&directory.join("inputs.json"), &json(&Inputs::new(cases)))?;
-    for Subject { name, program, .. } in subjects {
+    for subject in subjects {
+        let name = &subject.name;
         let failed = |reason: String| ConformanceError::Program { program: name.clone(), reason };
-        let expected = Expected::new(name, program, cases).map_err(|error| failed(error.to_string()))?;
+        let expected = Expected::new(subject, cases).map_err(|error| failed(error.to_string()))?;
         write(&directory.join("expected").join(format!("{name}.json")), &json(&expected))?;
     }
     Ok(())
@@ -136,7 +137,12 @@ pub fn run(directory: &Path, exports: &Exports, target: Target, subjects: &[Subj
     let mut refusals = Vec::new();
     for Subject { name, program, .. } in subjects {
         match export(program, target) {
-            Ok(text) => write(&directory.join(format!("exports/{target}/{name}.{}", target.extension())), &text)?,
+            Ok(text) => {
+                write(&directory.join(format!("exports/{target}/{name}.{}", target.extension())), &text)?;
+                if let Ok(plain) = export_plain(program, target) {
+                    write(&directory.join(format!("exports/{target}-plain/{name}.{}", target.extension())), &plain)?;
+                }
+            }
             Err(ExportError::Inexpressible { reason, .. }) => refusals.push((name.clone(), reason)),
             Err(error) => return Err(ConformanceError::Program { program: name.clone(), reason: error.to_string() }),
         }
