@@ -64,7 +64,7 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
         "_number",
         r#"def _number(function, *numbers):
     """A function of numbers: of floats in f64, of JAX's in their own type."""
-    if all(map(_is_number, numbers)):
+    if all(isinstance(x, (int, float)) for x in numbers):
         with np.errstate(all="ignore"):
             return float(getattr(np, function)(*numbers))
     return getattr(jnp, function)(*numbers)

@@ -53,7 +53,7 @@ def slots_of(module):
     return {renamed.get(name, name): name for name in module._SLOTS}
 
 
-def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", **options):
+def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", slots=None, **options):
     module, optimizer_class = load(path)
     if prepare is not None:
         prepare(module)
@@ -68,7 +68,7 @@ def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None
             for group in optimizer.param_groups:
                 group["lr"] = learning_rates[index]
         optimizer.step()
-    slots = {given: [optimizer.state[param][name].cpu().numpy() for param in params] for given, name in slots_of(module).items()}
+    slots = {given: [optimizer.state[param][name].cpu().numpy() for param in params] for given, name in (slots or slots_of(module)).items()}
     return [param.detach().cpu().numpy() for param in params], slots
 
 
@@ -102,9 +102,13 @@ def run_kernel(*arguments):
     return _run(path, *rest, fused=True, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
-def run_plain(path, *arguments):
+def run_plain(path, weights, gradients, learning_rates, hyperparameters):
     """The file that was written with `--plain`."""
-    return _run(path.parent.parent / "pytorch-plain" / path.name, *arguments)
+    plain = path.parent.parent / "pytorch-plain" / path.name
+    taken = inspect.signature(load(plain)[1]).parameters
+    if any(name not in taken for name in hyperparameters):
+        raise Cannot("its hyperparameters have the names of torch.optim alone")
+    return _run(plain, weights, gradients, learning_rates, hyperparameters, slots=slots_of(load(path)[0]))
 
 
 def own_lion(cls, weights, gradients, learning_rates, hyperparameters):
