@@ -295,6 +295,6 @@ fn numbers_that_may_be_floats_are_computed_in_f64_for_jax() {
         assert!(["_number(\"sqrt\", ", "_number(\"divide\", ", "_choice("].iter().all(|call| file.contains(call)), "{file}");
         assert!(file.contains("jnp.sqrt(t)") && file.contains("import numpy as np"), "{file}");
         let element_wise = exported(LION, target);
-        assert!(!element_wise.contains("_number(\"") && !element_wise.contains("np."), "{element_wise}");
+        assert!(!element_wise.contains("_number(\"") && !element_wise.contains("import numpy"), "{element_wise}");
     }
 }

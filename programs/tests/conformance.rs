@@ -131,9 +131,8 @@ fn random_programs_are_those_of_their_seed() {
     assert_eq!(texts(5, 3), texts(8, 3)[..5]);
     assert_ne!(texts(5, 3), texts(5, 4));
     let suite = Suite::random(40, 3);
-    let only = |name: &str| suite.subjects.iter().filter(|subject| subject.only.as_deref() == Some(&[name][..])).count();
-    // Some are chaotic after a step, and are run for one.
-    assert!(only("first") > 0);
+    // Some are run under the cases alone in which the tolerance says something about them.
+    assert!(suite.subjects.iter().all(|subject| subject.only.as_ref().is_some_and(|cases| !cases.is_empty())));
     assert!(suite.left_out.iter().all(|(_, count)| *count > 0));
 }
 

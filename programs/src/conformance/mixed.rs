@@ -87,7 +87,7 @@ impl Draft {
         // A scalar between -1 and 1, a number of each array below 1, and an array of numbers that are not those of the gradients.
         text +=
             "  s = dot(w, g) / (global_norm(w) * global_norm(g) + 1.0)\n  n = norm(w) / (norm(w) + 1.0)\n  h = w * 0.75 + m * 0.25 - 0.1\n";
-        text += "  u = w * 0.125\n";
+        text += "  u = w * 0.125 + m * 0.0625\n";
         for (index, call) in self.calls.iter().enumerate() {
             // Weights that differ, so that one result does not stand for another.
             let weight = 1.0 + (index * 7 % 32) as f64 / 32.0;
