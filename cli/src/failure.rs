@@ -89,6 +89,7 @@ impl From<ConformanceError> for Failure {
     fn from(error: ConformanceError) -> Failure {
         match error {
             ConformanceError::Python { .. } => Failure::Input(error.to_string()),
+            ConformanceError::Write(error) => error.into(),
             error => Failure::Work(error.to_string()),
         }
     }

@@ -48,6 +48,10 @@ fn a_search_by_a_command_is_kept_with_its_suite_and_resumed_and_reported_with_it
     assert!(failed > 0 && counts.sum::<u64>() == failed, "{report}");
     let rows: Vec<&str> = report["comparison"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(rows, ["best found", "adamw", "initial"], "the command is not asked for a Lion that nobody has tuned");
+    // The same search again goes on there, and trains nothing.
+    arguments[6] = "90";
+    let text = output(directory.path(), &arguments);
+    assert!(text.starts_with("store holds this search already") && text.contains("evaluated (none in this session"), "{text}");
     // The best of the search, on fresh seeds, and what failed.
     let text = output(directory.path(), &["report", "store", "--seeds", "1", "--output", "out"]);
     assert!(text.contains("FAILED"), "{text}");

@@ -56,10 +56,9 @@ fn the_transcripts_of_the_manual_are_what_the_commands_print() {
 #[test]
 fn the_pages_show_the_examples_word_for_word() {
     let pages = pages();
-    for (name, example) in [
-        ("README.md", include_str!("../examples/lion.rs")),
-        ("rust.md", include_str!("../../programs/examples/model.rs")),
-    ] {
+    for (name, example) in
+        [("README.md", include_str!("../examples/lion.rs")), ("rust.md", include_str!("../../programs/examples/model.rs"))]
+    {
         let (_, page) = pages.iter().find(|(path, _)| path.ends_with(name)).unwrap();
         let body = example.split_once("\n\n").map(|(_, body)| body.trim_end()).expect("a line that says what it is, then the code");
         assert!(page.contains(body), "{name} should hold the example without its first line");

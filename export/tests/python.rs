@@ -2,7 +2,8 @@
 
 use symopt_dsl::function::Profile;
 use symopt_dsl::{Function, Program, parse};
-use symopt_export::{Target, export};
+use symopt_export::spelling::{SPELLINGS, Spelling};
+use symopt_export::{Target, export, export_plain};
 
 const LION: &str = include_str!("../../programs/zoo/lion.opt");
 const ADAMW: &str = include_str!("../../programs/zoo/adamw.opt");
@@ -115,7 +116,7 @@ const PYTHON: [Target; 7] = [Target::PyTorch, Target::Optax, Target::Praxis, Tar
 
 /// A program for each function and each way to mix numbers, numbers of each array and arrays among its arguments.
 fn calls_of_mixed_kinds() -> Vec<Program> {
-    let kinds = ["0.5", "-2.0", "a", "lr", "t", "s", "n", "g"];
+    let kinds = ["0.5", "-1e39", "a", "lr", "t", "s", "n", "g"];
     let mut programs = Vec::new();
     for function in Function::all().filter(|function| !function.name().starts_with("guarded_") && *function != Function::Copy) {
         let arity = function.arity();
@@ -152,8 +153,9 @@ fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
     let programs = calls_of_mixed_kinds();
     assert!(programs.len() > 1000);
     for program in programs {
-        for target in PYTHON {
-            let file = export(&program, target).unwrap_or_else(|error| panic!("{error}"));
+        let plain = (Target::PyTorch, export_plain(&program, Target::PyTorch).unwrap_or_else(|error| panic!("{error}")));
+        let files = PYTHON.map(|target| (target, export(&program, target).unwrap_or_else(|error| panic!("{error}"))));
+        for (target, file) in files.into_iter().chain([plain]) {
             assert!(!file.contains('?') || file.contains(":?"), "{target}: {file}");
             for helper in helpers_called(&file) {
                 let definitions =
@@ -166,6 +168,37 @@ fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
                 assert!(file.matches(name.as_str()).count() > 1, "{target}, {name} is not called:\n{program}\n{file}");
             }
         }
+        for target in [Target::C, Target::Rust] {
+            // Matrices are refused.
+            let Ok(file) = export(&program, target) else { continue };
+            assert!(!file.contains("(?") && !file.contains(" ?;"), "{target}: {file}");
+            for (helper, definition) in helpers_of_compiled(target) {
+                let call = format!("{helper}(");
+                let calls = file.match_indices(&call).filter(|(at, _)| {
+                    let before = &file[..*at];
+                    !before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':')) && !before.ends_with(definition)
+                });
+                let definitions = file.matches(&format!("{definition}{call}")).count();
+                let is_called = calls.count() > 0;
+                assert!(definitions == usize::from(is_called), "{target}, {helper}: {definitions} definitions\n{program}\n{file}");
+            }
+        }
+    }
+}
+
+/// The helpers of C and Rust that functions are spelled with, in f32 and in f64, and what stands before the name in a definition.
+fn helpers_of_compiled(target: Target) -> Vec<(String, &'static str)> {
+    let spelled = |row: &Spelling| if target == Target::C { row.c } else { row.rust };
+    let names = SPELLINGS.iter().filter_map(spelled).filter_map(|text| text.split('(').next());
+    match target {
+        Target::C => names
+            .filter_map(|name| name.strip_prefix("symopt_"))
+            .flat_map(|name| [(format!("f_{name}"), "static inline float "), (format!("f_{name}_double"), "static inline double ")])
+            .collect(),
+        _ => names
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()))
+            .map(|name| (name.to_owned(), "fn "))
+            .collect(),
     }
 }
 
@@ -176,7 +209,7 @@ fn a_number_counts_once_for_each_element_of_the_array_beside_it() {
     for (target, spread) in [
         (Target::Numpy, "np.full_like("),
         (Target::Optax, "jnp.full_like("),
-        (Target::Keras, "ops.full_like("),
+        (Target::Keras, "ops.broadcast_to("),
         (Target::Tf2, "tf.fill(tf.shape("),
         (Target::PyTorch, "torch.ones_like("),
         (Target::C, "(float)a;"),
@@ -226,5 +259,42 @@ fn the_frameworks_names_of_hyperparameters_are_taken_too() {
     {
         let file = exported(ADAMW, target);
         assert!(file.contains(name), "{target} {name}: {file}");
+    }
+}
+
+#[test]
+fn a_total_is_a_tensor_where_nothing_but_numbers_is_added() {
+    let text = "def f(w, g, lr):\n  x = cosine_sim(norm(g), 0.3)\n  update = g * x * lr\n  return update\n";
+    for (target, zero) in [
+        (Target::Tf2, "= tf.constant(0.0, tf.float64)"),
+        (Target::Tf1, "= tf.constant(0.0, tf.float64)"),
+        (Target::Keras, "= ops.convert_to_tensor(0.0, _SCALAR)"),
+    ] {
+        let file = exported(text, target);
+        assert!(file.matches(zero).count() == 3 && !file.contains(" = 0.0\n"), "{target}: {file}");
+    }
+}
+
+#[test]
+fn a_float_that_may_be_beyond_f32_is_rounded_by_its_library_where_it_meets_an_array() {
+    let text = "def f(w, g, lr, *, a=0.5, big=1e37):\n  x = minimum(g, a / lr) + (1 - a) * w\n  y = g * exp(a) + maximum(w, 1e39)\n  \
+                update = (x + y * big * big) * lr\n  return update\n";
+    for target in [Target::Tf2, Target::Tf1, Target::Keras] {
+        let file = exported(text, target);
+        assert!(file.contains("w * (1 - a)") && file.contains("_rounded(1e39, dtype)"), "{target}: {file}");
+        assert!(file.contains("_rounded(float(np.exp(a)), dtype)") && file.contains("_rounded(big, dtype) *"), "{target}: {file}");
+    }
+}
+
+#[test]
+fn numbers_that_may_be_floats_are_computed_in_f64_for_jax() {
+    let text = "def f(w, g, t, lr, *, a=1e-30):\n  x = sqrt(a * a) / a + where(a > 0.5, 1e39, lr)\n  y = sqrt(t) / t\n  update = g * (x + y)\n  \
+                return update\n";
+    for target in [Target::Optax, Target::Praxis] {
+        let file = exported(text, target);
+        assert!(["_number(\"sqrt\", ", "_number(\"divide\", ", "_choice("].iter().all(|call| file.contains(call)), "{file}");
+        assert!(file.contains("jnp.sqrt(t)") && file.contains("import numpy as np"), "{file}");
+        let element_wise = exported(LION, target);
+        assert!(!element_wise.contains("_number(\"") && !element_wise.contains("import numpy"), "{element_wise}");
     }
 }

@@ -83,19 +83,3 @@ pub fn create_directory(path: &Path) -> Result<(), WriteError> {
 pub fn is_unfinished(name: &OsStr) -> bool {
     beside::is_unfinished(name)
 }
-
-/// Whether nothing is in a directory but files that were never finished: those of [`is_unfinished`], and `known` names. So it is where there is
-/// no directory.
-pub fn is_vacant(directory: &Path, known: &[&str]) -> io::Result<bool> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        entries => entries?,
-    };
-    for entry in entries {
-        let name = entry?.file_name();
-        if !is_unfinished(&name) && !known.iter().any(|known| name == *known) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}

@@ -2,13 +2,13 @@
 //!
 //! A directory is whole when its manifest is there, which is written last and comes by renaming. Until then a mark says that it is being made,
 //! and by whom: the process holds a lock on it. So a directory that a killed process left, or a full disk, is vacant for the next one: it holds
-//! the mark and nothing but names that belong to its kind. Only these names are ever removed, and only where the mark is; a directory that holds
-//! anything else is somebody's.
+//! the mark and nothing but names that belong to its kind. Earlier releases left no mark: a directory that has nothing but names of theirs, and no
+//! sign that it was ever whole, is vacant as well. Only these names are ever removed; a directory that holds anything else is somebody's.
 //!
 //! ```
 //! use symopt_search::directory::{Kind, Making, Place};
 //!
-//! static KIND: Kind = Kind { manifest: "album.json", parts: &["pictures", "pictures/first.txt"] };
+//! static KIND: Kind = Kind { parts: &["pictures", "pictures/first.txt"], ..Kind::of("album.json") };
 //!
 //! # let parent = tempfile::tempdir()?;
 //! let path = parent.path().join("album");
@@ -38,6 +38,10 @@ pub struct Kind {
     pub manifest: &'static str,
     /// The other files and directories that can be there before the manifest, as paths with `/`.
     pub parts: &'static [&'static str],
+    /// Whether a path is that of a file or directory which an earlier release, that left no mark, could have made before the manifest.
+    pub earlier: fn(&str) -> bool,
+    /// Whether a directory without a mark holds nothing that was ever acknowledged.
+    pub is_empty: fn(&Path) -> bool,
 }
 
 /// What is at a path.
@@ -78,6 +82,11 @@ fn file_error(path: &Path, source: io::Error) -> MakingError {
 }
 
 impl Kind {
+    /// A kind with a manifest alone, of which earlier releases left nothing but files that were never finished.
+    pub const fn of(manifest: &'static str) -> Kind {
+        Kind { manifest, parts: &[], earlier: |_| false, is_empty: |_| true }
+    }
+
     /// Looks at a path; nothing in it is touched.
     pub fn look(&self, path: &Path) -> io::Result<Place> {
         match fs::metadata(path) {
@@ -87,18 +96,32 @@ impl Kind {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Place::Vacant),
             Err(e) => return Err(e),
         }
-        if is_file(&path.join(self.manifest)) {
+        if self.is_whole(path) {
             return Ok(Place::Whole);
         }
         let mut names = Vec::new();
         list(path, String::new(), &mut names)?;
-        let ours = |name: &String| *name == MARK || *name == self.new_manifest() || self.parts.contains(&name.as_str());
-        let marked = is_file(&path.join(MARK));
-        Ok(if names.is_empty() || (marked && names.iter().all(ours)) {
-            Place::Vacant
-        } else {
-            Place::Taken("the directory holds something else")
-        })
+        let is_marked = is_file(&path.join(MARK));
+        let is_left = match is_marked {
+            true => names.iter().all(|name| self.is_ours(name)),
+            false => names.iter().all(|name| self.is_unmarked(name)) && (self.is_empty)(path),
+        };
+        Ok(if names.is_empty() || is_left { Place::Vacant } else { Place::Taken("the directory holds something else") })
+    }
+
+    /// Whether the manifest is there. An earlier release that was killed as it wrote it left it empty.
+    fn is_whole(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path.join(self.manifest)).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+    }
+
+    /// Whether a name in a directory that is not whole belongs to its kind.
+    fn is_ours(&self, name: &str) -> bool {
+        name == MARK || name == self.new_manifest() || self.parts.contains(&name) || self.is_unmarked(name)
+    }
+
+    /// Whether one may be there without a mark.
+    fn is_unmarked(&self, name: &str) -> bool {
+        name == self.manifest || (self.earlier)(name) || is_unfinished(name, self.manifest)
     }
 
     fn new_manifest(&self) -> String {
@@ -107,7 +130,7 @@ impl Kind {
 
     /// Removes the mark that a process left that was killed just when a directory was whole.
     pub fn tidy(&self, path: &Path) {
-        if is_file(&path.join(self.manifest)) && is_file(&path.join(MARK)) {
+        if self.is_whole(path) && is_file(&path.join(MARK)) {
             // A mark that is left does no harm.
             let _ = fs::remove_file(path.join(MARK));
         }
@@ -115,12 +138,11 @@ impl Kind {
 
     /// Removes what is there of a directory that is being made, all but the mark.
     fn clear(&self, path: &Path) -> Result<(), MakingError> {
-        let manifest = self.new_manifest();
-        let mut parts: Vec<&str> = self.parts.iter().copied().chain([manifest.as_str()]).collect();
-        // What lies deeper goes first.
-        parts.sort_by_key(|part| std::cmp::Reverse(part.split('/').count()));
-        for part in parts {
-            let part = path.join(part);
+        let mut names = Vec::new();
+        list(path, String::new(), &mut names).map_err(|e| file_error(path, e))?;
+        // What lies deeper comes first.
+        for name in names.iter().filter(|name| *name != MARK && self.is_ours(name)) {
+            let part = path.join(name);
             let removed = match fs::symlink_metadata(&part) {
                 Ok(metadata) if metadata.is_dir() => fs::remove_dir(&part),
                 Ok(_) => fs::remove_file(&part),
@@ -133,11 +155,17 @@ impl Kind {
     }
 }
 
+/// Whether a name is that of what [`symopt_files::write`] was writing when its process was killed, in the place of a file.
+pub(crate) fn is_unfinished(name: &str, file: &str) -> bool {
+    name.strip_prefix('.').and_then(|name| name.strip_prefix(file)).is_some_and(|rest| rest.starts_with('.'))
+        && symopt_files::is_unfinished(name.as_ref())
+}
+
 fn is_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// The names below a directory. Links are not followed.
+/// The names below a directory, those in a directory before its own. Links are not followed.
 fn list(directory: &Path, prefix: String, names: &mut Vec<String>) -> io::Result<()> {
     // More than any directory that is only being made holds.
     const ENOUGH: usize = 1000;
@@ -266,7 +294,13 @@ pub(crate) fn sync(directory: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    static KIND: Kind = Kind { manifest: "whole.json", parts: &["log", "data", "data/first"] };
+    static KIND: Kind = Kind { parts: &["log", "data", "data/first"], ..Kind::of("whole.json") };
+    /// With an earlier release that made a database without a mark.
+    static OLD: Kind = Kind {
+        earlier: |name| name == "base" || name == "base/db",
+        is_empty: |path| !path.join("count").exists() && !path.join("base/used").exists(),
+        ..Kind::of("whole.json")
+    };
 
     fn fill(making: &Making) {
         fs::write(making.path().join("log"), "").unwrap();
@@ -322,6 +356,30 @@ mod tests {
         // The same names without the mark are somebody's.
         fs::remove_file(path.join("whole.json")).unwrap();
         assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+    }
+
+    #[test]
+    fn what_an_earlier_release_left_without_a_mark_is_vacant_and_goes_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("it");
+        fs::create_dir_all(path.join("base")).unwrap();
+        for name in ["base/db", "whole.json", ".whole.json.aB3xY90123.unfinished"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        assert_eq!(OLD.look(&path).unwrap(), Place::Vacant);
+        assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+        for name in ["thesis.txt", "base/db.bak", ".symopt.aB3xY90123.unfinished", "log"] {
+            fs::write(path.join(name), "do not touch").unwrap();
+            assert!(matches!(OLD.look(&path).unwrap(), Place::Taken(_)), "{name}");
+            assert!(matches!(Making::begin(&path, &OLD), Err(MakingError::Taken(_))), "{name}");
+            assert_eq!(fs::read_to_string(path.join(name)).unwrap(), "do not touch");
+            fs::remove_file(path.join(name)).unwrap();
+        }
+        assert!(path.join("base/db").exists());
+        let making = Making::begin(&path, &OLD).unwrap();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+        making.finish(b"{}").unwrap();
+        assert_eq!(OLD.look(&path).unwrap(), Place::Whole);
     }
 
     #[cfg(unix)]

@@ -345,7 +345,7 @@ impl Running<'_> {
             Some(StopReason::TargetFitness)
         } else if over(limits.programs, self.standing.bred()) {
             Some(StopReason::Programs)
-        } else if over(limits.evaluations, self.standing.statistics().evaluated) {
+        } else if limits.evaluations > 0 && self.standing.evaluations_begun() >= limits.evaluations {
             Some(StopReason::Evaluations)
         } else if over(limits.plateau, self.standing.since_improvement()) {
             Some(StopReason::Plateau)
@@ -539,10 +539,7 @@ impl Running<'_> {
         }
         let failures = match self.judge.is_repeatable() {
             true => Vec::new(),
-            false => {
-                let (children, revisions) = (self.journal.evaluations()?, self.journal.revisions()?);
-                failures(children.iter().chain(&revisions).map(|(_, record)| record))
-            }
+            false => failures(self.journal.records_where(|_, _, evaluation| evaluation.failure.is_some())?),
         };
         let mut population: Vec<Individual> = self.standing.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));

@@ -125,8 +125,7 @@ impl Launch {
 
     /// Whether a store holds the search of these settings, whatever its limits and the name of its suite.
     pub fn holds(store: &Path, mut config: SearchConfig, program: &Program, source: &SuiteSource) -> bool {
-        let (Ok(checked), Ok(initial)) = (CheckedStore::of(store), prepare(&mut config, program, false)) else { return false };
-        let stored = checked.settings();
+        let (Ok(stored), Ok(initial)) = (CheckedStore::settings_of(store), prepare(&mut config, program, false)) else { return false };
         config.limits = stored.config.limits.clone();
         config.suite.clone_from(&stored.config.suite);
         config == stored.config && initial.to_string() == stored.initial && source.text == stored.suite
@@ -167,6 +166,11 @@ impl Launch {
         let journal = checked.open()?;
         let stored_limits = journal.settings().config.limits.clone();
         Ok(Launch { config, stored_limits, suite, judge, initial, target, journal })
+    }
+
+    /// The file that holds what the log had after its damage, if it was damaged when the search was set up.
+    pub fn kept_end(&self) -> Option<&Path> {
+        self.journal.kept_end()
     }
 
     /// The settings.

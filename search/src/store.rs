@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `symopt-store.json` | what the directory is, and its format version; it comes last, so that a store is there whole or not at all |
 //! | `journal/log` | settings and evaluations: frames with checksums, one after the other |
+//! | `journal/index` | where evaluations stand in the log, by hash; it follows from the log and may be missing |
 //! | `acknowledged` | the *witness*: how many evaluations had been acknowledged when it was last written; if the log has fewer, it has lost some |
 //! | `lock` | locked by the process that writes |
 //!
@@ -30,12 +31,14 @@ mod checked;
 mod encoding;
 mod error;
 mod frame;
+mod index;
 pub mod journal;
 mod log;
 mod old;
 mod record;
 
 pub(crate) use self::log::{Evaluations, Log};
+use crate::directory::Kind;
 
 /// Goes up when an earlier release can't read a store of this one. All versions so far can be read. What a store of version 1 does not say was
 /// not there to be chosen, and stands for what the search did, and its journal has no revisions. One of version 2 has no external tasks, and so no
@@ -49,8 +52,21 @@ const FORMAT: &str = "symopt store";
 const MANIFEST: &str = "symopt-store.json";
 const JOURNAL: &str = "journal";
 const LOG: &str = "journal/log";
+const INDEX: &str = "journal/index";
 const WITNESS: &str = "acknowledged";
 const LOCK: &str = "lock";
+/// The manifest of a campaign, whose directory holds stores.
+pub const CAMPAIGN: &str = "symopt-campaign.json";
+
+fn is_unfinished_campaign(name: &str) -> bool {
+    name == "symopt-campaign.json.new" || crate::directory::is_unfinished(name, CAMPAIGN)
+}
 
 /// Stores, for [`crate::directory`].
-static KIND: crate::directory::Kind = crate::directory::Kind { manifest: MANIFEST, parts: &[JOURNAL, LOG, WITNESS, LOCK] };
+pub static KIND: Kind = Kind {
+    parts: &[JOURNAL, LOG, INDEX, WITNESS, LOCK, "symopt-campaign.json.new"],
+    // The files of sled before the manifest came, or a campaign that was not finished. Whoever has the witness of an evaluation was whole once.
+    earlier: |name| [JOURNAL, WITNESS, LOCK].contains(&name) || old::is_of_database(name) || is_unfinished_campaign(name),
+    is_empty: |path| checked::read_witness(path).is_ok_and(|count| count == 0) || !path.join(WITNESS).exists(),
+    ..Kind::of(MANIFEST)
+};

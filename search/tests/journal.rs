@@ -204,6 +204,87 @@ fn a_frame_that_a_kill_cut_off_was_not_acknowledged_wherever_it_was_cut() {
     }
 }
 
+/// What is found in a store by the first digits of a hash.
+fn found(path: &Path, digits: &str) -> Vec<(Place, EvaluationRecord)> {
+    let (store, found) = CheckedStore::find(path, digits).unwrap();
+    found.iter().map(|found| (found.place(), store.record(found).unwrap())).collect()
+}
+
+/// A short record, with a hash that looks random.
+fn short(index: u64) -> EvaluationRecord {
+    let hash = FunctionalHash(u128::from(index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_string();
+    let program = format!("def train(w, g, lr):\n  update = g * {}\n  return update\n", index % 100);
+    EvaluationRecord { hash, program, settings: Vec::new(), curve: vec![0.5], ..record(index).1 }
+}
+
+#[test]
+fn one_program_is_found_by_an_index_that_may_be_missing_cut_off_damaged_or_of_another_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |path: &Path, first: u64, count: u64| {
+        let mut journal = if path.exists() { Journal::open(path).unwrap() } else { Journal::create(path, settings()).unwrap() };
+        for batch in (first..first + count).collect::<Vec<u64>>().chunks(1000) {
+            let records: Vec<_> = batch.iter().map(|index| (Place::Child(*index), short(*index))).collect();
+            journal.acknowledge(&records).unwrap();
+        }
+        // One of the elite has the hash of a child.
+        journal.acknowledge(&[(Place::Revision(revision(first, 0)), short(first + 7))]).unwrap();
+    };
+    let path = directory.path().join("store");
+    let index = path.join("journal/index");
+    write(&path, 0, 40_000);
+    let whole = fs::read(&index).unwrap();
+    assert!((30_000 * 20..40_000 * 21).contains(&whole.len()), "{} bytes", whole.len());
+    let all: Vec<EvaluationRecord> = (0..40_000).map(short).collect();
+    let check = |what: &str| {
+        for number in [0, 7, 16_383, 20_000, 39_999] {
+            let wanted = &all[number];
+            assert_eq!(found(&path, &wanted.hash), [(Place::Child(number as u64), wanted.clone())], "{what}");
+            if number != 20_000 {
+                continue;
+            }
+            let digits = &wanted.hash[..3];
+            let mut expected: Vec<&EvaluationRecord> = all.iter().filter(|record| record.hash.starts_with(digits)).collect();
+            expected.sort_by_key(|record| &record.hash);
+            let found: Vec<EvaluationRecord> = found(&path, digits).into_iter().map(|(_, record)| record).collect();
+            assert!(found.iter().eq(expected.iter().copied()) && expected.len() > 1, "{what}: {digits}");
+        }
+        assert_eq!(found(&path, &"0".repeat(32)), [], "{what}");
+    };
+    check("whole");
+    // Reopened, it is as it was.
+    drop(Journal::open(&path).unwrap());
+    assert!(fs::read(&index).unwrap() == whole);
+    let segment = whole.len() / 2;
+    for length in [0, 5, 60, 200, 3000, segment - 1, segment, segment + 100, whole.len() - 1] {
+        fs::write(&index, &whole[..length]).unwrap();
+        check(&format!("{length} bytes"));
+    }
+    for place in (0..whole.len()).step_by(60_013).chain((0..80).step_by(7)) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 16;
+        fs::write(&index, damaged).unwrap();
+        check(&format!("byte {place}"));
+    }
+    // Who opens the store mends it, the last damage and a missing one.
+    drop(Journal::open(&path).unwrap());
+    assert!(fs::read(&index).unwrap() == whole);
+    fs::remove_file(&index).unwrap();
+    check("missing");
+    drop(Journal::open(&path).unwrap());
+    assert!(fs::read(&index).unwrap() == whole);
+    // Of a longer search, and of another one.
+    let other = directory.path().join("other");
+    write(&other, 500, 60_000);
+    fs::copy(other.join("journal/index"), &index).unwrap();
+    check("of another log");
+    drop(Journal::open(&path).unwrap());
+    assert!(fs::read(&index).unwrap() == whole);
+    write(&path, 40_000, 20_000);
+    let longer = fs::read(&index).unwrap();
+    assert!(longer.len() > whole.len() && longer.starts_with(&whole));
+    assert_eq!(found(&path, &short(59_999).hash), [(Place::Child(59_999), short(59_999))]);
+}
+
 #[test]
 fn readers_need_no_lock_and_touch_nothing_while_a_search_writes() {
     let directory = tempfile::tempdir().unwrap();
@@ -213,8 +294,7 @@ fn readers_need_no_lock_and_touch_nothing_while_a_search_writes() {
         let before = snapshot(&path);
         let store = CheckedStore::of(&path).unwrap();
         assert_eq!(store.evaluations().unwrap(), (0..index).map(record).collect::<Vec<_>>());
-        let (_, found) = CheckedStore::find(&path, &record(index - 1).1.hash).unwrap();
-        assert_eq!(found, [(Place::Child(index - 1), FunctionalHash(u128::from(index - 1) << 90), record(0).1.program)]);
+        assert_eq!(found(&path, &record(index - 1).1.hash), [(Place::Child(index - 1), record(index - 1).1)]);
         assert!(snapshot(&path) == before);
         journal.acknowledge(&[(Place::Child(index), record(index).1)]).unwrap();
         // A reader has what was there when it began.

@@ -13,7 +13,7 @@
 //!
 //! All that was judged is in a file, so that the same funnel, or one with more programs or stages, goes on where it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -31,7 +31,7 @@ use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_search::config::Form;
-use symopt_search::journal::{CheckedStore, EvaluationRecord, JournalError};
+use symopt_search::journal::{CheckedStore, EvaluationRecord, JournalError, Place};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::form::complete;
 use symopt_search::judge::inner_tuning::{Setting, median};
@@ -147,26 +147,45 @@ pub fn candidates(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, Fun
 fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
     let store = CheckedStore::of(path)?;
     let config = &store.settings().config;
-    let mut records: Vec<(u64, EvaluationRecord, Evaluation)> = Vec::new();
-    for (index, record) in store.evaluations()? {
-        let evaluation = record.evaluation();
-        records.push((index, record, evaluation));
-    }
+    let penalty = config.fitness.penalty;
+    let mut revisions: HashMap<FunctionalHash, Vec<(u64, Evaluation)>> = HashMap::new();
+    store.each_evaluation(|place, hash, evaluation| {
+        if let Place::Revision(number) = place {
+            revisions.entry(hash).or_default().push((number, evaluation.clone()));
+        }
+    })?;
+    // Of each program what it is ranked by, and no more.
+    let mut scores: Vec<(Fitness, u64)> = Vec::new();
+    let mut revised: BTreeMap<u64, (FunctionalHash, Evaluation)> = BTreeMap::new();
+    store.each_evaluation(|place, hash, evaluation| match place {
+        Place::Child(index) if revisions.contains_key(&hash) => drop(revised.insert(index, (hash, evaluation.clone()))),
+        Place::Child(index) if evaluation.fitness.improvement().is_some() => scores.push((evaluation.score(penalty), index)),
+        _ => {}
+    })?;
     // As the search has it: what was measured again goes together with what was known.
-    for (_, revision) in store.revisions()? {
-        if let Some((_, _, known)) = records.iter_mut().find(|(_, record, _)| record.hash == revision.hash) {
-            *known = known.with(&revision.evaluation());
+    for (index, (hash, known)) in &mut revised {
+        let mut again = revisions.remove(hash).unwrap_or_default();
+        again.sort_by_key(|(number, _)| *number);
+        for (_, evaluation) in again {
+            *known = known.with(&evaluation);
+        }
+        if known.fitness.improvement().is_some() {
+            scores.push((known.score(penalty), *index));
         }
     }
-    records.retain(|(_, _, evaluation)| evaluation.fitness.improvement().is_some());
-    let penalty = config.fitness.penalty;
-    records.sort_by(|a, b| b.2.score(penalty).cmp(&a.2.score(penalty)).then(a.0.cmp(&b.0)));
+    scores.sort_by(|(a, first), (b, second)| b.cmp(a).then(first.cmp(second)));
+    scores.truncate(LOOKED_AT);
+    let wanted: HashSet<u64> = scores.iter().map(|(_, index)| *index).collect();
+    let records = store.records_where(|place, _, _| matches!(place, Place::Child(index) if wanted.contains(&index)))?;
+    let mut records: HashMap<Place, EvaluationRecord> = records.into_iter().collect();
     let mut forms = BTreeSet::new();
     let mut found = Vec::new();
-    for (index, record, evaluation) in records.into_iter().take(LOOKED_AT) {
+    for (_, index) in scores {
         if found.len() == keep {
             break;
         }
+        let Some(record) = records.remove(&Place::Child(index)) else { continue };
+        let evaluation = revised.remove(&index).map_or_else(|| record.evaluation(), |(_, evaluation)| evaluation);
         let program = parse_program(&format!("{}:{}", path.display(), record.hash), &record.program, false)?;
         if !forms.insert(form_of(&program)) {
             continue;

@@ -21,7 +21,6 @@ pub(crate) mod checked_json;
 pub mod comparison;
 pub mod fresh_seeds;
 pub mod funnel;
-pub(crate) mod half_made;
 pub mod importance;
 pub mod landscape;
 pub mod rediscovery;

@@ -26,14 +26,15 @@ use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{ConfigError, LAST_SEED, SearchConfig};
+use symopt_search::journal::Journal;
 use symopt_search::judge::{DirectionJudge, form};
 use symopt_search::launch::{Launch, LaunchError};
 use symopt_search::store::statistics::Statistics;
 use symopt_search::store::stop_reason::StopReason;
 
+use crate::checked_json;
 use crate::simplification::simplify_on_tasks;
 use crate::trials::{TrialError, Trials};
-use crate::{checked_json, half_made};
 
 /// The frozen protocol.
 pub const PROTOCOL: &str = include_str!("rediscovery.toml");
@@ -314,19 +315,17 @@ impl Rediscovery {
         Ok(seed * repeats..(seed + 1) * repeats)
     }
 
-    /// One search with its own seed, new or where its store ends, `before` seconds into it. All that is looked at on the way is looked at again, so
+    /// One search with its own seed, new or where its store ends. All that is looked at on the way is looked at again, so
     /// that it ends as if it had not been interrupted. `None` if it is.
     fn search(
         &self,
         of: u64,
         seed: u64,
         store: &Path,
-        before: f64,
+        time: &mut Time,
         interrupt: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Option<Searched>, RediscoveryError> {
-        let begin = Instant::now();
-        let seconds = || before + begin.elapsed().as_secs_f64();
         let launch = match self.launch(seed, store) {
             Err(RediscoveryError::Launch(error)) if error.is_interrupt() => return Ok(None),
             launch => launch?,
@@ -341,6 +340,7 @@ impl Rediscovery {
         let mut generated_then = None;
         let ended = launch.run(self.threads, &end, &mut |progress| {
             observer.progress(of, progress);
+            time.note();
             if interrupt.load(Ordering::Relaxed) {
                 end.store(true, Ordering::Relaxed);
                 return;
@@ -350,7 +350,13 @@ impl Rediscovery {
                 let now = class_of(&best.program);
                 known = Some((best.hash, now));
                 if classes.last().map(|c| (c.structure, c.of_sign)) != Some(now) {
-                    classes.push(ClassChange { generated, seconds: seconds(), structure: now.0, of_sign: now.1, fitness: best.fitness });
+                    classes.push(ClassChange {
+                        generated,
+                        seconds: time.seconds(),
+                        structure: now.0,
+                        of_sign: now.1,
+                        fitness: best.fitness,
+                    });
                 }
             }
             let promising = known.is_some_and(|(_, (_, of_sign))| of_sign == Structure::LionLike);
@@ -391,13 +397,12 @@ impl Rediscovery {
         };
         let statistics = generated_then.unwrap_or(result.statistics);
         let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
-        Ok(Some(Searched { seed, stop, seconds: seconds(), statistics, classes, last }))
+        Ok(Some(Searched { seed, stop, seconds: time.seconds(), statistics, classes, last }))
     }
 
     fn launch(&self, seed: u64, store: &Path) -> Result<Launch, RediscoveryError> {
         let failed = |reason: String| RediscoveryError::File { path: store.to_owned(), reason };
-        if !half_made::is_store(store) {
-            half_made::remove(store).map_err(|e| failed(e.to_string()))?;
+        if !Journal::is_at(store) {
             return Ok(Launch::new(SearchConfig { seed, ..self.protocol.search.clone() }, store, false)?);
         }
         let launch = Launch::resume(store, false, |_| {})?;
@@ -522,10 +527,42 @@ impl Summary {
 /// What is kept of a search.
 #[derive(Default, Serialize, Deserialize)]
 struct Kept {
-    /// Wall-clock seconds of all its sessions but those that were killed.
+    /// Wall-clock seconds of all its sessions, of those that were killed up to [`NOTED_EVERY`] before that.
     seconds: f64,
     /// `None` while it can go on.
     ended: Option<Searched>,
+}
+
+/// Seconds after which the time of a search that goes on is noted.
+const NOTED_EVERY: f64 = 10.0;
+
+/// The time that a search takes, over its sessions.
+struct Time<'a> {
+    /// Where it is noted.
+    path: &'a Path,
+    before: f64,
+    begin: Instant,
+    noted: f64,
+}
+
+impl Time<'_> {
+    fn new(path: &Path, before: f64) -> Time<'_> {
+        Time { path, before, begin: Instant::now(), noted: before }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.begin.elapsed().as_secs_f64()
+    }
+
+    /// Notes it from time to time, so that a session which is killed counts too.
+    fn note(&mut self) {
+        let seconds = self.seconds();
+        if seconds - self.noted >= NOTED_EVERY {
+            self.noted = seconds;
+            // Where it can't be written, the end of the search says so.
+            let _ = keep(self.path, &Kept { seconds, ended: None });
+        }
+    }
 }
 
 /// The result in a file; `None` if there is no such file.
@@ -589,10 +626,9 @@ impl Rediscovery {
             let searched = match before.ended {
                 Some(searched) => searched,
                 None => {
-                    let begin = Instant::now();
-                    let ended_now = self.search(seed, own, &store, before.seconds, interrupt, observer)?;
-                    let seconds = before.seconds + begin.elapsed().as_secs_f64();
-                    keep(&ended, &Kept { seconds, ended: ended_now.clone() })?;
+                    let mut time = Time::new(&ended, before.seconds);
+                    let ended_now = self.search(seed, own, &store, &mut time, interrupt, observer)?;
+                    keep(&ended, &Kept { seconds: time.seconds(), ended: ended_now.clone() })?;
                     let Some(searched) = ended_now else { return Ok(None) };
                     searched
                 }

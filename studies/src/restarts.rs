@@ -24,6 +24,7 @@ use symopt_files::WriteError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 use symopt_search::config::{Limits, RestartConfig, SearchConfig};
+use symopt_search::directory::{Kind, Making, MakingError};
 use symopt_search::engine::SearchResult;
 use symopt_search::journal::{Journal, JournalError};
 use symopt_search::judge::inner_tuning::{Setting, median};
@@ -34,15 +35,14 @@ use symopt_search::store::stop_reason::StopReason;
 
 use crate::checked_json;
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, check_suite};
-use crate::half_made::{self, is_store};
 use crate::trials::TrialError;
 
 const FORMAT: &str = "symopt campaign";
 const FORMAT_VERSION: u32 = 1;
 /// The file in the directory of a campaign.
-pub const FILE: &str = "symopt-campaign.json";
-/// The name under which earlier releases wrote it first.
-const HALF_WRITTEN: &str = "symopt-campaign.json.new";
+pub const FILE: &str = symopt_search::store::CAMPAIGN;
+/// Campaigns, for [`crate::directory`].
+static KIND: Kind = Kind { manifest: FILE, ..symopt_search::store::KIND };
 /// Fresh seeds that decide what a restart begins with.
 const SEEDS: usize = 16;
 
@@ -189,29 +189,43 @@ pub fn is_campaign(path: &Path) -> bool {
     path.join(FILE).is_file()
 }
 
+/// Whether a campaign can be made at a path.
+fn check_vacant(path: &Path) -> Result<(), CampaignError> {
+    use symopt_search::directory::Place;
+    match KIND.look(path).map_err(|e| WriteError::of_directory(path, e))? {
+        Place::Vacant => Ok(()),
+        Place::Whole => Err(CampaignError::File {
+            path: path.to_owned(),
+            reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
+        }),
+        // It may be a store, which has a way out of its own.
+        Place::Taken(_) if Journal::is_at(path) => Ok(Journal::check_vacant(path)?),
+        Place::Taken(reason) => Err(JournalError::Taken { path: path.to_owned(), reason }.into()),
+    }
+}
+
+/// Why the directory of a campaign can't be made.
+fn unmade(path: &Path, error: MakingError) -> CampaignError {
+    match error {
+        MakingError::File { path, source } => WriteError::of_file(&path, source).into(),
+        error => CampaignError::File { path: path.to_owned(), reason: error.to_string() },
+    }
+}
+
 /// The stores of a campaign's directory that are there, in order; of any other path that path itself.
 pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
     if !is_campaign(path) {
         return Ok(vec![path.to_owned()]);
     }
     let campaign = Campaign::open(path)?;
-    Ok(plan(campaign.config()).iter().map(|step| campaign.store(step)).filter(|store| is_store(store)).collect())
+    Ok(plan(campaign.config()).iter().map(|step| campaign.store(step)).filter(|store| Journal::is_at(store)).collect())
 }
 
 impl Campaign {
     /// A new campaign. All that can be wrong with settings, programs and suites is found before the directory is made.
     pub fn create(config: SearchConfig, path: &Path, color: bool) -> Result<Campaign, CampaignError> {
         config.check().map_err(LaunchError::from)?;
-        if is_campaign(path) {
-            return Err(CampaignError::File {
-                path: path.to_owned(),
-                reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
-            });
-        }
-        // Where another one was killed before its file was there, nothing is lost.
-        if !symopt_files::is_vacant(path, &[HALF_WRITTEN]).unwrap_or(false) {
-            Journal::check_vacant(path)?;
-        }
+        check_vacant(path)?;
         let initial = launch::named(&config, color)?;
         let mut suites: Vec<(String, String)> = Vec::new();
         for step in plan(&config) {
@@ -231,15 +245,15 @@ impl Campaign {
             comparisons: Vec::new(),
         };
         let campaign = Campaign { path: path.to_owned(), state };
-        let is_new = !path.exists();
-        symopt_files::create_directory(path)?;
-        if let Err(error) = campaign.write() {
-            if is_new {
-                // Nothing depends on it being gone: an empty directory is as good as none.
-                let _ = fs::remove_dir(path);
+        let text = campaign.text()?;
+        let making = match Making::begin(path, &KIND) {
+            Err(MakingError::Exists | MakingError::Taken(_)) => {
+                check_vacant(path)?;
+                return Err(CampaignError::File { path: path.to_owned(), reason: MakingError::Busy.to_string() });
             }
-            return Err(error);
-        }
+            making => making.map_err(|error| unmade(path, error))?,
+        };
+        making.finish(&text).map_err(|error| unmade(path, error))?;
         Ok(campaign)
     }
 
@@ -325,11 +339,11 @@ impl Campaign {
     ) -> Result<Launch, CampaignError> {
         let store = self.store(step);
         let limits = self.state.config.limits.clone();
-        if is_store(&store) {
+        if Journal::is_at(&store) {
             return Ok(Launch::resume(&store, color, |config| config.limits = limits)?);
         }
-        // A store that was being made when the process was killed never held anything.
-        half_made::remove(&store).map_err(|e| CampaignError::File { path: store.clone(), reason: e.to_string() })?;
+        // What is in its place is known before the programs are compared.
+        Journal::check_vacant(&store)?;
         let (initial, text) = match step.start {
             Start::Initial => (self.state.config.initial.clone(), self.state.initial.clone()),
             Start::Best => {
@@ -454,9 +468,11 @@ impl Campaign {
         Ok(SuiteSource { name: name.clone(), text: text.clone() })
     }
 
+    fn text(&self) -> Result<Vec<u8>, CampaignError> {
+        checked_json::to_text(&self.state).map_err(|e| CampaignError::File { path: self.path.join(FILE), reason: e.to_string() })
+    }
+
     fn write(&self) -> Result<(), CampaignError> {
-        let path = self.path.join(FILE);
-        let text = checked_json::to_text(&self.state).map_err(|e| CampaignError::File { path: path.clone(), reason: e.to_string() })?;
-        Ok(symopt_files::write(&path, &text)?)
+        Ok(symopt_files::write(&self.path.join(FILE), &self.text()?)?)
     }
 }

@@ -117,11 +117,16 @@ class Suite:
         self.shapes = [tuple(shape) for shape in inputs["shapes"]]
         self.cases = {case["name"]: case for case in inputs["cases"]}
 
+    def shapes_of(self, case):
+        """The shapes of a case's arrays."""
+        own = self.cases[case["case"]].get("shapes")
+        return self.shapes if own is None else [tuple(shape) for shape in own]
+
     def settings(self, case):
         """What a variant is given to run a case."""
-        data = self.cases[case["case"]]
-        gradients = [floats(step, self.shapes, 8) for step in data["gradients"]]
-        return floats(data["weights"], self.shapes, 8), gradients, case["learning_rates"], case["hyperparameters"]
+        data, shapes = self.cases[case["case"]], self.shapes_of(case)
+        gradients = [floats(step, shapes, 8) for step in data["gradients"]]
+        return floats(data["weights"], shapes, 8), gradients, case["learning_rates"], case["hyperparameters"]
 
     def run(self, engine, target, run, file, lion):
         """What there is to say of a variant on a file; `lion` is the library's own Lion, its name and how it is run."""
@@ -130,7 +135,7 @@ class Suite:
         of_program = dict(engine=engine, version=version(target), program=expected["program"])
         for case in expected["cases"]:
             head = dict(of_program, case=case["case"])
-            single, double = (expected_of(case, kind, self.shapes) for kind in ("f32", "f64"))
+            single, double = (expected_of(case, kind, self.shapes_of(case)) for kind in ("f32", "f64"))
             try:
                 found = run(file, *self.settings(case))
                 said.append(head | compare(found, single, double))

@@ -9,6 +9,7 @@ use symopt_evaluator::math::Real;
 use symopt_evaluator::{OptimizerError, Reference};
 
 use super::case::Case;
+use super::subject::Subject;
 
 /// Weights and slots after the last step: for each parameter array its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +89,8 @@ impl Patterns {
 
 impl Expected {
     /// What a program makes of cases.
-    pub fn new(name: &str, program: &Program, cases: &[Case]) -> Result<Expected, OptimizerError> {
+    pub fn new(subject: &Subject, cases: &[Case]) -> Result<Expected, OptimizerError> {
+        let Subject { name, program, .. } = subject;
         let takes_rate = program.signature().learning_rate().is_some();
         let case = |case: &Case| {
             Ok(ExpectedCase {
@@ -97,13 +99,13 @@ impl Expected {
                 hyperparameters: case.hyperparameters(program).into_iter().collect(),
                 // All NaN are one: which of them an operation gives differs from machine to machine.
                 f32: Patterns::new(&outcome::<f32>(program, case)?, |x| format!("{:08x}", if x.is_nan() { f32::NAN } else { x }.to_bits())),
-                f64: Patterns::new(&outcome::<f64>(program, case)?, |x| {
+                f64: Patterns::new(&outcome::<f64>(subject.in_f64(), case)?, |x| {
                     format!("{:016x}", if x.is_nan() { f64::NAN } else { x }.to_bits())
                 }),
             })
         };
         let hash = symopt_dsl::Graph::new(program).map(|graph| graph.hash().to_string()).unwrap_or_default();
-        let cases = cases.iter().map(case).collect::<Result<Vec<ExpectedCase>, OptimizerError>>()?;
-        Ok(Expected { format: 1, program: name.to_owned(), hash, cases })
+        let cases = cases.iter().filter(|case| subject.takes(case)).map(case).collect::<Result<Vec<ExpectedCase>, OptimizerError>>()?;
+        Ok(Expected { format: 1, program: name.clone(), hash, cases })
     }
 }

@@ -1,11 +1,10 @@
 //! Exported files under the suite: they are written to a directory, together with the suite, and a Python program runs them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
-use symopt_export::{ExportError, Target, export};
+use symopt_export::{ExportError, Target, export, export_plain};
 
 use super::case::{Case, Inputs};
 use super::expected::Expected;
@@ -38,6 +37,9 @@ pub enum ConformanceError {
         /// The reason.
         source: std::io::Error,
     },
+    /// A file can't be written.
+    #[error(transparent)]
+    Write(#[from] symopt_files::WriteError),
     /// Python can't be started.
     #[error("`{python}` can't be started: {source}; name a Python that has the libraries with --python")]
     Python {
@@ -81,17 +83,17 @@ pub fn is_run(target: Target) -> bool {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ConformanceError> {
-    let failed = |source| ConformanceError::File { path: path.to_owned(), source };
-    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-    fs::write(path, text).map_err(failed)
+    path.parent().map_or(Ok(()), symopt_files::create_directory)?;
+    Ok(symopt_files::write(path, text.as_bytes())?)
 }
 
 /// Writes the suite into a directory: `inputs.json` and `expected/PROGRAM.json`.
 pub fn write_suite(directory: &Path, subjects: &[Subject], cases: &[Case]) -> Result<(), ConformanceError> {
     write(&directory.join("inputs.json"), &json(&Inputs::new(cases)))?;
-    for Subject { name, program, .. } in subjects {
+    for subject in subjects {
+        let name = &subject.name;
         let failed = |reason: String| ConformanceError::Program { program: name.clone(), reason };
-        let expected = Expected::new(name, program, cases).map_err(|error| failed(error.to_string()))?;
+        let expected = Expected::new(subject, cases).map_err(|error| failed(error.to_string()))?;
         write(&directory.join("expected").join(format!("{name}.json")), &json(&expected))?;
     }
     Ok(())
@@ -135,7 +137,12 @@ pub fn run(directory: &Path, exports: &Exports, target: Target, subjects: &[Subj
     let mut refusals = Vec::new();
     for Subject { name, program, .. } in subjects {
         match export(program, target) {
-            Ok(text) => write(&directory.join(format!("exports/{target}/{name}.{}", target.extension())), &text)?,
+            Ok(text) => {
+                write(&directory.join(format!("exports/{target}/{name}.{}", target.extension())), &text)?;
+                if let Ok(plain) = export_plain(program, target) {
+                    write(&directory.join(format!("exports/{target}-plain/{name}.{}", target.extension())), &plain)?;
+                }
+            }
             Err(ExportError::Inexpressible { reason, .. }) => refusals.push((name.clone(), reason)),
             Err(error) => return Err(ConformanceError::Program { program: name.clone(), reason: error.to_string() }),
         }

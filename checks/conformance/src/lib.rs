@@ -37,7 +37,7 @@ use subject::Suite;
 
 /// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
 pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {
-    let Suite { subjects, cases } = suite;
+    let Suite { subjects, cases, .. } = suite;
     let mut report = Report::default();
     for engine in Engine::ALL {
         say(engine.name());
@@ -47,10 +47,10 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
                 reason: error.to_string(),
             };
             let program = &subject.program;
-            for case in cases {
+            for case in cases.iter().filter(|case| subject.takes(case)) {
                 let Some(mut optimizer) = engine.optimizer(subject, &engines::layout(case)).map_err(failed)? else { continue };
                 let single = expected::outcome::<f32>(program, case).map_err(failed)?;
-                let double = expected::outcome::<f64>(program, case).map_err(failed)?;
+                let double = expected::outcome::<f64>(subject.in_f64(), case).map_err(failed)?;
                 let found = engines::outcome(&mut optimizer, program, case).map_err(failed)?;
                 report.findings.push(Finding {
                     engine: engine.name().to_owned(),

@@ -1,9 +1,9 @@
 //! Random valid programs for all engines and exports: the calls that nobody thinks of.
 //!
 //! A program is drawn statement by statement, so that it types by construction. Most operands are what was computed last, so that programs hang
-//! together. What is drawn is kept where the tolerance says something about it: the reference must stay within the tolerance of itself when its
-//! inputs move by a rounding, in f32 and in f64 must be finite in the same places, and must be finite mostly. All else would be an alarm without
-//! a fault, or a fault that NaN hides.
+//! together. What is drawn is kept, under those cases in which the tolerance says something about it: the reference must stay within the tolerance
+//! of itself when its inputs move by a rounding, and must be NaN, infinite and finite in the same places in f32, in f64 and with moved inputs. All
+//! else would be an alarm without a fault. How many programs are left out, and why, is counted.
 
 use symopt_dsl::function::{Profile, Typing};
 use symopt_dsl::program::{Parameter, ParameterKind};
@@ -168,8 +168,10 @@ impl Draft {
             _ => Operand::Variable(latest),
         };
         // What the slots hold enters too, or they would be dead.
-        let other = self.signature.slots().last().unwrap_or(tree);
-        self.push(update, Function::Add, &[value, Operand::Variable(other)]);
+        self.push(update, Function::Add, &[value, Operand::Variable(tree)]);
+        for slot in self.signature.slots().collect::<Vec<VarId>>() {
+            self.push(update, Function::Add, &[Operand::Variable(update), Operand::Variable(slot)]);
+        }
         let rate = self.signature.learning_rate();
         self.push(update, Function::Multiply, &[Operand::Variable(update), rate.map_or(Operand::Constant(0.1), Operand::Variable)]);
         Program::new(self.signature, Vec::new(), self.statements, update, Vec::new())
@@ -221,42 +223,90 @@ fn moved(case: &Case, random: &mut Random) -> Case {
 /// How often inputs are moved.
 const MOVES: usize = 4;
 
-/// Whether the tolerance says something about a program.
-fn is_steady(program: &Program, cases: &[Case], random: &mut Random) -> bool {
-    let Ok(graph) = Graph::new(program) else { return false };
-    if graph.nodes().len() < 8 {
-        return false;
-    }
-    let rounded = Tolerance { bound: tolerance::ROUNDED, exceptions: &[] };
-    cases.iter().all(|case| {
-        let (Ok(single), Ok(double)) = (expected::outcome::<f32>(program, case), expected::outcome::<f64>(program, case)) else {
-            return false;
-        };
-        let near = distance(&single, &single, &double);
-        let wide = |outcome: &Outcome<f64>| outcome.weights.concat().into_iter().filter(|x| (*x as f32).is_finite()).count();
-        let finite = |outcome: &Outcome<f32>| outcome.weights.concat().into_iter().filter(|x| x.is_finite()).count();
-        let most = 4 * finite(&single) > 3 * single.weights.concat().len();
-        most && finite(&single) == wide(&double)
-            && near.gap < 1e-4
-            && (0..MOVES).all(|_| {
-                expected::outcome::<f32>(program, &moved(case, random)).is_ok_and(|found| {
-                    let distance = distance(&found, &single, &double);
-                    rounded.allows(&distance)
-                })
-            })
-    })
+/// Why the tolerance says nothing about a program under a case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unfit {
+    /// It has few operations.
+    Small,
+    /// No weight is finite.
+    NotFinite,
+    /// Where f32 is infinite or NaN, f64 is something else.
+    Overflows,
+    /// Roundings lead it further apart than the tolerance.
+    Chaotic,
 }
 
-/// Programs of a seed, with the names `random-SEED-1` and so on.
-pub fn subjects(count: usize, seed: u64, cases: &[Case]) -> Vec<Subject> {
+impl Unfit {
+    const ALL: [Unfit; 4] = [Unfit::Small, Unfit::NotFinite, Unfit::Overflows, Unfit::Chaotic];
+
+    fn reason(self) -> &'static str {
+        match self {
+            Unfit::Small => "have few operations",
+            Unfit::NotFinite => "end in no finite number",
+            Unfit::Overflows => "leave the range of f32, but not that of f64",
+            Unfit::Chaotic => "are led apart by roundings",
+        }
+    }
+}
+
+/// What a number is, where it is no ordinary one.
+fn class(x: f64) -> u8 {
+    match x {
+        x if x.is_nan() => 1,
+        f64::INFINITY => 2,
+        f64::NEG_INFINITY => 3,
+        _ => 0,
+    }
+}
+
+fn classes(outcome: &Outcome<f32>) -> Vec<u8> {
+    outcome.weights.iter().chain(outcome.slots.values().flatten()).flatten().map(|x| class(f64::from(*x))).collect()
+}
+
+/// Whether the tolerance says something about a program under a case.
+fn check(program: &Program, case: &Case, random: &mut Random) -> Result<(), Unfit> {
+    let (Ok(single), Ok(double)) = (expected::outcome::<f32>(program, case), expected::outcome::<f64>(program, case)) else {
+        return Err(Unfit::NotFinite);
+    };
+    if !single.weights.concat().iter().any(|x| x.is_finite()) {
+        return Err(Unfit::NotFinite);
+    }
+    let own = classes(&single);
+    // What is beyond f32 in f64 is infinite in f32.
+    let wide: Vec<u8> =
+        double.weights.iter().chain(double.slots.values().flatten()).flatten().map(|x| class(f64::from(*x as f32))).collect();
+    if own != wide {
+        return Err(Unfit::Overflows);
+    }
+    let rounded = Tolerance { bound: tolerance::ROUNDED, exceptions: &[] };
+    let is_steady = distance(&single, &single, &double).gap < 1e-4
+        && (0..MOVES).all(|_| {
+            expected::outcome::<f32>(program, &moved(case, random))
+                .is_ok_and(|found| classes(&found) == own && rounded.allows(&distance(&found, &single, &double)))
+        });
+    if is_steady { Ok(()) } else { Err(Unfit::Chaotic) }
+}
+
+/// Programs of a seed, with the names `random-SEED-1` and so on, and how many were left out for which reason.
+pub fn subjects(count: usize, seed: u64, cases: &[Case]) -> (Vec<Subject>, Vec<(&'static str, usize)>) {
     let mut random = Random(seed);
     let mut subjects = Vec::with_capacity(count);
+    let mut left_out: Vec<Unfit> = Vec::new();
     while subjects.len() < count {
         let name = format!("random_{seed}_{}", subjects.len() + 1);
         let program = draw(name.clone(), &mut random);
-        if is_steady(&program, cases, &mut random) {
-            subjects.push(Subject::new(&name.replace('_', "-"), program));
+        if Graph::new(&program).is_ok_and(|graph| graph.nodes().len() < 8) {
+            left_out.push(Unfit::Small);
+            continue;
+        }
+        let checks: Vec<Result<(), Unfit>> = cases.iter().map(|case| check(&program, case, &mut random)).collect();
+        let only: Vec<&'static str> = cases.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(case, _)| case.name).collect();
+        if only.is_empty() {
+            left_out.extend(checks.into_iter().filter_map(Result::err).max());
+        } else {
+            subjects.push(Subject { only: Some(only), ..Subject::new(&name.replace('_', "-"), program) });
         }
     }
-    subjects
+    let counted = Unfit::ALL.map(|unfit| (unfit.reason(), left_out.iter().filter(|other| **other == unfit).count()));
+    (subjects, counted.into_iter().filter(|(_, count)| *count > 0).collect())
 }

@@ -15,17 +15,31 @@ pub struct Subject {
     pub program: Program,
     /// Its entry, if it is one of the zoo's: then there is a compiled kernel.
     pub entry: Option<&'static ZooEntry>,
+    /// The program for the reference in f64, where its own would not be another rounding of f32: numbers of its text are beyond f32.
+    pub wide: Option<Program>,
+    /// The names of the cases under which it is run, if not all.
+    pub only: Option<Vec<&'static str>>,
 }
 
 impl Subject {
     /// A program that is not in the zoo.
     pub fn new(name: &str, program: Program) -> Subject {
-        Subject { name: name.to_owned(), program, entry: None }
+        Subject { name: name.to_owned(), program, entry: None, wide: None, only: None }
+    }
+
+    /// Whether it is run under a case.
+    pub fn takes(&self, case: &Case) -> bool {
+        self.only.as_ref().is_none_or(|names| names.contains(&case.name))
+    }
+
+    /// The program whose outcome in f64 says how much roundings matter.
+    pub fn in_f64(&self) -> &Program {
+        self.wide.as_ref().unwrap_or(&self.program)
     }
 
     /// A program of the zoo.
     pub fn of_zoo(entry: &'static ZooEntry) -> Subject {
-        Subject { name: entry.name.to_owned(), program: entry.program(), entry: Some(entry) }
+        Subject { name: entry.name.to_owned(), program: entry.program(), entry: Some(entry), wide: None, only: None }
     }
 }
 
@@ -36,22 +50,26 @@ pub struct Suite {
     pub subjects: Vec<Subject>,
     /// The cases.
     pub cases: Vec<Case>,
+    /// What was drawn and left out: the reason, and of how many programs it holds.
+    pub left_out: Vec<(&'static str, usize)>,
 }
 
 impl Suite {
     /// The programs of the zoo, 50 steps under five cases.
     pub fn of_zoo() -> Suite {
-        Suite { subjects: zoo().iter().map(Subject::of_zoo).collect(), cases: case::cases() }
+        Suite { subjects: zoo().iter().map(Subject::of_zoo).collect(), cases: case::cases(), left_out: Vec::new() }
     }
 
     /// The programs that mix the kinds of operands.
     pub fn mixed() -> Suite {
-        Suite { subjects: mixed::subjects(), cases: case::brief(mixed::SHAPES) }
+        Suite { subjects: mixed::subjects(), cases: mixed::cases(), left_out: Vec::new() }
     }
 
     /// Random valid programs, the same ones for the same seed.
     pub fn random(count: usize, seed: u64) -> Suite {
-        let cases = case::brief(random::SHAPES);
-        Suite { subjects: random::subjects(count, seed, &cases), cases }
+        let mut cases = case::brief(random::SHAPES);
+        cases.push(case::first(random::SHAPES));
+        let (subjects, left_out) = random::subjects(count, seed, &cases);
+        Suite { subjects, cases, left_out }
     }
 }

@@ -15,7 +15,7 @@ use symopt_studies::restarts::{Campaign, CampaignError, Comparison, Ended, Step,
 use crate::commands::search::Execution;
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
-use crate::{hint, programs, table, terminal};
+use crate::{hint, programs, progress, table, terminal};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -89,7 +89,11 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
             held_out_seeds,
         };
         serde_json::to_writer_pretty(&mut out, &report)?;
-        return Ok(out.write_all(b"\n")?);
+        out.write_all(b"\n")?;
+        if interrupted {
+            progress::note(&format!("interrupted; `{}` goes on", execution.given(Command::new("resume").operand(path))));
+        }
+        return Ok(());
     }
     print(&mut out, &searches, steps.last(), &campaign.baseline_origin()?, held_out_seeds)?;
     writeln!(out, "\nto go on:")?;

@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Seed of the random programs
     #[arg(long, default_value_t = 0, requires = "random")]
     seed: u64,
+    /// Case to run the programs under, by its name in what --markdown writes (default: all)
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<String>,
     /// Exports to run (default: all that can be run)
     #[arg(long = "to", value_name = "TARGET", value_parser = super::export::target)]
     targets: Vec<Target>,
@@ -91,6 +94,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         out.write_all(b"\n")?;
     } else {
         table::print_markdown(&mut out, &table)?;
+        if !suite.left_out.is_empty() {
+            let reasons: Vec<String> = suite.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            let count: usize = suite.left_out.iter().map(|(_, count)| count).sum();
+            writeln!(out, "\n{count} programs were drawn and left out, since no comparison says anything of them: {}", reasons.join(", "))?;
+        }
         if !report.peers.is_empty() {
             writeln!(out, "\nLion beside the libraries' own:\n")?;
             table::print_markdown(&mut out, &report.peers_markdown())?;
@@ -111,6 +119,13 @@ fn suite(arguments: &Arguments) -> Result<Suite, Failure> {
         None if arguments.mixed => Suite::mixed(),
         None => Suite::of_zoo(),
     };
+    if let Some(name) = arguments.cases.iter().find(|name| suite.cases.iter().all(|case| case.name != **name)) {
+        let known: Vec<&str> = suite.cases.iter().map(|case| case.name).collect();
+        return Err(Failure::Input(format!("there is no case `{name}`: there are {}", known.join(", "))));
+    }
+    if !arguments.cases.is_empty() {
+        suite.cases.retain(|case| arguments.cases.iter().any(|name| *name == case.name));
+    }
     let names = &arguments.programs;
     if names.is_empty() {
         return Ok(suite);
@@ -205,7 +220,8 @@ fn command(arguments: &Arguments) -> Command {
     if let Some(count) = arguments.random {
         command = command.option("--random", count.to_string()).option("--seed", arguments.seed.to_string());
     }
-    command = options(options(options(command, "--program", &arguments.programs), "--to", &targets), "--without", &arguments.without);
+    command = options(options(command, "--program", &arguments.programs), "--case", &arguments.cases);
+    command = options(options(command, "--to", &targets), "--without", &arguments.without);
     if arguments.no_exports {
         command = command.flag("--no-exports");
     }

@@ -12,7 +12,7 @@ use symopt_studies::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Redisco
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
-use crate::{files, interrupt, options, table, terminal};
+use crate::{files, interrupt, options, progress, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -105,14 +105,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let interrupted = interrupt.load(Ordering::Relaxed);
     if attempts.is_empty() {
-        return Err(Failure::Work("interrupted before the first search had ended".to_owned()));
+        return Err(Failure::Work("interrupted before the first search had ended; the same command goes on where it was".to_owned()));
     }
     let summary = Summary::of(&attempts);
     let report = directory.join("report.md");
     files::write(&report, &rediscovery.report(&attempts))?;
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &Report { summary, peers: rediscovery.peers(), attempts: &attempts })?;
-        return Ok(out.write_all(b"\n")?);
+        out.write_all(b"\n")?;
+        if interrupted {
+            progress::note(INTERRUPTED);
+        }
+        return Ok(());
     }
     print_table(&mut out, &attempts)?;
     writeln!(
@@ -125,11 +129,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         clock(Duration::from_secs_f64(summary.median_seconds.max(0.0)))
     )?;
     if interrupted {
-        writeln!(out, "interrupted; the same command goes on where it was, to the same end")?;
+        writeln!(out, "{INTERRUPTED}")?;
     }
     writeln!(out, "report: {}", report.display())?;
     Ok(())
 }
+
+/// What is said at the end of what was interrupted.
+const INTERRUPTED: &str = "interrupted; the same command goes on where it was, to the same end";
 
 fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {
     let verdict = if attempt.rediscovered() { "Lion-like" } else { "not Lion-like" };

@@ -69,9 +69,11 @@ fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), F
     let text = match lost {
         None => format!("{store}: nothing was lost"),
         Some(Lost { there, acknowledged, bytes }) => format!(
-            "{store}: {there} of {acknowledged} acknowledged evaluations are whole and taken up; {} are lost and made again, {bytes} bytes of the \
-             log are dropped",
-            acknowledged.saturating_sub(there)
+            "{store}: {there} of {acknowledged} acknowledged evaluations are whole and taken up; {} are lost and made again{}",
+            acknowledged.saturating_sub(there),
+            launch
+                .kept_end()
+                .map_or_else(String::new, |file| format!(", the other {bytes} bytes of the log are kept in {}", file.display()))
         ),
     };
     // If nobody reads that, the search goes on all the same.

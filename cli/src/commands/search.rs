@@ -28,7 +28,7 @@ use symopt_studies::comparison::{self, Row};
 use symopt_studies::restarts::{self, Campaign};
 use symopt_studies::trials::TrialError;
 
-use crate::commands::{campaign, resume};
+use crate::commands::{campaign, resume as resume_command};
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine, StageLine, clock};
@@ -199,24 +199,40 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         ));
     }
     let is_campaign = !config.restarts.is_plain();
-    let store = match (store, name) {
-        (Some(store), _) => store,
-        (None, Some(name)) => Path::new("runs").join(name),
-        (None, None) => {
-            let usual = usual_stores(&config);
-            let is_same = |store: &PathBuf| holds(store, &config, &command, task_seeds).unwrap_or(false);
+    let given = store.or_else(|| name.map(|name| Path::new("runs").join(name)));
+    let usual = usual_stores(&config);
+    // The same settings give the same search, so that what is there need not be done again.
+    let is_same = |store: &PathBuf| holds(store, &config, &command, task_seeds).unwrap_or(false);
+    let say = |note: &str| {
+        if execution.json {
+            progress::note(note);
+            return Ok(());
+        }
+        table::paragraph(&mut terminal::output(), note)
+    };
+    let store = match given {
+        Some(store) if is_same(&store) => {
+            say(&format!("{} holds this search already, which goes on there; another --seed is another search", shell::quoted(&store)))?;
+            return resume_command::go_on(&store, &execution, interrupt, |stored| *stored = config.limits);
+        }
+        Some(store) => {
+            if let Some(other) = neighbours(&store, &usual).iter().find(|other| **other != store && is_same(other)) {
+                say(&format!(
+                    "{} holds this search already, which is done again in {}; `{}` goes on with what is there",
+                    shell::quoted(other),
+                    shell::quoted(&store),
+                    Command::new("resume").operand(other)
+                ))?;
+            }
+            store
+        }
+        None => {
             if let Some(store) = usual.taken.iter().find(|store| is_same(store)) {
-                // The same settings give the same search, so that what is there need not be done again.
-                let note = format!(
+                say(&format!(
                     "{} holds this search already, which goes on there; another --seed is another search, and --name or --store repeats this one",
                     shell::quoted(store)
-                );
-                if execution.json {
-                    progress::note(&note);
-                } else {
-                    table::paragraph(&mut terminal::output(), &note)?;
-                }
-                return resume::go_on(store, &execution, interrupt, |stored| *stored = config.limits);
+                ))?;
+                return resume_command::go_on(store, &execution, interrupt, |stored| *stored = config.limits);
             }
             usual.free
         }
@@ -320,6 +336,19 @@ fn usual_stores(config: &SearchConfig) -> UsualStores {
     stores
 }
 
+/// Where a search may be that is asked for under another name: the directories beside its store, and the usual ones.
+fn neighbours(store: &Path, usual: &UsualStores) -> Vec<PathBuf> {
+    // Directories beyond these are hardly a collection of stores.
+    const MOST: usize = 1000;
+    let parent = store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten().take(MOST);
+    // As one would name them.
+    let prefix = if store.parent().is_some_and(|parent| parent.as_os_str().is_empty()) { Path::new("") } else { parent };
+    let mut beside: Vec<PathBuf> = entries.map(|entry| prefix.join(entry.file_name())).collect();
+    beside.sort();
+    usual.taken.iter().cloned().chain(beside).filter(|path| Journal::is_at(path) || restarts::is_campaign(path)).collect()
+}
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
@@ -418,6 +447,10 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         Form::Program => None,
         Form::Direction => Settled::new(&result.best.program, &result.best.settings, &suite.tasks)?,
     };
+    // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
+    let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;
+    let further = if compared { hint::further(&result, &limits) } else { limits };
+    let resume = execution.given(hint::resume(store, &further, &stored_limits));
     let mut out = terminal::output();
     if execution.json {
         let report = Report {
@@ -447,6 +480,9 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         };
         serde_json::to_writer_pretty(&mut out, &report)?;
         out.write_all(b"\n")?;
+        if interrupt.load(Ordering::Relaxed) {
+            progress::note(&format!("interrupted; `{resume}` goes on"));
+        }
         return failed.map_or(Ok(()), Err);
     }
     print_result(&mut out, &result, &pruned.to_string(), &adamw, threads)?;
@@ -478,10 +514,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         let train = Command::new("train").option_operand("--task", task).option_operand("--program", &best);
         hint::print(&mut out, &train.option("--vs", "adamw"))?;
     }
-    // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
-    let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;
-    let further = if compared { hint::further(&result, &limits) } else { limits };
-    hint::print(&mut out, &execution.given(hint::resume(store, &further, &stored_limits)))?;
+    hint::print(&mut out, &resume)?;
     let store = store.display();
     writeln!(out, "store: {store}")?;
     failed.map_or(Ok(()), Err)

@@ -21,7 +21,7 @@ use symopt_proxy_tasks::tuning::rule_of_thumb::{self, AdamwConstants};
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::TrainingLine;
-use crate::{files, interrupt, options, terminal};
+use crate::{files, interrupt, options, progress, terminal};
 use contender::{Contender, Task, Wanted};
 use report::{SeedRun, Training};
 
@@ -128,6 +128,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut out = terminal::output();
     if arguments.json {
         report::print_json(&mut out, &trainings)?;
+        if let Some(directory) = arguments.checkpoint.as_deref().filter(|_| interrupted()) {
+            progress::note(&report::interrupted(directory));
+        }
     } else {
         report::print(&mut out, &curves, &trainings, arguments.from_adamw)?;
         let written = [arguments.csv.as_ref(), arguments.svg.as_ref(), save].into_iter().flatten().map(PathBuf::as_path);

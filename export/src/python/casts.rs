@@ -6,7 +6,7 @@
 //! before any is assigned, because a library may give a view of a variable where it is asked for its value.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use symopt_dsl::{Function, Graph, Program, Type};
 
@@ -15,6 +15,9 @@ use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, UNDERSCO
 use crate::notation::{Level, Notation, comparison_sign, written, written_within};
 use crate::python;
 use crate::spelling::{Spelling, spelling};
+
+/// A hyperparameter of this size makes sense.
+const SENSIBLE: f64 = 1e6;
 
 /// The hyperparameter that can be turned off for a variable.
 pub const WEIGHT_DECAY: &str = "weight_decay";
@@ -31,7 +34,7 @@ pub struct Library {
     pub spelling: fn(&Spelling) -> &'static str,
     /// A value as the type of the array at hand, with `{x}` for the value.
     pub cast: &'static str,
-    /// A number, `{x}`, of the type of the array at hand at each place of an array, `{y}`.
+    /// A tensor, `{x}`, of the type of the array at hand at each place of an array, `{y}`.
     pub spread: &'static str,
     /// The value of a variable as a new tensor.
     pub copy: fn(&str) -> String,
@@ -67,6 +70,8 @@ pub struct Casts<'a> {
     pub listing: &'a Listing,
     library: &'a Library,
     floats: BTreeSet<String>,
+    /// How large each scalar may be that has a line.
+    bounds: BTreeMap<String, f64>,
     /// The scalars that depend on the hyperparameter that can be turned off, or on the step count: they are computed for each variable.
     pub by_variable: Vec<String>,
 }
@@ -91,13 +96,63 @@ impl<'a> Casts<'a> {
         for parameter in listing.learning_rate.iter().chain(&listing.step) {
             floats.remove(&parameter.name);
         }
-        let mut casts = Casts { listing, library, floats, by_variable: Vec::new() };
+        let mut casts = Casts { listing, library, floats, bounds: BTreeMap::new(), by_variable: Vec::new() };
         // A name may be bound twice: it is a float only if it always is.
         while let Some(line) = lines().find(|line| casts.floats.contains(&line.name) && !casts.is_float(&line.value)) {
             casts.floats.remove(&line.name);
         }
+        for line in lines() {
+            // A name that is bound again may have either value.
+            let bound = casts.bound(&line.value).max(casts.bounds.get(&line.name).copied().unwrap_or(0.0));
+            casts.bounds.insert(line.name.clone(), bound);
+        }
         casts.by_variable = listing.scalars_by_array(WEIGHT_DECAY);
         casts
+    }
+
+    /// How large a float may be, with hyperparameters of any size that makes sense; infinite where that is not told.
+    fn bound(&self, expression: &Expression) -> f64 {
+        use Function::*;
+        let (function, arguments) = match expression {
+            Expression::Number(number) => return number.abs(),
+            Expression::Name(name, _) => {
+                if let Some(bound) = self.bounds.get(name) {
+                    return *bound;
+                }
+                let parameter = self.listing.hyperparameters.iter().find(|p| p.name == *name);
+                return parameter.map_or(f64::INFINITY, |p| p.default.map_or(SENSIBLE, |default| (1e3 * default.abs()).max(SENSIBLE)));
+            }
+            Expression::Call(Callee::Function(function), _, arguments) => (*function, arguments),
+            Expression::Call(..) => return f64::INFINITY,
+        };
+        let at = |place: usize| arguments.get(place).map_or(f64::INFINITY, |argument| self.bound(argument));
+        match function {
+            Negative | Abs | Copy | Transpose | Mean => at(0),
+            Sqrt | Cbrt => at(0).max(1.0),
+            Square => at(0).powi(2),
+            Cube => at(0).powi(3),
+            Add | Subtract => at(0) + at(1),
+            Multiply => at(0) * at(1),
+            Divide => match arguments.get(1) {
+                Some(Expression::Number(divisor)) if *divisor != 0.0 => at(0) / divisor.abs(),
+                _ => f64::INFINITY,
+            },
+            Maximum | Minimum => at(0).max(at(1)),
+            Where => at(1).max(at(2)),
+            Less | LessEqual | Greater | GreaterEqual | Equal | Sign | Cos | Sin | Tanh => 1.0,
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Whether a float may be beyond f32. Some libraries refuse such a one where it meets an array of f32.
+    fn may_be_beyond(&self, float: &Expression) -> bool {
+        let bound = self.bound(float);
+        bound.is_nan() || bound > f64::from(f32::MAX)
+    }
+
+    /// What a total begins with: a tensor, so that it is one where nothing but floats is added, or nothing.
+    pub fn zero(&self) -> String {
+        format!("{}(0.0, {})", self.library.constant, self.library.scalar_type)
     }
 
     /// Whether a value is a Python float.
@@ -125,7 +180,9 @@ impl<'a> Casts<'a> {
             let is_first = index == 0 && self.library.scalar.is_some() && takes_alike(*callee) && self.is_float(&inner);
             match inner {
                 inner if index == 0 && *callee == Callee::Spread && ty.is_array() && self.is_float(&inner) => in_type_of_arrays(inner),
-                inner if is_first && ty.is_array() => Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner]),
+                inner if is_first && ty.is_array() && !self.may_be_beyond(&inner) => {
+                    Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner])
+                }
                 inner if ty.is_array() && !is_sum && !is_condition => self.entering(inner),
                 inner => inner,
             }
@@ -135,8 +192,10 @@ impl<'a> Casts<'a> {
 
     /// A value as it enters the arithmetic of arrays.
     fn entering(&self, expression: Expression) -> Expression {
-        if expression.ty().is_array() || self.is_float(&expression) {
-            return expression;
+        match self.is_float(&expression) {
+            true if self.may_be_beyond(&expression) => return in_type_of_arrays(expression),
+            false if !expression.ty().is_array() => {}
+            _ => return expression,
         }
         Expression::Call(Callee::Function(Function::Copy), expression.ty(), vec![expression])
     }
@@ -190,10 +249,6 @@ impl<'a> Casts<'a> {
         if function == Function::Equal && !(self.is_float(x) && self.is_float(y)) {
             // The sign asks graphs whether both are the same tensor.
             let (x, y) = if self.is_float(x) { (y, x) } else { (x, y) };
-            // Keras fails to cast a float that is beyond the type.
-            let is_small = matches!(y, Expression::Number(number) if number.abs() <= f64::from(f32::MAX));
-            let is_told = x.ty().is_array() && self.is_float(y) && !is_small;
-            let y = &if is_told { in_type_of_arrays(y.clone()) } else { y.clone() };
             return Some(format!("{}.equal({}, {})", self.library.module, written(self, x), written(self, y)));
         }
         let side = |value| written_within(self, value, Level::Sum);
@@ -308,7 +363,7 @@ impl Notation for Casts<'_> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
             Callee::Spread if ty.is_array() => Some(self.library.spread.into()),
-            Callee::Spread if ty == Type::Scalar => Some(format!("{}({{x}}, dtype)", self.library.constant).into()),
+            Callee::Spread if ty == Type::Scalar => Some("_rounded({x}, dtype)".into()),
             // A tensor, since a float that meets another one is Python's.
             Callee::Spread => Some(format!("{}({{x}}, {})", self.library.constant, self.library.scalar_type).into()),
             Callee::Function(Function::Norm) => Some("_norm({x})".into()),

@@ -27,7 +27,7 @@ const LIBRARY: Library = Library {
     scalar_type: "_SCALAR",
     spelling: |row| row.keras,
     cast: "ops.cast({x}, dtype)",
-    spread: "ops.full_like({y}, {x})",
+    spread: "ops.broadcast_to({x}, ops.shape({y}))",
     copy: |name| format!("ops.copy({name})"),
     scalar: None,
     reserved: &[
@@ -92,13 +92,20 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     (
+        "_rounded",
+        r#"def _rounded(x, dtype):
+    """A number in the type of arrays; beyond it, it is infinite."""
+    return ops.cast(ops.convert_to_tensor(x, _SCALAR), dtype)
+"#,
+    ),
+    (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements.\"\"\"\n    return ops.sum(ops.cast(x, _SCALAR) * ops.cast(y, _SCALAR))\n",
     ),
     ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return ops.sqrt(_dot(x, x))\n"),
     (
         "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = ops.cast(norm, _SCALAR)\n    return ops.where(norm <= limit, ops.ones_like(norm), limit / norm)\n",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = ops.convert_to_tensor(norm, _SCALAR)\n    return ops.where(norm <= limit, ops.ones_like(norm), limit / norm)\n",
     ),
     ("_cube", "def _cube(x):\n    return x * x * x\n"),
     ("_cbrt", "def _cbrt(x):\n    \"\"\"The cube root.\"\"\"\n    return ops.sign(x) * ops.power(ops.abs(x), 1 / 3)\n"),
@@ -295,7 +302,7 @@ fn write_step(text: &mut String, casts: &Casts) {
         casts.write_scalars(&mut body, 8, stage);
         let margin = if last == 0 { 8 } else { 12 };
         let sums = if stage < last { casts.sums(stage) } else { Vec::new() };
-        sums.iter().for_each(|(name, _)| body.push_str(&format!("        {name} = 0.0\n")));
+        sums.iter().for_each(|(name, _)| body.push_str(&format!("        {name} = {}\n", casts.zero())));
         if last > 0 {
             body += "        for gradient, variable in pairs:\n";
         }

@@ -13,12 +13,14 @@
 //! product and a sum into one rounding. On CPU it takes denormal numbers for zero.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use symopt_dsl::graph::provenance::node_ids;
 use symopt_dsl::graph::{NodeId, NodeKind};
 use symopt_dsl::{Function, Graph, Program, Type};
 
+use super::casts::numpy_import;
 use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum, UNDERSCORED};
 use crate::notation::{Level, Notation, comparison_sign, written, written_within};
 use crate::python::{self, bracketed, class_name, helpers};
@@ -26,6 +28,7 @@ use crate::spelling::{lacks_row, spelling};
 
 /// What the file itself calls things.
 pub(super) const RESERVED: &[&str] = &[
+    "np",
     "jax",
     "jnp",
     "optax",
@@ -59,13 +62,50 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
     python::EITHER,
     python::IS_NUMBER,
     (
+        "_number",
+        r#"def _number(function, *numbers):
+    """A function of numbers: of floats in f64, of JAX's in their own type."""
+    if all(isinstance(x, (int, float)) for x in numbers):
+        with np.errstate(all="ignore"):
+            return float(getattr(np, function)(*numbers))
+    return getattr(jnp, function)(*numbers)
+"#,
+    ),
+    (
+        "_choice",
+        r#"def _choice(condition, x, y):
+    """x where a condition holds, y where it does not: of floats a float."""
+    if isinstance(condition, (bool, np.bool_)):
+        return x if condition else y
+    return jnp.where(condition, x, y)
+"#,
+    ),
+    (
+        "_number_guarded_log1p",
+        r#"def _number_guarded_log1p(x):
+    """The logarithm of |1 + x|, accurate near 0."""
+    return _choice(x < -1, _number("log", -(1 + x)), _number("log1p", x))
+"#,
+    ),
+    (
+        "_number_newton_schulz",
+        r#"def _number_newton_schulz(x):
+    """Five steps of Muon's iteration on a number."""
+    x = x / (abs(x) + 1e-7)
+    for _ in range(5):
+        square = x * x
+        x = 3.4445 * x + (-4.775 * square + 2.0315 * (square * square)) * x
+    return x
+"#,
+    ),
+    (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
     ),
     ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return jnp.sqrt(_dot(x, x))\n"),
     (
         "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return jnp.where(norm <= limit, 1.0, jnp.divide(limit, norm))\n",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return _choice(norm <= limit, 1.0, _number(\"divide\", limit, norm))\n",
     ),
     ("_cube", "def _cube(x):\n    return x * x * x\n"),
     (
@@ -189,7 +229,71 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
     ),
 ];
 
-struct JaxNotation;
+/// How JAX writes expressions. Numbers that may be Python floats are computed in f64, as floats are: a number of JAX's would be f32.
+struct JaxNotation {
+    /// The scalars that are JAX's, never floats.
+    of_jax: BTreeSet<String>,
+}
+
+impl JaxNotation {
+    fn new(listing: &Listing) -> JaxNotation {
+        let totals = listing.stages.iter().flat_map(|stage| &stage.sums).map(|sum| sum.name.clone());
+        let mut notation = JaxNotation { of_jax: totals.chain(listing.step.iter().map(|step| step.name.clone())).collect() };
+        // A name may be bound twice: it is JAX's if it is once.
+        let lines = || listing.stages.iter().flat_map(|stage| &stage.scalars);
+        while let Some(line) = lines().find(|line| !notation.of_jax.contains(&line.name) && !notation.may_be_float(&line.value)) {
+            notation.of_jax.insert(line.name.clone());
+        }
+        notation
+    }
+
+    /// Whether a value may be a Python float.
+    fn may_be_float(&self, expression: &Expression) -> bool {
+        match expression {
+            Expression::Number(_) => true,
+            Expression::Name(name, ty) => *ty == Type::Scalar && !self.of_jax.contains(name),
+            Expression::Call(
+                Callee::Function(Function::Norm | Function::Mean | Function::Size | Function::Rows | Function::Columns),
+                ..,
+            ) => false,
+            Expression::Call(_, ty, arguments) => !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument)),
+        }
+    }
+
+    /// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
+    fn condition(&self, ty: Type, test: &Expression) -> String {
+        let compared = match test {
+            Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
+                [x, y] => self.compared(*function, x, y),
+                _ => None,
+            },
+            _ => None,
+        };
+        compared.unwrap_or_else(|| match ty.is_array() && !test.ty().is_array() {
+            true => format!("jnp.float32({}) != 0", written(self, test)),
+            false => format!("{} != 0", written_within(self, test, Level::Sum)),
+        })
+    }
+
+    /// A comparison, whose value is true or false.
+    fn compared(&self, function: Function, x: &Expression, y: &Expression) -> Option<String> {
+        let side = |value| written_within(self, value, Level::Sum);
+        comparison_sign(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
+    }
+
+    /// What a sum takes of an array.
+    fn product(&self, sum: &Sum) -> String {
+        if sum.is_of_trees() {
+            return format!("_dot({}, {})", written(self, &sum.x), written(self, &sum.y));
+        }
+        let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
+        written(self, &product)
+    }
+
+    fn assign(&self, text: &mut String, margin: usize, line: &Line) {
+        *text += &python::assignment(margin, &line.name, &written(self, &line.value));
+    }
+}
 
 impl Notation for JaxNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
@@ -204,40 +308,37 @@ impl Notation for JaxNotation {
     }
 
     fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
-        // Python raises where a float is divided by zero.
+        let of_floats = !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument));
+        let choice = if of_floats { "_choice" } else { "jnp.where" };
         match (function, arguments) {
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
+            // Python raises where a float is divided by zero.
+            (Function::Divide, _) if of_floats => Some("_number(\"divide\", {x}, {y})".into()),
+            (Function::Reciprocal, _) if of_floats => Some("_number(\"divide\", 1.0, {x})".into()),
             (Function::Divide, _) if !ty.is_array() => Some("jnp.divide({x}, {y})".into()),
             (Function::Reciprocal, _) if !ty.is_array() => Some("jnp.divide(1.0, {x})".into()),
             (Function::Where, [test, x, y]) => {
-                let value = |value| python::float_or(value, || written(&JaxNotation, value));
-                Some(format!("jnp.where({}, {}, {})", condition(ty, test), value(x), value(y)).into())
+                let value = |value| python::float_or(value, || written(self, value));
+                Some(format!("{choice}({}, {}, {})", self.condition(ty, test), value(x), value(y)).into())
             }
-            (_, [x, y]) => compared(function, x, y).map(|test| format!("jnp.where({test}, 1.0, 0.0)").into()),
+            (_, [x, y]) if comparison_sign(function).is_some() => {
+                self.compared(function, x, y).map(|test| format!("{choice}({test}, 1.0, 0.0)").into())
+            }
+            _ if of_floats => of_numbers(function),
             _ => None,
         }
     }
 }
 
-/// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
-fn condition(ty: Type, test: &Expression) -> String {
-    let compared = match test {
-        Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
-            [x, y] => compared(*function, x, y),
-            _ => None,
-        },
+/// How a function of numbers that may be Python floats is written; `None` where it is as that of arrays.
+fn of_numbers(function: Function) -> Option<Cow<'static, str>> {
+    let text = spelling(function)?.jax;
+    match (function, text.strip_prefix("jnp.").and_then(|rest| rest.split_once('('))) {
+        (_, Some((name, arguments))) => Some(format!("_number(\"{name}\", {arguments}").into()),
+        (Function::GuardedLog1p, _) => Some("_number_guarded_log1p({x})".into()),
+        (Function::NewtonSchulz, _) => Some("_number_newton_schulz({x})".into()),
         _ => None,
-    };
-    compared.unwrap_or_else(|| match ty.is_array() && !test.ty().is_array() {
-        true => format!("jnp.float32({}) != 0", written(&JaxNotation, test)),
-        false => format!("{} != 0", written_within(&JaxNotation, test, Level::Sum)),
-    })
-}
-
-/// A comparison, whose value is true or false.
-fn compared(function: Function, x: &Expression, y: &Expression) -> Option<String> {
-    let side = |value| written_within(&JaxNotation, value, Level::Sum);
-    comparison_sign(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
+    }
 }
 
 /// Why Optax can't express a function, if it can't.
@@ -314,7 +415,8 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let import = if body.contains("(NamedTuple)") { "from typing import Any, NamedTuple\n\n" } else { "" };
     let (any, helpers) = (body.contains("Any\n"), helpers(&body, HELPERS));
     let import = if any { import } else { &import.replace("Any, ", "") };
-    format!("{head}\n{import}import jax\nimport jax.numpy as jnp\nimport optax\n{helpers}{body}")
+    let numpy = numpy_import(&helpers);
+    format!("{head}\n{import}import jax\nimport jax.numpy as jnp\n{numpy}import optax\n{helpers}{body}")
 }
 
 /// A program's name, or one like it that is not taken: by the file, by Python or by a helper, all of which begin with an underscore.
@@ -547,6 +649,7 @@ impl Transformation<'_> {
 
     fn write_update(&self, text: &mut String, keeps_state: bool) {
         let listing = self.listing;
+        let notation = JaxNotation::new(listing);
         let last = listing.stages.len() - 1;
         let reads_weights = (0..=last).any(|stage| listing.stage_reads(stage, &listing.weights));
         if reads_weights || self.masks {
@@ -574,7 +677,7 @@ impl Transformation<'_> {
         for (stage, content) in listing.stages.iter().enumerate() {
             let inside = if self.masks && stage == last { listing.dependent_scalars(WEIGHT_DECAY) } else { Vec::new() };
             let (within, before): (Vec<&Line>, Vec<&Line>) = content.scalars.iter().partition(|line| inside.contains(&line.name));
-            before.into_iter().for_each(|line| assign(text, 8, line));
+            before.into_iter().for_each(|line| notation.assign(text, 8, line));
             if stage < last {
                 self.write_sums(text, stage);
             } else {
@@ -598,6 +701,7 @@ impl Transformation<'_> {
 
     fn write_sums(&self, text: &mut String, stage: usize) {
         let listing = self.listing;
+        let notation = JaxNotation::new(listing);
         let content = &listing.stages[stage];
         content.sums.iter().for_each(|sum| text.push_str(&format!("        {} = 0.0\n", sum.name)));
         let (mut names, mut trees) = (vec![listing.gradients.clone()], vec!["updates".to_owned()]);
@@ -612,14 +716,15 @@ impl Transformation<'_> {
         let names = if names.len() == 1 { format!("[{}]", names[0]) } else { names.join(", ") };
         *text += &bracketed(8, &format!("for {names} in _leaves("), &trees, "):");
         let mut body = String::new();
-        content.lines.iter().for_each(|line| assign(&mut body, 12, line));
-        content.sums.iter().for_each(|sum| body.push_str(&format!("            {} += {}\n", sum.name, product(sum))));
+        content.lines.iter().for_each(|line| notation.assign(&mut body, 12, line));
+        content.sums.iter().for_each(|sum| body.push_str(&format!("            {} += {}\n", sum.name, notation.product(sum))));
         *text += &self.with_shape(&body);
     }
 
     fn write_step(&self, text: &mut String, scalars: &[&Line], reads_weights: bool) {
         let listing = self.listing;
         let Some(stage) = listing.stages.last() else { return };
+        let notation = JaxNotation::new(listing);
         let mut parameters = vec![listing.gradients.clone()];
         let mut trees = Vec::new();
         if reads_weights {
@@ -633,16 +738,16 @@ impl Transformation<'_> {
         text.push('\n');
         *text += &bracketed(8, "def step(", &parameters, "):");
         let mut body = String::new();
-        scalars.iter().copied().chain(&stage.lines).for_each(|line| assign(&mut body, 12, line));
+        scalars.iter().copied().chain(&stage.lines).for_each(|line| notation.assign(&mut body, 12, line));
         let mut results = vec![match self.sign {
-            "" => written(&JaxNotation, &listing.update),
-            sign => format!("{sign}{}", written_within(&JaxNotation, &listing.update, Level::Negative)),
+            "" => written(&notation, &listing.update),
+            sign => format!("{sign}{}", written_within(&notation, &listing.update, Level::Negative)),
         }];
         for (index, value) in listing.next_slots.iter().enumerate() {
             results.push(match value {
                 // Two trees must not share a buffer: it could not be donated.
                 Expression::Name(name, _) if self.is_shared(name, index) => format!("jnp.copy({name})"),
-                value => written(&JaxNotation, value),
+                value => written(&notation, value),
             });
         }
         let one = format!("            return {}", if results.len() == 1 { format!("[{}]", results[0]) } else { results.join(", ") });
@@ -678,17 +783,4 @@ impl Transformation<'_> {
         let update = self.sign.is_empty() && is_name(&listing.update);
         !own && (!is_line || update || listing.next_slots[..index].iter().any(is_name))
     }
-}
-
-fn assign(text: &mut String, margin: usize, line: &Line) {
-    *text += &python::assignment(margin, &line.name, &written(&JaxNotation, &line.value));
-}
-
-/// What a sum takes of an array.
-fn product(sum: &Sum) -> String {
-    if sum.is_of_trees() {
-        return format!("_dot({}, {})", written(&JaxNotation, &sum.x), written(&JaxNotation, &sum.y));
-    }
-    let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
-    written(&JaxNotation, &product)
 }

@@ -12,6 +12,7 @@
 
 use symopt_dsl::{Function, Graph, Program};
 
+use super::casts::numpy_import;
 use super::optax::{self, Whole, fields};
 use crate::listing::{Listing, ListingOptions, UNDERSCORED};
 use crate::python::{self, bracketed, class_name};
@@ -78,13 +79,11 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     };
     let copy = if body.contains("copy.deepcopy") { "import copy\n" } else { "" };
     let gap = if !copy.is_empty() && typing.is_empty() { "\n" } else { "" };
-    let jnp =
-        if python::calls(&format!("{body}{}", python::helpers(&body, optax::HELPERS)), "jnp") { "import jax.numpy as jnp\n" } else { "" };
+    let helpers = python::helpers(&body, optax::HELPERS);
+    let jnp = if python::calls(&format!("{body}{helpers}"), "jnp") { "import jax.numpy as jnp\n" } else { "" };
+    let numpy = numpy_import(&helpers);
     let layer = if body.contains("base_layer.") { "base_layer, " } else { "" };
-    format!(
-        "{head}\n{copy}{gap}{typing}import jax\n{jnp}import optax\nfrom praxis import {layer}optimizers\n{}{body}",
-        python::helpers(&body, optax::HELPERS)
-    )
+    format!("{head}\n{copy}{gap}{typing}import jax\n{jnp}{numpy}import optax\nfrom praxis import {layer}optimizers\n{helpers}{body}")
 }
 
 fn wrapper(listing: &Listing, whole: &Whole) -> String {

@@ -132,13 +132,20 @@ const HELPERS: &[(&str, &str)] = &[
         "def _scalar(x):\n    \"\"\"A number in f64.\"\"\"\n    if isinstance(x, (int, float)):\n        return tf.constant(x, tf.float64)\n    return tf.cast(x, tf.float64)\n",
     ),
     (
+        "_rounded",
+        r#"def _rounded(x, dtype):
+    """A number in the type of arrays; beyond it, it is infinite."""
+    return tf.cast(tf.constant(x, tf.float64), dtype)
+"#,
+    ),
+    (
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return tf.reduce_sum(tf.cast(x, tf.float64) * tf.cast(y, tf.float64))\n",
     ),
     ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return tf.sqrt(_dot(x, x))\n"),
     (
         "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = tf.cast(norm, tf.float64)\n    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)\n",
+        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = _scalar(norm)\n    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)\n",
     ),
     ("_exp2", "def _exp2(x):\n    return tf.pow(tf.constant(2.0, x.dtype), x)\n"),
     ("_exp10", "def _exp10(x):\n    return tf.pow(tf.constant(10.0, x.dtype), x)\n"),
@@ -320,7 +327,7 @@ fn sums(casts: &Casts, margin: usize, base: &str, index: &str, slot: impl Fn(&st
             break;
         }
         let sums = casts.sums(stage);
-        sums.iter().for_each(|(name, _)| text.push_str(&format!("{space}{name} = 0.0\n")));
+        sums.iter().for_each(|(name, _)| text.push_str(&format!("{space}{name} = {}\n", casts.zero())));
         let mut body = arrays(casts, stage, margin + 4, ["gradient", "variable"], slot);
         casts.write_lines(&mut body, margin + 4, stage);
         for (name, term) in sums {

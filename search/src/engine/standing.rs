@@ -292,6 +292,11 @@ impl<'a> Standing<'a> {
         &self.statistics
     }
 
+    /// Children that were evaluated, and those under way that will have been.
+    pub fn evaluations_begun(&self) -> u64 {
+        self.statistics.evaluated + self.under_way.iter().filter(|under_way| under_way.first).count() as u64
+    }
+
     /// Children that have come in since the best program was found.
     pub fn since_improvement(&self) -> u64 {
         self.statistics.generated - self.last_improvement

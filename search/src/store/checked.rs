@@ -10,10 +10,11 @@ use symopt_proxy_tasks::suite::Baseline;
 
 use super::error::{JournalError, store_error};
 use super::journal::Journal;
-use super::log::{Digits, Log, LogError, Summary, Tail};
+use super::log::{Digits, Found, Log, LogError, Summary, Tail};
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
-use super::{FORMAT, FORMAT_VERSION, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
+use super::{FORMAT, FORMAT_VERSION, INDEX, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
 use crate::directory::no_follow;
+use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
 
 #[derive(Serialize, Deserialize)]
@@ -61,8 +62,21 @@ pub struct CheckedStore {
     lock: Option<File>,
 }
 
-/// The place, the hash and the text of an evaluated program.
-pub type FoundProgram = (Place, FunctionalHash, String);
+/// An evaluation of a store that was found by its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundEvaluation(Found);
+
+impl FoundEvaluation {
+    /// What was evaluated.
+    pub fn place(&self) -> Place {
+        self.0.place
+    }
+
+    /// Its functional hash.
+    pub fn hash(&self) -> FunctionalHash {
+        self.0.hash
+    }
+}
 
 impl CheckedStore {
     /// Checks a store to read it, also while another process uses it.
@@ -75,22 +89,52 @@ impl CheckedStore {
         check(path, Access::Write(salvage), None)
     }
 
-    /// Checks a store to read it, and finds the evaluations of the programs whose hashes begin with digits: for each hash the first one.
-    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundProgram>), JournalError> {
+    /// What the search of a store was started with; nothing else of the store is looked at, unless it is of an earlier format.
+    pub fn settings_of(path: &Path) -> Result<Settings, JournalError> {
+        if check_manifest(path)? <= LAST_SLED {
+            return Ok(CheckedStore::of(path)?.summary.settings);
+        }
+        let log_path = path.join(LOG);
+        let file = File::open(&log_path).map_err(|e| store_error(path, &log_path, &e))?;
+        Log::settings(file, path, &log_path).map_err(|error| match error {
+            LogError::Damaged(reason) => JournalError::Damaged { path: path.to_owned(), reason, salvage: false },
+            LogError::File(error) => store_error(path, &log_path, &error),
+        })
+    }
+
+    /// Checks as much of a store as it takes to find the evaluations of the programs whose hashes begin with digits: for each hash the first one.
+    /// What an index knows is not read through.
+    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundEvaluation>), JournalError> {
         let digits = Digits::of(digits);
-        let store = check(path, Access::Read, digits)?;
+        let mut store = check(path, Access::Read, digits)?;
         // Of equal programs the first; a child comes before all of the elite.
-        let mut found = store.summary.found.clone();
+        let mut found = std::mem::take(&mut store.summary.found);
         found.sort_by_key(|found| (found.hash, found.place));
         found.dedup_by_key(|found| found.hash);
-        let programs = found.iter().map(|found| Ok((found.place, found.hash, store.log.text_of(found)?)));
-        let programs = programs.collect::<Result<_, JournalError>>()?;
-        Ok((store, programs))
+        Ok((store, found.into_iter().map(FoundEvaluation).collect()))
+    }
+
+    /// The record of an evaluation that was found in this store.
+    pub fn record(&self, found: &FoundEvaluation) -> Result<EvaluationRecord, JournalError> {
+        self.log.record_of(&found.0)
+    }
+
+    /// The records of the evaluations that are wanted, children and the elite, in the order of the log. Nothing is held of the others.
+    pub fn records_where(
+        &self,
+        wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
+    ) -> Result<Vec<(Place, EvaluationRecord)>, JournalError> {
+        self.log.records_where(wanted)
     }
 
     /// What the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.summary.settings
+    }
+
+    /// Every evaluation, of children and of the elite, in the order of the log.
+    pub fn each_evaluation(&self, f: impl FnMut(Place, FunctionalHash, &Evaluation)) -> Result<(), JournalError> {
+        self.log.each_evaluation(f)
     }
 
     /// What was lost, if the store was damaged and is salvaged.
@@ -140,15 +184,16 @@ impl CheckedStore {
 
     /// Opens the store itself, held by this process. One of an earlier format becomes one of this.
     pub fn open(self) -> Result<Journal, JournalError> {
-        let CheckedStore { path, log, summary, is_old, lock, .. } = self;
+        let CheckedStore { path, log, summary, is_old, lost, lock } = self;
         let (log, summary, lock) = match lock {
             Some(lock) => (log, summary, lock),
             None => return CheckedStore::held(&path, Salvage::No)?.open(),
         };
         if is_old {
-            old::replace(&path, &log)?;
+            // Of a damaged one nothing goes.
+            old::replace(&path, &log, lost.is_some())?;
         }
-        Journal::open_log(path, log, summary, lock)
+        Journal::open_log(path, log, summary, lost.is_some(), lock)
     }
 }
 
@@ -197,7 +242,15 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
         }
     };
     let length = file.metadata().map_err(|e| store_error(path, &log_path, &e))?.len();
-    let (log, summary) = Log::scan(file, path, &log_path, wanted).map_err(|error| match error {
+    let index = match (access, wanted) {
+        (Access::Read, Some(digits)) if !is_old => File::open(path.join(INDEX)).ok().map(|index| (index, digits)),
+        _ => None,
+    };
+    let scanned = match index {
+        Some((index, digits)) => Log::scan_with_index(file, &index, path, &log_path, digits),
+        None => Log::scan(file, path, &log_path, wanted),
+    };
+    let (log, summary) = scanned.map_err(|error| match error {
         LogError::Damaged(reason) => damaged(reason, false),
         LogError::File(error) => store_error(path, &log_path, &error),
     })?;
@@ -245,7 +298,7 @@ fn check_manifest(path: &Path) -> Result<u32, JournalError> {
 }
 
 /// How many evaluations the witness says there are; 0 if a crash left it empty.
-fn read_witness(path: &Path) -> Result<u64, String> {
+pub(super) fn read_witness(path: &Path) -> Result<u64, String> {
     let text = fs::read_to_string(path.join(WITNESS)).map_err(|e| match e.kind() {
         ErrorKind::InvalidData => format!("{WITNESS} holds no number"),
         _ => format!("{WITNESS}: {e}"),

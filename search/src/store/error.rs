@@ -141,7 +141,17 @@ fn error_at(path: &Path, error: &io::Error, next: impl FnOnce() -> String) -> Jo
 
 /// An error at a file of a store that is there.
 pub(super) fn store_error(store: &Path, path: &Path, error: &io::Error) -> JournalError {
-    error_at(path, error, || format!("go on with `{}`", Command::new("resume").operand(store)))
+    match error_at(path, error, || format!("go on with `{}`", Command::new("resume").operand(store))) {
+        JournalError::File { path, reason } if error.kind() == io::ErrorKind::PermissionDenied => JournalError::File {
+            path,
+            reason: format!("{reason}: this user may not do that with the store; ask its owner, or take a copy of it"),
+        },
+        JournalError::File { path, reason } if error.kind() == io::ErrorKind::ReadOnlyFilesystem => JournalError::File {
+            path,
+            reason: format!("{reason}: the store can be read there, and gone on with in a copy of it elsewhere"),
+        },
+        error => error,
+    }
 }
 
 /// An error at a file of a store that is being made.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use symopt_proxy_tasks::error::{Failure, FailureKind};
 
-use crate::journal::EvaluationRecord;
+use crate::journal::{EvaluationRecord, Place};
 
 /// The failures of a kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,13 +20,13 @@ pub struct Failures {
     pub first: Failure,
 }
 
-/// The failures among evaluations, by kind.
-pub fn failures<'a>(records: impl Iterator<Item = &'a EvaluationRecord>) -> Vec<Failures> {
+/// The failures among evaluations, by kind; the first of each is the first child, or the first of the elite.
+pub fn failures(mut records: Vec<(Place, EvaluationRecord)>) -> Vec<Failures> {
+    records.sort_by_key(|(place, _)| *place);
     let mut kinds: BTreeMap<FailureKind, Failures> = BTreeMap::new();
-    for record in records {
-        let Some(failure) = &record.failure else { continue };
-        let first = || Failures { kind: failure.kind, count: 0, hash: record.hash.clone(), first: failure.clone() };
-        kinds.entry(failure.kind).or_insert_with(first).count += 1;
+    for (_, record) in records {
+        let EvaluationRecord { hash, failure: Some(first), .. } = record else { continue };
+        kinds.entry(first.kind).or_insert_with(|| Failures { kind: first.kind, count: 0, hash, first }).count += 1;
     }
     kinds.into_values().collect()
 }

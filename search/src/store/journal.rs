@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,16 +10,17 @@ use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::suite::{Baseline, Fitness};
 
 pub use super::FORMAT_VERSION;
-pub use super::checked::{CheckedStore, Lost, Salvage};
+pub use super::checked::{CheckedStore, FoundEvaluation, Lost, Salvage};
 pub use super::error::JournalError;
 pub use super::record::{Evaluated, EvaluationRecord, Improvement, Place, Settings, epoch_of, revision};
 
 use super::checked::{Manifest, take_lock};
 use super::encoding::{Encoder, Source, put_varint};
 use super::error::{making_error, store_error};
-use super::frame::{self, HEAD, MAGIC, write_at};
-use super::log::{Log, LogError, Summary, each_record, head_payload, json_payload, kind, value};
-use super::{JOURNAL, KIND, LOG, WITNESS};
+use super::frame::{self, HEAD, MAGIC, read_at, write_at};
+use super::index::Index;
+use super::log::{Log, LogError, Summary, Tail, each_record, head_payload, json_payload, kind, value};
+use super::{INDEX, JOURNAL, KIND, LOG, WITNESS};
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
@@ -28,6 +30,7 @@ use crate::store::stop_reason::StopReason;
 pub struct Journal {
     path: PathBuf,
     log: Log,
+    index: Index,
     settings: Settings,
     encoder: Encoder,
     /// Payloads that are written with the next evaluations: they follow from those, so nothing waits for them.
@@ -39,6 +42,8 @@ pub struct Journal {
     last_statistics: Option<u64>,
     last_end: Option<StopReason>,
     witness: File,
+    /// Where the damaged end of the log went.
+    kept: Option<PathBuf>,
     /// Held while the store is open.
     _lock: File,
 }
@@ -51,6 +56,11 @@ impl Journal {
             directory::Place::Whole => Err(JournalError::Exists { path: path.to_owned() }),
             directory::Place::Taken(reason) => Err(JournalError::Taken { path: path.to_owned(), reason }),
         }
+    }
+
+    /// Whether a store is at a path, in order or not.
+    pub fn is_at(path: &Path) -> bool {
+        KIND.look(path).is_ok_and(|place| place == directory::Place::Whole)
     }
 
     /// Makes a store in a new or empty directory.
@@ -81,7 +91,7 @@ impl Journal {
             LogError::File(error) => at(error),
             LogError::Damaged(reason) => unwritable(path, reason),
         })?;
-        let journal = Journal::open_log(path.to_owned(), log, summary, lock)?;
+        let journal = Journal::open_log(path.to_owned(), log, summary, false, lock)?;
         making.finish(&Manifest::text()).map_err(failed)?;
         Ok(journal)
     }
@@ -91,24 +101,30 @@ impl Journal {
         CheckedStore::held(path, Salvage::No)?.open()
     }
 
-    /// Opens a log that was read through. What was not acknowledged of it is cut off.
-    pub(super) fn open_log(path: PathBuf, log: Log, summary: Summary, lock: File) -> Result<Journal, JournalError> {
+    /// Opens a log that was read through. What was not acknowledged of it is cut off; what is damaged of it is kept beside it.
+    pub(super) fn open_log(path: PathBuf, log: Log, summary: Summary, lost: bool, lock: File) -> Result<Journal, JournalError> {
         let (log_path, witness_path) = (path.join(LOG), path.join(WITNESS));
         // It may be open to be read only.
         let file = no_follow(File::options().read(true).write(true)).open(&log_path).map_err(|e| store_error(&path, &log_path, &e))?;
         let length = file.metadata().map_err(|e| store_error(&path, &log_path, &e))?.len();
+        let mut kept = None;
         if length > log.end {
+            if lost || summary.tail == Tail::Damaged {
+                kept = Some(keep_end(&path, &file, log.end, length)?);
+            }
             file.set_len(log.end).and_then(|()| file.sync_all()).map_err(|e| store_error(&path, &log_path, &e))?;
         }
         let witness = no_follow(File::options().write(true).create(true).truncate(false)).open(&witness_path);
         let witness = witness.map_err(|e| store_error(&path, &witness_path, &e))?;
         KIND.tidy(&path);
         let log = log.with_file(file);
+        let index = Index::open(&path.join(INDEX), &log);
         let encoder = Encoder::new(log.head.clone(), &log.functions);
         let Summary { settings, evaluations, children, last_improvement, last_statistics, last_end, .. } = summary;
         let journal = Journal {
             path,
             log,
+            index,
             settings,
             encoder,
             notes: Vec::new(),
@@ -118,6 +134,7 @@ impl Journal {
             last_statistics,
             last_end,
             witness,
+            kept,
             _lock: lock,
         };
         journal.write_witness()?;
@@ -132,6 +149,11 @@ impl Journal {
     /// What the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The file that holds what the log had after its damage, if it was damaged when the store was opened.
+    pub fn kept_end(&self) -> Option<&Path> {
+        self.kept.as_deref()
     }
 
     /// Writes evaluations, each with the number of the child that was evaluated, and those of the elite on new seeds. When this returns they are
@@ -173,13 +195,14 @@ impl Journal {
     }
 
     fn write<'e>(&mut self, entries: impl ExactSizeIterator<Item = Entry<'e>>) -> Result<Vec<u64>, JournalError> {
-        let mut payload = vec![kind::EVALUATIONS, u8::from(self.encoder.begin())];
+        let begins = self.encoder.begin();
+        let mut payload = vec![kind::EVALUATIONS, u8::from(begins)];
         put_varint(&mut payload, entries.len() as u64);
         let mut acknowledged = self.acknowledged;
         let mut children = self.children;
-        let mut offsets = Vec::with_capacity(entries.len());
+        let mut records = Vec::with_capacity(entries.len());
         for entry in entries {
-            offsets.push(payload.len() as u64);
+            records.push((entry.hash, entry.place, payload.len() as u64));
             let Entry { place, hash, evaluation, terse, program } = entry;
             self.encoder.put(&mut payload, place, hash, evaluation, terse, program);
             acknowledged += 1;
@@ -189,9 +212,10 @@ impl Journal {
         }
         let begin = self.append(payload)?;
         (self.acknowledged, self.children) = (acknowledged, children);
-        offsets.iter_mut().for_each(|offset| *offset += begin);
+        records.iter_mut().for_each(|(.., offset)| *offset += begin);
         self.write_witness()?;
-        Ok(offsets)
+        self.index.take(&self.log.file, begin - HEAD, self.log.end, begins, &records);
+        Ok(records.into_iter().map(|(.., offset)| offset).collect())
     }
 
     /// Writes the evaluation of the initial program, where it can't be made again.
@@ -257,6 +281,14 @@ impl Journal {
     /// The acknowledged evaluations of the elite on new seeds, in order, by epoch and rank.
     pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         self.log.records(false)
+    }
+
+    /// The records of the evaluations that are wanted, children and the elite, in the order of the log. Nothing is held of the others.
+    pub fn records_where(
+        &self,
+        wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
+    ) -> Result<Vec<(Place, EvaluationRecord)>, JournalError> {
+        self.log.records_where(wanted)
     }
 
     /// The improvements, in order.
@@ -401,6 +433,32 @@ impl Drop for Journal {
         // They follow from the evaluations: it does no harm if they can't be written.
         let _ = self.flush();
     }
+}
+
+/// Copies what the log has after its damage into a file of its own, which nothing reads.
+fn keep_end(store: &Path, log: &File, mut from: u64, end: u64) -> Result<PathBuf, JournalError> {
+    let free = (1u32..).map(|number| store.join(format!("{LOG}.damaged-{number}"))).find(|path| fs::symlink_metadata(path).is_err());
+    let path = free.ok_or_else(|| unwritable(store, "there is no name for the damaged end of the log".to_owned()))?;
+    let mut copy = || -> std::io::Result<()> {
+        let mut file = create_new(&path)?;
+        let mut buffer = vec![0; 1 << 18];
+        while from < end {
+            let most = usize::try_from(end - from).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            let read = read_at(log, &mut buffer[..most], from)?;
+            if read == 0 {
+                break;
+            }
+            file.write_all(&buffer[..read])?;
+            from += read as u64;
+        }
+        file.sync_all()?;
+        directory::sync(&store.join(JOURNAL))
+    };
+    copy().map_err(|error| {
+        let _ = fs::remove_file(&path);
+        store_error(store, &path, &error)
+    })?;
+    Ok(path)
 }
 
 /// An evaluation to be written.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use symopt_proxy_tasks::suite::Baseline;
 use super::encoding::{Bytes, Decoder, Parts, parts, put_varint};
 use super::error::{JournalError, store_error};
 use super::frame::{Frames, LONGEST, MAGIC, Next, read_at};
+use super::index::{self, Known, Position};
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
@@ -138,6 +140,13 @@ impl Digits {
     fn begin(self, hash: FunctionalHash) -> bool {
         hash.0.checked_shr(self.shift).unwrap_or(0) == self.value
     }
+
+    /// The first eight bytes of the first and of the last hash that they begin.
+    fn keys(self) -> RangeInclusive<u64> {
+        let low = self.value.checked_shl(self.shift).unwrap_or(0);
+        let high = low | u128::MAX.checked_shr(128 - self.shift).unwrap_or(0);
+        (low >> 64) as u64..=(high >> 64) as u64
+    }
 }
 
 /// Why a log can't be read.
@@ -156,6 +165,51 @@ impl From<io::Error> for LogError {
 impl Log {
     /// Reads a log through once: its checksums and what is in it, up to the last whole frame.
     pub(super) fn scan(file: File, store: &Path, path: &Path, wanted: Option<Digits>) -> Result<(Log, Summary), LogError> {
+        let (mut log, length, mut summary) = Log::begin(file, store, path)?;
+        log.scan_from(Position::first(log.first), length, wanted, &mut summary)?;
+        Ok((log, summary))
+    }
+
+    /// The same without reading what an index knows: what is in that is read when it is asked for. All of the log, where the index does not serve.
+    pub(super) fn scan_with_index(file: File, index: &File, store: &Path, path: &Path, wanted: Digits) -> Result<(Log, Summary), LogError> {
+        let (mut log, length, mut summary) = Log::begin(file, store, path)?;
+        let known = index::look_up(index, &log.file, log.first, length, &wanted.keys()).ok().flatten();
+        let known = known.and_then(|Known { position, places }| Some((position, log.found_at(&places, wanted)?)));
+        let position = match known {
+            Some((position, found)) => {
+                (summary.evaluations, summary.children, summary.found) = (position.evaluations, position.children, found);
+                position
+            }
+            None => Position::first(log.first),
+        };
+        log.scan_from(position, length, Some(wanted), &mut summary)?;
+        Ok((log, summary))
+    }
+
+    /// The evaluations of hashes that begin with digits among the records at places, each with the begin of its window. `None` if there is no record.
+    fn found_at(&self, places: &[(u64, u64)], wanted: Digits) -> Option<Vec<Found>> {
+        let mut found = Vec::new();
+        for (window, offset) in places {
+            // The length, the hash and the number.
+            let mut buffer = [0; 64];
+            let read = read_at(&self.file, &mut buffer, *offset).ok()?;
+            let mut bytes = Bytes(&buffer[..read]);
+            bytes.varint()?;
+            let (hash, place) = bytes.name()?;
+            if wanted.begin(hash) {
+                found.push(Found { hash, place, window: *window, offset: *offset });
+            }
+        }
+        Some(found)
+    }
+
+    /// The settings of a log.
+    pub(super) fn settings(file: File, store: &Path, path: &Path) -> Result<Settings, LogError> {
+        Ok(Log::begin(file, store, path)?.2.settings)
+    }
+
+    /// Reads the settings, and gives the length of the file.
+    fn begin(file: File, store: &Path, path: &Path) -> Result<(Log, u64, Summary), LogError> {
         let damaged = |reason: &str| LogError::Damaged(format!("{}: {reason}", name(path)));
         let file = Arc::new(file);
         let length = file.metadata()?.len();
@@ -173,7 +227,7 @@ impl Log {
         let initial = symopt_dsl::parse(&settings.initial).ok().map(Arc::new);
         let functions = functions.iter().map(|name| Function::from_name(name)).collect();
         let first = frames.offset;
-        let mut summary = Summary {
+        let summary = Summary {
             settings,
             evaluations: 0,
             children: 0,
@@ -183,13 +237,20 @@ impl Log {
             tail: Tail::Whole,
             found: Vec::new(),
         };
-        let mut window = first;
-        let end = loop {
+        Ok((Log { file, store: store.to_owned(), path: path.to_owned(), first, end: first, head: initial, functions }, length, summary))
+    }
+
+    /// Reads what follows a position, up to the last whole frame, which becomes the end.
+    fn scan_from(&mut self, position: Position, length: u64, wanted: Option<Digits>, summary: &mut Summary) -> Result<(), LogError> {
+        let mut frames = Frames::new(Arc::clone(&self.file), position.end, length);
+        let mut window = position.window;
+        self.end = loop {
             let begin = frames.offset;
             match frames.next()? {
                 Next::Frame(offset, payload) => {
                     let read = summary.take(payload, offset, begin, &mut window, wanted);
-                    read.ok_or_else(|| damaged(&format!("the frame at byte {begin} can't be read")))?;
+                    let reason = || LogError::Damaged(format!("{}: the frame at byte {begin} can't be read", name(&self.path)));
+                    read.ok_or_else(reason)?;
                 }
                 tail => {
                     summary.tail = match tail {
@@ -201,8 +262,12 @@ impl Log {
                 }
             }
         };
-        let log = Log { file, store: store.to_owned(), path: path.to_owned(), first, end, head: initial, functions };
-        Ok((log, summary))
+        Ok(())
+    }
+
+    /// Where the frames after the settings begin.
+    pub(super) fn first(&self) -> u64 {
+        self.first
     }
 
     /// The same log through a file that is open to be written.
@@ -236,11 +301,16 @@ impl Log {
 
     /// Every frame after the settings, with the offset of its payload.
     pub(super) fn each(&self, mut f: impl FnMut(u64, &[u8]) -> Option<()>) -> Result<(), JournalError> {
-        let mut frames = self.frames(self.first);
+        self.each_from(self.first, |_, offset, payload| f(offset, payload))
+    }
+
+    /// Every frame from one that begins at an offset, with its own offset and that of its payload.
+    pub(super) fn each_from(&self, first: u64, mut f: impl FnMut(u64, u64, &[u8]) -> Option<()>) -> Result<(), JournalError> {
+        let mut frames = self.frames(first);
         loop {
             let begin = frames.offset;
             match frames.next().map_err(|e| self.error(&e))? {
-                Next::Frame(offset, payload) => f(offset, payload).ok_or_else(|| self.damaged(begin))?,
+                Next::Frame(offset, payload) => f(begin, offset, payload).ok_or_else(|| self.damaged(begin))?,
                 Next::End => return Ok(()),
                 Next::CutOff | Next::Damaged => return Err(self.damaged(begin)),
             }
@@ -259,16 +329,33 @@ impl Log {
         Ok(values)
     }
 
-    /// All evaluations as they stand in the log: the place, the offset and the record of each.
-    pub(super) fn each_record(&self, mut f: impl FnMut(&Parts, String)) -> Result<(), JournalError> {
+    /// The records of the evaluations that are wanted, in the order of the log.
+    pub(super) fn records_where(
+        &self,
+        mut wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
+    ) -> Result<Vec<(Place, EvaluationRecord)>, JournalError> {
+        let mut records = Vec::new();
         let mut decoder = self.decoder();
         self.each(|offset, payload| {
             each_record(payload, offset, &mut decoder, &mut |parts, _, decoder| {
+                if !wanted(parts.place, parts.hash, &parts.evaluation) {
+                    return decoder.skip(parts);
+                }
                 let text = decoder.text(parts)?;
-                f(parts, text);
+                records.push((parts.place, EvaluationRecord::of_text(parts.hash, text, &parts.evaluation)));
                 Some(())
             })
-        })
+        })?;
+        Ok(records)
+    }
+
+    /// Every evaluation, without its program, in the order of the log.
+    pub(super) fn each_evaluation(&self, mut f: impl FnMut(Place, FunctionalHash, &Evaluation)) -> Result<(), JournalError> {
+        let mut evaluations = self.evaluations();
+        while let Some(Logged { place, hash, evaluation, .. }) = evaluations.next()? {
+            f(place, hash, &evaluation);
+        }
+        Ok(())
     }
 
     pub(super) fn decoder(&self) -> Decoder {
@@ -277,13 +364,9 @@ impl Log {
 
     /// The records of children, or of the elite, by number.
     pub(super) fn records(&self, children: bool) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
-        let mut records = Vec::new();
-        self.each_record(|parts, text| match (parts.place, children) {
-            (Place::Child(number), true) | (Place::Revision(number), false) => {
-                records.push((number, EvaluationRecord::of_text(parts.hash, text, &parts.evaluation)));
-            }
-            _ => {}
-        })?;
+        let all = self.records_where(|place, _, _| matches!(place, Place::Child(_)) == children)?;
+        let mut records: Vec<_> =
+            all.into_iter().map(|(Place::Child(number) | Place::Revision(number), record)| (number, record)).collect();
         records.sort_by_key(|(number, _)| *number);
         Ok(records)
     }
@@ -313,24 +396,24 @@ impl Log {
         }
     }
 
-    /// The text of an evaluated program.
-    pub(super) fn text_of(&self, found: &Found) -> Result<String, JournalError> {
+    /// The record of an evaluation that was found.
+    pub(super) fn record_of(&self, found: &Found) -> Result<EvaluationRecord, JournalError> {
         let mut frames = self.frames(found.window);
         let mut decoder = self.decoder();
         loop {
             let begin = frames.offset;
             let Next::Frame(offset, payload) = frames.next().map_err(|e| self.error(&e))? else { return Err(self.damaged(begin)) };
-            let mut text = None;
+            let mut record = None;
             let read = each_record(payload, offset, &mut decoder, &mut |parts, at, decoder| {
-                if at == found.offset {
-                    text = decoder.text(parts);
-                    text.as_ref().map(|_| ())
-                } else {
-                    decoder.skip(parts)
+                if at != found.offset {
+                    return decoder.skip(parts);
                 }
+                let text = decoder.text(parts)?;
+                record = Some(EvaluationRecord::of_text(parts.hash, text, &parts.evaluation));
+                Some(())
             });
-            match (text, read) {
-                (Some(text), _) => return Ok(text),
+            match (record, read) {
+                (Some(record), _) => return Ok(record),
                 (None, Some(())) => {}
                 (None, None) => return Err(self.damaged(begin)),
             }
@@ -339,16 +422,24 @@ impl Log {
 
     /// The evaluation of the initial program, if it was kept.
     pub(super) fn initial(&self) -> Result<Option<EvaluationRecord>, JournalError> {
-        let mut initial = None;
-        self.each(|_, payload| {
-            if let [kind::INITIAL, rest @ ..] = payload {
-                let parts = parts(Bytes(rest).record()?)?;
-                let text = self.decoder().text(&parts)?;
-                initial = Some(EvaluationRecord::of_text(parts.hash, text, &parts.evaluation));
+        let mut frames = self.frames(self.first);
+        loop {
+            let begin = frames.offset;
+            match frames.next().map_err(|e| self.error(&e))? {
+                Next::Frame(_, [kind::INITIAL, rest @ ..]) => {
+                    let read = || {
+                        let parts = parts(Bytes(rest).record()?)?;
+                        let text = self.decoder().text(&parts)?;
+                        Some(EvaluationRecord::of_text(parts.hash, text, &parts.evaluation))
+                    };
+                    return read().map(Some).ok_or_else(|| self.damaged(begin));
+                }
+                // It is written before them.
+                Next::Frame(_, [kind::EVALUATIONS, ..]) | Next::End => return Ok(None),
+                Next::Frame(..) => {}
+                Next::CutOff | Next::Damaged => return Err(self.damaged(begin)),
             }
-            Some(())
-        })?;
-        Ok(initial)
+        }
     }
 
     /// The baselines that were kept, by epoch.
@@ -401,18 +492,27 @@ pub(super) fn each_record(
     bytes.0.is_empty().then_some(())
 }
 
+/// The hash, the place and the offset of every record of a frame, and whether a window begins with it.
+pub(super) fn names(payload: &[u8], offset: u64, f: &mut dyn FnMut(FunctionalHash, Place, u64)) -> Option<bool> {
+    let [kind::EVALUATIONS, begins, rest @ ..] = payload else { return Some(false) };
+    let mut bytes = Bytes(rest);
+    for _ in 0..bytes.varint()? {
+        let at = offset + (payload.len() - bytes.0.len()) as u64;
+        let (hash, place) = bytes.record()?.name()?;
+        f(hash, place, at);
+    }
+    Some(*begins != 0)
+}
+
 impl Summary {
     /// Takes a frame in.
     fn take(&mut self, payload: &[u8], offset: u64, begin: u64, window: &mut u64, wanted: Option<Digits>) -> Option<()> {
         match payload {
-            [kind::EVALUATIONS, begins, rest @ ..] => {
+            [kind::EVALUATIONS, begins, ..] => {
                 if *begins != 0 {
                     *window = begin;
                 }
-                let mut bytes = Bytes(rest);
-                for _ in 0..bytes.varint()? {
-                    let at = offset + (payload.len() - bytes.0.len()) as u64;
-                    let (hash, place) = bytes.record()?.name()?;
+                names(payload, offset, &mut |hash, place, at| {
                     self.evaluations += 1;
                     if let Place::Child(number) = place {
                         self.children = self.children.max(number.saturating_add(1));
@@ -420,7 +520,7 @@ impl Summary {
                     if wanted.is_some_and(|digits| digits.begin(hash)) {
                         self.found.push(Found { hash, place, window: *window, offset: at });
                     }
-                }
+                })?;
             }
             [kind::IMPROVEMENT, ..] => self.last_improvement = Some(value::<Improvement>(payload, false)?.1.index),
             [kind::STATISTICS, ..] => self.last_statistics = Some(value::<Statistics>(payload, false)?.1.generated),

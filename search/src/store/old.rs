@@ -53,6 +53,12 @@ pub(super) fn is_there(store: &Path) -> bool {
     store.join(JOURNAL).join(DATA).exists()
 }
 
+/// Whether a path in a store is that of a file or directory of a database that was just being made.
+pub(super) fn is_of_database(name: &str) -> bool {
+    let file = name.strip_prefix(JOURNAL).and_then(|rest| rest.strip_prefix('/'));
+    file.is_some_and(|file| [DATA, "conf", "blobs"].contains(&file) || file.starts_with("snap."))
+}
+
 /// The log of a store whose journal is a database, in a temporary file. With `salvage` it may hold fewer evaluations than were acknowledged.
 pub(super) fn log_of(store: &Path, claimed: u64, salvage: bool) -> Result<File, JournalError> {
     let damaged = |reason: String| JournalError::Damaged { path: store.to_owned(), reason, salvage: true };
@@ -73,8 +79,8 @@ pub(super) fn log_of(store: &Path, claimed: u64, salvage: bool) -> Result<File, 
     result
 }
 
-/// Puts a log in the place of the database. Until the manifest says so, the database is the journal.
-pub(super) fn replace(store: &Path, log: &Log) -> Result<(), JournalError> {
+/// Puts a log in the place of the database, which is removed unless it is kept. Until the manifest says so, the database is the journal.
+pub(super) fn replace(store: &Path, log: &Log, keep: bool) -> Result<(), JournalError> {
     let (new, path) = (store.join(format!("{LOG}.new")), store.join(LOG));
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -108,8 +114,10 @@ pub(super) fn replace(store: &Path, log: &Log) -> Result<(), JournalError> {
         return Err(at(&new)(error));
     }
     fs::rename(&new, &path).and_then(|()| sync(store)).map_err(at(&path))?;
-    // What is left of the database if this is cut short takes room and does no harm.
-    let _ = remove_database(&store.join(JOURNAL));
+    if !keep {
+        // What is left of the database if this is cut short takes room and does no harm.
+        let _ = remove_database(&store.join(JOURNAL));
+    }
     Ok(())
 }
 

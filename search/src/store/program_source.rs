@@ -11,7 +11,7 @@ use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
 
 use crate::config::{FitnessConfig, Form};
-use crate::journal::{CheckedStore, JournalError, Place, epoch_of};
+use crate::journal::{CheckedStore, FoundEvaluation, JournalError, Place, epoch_of};
 use crate::judge::Settled;
 use crate::judge::form::complete;
 use crate::judge::inner_tuning::Setting;
@@ -224,50 +224,43 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     if !is_hash(digits) {
         return Err(not_there(format!("{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
     }
-    let (store, programs) = CheckedStore::find(path, digits)?;
+    let (store, evaluations) = CheckedStore::find(path, digits)?;
     let digits = digits.to_ascii_lowercase();
-    let mut found: Vec<Stored> = Vec::new();
     let initial_text = &store.settings().initial;
     let initial = parse_program("the store's initial program", initial_text, color)?;
-    if let Ok(graph) = Graph::new(&initial)
-        && graph.hash().to_string().starts_with(&digits)
-    {
-        found.push(Stored { bred: Bred::Initial, hash: graph.hash().to_string(), text: initial_text.clone(), settings: Vec::new() });
+    let initial = Graph::new(&initial).map(|graph| graph.hash()).ok().filter(|hash| hash.to_string().starts_with(&digits));
+    // Of equal programs the first, and that is the initial one.
+    let evaluations: Vec<&FoundEvaluation> = evaluations.iter().filter(|found| Some(found.hash()) != initial).collect();
+    let count = evaluations.len() + usize::from(initial.is_some());
+    if count > 1 {
+        return Err(not_there(format!("{count} programs have hashes that begin with {digits}; give more digits")));
     }
-    for (place, hash, text) in programs {
-        let bred = match place {
-            Place::Child(index) => Bred::Child(index),
-            Place::Revision(number) => Bred::Elite(epoch_of(number)),
-        };
-        found.push(Stored { bred, hash: hash.to_string(), text, settings: Vec::new() });
-    }
-    // Of equal programs the first.
-    found.sort_by(|a, b| (&a.hash, a.bred).cmp(&(&b.hash, b.bred)));
-    found.dedup_by(|a, b| a.hash == b.hash);
-    if found.len() > 1 {
-        return Err(not_there(format!("{} programs have hashes that begin with {digits}; give more digits", found.len())));
-    }
-    match found.pop() {
-        Some(mut stored) => {
-            if store.settings().config.fitness.form == Form::Direction {
-                stored.settings = settings_of(&store, &stored)?;
+    let is_direction = store.settings().config.fitness.form == Form::Direction;
+    let stored = match (initial, evaluations.first()) {
+        (Some(hash), _) => Stored {
+            bred: Bred::Initial,
+            hash: hash.to_string(),
+            text: initial_text.clone(),
+            settings: if is_direction { store.initial()?.map_or_else(Vec::new, |record| record.settings) } else { Vec::new() },
+        },
+        (None, Some(found)) => {
+            let record = store.record(found)?;
+            Stored {
+                bred: match found.place() {
+                    Place::Child(index) => Bred::Child(index),
+                    Place::Revision(number) => Bred::Elite(epoch_of(number)),
+                },
+                hash: record.hash,
+                text: record.program,
+                settings: if is_direction { record.settings } else { Vec::new() },
             }
-            Ok((store, stored))
         }
-        None => Err(not_there(format!(
-            "no evaluated program has a hash that begins with {digits}; `{}` ends with the hash of the best one",
-            Command::new("resume").operand(path)
-        ))),
-    }
-}
-
-/// Where a direction of a store did best on each task, if that is known.
-fn settings_of(store: &CheckedStore, stored: &Stored) -> Result<Vec<Setting>, JournalError> {
-    let mut records = match stored.bred {
-        Bred::Initial => return Ok(store.initial()?.map_or_else(Vec::new, |record| record.settings)),
-        Bred::Child(_) => store.evaluations()?,
-        Bred::Elite(_) => store.revisions()?,
+        (None, None) => {
+            return Err(not_there(format!(
+                "no evaluated program has a hash that begins with {digits}; `{}` ends with the hash of the best one",
+                Command::new("resume").operand(path)
+            )));
+        }
     };
-    records.retain(|(_, record)| record.hash == stored.hash);
-    Ok(records.into_iter().next().map_or_else(Vec::new, |(_, record)| record.settings))
+    Ok((store, stored))
 }

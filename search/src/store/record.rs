@@ -97,7 +97,7 @@ pub struct Evaluated {
 }
 
 /// What was evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// The child of a number.
     Child(u64),

@@ -1,15 +1,15 @@
 //! What the journal of a store says about its search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use symopt_dsl::{Graph, Program};
+use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_search::config::{Form, SearchConfig};
-use symopt_search::journal::{CheckedStore, EvaluationRecord, Improvement};
+use symopt_search::journal::{CheckedStore, EvaluationRecord, Improvement, Place, epoch_of};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::store::failures::{Failures, failures};
 use symopt_search::store::program_source::parse_program;
@@ -90,9 +90,40 @@ struct Event<'a> {
     record: Option<&'a EvaluationRecord>,
 }
 
-/// The epoch of a revision's number.
-fn epoch_of(revision: u64) -> u64 {
-    revision >> 16
+/// The evaluations that say which program was the best when; of most, that is few.
+struct Leading {
+    improvements: Vec<Improvement>,
+    /// In order.
+    revisions: Vec<(u64, EvaluationRecord)>,
+    /// Children that may be those of the improvements or of the elite, in order.
+    children: Vec<(u64, EvaluationRecord)>,
+}
+
+impl Leading {
+    fn read(store: &CheckedStore, penalty: f64) -> Result<Leading, ReportError> {
+        let improvements = store.improvements()?;
+        let revisions = store.revisions()?;
+        let hashes: HashSet<FunctionalHash> = (improvements.iter().map(|improvement| &improvement.hash))
+            .chain(revisions.iter().map(|(_, record)| &record.hash))
+            .filter_map(|hash| FunctionalHash::from_hex(hash))
+            .collect();
+        // The cache may know a program by another one of its kind, which has its fitness.
+        let fitnesses: BTreeSet<Fitness> = improvements.iter().map(|improvement| improvement.fitness).collect();
+        let mut same: BTreeMap<Fitness, u64> = BTreeMap::new();
+        store.each_evaluation(|place, _, evaluation| {
+            let score = evaluation.score(penalty);
+            if let (Place::Child(number), true) = (place, fitnesses.contains(&score)) {
+                let first = same.entry(score).or_insert(number);
+                *first = number.min(*first);
+            }
+        })?;
+        let wanted: BTreeSet<u64> = improvements.iter().map(|improvement| improvement.index).chain(same.into_values()).collect();
+        let records = store
+            .records_where(|place, hash, _| matches!(place, Place::Child(number) if wanted.contains(&number) || hashes.contains(&hash)))?;
+        let mut children: Vec<_> = records.into_iter().map(|(Place::Child(n) | Place::Revision(n), record)| (n, record)).collect();
+        children.sort_by_key(|(number, _)| *number);
+        Ok(Leading { improvements, revisions, children })
+    }
 }
 
 impl History {
@@ -100,9 +131,8 @@ impl History {
     pub fn read(path: &Path, color: bool) -> Result<History, ReportError> {
         let store = CheckedStore::of(path)?;
         let settings = store.settings().clone();
-        let (evaluations, revisions) = (store.evaluations()?, store.revisions()?);
-        let (improvements, statistics) = (store.improvements()?, store.statistics()?);
-        drop(store);
+        let leading = Leading::read(&store, settings.config.fitness.penalty)?;
+        let statistics = store.statistics()?;
         let initial = Arc::new(parse_program("the store's initial program", &settings.initial, color)?);
         let initial_hash = Graph::new(&initial).map_or_else(|_| String::new(), |graph| graph.hash().to_string());
         let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() };
@@ -117,12 +147,12 @@ impl History {
             compute: Vec::new(),
             counted: false,
             rates: statistics.iter().map(rates).collect(),
-            failures: failures(evaluations.iter().chain(&revisions).map(|(_, record)| record)),
+            failures: failures(store.records_where(|_, _, evaluation| evaluation.failure.is_some())?),
             end: CurvePoint { programs: 0, evaluations: 0, training_runs: None, best: Fitness::Diverged },
             suite,
         };
-        history.follow(&evaluations, &revisions, &improvements, color)?;
-        history.count(&evaluations, &revisions)?;
+        history.follow(&leading, color)?;
+        history.count(&store)?;
         let programs = statistics.last().map_or(0, |row| row.generated).max(history.compute.last().map_or(0, |(programs, ..)| *programs));
         history.end = history.point(programs, Fitness::Diverged);
         Ok(history)
@@ -133,20 +163,15 @@ impl History {
     }
 
     /// Which program was the best when. Where the seeds change, the best of the elite on old and new seeds is.
-    fn follow(
-        &mut self,
-        evaluations: &[(u64, EvaluationRecord)],
-        revisions: &[(u64, EvaluationRecord)],
-        improvements: &[Improvement],
-        color: bool,
-    ) -> Result<(), ReportError> {
+    fn follow(&mut self, leading: &Leading, color: bool) -> Result<(), ReportError> {
+        let Leading { improvements, revisions, children } = leading;
         let mut by_hash: BTreeMap<&str, (&EvaluationRecord, u64)> = BTreeMap::new();
         let mut known: BTreeMap<&str, Evaluation> = BTreeMap::new();
-        for (index, record) in evaluations {
+        for (index, record) in children {
             by_hash.entry(&record.hash).or_insert((record, *index));
             known.entry(&record.hash).or_insert_with(|| record.evaluation());
         }
-        let by_index: BTreeMap<u64, &EvaluationRecord> = evaluations.iter().map(|(index, record)| (*index, record)).collect();
+        let by_index: BTreeMap<u64, &EvaluationRecord> = children.iter().map(|(index, record)| (*index, record)).collect();
         let penalty = self.penalty();
         let rotate = self.config.fitness.rotate;
         let mut epochs: BTreeMap<u64, Vec<&EvaluationRecord>> = BTreeMap::new();
@@ -161,7 +186,7 @@ impl History {
             let record = by_index.get(index).filter(|record| record.hash == *hash).copied();
             let record = record.or_else(|| by_hash.get(hash.as_str()).map(|(record, _)| *record));
             // The cache may know the program by another one of its kind.
-            let same = || evaluations.iter().map(|(_, record)| record).find(|record| record.evaluation().score(penalty) == *fitness);
+            let same = || children.iter().map(|(_, record)| record).find(|record| record.evaluation().score(penalty) == *fitness);
             events.push(Event { programs: index + 1, index: Some(*index), hash, fitness: *fitness, record: record.or_else(same) });
         }
         for (epoch, elite) in &epochs {
@@ -194,24 +219,31 @@ impl History {
     }
 
     /// Counts evaluations and training runs.
-    fn count(&mut self, evaluations: &[(u64, EvaluationRecord)], revisions: &[(u64, EvaluationRecord)]) -> Result<(), ReportError> {
+    fn count(&mut self, store: &CheckedStore) -> Result<(), ReportError> {
         self.counted = self.config.fitness.form == Form::Program;
         let suite = self.suite.suite()?;
         let runs = runs_at_checkpoints(&suite);
-        let runs_of = |record: &EvaluationRecord| {
-            let passed = match record.curve.len() {
+        let runs_of = |evaluation: &Evaluation| {
+            let passed = match evaluation.curve.len() {
                 0 => 0.0,
                 passed => runs.get(passed - 1).or(runs.last()).copied().unwrap_or(0.0),
             };
             // The run that failed was made as well.
-            if record.failure.is_some() { passed.floor() + 1.0 } else { passed }
+            if evaluation.failure.is_some() { passed.floor() + 1.0 } else { passed }
         };
         let rotate = self.config.fitness.rotate;
-        let mut costs: Vec<(u64, f64)> = evaluations.iter().map(|(index, record)| (index + 1, runs_of(record))).collect();
-        costs.extend(revisions.iter().map(|(number, record)| (epoch_of(*number).saturating_mul(rotate), runs_of(record))));
-        costs.sort_by_key(|(programs, _)| *programs);
+        let mut costs: Vec<(u64, Place, f64)> = Vec::new();
+        store.each_evaluation(|place, _, evaluation| {
+            let programs = match place {
+                Place::Child(index) => index.saturating_add(1),
+                Place::Revision(number) => epoch_of(number).saturating_mul(rotate),
+            };
+            costs.push((programs, place, runs_of(evaluation)));
+        })?;
+        // The sum does not depend on the order in which they were acknowledged.
+        costs.sort_unstable_by_key(|(programs, place, _)| (*programs, *place));
         let mut sum = 0.0;
-        for (count, (programs, runs)) in costs.into_iter().enumerate() {
+        for (count, (programs, _, runs)) in costs.into_iter().enumerate() {
             sum += runs;
             self.compute.push((programs, count as u64 + 1, sum));
         }

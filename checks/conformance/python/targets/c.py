@@ -99,7 +99,7 @@ def run(path, weights, gradients, learning_rates, hyperparameters, flags=FLAGS):
     step, parameters, fields = library(str(Path(path).resolve()), tuple(flags))
     weights = [np.array(array, np.float32, order="C") for array in weights]
     of_lists = parameters[0][1] == "arrays"
-    names = [word.lstrip("*") for kind, word in parameters if "float" in kind]
+    names = [word.lstrip("*") for kind, word in parameters if "float" in kind.split()]
     slots = {name: [np.zeros_like(array) for array in weights] for name in names[2:]}
     # NaN stands for a default.
     values = (ctypes.c_double * max(len(fields), 1))(*[hyperparameters.get(field, float("nan")) for field in fields])

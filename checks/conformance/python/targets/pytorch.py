@@ -32,7 +32,8 @@ if not torch.cuda.is_available():
 
 def load(path):
     """The module of an exported file, and its class."""
-    name = "symopt_pytorch_" + os.path.splitext(os.path.basename(path))[0]
+    path = str(path)
+    name = "symopt_" + "_".join(os.path.splitext(path)[0].split(os.sep)[-2:])
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -52,7 +53,7 @@ def slots_of(module):
     return {renamed.get(name, name): name for name in module._SLOTS}
 
 
-def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", **options):
+def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", slots=None, **options):
     module, optimizer_class = load(path)
     if prepare is not None:
         prepare(module)
@@ -67,7 +68,7 @@ def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None
             for group in optimizer.param_groups:
                 group["lr"] = learning_rates[index]
         optimizer.step()
-    slots = {given: [optimizer.state[param][name].cpu().numpy() for param in params] for given, name in slots_of(module).items()}
+    slots = {given: [optimizer.state[param][name].cpu().numpy() for param in params] for given, name in (slots or slots_of(module)).items()}
     return [param.detach().cpu().numpy() for param in params], slots
 
 
@@ -101,6 +102,15 @@ def run_kernel(*arguments):
     return _run(path, *rest, fused=True, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
+def run_plain(path, weights, gradients, learning_rates, hyperparameters):
+    """The file that was written with `--plain`."""
+    plain = path.parent.parent / "pytorch-plain" / path.name
+    taken = inspect.signature(load(plain)[1]).parameters
+    if any(name not in taken for name in hyperparameters):
+        raise Cannot("its hyperparameters have the names of torch.optim alone")
+    return _run(plain, weights, gradients, learning_rates, hyperparameters, slots=slots_of(load(path)[0]))
+
+
 def own_lion(cls, weights, gradients, learning_rates, hyperparameters):
     """A Lion of lion_pytorch."""
     params = [torch.nn.Parameter(torch.tensor(array)) for array in weights]
@@ -119,6 +129,7 @@ VARIANTS = {
     "pytorch single-tensor": run_single,
     "pytorch foreach": run_foreach,
     "pytorch kernel": run_kernel,
+    "pytorch plain": run_plain,
 }
 LIONS = {
     "pytorch": ("lion_pytorch.Lion", functools.partial(own_lion, lion_pytorch.Lion)),

@@ -242,7 +242,12 @@ pub fn print_end<'a>(out: &mut impl Write, written: impl Iterator<Item = &'a Pat
         before = "";
     }
     if let Some(directory) = interrupted {
-        writeln!(out, "{before}interrupted; the same command goes on from the checkpoints in {}", directory.display())?;
+        writeln!(out, "{before}{}", self::interrupted(directory))?;
     }
     Ok(())
+}
+
+/// What is said at the end of a training that was interrupted.
+pub fn interrupted(checkpoints: &Path) -> String {
+    format!("interrupted; the same command goes on from the checkpoints in {}", checkpoints.display())
 }

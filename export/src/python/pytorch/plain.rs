@@ -273,9 +273,9 @@ impl Plain<'_> {
         }
         let counts = names.counts_steps;
         let begin = match (counts, names.slots.is_empty()) {
-            (_, true) => "",
             (true, _) => text::PLAIN_BEGIN_COUNTED,
-            (false, _) => text::PLAIN_BEGIN,
+            (false, true) => "",
+            (false, false) => text::PLAIN_BEGIN,
         };
         let step = self.writer.listing.step.as_ref();
         // A parameter that is there twice has made a step by then; sums are taken before.
