@@ -163,7 +163,7 @@ impl Launch {
         let judge = judge::with_baselines(&config, &suite, checked.baselines()?)?;
         // The baseline is known, so nothing else would show that a command no longer works, before it fails with all programs.
         suite.check_commands(&suite.seeds)?;
-        let journal = checked.open()?;
+        let journal = Journal::of(checked)?;
         let stored_limits = journal.settings().config.limits.clone();
         Ok(Launch { config, stored_limits, suite, judge, initial, target, journal })
     }

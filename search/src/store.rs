@@ -22,20 +22,22 @@
 //! that is damaged, foreign or from a newer release is refused, and nothing in it is touched. Stores of earlier formats, which are sled databases,
 //! are read through a temporary copy, since sled writes where it only reads, and become logs when they are opened to write.
 
-pub mod failures;
-pub mod program_source;
-pub mod statistics;
-pub mod stop_reason;
-
 mod checked;
 mod encoding;
 mod error;
+pub mod failures;
 mod frame;
 mod index;
 pub mod journal;
+mod lock;
 mod log;
+mod manifest;
 mod old;
+pub mod program_source;
 mod record;
+pub mod statistics;
+pub mod stop_reason;
+mod witness;
 
 pub(crate) use self::log::{Evaluations, Log};
 use crate::directory::Kind;
@@ -67,6 +69,6 @@ pub static KIND: Kind = Kind {
     parts: &[JOURNAL, LOG, INDEX, WITNESS, LOCK, "symopt-campaign.json.new"],
     // The files of sled before the manifest came, or a campaign that was not finished. Whoever has the witness of an evaluation was whole once.
     earlier: |name| [JOURNAL, WITNESS, LOCK].contains(&name) || old::is_of_database(name) || is_unfinished_campaign(name),
-    is_empty: |path| checked::read_witness(path).is_ok_and(|count| count == 0) || !path.join(WITNESS).exists(),
+    is_empty: |path| witness::read_witness(path).is_ok_and(|count| count == 0) || !path.join(WITNESS).exists(),
     ..Kind::of(MANIFEST)
 };

@@ -99,7 +99,7 @@ fn an_old_store_that_lost_evaluations_is_refused_and_salvaged_on_request() {
     assert!(files(directory.path()) == before, "a refused store was changed");
     let checked = CheckedStore::held(directory.path(), Salvage::Yes).unwrap();
     assert_eq!(checked.lost().map(|lost| (lost.there, lost.acknowledged)), Some((49, 50)));
-    assert_eq!(checked.open().unwrap().evaluations().unwrap().len(), 49);
+    assert_eq!(Journal::of(checked).unwrap().evaluations().unwrap().len(), 49);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use symopt_export::{ExportError, Target, export, export_plain};
 
 use super::case::{Case, Inputs};
 use super::expected::Expected;
-use super::report::{Finding, Refusal, Report};
+use super::report::{Refusal, Report};
 use super::subject::Subject;
+use crate::finding::Finding;
 
 /// The program that runs exports, and a module for each target that can be run.
 const SCRIPTS: &[(&str, &str)] = &[

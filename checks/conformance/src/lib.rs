@@ -9,7 +9,7 @@
 //! | [`expected`] | a program's weights and slots after a case, by the reference in f32 and in f64 |
 //! | [`engines`] | the engines of this library under the suite |
 //! | [`exports`] | exported files under the suite, run by `conformance/run.py` |
-//! | [`report`] | a table program × engine |
+//! | [`finding`], [`report`] | what came of a case; a table program × engine |
 //! | [`tolerance`] | how far an engine may be from the reference |
 //!
 //! The suite lies as data in `conformance/` (`inputs.json` and `expected/PROGRAM.json`), so that engines in other languages can run it; a test
@@ -20,10 +20,12 @@ pub mod case;
 pub mod engines;
 pub mod expected;
 pub mod exports;
+pub mod finding;
 pub mod mixed;
 pub mod random;
 pub mod report;
 pub mod subject;
+pub mod suite;
 pub mod tolerance;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -32,8 +34,9 @@ use symopt_export::Target;
 use engines::Engine;
 use expected::Outcome;
 use exports::{ConformanceError, Exports};
-use report::{Distance, Finding, Measured, Report};
-use subject::Suite;
+use finding::{Distance, Finding, Measured};
+use report::Report;
+use suite::Suite;
 
 /// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
 pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {

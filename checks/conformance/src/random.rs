@@ -11,9 +11,9 @@ use symopt_dsl::{Function, Graph, Numerics, Operand, Program, Signature, SlotId,
 
 use super::case::Case;
 use super::expected::{self, Outcome};
-use super::report::Tolerance;
 use super::subject::Subject;
 use super::{distance, tolerance};
+use crate::tolerance::Tolerance;
 
 /// Shapes of the parameter arrays: a matrix, a vector, a single number, three dimensions.
 pub const SHAPES: &[&[usize]] = &[&[3, 2], &[5], &[], &[2, 1, 3]];

@@ -3,67 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::tolerance;
-
-/// How an engine did on a program and a case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The engine, or the export and the way it was run.
-    pub engine: String,
-    /// The library behind it and its version.
-    #[serde(default)]
-    pub version: String,
-    /// The zoo program.
-    pub program: String,
-    /// The case.
-    pub case: String,
-    /// What the engine is compared with, if it is not the reference: a library's own implementation of the program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
-    /// What came out of it.
-    #[serde(flatten)]
-    pub result: Measured,
-}
-
-/// What came of a case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Measured {
-    /// It ran.
-    Distance(Distance),
-    /// It did not.
-    Error {
-        /// Why.
-        error: String,
-    },
-}
-
-/// How far weights and slots are from the reference in f32 after the last step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Distance {
-    /// The largest distance over the weights and over each slot, as a share of the largest number there.
-    pub deviation: f64,
-    /// The same between the references in f32 and in f64: how much roundings matter here.
-    pub gap: f64,
-    /// Places where one is not finite and the other is something else.
-    pub mismatches: usize,
-    /// Whether every bit is the same, all NaN being one.
-    pub same_bits: bool,
-}
-
-impl Distance {
-    /// For a cell of a table.
-    fn written(&self) -> String {
-        match (self.same_bits, self.mismatches) {
-            (true, _) => "0".to_owned(),
-            (false, 0) => format!("{:.0e}", self.deviation),
-            (false, places) if self.deviation == 0.0 => format!("{places} not finite"),
-            (false, places) => format!("{:.0e} and {places} not finite", self.deviation),
-        }
-    }
-}
+use super::finding::{Distance, Finding, Measured};
+use super::tolerance::{self, Tolerance};
 
 /// All that was found.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -85,65 +28,6 @@ pub struct Refusal {
     pub program: String,
     /// Why not.
     pub reason: String,
-}
-
-/// Half a unit in the last place of f32, relative.
-const ROUNDING: f64 = 1.0 / (1_u64 << 24) as f64;
-
-/// How far an engine may be from the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub enum Bound {
-    /// Every bit: the same operations in the same order, each rounded once.
-    Bits,
-    /// Rounded otherwise, so far from the reference as roundings matter in the case: so many relative roundings of f32, and so many times the
-    /// distance of the references in f32 and in f64.
-    Rounded {
-        /// Roundings.
-        roundings: f64,
-        /// Times the gap.
-        gaps: f64,
-    },
-}
-
-/// How far an engine may be from the reference, and the cases in which it computes something else, with the reason.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Tolerance {
-    /// In all other cases.
-    pub bound: Bound,
-    /// Names of cases, and why they are not judged.
-    pub exceptions: &'static [(&'static str, &'static str)],
-}
-
-impl Tolerance {
-    /// Every bit, in every case.
-    pub const BITS: Tolerance = Tolerance { bound: Bound::Bits, exceptions: &[] };
-
-    /// Whether the case is one in which the engine computes something else.
-    pub fn excepts(&self, case: &str) -> bool {
-        self.exceptions.iter().any(|(name, _)| *name == case)
-    }
-
-    /// Whether a distance is within it.
-    pub fn allows(&self, distance: &Distance) -> bool {
-        match self.bound {
-            Bound::Bits => distance.same_bits,
-            Bound::Rounded { roundings, gaps } => {
-                distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * distance.gap
-            }
-        }
-    }
-
-    /// The tolerance in words.
-    pub fn explained(&self) -> String {
-        let bound = match self.bound {
-            Bound::Bits => "every bit: the same operations in the same order, each rounded once".to_owned(),
-            Bound::Rounded { roundings, gaps } => format!(
-                "{roundings} roundings of f32 (2^-24 each) and {gaps} times the distance between the references in f32 and f64 of the case"
-            ),
-        };
-        let exceptions = self.exceptions.iter().map(|(case, reason)| format!("; not in the case {case}: {reason}"));
-        bound + &exceptions.collect::<String>()
-    }
 }
 
 impl Report {

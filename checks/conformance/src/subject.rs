@@ -1,10 +1,9 @@
-//! Programs under the suite, and the suites.
+//! Programs under a suite.
 
 use symopt_dsl::Program;
-use symopt_programs::{ZooEntry, zoo};
+use symopt_programs::ZooEntry;
 
-use super::case::{self, Case};
-use super::{mixed, random};
+use super::case::Case;
 
 /// A program under the suite.
 #[derive(Clone, Debug)]
@@ -40,36 +39,5 @@ impl Subject {
     /// A program of the zoo.
     pub fn of_zoo(entry: &'static ZooEntry) -> Subject {
         Subject { name: entry.name.to_owned(), program: entry.program(), entry: Some(entry), wide: None, only: None }
-    }
-}
-
-/// Programs and the cases under which they are run.
-#[derive(Clone, Debug)]
-pub struct Suite {
-    /// The programs.
-    pub subjects: Vec<Subject>,
-    /// The cases.
-    pub cases: Vec<Case>,
-    /// What was drawn and left out: the reason, and of how many programs it holds.
-    pub left_out: Vec<(&'static str, usize)>,
-}
-
-impl Suite {
-    /// The programs of the zoo, 50 steps under five cases.
-    pub fn of_zoo() -> Suite {
-        Suite { subjects: zoo().iter().map(Subject::of_zoo).collect(), cases: case::cases(), left_out: Vec::new() }
-    }
-
-    /// The programs that mix the kinds of operands.
-    pub fn mixed() -> Suite {
-        Suite { subjects: mixed::subjects(), cases: mixed::cases(), left_out: Vec::new() }
-    }
-
-    /// Random valid programs, the same ones for the same seed.
-    pub fn random(count: usize, seed: u64) -> Suite {
-        let mut cases = case::brief(random::SHAPES);
-        cases.push(case::first(random::SHAPES));
-        let (subjects, left_out) = random::subjects(count, seed, &cases);
-        Suite { subjects, cases, left_out }
     }
 }

@@ -11,11 +11,71 @@
 //! - JAX, and Keras but for TensorFlow, compute scalars in f32. One minus a power of beta close to 1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of
 //!   itself in the first step: 1000 for a beta of 0.999. This counts for programs that read the step.
 
+use serde::Serialize;
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::{Function, Graph, Program};
 
 use super::case::STEPS;
-use super::report::{Bound, Tolerance};
+use super::finding::Distance;
+
+/// Half a unit in the last place of f32, relative.
+const ROUNDING: f64 = 1.0 / (1_u64 << 24) as f64;
+
+/// How far an engine may be from the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum Bound {
+    /// Every bit: the same operations in the same order, each rounded once.
+    Bits,
+    /// Rounded otherwise, so far from the reference as roundings matter in the case: so many relative roundings of f32, and so many times the
+    /// distance of the references in f32 and in f64.
+    Rounded {
+        /// Roundings.
+        roundings: f64,
+        /// Times the gap.
+        gaps: f64,
+    },
+}
+
+/// How far an engine may be from the reference, and the cases in which it computes something else, with the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Tolerance {
+    /// In all other cases.
+    pub bound: Bound,
+    /// Names of cases, and why they are not judged.
+    pub exceptions: &'static [(&'static str, &'static str)],
+}
+
+impl Tolerance {
+    /// Every bit, in every case.
+    pub const BITS: Tolerance = Tolerance { bound: Bound::Bits, exceptions: &[] };
+
+    /// Whether the case is one in which the engine computes something else.
+    pub fn excepts(&self, case: &str) -> bool {
+        self.exceptions.iter().any(|(name, _)| *name == case)
+    }
+
+    /// Whether a distance is within it.
+    pub fn allows(&self, distance: &Distance) -> bool {
+        match self.bound {
+            Bound::Bits => distance.same_bits,
+            Bound::Rounded { roundings, gaps } => {
+                distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * distance.gap
+            }
+        }
+    }
+
+    /// The tolerance in words.
+    pub fn explained(&self) -> String {
+        let bound = match self.bound {
+            Bound::Bits => "every bit: the same operations in the same order, each rounded once".to_owned(),
+            Bound::Rounded { roundings, gaps } => format!(
+                "{roundings} roundings of f32 (2^-24 each) and {gaps} times the distance between the references in f32 and f64 of the case"
+            ),
+        };
+        let exceptions = self.exceptions.iter().map(|(case, reason)| format!("; not in the case {case}: {reason}"));
+        bound + &exceptions.collect::<String>()
+    }
+}
 
 /// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of squares that fall below 1e-38.
 const FLUSHES: (&str, &str) = ("extremes", "denormal numbers are taken as zero");

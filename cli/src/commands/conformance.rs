@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use symopt_conformance::case;
 use symopt_conformance::exports::{self, Exports};
-use symopt_conformance::report::{Report, Tolerance};
-use symopt_conformance::subject::{Subject, Suite};
-use symopt_conformance::tolerance::tolerance;
+use symopt_conformance::report::Report;
+use symopt_conformance::subject::Subject;
+use symopt_conformance::suite::Suite;
+use symopt_conformance::tolerance::{Tolerance, tolerance};
 use symopt_dsl::shell::Command;
 use symopt_export::Target;
 

@@ -1,34 +1,22 @@
 //! A store that is read.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::suite::Baseline;
 
 use super::error::{JournalError, store_error};
-use super::journal::Journal;
+use super::lock::{take_lock, take_lock_to_read};
 use super::log::{Digits, Found, Log, LogError, Summary, Tail};
+use super::manifest::check_manifest;
 use super::record::{EvaluationRecord, Improvement, Place, Settings};
-use super::{FORMAT, FORMAT_VERSION, INDEX, JOURNAL, LAST_SLED, LOCK, LOG, MANIFEST, WITNESS, old};
+use super::witness::read_witness;
+use super::{INDEX, JOURNAL, LAST_SLED, LOG, old};
 use crate::directory::no_follow;
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Manifest {
-    pub format: String,
-    pub version: u32,
-}
-
-impl Manifest {
-    /// This release's.
-    pub fn text() -> Vec<u8> {
-        format!(r#"{{"format":"{FORMAT}","version":{FORMAT_VERSION}}}"#).into_bytes()
-    }
-}
 
 /// What is done about a store that has lost some of what was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +40,14 @@ pub struct Lost {
 
 /// A store that is in order. Reading it takes no lock and touches nothing.
 pub struct CheckedStore {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) log: Log,
     pub(super) summary: Summary,
     /// Whether the log is a temporary one, made of a store of an earlier format.
-    is_old: bool,
-    lost: Option<Lost>,
+    pub(super) is_old: bool,
+    pub(super) lost: Option<Lost>,
     /// Held if the store is to be opened.
-    lock: Option<File>,
+    pub(super) lock: Option<File>,
 }
 
 /// An evaluation of a store that was found by its hash.
@@ -181,20 +169,6 @@ impl CheckedStore {
     pub(crate) fn children(&self) -> u64 {
         self.summary.children
     }
-
-    /// Opens the store itself, held by this process. One of an earlier format becomes one of this.
-    pub fn open(self) -> Result<Journal, JournalError> {
-        let CheckedStore { path, log, summary, is_old, lost, lock } = self;
-        let (log, summary, lock) = match lock {
-            Some(lock) => (log, summary, lock),
-            None => return CheckedStore::held(&path, Salvage::No)?.open(),
-        };
-        if is_old {
-            // Of a damaged one nothing goes.
-            old::replace(&path, &log, lost.is_some())?;
-        }
-        Journal::open_log(path, log, summary, lost.is_some(), lock)
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -274,56 +248,4 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
         lost = Some(Lost { there, acknowledged: claimed, bytes });
     }
     Ok(CheckedStore { path: path.to_owned(), log, summary, is_old, lost, lock })
-}
-
-/// The version of a store.
-fn check_manifest(path: &Path) -> Result<u32, JournalError> {
-    let foreign = |reason: String| JournalError::Foreign { path: path.to_owned(), reason };
-    if !path.is_dir() {
-        return Err(foreign("it is not a directory".to_owned()));
-    }
-    let manifest_path = path.join(MANIFEST);
-    let text = fs::read(&manifest_path).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => foreign(format!("it has no {MANIFEST}")),
-        _ => store_error(path, &manifest_path, &e),
-    })?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| foreign(format!("{MANIFEST}: {e}")))?;
-    if manifest.format != FORMAT {
-        return Err(foreign(format!("{MANIFEST} says it is {:?}", manifest.format)));
-    }
-    if manifest.version > FORMAT_VERSION {
-        return Err(JournalError::Newer { path: path.to_owned(), found: manifest.version });
-    }
-    Ok(manifest.version)
-}
-
-/// How many evaluations the witness says there are; 0 if a crash left it empty.
-pub(super) fn read_witness(path: &Path) -> Result<u64, String> {
-    let text = fs::read_to_string(path.join(WITNESS)).map_err(|e| match e.kind() {
-        ErrorKind::InvalidData => format!("{WITNESS} holds no number"),
-        _ => format!("{WITNESS}: {e}"),
-    })?;
-    if text.is_empty() {
-        return Ok(0);
-    }
-    text.trim_end().parse().map_err(|_| format!("{WITNESS} holds no number"))
-}
-
-pub(super) fn take_lock(path: &Path) -> Result<File, JournalError> {
-    let lock_path = path.join(LOCK);
-    let lock = no_follow(File::options().create(true).write(true).truncate(false)).open(&lock_path);
-    hold(path, lock.map_err(|e| store_error(path, &lock_path, &e))?)
-}
-
-/// The lock of a store that may be another user's or on a disk that can't be written: `None` if it can't be had at all.
-fn take_lock_to_read(path: &Path) -> Result<Option<File>, JournalError> {
-    File::open(path.join(LOCK)).ok().map(|lock| hold(path, lock)).transpose()
-}
-
-fn hold(path: &Path, lock: File) -> Result<File, JournalError> {
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy { path: path.to_owned() }),
-        Err(fs::TryLockError::Error(e)) => Err(store_error(path, &path.join(LOCK), &e)),
-    }
 }

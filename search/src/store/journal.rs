@@ -14,13 +14,15 @@ pub use super::checked::{CheckedStore, FoundEvaluation, Lost, Salvage};
 pub use super::error::JournalError;
 pub use super::record::{Evaluated, EvaluationRecord, Improvement, Place, Settings, epoch_of, revision};
 
-use super::checked::{Manifest, take_lock};
 use super::encoding::{Encoder, Source, put_varint};
 use super::error::{making_error, store_error};
 use super::frame::{self, HEAD, MAGIC, read_at, write_at};
-use super::index::Index;
+use super::index::writer::Index;
+use super::lock::take_lock;
 use super::log::{Log, LogError, Summary, Tail, each_record, head_payload, json_payload, kind, value};
-use super::{INDEX, JOURNAL, KIND, LOG, WITNESS};
+use super::manifest::Manifest;
+use super::witness::witness_text;
+use super::{INDEX, JOURNAL, KIND, LOG, WITNESS, old};
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
@@ -98,11 +100,25 @@ impl Journal {
 
     /// Opens a store, after checking it.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
-        CheckedStore::held(path, Salvage::No)?.open()
+        Journal::of(CheckedStore::held(path, Salvage::No)?)
+    }
+
+    /// Opens a store that has been checked, held by this process. One of an earlier format becomes one of this.
+    pub fn of(checked: CheckedStore) -> Result<Journal, JournalError> {
+        let CheckedStore { path, log, summary, is_old, lost, lock } = checked;
+        let (log, summary, lock) = match lock {
+            Some(lock) => (log, summary, lock),
+            None => return Journal::open(&path),
+        };
+        if is_old {
+            // Of a damaged one nothing goes.
+            old::replace(&path, &log, lost.is_some())?;
+        }
+        Journal::open_log(path, log, summary, lost.is_some(), lock)
     }
 
     /// Opens a log that was read through. What was not acknowledged of it is cut off; what is damaged of it is kept beside it.
-    pub(super) fn open_log(path: PathBuf, log: Log, summary: Summary, lost: bool, lock: File) -> Result<Journal, JournalError> {
+    fn open_log(path: PathBuf, log: Log, summary: Summary, lost: bool, lock: File) -> Result<Journal, JournalError> {
         let (log_path, witness_path) = (path.join(LOG), path.join(WITNESS));
         // It may be open to be read only.
         let file = no_follow(File::options().read(true).write(true)).open(&log_path).map_err(|e| store_error(&path, &log_path, &e))?;
@@ -477,10 +493,6 @@ pub(super) fn initial_payload(log: &Log, record: &EvaluationRecord) -> Result<Ve
     let mut encoder = Encoder::new(log.head.clone(), &log.functions);
     encoder.put(&mut payload, Place::Child(0), hash, &record.evaluation(), false, Source::Text(&record.program));
     Ok(payload)
-}
-
-pub(super) fn witness_text(count: u64) -> String {
-    format!("{count:020}\n")
 }
 
 /// Whether the variables of a program have the same names and numbers as those of another, as far as either has names.

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::suite::Baseline;
 
-use super::checked::Manifest;
 use super::encoding::{Encoder, Source, put_varint};
 use super::error::{JournalError, is_full, store_error};
 use super::frame::{self, MAGIC, read_at};
 use super::log::{Log, head_payload, json_payload, kind};
+use super::manifest::Manifest;
 use super::record::{EvaluationRecord, Improvement, Place, Settings, epoch_of};
 use super::{JOURNAL, LOG, MANIFEST};
 use crate::directory::{create_new, sync};

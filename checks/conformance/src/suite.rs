@@ -1,0 +1,38 @@
+//! Suites: programs and cases.
+
+use symopt_programs::zoo;
+
+use super::case::{self, Case};
+use super::subject::Subject;
+use super::{mixed, random};
+
+/// Programs and the cases under which they are run.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// The programs.
+    pub subjects: Vec<Subject>,
+    /// The cases.
+    pub cases: Vec<Case>,
+    /// What was drawn and left out: the reason, and of how many programs it holds.
+    pub left_out: Vec<(&'static str, usize)>,
+}
+
+impl Suite {
+    /// The programs of the zoo, 50 steps under five cases.
+    pub fn of_zoo() -> Suite {
+        Suite { subjects: zoo().iter().map(Subject::of_zoo).collect(), cases: case::cases(), left_out: Vec::new() }
+    }
+
+    /// The programs that mix the kinds of operands.
+    pub fn mixed() -> Suite {
+        Suite { subjects: mixed::subjects(), cases: mixed::cases(), left_out: Vec::new() }
+    }
+
+    /// Random valid programs, the same ones for the same seed.
+    pub fn random(count: usize, seed: u64) -> Suite {
+        let mut cases = case::brief(random::SHAPES);
+        cases.push(case::first(random::SHAPES));
+        let (subjects, left_out) = random::subjects(count, seed, &cases);
+        Suite { subjects, cases, left_out }
+    }
+}
