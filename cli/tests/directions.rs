@@ -82,6 +82,14 @@ fn a_direction_is_judged_and_trained_in_its_own_form_by_every_command() {
 
     let tuned = json(&output(root, &["tune", "--task", task, "--program", &best, "--grid", "local", "--seeds", "1", "--json"]));
     assert!(tuned["best"]["loss"].as_f64().is_some(), "{tuned}");
+    // A grid and a search by patterns try steps of the same sizes, and both say how to use what they found.
+    let tune = ["tune", "--task", task, "--program", &best, "--no-betas", "--budget", "400"];
+    let patterns = json(&output(root, &[&tune[..], &["--json"]].concat()));
+    let ratio = patterns["best"]["peak_lr"].as_f64().unwrap() / tuned["best"]["peak_lr"].as_f64().unwrap();
+    assert!((0.05..20.0).contains(&ratio), "{patterns}");
+    let text = output(root, &tune);
+    let used = format!("\nto use it:\n  symopt train --task {task} --program {best} --set lr=");
+    assert!(text.contains(&used) && text.contains(" --set weight_decay="), "{text}");
     let funnel = ["funnel", "store", "--through", "smoke", "--keep", "1", "--seeds", "2", "--tuning-seeds", "1", "-o", "funnel", "--json"];
     let funnel = json(&output(root, &funnel));
     assert!(funnel["ranking"][0]["stages"][0]["judged"]["gain"]["mean"].as_f64().unwrap() > -1.0, "{funnel}");

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::Fitness;
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 use symopt_proxy_tasks::task::{TaskError, Verdict};
 
 use crate::cache::Evaluation;
 use crate::config::SearchConfig;
-use crate::journal::{JournalError, Place, revision};
+use crate::journal::{CheckedStore, JournalError, Place, revision};
 use crate::judge::{self, Judge, Request};
 use crate::mutation::{Mutation, MutationKind};
 use crate::program_source::{Bred, ProgramError, find_in_store, find_program, parse_program, store_and_hash};
@@ -111,6 +111,14 @@ impl Drop for Relative {
             next = Rc::into_inner(parent).and_then(|mut parent| parent.origin.take());
         }
     }
+}
+
+/// Where the constants of AdamW come from, which the fitness of a program that is named `STORE:HASH` was measured against.
+pub fn baseline_origin(name: &str) -> Result<BaselineOrigin, LineageError> {
+    let Some((path, _)) = store_and_hash(name) else { return Err(LineageError::NoStore { name: name.to_owned() }) };
+    let store = CheckedStore::of(path)?;
+    let settings = store.settings();
+    Ok(SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?.baseline_origin())
 }
 
 /// The lineage of a program that is named `STORE:HASH`, the initial program first. `observe` sees how many programs have been bred, and how

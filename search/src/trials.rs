@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rayon::prelude::*;
 use symopt_dsl::simplify::derivation::Trial;
 use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, Statement};
-use symopt_proxy_tasks::suite::{Fitness, Suite};
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, TaskError, Verdict};
 
 use crate::comparison::standard_error;
@@ -382,6 +382,11 @@ impl<'a> Trials<'a> {
         };
         let results: Vec<Result<Option<f64>, TrialError>> = self.pool.install(|| jobs.par_iter().map(train).collect());
         results.into_iter().collect()
+    }
+
+    /// Where the constants of AdamW, which fitness is measured against, come from.
+    pub fn baseline_origin(&self) -> BaselineOrigin {
+        self.suite.baseline_origin()
     }
 
     /// The fitness of a program over all seeds.

@@ -22,7 +22,7 @@ use symopt_search::trials::{Criterion, Trials, Watch};
 use crate::failure::Failure;
 use crate::progress::CountLine;
 use crate::terminal;
-use crate::{files, interrupt, options, programs};
+use crate::{files, interrupt, options, programs, table};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -132,7 +132,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &Json::of(&derivation, whole.as_ref()))?;
         out.write_all(b"\n")?;
     } else {
-        out.write_all(markdown(&derivation, whole.as_ref()).as_bytes())?;
+        table::print_markdown(&mut out, &markdown(&derivation, whole.as_ref()))?;
     }
     match derivation.rejected.len() {
         0 => Ok(()),
