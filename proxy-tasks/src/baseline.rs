@@ -477,7 +477,8 @@ impl Within<'_> {
         // Of equals the one nearest to the program as it is: of a task that tells nothing apart nothing is learnt.
         let own = self.own();
         let far = |pair: &Pair| pair.iter().zip(&own).map(|(place, own)| place.abs_diff(*own)).sum::<usize>();
-        let order = |a: &(Pair, usize, f64), b: &(Pair, usize, f64)| b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)).then(far(&a.0).cmp(&far(&b.0)));
+        let order =
+            |a: &(Pair, usize, f64), b: &(Pair, usize, f64)| b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)).then(far(&a.0).cmp(&far(&b.0)));
         let found = self.known.iter().filter_map(finite).min_by(order);
         found.map(|(pair, _, loss)| (pair, loss))
     }

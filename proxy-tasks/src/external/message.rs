@@ -76,7 +76,7 @@ impl Message {
 
     fn of(object: &Map<String, Value>) -> Result<Message, String> {
         let flag = |name: &str| object.get(name).and_then(Value::as_bool).unwrap_or(false);
-        if let Some(protocol) = object.get("protocol").filter(|protocol| **protocol != Value::from(PROTOCOL)) {
+        if let Some(protocol) = object.get("protocol").filter(|protocol| protocol.as_u64() != Some(u64::from(PROTOCOL))) {
             return Err(format!("the script speaks protocol {protocol}, and this release speaks {PROTOCOL}"));
         }
         let Some(id) = object.get("id") else {
