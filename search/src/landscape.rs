@@ -50,7 +50,7 @@ pub fn zoo() -> Vec<Entry> {
         let signature = program.signature();
         signature.learning_rate().and_then(|id| signature.parameters.get(id.index())).is_some_and(|parameter| parameter.default.is_some())
     };
-    let entries = symopt_programs::zoo().iter().map(|entry| Entry::of_zoo(entry));
+    let entries = symopt_programs::zoo().iter().map(Entry::of_zoo);
     entries.filter(|entry| states_rate(&entry.program)).collect()
 }
 

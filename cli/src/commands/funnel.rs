@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 use symopt_search::fresh_seeds::{TaskGain, Tuned};
@@ -53,6 +54,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let interrupt = interrupt::flag()?;
     let mut stores = Vec::new();
     for path in &arguments.stores {
         stores.extend(restarts::stores(path)?);
@@ -68,7 +70,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let candidates = candidates(&stores, usize::from(arguments.keep))?;
     let funnel = Funnel::new(&suites, settings, &arguments.output.clone().unwrap_or_else(|| default_output(&arguments.stores)))?;
-    let interrupt = interrupt::flag()?;
+    if interrupt.load(Ordering::Relaxed) {
+        return Err(Failure::Work("interrupted before anything was judged".to_owned()));
+    }
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let line = FunnelLine::new();
     let report = funnel.run(candidates, threads, interrupt, &|progress: FunnelProgress| line.draw(&progress));

@@ -78,7 +78,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let interrupt = interrupt::flag()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let limits = protocol.search.limits.clone();
-    let rediscovery = Rediscovery::new(protocol, threads)?;
+    let interrupted_first =
+        || Failure::Work("interrupted before the first search had ended; the same command goes on where it was".to_owned());
+    let rediscovery = match Rediscovery::new(protocol, threads) {
+        Err(_) if interrupt.load(Ordering::Relaxed) => return Err(interrupted_first()),
+        rediscovery => rediscovery?,
+    };
     if !arguments.json {
         let text = format!(
             "{} seeds, up to {} searches each, from {} on the suite {}, results in {}",
@@ -106,7 +111,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let interrupted = interrupt.load(Ordering::Relaxed);
     if attempts.is_empty() {
-        return Err(Failure::Work("interrupted before the first search had ended; the same command goes on where it was".to_owned()));
+        return Err(interrupted_first());
     }
     let summary = Summary::of(&attempts);
     let report = directory.join("report.md");

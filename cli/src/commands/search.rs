@@ -14,7 +14,7 @@ use symopt_evaluator::equivalence::RandomStreams;
 use symopt_proxy_tasks::baseline::Tuned;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
-use symopt_proxy_tasks::task::RunCount;
+use symopt_proxy_tasks::task::{RunCount, TaskError};
 use symopt_search::comparison::{self, Row};
 use symopt_search::config::{DEFAULT_TOML, Form, Limits, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::SearchResult;
@@ -475,7 +475,11 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     };
     let settled = match config.fitness.form {
         Form::Program => None,
-        Form::Direction => Settled::new(&result.best.program, &result.best.settings, &suite.tasks)?,
+        Form::Direction => match Settled::new(&result.best.program, &result.best.settings, &suite.tasks) {
+            // What an interrupted search has is reported at once, without the runs that this takes.
+            Err(TaskError::Interrupted { .. }) => None,
+            settled => settled?,
+        },
     };
     // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
     let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;
