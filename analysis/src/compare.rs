@@ -248,7 +248,10 @@ impl Comparison {
             None => format!("{fixed} = {with}"),
         };
         if !scales.is_empty() {
-            let scale = |scale: &SlotScale| format!("its {} = {} {}", scale.slot, number(scale.factor), scale.of);
+            let scale = |SlotScale { slot, factor, of }: &SlotScale| match *factor {
+                -1.0 => format!("its {slot} = -{of}"),
+                factor => format!("its {slot} = {} {of}", number(factor)),
+            };
             let list: Vec<String> = scales.iter().map(scale).collect();
             text.push_str(&format!(", where {}", list.join(" and ")));
         }
@@ -404,6 +407,7 @@ fn closest(left: &Subject, right: &Subject) -> Option<Relation> {
                     let fixed = &candidates[general.other().index()].fixed;
                     // A number that was put in is not one to be moved again.
                     let may_change = candidates[general.index()].changing.iter().filter(|changed| !constants || changed.set.is_empty());
+                    let may_change = may_change.filter(|changed| scales || changed.negated == 0);
                     for changed in may_change {
                         let Some(found) = (Attempt { fixed, general: changed, free }).run() else { continue };
                         let gradient =
@@ -435,14 +439,20 @@ struct Candidate {
     flow: Flow,
     /// Hyperparameters that are set in the flow already.
     set: Vec<(VarId, f64)>,
+    /// The slots that are taken with the other sign, as bits.
+    negated: u32,
     literal: Form,
     algebraic: Form,
 }
 
 impl Candidate {
     fn new(flow: Flow, set: &[(VarId, f64)], changes: bool) -> Candidate {
-        let [literal, algebraic] = [Manner::Literal, Manner::Algebraic].map(|manner| Form::new(&flow, manner, changes));
-        Candidate { flow, set: set.to_vec(), literal, algebraic }
+        Candidate::negated(flow, set, changes, 0)
+    }
+
+    fn negated(flow: Flow, set: &[(VarId, f64)], changes: bool, negated: u32) -> Candidate {
+        let [literal, algebraic] = [Manner::Literal, Manner::Algebraic].map(|manner| Form::new(&flow, manner, changes, negated));
+        Candidate { flow, set: set.to_vec(), negated, literal, algebraic }
     }
 
     fn form(&self, manner: Manner) -> &Form {
@@ -464,6 +474,7 @@ impl Subject {
             None => {
                 let mut changing = vec![Candidate::new(self.flow.clone(), &[], true)];
                 changing.extend(self.variants.iter().map(|(set, flow)| Candidate::new(flow.clone(), set, true)));
+                changing.extend(self.flow.negated_slots().map(|negated| Candidate::negated(self.flow.clone(), &[], true, negated)));
                 Candidates { fixed: Candidate::new(self.flow.clone(), &[], false), changing }
             }
         }
@@ -549,6 +560,10 @@ impl Attempt<'_> {
                 right: *right,
             };
             let equations: Vec<Equation> = pairs.iter().map(equation).collect();
+            // The root of a negative factor was taken out of a root: what is left inside is another value than it was.
+            if manner == Manner::Algebraic && equations.iter().any(|equation| equation.left.is_nan()) {
+                return None;
+            }
             let problem = Problem {
                 scalars: &general.scalars,
                 equations: &equations,
@@ -620,7 +635,9 @@ impl Attempt<'_> {
         let mut scales = Vec::new();
         for (fixed, general) in slots.iter().enumerate() {
             let Some(general) = general else { continue };
-            if let Some(factor) = value(Unknown::Scale(*general)).filter(|factor| *factor != 1.0) {
+            let sign = if form::is_negated(self.general.negated, *general) { -1.0 } else { 1.0 };
+            let factor = sign * value(Unknown::Scale(*general)).unwrap_or(1.0);
+            if factor != 1.0 {
                 let name = |names: &[String], slot: usize| names.get(slot).cloned().unwrap_or_default();
                 let (slot, of) = (name(&self.general.flow.slot_names, *general), name(&self.fixed.flow.slot_names, fixed));
                 scales.push(SlotScale { slot, factor, of });

@@ -131,6 +131,15 @@ impl fmt::Display for Classification {
     }
 }
 
+impl Classification {
+    /// The reasons that the line for people leaves open: of what is like none of the known ones, or like another one by its form. Empty where it says
+    /// all.
+    pub fn open_reasons(&self) -> &[String] {
+        let is_clear = self.by_probes != Structure::Other && self.by_form.is_none_or(|by_form| by_form == self.by_probes);
+        if is_clear { &[] } else { &self.reasons }
+    }
+}
+
 /// Classifies programs: known programs are simplified once.
 pub struct Classifier<S> {
     simplify: S,

@@ -136,6 +136,32 @@ fn slots_in_other_units_are_found() {
 }
 
 #[test]
+fn slots_of_the_other_sign_are_found() {
+    let average = body("average", "beta=0.99", "m = interp(g, m, beta); update = m * lr");
+    let against = body("against", "mu=0.9", "m = interp(-g, m, mu); update = -m * lr");
+    for (a, b, words) in [
+        (&against, &average, "against = average with beta = 0.9, where its m = -m"),
+        (&average, &against, "average = against with mu = 0.99, where its m = -m"),
+    ] {
+        assert_eq!(compare(a, b).differences(), words);
+    }
+    let heavy = body("heavy", "mu=0.9", "m = m * mu - g; update = -(sign(m) * lr)");
+    let sign = body("soft", "beta=0.99", "m = interp(g, m, beta); update = sign(m) * lr");
+    assert_eq!(compare(&heavy, &sign).differences(), "heavy = soft with beta = 0.9, where its m = -0.1 m");
+    // What is not odd is in the way.
+    let heavy = body("heavy", "mu=0.9", "m = m * mu - g; update = exp(m) * lr");
+    let plain = body("plain", "mu=0.9", "m = m * mu + g; update = exp(m) * lr");
+    assert!(is_different(&compare(&heavy, &plain)), "{}", words(&heavy, &plain));
+}
+
+#[test]
+fn the_root_of_a_negative_factor_is_not_equal_to_another() {
+    let root = |name: &str, factor: &str| body(name, "", &format!("m = interp(g, m, 0.9); update = sqrt({factor} * m) * lr"));
+    let comparison = compare(&root("two", "-2.0"), &root("three", "-3.0"));
+    assert!(numbers(&comparison).iter().any(|(name, _)| name == "lr" || name == "-3.0") || is_different(&comparison), "{comparison}");
+}
+
+#[test]
 fn a_divisor_that_becomes_zero_is_no_way_to_be_equal() {
     // Over (1 - b), the sum in the sign is g + b / (1 - b) * w: at b = 1 it is w, not nothing.
     let blend = body("blend", "b=0.5", "update = sign(interp(g, w, b)) * lr + g * lr");

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use symopt_analysis::compare::{Assigned, Comparison, GradientFunction, Relation, Side, compare};
 use symopt_analysis::identify::identify;
 use symopt_analysis::simplify::{Label, canonical};
-use symopt_dsl::program::ParameterKind;
+use symopt_dsl::program::{Numerics, ParameterKind, Signature};
 use symopt_dsl::{Graph, Program, parse};
 use symopt_evaluator::Reference;
 use symopt_programs::{find, zoo};
@@ -66,6 +66,18 @@ fn a_program_is_identified_as_a_case_of_a_more_general_one_first() {
     let found = identify(&zoo_program("signum"), pruned);
     let names: Vec<&str> = found.iter().take(4).map(|found| found.entry.name).collect();
     assert_eq!(names, ["signum", "tiger", "lion", "signsgd"]);
+}
+
+#[test]
+fn a_guarded_program_is_nearest_to_what_it_is_in_its_own_numerics() {
+    let guarded = |name: &str| {
+        let program = zoo_program(name);
+        program.with_signature(Signature { numerics: Numerics::Guarded, ..program.signature().clone() })
+    };
+    for (name, called) in [("adam", "adam (guarded)"), ("lion", "lion"), ("adagrad", "adagrad (guarded)")] {
+        let found = identify(&guarded(name), pruned);
+        assert_eq!((found[0].called().as_str(), found[0].comparison.distance()), (called, 0.0), "{:?}", found[0].comparison);
+    }
 }
 
 const SIZE: usize = 5;
@@ -197,13 +209,16 @@ fn cousin(seed: u64) -> Program {
         number(&mut random, &["0.0", "0.1", "0.01"]),
     );
     let input = random.pick(&["g", "g", "sign(g)", "clip(g, lr)", "arcsin(clip(g, lr))"]);
-    let memory = match random.bits() % 4 {
+    let memory = match random.bits() % 5 {
         0 => format!("m * {a} + x"),
+        4 => format!("m * {a} - x"),
         1 => format!("{c} * x + m * {a}"),
         _ => format!("interp(x, m, {a})"),
     };
-    let blend = match random.bits() % 4 {
+    let blend = match random.bits() % 6 {
         0 => "m".to_owned(),
+        4 => "-m".to_owned(),
+        5 => format!("x - m * {b}"),
         1 => format!("interp(x, m, {b})"),
         2 => format!("x + m * {b}"),
         _ => format!("m * {c}"),
@@ -236,7 +251,7 @@ fn cousin(seed: u64) -> Program {
 
 #[test]
 fn what_is_claimed_of_cousins_holds() {
-    let programs: Vec<Program> = (0..200).map(|seed| pruned(&cousin(seed))).collect();
+    let programs: Vec<Program> = (0..300).map(|seed| pruned(&cousin(seed))).collect();
     let mut claims = [0; 7];
     for (index, left) in programs.iter().enumerate() {
         for right in &programs[index + 1..(index + 12).min(programs.len())] {

@@ -1,11 +1,10 @@
 //! `--task-command`: a training script of the user's in place of a built-in task.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Args;
-use symopt_dsl::shell::quoted;
+use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::external::ExternalSpec;
 use symopt_proxy_tasks::run::Run;
@@ -51,11 +50,11 @@ pub struct TaskCommand {
         help_heading = "Task by a command"
     )]
     task_adamw: Vec<(String, f64)>,
-    /// Tune AdamW first, with at most so many runs; 0 leaves it at its defaults [default: 48 where programs are measured against it; 0 for `train`]
+    /// Tune AdamW first, with at most so many runs, on a command, also one of a suite file that has no constants for it; 0 leaves it at its defaults
+    /// [default: 48 where programs are measured against it; 0 for `train`]
     #[arg(
         long,
         value_name = "RUNS",
-        requires = "task_command",
         conflicts_with = "task_adamw",
         value_parser = options::count,
         allow_negative_numbers = true,
@@ -107,8 +106,9 @@ impl TaskCommand {
         Some(spec)
     }
 
-    /// The options that describe the command, as one types them.
-    fn typed(&self) -> String {
+    /// A command of symopt with the options that describe the task, as one types them.
+    fn typed(&self, name: &str, task: Option<&str>) -> Command {
+        let mut command = task.into_iter().fold(Command::new(name), |command, task| command.option_operand("--task", task));
         let numbers = [
             ("--task-steps", self.task_steps.map(|value| value.to_string())),
             ("--task-checkpoints", self.task_checkpoints.map(|value| value.to_string())),
@@ -116,22 +116,22 @@ impl TaskCommand {
             ("--task-startup-seconds", self.task_startup_seconds.map(|value| value.to_string())),
         ];
         let texts = [("--task-command", self.task_command.clone()), ("--task-export", self.task_export.clone())];
-        let options = texts.into_iter().chain(numbers).filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value?))));
-        options.collect()
+        for (option, value) in texts.into_iter().chain(numbers) {
+            command = value.into_iter().fold(command, |command, value| command.option(option, value));
+        }
+        command
     }
 
-    /// Commands that use constants which were tuned for a program: AdamW's as the baseline of a search, another program's in a training.
-    pub fn uses(&self, program: &str, tuned: &Tuned) -> Vec<String> {
-        let typed = self.typed();
-        let train = |settings: &str| format!("symopt train{typed} --program {}{settings}", quoted(program));
-        if program == BASELINE {
-            let adamw = format!(" --task-adamw {}", adamw_option(tuned));
-            return vec![format!("symopt search{typed}{adamw}"), format!("{}{adamw}", train(""))];
+    /// Commands that use constants which were tuned for a program: AdamW's as the baseline of a search by a command, all others in a training.
+    pub fn uses(&self, task: Option<&str>, program: &str, tuned: &Tuned) -> Vec<Command> {
+        let train = || self.typed("train", task).option_operand("--program", program);
+        if program == BASELINE && self.is_given() {
+            let given = |command: Command| command.option("--task-adamw", adamw_option(tuned));
+            return vec![given(self.typed("search", task)), given(train())];
         }
         let rate = std::iter::once(("lr".to_owned(), tuned.peak_lr));
-        let settings =
-            rate.chain(tuned.hyperparameters.iter().cloned()).map(|(name, value)| format!(" --set {name}={}", table::number(value)));
-        vec![train(&settings.collect::<String>())]
+        let settings = rate.chain(tuned.hyperparameters.iter().cloned());
+        vec![settings.fold(train(), |command, (name, value)| command.option("--set", format!("{name}={}", table::number(value))))]
     }
 
     /// The description of the command with constants for AdamW: those that were given, or those that a tuning finds with at most so many runs, if
@@ -140,17 +140,76 @@ impl TaskCommand {
         let Some(mut spec) = self.spec() else { return Ok(None) };
         let runs = self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
         if spec.tuned.is_empty() && runs > 0 {
-            let found = tune(&spec, Budget { runs, ..Budget::default() }, threads, quiet, interrupt)?;
-            spec.tuned.push(found.tuned);
+            let task = spec.clone().task(PLACE)?;
+            let tuning = Tuning { runs, threads, quiet, interrupt };
+            spec.tuned.push(
+                tuning.adamw(&task, &|found| format!("adamw: loss {:.5} with --task-adamw {}", found.loss, adamw_option(&found.tuned)))?,
+            );
         }
         Ok(Some(spec))
+    }
+
+    /// Whether AdamW is to be left at its defaults.
+    pub fn is_untuned(&self) -> bool {
+        self.task_tune == Some(0)
+    }
+
+    /// Refuses a budget where there is nothing to be tuned with it.
+    pub fn check_tune(&self, is_tuned: bool) -> Result<(), Failure> {
+        match self.task_tune {
+            Some(runs) if runs > 0 && !is_tuned => {
+                let reason = "--task-tune is for tasks by commands without constants for adamw, and there is none";
+                Err(Failure::Input(reason.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A suite with constants for AdamW on each task by a command that it has none for, found by a tuning; `None` if there is nothing to tune. `place` is
+    /// where it will be kept.
+    pub fn tuned_suite(
+        &self,
+        source: &SuiteSource,
+        place: &str,
+        threads: usize,
+        quiet: bool,
+        interrupt: &'static AtomicBool,
+    ) -> Result<Option<SuiteSource>, Failure> {
+        let untuned = source.untuned()?;
+        let runs = self.task_tune.map_or(usual_runs(), |runs| usize::try_from(runs).unwrap_or(usize::MAX));
+        if untuned.is_empty() || runs == 0 {
+            return Ok(None);
+        }
+        let suite = source.suite()?;
+        let tuning = Tuning { runs, threads, quiet, interrupt };
+        let mut constants = Vec::new();
+        for task in suite.tasks.iter().filter(|task| untuned.iter().any(|name| name == task.task.name())) {
+            let name = task.task.name();
+            let says =
+                |found: &Found| format!("adamw on {name}: loss {:.5} with {}, kept in {place}", found.loss, adamw_option(&found.tuned));
+            constants.push((name.to_owned(), tuning.adamw(task, &says)?));
+        }
+        Ok(Some(source.with_constants(&constants)?))
     }
 
     /// The task of the command, likewise, or the one of a name. One of them must be there.
     pub fn or_named(&self, name: Option<&str>, runs: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<WeightedTask, Failure> {
         match (self.tuned(runs, cores(), quiet, interrupt)?, name) {
             (Some(spec), _) => Ok(spec.task(PLACE)?),
-            (None, Some(name)) => Ok(spec::find_task(name)?),
+            (None, Some(name)) => {
+                let mut task = spec::find_task(name)?;
+                let is_untuned = task.task.is_external() && task.origin(BASELINE) == Origin::Untuned;
+                self.check_tune(is_untuned)?;
+                let runs = self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
+                if is_untuned && runs > 0 {
+                    let tuning = Tuning { runs, threads: cores(), quiet, interrupt };
+                    let says = |found: &Found| format!("adamw: loss {:.5} with {}", found.loss, adamw_option(&found.tuned));
+                    let tuned = tuning.adamw(&task, &says)?;
+                    task.tuned.retain(|other| other.program != BASELINE);
+                    task.tuned.insert(0, tuned);
+                }
+                Ok(task)
+            }
             (None, None) => Err(Failure::Input("give --task TASK or --task-command COMMAND".to_owned())),
         }
     }
@@ -169,47 +228,53 @@ pub fn usual_runs() -> usize {
     Budget::default().runs
 }
 
-/// Tunes AdamW on a command.
-fn tune(spec: &ExternalSpec, budget: Budget, threads: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<Found, Failure> {
-    let task = spec.clone().task(PLACE)?;
-    let line = CountLine::new("runs to tune adamw, at most");
-    let done = AtomicU64::new(0);
-    let observe = |run: &Run| {
-        let before = done.fetch_add(1, Ordering::Relaxed);
-        // As soon as the command is seen to work. A reader that has gone away is noticed at the end.
-        if before == 0 && !quiet && run.failure().is_none() {
-            let Budget { runs, seeds } = budget;
-            let _ = writeln!(
-                terminal::output(),
-                "adamw is tuned first, with at most {runs} runs on {seeds} seeds (--task-tune RUNS; 0 leaves it at its defaults)"
-            );
+/// How AdamW is tuned on commands.
+struct Tuning {
+    runs: usize,
+    threads: usize,
+    quiet: bool,
+    interrupt: &'static AtomicBool,
+}
+
+impl Tuning {
+    /// Tunes AdamW on a task. `says` begins the line that tells what was found.
+    fn adamw(&self, task: &WeightedTask, says: &dyn Fn(&Found) -> String) -> Result<Tuned, Failure> {
+        let (quiet, budget) = (self.quiet, Budget { runs: self.runs, ..Budget::default() });
+        let line = CountLine::new("runs to tune adamw, at most");
+        let done = AtomicU64::new(0);
+        let observe = |run: &Run| {
+            let before = done.fetch_add(1, Ordering::Relaxed);
+            // As soon as the command is seen to work. A reader that has gone away is noticed at the end.
+            if before == 0 && !quiet && run.failure().is_none() {
+                let Budget { runs, seeds } = budget;
+                let text = format!(
+                    "adamw is tuned first, with at most {runs} runs on {seeds} seeds (--task-tune RUNS; 0 leaves it at its defaults)"
+                );
+                let _ = table::paragraph(&mut terminal::output(), &text);
+            }
+            line.draw(before + 1, budget.runs as u64);
+        };
+        let adamw = symopt_programs::adamw().program();
+        let interrupted = || self.interrupt.load(Ordering::Relaxed);
+        let tune = || grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe);
+        let found = pool(self.threads)?.install(tune);
+        line.finish();
+        let found = match found {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(TaskError::Interrupted { .. }) => {
+                return Err(Failure::Work("interrupted while adamw was tuned; nothing is kept of that".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !quiet {
+            let before = found.untuned_loss.map_or_else(|| "it diverged".to_owned(), |loss| format!("{loss:.5}"));
+            let failed = if found.failed > 0 { format!(", {} of them failed", found.failed) } else { String::new() };
+            let more = if found.converged { "" } else { "; the budget is used up, and more runs may find better constants" };
+            let text = format!("{} ({before} with its defaults; {} runs{failed}{more})", says(&found), found.runs);
+            table::paragraph(&mut terminal::output(), &text)?;
         }
-        line.draw(before + 1, budget.runs as u64);
-    };
-    let adamw = symopt_programs::adamw().program();
-    let interrupted = || interrupt.load(Ordering::Relaxed);
-    let found = pool(threads)?.install(|| grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe));
-    line.finish();
-    let found = match found {
-        Ok(Some(found)) => found,
-        Ok(None) | Err(TaskError::Interrupted { .. }) => {
-            return Err(Failure::Work("interrupted while adamw was tuned; nothing is kept of that".to_owned()));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if !quiet {
-        let before = found.untuned_loss.map_or_else(|| "it diverged".to_owned(), |loss| format!("{loss:.5}"));
-        let failed = if found.failed > 0 { format!(", {} of them failed", found.failed) } else { String::new() };
-        let more = if found.converged { "" } else { "; the budget is used up, and more runs may find better constants" };
-        writeln!(
-            terminal::output(),
-            "adamw: loss {:.5} with --task-adamw {} ({before} with its defaults; {} runs{failed}{more})",
-            found.loss,
-            adamw_option(&found.tuned),
-            found.runs
-        )?;
+        Ok(found.tuned)
     }
-    Ok(found)
 }
 
 /// Threads for runs side by side.

@@ -293,7 +293,13 @@ fn markdown(text: &str, columns: Option<usize>) -> String {
             Some(cells) => rows.push(cells.split('|').map(|cell| cell.trim().replace('`', "")).collect()),
             None => {
                 end_table(&mut shown, &mut rows);
-                lines(line, columns).iter().for_each(|line| shown.extend([line.as_str(), "\n"]));
+                // Lines of programs keep their indentation.
+                let margin = " ".repeat(line.len() - line.trim_start_matches(' ').len());
+                let next = if margin.is_empty() { "" } else { "    " };
+                let room = columns.saturating_sub(margin.len() + next.len());
+                for (place, line) in lines(line.trim_start_matches(' '), room).iter().enumerate() {
+                    shown.extend([margin.as_str(), if place == 0 { "" } else { next }, line, "\n"]);
+                }
             }
         }
     }
@@ -305,6 +311,24 @@ fn markdown(text: &str, columns: Option<usize>) -> String {
 pub fn paragraph(out: &mut impl Write, text: &str) -> std::io::Result<()> {
     let columns = columns_of_output().unwrap_or(usize::MAX);
     text.split('\n').flat_map(|line| lines(line, columns)).try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Prints a sentence below another one: each line of it two columns in.
+pub fn indented(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    let columns = columns_of_output().map_or(usize::MAX, |columns| columns.saturating_sub(2));
+    text.split('\n').flat_map(|line| lines(line, columns)).try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Columns of a name in front of what [`described`] prints.
+const NAMES: usize = 17;
+
+/// Prints a line that begins with a name and blanks, of [`NAMES`] columns together; what comes after that stays below itself.
+pub fn described(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    let (Some(columns), Some((name, rest))) = (columns_of_output(), text.split_at_checked(NAMES)) else { return writeln!(out, "{text}") };
+    for (place, line) in lines(rest, columns.saturating_sub(NAMES)).iter().enumerate() {
+        writeln!(out, "{}{line}", if place == 0 { name.to_owned() } else { " ".repeat(NAMES) })?;
+    }
+    Ok(())
 }
 
 /// A number for people: 1e-8, not 0.00000001.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::output;
+use common::{output, symopt};
 use serde_json::Value;
 
 const SETTINGS: &str = r#"
@@ -82,6 +82,14 @@ fn a_direction_is_judged_and_trained_in_its_own_form_by_every_command() {
 
     let tuned = json(&output(root, &["tune", "--task", task, "--program", &best, "--grid", "local", "--seeds", "1", "--json"]));
     assert!(tuned["best"]["loss"].as_f64().is_some(), "{tuned}");
+    // A grid and a search by patterns try steps of the same sizes, and both say how to use what they found.
+    let tune = ["tune", "--task", task, "--program", &best, "--no-betas", "--budget", "400"];
+    let patterns = json(&output(root, &[&tune[..], &["--json"]].concat()));
+    let ratio = patterns["best"]["peak_lr"].as_f64().unwrap() / tuned["best"]["peak_lr"].as_f64().unwrap();
+    assert!((0.05..20.0).contains(&ratio), "{patterns}");
+    let text = output(root, &tune);
+    let used = format!("\nto use it:\n  symopt train --task {task} --program {best} --set lr=");
+    assert!(text.contains(&used) && text.contains(" --set weight_decay="), "{text}");
     let funnel = ["funnel", "store", "--through", "smoke", "--keep", "1", "--seeds", "2", "--tuning-seeds", "1", "-o", "funnel", "--json"];
     let funnel = json(&output(root, &funnel));
     assert!(funnel["ranking"][0]["stages"][0]["judged"]["gain"]["mean"].as_f64().unwrap() > -1.0, "{funnel}");
@@ -95,4 +103,23 @@ fn a_direction_is_judged_and_trained_in_its_own_form_by_every_command() {
     std::fs::write(root.join("next.toml"), SETTINGS.replace("adamw-paper", &best).replace("programs = 40", "programs = 5")).unwrap();
     let report = json(&output(root, &["search", "--config", "next.toml", "--store", "next", "--held-out", "0", "--json"]));
     assert_eq!(report["stop"], "programs");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_search_for_directions_reports_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(root.join("config.toml"), SETTINGS.replace("population = 10", "population = 200")).unwrap();
+    let arguments = ["search", "--config", "config.toml", "--programs", "0", "--store", "store", "--threads", "2"];
+    let mut child = symopt(root).args(arguments).spawn().unwrap();
+    let acknowledged = || std::fs::read_to_string(root.join("store/acknowledged")).ok()?.trim().parse::<u64>().ok();
+    while acknowledged().is_none_or(|count| count == 0) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let (text, message) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(0), "{message}");
+    assert!(text.contains(": interrupted\n") && text.contains("  symopt resume store --programs 0"), "{text}");
 }

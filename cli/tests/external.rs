@@ -270,6 +270,49 @@ fn adamw_is_tuned_before_a_search_on_a_command_and_else_named_as_what_it_is() {
 }
 
 #[test]
+fn adamw_is_tuned_for_the_commands_of_a_suite_file_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    output(path, &["tasks", "new", "--external", "helper", "-o", "symopt_task.py"]);
+    std::fs::write(path.join("tiny.py"), TINY).unwrap();
+    let table = |name: &str, rest: &str| format!("[[external]]\nname = \"{name}\"\ncommand = \"exec python3 tiny.py\"\n{rest}");
+    let given = "[[external.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.02\nhyperparameters = []\n";
+    std::fs::write(path.join("mine.toml"), format!("name = \"mine\"\nseeds = [1]\n{}{}", table("one", ""), table("two", given))).unwrap();
+    let search = |rest: &[&str]| {
+        let common = ["search", "--suite", "mine.toml", "--programs", "20", "--population", "5", "--threads", "2", "--held-out", "2"];
+        output(path, &[&common[..], rest].concat())
+    };
+    let text = search(&["--task-tune", "12"]);
+    assert!(text.starts_with("adamw is tuned first, with at most 12 runs on 2 seeds"), "{text}");
+    assert!(text.contains("adamw on one: loss ") && text.contains(", kept in runs/mine-seed0/suite.toml ("), "{text}");
+    // The other task says how its constants came about.
+    assert!(!text.contains("adamw on two") && text.contains("measured against AdamW, as given on two\n"), "{text}");
+    assert!(text.contains("symopt train --task runs/mine-seed0/suite.toml/one --program runs/mine-seed0:"), "{text}");
+    let kept = std::fs::read_to_string(path.join("runs/mine-seed0/suite.toml")).unwrap();
+    assert!(kept.contains("runs = ") && kept.matches("[[external.tuned]]").count() == 2, "{kept}");
+    // The same search once more goes on there; one that leaves AdamW untuned is another one.
+    assert!(search(&[]).starts_with("runs/mine-seed0 holds this search already"));
+    let text = search(&["--task-tune", "0", "--store", "untuned"]);
+    assert!(text.contains("measured against AdamW, untuned on one, as given on two\n") && !text.contains("tuned first"), "{text}");
+    // Several searches share what was found, and know themselves again.
+    let campaign = ["--repeats", "2", "--task-tune", "12", "--name", "campaign"];
+    let text = search(&campaign);
+    assert!(text.starts_with("adamw is tuned first") && text.contains("on the suite runs/campaign/suite.toml"), "{text}");
+    assert_eq!(std::fs::read_to_string(path.join("runs/campaign/suite.toml")).unwrap(), kept);
+    // A budget where there is nothing to tune.
+    for (arguments, reason) in [
+        (&["search", "--suite", "smoke", "--task-tune", "9"][..], "without constants for adamw, and there is none"),
+        (&["train", "--task", "smoke-linear", "--program", "lion", "--task-tune", "9"], "without constants for adamw, and there is none"),
+    ] {
+        let ended = run(path, arguments);
+        assert!(ended.code == Some(2) && ended.stderr.contains(reason), "{arguments:?}: {}", ended.stderr);
+    }
+    // Untuned where a command is given the file itself.
+    let text = output(path, &["train", "--task", "mine.toml/one", "--program", "lion", "--vs", "adamw", "--seeds", "1"]);
+    assert!(text.contains("(untuned: the program's own)") && text.contains("lion against untuned adamw"), "{text}");
+}
+
+#[test]
 fn an_interrupt_while_adamw_is_tuned_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let command = script("hang log");

@@ -17,13 +17,13 @@
 //! | `tuned` | tables of [`Tuned`] constants; `symopt tune` finds them | none |
 //!
 //! A table of `tuned` has `program`, `peak_lr`, `hyperparameters`, and, if it is there, `origin`: `{ tuned = { runs = 48, seeds = 2 } }`, `"given"` or
-//! `"untuned"`. All that is compared with AdamW says which of these it is.
+//! `"untuned"`. All that is compared with AdamW says which of these it is. Without it they are `"given"`, but for tasks of built-in suites, also copied ones.
 //!
 //! A suite may also have `[[external]]` tables, tasks that are [commands](crate::external) of the user's; they come after the others.
 //!
 //! | key of an external task | meaning | default |
 //! |---|---|---|
-//! | `name`, `weight`, `tuned` | as above; without constants for AdamW its own defaults are used, and all numbers name it untuned | |
+//! | `name`, `weight`, `tuned` | as above; without constants for AdamW `symopt search` tunes them first; elsewhere its own defaults are used, and all numbers name it untuned | |
 //! | `command` | the command, as the shell reads it | |
 //! | `steps` | training steps that it is asked for | its own business |
 //! | `checkpoints` | points of the curve that hopeless runs are stopped by; 1 is the result alone | 4 |
@@ -53,8 +53,8 @@ use crate::rng::{Purpose, stream};
 use crate::run::problem::{Bound, TextProblem, VectorProblem};
 use crate::run::schedule::Schedule;
 use crate::run::training::{Problem, ProblemBuilder, TrainingTask};
-use crate::suite::{Suite, WeightedTask};
-use crate::tuning::grid::Tuned;
+use crate::suite::{BASELINE, Suite, WeightedTask};
+use crate::tuning::grid::{Origin, Tuned};
 
 /// Where the examples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -390,19 +390,108 @@ impl SuiteSource {
             tasks.push(make(&place)?);
             Ok(())
         };
+        let known = self.tuned_tasks()?;
         for task in &spec.tasks {
-            add(task.span().start, &task.get_ref().name, &|place| task.get_ref().clone().task(place))?;
+            add(task.span().start, &task.get_ref().name, &|place| known.task(task.get_ref(), place))?;
         }
         for task in &spec.externals {
-            add(task.span().start, &task.get_ref().name, &|place| task.get_ref().clone().task(place))?;
+            add(task.span().start, &task.get_ref().name, &|place| known.external(task.get_ref(), place))?;
         }
         Ok(Suite { name: spec.name, tasks, seeds: spec.seeds })
+    }
+
+    /// The names of the external tasks of the suite for which nobody has tuned or given constants of AdamW.
+    pub fn untuned(&self) -> Result<Vec<String>, TaskError> {
+        let externals = self.spec()?.externals.into_iter().map(toml::Spanned::into_inner);
+        let untuned = externals.filter(|task| constants_of(task).is_none_or(|tuned| tuned.origin == Origin::Untuned));
+        Ok(untuned.map(|task| task.name).collect())
+    }
+
+    /// The suite with constants of AdamW for external tasks of it, by their names. It is written anew, without the comments of the text.
+    pub fn with_constants(&self, constants: &[(String, Tuned)]) -> Result<SuiteSource, TaskError> {
+        let mut spec = self.spec()?;
+        for external in &mut spec.externals {
+            let external = external.get_mut();
+            if let Some((_, tuned)) = constants.iter().find(|(name, _)| *name == external.name) {
+                external.tuned.retain(|other| other.program != BASELINE);
+                external.tuned.push(tuned.clone());
+            }
+        }
+        let text = toml::to_string(&spec)
+            .map_err(|error| TaskError::Description { place: format!("suite {}", self.name), reason: error.to_string() })?;
+        Ok(SuiteSource { name: self.name.clone(), text })
+    }
+
+    /// Whether another text is this suite, with constants that were tuned for AdamW where this one has none.
+    pub fn is_kept_as(&self, text: &str) -> bool {
+        let Ok(untuned) = self.untuned() else { return false };
+        if untuned.is_empty() {
+            return self.text == text;
+        }
+        let kept = SuiteSource { name: self.name.clone(), text: text.to_owned() };
+        let Ok(kept) = kept.spec() else { return false };
+        let constants_for = |task: String| {
+            let of_name = kept.externals.iter().map(toml::Spanned::get_ref).find(|other| other.name == task)?;
+            let tuned = constants_of(of_name).filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. }))?.clone();
+            Some((task, tuned))
+        };
+        let constants: Option<Vec<(String, Tuned)>> = untuned.into_iter().map(constants_for).collect();
+        constants.and_then(|constants| self.with_constants(&constants).ok()).is_some_and(|source| source.text == text)
+    }
+
+    /// The tasks whose constants are tuned ones although they do not say where they come from.
+    fn tuned_tasks(&self) -> Result<TunedTasks, TaskError> {
+        if SuiteSource::built_in().any(|source| source.name == self.name || source.text == self.text) {
+            return Ok(TunedTasks::All);
+        }
+        let mut known = Vec::new();
+        for source in SuiteSource::built_in() {
+            known.extend(source.spec()?.tasks.into_iter().map(toml::Spanned::into_inner));
+        }
+        Ok(TunedTasks::Of(known))
     }
 
     fn place(&self, offset: usize) -> String {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         format!("suite {}, line {}", self.name, before.matches('\n').count() + 1)
     }
+}
+
+/// The constants of AdamW.
+fn constants_of(task: &ExternalSpec) -> Option<&Tuned> {
+    task.tuned.iter().find(|tuned| tuned.program == BASELINE)
+}
+
+/// The tasks whose constants are tuned ones although they do not say where they come from: those of built-in suites, also where they are copied.
+enum TunedTasks {
+    All,
+    Of(Vec<TaskSpec>),
+}
+
+impl TunedTasks {
+    fn task(&self, spec: &TaskSpec, place: &str) -> Result<WeightedTask, TaskError> {
+        let same = |other: &TaskSpec| TaskSpec { name: spec.name.clone(), weight: spec.weight, ..other.clone() } == *spec;
+        let is_tuned = match self {
+            TunedTasks::All => true,
+            TunedTasks::Of(known) => known.iter().any(same),
+        };
+        let task = spec.clone().task(place)?;
+        Ok(if is_tuned { task } else { as_given(task) })
+    }
+
+    fn external(&self, spec: &ExternalSpec, place: &str) -> Result<WeightedTask, TaskError> {
+        Ok(as_given(spec.clone().task(place)?))
+    }
+}
+
+/// A task of the user's own: nobody knows how constants came about that do not say so.
+fn as_given(mut task: WeightedTask) -> WeightedTask {
+    for tuned in &mut task.tuned {
+        if tuned.origin == Origin::Stated {
+            tuned.origin = Origin::Given;
+        }
+    }
+    task
 }
 
 /// A message of the parser without the names of Rust's types, and with what an unknown name may have been meant to be.
@@ -435,11 +524,12 @@ pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
         let source = SuiteSource::find(file)?;
         let SuiteSpec { tasks, externals, .. } = source.spec()?;
         let place = |start: usize| format!("{}, task {task}", source.place(start));
+        let known = source.tuned_tasks()?;
         if let Some(found) = tasks.iter().find(|found| found.get_ref().name == task) {
-            return found.get_ref().clone().task(&place(found.span().start));
+            return known.task(found.get_ref(), &place(found.span().start));
         }
         if let Some(found) = externals.iter().find(|found| found.get_ref().name == task) {
-            return found.get_ref().clone().task(&place(found.span().start));
+            return known.external(found.get_ref(), &place(found.span().start));
         }
         let names = tasks.iter().map(|task| task.get_ref().name.as_str());
         let names: Vec<&str> = names.chain(externals.iter().map(|task| task.get_ref().name.as_str())).collect();

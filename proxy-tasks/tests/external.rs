@@ -13,7 +13,7 @@ use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, Task, Verdict};
-use symopt_proxy_tasks::tuning::grid::Origin;
+use symopt_proxy_tasks::tuning::grid::{Origin, Tuned};
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {
@@ -446,7 +446,7 @@ fn suites_hold_external_tasks_beside_others_and_say_what_is_wrong_with_them() {
     let constants = "[[external.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.1\nhyperparameters = []\n";
     for (rest, origin, words) in [
         ("", Origin::Untuned, "untuned AdamW"),
-        (constants, Origin::Stated, "tuned AdamW"),
+        (constants, Origin::Given, "AdamW as given"),
         (&format!("{constants}origin = \"given\"\n"), Origin::Given, "AdamW as given"),
         (&format!("{constants}origin = {{ tuned = {{ runs = 40, seeds = 2 }} }}\n"), Origin::Tuned { runs: 40, seeds: 2 }, "tuned AdamW"),
     ] {
@@ -454,6 +454,21 @@ fn suites_hold_external_tasks_beside_others_and_say_what_is_wrong_with_them() {
         assert_eq!((suite.tasks[0].origin("adamw"), suite.baseline_origin().to_string().as_str()), (origin, words));
         assert_eq!(suite.baseline_origin().behind().is_empty(), origin.is_tuned());
     }
+    // A search goes on with a copy of the suite in which AdamW is tuned, and knows it again.
+    let tuned =
+        |runs| Tuned { program: "adamw".to_owned(), peak_lr: 0.02, hyperparameters: vec![], origin: Origin::Tuned { runs, seeds: 2 } };
+    let first = text(
+        "[[task]]\nname = \"built\"\nsteps = 5\nbatch = 4\nschedule = { warmup_cosine = { warmup = 0.1 } }\ndata = { kind = \"digits\" }\nmodel = { kind = \"linear\" }\n",
+    );
+    assert_eq!(first.untuned().unwrap(), ["mine"]);
+    let kept = first.with_constants(&[("mine".to_owned(), tuned(40))]).unwrap();
+    assert_eq!(kept.untuned().unwrap(), Vec::<String>::new());
+    let suite = kept.suite().unwrap();
+    assert_eq!((suite.tasks[0].task.name(), suite.tasks[1].origin("adamw")), ("built", Origin::Tuned { runs: 40, seeds: 2 }));
+    assert!(first.is_kept_as(&kept.text) && !first.is_kept_as(&first.text) && kept.is_kept_as(&kept.text));
+    assert!(!kept.is_kept_as(&first.text) && !text("steps = 7\n").is_kept_as(&kept.text));
+    let given = first.with_constants(&[("mine".to_owned(), Tuned { origin: Origin::Given, ..tuned(40) })]).unwrap();
+    assert!(!first.is_kept_as(&given.text));
     // Several tasks are told apart.
     let second = table.replace("mine", "other");
     let both = text(&format!("{constants}origin = \"given\"\n{second}")).suite().unwrap();

@@ -8,7 +8,7 @@ use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::{Checkpoint, Metrics, Run, StopReason};
 use symopt_proxy_tasks::spec::find_task;
 use symopt_proxy_tasks::task::{Candidate, Task, TaskDescription, Verdict};
-use symopt_proxy_tasks::tuning::pattern_search::{End, Protocol, Tuning, Watch, dimensions, search};
+use symopt_proxy_tasks::tuning::pattern_search::{End, Protocol, Tuning, Watch, dimensions, search, search_in_units};
 
 /// The loss is a quadratic in the logarithms of learning rate and decay, tilted, and of what is left of the shares; large learning rates
 /// diverge.
@@ -188,4 +188,21 @@ fn an_interrupted_search_says_so_and_keeps_what_it_has() {
     let tuning = search(&task, &zoo("lion"), &protocol, watch).unwrap();
     assert_eq!((tuning.end, tuning.trials.len()), (End::Interrupted, 50));
     assert!(tuning.best().is_some());
+}
+
+#[test]
+fn steps_of_another_size_are_tried_in_units_of_it() {
+    let program = parse("def f(w, g, lr, *, weight_decay=0.0):\n  update = (g + w * weight_decay) * lr\n  return update\n").unwrap();
+    let protocol = Protocol { seeds: 1, budget: 60, shares: false };
+    // Steps a thousand times as large need a rate of a thousandth, and the decay in these units is a thousand times as large.
+    let plain = search(&Bowl::new(-3.0, -2.0, 0.0), &program, &protocol, Watch::NOBODY).unwrap();
+    let thousand = 1000.0_f64.log2();
+    let bowl = Bowl::new(-3.0 - thousand, -2.0 + thousand, 0.0);
+    let scaled = search_in_units(&bowl, &program, 1000.0, &protocol, Watch::NOBODY).unwrap();
+    assert_eq!(plain.trials.len(), scaled.trials.len());
+    for (plain, scaled) in plain.trials.iter().zip(&scaled.trials) {
+        assert!((plain.peak_lr / scaled.peak_lr / 1000.0 - 1.0).abs() < 0.01, "{plain:?} {scaled:?}");
+        assert!((plain.hyperparameters[0].1 / scaled.hyperparameters[0].1 * 1000.0 - 1.0).abs() < 0.01, "{plain:?} {scaled:?}");
+    }
+    assert_eq!(plain.best, scaled.best);
 }

@@ -123,12 +123,12 @@ impl Launch {
         Ok(Launch { stored_limits: config.limits.clone(), config, suite, judge, initial, target, journal })
     }
 
-    /// Whether a store holds the search of these settings, whatever its limits and the name of its suite.
-    pub fn holds(store: &Path, mut config: SearchConfig, program: &Program, source: &SuiteSource) -> bool {
+    /// Whether a store holds the search of these settings, whatever its limits and the name of its suite, whose text `is_suite` knows.
+    pub fn holds(store: &Path, mut config: SearchConfig, program: &Program, is_suite: impl FnOnce(&str) -> bool) -> bool {
         let (Ok(stored), Ok(initial)) = (CheckedStore::settings_of(store), prepare(&mut config, program, false)) else { return false };
         config.limits = stored.config.limits.clone();
         config.suite.clone_from(&stored.config.suite);
-        config == stored.config && initial.to_string() == stored.initial && source.text == stored.suite
+        config == stored.config && initial.to_string() == stored.initial && is_suite(&stored.suite)
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.

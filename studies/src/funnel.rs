@@ -291,8 +291,8 @@ pub struct Stage {
 /// The nearest program of the zoo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Nearest {
-    /// Its name.
-    pub name: &'static str,
+    /// Its name, with the numerics that it is read with where they are not its own.
+    pub name: String,
     /// What it has to do with the program.
     pub relation: &'static str,
     /// The distance of the data flows.
@@ -538,7 +538,7 @@ impl Funnel {
             // Where a check can't tell, the simplifier leaves a program as it is; what no output depends on is not worth a reader's time either way.
             let result = pruned(derivation.result());
             let nearest = identify(&whole, form).into_iter().next().map(|found| Nearest {
-                name: found.entry.name,
+                name: found.called(),
                 relation: found.comparison.relation.name(),
                 distance: found.comparison.distance(),
             });

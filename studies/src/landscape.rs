@@ -18,12 +18,14 @@ use serde::Serialize;
 use symopt_dsl::Program;
 use symopt_dsl::escape::markdown;
 use symopt_figures::chart::{Dot, DotChart, DotGroup};
+use symopt_programs::ZooEntry;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
 use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning};
 use symopt_proxy_tasks::watch::Watch;
+use symopt_search::judge::size_on;
 
 /// A program to compare.
 #[derive(Clone, Debug)]
@@ -32,6 +34,14 @@ pub struct Entry {
     pub name: String,
     /// The program.
     pub program: Program,
+    /// Whether it is a completed direction, whose steps may have any size: it is tuned in units of that on each task.
+    pub is_direction: bool,
+}
+
+impl Entry {
+    fn of_zoo(entry: &ZooEntry) -> Entry {
+        Entry { name: entry.name.to_owned(), program: entry.program(), is_direction: false }
+    }
 }
 
 /// The programs of the zoo that state a conventional learning rate, in the order of the zoo.
@@ -40,7 +50,7 @@ pub fn zoo() -> Vec<Entry> {
         let signature = program.signature();
         signature.learning_rate().and_then(|id| signature.parameters.get(id.index())).is_some_and(|parameter| parameter.default.is_some())
     };
-    let entries = symopt_programs::zoo().iter().map(|entry| Entry { name: entry.name.to_owned(), program: entry.program() });
+    let entries = symopt_programs::zoo().iter().map(Entry::of_zoo);
     entries.filter(|entry| states_rate(&entry.program)).collect()
 }
 
@@ -151,7 +161,7 @@ pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: u
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build().map_err(|e| LandscapeError::Threads(e.to_string()))?;
     let mut entries = entries.to_vec();
     let baseline = entries.iter().position(|entry| entry.name == BASELINE).unwrap_or_else(|| {
-        entries.insert(0, Entry { name: BASELINE.to_owned(), program: symopt_programs::adamw().program() });
+        entries.insert(0, Entry::of_zoo(symopt_programs::adamw()));
         0
     });
     let counter = Counter::new(suite, &entries, settings, watch);
@@ -213,7 +223,9 @@ fn measure_task(
     let tune = |entry: &Entry| -> Result<Tuning, LandscapeError> {
         let used = |runs: usize| counter.add(runs);
         let search = pattern_search::Watch { interrupted: watch.interrupted, used: &used };
-        let tuning = pattern_search::search(task, &entry.program, &settings.tuning, search)?;
+        // One that is not finite on the task's gradients diverges in whatever units.
+        let size = if entry.is_direction { size_on(weighted, &entry.program)?.unwrap_or(1.0) } else { 1.0 };
+        let tuning = pattern_search::search_in_units(task, &entry.program, size, &settings.tuning, search)?;
         if tuning.end == End::Interrupted {
             return Err(LandscapeError::Interrupted);
         }

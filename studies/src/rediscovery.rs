@@ -436,7 +436,10 @@ impl Rediscovery {
             label: derivation.label().to_string(),
             structure: classification.by_probes,
             by_form: classification.by_form,
-            classification: classification.to_string(),
+            classification: match classification.open_reasons() {
+                [] => classification.to_string(),
+                reasons => format!("{classification}: {}", reasons.join("; ")),
+            },
             fitness: scores.map(|scores| (mean(&scores.by_seed), standard_error(&scores.by_seed).unwrap_or(0.0))),
             gains,
         })

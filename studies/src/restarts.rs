@@ -224,16 +224,25 @@ pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
 impl Campaign {
     /// A new campaign. All that can be wrong with settings, programs and suites is found before the directory is made.
     pub fn create(config: SearchConfig, path: &Path, color: bool) -> Result<Campaign, CampaignError> {
-        config.check().map_err(LaunchError::from)?;
-        check_vacant(path)?;
-        let initial = launch::named(&config, color)?;
+        Campaign::create_with(config, path, color, &mut Ok)
+    }
+
+    /// The same with suites in the form that `prepare` gives them, when nothing else can be wrong: perhaps under another name.
+    pub fn create_with<E: From<CampaignError>>(
+        mut config: SearchConfig,
+        path: &Path,
+        color: bool,
+        prepare: &mut dyn FnMut(SuiteSource) -> Result<SuiteSource, E>,
+    ) -> Result<Campaign, E> {
+        let (initial, sources) = Campaign::check(&config, path, color)?;
         let mut suites: Vec<(String, String)> = Vec::new();
-        for step in plan(&config) {
-            if !suites.iter().any(|(name, _)| *name == step.suite) {
-                let source = SuiteSource::find(&step.suite).map_err(LaunchError::from)?;
-                check_suite(&source.suite().map_err(LaunchError::from)?).map_err(LaunchError::from)?;
-                suites.push((source.name, source.text));
+        for source in sources {
+            let asked = source.name.clone();
+            let SuiteSource { name, text } = prepare(source)?;
+            for suite in std::iter::once(&mut config.suite).chain(&mut config.restarts.then).filter(|suite| **suite == asked) {
+                suite.clone_from(&name);
             }
+            suites.push((name, text));
         }
         let state = State {
             format: FORMAT.to_owned(),
@@ -249,7 +258,7 @@ impl Campaign {
         let making = match Making::begin(path, &KIND) {
             Err(MakingError::Exists | MakingError::Taken(_)) => {
                 check_vacant(path)?;
-                return Err(CampaignError::File { path: path.to_owned(), reason: MakingError::Busy.to_string() });
+                return Err(CampaignError::File { path: path.to_owned(), reason: MakingError::Busy.to_string() }.into());
             }
             making => making.map_err(|error| unmade(path, error))?,
         };
@@ -257,13 +266,35 @@ impl Campaign {
         Ok(campaign)
     }
 
-    /// Whether a directory holds the campaign of these settings, whatever its limits.
-    pub fn holds(path: &Path, config: &SearchConfig) -> bool {
+    /// The initial program and the suites of a campaign, with a look at all that can be wrong.
+    fn check(config: &SearchConfig, path: &Path, color: bool) -> Result<(Program, Vec<SuiteSource>), CampaignError> {
+        config.check().map_err(LaunchError::from)?;
+        check_vacant(path)?;
+        let initial = launch::named(config, color)?;
+        let mut suites: Vec<SuiteSource> = Vec::new();
+        for step in plan(config) {
+            if !suites.iter().any(|source| source.name == step.suite) {
+                let source = SuiteSource::find(&step.suite).map_err(LaunchError::from)?;
+                check_suite(&source.suite().map_err(LaunchError::from)?).map_err(LaunchError::from)?;
+                suites.push(source);
+            }
+        }
+        Ok((initial, suites))
+    }
+
+    /// Whether a directory holds the campaign of these settings, whatever its limits and the names of its suites, whose texts `is_suite` knows.
+    pub fn holds(path: &Path, config: &SearchConfig, is_suite: &dyn Fn(&SuiteSource, &str) -> bool) -> bool {
         let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config, false)) else { return false };
         let state = &campaign.state;
-        let same_text = |(name, text): &(String, String)| SuiteSource::find(name).is_ok_and(|source| source.text == *text);
-        let config = SearchConfig { limits: state.config.limits.clone(), ..config.clone() };
-        config == state.config && initial.to_string() == state.initial && state.suites.iter().all(same_text)
+        let (steps, kept) = (plan(config), plan(&state.config));
+        let same_suite = |(step, kept): (&Step, &Step)| {
+            let (source, kept) = (SuiteSource::find(&step.suite), campaign.source(&kept.suite));
+            source.is_ok_and(|source| kept.is_ok_and(|kept| is_suite(&source, &kept.text)))
+        };
+        let mut config = SearchConfig { limits: state.config.limits.clone(), suite: state.config.suite.clone(), ..config.clone() };
+        config.restarts.then.clone_from(&state.config.restarts.then);
+        let same_settings = config == state.config && initial.to_string() == state.initial;
+        same_settings && steps.len() == kept.len() && steps.iter().zip(&kept).all(same_suite)
     }
 
     /// The campaign of a directory.

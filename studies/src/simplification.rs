@@ -20,6 +20,10 @@ pub fn simplify_on_tasks(
 ) -> Result<Derivation, TrialError> {
     let mut simplifier = Simplifier::new(program, options.clone(), checker);
     simplifier.reduce();
+    let adamw = trials.baseline_origin();
+    if !adamw.is_tuned() {
+        simplifier.note(format!("fitness is measured against {adamw}"));
+    }
     trials.tune(simplifier.program())?;
     if trials.factors().iter().any(|(_, factor)| *factor != 1.0) {
         let factors: Vec<String> = trials.factors().iter().map(|(task, factor)| format!("{task} {factor:.4}")).collect();

@@ -22,7 +22,7 @@ use symopt_analysis::simplify::derivation::Trial;
 use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, Statement};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::{Criterion, Difference, Scores, mean};
-use symopt_proxy_tasks::suite::{Fitness, Suite};
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
 use symopt_proxy_tasks::watch::Watch;
 use symopt_search::judge::DirectionJudge;
@@ -318,6 +318,11 @@ impl<'a> Trials<'a> {
         };
         let results: Vec<Result<Option<f64>, TrialError>> = self.pool.install(|| jobs.par_iter().map(train).collect());
         results.into_iter().collect()
+    }
+
+    /// Where the constants of AdamW, which fitness is measured against, come from.
+    pub fn baseline_origin(&self) -> BaselineOrigin {
+        self.suite.baseline_origin()
     }
 
     /// The fitness of a program over all seeds.

@@ -14,7 +14,8 @@ fn smoke() -> Suite {
 }
 
 fn entries(names: &[&str]) -> Vec<Entry> {
-    let entry = |name: &&str| Entry { name: (*name).to_owned(), program: symopt_programs::find(name).unwrap().program() };
+    let entry =
+        |name: &&str| Entry { name: (*name).to_owned(), program: symopt_programs::find(name).unwrap().program(), is_direction: false };
     names.iter().map(entry).collect()
 }
 

@@ -62,6 +62,21 @@ impl Flow {
         })
     }
 
+    /// Sets of live slots, as bits, that are tried with the other sign: each by itself, of up to three also several, and all of them.
+    pub(super) fn negated_slots(&self) -> impl Iterator<Item = u32> {
+        let live: Vec<u32> = (0u32..32).zip(&self.slots).filter(|(_, next)| next.is_some()).map(|(slot, _)| 1 << slot).collect();
+        let (all, few) = (live.iter().sum::<u32>(), live.len() <= 3);
+        let mut sets = live.clone();
+        if few {
+            sets.extend(live.iter().map(|slot| all & !slot));
+        }
+        sets.push(all);
+        sets.retain(|set| *set != 0);
+        sets.sort_unstable_by_key(|set| (set.count_ones(), *set));
+        sets.dedup();
+        sets.into_iter()
+    }
+
     /// Whether `lr` has a conventional value: then it is the learning rate, and not a schedule with peak 1.
     pub(super) fn states_its_peak(&self) -> bool {
         self.parameters.iter().any(|p| p.kind == ParameterKind::LearningRate && p.default.is_some())

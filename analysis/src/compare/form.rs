@@ -73,6 +73,11 @@ pub(super) struct Form {
     pub(super) slots: Vec<Option<PolyId>>,
 }
 
+/// Whether a slot is taken with the other sign.
+pub(super) fn is_negated(negated: u32, slot: usize) -> bool {
+    u32::try_from(slot).ok().and_then(|slot| negated.checked_shr(slot)).is_some_and(|bits| bits & 1 == 1)
+}
+
 /// How a form is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -81,8 +86,9 @@ pub(super) enum Manner {
 }
 
 impl Form {
-    /// `changes` puts an unknown factor to `lr` and to each slot: the side that changes.
-    pub(super) fn new(flow: &Flow, manner: Manner, changes: bool) -> Form {
+    /// `changes` puts an unknown factor above 0 to `lr` and to each slot: the side that changes. Slots whose bits are set in `negated` are taken with the
+    /// other sign as well.
+    pub(super) fn new(flow: &Flow, manner: Manner, changes: bool, negated: u32) -> Form {
         let mut form = Form::default();
         let mut values: Vec<Poly> = Vec::with_capacity(flow.nodes.len());
         for node in &flow.nodes {
@@ -103,7 +109,13 @@ impl Form {
                         let arguments = arguments.into_iter().cloned().collect();
                         form.apply(function, arguments)
                     }
-                    (kind, manner) => form.leaf(kind, manner == Manner::Algebraic && changes),
+                    (kind, manner) => {
+                        let leaf = form.leaf(kind, manner == Manner::Algebraic && changes);
+                        match kind {
+                            NodeKind::Slot(slot) if is_negated(negated, slot.index()) => form.negative(&leaf),
+                            _ => leaf,
+                        }
+                    }
                 }
             };
             values.push(value);
@@ -116,6 +128,9 @@ impl Form {
                     let scale = form.scalars.unknown(Unknown::Scale(slot));
                     let inverse = form.scalars.power(scale, -1);
                     value = form.scaled(&value, inverse);
+                }
+                if is_negated(negated, slot) {
+                    value = form.negative(&value);
                 }
                 form.poly(value)
             });

@@ -96,15 +96,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let Report { machine, .. } = report;
     let cores = if machine.cores == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cores) };
-    writeln!(out, "machine: {}, {cores}, {}", machine.processor, machine.simd)?;
+    table::paragraph(out, &format!("machine: {}, {cores}, {}", machine.processor, machine.simd))?;
     if let Some(compiler) = &report.c_compiler {
-        writeln!(out, "C loops: {compiler}")?;
+        table::paragraph(out, &format!("C loops: {compiler}"))?;
     }
     if !report.complete {
         writeln!(out, "interrupted: not all was measured")?;
     }
     for note in &report.notes {
-        writeln!(out, "note: {note}")?;
+        table::paragraph(out, &format!("note: {note}"))?;
     }
     writeln!(out)?;
     print_cells(out, &report.cells)?;

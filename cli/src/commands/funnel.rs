@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 use symopt_proxy_tasks::sample::Gain;
@@ -52,6 +53,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let interrupt = interrupt::flag()?;
     let mut stores = Vec::new();
     for path in &arguments.stores {
         stores.extend(restarts::stores(path)?);
@@ -67,7 +69,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let candidates = candidates(&stores, usize::from(arguments.keep))?;
     let funnel = Funnel::new(&suites, settings, &arguments.output.clone().unwrap_or_else(|| default_output(&arguments.stores)))?;
-    let interrupt = interrupt::flag()?;
+    if interrupt.load(Ordering::Relaxed) {
+        return Err(Failure::Work("interrupted before anything was judged".to_owned()));
+    }
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let line = FunnelLine::new();
     let report = funnel.run(candidates, threads, interrupt, &|progress: FunnelProgress| line.draw(&progress));
@@ -105,7 +109,7 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         report.adamw()
     );
     table::paragraph(out, &protocol)?;
-    writeln!(out, "who goes on (*): mean above 0, and so at a confidence of {confidence}\n")?;
+    table::paragraph(out, &format!("who goes on (*): mean above 0, and so at a confidence of {confidence}\n"))?;
     let heading = ["", "PROGRAM", "SEARCH"].into_iter().map(str::to_owned).chain(report.suites.iter().cloned());
     let mut lines = vec![heading.chain(["STATEMENTS", "NEAREST", "STRUCTURE"].map(str::to_owned)).collect::<Vec<_>>()];
     for (place, ranked) in report.ranking.iter().enumerate() {
@@ -126,15 +130,17 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     table::print(out, &lines, &right, &[(4 + count, 24)])?;
     let survivors: Vec<&Ranked> = report.ranking.iter().filter(|ranked| ranked.survived).collect();
     if survivors.is_empty() {
-        return writeln!(out, "\nno program beat {} on all of them", report.adamw());
+        return table::paragraph(out, &format!("\nno program beat {} on all of them", report.adamw()));
     }
     for ranked in survivors {
-        writeln!(out, "\n{}:{}, {}", ranked.candidate.store, digits(&ranked.candidate.hash), ranked.structure)?;
+        table::paragraph(out, &format!("\n{}:{}, {}", ranked.candidate.store, digits(&ranked.candidate.hash), ranked.structure))?;
+        ranked.structure.open_reasons().iter().try_for_each(|reason| table::indented(out, reason))?;
         for stage in &ranked.stages {
             let tasks: Vec<String> = stage.judged.tasks.iter().map(task).collect();
-            writeln!(out, "  {}: {}", stage.suite, tasks.join("; "))?;
+            table::indented(out, &format!("{}: {}", stage.suite, tasks.join("; ")))?;
         }
-        writeln!(out, "simplified by algebra (equal in the sense of the label `{}`):\n\n{}", ranked.label, ranked.simplified.trim_end())?;
+        table::paragraph(out, &format!("simplified by algebra (equal in the sense of the label `{}`):\n", ranked.label))?;
+        writeln!(out, "{}", ranked.simplified.trim_end())?;
     }
     Ok(())
 }

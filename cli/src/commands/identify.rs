@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use symopt_analysis::compare::Comparison;
 use symopt_analysis::identify::identify;
-use symopt_analysis::structure::{Classification, Structure, classify};
+use symopt_analysis::structure::{Classification, classify};
 use symopt_dsl::Program;
 
 use crate::failure::Failure;
@@ -40,7 +40,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Row {
-    name: &'static str,
+    name: String,
     relation: &'static str,
     distance: f64,
     what_differs: String,
@@ -54,9 +54,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let structure = classify(&program, simplify);
     let found = identify(&program, simplify);
     let rows = found.into_iter().take(usize::from(arguments.count)).map(|found| {
-        let comparison = found.comparison.named(&name, found.entry.name);
+        let called = found.called();
+        let comparison = found.comparison.named(&name, &called);
         Row {
-            name: found.entry.name,
+            name: called,
             relation: comparison.relation.name(),
             distance: comparison.distance(),
             what_differs: comparison.differences(),
@@ -69,15 +70,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &Report { program: name.clone(), structure, nearest })?;
         return Ok(out.write_all(b"\n")?);
     }
-    writeln!(out, "structure: {structure}")?;
-    if structure.by_probes == Structure::Other {
-        structure.reasons.iter().try_for_each(|reason| writeln!(out, "  {reason}"))?;
-    }
+    table::paragraph(&mut out, &format!("structure: {structure}"))?;
+    structure.open_reasons().iter().try_for_each(|reason| table::indented(&mut out, reason))?;
     writeln!(out)?;
     let mut lines = vec![["NAME", "RELATION", "DISTANCE", "WHAT DIFFERS"].map(str::to_owned).to_vec()];
     lines.extend(rows.map(|row| {
         let differs = if row.what_differs.is_empty() { "-".to_owned() } else { row.what_differs };
-        vec![row.name.to_owned(), row.relation.to_owned(), format!("{:.3}", row.distance), differs]
+        vec![row.name, row.relation.to_owned(), format!("{:.3}", row.distance), differs]
     }));
     Ok(table::print(&mut out, &lines, &[2], &[(1, 16), (3, 56)])?)
 }

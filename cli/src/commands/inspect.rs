@@ -271,32 +271,33 @@ fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     writeln!(out, "program          {}", inspection.name)?;
     writeln!(out, "numerics         {}", inspection.numerics)?;
     writeln!(out, "functional hash  {}", inspection.hash)?;
-    writeln!(out, "profiles         {}", inspection.profiles.join(", "))?;
-    writeln!(out, "slots            {}", none(slots))?;
-    writeln!(out, "hyperparameters  {}", none(hyperparameters))?;
-    writeln!(
-        out,
+    table::described(out, &format!("profiles         {}", inspection.profiles.join(", ")))?;
+    table::described(out, &format!("slots            {}", none(slots)))?;
+    table::described(out, &format!("hyperparameters  {}", none(hyperparameters)))?;
+    let text = format!(
         "statements       {}: {} live, {} redundant within a step, {} redundant across steps",
         inspection.statements.len(),
         inspection.live_statements,
         inspection.redundant_within_step,
         inspection.redundant_across_steps
-    )?;
-    writeln!(
-        out,
+    );
+    table::described(out, &text)?;
+    let text = format!(
         "cost             {} calls in {} over the arrays, {} bytes moved per parameter (f32)",
         inspection.calls,
         if inspection.array_passes == 1 { "1 pass".to_owned() } else { format!("{} passes", inspection.array_passes) },
         inspection.bytes_per_parameter
-    )?;
+    );
+    table::described(out, &text)?;
     let live = inspection.slots.iter().filter(|slot| slot.live).count();
     let dead = if live < inspection.slots.len() { "; dead slots take none" } else { "" };
     let (f32, bf16) = (inspection.state_bytes_per_parameter, inspection.state_bytes_per_parameter_bf16);
     let slots = if live == 1 { "1 slot".to_owned() } else { format!("{live} slots") };
-    writeln!(out, "memory           {f32} bytes of state per parameter in f32, {bf16} in bf16: {slots}{dead}\n")?;
+    table::described(out, &format!("memory           {f32} bytes of state per parameter in f32, {bf16} in bf16: {slots}{dead}"))?;
+    writeln!(out)?;
     write!(out, "{}", inspection.listing)?;
     if inspection.live_statements < inspection.statements.len() || live < inspection.slots.len() {
-        writeln!(out, "\nredundant: nothing that the step returns needs it; dead: it only feeds slots that no later update needs")?;
+        table::paragraph(out, "\nredundant: nothing that the step returns needs it; dead: it only feeds slots that no later update needs")?;
     }
     write!(out, "\nformula\n\n{}", inspection.formula_text)?;
     if inspection.live_statements < inspection.statements.len() {

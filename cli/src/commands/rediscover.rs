@@ -77,19 +77,24 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let interrupt = interrupt::flag()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let limits = protocol.search.limits.clone();
-    let rediscovery = Rediscovery::new(protocol, threads)?;
+    let interrupted_first =
+        || Failure::Work("interrupted before the first search had ended; the same command goes on where it was".to_owned());
+    let rediscovery = match Rediscovery::new(protocol, threads) {
+        Err(_) if interrupt.load(Ordering::Relaxed) => return Err(interrupted_first()),
+        rediscovery => rediscovery?,
+    };
     if !arguments.json {
-        writeln!(
-            out,
+        let text = format!(
             "{} seeds, up to {} searches each, from {} on the suite {}, results in {}",
             arguments.seeds,
             rediscovery.protocol().repeats,
             rediscovery.protocol().search.initial,
             rediscovery.protocol().search.suite,
             directory.display()
-        )?;
+        );
+        table::paragraph(&mut out, &text)?;
         for (name, mean, error) in rediscovery.peers() {
-            writeln!(out, "  {name}: {:+.2} ± {:.2} % over the suite's AdamW", 100.0 * mean, 100.0 * error)?;
+            table::indented(&mut out, &format!("{name}: {:+.2} ± {:.2} % over the suite's AdamW", 100.0 * mean, 100.0 * error))?;
         }
     }
     let mut attempts: Vec<Attempt> = Vec::new();
@@ -105,7 +110,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let interrupted = interrupt.load(Ordering::Relaxed);
     if attempts.is_empty() {
-        return Err(Failure::Work("interrupted before the first search had ended; the same command goes on where it was".to_owned()));
+        return Err(interrupted_first());
     }
     let summary = Summary::of(&attempts);
     let report = directory.join("report.md");
@@ -119,15 +124,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     print_table(&mut out, &attempts)?;
-    writeln!(
-        out,
+    let text = format!(
         "\n{} of {} seeds end Lion-like, {} of {} searches; median time of all seeds {}",
         summary.rediscovered,
         summary.attempts,
         summary.rediscovered,
         summary.searches,
         clock(Duration::from_secs_f64(summary.median_seconds.max(0.0)))
-    )?;
+    );
+    table::paragraph(&mut out, &text)?;
     if interrupted {
         writeln!(out, "{INTERRUPTED}")?;
     }
@@ -140,18 +145,18 @@ const INTERRUPTED: &str = "interrupted; the same command goes on where it was, t
 
 fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {
     let verdict = if attempt.rediscovered() { "Lion-like" } else { "not Lion-like" };
-    writeln!(
-        out,
+    let text = format!(
         "\nseed {}: {verdict} after {}, {} searches, {} programs, {} evaluated\n",
         attempt.seed,
         clock(Duration::from_secs_f64(attempt.seconds().max(0.0))),
         attempt.searches.len(),
         attempt.generated(),
         attempt.evaluated()
-    )?;
+    );
+    table::paragraph(out, &text)?;
     if let Some(last) = attempt.last() {
         writeln!(out, "{}", last.simplified.trim_end())?;
-        writeln!(out, "{}", last.classification)?;
+        table::paragraph(out, &last.classification.to_string())?;
     }
     Ok(out.flush()?)
 }

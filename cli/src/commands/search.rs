@@ -11,6 +11,7 @@ use symopt_analysis::equivalence::RandomStreams;
 use symopt_analysis::simplify::{Label, Options, simplify};
 use symopt_dsl::shell::{self, Command};
 use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
 use symopt_proxy_tasks::task::RunCount;
@@ -254,20 +255,50 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         files::write(Path::new(&path), &text)?;
         return execute(launch, &store, &execution, interrupt);
     }
+    let asked = std::iter::once(&config.suite).chain(&config.restarts.then);
+    command.check_tune(
+        asked.map(|suite| SuiteSource::find(suite)?.untuned()).collect::<Result<Vec<_>, _>>()?.iter().any(|untuned| !untuned.is_empty()),
+    )?;
+    // Tasks by commands in a suite file: AdamW is tuned for them, and the suite kept with the search, with what was found.
+    let mut kept: Vec<(PathBuf, String)> = Vec::new();
+    let mut prepare = |source: SuiteSource| -> Result<SuiteSource, Failure> {
+        let path = store.join(if kept.is_empty() { SUITE.to_owned() } else { format!("suite-{}.toml", kept.len() + 1) });
+        let place = path.display().to_string();
+        match command.tuned_suite(&source, &place, execution.threads(), execution.json, interrupt)? {
+            None => Ok(source),
+            Some(SuiteSource { text, .. }) => {
+                kept.push((path, text.clone()));
+                Ok(SuiteSource { name: place, text })
+            }
+        }
+    };
     if is_campaign {
-        let campaign = Campaign::create(config, &store, programs::color())?;
+        let campaign = Campaign::create_with(config, &store, programs::color(), &mut prepare)?;
+        write_all(&kept)?;
         return campaign::execute(campaign, &store, &execution, interrupt);
     }
+    let source = SuiteSource::find(&config.suite)?;
+    let initial = launch::initial(&config, &store, programs::color())?;
+    let source = prepare(source)?;
+    config.suite.clone_from(&source.name);
     let line = StageLine::new(format!("AdamW is trained on the suite {}, which fitness is measured against", config.suite));
-    let launch = Launch::new(config, &store, programs::color());
+    let launch = Launch::of_parts(config, &initial, source, &store, programs::color());
     line.finish();
-    execute(launch?, &store, &execution, interrupt)
+    let launch = launch?;
+    write_all(&kept)?;
+    execute(launch, &store, &execution, interrupt)
+}
+
+fn write_all(files: &[(PathBuf, String)]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(path, text)| files::write(path, text))
 }
 
 /// Whether a store holds the search, or a directory the campaign, that is asked for.
 fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand, task_seeds: usize) -> Result<bool, Failure> {
+    // Whoever does not want AdamW to be tuned has no use for a store where it is.
+    let is_suite = |source: &SuiteSource, kept: &str| if command.is_untuned() { source.text == kept } else { source.is_kept_as(kept) };
     if !config.restarts.is_plain() {
-        return Ok(Campaign::holds(store, config));
+        return Ok(Campaign::holds(store, config, &is_suite));
     }
     let path = store.join(SUITE);
     let source = match command.as_kept(&path) {
@@ -277,7 +308,7 @@ fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand, task_seeds:
     // The standard input can be read once.
     let initial = if config.initial == "-" { return Ok(false) } else { program_source::find(&config.initial, false)? };
     let initial = if config.fitness.form == Form::Program { initial.with_constants() } else { initial.whole() };
-    Ok(Launch::holds(store, config.clone(), &initial, &source))
+    Ok(Launch::holds(store, config.clone(), &initial, |kept| is_suite(&source, kept)))
 }
 
 /// The suite of a search by a command, in its store.
@@ -445,7 +476,11 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     };
     let settled = match config.fitness.form {
         Form::Program => None,
-        Form::Direction => Settled::new(&result.best.program, &result.best.settings, &suite.tasks)?,
+        Form::Direction => match Settled::new(&result.best.program, &result.best.settings, &suite.tasks) {
+            // What an interrupted search has is reported at once, without the runs that this takes.
+            Err(TaskError::Interrupted { .. }) => None,
+            settled => settled?,
+        },
     };
     // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
     let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;

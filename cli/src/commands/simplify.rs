@@ -23,7 +23,7 @@ use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{files, interrupt, options, programs, terminal};
+use crate::{files, interrupt, options, programs, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -133,7 +133,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &Json::of(&derivation, whole.as_ref()))?;
         out.write_all(b"\n")?;
     } else {
-        out.write_all(markdown(&derivation, whole.as_ref()).as_bytes())?;
+        table::print_markdown(&mut out, &markdown(&derivation, whole.as_ref()))?;
     }
     match derivation.rejected.len() {
         0 => Ok(()),

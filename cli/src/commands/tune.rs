@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
 use symopt_dsl::Program;
+use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
@@ -21,7 +22,7 @@ use symopt_search::judge::size_on;
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{interrupt, options, programs, table, terminal};
+use crate::{hint, interrupt, options, programs, table, terminal};
 
 /// Rows of the table: the best pairs.
 const SHOWN: usize = 10;
@@ -121,7 +122,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let (Some(budget), Some(task), Some((name, program))) = (arguments.budget, tasks.first(), named.first()) {
         let protocol = Protocol { budget, shares: !arguments.no_betas, ..Protocol::default() };
-        return pattern::run(task.task.as_ref(), &arguments.command, name, &program.program, &protocol, arguments.json, interrupt);
+        let on = pattern::On { task, argument: arguments.task.as_deref(), command: &arguments.command };
+        return pattern::run(&on, name, program, &protocol, arguments.json, interrupt);
     }
     let one = arguments.suite.is_none() && named.len() == 1;
     let mut out = terminal::output();
@@ -140,7 +142,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 reports.push(report);
             } else if one {
                 let against = report.gains_against.clone();
-                let uses = report.uses(&arguments.command);
+                let uses = report.uses(&arguments.command, arguments.task.as_deref());
                 print_one(&mut out, report)?;
                 print_uses(&mut out, &uses)?;
                 if let Some((path, _)) = map {
@@ -180,15 +182,22 @@ impl Tunable {
         Ok(Tunable { program: found.with_constants(), is_direction: found.direction.is_some() })
     }
 
-    /// The grid for the program on a task, and where a walk begins. The steps of a direction, which may be of any size, are tried in the sizes that
-    /// those of other optimizers have with the learning rates of the grid.
+    /// The size of its steps on a task, in which those of a direction are tried: with the learning rates of the grid they have the sizes that those of
+    /// other optimizers have. 1 for a whole program.
+    fn size(&self, task: &WeightedTask) -> Result<f64, Failure> {
+        if !self.is_direction {
+            return Ok(1.0);
+        }
+        let wrong = || Failure::Work(format!("the direction is not finite on the gradients of {}", task.task.name()));
+        size_on(task, &self.program)?.ok_or_else(wrong)
+    }
+
+    /// The grid for the program on a task, and where a walk begins.
     fn grid(&self, task: &WeightedTask, grid: &Grid) -> Result<(Grid, Option<Tuned>), Failure> {
         if !self.is_direction {
             return Ok((grid.clone(), None));
         }
-        let Some(size) = size_on(task, &self.program)? else {
-            return Err(Failure::Work(format!("the direction is not finite on the gradients of {}", task.task.name())));
-        };
+        let size = self.size(task)?;
         let rounded = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
         let grid = Grid {
             peak_lr: grid.peak_lr.iter().map(|rate| rounded(rate / size)).collect(),
@@ -282,33 +291,34 @@ fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
     }
     table::print(out, &lines, &[0, 1, 2], &[])?;
     if let Some(warning) = report.edge() {
-        writeln!(out, "\n{warning}")?;
+        table::paragraph(out, &format!("\n{warning}"))?;
     }
     if report.trials.iter().any(|trial| trial.failure.is_some()) {
-        writeln!(out, "\nof these pairs{}", report.failed())?;
+        table::paragraph(out, &format!("\nof these pairs{}", report.failed()))?;
     }
     writeln!(out, "\nfor the task's table in a suite file:\n\n{}", report.toml(&best))?;
     Ok(())
 }
 
 /// Commands that use what was found.
-fn print_uses(out: &mut impl Write, uses: &[String]) -> Result<(), Failure> {
+fn print_uses(out: &mut impl Write, uses: &[Command]) -> Result<(), Failure> {
     if !uses.is_empty() {
         writeln!(out, "\nto use it:")?;
-        uses.iter().try_for_each(|command| writeln!(out, "  {command}"))?;
+        uses.iter().try_for_each(|command| hint::print(out, command))?;
     }
     Ok(())
 }
 
 impl Report {
-    /// Commands that use the best pair, where the task is a command.
-    fn uses(&self, command: &TaskCommand) -> Vec<String> {
-        let Some(best) = self.best.as_ref().filter(|_| command.is_given()) else { return Vec::new() };
+    /// Commands that use the best pair.
+    fn uses(&self, command: &TaskCommand, task: Option<&str>) -> Vec<Command> {
+        // The standard input can be read once.
+        let Some(best) = self.best.as_ref().filter(|_| self.program != "-") else { return Vec::new() };
         let decay = self.has_decay.then(|| (WEIGHT_DECAY.to_owned(), best.weight_decay));
         let (runs, seeds) = (self.trials.len() * self.grid.seeds, self.grid.seeds);
         let origin = Origin::Tuned { runs, seeds };
         let (program, hyperparameters) = (self.program.clone(), decay.into_iter().collect());
-        command.uses(&self.program, &Tuned { program, peak_lr: best.peak_lr, hyperparameters, origin })
+        command.uses(task, &self.program, &Tuned { program, peak_lr: best.peak_lr, hyperparameters, origin })
     }
 
     /// What failed, as a clause.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::PROTOCOL;
 use crate::run::{Checkpoint, Metrics};
 
 /// A fitness beyond this has no loss that a number can hold.
@@ -75,6 +76,9 @@ impl Message {
 
     fn of(object: &Map<String, Value>) -> Result<Message, String> {
         let flag = |name: &str| object.get(name).and_then(Value::as_bool).unwrap_or(false);
+        if let Some(protocol) = object.get("protocol").filter(|protocol| protocol.as_u64() != Some(u64::from(PROTOCOL))) {
+            return Err(format!("the script speaks protocol {protocol}, and this release speaks {PROTOCOL}"));
+        }
         let Some(id) = object.get("id") else {
             if flag("ready") {
                 return Ok(Message::Ready { stops: flag("stop") });
@@ -232,6 +236,7 @@ mod tests {
             ("[1, 2]", "no JSON object"),
             (r#"{"id":1,"loss":0.5"#, "no JSON object"),
             (r#"{"loss":0.5}"#, "without `id`"),
+            (r#"{"ready":true,"protocol":2}"#, "speaks protocol 2, and this release speaks 1"),
             (r#"{"id":-1,"loss":0.5}"#, "no whole number"),
             (r#"{"id":1}"#, "without `loss` or `fitness`"),
             (r#"{"id":1,"loss":"low"}"#, "`loss` that is no number"),

@@ -42,7 +42,8 @@ pub enum Origin {
         /// Tuning seeds that judged them.
         seeds: usize,
     },
-    /// A suite has them as tuned ones, and does not say more.
+    /// The suite does not say. In built-in suites they are tuned; in others that is not known, so that they are [`Origin::Given`] to a
+    /// [`Suite`](crate::suite::Suite).
     #[default]
     Stated,
     /// The user gave them.
@@ -474,7 +475,12 @@ impl Within<'_> {
     /// The best of the pairs that were tried on the most seeds.
     fn best(&self) -> Option<(Pair, f64)> {
         let finite = |(pair, losses): (&Pair, &Vec<f64>)| Some((*pair, losses.len(), self.mean(*pair).filter(|loss| loss.is_finite())?));
-        let found = self.known.iter().filter_map(finite).min_by(|a, b| b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)));
+        // Of equals the one nearest to the program as it is: of a task that tells nothing apart nothing is learnt.
+        let own = self.own();
+        let far = |pair: &Pair| pair.iter().zip(&own).map(|(place, own)| place.abs_diff(*own)).sum::<usize>();
+        let order =
+            |a: &(Pair, usize, f64), b: &(Pair, usize, f64)| b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)).then(far(&a.0).cmp(&far(&b.0)));
+        let found = self.known.iter().filter_map(finite).min_by(order);
         found.map(|(pair, _, loss)| (pair, loss))
     }
 
@@ -614,6 +620,36 @@ mod tests {
         }
         let program = symopt_programs::find("adamw").unwrap().program();
         assert!(tune_within(&Ridge, "adamw", &program, Budget::default(), &|| true, &|_| {}).unwrap().is_none());
+    }
+
+    /// A task that tells nothing apart.
+    struct Flat;
+
+    impl Task for Flat {
+        fn name(&self) -> &str {
+            "flat"
+        }
+
+        fn describe(&self) -> Result<TaskDescription, TaskError> {
+            Ridge.describe()
+        }
+
+        fn checkpoints(&self) -> usize {
+            1
+        }
+
+        fn run(&self, _: &Candidate, _: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+            let checkpoint = Checkpoint { step: 1, training_loss: 0.5, validation: Metrics { loss: 0.5, accuracy: None } };
+            watch(&checkpoint);
+            Ok(Run { curve: vec![checkpoint], stop: StopReason::Completed, elapsed: std::time::Duration::ZERO })
+        }
+    }
+
+    #[test]
+    fn where_nothing_matters_the_defaults_stay() {
+        let program = symopt_programs::find("adamw").unwrap().program();
+        let found = tune_within(&Flat, "adamw", &program, Budget::default(), &|| false, &|_| {}).unwrap().unwrap();
+        assert_eq!((found.tuned.peak_lr, found.loss), (1e-3, 0.5));
     }
 
     #[test]

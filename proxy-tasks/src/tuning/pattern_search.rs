@@ -91,11 +91,12 @@ impl Dimension {
         Dimension { quantity: Quantity::Share { name: name.to_owned(), start }, coarse: vec![0], range }
     }
 
-    /// The value at a position, in as many digits as a suite file should hold.
-    fn value(&self, position: i32) -> f64 {
+    /// The value at a position for steps of a size, in as many digits as a suite file should hold.
+    fn value(&self, position: i32, size: f64) -> f64 {
         let factor = libm::exp2(f64::from(position) / NOTCHES);
         match &self.quantity {
-            Quantity::LearningRate | Quantity::Decay(_) => three_digits(factor),
+            Quantity::LearningRate => three_digits(factor / size),
+            Quantity::Decay(_) => three_digits(factor * size),
             Quantity::Share { start, .. } if position == 0 => *start,
             Quantity::Share { start, .. } => {
                 let share = 1.0 - three_digits((1.0 - start) / factor);
@@ -227,9 +228,16 @@ impl Watch<'_> {
 
 /// Tunes a program on a task. Runs go side by side on the threads of the rayon pool that this is called in.
 pub fn search(task: &dyn Task, program: &Program, protocol: &Protocol, watch: Watch) -> Result<Tuning, TaskError> {
+    search_in_units(task, program, 1.0, protocol, watch)
+}
+
+/// The same for a program whose steps, at a learning rate of 1, have another size than those of the known optimizers: learning rates are tried in units
+/// of its inverse and decays in units of the size, so that every position means the same for it as for others.
+pub fn search_in_units(task: &dyn Task, program: &Program, size: f64, protocol: &Protocol, watch: Watch) -> Result<Tuning, TaskError> {
     let mut search = Search {
         task,
         program,
+        size,
         dimensions: dimensions(program, protocol.shares),
         seeds: Suite::tuning_seeds(protocol.seeds.max(1)),
         points: protocol.points(),
@@ -272,6 +280,7 @@ fn moved(point: &Point, moves: &[(usize, i32)]) -> Point {
 struct Search<'a> {
     task: &'a dyn Task,
     program: &'a Program,
+    size: f64,
     dimensions: Vec<Dimension>,
     seeds: Vec<u64>,
     /// How many may be tried.
@@ -439,7 +448,7 @@ impl Search<'_> {
     fn trial(&self, point: &Point, loss: Option<f64>) -> Trial {
         let mut trial = Trial { peak_lr: self.program.signature().peak_learning_rate(), hyperparameters: Vec::new(), loss };
         for (position, dimension) in point.iter().zip(&self.dimensions) {
-            let value = dimension.value(*position);
+            let value = dimension.value(*position, self.size);
             match &dimension.quantity {
                 Quantity::LearningRate => trial.peak_lr = value,
                 Quantity::Decay(name) | Quantity::Share { name, .. } => trial.hyperparameters.push((name.clone(), value)),

@@ -13,13 +13,13 @@ use serde::{Serialize, Serializer};
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::Fitness;
+use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::SearchConfig;
 use crate::engine::mutation::{Mutation, MutationKind};
 use crate::engine::standing::{NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
-use crate::journal::{JournalError, Place, revision};
+use crate::journal::{CheckedStore, JournalError, Place, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::{self, Judge, Request};
 use crate::store::Log;
@@ -112,6 +112,14 @@ impl Drop for Relative {
             next = Rc::into_inner(parent).and_then(|mut parent| parent.origin.take());
         }
     }
+}
+
+/// Where the constants of AdamW come from, which the fitness of a program that is named `STORE:HASH` was measured against.
+pub fn baseline_origin(name: &str) -> Result<BaselineOrigin, LineageError> {
+    let Some((path, _)) = store_and_hash(name) else { return Err(LineageError::NoStore { name: name.to_owned() }) };
+    let store = CheckedStore::of(path)?;
+    let settings = store.settings();
+    Ok(SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?.baseline_origin())
 }
 
 /// The lineage of a program that is named `STORE:HASH`, the initial program first. `observe` sees how many programs have been bred, and how

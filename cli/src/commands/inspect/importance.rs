@@ -73,9 +73,11 @@ pub fn run(name: &str, suite: &str, options: &ImportanceOptions, json: bool) -> 
         serde_json::to_writer_pretty(&mut out, &Json { program: &program.signature().name, suite: &tasks.name, report: &report })?;
         return Ok(out.write_all(b"\n")?);
     }
-    writeln!(out, "{} on the suite {}, over {} seeds: fitness {}", program.signature().name, tasks.name, report.seeds, report.fitness)?;
+    let (name, against) = (&program.signature().name, tasks.baseline_origin().behind());
+    let text = format!("{name} on the suite {}, over {} seeds: fitness {}{against}", tasks.name, report.seeds, report.fitness);
+    table::paragraph(&mut out, &text)?;
     if judge.is_some() {
-        writeln!(out, "a direction: with every change at the learning rate and the decay that suit it on each task")?;
+        table::paragraph(&mut out, "a direction: with every change at the learning rate and the decay that suit it on each task")?;
     }
     Ok(print(&mut out, &report)?)
 }
@@ -83,7 +85,7 @@ pub fn run(name: &str, suite: &str, options: &ImportanceOptions, json: bool) -> 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     if report.factors.iter().any(|(_, factor)| *factor != 1.0) {
         let factors: Vec<String> = report.factors.iter().map(|(task, factor)| format!("{task} {factor:.3}")).collect();
-        writeln!(out, "its update is multiplied by what suits each task: {}", factors.join(", "))?;
+        table::paragraph(out, &format!("its update is multiplied by what suits each task: {}", factors.join(", ")))?;
     }
     let text = "changes when a statement is bypassed in the way that costs the least (± is the standard error, paired over the seeds):";
     table::paragraph(out, &format!("{text}\n"))?;

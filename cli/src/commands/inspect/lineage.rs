@@ -30,16 +30,21 @@ pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Fa
         serde_json::to_writer_pretty(&mut out, &lineage)?;
         return Ok(out.write_all(b"\n")?);
     }
-    Ok(print(&mut out, &lineage, options.all)?)
+    let against = symopt_search::engine::lineage::baseline_origin(program)?.behind();
+    Ok(print(&mut out, &lineage, &against, options.all)?)
 }
 
-fn print(out: &mut impl Write, lineage: &[Ancestor], all: bool) -> std::io::Result<()> {
+fn print(out: &mut impl Write, lineage: &[Ancestor], against: &str, all: bool) -> std::io::Result<()> {
     let is_neutral = |ancestor: &Ancestor| ancestor.change.as_ref().is_some_and(|change| change.neutral);
     let mutations = lineage.len().saturating_sub(1);
     if let Some(last) = lineage.last() {
         let neutral = lineage.iter().filter(|ancestor| is_neutral(ancestor)).count();
+        let note = if against.is_empty() { String::new() } else { format!("; fitness{against}") };
         writeln!(out, "lineage of {}", last.hash)?;
-        writeln!(out, "{} from the initial program, {} of them change what it computes\n", count(mutations), mutations - neutral)?;
+        table::paragraph(
+            out,
+            &format!("{} from the initial program, {} of them change what it computes{note}\n", count(mutations), mutations - neutral),
+        )?;
     }
     let mut rows = vec![["CHILD", "FITNESS", "MUTATION", "STATEMENT", ""].map(str::to_owned).to_vec()];
     let mut folded = 0;

@@ -110,10 +110,11 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
 fn named(arguments: &[String]) -> Result<Vec<Entry>, Failure> {
     let mut entries: Vec<Entry> = Vec::new();
     for argument in arguments {
-        let program = programs::find_with_constants(argument)?;
+        let found = programs::found(argument)?;
+        let (program, is_direction) = (found.with_constants(), found.direction.is_some());
         let name = symopt_programs::find(argument).map_or_else(|| argument.clone(), |entry| entry.name.to_owned());
         if !entries.iter().any(|entry| entry.name == name) {
-            entries.push(Entry { name, program });
+            entries.push(Entry { name, program, is_direction });
         }
     }
     Ok(entries)

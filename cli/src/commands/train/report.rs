@@ -175,10 +175,16 @@ fn print_rule(out: &mut impl Write, constants: AdamwConstants) -> std::io::Resul
     let AdamwConstants { peak_lr, weight_decay } = constants;
     let [near, far] = ENDS;
     let [product, peak, decay] = [peak_lr * weight_decay, peak_lr, weight_decay].map(table::rounded);
-    writeln!(out, "\nAdamW's learning rate {peak} and weight decay {decay} are, by the rule of thumb for sign-like programs:")?;
+    table::paragraph(
+        out,
+        &format!("\nAdamW's learning rate {peak} and weight decay {decay} are, by the rule of thumb for sign-like programs:"),
+    )?;
     for factor in [near, far] {
         let [peak, decay] = [peak_lr / factor, weight_decay * factor].map(table::rounded);
-        writeln!(out, "  learning rate / {factor} = {peak}, weight decay × {factor} = {decay}; their product stays {product}")?;
+        table::paragraph(
+            out,
+            &format!("  learning rate / {factor} = {peak}, weight decay × {factor} = {decay}; their product stays {product}"),
+        )?;
     }
     Ok(())
 }
@@ -187,7 +193,10 @@ fn print_training(out: &mut impl Write, training: &Training) -> std::io::Result<
     let hyperparameters: Vec<String> =
         training.hyperparameters.iter().map(|(name, value)| format!(", {name} {}", table::rounded(*value))).collect();
     let Training { program, constants, peak_lr, .. } = training;
-    writeln!(out, "\n{program}: peak learning rate {}{} ({constants})", table::rounded(*peak_lr), hyperparameters.concat())?;
+    table::paragraph(
+        out,
+        &format!("\n{program}: peak learning rate {}{} ({constants})", table::rounded(*peak_lr), hyperparameters.concat()),
+    )?;
     let mut lines = vec![["STEP", "TRAINING LOSS", "VALIDATION LOSS", "ACCURACY"].map(str::to_owned).to_vec()];
     if let Some(first) = training.runs.first() {
         writeln!(out, "curve of seed {}, {:.1} ms:", first.seed, first.milliseconds)?;
@@ -207,7 +216,7 @@ fn print_training(out: &mut impl Write, training: &Training) -> std::io::Result<
         }
         match &run.run.stop {
             StopReason::Completed => {}
-            StopReason::Failed(failure) => writeln!(out, "seed {}: failed: {failure}", run.seed)?,
+            StopReason::Failed(failure) => table::paragraph(out, &format!("seed {}: failed: {failure}", run.seed))?,
             StopReason::Diverged { step } => writeln!(out, "seed {}: diverged at step {step}", run.seed)?,
             StopReason::Stopped { step } => writeln!(out, "seed {}: interrupted at step {step}", run.seed)?,
         }
@@ -215,7 +224,7 @@ fn print_training(out: &mut impl Write, training: &Training) -> std::io::Result<
     if let Some(mean) = training.mean {
         let spread = training.standard_error.map_or_else(String::new, |error| format!(" ± {error:.4}"));
         let accuracy = mean.accuracy.map_or_else(String::new, |a| format!(", accuracy {:.2} %", 100.0 * a));
-        writeln!(out, "final validation loss over {} seeds: {:.4}{spread}{accuracy}", training.runs.len(), mean.loss)?;
+        table::paragraph(out, &format!("final validation loss over {} seeds: {:.4}{spread}{accuracy}", training.runs.len(), mean.loss))?;
     }
     Ok(())
 }
@@ -227,11 +236,14 @@ fn accuracy(metrics: Metrics) -> String {
 fn print_comparison(out: &mut impl Write, before: &str, training: &Training, comparison: &Comparison) -> std::io::Result<()> {
     let (a, b) = (&training.program, &comparison.called);
     let Some(saved) = comparison.saved else {
-        return writeln!(out, "{before}no comparison of {a} with {b}: not every run completed");
+        return table::paragraph(out, &format!("{before}no comparison of {a} with {b}: not every run completed"));
     };
     let spread = comparison.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
     let seeds = training.runs.len();
-    writeln!(out, "{before}{a} against {b}: {:+.2}{spread} % validation loss saved, paired over {seeds} seeds", 100.0 * saved)
+    table::paragraph(
+        out,
+        &format!("{before}{a} against {b}: {:+.2}{spread} % validation loss saved, paired over {seeds} seeds", 100.0 * saved),
+    )
 }
 
 /// What was written, and how an interrupted training goes on.

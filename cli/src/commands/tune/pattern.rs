@@ -4,12 +4,11 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
-use symopt_dsl::Program;
-use symopt_proxy_tasks::task::Task;
+use symopt_proxy_tasks::suite::WeightedTask;
 use symopt_proxy_tasks::tuning::grid::Origin;
 use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
 
-use super::{SHOWN, print_uses};
+use super::{SHOWN, Tunable, print_uses};
 use crate::external::TaskCommand;
 use crate::failure::Failure;
 use crate::progress::CountLine;
@@ -27,20 +26,23 @@ struct Report<'a> {
     best: Option<&'a Trial>,
 }
 
+/// What a program is tuned on.
+pub struct On<'a> {
+    pub task: &'a WeightedTask,
+    /// How it was asked for, if by a name.
+    pub argument: Option<&'a str>,
+    pub command: &'a TaskCommand,
+}
+
 /// Tunes a program by a pattern search.
-pub fn run(
-    task: &dyn Task,
-    command: &TaskCommand,
-    name: &str,
-    program: &Program,
-    protocol: &Protocol,
-    json: bool,
-    interrupt: &AtomicBool,
-) -> Result<(), Failure> {
+pub fn run(on: &On, name: &str, tunable: &Tunable, protocol: &Protocol, json: bool, interrupt: &AtomicBool) -> Result<(), Failure> {
     let line = CountLine::new("training runs, at most");
     let (done, total) = (AtomicUsize::new(0), protocol.points() * protocol.seeds);
     let used = |runs: usize| line.draw((done.fetch_add(runs, Ordering::Relaxed) + runs) as u64, total as u64);
-    let tuning = pattern_search::search(task, program, protocol, Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), used: &used });
+    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), used: &used };
+    let task = on.task.task.as_ref();
+    let size = tunable.size(on.task)?;
+    let tuning = pattern_search::search_in_units(task, &tunable.program, size, protocol, watch);
     line.finish();
     let tuning = tuning?;
     let mut out = terminal::output();
@@ -83,8 +85,9 @@ pub fn run(
     writeln!(out, "\nfor the task's table in a suite file:\n\n[[{table}.tuned]]")?;
     writeln!(out, "program = {name:?}\npeak_lr = {:?}\nhyperparameters = [{}]", best.peak_lr, hyperparameters.join(", "))?;
     writeln!(out, "origin = {{ tuned = {{ runs = {}, seeds = {seeds} }} }}", tuning.runs)?;
-    if command.is_given() {
-        print_uses(&mut out, &command.uses(name, &best.tuned(name, Origin::Tuned { runs: tuning.runs, seeds })))?;
+    // The standard input can be read once.
+    if name != "-" {
+        print_uses(&mut out, &on.command.uses(on.argument, name, &best.tuned(name, Origin::Tuned { runs: tuning.runs, seeds })))?;
     }
     Ok(())
 }
