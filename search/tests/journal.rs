@@ -323,7 +323,7 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
         assert!(lost_bytes == 3 || error.contains(&format!("journal/log is damaged at byte {begin}")), "{error}");
         let checked = CheckedStore::held(&path, Salvage::Yes).unwrap();
         assert_eq!(checked.lost(), Some(Lost { there: 260, acknowledged: 300, bytes: lost_bytes as u64 }));
-        drop(checked.open().unwrap());
+        drop(Journal::of(checked).unwrap());
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.evaluations().unwrap(), (0..260).map(record).collect::<Vec<_>>());
     }
@@ -331,7 +331,7 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
     assert!(refused(&path).to_string().contains("--salvage"));
     let checked = CheckedStore::held(&path, Salvage::Yes).unwrap();
     assert_eq!(checked.lost(), None);
-    drop(checked.open().unwrap());
+    drop(Journal::of(checked).unwrap());
     assert_eq!(fs::read_to_string(path.join("acknowledged")).unwrap(), format!("{:020}\n", 260));
     // What the settings say can't be made up.
     let mut headless = bytes;
