@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Args;
 use symopt_dsl::shell::Command;
+use symopt_proxy_tasks::constants::{Origin, Tuned};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::external::ExternalSpec;
 use symopt_proxy_tasks::run::Run;
 use symopt_proxy_tasks::spec::{self, SuiteSource};
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
-use symopt_proxy_tasks::tuning::grid::{self, Budget, Found, Origin, Tuned};
+use symopt_proxy_tasks::tuning::grid::{self, Budget, Found};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;

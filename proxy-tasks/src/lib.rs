@@ -7,7 +7,7 @@
 //! | a model bound to the examples of a seed | `problem` |
 //! | one training run | [`training`], [`schedule`], [`task`], [`run`] |
 //! | a training run in the middle, in a file | [`snapshot`], [`snapshot_store`] |
-//! | tasks and suites from TOML | [`spec`] |
+//! | tasks and suites from TOML, with tuned constants | [`spec`], [`constants`] |
 //! | what the memory does not hold is refused | [`memory`] |
 //! | fitness against tuned AdamW | [`suite`], [`baseline`] |
 //! | training scripts of the user's | [`external`] |
@@ -28,6 +28,7 @@
 //! # Ok::<(), symopt_proxy_tasks::error::TaskError>(())
 //! ```
 
+pub mod constants;
 pub mod data;
 pub mod deadline;
 mod digest;

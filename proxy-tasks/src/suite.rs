@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_programs as programs;
 
+use crate::constants::{Origin, Tuned};
 use crate::error::{Failure, TaskError};
 use crate::run::{Metrics, StopReason};
 use crate::task::{Candidate, RunCount, Task, Verdict};
-use crate::tuning::grid::{Origin, Tuned};
 use crate::{deadline, interrupt};
 
 /// The zoo program, with each task's tuned constants, that fitness is measured against.

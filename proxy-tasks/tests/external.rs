@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use symopt_dsl::{Graph, Program};
+use symopt_proxy_tasks::constants::{Origin, Tuned};
 use symopt_proxy_tasks::error::{Failure, FailureKind, TaskError};
 use symopt_proxy_tasks::external::{Exported, ExternalSpec, ExternalTask};
 use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, Task, Verdict};
-use symopt_proxy_tasks::tuning::grid::{Origin, Tuned};
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {

@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 use serde::Serialize;
 use symopt_dsl::Program;
+use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{BASELINE, Baseline, Fitness, Outcome, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
-use symopt_proxy_tasks::tuning::grid::Origin;
 use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::engine::SearchResult;

@@ -1,10 +1,11 @@
 //! The trials of a grid of learning rates and weight decays as a map.
 
 use symopt_figures::chart::{Better, Cell, HeatMap};
+use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
-use symopt_proxy_tasks::tuning::grid::{Origin, Trial, best};
+use symopt_proxy_tasks::tuning::grid::{Trial, best};
 
 /// Losses over peak learning rate and weight decay.
 #[derive(Clone, Debug, PartialEq)]

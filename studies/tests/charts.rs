@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use symopt_figures::chart::{Axis, Better, Cell, Dot, DotChart, DotGroup, HeatMap, LineChart, Panel, Point, Series};
+use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::sample;
-use symopt_proxy_tasks::tuning::grid::{Origin, Trial};
+use symopt_proxy_tasks::tuning::grid::Trial;
 use symopt_studies::tuning_map::TuningMap;
 
 /// Elements are closed in order, attributes are quoted, and texts have no bare `<`, `>` or `&`.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ExternalTask, PROGRAM};
+use crate::constants::{self, Origin, Tuned};
 use crate::error::TaskError;
 use crate::suite::{BASELINE, WeightedTask};
-use crate::tuning::grid::{Origin, Tuned};
 
 /// Most seconds of a limit: more than any run takes, and a time that clocks can hold.
 const MOST_SECONDS: f64 = 1e7;
@@ -111,6 +111,6 @@ impl ExternalSpec {
                 return Err(format!("`{name}` = {seconds} must be above 0, and at most {MOST_SECONDS}"));
             }
         }
-        crate::spec::check_tuned(&self.tuned)
+        constants::check(&self.tuned)
     }
 }

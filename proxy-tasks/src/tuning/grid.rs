@@ -11,77 +11,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 
+use crate::constants::{Origin, Tuned};
 use crate::error::{Failure, TaskError};
 use crate::run::Run;
 use crate::suite::Suite;
 use crate::task::{Candidate, Task, Verdict};
-
-/// How a program is run on one task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tuned {
-    /// The zoo program.
-    pub program: String,
-    /// Peak learning rate.
-    pub peak_lr: f64,
-    /// Hyperparameters that differ from the program's defaults.
-    pub hyperparameters: Vec<(String, f64)>,
-    /// Where these come from: what is said of a program that is run with them, and of all that is compared with it.
-    #[serde(default, skip_serializing_if = "Origin::is_stated")]
-    pub origin: Origin,
-}
-
-/// Where the constants of a program on a task come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// They were tuned on the task.
-    Tuned {
-        /// Training runs of the tuning.
-        runs: usize,
-        /// Tuning seeds that judged them.
-        seeds: usize,
-    },
-    /// The suite does not say. In built-in suites they are tuned; in others that is not known, so that they are [`Origin::Given`] to a
-    /// [`Suite`](crate::suite::Suite).
-    #[default]
-    Stated,
-    /// The user gave them.
-    Given,
-    /// They are the program's own defaults: nobody has tuned anything.
-    Untuned,
-}
-
-impl Origin {
-    fn is_stated(&self) -> bool {
-        *self == Origin::Stated
-    }
-
-    /// Whether they were tuned on the task.
-    pub fn is_tuned(self) -> bool {
-        matches!(self, Origin::Tuned { .. } | Origin::Stated)
-    }
-
-    /// A name with this in front or behind it: "tuned AdamW", "AdamW as given", "untuned AdamW".
-    pub fn of(self, name: &str) -> String {
-        match self {
-            Origin::Tuned { .. } | Origin::Stated => format!("tuned {name}"),
-            Origin::Given => format!("{name} as given"),
-            Origin::Untuned => format!("untuned {name}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Origin::Tuned { runs, seeds } => write!(f, "tuned for this task with {runs} runs on {seeds} seeds"),
-            Origin::Stated => f.write_str("tuned for this task"),
-            Origin::Given => f.write_str("as given, not tuned here"),
-            Origin::Untuned => f.write_str("untuned: the program's own"),
-        }
-    }
-}
 
 /// The pairs that tuning tries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -25,10 +25,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use symopt_dsl::Program;
 
+use crate::constants::{Origin, Tuned};
 use crate::error::TaskError;
 use crate::suite::Suite;
 use crate::task::{Candidate, Task, Verdict};
-use crate::tuning::grid::{Origin, Tuned};
 
 /// Positions are whole numbers of this many to a factor of two.
 const NOTCHES: f64 = 2.0;

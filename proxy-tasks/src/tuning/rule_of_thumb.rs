@@ -10,8 +10,8 @@ use rand::RngExt;
 use symopt_dsl::{Graph, Program};
 use symopt_evaluator::{Layout, Optimizer, OptimizerError};
 
+use crate::constants::{Origin, Tuned};
 use crate::rng::{Purpose, stream};
-use crate::tuning::grid::{Origin, Tuned};
 
 /// The ends of the rule: what the learning rate is divided by, and the decay multiplied by.
 pub const ENDS: [f64; 2] = [3.0, 10.0];

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use symopt_dsl::Program;
+use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::Candidate;
-use symopt_proxy_tasks::tuning::grid::Origin;
 use symopt_proxy_tasks::tuning::rule_of_thumb::{self, AdamwConstants};
 use symopt_search::judge::Settled;
 use symopt_search::judge::inner_tuning::{START, median};

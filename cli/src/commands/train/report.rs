@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
+use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::run::{Metrics, Run, StopReason};
 use symopt_proxy_tasks::sample::standard_error;
-use symopt_proxy_tasks::tuning::grid::Origin;
 use symopt_proxy_tasks::tuning::rule_of_thumb::{AdamwConstants, ENDS};
 use symopt_studies::training_curves::{ProgramCurves, TrainingCurves};
 

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
+use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::suite::WeightedTask;
-use symopt_proxy_tasks::tuning::grid::Origin;
 use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
 
 use super::{SHOWN, Tunable, print_uses};
