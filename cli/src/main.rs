@@ -1,6 +1,7 @@
 //! The command line of symopt: thin, no logic of its own.
 
 mod commands;
+mod execution;
 mod external;
 mod failure;
 mod files;

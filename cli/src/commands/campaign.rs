@@ -12,7 +12,7 @@ use symopt_search::StopReason;
 use symopt_studies::fresh_seeds::{Judged, Progress};
 use symopt_studies::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
 
-use crate::commands::search::Execution;
+use crate::execution::Execution;
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
 use crate::{hint, programs, progress, table, terminal};

@@ -12,7 +12,8 @@ use symopt_search::launch::Launch;
 use symopt_studies::restarts::{self, Campaign};
 
 use crate::commands::campaign;
-use crate::commands::search::{Execution, LimitArguments, execute};
+use crate::commands::search::outcome::execute;
+use crate::execution::{Execution, LimitArguments};
 use crate::failure::Failure;
 use crate::{interrupt, programs};
 
