@@ -18,8 +18,9 @@ use crate::{deadline, interrupt};
 pub const BASELINE: &str = "adamw";
 
 /// How good a program is on a suite. Ordered: whatever completed is above what was stopped as hopeless, which is above what
-/// diverged or failed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// diverged, was screened out or failed. Of these three none is better; the order tells them apart, so that it agrees with equality, and
+/// selection goes by [`Fitness::is_better_than`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fitness {
     /// A loss that was not finite, or far above where training began.
@@ -48,6 +49,12 @@ impl Fitness {
     }
 }
 
+impl PartialEq for Fitness {
+    fn eq(&self, other: &Fitness) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
 impl Eq for Fitness {}
 
 impl PartialOrd for Fitness {
@@ -61,17 +68,26 @@ impl Ord for Fitness {
         match (self, other) {
             (Fitness::Improvement(a), Fitness::Improvement(b)) => a.total_cmp(b),
             (Fitness::Hopeless { checkpoint: a }, Fitness::Hopeless { checkpoint: b }) => a.cmp(b),
-            _ => self.rank().cmp(&other.rank()),
+            _ => self.place().cmp(&other.place()),
         }
     }
 }
 
 impl Fitness {
-    fn rank(self) -> u8 {
+    /// Whether it says that a program is better: nothing is said of two that have no fitness.
+    pub fn is_better_than(self, other: Fitness) -> bool {
+        let has_none = |fitness: Fitness| matches!(fitness, Fitness::Diverged | Fitness::Screened | Fitness::Failed);
+        self > other && !has_none(self)
+    }
+
+    /// The place of its kind in the order.
+    fn place(self) -> u8 {
         match self {
-            Fitness::Diverged | Fitness::Screened | Fitness::Failed => 0,
-            Fitness::Hopeless { .. } => 1,
-            Fitness::Improvement(_) => 2,
+            Fitness::Diverged => 0,
+            Fitness::Screened => 1,
+            Fitness::Failed => 2,
+            Fitness::Hopeless { .. } => 3,
+            Fitness::Improvement(_) => 4,
         }
     }
 }

@@ -12,21 +12,31 @@ pub const LAST_SEED: u64 = 0xf_feff;
 /// The commented default settings, as TOML.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
-/// All settings of a search that decide what it finds; see `default.toml` for what each means.
+/// All settings of a search that decide what it finds; `default.toml` has them with their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct SearchConfig {
+    /// Every random choice follows from this number.
     pub seed: u64,
+    /// The suite that gives a program its fitness: the name of a built-in one, or a path.
     pub suite: String,
+    /// The program that the search starts from: a zoo name or a path.
     pub initial: String,
+    /// The numerics that programs are bred in.
     pub numerics: NumericsSetting,
+    /// The fitness.
     pub fitness: FitnessConfig,
+    /// The evolution.
     pub evolution: EvolutionConfig,
+    /// The mutations.
     pub mutation: MutationConfig,
+    /// The early stopping of hopeless evaluations.
     pub hurdle: HurdleConfig,
+    /// The fitness cache.
     pub cache: CacheConfig,
+    /// When the search ends.
     pub limits: Limits,
+    /// The searches of a campaign.
     pub restarts: RestartConfig,
 }
 
@@ -52,14 +62,20 @@ impl From<NumericsSetting> for Numerics {
 /// Settings of the fitness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct FitnessConfig {
+    /// What programs compute.
     pub form: Form,
+    /// Seeds that judge a direction.
     pub seeds: usize,
+    /// Other seeds, which a direction is tuned on.
     pub tuning_seeds: usize,
+    /// Children after which the seeds change; 0 is never.
     pub rotate: u64,
+    /// Programs that are judged again when the seeds change.
     pub elite: usize,
+    /// Standard errors that selection takes off the fitness.
     pub penalty: f64,
+    /// What a direction must do before it is trained.
     pub screens: Vec<Screen>,
 }
 
@@ -89,15 +105,22 @@ pub enum Screen {
 /// Settings of regularized evolution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct EvolutionConfig {
+    /// Where children come from.
     pub strategy: Strategy,
+    /// Programs in the population, over all islands.
     pub population: usize,
+    /// Programs that are drawn for each child, of which the fittest is the parent.
     pub tournament: usize,
+    /// Children that are pending at most: child i is bred when the results up to i - lag are in.
     pub lag: usize,
+    /// Islands that the population is divided into.
     pub islands: usize,
+    /// The probability of a parent from any island, from 0 to 1.
     pub migration: f64,
+    /// Difference of fitness below which the shorter program wins a tournament.
     pub parsimony: f64,
+    /// Largest share of the population that one key may have, above 0 and up to 1.
     pub copies: f64,
 }
 
@@ -114,35 +137,46 @@ pub enum Strategy {
 /// Settings of the mutations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct MutationConfig {
+    /// Whether only constants change.
     pub constants_only: bool,
+    /// Weight of the insertion of a statement.
     pub insert: f64,
+    /// Weight of the deletion of a statement.
     pub delete: f64,
+    /// Weight of the change of an argument.
     pub modify: f64,
+    /// The probability that a new argument is a constant.
     pub constant: f64,
+    /// The probability that a changed constant is multiplied, and not replaced.
     pub scale: f64,
+    /// The probability that an inserted statement assigns a new variable.
     pub new_variable: f64,
+    /// Statements from which on nothing is inserted.
     pub max_statements: usize,
+    /// Parameters that no new argument is.
     pub hidden: Vec<String>,
+    /// What new weights of `interp` are drawn from; any argument if it is empty.
     pub interp_weights: Vec<f64>,
 }
 
 /// Settings of the early stopping of hopeless evaluations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct HurdleConfig {
+    /// The quantile of the population at a checkpoint that an evaluation is held against; 0 stops none.
     pub quantile: f64,
+    /// How far below that an evaluation is hopeless, as a fitness.
     pub margin: f64,
+    /// Children after which the quantiles are taken anew.
     pub every: u64,
 }
 
 /// Settings of the fitness cache.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct CacheConfig {
+    /// What makes two programs one.
     pub key: CacheKey,
 }
 
@@ -165,23 +199,30 @@ pub enum CacheKey {
 /// When a search ends. Zero is no limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct Limits {
+    /// Programs generated.
     pub programs: u64,
+    /// Programs evaluated.
     pub evaluations: u64,
+    /// Seconds since the search, or its resumption, began.
     pub seconds: u64,
+    /// Programs generated since the best one was found.
     pub plateau: u64,
+    /// A fitness that is enough.
     pub target_fitness: TargetFitness,
+    /// A program whose rediscovery is enough: a zoo name or a path; empty is none.
     pub target_program: String,
 }
 
 /// Settings of a campaign of several searches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct RestartConfig {
+    /// Searches from the initial program.
     pub repeats: usize,
+    /// Further searches, each from the best program so far.
     pub restarts: usize,
+    /// Suites of the searches after that.
     pub then: Vec<String>,
 }
 

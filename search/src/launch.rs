@@ -70,6 +70,17 @@ impl LaunchError {
 /// What programs of a search are called: after its first mutation a program is no longer the one that the search started from.
 const EVOLVED: &str = "train";
 
+/// A search that has ended, and what it ran on.
+#[must_use]
+pub struct Finished {
+    /// What it found.
+    pub result: SearchResult,
+    /// The suite.
+    pub suite: Arc<Suite>,
+    /// Its statistics over time, as the journal holds them.
+    pub history: Vec<Statistics>,
+}
+
 /// A search that is set up, with its store open.
 pub struct Launch {
     config: SearchConfig,
@@ -188,17 +199,12 @@ impl Launch {
         &self.suite
     }
 
-    /// Runs the search. Afterwards the store is closed. Also gives the suite back, and the statistics over time that the journal holds.
-    pub fn run(
-        mut self,
-        threads: usize,
-        interrupt: &AtomicBool,
-        observe: &mut dyn FnMut(&Progress),
-    ) -> Result<(SearchResult, Arc<Suite>, Vec<Statistics>), LaunchError> {
+    /// Runs the search. Afterwards the store is closed.
+    pub fn run(mut self, threads: usize, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> Result<Finished, LaunchError> {
         let search = Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads);
         let result = search.run(self.initial, interrupt, observe)?;
         let history = self.journal.statistics()?;
-        Ok((result, self.suite, history))
+        Ok(Finished { result, suite: self.suite, history })
     }
 }
 

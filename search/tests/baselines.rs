@@ -147,7 +147,7 @@ fn smoke(change: impl FnOnce(&mut SearchConfig)) -> SearchConfig {
 
 fn search(config: SearchConfig, store: &Path, threads: usize) -> SearchResult {
     let launch = Launch::new(config, store, false).unwrap();
-    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().0
+    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().result
 }
 
 fn contents(store: &Path) -> String {
@@ -173,7 +173,7 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
         half.limits.programs = 1000;
         search(half, &at("half"), 1);
         let launch = Launch::resume(&at("half"), false, |config| config.limits.programs = 2000).unwrap();
-        let resumed = launch.run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().0;
+        let resumed = launch.run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result;
         assert_eq!((resumed.best.hash, resumed.statistics.evaluated), (result.best.hash, result.statistics.evaluated));
 
         if config.mutation.constants_only {

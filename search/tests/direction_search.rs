@@ -28,7 +28,7 @@ fn run(launch: Launch, threads: usize, stop_at: u64) -> SearchResult {
     let mut observe = |progress: &Progress| {
         interrupt.fetch_or(progress.statistics.generated >= stop_at, Ordering::Relaxed);
     };
-    launch.run(threads, &interrupt, &mut observe).unwrap().0
+    launch.run(threads, &interrupt, &mut observe).unwrap().result
 }
 
 fn contents(store: &Path) -> String {

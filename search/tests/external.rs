@@ -66,7 +66,7 @@ fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchEr
 }
 
 fn run(launch: Launch, threads: usize) -> SearchResult {
-    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().0
+    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().result
 }
 
 /// `mixed`, with a log, sparing the initial program.
@@ -254,7 +254,7 @@ fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation
             interrupt.store(true, Ordering::Relaxed);
             Instant::now()
         });
-        let result = launch.run(2, &interrupt, &mut |_| {}).unwrap().0;
+        let result = launch.run(2, &interrupt, &mut |_| {}).unwrap().result;
         assert!(interrupter.join().unwrap().elapsed() < Duration::from_secs(20));
         result
     });

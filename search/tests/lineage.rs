@@ -30,7 +30,7 @@ fn run(launch: Launch, stop_at: u64) -> StopReason {
     let observe = |progress: &symopt_search::engine::Progress| {
         interrupt.fetch_or(progress.statistics.generated >= stop_at, Ordering::Relaxed);
     };
-    launch.run(2, &interrupt, &mut { observe }).unwrap().0.stop
+    launch.run(2, &interrupt, &mut { observe }).unwrap().result.stop
 }
 
 fn lineage_of(store: &Path, hash: &str) -> Vec<Ancestor> {

@@ -28,7 +28,7 @@ use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{ConfigError, LAST_SEED, SearchConfig};
 use symopt_search::journal::Journal;
 use symopt_search::judge::{DirectionJudge, form};
-use symopt_search::launch::{Launch, LaunchError};
+use symopt_search::launch::{Finished, Launch, LaunchError};
 use symopt_search::store::statistics::Statistics;
 use symopt_search::store::stop_reason::StopReason;
 
@@ -377,7 +377,7 @@ impl Rediscovery {
                 }
             }
         });
-        let (result, _, _) = match ended {
+        let Finished { result, .. } = match ended {
             Err(error) if error.is_interrupt() => return Ok(None),
             ended => ended?,
         };

@@ -19,7 +19,7 @@ fn search(store: &Path, change: impl FnOnce(&mut SearchConfig)) -> SearchResult 
     config.evolution.population = 50;
     config.limits.programs = 2000;
     change(&mut config);
-    Launch::new(config, store, false).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().0
+    Launch::new(config, store, false).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result
 }
 
 fn options(threads: usize) -> Options {

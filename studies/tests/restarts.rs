@@ -37,7 +37,7 @@ fn go_on(path: &Path, threads: usize, interrupt_in: Option<(&str, u64)>) -> bool
                 interrupt.store(true, Ordering::Relaxed);
             }
         };
-        let (result, _, _) = launch.run(threads, interrupt, &mut observe).unwrap();
+        let result = launch.run(threads, interrupt, &mut observe).unwrap().result;
         if result.stop == StopReason::Interrupted {
             return false;
         }
@@ -94,7 +94,7 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
         let step = campaign.next().unwrap();
         assert_eq!(step.name, "restart-1");
         let launch = campaign.launch(&step, 1, no_interrupt(), &|_| {}, false).unwrap();
-        assert_ne!(launch.run(1, no_interrupt(), &mut |_| {}).unwrap().0.stop, StopReason::Interrupted);
+        assert_ne!(launch.run(1, no_interrupt(), &mut |_| {}).unwrap().result.stop, StopReason::Interrupted);
         drop(campaign);
         // And while a store is made.
         std::fs::create_dir_all(parts.join("then-1/journal")).unwrap();

@@ -9,6 +9,7 @@ use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::StopReason;
+use symopt_search::launch::Finished;
 use symopt_studies::fresh_seeds::{Judged, Progress};
 use symopt_studies::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
 
@@ -129,7 +130,7 @@ fn search(
     let mut line = ProgressLine::new(&launch.config().limits).against(&adamw);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
-    let (result, _, _) = result?;
+    let Finished { result, .. } = result?;
     let ended = result.stop != StopReason::Interrupted;
     if ended {
         campaign.end(&result)?;

@@ -125,7 +125,7 @@ impl<'a> Evolution<'a> {
             (Fitness::Improvement(a), Fitness::Improvement(b)) if (a - b).abs() < self.config.parsimony && other.live != first.live => {
                 other.live < first.live
             }
-            (a, b) => a > b,
+            (a, b) => a.is_better_than(b),
         }
     }
 

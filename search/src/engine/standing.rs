@@ -201,7 +201,7 @@ impl<'a> Standing<'a> {
         let island = child.island;
         let individual = child.individual(index, &evaluation, self.penalty);
         let (hash, fitness) = (individual.hash, individual.fitness);
-        let is_best = fitness > self.best.fitness || is_target;
+        let is_best = fitness.is_better_than(self.best.fitness) || is_target;
         if is_best {
             self.best = Best::of(&individual);
             self.statistics.best = fitness;
@@ -232,7 +232,7 @@ impl<'a> Standing<'a> {
             let key = program.key;
             let evaluation = self.cache.get(key)?.map_or_else(|| new.clone(), |old| old.with(new));
             let fitness = evaluation.score(self.penalty);
-            if best.as_ref().is_none_or(|best| fitness > best.fitness) {
+            if best.as_ref().is_none_or(|best| fitness.is_better_than(best.fitness)) {
                 best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
             }
             self.cache.insert(key, evaluation.clone());

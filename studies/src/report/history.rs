@@ -196,7 +196,7 @@ impl History {
                 let merged = known.get(record.hash.as_str()).map_or_else(|| new.clone(), |old| old.with(&new));
                 let fitness = merged.score(penalty);
                 known.insert(&record.hash, merged);
-                if best.is_none_or(|(_, best)| fitness > best) {
+                if best.is_none_or(|(_, best)| fitness.is_better_than(best)) {
                     best = Some((record, fitness));
                 }
             }

@@ -18,7 +18,7 @@ use symopt_search::StopReason;
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::engine::SearchResult;
 use symopt_search::judge::{Settled, first_seeds};
-use symopt_search::launch::{Launch, LaunchError};
+use symopt_search::launch::{Finished, Launch, LaunchError};
 use symopt_search::store::failures::Failures;
 use symopt_search::store::statistics::Statistics;
 use symopt_studies::comparison::{self, Row};
@@ -106,7 +106,7 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let mut line = ProgressLine::new(&config.limits).against(&adamw);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
-    let (result, suite, history) = result.map_err(|error| interrupted_first(error, store))?;
+    let Finished { result, suite, history } = result.map_err(|error| interrupted_first(error, store))?;
     let graph = Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
     let pruned = result.best.program.pruned(&graph);
     let derivation = simplify(&result.best.program, &Options::default(), &mut RandomStreams::default());
