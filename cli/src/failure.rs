@@ -161,7 +161,7 @@ impl From<LaunchError> for Failure {
             LaunchError::Search(SearchError::Task(
                 error @ (TaskError::Failed { .. } | TaskError::Interrupted { .. } | TaskError::TimeLimit { .. }),
             )) => error.into(),
-            LaunchError::Search(error) => Failure::Work(error.to_string()),
+            error => Failure::Work(error.to_string()),
         }
     }
 }
@@ -184,7 +184,7 @@ impl From<CampaignError> for Failure {
             CampaignError::Launch(error) => error.into(),
             CampaignError::Trial(error) => error.into(),
             CampaignError::Write(error) => error.into(),
-            CampaignError::File { .. } => Failure::Input(error.to_string()),
+            error => Failure::Input(error.to_string()),
         }
     }
 }
@@ -197,7 +197,7 @@ impl From<FunnelError> for Failure {
             FunnelError::Task(error) => error.into(),
             FunnelError::Trial(error) => error.into(),
             FunnelError::Write(error) => error.into(),
-            FunnelError::Empty { .. } | FunnelError::File { .. } => Failure::Input(error.to_string()),
+            error => Failure::Input(error.to_string()),
         }
     }
 }
@@ -219,7 +219,7 @@ impl From<ReportError> for Failure {
             ReportError::Program(error) => error.into(),
             ReportError::Task(error) => error.into(),
             ReportError::NoRuns { .. } => Failure::Input(error.to_string()),
-            ReportError::Threads(_) | ReportError::Interrupted => Failure::Work(error.to_string()),
+            error => Failure::Work(error.to_string()),
         }
     }
 }
@@ -230,7 +230,7 @@ impl From<LandscapeError> for Failure {
             LandscapeError::Task(error) => error.into(),
             LandscapeError::Baseline { .. } => Failure::Input(error.to_string()),
             LandscapeError::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
-            LandscapeError::Threads(_) => Failure::Work(error.to_string()),
+            error => Failure::Work(error.to_string()),
         }
     }
 }

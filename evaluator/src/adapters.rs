@@ -29,6 +29,7 @@ pub enum MissingGradients {
 
 /// Why an adapter can't be made, or a step can't be done.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AdapterError {
     /// The optimizer refuses.
     #[error(transparent)]

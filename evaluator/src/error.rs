@@ -8,6 +8,7 @@ use crate::layout::LayoutError;
 
 /// Why an optimizer can't be made, set, stepped or loaded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OptimizerError {
     /// The program does not type. Programs that the parser gave always do.
     #[error("the program {program} is not well typed: {errors:?}")]
@@ -67,6 +68,7 @@ fn abridged(names: &[String]) -> String {
 
 /// Why a state can't be written or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// The file can't be written.
     #[error(transparent)]

@@ -23,6 +23,7 @@ pub struct Layout {
 
 /// Why a list of arrays is not a layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// Two arrays have one name.
     #[error("the parameter array {name:?} is there twice; names must be unique")]

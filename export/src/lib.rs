@@ -87,6 +87,7 @@ impl fmt::Display for Target {
 
 /// Why a program can't be exported.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// The program does not type.
     #[error("the program {program} does not type: {errors:?}; see `symopt inspect`")]

@@ -7,6 +7,7 @@ use symopt_evaluator::OptimizerError;
 
 /// Why a task can't be built or run. A run that diverges is no error.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TaskError {
     /// The program can't be run, or has no such hyperparameter.
     #[error(transparent)]
@@ -102,6 +103,7 @@ impl std::fmt::Display for Failure {
 
 /// Why a snapshot can't be written, read or gone on from.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SnapshotError {
     /// The file can't be written.
     #[error(transparent)]

@@ -263,6 +263,7 @@ const WHOLE: &str = "expected a whole number of 0 or more";
 
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The text is no TOML, or has an unknown name or a value of the wrong kind.
     #[error("{}", .0.to_string().replace("expected u64", WHOLE).replace("expected usize", WHOLE))]

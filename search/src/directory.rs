@@ -57,6 +57,7 @@ pub enum Place {
 
 /// Why a directory can't be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MakingError {
     /// It is there already.
     #[error("it is there already")]

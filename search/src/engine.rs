@@ -44,6 +44,7 @@ const FLUSH_TOGETHER: usize = 16;
 
 /// Why a search failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SearchError {
     /// The journal.
     #[error(transparent)]

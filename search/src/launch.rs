@@ -20,6 +20,7 @@ use crate::store::statistics::Statistics;
 
 /// Why a search can't be set up or fails.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LaunchError {
     /// A program.
     #[error(transparent)]

@@ -52,6 +52,7 @@ pub const FILE: &str = "funnel.json";
 
 /// Why there is no ranking.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FunnelError {
     /// A store.
     #[error(transparent)]

@@ -71,6 +71,7 @@ impl Default for Settings {
 
 /// Why there is no landscape.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LandscapeError {
     /// A task can't be run.
     #[error(transparent)]

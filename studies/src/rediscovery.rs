@@ -48,6 +48,7 @@ const REPORT: u64 = 0xf_fff2;
 
 /// Why a rediscovery fails.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RediscoveryError {
     /// A search.
     #[error(transparent)]

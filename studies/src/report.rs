@@ -33,6 +33,7 @@ use symopt_search::store::program_source::ProgramError;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReportError {
     /// A store.
     #[error(transparent)]

@@ -48,6 +48,7 @@ const SEEDS: usize = 16;
 
 /// Why a campaign can't go on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CampaignError {
     /// A search of it.
     #[error(transparent)]

@@ -30,6 +30,7 @@ use symopt_search::judge::form::with_parameters;
 
 /// Why trials end without a result.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrialError {
     /// A task, or a program that it can't run.
     #[error(transparent)]

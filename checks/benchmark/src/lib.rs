@@ -111,6 +111,7 @@ pub struct Progress {
 
 /// Why a benchmark can't be run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BenchmarkError {
     /// The interpreter for the peers is not one.
     #[error("can't run the Python peers with `{python}`: {error}; --peers takes a Python interpreter (3.9 or newer), such as python3")]

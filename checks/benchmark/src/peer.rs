@@ -63,6 +63,7 @@ enum Answer {
 
 /// Why a peer gave no times.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PeerError {
     /// The program can't be run at all.
     #[error("it can't be started: {0}")]

@@ -29,6 +29,7 @@ const SCRIPTS: &[(&str, &str)] = &[
 
 /// Why exports can't be run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConformanceError {
     /// The file system says no.
     #[error("{path}: {source}")]

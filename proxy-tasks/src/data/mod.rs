@@ -61,6 +61,7 @@ impl Vectors {
 
 /// Why examples cannot be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}; {expected}", path.display())]

@@ -194,6 +194,7 @@ pub trait Model<T: Scalar>: Send + Sync {
 
 /// Why a model cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// A size is zero.
     #[error("{0} must be at least 1")]

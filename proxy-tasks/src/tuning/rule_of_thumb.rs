@@ -57,6 +57,7 @@ impl FromStr for AdamwConstants {
 
 /// Why the rule says nothing about a program.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RuleError {
     /// It does not take its peak learning rate from outside.
     #[error(

@@ -30,6 +30,7 @@ const OBSERVE_EVERY: u64 = 1000;
 
 /// Why a lineage can't be told.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineageError {
     /// The program is not one of a store.
     #[error(

@@ -9,6 +9,7 @@ use super::FORMAT_VERSION;
 
 /// Why a store can't be made, opened or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// There is no store.
     #[error("{path}: no store is there; `symopt search` makes one")]

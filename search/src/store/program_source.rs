@@ -21,6 +21,7 @@ const FILE_LIMIT: u64 = 16 << 20;
 
 /// Why a program can't be found.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProgramError {
     /// Neither a zoo program nor a file.
     #[error(
