@@ -8,6 +8,7 @@ use symopt_conformance::exports::ConformanceError;
 use symopt_evaluator::OptimizerError;
 use symopt_export::ExportError;
 use symopt_files::WriteError;
+use symopt_programs::source::SourceError;
 use symopt_proxy_tasks::error::{SnapshotError, TaskError};
 use symopt_proxy_tasks::tuning::rule_of_thumb::RuleError;
 use symopt_search::SearchError;
@@ -23,7 +24,7 @@ use symopt_studies::report::ReportError;
 use symopt_studies::restarts::CampaignError;
 use symopt_studies::trials::TrialError;
 
-use crate::terminal;
+use crate::{programs, terminal};
 
 /// Why a command ends without having done its work.
 #[derive(Debug)]
@@ -66,8 +67,17 @@ impl Failure {
 impl From<ProgramError> for Failure {
     fn from(error: ProgramError) -> Failure {
         match error {
-            ProgramError::Text { report } => Failure::Report(report),
+            ProgramError::Source(error) => error.into(),
             ProgramError::Journal(error) => error.into(),
+            error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Failure {
+        match error {
+            SourceError::Text(text) => Failure::Report(text.render(programs::color())),
             error => Failure::Input(error.to_string()),
         }
     }

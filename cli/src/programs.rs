@@ -10,12 +10,12 @@ use crate::failure::Failure;
 
 /// A program by zoo name, file, `-` (standard input) or `STORE:HASH`.
 pub fn find(name: &str) -> Result<Program, Failure> {
-    Ok(program_source::find_program(name, color())?)
+    Ok(program_source::find_program(name)?)
 }
 
 /// The same in the form that the program has where it comes from.
 pub fn found(name: &str) -> Result<Found, Failure> {
-    Ok(program_source::find(name, color())?)
+    Ok(program_source::find(name)?)
 }
 
 /// A whole program for use: a direction of a store with the learning rate and the decay that suited it in its search as its defaults.

@@ -51,6 +51,7 @@
 //! missing.
 
 mod compiled;
+pub mod source;
 
 use std::sync::OnceLock;
 

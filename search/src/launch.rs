@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
@@ -15,7 +16,7 @@ use crate::engine::{Progress, Search, SearchError, SearchResult, mutation};
 use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings};
 use crate::judge::form::{self, SplitError};
 use crate::judge::{self, Judge, Request};
-use crate::store::program_source::{self, ProgramError, find_program, parse_program};
+use crate::store::program_source::{self, ProgramError, find_program};
 use crate::store::statistics::Statistics;
 
 /// Why a search can't be set up or fails.
@@ -96,28 +97,22 @@ pub struct Launch {
 
 impl Launch {
     /// A new search with a new store. The store is made last, when nothing about the settings, the programs or the suite's data can be wrong.
-    pub fn new(config: SearchConfig, store: &Path, color: bool) -> Result<Launch, LaunchError> {
-        let program = initial(&config, store, color)?;
+    pub fn new(config: SearchConfig, store: &Path) -> Result<Launch, LaunchError> {
+        let program = initial(&config, store)?;
         let source = SuiteSource::find(&config.suite)?;
-        Launch::of_parts(config, &program, source, store, color)
+        Launch::of_parts(config, &program, source, store)
     }
 
     /// The same with the initial program and the suite at hand, whatever the settings call them.
-    pub fn of_parts(
-        mut config: SearchConfig,
-        program: &Program,
-        source: SuiteSource,
-        store: &Path,
-        color: bool,
-    ) -> Result<Launch, LaunchError> {
+    pub fn of_parts(mut config: SearchConfig, program: &Program, source: SuiteSource, store: &Path) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
-        let initial = prepare(&mut config, program, color)?;
+        let initial = prepare(&mut config, program)?;
         if config.mutation.constants_only && mutation::constants(&initial).is_empty() {
             return Err(LaunchError::NoConstants { name: config.initial });
         }
         let suite = Arc::new(source.suite()?);
-        let target = target_of(&config, color)?;
+        let target = target_of(&config)?;
         let judge = judge::of_config(&config, &suite)?;
         let kept = kept_initial(judge.as_ref(), &suite, &initial)?;
         let settings = Settings {
@@ -137,40 +132,36 @@ impl Launch {
 
     /// Whether a store holds the search of these settings, whatever its limits and the name of its suite, whose text `is_suite` knows.
     pub fn holds(store: &Path, mut config: SearchConfig, program: &Program, is_suite: impl FnOnce(&str) -> bool) -> bool {
-        let (Ok(stored), Ok(initial)) = (CheckedStore::settings_of(store), prepare(&mut config, program, false)) else { return false };
+        let (Ok(stored), Ok(initial)) = (CheckedStore::settings_of(store), prepare(&mut config, program)) else { return false };
         config.limits = stored.config.limits.clone();
         config.suite.clone_from(&stored.config.suite);
         config == stored.config && initial.to_string() == stored.initial && is_suite(&stored.suite)
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
-    pub fn resume(store: &Path, color: bool, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
-        Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, color, change_limits)
+    pub fn resume(store: &Path, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
+        Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, change_limits)
     }
 
     /// The same with what is whole of a store that has lost some of what was acknowledged. Also gives what was lost, if anything was.
-    pub fn salvage(
-        store: &Path,
-        color: bool,
-        change_limits: impl FnOnce(&mut SearchConfig),
-    ) -> Result<(Launch, Option<Lost>), LaunchError> {
+    pub fn salvage(store: &Path, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<(Launch, Option<Lost>), LaunchError> {
         let checked = CheckedStore::held(store, Salvage::Yes)?;
         let lost = checked.lost();
-        Ok((Launch::resume_checked(checked, color, change_limits)?, lost))
+        Ok((Launch::resume_checked(checked, change_limits)?, lost))
     }
 
-    fn resume_checked(checked: CheckedStore, color: bool, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
+    fn resume_checked(checked: CheckedStore, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
         let settings = checked.settings();
         let mut config = settings.config.clone();
         change_limits(&mut config);
         config.check()?;
-        let initial = parse_program("the store's initial program", &settings.initial, color)?;
+        let initial = source::parse("the store's initial program", &settings.initial).map_err(ProgramError::from)?;
         let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
         let suite = Arc::new(source.suite()?);
         let target = if config.limits.target_program == settings.config.limits.target_program {
             settings.target.as_deref().and_then(FunctionalHash::from_hex)
         } else {
-            target_of(&config, color)?
+            target_of(&config)?
         };
         let judge = judge::with_baselines(&config, &suite, checked.baselines()?)?;
         // The baseline is known, so nothing else would show that a command no longer works, before it fails with all programs.
@@ -212,27 +203,27 @@ impl Launch {
 /// The program that a search begins with, and a look at all else that can be wrong with it but for the suite: for what takes time before the search
 /// is set up. A direction of another store goes on as a whole program, with the learning rate and the decay that suited it, where whole programs are
 /// searched for.
-pub fn initial(config: &SearchConfig, store: &Path, color: bool) -> Result<Program, LaunchError> {
+pub fn initial(config: &SearchConfig, store: &Path) -> Result<Program, LaunchError> {
     config.check()?;
     Journal::check_vacant(store)?;
-    named(config, color)
+    named(config)
 }
 
 /// The same, whatever stands where the store will be.
-pub fn named(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
+pub fn named(config: &SearchConfig) -> Result<Program, LaunchError> {
     config.check()?;
     // The standard input can be read only once.
     if config.limits.target_program != "-" {
-        target_of(config, color)?;
+        target_of(config)?;
     }
-    initial_of(config, color)
+    initial_of(config)
 }
 
 /// The program that a search begins with.
-pub fn initial_of(config: &SearchConfig, color: bool) -> Result<Program, LaunchError> {
+pub fn initial_of(config: &SearchConfig) -> Result<Program, LaunchError> {
     let program = match config.fitness.form {
-        Form::Program => program_source::find(&config.initial, color)?.with_constants(),
-        Form::Direction => find_program(&config.initial, color)?,
+        Form::Program => program_source::find(&config.initial)?.with_constants(),
+        Form::Direction => find_program(&config.initial)?,
     };
     check_hidden(config, &program)?;
     if config.fitness.form == Form::Direction {
@@ -242,7 +233,7 @@ pub fn initial_of(config: &SearchConfig, color: bool) -> Result<Program, LaunchE
 }
 
 /// The program that a search starts from, and what the settings get from it.
-fn prepare(config: &mut SearchConfig, program: &Program, color: bool) -> Result<Program, LaunchError> {
+fn prepare(config: &mut SearchConfig, program: &Program) -> Result<Program, LaunchError> {
     let mut signature = program.signature().clone();
     signature.numerics = config.numerics.into();
     signature.name = EVOLVED.to_owned();
@@ -253,7 +244,7 @@ fn prepare(config: &mut SearchConfig, program: &Program, color: bool) -> Result<
         hide(config, &initial);
     }
     // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
-    Ok(parse_program("the initial program", &initial.to_string(), color)?)
+    Ok(source::parse("the initial program", &initial.to_string()).map_err(ProgramError::from)?)
 }
 
 /// The evaluation of the initial program, where it can't be made again. It must not fail.
@@ -299,11 +290,11 @@ fn hide(config: &mut SearchConfig, initial: &Program) {
     }
 }
 
-fn target_of(config: &SearchConfig, color: bool) -> Result<Option<FunctionalHash>, LaunchError> {
+fn target_of(config: &SearchConfig) -> Result<Option<FunctionalHash>, LaunchError> {
     if config.limits.target_program.is_empty() {
         return Ok(None);
     }
-    let found = program_source::find(&config.limits.target_program, color)?;
+    let found = program_source::find(&config.limits.target_program)?;
     let program = match config.fitness.form {
         Form::Program => found.whole(),
         // As the search breeds it.

@@ -14,7 +14,7 @@
 //! use std::sync::atomic::AtomicBool;
 //! use symopt_search::{SearchConfig, launch::Launch};
 //!
-//! let launch = Launch::new(SearchConfig::default(), Path::new("runs/first"), false)?;
+//! let launch = Launch::new(SearchConfig::default(), Path::new("runs/first"))?;
 //! let result = launch.run(2, &AtomicBool::new(false), &mut |_progress| {})?.result;
 //! println!("{} has fitness {}", result.best.program, result.best.fitness);
 //! # Ok::<(), symopt_search::launch::LaunchError>(())

@@ -146,7 +146,7 @@ fn smoke(change: impl FnOnce(&mut SearchConfig)) -> SearchConfig {
 }
 
 fn search(config: SearchConfig, store: &Path, threads: usize) -> SearchResult {
-    let launch = Launch::new(config, store, false).unwrap();
+    let launch = Launch::new(config, store).unwrap();
     launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().result
 }
 
@@ -172,7 +172,7 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
         let mut half = config.clone();
         half.limits.programs = 1000;
         search(half, &at("half"), 1);
-        let launch = Launch::resume(&at("half"), false, |config| config.limits.programs = 2000).unwrap();
+        let launch = Launch::resume(&at("half"), |config| config.limits.programs = 2000).unwrap();
         let resumed = launch.run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result;
         assert_eq!((resumed.best.hash, resumed.statistics.evaluated), (result.best.hash, result.statistics.evaluated));
 
@@ -184,7 +184,7 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
             // What a random program comes from is told, and nothing is evaluated again for that.
             let index = Journal::open(&at("one")).unwrap().evaluations().unwrap().last().unwrap().clone();
             let name = format!("{}:{}", at("one").display(), index.1.hash);
-            let lineage = lineage::lineage(&name, false, &mut |_, _| {}).unwrap();
+            let lineage = lineage::lineage(&name, &mut |_, _| {}).unwrap();
             assert_eq!(lineage.len(), 2);
             let change = lineage[1].change.as_ref().unwrap();
             assert_eq!((change.kind, &change.before, &change.after), (MutationKind::Random, &None, &None));
@@ -208,7 +208,7 @@ fn what_can_not_work_is_refused_with_the_reason() {
         config.mutation.constants_only = true;
         config.initial = "signum".to_owned();
     });
-    let Err(error) = Launch::new(config, &store, false) else { panic!("nothing to tune") };
+    let Err(error) = Launch::new(config, &store) else { panic!("nothing to tune") };
     assert!(matches!(error, LaunchError::NoConstants { .. }));
     assert!(!store.exists());
 }

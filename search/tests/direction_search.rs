@@ -39,7 +39,7 @@ fn contents(store: &Path) -> String {
 fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_and_its_lineage_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let [one, two, parts] = ["one", "two", "parts"].map(|name| directory.path().join(name));
-    let result = run(Launch::new(config(), &one, false).unwrap(), 1, u64::MAX);
+    let result = run(Launch::new(config(), &one).unwrap(), 1, u64::MAX);
     let statistics = &result.statistics;
     assert_eq!((result.stop, statistics.generated), (StopReason::Programs, 350));
     assert!(statistics.screened > 10 && statistics.evaluated > 10, "{statistics:?}");
@@ -48,20 +48,20 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
         assert!(content.contains(&format!("revision/{}\t", epoch << 16)), "epoch {epoch}");
     }
 
-    let other = run(Launch::new(config(), &two, false).unwrap(), 2, u64::MAX);
+    let other = run(Launch::new(config(), &two).unwrap(), 2, u64::MAX);
     assert!(contents(&two) == content, "the journal differs with two threads");
     assert_eq!((&other.statistics, other.best.hash, other.best.fitness), (statistics, result.best.hash, result.best.fitness));
     assert_eq!(other.best.settings, result.best.settings);
 
-    assert_eq!(run(Launch::new(config(), &parts, false).unwrap(), 2, 130).stop, StopReason::Interrupted);
-    assert_eq!(run(Launch::resume(&parts, false, |_| {}).unwrap(), 1, 210).stop, StopReason::Interrupted);
-    assert_eq!(run(Launch::resume(&parts, false, |_| {}).unwrap(), 2, u64::MAX).stop, StopReason::Programs);
+    assert_eq!(run(Launch::new(config(), &parts).unwrap(), 2, 130).stop, StopReason::Interrupted);
+    assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), 1, 210).stop, StopReason::Interrupted);
+    assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), 2, u64::MAX).stop, StopReason::Programs);
     assert!(contents(&parts) == content, "the journal differs after interruptions");
 
     // The lineages of programs of every epoch, with the fitness that the journal has.
     let evaluations = Journal::open(&one).unwrap().evaluations().unwrap();
     for (index, record) in evaluations.iter().step_by(evaluations.len() / 6).chain(evaluations.last()) {
-        let lineage = lineage(&format!("{}:{}", one.display(), record.hash), false, &mut |_, _| {}).unwrap();
+        let lineage = lineage(&format!("{}:{}", one.display(), record.hash), &mut |_, _| {}).unwrap();
         let last = lineage.last().unwrap();
         assert_eq!((last.index, last.hash.to_string(), last.fitness), (Some(*index), record.hash.clone(), record.fitness));
         assert_eq!(last.program.to_string(), record.program);
@@ -74,7 +74,7 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
     assert!(revisions.iter().any(|(_, record)| evaluations.iter().all(|(_, evaluated)| evaluated.hash != record.hash)));
     let hashes = revisions.iter().map(|(_, record)| record.hash.clone());
     for hash in hashes.chain([result.best.hash.to_string()]) {
-        let lineage = lineage(&format!("{}:{hash}", one.display()), false, &mut |_, _| {}).unwrap();
+        let lineage = lineage(&format!("{}:{hash}", one.display()), &mut |_, _| {}).unwrap();
         assert_eq!(lineage.last().unwrap().hash.to_string(), hash);
     }
     // No program touches what stands outside.

@@ -62,7 +62,7 @@ fn config(programs: u64) -> SearchConfig {
 fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchError> {
     let spec = ExternalSpec { checkpoints: 2, steps: Some(2), seconds: 8.0, ..ExternalSpec::new("stand-in", command) };
     let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
-    Launch::of_parts(config(programs), &symopt_programs::find("adamw-paper").unwrap().program(), source, store, false)
+    Launch::of_parts(config(programs), &symopt_programs::find("adamw-paper").unwrap().program(), source, store)
 }
 
 fn run(launch: Launch, threads: usize) -> SearchResult {
@@ -161,7 +161,7 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
     let other = folder.path().join("other");
     run(launch(&mixed(&log), 90, &other).unwrap(), 1);
     let before = fs::read_to_string(&log).unwrap().matches("request").count();
-    let resumed = Launch::resume(&other, false, |config| config.limits.programs = 200).unwrap();
+    let resumed = Launch::resume(&other, |config| config.limits.programs = 200).unwrap();
     let resumed = run(resumed, 2);
     assert_eq!((&resumed.best.hash, &resumed.statistics), (&result.best.hash, &result.statistics));
     // But for the words of failures, which may show a line of the command with the number of its request.
@@ -192,7 +192,7 @@ fn a_search_goes_on_from_its_own_baseline_though_the_command_now_gives_another()
     let command = format!("sh '{}' '{}'", script_file.display(), counter.display());
     let first = run(launch(&command, 40, &store).unwrap(), 1);
     let before = records(&store);
-    let resumed = run(Launch::resume(&store, false, |config| config.limits.programs = 80).unwrap(), 1);
+    let resumed = run(Launch::resume(&store, |config| config.limits.programs = 80).unwrap(), 1);
     let after = records(&store);
     assert!(after.len() > before.len());
     assert_eq!(after[..before.len()], before[..]);
@@ -229,7 +229,7 @@ fn a_resumed_search_whose_command_no_longer_works_ends_at_once_and_records_no_fa
     run(launch(&format!("exec python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
     let before = records(&store);
     fs::remove_file(&file).unwrap();
-    let error = Launch::resume(&store, false, |config| config.limits.programs = 40).err().unwrap().to_string();
+    let error = Launch::resume(&store, |config| config.limits.programs = 40).err().unwrap().to_string();
     assert!(error.contains("script.py"), "{error}");
     assert_eq!(records(&store), before);
 }
@@ -246,7 +246,7 @@ fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation
     let spec = ExternalSpec { seconds: 600.0, ..ExternalSpec::new("stand-in", &command) };
     let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
     let program = symopt_programs::find("adamw-paper").unwrap().program();
-    let launch = Launch::of_parts(config(100), &program, source, &store, false).unwrap();
+    let launch = Launch::of_parts(config(100), &program, source, &store).unwrap();
     let interrupt = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         let interrupter = scope.spawn(|| {
@@ -267,7 +267,7 @@ fn nothing_is_kept_of_a_search_on_built_in_tasks_that_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let config = SearchConfig { suite: "smoke".to_owned(), ..config(20) };
-    run(Launch::new(config, &store, false).unwrap(), 1);
+    run(Launch::new(config, &store).unwrap(), 1);
     let contents = Journal::open(&store).unwrap().contents().unwrap();
     assert!(contents.lines().all(|line| !line.starts_with("initial\t") && !line.starts_with("baseline/")));
 }
@@ -284,7 +284,7 @@ fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measure
         (config.fitness.rotate, config.fitness.elite) = (30, 3);
         // Hopeless runs are stopped, as on built-in tasks.
         (config.hurdle.quantile, config.hurdle.margin, config.hurdle.every) = (0.5, 0.0, 10);
-        Launch::of_parts(config, &symopt_programs::find("adamw-paper").unwrap().program(), source, store, false).unwrap()
+        Launch::of_parts(config, &symopt_programs::find("adamw-paper").unwrap().program(), source, store).unwrap()
     };
     let result = run(rotating(&whole, 100), 2);
     let hopeless = records(&whole).iter().filter(|(_, record)| matches!(record.fitness, Fitness::Hopeless { .. })).count();
@@ -296,7 +296,7 @@ fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measure
     assert!(baselines.iter().all(|(_, baseline)| baseline.final_loss(2, 0).is_some()), "each on three seeds");
 
     run(rotating(&parts, 45), 1);
-    let resumed = run(Launch::resume(&parts, false, |config| config.limits.programs = 100).unwrap(), 3);
+    let resumed = run(Launch::resume(&parts, |config| config.limits.programs = 100).unwrap(), 3);
     assert_eq!(
         (&resumed.best.hash, resumed.best.fitness, &resumed.statistics),
         (&result.best.hash, result.best.fitness, &result.statistics)

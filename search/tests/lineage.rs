@@ -21,7 +21,7 @@ fn config() -> SearchConfig {
 
 /// A search in a new store, ended after `stop_at` programs.
 fn search(store: &Path, stop_at: u64) {
-    let launch = Launch::new(config(), store, false).unwrap();
+    let launch = Launch::new(config(), store).unwrap();
     run(launch, stop_at);
 }
 
@@ -34,7 +34,7 @@ fn run(launch: Launch, stop_at: u64) -> StopReason {
 }
 
 fn lineage_of(store: &Path, hash: &str) -> Vec<Ancestor> {
-    lineage(&format!("{}:{hash}", store.display()), false, &mut |_, _| {}).unwrap()
+    lineage(&format!("{}:{hash}", store.display()), &mut |_, _| {}).unwrap()
 }
 
 /// Replays the changes on the statements, and checks all that the journal says.
@@ -126,7 +126,7 @@ fn an_interrupted_store_tells_what_an_uninterrupted_one_does_before_and_after_it
     };
     // What was evaluated last was still under way when the search ended.
     let interrupted = same([&parts, &whole]);
-    assert_eq!(run(Launch::resume(&parts, false, |_| {}).unwrap(), u64::MAX), StopReason::Programs);
+    assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), u64::MAX), StopReason::Programs);
     assert!(same([&parts, &whole]) > interrupted);
 }
 
@@ -135,7 +135,7 @@ fn what_is_not_in_a_store_or_does_not_belong_to_it_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");
     search(&store, 300);
-    let of = |name: &str| lineage(name, false, &mut |_, _| {}).unwrap_err();
+    let of = |name: &str| lineage(name, &mut |_, _| {}).unwrap_err();
     assert!(matches!(of("lion"), LineageError::NoStore { .. }));
     assert!(matches!(of("-"), LineageError::NoStore { .. }));
     assert!(of("linon").to_string().contains("did you mean lion"));

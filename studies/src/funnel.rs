@@ -27,6 +27,7 @@ use symopt_analysis::simplify::{Label, Limits, Options, canonical, simplify};
 use symopt_analysis::structure::{Classification, Classifier};
 use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, VarId};
 use symopt_files::WriteError;
+use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
@@ -36,7 +37,7 @@ use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::form::complete;
 use symopt_search::judge::inner_tuning::{Setting, median};
 use symopt_search::judge::purpose::Purpose;
-use symopt_search::store::program_source::{ProgramError, parse_program};
+use symopt_search::store::program_source::ProgramError;
 
 use crate::checked_json::{self, checksum};
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, check_suite};
@@ -187,7 +188,7 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
         }
         let Some(record) = records.remove(&Place::Child(index)) else { continue };
         let evaluation = revised.remove(&index).map_or_else(|| record.evaluation(), |(_, evaluation)| evaluation);
-        let program = parse_program(&format!("{}:{}", path.display(), record.hash), &record.program, false)?;
+        let program = source::parse(&format!("{}:{}", path.display(), record.hash), &record.program).map_err(ProgramError::from)?;
         if !forms.insert(form_of(&program)) {
             continue;
         }
@@ -576,7 +577,7 @@ mod tests {
     fn programs_that_are_one_up_to_constants_come_in_once() {
         let form = |body: &str| {
             let text = format!("def p(w, g, m, lr):\n  m = interp(g, m, 0.9)\n{body}  return update, m\n");
-            form_of(&parse_program("p", &text, false).unwrap())
+            form_of(&source::parse("p", &text).unwrap())
         };
         let plain = form("  update = sign(m) * lr\n");
         for other in [

@@ -404,9 +404,9 @@ impl Rediscovery {
     fn launch(&self, seed: u64, store: &Path) -> Result<Launch, RediscoveryError> {
         let failed = |reason: String| RediscoveryError::File { path: store.to_owned(), reason };
         if !Journal::is_at(store) {
-            return Ok(Launch::new(SearchConfig { seed, ..self.protocol.search.clone() }, store, false)?);
+            return Ok(Launch::new(SearchConfig { seed, ..self.protocol.search.clone() }, store)?);
         }
-        let launch = Launch::resume(store, false, |_| {})?;
+        let launch = Launch::resume(store, |_| {})?;
         match launch.config().seed {
             found if found == seed => Ok(launch),
             found => Err(failed(format!("the store of a search with the seed {found}, not {seed}; move it away"))),

@@ -262,8 +262,8 @@ pub struct Report {
 }
 
 /// Reads stores, and judges their programs. `watch` sees how many programs have been judged, and how many there are to judge.
-pub fn report(stores: &[PathBuf], options: &Options, color: bool, watch: Watch) -> Result<Report, ReportError> {
-    let histories = stores.iter().map(|store| History::read(store, color)).collect::<Result<Vec<_>, _>>()?;
+pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Report, ReportError> {
+    let histories = stores.iter().map(|store| History::read(store)).collect::<Result<Vec<_>, _>>()?;
     let counted = |history: &&History| history.end.training_runs.is_none();
     let over = match (options.over, histories.iter().find(counted)) {
         (Some(Over::TrainingRuns), Some(history)) => return Err(ReportError::NoRuns { store: history.store.clone() }),

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_dsl::shell::Command;
 use symopt_files::WriteError;
+use symopt_programs::source;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 use symopt_search::config::{Limits, RestartConfig, SearchConfig};
@@ -30,7 +31,6 @@ use symopt_search::journal::{Journal, JournalError};
 use symopt_search::judge::inner_tuning::{Setting, median};
 use symopt_search::judge::purpose::Purpose;
 use symopt_search::launch::{self, Launch, LaunchError};
-use symopt_search::store::program_source::parse_program;
 use symopt_search::store::stop_reason::StopReason;
 
 use crate::checked_json;
@@ -224,18 +224,17 @@ pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
 
 impl Campaign {
     /// A new campaign. All that can be wrong with settings, programs and suites is found before the directory is made.
-    pub fn create(config: SearchConfig, path: &Path, color: bool) -> Result<Campaign, CampaignError> {
-        Campaign::create_with(config, path, color, &mut Ok)
+    pub fn create(config: SearchConfig, path: &Path) -> Result<Campaign, CampaignError> {
+        Campaign::create_with(config, path, &mut Ok)
     }
 
     /// The same with suites in the form that `prepare` gives them, when nothing else can be wrong: perhaps under another name.
     pub fn create_with<E: From<CampaignError>>(
         mut config: SearchConfig,
         path: &Path,
-        color: bool,
         prepare: &mut dyn FnMut(SuiteSource) -> Result<SuiteSource, E>,
     ) -> Result<Campaign, E> {
-        let (initial, sources) = Campaign::check(&config, path, color)?;
+        let (initial, sources) = Campaign::check(&config, path)?;
         let mut suites: Vec<(String, String)> = Vec::new();
         for source in sources {
             let asked = source.name.clone();
@@ -268,10 +267,10 @@ impl Campaign {
     }
 
     /// The initial program and the suites of a campaign, with a look at all that can be wrong.
-    fn check(config: &SearchConfig, path: &Path, color: bool) -> Result<(Program, Vec<SuiteSource>), CampaignError> {
+    fn check(config: &SearchConfig, path: &Path) -> Result<(Program, Vec<SuiteSource>), CampaignError> {
         config.check().map_err(LaunchError::from)?;
         check_vacant(path)?;
-        let initial = launch::named(config, color)?;
+        let initial = launch::named(config)?;
         let mut suites: Vec<SuiteSource> = Vec::new();
         for step in plan(config) {
             if !suites.iter().any(|source| source.name == step.suite) {
@@ -285,7 +284,7 @@ impl Campaign {
 
     /// Whether a directory holds the campaign of these settings, whatever its limits and the names of its suites, whose texts `is_suite` knows.
     pub fn holds(path: &Path, config: &SearchConfig, is_suite: &dyn Fn(&SuiteSource, &str) -> bool) -> bool {
-        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config, false)) else { return false };
+        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config)) else { return false };
         let state = &campaign.state;
         let (steps, kept) = (plan(config), plan(&state.config));
         let same_suite = |(step, kept): (&Step, &Step)| {
@@ -367,12 +366,11 @@ impl Campaign {
         threads: usize,
         interrupt: &'static AtomicBool,
         observe: &(dyn Fn(Progress) + Sync),
-        color: bool,
     ) -> Result<Launch, CampaignError> {
         let store = self.store(step);
         let limits = self.state.config.limits.clone();
         if Journal::is_at(&store) {
-            return Ok(Launch::resume(&store, color, |config| config.limits = limits)?);
+            return Ok(Launch::resume(&store, |config| config.limits = limits)?);
         }
         // What is in its place is known before the programs are compared.
         Journal::check_vacant(&store)?;
@@ -383,7 +381,7 @@ impl Campaign {
                 (format!("{}:{}", best.name, best.best.hash), best.best.program)
             }
         };
-        let program = parse_program(&initial, &text, color).map_err(LaunchError::from)?;
+        let program = source::parse(&initial, &text).map_err(|error| LaunchError::Program(error.into()))?;
         let config = SearchConfig {
             seed: step.seed,
             suite: step.suite.clone(),
@@ -391,7 +389,7 @@ impl Campaign {
             restarts: RestartConfig::default(),
             ..self.config().clone()
         };
-        Ok(Launch::of_parts(config, &program, self.source(&step.suite)?, &store, color)?)
+        Ok(Launch::of_parts(config, &program, self.source(&step.suite)?, &store)?)
     }
 
     /// Notes that the next search has ended.
@@ -484,7 +482,7 @@ impl Campaign {
         let protocol = Protocol { purpose, seeds, tuning_seeds: fitness.tuning_seeds, scaled: false };
         let mut entrants = Vec::new();
         for ended in searches {
-            let program: Program = parse_program(&ended.name, &ended.best.program, false).map_err(LaunchError::from)?;
+            let program: Program = source::parse(&ended.name, &ended.best.program).map_err(|error| LaunchError::Program(error.into()))?;
             entrants.push(Entrant { form: fitness.form, program, start: ended.best.start });
         }
         let judged = Judging::new(&suite, protocol, threads, interrupt, observe)?.judge(&entrants, &|_, _| {})?;

@@ -32,7 +32,7 @@ fn store(form: Form) -> PathBuf {
         config.fitness.tuning_seeds = 2;
         config.fitness.rotate = 200;
         config.limits.programs = 700;
-        let _ = Launch::new(config, &path, false).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let _ = Launch::new(config, &path).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap();
         (directory, path)
     });
     path.clone()

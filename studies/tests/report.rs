@@ -19,7 +19,7 @@ fn search(store: &Path, change: impl FnOnce(&mut SearchConfig)) -> SearchResult 
     config.evolution.population = 50;
     config.limits.programs = 2000;
     change(&mut config);
-    Launch::new(config, store, false).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result
+    Launch::new(config, store).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result
 }
 
 fn options(threads: usize) -> Options {
@@ -31,7 +31,7 @@ fn smoke_suite() -> Suite {
 }
 
 fn of(stores: &[PathBuf], options: &Options) -> Report {
-    report(stores, options, false, Watch::NOBODY).unwrap()
+    report(stores, options, Watch::NOBODY).unwrap()
 }
 
 #[test]
@@ -162,10 +162,10 @@ fn directions_are_tuned_anew_and_seeds_may_change() {
     assert!(report.markdown("x").contains("fitness.rotate = 200"));
 
     let over = Options { over: Some(Over::TrainingRuns), ..options.clone() };
-    let error = symopt_studies::report::report(&stores, &over, false, Watch::NOBODY).unwrap_err();
+    let error = symopt_studies::report::report(&stores, &over, Watch::NOBODY).unwrap_err();
     assert!(matches!(error, ReportError::NoRuns { .. }), "{error}");
     let stopped = Watch { interrupted: &|| true, ..Watch::NOBODY };
-    assert!(matches!(symopt_studies::report::report(&stores, &options, false, stopped).unwrap_err(), ReportError::Interrupted));
+    assert!(matches!(symopt_studies::report::report(&stores, &options, stopped).unwrap_err(), ReportError::Interrupted));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn go_on(path: &Path, threads: usize, interrupt_in: Option<(&str, u64)>) -> bool
     let mut campaign = Campaign::open(path).unwrap();
     while let Some(step) = campaign.next() {
         let interrupt = no_interrupt();
-        let launch = campaign.launch(&step, threads, interrupt, &|_| {}, false).unwrap();
+        let launch = campaign.launch(&step, threads, interrupt, &|_| {}).unwrap();
         let at = interrupt_in.filter(|(name, _)| *name == step.name).map(|(_, at)| at);
         let mut observe = |progress: &symopt_search::engine::Progress| {
             if at.is_some_and(|at| progress.statistics.generated >= at) {
@@ -82,10 +82,10 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
     for form in [Form::Program, Form::Direction] {
         let directory = tempfile::tempdir().unwrap();
         let (whole, parts) = (directory.path().join("whole"), directory.path().join("parts"));
-        Campaign::create(config(form), &whole, false).unwrap();
+        Campaign::create(config(form), &whole).unwrap();
         assert!(go_on(&whole, 1, None));
 
-        Campaign::create(config(form), &parts, false).unwrap();
+        Campaign::create(config(form), &parts).unwrap();
         assert!(!go_on(&parts, 2, Some(("repeat-1", 20))));
         assert!(!go_on(&parts, 1, Some(("repeat-2", 50))));
         assert!(!go_on(&parts, 2, Some(("restart-1", 10))));
@@ -93,7 +93,7 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
         let mut campaign = Campaign::open(&parts).unwrap();
         let step = campaign.next().unwrap();
         assert_eq!(step.name, "restart-1");
-        let launch = campaign.launch(&step, 1, no_interrupt(), &|_| {}, false).unwrap();
+        let launch = campaign.launch(&step, 1, no_interrupt(), &|_| {}).unwrap();
         assert_ne!(launch.run(1, no_interrupt(), &mut |_| {}).unwrap().result.stop, StopReason::Interrupted);
         drop(campaign);
         // And while a store is made.
@@ -107,7 +107,7 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
 fn a_restart_begins_with_the_best_on_fresh_seeds() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("campaign");
-    Campaign::create(config(Form::Direction), &path, false).unwrap();
+    Campaign::create(config(Form::Direction), &path).unwrap();
     assert!(go_on(&path, 1, None));
     let campaign = Campaign::open(&path).unwrap();
     assert_eq!(campaign.next(), None);
@@ -127,8 +127,7 @@ fn a_restart_begins_with_the_best_on_fresh_seeds() {
         assert_eq!(hash(&settings.initial), from.best.hash);
         // It is in its store under that name.
         assert!(
-            symopt_search::store::program_source::find_program(&format!("{}:{}", path.join(&from.name).display(), from.best.hash), false)
-                .is_ok()
+            symopt_search::store::program_source::find_program(&format!("{}:{}", path.join(&from.name).display(), from.best.hash)).is_ok()
         );
     }
     let report = |threads| campaign.report(3, threads, no_interrupt(), &|_| {}).unwrap();
@@ -144,7 +143,7 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     let refused = |change: &dyn Fn(&mut SearchConfig)| {
         let mut config = config(Form::Program);
         change(&mut config);
-        let error = Campaign::create(config, &path, false).unwrap_err().to_string();
+        let error = Campaign::create(config, &path).unwrap_err().to_string();
         assert!(!path.exists());
         error
     };
@@ -154,8 +153,8 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     let error = refused(&|c| c.mutation.hidden = vec!["lrr".to_owned()]);
     assert!(error.contains("`lrr`") && error.contains("did you mean `lr`?") && error.contains("its parameters: w, g, "), "{error}");
 
-    Campaign::create(config(Form::Program), &path, false).unwrap();
-    assert!(Campaign::create(config(Form::Program), &path, false).is_err());
+    Campaign::create(config(Form::Program), &path).unwrap();
+    assert!(Campaign::create(config(Form::Program), &path).is_err());
     let file = path.join(restarts::FILE);
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, &text[..text.len() / 2]).unwrap();

@@ -16,7 +16,7 @@ use symopt_studies::restarts::{Campaign, CampaignError, Comparison, Ended, Step,
 use crate::execution::Execution;
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
-use crate::{hint, programs, progress, table, terminal};
+use crate::{hint, progress, table, terminal};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -122,7 +122,7 @@ fn search(
 ) -> Result<bool, CampaignError> {
     let line = CountLine::new("best programs compared");
     let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
-    let launch = campaign.launch(step, threads, interrupt, &draw, programs::color());
+    let launch = campaign.launch(step, threads, interrupt, &draw);
     line.finish();
     let launch = launch?;
     let from = launch.config().initial.clone();

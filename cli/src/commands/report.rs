@@ -12,7 +12,7 @@ use symopt_studies::report::{self, Options, Over, Report};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{files, interrupt, options, programs, table, terminal};
+use crate::{files, interrupt, options, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -74,7 +74,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let interrupt = interrupt::flag()?;
     let line = CountLine::new("programs judged");
     let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
-    let result = report::report(&arguments.stores, &options, programs::color(), watch);
+    let result = report::report(&arguments.stores, &options, watch);
     line.finish();
     let report = result?;
 

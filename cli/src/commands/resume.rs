@@ -15,7 +15,7 @@ use crate::commands::campaign;
 use crate::commands::search::outcome::execute;
 use crate::execution::{Execution, LimitArguments};
 use crate::failure::Failure;
-use crate::{interrupt, programs};
+use crate::interrupt;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -52,7 +52,7 @@ pub fn go_on(
         campaign.set_limits(limits)?;
         return campaign::execute(campaign, store, execution, interrupt);
     }
-    let launch = Launch::resume(store, programs::color(), |config| change_limits(&mut config.limits))?;
+    let launch = Launch::resume(store, |config| change_limits(&mut config.limits))?;
     execute(launch, store, execution, interrupt)
 }
 
@@ -66,7 +66,7 @@ fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), F
             "{store}: a campaign, which has a store for each of its searches; name the damaged one: `{command}`"
         )));
     }
-    let (launch, lost) = Launch::salvage(&path, programs::color(), |config| limits.apply(&mut config.limits))?;
+    let (launch, lost) = Launch::salvage(&path, |config| limits.apply(&mut config.limits))?;
     let text = match lost {
         None => format!("{store}: nothing was lost"),
         Some(Lost { there, acknowledged, bytes }) => format!(

@@ -20,7 +20,7 @@ use crate::execution::{Execution, LimitArguments};
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::StageLine;
-use crate::{files, interrupt, options, programs, progress, table, terminal};
+use crate::{files, interrupt, options, progress, table, terminal};
 
 use outcome::execute;
 
@@ -160,14 +160,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let path = store.join(SUITE).display().to_string();
         config.suite.clone_from(&path);
         // What is wrong shows before anything is tuned.
-        let initial = launch::initial(&config, &store, programs::color())?;
+        let initial = launch::initial(&config, &store)?;
         let tuned = command.tuned(external::usual_runs(), execution.threads(), execution.json, interrupt)?;
         let Some(spec) = tuned else { return Err(Failure::Input("give --task-command COMMAND".to_owned())) };
         let source = SuiteSource::of_command(&path, &spec, task_seeds)?;
         // The suite is kept with the search, for all that comes after.
         let text = source.text.clone();
         let line = StageLine::new("AdamW is trained by the command, which fitness is measured against");
-        let launch = Launch::of_parts(config, &initial, source, &store, programs::color());
+        let launch = Launch::of_parts(config, &initial, source, &store);
         line.finish();
         let launch = launch?;
         files::write(Path::new(&path), &text)?;
@@ -191,16 +191,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     };
     if is_campaign {
-        let campaign = Campaign::create_with(config, &store, programs::color(), &mut prepare)?;
+        let campaign = Campaign::create_with(config, &store, &mut prepare)?;
         write_all(&kept)?;
         return campaign::execute(campaign, &store, &execution, interrupt);
     }
     let source = SuiteSource::find(&config.suite)?;
-    let initial = launch::initial(&config, &store, programs::color())?;
+    let initial = launch::initial(&config, &store)?;
     let source = prepare(source)?;
     config.suite.clone_from(&source.name);
     let line = StageLine::new(format!("AdamW is trained on the suite {}, which fitness is measured against", config.suite));
-    let launch = Launch::of_parts(config, &initial, source, &store, programs::color());
+    let launch = Launch::of_parts(config, &initial, source, &store);
     line.finish();
     let launch = launch?;
     write_all(&kept)?;
@@ -224,7 +224,7 @@ fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand, task_seeds:
         None => SuiteSource::find(&config.suite)?,
     };
     // The standard input can be read once.
-    let initial = if config.initial == "-" { return Ok(false) } else { program_source::find(&config.initial, false)? };
+    let initial = if config.initial == "-" { return Ok(false) } else { program_source::find(&config.initial)? };
     let initial = if config.fitness.form == Form::Program { initial.with_constants() } else { initial.whole() };
     Ok(Launch::holds(store, config.clone(), &initial, |kept| is_suite(&source, kept)))
 }

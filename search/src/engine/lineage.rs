@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
@@ -23,7 +24,7 @@ use crate::journal::{CheckedStore, JournalError, Place, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::{self, Judge, Request};
 use crate::store::Log;
-use crate::store::program_source::{Bred, ProgramError, find_in_store, find_program, parse_program, store_and_hash};
+use crate::store::program_source::{Bred, ProgramError, find_in_store, find_program, store_and_hash};
 
 /// `observe` is called after this many programs bred.
 const OBSERVE_EVERY: u64 = 1000;
@@ -125,17 +126,17 @@ pub fn baseline_origin(name: &str) -> Result<BaselineOrigin, LineageError> {
 
 /// The lineage of a program that is named `STORE:HASH`, the initial program first. `observe` sees how many programs have been bred, and how
 /// many there are to breed.
-pub fn lineage(name: &str, color: bool, observe: &mut dyn FnMut(u64, u64)) -> Result<Vec<Ancestor>, LineageError> {
+pub fn lineage(name: &str, observe: &mut dyn FnMut(u64, u64)) -> Result<Vec<Ancestor>, LineageError> {
     let Some((path, digits)) = store_and_hash(name) else {
         // What is no program at all is told first.
         if name != "-" {
-            find_program(name, color)?;
+            find_program(name)?;
         }
         return Err(LineageError::NoStore { name: if name == "-" { "the standard input".to_owned() } else { name.to_owned() } });
     };
-    let (store, wanted) = find_in_store(path, digits, color)?;
+    let (store, wanted) = find_in_store(path, digits)?;
     let settings = store.settings();
-    let initial = parse_program("the store's initial program", &settings.initial, color)?;
+    let initial = source::parse("the store's initial program", &settings.initial).map_err(ProgramError::from)?;
     let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?;
     let judge = judge::with_baselines(&settings.config, &Arc::new(suite), store.baselines()?)?;
     let journal = Recorded::new(store.log(), store.children(), &settings.config);

@@ -1,13 +1,11 @@
 //! Where programs come from: the zoo, files, the standard input, the stores of searches.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::string::FromUtf8Error;
 
 use symopt_dsl::program::Signature;
 use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
+use symopt_programs::source::{self, SourceError};
 use symopt_proxy_tasks::spec::SuiteSource;
 
 use crate::config::{FitnessConfig, Form};
@@ -16,52 +14,13 @@ use crate::judge::Settled;
 use crate::judge::form::complete;
 use crate::judge::inner_tuning::Setting;
 
-/// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
-const FILE_LIMIT: u64 = 16 << 20;
-
 /// Why a program can't be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgramError {
-    /// Neither a zoo program nor a file.
-    #[error(
-        "{name:?} is no zoo program and no file{}; `symopt programs` lists the zoo",
-        nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
-    )]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// The zoo program of the nearest name.
-        nearest: Option<&'static str>,
-    },
-    /// A directory is where a program should be.
-    #[error("{path}: a directory, not a program; a program of a search's store is written {path}:HASH, with the first digits of its hash")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The file is no text.
-    #[error("{path}: not a program: byte {place} is not UTF-8 text; check that this is the right file")]
-    NotText {
-        /// The file.
-        path: PathBuf,
-        /// How many bytes are text.
-        place: usize,
-    },
-    /// The file can't be read.
-    #[error("{path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// The text is wrong; this is the rendered report.
-    #[error("{report}")]
-    Text {
-        /// The report, with the places in the text.
-        report: String,
-    },
+    /// It is in no store, and there is none of this name, or its text is wrong.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A store has no such program.
     #[error("{store}: {reason}")]
     NotInStore {
@@ -123,25 +82,20 @@ impl Found {
     }
 }
 
-/// Parses a text; on an error the report shows the places in it.
-pub fn parse_program(name: &str, text: &str, color: bool) -> Result<Program, ProgramError> {
-    symopt_dsl::parse(text).map_err(|faults| ProgramError::Text { report: faults.render(name, text, color) })
-}
-
 /// A whole program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-` for the standard input. A direction of a store
 /// is completed.
-pub fn find_program(name: &str, color: bool) -> Result<Program, ProgramError> {
-    Ok(find(name, color)?.whole())
+pub fn find_program(name: &str) -> Result<Program, ProgramError> {
+    Ok(find(name)?.whole())
 }
 
 /// The same in the form that the program has where it comes from.
-pub fn find(name: &str, color: bool) -> Result<Found, ProgramError> {
+pub fn find(name: &str) -> Result<Found, ProgramError> {
     if !Path::new(name).exists()
         && let Some((store, hash)) = store_and_hash(name)
     {
-        let (checked, stored) = find_in_store(store, hash, color)?;
+        let (checked, stored) = find_in_store(store, hash)?;
         let name = format!("{}:{}", store.display(), stored.hash);
-        let program = parse_program(&name, &stored.text, color)?;
+        let program = source::parse(&name, &stored.text)?;
         let settings = checked.settings();
         let direction = (settings.config.fitness.form == Form::Direction).then(|| FoundDirection {
             name,
@@ -151,34 +105,7 @@ pub fn find(name: &str, color: bool) -> Result<Found, ProgramError> {
         });
         return Ok(Found { program, direction });
     }
-    Ok(Found { program: find_elsewhere(name, color)?, direction: None })
-}
-
-/// A program that is in no store.
-fn find_elsewhere(name: &str, color: bool) -> Result<Program, ProgramError> {
-    if name == "-" {
-        return read_program("standard input", std::io::stdin(), color);
-    }
-    if let Some(entry) = symopt_programs::find(name) {
-        return Ok(entry.program());
-    }
-    let path = Path::new(name);
-    if !path.exists() {
-        return Err(ProgramError::Unknown { name: name.to_owned(), nearest: symopt_programs::nearest(name) });
-    }
-    if path.is_dir() {
-        return Err(ProgramError::Directory { path: path.to_owned() });
-    }
-    let file = File::open(path).map_err(|source| ProgramError::File { path: path.to_owned(), source })?;
-    read_program(name, file, color)
-}
-
-fn read_program(name: &str, from: impl Read, color: bool) -> Result<Program, ProgramError> {
-    let path = || PathBuf::from(name);
-    let mut bytes = Vec::new();
-    from.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(|source| ProgramError::File { path: path(), source })?;
-    let not_text = |e: FromUtf8Error| ProgramError::NotText { path: path(), place: e.utf8_error().valid_up_to() };
-    parse_program(name, &String::from_utf8(bytes).map_err(not_text)?, color)
+    Ok(Found { program: source::find(name)?, direction: None })
 }
 
 /// Whether a text can be the first digits of a functional hash.
@@ -220,7 +147,7 @@ pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
 }
 
 /// The program of a store whose hash begins with the given digits, and the store.
-pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedStore, Stored), ProgramError> {
+pub fn find_in_store(path: &Path, digits: &str) -> Result<(CheckedStore, Stored), ProgramError> {
     let not_there = |reason: String| ProgramError::NotInStore { store: path.to_owned(), reason };
     if !is_hash(digits) {
         return Err(not_there(format!("{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
@@ -228,7 +155,7 @@ pub fn find_in_store(path: &Path, digits: &str, color: bool) -> Result<(CheckedS
     let (store, evaluations) = CheckedStore::find(path, digits)?;
     let digits = digits.to_ascii_lowercase();
     let initial_text = &store.settings().initial;
-    let initial = parse_program("the store's initial program", initial_text, color)?;
+    let initial = source::parse("the store's initial program", initial_text)?;
     let initial = Graph::new(&initial).map(|graph| graph.hash()).ok().filter(|hash| hash.to_string().starts_with(&digits));
     // Of equal programs the first, and that is the initial one.
     let evaluations: Vec<&FoundEvaluation> = evaluations.iter().filter(|found| Some(found.hash()) != initial).collect();

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use symopt_dsl::{FunctionalHash, Graph, Program};
+use symopt_programs::source;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::journal::{CheckedStore, EvaluationRecord, Improvement, Place, epoch_of};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::store::failures::{Failures, failures};
-use symopt_search::store::program_source::parse_program;
+use symopt_search::store::program_source::ProgramError;
 use symopt_search::store::statistics::Statistics;
 
 use super::{BestProgram, ReportError};
@@ -128,12 +129,12 @@ impl Leading {
 
 impl History {
     /// Reads a store, also while its search runs.
-    pub fn read(path: &Path, color: bool) -> Result<History, ReportError> {
+    pub fn read(path: &Path) -> Result<History, ReportError> {
         let store = CheckedStore::of(path)?;
         let settings = store.settings().clone();
         let leading = Leading::read(&store, settings.config.fitness.penalty)?;
         let statistics = store.statistics()?;
-        let initial = Arc::new(parse_program("the store's initial program", &settings.initial, color)?);
+        let initial = Arc::new(source::parse("the store's initial program", &settings.initial).map_err(ProgramError::from)?);
         let initial_hash = Graph::new(&initial).map_or_else(|_| String::new(), |graph| graph.hash().to_string());
         let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() };
         let mut history = History {
@@ -151,7 +152,7 @@ impl History {
             end: CurvePoint { programs: 0, evaluations: 0, training_runs: None, best: Fitness::Diverged },
             suite,
         };
-        history.follow(&leading, color)?;
+        history.follow(&leading)?;
         history.count(&store)?;
         let programs = statistics.last().map_or(0, |row| row.generated).max(history.compute.last().map_or(0, |(programs, ..)| *programs));
         history.end = history.point(programs, Fitness::Diverged);
@@ -163,7 +164,7 @@ impl History {
     }
 
     /// Which program was the best when. Where the seeds change, the best of the elite on old and new seeds is.
-    fn follow(&mut self, leading: &Leading, color: bool) -> Result<(), ReportError> {
+    fn follow(&mut self, leading: &Leading) -> Result<(), ReportError> {
         let Leading { improvements, revisions, children } = leading;
         let mut by_hash: BTreeMap<&str, (&EvaluationRecord, u64)> = BTreeMap::new();
         let mut known: BTreeMap<&str, Evaluation> = BTreeMap::new();
@@ -212,7 +213,7 @@ impl History {
                 self.without_text += 1;
                 continue;
             };
-            let program = Arc::new(parse_program(&format!("{}:{}", self.store, record.hash), &record.program, color)?);
+            let program = Arc::new(source::parse(&format!("{}:{}", self.store, record.hash), &record.program).map_err(ProgramError::from)?);
             self.standings.push(Standing { programs, index, hash: hash.to_owned(), fitness, program });
         }
         Ok(())

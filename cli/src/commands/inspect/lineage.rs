@@ -7,7 +7,7 @@ use symopt_search::engine::lineage::{Ancestor, Change};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{programs, table, terminal};
+use crate::{table, terminal};
 
 #[derive(Args)]
 pub struct LineageOptions {
@@ -22,7 +22,7 @@ pub struct LineageOptions {
 /// Prints the lineage of a PROGRAM argument.
 pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Failure> {
     let line = CountLine::new("programs bred again");
-    let lineage = symopt_search::engine::lineage::lineage(program, programs::color(), &mut |done, total| line.draw(done, total));
+    let lineage = symopt_search::engine::lineage::lineage(program, &mut |done, total| line.draw(done, total));
     line.finish();
     let lineage = lineage?;
     let mut out = terminal::output();
