@@ -24,7 +24,7 @@ use symopt_studies::report::ReportError;
 use symopt_studies::restarts::CampaignError;
 use symopt_studies::trials::TrialError;
 
-use crate::{programs, terminal};
+use crate::terminal;
 
 /// Why a command ends without having done its work.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl From<ProgramError> for Failure {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Failure {
         match error {
-            SourceError::Text(text) => Failure::Report(text.render(programs::color())),
+            SourceError::Text(text) => Failure::Report(text.render(terminal::color_of_messages())),
             error => Failure::Input(error.to_string()),
         }
     }

@@ -1,7 +1,5 @@
 //! PROGRAM arguments.
 
-use std::io::IsTerminal;
-
 use symopt_analysis::simplify::{Derivation, Label, reduced};
 use symopt_dsl::Program;
 use symopt_search::store::program_source::{self, Found};
@@ -31,9 +29,4 @@ pub fn name(argument: &str, program: &Program) -> String {
 /// The way to the form in which programs are compared: what algebra leaves of it, with its numbers in place.
 pub fn simplified(program: &Program) -> Derivation {
     reduced(program, Label::Domain)
-}
-
-/// Whether reports on the standard error stream may be coloured.
-pub fn color() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -87,6 +87,11 @@ pub fn color() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Whether reports on the standard error stream may be coloured.
+pub fn color_of_messages() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// How many columns a text takes.
 pub fn width_of(text: &str) -> usize {
     text.width()

@@ -36,7 +36,7 @@ fn searches_of_all_strategies_are_reported() {
 
     let read = |name: &str| std::fs::read_to_string(path.join("out/report").join(name)).unwrap();
     let markdown = read("report.md");
-    assert!(markdown.contains(&format!("```\nsymopt {command} --threads 1\n```")), "{markdown}");
+    assert!(markdown.contains(&format!("```\nsymopt --log-every 0 {command} --threads 1\n```")), "{markdown}");
     for figure in ["fitness.svg", "validation.svg", "redundancy.svg", "comparison.svg", "fresh.svg"] {
         assert!(markdown.contains(&format!("]({figure})")), "{markdown}");
         let svg = read(figure);

@@ -344,7 +344,10 @@ fn the_printed_settings_are_the_default_ones() {
     let text = output(path, &["search", "--print-config"]);
     std::fs::write(path.join("config.toml"), &text).unwrap();
     let plain = json(&run(path, &arguments("plain", "500", &[])));
-    let from_file = json(&run(path, &arguments("from-file", "500", &["--config", "config.toml"])));
+    let from_file = run(path, &arguments("from-file", "500", &["--config", "config.toml"]));
+    // It is the same search, and the command says so.
+    assert!(from_file.stderr.starts_with("plain holds this search already"), "{}", from_file.stderr);
+    let from_file = json(&Ended { stderr: String::new(), ..from_file });
     assert_eq!(result_of(&plain), result_of(&from_file));
     assert_eq!(contents(&path.join("plain")), contents(&path.join("from-file")));
     // And a setting in a file is taken.

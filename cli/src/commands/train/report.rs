@@ -181,9 +181,9 @@ fn print_rule(out: &mut impl Write, constants: AdamwConstants) -> std::io::Resul
     )?;
     for factor in [near, far] {
         let [peak, decay] = [peak_lr / factor, weight_decay * factor].map(table::rounded);
-        table::paragraph(
+        table::indented(
             out,
-            &format!("  learning rate / {factor} = {peak}, weight decay × {factor} = {decay}; their product stays {product}"),
+            &format!("learning rate / {factor} = {peak}, weight decay × {factor} = {decay}; their product stays {product}"),
         )?;
     }
     Ok(())
