@@ -9,6 +9,7 @@ use super::operations::{Action, Allocation, Item, Operand, Operation, Operations
 use crate::listing::{Callee, Expression, Listing};
 use crate::notation::Notation;
 use crate::python::WIDTH;
+use crate::spelling::spelling;
 
 /// What is worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,48 +54,28 @@ impl Notation for EagerNotation<'_> {
     }
 }
 
-/// The name of a function in `torch`, and whether there is a `_foreach` one.
-fn torch_name(function: Function) -> Option<(&'static str, bool)> {
-    Some(match function {
-        Function::Abs => ("abs", true),
-        Function::Cos => ("cos", true),
-        Function::Sin => ("sin", true),
-        Function::Tan => ("tan", true),
-        Function::Arcsin => ("asin", true),
-        Function::Arccos => ("acos", true),
-        Function::Arctan => ("atan", true),
-        Function::Exp => ("exp", true),
-        Function::Log => ("log", true),
-        Function::Sinh => ("sinh", true),
-        Function::Cosh => ("cosh", true),
-        Function::Tanh => ("tanh", true),
-        Function::Arcsinh => ("asinh", false),
-        Function::Arccosh => ("acosh", false),
-        Function::Arctanh => ("atanh", false),
-        Function::Sign => ("sign", true),
-        Function::Exp2 => ("exp2", false),
-        Function::Expm1 => ("expm1", true),
-        Function::Log10 => ("log10", true),
-        Function::Log2 => ("log2", true),
-        Function::Log1p => ("log1p", true),
-        Function::Square => ("square", false),
-        Function::Sqrt => ("sqrt", true),
-        Function::Reciprocal => ("reciprocal", true),
-        Function::Negative => ("neg", true),
-        Function::Add => ("add", true),
-        Function::Subtract => ("sub", true),
-        Function::Multiply => ("mul", true),
-        Function::Divide => ("div", true),
-        Function::Power => ("pow", true),
-        Function::Maximum => ("maximum", true),
-        Function::Minimum => ("minimum", true),
-        _ => return None,
-    })
+/// Functions of `torch` without one for lists of tensors.
+const WITHOUT_FOREACH: [Function; 5] = [Function::Arcsinh, Function::Arccosh, Function::Arctanh, Function::Exp2, Function::Square];
+
+/// The name of a function in `torch`, where its row of spellings is a call of it; `None` where the file has a helper of its own.
+fn torch_name(function: Function) -> Option<&'static str> {
+    match function {
+        Function::Reciprocal => Some("reciprocal"),
+        Function::Negative => Some("neg"),
+        Function::Add => Some("add"),
+        Function::Subtract => Some("sub"),
+        Function::Multiply => Some("mul"),
+        Function::Divide => Some("div"),
+        _ => {
+            let (name, arguments) = spelling(function)?.torch.strip_prefix("torch.")?.split_once('(')?;
+            ["{x})", "{x}, {y})"].contains(&arguments).then_some(name)
+        }
+    }
 }
 
 /// A function by which a tensor is computed from others, as an expression.
 pub fn callable(function: Function) -> String {
-    torch_name(function).map_or_else(|| format!("_{}", function.name()), |(name, _)| format!("torch.{name}"))
+    torch_name(function).map_or_else(|| format!("_{}", function.name()), |name| format!("torch.{name}"))
 }
 
 /// The scratch arrays in which the first result comes from a function of PyTorch that writes to a given array, and which have the shape of the
@@ -225,7 +206,7 @@ impl Eager<'_> {
                 self.called(&call, operands, true, &target, is_new)
             }
             Action::Function(function) => match torch_name(function) {
-                Some((_, has_foreach)) if single || has_foreach => {
+                Some(_) if single || !WITHOUT_FOREACH.contains(&function) => {
                     let rounded = self.rounded(function, operands);
                     self.operator(function, rounded.as_deref().unwrap_or(operands), place, is_new)
                 }
@@ -344,7 +325,7 @@ impl Eager<'_> {
 
     fn single(&self, function: Function, x: &str, y: Option<&str>, y_is_array: bool, place: Place) -> Vec<String> {
         let target = self.place_name(place);
-        let name = torch_name(function).map_or("", |(name, _)| name);
+        let name = torch_name(function).unwrap_or_default();
         let (name, arguments) = match (function, y) {
             (Function::Maximum, Some(y)) if !y_is_array => ("clamp", format!("min={y}")),
             (Function::Minimum, Some(y)) if !y_is_array => ("clamp", format!("max={y}")),
@@ -370,7 +351,7 @@ impl Eager<'_> {
 
     fn foreach(&self, function: Function, x: &str, y: Option<&str>, is_number: bool, target: &str, is_new: bool) -> Vec<String> {
         let is_scratch = target.starts_with("scratch");
-        let name = torch_name(function).map_or("", |(name, _)| name);
+        let name = torch_name(function).unwrap_or_default();
         // A number may be a tensor in a compiled step, and there is no difference from a tensor.
         let (name, y) = match (function, y) {
             (Function::Subtract, Some(y)) if is_number => ("add", Some(negative(y))),
