@@ -1,43 +1,45 @@
 //! The rediscovery of Lion: the same search from AdamW under many seeds, each ended by its budget or by a program that is Lion-like, and what became
 //! of every one of them.
 //!
-//! The protocol is a file, `rediscovery.toml`: a suite, how often a search is repeated, its settings, and how finals are simplified and judged. A
+//! The protocol is a file, `rediscovery/protocol.toml`: a suite, how often a search is repeated, its settings, and how finals are simplified and judged. A
 //! search that is going to end somewhere else does so early, so a seed is a series of short searches, each from the initial program with a seed of
 //! its own, until one ends Lion-like or there have been enough. All finals go the same way, whatever they are: algebra; the sign of some value in
 //! the place of the update, if that costs no more than the tolerance; ablation. Everything is judged on seeds that the search has not seen, each
 //! program at its own best peak learning rate and weight decay.
 
+mod attempt;
+mod kept;
+mod protocol;
+mod report;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use symopt_analysis::RandomStreams;
 use symopt_analysis::simplify::{Label, Options, reduced};
 use symopt_analysis::structure::{self, Structure};
 use symopt_dsl::{Function, Graph, Operand, Program, Statement};
 use symopt_files::WriteError;
 use symopt_proxy_tasks::error::TaskError;
-use symopt_proxy_tasks::sample::{Criterion, standard_error};
+use symopt_proxy_tasks::sample::{Criterion, mean, standard_error};
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::suite::{Fitness, Suite};
+use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::watch::Watch;
-use symopt_search::config::{ConfigError, LAST_SEED, SearchConfig};
+use symopt_search::config::{LAST_SEED, SearchConfig};
 use symopt_search::journal::Journal;
 use symopt_search::judge::{DirectionJudge, form};
 use symopt_search::launch::{Finished, Launch, LaunchError};
-use symopt_search::store::statistics::Statistics;
 use symopt_search::store::stop_reason::StopReason;
 
-use crate::checked_json;
 use crate::simplification::simplify_on_tasks;
 use crate::trials::{TrialError, Trials};
+use kept::{Kept, Time, keep, kept};
 
-/// The frozen protocol.
-pub const PROTOCOL: &str = include_str!("rediscovery.toml");
+pub use attempt::{Attempt, ClassChange, Final, Searched};
+pub use protocol::{Finals, PROTOCOL, Peer, Protocol, keep_protocol};
+pub use report::Summary;
 
 /// Seeds of searches, which the seeds that change follow from, that no search has: for the simplification of finals, for the choice of the
 /// betas of the programs that finals are compared with, and for the figures that are reported. They are above [`LAST_SEED`], as those of
@@ -78,175 +80,6 @@ pub enum RediscoveryError {
         /// The reason.
         reason: String,
     },
-}
-
-/// The protocol of a rediscovery.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Protocol {
-    /// Searches under one seed, at most: the next one begins where the last has ended without being Lion-like.
-    pub repeats: u64,
-    /// How finals are simplified and judged.
-    pub finals: Finals,
-    /// The settings of the searches.
-    pub search: SearchConfig,
-}
-
-/// How finals are simplified and judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Finals {
-    /// A best program is tried as a final when it may be Lion-like and so many programs have been generated since the last try.
-    pub every: u64,
-    /// Seeds that learning rate and decay are tuned on.
-    pub tuning_seeds: usize,
-    /// Seeds that a simplification is judged on.
-    pub simplification_seeds: usize,
-    /// Seeds that results are reported on.
-    pub report_seeds: usize,
-    /// How much fitness a simplification may cost.
-    pub tolerance: f64,
-    /// How sure that must be.
-    pub confidence: f64,
-    /// The programs that a final is held against.
-    pub peers: Vec<Peer>,
-}
-
-/// A zoo program that finals are held against, with the betas that it may choose from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Peer {
-    /// The zoo program.
-    pub program: String,
-    /// Names of hyperparameters.
-    pub names: Vec<String>,
-    /// Values of these, of which the best on other seeds are used.
-    pub values: Vec<Vec<f64>>,
-}
-
-impl Protocol {
-    /// The protocol of a TOML text.
-    pub fn from_toml(place: &str, text: &str) -> Result<Protocol, RediscoveryError> {
-        let wrong = |reason: String| RediscoveryError::Protocol { place: place.to_owned(), reason };
-        let protocol: Protocol = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
-        protocol.search.check().map_err(|e: ConfigError| wrong(e.to_string()))?;
-        if !(1..=1_000).contains(&protocol.repeats) {
-            return Err(wrong(format!("repeats = {} is out of range; expected a whole number from 1 to 1000", protocol.repeats)));
-        }
-        let Finals { tuning_seeds, simplification_seeds, report_seeds, tolerance, confidence, .. } = protocol.finals;
-        let counts = [("tuning_seeds", tuning_seeds), ("simplification_seeds", simplification_seeds), ("report_seeds", report_seeds)];
-        if let Some((name, count)) = counts.into_iter().find(|(_, count)| !(2..=1_000).contains(count)) {
-            return Err(wrong(format!("finals.{name} = {count} is out of range; expected a whole number from 2 to 1000")));
-        }
-        if !(tolerance >= 0.0 && tolerance.is_finite()) {
-            return Err(wrong(format!("finals.tolerance = {tolerance} is out of range; expected a share of 0 or more, such as 0.005")));
-        }
-        if !(0.5..1.0).contains(&confidence) {
-            return Err(wrong(format!("finals.confidence = {confidence} is out of range; expected a share from 0.5 to below 1")));
-        }
-        if protocol.search.fitness.form != symopt_search::config::Form::Direction {
-            return Err(wrong(
-                "`form` of [search.fitness] must be \"direction\": finals are judged at their own learning rate and decay".to_owned(),
-            ));
-        }
-        Ok(protocol)
-    }
-}
-
-/// What happened under one seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// The seed.
-    pub seed: u64,
-    /// The searches, one after the other. None but the last may have ended Lion-like.
-    pub searches: Vec<Searched>,
-}
-
-impl Attempt {
-    /// Whether a final is Lion-like.
-    pub fn rediscovered(&self) -> bool {
-        self.searches.last().is_some_and(Searched::rediscovered)
-    }
-
-    /// The final of the last search.
-    pub fn last(&self) -> Option<&Final> {
-        self.searches.last().map(|search| &search.last)
-    }
-
-    /// Wall-clock seconds of all searches.
-    pub fn seconds(&self) -> f64 {
-        self.searches.iter().map(|search| search.seconds).sum()
-    }
-
-    /// Programs generated in all searches.
-    pub fn generated(&self) -> u64 {
-        self.searches.iter().map(|search| search.statistics.generated).sum()
-    }
-
-    /// Programs evaluated in all searches.
-    pub fn evaluated(&self) -> u64 {
-        self.searches.iter().map(|search| search.statistics.evaluated).sum()
-    }
-}
-
-/// What happened in one search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Searched {
-    /// Its own seed.
-    pub seed: u64,
-    /// Why the search ended; a rediscovery ends it.
-    pub stop: StopReason,
-    /// Wall-clock seconds, all tries of finals included. The only figure here that is not the same in every run.
-    pub seconds: f64,
-    /// Counts of the search.
-    pub statistics: Statistics,
-    /// The structure of the best program each time it became another one.
-    pub classes: Vec<ClassChange>,
-    /// The best program in the end.
-    pub last: Final,
-}
-
-impl Searched {
-    /// Whether the final is Lion-like.
-    pub fn rediscovered(&self) -> bool {
-        self.last.structure == Structure::LionLike
-    }
-}
-
-/// A moment when the best program became one of another structure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassChange {
-    /// Programs generated.
-    pub generated: u64,
-    /// Seconds since the start.
-    pub seconds: f64,
-    /// The structure by probes.
-    pub structure: Structure,
-    /// The structure of the sign of the direction: what a soft sign would be.
-    pub of_sign: Structure,
-    /// The fitness that the search knew.
-    pub fitness: Fitness,
-}
-
-/// A final: the best program of a search, and what simplification leaves of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Final {
-    /// The direction as it was bred, without redundant statements.
-    pub program: String,
-    /// The whole program that simplification leaves.
-    pub simplified: String,
-    /// The weakest label of a step.
-    pub label: String,
-    /// The structure of the simplified program by probes.
-    pub structure: Structure,
-    /// The same by its form.
-    pub by_form: Option<Structure>,
-    /// What the classification says.
-    pub classification: String,
-    /// Mean fitness (gain over tuned AdamW of the suite file) of the simplified program on the report's seeds, with its standard error.
-    pub fitness: Option<(f64, f64)>,
-    /// The gain over each peer, paired, with its standard error.
-    pub gains: Vec<(String, f64, f64)>,
 }
 
 /// Who watches.
@@ -495,115 +328,6 @@ fn gain(by_seed: &[f64], peer: &JudgedPeer) -> (String, f64, f64) {
     (peer.name.clone(), mean(&differences), standard_error(&differences).unwrap_or(0.0))
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// All attempts together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    /// Attempts: seeds.
-    pub attempts: usize,
-    /// Those that end Lion-like.
-    pub rediscovered: usize,
-    /// Searches of all attempts; as many as are `rediscovered` end Lion-like.
-    pub searches: usize,
-    /// Median of the seconds of all attempts.
-    pub median_seconds: f64,
-}
-
-impl Summary {
-    /// The summary of attempts.
-    pub fn of(attempts: &[Attempt]) -> Summary {
-        let mut seconds: Vec<f64> = attempts.iter().map(Attempt::seconds).collect();
-        seconds.sort_by(f64::total_cmp);
-        let middle = |place: usize| seconds.get(place).copied().unwrap_or(0.0);
-        let median = if seconds.is_empty() { 0.0 } else { (middle((seconds.len() - 1) / 2) + middle(seconds.len() / 2)) / 2.0 };
-        Summary {
-            attempts: attempts.len(),
-            rediscovered: attempts.iter().filter(|attempt| attempt.rediscovered()).count(),
-            searches: attempts.iter().map(|attempt| attempt.searches.len()).sum(),
-            median_seconds: median,
-        }
-    }
-}
-
-/// What is kept of a search.
-#[derive(Default, Serialize, Deserialize)]
-struct Kept {
-    /// Wall-clock seconds of all its sessions, of those that were killed up to [`NOTED_EVERY`] before that.
-    seconds: f64,
-    /// `None` while it can go on.
-    ended: Option<Searched>,
-}
-
-/// Seconds after which the time of a search that goes on is noted.
-const NOTED_EVERY: f64 = 10.0;
-
-/// The time that a search takes, over its sessions.
-struct Time<'a> {
-    /// Where it is noted.
-    path: &'a Path,
-    before: f64,
-    begin: Instant,
-    noted: f64,
-}
-
-impl Time<'_> {
-    fn new(path: &Path, before: f64) -> Time<'_> {
-        Time { path, before, begin: Instant::now(), noted: before }
-    }
-
-    fn seconds(&self) -> f64 {
-        self.before + self.begin.elapsed().as_secs_f64()
-    }
-
-    /// Notes it from time to time, so that a session which is killed counts too.
-    fn note(&mut self) {
-        let seconds = self.seconds();
-        if seconds - self.noted >= NOTED_EVERY {
-            self.noted = seconds;
-            // Where it can't be written, the end of the search says so.
-            let _ = keep(self.path, &Kept { seconds, ended: None });
-        }
-    }
-}
-
-/// The result in a file; `None` if there is no such file.
-fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RediscoveryError> {
-    let failed = |reason: String| RediscoveryError::File { path: path.to_owned(), reason };
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let hint = "no result of a rediscovery; move it away";
-            checked_json::from_text(&bytes).map(Some).map_err(|reason| failed(format!("{hint} ({reason})")))
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(failed(e.to_string())),
-    }
-}
-
-fn keep(path: &Path, result: &impl Serialize) -> Result<(), RediscoveryError> {
-    let text = checked_json::to_text(result).map_err(|e| RediscoveryError::File { path: path.to_owned(), reason: e.to_string() })?;
-    Ok(symopt_files::write(path, &text)?)
-}
-
-/// Writes the protocol into a directory of results, or checks that it is the one that is there: results of two protocols must not be mixed.
-pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), RediscoveryError> {
-    let path = directory.join("protocol.toml");
-    match std::fs::read_to_string(&path) {
-        Ok(known) if known == text => Ok(()),
-        Ok(_) => {
-            let reason = "results of another protocol are in this directory; choose another one with --output".to_owned();
-            Err(RediscoveryError::File { path, reason })
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            symopt_files::create_directory(directory)?;
-            Ok(symopt_files::write(&path, text.as_bytes())?)
-        }
-        Err(e) => Err(RediscoveryError::File { path, reason: e.to_string() }),
-    }
-}
-
 impl Rediscovery {
     /// The attempt of a seed in a directory of results: the one that is there, or one that goes on where it was interrupted, or a new one, which is
     /// kept there. The searches of a seed that have ended are kept beside their stores, and the one that has not goes on in its store. `None` if
@@ -644,74 +368,5 @@ impl Rediscovery {
         }
         keep(&path, &attempt)?;
         Ok(Some(attempt))
-    }
-
-    /// A report in Markdown: every attempt, failures included.
-    pub fn report(&self, attempts: &[Attempt]) -> String {
-        let mut text = String::new();
-        let summary = Summary::of(attempts);
-        let search = &self.protocol.search;
-        let percent = |(mean, error): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * mean, 100.0 * error);
-        text.push_str(&format!(
-            "# Rediscovery of Lion\n\n{} of {} seeds end Lion-like, from {} on the suite {}; so do {} of the {} searches, of which a seed has up to \
-             {}. Median time of all seeds: {:.0} s.\n\n",
-            summary.rediscovered,
-            summary.attempts,
-            search.initial,
-            search.suite,
-            summary.rediscovered,
-            summary.searches,
-            self.protocol.repeats,
-            summary.median_seconds
-        ));
-        text.push_str(
-            "Made by `symopt rediscover`; the protocol is in `protocol.toml` beside this file. Fitness is validation loss saved against the suite's \
-             tuned AdamW. Programs are compared on seeds that no search has seen, each at its own best peak learning rate and weight decay on each \
-             task, paired, with the standard error over the seeds.\n\n| compared with | fitness |\n|---|---|\n",
-        );
-        for (name, mean, error) in self.peers() {
-            text.push_str(&format!("| {name} | {} |\n", percent((mean, error))));
-        }
-        text.push_str("\n| seed | search | final | by form | seconds | generated | evaluated | cache hits | fitness |");
-        for peer in &self.peers {
-            text.push_str(&format!(" over {} |", peer.name));
-        }
-        text.push_str(&format!("\n|---|---|---|---|---|---|---|---|---|{}\n", "---|".repeat(self.peers.len())));
-        let searches =
-            || attempts.iter().flat_map(|attempt| attempt.searches.iter().zip(1..).map(|(search, place)| (attempt.seed, place, search)));
-        for (seed, place, Searched { statistics, seconds, last, .. }) in searches() {
-            text.push_str(&format!(
-                "| {seed} | {place} | {} | {} | {seconds:.0} | {} | {} | {:.1} % | {} |",
-                last.structure,
-                last.by_form.map_or_else(|| "-".to_owned(), |form| form.to_string()),
-                statistics.generated,
-                statistics.evaluated,
-                100.0 * statistics.cache_hit_rate(),
-                last.fitness.map_or_else(|| "-".to_owned(), percent)
-            ));
-            for peer in &self.peers {
-                let gain = last.gains.iter().find(|(name, ..)| *name == peer.name);
-                text.push_str(&format!(" {} |", gain.map_or_else(|| "-".to_owned(), |(_, mean, error)| percent((*mean, *error)))));
-            }
-            text.push('\n');
-        }
-        for (seed, place, Searched { seed: own, stop, classes, last, .. }) in searches() {
-            text.push_str(&format!(
-                "\n## Seed {seed}, search {place}: {}\n\nThe search (`--seed {own}`) ended: {stop}. {}\n\n",
-                last.structure, last.classification
-            ));
-            text.push_str("| generated | seconds | fitness in the search | structure | structure of its sign |\n|---|---|---|---|---|\n");
-            for ClassChange { generated, seconds, structure, of_sign, fitness } in classes {
-                text.push_str(&format!("| {generated} | {seconds:.0} | {fitness} | {structure} | {of_sign} |\n"));
-            }
-            text.push_str(&format!(
-                "\nThe best program (a direction, without redundant statements), and what simplification leaves (label `{}`):\n\n```python\n{}\n```\n\n\
-                 ```python\n{}\n```\n",
-                last.label,
-                last.program.trim_end(),
-                last.simplified.trim_end()
-            ));
-        }
-        text
     }
 }
