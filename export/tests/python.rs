@@ -298,3 +298,20 @@ fn numbers_that_may_be_floats_are_computed_in_f64_for_jax() {
         assert!(!element_wise.contains("_number(\"") && !element_wise.contains("import numpy"), "{element_wise}");
     }
 }
+
+/// TensorFlow keeps one tensor for equal floats, so -0.0 would stand for 0.0, or the other way round.
+#[test]
+fn floats_that_may_be_negative_zeros_meet_tensors_as_arrays() {
+    let text = "def f(w, g, t, lr, *, a=0.0, b=0.5):\n  x = g / -0.0 + maximum(g, a * -1.0) + g * (1.0 - b)\n  y = t * -a\n  \
+                update = (x + y + where(g > 0.0, -0.0, g)) * lr\n  return update\n";
+    for target in [Target::Tf2, Target::Tf1, Target::Keras] {
+        let file = exported(text, target);
+        assert!(file.contains("g / _rounded(-0.0, dtype)"), "{target}\n{file}");
+        // The same float, among arrays and among numbers.
+        let number = if target == Target::Keras { "_rounded(scalar, _SCALAR)" } else { "_rounded(scalar, tf.float64)" };
+        assert!(file.contains("scalar = -a\n") && file.contains("maximum(g, _rounded(scalar, dtype))"), "{target}\n{file}");
+        assert!(file.contains(number), "{target}\n{file}");
+        assert!(!file.contains("_rounded(1 - b, dtype)"), "{target}\n{file}");
+        assert!(!file.contains(", -0.0, "), "{target}\n{file}");
+    }
+}

@@ -22,6 +22,19 @@ pub struct Outcome<T> {
 
 /// The outcome by the reference interpreter.
 pub fn outcome<T: Real>(program: &Program, case: &Case) -> Result<Outcome<T>, OptimizerError> {
+    outcome_of(program, case, |reference| reference)
+}
+
+/// The outcome by the reference interpreter in f32, with scalars in f32 too.
+pub fn outcome_with_scalars_in_f32(program: &Program, case: &Case) -> Result<Outcome<f32>, OptimizerError> {
+    outcome_of(program, case, Reference::with_scalars_in_f32)
+}
+
+fn outcome_of<T: Real>(
+    program: &Program,
+    case: &Case,
+    variant: impl Fn(Reference<T>) -> Reference<T>,
+) -> Result<Outcome<T>, OptimizerError> {
     let shapes: Vec<Vec<usize>> = case.shapes.iter().map(|shape| shape.to_vec()).collect();
     let arrays = |numbers: &[Vec<f32>]| -> Vec<ArrayD<T>> {
         let array = |(numbers, shape): (&Vec<f32>, &Vec<usize>)| {
@@ -31,7 +44,7 @@ pub fn outcome<T: Real>(program: &Program, case: &Case) -> Result<Outcome<T>, Op
         };
         numbers.iter().zip(&shapes).map(array).collect()
     };
-    let mut reference = Reference::<T>::new(program, &shapes)?;
+    let mut reference = variant(Reference::<T>::new(program, &shapes)?);
     for (name, value) in case.hyperparameters(program) {
         reference.set(&name, value)?;
     }

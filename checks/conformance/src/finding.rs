@@ -17,6 +17,9 @@ pub struct Finding {
     /// What the engine is compared with, if it is not the reference: a library's own implementation of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// How far the reference goes from itself where its scalars are f32, if the engine's are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalars: Option<Distance>,
     /// What came out of it.
     #[serde(flatten)]
     pub result: Measured,

@@ -28,14 +28,18 @@ pub mod subject;
 pub mod suite;
 pub mod tolerance;
 
+use std::collections::BTreeMap;
+
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use symopt_export::Target;
 
+use case::Case;
 use engines::Engine;
 use expected::Outcome;
 use exports::{ConformanceError, Exports};
 use finding::{Distance, Finding, Measured};
 use report::Report;
+use subject::Subject;
 use suite::Suite;
 
 /// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
@@ -61,6 +65,7 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
                     program: subject.name.clone(),
                     case: case.name.to_owned(),
                     peer: None,
+                    scalars: None,
                     result: Measured::Distance(distance(&found, &single, &double)),
                 });
             }
@@ -85,7 +90,37 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
         report.peers.extend(peers);
         report.refusals.extend(refusals);
     }
+    measure_scalars(suite, &mut report)?;
     Ok(report)
+}
+
+/// Says, of what engines with scalars in f32 have found, how far the reference goes from itself with such scalars.
+fn measure_scalars(Suite { subjects, cases, .. }: &Suite, report: &mut Report) -> Result<(), ConformanceError> {
+    let mut known: BTreeMap<(String, String), Option<Distance>> = BTreeMap::new();
+    for finding in report.findings.iter_mut().filter(|finding| tolerance::scalars_in_f32(&finding.engine)) {
+        let key = (finding.program.clone(), finding.case.clone());
+        if !known.contains_key(&key) {
+            let subject = subjects.iter().find(|subject| subject.name == finding.program);
+            let case = cases.iter().find(|case| case.name == finding.case);
+            let distance = match subject.zip(case) {
+                Some((subject, case)) => Some(
+                    scalars(subject, case)
+                        .map_err(|error| ConformanceError::Program { program: subject.name.clone(), reason: error.to_string() })?,
+                ),
+                None => None,
+            };
+            known.insert(key.clone(), distance);
+        }
+        finding.scalars = known.get(&key).copied().flatten();
+    }
+    Ok(())
+}
+
+/// How far the reference goes from itself where its scalars are f32.
+fn scalars(subject: &Subject, case: &Case) -> Result<Distance, symopt_evaluator::OptimizerError> {
+    let single = expected::outcome::<f32>(&subject.program, case)?;
+    let double = expected::outcome::<f64>(subject.in_f64(), case)?;
+    Ok(distance(&expected::outcome_with_scalars_in_f32(&subject.program, case)?, &single, &double))
 }
 
 /// The distance of an outcome from the references in f32 and f64.

@@ -141,7 +141,10 @@ fn drafts() -> Vec<Draft> {
     let scalars = ["0.3", "a", "lr", "t", "s"];
     let clips = KINDS.iter().chain(&["m"]).flat_map(|x| scalars.map(|limit| format!("clip({x}, {limit})")));
     drafts.push(Draft::new("clip", false).with(clips));
-    drafts.push(Draft::new(BEYOND_NAME, true).with(beyond()));
+    for (name, sums) in BEYOND_NAMES.into_iter().zip([false, true]) {
+        let calls = beyond().into_iter().filter(|(function, _)| matches!(function, Dot | CosineSim | Clip) == sums);
+        drafts.push(Draft::new(name, true).with(calls.map(|(_, call)| call)));
+    }
     drafts.push(Draft::new("beyond_alone", true).with(beyond_alone()));
     drafts.push(Draft::of_each("matrices", &[Transpose, RowMean, ColumnMean, NewtonSchulz, Rows, Columns], true).with(of_matrices()));
     for draft in &mut drafts {
@@ -150,8 +153,9 @@ fn drafts() -> Vec<Draft> {
     drafts
 }
 
-/// The name of the program whose numbers beyond f32 all meet arrays.
-const BEYOND_NAME: &str = "beyond";
+/// The names of the programs whose numbers beyond f32 all meet arrays: element by element; and in sums, which leave the range of f32 where their
+/// operands do not.
+const BEYOND_NAMES: [&str; 2] = ["beyond", "beyond_sums"];
 
 /// A kind of operand, with the slot for the gradients at every other place.
 fn array_of(kind: &str, place: usize) -> &str {
@@ -180,21 +184,22 @@ fn of_three(function: &str, last: &[&str]) -> Vec<String> {
 }
 
 /// Numbers beyond f32 where they meet an array: they are infinite, or zero, there.
-fn beyond() -> Vec<String> {
+fn beyond() -> Vec<(Function, String)> {
     let mut calls = Vec::new();
     for number in BEYOND {
         for function in Function::all().filter(|function| matches!(function.row().profile, Profile::Paper | Profile::Select)) {
             let name = function.name();
-            match function {
-                Function::Where => calls.extend([format!("where(g > 0.0, {number}, g)"), format!("where({number}, g, h)")]),
-                Function::Interp => calls.extend([format!("interp(g, {number}, a)"), format!("interp({number}, g, a)")]),
-                Function::Clip => calls.push(format!("clip(g, {number})")),
-                _ if function.arity() == 2 => calls.extend([format!("{name}(g, {number})"), format!("{name}({number}, g)")]),
-                _ => {}
-            }
+            let of_function = match function {
+                Function::Where => vec![format!("where(g > 0.0, {number}, g)"), format!("where({number}, g, h)")],
+                Function::Interp => vec![format!("interp(g, {number}, a)"), format!("interp({number}, g, a)")],
+                Function::Clip => vec![format!("clip(g, {number})")],
+                _ if function.arity() == 2 => vec![format!("{name}(g, {number})"), format!("{name}({number}, g)")],
+                _ => Vec::new(),
+            };
+            calls.extend(of_function.into_iter().map(|call| (function, call)));
         }
     }
-    calls.extend(["where(g > 0.0, 1e39, -1e300)".to_owned(), "where(g > 0.0, big, -1e39)".to_owned()]);
+    calls.extend(["where(g > 0.0, 1e39, -1e300)", "where(g > 0.0, big, -1e39)"].map(|call| (Function::Where, call.to_owned())));
     calls
 }
 
@@ -269,6 +274,7 @@ const FOUND: &[(&str, &str)] = &[
     ("guarded-log1p", include_str!("../found/guarded_log1p.opt")),
     ("sizes-of-numbers", include_str!("../found/sizes_of_numbers.opt")),
     ("reads-weights-only", include_str!("../found/reads_weights_only.opt")),
+    ("negative-zeros", include_str!("../found/negative_zeros.opt")),
     ("nested-sums", include_str!("../found/nested_sums.opt")),
     ("numbers-only", include_str!("../found/numbers_only.opt")),
     ("rebound-slot", include_str!("../found/rebound_slot.opt")),
@@ -283,7 +289,7 @@ const OF_ZOO: &[&str] = &["muon", "adafactor", "lamb", "lars", "novograd"];
 pub fn subjects() -> Vec<Subject> {
     let of_draft = |draft: &Draft| {
         let program = draft.program();
-        let wide = (draft.name == format!("mixed_{BEYOND_NAME}")).then(|| within_f32(&program));
+        let wide = BEYOND_NAMES.iter().any(|name| draft.name == format!("mixed_{name}")).then(|| within_f32(&program));
         Subject { wide, ..Subject::new(&draft.name.replace('_', "-"), program) }
     };
     let mut subjects: Vec<Subject> = drafts().iter().map(of_draft).collect();

@@ -278,11 +278,11 @@ fn check(program: &Program, case: &Case, random: &mut Random) -> Result<(), Unfi
     if own != wide {
         return Err(Unfit::Overflows);
     }
-    let rounded = Tolerance { bound: tolerance::ROUNDED, exceptions: &[] };
+    let rounded = Tolerance { bound: tolerance::ROUNDED, ..Tolerance::BITS };
     let is_steady = distance(&single, &single, &double).gap < 1e-4
         && (0..MOVES).all(|_| {
             expected::outcome::<f32>(program, &moved(case, random))
-                .is_ok_and(|found| classes(&found) == own && rounded.allows(&distance(&found, &single, &double)))
+                .is_ok_and(|found| classes(&found) == own && rounded.allows(&distance(&found, &single, &double), None))
         });
     if is_steady { Ok(()) } else { Err(Unfit::Chaotic) }
 }

@@ -45,12 +45,12 @@ impl Report {
     /// What is outside of the tolerance of its engine and program, a line each.
     pub fn faults(&self, of: impl Fn(&str, &str) -> Tolerance) -> Vec<String> {
         let fault = |finding: &Finding| {
-            let Finding { engine, program, case, peer, .. } = finding;
+            let Finding { engine, program, case, peer, scalars, .. } = finding;
             let beside = peer.as_ref().map_or_else(String::new, |peer| format!(" beside {peer}"));
             let tolerance = if peer.is_some() { tolerance::PEER } else { of(engine, program) };
             match &finding.result {
                 Measured::Error { error } => Some(format!("{engine}, {program}{beside}, {case}: {error}")),
-                Measured::Distance(distance) if tolerance.excepts(case) || tolerance.allows(distance) => None,
+                Measured::Distance(distance) if tolerance.excepts(case) || tolerance.allows(distance, scalars.as_ref()) => None,
                 Measured::Distance(Distance { deviation, gap, mismatches, .. }) => Some(format!(
                     "{engine}, {program}{beside}, {case}: deviation {deviation:.1e} where roundings make {gap:.1e}, {mismatches} places finite in one alone"
                 )),
@@ -73,7 +73,7 @@ impl Report {
         for finding in findings {
             match &finding.result {
                 Measured::Error { .. } => return "failed".to_owned(),
-                Measured::Distance(distance) if tolerance.excepts(&finding.case) && !tolerance.allows(distance) => {
+                Measured::Distance(distance) if tolerance.excepts(&finding.case) && !tolerance.allows(distance, None) => {
                     let _ = write!(apart, " ({}: {})", finding.case, distance.written());
                 }
                 Measured::Distance(distance) => {

@@ -10,6 +10,8 @@
 //!   place for each step is added, for the rounding of what is stored.
 //! - JAX, and Keras but for TensorFlow, compute scalars in f32. One minus a power of beta close to 1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of
 //!   itself in the first step: 1000 for a beta of 0.999. This counts for programs that read the step.
+//! - What else scalars in f32 make of a program in a case is measured: the reference runs once more with scalars in f32, and its distance from the
+//!   one with scalars in f64 counts like the gap. Where this makes other places infinite or NaN, nothing is to be compared.
 
 use serde::Serialize;
 use symopt_dsl::graph::NodeKind;
@@ -41,25 +43,30 @@ pub enum Bound {
 pub struct Tolerance {
     /// In all other cases.
     pub bound: Bound,
+    /// Whether it computes scalars in f32, where the reference has f64.
+    pub scalars_in_f32: bool,
     /// Names of cases, and why they are not judged.
     pub exceptions: &'static [(&'static str, &'static str)],
 }
 
 impl Tolerance {
     /// Every bit, in every case.
-    pub const BITS: Tolerance = Tolerance { bound: Bound::Bits, exceptions: &[] };
+    pub const BITS: Tolerance = Tolerance { bound: Bound::Bits, scalars_in_f32: false, exceptions: &[] };
 
     /// Whether the case is one in which the engine computes something else.
     pub fn excepts(&self, case: &str) -> bool {
         self.exceptions.iter().any(|(name, _)| *name == case)
     }
 
-    /// Whether a distance is within it.
-    pub fn allows(&self, distance: &Distance) -> bool {
+    /// Whether a distance is within it; `scalars` is how far the reference goes from itself where its scalars are f32.
+    pub fn allows(&self, distance: &Distance, scalars: Option<&Distance>) -> bool {
+        let scalars = scalars.filter(|_| self.scalars_in_f32);
         match self.bound {
             Bound::Bits => distance.same_bits,
             Bound::Rounded { roundings, gaps } => {
-                distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * distance.gap
+                let gap = scalars.map_or(distance.gap, |scalars| distance.gap.max(scalars.deviation));
+                scalars.is_some_and(|scalars| scalars.mismatches > 0)
+                    || distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * gap
             }
         }
     }
@@ -72,8 +79,9 @@ impl Tolerance {
                 "{roundings} roundings of f32 (2^-24 each) and {gaps} times the distance between the references in f32 and f64 of the case"
             ),
         };
+        let scalars = if self.scalars_in_f32 { ", or of the references with scalars in f64 and in f32, if that is more" } else { "" };
         let exceptions = self.exceptions.iter().map(|(case, reason)| format!("; not in the case {case}: {reason}"));
-        bound + &exceptions.collect::<String>()
+        bound + scalars + &exceptions.collect::<String>()
     }
 }
 
@@ -98,6 +106,7 @@ pub const ROUNDED: Bound = Bound::Rounded { roundings: STEPS as f64, gaps: GAPS 
 /// A library's own implementation of a program, whose formula is equal in real numbers only.
 pub const PEER: Tolerance = Tolerance {
     bound: ROUNDED,
+    scalars_in_f32: false,
     exceptions: &[("not-finite", "formulas that are equal in real numbers make NaN of infinities in different places")],
 };
 
@@ -119,7 +128,12 @@ pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
         ("optax" | "praxis" | "keras", _) => (in_f32, &[FLUSHES]),
         _ => (Bound::Bits, &[]),
     };
-    Tolerance { bound, exceptions }
+    Tolerance { bound, scalars_in_f32: scalars_in_f32(engine), exceptions }
+}
+
+/// Whether an engine computes scalars in f32: libraries in which they are JAX's or those of Keras beside TensorFlow.
+pub fn scalars_in_f32(engine: &str) -> bool {
+    ["optax", "praxis", "keras"].iter().any(|target| engine.starts_with(target)) && engine != "keras tensorflow"
 }
 
 /// Functions whose values are a library's approximations, not the nearest numbers.

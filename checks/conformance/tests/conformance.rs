@@ -123,6 +123,8 @@ fn the_found_programs_have_their_right_values() {
     );
     near("sizes-of-numbers", [7.0 + 32.0 + 128.0 + 1024.0 + 2.0, 7.0 + 24.0 + 192.0 + 512.0 + 2.0]);
     near("reads-weights-only", [1.0_f64.cos(), 1.0_f64.cos()]);
+    // All gradients that are first in their array are positive.
+    near("negative-zeros", [2.0 + 4.0 + 16.0 + 64.0 + 1.0, 2.0 + 4.0 + 16.0 + 64.0 + 0.5]);
 }
 
 #[test]
@@ -181,10 +183,11 @@ fn a_deviation_beyond_the_tolerance_is_a_fault() {
         program: "lion".to_owned(),
         case: "plain".to_owned(),
         peer: None,
+        scalars: None,
         result,
     };
     let report = |result| Report { findings: vec![finding(result)], ..Report::default() };
-    let rounded = |roundings, gaps| Tolerance { bound: Bound::Rounded { roundings, gaps }, exceptions: &[] };
+    let rounded = |roundings, gaps| Tolerance { bound: Bound::Rounded { roundings, gaps }, ..Tolerance::BITS };
     let tight = |_: &str, _: &str| rounded(4.0, 4.0);
     let loose = |_: &str, _: &str| rounded(0.0, 11.0);
     assert_eq!(report(Measured::Distance(distance)).faults(tight).len(), 1);
@@ -197,4 +200,38 @@ fn a_deviation_beyond_the_tolerance_is_a_fault() {
     let excepted = |_: &str, _: &str| Tolerance { exceptions: &[("plain", "a reason")], ..rounded(4.0, 4.0) };
     assert_eq!(report(Measured::Distance(not_finite)).faults(excepted), Vec::<String>::new());
     assert_eq!(report(Measured::Error { error: "no".to_owned() }).faults(loose), ["numpy, lion, plain: no"]);
+}
+
+#[test]
+fn engines_with_scalars_in_f32_may_be_as_far_as_such_scalars_lead_the_reference() {
+    let distance = |deviation, mismatches| Distance { deviation, gap: 1e-7, mismatches, same_bits: false };
+    let rounded = Tolerance { bound: Bound::Rounded { roundings: 4.0, gaps: 4.0 }, scalars_in_f32: true, exceptions: &[] };
+    assert!(!rounded.allows(&distance(1e-3, 0), Some(&distance(1e-5, 0))));
+    assert!(rounded.allows(&distance(1e-3, 0), Some(&distance(1e-3, 0))));
+    assert!(!rounded.allows(&distance(1e-3, 1), Some(&distance(1e-3, 0))));
+    assert!(rounded.allows(&distance(1e-3, 1), Some(&distance(1e-3, 1))));
+    let in_f64 = Tolerance { scalars_in_f32: false, ..rounded };
+    assert!(!in_f64.allows(&distance(1e-3, 0), Some(&distance(1e-3, 0))));
+    assert!(!in_f64.allows(&distance(1e-3, 1), Some(&distance(1e-3, 1))));
+}
+
+/// Squares of 3e18 are within f32, those of 3e38 are not; what is computed of floats alone stays in f64.
+#[test]
+fn scalars_in_f32_overflow_where_sums_do() {
+    let outcomes = |number: &str| {
+        let text = format!("def f(w, g):\n  c = cosine_sim(g, {number})\n  update = g * c\n  return update\n");
+        let program = symopt_dsl::parse(&text).expect("it parses");
+        let case = case::known();
+        let single = expected::outcome::<f32>(&program, &case).expect("it runs");
+        (single.weights.concat(), expected::outcome_with_scalars_in_f32(&program, &case).expect("it runs").weights.concat())
+    };
+    let near = |(x, y): (&f32, &f32)| (x - y).abs() < 1e-6;
+    let (single, narrow) = outcomes("3e18");
+    assert!(single.iter().zip(&narrow).all(near), "{single:?} {narrow:?}");
+    let (single, narrow) = outcomes("3e38");
+    assert!(single.iter().all(|x| x.is_finite()) && !single.iter().zip(&narrow).all(near), "{single:?} {narrow:?}");
+    let floats = symopt_dsl::parse("def f(w, g, *, a=0.9999999):\n  update = g * ((1.0 - a) * 1e7)\n  return update\n").expect("it parses");
+    let case = case::brief(SHAPES).remove(0);
+    let single = expected::outcome::<f32>(&floats, &case).expect("it runs");
+    assert_eq!(bits(&single), bits(&expected::outcome_with_scalars_in_f32(&floats, &case).expect("it runs")));
 }

@@ -96,6 +96,8 @@ pub(crate) struct Interpreter<T> {
     ranges: Vec<Range<usize>>,
     /// Whether products of matrices may be spread over threads.
     threads: bool,
+    /// Whether numbers that are no floats of the program's text or of its settings are rounded to f32.
+    scalars_in_f32: bool,
     numbers: PhantomData<T>,
 }
 
@@ -142,6 +144,13 @@ impl<T: Real> Reference<T> {
             shapes: shapes.to_vec(),
             step: 0,
         })
+    }
+
+    /// The same program in a library whose scalars are f32, such as JAX: the learning rate, the step count, sums over arrays and all that is
+    /// computed from them are rounded to f32. This is not what the program means; it tells how much that matters.
+    pub fn with_scalars_in_f32(mut self) -> Reference<T> {
+        self.interpreter.scalars_in_f32 = true;
+        self
     }
 
     /// Sets a hyperparameter.
@@ -234,7 +243,8 @@ impl<T: Real> Interpreter<T> {
     /// An interpreter of a well-typed program for arrays of the given shapes.
     pub(crate) fn new<'a>(program: &Program, shapes: impl Iterator<Item = &'a [usize]>, threads: bool) -> Interpreter<T> {
         let matrices: Vec<[usize; 2]> = shapes.map(matrix_shape).collect();
-        Interpreter { program: program.clone(), ranges: ranges(&matrices, Type::Tree), matrices, threads, numbers: PhantomData }
+        let ranges = ranges(&matrices, Type::Tree);
+        Interpreter { program: program.clone(), ranges, matrices, threads, scalars_in_f32: false, numbers: PhantomData }
     }
 
     /// The program.
@@ -258,8 +268,8 @@ impl<T: Real> Interpreter<T> {
             *variable = match parameter.kind {
                 ParameterKind::Weights => weights.take().map(Value::Tree),
                 ParameterKind::Gradients => gradients.take().map(Value::Tree),
-                ParameterKind::LearningRate => Some(Value::Scalar(lr)),
-                ParameterKind::Step => Some(Value::Scalar(step as f64)),
+                ParameterKind::LearningRate => Some(Value::Scalar(self.rounded(lr))),
+                ParameterKind::Step => Some(Value::Scalar(self.rounded(step as f64))),
                 ParameterKind::Slot(_) => slots.next().map(Value::Tree),
                 ParameterKind::Hyperparameter => Some(match hyperparameters.next() {
                     Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
@@ -268,8 +278,17 @@ impl<T: Real> Interpreter<T> {
                 }),
             };
         }
+        // Floats, and what is computed from floats alone, are f64 in every library.
+        let mut floats: Vec<bool> = signature.parameters.iter().map(|parameter| parameter.kind == ParameterKind::Hyperparameter).collect();
+        floats.resize(environment.len(), false);
         for statement in &self.program.statements {
+            let of_floats = statement.arguments().iter().all(|argument| match argument {
+                Operand::Constant(_) => true,
+                Operand::Variable(id) => floats[id.index()],
+            });
             let value = self.call(statement, &environment);
+            let value = if self.scalars_in_f32 && !of_floats { self.rounded_value(value) } else { value };
+            floats[statement.target.index()] = of_floats;
             environment[statement.target.index()] = Some(value);
         }
         // Abstract execution has shown that what is returned are trees.
@@ -277,6 +296,21 @@ impl<T: Real> Interpreter<T> {
         Outputs {
             update: tree(environment[self.program.update.index()].as_ref()),
             slots: signature.slots().map(|variable| tree(environment[variable.index()].as_ref())).collect(),
+        }
+    }
+
+    /// A number as the scalars of this interpreter are.
+    fn rounded(&self, x: f64) -> f64 {
+        if self.scalars_in_f32 { f64::from(x as f32) } else { x }
+    }
+
+    fn rounded_value(&self, value: Value<T>) -> Value<T> {
+        let all = |values: Vec<f64>| values.into_iter().map(|x| self.rounded(x)).collect();
+        match value {
+            Value::Scalar(x) => Value::Scalar(self.rounded(x)),
+            Value::ScalarByArray(values) => Value::ScalarByArray(all(values)),
+            Value::PerArray(values) => Value::PerArray(all(values)),
+            arrays => arrays,
         }
     }
 
@@ -454,7 +488,7 @@ impl<T: Real> Interpreter<T> {
         match (self.broadcast(x, largest), self.broadcast(y, largest)) {
             (Value::Tree(x), Value::Tree(y)) | (Value::Matrices(_, x), Value::Matrices(_, y)) => {
                 let array = |range: &Range<usize>| match (x.slice(s![range.clone()]).to_slice(), y.slice(s![range.clone()]).to_slice()) {
-                    (Some(x), Some(y)) => reduce::sum_of_products(x, y),
+                    (Some(x), Some(y)) => self.rounded(reduce::sum_of_products(x, y)),
                     _ => f64::NAN,
                 };
                 self.ranges(largest).iter().map(array).collect()
@@ -466,7 +500,7 @@ impl<T: Real> Interpreter<T> {
     }
 
     fn dot(&self, x: &Value<T>, y: &Value<T>) -> f64 {
-        reduce::combine(&self.products(x, y))
+        self.rounded(reduce::combine(&self.products(x, y)))
     }
 
     fn global_norm(&self, x: &Value<T>) -> f64 {

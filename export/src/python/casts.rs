@@ -72,6 +72,8 @@ pub struct Casts<'a> {
     floats: BTreeSet<String>,
     /// How large each scalar may be that has a line.
     bounds: BTreeMap<String, f64>,
+    /// The floats that have a line and may be -0.0.
+    negative_zeros: BTreeSet<String>,
     /// The scalars that depend on the hyperparameter that can be turned off, or on the step count: they are computed for each variable.
     pub by_variable: Vec<String>,
 }
@@ -96,7 +98,8 @@ impl<'a> Casts<'a> {
         for parameter in listing.learning_rate.iter().chain(&listing.step) {
             floats.remove(&parameter.name);
         }
-        let mut casts = Casts { listing, library, floats, bounds: BTreeMap::new(), by_variable: Vec::new() };
+        let mut casts =
+            Casts { listing, library, floats, bounds: BTreeMap::new(), negative_zeros: BTreeSet::new(), by_variable: Vec::new() };
         // A name may be bound twice: it is a float only if it always is.
         while let Some(line) = lines().find(|line| casts.floats.contains(&line.name) && !casts.is_float(&line.value)) {
             casts.floats.remove(&line.name);
@@ -105,6 +108,9 @@ impl<'a> Casts<'a> {
             // A name that is bound again may have either value.
             let bound = casts.bound(&line.value).max(casts.bounds.get(&line.name).copied().unwrap_or(0.0));
             casts.bounds.insert(line.name.clone(), bound);
+            if casts.may_be_negative_zero(&line.value) {
+                casts.negative_zeros.insert(line.name.clone());
+            }
         }
         casts.by_variable = listing.scalars_by_array(WEIGHT_DECAY);
         casts
@@ -150,6 +156,61 @@ impl<'a> Casts<'a> {
         bound.is_nan() || bound > f64::from(f32::MAX)
     }
 
+    /// Whether a float may be -0.0, with hyperparameters that are not negative where their defaults are not.
+    ///
+    /// TensorFlow keeps the tensors of floats by their value: whichever of 0.0 and -0.0 it meets first stands for both from then on, in the whole
+    /// process. So a float that may be -0.0 must not meet a tensor as it is.
+    fn may_be_negative_zero(&self, float: &Expression) -> bool {
+        use Function::*;
+        match float {
+            Expression::Number(number) => *number == 0.0 && number.is_sign_negative(),
+            Expression::Name(name, _) => {
+                let parameter = self.listing.hyperparameters.iter().find(|p| p.name == *name);
+                let default = parameter.and_then(|p| p.default);
+                self.negative_zeros.contains(name) || default.is_some_and(|default| default == 0.0 && default.is_sign_negative())
+            }
+            Expression::Call(Callee::Function(function), _, arguments) => {
+                let is = |place: usize| arguments.get(place).is_some_and(|argument| self.may_be_negative_zero(argument));
+                match function {
+                    Negative => {
+                        !matches!(arguments.first(), Some(Expression::Number(number)) if *number != 0.0 || number.is_sign_negative())
+                    }
+                    Add => is(0) && is(1),
+                    Subtract => is(0),
+                    Multiply | Divide | GuardedDivide => arguments.iter().any(|argument| self.may_be_negative(argument)),
+                    Square | Abs => false,
+                    _ => arguments.iter().any(|argument| self.may_be_negative_zero(argument) || self.may_be_negative(argument)),
+                }
+            }
+            Expression::Call(..) => false,
+        }
+    }
+
+    /// Whether a float may have the sign of a negative number.
+    fn may_be_negative(&self, float: &Expression) -> bool {
+        use Function::*;
+        match float {
+            Expression::Number(number) => number.is_sign_negative(),
+            Expression::Name(name, _) => match self.listing.hyperparameters.iter().find(|p| p.name == *name) {
+                Some(parameter) => parameter.default.is_some_and(f64::is_sign_negative),
+                None => true,
+            },
+            // One minus a share.
+            Expression::Call(Callee::Function(Subtract), _, arguments) => match &arguments[..] {
+                [Expression::Number(one), Expression::Name(name, _)] if *one >= 1.0 => {
+                    let share = self.listing.hyperparameters.iter().find(|p| p.name == *name).and_then(|p| p.default);
+                    share.is_none_or(|share| !(0.0..=1.0).contains(&share))
+                }
+                _ => true,
+            },
+            Expression::Call(Callee::Function(Square | Abs | Exp | Size | Less | LessEqual | Greater | GreaterEqual | Equal), ..) => false,
+            Expression::Call(Callee::Function(Add | Multiply | Divide | Sqrt | Maximum | Minimum | Where), _, arguments) => {
+                arguments.iter().any(|argument| self.may_be_negative(argument))
+            }
+            Expression::Call(..) => true,
+        }
+    }
+
     /// What a total begins with: a tensor, so that it is one where nothing but floats is added, or nothing.
     pub fn zero(&self) -> String {
         format!("{}(0.0, {})", self.library.constant, self.library.scalar_type)
@@ -180,10 +241,13 @@ impl<'a> Casts<'a> {
             let is_first = index == 0 && self.library.scalar.is_some() && takes_alike(*callee) && self.is_float(&inner);
             match inner {
                 inner if index == 0 && *callee == Callee::Spread && ty.is_array() && self.is_float(&inner) => in_type_of_arrays(inner),
-                inner if is_first && ty.is_array() && !self.may_be_beyond(&inner) => {
+                inner if is_first && ty.is_array() && !self.may_be_beyond(&inner) && !self.may_be_negative_zero(&inner) => {
                     Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner])
                 }
                 inner if ty.is_array() && !is_sum && !is_condition => self.entering(inner),
+                inner if !ty.is_array() && !is_condition && !self.is_float(expression) && self.is_float(&inner) => {
+                    self.meeting_scalars(inner)
+                }
                 inner => inner,
             }
         };
@@ -193,11 +257,16 @@ impl<'a> Casts<'a> {
     /// A value as it enters the arithmetic of arrays.
     fn entering(&self, expression: Expression) -> Expression {
         match self.is_float(&expression) {
-            true if self.may_be_beyond(&expression) => return in_type_of_arrays(expression),
+            true if self.may_be_beyond(&expression) || self.may_be_negative_zero(&expression) => return in_type_of_arrays(expression),
             false if !expression.ty().is_array() => {}
             _ => return expression,
         }
         Expression::Call(Callee::Function(Function::Copy), expression.ty(), vec![expression])
+    }
+
+    /// A float as it meets scalars that are tensors.
+    fn meeting_scalars(&self, float: Expression) -> Expression {
+        if self.may_be_negative_zero(&float) { Expression::Call(Callee::Spread, Type::PerArray, vec![float]) } else { float }
     }
 
     /// A `where`, or a comparison as a number.
@@ -365,7 +434,7 @@ impl Notation for Casts<'_> {
             Callee::Spread if ty.is_array() => Some(self.library.spread.into()),
             Callee::Spread if ty == Type::Scalar => Some("_rounded({x}, dtype)".into()),
             // A tensor, since a float that meets another one is Python's.
-            Callee::Spread => Some(format!("{}({{x}}, {})", self.library.constant, self.library.scalar_type).into()),
+            Callee::Spread => Some(format!("_rounded({{x}}, {})", self.library.scalar_type).into()),
             Callee::Function(Function::Norm) => Some("_norm({x})".into()),
             Callee::Function(Function::Copy) => Some(self.library.cast.into()),
             Callee::Function(function) => {

@@ -72,7 +72,7 @@ pub(super) const KERAS_NAMES: &[(&str, &str)] =
 const HELPERS: &[(&str, &str)] = &[
     (
         "_SCALAR",
-        "# The type of scalars: JAX and PyTorch don't have f64 on all of their devices.\n_SCALAR = \"float64\" if keras.backend.backend() == \"tensorflow\" else \"float32\"\n",
+        "# The type of scalars: JAX and PyTorch don't have f64 on all of their devices. In f32,\n# sums of products beyond 3.4e38 are infinite, and norms beyond 1.8e19.\n_SCALAR = \"float64\" if keras.backend.backend() == \"tensorflow\" else \"float32\"\n",
     ),
     (
         "_wide",
@@ -94,7 +94,9 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "_rounded",
         r#"def _rounded(x, dtype):
-    """A number in the type of arrays; beyond it, it is infinite."""
+    """A number in a type; beyond it, it is infinite."""
+    # TensorFlow keeps one tensor for equal floats, such as 0.0 and -0.0; not for arrays.
+    x = np.array(x) if isinstance(x, float) else x
     return ops.cast(ops.convert_to_tensor(x, _SCALAR), dtype)
 "#,
     ),

@@ -9,8 +9,9 @@
 //! they meet an array, as the reference interpreter does; so without `jit` an element-wise program that takes no `t` has the reference's bits. What
 //! is a JAX number, though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as `1 - 0.999^t` is off by up
 //! to 3e-5 of itself at the first steps), sums over elements (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under
-//! `inject_hyperparams`. Means of rows and columns and products of matrices are summed in the type of the arrays. Under `jit` XLA may contract a
-//! product and a sum into one rounding. On CPU it takes denormal numbers for zero.
+//! `inject_hyperparams`. Sums of products beyond 3.4e38 are infinite in f32, and norms beyond 1.8e19. Means of rows and columns and products of
+//! matrices are summed in the type of the arrays. Under `jit` XLA may contract a product and a sum into one rounding. On CPU it takes denormal numbers
+//! for zero.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -100,7 +101,7 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
     ),
     (
         "_dot",
-        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
+        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\n\n    In f32, without `jax_enable_x64`, it is infinite beyond 3.4e38, and so is a norm\n    beyond 1.8e19.\n    \"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
     ),
     ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return jnp.sqrt(_dot(x, x))\n"),
     (

@@ -134,7 +134,9 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "_rounded",
         r#"def _rounded(x, dtype):
-    """A number in the type of arrays; beyond it, it is infinite."""
+    """A number in a type; beyond it, it is infinite."""
+    # TensorFlow keeps one tensor for equal floats, such as 0.0 and -0.0; not for arrays.
+    x = np.array(x) if isinstance(x, float) else x
     return tf.cast(tf.constant(x, tf.float64), dtype)
 "#,
     ),
