@@ -3,16 +3,16 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`case`] | the inputs: weights, gradients of 50 steps, learning rates |
-//! | [`subject`] | the programs, and the suites that they make up |
+//! | [`subject`], [`suite`] | a program under a suite; programs and cases |
 //! | [`mixed`] | programs that mix the sizes and kinds of operands |
 //! | [`random`] | random valid programs |
 //! | [`expected`] | a program's weights and slots after a case, by the reference in f32 and in f64 |
 //! | [`engines`] | the engines of this library under the suite |
-//! | [`exports`] | exported files under the suite, run by `conformance/run.py` |
+//! | [`exports`] | exported files under the suite, run by `python/run.py` |
 //! | [`finding`], [`report`] | what came of a case; a table program × engine |
 //! | [`tolerance`] | how far an engine may be from the reference |
 //!
-//! The suite lies as data in `conformance/` (`inputs.json` and `expected/PROGRAM.json`), so that engines in other languages can run it; a test
+//! The suite lies as data in `python/` (`inputs.json` and `expected/PROGRAM.json`), so that engines in other languages can run it; a test
 //! keeps the files equal to what this module makes. Every number is the hexadecimal bit pattern of a float, most significant digit first, and an
 //! array is the patterns one after another.
 

@@ -36,7 +36,7 @@ fn the_data_files_are_what_the_reference_makes() {
         );
     }
     let files = fs::read_dir(here.join("expected")).expect("the directory is there").count();
-    assert_eq!(files, entries.len(), "a file in conformance/expected belongs to no program");
+    assert_eq!(files, entries.len(), "a file in python/expected belongs to no program");
 }
 
 fn bits(outcome: &Outcome<f32>) -> Vec<Vec<u32>> {
