@@ -447,14 +447,29 @@ impl<'a> Writer<'a> {
 
     /// Finds for each node the stage from which on it can be computed, and the sums with the stages that take them.
     fn find_sums(&mut self) {
-        self.levels = schedule::passes(self.graph, |id, _| !self.sums_of(id).is_empty());
-        for of in node_ids(self.graph).flat_map(|id| self.sums_of(id)).collect::<Vec<_>>() {
+        let needed = self.needed();
+        self.levels = schedule::passes(self.graph, |id, _| needed[id.index()] && !self.sums_of(id).is_empty());
+        for of in node_ids(self.graph).filter(|id| needed[id.index()]).flat_map(|id| self.sums_of(id)).collect::<Vec<_>>() {
             let stage = of.values().map(|id| self.levels[id.index()]).max().unwrap_or(0);
             let sum = SumOf { stage, of };
             if !self.sums.contains(&sum) {
                 self.sums.push(sum);
             }
         }
+    }
+
+    /// Which values a step computes: not those of which only the shape is asked for.
+    fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.graph.nodes().len()];
+        let mut open = vec![self.update];
+        open.extend(self.graph.live_slots().map(|(_, node)| node));
+        while let Some(id) = open.pop() {
+            if !std::mem::replace(&mut needed[id.index()], true) {
+                open.extend(self.parts(id));
+                open.extend(self.sums_of(id).iter().flat_map(Summand::values));
+            }
+        }
+        needed
     }
 
     fn stages(&self) -> usize {
@@ -956,10 +971,11 @@ impl<'a> Writer<'a> {
             next_slots: self.graph.live_slots().map(|(_, node)| self.expression(node, &local)).collect(),
         };
         let ranges = ranges(self.program, self.graph);
+        let needed = self.needed();
         for (index, parameter) in signature.parameters.iter().enumerate() {
             let Some(name) = parameters.get(&VarId(index as u16)) else { continue };
             // A name that is bound again is read as another value too; what matters is whether the graph has the parameter's node.
-            let used = node_ids(self.graph).any(|id| self.names.get(&id) == Some(name) && self.called(id).is_none());
+            let used = node_ids(self.graph).any(|id| needed[id.index()] && self.names.get(&id) == Some(name) && self.called(id).is_none());
             let range = ranges.get(index).copied().unwrap_or(Range::FINITE);
             let scalar = ScalarParameter { name: name.clone(), given: parameter.name.clone(), default: parameter.default, used, range };
             match parameter.kind {

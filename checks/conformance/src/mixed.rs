@@ -145,7 +145,10 @@ fn drafts() -> Vec<Draft> {
         let calls = beyond().into_iter().filter(|(function, _)| matches!(function, Dot | CosineSim | Clip) == sums);
         drafts.push(Draft::new(name, true).with(calls.map(|(_, call)| call)));
     }
-    drafts.push(Draft::new("beyond_alone", true).with(beyond_alone()));
+    // Beside the learning rate they are beyond f32 in libraries whose scalars are f32.
+    let (beside_scalars, alone): (Vec<String>, Vec<String>) = beyond_alone().into_iter().partition(|call| call.contains("lr"));
+    drafts.push(Draft::new("beyond_alone", true).with(alone));
+    drafts.push(Draft::new("beyond_beside_scalars", true).with(beside_scalars));
     drafts.push(Draft::of_each("matrices", &[Transpose, RowMean, ColumnMean, NewtonSchulz, Rows, Columns], true).with(of_matrices()));
     for draft in &mut drafts {
         draft.calls.retain(|call| symopt_dsl::parse(&of_one(call)).is_ok_and(|program| Graph::new(&program).is_ok()));
@@ -203,7 +206,7 @@ fn beyond() -> Vec<(Function, String)> {
     calls
 }
 
-/// Numbers beyond f32 among numbers alone, which are computed in f64, made numbers within f32 again.
+/// Numbers beyond f32 among numbers, which are computed in f64, made numbers within f32 again.
 fn beyond_alone() -> Vec<String> {
     let mut calls = Vec::new();
     for number in ["1e39", "big", "1e-46", "1e-60"] {
@@ -272,6 +275,7 @@ const FOUND: &[(&str, &str)] = &[
     ("cosine-of-norms", include_str!("../found/cosine_of_norms.opt")),
     ("cubes-of-numbers", include_str!("../found/cubes_of_numbers.opt")),
     ("guarded-log1p", include_str!("../found/guarded_log1p.opt")),
+    ("size-of-a-sum", include_str!("../found/size_of_a_sum.opt")),
     ("sizes-of-numbers", include_str!("../found/sizes_of_numbers.opt")),
     ("reads-weights-only", include_str!("../found/reads_weights_only.opt")),
     ("negative-zeros", include_str!("../found/negative_zeros.opt")),

@@ -286,8 +286,9 @@ impl<T: Real> Interpreter<T> {
                 Operand::Constant(_) => true,
                 Operand::Variable(id) => floats[id.index()],
             });
-            let value = self.call(statement, &environment);
-            let value = if self.scalars_in_f32 && !of_floats { self.rounded_value(value) } else { value };
+            let is_rounded = self.scalars_in_f32 && !of_floats;
+            let value = self.call(statement, &environment, is_rounded);
+            let value = if is_rounded { self.rounded_value(value) } else { value };
             floats[statement.target.index()] = of_floats;
             environment[statement.target.index()] = Some(value);
         }
@@ -322,21 +323,27 @@ impl<T: Real> Interpreter<T> {
         }
     }
 
-    fn call(&self, statement: &Statement, environment: &[Option<Value<T>>]) -> Value<T> {
+    /// The value of a statement; `is_rounded` says whether floats are rounded as they meet other numbers.
+    fn call(&self, statement: &Statement, environment: &[Option<Value<T>>], is_rounded: bool) -> Value<T> {
         let function = statement.function.under(self.program.signature().numerics);
+        let variable = |operand: &Operand| match operand {
+            Operand::Constant(_) => None,
+            Operand::Variable(id) => environment[id.index()].as_ref(),
+        };
+        // Where they meet arrays they are rounded anyway.
+        let is_rounded = is_rounded && !statement.arguments().iter().filter_map(variable).any(|value| value.ty().is_array());
         // Constants, and NaN for a variable that has no value: abstract execution has shown that every variable is assigned before it is read.
         let numbers: [Value<T>; 3] = std::array::from_fn(|i| match statement.arguments().get(i) {
+            Some(Operand::Constant(value)) if is_rounded => Value::Scalar(self.rounded(*value)),
             Some(Operand::Constant(value)) => Value::Scalar(*value),
+            Some(operand) if is_rounded => variable(operand).map_or(Value::Scalar(f64::NAN), |value| self.rounded_value(value.clone())),
             _ => Value::Scalar(f64::NAN),
         });
         let arguments: SmallVec<[&Value<T>; 3]> = statement
             .arguments()
             .iter()
             .zip(&numbers)
-            .map(|(operand, number)| match operand {
-                Operand::Constant(_) => number,
-                Operand::Variable(id) => environment[id.index()].as_ref().unwrap_or(number),
-            })
+            .map(|(operand, number)| variable(operand).filter(|_| !is_rounded).unwrap_or(number))
             .collect();
         let largest = arguments.iter().map(|a| a.ty()).max().unwrap_or(Type::Scalar);
         if largest == Type::Scalar {
@@ -414,6 +421,10 @@ impl<T: Real> Interpreter<T> {
                 Function::Matmul => matrix::product(x, operand(1), self.threads),
                 Function::RowMean => matrix::row_mean(x),
                 Function::ColumnMean => matrix::column_mean(x),
+                // Divided by a norm that is infinite in f32 alone.
+                _ if self.scalars_in_f32 && is_infinite_in_f32(reduce::sum_of_products(x.numbers, x.numbers)) => {
+                    vec![T::from_f64(0.0); x.numbers.len()]
+                }
                 _ => matrix::newton_schulz(x, self.threads),
             });
         }
@@ -506,6 +517,10 @@ impl<T: Real> Interpreter<T> {
     fn global_norm(&self, x: &Value<T>) -> f64 {
         libm::sqrt(self.dot(x, x))
     }
+}
+
+fn is_infinite_in_f32(x: f64) -> bool {
+    x.is_finite() && (x as f32).is_infinite()
 }
 
 /// Of each array the mean: the sum in the fixed order of [`reduce`], by the size.

@@ -7,6 +7,10 @@ import tensorflow as tf
 
 from targets import keras
 
+# Files of so many bytes are traced without AutoGraph, which takes five times as long to rewrite them as they take to be traced. It has nothing to
+# find in an export: no condition is a tensor.
+LONG = 20_000
+
 
 def load(path):
     """The module of an exported file."""
@@ -30,7 +34,7 @@ def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
         optimizer.apply_gradients(zip(gradients, variables))
 
     if compiled:
-        step = tf.function(step)
+        step = tf.function(step, autograph=path.stat().st_size < LONG)
     for index, arrays in enumerate(gradients):
         if learning_rates is not None:
             optimizer.learning_rate.assign(learning_rates[index])
