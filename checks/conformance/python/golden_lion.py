@@ -78,6 +78,9 @@ def main(golden, pairs):
         target, file = pair.split("=", 1)
         module = importlib.import_module(f"targets.{target}")
         for engine, run in module.VARIANTS.items():
+            # The plain file has its numbers under the names of torch; `pytorch_plain.py` holds its bits against the full file's.
+            if engine == "pytorch plain":
+                continue
             for name, case in cases.items():
                 passed = check(engine, run, Path(file), name, case) and passed
     return 0 if passed and pairs else 1
