@@ -245,7 +245,13 @@ impl<'a> Casts<'a> {
                     Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner])
                 }
                 inner if ty.is_array() && !is_sum && !is_condition => self.entering(inner),
-                inner if !ty.is_array() && !is_condition && !self.is_float(expression) && self.is_float(&inner) => {
+                inner
+                    if *callee != Callee::Spread
+                        && !ty.is_array()
+                        && !is_condition
+                        && !self.is_float(expression)
+                        && self.is_float(&inner) =>
+                {
                     self.meeting_scalars(inner)
                 }
                 inner => inner,
@@ -332,7 +338,10 @@ impl<'a> Casts<'a> {
 
     /// `NAME = VALUE`.
     pub fn assign(&self, text: &mut String, margin: usize, line: &Line) {
-        *text += &python::assignment(margin, &line.name, &self.text(&line.value));
+        // A name that stands for a tensor elsewhere is read as one: a float would become one of f32 there.
+        let is_tensor = line.value.ty() == Type::Scalar && self.is_float(&line.value) && !self.floats.contains(&line.name);
+        let tensor = is_tensor.then(|| Expression::Call(Callee::Spread, Type::PerArray, vec![line.value.clone()]));
+        *text += &python::assignment(margin, &line.name, &self.text(tensor.as_ref().unwrap_or(&line.value)));
     }
 
     /// The scalars of a stage that are computed once for all variables.
