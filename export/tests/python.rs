@@ -315,3 +315,16 @@ fn floats_that_may_be_negative_zeros_meet_tensors_as_arrays() {
         assert!(!file.contains(", -0.0, "), "{target}\n{file}");
     }
 }
+
+/// PyTorch takes an exponent in f64, where a negative number has no power 1e-60; in f32 it is 0.
+#[test]
+fn exponents_that_are_zero_in_f32_are_zero_in_pytorch() {
+    let text = program("def f(w, g):\n  update = g ** 1e-60 + g ** -1e-46 + g ** 1e-3\n  return update\n");
+    for file in [export(&text, Target::PyTorch), export_plain(&text, Target::PyTorch)] {
+        let file = file.expect("PyTorch expresses it");
+        // In the kernel the literal is of f32 itself.
+        let powers: Vec<&str> = file.lines().filter(|line| line.contains("torch.") && line.contains("pow")).collect();
+        assert!(powers.iter().any(|line| line.contains("0.001")) && powers.iter().any(|line| line.contains("g, 0.0")), "{powers:?}");
+        assert!(!powers.iter().any(|line| line.contains("e-60") || line.contains("e-46")), "{powers:?}");
+    }
+}

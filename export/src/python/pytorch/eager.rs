@@ -73,6 +73,11 @@ fn torch_name(function: Function) -> Option<&'static str> {
     }
 }
 
+/// Whether a number is not 0, but is in f32.
+pub fn is_zero_in_f32(number: f64) -> bool {
+    number != 0.0 && number as f32 == 0.0
+}
+
 /// A function by which a tensor is computed from others, as an expression.
 pub fn callable(function: Function) -> String {
     torch_name(function).map_or_else(|| format!("_{}", function.name()), |name| format!("torch.{name}"))
@@ -231,6 +236,10 @@ impl Eager<'_> {
             (Function::Maximum | Function::Minimum, [x, Operand::Number(number)]) if !is_small(number) => {
                 let like = if self.style == Style::Single { weights.clone() } else { format!("{weights}[0]") };
                 Some(vec![x.clone(), Operand::Number(format!("_rounded({number}, {like})"))])
+            }
+            // PyTorch takes an exponent in f64, where a negative number has no such power.
+            (Function::Power, [x, Operand::Number(number)]) if number.parse().is_ok_and(is_zero_in_f32) => {
+                Some(vec![x.clone(), Operand::Number("0.0".to_owned())])
             }
             (Function::Maximum | Function::Minimum, [x, Operand::PerArray(text, names)]) => {
                 let names = names.iter().filter(|name| *name != weights).chain([weights]).cloned().collect();

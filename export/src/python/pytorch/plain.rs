@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use symopt_dsl::{Function, Graph, Program, Type};
 
-use super::eager::{EagerNotation, callable, compared};
+use super::eager::{EagerNotation, callable, compared, is_zero_in_f32};
 use super::names::Names;
 use super::operations::{is_comparison, mirrored};
 use super::{HELPERS, RESERVED, Writer, names, text};
@@ -64,6 +64,7 @@ impl Notation for PlainNotation<'_> {
                 let name = if function == Function::Divide { "div" } else { "pow" };
                 Some(format!("torch.{name}(torch.ones_like({{y}}) * {{x!}}, {{y}})").into())
             }
+            (Function::Power, [_, Expression::Number(exponent)]) if is_zero_in_f32(*exponent) => Some("torch.pow({x}, 0.0)".into()),
             (Function::Reciprocal, _) => Some("torch.reciprocal({x})".into()),
             (Function::Maximum | Function::Minimum, [x, y]) => {
                 let side = if function == Function::Maximum { "min" } else { "max" };
