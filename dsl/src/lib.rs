@@ -12,7 +12,7 @@
 //! | [`range`] | the values that a hyperparameter may have |
 //! | [`plan`] | graph to [`Plan`]: the fewest passes over the arrays |
 //! | [`prune`] | a program without its redundant statements and dead slots |
-//! | [`reference`] | the functions as a page of the manual |
+//! | [`mod@reference`] | the functions as a page of the manual |
 //! | [`shell`] | commands that are shown to people, quoted for a shell |
 //!
 //! ```

@@ -29,7 +29,7 @@ use crate::storage::{Rounding, SlotValues, Values};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Large steps are spread over the threads of the rayon pool ([`Threads`]). A step that is called from a thread of the pool (a training loop
+/// Large steps are spread over the threads of the rayon pool ([`Threads`](crate::Threads)). A step that is called from a thread of the pool (a training loop
 /// inside `ThreadPool::install`) profits already from a size at which one that is called from outside would lose more than it gains.
 ///
 /// A program with functions of matrices has no passes that could be fused: it is run statement by statement, by the operations of the

@@ -4,14 +4,14 @@
 //! |---|---|
 //! | examples | [`data`] |
 //! | models with hand-written gradients | [`model`] |
-//! | a model bound to the examples of a seed | `problem` |
-//! | one training run | [`training`], [`schedule`], [`task`], [`run`] |
-//! | a training run in the middle, in a file | [`snapshot`], [`snapshot_store`] |
+//! | one training run: a model bound to the examples of a seed, a schedule, snapshots in the middle | [`task`], [`run`] |
 //! | tasks and suites from TOML, with tuned constants | [`spec`], [`constants`] |
 //! | what the memory does not hold is refused | [`memory`] |
-//! | fitness against tuned AdamW | [`suite`], [`baseline`] |
+//! | fitness against tuned AdamW | [`suite`] |
+//! | samples over seeds, and who watches | [`sample`], [`watch`] |
 //! | training scripts of the user's | [`external`] |
-//! | the best hyperparameters of a program | [`baseline`] by a grid, [`pattern_search`], [`rule_of_thumb`] from AdamW's |
+//! | the best hyperparameters of a program: by a grid, by a pattern search, by a rule of thumb from AdamW's | [`tuning`] |
+//! | what goes wrong | [`error`] |
 //!
 //! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads. What an external task
 //! gives is its own business.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Numerics;
 
 /// The last remainder by 2^20 of the seed of a search whose problem seeds change. What follows from those above is for reports, funnels and
-/// [`rediscovery`](symopt_studies::rediscovery), which judge on seeds that no search has.
+/// the rediscovery, which judge on seeds that no search has.
 pub const LAST_SEED: u64 = 0xf_feff;
 
 /// The commented default settings, as TOML.
