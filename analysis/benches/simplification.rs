@@ -1,4 +1,4 @@
-//! How far and how fast programs of real searches simplify: `cargo bench -p symopt-evaluator --bench simplification`.
+//! How far and how fast programs of real searches simplify: `cargo bench -p symopt-analysis --bench simplification`.
 
 use std::time::Instant;
 
