@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use symopt_dsl::Graph;
 use symopt_dsl::graph::NodeKind;
-use symopt_testing::case::Case;
+use symopt_testing::case::{Case, FUZZ};
 
 /// The inputs in a folder of `checks/fuzz/`, by name.
 fn inputs(folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../checks/fuzz").join(folder);
+    let folder = Path::new(FUZZ).join(folder);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
     paths.sort();

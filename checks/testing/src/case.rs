@@ -18,6 +18,9 @@ use symopt_evaluator::{Layout, Optimizer, Reference};
 use crate::draws::{Flavour, difference, join, layout, number, split};
 use crate::random::Random;
 
+/// The folder of the fuzz target, whose corpus and regressions are cases.
+pub const FUZZ: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz");
+
 /// Statements that the bytes give, as many as they last for; some may follow that make arrays of the slots and the update.
 const MOST_STATEMENTS: usize = 24;
 
