@@ -1,20 +1,25 @@
 //! What two programs have to do with each other.
 //!
-//! [`compare`] takes two programs that are as simple as they get, and looks for the closest of these relations:
+//! [`compare`] takes two programs that are as simple as they get, and looks for the closest of
+//! these relations:
 //!
 //! - [`Relation::Equal`]: one functional hash;
 //! - [`Relation::UpToRounding`]: the same over the reals, grouped in another way;
-//! - [`Relation::UpToHyperparameters`]: one program is the other with certain values of its hyperparameters or constants, possibly on a function
-//!   of the gradient;
+//! - [`Relation::UpToHyperparameters`]: one program is the other with certain values of its
+//!   hyperparameters or constants, possibly on a function of the gradient;
 //! - [`Relation::UpToSlotScale`]: the same after slots are measured in other units as well;
-//! - [`Relation::Different`]: with how far the data flows are apart, and the statements without a partner.
+//! - [`Relation::Different`]: with how far the data flows are apart, and the statements without a
+//!   partner.
 //!
-//! The answer is sound, not complete: every relation that is found holds over the reals, to nine digits of the numbers in it; programs that
-//! take deeper algebra to be seen as equal are called different. Where a relation holds bit for bit, its label says so.
+//! The answer is sound, not complete: every relation that is found holds over the reals, to nine
+//! digits of the numbers in it; programs that take deeper algebra to be seen as equal are called
+//! different. Where a relation holds bit for bit, its label says so.
 //!
-//! One program is taken as the general one, whose numbers are unknowns, and the other one as it stands, with its defaults; then the other way
-//! round. Matching gives a list of equations between the numbers, which has to have a solution: a hyperparameter that is used twice gets one
-//! value. `lr` has an unknown factor too, so that a program that holds its peak learning rate inside matches one that does not.
+//! One program is taken as the general one, whose numbers are unknowns, and the other one as it
+//! stands, with its defaults; then the other way round. Matching gives a list of equations between
+//! the numbers, which has to have a solution: a hyperparameter that is used twice gets one value.
+//! `lr` has an unknown factor too, so that a program that holds its peak learning rate inside
+//! matches one that does not.
 
 mod flow;
 mod form;
@@ -65,15 +70,18 @@ impl Side {
 pub enum Assigned {
     /// A hyperparameter of the general program, by name.
     Hyperparameter(String),
-    /// The learning rate. The other program takes the value of a schedule with peak 1 and holds this peak inside.
+    /// The learning rate. The other program takes the value of a schedule with peak 1 and holds
+    /// this peak inside.
     LearningRate,
     /// A factor of the learning rate, where both programs take the learning rate itself.
     LearningRateFactor,
-    /// A constant in the text of the general program. The same number may stand in several places, and get another value in each.
+    /// A constant in the text of the general program. The same number may stand in several places,
+    /// and get another value in each.
     Constant(f64),
 }
 
-/// A value that a hyperparameter, a constant or the learning rate of the general program has to have.
+/// A value that a hyperparameter, a constant or the learning rate of the general program has to
+/// have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Assignment {
     /// What gets the value.
@@ -89,7 +97,8 @@ pub struct Assignment {
 pub struct GradientFunction {
     /// The program that has it.
     pub side: Side,
-    /// The function, in that program's terms: with the values that are set, and its own learning rate.
+    /// The function, in that program's terms: with the values that are set, and its own learning
+    /// rate.
     pub text: String,
 }
 
@@ -116,14 +125,17 @@ pub enum Relation {
     UpToHyperparameters {
         /// The program whose numbers are set; the other one stands as it is.
         general: Side,
-        /// The values, in the order of the parameters; what has the same name and default in both programs is left out.
+        /// The values, in the order of the parameters; what has the same name and default in both
+        /// programs is left out.
         assignment: Vec<Assignment>,
         /// The function of the gradient that one of them is on.
         gradient: Option<GradientFunction>,
-        /// `Exact` where the functional hashes are equal with the values put in, `Real` where rounding differs.
+        /// `Exact` where the functional hashes are equal with the values put in, `Real` where
+        /// rounding differs.
         label: Label,
     },
-    /// The same once slots are multiplied by constants, for certain values as above. Over the reals.
+    /// The same once slots are multiplied by constants, for certain values as above. Over the
+    /// reals.
     UpToSlotScale {
         /// The program whose numbers are set and whose slots are multiples of the other's.
         general: Side,
@@ -136,8 +148,8 @@ pub enum Relation {
     },
     /// None of the above.
     Different {
-        /// How far the data flows are apart, numbers aside: from 0, the same functions on the same arguments, to 1, no function in common.
-        /// Symmetric.
+        /// How far the data flows are apart, numbers aside: from 0, the same functions on the same
+        /// arguments, to 1, no function in common. Symmetric.
         distance: f64,
         /// Statements of the first program without a partner in the second.
         only_left: Vec<String>,
@@ -147,7 +159,8 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// The place of the relation in the order of closeness: 0 for equal programs, the largest for different ones.
+    /// The place of the relation in the order of closeness: 0 for equal programs, the largest for
+    /// different ones.
     pub fn class(&self) -> usize {
         match self {
             Relation::Equal => 0,
@@ -163,7 +176,8 @@ impl Relation {
     /// The program whose numbers are set, where one is: the other one is a case of it.
     pub fn general(&self) -> Option<Side> {
         match self {
-            Relation::UpToHyperparameters { general, .. } | Relation::UpToSlotScale { general, .. } => Some(*general),
+            Relation::UpToHyperparameters { general, .. }
+            | Relation::UpToSlotScale { general, .. } => Some(*general),
             _ => None,
         }
     }
@@ -171,7 +185,8 @@ impl Relation {
     /// The values that are set.
     pub fn assignment(&self) -> &[Assignment] {
         match self {
-            Relation::UpToHyperparameters { assignment, .. } | Relation::UpToSlotScale { assignment, .. } => assignment,
+            Relation::UpToHyperparameters { assignment, .. }
+            | Relation::UpToSlotScale { assignment, .. } => assignment,
             _ => &[],
         }
     }
@@ -210,7 +225,9 @@ impl Comparison {
 
     /// The closer comparison first: by relation, then by how many values are set and by distance.
     pub fn order(&self, other: &Comparison) -> std::cmp::Ordering {
-        let rank = |comparison: &Comparison| (comparison.relation.class(), comparison.relation.assignment().len());
+        let rank = |comparison: &Comparison| {
+            (comparison.relation.class(), comparison.relation.assignment().len())
+        };
         rank(self).cmp(&rank(other)).then(self.distance().total_cmp(&other.distance()))
     }
 
@@ -219,31 +236,53 @@ impl Comparison {
         Comparison { left: left.to_owned(), right: right.to_owned(), relation: self.relation }
     }
 
-    /// What differs, without the names of the programs: `beta1 = 0.9, weight_decay = 0`. Empty where nothing does.
+    /// What differs, without the names of the programs: `beta1 = 0.9, weight_decay = 0`. Empty
+    /// where nothing does.
     pub fn differences(&self) -> String {
         match &self.relation {
             Relation::Equal | Relation::UpToRounding => String::new(),
-            Relation::UpToHyperparameters { general, assignment, gradient, .. } => self.changes(*general, &[], assignment, gradient),
-            Relation::UpToSlotScale { general, scales, assignment, gradient } => self.changes(*general, scales, assignment, gradient),
+            Relation::UpToHyperparameters { general, assignment, gradient, .. } => {
+                self.changes(*general, &[], assignment, gradient)
+            }
+            Relation::UpToSlotScale { general, scales, assignment, gradient } => {
+                self.changes(*general, scales, assignment, gradient)
+            }
             Relation::Different { only_left, only_right, .. } => {
                 let only = |name: &str, statements: &[String]| {
-                    (!statements.is_empty()).then(|| format!("only in {name}: {}", statements.join("; ")))
+                    (!statements.is_empty())
+                        .then(|| format!("only in {name}: {}", statements.join("; ")))
                 };
-                let parts: Vec<String> = [only(&self.left, only_left), only(&self.right, only_right)].into_iter().flatten().collect();
-                if parts.is_empty() { "the same calls, with numbers or connections that do not fit".to_owned() } else { parts.join("; ") }
+                let parts: Vec<String> =
+                    [only(&self.left, only_left), only(&self.right, only_right)]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                if parts.is_empty() {
+                    "the same calls, with numbers or connections that do not fit".to_owned()
+                } else {
+                    parts.join("; ")
+                }
             }
         }
     }
 
     /// `lion_raw = lion with beta1 = 0.9 on g' = arcsin(clip(g, lr))`
-    fn changes(&self, general: Side, scales: &[SlotScale], assignment: &[Assignment], gradient: &Option<GradientFunction>) -> String {
+    fn changes(
+        &self,
+        general: Side,
+        scales: &[SlotScale],
+        assignment: &[Assignment],
+        gradient: &Option<GradientFunction>,
+    ) -> String {
         let (fixed, mut with) = (self.name(general.other()), self.name(general).to_owned());
         if !assignment.is_empty() {
             let list: Vec<String> = assignment.iter().map(Assignment::to_string).collect();
             with.push_str(&format!(" with {}", list.join(", ")));
         }
         let mut text = match gradient {
-            Some(gradient) if gradient.side == general => format!("{with} = {fixed} on g' = {}", gradient.text),
+            Some(gradient) if gradient.side == general => {
+                format!("{with} = {fixed} on g' = {}", gradient.text)
+            }
             Some(gradient) => format!("{fixed} = {with} on g' = {}", gradient.text),
             None => format!("{fixed} = {with}"),
         };
@@ -272,7 +311,9 @@ impl fmt::Display for Assignment {
             Assigned::Hyperparameter(name) => write!(f, "{name} = {}", number(self.value)),
             Assigned::LearningRate => write!(f, "lr = {}", number(self.value)),
             Assigned::LearningRateFactor => write!(f, "lr = {} lr", number(self.value)),
-            Assigned::Constant(constant) => write!(f, "{} for {}", number(self.value), number(*constant)),
+            Assigned::Constant(constant) => {
+                write!(f, "{} for {}", number(self.value), number(*constant))
+            }
         }
     }
 }
@@ -281,14 +322,26 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (left, right) = (&self.left, &self.right);
         match &self.relation {
-            Relation::Equal => write!(f, "{left} and {right} are equal: they compute the same bits"),
-            Relation::UpToRounding => write!(f, "{left} and {right} are equal over the reals; rounding differs"),
+            Relation::Equal => {
+                write!(f, "{left} and {right} are equal: they compute the same bits")
+            }
+            Relation::UpToRounding => {
+                write!(f, "{left} and {right} are equal over the reals; rounding differs")
+            }
             Relation::UpToHyperparameters { label, .. } => {
-                let rounding = if *label == Label::Exact { "bit for bit" } else { "over the reals; rounding differs" };
+                let rounding = if *label == Label::Exact {
+                    "bit for bit"
+                } else {
+                    "over the reals; rounding differs"
+                };
                 write!(f, "equal up to hyperparameters: {} ({rounding})", self.differences())
             }
             Relation::UpToSlotScale { .. } => {
-                write!(f, "equal up to a slot rescaling: {} (over the reals; rounding differs)", self.differences())
+                write!(
+                    f,
+                    "equal up to a slot rescaling: {} (over the reals; rounding differs)",
+                    self.differences()
+                )
             }
             Relation::Different { distance, only_left, only_right } => {
                 write!(
@@ -304,7 +357,10 @@ impl fmt::Display for Comparison {
                     }
                 }
                 if only_left.is_empty() && only_right.is_empty() {
-                    write!(f, "\nThey make the same calls, with numbers or connections that do not fit.")?;
+                    write!(
+                        f,
+                        "\nThey make the same calls, with numbers or connections that do not fit."
+                    )?;
                 }
                 Ok(())
             }
@@ -312,8 +368,8 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Values in the data flow of a program, at most, for which relations beside equality are looked for. Programs of people and searches have a
-/// tenth of this.
+/// Values in the data flow of a program, at most, for which relations beside equality are looked
+/// for. Programs of people and searches have a tenth of this.
 const MOST_VALUES: usize = 1000;
 /// Hyperparameters that are tried at 0 and 1, alone and in pairs, at most.
 const MOST_SET: usize = 5;
@@ -324,9 +380,17 @@ const MOST_GRADIENTS: usize = 12;
 ///
 /// A program whose types are wrong has nothing in common with any other.
 pub fn compare(a: &Program, b: &Program) -> Comparison {
-    let comparison = |relation| Comparison { left: a.signature().name.clone(), right: b.signature().name.clone(), relation };
+    let comparison = |relation| Comparison {
+        left: a.signature().name.clone(),
+        right: b.signature().name.clone(),
+        relation,
+    };
     let (Ok(left), Ok(right)) = (Graph::new(a), Graph::new(b)) else {
-        return comparison(Relation::Different { distance: 1.0, only_left: Vec::new(), only_right: Vec::new() });
+        return comparison(Relation::Different {
+            distance: 1.0,
+            only_left: Vec::new(),
+            only_right: Vec::new(),
+        });
     };
     if left.hash() == right.hash() {
         return comparison(Relation::Equal);
@@ -342,8 +406,8 @@ pub fn compare(a: &Program, b: &Program) -> Comparison {
     comparison(Relation::Different { distance, only_left, only_right })
 }
 
-/// The distance of the data flows of two programs, as in [`Relation::Different`], whatever else they have to do with each other; 1 where the
-/// types of one of them are wrong.
+/// The distance of the data flows of two programs, as in [`Relation::Different`], whatever else
+/// they have to do with each other; 1 where the types of one of them are wrong.
 pub fn data_flow_distance(a: &Program, b: &Program) -> f64 {
     match (Graph::new(a), Graph::new(b)) {
         (Ok(left), Ok(right)) => shape::distance(&Flow::new(&left, a), &Flow::new(&right, b)),
@@ -368,7 +432,8 @@ impl Subject {
             for value in [0.0, 1.0] {
                 settings.push(vec![(*first, value)]);
                 for second in &hyperparameters[place + 1..] {
-                    settings.extend([0.0, 1.0].map(|other| vec![(*first, value), (*second, other)]));
+                    settings
+                        .extend([0.0, 1.0].map(|other| vec![(*first, value), (*second, other)]));
                 }
             }
         }
@@ -376,7 +441,9 @@ impl Subject {
         let variant = |setting: Vec<(VarId, f64)>| {
             let mut set = program.clone();
             set.clear_comments();
-            let numbers = setting.iter().map(|(variable, value)| Statement::new(*variable, Function::Copy, &[Operand::Constant(*value)]));
+            let numbers = setting.iter().map(|(variable, value)| {
+                Statement::new(*variable, Function::Copy, &[Operand::Constant(*value)])
+            });
             set.statements.splice(0..0, numbers.collect::<Vec<_>>());
             let graph = Graph::new(&set).ok()?;
             Some((setting, Flow::new(&graph, &set)))
@@ -392,26 +459,37 @@ fn closest(left: &Subject, right: &Subject) -> Option<Relation> {
     let mut gradients: Vec<Option<(Side, usize)>> = vec![None];
     for side in [Side::Left, Side::Right] {
         let candidates = subjects[side.index()].flow.gradient_candidates();
-        gradients.extend(candidates.into_iter().take(MOST_GRADIENTS).map(|index| Some((side, index))));
+        gradients
+            .extend(candidates.into_iter().take(MOST_GRADIENTS).map(|index| Some((side, index))));
     }
-    // What depends on the function of the gradient alone is made once for it: the sides as they stand, and as they may change.
+    // What depends on the function of the gradient alone is made once for it: the sides as they
+    // stand, and as they may change.
     let mut prepared: Vec<Option<[Candidates; 2]>> = gradients.iter().map(|_| None).collect();
     for scales in [false, true] {
         for (gradient, prepared) in gradients.iter().zip(&mut prepared) {
             let candidates = prepared.get_or_insert_with(|| {
-                [Side::Left, Side::Right].map(|side| subjects[side.index()].candidates(gradient.filter(|(of, _)| *of == side)))
+                [Side::Left, Side::Right].map(|side| {
+                    subjects[side.index()].candidates(gradient.filter(|(of, _)| *of == side))
+                })
             });
             for constants in [false, true] {
                 let free = Free { rate: true, scales, constants };
                 for general in [Side::Right, Side::Left] {
                     let fixed = &candidates[general.other().index()].fixed;
                     // A number that was put in is not one to be moved again.
-                    let may_change = candidates[general.index()].changing.iter().filter(|changed| !constants || changed.set.is_empty());
+                    let may_change = candidates[general.index()]
+                        .changing
+                        .iter()
+                        .filter(|changed| !constants || changed.set.is_empty());
                     let may_change = may_change.filter(|changed| scales || changed.negated == 0);
                     for changed in may_change {
-                        let Some(found) = (Attempt { fixed, general: changed, free }).run() else { continue };
-                        let gradient =
-                            gradient.map(|(side, index)| GradientFunction { side, text: subjects[side.index()].flow.expression(index) });
+                        let Some(found) = (Attempt { fixed, general: changed, free }).run() else {
+                            continue;
+                        };
+                        let gradient = gradient.map(|(side, index)| GradientFunction {
+                            side,
+                            text: subjects[side.index()].flow.expression(index),
+                        });
                         return Some(found.relation(general, gradient));
                     }
                 }
@@ -421,15 +499,24 @@ fn closest(left: &Subject, right: &Subject) -> Option<Relation> {
     None
 }
 
-/// Whether no hyperparameter of the fixed side would need two values to be the constants that stand for it on the general side.
-fn are_moved_consistently(fixed: &Scalars, general: &Scalars, pairs: &[matching::Pair], solution: &Solution) -> bool {
+/// Whether no hyperparameter of the fixed side would need two values to be the constants that stand
+/// for it on the general side.
+fn are_moved_consistently(
+    fixed: &Scalars,
+    general: &Scalars,
+    pairs: &[matching::Pair],
+    solution: &Solution,
+) -> bool {
     let mut values: BTreeMap<scalar::ScalarId, u64> = BTreeMap::new();
     pairs.iter().all(|(left, right)| {
         let Some(left) = left.filter(|left| fixed.has_hyperparameters(*left)) else { return true };
         match general.as_unknown(*right) {
             Some(Unknown::Constant(bits)) => *values.entry(left).or_insert(bits) == bits,
             // What a constant within a formula is moved for can't be said of one hyperparameter.
-            _ => !solution.moved.iter().any(|(bits, _)| general.depends_on(*right, Unknown::Constant(*bits))),
+            _ => !solution
+                .moved
+                .iter()
+                .any(|(bits, _)| general.depends_on(*right, Unknown::Constant(*bits))),
         }
     })
 }
@@ -451,7 +538,8 @@ impl Candidate {
     }
 
     fn negated(flow: Flow, set: &[(VarId, f64)], changes: bool, negated: u32) -> Candidate {
-        let [literal, algebraic] = [Manner::Literal, Manner::Algebraic].map(|manner| Form::new(&flow, manner, changes, negated));
+        let [literal, algebraic] = [Manner::Literal, Manner::Algebraic]
+            .map(|manner| Form::new(&flow, manner, changes, negated));
         Candidate { flow, set: set.to_vec(), negated, literal, algebraic }
     }
 
@@ -464,17 +552,27 @@ impl Candidate {
 }
 
 impl Subject {
-    /// With a value taken for the gradient, the program is taken whole only: values have other indices where something is set.
+    /// With a value taken for the gradient, the program is taken whole only: values have other
+    /// indices where something is set.
     fn candidates(&self, gradient: Option<(Side, usize)>) -> Candidates {
         match gradient {
             Some((_, index)) => {
                 let flow = self.flow.with_gradient(index);
-                Candidates { fixed: Candidate::new(flow.clone(), &[], false), changing: vec![Candidate::new(flow, &[], true)] }
+                Candidates {
+                    fixed: Candidate::new(flow.clone(), &[], false),
+                    changing: vec![Candidate::new(flow, &[], true)],
+                }
             }
             None => {
                 let mut changing = vec![Candidate::new(self.flow.clone(), &[], true)];
-                changing.extend(self.variants.iter().map(|(set, flow)| Candidate::new(flow.clone(), set, true)));
-                changing.extend(self.flow.negated_slots().map(|negated| Candidate::negated(self.flow.clone(), &[], true, negated)));
+                changing.extend(
+                    self.variants.iter().map(|(set, flow)| Candidate::new(flow.clone(), set, true)),
+                );
+                changing.extend(
+                    self.flow
+                        .negated_slots()
+                        .map(|negated| Candidate::negated(self.flow.clone(), &[], true, negated)),
+                );
                 Candidates { fixed: Candidate::new(self.flow.clone(), &[], false), changing }
             }
         }
@@ -560,8 +658,11 @@ impl Attempt<'_> {
                 right: *right,
             };
             let equations: Vec<Equation> = pairs.iter().map(equation).collect();
-            // The root of a negative factor was taken out of a root: what is left inside is another value than it was.
-            if manner == Manner::Algebraic && equations.iter().any(|equation| equation.left.is_nan()) {
+            // The root of a negative factor was taken out of a root: what is left inside is another
+            // value than it was.
+            if manner == Manner::Algebraic
+                && equations.iter().any(|equation| equation.left.is_nan())
+            {
                 return None;
             }
             let problem = Problem {
@@ -577,38 +678,53 @@ impl Attempt<'_> {
             if !are_moved_consistently(&fixed.scalars, &general.scalars, pairs, &solution) {
                 return None;
             }
-            // A hyperparameter that is, wherever it stands by itself, a hyperparameter of the other program.
+            // A hyperparameter that is, wherever it stands by itself, a hyperparameter of the other
+            // program.
             let mut origins = Vec::new();
             for (left, right) in pairs {
-                if let (Some(left), Some(Unknown::Hyperparameter(of))) = (left, general.scalars.as_unknown(*right))
+                if let (Some(left), Some(Unknown::Hyperparameter(of))) =
+                    (left, general.scalars.as_unknown(*right))
                     && let Some(Unknown::Hyperparameter(origin)) = fixed.scalars.as_unknown(*left)
                 {
                     origins.push((of, origin));
                 }
             }
             // The same calls on the same bits.
-            let is_exact = manner == Manner::Literal && equations.iter().all(|equation| solution.gives_the_bits(equation, &problem));
+            let is_exact = manner == Manner::Literal
+                && equations.iter().all(|equation| solution.gives_the_bits(equation, &problem));
             Some((solution, origins, is_exact))
         };
-        let ((solution, origins, is_exact), slots) = matching::match_forms(fixed, general, &mut solve)?;
+        let ((solution, origins, is_exact), slots) =
+            matching::match_forms(fixed, general, &mut solve)?;
         Some(self.found(solution, &origins, &slots, is_exact))
     }
 
-    fn found(&self, solution: Solution, origins: &[(VarId, VarId)], slots: &matching::Slots, is_exact: bool) -> Found {
+    fn found(
+        &self,
+        solution: Solution,
+        origins: &[(VarId, VarId)],
+        slots: &matching::Slots,
+        is_exact: bool,
+    ) -> Found {
         let value = |unknown: Unknown| solution.values.get(&unknown).copied();
         let mut hyperparameters: Vec<(VarId, f64)> = self.general.set.to_vec();
-        hyperparameters.extend(solution.values.iter().filter_map(|(unknown, value)| match unknown {
-            Unknown::Hyperparameter(variable) => Some((*variable, *value)),
-            _ => None,
-        }));
+        hyperparameters.extend(solution.values.iter().filter_map(
+            |(unknown, value)| match unknown {
+                Unknown::Hyperparameter(variable) => Some((*variable, *value)),
+                _ => None,
+            },
+        ));
         hyperparameters.sort_by_key(|(variable, _)| *variable);
         let rate = value(Unknown::Rate).unwrap_or(1.0);
 
         let mut assignment = Vec::new();
         for (variable, value) in &hyperparameters {
             let name = self.general.flow.hyperparameter(*variable).0;
-            let mut of: Vec<&str> =
-                origins.iter().filter(|(of, _)| of == variable).map(|(_, origin)| self.fixed.flow.hyperparameter(*origin).0).collect();
+            let mut of: Vec<&str> = origins
+                .iter()
+                .filter(|(of, _)| of == variable)
+                .map(|(_, origin)| self.fixed.flow.hyperparameter(*origin).0)
+                .collect();
             of.sort_unstable();
             of.dedup();
             let hyperparameter = match of.as_slice() {
@@ -620,11 +736,19 @@ impl Attempt<'_> {
             let same = |id: VarId| self.fixed.flow.hyperparameter(id) == own && own.1 == *value;
             if !self.fixed.flow.hyperparameters().any(same) {
                 let of = Assigned::Hyperparameter(name.to_owned());
-                assignment.push(Assignment { of, value: *value, hyperparameter: hyperparameter.map(str::to_owned) });
+                assignment.push(Assignment {
+                    of,
+                    value: *value,
+                    hyperparameter: hyperparameter.map(str::to_owned),
+                });
             }
         }
         if rate != 1.0 {
-            let of = if self.fixed.flow.states_its_peak() { Assigned::LearningRateFactor } else { Assigned::LearningRate };
+            let of = if self.fixed.flow.states_its_peak() {
+                Assigned::LearningRateFactor
+            } else {
+                Assigned::LearningRate
+            };
             assignment.push(Assignment { of, value: rate, hyperparameter: None });
         }
         for (constant, value) in &solution.moved {
@@ -638,13 +762,21 @@ impl Attempt<'_> {
             let sign = if form::is_negated(self.general.negated, *general) { -1.0 } else { 1.0 };
             let factor = sign * value(Unknown::Scale(*general)).unwrap_or(1.0);
             if factor != 1.0 {
-                let name = |names: &[String], slot: usize| names.get(slot).cloned().unwrap_or_default();
-                let (slot, of) = (name(&self.general.flow.slot_names, *general), name(&self.fixed.flow.slot_names, fixed));
+                let name =
+                    |names: &[String], slot: usize| names.get(slot).cloned().unwrap_or_default();
+                let (slot, of) = (
+                    name(&self.general.flow.slot_names, *general),
+                    name(&self.fixed.flow.slot_names, fixed),
+                );
                 scales.push(SlotScale { slot, factor, of });
             }
         }
-        // With other constants in its text the general program is another program: that is told from the match alone.
-        let is_exact = is_exact || (scales.is_empty() && solution.moved.is_empty() && self.have_one_hash(&hyperparameters, rate));
+        // With other constants in its text the general program is another program: that is told
+        // from the match alone.
+        let is_exact = is_exact
+            || (scales.is_empty()
+                && solution.moved.is_empty()
+                && self.have_one_hash(&hyperparameters, rate));
         let label = if is_exact { Label::Exact } else { Label::Real };
         Found { assignment, scales, label }
     }
@@ -652,12 +784,20 @@ impl Attempt<'_> {
     /// Whether both flows have one functional hash with the values put in.
     fn have_one_hash(&self, hyperparameters: &[(VarId, f64)], rate: f64) -> bool {
         let set = |variable: VarId| {
-            let found = hyperparameters.iter().find(|(other, _)| *other == variable).map(|(_, value)| *value);
+            let found = hyperparameters
+                .iter()
+                .find(|(other, _)| *other == variable)
+                .map(|(_, value)| *value);
             found.unwrap_or(self.general.flow.hyperparameter(variable).1)
         };
         let default = |variable: VarId| self.fixed.flow.hyperparameter(variable).1;
-        let hash = |program: Option<Program>| program.and_then(|program| Graph::new(&program).ok()).map(|graph| graph.hash());
-        let (fixed, general) = (hash(self.fixed.flow.program(&default, 1.0)), hash(self.general.flow.program(&set, rate)));
+        let hash = |program: Option<Program>| {
+            program.and_then(|program| Graph::new(&program).ok()).map(|graph| graph.hash())
+        };
+        let (fixed, general) = (
+            hash(self.fixed.flow.program(&default, 1.0)),
+            hash(self.general.flow.program(&set, rate)),
+        );
         fixed.is_some() && fixed == general
     }
 }

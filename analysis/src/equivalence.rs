@@ -29,35 +29,43 @@ use crate::simplify::label::Label;
 use streams::{Kind, Random, Stream, learning_rate};
 use tally::Tally;
 
-/// Checks claims on random streams. The same seed and claim give the same evidence on every machine.
+/// Checks claims on random streams. The same seed and claim give the same evidence on every
+/// machine.
 ///
-/// **Streams.** Ordinary numbers, gradients with a drifting mean, small (1e-6), large (1e4) and mixed magnitudes (1e-12 to 1e12), sparse
-/// gradients (whole arrays of zeros included), positive numbers, and zeros, ones and halves that meet each other; for the label *exact* also
-/// extreme ones (denormals, f32's largest, infinities, NaN). Every 32 steps a stream starts again from zero state with another schedule of `lr`,
-/// which begins at 0; and where both programs have the same hyperparameters, these have other values than their defaults every second time.
-/// The weights are random walks that know nothing of the updates.
+/// **Streams.** Ordinary numbers, gradients with a drifting mean, small (1e-6), large (1e4) and
+/// mixed magnitudes (1e-12 to 1e12), sparse gradients (whole arrays of zeros included), positive
+/// numbers, and zeros, ones and halves that meet each other; for the label *exact* also extreme
+/// ones (denormals, f32's largest, infinities, NaN). Every 32 steps a stream starts again from zero
+/// state with another schedule of `lr`, which begins at 0; and where both programs have the same
+/// hyperparameters, these have other values than their defaults every second time. The weights are
+/// random walks that know nothing of the updates.
 ///
-/// **Exact.** Both programs run on their own from zero state, in f32 and, for a quarter of the steps more, in f64. Every update and every slot
-/// must have the same bits; all NaN are one.
+/// **Exact.** Both programs run on their own from zero state, in f32 and, for a quarter of the
+/// steps more, in f64. Every update and every slot must have the same bits; all NaN are one.
 ///
-/// **Real and domain.** In f64. At each step the slots of `after` are set from those of `before` by the claim; both take the step; the updates
-/// and the next slots are compared. So a claim that holds at each step holds for a whole run: by induction, as both start at zero.
-/// Rounding alone makes programs differ, by as much as the numbers are badly conditioned. So where two numbers differ by more than 1e-9 of
-/// their size, both programs are run again with every operation's result off by a random 1e-10 or less, relative, and the numbers may differ by
-/// ten times the spread that this makes (some ten million times more than rounding does). That is: as if each result on the way could be off by 1e-9.
-/// A condition "at least d away from zero" marks a rule that neglects the guard 1e-8 of a division; there the 1e-9 becomes 10 * 1e-8 / d
-/// (1e-5 for d = 0.01). A number that a comparison or a sign makes jump as far, with every result off by that much, is outside the judgement. Before
-/// a deviation counts as a violation the inputs are made noisy as well, so that a program is not held to a value that
-/// it has at a single point only, such as `power(-2, g)` at whole gradients.
+/// **Real and domain.** In f64. At each step the slots of `after` are set from those of `before` by
+/// the claim; both take the step; the updates and the next slots are compared. So a claim that
+/// holds at each step holds for a whole run: by induction, as both start at zero. Rounding alone
+/// makes programs differ, by as much as the numbers are badly conditioned. So where two numbers
+/// differ by more than 1e-9 of their size, both programs are run again with every operation's
+/// result off by a random 1e-10 or less, relative, and the numbers may differ by ten times the
+/// spread that this makes (some ten million times more than rounding does). That is: as if each
+/// result on the way could be off by 1e-9. A condition "at least d away from zero" marks a rule
+/// that neglects the guard 1e-8 of a division; there the 1e-9 becomes 10 * 1e-8 / d (1e-5 for d =
+/// 0.01). A number that a comparison or a sign makes jump as far, with every result off by that
+/// much, is outside the judgement. Before a deviation counts as a violation the inputs are made
+/// noisy as well, so that a program is not held to a value that it has at a single point only, such
+/// as `power(-2, g)` at whole gradients.
 ///
-/// **Outside** the judgement are numbers where a condition of the claim fails (where reductions mix numbers: all that depend on the value of the
-/// condition there, or the whole step if `before` does not compute this value), that depend on something of `before` that is not finite, nearly out of range or nothing but the rounding of
-/// a sum that cancels, that noise makes finite or not, or that are so
-/// badly conditioned that more than a tenth of them could be rounding. An `after` that is not finite is a violation wherever nothing of
-/// that is the case.
+/// **Outside** the judgement are numbers where a condition of the claim fails (where reductions mix
+/// numbers: all that depend on the value of the condition there, or the whole step if `before` does
+/// not compute this value), that depend on something of `before` that is not finite, nearly out of
+/// range or nothing but the rounding of a sum that cancels, that noise makes finite or not, or that
+/// are so badly conditioned that more than a tenth of them could be rounding. An `after` that is
+/// not finite is a violation wherever nothing of that is the case.
 ///
-/// A claim of which fewer than 200 numbers and less than a hundredth could be compared is not proven.
-/// Slots of `after` that no later step reads are not compared.
+/// A claim of which fewer than 200 numbers and less than a hundredth could be compared is not
+/// proven. Slots of `after` that no later step reads are not compared.
 #[derive(Clone, Debug)]
 pub struct RandomStreams {
     seed: u64,
@@ -96,7 +104,10 @@ impl RandomStreams {
             }
             // Stochastic arithmetic knows numbers and sums, but no matrices.
             _ => match setting.before.matrix_function().or(setting.after.matrix_function()) {
-                Some(function) => Err(Refusal(format!("programs with `{}` are compared bit for bit only", function.name()))),
+                Some(function) => Err(Refusal(format!(
+                    "programs with `{}` are compared bit for bit only",
+                    function.name()
+                ))),
                 None => forced::check(&setting, tally),
             },
         }
@@ -153,11 +164,18 @@ struct Setting<'a> {
 impl<'a> Setting<'a> {
     fn new(claim: &'a Claim<'a>, streams: &RandomStreams) -> Result<Setting<'a>, Refusal> {
         let [before, after] = [graph(claim.before, "before")?, graph(claim.after, "after")?];
-        let probes = claim.conditions.iter().map(|c| graph(&c.probe, &c.text)).collect::<Result<Vec<Graph>, Refusal>>()?;
+        let probes = claim
+            .conditions
+            .iter()
+            .map(|c| graph(&c.probe, &c.text))
+            .collect::<Result<Vec<Graph>, Refusal>>()?;
         let slot_names: Vec<&str> = slot_names(claim.before).collect();
         for condition in claim.conditions {
             if claim.before.signature().parameters != condition.probe.signature().parameters {
-                return Err(Refusal(format!("the condition {} has other parameters than the program before", condition.text)));
+                return Err(Refusal(format!(
+                    "the condition {} has other parameters than the program before",
+                    condition.text
+                )));
             }
         }
         let slots = slot_names_after(claim, &slot_names)?;
@@ -171,7 +189,8 @@ impl<'a> Setting<'a> {
             if let Requirement::AwayFromZero(distance) = condition.requirement
                 && distance > 0.0
             {
-                // Ten times what the guard of a division makes at the edge of the condition, and never so much that anything would do.
+                // Ten times what the guard of a division makes at the edge of the condition, and
+                // never so much that anything would do.
                 tolerance = tolerance.max((10.0 * semantics::EPSILON / distance).min(1e-2));
             }
         }
@@ -186,8 +205,13 @@ impl<'a> Setting<'a> {
             counts_steps,
             tolerance,
             steps_per_stream: streams.steps.div_ceil(kinds.len()).max(1),
-            // Programs that work on each number by itself can tell neither arrays nor streams apart: all streams run side by side as one array.
-            groups: if mixing { kinds.into_iter().map(|kind| vec![kind]).collect() } else { vec![kinds] },
+            // Programs that work on each number by itself can tell neither arrays nor streams
+            // apart: all streams run side by side as one array.
+            groups: if mixing {
+                kinds.into_iter().map(|kind| vec![kind]).collect()
+            } else {
+                vec![kinds]
+            },
             seed: streams.seed,
             before,
             after,
@@ -198,7 +222,11 @@ impl<'a> Setting<'a> {
     /// The shapes of the parameter arrays: the same for every group of streams.
     fn shapes(&self) -> Vec<Vec<usize>> {
         let streams = self.groups.first().map_or(0, Vec::len);
-        if self.mixing { ARRAYS.iter().map(|(_, shape)| shape.to_vec()).collect() } else { vec![vec![streams * NUMBERS]] }
+        if self.mixing {
+            ARRAYS.iter().map(|(_, shape)| shape.to_vec()).collect()
+        } else {
+            vec![vec![streams * NUMBERS]]
+        }
     }
 
     /// Whether a slot of the program after matters to any later update.
@@ -208,11 +236,17 @@ impl<'a> Setting<'a> {
 }
 
 fn graph(program: &Program, which: &str) -> Result<Graph, Refusal> {
-    Graph::new(program).map_err(|errors| Refusal(format!("the program {which} does not type: {errors:?}")))
+    Graph::new(program)
+        .map_err(|errors| Refusal(format!("the program {which} does not type: {errors:?}")))
 }
 
 fn slot_names(program: &Program) -> impl Iterator<Item = &str> {
-    program.signature().parameters.iter().filter(|p| matches!(p.kind, ParameterKind::Slot(_))).map(|p| p.name.as_str())
+    program
+        .signature()
+        .parameters
+        .iter()
+        .filter(|p| matches!(p.kind, ParameterKind::Slot(_)))
+        .map(|p| p.name.as_str())
 }
 
 /// For each slot of the program after the slots before that it follows from.
@@ -220,12 +254,18 @@ fn slot_names_after(claim: &Claim<'_>, before: &[&str]) -> Result<Vec<Vec<(f64, 
     let place = |name: &str| before.iter().position(|known| *known == name);
     let of_slot = |after: &str| {
         let Some(map) = claim.slots.iter().find(|map| map.after == after) else {
-            let same = place(after).ok_or_else(|| Refusal(format!("nothing says how the slot {after} follows from the program before")))?;
+            let same = place(after).ok_or_else(|| {
+                Refusal(format!(
+                    "nothing says how the slot {after} follows from the program before"
+                ))
+            })?;
             return Ok(vec![(1.0, same)]);
         };
         let term = |(factor, name): &(f64, String)| match place(name) {
             Some(slot) => Ok((*factor, slot)),
-            None => Err(Refusal(format!("the slot {after} follows from {name}, which is no slot of the program before"))),
+            None => Err(Refusal(format!(
+                "the slot {after} follows from {name}, which is no slot of the program before"
+            ))),
         };
         map.terms.iter().map(term).collect()
     };
@@ -233,7 +273,12 @@ fn slot_names_after(claim: &Claim<'_>, before: &[&str]) -> Result<Vec<Vec<(f64, 
 }
 
 /// The slots after the step, as the claim has them follow from the slots before.
-fn map_slots(maps: &[Vec<(f64, usize)>], before: &[Vec<f64>], numbers: usize, after: &mut Vec<Vec<f64>>) {
+fn map_slots(
+    maps: &[Vec<(f64, usize)>],
+    before: &[Vec<f64>],
+    numbers: usize,
+    after: &mut Vec<Vec<f64>>,
+) {
     after.resize(maps.len(), Vec::new());
     for (terms, slot) in maps.iter().zip(after) {
         // The first term as it is: added to zero it would lose the sign of its zeros.
@@ -256,21 +301,36 @@ struct Hyperparameters {
 }
 
 impl Hyperparameters {
-    /// The defaults in even stretches. In odd ones other values, the same for both programs by name: half to all of the default, or something
-    /// small where that is 0. A hyperparameter that `after` brings in stands for something of `before` that is not known here, so then all stay at
-    /// their defaults.
+    /// The defaults in even stretches. In odd ones other values, the same for both programs by
+    /// name: half to all of the default, or something small where that is 0. A hyperparameter that
+    /// `after` brings in stands for something of `before` that is not known here, so then all stay
+    /// at their defaults.
     fn new(claim: &Claim<'_>, stretch: usize, seed: u64) -> Hyperparameters {
-        let defaults = |program: &Program| program.signature().parameters.iter().map(|p| p.default.unwrap_or(0.0)).collect::<Vec<f64>>();
-        let mut values = Hyperparameters { before: defaults(claim.before), after: defaults(claim.after) };
+        let defaults = |program: &Program| {
+            program
+                .signature()
+                .parameters
+                .iter()
+                .map(|p| p.default.unwrap_or(0.0))
+                .collect::<Vec<f64>>()
+        };
+        let mut values =
+            Hyperparameters { before: defaults(claim.before), after: defaults(claim.after) };
         let [before, after] = [claim.before.signature(), claim.after.signature()];
-        let known = after.hyperparameters().all(|(_, p)| before.hyperparameters().any(|(_, q)| p.name == q.name));
+        let known = after
+            .hyperparameters()
+            .all(|(_, p)| before.hyperparameters().any(|(_, q)| p.name == q.name));
         if stretch.is_multiple_of(2) || !known {
             return values;
         }
         let mut random = Random::new(seed ^ (stretch as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f));
         for (variable, parameter) in before.hyperparameters() {
             let default = values.before[variable.index()];
-            let value = if default == 0.0 { 0.01 + 0.09 * random.unit() } else { default * (0.5 + 0.5 * random.unit()) };
+            let value = if default == 0.0 {
+                0.01 + 0.09 * random.unit()
+            } else {
+                default * (0.5 + 0.5 * random.unit())
+            };
             values.before[variable.index()] = value;
             for (other, _) in after.hyperparameters().filter(|(_, p)| p.name == parameter.name) {
                 values.after[other.index()] = value;
@@ -280,8 +340,15 @@ impl Hyperparameters {
     }
 
     /// Sets them in an interpreter.
-    fn apply<T: Real>(values: &[f64], program: &Program, reference: &mut Reference<T>) -> Result<(), OptimizerError> {
-        program.signature().hyperparameters().try_for_each(|(variable, p)| reference.set(&p.name, values[variable.index()]))
+    fn apply<T: Real>(
+        values: &[f64],
+        program: &Program,
+        reference: &mut Reference<T>,
+    ) -> Result<(), OptimizerError> {
+        program
+            .signature()
+            .hyperparameters()
+            .try_for_each(|(variable, p)| reference.set(&p.name, values[variable.index()]))
     }
 }
 
@@ -317,7 +384,8 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Goes on to the next step; false after the last one. With `again` a stretch begins there in any case.
+    /// Goes on to the next step; false after the last one. With `again` a stretch begins there in
+    /// any case.
     fn advance(&mut self, again: bool) -> bool {
         if self.left == 0 {
             return false;
@@ -331,9 +399,9 @@ impl<'a> Feed<'a> {
         }
         self.step += 1;
         self.lr = learning_rate(self.stretch, self.step, STRETCH);
-        for (stream, (w, g)) in
-            self.streams.iter_mut().zip(self.weights.chunks_exact_mut(NUMBERS).zip(self.gradients.chunks_exact_mut(NUMBERS)))
-        {
+        for (stream, (w, g)) in self.streams.iter_mut().zip(
+            self.weights.chunks_exact_mut(NUMBERS).zip(self.gradients.chunks_exact_mut(NUMBERS)),
+        ) {
             stream.next(w, g);
         }
         true

@@ -1,4 +1,5 @@
-//! The relations between optimizer programs: which one is shorter, which ones are equal, which one is known.
+//! The relations between optimizer programs: which one is shorter, which ones are equal, which one
+//! is known.
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! Simplification: from a program to a shorter one that does the same, as a [`Derivation`] whose every step is named, checked and reversible.
+//! Simplification: from a program to a shorter one that does the same, as a [`Derivation`] whose
+//! every step is named, checked and reversible.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -44,18 +45,20 @@ pub fn simplify(program: &Program, options: &Options, checker: &mut dyn Checker)
     simplifier.finish()
 }
 
-/// The derivation by algebra up to a label, with numbers in place. Nothing is checked and nothing explained, which makes it several times as fast
-/// as [`simplify`].
+/// The derivation by algebra up to a label, with numbers in place. Nothing is checked and nothing
+/// explained, which makes it several times as fast as [`simplify`].
 pub fn reduced(program: &Program, label: Label) -> Derivation {
     let mut checker = Unchecked;
     // The same on every machine, however slow it is.
     let limits = Limits { time: std::time::Duration::MAX, ..Limits::default() };
-    let mut simplifier = Simplifier::new(program, Options { label, explain: false, limits }, &mut checker);
+    let mut simplifier =
+        Simplifier::new(program, Options { label, explain: false, limits }, &mut checker);
     simplifier.reduce();
     simplifier.into_derivation()
 }
 
-/// What [`reduced`] leaves of a program: programs for which it is equal are equal in the sense of the label.
+/// What [`reduced`] leaves of a program: programs for which it is equal are equal in the sense of
+/// the label.
 pub fn canonical(program: &Program, label: Label) -> Program {
     reduced(program, label).result().clone()
 }

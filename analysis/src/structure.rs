@@ -1,5 +1,6 @@
-//! What kind of optimizer a program is: AdamW-like, Signum-like, Lion-like, or none of these. Told twice, each by itself: by what it does to a
-//! fixed stream of gradients, and by its simplified form.
+//! What kind of optimizer a program is: AdamW-like, Signum-like, Lion-like, or none of these. Told
+//! twice, each by itself: by what it does to a fixed stream of gradients, and by its simplified
+//! form.
 //!
 //! | structure | what it means here |
 //! |---|---|
@@ -8,12 +9,15 @@
 //! | AdamW-like | such an average, at most with Nesterov's look-ahead, over the root of a long average of squared gradients; decoupled weight decay |
 //! | other | everything else |
 //!
-//! Sign-like means: all numbers of a step have one size, whatever the size of the gradients, and the program is odd. A function that is a sign
-//! for ordinary gradients and soft for tiny ones, such as `tanh(1e6 * x)`, is sign-like: it has to hold for gradients of sizes from 0.03 to 3
-//! and for thirty times that; what happens to gradients of a thirtieth is measured and told. A soft sign, such as `x / sqrt(EMA of x^2)`, is not.
+//! Sign-like means: all numbers of a step have one size, whatever the size of the gradients, and
+//! the program is odd. A function that is a sign for ordinary gradients and soft for tiny ones,
+//! such as `tanh(1e6 * x)`, is sign-like: it has to hold for gradients of sizes from 0.03 to 3 and
+//! for thirty times that; what happens to gradients of a thirtieth is measured and told. A soft
+//! sign, such as `x / sqrt(EMA of x^2)`, is not.
 //!
-//! Where there is no stored average (SignSGD, RMSProp) a program is none of the three, as are Adam and NAdam, which have no decoupled decay, and
-//! AdaBelief, whose average is not one of squared gradients. A hyperparameter `weight_decay` that is off by default is on here: the program can
+//! Where there is no stored average (SignSGD, RMSProp) a program is none of the three, as are Adam
+//! and NAdam, which have no decoupled decay, and AdaBelief, whose average is not one of squared
+//! gradients. A hyperparameter `weight_decay` that is off by default is on here: the program can
 //! decay.
 //!
 //! ```
@@ -43,13 +47,14 @@ pub use probes::{Blend, Decay, Probes, Rescaled, Size};
 
 /// The least share of finite numbers other than zero in a direction.
 pub const LEAST_MOVING: f64 = 0.9;
-/// The least share of a step's numbers within 10 % of their median size in something sign-like. A function that is a sign for all but the
-/// smallest blends has a few soft ones.
+/// The least share of a step's numbers within 10 % of their median size in something sign-like. A
+/// function that is a sign for all but the smallest blends has a few soft ones.
 pub const LEAST_EQUAL_SIZES: f64 = 0.9;
-/// The least cosine between directions from which a program is invariant to the size of the gradients, and odd. Clipping by the norm, which
-/// weighs the steps anew, stays above.
+/// The least cosine between directions from which a program is invariant to the size of the
+/// gradients, and odd. Clipping by the norm, which weighs the steps anew, stays above.
 pub const LEAST_COSINE: f64 = 0.95;
-/// Where the size of the direction for gradients thirty times as large, over that for gradients as they are, is that of an invariant program.
+/// Where the size of the direction for gradients thirty times as large, over that for gradients as
+/// they are, is that of an invariant program.
 pub const EQUAL_FACTORS: RangeInclusive<f64> = 1.0 / 1.1..=1.1;
 /// The least share of signs that a blend has to tell.
 pub const LEAST_AGREEMENT: f64 = 0.96;
@@ -63,7 +68,8 @@ pub const LEAST_SLOW_BETA: f64 = 0.899;
 pub const LION_RATIO: f64 = 2.0;
 /// The least weight of the current gradient in an average that it belongs to.
 pub const LEAST_AVERAGE_RATIO: f64 = 0.5;
-/// Nesterov's look-ahead gives the current gradient 1 + 1 / beta times the weight of the tail: AdamW-like programs stay below this.
+/// Nesterov's look-ahead gives the current gradient 1 + 1 / beta times the weight of the tail:
+/// AdamW-like programs stay below this.
 pub const MOST_LOOK_AHEAD: f64 = 3.0;
 /// The least cosine with Adam's direction.
 pub const LEAST_ADAM_COSINE: f64 = 0.98;
@@ -82,7 +88,8 @@ pub enum Structure {
     AdamwLike,
     /// The sign of one average of the gradients.
     SignumLike,
-    /// The sign of a slow average and the current gradient, which counts more, with decoupled decay.
+    /// The sign of a slow average and the current gradient, which counts more, with decoupled
+    /// decay.
     LionLike,
     /// None of these.
     Other,
@@ -104,9 +111,11 @@ impl fmt::Display for Structure {
 pub struct Classification {
     /// By what it does.
     pub by_probes: Structure,
-    /// By its simplified form: that of a known program with certain values of its hyperparameters. `None` if it is that of none.
+    /// By its simplified form: that of a known program with certain values of its hyperparameters.
+    /// `None` if it is that of none.
     pub by_form: Option<Structure>,
-    /// The known program that it is by form, and with which values: `lion with beta1 = 0.9, weight_decay = 0`. `None` if it is none.
+    /// The known program that it is by form, and with which values: `lion with beta1 = 0.9,
+    /// weight_decay = 0`. `None` if it is none.
     pub known_form: Option<String>,
     /// What was measured; `None` if the program can't be run.
     pub probes: Option<Probes>,
@@ -121,7 +130,11 @@ impl fmt::Display for Classification {
             && let Some(blend) = self.probes.as_ref().and_then(|probes| probes.blend.as_ref())
             && let Some(ratio) = blend.current_over_tail
         {
-            write!(f, " (beta of the stored average {:.3}, current gradient {ratio:.1} times its tail)", blend.beta)?;
+            write!(
+                f,
+                " (beta of the stored average {:.3}, current gradient {ratio:.1} times its tail)",
+                blend.beta
+            )?;
         }
         match self.by_form {
             Some(structure) if structure == self.by_probes => f.write_str(" and by form"),
@@ -132,10 +145,11 @@ impl fmt::Display for Classification {
 }
 
 impl Classification {
-    /// The reasons that the line for people leaves open: of what is like none of the known ones, or like another one by its form. Empty where it says
-    /// all.
+    /// The reasons that the line for people leaves open: of what is like none of the known ones, or
+    /// like another one by its form. Empty where it says all.
     pub fn open_reasons(&self) -> &[String] {
-        let is_clear = self.by_probes != Structure::Other && self.by_form.is_none_or(|by_form| by_form == self.by_probes);
+        let is_clear = self.by_probes != Structure::Other
+            && self.by_form.is_none_or(|by_form| by_form == self.by_probes);
         if is_clear { &[] } else { &self.reasons }
     }
 }
@@ -162,7 +176,8 @@ impl<S: Fn(&Program) -> Program> Classifier<S> {
         };
         let simple = (self.simplify)(&program);
         let mut by_form = form::by_form(&simple, &self.known);
-        // The form says nothing about a function of the gradient that the known program stands on: whether that changes what it is.
+        // The form says nothing about a function of the gradient that the known program stands on:
+        // whether that changes what it is.
         if let Some(found) = &mut by_form
             && found.on_a_function
             && found.structure != by_probes
@@ -173,8 +188,16 @@ impl<S: Fn(&Program) -> Program> Classifier<S> {
             Some(found) => format!("by form: {}", found.words),
             None => "by form: none of the known programs".to_owned(),
         });
-        let known_form = by_form.as_ref().map(|found| found.words.strip_prefix("it = ").unwrap_or(&found.words).to_owned());
-        Classification { by_probes, by_form: by_form.map(|found| found.structure), known_form, probes, reasons }
+        let known_form = by_form
+            .as_ref()
+            .map(|found| found.words.strip_prefix("it = ").unwrap_or(&found.words).to_owned());
+        Classification {
+            by_probes,
+            by_form: by_form.map(|found| found.structure),
+            known_form,
+            probes,
+            reasons,
+        }
     }
 }
 
@@ -183,7 +206,8 @@ pub fn classify(program: &Program, simplify: impl Fn(&Program) -> Program) -> Cl
     Classifier::new(simplify).classify(program)
 }
 
-/// What kind of optimizer a program is by probes alone, why, and what was measured: some twenty milliseconds.
+/// What kind of optimizer a program is by probes alone, why, and what was measured: some twenty
+/// milliseconds.
 pub fn by_probes(program: &Program) -> (Structure, Vec<String>, Option<Probes>) {
     match Probes::measure(&with_decay(program)) {
         Some(probes) => {
@@ -199,14 +223,18 @@ fn with_decay(program: &Program) -> Program {
     let mut signature = program.signature().clone();
     for parameter in &mut signature.parameters {
         let is_off = parameter.default.is_none_or(|value| value <= 0.0);
-        if parameter.kind == ParameterKind::Hyperparameter && parameter.name == "weight_decay" && is_off {
+        if parameter.kind == ParameterKind::Hyperparameter
+            && parameter.name == "weight_decay"
+            && is_off
+        {
             parameter.default = Some(DECAY);
         }
     }
     program.with_signature(signature)
 }
 
-/// What the sign of a blend is, by its beta, the weight of the current gradient over that of the tail, and whether there is decoupled decay.
+/// What the sign of a blend is, by its beta, the weight of the current gradient over that of the
+/// tail, and whether there is decoupled decay.
 fn blend_structure(beta: f64, ratio: f64, decays: bool) -> Structure {
     if kernel::tail_share(beta, ratio) < LEAST_TAIL_SHARE {
         Structure::Other
@@ -223,20 +251,28 @@ fn blend_structure(beta: f64, ratio: f64, decays: bool) -> Structure {
 fn judge(probes: &Probes) -> (Structure, Vec<String>) {
     let mut reasons = Vec::new();
     if probes.moving < LEAST_MOVING {
-        reasons.push(format!("only {:.1} % of the numbers of its updates are finite and not zero", 100.0 * probes.moving));
+        reasons.push(format!(
+            "only {:.1} % of the numbers of its updates are finite and not zero",
+            100.0 * probes.moving
+        ));
         return (Structure::Other, reasons);
     }
     let is_invariant = is_invariant(probes, &mut reasons);
     let has_equal_sizes = has_equal_sizes(probes, &mut reasons);
     let decays = decays(probes, &mut reasons);
-    let Some((beta, ratio)) = stored_average(probes, &mut reasons) else { return (Structure::Other, reasons) };
+    let Some((beta, ratio)) = stored_average(probes, &mut reasons) else {
+        return (Structure::Other, reasons);
+    };
     if !is_invariant {
         return (Structure::Other, reasons);
     }
     if has_equal_sizes {
         return (blend_structure(beta, ratio, decays), reasons);
     }
-    let divides_by_root = probes.size.as_ref().is_some_and(|size| size.adam_cosine >= LEAST_ADAM_COSINE && size.beta2 >= LEAST_SLOW_BETA);
+    let divides_by_root = probes
+        .size
+        .as_ref()
+        .is_some_and(|size| size.adam_cosine >= LEAST_ADAM_COSINE && size.beta2 >= LEAST_SLOW_BETA);
     let is_average = (LEAST_AVERAGE_RATIO..MOST_LOOK_AHEAD).contains(&ratio);
     if let Some(size) = &probes.size {
         let (cosine, beta2, linear) = (size.adam_cosine, size.beta2, size.linear_cosine);
@@ -245,7 +281,11 @@ fn judge(probes: &Probes) -> (Structure, Vec<String>) {
              blend itself"
         ));
     }
-    let structure = if divides_by_root && is_average && decays { Structure::AdamwLike } else { Structure::Other };
+    let structure = if divides_by_root && is_average && decays {
+        Structure::AdamwLike
+    } else {
+        Structure::Other
+    };
     (structure, reasons)
 }
 
@@ -253,18 +293,30 @@ fn is_invariant(probes: &Probes, reasons: &mut Vec<String>) -> bool {
     let large = &probes.large_gradients;
     let keeps_direction = large.cosine >= LEAST_COSINE;
     if !keeps_direction {
-        reasons.push(format!("gradients thirty times as large give another direction (cosine {:.3})", large.cosine));
+        reasons.push(format!(
+            "gradients thirty times as large give another direction (cosine {:.3})",
+            large.cosine
+        ));
     }
     let keeps_size = EQUAL_FACTORS.contains(&large.size);
     if !keeps_size {
-        reasons.push(format!("gradients thirty times as large give steps {} times as large", factor(large.size)));
+        reasons.push(format!(
+            "gradients thirty times as large give steps {} times as large",
+            factor(large.size)
+        ));
     }
     let is_odd = probes.oddness >= LEAST_COSINE;
     if !is_odd {
-        reasons.push(format!("gradients of the other sign do not give the opposite direction (cosine {:.3})", -probes.oddness));
+        reasons.push(format!(
+            "gradients of the other sign do not give the opposite direction (cosine {:.3})",
+            -probes.oddness
+        ));
     }
     let small = &probes.small_gradients;
-    if keeps_direction && keeps_size && (small.cosine < LEAST_COSINE || !EQUAL_FACTORS.contains(&small.size)) {
+    if keeps_direction
+        && keeps_size
+        && (small.cosine < LEAST_COSINE || !EQUAL_FACTORS.contains(&small.size))
+    {
         let (cosine, size) = (small.cosine, factor(small.size));
         reasons.push(format!("gradients of a thirtieth give another direction (cosine {cosine:.3}) or size (times {size})"));
     }
@@ -277,14 +329,24 @@ fn factor(factor: f64) -> String {
 }
 
 fn has_equal_sizes(probes: &Probes, reasons: &mut Vec<String>) -> bool {
-    let (ordinary, large, small) = (probes.equal_sizes, probes.large_gradients.equal_sizes, probes.small_gradients.equal_sizes);
+    let (ordinary, large, small) = (
+        probes.equal_sizes,
+        probes.large_gradients.equal_sizes,
+        probes.small_gradients.equal_sizes,
+    );
     let is_sign = ordinary >= LEAST_EQUAL_SIZES && large >= LEAST_EQUAL_SIZES;
     if !is_sign {
         let is_soft = probes.flatness > 0.9 && probes.large_gradients.cosine >= LEAST_COSINE;
         let soft = if is_soft { ": a soft sign" } else { "" };
-        reasons.push(format!("not sign-like: {:.1} % of a step's numbers have its median size{soft}", 100.0 * ordinary.min(large)));
+        reasons.push(format!(
+            "not sign-like: {:.1} % of a step's numbers have its median size{soft}",
+            100.0 * ordinary.min(large)
+        ));
     } else if small >= LEAST_EQUAL_SIZES {
-        reasons.push(format!("sign-like: {:.1} % of a step's numbers have its median size", 100.0 * ordinary));
+        reasons.push(format!(
+            "sign-like: {:.1} % of a step's numbers have its median size",
+            100.0 * ordinary
+        ));
     } else {
         reasons.push(format!(
             "sign-like for ordinary gradients ({:.1} % of a step's numbers have its median size), soft for gradients of a thirtieth ({:.1} %)",
@@ -293,7 +355,10 @@ fn has_equal_sizes(probes: &Probes, reasons: &mut Vec<String>) -> bool {
         ));
     }
     if is_sign && !EQUAL_FACTORS.contains(&probes.late_size) {
-        reasons.push(format!("its size changes by itself: late steps are {} times as large as early ones", factor(probes.late_size)));
+        reasons.push(format!(
+            "its size changes by itself: late steps are {} times as large as early ones",
+            factor(probes.late_size)
+        ));
     }
     is_sign
 }
@@ -315,7 +380,8 @@ fn decays(probes: &Probes, reasons: &mut Vec<String>) -> bool {
     is_decoupled
 }
 
-/// The beta of the stored average and the weight of the current gradient over that of the tail, where the signs are those of such a blend.
+/// The beta of the stored average and the weight of the current gradient over that of the tail,
+/// where the signs are those of such a blend.
 fn stored_average(probes: &Probes, reasons: &mut Vec<String>) -> Option<(f64, f64)> {
     let Some(blend) = &probes.blend else {
         reasons.push("its directions have no signs".to_owned());
@@ -327,8 +393,12 @@ fn stored_average(probes: &Probes, reasons: &mut Vec<String>) -> Option<(f64, f6
         reasons.push(format!("its signs are not those of a current gradient and one geometric tail: at best {percent:.1} % agree"));
         return None;
     }
-    let Some(ratio) = blend.current_over_tail.filter(|_| blend.tail_share >= LEAST_TAIL_SHARE) else {
-        reasons.push("its signs are those of the current gradient: there is no stored average to speak of".to_owned());
+    let Some(ratio) = blend.current_over_tail.filter(|_| blend.tail_share >= LEAST_TAIL_SHARE)
+    else {
+        reasons.push(
+            "its signs are those of the current gradient: there is no stored average to speak of"
+                .to_owned(),
+        );
         return None;
     };
     let beta = blend.beta;

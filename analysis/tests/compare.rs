@@ -1,7 +1,9 @@
 //! Comparison: what is found, what is refused, and what holds for any two programs.
 
 use proptest::prelude::*;
-use symopt_analysis::compare::{Assigned, Assignment, Comparison, Relation, Side, compare, data_flow_distance};
+use symopt_analysis::compare::{
+    Assigned, Assignment, Comparison, Relation, Side, compare, data_flow_distance,
+};
 use symopt_analysis::simplify::Label;
 use symopt_dsl::function::FUNCTIONS;
 use symopt_dsl::program::{Operand, ParameterKind, Program, Statement, VarId};
@@ -15,7 +17,8 @@ fn program(text: &str) -> Program {
 
 /// A program of one slot with these lines, separated by `;`.
 fn body(name: &str, hyperparameters: &str, lines: &str) -> Program {
-    let star = if hyperparameters.is_empty() { String::new() } else { format!(", *, {hyperparameters}") };
+    let star =
+        if hyperparameters.is_empty() { String::new() } else { format!(", *, {hyperparameters}") };
     let lines: String = lines.split(';').map(|line| format!("  {}\n", line.trim())).collect();
     program(&format!("def {name}(w, g, m, lr{star}):\n{lines}  return update, m\n"))
 }
@@ -30,7 +33,12 @@ fn numbers(comparison: &Comparison) -> Vec<(String, f64)> {
         Assigned::LearningRate | Assigned::LearningRateFactor => "lr".to_owned(),
         Assigned::Constant(constant) => format!("{constant:?}"),
     };
-    comparison.relation.assignment().iter().map(|Assignment { of, value, .. }| (name(of), *value)).collect()
+    comparison
+        .relation
+        .assignment()
+        .iter()
+        .map(|Assignment { of, value, .. }| (name(of), *value))
+        .collect()
 }
 
 fn is_different(comparison: &Comparison) -> bool {
@@ -61,10 +69,17 @@ fn lion_without_its_search_is_lion_on_a_function_of_the_gradient() {
          arcsin(clip(g, lr)) (over the reals; rounding differs)"
     );
     // The numbers are those of the text, not roots that were computed.
-    let expected = [("beta1", 0.8999999761581421), ("beta2", 0.99822), ("weight_decay", 0.4601978361606598), ("lr", 0.0002171761734643951)];
+    let expected = [
+        ("beta1", 0.8999999761581421),
+        ("beta2", 0.99822),
+        ("weight_decay", 0.4601978361606598),
+        ("lr", 0.0002171761734643951),
+    ];
     assert_eq!(numbers(&comparison), expected.map(|(name, value)| (name.to_owned(), value)));
     // The other way round it is the same relation.
-    let Relation::UpToHyperparameters { general, gradient: Some(gradient), label, .. } = compare(&lion, &simple).relation else {
+    let Relation::UpToHyperparameters { general, gradient: Some(gradient), label, .. } =
+        compare(&lion, &simple).relation
+    else {
         panic!("{}", words(&lion, &simple))
     };
     assert_eq!((general, gradient.side, label), (Side::Left, Side::Right, Label::Real));
@@ -75,10 +90,15 @@ fn one_hyperparameter_has_one_value() {
     let tiger = body("tiger", "beta=0.9", "m = interp(g, m, beta); update = sign(m) * lr");
     let twice = "c = interp(g, m, 0.9); m = interp(g, m, 0.9); update = sign(c) * lr";
     assert_eq!(numbers(&compare(&body("p", "", twice), &tiger)), [("beta".to_owned(), 0.9)]);
-    let unlike = body("p", "", "c = interp(g, m, 0.9); m = interp(g, m, 0.99); update = sign(c) * lr");
+    let unlike =
+        body("p", "", "c = interp(g, m, 0.9); m = interp(g, m, 0.99); update = sign(c) * lr");
     assert!(is_different(&compare(&unlike, &tiger)), "{}", words(&unlike, &tiger));
     // Neither does algebra help: the blend of the update and that of the state are two numbers.
-    let hyperparameters = body("p", "a=0.9, b=0.99", "c = interp(g, m, a); m = interp(g, m, b); update = sign(c) * lr");
+    let hyperparameters = body(
+        "p",
+        "a=0.9, b=0.99",
+        "c = interp(g, m, a); m = interp(g, m, b); update = sign(c) * lr",
+    );
     let comparison = compare(&hyperparameters, &tiger);
     assert_eq!(comparison.relation.general(), Some(Side::Left), "{comparison}");
     assert_eq!(numbers(&comparison), [("a".to_owned(), 0.9), ("b".to_owned(), 0.9)]);
@@ -86,12 +106,24 @@ fn one_hyperparameter_has_one_value() {
     // Two uses of the learning rate as well.
     let inside = body("p", "", "m = interp(g, m, 0.9); update = clip(m, lr) * (lr * 0.5)");
     let outside = body("q", "", "m = interp(g, m, 0.9); update = clip(m, lr) * lr");
-    assert_eq!(compare(&inside, &outside).relation.assignment().iter().filter(|a| a.of == Assigned::LearningRate).count(), 0);
+    assert_eq!(
+        compare(&inside, &outside)
+            .relation
+            .assignment()
+            .iter()
+            .filter(|a| a.of == Assigned::LearningRate)
+            .count(),
+        0
+    );
 }
 
 #[test]
 fn a_term_that_is_missing_is_one_that_is_zero() {
-    let with = body("decayed", "beta=0.9, decay=0.01", "m = interp(g, m, beta); update = (sign(m) + w * decay) * lr");
+    let with = body(
+        "decayed",
+        "beta=0.9, decay=0.01",
+        "m = interp(g, m, beta); update = (sign(m) + w * decay) * lr",
+    );
     let without = body("plain", "beta=0.9", "m = interp(g, m, beta); update = sign(m) * lr");
     for (a, b, general) in [(&without, &with, Side::Right), (&with, &without, Side::Left)] {
         let comparison = compare(a, b);
@@ -112,7 +144,8 @@ fn the_peak_learning_rate_may_stand_inside() {
     let outside = body("outside", "", "m = interp(g, m, 0.9); update = m * lr");
     let inside = body("inside", "", "m = interp(g, m, 0.9); update = m * (lr * 0.0002)");
     assert_eq!(compare(&inside, &outside).differences(), "inside = outside with lr = 0.0002");
-    let named = body("named", "peak_lr=0.001", "m = interp(g, m, 0.9); update = m * (lr * peak_lr)");
+    let named =
+        body("named", "peak_lr=0.001", "m = interp(g, m, 0.9); update = m * (lr * peak_lr)");
     // As a case of the named one, and the named one as it stands.
     assert_eq!(numbers(&compare(&inside, &named)), [("peak_lr".to_owned(), 0.0002)]);
     assert_eq!(numbers(&compare(&named, &outside)), [("lr".to_owned(), 0.001)]);
@@ -123,12 +156,20 @@ fn slots_in_other_units_are_found() {
     let heavy = body("heavy", "mu=0.9", "m = m * mu + g; update = m * lr");
     let average = body("average", "beta=0.99", "m = interp(g, m, beta); update = m * lr");
     let comparison = compare(&heavy, &average);
-    assert_eq!(comparison.differences(), "heavy = average with beta = 0.9, lr = 10, where its m = 0.1 m");
-    assert!(matches!(&comparison.relation, Relation::UpToSlotScale { scales, general: Side::Right, .. } if scales.len() == 1));
+    assert_eq!(
+        comparison.differences(),
+        "heavy = average with beta = 0.9, lr = 10, where its m = 0.1 m"
+    );
+    assert!(
+        matches!(&comparison.relation, Relation::UpToSlotScale { scales, general: Side::Right, .. } if scales.len() == 1)
+    );
     // The sign forgets the factor: no other learning rate.
     let heavy = body("heavy", "mu=0.9", "m = m * mu + g; update = sign(m) * lr");
     let average = body("average", "beta=0.99", "m = interp(g, m, beta); update = sign(m) * lr");
-    assert_eq!(compare(&heavy, &average).differences(), "heavy = average with beta = 0.9, where its m = 0.1 m");
+    assert_eq!(
+        compare(&heavy, &average).differences(),
+        "heavy = average with beta = 0.9, where its m = 0.1 m"
+    );
     // A function that does not let a factor through is in the way.
     let heavy = body("heavy", "mu=0.9", "m = m * mu + g; update = tanh(m) * lr");
     let average = body("average", "beta=0.99", "m = interp(g, m, beta); update = tanh(m) * lr");
@@ -147,7 +188,10 @@ fn slots_of_the_other_sign_are_found() {
     }
     let heavy = body("heavy", "mu=0.9", "m = m * mu - g; update = -(sign(m) * lr)");
     let sign = body("soft", "beta=0.99", "m = interp(g, m, beta); update = sign(m) * lr");
-    assert_eq!(compare(&heavy, &sign).differences(), "heavy = soft with beta = 0.9, where its m = -0.1 m");
+    assert_eq!(
+        compare(&heavy, &sign).differences(),
+        "heavy = soft with beta = 0.9, where its m = -0.1 m"
+    );
     // What is not odd is in the way.
     let heavy = body("heavy", "mu=0.9", "m = m * mu - g; update = exp(m) * lr");
     let plain = body("plain", "mu=0.9", "m = m * mu + g; update = exp(m) * lr");
@@ -156,9 +200,15 @@ fn slots_of_the_other_sign_are_found() {
 
 #[test]
 fn the_root_of_a_negative_factor_is_not_equal_to_another() {
-    let root = |name: &str, factor: &str| body(name, "", &format!("m = interp(g, m, 0.9); update = sqrt({factor} * m) * lr"));
+    let root = |name: &str, factor: &str| {
+        body(name, "", &format!("m = interp(g, m, 0.9); update = sqrt({factor} * m) * lr"))
+    };
     let comparison = compare(&root("two", "-2.0"), &root("three", "-3.0"));
-    assert!(numbers(&comparison).iter().any(|(name, _)| name == "lr" || name == "-3.0") || is_different(&comparison), "{comparison}");
+    assert!(
+        numbers(&comparison).iter().any(|(name, _)| name == "lr" || name == "-3.0")
+            || is_different(&comparison),
+        "{comparison}"
+    );
 }
 
 #[test]
@@ -166,34 +216,60 @@ fn a_divisor_that_becomes_zero_is_no_way_to_be_equal() {
     // Over (1 - b), the sum in the sign is g + b / (1 - b) * w: at b = 1 it is w, not nothing.
     let blend = body("blend", "b=0.5", "update = sign(interp(g, w, b)) * lr + g * lr");
     let plain = body("plain", "", "update = g * lr");
-    assert!(numbers(&compare(&plain, &blend)).iter().all(|(name, value)| name != "b" || *value != 1.0), "{}", words(&plain, &blend));
+    assert!(
+        numbers(&compare(&plain, &blend)).iter().all(|(name, value)| name != "b" || *value != 1.0),
+        "{}",
+        words(&plain, &blend)
+    );
 }
 
 #[test]
 fn slots_are_told_apart_by_what_is_stored_in_them() {
     let adam = |name: &str, slots: &str, lines: &str| {
         let lines: String = lines.split(';').map(|line| format!("  {}\n", line.trim())).collect();
-        program(&format!("def {name}(w, g, {slots}, lr, *, a=0.9, b=0.999):\n{lines}  return update, {slots}\n"))
+        program(&format!(
+            "def {name}(w, g, {slots}, lr, *, a=0.9, b=0.999):\n{lines}  return update, {slots}\n"
+        ))
     };
-    let one = adam("one", "m, v", "m = interp(g, m, a); v = interp(square(g), v, b); update = m / sqrt(v) * lr");
-    let other = adam("other", "v, m", "m = interp(g, m, b); v = interp(square(g), v, a); update = lr * (m / sqrt(v))");
+    let one = adam(
+        "one",
+        "m, v",
+        "m = interp(g, m, a); v = interp(square(g), v, b); update = m / sqrt(v) * lr",
+    );
+    let other = adam(
+        "other",
+        "v, m",
+        "m = interp(g, m, b); v = interp(square(g), v, a); update = lr * (m / sqrt(v))",
+    );
     assert_eq!(numbers(&compare(&one, &other)), [("a".to_owned(), 0.999), ("b".to_owned(), 0.9)]);
 }
 
 #[test]
 fn constants_may_differ_in_each_place() {
-    let one = body("one", "", "c = interp(g, m, 0.9); m = interp(g, m, 0.9); update = sign(c) * (lr * 0.001) + 0.25 * w");
-    let other = body("other", "", "c = interp(g, m, 0.8); m = interp(g, m, 0.7); update = sign(c) * (lr * 0.001) + w * 0.25");
+    let one = body(
+        "one",
+        "",
+        "c = interp(g, m, 0.9); m = interp(g, m, 0.9); update = sign(c) * (lr * 0.001) + 0.25 * w",
+    );
+    let other = body(
+        "other",
+        "",
+        "c = interp(g, m, 0.8); m = interp(g, m, 0.7); update = sign(c) * (lr * 0.001) + w * 0.25",
+    );
     let comparison = compare(&one, &other);
     assert_eq!(numbers(&comparison), [("0.7".to_owned(), 0.9), ("0.8".to_owned(), 0.9)]);
     assert_eq!(comparison.differences(), "one = other with 0.9 for 0.7, 0.9 for 0.8");
-    assert!(matches!(comparison.relation, Relation::UpToHyperparameters { label: Label::Exact, gradient: None, .. }));
+    assert!(matches!(
+        comparison.relation,
+        Relation::UpToHyperparameters { label: Label::Exact, gradient: None, .. }
+    ));
 }
 
 #[test]
 fn other_grouping_is_rounding() {
     let one = body("one", "d=0.1", "m = interp(g, m, 0.9); update = (sign(m) + w * d) * lr");
-    let other = body("other", "d=0.1", "m = interp(g, m, 0.9); update = sign(m) * lr + w * (d * lr)");
+    let other =
+        body("other", "d=0.1", "m = interp(g, m, 0.9); update = sign(m) * lr + w * (d * lr)");
     assert_eq!(compare(&one, &other).relation, Relation::UpToRounding);
     assert_eq!(words(&one, &other), "one and other are equal over the reals; rounding differs");
 }
@@ -211,9 +287,17 @@ fn a_hyperparameter_that_cancels_gets_no_value() {
 
 #[test]
 fn betas_near_one_are_found() {
-    let lion = body("lion", "beta1=0.9, beta2=0.99", "c = interp(g, m, beta1); m = interp(g, m, beta2); update = sign(c) * lr");
+    let lion = body(
+        "lion",
+        "beta1=0.9, beta2=0.99",
+        "c = interp(g, m, beta1); m = interp(g, m, beta2); update = sign(c) * lr",
+    );
     for (a, b) in [(0.99, 0.95), (0.995, 0.99), (0.998, 0.99), (0.9995, 0.998), (0.99998, 0.9999)] {
-        let chain = body("chain", "", &format!("m = interp(g, m, {a}); c = interp(g, m, {b}); update = sign(c) * lr"));
+        let chain = body(
+            "chain",
+            "",
+            &format!("m = interp(g, m, {a}); c = interp(g, m, {b}); update = sign(c) * lr"),
+        );
         let comparison = compare(&chain, &lion);
         assert_eq!(comparison.relation.general(), Some(Side::Right), "{comparison}");
         let found = numbers(&comparison);
@@ -247,15 +331,18 @@ fn large_programs_and_many_like_terms_end_soon() {
     let large = body("large", "", &format!("{lines}; update = a * lr"));
     let larger = body("larger", "", &format!("{lines}; a = cos(a); update = a * lr"));
     assert!(is_different(&compare(&large, &larger)));
-    // Products of sums that would have 2^40 terms, and shared values that would be written out 2^40 times.
+    // Products of sums that would have 2^40 terms, and shared values that would be written out 2^40
+    // times.
     let doubled = |last: &str| {
-        let lines: String = (0..40).map(|i| format!("a = (a + w * 0.{}) * (a + m); ", i % 9 + 1)).collect();
+        let lines: String =
+            (0..40).map(|i| format!("a = (a + w * 0.{}) * (a + m); ", i % 9 + 1)).collect();
         body("p", "", &format!("a = sin(g); {lines} m = a; update = {last}(a) * lr"))
     };
     assert!(is_different(&compare(&doubled("tanh"), &doubled("sinh"))));
     // Sums of like terms, in any order.
     let sum = |name: &str, from: usize| {
-        let terms: Vec<String> = (0..12).map(|i| format!("tanh(g * 0.{})", (i * 5 + from) % 12 + 11)).collect();
+        let terms: Vec<String> =
+            (0..12).map(|i| format!("tanh(g * 0.{})", (i * 5 + from) % 12 + 11)).collect();
         body(name, "", &format!("update = ({}) * lr", terms.join(" + ")))
     };
     let comparison = compare(&sum("one", 0), &sum("other", 3));
@@ -298,7 +385,8 @@ proptest! {
                 statement.arguments_mut().swap(0, 1);
             }
         }
-        // A statement that neither reads nor writes what the one before it does changes places with it.
+        // A statement that neither reads nor writes what the one before it does changes places with
+        // it.
         for index in 1..other.statements.len() {
             let (a, b) = (other.statements[index - 1], other.statements[index]);
             let reads = |s: &Statement, id: VarId| s.arguments().contains(&Operand::Variable(id));
@@ -382,8 +470,8 @@ proptest! {
     }
 }
 
-/// The update of a program as an expression with its numbers left out, unrolled over steps until nothing new can come: another way to say
-/// that two shapes are the same.
+/// The update of a program as an expression with its numbers left out, unrolled over steps until
+/// nothing new can come: another way to say that two shapes are the same.
 fn literal_shape(program: &Program) -> Vec<u64> {
     use symopt_dsl::graph::NodeKind;
     let graph = Graph::new(program).expect("well typed");
@@ -396,7 +484,11 @@ fn literal_shape(program: &Program) -> Vec<u64> {
             _ => false,
         });
     }
-    let hash = |text: String| text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = |text: String| {
+        text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
     let mut labels = vec![0u64; graph.nodes().len()];
     let mut shape = Vec::new();
     for _ in 0..150 {
@@ -406,9 +498,13 @@ fn literal_shape(program: &Program) -> Vec<u64> {
             .enumerate()
             .map(|(index, node)| match node.kind {
                 _ if number[index] => hash("number".to_owned()),
-                NodeKind::Slot(slot) => hash(format!("slot {:?}", graph.slots()[slot.index()].map(|next| labels[next.index()]))),
+                NodeKind::Slot(slot) => hash(format!(
+                    "slot {:?}",
+                    graph.slots()[slot.index()].map(|next| labels[next.index()])
+                )),
                 NodeKind::Call(function) => {
-                    let mut arguments: Vec<u64> = node.arguments().iter().map(|a| labels[a.index()]).collect();
+                    let mut arguments: Vec<u64> =
+                        node.arguments().iter().map(|a| labels[a.index()]).collect();
                     if function.row().commutative {
                         arguments.sort_unstable();
                     }

@@ -1,5 +1,6 @@
-//! Derivations as people read them, and what holds for every one of them: of the zoo's programs, of small programs that need one kind of
-//! reasoning each, of programs of real searches, and of programs that reach the limits.
+//! Derivations as people read them, and what holds for every one of them: of the zoo's programs, of
+//! small programs that need one kind of reasoning each, of programs of real searches, and of
+//! programs that reach the limits.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +10,8 @@ use ndarray::{ArrayD, IxDyn};
 use symopt_analysis::RandomStreams;
 use symopt_analysis::compare::{Assigned, Relation, Side, compare};
 use symopt_analysis::simplify::{
-    Checker, Claim, Derivation, Evidence, Label, Limits, Options, StepKind, Support, Unchecked, Verdict, canonical, simplify,
+    Checker, Claim, Derivation, Evidence, Label, Limits, Options, StepKind, Support, Unchecked,
+    Verdict, canonical, simplify,
 };
 use symopt_dsl::{Function, Graph, Operand, Program, parse};
 use symopt_evaluator::Reference;
@@ -27,7 +29,8 @@ fn program(text: &str) -> Program {
 fn zoo() -> Vec<(String, Program)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/zoo");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "opt")).collect();
+    let mut paths: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "opt")).collect();
     paths.sort();
     assert!(paths.len() >= 22, "{paths:?}");
     let named = |path: std::path::PathBuf| {
@@ -59,16 +62,37 @@ fn assert_is_sound(derivation: &Derivation) {
     for step in &derivation.steps {
         assert_eq!(&step.before, last, "a step begins where the one before ended");
         assert_ne!(step.before.to_string(), step.after.to_string(), "a step changes something");
-        assert!(step.after.statements.len() <= step.before.statements.len(), "{}\n{}", step.before, step.after);
+        assert!(
+            step.after.statements.len() <= step.before.statements.len(),
+            "{}\n{}",
+            step.before,
+            step.after
+        );
         last = &step.after;
     }
     assert_eq!(derivation.result(), last);
     for step in derivation.steps.iter().chain(&derivation.rejected) {
-        assert!(step.touched.iter().all(|index| *index < step.before.statements.len()), "{:?}\n{}", step.touched, step.before);
+        assert!(
+            step.touched.iter().all(|index| *index < step.before.statements.len()),
+            "{:?}\n{}",
+            step.touched,
+            step.before
+        );
         assert!(step.touched.is_sorted_by(|a, b| a < b), "{:?}", step.touched);
         assert!(!step.reasons.is_empty(), "{}", step.after);
-        assert_eq!(step.reasons.iter().map(|reason| reason.label).max(), Some(step.label), "{:?}", step.reasons);
-        assert_eq!(step.label == Label::Domain, !step.conditions.is_empty(), "{:?} {:?}", step.reasons, step.conditions);
+        assert_eq!(
+            step.reasons.iter().map(|reason| reason.label).max(),
+            Some(step.label),
+            "{:?}",
+            step.reasons
+        );
+        assert_eq!(
+            step.label == Label::Domain,
+            !step.conditions.is_empty(),
+            "{:?} {:?}",
+            step.reasons,
+            step.conditions
+        );
         // What is printed is a program, and the same one.
         assert_eq!(hash(&program(&step.after.to_string())), hash(&step.after), "{}", step.after);
     }
@@ -103,7 +127,14 @@ fn body(program: &Program) -> String {
 
 #[test]
 fn published_programs_read_like_this() {
-    for name in ["lion-raw", "lion-found", "published-regularized", "published-adagrad-like", "published-adabelief-like", "adamw-paper"] {
+    for name in [
+        "lion-raw",
+        "lion-found",
+        "published-regularized",
+        "published-adagrad-like",
+        "published-adabelief-like",
+        "adamw-paper",
+    ] {
         let (_, program) = zoo().into_iter().find(|(found, _)| found == name).unwrap();
         let derivation = simplified(&program);
         assert_is_checked(&derivation);
@@ -169,7 +200,13 @@ const BOUNDS: &str = "def bounds(w, g, m, lr):
 
 #[test]
 fn small_programs_read_like_this() {
-    for (name, text) in [("dependent", DEPENDENT), ("zero", ZERO), ("unit", UNIT), ("sign", SIGN), ("bounds", BOUNDS)] {
+    for (name, text) in [
+        ("dependent", DEPENDENT),
+        ("zero", ZERO),
+        ("unit", UNIT),
+        ("sign", SIGN),
+        ("bounds", BOUNDS),
+    ] {
         let derivation = simplified(&program(text));
         assert_is_checked(&derivation);
         insta::assert_snapshot!(name, derivation.markdown());
@@ -188,15 +225,32 @@ fn small_programs_end_as_a_person_would_end_them() {
         assert!(largest < 1e-6 && compared > 1000, "{largest:e} of {compared}: {text}");
     }
     let cases = [
-        (DEPENDENT, "x1 = m * 0.9\nm = g + x1\nupdate = m * lr\nreturn update, m\n", [StepKind::Slots].as_slice()),
+        (
+            DEPENDENT,
+            "x1 = m * 0.9\nm = g + x1\nupdate = m * lr\nreturn update, m\n",
+            [StepKind::Slots].as_slice(),
+        ),
         (ZERO, "m = interp(g, m, beta)\nupdate = m * lr\nreturn update, m\n", &[StepKind::Slots]),
-        (UNIT, "m = interp(g, m, beta)\nupdate = sign(m)\nupdate = update * lr\nreturn update, m\n", &[StepKind::Slots]),
-        (SIGN, "m = interp(g, m, beta)\nupdate = sign(m)\nupdate = update * lr\nreturn update, m\n", &[StepKind::Identity; 2]),
+        (
+            UNIT,
+            "m = interp(g, m, beta)\nupdate = sign(m)\nupdate = update * lr\nreturn update, m\n",
+            &[StepKind::Slots],
+        ),
+        (
+            SIGN,
+            "m = interp(g, m, beta)\nupdate = sign(m)\nupdate = update * lr\nreturn update, m\n",
+            &[StepKind::Identity; 2],
+        ),
     ];
     for (text, expected, kinds) in cases {
         let derivation = simplified(&program(text));
         assert_eq!(body(derivation.result()), expected);
-        let found: Vec<StepKind> = derivation.steps.iter().map(|step| step.kind).filter(|kind| *kind < StepKind::Constants).collect();
+        let found: Vec<StepKind> = derivation
+            .steps
+            .iter()
+            .map(|step| step.kind)
+            .filter(|kind| *kind < StepKind::Constants)
+            .collect();
         assert_eq!(found, kinds);
     }
     let bounds = simplified(&program(BOUNDS));
@@ -220,7 +274,8 @@ fn a_derivation_is_no_weaker_than_asked_for() {
     }
     // Each label has something of its own to add to this one.
     assert_eq!(
-        [Label::Exact, Label::Real, Label::Domain].map(|label| with_label(&program(SIGN), label).result().statements.len()),
+        [Label::Exact, Label::Real, Label::Domain]
+            .map(|label| with_label(&program(SIGN), label).result().statements.len()),
         [5, 4, 3]
     );
 }
@@ -246,11 +301,19 @@ fn the_raw_program_becomes_lion_by_algebra_alone() {
         let lines = "g = clip(g, lr)\ng = arcsin(g)\nupdate = interp(g, m, beta1)\nupdate = sign(update)\nm = interp(g, m, beta2)\n\
             decay = w * weight_decay\nupdate = update + decay\nstep = lr * peak_lr\nupdate = update * step\nreturn update, m\n";
         assert_eq!(body(result), lines);
-        let defaults: Vec<(&str, Option<f64>)> =
-            result.signature().parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.default)).collect();
+        let defaults: Vec<(&str, Option<f64>)> = result
+            .signature()
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.as_str(), parameter.default))
+            .collect();
         let near = |name: &str, value: f64| {
-            let found = defaults.iter().find(|(found, _)| *found == name).and_then(|(_, default)| *default);
-            assert!(found.is_some_and(|found| (found - value).abs() <= 1e-15), "{name}: {defaults:?}");
+            let found =
+                defaults.iter().find(|(found, _)| *found == name).and_then(|(_, default)| *default);
+            assert!(
+                found.is_some_and(|found| (found - value).abs() <= 1e-15),
+                "{name}: {defaults:?}"
+            );
         };
         near("beta1", beta1);
         near("beta2", beta2);
@@ -260,12 +323,21 @@ fn the_raw_program_becomes_lion_by_algebra_alone() {
 
         // By the comparison, with numbers in place.
         let comparison = compare(&canonical(&raw, Label::Domain), &program(LION));
-        let Relation::UpToHyperparameters { general, assignment, gradient, .. } = &comparison.relation else {
+        let Relation::UpToHyperparameters { general, assignment, gradient, .. } =
+            &comparison.relation
+        else {
             panic!("{comparison}");
         };
         assert_eq!(*general, Side::Right);
-        let value = |wanted: &Assigned| assignment.iter().find(|assignment| assignment.of == *wanted).map(|assignment| assignment.value);
-        let close = |found: Option<f64>, wanted: f64| assert!(found.is_some_and(|x| (x / wanted - 1.0).abs() < 1e-9), "{comparison}");
+        let value = |wanted: &Assigned| {
+            assignment
+                .iter()
+                .find(|assignment| assignment.of == *wanted)
+                .map(|assignment| assignment.value)
+        };
+        let close = |found: Option<f64>, wanted: f64| {
+            assert!(found.is_some_and(|x| (x / wanted - 1.0).abs() < 1e-9), "{comparison}")
+        };
         close(value(&Assigned::Hyperparameter("beta1".to_owned())), beta1);
         close(value(&Assigned::Hyperparameter("beta2".to_owned())), beta2);
         close(value(&Assigned::Hyperparameter("weight_decay".to_owned())), weight_decay);
@@ -278,7 +350,11 @@ fn the_raw_program_becomes_lion_by_algebra_alone() {
 #[test]
 fn where_the_sign_flips_is_said() {
     let derivation = simplified(&program(LION_RAW));
-    let step = derivation.steps.iter().find(|step| step.label == Label::Domain).expect("a step that is true on a domain");
+    let step = derivation
+        .steps
+        .iter()
+        .find(|step| step.label == Label::Domain)
+        .expect("a step that is true on a domain");
     assert_eq!(step.conditions, ["|m| >= 0.01"]);
     let Support::Check(evidence) = &step.support else { panic!("{step:?}") };
     assert!(evidence.outside > 0 && evidence.largest_outside > 1e-2, "{evidence:?}");
@@ -286,34 +362,47 @@ fn where_the_sign_flips_is_said() {
     let place = evidence.outside_at.as_ref().expect("where it is worst");
     assert!(!place.stream.is_empty() && place.step >= 1, "{place:?}");
     let text = derivation.markdown();
-    assert!(text.contains("- where `|m| >= 0.01`") && text.contains("updates change their sign"), "{text}");
+    assert!(
+        text.contains("- where `|m| >= 0.01`") && text.contains("updates change their sign"),
+        "{text}"
+    );
 }
 
-/// The factor of `lr` with which a training loop calls the result: a peak that was inside is the default outside.
+/// The factor of `lr` with which a training loop calls the result: a peak that was inside is the
+/// default outside.
 fn peak(derivation: &Derivation) -> f64 {
     let default = |program: &Program| {
         let signature = program.signature();
-        signature.learning_rate().and_then(|lr| signature.parameters[lr.index()].default).unwrap_or(1.0)
+        signature
+            .learning_rate()
+            .and_then(|lr| signature.parameters[lr.index()].default)
+            .unwrap_or(1.0)
     };
     default(derivation.result()) / default(&derivation.original)
 }
 
-/// The largest relative deviation between the updates of both ends of a derivation, each with its own state, and how many were compared.
+/// The largest relative deviation between the updates of both ends of a derivation, each with its
+/// own state, and how many were compared.
 fn deviation(derivation: &Derivation, steps: usize) -> (f64, usize) {
     let shapes = [vec![4, 3], vec![5]];
-    let [mut before, mut after] =
-        [&derivation.original, derivation.result()].map(|program| Reference::<f64>::new(program, &shapes).expect("runs"));
+    let [mut before, mut after] = [&derivation.original, derivation.result()]
+        .map(|program| Reference::<f64>::new(program, &shapes).expect("runs"));
     let mut state = 0x9e37_79b9_u64;
     let mut normal = || {
         // A sum of twelve uniform numbers.
         let uniform = (0..12).map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1_u64 << 53) as f64
         });
         uniform.sum::<f64>() - 6.0
     };
     let mut draw = |scale: f64| -> Vec<ArrayD<f64>> {
-        shapes.iter().map(|shape| ArrayD::from_shape_simple_fn(IxDyn(shape), || scale * normal())).collect()
+        shapes
+            .iter()
+            .map(|shape| ArrayD::from_shape_simple_fn(IxDyn(shape), || scale * normal()))
+            .collect()
     };
     let mut weights = draw(0.5);
     let peak = peak(derivation);
@@ -348,12 +437,17 @@ fn the_zoo_comes_out_no_longer_and_does_the_same() {
         assert_is_checked(&derivation);
         let result = derivation.result();
         assert!(result.statements.len() <= program.statements.len(), "{name}: {result}");
-        assert!(result.signature().slots().count() <= program.signature().slots().count(), "{name}: {result}");
+        assert!(
+            result.signature().slots().count() <= program.signature().slots().count(),
+            "{name}: {result}"
+        );
         // Dead slots are found where the paper's programs have them, and nowhere else.
         let has_dead_slot = kinds(&derivation).contains(&StepKind::DeadSlot);
         assert_eq!(has_dead_slot, ["lion-raw", "lion-found"].contains(&name.as_str()), "{name}");
         for function in [Function::Cosh, Function::Sinh, Function::Arcsin] {
-            let count = |program: &Program| program.statements.iter().filter(|statement| statement.function == function).count();
+            let count = |program: &Program| {
+                program.statements.iter().filter(|statement| statement.function == function).count()
+            };
             assert!(count(result) <= count(&program), "{name}: {result}");
         }
 
@@ -368,7 +462,11 @@ fn the_zoo_comes_out_no_longer_and_does_the_same() {
 
 #[test]
 fn a_derivation_is_the_same_each_time() {
-    let programs = zoo().into_iter().map(|(_, program)| program).chain(late_programs(20)).chain([DEPENDENT, UNIT, BOUNDS].map(program));
+    let programs = zoo()
+        .into_iter()
+        .map(|(_, program)| program)
+        .chain(late_programs(20))
+        .chain([DEPENDENT, UNIT, BOUNDS].map(program));
     for program in programs {
         let [first, second] = [0, 1].map(|_| format!("{:?}", simplified(&program)));
         assert!(first == second, "{program}");
@@ -377,7 +475,9 @@ fn a_derivation_is_the_same_each_time() {
 
 #[test]
 fn what_is_simple_stays_as_it_is() {
-    let named = zoo().into_iter().chain(late_programs(100).into_iter().enumerate().map(|(index, p)| (format!("late {index}"), p)));
+    let named = zoo().into_iter().chain(
+        late_programs(100).into_iter().enumerate().map(|(index, p)| (format!("late {index}"), p)),
+    );
     let (mut count, mut changed) = (0, String::new());
     let mut failures = 0;
     for (name, program) in named {
@@ -403,7 +503,10 @@ impl Checker for EverySecond {
     fn check(&mut self, claim: &Claim<'_>) -> Evidence {
         self.claims += 1;
         if self.claims.is_multiple_of(2) {
-            return Evidence { verdict: Verdict::Violated("refused by the test".to_owned()), ..Evidence::unchecked() };
+            return Evidence {
+                verdict: Verdict::Violated("refused by the test".to_owned()),
+                ..Evidence::unchecked()
+            };
         }
         self.streams.check(claim)
     }
@@ -420,20 +523,34 @@ fn a_step_that_breaks_its_label_is_rejected_and_the_derivation_goes_on() {
         assert_eq!(derivation.rejected.len(), checker.claims / 2, "{program}");
         for step in &derivation.rejected {
             let Support::Check(evidence) = &step.support else { panic!("{step:?}") };
-            assert!(matches!(&evidence.verdict, Verdict::Violated(reason) if reason == "refused by the test"), "{evidence:?}");
+            assert!(
+                matches!(&evidence.verdict, Verdict::Violated(reason) if reason == "refused by the test"),
+                "{evidence:?}"
+            );
             // It begins with a program of the derivation, which the next step begins with too.
             let begins = |other: &Program| *other == step.before;
-            assert!(begins(derivation.result()) || derivation.steps.iter().any(|step| begins(&step.before)));
+            assert!(
+                begins(derivation.result())
+                    || derivation.steps.iter().any(|step| begins(&step.before))
+            );
         }
         let text = derivation.markdown();
-        assert_eq!(text.contains("## Rejected") && text.contains("BROKEN: refused by the test"), !derivation.rejected.is_empty());
+        assert_eq!(
+            text.contains("## Rejected") && text.contains("BROKEN: refused by the test"),
+            !derivation.rejected.is_empty()
+        );
     }
     // What is left after the refusals does what the program did.
     for program in [LION_RAW, LION_FOUND, DEPENDENT, ZERO, UNIT, SIGN, BOUNDS].map(program) {
         let mut checker = EverySecond { claims: 0, streams: RandomStreams::default() };
-        let derivation = simplify(&program, &Options { label: Label::Real, ..Options::default() }, &mut checker);
+        let derivation =
+            simplify(&program, &Options { label: Label::Real, ..Options::default() }, &mut checker);
         let (largest, compared) = deviation(&derivation, 100);
-        assert!(largest < 1e-6 && compared > 1000, "{largest:e} of {compared}: {}", derivation.markdown());
+        assert!(
+            largest < 1e-6 && compared > 1000,
+            "{largest:e} of {compared}: {}",
+            derivation.markdown()
+        );
     }
     // Nothing at all is taken from a checker that refuses all.
     struct Never;
@@ -443,7 +560,11 @@ fn a_step_that_breaks_its_label_is_rejected_and_the_derivation_goes_on() {
         }
     }
     let derivation = simplify(&program(LION_RAW), &Options::default(), &mut Never);
-    assert!(derivation.steps.is_empty() && derivation.rejected.len() >= 2, "{}", derivation.markdown());
+    assert!(
+        derivation.steps.is_empty() && derivation.rejected.len() >= 2,
+        "{}",
+        derivation.markdown()
+    );
     assert_eq!(derivation.result(), &derivation.original);
 }
 
@@ -454,7 +575,11 @@ fn nobody_checks_where_nobody_is_asked_to() {
     assert_eq!(body(derivation.result()), body(simplified(&program(LION_RAW)).result()));
     assert!(derivation.markdown().contains("Not checked."));
     // Without reasons the way is the same.
-    let silent = simplify(&program(LION_RAW), &Options { explain: false, ..Options::default() }, &mut Unchecked);
+    let silent = simplify(
+        &program(LION_RAW),
+        &Options { explain: false, ..Options::default() },
+        &mut Unchecked,
+    );
     assert_eq!(body(silent.result()), body(derivation.result()));
 }
 
@@ -463,16 +588,29 @@ fn limits_are_kept_and_reported() {
     let limits = Limits { nodes: 50, rounds: 1, ..Limits::default() };
     let mut reported = 0;
     // Where no identities are looked for, no limit is met.
-    let has_rules = |program: &Program| Graph::new(program).expect("it types").matrix_function().is_none();
-    for program in zoo().into_iter().map(|(_, program)| program).filter(has_rules).chain(late_programs(10)) {
-        let derivation = simplify(&program, &Options { limits: limits.clone(), ..Options::default() }, &mut RandomStreams::default());
+    let has_rules =
+        |program: &Program| Graph::new(program).expect("it types").matrix_function().is_none();
+    for program in
+        zoo().into_iter().map(|(_, program)| program).filter(has_rules).chain(late_programs(10))
+    {
+        let derivation = simplify(
+            &program,
+            &Options { limits: limits.clone(), ..Options::default() },
+            &mut RandomStreams::default(),
+        );
         assert_is_checked(&derivation);
         for limit in &derivation.notes {
-            assert!(limit.contains("its limit of 50 nodes") || limit.contains("its limit of 1 rounds"), "{limit}");
+            assert!(
+                limit.contains("its limit of 50 nodes") || limit.contains("its limit of 1 rounds"),
+                "{limit}"
+            );
             assert!(derivation.markdown().contains(&format!("Note: {limit}.")));
         }
         reported += usize::from(!derivation.notes.is_empty());
-        assert_eq!(derivation.notes.len(), derivation.notes.iter().collect::<std::collections::BTreeSet<_>>().len());
+        assert_eq!(
+            derivation.notes.len(),
+            derivation.notes.iter().collect::<std::collections::BTreeSet<_>>().len()
+        );
     }
     assert!(reported >= 20, "{reported}");
 }
@@ -489,31 +627,54 @@ fn with_slots(count: usize, next: impl Fn(usize) -> String) -> Program {
     let lines: String = (0..count).map(|slot| format!("  s{slot} = {}\n", next(slot))).collect();
     let sum: String = (1..count).map(|slot| format!("  sum = sum + s{slot}\n")).collect();
     let slots = slots.join(", ");
-    program(&format!("def many(w, g, {slots}, lr):\n{lines}  sum = s0\n{sum}  update = sum * lr\n  return update, {slots}\n"))
+    program(&format!(
+        "def many(w, g, {slots}, lr):\n{lines}  sum = s0\n{sum}  update = sum * lr\n  return update, {slots}\n"
+    ))
 }
 
 /// Programs that saturation could grow without end.
 fn pathological() -> Vec<(&'static str, Program)> {
     let lines = |first: &str, count: usize, line: &dyn Fn(usize) -> String, last: &str| {
-        with_lines([first.to_owned()].into_iter().chain((0..count).map(line)).chain([last.to_owned()]))
+        with_lines(
+            [first.to_owned()].into_iter().chain((0..count).map(line)).chain([last.to_owned()]),
+        )
     };
     let leaf = |index: usize| ["w", "g", "m", "v"][index % 4];
     // Sixty different values.
     let terms = |operator: &str| {
-        let values = (0..60).map(|index| format!("x{index} = {} * {}", leaf(index), 1.5 + index as f64 / 8.0));
+        let values = (0..60)
+            .map(|index| format!("x{index} = {} * {}", leaf(index), 1.5 + index as f64 / 8.0));
         let first = ["update = sin(x0)".to_owned()].into_iter();
-        let rest = (1..60).map(|index| format!("y = tanh(x{index})\n  update = update {operator} y"));
+        let rest =
+            (1..60).map(|index| format!("y = tanh(x{index})\n  update = update {operator} y"));
         let state = ["m = interp(g, m, 0.9)", "v = interp(w, v, 0.99)"].map(str::to_owned);
         with_lines(values.chain(first).chain(rest).chain(state))
     };
-    let functions = ["tanh", "sin", "square", "exp", "abs", "sqrt", "arctan", "log1p", "cbrt", "sign"];
+    let functions =
+        ["tanh", "sin", "square", "exp", "abs", "sqrt", "arctan", "log1p", "cbrt", "sign"];
     vec![
         ("squares", lines("x = g", 30, &|_| "x = x * x".to_owned(), "update = x * lr")),
         ("doubles", lines("x = g", 30, &|_| "x = x + x".to_owned(), "update = x * lr")),
-        ("blends", lines("x = g", 40, &|index| format!("x = interp(x, {}, 0.{})", leaf(index), 1 + index), "update = x * lr")),
+        (
+            "blends",
+            lines(
+                "x = g",
+                40,
+                &|index| format!("x = interp(x, {}, 0.{})", leaf(index), 1 + index),
+                "update = x * lr",
+            ),
+        ),
         ("sum", terms("+")),
         ("product", terms("*")),
-        ("maxima", lines("x = g", 60, &|index| format!("x = maximum(x, {})", leaf(index)), "update = x * lr")),
+        (
+            "maxima",
+            lines(
+                "x = g",
+                60,
+                &|index| format!("x = maximum(x, {})", leaf(index)),
+                "update = x * lr",
+            ),
+        ),
         // Numbers alone do not tell so many decays apart: none of these slots follows from others.
         ("decays", with_slots(60, |slot| format!("interp(g, s{slot}, 0.{})", 900 + slot))),
         ("equal slots", with_slots(120, |slot| format!("interp(g, s{slot}, 0.9)"))),
@@ -522,7 +683,9 @@ fn pathological() -> Vec<(&'static str, Program)> {
             "long",
             with_lines((0..300).map(|index| match index {
                 0 => "update = g * 1.0".to_owned(),
-                _ if index % 3 == 0 => format!("update = {}(update)", functions[index % functions.len()]),
+                _ if index % 3 == 0 => {
+                    format!("update = {}(update)", functions[index % functions.len()])
+                }
                 _ if index % 3 == 1 => format!("update = update * {}", leaf(index / 3)),
                 _ => format!("update = update + {}", leaf(index / 2)),
             })),
@@ -545,7 +708,12 @@ fn programs_that_nobody_has_thought_of_end_in_reasonable_time() {
         let began = Instant::now();
         let derivation = simplified(&program);
         let took = began.elapsed();
-        println!("{name}: {} -> {} in {took:?}, {:?}", program.statements.len(), derivation.result().statements.len(), derivation.notes);
+        println!(
+            "{name}: {} -> {} in {took:?}, {:?}",
+            program.statements.len(),
+            derivation.result().statements.len(),
+            derivation.notes
+        );
         // Far more than it takes: this is about programs on which it would take for ever.
         assert!(took < Duration::from_secs(120), "{name}: {took:?}");
         reported += usize::from(!derivation.notes.is_empty());
@@ -553,7 +721,9 @@ fn programs_that_nobody_has_thought_of_end_in_reasonable_time() {
         assert!(derivation.rejected.is_empty(), "{name}: {:#?}", derivation.rejected);
         let has_finite_constants = |program: &Program| {
             let arguments = program.statements.iter().flat_map(|statement| statement.arguments());
-            arguments.into_iter().all(|argument| !matches!(argument, Operand::Constant(value) if !value.is_finite()))
+            arguments
+                .into_iter()
+                .all(|argument| !matches!(argument, Operand::Constant(value) if !value.is_finite()))
         };
         assert!(has_finite_constants(derivation.result()), "{name}: {}", derivation.result());
     }
@@ -582,7 +752,8 @@ fn what_is_shorter_and_longer_to_read_is_not_taken() {
     let digits = |word: &str| word.chars().filter(char::is_ascii_digit).count();
     assert!(result.split([' ', ',', '(', ')', '=']).all(|word| digits(word) <= 4), "{result}");
     // What is shorter in every way is.
-    let text = "def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n";
+    let text =
+        "def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n";
     let result = simplified(&program(text)).result().to_string();
     assert!(result.contains("m = interp(g, m, beta)"), "{result}");
 }
@@ -592,35 +763,68 @@ fn hyperparameters_that_nothing_reads_go() {
     let text = "def p(w, g, m, lr, *, beta=0.9, unused=0.5, decay=0.1):\n  m = interp(g, m, beta)\n  x = w * unused\n  update = m * lr + w * decay\n  \
                 return update, m\n";
     let derivation = simplified(&program(text));
-    let names: Vec<&str> = derivation.result().signature().hyperparameters().map(|(_, parameter)| parameter.name.as_str()).collect();
+    let names: Vec<&str> = derivation
+        .result()
+        .signature()
+        .hyperparameters()
+        .map(|(_, parameter)| parameter.name.as_str())
+        .collect();
     assert_eq!(names, ["beta", "decay"], "{}", derivation.markdown());
-    let step = derivation.steps.iter().find(|step| step.reasons[0].rule == "hyperparameters that nothing reads").expect("a step");
+    let step = derivation
+        .steps
+        .iter()
+        .find(|step| step.reasons[0].rule == "hyperparameters that nothing reads")
+        .expect("a step");
     assert_eq!((step.label, step.reasons[0].text.as_str()), (Label::Exact, "unused"));
 }
 
 #[test]
 fn a_step_that_gives_lr_another_meaning_says_so() {
-    let halved = program("def p(w, g, lr=0.001):\n  step = lr * 0.5\n  update = sign(g) * step\n  return update\n");
+    let halved = program(
+        "def p(w, g, lr=0.001):\n  step = lr * 0.5\n  update = sign(g) * step\n  return update\n",
+    );
     let derivation = simplified(&halved);
-    let step = derivation.steps.iter().find(|step| step.kind == StepKind::Constants).expect("a step");
-    assert_eq!((step.label, step.conditions.as_slice()), (Label::Domain, ["lr is 0.5 times what it was".to_owned()].as_slice()));
+    let step =
+        derivation.steps.iter().find(|step| step.kind == StepKind::Constants).expect("a step");
+    assert_eq!(
+        (step.label, step.conditions.as_slice()),
+        (Label::Domain, ["lr is 0.5 times what it was".to_owned()].as_slice())
+    );
     assert_eq!(derivation.result().signature().peak_learning_rate(), 0.0005);
-    assert!(derivation.markdown().contains("- where `lr is 0.5 times what it was`"), "{}", derivation.markdown());
+    assert!(
+        derivation.markdown().contains("- where `lr is 0.5 times what it was`"),
+        "{}",
+        derivation.markdown()
+    );
     // Where nothing may have a condition, `lr` stays what it is.
     for label in [Label::Exact, Label::Real] {
         let derivation = with_label(&halved, label);
-        assert_eq!(derivation.result().signature().peak_learning_rate(), 0.001, "{}", derivation.markdown());
+        assert_eq!(
+            derivation.result().signature().peak_learning_rate(),
+            0.001,
+            "{}",
+            derivation.markdown()
+        );
         assert!(derivation.label() <= label);
     }
 }
 
 #[test]
 fn limits_are_named_with_their_options_and_only_where_they_can_matter() {
-    let short = simplified(&program("def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n"));
+    let short = simplified(&program(
+        "def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n",
+    ));
     assert!(short.notes.is_empty(), "{:?}", short.notes);
-    let long: String = (0..12).map(|i| format!("  x = x * {}.5 + sin(w)\n  w = w * x\n", i)).collect();
-    let notes = simplified(&program(&format!("def p(w, g, lr):\n  x = g\n{long}  update = x * lr\n  return update\n"))).notes;
-    assert!(notes.iter().any(|note| note.contains("(--nodes)") || note.contains("(--rounds)")), "{notes:?}");
+    let long: String =
+        (0..12).map(|i| format!("  x = x * {}.5 + sin(w)\n  w = w * x\n", i)).collect();
+    let notes = simplified(&program(&format!(
+        "def p(w, g, lr):\n  x = g\n{long}  update = x * lr\n  return update\n"
+    )))
+    .notes;
+    assert!(
+        notes.iter().any(|note| note.contains("(--nodes)") || note.contains("(--rounds)")),
+        "{notes:?}"
+    );
 }
 
 #[test]

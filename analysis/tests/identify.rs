@@ -22,7 +22,9 @@ fn zoo_program(name: &str) -> Program {
 }
 
 fn differences(left: &str, right: &str) -> String {
-    compare(&pruned(&zoo_program(left)), &pruned(&zoo_program(right))).named(left, right).differences()
+    compare(&pruned(&zoo_program(left)), &pruned(&zoo_program(right)))
+        .named(left, right)
+        .differences()
 }
 
 #[test]
@@ -30,15 +32,24 @@ fn every_program_of_the_zoo_is_identified_as_itself() {
     // Each canonical form is found once: that takes far longer than the comparisons with it.
     let known = RefCell::new(HashMap::new());
     let canonical = |program: &Program| -> Program {
-        known.borrow_mut().entry(program.to_string()).or_insert_with(|| canonical(program, Label::Domain)).clone()
+        known
+            .borrow_mut()
+            .entry(program.to_string())
+            .or_insert_with(|| canonical(program, Label::Domain))
+            .clone()
     };
     for entry in zoo() {
         let found = identify(&entry.program(), canonical);
         assert_eq!(found.len(), zoo().len());
         assert_eq!(found[0].entry.name, entry.name);
         assert_eq!(found[0].comparison.relation, Relation::Equal, "{}", entry.name);
-        assert!(found[1..].iter().all(|other| other.comparison.relation != Relation::Equal), "{}", entry.name);
-        let classes: Vec<usize> = found.iter().map(|found| found.comparison.relation.class()).collect();
+        assert!(
+            found[1..].iter().all(|other| other.comparison.relation != Relation::Equal),
+            "{}",
+            entry.name
+        );
+        let classes: Vec<usize> =
+            found.iter().map(|found| found.comparison.relation.class()).collect();
         assert!(classes.is_sorted(), "{}: {classes:?}", entry.name);
         let distances: Vec<f64> = found.iter().map(|found| found.comparison.distance()).collect();
         assert!(distances.is_sorted(), "{}: {distances:?}", entry.name);
@@ -52,10 +63,21 @@ fn the_relations_of_the_zoo_are_found() {
     assert_eq!(differences("tiger", "lion"), "tiger = lion with beta1 = 0.965, beta2 = 0.965");
     assert_eq!(differences("lion", "signsgd"), "signsgd = lion with beta1 = 0");
     assert_eq!(differences("sgd", "momentum"), "sgd = momentum with momentum_decay = 0");
-    assert_eq!(differences("momentum", "qhm"), "momentum = qhm with beta = 0.9, nu = 1, lr = 10 lr, where its m = 0.1 m");
+    assert_eq!(
+        differences("momentum", "qhm"),
+        "momentum = qhm with beta = 0.9, nu = 1, lr = 10 lr, where its m = 0.1 m"
+    );
     // As Ma and Yarats say of quasi-hyperbolic momentum: Nesterov's is the case nu = beta.
-    assert_eq!(differences("nesterov", "qhm"), "nesterov = qhm with beta = 0.9, nu = 0.9, lr = 10 lr, where its m = 0.1 m");
-    for (left, right) in [("momentum", "nesterov"), ("rmsprop", "adagrad"), ("adamw", "adabelief"), ("adam", "nadam")] {
+    assert_eq!(
+        differences("nesterov", "qhm"),
+        "nesterov = qhm with beta = 0.9, nu = 0.9, lr = 10 lr, where its m = 0.1 m"
+    );
+    for (left, right) in [
+        ("momentum", "nesterov"),
+        ("rmsprop", "adagrad"),
+        ("adamw", "adabelief"),
+        ("adam", "nadam"),
+    ] {
         let relation = compare(&pruned(&zoo_program(left)), &pruned(&zoo_program(right))).relation;
         assert!(matches!(relation, Relation::Different { .. }), "{left} and {right}: {relation:?}");
     }
@@ -72,11 +94,21 @@ fn a_program_is_identified_as_a_case_of_a_more_general_one_first() {
 fn a_guarded_program_is_nearest_to_what_it_is_in_its_own_numerics() {
     let guarded = |name: &str| {
         let program = zoo_program(name);
-        program.with_signature(Signature { numerics: Numerics::Guarded, ..program.signature().clone() })
+        program.with_signature(Signature {
+            numerics: Numerics::Guarded,
+            ..program.signature().clone()
+        })
     };
-    for (name, called) in [("adam", "adam (guarded)"), ("lion", "lion"), ("adagrad", "adagrad (guarded)")] {
+    for (name, called) in
+        [("adam", "adam (guarded)"), ("lion", "lion"), ("adagrad", "adagrad (guarded)")]
+    {
         let found = identify(&guarded(name), pruned);
-        assert_eq!((found[0].called().as_str(), found[0].comparison.distance()), (called, 0.0), "{:?}", found[0].comparison);
+        assert_eq!(
+            (found[0].called().as_str(), found[0].comparison.distance()),
+            (called, 0.0),
+            "{:?}",
+            found[0].comparison
+        );
     }
 }
 
@@ -88,7 +120,12 @@ fn array(numbers: Vec<f64>) -> ArrayD<f64> {
 }
 
 /// The updates of a program over the same stream of weights and gradients.
-fn updates(program: &Program, set: &[(String, f64)], rate: f64, gradient: Option<&(Reference<f64>, f64)>) -> Vec<f64> {
+fn updates(
+    program: &Program,
+    set: &[(String, f64)],
+    rate: f64,
+    gradient: Option<&(Reference<f64>, f64)>,
+) -> Vec<f64> {
     let mut random = Random(17);
     let mut numbers = move || (0..SIZE).map(|_| random.signed()).collect::<Vec<f64>>();
     let mut reference = Reference::<f64>::new(program, &[vec![SIZE]]).expect("it runs");
@@ -114,22 +151,32 @@ fn updates(program: &Program, set: &[(String, f64)], rate: f64, gradient: Option
 
 /// The function of the gradient as a program of its own.
 fn gradient_program(of: &Program, gradient: &GradientFunction) -> Program {
-    let name = |kind| of.signature().parameters.iter().find(|p| p.kind == kind).map_or("unused", |p| &p.name);
-    let hyperparameters: Vec<String> =
-        of.signature().hyperparameters().map(|(_, p)| format!("{}={:?}", p.name, p.default.unwrap_or(0.0))).collect();
-    let star = if hyperparameters.is_empty() { String::new() } else { format!(", *, {}", hyperparameters.join(", ")) };
+    let name = |kind| {
+        of.signature().parameters.iter().find(|p| p.kind == kind).map_or("unused", |p| &p.name)
+    };
+    let hyperparameters: Vec<String> = of
+        .signature()
+        .hyperparameters()
+        .map(|(_, p)| format!("{}={:?}", p.name, p.default.unwrap_or(0.0)))
+        .collect();
+    let star = if hyperparameters.is_empty() {
+        String::new()
+    } else {
+        format!(", *, {}", hyperparameters.join(", "))
+    };
     let (w, g) = (name(ParameterKind::Weights), name(ParameterKind::Gradients));
-    parse(&format!("def f({w}, {g}, lr{star}):\n  update = {}\n  return update\n", gradient.text)).expect("an expression")
+    parse(&format!("def f({w}, {g}, lr{star}):\n  update = {}\n  return update\n", gradient.text))
+        .expect("an expression")
 }
 
-/// Runs both programs as the comparison has them, and compares their updates. Whether there was anything to compare.
+/// Runs both programs as the comparison has them, and compares their updates. Whether there was
+/// anything to compare.
 fn assert_claim_holds(left: &Program, right: &Program, comparison: &Comparison) -> bool {
     let (general, gradient) = match &comparison.relation {
         Relation::Different { .. } => return false,
         Relation::Equal | Relation::UpToRounding => (Side::Right, None),
-        Relation::UpToHyperparameters { general, gradient, .. } | Relation::UpToSlotScale { general, gradient, .. } => {
-            (*general, gradient.as_ref())
-        }
+        Relation::UpToHyperparameters { general, gradient, .. }
+        | Relation::UpToSlotScale { general, gradient, .. } => (*general, gradient.as_ref()),
     };
     let programs = match general {
         Side::Right => [left, right],
@@ -137,7 +184,9 @@ fn assert_claim_holds(left: &Program, right: &Program, comparison: &Comparison) 
     };
     // Hyperparameters of one name and one default are the same in both, at values of their own too.
     let shared = |program: &Program, other: &Program| -> Vec<(String, f64)> {
-        let is_shared = |name: &str, default| other.signature().hyperparameters().any(|(_, p)| p.name == name && p.default == default);
+        let is_shared = |name: &str, default| {
+            other.signature().hyperparameters().any(|(_, p)| p.name == name && p.default == default)
+        };
         program
             .signature()
             .hyperparameters()
@@ -157,10 +206,13 @@ fn assert_claim_holds(left: &Program, right: &Program, comparison: &Comparison) 
     }
     let mut functions = [None, None];
     if let Some(gradient) = gradient {
-        // The program that has the function gets the gradient, and the other one the function of it, in the first one's numbers.
-        let (place, set, rate) = if gradient.side == general { (0, set.as_slice(), rate) } else { (1, &[][..], 1.0) };
+        // The program that has the function gets the gradient, and the other one the function of
+        // it, in the first one's numbers.
+        let (place, set, rate) =
+            if gradient.side == general { (0, set.as_slice(), rate) } else { (1, &[][..], 1.0) };
         let owner = if gradient.side == Side::Left { left } else { right };
-        let mut function = Reference::new(&gradient_program(owner, gradient), &[vec![SIZE]]).expect("it runs");
+        let mut function =
+            Reference::new(&gradient_program(owner, gradient), &[vec![SIZE]]).expect("it runs");
         for (name, value) in set {
             function.set(name, *value).expect("a hyperparameter");
         }
@@ -169,8 +221,13 @@ fn assert_claim_holds(left: &Program, right: &Program, comparison: &Comparison) 
     let fixed = updates(programs[0], &[], 1.0, functions[0].as_ref());
     let changed = updates(programs[1], &set, rate, functions[1].as_ref());
     for (a, b) in fixed.iter().zip(&changed) {
-        let alike = (a - b).abs() <= 1e-7 * (1.0 + a.abs().max(b.abs())) || (a.is_nan() && b.is_nan()) || a == b;
-        assert!(alike || !a.is_finite() || !b.is_finite(), "{a} and {b}\n{comparison}\n{left}\n{right}");
+        let alike = (a - b).abs() <= 1e-7 * (1.0 + a.abs().max(b.abs()))
+            || (a.is_nan() && b.is_nan())
+            || a == b;
+        assert!(
+            alike || !a.is_finite() || !b.is_finite(),
+            "{a} and {b}\n{comparison}\n{left}\n{right}"
+        );
     }
     true
 }
@@ -238,14 +295,19 @@ fn cousin(seed: u64) -> Program {
         2 => format!("(u + w * {d}) * (lr * {c})"),
         _ => format!("u * (lr * {c}) + lr * {d} * w"),
     };
-    let star = if hyperparameters.is_empty() { String::new() } else { format!(", *, {}", hyperparameters.join(", ")) };
+    let star = if hyperparameters.is_empty() {
+        String::new()
+    } else {
+        format!(", *, {}", hyperparameters.join(", "))
+    };
     let (first, second) = if random.bits().is_multiple_of(2) {
         (format!("u = {blend}"), format!("m = {memory}"))
     } else {
         (format!("m = {memory}"), format!("u = {blend}"))
     };
-    let text =
-        format!("def p{seed}(w, g, m, lr{star}):\n  x = {input}\n  {first}\n  {second}\n  u = {shape}\n  u = {decayed}\n  return u, m\n");
+    let text = format!(
+        "def p{seed}(w, g, m, lr{star}):\n  x = {input}\n  {first}\n  {second}\n  u = {shape}\n  u = {decayed}\n  return u, m\n"
+    );
     parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
 }
 
@@ -261,7 +323,11 @@ fn what_is_claimed_of_cousins_holds() {
             }
             // The same relation the other way round, perhaps by another assignment.
             let turned = compare(right, left);
-            assert_eq!(turned.relation.class(), comparison.relation.class(), "{comparison}\n{turned}\n{left}\n{right}");
+            assert_eq!(
+                turned.relation.class(),
+                comparison.relation.class(),
+                "{comparison}\n{turned}\n{left}\n{right}"
+            );
             assert_claim_holds(right, left, &turned);
         }
     }

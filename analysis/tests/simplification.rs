@@ -1,4 +1,5 @@
-//! Simplification as a whole: programs of real searches, fresh random ones, and the zoo's published programs, with every step checked.
+//! Simplification as a whole: programs of real searches, fresh random ones, and the zoo's published
+//! programs, with every step checked.
 
 use symopt_analysis::equivalence::RandomStreams;
 use symopt_analysis::simplify::{Derivation, Options, Verdict, simplify};
@@ -6,7 +7,8 @@ use symopt_dsl::{Graph, Program, parse};
 use symopt_testing::draws::Draw;
 use symopt_testing::random::Random;
 
-/// The last 200 programs that were evaluated in each of five searches: `symopt search --seed N --programs 150000`, N from 11 to 15.
+/// The last 200 programs that were evaluated in each of five searches: `symopt search --seed N
+/// --programs 150000`, N from 11 to 15.
 const LATE_PROGRAMS: &str = include_str!("corpus/late_programs.txt");
 
 fn late_programs() -> Vec<Program> {
@@ -27,7 +29,12 @@ fn violations(derivation: &Derivation) -> Vec<String> {
         symopt_analysis::simplify::Support::Trials(_) => None,
     };
     let text = |step: &symopt_analysis::simplify::Step| {
-        reason(step).map(|reason| format!("{} [{}]: {reason}\n{:?}\n{}{}", step.kind, step.label, step.reasons, step.before, step.after))
+        reason(step).map(|reason| {
+            format!(
+                "{} [{}]: {reason}\n{:?}\n{}{}",
+                step.kind, step.label, step.reasons, step.before, step.after
+            )
+        })
     };
     derivation.rejected.iter().filter_map(text).collect()
 }
@@ -41,7 +48,10 @@ fn programs_of_real_searches_simplify_without_a_violation() {
     for (index, program) in programs.iter().enumerate().step_by(every) {
         let derivation = simplified(program, index as u64);
         let graph = Graph::new(program).expect("well typed");
-        assert!(derivation.result().statements.len() <= program.pruned(&graph).statements.len(), "{program}");
+        assert!(
+            derivation.result().statements.len() <= program.pruned(&graph).statements.len(),
+            "{program}"
+        );
         broken.extend(violations(&derivation));
     }
     assert!(broken.is_empty(), "{} broken\n{}", broken.len(), broken.join("\n"));
@@ -72,7 +82,8 @@ fn random_programs_simplify_without_a_violation() {
         let pruned = program.pruned(&graph).statements.len();
         assert!(derivation.result().statements.len() <= pruned, "{program}");
         shorter += usize::from(derivation.result().statements.len() < pruned);
-        broken.extend(violations(&derivation).into_iter().map(|text| format!("seed {seed}: {text}")));
+        broken
+            .extend(violations(&derivation).into_iter().map(|text| format!("seed {seed}: {text}")));
     }
     assert!(broken.is_empty(), "{} broken\n{}", broken.len(), broken.join("\n"));
     assert!(shorter > count / 4, "{shorter} of {count} got shorter");

@@ -2,7 +2,9 @@
 
 use symopt_analysis::simplify::{Label, canonical};
 use symopt_analysis::structure::Structure::{AdamwLike, LionLike, Other, SignumLike};
-use symopt_analysis::structure::{Classification, Classifier, Probes, Structure, by_probes, classify};
+use symopt_analysis::structure::{
+    Classification, Classifier, Probes, Structure, by_probes, classify,
+};
 use symopt_dsl::{Program, parse};
 use symopt_programs::{find, zoo};
 
@@ -12,7 +14,8 @@ fn simplify(program: &Program) -> Program {
 
 /// A program from the statements of its direction `d`, as a loop with decay outside completes it.
 fn direction(body: &str) -> Program {
-    let completed = format!("{body}; decay = w * weight_decay; update = d + decay; update = update * lr");
+    let completed =
+        format!("{body}; decay = w * weight_decay; update = d + decay; update = update * lr");
     program("w, g, m, v, lr, *, weight_decay=0.0", &completed)
 }
 
@@ -35,15 +38,22 @@ fn assert_classes(cases: &[(&str, Structure, Option<Structure>)]) {
     let classifier = Classifier::new(simplify);
     for (body, by_probes, by_form) in cases {
         let found = classifier.classify(&direction(body));
-        assert_eq!((found.by_probes, found.by_form), (*by_probes, *by_form), "{body}\n{:#?}", found.reasons);
+        assert_eq!(
+            (found.by_probes, found.by_form),
+            (*by_probes, *by_form),
+            "{body}\n{:#?}",
+            found.reasons
+        );
     }
 }
 
 #[test]
 fn every_program_of_the_zoo_has_its_structure() {
     let classifier = Classifier::new(simplify);
-    let found: Vec<_> = zoo().iter().map(|entry| (entry.name, classifier.classify(&entry.program()))).collect();
-    let table: Vec<_> = found.iter().map(|(name, found)| (*name, found.by_probes, found.by_form)).collect();
+    let found: Vec<_> =
+        zoo().iter().map(|entry| (entry.name, classifier.classify(&entry.program()))).collect();
+    let table: Vec<_> =
+        found.iter().map(|(name, found)| (*name, found.by_probes, found.by_form)).collect();
     let expected = [
         ("lion", LionLike, Some(LionLike)),
         ("adamw", AdamwLike, Some(AdamwLike)),
@@ -106,16 +116,35 @@ fn every_program_of_the_zoo_has_its_structure() {
         assert!(has_reason(of(name), "its signs are those of the current gradient"), "{name}");
     }
     for name in ["adabelief", "published-adabelief-like"] {
-        assert!(of(name).probes.as_ref().and_then(|probes| probes.size.as_ref()).is_some_and(|size| size.adam_cosine < 0.975), "{name}");
+        assert!(
+            of(name)
+                .probes
+                .as_ref()
+                .and_then(|probes| probes.size.as_ref())
+                .is_some_and(|size| size.adam_cosine < 0.975),
+            "{name}"
+        );
     }
-    assert!(has_reason(of("cautious-decay-lion"), "no decoupled decay: weights make another difference"));
-    assert!(has_reason(of("lion-smooth"), "gradients thirty times as large give another direction"));
+    assert!(has_reason(
+        of("cautious-decay-lion"),
+        "no decoupled decay: weights make another difference"
+    ));
+    assert!(has_reason(
+        of("lion-smooth"),
+        "gradients thirty times as large give another direction"
+    ));
     assert!(has_reason(of("grams"), "its signs are those of the current gradient"));
-    assert!(has_reason(of("mars-lion"), "its signs are not those of a current gradient and one geometric tail"));
+    assert!(has_reason(
+        of("mars-lion"),
+        "its signs are not those of a current gradient and one geometric tail"
+    ));
     for name in ["amsgrad", "radam", "laprop", "yogi"] {
         assert!(has_reason(of(name), "no decoupled decay: weights make no difference"), "{name}");
     }
-    assert!(has_reason(of("momentum"), "gradients thirty times as large give steps 30.000 times as large"));
+    assert!(has_reason(
+        of("momentum"),
+        "gradients thirty times as large give steps 30.000 times as large"
+    ));
 }
 
 #[test]
@@ -165,7 +194,11 @@ fn lion_in_another_state_is_lion() {
         // The average before the sign.
         ("m = interp(g, m, 0.99); d = sign(interp(g, m, 0.9))", LionLike, Some(LionLike)),
         // Two slots for one average, and a slot for what is forgotten.
-        ("d = sign(g * 0.1 + m * 0.5 + v * 0.4); m = interp(g, m, 0.99); v = interp(g, v, 0.99)", LionLike, Some(LionLike)),
+        (
+            "d = sign(g * 0.1 + m * 0.5 + v * 0.4); m = interp(g, m, 0.99); v = interp(g, v, 0.99)",
+            LionLike,
+            Some(LionLike),
+        ),
         ("v = interp(g, m, 0.9); d = sign(v); m = interp(g, m, 0.99)", LionLike, Some(LionLike)),
         // Other numbers.
         ("d = sign(interp(g, m, 0.986)); m = interp(g, m, 0.998)", LionLike, Some(LionLike)),
@@ -217,18 +250,40 @@ fn lion_needs_decoupled_decay() {
     let parameters = "w, g, m, v, lr";
     let without = classifier.classify(&program(parameters, &format!("{signed} * lr")));
     assert_eq!((without.by_probes, without.by_form), (Other, Some(Other)));
-    assert!(has_reason(&without, "no decoupled decay: weights make no difference"), "{:#?}", without.reasons);
+    assert!(
+        has_reason(&without, "no decoupled decay: weights make no difference"),
+        "{:#?}",
+        without.reasons
+    );
     // Through the gradient, or not in proportion.
-    let coupled = "g = g + w * 0.1; x = interp(g, m, 0.9); m = interp(g, m, 0.99); update = sign(x) * lr";
+    let coupled =
+        "g = g + w * 0.1; x = interp(g, m, 0.9); m = interp(g, m, 0.99); update = sign(x) * lr";
     let coupled = classifier.classify(&program(parameters, coupled));
     assert_eq!(coupled.by_probes, Other);
-    assert!(has_reason(&coupled, "no decoupled decay: weights make another difference"), "{:#?}", coupled.reasons);
+    assert!(
+        has_reason(&coupled, "no decoupled decay: weights make another difference"),
+        "{:#?}",
+        coupled.reasons
+    );
     for decay in ["square(w) * 0.1", "w * norm(w) * 0.1", "sign(w) * 0.1", "w * -0.1"] {
-        let found = classifier.classify(&program(parameters, &format!("{signed} + {decay}; update = update * lr")));
-        assert!(found.by_probes == Other && has_reason(&found, "no decoupled decay"), "{decay}: {:#?}", found.reasons);
+        let found = classifier
+            .classify(&program(parameters, &format!("{signed} + {decay}; update = update * lr")));
+        assert!(
+            found.by_probes == Other && has_reason(&found, "no decoupled decay"),
+            "{decay}: {:#?}",
+            found.reasons
+        );
     }
-    let constant = classifier.classify(&program(parameters, &format!("{signed} + w * 0.3; update = update * (lr * 0.0002)")));
-    assert_eq!((constant.by_probes, constant.by_form), (LionLike, Some(LionLike)), "{:#?}", constant.reasons);
+    let constant = classifier.classify(&program(
+        parameters,
+        &format!("{signed} + w * 0.3; update = update * (lr * 0.0002)"),
+    ));
+    assert_eq!(
+        (constant.by_probes, constant.by_form),
+        (LionLike, Some(LionLike)),
+        "{:#?}",
+        constant.reasons
+    );
     let decay = constant.probes.expect("it runs").decay;
     assert!((decay.coefficient - 0.3).abs() < 1e-9 && decay.residual < 1e-9, "{decay:?}");
 }
@@ -236,8 +291,16 @@ fn lion_needs_decoupled_decay() {
 #[test]
 fn adamw_in_disguise_is_adamw() {
     assert_classes(&[
-        ("m = interp(g, m, 0.9); v = interp(square(g), v, 0.999); d = m / sqrt(v)", AdamwLike, Some(AdamwLike)),
-        ("m = interp(g, m, 0.95); v = interp(g * g, v, 0.98); d = m / sqrt(v) * 0.001", AdamwLike, Some(AdamwLike)),
+        (
+            "m = interp(g, m, 0.9); v = interp(square(g), v, 0.999); d = m / sqrt(v)",
+            AdamwLike,
+            Some(AdamwLike),
+        ),
+        (
+            "m = interp(g, m, 0.95); v = interp(g * g, v, 0.98); d = m / sqrt(v) * 0.001",
+            AdamwLike,
+            Some(AdamwLike),
+        ),
         // In other units the small number that a guarded division adds is another epsilon.
         ("m = m * 0.9 + g; v = v * 0.99 + g * g; d = m / sqrt(v)", AdamwLike, Some(AdamwLike)),
         // The first beta of zero, and other roots.
@@ -247,60 +310,103 @@ fn adamw_in_disguise_is_adamw() {
         ("m = interp(g, m, 0.9); v = interp(abs(g), v, 0.999); d = m / square(v)", Other, None),
     ]);
     // NAdam with decay has no known form.
-    let ahead = "m = interp(g, m, 0.9); v = interp(g * g, v, 0.999); d = interp(g, m, 0.9) / sqrt(v)";
+    let ahead =
+        "m = interp(g, m, 0.9); v = interp(g * g, v, 0.999); d = interp(g, m, 0.9) / sqrt(v)";
     assert_classes(&[(ahead, AdamwLike, None)]);
 }
 
 #[test]
 fn the_numbers_of_a_blend_are_measured() {
-    for (beta1, beta2) in [(0.9, 0.99), (0.95, 0.98), (0.986, 0.998), (0.7, 0.9), (0.99, 0.995), (0.9, 0.9)] {
-        let blend = probes(&direction(&format!("d = sign(interp(g, m, {beta1})); m = interp(g, m, {beta2})"))).blend.expect("signs");
+    for (beta1, beta2) in
+        [(0.9, 0.99), (0.95, 0.98), (0.986, 0.998), (0.7, 0.9), (0.99, 0.995), (0.9, 0.9)]
+    {
+        let blend = probes(&direction(&format!(
+            "d = sign(interp(g, m, {beta1})); m = interp(g, m, {beta2})"
+        )))
+        .blend
+        .expect("signs");
         let expected = (1.0 - beta1) * beta2 / (beta1 * (1.0 - beta2));
         let ratio = blend.current_over_tail.expect("a tail");
         assert!(((blend.beta - beta2) / (1.0 - beta2)).abs() < 0.02, "{beta1}, {beta2}: {blend:?}");
-        assert!((ratio / expected - 1.0).abs() < 0.01, "{beta1}, {beta2}: {expected} and {blend:?}");
+        assert!(
+            (ratio / expected - 1.0).abs() < 0.01,
+            "{beta1}, {beta2}: {expected} and {blend:?}"
+        );
         assert!(blend.agreement > 0.999 && blend.agreement_with_drift > 0.999, "{blend:?}");
     }
-    let size = probes(&direction("m = interp(g, m, 0.9); v = interp(g * g, v, 0.98); d = m / sqrt(v)")).size.expect("signs");
+    let size =
+        probes(&direction("m = interp(g, m, 0.9); v = interp(g * g, v, 0.98); d = m / sqrt(v)"))
+            .size
+            .expect("signs");
     assert!((size.beta2 - 0.98).abs() < 1e-3 && size.adam_cosine > 0.999, "{size:?}");
     // A schedule in the state is no matter of structure, but told.
-    let growing = "v = v + sign(g) * sign(g); d = sign(interp(g, m, 0.9)) * v; m = interp(g, m, 0.99)";
+    let growing =
+        "v = v + sign(g) * sign(g); d = sign(interp(g, m, 0.9)) * v; m = interp(g, m, 0.99)";
     let found = Classifier::new(simplify).classify(&direction(growing));
-    assert!(found.by_probes == LionLike && has_reason(&found, "its size changes by itself"), "{:#?}", found.reasons);
+    assert!(
+        found.by_probes == LionLike && has_reason(&found, "its size changes by itself"),
+        "{:#?}",
+        found.reasons
+    );
 }
 
 #[test]
 fn what_is_reported_is_the_same_each_time_and_holds_no_nan() {
     let classifier = Classifier::new(simplify);
-    for body in ["d = log(g) / (g - g)", "d = exp(exp(exp(w + g)))", "m = m / 0.1 + g; d = m * m", "d = g / norm(w)", "d = sign(g) * w"] {
+    for body in [
+        "d = log(g) / (g - g)",
+        "d = exp(exp(exp(w + g)))",
+        "m = m / 0.1 + g; d = m * m",
+        "d = g / norm(w)",
+        "d = sign(g) * w",
+    ] {
         let program = program("w, g, m, v, lr", &format!("{body}; update = d * lr"));
-        for program in [program.clone(), parse(&program.to_string().replace("@guarded\n", "")).expect("a program")] {
+        for program in [
+            program.clone(),
+            parse(&program.to_string().replace("@guarded\n", "")).expect("a program"),
+        ] {
             let found = classifier.classify(&program);
             assert_eq!(found, classifier.classify(&program));
             assert_eq!(found.by_probes, Other);
             let numbers = serde_json::to_value(found.probes.expect("it runs")).expect("JSON");
             // What may be missing as a whole aside, a number that is none would be null.
-            let objects = numbers.as_object().expect("an object").iter().filter(|(name, _)| !["blend", "size"].contains(&name.as_str()));
+            let objects = numbers
+                .as_object()
+                .expect("an object")
+                .iter()
+                .filter(|(name, _)| !["blend", "size"].contains(&name.as_str()));
             for (name, value) in objects {
-                let numbers = value.as_object().map_or_else(|| vec![value], |object| object.values().collect());
-                assert!(numbers.iter().all(|number| number.is_number()), "{body}: {name} is {value}");
+                let numbers = value
+                    .as_object()
+                    .map_or_else(|| vec![value], |object| object.values().collect());
+                assert!(
+                    numbers.iter().all(|number| number.is_number()),
+                    "{body}: {name} is {value}"
+                );
             }
         }
     }
 }
 
-/// The reason is part of what people read: a form that is known and none of the kinds is named, factors of slots included.
+/// The reason is part of what people read: a form that is known and none of the kinds is named,
+/// factors of slots included.
 #[test]
 fn a_known_form_that_is_none_of_the_kinds_is_named() {
     let text = |body: &str| {
         let program = parse(body).expect("a program");
         let found = classify(&program, |program| canonical(program, Label::Domain));
         assert_eq!(found.to_string(), "other by probes and by form");
-        assert!(found.reasons.iter().any(|reason| reason.starts_with("no decoupled decay")), "{:?}", found.reasons);
+        assert!(
+            found.reasons.iter().any(|reason| reason.starts_with("no decoupled decay")),
+            "{:?}",
+            found.reasons
+        );
         found.known_form
     };
     assert_eq!(
-        text("def p(w, g, m, lr):\n  u = 0.009 * m + 0.1 * g\n  m = 0.99 * m + g\n  update = sign(u) * lr\n  return update, m\n"),
+        text(
+            "def p(w, g, m, lr):\n  u = 0.009 * m + 0.1 * g\n  m = 0.99 * m + g\n  update = sign(u) * lr\n  return update, m\n"
+        ),
         Some("lion with beta1 = 0.9, beta2 = 0.99, weight_decay = 0".to_owned())
     );
 }

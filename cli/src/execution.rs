@@ -51,7 +51,8 @@ pub struct Execution {
     /// Threads that evaluate; by default one for each core
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true, overrides_with = "threads")]
     threads: Option<u16>,
-    /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 8 where a command of yours trains]
+    /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 8 where a
+    /// command of yours trains]
     #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true, overrides_with = "held_out")]
     held_out: Option<u16>,
     /// Print the result as JSON
@@ -62,12 +63,18 @@ pub struct Execution {
 impl Execution {
     /// How many threads evaluate.
     pub fn threads(&self) -> usize {
-        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+        self.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        )
     }
 
     /// A command with the options that were given.
     pub fn given(&self, command: Command) -> Command {
-        let command = self.threads.iter().fold(command, |command, threads| command.option("--threads", threads));
+        let command = self
+            .threads
+            .iter()
+            .fold(command, |command, threads| command.option("--threads", threads));
         self.held_out.iter().fold(command, |command, seeds| command.option("--held-out", seeds))
     }
 

@@ -23,11 +23,18 @@ const NAME: &str = "external";
 /// A command as a task.
 #[derive(Args)]
 pub struct TaskCommand {
-    /// Train by a command of yours that speaks JSON lines, such as "python train.py"; `symopt tasks new` writes one to begin with
+    /// Train by a command of yours that speaks JSON lines, such as "python train.py"; `symopt tasks
+    /// new` writes one to begin with
     #[arg(long, value_name = "COMMAND", help_heading = "Task by a command")]
     task_command: Option<String>,
-    /// What programs are written as for the command: pytorch, jax or any target of `symopt export`, or program for their text [default: program]
-    #[arg(long, value_name = "TARGET", requires = "task_command", help_heading = "Task by a command")]
+    /// What programs are written as for the command: pytorch, jax or any target of `symopt export`,
+    /// or program for their text [default: program]
+    #[arg(
+        long,
+        value_name = "TARGET",
+        requires = "task_command",
+        help_heading = "Task by a command"
+    )]
     task_export: Option<String>,
     /// Training steps that the command is asked for; by default that is its own business
     #[arg(long, value_name = "N", requires = "task_command", value_parser = options::size, help_heading = "Task by a command")]
@@ -41,7 +48,8 @@ pub struct TaskCommand {
     /// So many more seconds for a process that was just started [default: 60]
     #[arg(long, value_name = "SECONDS", requires = "task_command", value_parser = options::limit, help_heading = "Task by a command")]
     task_startup_seconds: Option<f64>,
-    /// Constants of AdamW for the command, which fitness is measured against, instead of tuning them
+    /// Constants of AdamW for the command, which fitness is measured against, instead of tuning
+    /// them
     #[arg(
         long,
         value_name = "NAME=VALUE",
@@ -51,8 +59,9 @@ pub struct TaskCommand {
         help_heading = "Task by a command"
     )]
     task_adamw: Vec<(String, f64)>,
-    /// Tune AdamW first, with at most so many runs, on a command, also one of a suite file that has no constants for it; 0 leaves it at its defaults
-    /// [default: 48 where programs are measured against it; 0 for `train`]
+    /// Tune AdamW first, with at most so many runs, on a command, also one of a suite file that has
+    /// no constants for it; 0 leaves it at its defaults [default: 48 where programs are measured
+    /// against it; 0 for `train`]
     #[arg(
         long,
         value_name = "RUNS",
@@ -80,7 +89,8 @@ impl TaskCommand {
             spec.export.clone_from(target);
         }
         if !self.task_adamw.is_empty() {
-            let (mut peak_lr, mut hyperparameters) = (symopt_programs::adamw().program().signature().peak_learning_rate(), Vec::new());
+            let (mut peak_lr, mut hyperparameters) =
+                (symopt_programs::adamw().program().signature().peak_learning_rate(), Vec::new());
             for (name, value) in &self.task_adamw {
                 match name.as_str() {
                     "lr" => peak_lr = *value,
@@ -89,41 +99,58 @@ impl TaskCommand {
                     _ => hyperparameters.push((name.clone(), *value)),
                 }
             }
-            spec.tuned.push(Tuned { program: BASELINE.to_owned(), peak_lr, hyperparameters, origin: Origin::Given });
+            spec.tuned.push(Tuned {
+                program: BASELINE.to_owned(),
+                peak_lr,
+                hyperparameters,
+                origin: Origin::Given,
+            });
         }
         Some(spec)
     }
 
-    /// The description of the command as a search that began with it has kept it: with the constants that were tuned for AdamW then, if it is to be
-    /// tuned. `None` without a command.
+    /// The description of the command as a search that began with it has kept it: with the
+    /// constants that were tuned for AdamW then, if it is to be tuned. `None` without a command.
     pub fn as_kept(&self, suite: &Path) -> Option<ExternalSpec> {
         let mut spec = self.spec()?;
         if spec.tuned.is_empty() && self.task_tune != Some(0) {
             let text = std::fs::read_to_string(suite).unwrap_or_default();
             let kept = SuiteSource { name: suite.display().to_string(), text }.spec().ok();
-            let tuned = kept.iter().flat_map(|suite| &suite.externals).flat_map(|external| &external.get_ref().tuned);
-            spec.tuned.extend(tuned.filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. })).cloned());
+            let tuned = kept
+                .iter()
+                .flat_map(|suite| &suite.externals)
+                .flat_map(|external| &external.get_ref().tuned);
+            spec.tuned.extend(
+                tuned.filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. })).cloned(),
+            );
         }
         Some(spec)
     }
 
     /// A command of symopt with the options that describe the task, as one types them.
     fn typed(&self, name: &str, task: Option<&str>) -> Command {
-        let mut command = task.into_iter().fold(Command::new(name), |command, task| command.option_operand("--task", task));
+        let mut command = task
+            .into_iter()
+            .fold(Command::new(name), |command, task| command.option_operand("--task", task));
         let numbers = [
             ("--task-steps", self.task_steps.map(|value| value.to_string())),
             ("--task-checkpoints", self.task_checkpoints.map(|value| value.to_string())),
             ("--task-seconds", self.task_seconds.map(|value| value.to_string())),
             ("--task-startup-seconds", self.task_startup_seconds.map(|value| value.to_string())),
         ];
-        let texts = [("--task-command", self.task_command.clone()), ("--task-export", self.task_export.clone())];
+        let texts = [
+            ("--task-command", self.task_command.clone()),
+            ("--task-export", self.task_export.clone()),
+        ];
         for (option, value) in texts.into_iter().chain(numbers) {
-            command = value.into_iter().fold(command, |command, value| command.option(option, value));
+            command =
+                value.into_iter().fold(command, |command, value| command.option(option, value));
         }
         command
     }
 
-    /// Commands that use constants which were tuned for a program: AdamW's as the baseline of a search by a command, all others in a training.
+    /// Commands that use constants which were tuned for a program: AdamW's as the baseline of a
+    /// search by a command, all others in a training.
     pub fn uses(&self, task: Option<&str>, program: &str, tuned: &Tuned) -> Vec<Command> {
         let train = || self.typed("train", task).option_operand("--program", program);
         if program == BASELINE && self.is_given() {
@@ -132,20 +159,34 @@ impl TaskCommand {
         }
         let rate = std::iter::once(("lr".to_owned(), tuned.peak_lr));
         let settings = rate.chain(tuned.hyperparameters.iter().cloned());
-        vec![settings.fold(train(), |command, (name, value)| command.option("--set", format!("{name}={}", table::number(value))))]
+        vec![settings.fold(train(), |command, (name, value)| {
+            command.option("--set", format!("{name}={}", table::number(value)))
+        })]
     }
 
-    /// The description of the command with constants for AdamW: those that were given, or those that a tuning finds with at most so many runs, if
-    /// the user does not say how many; without any, AdamW runs with its defaults, and is named untuned. What is done is said, unless `quiet`.
-    pub fn tuned(&self, runs: usize, threads: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<Option<ExternalSpec>, Failure> {
+    /// The description of the command with constants for AdamW: those that were given, or those
+    /// that a tuning finds with at most so many runs, if the user does not say how many; without
+    /// any, AdamW runs with its defaults, and is named untuned. What is done is said, unless
+    /// `quiet`.
+    pub fn tuned(
+        &self,
+        runs: usize,
+        threads: usize,
+        quiet: bool,
+        interrupt: &'static AtomicBool,
+    ) -> Result<Option<ExternalSpec>, Failure> {
         let Some(mut spec) = self.spec() else { return Ok(None) };
         let runs = self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
         if spec.tuned.is_empty() && runs > 0 {
             let task = spec.clone().task(PLACE)?;
             let tuning = Tuning { runs, threads, quiet, interrupt };
-            spec.tuned.push(
-                tuning.adamw(&task, &|found| format!("adamw: loss {:.5} with --task-adamw {}", found.loss, adamw_option(&found.tuned)))?,
-            );
+            spec.tuned.push(tuning.adamw(&task, &|found| {
+                format!(
+                    "adamw: loss {:.5} with --task-adamw {}",
+                    found.loss,
+                    adamw_option(&found.tuned)
+                )
+            })?);
         }
         Ok(Some(spec))
     }
@@ -166,8 +207,8 @@ impl TaskCommand {
         }
     }
 
-    /// A suite with constants for AdamW on each task by a command that it has none for, found by a tuning; `None` if there is nothing to tune. `place` is
-    /// where it will be kept.
+    /// A suite with constants for AdamW on each task by a command that it has none for, found by a
+    /// tuning; `None` if there is nothing to tune. `place` is where it will be kept.
     pub fn tuned_suite(
         &self,
         source: &SuiteSource,
@@ -177,41 +218,61 @@ impl TaskCommand {
         interrupt: &'static AtomicBool,
     ) -> Result<Option<SuiteSource>, Failure> {
         let untuned = source.untuned()?;
-        let runs = self.task_tune.map_or(usual_runs(), |runs| usize::try_from(runs).unwrap_or(usize::MAX));
+        let runs =
+            self.task_tune.map_or(usual_runs(), |runs| usize::try_from(runs).unwrap_or(usize::MAX));
         if untuned.is_empty() || runs == 0 {
             return Ok(None);
         }
         let suite = source.suite()?;
         let tuning = Tuning { runs, threads, quiet, interrupt };
         let mut constants = Vec::new();
-        for task in suite.tasks.iter().filter(|task| untuned.iter().any(|name| name == task.task.name())) {
+        for task in
+            suite.tasks.iter().filter(|task| untuned.iter().any(|name| name == task.task.name()))
+        {
             let name = task.task.name();
-            let says =
-                |found: &Found| format!("adamw on {name}: loss {:.5} with {}, kept in {place}", found.loss, adamw_option(&found.tuned));
+            let says = |found: &Found| {
+                format!(
+                    "adamw on {name}: loss {:.5} with {}, kept in {place}",
+                    found.loss,
+                    adamw_option(&found.tuned)
+                )
+            };
             constants.push((name.to_owned(), tuning.adamw(task, &says)?));
         }
         Ok(Some(source.with_constants(&constants)?))
     }
 
     /// The task of the command, likewise, or the one of a name. One of them must be there.
-    pub fn or_named(&self, name: Option<&str>, runs: usize, quiet: bool, interrupt: &'static AtomicBool) -> Result<WeightedTask, Failure> {
+    pub fn or_named(
+        &self,
+        name: Option<&str>,
+        runs: usize,
+        quiet: bool,
+        interrupt: &'static AtomicBool,
+    ) -> Result<WeightedTask, Failure> {
         match (self.tuned(runs, cores(), quiet, interrupt)?, name) {
             (Some(spec), _) => Ok(spec.task(PLACE)?),
             (None, Some(name)) => {
                 let mut task = spec::find_task(name)?;
-                let is_untuned = task.task.is_external() && task.origin(BASELINE) == Origin::Untuned;
+                let is_untuned =
+                    task.task.is_external() && task.origin(BASELINE) == Origin::Untuned;
                 self.check_tune(is_untuned)?;
-                let runs = self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
+                let runs =
+                    self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
                 if is_untuned && runs > 0 {
                     let tuning = Tuning { runs, threads: cores(), quiet, interrupt };
-                    let says = |found: &Found| format!("adamw: loss {:.5} with {}", found.loss, adamw_option(&found.tuned));
+                    let says = |found: &Found| {
+                        format!("adamw: loss {:.5} with {}", found.loss, adamw_option(&found.tuned))
+                    };
                     let tuned = tuning.adamw(&task, &says)?;
                     task.tuned.retain(|other| other.program != BASELINE);
                     task.tuned.insert(0, tuned);
                 }
                 Ok(task)
             }
-            (None, None) => Err(Failure::Input("give --task TASK or --task-command COMMAND".to_owned())),
+            (None, None) => {
+                Err(Failure::Input("give --task TASK or --task-command COMMAND".to_owned()))
+            }
         }
     }
 }
@@ -239,13 +300,18 @@ struct Tuning {
 
 impl Tuning {
     /// Tunes AdamW on a task. `says` begins the line that tells what was found.
-    fn adamw(&self, task: &WeightedTask, says: &dyn Fn(&Found) -> String) -> Result<Tuned, Failure> {
+    fn adamw(
+        &self,
+        task: &WeightedTask,
+        says: &dyn Fn(&Found) -> String,
+    ) -> Result<Tuned, Failure> {
         let (quiet, budget) = (self.quiet, Budget { runs: self.runs, ..Budget::default() });
         let line = CountLine::new("runs to tune adamw, at most");
         let done = AtomicU64::new(0);
         let observe = |run: &Run| {
             let before = done.fetch_add(1, Ordering::Relaxed);
-            // As soon as the command is seen to work. A reader that has gone away is noticed at the end.
+            // As soon as the command is seen to work. A reader that has gone away is noticed at the
+            // end.
             if before == 0 && !quiet && run.failure().is_none() {
                 let Budget { runs, seeds } = budget;
                 let text = format!(
@@ -257,21 +323,39 @@ impl Tuning {
         };
         let adamw = symopt_programs::adamw().program();
         let interrupted = || self.interrupt.load(Ordering::Relaxed);
-        let tune = || grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe);
+        let tune = || {
+            grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe)
+        };
         let found = pool(self.threads)?.install(tune);
         line.finish();
         let found = match found {
             Ok(Some(found)) => found,
             Ok(None) | Err(TaskError::Interrupted { .. }) => {
-                return Err(Failure::Work("interrupted while adamw was tuned; nothing is kept of that".to_owned()));
+                return Err(Failure::Work(
+                    "interrupted while adamw was tuned; nothing is kept of that".to_owned(),
+                ));
             }
             Err(error) => return Err(error.into()),
         };
         if !quiet {
-            let before = found.untuned_loss.map_or_else(|| "it diverged".to_owned(), |loss| format!("{loss:.5}"));
-            let failed = if found.failed > 0 { format!(", {} of them failed", found.failed) } else { String::new() };
-            let more = if found.converged { "" } else { "; the budget is used up, and more runs may find better constants" };
-            let text = format!("{} ({before} with its defaults; {} runs{failed}{more})", says(&found), found.runs);
+            let before = found
+                .untuned_loss
+                .map_or_else(|| "it diverged".to_owned(), |loss| format!("{loss:.5}"));
+            let failed = if found.failed > 0 {
+                format!(", {} of them failed", found.failed)
+            } else {
+                String::new()
+            };
+            let more = if found.converged {
+                ""
+            } else {
+                "; the budget is used up, and more runs may find better constants"
+            };
+            let text = format!(
+                "{} ({before} with its defaults; {} runs{failed}{more})",
+                says(&found),
+                found.runs
+            );
             table::paragraph(&mut terminal::output(), &text)?;
         }
         Ok(found.tuned)
@@ -286,6 +370,9 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
 
 /// Constants as `--task-adamw` takes them.
 pub fn adamw_option(tuned: &Tuned) -> String {
-    let others = tuned.hyperparameters.iter().map(|(name, value)| format!(",{name}={}", table::number(*value)));
+    let others = tuned
+        .hyperparameters
+        .iter()
+        .map(|(name, value)| format!(",{name}={}", table::number(*value)));
     format!("lr={}{}", table::number(tuned.peak_lr), others.collect::<String>())
 }

@@ -48,8 +48,8 @@ impl Failure {
                 2
             }
             Failure::Report(text) => {
-                // It is escaped where it is made, since it may have colours. If nobody reads the standard error stream either, the exit code
-                // must do.
+                // It is escaped where it is made, since it may have colours. If nobody reads the
+                // standard error stream either, the exit code must do.
                 let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
                 2
             }
@@ -107,7 +107,11 @@ impl From<ConformanceError> for Failure {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Failure {
-        if error.is_failed_work() { Failure::Work(error.to_string()) } else { Failure::Input(error.to_string()) }
+        if error.is_failed_work() {
+            Failure::Work(error.to_string())
+        } else {
+            Failure::Input(error.to_string())
+        }
     }
 }
 
@@ -120,7 +124,9 @@ impl From<OptimizerError> for Failure {
 impl From<BenchmarkError> for Failure {
     fn from(error: BenchmarkError) -> Failure {
         match error {
-            BenchmarkError::Python { .. } | BenchmarkError::NoPasses { .. } => Failure::Input(error.to_string()),
+            BenchmarkError::Python { .. } | BenchmarkError::NoPasses { .. } => {
+                Failure::Input(error.to_string())
+            }
             error => Failure::Work(error.to_string()),
         }
     }
@@ -129,7 +135,9 @@ impl From<BenchmarkError> for Failure {
 impl From<TaskError> for Failure {
     fn from(error: TaskError) -> Failure {
         match error {
-            TaskError::Interrupted { .. } | TaskError::TimeLimit { .. } => Failure::Work(error.to_string()),
+            TaskError::Interrupted { .. } | TaskError::TimeLimit { .. } => {
+                Failure::Work(error.to_string())
+            }
             error => Failure::Input(error.to_string()),
         }
     }
@@ -164,12 +172,16 @@ impl From<LaunchError> for Failure {
         match error {
             LaunchError::Program(error) => error.into(),
             LaunchError::Config(error) => error.into(),
-            LaunchError::Split(_) | LaunchError::NoConstants { .. } | LaunchError::Hidden { .. } => Failure::Input(error.to_string()),
+            LaunchError::Split(_)
+            | LaunchError::NoConstants { .. }
+            | LaunchError::Hidden { .. } => Failure::Input(error.to_string()),
             LaunchError::Task(error) => error.into(),
             LaunchError::Journal(error) => error.into(),
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
             LaunchError::Search(SearchError::Task(
-                error @ (TaskError::Failed { .. } | TaskError::Interrupted { .. } | TaskError::TimeLimit { .. }),
+                error @ (TaskError::Failed { .. }
+                | TaskError::Interrupted { .. }
+                | TaskError::TimeLimit { .. }),
             )) => error.into(),
             error => Failure::Work(error.to_string()),
         }
@@ -239,7 +251,9 @@ impl From<LandscapeError> for Failure {
         match error {
             LandscapeError::Task(error) => error.into(),
             LandscapeError::Baseline { .. } => Failure::Input(error.to_string()),
-            LandscapeError::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
+            LandscapeError::Interrupted => {
+                Failure::Work("interrupted before there was a result".to_owned())
+            }
             error => Failure::Work(error.to_string()),
         }
     }
@@ -249,7 +263,9 @@ impl From<TrialError> for Failure {
     fn from(error: TrialError) -> Failure {
         match error {
             TrialError::Task(error) => error.into(),
-            TrialError::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
+            TrialError::Interrupted => {
+                Failure::Work("interrupted before there was a result".to_owned())
+            }
             error => Failure::Work(error.to_string()),
         }
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
-/// Fails where a file can't be written at a path, as far as that can be told without writing it: before the work whose result goes there.
+/// Fails where a file can't be written at a path, as far as that can be told without writing it:
+/// before the work whose result goes there.
 pub fn check_writable(path: &Path) -> Result<(), Failure> {
     Ok(symopt_files::check_writable(path)?)
 }

@@ -13,7 +13,10 @@ pub fn print(out: &mut impl Write, command: &Command) -> std::io::Result<()> {
     if command.is_portable() {
         writeln!(out, "  {command}")
     } else {
-        writeln!(out, "  in bash or zsh, since a name holds characters that a terminal can't show:\n    {command}")
+        writeln!(
+            out,
+            "  in bash or zsh, since a name holds characters that a terminal can't show:\n    {command}"
+        )
     }
 }
 
@@ -25,7 +28,8 @@ pub fn program(store: &Path, hash: &str) -> std::ffi::OsString {
     program
 }
 
-/// Resumes a search under limits, of which those are named that a resumed search would not have by itself, or that are not the usual ones.
+/// Resumes a search under limits, of which those are named that a resumed search would not have by
+/// itself, or that are not the usual ones.
 pub fn resume(store: &Path, limits: &Limits, stored: &Limits) -> Command {
     let usual = Limits::default();
     let mut command = Command::new("resume").operand(store);
@@ -49,13 +53,16 @@ pub fn resume(store: &Path, limits: &Limits, stored: &Limits) -> Command {
     command
 }
 
-/// The limits with which a search goes on: an interrupted one to the end that it was to have, another one as far again.
+/// The limits with which a search goes on: an interrupted one to the end that it was to have,
+/// another one as far again.
 pub fn further(result: &SearchResult, limits: &Limits) -> Limits {
     let mut limits = limits.clone();
     let statistics = &result.statistics;
     match result.stop {
         // What was used of the time does not come back.
-        StopReason::Interrupted if limits.seconds > 0 => limits.seconds = limits.seconds.saturating_sub(result.elapsed.as_secs()).max(1),
+        StopReason::Interrupted if limits.seconds > 0 => {
+            limits.seconds = limits.seconds.saturating_sub(result.elapsed.as_secs()).max(1)
+        }
         StopReason::Interrupted => {}
         StopReason::Programs => limits.programs = 2 * statistics.generated,
         StopReason::Evaluations => limits.evaluations = 2 * statistics.evaluated,
@@ -65,7 +72,8 @@ pub fn further(result: &SearchResult, limits: &Limits) -> Limits {
         StopReason::TargetFitness => {
             if let TargetFitness::Improvement(target) = limits.target_fitness {
                 let reached = result.best.fitness.improvement().unwrap_or(target).max(target);
-                limits.target_fitness = TargetFitness::Improvement((100.0 * (reached + 0.01)).ceil() / 100.0);
+                limits.target_fitness =
+                    TargetFitness::Improvement((100.0 * (reached + 0.01)).ceil() / 100.0);
             }
         }
         StopReason::TargetProgram => limits.target_program.clear(),
@@ -82,11 +90,21 @@ mod tests {
         let (usual, store) = (Limits::default(), Path::new("runs/a b"));
         let command = |limits: &Limits, stored: &Limits| resume(store, limits, stored).to_string();
         assert_eq!(command(&usual, &usual), r#"symopt resume "runs/a b""#);
-        let given = Limits { programs: 3000, target_fitness: TargetFitness::Improvement(-0.5), ..usual.clone() };
-        assert_eq!(command(&given, &usual), r#"symopt resume "runs/a b" --programs 3000 --target-fitness=-0.5"#);
+        let given = Limits {
+            programs: 3000,
+            target_fitness: TargetFitness::Improvement(-0.5),
+            ..usual.clone()
+        };
+        assert_eq!(
+            command(&given, &usual),
+            r#"symopt resume "runs/a b" --programs 3000 --target-fitness=-0.5"#
+        );
         assert_eq!(command(&given, &given), command(&given, &usual));
         // Where the store has a limit that was taken away.
         let stored = Limits { seconds: 60, target_program: "lion".to_owned(), ..usual.clone() };
-        assert_eq!(command(&usual, &stored), r#"symopt resume "runs/a b" --seconds 0 --target-program """#);
+        assert_eq!(
+            command(&usual, &stored),
+            r#"symopt resume "runs/a b" --seconds 0 --target-program """#
+        );
     }
 }

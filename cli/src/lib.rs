@@ -22,12 +22,16 @@
 //! | [`analysis`] | `symopt-analysis` | what does it equal |
 //! | [`export`] | `symopt-export` | how is it written elsewhere |
 //!
-//! With `default-features = false` the crate has these and not the command, which needs the crates that search and train.
+//! With `default-features = false` the crate has these and not the command, which needs the crates
+//! that search and train.
 
 pub use symopt_analysis as analysis;
 pub use symopt_dsl as dsl;
 pub use symopt_dsl::{Diagnostics, FunctionalHash, Graph, Program, parse};
 pub use symopt_evaluator as evaluator;
-pub use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options, ParameterArray, Reference, Rounding, Storage, Threads};
+pub use symopt_evaluator::{
+    Layout, Optimizer, OptimizerError, Options, ParameterArray, Reference, Rounding, Storage,
+    Threads,
+};
 pub use symopt_export as export;
 pub use symopt_programs as programs;

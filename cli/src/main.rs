@@ -21,11 +21,13 @@ use symopt_dsl::escape;
 
 /// Discover, inspect and run optimizers that are written as programs.
 ///
-/// A PROGRAM is the name of a zoo program (`symopt programs`), a file, `-` for the standard input, or STORE:HASH for a program of a search.
+/// A PROGRAM is the name of a zoo program (`symopt programs`), a file, `-` for the standard input,
+/// or STORE:HASH for a program of a search.
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 110)]
 struct CommandLine {
-    /// Where the standard error stream is no terminal, print how far a long command is every so many seconds; 0 for never
+    /// Where the standard error stream is no terminal, print how far a long command is every so
+    /// many seconds; 0 for never
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30.0, value_parser = options::interval, allow_negative_numbers = true)]
     log_every: f64,
     #[command(subcommand)]
@@ -42,11 +44,13 @@ enum Command {
     Rediscover(commands::rediscover::Arguments),
     /// Take the best programs of searches through ever larger suites: who keeps beating AdamW
     Funnel(commands::funnel::Arguments),
-    /// Show what searches did: figures and tables from their stores, with fresh seeds and meta-validation
+    /// Show what searches did: figures and tables from their stores, with fresh seeds and
+    /// meta-validation
     Report(commands::report::Arguments),
     /// Show what a program is: types, slots, live and redundant statements, hash, cost
     Inspect(commands::inspect::Arguments),
-    /// Simplify a program, step by step: what each step is, why it is right, and what its check has seen
+    /// Simplify a program, step by step: what each step is, why it is right, and what its check has
+    /// seen
     Simplify(commands::simplify::Arguments),
     /// Compare two programs: their texts, and what they compute
     Diff(commands::diff::Arguments),
@@ -64,7 +68,8 @@ enum Command {
     Tasks(commands::tasks::Arguments),
     /// Measure how fast the programs of the zoo run on this machine
     Bench(commands::bench::Arguments),
-    /// Run the conformance suite: how far every engine and every export is from the reference interpreter
+    /// Run the conformance suite: how far every engine and every export is from the reference
+    /// interpreter
     Conformance(commands::conformance::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
@@ -73,11 +78,14 @@ enum Command {
 /// The command line, or how the process ends without one: with the help, the version, or a fault.
 fn command_line() -> Result<CommandLine, ExitCode> {
     CommandLine::try_parse().map_err(|error| {
-        let is_plain = |argument: std::ffi::OsString| argument.to_str().is_some_and(|text| escape::message(text) == text);
+        let is_plain = |argument: std::ffi::OsString| {
+            argument.to_str().is_some_and(|text| escape::message(text) == text)
+        };
         if !error.use_stderr() || std::env::args_os().all(is_plain) {
             error.exit();
         }
-        // The fault quotes the arguments, so it is shown without the colours that can't be told from theirs.
+        // The fault quotes the arguments, so it is shown without the colours that can't be told
+        // from theirs.
         terminal::say(error.render().to_string().trim_end());
         ExitCode::from(2)
     })
@@ -95,7 +103,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts the threads that computations share, where it can be said if that fails: where they are first used, it could not.
+/// Starts the threads that computations share, where it can be said if that fails: where they are
+/// first used, it could not.
 fn start_threads() -> Result<(), Failure> {
     rayon::ThreadPoolBuilder::new().build_global().map_err(|error| {
         Failure::Work(format!(

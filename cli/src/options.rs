@@ -23,41 +23,49 @@ pub fn share(text: &str) -> Result<f64, String> {
 
 /// A confidence, such as 0.95 for 95 percent.
 pub fn confidence(text: &str) -> Result<f64, String> {
-    finite(text)
-        .filter(|value| 0.5 <= *value && *value < 1.0)
-        .ok_or_else(|| "expected a share from 0.5 to below 1, such as 0.95 for 95 percent".to_owned())
+    finite(text).filter(|value| 0.5 <= *value && *value < 1.0).ok_or_else(|| {
+        "expected a share from 0.5 to below 1, such as 0.95 for 95 percent".to_owned()
+    })
 }
 
 /// NAME=VALUE
 pub fn setting(text: &str) -> Result<(String, f64), String> {
     // The last one: a program in front of the name may be a file.
     let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE, such as beta1=0.95")?;
-    let value = finite(value.trim()).ok_or_else(|| format!("expected a finite number after the `=`, not {value:?}"))?;
+    let value = finite(value.trim())
+        .ok_or_else(|| format!("expected a finite number after the `=`, not {value:?}"))?;
     Ok((name.trim().to_owned(), value))
 }
 
 /// What a learning rate is divided by.
 pub fn factor(text: &str) -> Result<f64, String> {
-    finite(text).filter(|factor| *factor > 0.0).ok_or_else(|| "expected a number above 0, such as 3".to_owned())
+    finite(text)
+        .filter(|factor| *factor > 0.0)
+        .ok_or_else(|| "expected a number above 0, such as 3".to_owned())
 }
 
 /// A time in seconds that some work may take.
 pub fn seconds(text: &str) -> Result<f64, String> {
     const MOST: f64 = 3600.0;
     let seconds = finite(text).filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
-    seconds.ok_or_else(|| format!("expected a time in seconds, above 0 and at most {MOST}, such as 0.5"))
+    seconds.ok_or_else(|| {
+        format!("expected a time in seconds, above 0 and at most {MOST}, such as 0.5")
+    })
 }
 
 /// A time limit in seconds.
 pub fn limit(text: &str) -> Result<f64, String> {
-    finite(text).filter(|seconds| *seconds > 0.0).ok_or_else(|| "expected a time in seconds, above 0, such as 600".to_owned())
+    finite(text)
+        .filter(|seconds| *seconds > 0.0)
+        .ok_or_else(|| "expected a time in seconds, above 0, such as 600".to_owned())
 }
 
 /// A time between two lines in seconds, or 0 for none.
 pub fn interval(text: &str) -> Result<f64, String> {
     const MOST: f64 = 1e6;
     let seconds = finite(text).filter(|seconds| (0.0..=MOST).contains(seconds));
-    seconds.ok_or_else(|| format!("expected a time in seconds from 0 (never) to {MOST}, such as 60"))
+    seconds
+        .ok_or_else(|| format!("expected a time in seconds from 0 (never) to {MOST}, such as 60"))
 }
 
 fn finite(text: &str) -> Option<f64> {
@@ -67,7 +75,8 @@ fn finite(text: &str) -> Option<f64> {
 /// A name is one directory below runs/, and nothing else.
 pub fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.starts_with('.') || text.contains(['/', '\\']) {
-        return Err("expected a name without `/` and without a dot in front; --store takes a path".to_owned());
+        return Err("expected a name without `/` and without a dot in front; --store takes a path"
+            .to_owned());
     }
     Ok(text.to_owned())
 }

@@ -16,17 +16,21 @@ pub fn found(name: &str) -> Result<Found, Failure> {
     Ok(program_source::find(name)?)
 }
 
-/// A whole program for use: a direction of a store with the learning rate and the decay that suited it in its search as its defaults.
+/// A whole program for use: a direction of a store with the learning rate and the decay that suited
+/// it in its search as its defaults.
 pub fn find_with_constants(name: &str) -> Result<Program, Failure> {
     Ok(found(name)?.with_constants())
 }
 
-/// What to call a program that was asked for: by its zoo name if it was asked for by it, or by the name of its function.
+/// What to call a program that was asked for: by its zoo name if it was asked for by it, or by the
+/// name of its function.
 pub fn name(argument: &str, program: &Program) -> String {
-    symopt_programs::find(argument).map_or_else(|| program.signature().name.clone(), |entry| entry.name.to_owned())
+    symopt_programs::find(argument)
+        .map_or_else(|| program.signature().name.clone(), |entry| entry.name.to_owned())
 }
 
-/// The way to the form in which programs are compared: what algebra leaves of it, with its numbers in place.
+/// The way to the form in which programs are compared: what algebra leaves of it, with its numbers
+/// in place.
 pub fn simplified(program: &Program) -> Derivation {
     reduced(program, Label::Domain)
 }

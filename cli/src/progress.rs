@@ -1,8 +1,9 @@
-//! How far a command is that takes long: a line that is drawn again and again on a terminal, and plain lines at intervals where there is none, all
-//! on the standard error stream.
+//! How far a command is that takes long: a line that is drawn again and again on a terminal, and
+//! plain lines at intervals where there is none, all on the standard error stream.
 //!
-//! A line is made of parts. On a terminal those that matter least are left out until the rest fits its width, whatever that is by now. The cursor
-//! stands at the beginning of the line, so that a terminal that breaks the line when it is made narrower takes the cursor along, and the next
+//! A line is made of parts. On a terminal those that matter least are left out until the rest fits
+//! its width, whatever that is by now. The cursor stands at the beginning of the line, so that a
+//! terminal that breaks the line when it is made narrower takes the cursor along, and the next
 //! drawing clears all that the line has become.
 
 mod short_form;
@@ -64,15 +65,30 @@ fn fitted(parts: &[Part], columns: usize) -> String {
     let mut kept: Vec<&Part> = parts.iter().filter(|part| !part.text.is_empty()).collect();
     loop {
         let separators = SEPARATOR.len() * kept.len().saturating_sub(1);
-        let fixed: usize = separators + kept.iter().filter(|part| !part.shortens).map(|part| terminal::width_of(&part.text)).sum::<usize>();
+        let fixed: usize = separators
+            + kept
+                .iter()
+                .filter(|part| !part.shortens)
+                .map(|part| terminal::width_of(&part.text))
+                .sum::<usize>();
         let flexible = kept.iter().filter(|part| part.shortens).count();
         let left = columns.saturating_sub(fixed) / flexible.max(1);
         let last = kept.len() <= 1;
         if fixed <= columns && (flexible == 0 || left >= SHORTEST) || last {
-            let text = |part: &&Part| if part.shortens { terminal::shortened(&part.text, left) } else { part.text.clone() };
-            return terminal::shortened(&kept.iter().map(text).collect::<Vec<_>>().join(SEPARATOR), columns);
+            let text = |part: &&Part| {
+                if part.shortens {
+                    terminal::shortened(&part.text, left)
+                } else {
+                    part.text.clone()
+                }
+            };
+            return terminal::shortened(
+                &kept.iter().map(text).collect::<Vec<_>>().join(SEPARATOR),
+                columns,
+            );
         }
-        let least = kept.iter().enumerate().max_by_key(|(_, part)| part.rank).map_or(0, |(place, _)| place);
+        let least =
+            kept.iter().enumerate().max_by_key(|(_, part)| part.rank).map_or(0, |(place, _)| place);
         kept.remove(least);
     }
 }
@@ -108,9 +124,14 @@ impl Shown {
         let time = Part::new(5, clock(Duration::from_secs(self.begin.elapsed().as_secs())));
         let mut parts: Vec<&Part> = self.parts.iter().collect();
         // A formula stays the last.
-        let place = if parts.last().is_some_and(|part| part.shortens) && parts.len() > 1 { parts.len() - 1 } else { parts.len() };
+        let place = if parts.last().is_some_and(|part| part.shortens) && parts.len() > 1 {
+            parts.len() - 1
+        } else {
+            parts.len()
+        };
         parts.insert(place, &time);
-        let parts: Vec<Part> = parts.into_iter().map(|part| Part { text: safe(&part.text), ..*part }).collect();
+        let parts: Vec<Part> =
+            parts.into_iter().map(|part| Part { text: safe(&part.text), ..*part }).collect();
         fitted(&parts, columns)
     }
 
@@ -121,7 +142,10 @@ impl Shown {
         // In the last column of a terminal, a cursor is nowhere.
         let columns = terminal::columns_of_errors().saturating_sub(1);
         self.turn = (self.turn + 1) % SPINNER.len();
-        let text = terminal::shortened(&format!("{} {}", SPINNER[self.turn], self.line(columns.saturating_sub(2))), columns);
+        let text = terminal::shortened(
+            &format!("{} {}", SPINNER[self.turn], self.line(columns.saturating_sub(2))),
+            columns,
+        );
         // Nobody reads it any more: that is found out where it matters.
         let _ = write_errors(&format!("\r{text}\x1b[J\r"));
         self.drawn = true;
@@ -158,13 +182,18 @@ fn write_errors(text: &str) -> std::io::Result<()> {
 
 /// Prints a line of its own on the standard error stream, at once, whatever is drawn there.
 pub fn note(text: &str) {
-    // A terminal that was stopped must not keep the message from others, nor the end of the process.
+    // A terminal that was stopped must not keep the message from others, nor the end of the
+    // process.
     let mut shown = SHOWN.try_lock().ok();
     if let Some(Some(shown)) = shown.as_deref_mut() {
         shown.clear();
     }
-    let (begin, columns) = if is_terminal() { ("\r\x1b[J", terminal::columns_of_errors()) } else { ("", usize::MAX) };
-    let _ = write_errors(&format!("{begin}{}\n", table::lines(&escape::message(text), columns).join("\n")));
+    let (begin, columns) =
+        if is_terminal() { ("\r\x1b[J", terminal::columns_of_errors()) } else { ("", usize::MAX) };
+    let _ = write_errors(&format!(
+        "{begin}{}\n",
+        table::lines(&escape::message(text), columns).join("\n")
+    ));
 }
 
 /// A line, from when it is made until it ends.
@@ -184,8 +213,14 @@ impl Line {
             return Line { number, made, ticker: None };
         }
         let now = Instant::now();
-        if let Some(mut before) = shown().replace(Shown { line: number, parts: Vec::new(), begin: now, logged: now, turn: 0, drawn: false })
-        {
+        if let Some(mut before) = shown().replace(Shown {
+            line: number,
+            parts: Vec::new(),
+            begin: now,
+            logged: now,
+            turn: 0,
+            drawn: false,
+        }) {
             before.clear();
         }
         let ended = Arc::new(AtomicBool::new(false));
@@ -279,7 +314,12 @@ pub struct ProgressLine {
 impl ProgressLine {
     /// A line for a search with these limits.
     pub fn new(limits: &Limits) -> ProgressLine {
-        ProgressLine { line: Line::new(), limits: limits.clone(), best: ShortForm::default(), against: String::new() }
+        ProgressLine {
+            line: Line::new(),
+            limits: limits.clone(),
+            best: ShortForm::default(),
+            against: String::new(),
+        }
     }
 
     /// With what fitness is measured against.
@@ -300,18 +340,42 @@ impl ProgressLine {
     }
 }
 
-fn search_parts(progress: &Progress, limits: &Limits, best: &mut ShortForm, against: &str) -> Vec<Part> {
+fn search_parts(
+    progress: &Progress,
+    limits: &Limits,
+    best: &mut ShortForm,
+    against: &str,
+) -> Vec<Part> {
     let (statistics, session) = (progress.statistics, &progress.session);
     if statistics.generated < progress.recorded {
-        return vec![Part::new(0, format!("{} of {} programs taken up from the store", statistics.generated, progress.recorded))];
+        return vec![Part::new(
+            0,
+            format!(
+                "{} of {} programs taken up from the store",
+                statistics.generated, progress.recorded
+            ),
+        )];
     }
     vec![
-        Part::new(0, format!("{} programs ({:.0}/s)", statistics.generated, session.rate(session.generated))),
-        Part::new(4, format!("{} evaluated ({:.0}/s)", statistics.evaluated, session.rate(session.evaluated))),
+        Part::new(
+            0,
+            format!("{} programs ({:.0}/s)", statistics.generated, session.rate(session.generated)),
+        ),
+        Part::new(
+            4,
+            format!(
+                "{} evaluated ({:.0}/s)",
+                statistics.evaluated,
+                session.rate(session.evaluated)
+            ),
+        ),
         Part::new(6, format!("cache hits {:.1} %", 100.0 * statistics.cache_hit_rate())),
         Part::new(7, format!("redundant {:.0} %", 100.0 * statistics.redundant_share())),
         Part::new(1, format!("best {}{against}", progress.best.fitness)),
-        Part::new(2, format!("ETA {}", eta(progress, limits).map_or_else(|| "unknown".to_owned(), clock))),
+        Part::new(
+            2,
+            format!("ETA {}", eta(progress, limits).map_or_else(|| "unknown".to_owned(), clock)),
+        ),
         Part::shortening(3, best.of(progress.best)),
     ]
 }
@@ -326,15 +390,22 @@ fn eta(progress: &Progress, limits: &Limits) -> Option<Duration> {
     let left = [
         by_count(limits.programs, statistics.generated, session.generated),
         by_count(limits.evaluations, statistics.evaluated, session.evaluated),
-        (limits.seconds > 0).then(|| (limits.seconds as f64 - progress.elapsed.as_secs_f64()).max(0.0)),
+        (limits.seconds > 0)
+            .then(|| (limits.seconds as f64 - progress.elapsed.as_secs_f64()).max(0.0)),
     ];
-    left.into_iter().flatten().min_by(f64::total_cmp).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    left.into_iter()
+        .flatten()
+        .min_by(f64::total_cmp)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// The time left, by the share that is done since the beginning.
 fn left(begin: Instant, done: f64, to_do: f64) -> String {
     let seconds = if done > 0.0 { begin.elapsed().as_secs_f64() * to_do / done } else { f64::NAN };
-    format!("ETA {}", Duration::try_from_secs_f64(seconds).map_or_else(|_| "unknown".to_owned(), clock))
+    format!(
+        "ETA {}",
+        Duration::try_from_secs_f64(seconds).map_or_else(|_| "unknown".to_owned(), clock)
+    )
 }
 
 /// A line that follows a benchmark, cell by cell.
@@ -353,8 +424,13 @@ impl CellLine {
     pub fn draw(&self, progress: &symopt_benchmark::Progress) {
         let symopt_benchmark::Progress { done, total, what } = progress;
         let eta = || left(self.start, *done as f64, total.saturating_sub(*done) as f64);
-        self.line
-            .show(|| vec![Part::new(0, format!("{done} of {total} cells")), Part::new(1, eta()), Part::shortening(2, what.to_string())]);
+        self.line.show(|| {
+            vec![
+                Part::new(0, format!("{done} of {total} cells")),
+                Part::new(1, eta()),
+                Part::shortening(2, what.to_string()),
+            ]
+        });
     }
 
     /// Takes the line away.
@@ -394,7 +470,10 @@ impl TrainingLine {
         self.line.show(|| {
             vec![
                 Part::new(0, format!("{share:.0} % of all")),
-                Part::new(2, left(self.start, trained as f64, self.total.saturating_sub(self.done) as f64)),
+                Part::new(
+                    2,
+                    left(self.start, trained as f64, self.total.saturating_sub(self.done) as f64),
+                ),
                 Part::new(4, format!("step {}", checkpoint.step)),
                 Part::new(3, format!("validation loss {:.4}", checkpoint.validation.loss)),
                 Part::shortening(1, what),
@@ -424,7 +503,9 @@ impl CountLine {
     /// Draws the line; from any thread.
     pub fn draw(&self, done: u64, total: u64) {
         let eta = || left(self.start, done as f64, total.saturating_sub(done) as f64);
-        self.line.show(|| vec![Part::new(0, format!("{done} of {total} {}", self.what)), Part::new(1, eta())]);
+        self.line.show(|| {
+            vec![Part::new(0, format!("{done} of {total} {}", self.what)), Part::new(1, eta())]
+        });
     }
 
     /// Takes the line away.
@@ -445,7 +526,11 @@ impl FunnelLine {
     /// Draws the line; from any thread.
     pub fn draw(&self, progress: &symopt_studies::funnel::FunnelProgress) {
         let symopt_studies::fresh_seeds::Progress { done, total, runs } = progress.judging;
-        let stage = if total == 0 { "AdamW".to_owned() } else { format!("{done} of {total} programs judged") };
+        let stage = if total == 0 {
+            "AdamW".to_owned()
+        } else {
+            format!("{done} of {total} programs judged")
+        };
         self.0.show(|| {
             vec![
                 Part::new(0, stage),
@@ -493,7 +578,10 @@ mod tests {
         let all = "52525 programs (1310/s) | 8294 evaluated (207/s) | redundant 56 % | best -0.17 % | ETA 5:03 | update = lr·(m′ / (√|v′| + 10⁻⁸) \
                    + 0.01·w)";
         assert_eq!(fitted(&parts(), 200), all);
-        assert_eq!(fitted(&parts(), 79), "52525 programs (1310/s) | best -0.17 % | ETA 5:03 | update = lr·(m′ / (√|v′| +…");
+        assert_eq!(
+            fitted(&parts(), 79),
+            "52525 programs (1310/s) | best -0.17 % | ETA 5:03 | update = lr·(m′ / (√|v′| +…"
+        );
         assert_eq!(fitted(&parts(), 38), "52525 programs (1310/s) | best -0.17 %");
         for columns in 1..200 {
             assert!(terminal::width_of(&fitted(&parts(), columns)) <= columns);

@@ -11,25 +11,42 @@ const GAP: usize = 2;
 /// The first column is not shortened below this.
 const LEAST_NAME: usize = 16;
 
-/// Prints rows in columns: the first row is the heading; columns named in `right` are aligned to the right; each column named in `wrap` with a
-/// width continues on further lines where it is wider, and where the terminal is too narrow for the table.
+/// Prints rows in columns: the first row is the heading; columns named in `right` are aligned to
+/// the right; each column named in `wrap` with a width continues on further lines where it is
+/// wider, and where the terminal is too narrow for the table.
 ///
-/// On a narrow terminal headings are broken, then columns of `wrap` become narrower, then names in the first column lose their middle. If that is
-/// not enough, the table is printed in several parts that begin with the same columns, and if there is no space for that, row by row with a line
-/// for each cell.
-pub fn print(out: &mut impl Write, rows: &[Vec<String>], right: &[usize], wrap: &[(usize, usize)]) -> std::io::Result<()> {
+/// On a narrow terminal headings are broken, then columns of `wrap` become narrower, then names in
+/// the first column lose their middle. If that is not enough, the table is printed in several parts
+/// that begin with the same columns, and if there is no space for that, row by row with a line for
+/// each cell.
+pub fn print(
+    out: &mut impl Write,
+    rows: &[Vec<String>],
+    right: &[usize],
+    wrap: &[(usize, usize)],
+) -> std::io::Result<()> {
     // A name with a line feed would break the table.
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| escape::line(cell).into_owned()).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| escape::line(cell).into_owned()).collect())
+        .collect();
     out.write_all(layout(&rows, right, wrap, columns_of_output()).as_bytes())
 }
 
 /// A table in so many columns of a terminal, or in as many as it needs.
-fn layout(rows: &[Vec<String>], right: &[usize], wrap: &[(usize, usize)], columns: Option<usize>) -> String {
+fn layout(
+    rows: &[Vec<String>],
+    right: &[usize],
+    wrap: &[(usize, usize)],
+    columns: Option<usize>,
+) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let table = Table { rows, right, wrap };
     let all: Vec<usize> = (0..count).collect();
     let natural: Vec<usize> = all.iter().map(|column| table.natural(*column)).collect();
-    let Some(columns) = columns.filter(|columns| total(&natural) > *columns) else { return table.text(&all, &natural) };
+    let Some(columns) = columns.filter(|columns| total(&natural) > *columns) else {
+        return table.text(&all, &natural);
+    };
     if let Some(widths) = table.fitted(&all, columns) {
         return table.text(&all, &widths);
     }
@@ -75,7 +92,12 @@ impl Table<'_> {
     /// The width of a column whose heading is broken.
     fn tight(&self, column: usize) -> usize {
         let limit = self.limit(column).unwrap_or(usize::MAX);
-        let body = self.body(column).flat_map(|cell| lines(cell, limit)).map(|line| width_of(&line)).max().unwrap_or(0);
+        let body = self
+            .body(column)
+            .flat_map(|cell| lines(cell, limit))
+            .map(|line| width_of(&line))
+            .max()
+            .unwrap_or(0);
         body.max(longest_word(self.heading(column)))
     }
 
@@ -106,8 +128,14 @@ impl Table<'_> {
         // Text first, names only where that is not enough.
         for names in [false, true] {
             while total(&widths) > columns {
-                let can_shrink = |place: &usize| widths[*place] > least[*place] && self.is_name(chosen[*place]) == names;
-                let Some(widest) = (0..chosen.len()).filter(can_shrink).max_by_key(|place| widths[*place]) else { break };
+                let can_shrink = |place: &usize| {
+                    widths[*place] > least[*place] && self.is_name(chosen[*place]) == names
+                };
+                let Some(widest) =
+                    (0..chosen.len()).filter(can_shrink).max_by_key(|place| widths[*place])
+                else {
+                    break;
+                };
                 widths[widest] -= 1;
             }
         }
@@ -126,8 +154,9 @@ impl Table<'_> {
     fn keys(&self, count: usize) -> usize {
         let name = (0..count).find(|column| !self.right.contains(column)).unwrap_or(0);
         let tells_apart = |keys: &usize| {
-            let mut seen: Vec<Vec<&str>> =
-                (1..self.rows.len()).map(|row| (0..*keys).map(|column| self.cell(row, column)).collect()).collect();
+            let mut seen: Vec<Vec<&str>> = (1..self.rows.len())
+                .map(|row| (0..*keys).map(|column| self.cell(row, column)).collect())
+                .collect();
             seen.sort_unstable();
             let before = seen.len();
             seen.dedup();
@@ -155,7 +184,8 @@ impl Table<'_> {
         if parts.len() > 2 && parts.len() + 1 >= count - keys {
             return None;
         }
-        let texts: Option<Vec<String>> = parts.iter().map(|part| Some(self.text(part, &self.fitted(part, columns)?))).collect();
+        let texts: Option<Vec<String>> =
+            parts.iter().map(|part| Some(self.text(part, &self.fitted(part, columns)?))).collect();
         Some(texts?.join("\n"))
     }
 
@@ -163,14 +193,22 @@ impl Table<'_> {
     fn text(&self, chosen: &[usize], widths: &[usize]) -> String {
         let mut text = String::new();
         for row in 0..self.rows.len() {
-            let cells: Vec<Vec<String>> = chosen.iter().zip(widths).map(|(column, width)| self.lines_of(row, *column, *width)).collect();
+            let cells: Vec<Vec<String>> = chosen
+                .iter()
+                .zip(widths)
+                .map(|(column, width)| self.lines_of(row, *column, *width))
+                .collect();
             for height in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
                 let mut line = String::new();
                 for ((cell, column), width) in cells.iter().zip(chosen).zip(widths) {
                     let cell = cell.get(height).map_or("", String::as_str);
                     let space = " ".repeat(width.saturating_sub(width_of(cell)));
                     let gap = " ".repeat(GAP);
-                    line.extend(if self.right.contains(column) { [&space, cell, &gap] } else { [cell, &space, &gap] });
+                    line.extend(if self.right.contains(column) {
+                        [&space, cell, &gap]
+                    } else {
+                        [cell, &space, &gap]
+                    });
                 }
                 text.push_str(line.trim_end());
                 text.push('\n');
@@ -272,13 +310,18 @@ pub fn lines(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Prints a text of Markdown, as it is where there is no terminal or it is wide enough, and else with its tables in columns.
+/// Prints a text of Markdown, as it is where there is no terminal or it is wide enough, and else
+/// with its tables in columns.
 pub fn print_markdown(out: &mut impl Write, text: &str) -> std::io::Result<()> {
     out.write_all(markdown(text, columns_of_output()).as_bytes())
 }
 
 fn markdown(text: &str, columns: Option<usize>) -> String {
-    let Some(columns) = columns.filter(|columns| text.lines().any(|line| width_of(line) > *columns)) else { return text.to_owned() };
+    let Some(columns) =
+        columns.filter(|columns| text.lines().any(|line| width_of(line) > *columns))
+    else {
+        return text.to_owned();
+    };
     let mut shown = String::new();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let end_table = |shown: &mut String, rows: &mut Vec<Vec<String>>| {
@@ -290,7 +333,9 @@ fn markdown(text: &str, columns: Option<usize>) -> String {
     for line in text.lines() {
         match line.trim().strip_prefix('|').and_then(|line| line.strip_suffix('|')) {
             Some(rule) if rule.chars().all(|c| "|-: ".contains(c)) => {}
-            Some(cells) => rows.push(cells.split('|').map(|cell| cell.trim().replace('`', "")).collect()),
+            Some(cells) => {
+                rows.push(cells.split('|').map(|cell| cell.trim().replace('`', "")).collect())
+            }
             None => {
                 end_table(&mut shown, &mut rows);
                 // Lines of programs keep their indentation.
@@ -310,21 +355,29 @@ fn markdown(text: &str, columns: Option<usize>) -> String {
 /// Prints a paragraph, which a terminal does not break within words.
 pub fn paragraph(out: &mut impl Write, text: &str) -> std::io::Result<()> {
     let columns = columns_of_output().unwrap_or(usize::MAX);
-    text.split('\n').flat_map(|line| lines(line, columns)).try_for_each(|line| writeln!(out, "{line}"))
+    text.split('\n')
+        .flat_map(|line| lines(line, columns))
+        .try_for_each(|line| writeln!(out, "{line}"))
 }
 
 /// Prints a sentence below another one: each line of it two columns in.
 pub fn indented(out: &mut impl Write, text: &str) -> std::io::Result<()> {
     let columns = columns_of_output().map_or(usize::MAX, |columns| columns.saturating_sub(2));
-    text.split('\n').flat_map(|line| lines(line, columns)).try_for_each(|line| writeln!(out, "  {line}"))
+    text.split('\n')
+        .flat_map(|line| lines(line, columns))
+        .try_for_each(|line| writeln!(out, "  {line}"))
 }
 
 /// Columns of a name in front of what [`described`] prints.
 const NAMES: usize = 17;
 
-/// Prints a line that begins with a name and blanks, of [`NAMES`] columns together; what comes after that stays below itself.
+/// Prints a line that begins with a name and blanks, of [`NAMES`] columns together; what comes
+/// after that stays below itself.
 pub fn described(out: &mut impl Write, text: &str) -> std::io::Result<()> {
-    let (Some(columns), Some((name, rest))) = (columns_of_output(), text.split_at_checked(NAMES)) else { return writeln!(out, "{text}") };
+    let (Some(columns), Some((name, rest))) = (columns_of_output(), text.split_at_checked(NAMES))
+    else {
+        return writeln!(out, "{text}");
+    };
     for (place, line) in lines(rest, columns.saturating_sub(NAMES)).iter().enumerate() {
         writeln!(out, "{}{line}", if place == 0 { name.to_owned() } else { " ".repeat(NAMES) })?;
     }
@@ -333,7 +386,11 @@ pub fn described(out: &mut impl Write, text: &str) -> std::io::Result<()> {
 
 /// A number for people: 1e-8, not 0.00000001.
 pub fn number(value: f64) -> String {
-    if value != 0.0 && (value.abs() < 1e-4 || value.abs() >= 1e9) { format!("{value:e}") } else { value.to_string() }
+    if value != 0.0 && (value.abs() < 1e-4 || value.abs() >= 1e9) {
+        format!("{value:e}")
+    } else {
+        value.to_string()
+    }
 }
 
 /// A number for people, in at most six significant digits.
@@ -352,14 +409,31 @@ mod tests {
     #[test]
     fn wide_cells_continue_below_themselves() {
         let rows = rows(&[&["A", "WHAT", "N"], &["x", "one two  three four", "12"]]);
-        assert_eq!(layout(&rows, &[2], &[(1, 10)], None), "A  WHAT         N\n-  ----------  --\nx  one two     12\n   three four\n");
+        assert_eq!(
+            layout(&rows, &[2], &[(1, 10)], None),
+            "A  WHAT         N\n-  ----------  --\nx  one two     12\n   three four\n"
+        );
     }
 
     fn comparison() -> Vec<Vec<String>> {
         rows(&[
-            &["PROGRAM", "SEARCH SEEDS", "HELD-OUT SEEDS", "digits-linear", "digits-mlp", "language-tiny"],
+            &[
+                "PROGRAM",
+                "SEARCH SEEDS",
+                "HELD-OUT SEEDS",
+                "digits-linear",
+                "digits-mlp",
+                "language-tiny",
+            ],
             &["best found", "+1.89 %", "+1.11 % ± 0.43", "+1.57 %", "-2.05 %", "+1.79 %"],
-            &["published-adabelief-like", "-73.06 %", "-73.88 % ± 2.62", "-267.71 %", "-136.28 %", "-9.82 %"],
+            &[
+                "published-adabelief-like",
+                "-73.06 %",
+                "-73.88 % ± 2.62",
+                "-267.71 %",
+                "-136.28 %",
+                "-9.82 %",
+            ],
         ])
     }
 
@@ -367,7 +441,10 @@ mod tests {
     fn a_narrow_table_breaks_headings_and_shortens_names_and_a_narrower_one_has_parts() {
         let in_columns = |columns| layout(&comparison(), &[1, 2, 3, 4, 5], &[], columns);
         let narrow = in_columns(Some(90));
-        assert!(narrow.lines().count() == 5 && narrow.contains("\npublished-…elief-like  "), "{narrow}");
+        assert!(
+            narrow.lines().count() == 5 && narrow.contains("\npublished-…elief-like  "),
+            "{narrow}"
+        );
         let narrower = in_columns(Some(80));
         assert!(narrower.matches("PROGRAM").count() == 2 && !narrower.contains('…'), "{narrower}");
         assert_eq!(in_columns(Some(200)), in_columns(None));
@@ -398,9 +475,16 @@ mod tests {
 
     #[test]
     fn on_the_narrowest_terminal_each_cell_has_a_line() {
-        let rows = rows(&[&["PROGRAM", "GAIN OVER ADAMW"], &["lion", "-1.40 % ± 0.27 and more"], &["sgd", "+1 %"]]);
+        let rows = rows(&[
+            &["PROGRAM", "GAIN OVER ADAMW"],
+            &["lion", "-1.40 % ± 0.27 and more"],
+            &["sgd", "+1 %"],
+        ]);
         let text = layout(&rows, &[1], &[], Some(24));
-        assert_eq!(text, "PROGRAM\n  lion\nGAIN OVER ADAMW\n  -1.40 % ± 0.27 and\n  more\n\nPROGRAM\n  sgd\nGAIN OVER ADAMW\n  +1 %\n");
+        assert_eq!(
+            text,
+            "PROGRAM\n  lion\nGAIN OVER ADAMW\n  -1.40 % ± 0.27 and\n  more\n\nPROGRAM\n  sgd\nGAIN OVER ADAMW\n  +1 %\n"
+        );
     }
 
     #[test]
@@ -414,11 +498,17 @@ mod tests {
 
     #[test]
     fn thirds_are_rounded() {
-        assert_eq!([1.0 / 3.0, 1e-3 / 30.0, 0.1, 12.0].map(rounded), ["0.333333", "3.33333e-5", "0.1", "12"]);
+        assert_eq!(
+            [1.0 / 3.0, 1e-3 / 30.0, 0.1, 12.0].map(rounded),
+            ["0.333333", "3.33333e-5", "0.1", "12"]
+        );
     }
 
     #[test]
     fn small_numbers_are_written_with_their_exponent() {
-        assert_eq!([0.0, 1e-8, 0.9, -3e-5, 0.0001, 100.0].map(number), ["0", "1e-8", "0.9", "-3e-5", "0.0001", "100"]);
+        assert_eq!(
+            [0.0, 1e-8, 0.9, -3e-5, 0.0001, 100.0].map(number),
+            ["0", "1e-8", "0.9", "-3e-5", "0.0001", "100"]
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! The standard output and the standard error stream: what can be shown there, and what must not reach a terminal.
+//! The standard output and the standard error stream: what can be shown there, and what must not
+//! reach a terminal.
 
 use std::io::{IsTerminal, StdoutLock, Write};
 
 use symopt_dsl::escape;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The standard output. Hidden characters are escaped, whatever text they come with: in JSON they stay what they are.
+/// The standard output. Hidden characters are escaped, whatever text they come with: in JSON they
+/// stay what they are.
 pub struct Output(StdoutLock<'static>);
 
 /// Opens the standard output.
@@ -39,8 +41,10 @@ impl Write for Output {
 
 /// Writes a message to the standard error stream. If nobody reads it, the exit code must do.
 pub fn say(message: &str) {
-    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    let _ = writeln!(std::io::stderr(), "{}", escape::message(&escape::quoting(message, arguments)));
+    let arguments =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let _ =
+        writeln!(std::io::stderr(), "{}", escape::message(&escape::quoting(message, arguments)));
 }
 
 /// Columns where a terminal does not say how many it has.
@@ -53,7 +57,8 @@ pub fn columns() -> usize {
     columns_of_output().unwrap_or(100).clamp(40, 240)
 }
 
-/// Columns that the standard output has; `None` where it is no terminal, and takes lines of any length.
+/// Columns that the standard output has; `None` where it is no terminal, and takes lines of any
+/// length.
 pub fn columns_of_output() -> Option<usize> {
     std::io::stdout().is_terminal().then(|| {
         #[cfg(unix)]
@@ -73,23 +78,32 @@ pub fn columns_of_errors() -> usize {
 
 #[cfg(unix)]
 fn size_of(stream: impl std::os::fd::AsFd) -> usize {
-    let columns = rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    let columns = rustix::termios::tcgetwinsize(stream)
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns > 0);
     columns.map_or_else(named, |columns| columns.max(LEAST))
 }
 
 /// As the environment has it, for terminals that do not say.
 fn named() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(USUAL).max(LEAST)
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok())
+        .unwrap_or(USUAL)
+        .max(LEAST)
 }
 
 /// Whether the standard output may be coloured.
 pub fn color() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether reports on the standard error stream may be coloured.
 pub fn color_of_messages() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// How many columns a text takes.
@@ -143,7 +157,10 @@ mod tests {
 
     #[test]
     fn texts_are_shortened_to_columns_and_not_to_characters() {
-        assert_eq!((shortened("abcdef", 6), shortened("abcdefg", 6)), ("abcdef".to_owned(), "abcde…".to_owned()));
+        assert_eq!(
+            (shortened("abcdef", 6), shortened("abcdefg", 6)),
+            ("abcdef".to_owned(), "abcde…".to_owned())
+        );
         assert_eq!((shortened("漢字漢字", 5), width_of("漢字漢字")), ("漢字…".to_owned(), 8));
         assert_eq!(shortened_in_the_middle("published-adabelief-like", 15), "publish…ef-like");
         for columns in 0..10 {

@@ -1,4 +1,5 @@
-//! Bad programs, settings, suites, options and stores: each ends with exit code 2 and a message that a user can act on, and touches nothing.
+//! Bad programs, settings, suites, options and stores: each ends with exit code 2 and a message
+//! that a user can act on, and touches nothing.
 //!
 //! The snapshots are transcripts: what a user typed, and what the standard error stream said.
 
@@ -20,7 +21,9 @@ struct Case {
 
 /// A command by its words. `''` is an empty argument.
 fn case(what: &'static str, command: &str) -> Case {
-    let arguments = command.split_whitespace().map(|word| if word == "''" { String::new() } else { word.to_owned() });
+    let arguments = command
+        .split_whitespace()
+        .map(|word| if word == "''" { String::new() } else { word.to_owned() });
     Case { what, arguments: arguments.collect(), input: Vec::new() }
 }
 
@@ -28,7 +31,8 @@ fn with_input(what: &'static str, command: &str, input: impl AsRef<[u8]>) -> Cas
     Case { input: input.as_ref().to_vec(), ..case(what, command) }
 }
 
-/// A message without what changes from run to run, and without the lists that grow with every new suite and task.
+/// A message without what changes from run to run, and without the lists that grow with every new
+/// suite and task.
 fn normal(message: &str, temporary: &Path) -> String {
     let message = message.replace(&temporary.display().to_string(), "TMPDIR");
     let line = |line: &str| match ["; tasks: quick/", "; built-in suites: quick"]
@@ -50,22 +54,33 @@ fn transcript(directory: &Path, cases: &[Case]) -> String {
         let mut command = symopt(directory);
         command.args(arguments).env("TMPDIR", temporary.path());
         let ended = run_with(command, input);
-        let shown: Vec<&str> = arguments.iter().map(|argument| if argument.is_empty() { "''" } else { argument }).collect();
+        let shown: Vec<&str> = arguments
+            .iter()
+            .map(|argument| if argument.is_empty() { "''" } else { argument })
+            .collect();
         let shown = shown.join(" ");
         assert_eq!(ended.code, Some(2), "{what}: symopt {shown}\n{}{}", ended.stdout, ended.stderr);
         assert_eq!(ended.stdout, "", "{what}: symopt {shown}");
         for word in ["panicked", "RUST_BACKTRACE", "unwrap"] {
             assert!(!ended.stderr.contains(word), "{what}: symopt {shown}\n{}", ended.stderr);
         }
-        assert!(ended.stderr.len() > 20, "{what}: symopt {shown}: the message says nothing: {}", ended.stderr);
+        assert!(
+            ended.stderr.len() > 20,
+            "{what}: symopt {shown}: the message says nothing: {}",
+            ended.stderr
+        );
         let after = tree(directory);
-        let changed =
-            before.iter().chain(&after).filter(|(path, bytes)| before.get(*path) != Some(bytes) || after.get(*path) != Some(bytes));
+        let changed = before.iter().chain(&after).filter(|(path, bytes)| {
+            before.get(*path) != Some(bytes) || after.get(*path) != Some(bytes)
+        });
         let changed: Vec<_> = changed.map(|(path, _)| path.display().to_string()).collect();
         assert!(changed.is_empty(), "{what}: symopt {shown} touched {changed:?}");
         let left: Vec<_> = tree(temporary.path()).into_keys().collect();
         assert!(left.is_empty(), "{what}: symopt {shown} left {left:?} behind");
-        text.push_str(&format!("# {what}\n$ symopt {shown}\n{}\n", normal(&ended.stderr, temporary.path())));
+        text.push_str(&format!(
+            "# {what}\n$ symopt {shown}\n{}\n",
+            normal(&ended.stderr, temporary.path())
+        ));
     }
     text
 }
@@ -75,7 +90,8 @@ fn store() -> &'static Path {
     static STORE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let directory = STORE.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap();
-        let arguments = "search --suite smoke --population 20 --programs 300 --held-out 0 --store store";
+        let arguments =
+            "search --suite smoke --population 20 --programs 300 --held-out 0 --store store";
         let ended = common::run(directory.path(), &arguments.split(' ').collect::<Vec<_>>());
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         directory
@@ -110,26 +126,66 @@ fn bad_programs_are_refused_with_the_place() {
     copy(store(), &path.join("store"));
     let cases = [
         case("unknown function in a file", "inspect unknown.opt"),
-        with_input("unknown function on the standard input", "inspect -", body("update = interpolat(g, m, beta)\nreturn update, m")),
-        with_input("too few arguments", "inspect -", body("update = interp(g, m)\nreturn update, m")),
-        with_input("too many arguments", "inspect --json -", body("update = sqrt(g, m)\nreturn update, m")),
-        with_input("use before assignment", "inspect -", body("update = decay + g\ndecay = w * 0.1\nreturn update, m")),
+        with_input(
+            "unknown function on the standard input",
+            "inspect -",
+            body("update = interpolat(g, m, beta)\nreturn update, m"),
+        ),
+        with_input(
+            "too few arguments",
+            "inspect -",
+            body("update = interp(g, m)\nreturn update, m"),
+        ),
+        with_input(
+            "too many arguments",
+            "inspect --json -",
+            body("update = sqrt(g, m)\nreturn update, m"),
+        ),
+        with_input(
+            "use before assignment",
+            "inspect -",
+            body("update = decay + g\ndecay = w * 0.1\nreturn update, m"),
+        ),
         case("wrong type", "inspect type.opt"),
         with_input("slot missing in return", "inspect -", body("update = g * lr\nreturn update")),
         with_input("no return", "inspect -", body("update = g * lr")),
-        with_input("constant that overflows", "inspect -", body("update = g * 1e999\nreturn update, m")),
+        with_input(
+            "constant that overflows",
+            "inspect -",
+            body("update = g * 1e999\nreturn update, m"),
+        ),
         with_input("malformed constant", "inspect -", body("update = g * 1.2.3\nreturn update, m")),
-        with_input("line too deep", "inspect -", "def p(w, g, lr):\n  update = g\n    update = update * lr\n  return update\n"),
-        with_input("body not indented", "inspect -", "def p(w, g, lr):\nupdate = g\nreturn update\n"),
-        with_input("Python that is no program", "inspect -", "import torch\n\nfor x in range(3):\n  print(x)\n"),
+        with_input(
+            "line too deep",
+            "inspect -",
+            "def p(w, g, lr):\n  update = g\n    update = update * lr\n  return update\n",
+        ),
+        with_input(
+            "body not indented",
+            "inspect -",
+            "def p(w, g, lr):\nupdate = g\nreturn update\n",
+        ),
+        with_input(
+            "Python that is no program",
+            "inspect -",
+            "import torch\n\nfor x in range(3):\n  print(x)\n",
+        ),
         with_input("two programs", "inspect -", sgd.repeat(2)),
         case("empty file", "inspect empty.opt"),
         with_input("empty standard input", "inspect -", ""),
         case("very long file", "inspect long.opt"),
-        with_input("very long line", "inspect -", format!("def p(w, g, lr):\n  update = g{}\n  return update\n", " + g".repeat(100_000))),
+        with_input(
+            "very long line",
+            "inspect -",
+            format!("def p(w, g, lr):\n  update = g{}\n  return update\n", " + g".repeat(100_000)),
+        ),
         case("NUL", "inspect nul.opt"),
         case("file that is no text", "inspect binary.opt"),
-        with_input("standard input that is no text", "inspect -", b"def p(w, g, lr):\n  update = \xff\n"),
+        with_input(
+            "standard input that is no text",
+            "inspect -",
+            b"def p(w, g, lr):\n  update = \xff\n",
+        ),
         case("directory", "inspect folder"),
         case("file that never ends", "inspect /dev/zero"),
         case("missing, with a zoo program of nearly that name", "inspect lino"),
@@ -151,7 +207,9 @@ fn bad_programs_are_refused_with_the_place() {
     insta::assert_snapshot!("bad_programs", transcript(path, &cases));
 
     // How many programs share a first digit is no part of the message's contract.
-    let ambiguous = (0..16).map(|digit| transcript(path, &[case("ambiguous hash", &format!("inspect store:{digit:x}"))]));
+    let ambiguous = (0..16).map(|digit| {
+        transcript(path, &[case("ambiguous hash", &format!("inspect store:{digit:x}"))])
+    });
     assert!(ambiguous.filter(|text| text.contains("give more digits")).count() > 8);
 }
 
@@ -246,10 +304,15 @@ fn bad_suites_are_refused_with_the_task() {
     let path = directory.path();
     let digits = r#"{ kind = "digits" }"#;
     let linear = r#"{ kind = "linear" }"#;
-    let language = r#"{ kind = "language", vocabulary = 8, states = 4, successors = 2, exponent = 1.0 }"#;
-    let transformer = |rest: &str| format!(r#"{{ kind = "transformer", layers = 1, width = 8, hidden = 8, {rest} }}"#);
+    let language =
+        r#"{ kind = "language", vocabulary = 8, states = 4, successors = 2, exponent = 1.0 }"#;
+    let transformer = |rest: &str| {
+        format!(r#"{{ kind = "transformer", layers = 1, width = 8, hidden = 8, {rest} }}"#)
+    };
     let raw_images = |images: &str, labels: &str| {
-        format!(r#"{{ kind = "raw-images", images = "{images}", labels = "{labels}", height = 4, width = 4, channels = 1, classes = 10 }}"#)
+        format!(
+            r#"{{ kind = "raw-images", images = "{images}", labels = "{labels}", height = 4, width = 4, channels = 1, classes = 10 }}"#
+        )
     };
     let texts: Vec<(&'static str, String)> = vec![
         ("unknown key", suite("steps = 5", "stpes = 5")),
@@ -272,12 +335,21 @@ fn bad_suites_are_refused_with_the_task() {
         ("unknown data", suite(digits, r#"{ kind = "imagenet" }"#)),
         ("unknown model", suite(linear, r#"{ kind = "resnet" }"#)),
         ("text for a linear model", suite(digits, language)),
-        ("language model without context", suite(digits, language).replace(linear, &transformer("heads = 2"))),
+        (
+            "language model without context",
+            suite(digits, language).replace(linear, &transformer("heads = 2")),
+        ),
         ("heads that do not divide the width", suite(linear, &transformer("heads = 3, patch = 2"))),
-        ("patch that does not divide the image", suite(linear, &transformer("heads = 2, patch = 3"))),
+        (
+            "patch that does not divide the image",
+            suite(linear, &transformer("heads = 2, patch = 3")),
+        ),
         ("tuned constants of an unknown program", suite("\"adamw\"", "\"adamww\"")),
         ("tuned constants of another program only", suite("\"adamw\"", "\"lion\"")),
-        ("unknown hyperparameter", suite("hyperparameters = []", "hyperparameters = [[\"beta9\", 0.5]]")),
+        (
+            "unknown hyperparameter",
+            suite("hyperparameters = []", "hyperparameters = [[\"beta9\", 0.5]]"),
+        ),
         ("learning rate that diverges", suite("peak_lr = 0.03", "peak_lr = 1e30")),
         ("negative learning rate", suite("peak_lr = 0.03", "peak_lr = -1")),
         ("missing MNIST files", suite(digits, r#"{ kind = "mnist", path = "nowhere" }"#)),
@@ -287,7 +359,8 @@ fn bad_suites_are_refused_with_the_task() {
         ("truncated CIFAR-10 file", suite(digits, r#"{ kind = "cifar10", path = "cifar10" }"#)),
         (
             "missing text",
-            suite(digits, r#"{ kind = "text", path = "no.txt", unit = "bytes" }"#).replace(linear, &transformer("heads = 2, context = 4")),
+            suite(digits, r#"{ kind = "text", path = "no.txt", unit = "bytes" }"#)
+                .replace(linear, &transformer("heads = 2, context = 4")),
         ),
         (
             "words without a vocabulary",
@@ -297,7 +370,13 @@ fn bad_suites_are_refused_with_the_task() {
         ("missing raw images", suite(digits, &raw_images("nowhere", "labels"))),
         ("raw images of another size", suite(digits, &raw_images("short.txt", "labels"))),
         ("labels of other images", suite(digits, &raw_images("images", "short.txt"))),
-        ("table without columns", suite(digits, r#"{ kind = "tabular", numeric = 0, classes = 2, trees = 1, depth = 1, scale = 1 }"#)),
+        (
+            "table without columns",
+            suite(
+                digits,
+                r#"{ kind = "tabular", numeric = 0, classes = 2, trees = 1, depth = 1, scale = 1 }"#,
+            ),
+        ),
         (
             "text that is too short",
             suite(digits, r#"{ kind = "text", path = "short.txt", unit = "bytes" }"#)
@@ -361,15 +440,27 @@ fn bad_options_are_refused_with_their_name() {
         case("infinite setting", &format!("{train} --set lr=inf")),
         case("setting in words", &format!("{train} --set beta1=high")),
         case("setting of an unknown hyperparameter", &format!("{train} --set beta3=0.5")),
-        case("setting of a program without hyperparameters", "train --task smoke-linear --program adamw-paper --set beta1=0.5"),
+        case(
+            "setting of a program without hyperparameters",
+            "train --task smoke-linear --program adamw-paper --set beta1=0.5",
+        ),
         case("setting that no program has", &format!("{train} --program momentum --set beta3=0.5")),
         case("setting of a program that is not trained", &format!("{train} --set adamw:beta1=0.5")),
         case("program that is there twice", &format!("{train} --program lion")),
         case("constants of AdamW without a decay", &format!("{train} --from-adamw lr=1e-3")),
         case("constants of AdamW with others", &format!("{train} --from-adamw lr=1e-3,beta1=0.9")),
-        case("rule of thumb without a decay", "train --task smoke-linear --program momentum --from-adamw lr=1e-3,wd=0.1"),
-        case("rule of thumb with a constant rate", "train --task smoke-linear --program lion-raw --from-adamw lr=1e-3,wd=0.1"),
-        case("rule of thumb without signs", "train --task smoke-linear --program adabelief --from-adamw lr=1e-3,wd=0.1"),
+        case(
+            "rule of thumb without a decay",
+            "train --task smoke-linear --program momentum --from-adamw lr=1e-3,wd=0.1",
+        ),
+        case(
+            "rule of thumb with a constant rate",
+            "train --task smoke-linear --program lion-raw --from-adamw lr=1e-3,wd=0.1",
+        ),
+        case(
+            "rule of thumb without signs",
+            "train --task smoke-linear --program adabelief --from-adamw lr=1e-3,wd=0.1",
+        ),
         case("factor without a rule", &format!("{train} --factor 3")),
         case("factor of nothing", &format!("{train} --from-adamw lr=1e-3,wd=0.1 --factor 0")),
         case("file in place of checkpoints", &format!("{train} --checkpoint mine.toml")),
@@ -414,10 +505,14 @@ fn bad_stores_are_refused_and_not_touched() {
         damage(&store_path);
     };
     let log = |store: &Path| {
-        let sized = tree(&store.join("journal")).into_iter().filter_map(|(path, bytes)| Some((bytes?.len(), path)));
+        let sized = tree(&store.join("journal"))
+            .into_iter()
+            .filter_map(|(path, bytes)| Some((bytes?.len(), path)));
         sized.max().unwrap().1
     };
-    let manifest = |text: &'static str| move |store: &Path| fs::write(store.join("symopt-store.json"), text).unwrap();
+    let manifest = |text: &'static str| {
+        move |store: &Path| fs::write(store.join("symopt-store.json"), text).unwrap()
+    };
     damaged("whole", &|_| {});
     damaged("busy", &|_| {});
     damaged("truncated", &|store| {
@@ -434,7 +529,9 @@ fn bad_stores_are_refused_and_not_touched() {
     damaged("without-journal", &|store| fs::remove_dir_all(store.join("journal")).unwrap());
     damaged("without-witness", &|store| fs::remove_file(store.join("acknowledged")).unwrap());
     damaged("garbage-witness", &|store| fs::write(store.join("acknowledged"), "many").unwrap());
-    damaged("lost", &|store| fs::write(store.join("acknowledged"), "00000000000000009999\n").unwrap());
+    damaged("lost", &|store| {
+        fs::write(store.join("acknowledged"), "00000000000000009999\n").unwrap()
+    });
     damaged("garbage-manifest", &manifest("{{{"));
     damaged("foreign-manifest", &manifest(r#"{"format":"another tool","version":1}"#));
     damaged("newer", &manifest(r#"{"format":"symopt store","version":99}"#));
@@ -446,7 +543,8 @@ fn bad_stores_are_refused_and_not_touched() {
 
     // Who only reads a store does so while it is used.
     assert_eq!(common::run(path, &["inspect", "busy:00"]).code, Some(0));
-    let search = |store: &str| format!("search --suite smoke --programs 5 --held-out 0 --store {store}");
+    let search =
+        |store: &str| format!("search --suite smoke --programs 5 --held-out 0 --store {store}");
     let cases = [
         case("resume: missing", "resume nowhere"),
         case("resume: something else", "resume photos"),
@@ -472,13 +570,22 @@ fn bad_stores_are_refused_and_not_touched() {
         // Not writable for anybody, root included.
         case("search: where nothing can be written", &search("/proc/symopt-store")),
     ];
-    // How much of a damaged log can be read depends on how the evaluations happened to be grouped in it.
-    let line = |line: &str| match (line.split_once(" the store is damaged ("), line.split_once("); nothing")) {
-        (Some((store, _)), Some((_, end))) if ["error: truncated:", "error: flipped:"].contains(&store) => {
+    // How much of a damaged log can be read depends on how the evaluations happened to be grouped
+    // in it.
+    let line = |line: &str| match (
+        line.split_once(" the store is damaged ("),
+        line.split_once("); nothing"),
+    ) {
+        (Some((store, _)), Some((_, end)))
+            if ["error: truncated:", "error: flipped:"].contains(&store) =>
+        {
             format!("{store} the store is damaged (...); nothing{end}\n")
         }
         (Some((store, rest)), _) if store == "error: lost:" => {
-            format!("{store} the store is damaged (...{}\n", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+            format!(
+                "{store} the store is damaged (...{}\n",
+                rest.trim_start_matches(|c: char| c.is_ascii_digit())
+            )
         }
         _ => format!("{line}\n"),
     };
@@ -502,8 +609,17 @@ fn a_search_in_a_directory_that_cannot_be_written_is_refused() {
     // Where nobody can't reach the binary, the case of /proc above must do.
     if let Ok(output) = command.output() {
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{stderr}");
-        assert!(stderr.starts_with("error: runs/smoke-seed0: a store can't be made there (Permission denied"), "{stderr}");
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(2), &b""[..]),
+            "{stderr}"
+        );
+        assert!(
+            stderr.starts_with(
+                "error: runs/smoke-seed0: a store can't be made there (Permission denied"
+            ),
+            "{stderr}"
+        );
         assert!(tree(path).is_empty());
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -13,7 +13,8 @@ fn here() -> PathBuf {
     std::env::temp_dir()
 }
 
-/// A text with every number that has a decimal point replaced: measured times and losses are not the same on every machine.
+/// A text with every number that has a decimal point replaced: measured times and losses are not
+/// the same on every machine.
 fn without_measured_numbers(text: &str) -> String {
     let mut result = String::new();
     let mut digits = String::new();
@@ -45,10 +46,17 @@ fn programs_lists_the_zoo() {
     insta::assert_snapshot!("programs", text);
     let rows: Value = serde_json::from_str(&output(&here(), &["programs", "--json"])).unwrap();
     let lion = &rows[0];
-    assert_eq!((&lion["name"], &lion["slots"], &lion["live_statements"]), (&Value::from("lion"), &Value::from(1), &Value::from(6)));
+    assert_eq!(
+        (&lion["name"], &lion["slots"], &lion["live_statements"]),
+        (&Value::from("lion"), &Value::from(1), &Value::from(6))
+    );
     // Every one of them can be inspected by its name.
     for row in rows.as_array().unwrap() {
-        let inspection: Value = serde_json::from_str(&output(&here(), &["inspect", "--json", row["name"].as_str().unwrap()])).unwrap();
+        let inspection: Value = serde_json::from_str(&output(
+            &here(),
+            &["inspect", "--json", row["name"].as_str().unwrap()],
+        ))
+        .unwrap();
         assert_eq!(inspection["hash"], row["hash"]);
     }
 }
@@ -56,7 +64,10 @@ fn programs_lists_the_zoo() {
 #[test]
 fn inspect_shows_what_a_program_is() {
     insta::assert_snapshot!("inspect_lion_raw", output(&here(), &["inspect", "lion-raw"]));
-    insta::assert_snapshot!("inspect_lion_raw_json", output(&here(), &["inspect", "lion-raw", "--json"]));
+    insta::assert_snapshot!(
+        "inspect_lion_raw_json",
+        output(&here(), &["inspect", "lion-raw", "--json"])
+    );
     insta::assert_snapshot!("inspect_adamw", output(&here(), &["inspect", "adamw"]));
 }
 
@@ -86,7 +97,8 @@ def commented(w, g, first_moment, second_moment, third_moment, lr=0.01, *, first
 fn inspect_prints_formulas() {
     let latex = output(&here(), &["inspect", "lion", "--latex"]);
     insta::assert_snapshot!("inspect_lion_latex", latex);
-    let inspection: Value = serde_json::from_str(&output(&here(), &["inspect", "lion", "--json"])).unwrap();
+    let inspection: Value =
+        serde_json::from_str(&output(&here(), &["inspect", "lion", "--json"])).unwrap();
     assert_eq!(inspection["latex"], latex);
     assert_eq!(inspection["formula"]["update"], "lr·(sign(β₁·m + (1 − β₁)·g) + λ·w)");
     assert_eq!(inspection["formula"]["slots"][0]["name"], "m′");
@@ -106,14 +118,25 @@ fn inspect_draws_the_data_flow() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let plain = output(path, &["inspect", "lion-raw"]);
-    let drawn = output(path, &["inspect", "lion-raw", "--graph", "a.svg", "--graph", "b.dot", "--graph=c.SVG"]);
-    assert_eq!(drawn.strip_prefix(&plain), Some("\ndata flow drawn into a.svg\ndata flow drawn into b.dot\ndata flow drawn into c.SVG\n"));
+    let drawn = output(
+        path,
+        &["inspect", "lion-raw", "--graph", "a.svg", "--graph", "b.dot", "--graph=c.SVG"],
+    );
+    assert_eq!(
+        drawn.strip_prefix(&plain),
+        Some(
+            "\ndata flow drawn into a.svg\ndata flow drawn into b.dot\ndata flow drawn into c.SVG\n"
+        )
+    );
     let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
     let (svg, dot) = (read("a.svg"), read("b.dot"));
     assert_eq!(svg, read("c.SVG"));
-    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
+    assert!(
+        svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n")
+    );
     assert!(dot.starts_with("digraph \"lion_raw\" {\n") && dot.ends_with("}\n"));
-    for label in ["arcsin", "× 0.0002171761734643951", "a = 1.109133005142212", "next v", "update"] {
+    for label in ["arcsin", "× 0.0002171761734643951", "a = 1.109133005142212", "next v", "update"]
+    {
         assert!(svg.contains(label) && dot.contains(label), "{label}");
     }
     assert!(!svg.contains("cosh") && !dot.contains("cosh"));
@@ -131,7 +154,8 @@ fn inspect_draws_the_data_flow() {
 #[test]
 fn the_programs_of_the_paper_paste_in_unchanged() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dsl/tests/programs");
-    let mut names: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut names: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     assert_eq!(names.len(), 7);
     for path in names {
@@ -152,7 +176,8 @@ fn tasks_lists_the_suites() {
         assert!(text.lines().any(|line| line.starts_with(suite)), "{suite}:\n{text}");
     }
     insta::assert_snapshot!("tasks_smoke", output(&here(), &["tasks", "smoke", "--no-cost"]));
-    let rows: Value = serde_json::from_str(&output(&here(), &["tasks", "smoke", "--json"])).unwrap();
+    let rows: Value =
+        serde_json::from_str(&output(&here(), &["tasks", "smoke", "--json"])).unwrap();
     assert!(rows.as_array().unwrap().iter().all(|row| row["milliseconds"].as_f64().unwrap() > 0.0));
 }
 
@@ -165,13 +190,29 @@ fn a_preset_is_printed_as_a_suite_file() {
         // All of it is in order but the path to the data.
         let output = symopt(directory.path()).args(["tasks", "mine.toml"]).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(2) && error.contains(&format!("task {name}: cannot read PATH/TO/")), "{error}");
+        assert!(
+            output.status.code() == Some(2)
+                && error.contains(&format!("task {name}: cannot read PATH/TO/")),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn tune_prints_tables_for_all_tasks_of_a_suite() {
-    let tune = ["tune", "--suite", "smoke", "--program", "lion", "--program", "momentum", "--grid", "local", "--seeds", "1"];
+    let tune = [
+        "tune",
+        "--suite",
+        "smoke",
+        "--program",
+        "lion",
+        "--program",
+        "momentum",
+        "--grid",
+        "local",
+        "--seeds",
+        "1",
+    ];
     let text = output(&here(), &tune);
     let directory = tempfile::tempdir().unwrap();
     let suite = |seeds: &str, rest: &str| {
@@ -183,39 +224,68 @@ fn tune_prints_tables_for_all_tasks_of_a_suite() {
     // What it prints goes into a suite file as it is.
     std::fs::write(directory.path().join("mine.toml"), suite("1", &text)).unwrap();
     output(directory.path(), &["tasks", "--no-cost", "mine.toml"]);
-    for line in ["# lion on smoke-linear: loss ", "# momentum on smoke-mlp: loss ", "program = \"momentum\"", "hyperparameters = []"] {
+    for line in [
+        "# lion on smoke-linear: loss ",
+        "# momentum on smoke-mlp: loss ",
+        "program = \"momentum\"",
+        "hyperparameters = []",
+    ] {
         assert!(text.contains(line), "{line}:\n{text}");
     }
-    let reports: Value = serde_json::from_str(&output(&here(), &[&tune[..], &["--json"]].concat())).unwrap();
+    let reports: Value =
+        serde_json::from_str(&output(&here(), &[&tune[..], &["--json"]].concat())).unwrap();
     assert_eq!(reports.as_array().unwrap().len(), 4);
     for report in reports.as_array().unwrap() {
-        let losses = report["trials"].as_array().unwrap().iter().filter_map(|trial| trial["loss"].as_f64());
+        let losses =
+            report["trials"].as_array().unwrap().iter().filter_map(|trial| trial["loss"].as_f64());
         assert_eq!(report["best"]["loss"].as_f64(), losses.min_by(f64::total_cmp), "{report}");
     }
 }
 
 #[test]
 fn train_compares_two_programs() {
-    let train = ["train", "--task", "smoke-linear", "--program", "lion", "--set", "weight_decay=0.1", "--vs", "adamw"];
+    let train = [
+        "train",
+        "--task",
+        "smoke-linear",
+        "--program",
+        "lion",
+        "--set",
+        "weight_decay=0.1",
+        "--vs",
+        "adamw",
+    ];
     let text = output(&here(), &train);
     // Where the lines of the chart are follows from the numbers.
-    let (before, rest) = text.split_once("\nTraining on smoke-linear, mean over 3 seeds\n").unwrap();
+    let (before, rest) =
+        text.split_once("\nTraining on smoke-linear, mean over 3 seeds\n").unwrap();
     let (chart, after) = rest.split_once("  o lion\n  x adamw\n").unwrap();
     assert!(chart.contains('o') && chart.contains("steps\n"), "{chart}");
     assert_fits_a_terminal(chart);
     let normal = without_measured_numbers(&format!("{before}{after}"));
-    // Signs and the widths of columns follow from the numbers; so does whether a tuned constant is a whole number.
-    let line = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ").replace(['+', '-'], " ").replace(" #.#", " #");
+    // Signs and the widths of columns follow from the numbers; so does whether a tuned constant is
+    // a whole number.
+    let line = |line: &str| {
+        line.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(['+', '-'], " ")
+            .replace(" #.#", " #")
+    };
     let normal: Vec<String> = normal.split('\n').map(line).collect();
     let normal = normal.join("\n").replace("weight_decay 1 ", "weight_decay # ");
     insta::assert_snapshot!("train", normal);
 
-    let both: Value = serde_json::from_str(&output(&here(), &[&train[..], &["--json", "--seeds", "2"]].concat())).unwrap();
+    let both: Value =
+        serde_json::from_str(&output(&here(), &[&train[..], &["--json", "--seeds", "2"]].concat()))
+            .unwrap();
     assert_eq!(both[0]["hyperparameters"], serde_json::json!([["weight_decay", 0.1]]));
     for training in both.as_array().unwrap() {
         let runs = training["runs"].as_array().unwrap();
         assert_eq!(runs.len(), 2);
-        let last = |run: &Value| run["curve"].as_array().unwrap().last().unwrap()["validation"]["loss"].as_f64().unwrap();
+        let last = |run: &Value| {
+            run["curve"].as_array().unwrap().last().unwrap()["validation"]["loss"].as_f64().unwrap()
+        };
         let mean = (last(&runs[0]) + last(&runs[1])) / 2.0;
         assert!((mean - training["mean"]["loss"].as_f64().unwrap()).abs() < 1e-12);
     }
@@ -224,14 +294,19 @@ fn train_compares_two_programs() {
 /// Structure, not speed: what is measured, and that one run says all that there is to say about it.
 #[test]
 fn bench_measures_every_engine_of_a_cell() {
-    let tiny = ["bench", "--program", "lion", "--size", "4Ki", "--threads", "1", "--seconds", "0.01"];
-    let report: Value = serde_json::from_str(&output(&here(), &[&tiny[..], &["--json"]].concat())).unwrap();
+    let tiny =
+        ["bench", "--program", "lion", "--size", "4Ki", "--threads", "1", "--seconds", "0.01"];
+    let report: Value =
+        serde_json::from_str(&output(&here(), &[&tiny[..], &["--json"]].concat())).unwrap();
     assert_eq!(report["complete"], true);
     assert!(report["machine"]["cores"].as_u64().unwrap() >= 1);
     let cells = report["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 1);
     let cell = &cells[0];
-    assert_eq!((&cell["program"], &cell["parameters"], &cell["threads"]), (&"lion".into(), &4096.into(), &1.into()));
+    assert_eq!(
+        (&cell["program"], &cell["parameters"], &cell["threads"]),
+        (&"lion".into(), &4096.into(), &1.into())
+    );
     assert!(cell["bandwidth_gigabytes_per_second"].as_f64().unwrap() > 0.0);
     let rows = cell["rows"].as_array().unwrap();
     let engines: Vec<&str> = rows.iter().map(|row| row["engine"].as_str().unwrap()).collect();
@@ -240,19 +315,36 @@ fn bench_measures_every_engine_of_a_cell() {
     }
     // Either there are C loops, or a note says how to get them.
     let notes = report["notes"].as_array().unwrap();
-    assert!(engines.contains(&"c") || notes.iter().any(|note| note.as_str().unwrap().contains("set CC")), "{notes:?}");
+    assert!(
+        engines.contains(&"c")
+            || notes.iter().any(|note| note.as_str().unwrap().contains("set CC")),
+        "{notes:?}"
+    );
     for row in rows {
         let number = |name: &str| row[name].as_f64().unwrap();
         let [fastest, slowest] = [0, 1].map(|index| row["range"][index].as_f64().unwrap());
-        assert!(0.0 < fastest && fastest <= number("nanoseconds_per_step") && number("nanoseconds_per_step") <= slowest, "{row}");
-        assert!((number("nanoseconds_per_parameter") * 4096.0 / number("nanoseconds_per_step") - 1.0).abs() < 1e-9);
+        assert!(
+            0.0 < fastest
+                && fastest <= number("nanoseconds_per_step")
+                && number("nanoseconds_per_step") <= slowest,
+            "{row}"
+        );
+        assert!(
+            (number("nanoseconds_per_parameter") * 4096.0 / number("nanoseconds_per_step") - 1.0)
+                .abs()
+                < 1e-9
+        );
         let traffic = number("gigabytes_per_second") * number("nanoseconds_per_step");
         assert!((traffic / (number("bytes_per_parameter") * 4096.0) - 1.0).abs() < 1e-9);
         assert!(number("ratio_to_bandwidth") > 0.0);
     }
-    assert_eq!(report["plans"].as_array().unwrap().len(), symopt_programs::zoo().iter().filter(|entry| entry.is_compiled()).count());
+    assert_eq!(
+        report["plans"].as_array().unwrap().len(),
+        symopt_programs::zoo().iter().filter(|entry| entry.is_compiled()).count()
+    );
     let targets = report["targets"].as_array().unwrap();
-    let verdict = |what: &str| &targets.iter().find(|target| target["what"] == what).unwrap()["verdict"];
+    let verdict =
+        |what: &str| &targets.iter().find(|target| target["what"] == what).unwrap()["verdict"];
     assert_ne!(verdict("tile machine / compiled lion, 1 thread"), "not-measured");
     assert_eq!(verdict("compiled adamw / C loop, 2 threads"), "not-measured");
 
@@ -269,13 +361,25 @@ fn bench_measures_every_engine_of_a_cell() {
 fn an_interrupted_bench_prints_what_it_has() {
     let mut command = symopt(&here());
     // Without an end, as far as a test is concerned.
-    command.args("bench --program lion --size 4Ki --size 8Ki --threads 1 --seconds 3600 --no-c --json".split(' '));
+    command.args(
+        "bench --program lion --size 4Ki --size 8Ki --threads 1 --seconds 3600 --no-c --json"
+            .split(' '),
+    );
     let mut child = command.spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none());
-    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), common::INTERRUPTED));
+    assert_eq!(
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()),
+        (Some(0), common::INTERRUPTED)
+    );
     let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
     assert_eq!(report["complete"], false);
     assert!(report["cells"].as_array().unwrap().len() <= 1);
@@ -294,14 +398,18 @@ echo '{"peers":[{"name":"fake lion","program":"lion","version":"1"},{"name":"fak
 read -r _; echo '{"nanoseconds":[]}'
 read -r _; echo 'worn out' >&2; exit 7
 "#;
-    // Written by another process: a file that this one has open for writing may be inherited by a child of another test, and can't be run then.
+    // Written by another process: a file that this one has open for writing may be inherited by a
+    // child of another test, and can't be run then.
     let mut write = Command::new("sh");
     write.args(["-c", "cat > \"$0\""]).arg(&python);
     assert_eq!(run_with(write, script.as_bytes()).code, Some(0));
     std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
 
     let mut command = symopt(directory.path());
-    command.args("bench --program lion --size 4Ki --size 8Ki --threads 1 --seconds 0.01 --no-c --json".split(' '));
+    command.args(
+        "bench --program lion --size 4Ki --size 8Ki --threads 1 --seconds 0.01 --no-c --json"
+            .split(' '),
+    );
     command.arg("--peers").arg(&python);
     let ended = run_with(command, b"");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
@@ -320,8 +428,11 @@ read -r _; echo 'worn out' >&2; exit 7
 #[test]
 fn the_same_training_twice_has_the_same_losses() {
     let train = || {
-        let mut report: Value =
-            serde_json::from_str(&output(&here(), &["train", "--task", "smoke/smoke-mlp", "--program", "lion", "--json"])).unwrap();
+        let mut report: Value = serde_json::from_str(&output(
+            &here(),
+            &["train", "--task", "smoke/smoke-mlp", "--program", "lion", "--json"],
+        ))
+        .unwrap();
         for run in report[0]["runs"].as_array_mut().unwrap() {
             let run = run.as_object_mut().unwrap();
             run.remove("milliseconds");
@@ -372,7 +483,11 @@ fn every_command_explains_itself() {
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
-        text.push_str(&format!("$ symopt {}\n{}\n", arguments.join(" "), output(&here(), &arguments)));
+        text.push_str(&format!(
+            "$ symopt {}\n{}\n",
+            arguments.join(" "),
+            output(&here(), &arguments)
+        ));
     }
     assert_fits_a_terminal(&text);
     insta::assert_snapshot!("help", text);
@@ -393,14 +508,24 @@ fn a_reader_that_goes_away_is_no_failure() {
         &["--help"],
     ];
     for arguments in commands {
-        // The first read takes what is there at that time, and then the pipe is closed: at once, or after the first byte.
+        // The first read takes what is there at that time, and then the pipe is closed: at once, or
+        // after the first byte.
         for bytes in [0, 1] {
-            let mut child = symopt(directory.path()).args(*arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut child = symopt(directory.path())
+                .args(*arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
             let mut stdout = child.stdout.take().unwrap();
             stdout.read_exact(&mut vec![0; bytes]).unwrap();
             drop(stdout);
             let output = child.wait_with_output().unwrap();
-            assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{arguments:?}");
+            assert_eq!(
+                (output.status.code(), output.stderr.as_slice()),
+                (Some(0), &b""[..]),
+                "{arguments:?}"
+            );
         }
     }
 }
@@ -408,12 +533,17 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_output_that_cannot_be_written_is_a_failure_of_the_work() {
-    for arguments in [&["programs"][..], &["programs", "--json"], &["inspect", "lion"], &["completions", "fish"]] {
+    for arguments in
+        [&["programs"][..], &["programs", "--json"], &["inspect", "lion"], &["completions", "fish"]]
+    {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let output = symopt(&here()).args(arguments).stdout(full).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-        assert!(stderr.starts_with("error: can't write the output: ") && !stderr.contains("panicked"), "{stderr}");
+        assert!(
+            stderr.starts_with("error: can't write the output: ") && !stderr.contains("panicked"),
+            "{stderr}"
+        );
     }
 }
 
@@ -429,14 +559,28 @@ fn a_search_reports_the_best_program_and_how_to_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let ended = run(
         directory.path(),
-        &["search", "--suite", "smoke", "--programs", "1000", "--population", "50", "--held-out", "2", "--threads", "1"],
+        &[
+            "search",
+            "--suite",
+            "smoke",
+            "--programs",
+            "1000",
+            "--population",
+            "50",
+            "--held-out",
+            "2",
+            "--threads",
+            "1",
+        ],
     );
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert_fits_a_terminal(&ended.stdout);
     let (before, rest) = ended.stdout.split_once("def train(").unwrap();
     let (program, after) = rest.split_once("\n\n").unwrap();
     assert!(program.contains("  return update") && !program.contains("\"\"\""), "{program}");
-    let normal = |text: &str| without_measured_numbers(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let normal = |text: &str| {
+        without_measured_numbers(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     assert!(
         before.starts_with("store: runs/smoke-seed0\nsearch from adamw-paper on the suite smoke, seed 0, 1 thread\nended after "),
         "{before}"
@@ -455,7 +599,13 @@ fn a_search_reports_the_best_program_and_how_to_go_on() {
     let commands = ended.stdout.lines().filter_map(|line| line.strip_prefix("  symopt "));
     let mut count = 0;
     for command in commands {
-        output(directory.path(), &command.split(' ').chain(command.starts_with("resume").then_some("--held-out=0")).collect::<Vec<_>>());
+        output(
+            directory.path(),
+            &command
+                .split(' ')
+                .chain(command.starts_with("resume").then_some("--held-out=0"))
+                .collect::<Vec<_>>(),
+        );
         count += 1;
     }
     assert_eq!(count, 4);

@@ -9,20 +9,35 @@ fn words(command: &str) -> Vec<&str> {
     command.split_whitespace().collect()
 }
 
-const SEARCH: &str = "search --suite smoke --population 40 --programs 400 --plateau 300 --threads 1";
+const SEARCH: &str =
+    "search --suite smoke --population 40 --programs 400 --plateau 300 --threads 1";
 
 #[test]
 fn a_campaign_is_run_resumed_and_goes_through_a_funnel() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let text = output(path, &words(&format!("{SEARCH} --repeats 2 --restarts 1 --then smoke --store campaign --held-out 3")));
-    assert!(text.starts_with("campaign: campaign\n4 searches from adamw-paper, seed 0, 0 of them done\n"), "{text}");
+    let text = output(
+        path,
+        &words(&format!(
+            "{SEARCH} --repeats 2 --restarts 1 --then smoke --store campaign --held-out 3"
+        )),
+    );
+    assert!(
+        text.starts_with(
+            "campaign: campaign\n4 searches from adamw-paper, seed 0, 0 of them done\n"
+        ),
+        "{text}"
+    );
     for name in ["repeat-1", "repeat-2", "restart-1", "then-1"] {
         assert_eq!(text.lines().filter(|line| line.starts_with(name)).count(), 2, "{text}");
     }
     assert!(text.contains("(± is the standard error over 3 held-out seeds)"), "{text}");
-    let inspect = text.lines().find(|line| line.contains("symopt inspect campaign/")).unwrap().trim();
-    assert!(output(path, &words(inspect.strip_prefix("symopt ").unwrap())).contains("lineage"), "{inspect}");
+    let inspect =
+        text.lines().find(|line| line.contains("symopt inspect campaign/")).unwrap().trim();
+    assert!(
+        output(path, &words(inspect.strip_prefix("symopt ").unwrap())).contains("lineage"),
+        "{inspect}"
+    );
 
     // What has ended stays as it is; the report is the same again.
     let before = tree(path);
@@ -33,21 +48,31 @@ fn a_campaign_is_run_resumed_and_goes_through_a_funnel() {
     assert_eq!(table(&text), table(&resumed));
     assert_eq!(before, tree(path));
 
-    let report: Value = serde_json::from_str(&output(path, &words("resume campaign --held-out 0 --json"))).unwrap();
-    assert_eq!((&report["interrupted"], report["searches"].as_array().unwrap().len()), (&Value::Bool(false), 4));
+    let report: Value =
+        serde_json::from_str(&output(path, &words("resume campaign --held-out 0 --json"))).unwrap();
+    assert_eq!(
+        (&report["interrupted"], report["searches"].as_array().unwrap().len()),
+        (&Value::Bool(false), 4)
+    );
     assert_eq!(report["comparisons"].as_array().unwrap().len(), 2);
-    assert_eq!((&report["searches"][3]["seed"], &report["searches"][3]["held_out"]), (&3.into(), &Value::Null));
+    assert_eq!(
+        (&report["searches"][3]["seed"], &report["searches"][3]["held_out"]),
+        (&3.into(), &Value::Null)
+    );
 
     // One search of the campaign is a store like any other.
-    let single = output(path, &words(&format!("{SEARCH} --seed 0 --store single --held-out 0 --json")));
+    let single =
+        output(path, &words(&format!("{SEARCH} --seed 0 --store single --held-out 0 --json")));
     let single: Value = serde_json::from_str(&single).unwrap();
     assert_eq!(single["best"]["hash"], report["searches"][0]["best"]["hash"]);
 
-    let funnel = "funnel campaign single --through smoke --keep 3 --seeds 3 --tuning-seeds 2 --threads 1";
+    let funnel =
+        "funnel campaign single --through smoke --keep 3 --seeds 3 --tuning-seeds 2 --threads 1";
     let text = output(path, &words(funnel));
     assert!(text.starts_with("3 programs through smoke\n"), "{text}");
     assert!(text.ends_with("written: runs/campaign-funnel/funnel.json\n"), "{text}");
-    let report: Value = serde_json::from_str(&output(path, &words(&format!("{funnel} --json")))).unwrap();
+    let report: Value =
+        serde_json::from_str(&output(path, &words(&format!("{funnel} --json")))).unwrap();
     assert_eq!(report["ranking"].as_array().unwrap().len(), 3);
     for ranked in report["ranking"].as_array().unwrap() {
         assert!(text.contains(&ranked["hash"].as_str().unwrap()[..12]), "{text}");
@@ -61,8 +86,15 @@ fn bad_input_is_refused_before_anything_is_done() {
     let path = directory.path();
     std::fs::write(path.join("broken.toml"), "name = ").unwrap();
     let source = symopt_proxy_tasks::spec::SuiteSource::find("smoke").unwrap().text;
-    std::fs::write(path.join("bare.toml"), source.replace("program = \"adamw\"", "program = \"tiger\"")).unwrap();
-    output(path, &words("search --suite smoke --population 20 --programs 100 --store store --held-out 0"));
+    std::fs::write(
+        path.join("bare.toml"),
+        source.replace("program = \"adamw\"", "program = \"tiger\""),
+    )
+    .unwrap();
+    output(
+        path,
+        &words("search --suite smoke --population 20 --programs 100 --store store --held-out 0"),
+    );
     std::fs::create_dir(path.join("damaged")).unwrap();
     std::fs::write(path.join("damaged/symopt-campaign.json"), "{").unwrap();
     std::fs::create_dir(path.join("foreign")).unwrap();
@@ -86,17 +118,30 @@ fn bad_input_is_refused_before_anything_is_done() {
         ("search --repeats 0", "from 1 to 1000"),
         ("search --suite smoke --repeats 2 --store store", "a store is there already"),
         ("search --suite smoke --restarts 1 --store damaged", "a campaign is there already"),
-        ("search --suite smoke --restarts 1 --then 10y --store new", "no built-in suite and no file"),
-        ("search --suite smoke --repeats 2 --then bare.toml --store new", "no tuned constants for adamw"),
+        (
+            "search --suite smoke --restarts 1 --then 10y --store new",
+            "no built-in suite and no file",
+        ),
+        (
+            "search --suite smoke --repeats 2 --then bare.toml --store new",
+            "no tuned constants for adamw",
+        ),
         ("search --suite smoke --repeats 2 --initial nobody --store new", "no zoo program"),
         ("resume damaged", "not the file of a campaign"),
     ] {
         let ended = run(path, &words(command));
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{command}: {}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{command}: {}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains(reason), "{command}: {}", ended.stderr);
     }
     let strip = |tree: std::collections::BTreeMap<std::path::PathBuf, Option<Vec<u8>>>| -> Vec<_> {
-        tree.into_iter().filter(|(path, _)| path.file_name().is_some_and(|name| name != "lock")).collect()
+        tree.into_iter()
+            .filter(|(path, _)| path.file_name().is_some_and(|name| name != "lock"))
+            .collect()
     };
     assert_eq!(strip(before), strip(tree(path)));
 }

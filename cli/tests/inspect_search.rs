@@ -1,4 +1,5 @@
-//! `symopt inspect` where it needs a store or tasks: the lineage of a program, and how much its statements matter.
+//! `symopt inspect` where it needs a store or tasks: the lineage of a program, and how much its
+//! statements matter.
 
 mod common;
 
@@ -26,13 +27,18 @@ fn store() -> (&'static Path, &'static str) {
 fn a_lineage_leads_from_the_initial_program_to_the_one_that_is_asked_for() {
     let (directory, hash) = store();
     let program = format!("store:{}", &hash[..12]);
-    let json: Value = serde_json::from_str(&output(directory, &["inspect", &program, "--lineage", "--json"])).unwrap();
+    let json: Value =
+        serde_json::from_str(&output(directory, &["inspect", &program, "--lineage", "--json"]))
+            .unwrap();
     let ancestors = json.as_array().unwrap();
     assert!(ancestors.len() > 5);
     assert!(ancestors[0]["index"].is_null() && ancestors[0]["change"].is_null());
     let last = ancestors.last().unwrap();
     assert_eq!(last["hash"], hash);
-    assert!(last["fitness"]["improvement"].as_f64().unwrap() > ancestors[0]["fitness"]["improvement"].as_f64().unwrap());
+    assert!(
+        last["fitness"]["improvement"].as_f64().unwrap()
+            > ancestors[0]["fitness"]["improvement"].as_f64().unwrap()
+    );
     let neutral = ancestors.iter().filter(|ancestor| ancestor["change"]["neutral"] == true).count();
     assert!(neutral > 0 && neutral < ancestors.len() - 1);
 
@@ -42,7 +48,8 @@ fn a_lineage_leads_from_the_initial_program_to_the_one_that_is_asked_for() {
     assert_eq!(all.len(), ancestors.len());
     assert_eq!(all.iter().filter(|row| row.ends_with("(changes nothing)")).count(), neutral);
     for (row, ancestor) in all.iter().zip(ancestors) {
-        let child = ancestor["index"].as_u64().map_or("initial".to_owned(), |index| index.to_string());
+        let child =
+            ancestor["index"].as_u64().map_or("initial".to_owned(), |index| index.to_string());
         assert_eq!(row.split_whitespace().next(), Some(child.as_str()));
         for text in [&ancestor["change"]["before"], &ancestor["change"]["after"]] {
             assert!(row.contains(text.as_str().unwrap_or_default()), "{row}");
@@ -57,9 +64,14 @@ fn a_lineage_leads_from_the_initial_program_to_the_one_that_is_asked_for() {
         ancestors.len() - 1 - neutral
     );
     assert!(text.starts_with(&heading), "{text}");
-    let (folds, shown): (Vec<_>, Vec<_>) = rows(&text).into_iter().partition(|row| row.trim_start().starts_with('…'));
+    let (folds, shown): (Vec<_>, Vec<_>) =
+        rows(&text).into_iter().partition(|row| row.trim_start().starts_with('…'));
     let words = |row: &str| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let expected: Vec<_> = all.iter().filter(|row| !row.ends_with("(changes nothing)")).map(|row| words(row)).collect();
+    let expected: Vec<_> = all
+        .iter()
+        .filter(|row| !row.ends_with("(changes nothing)"))
+        .map(|row| words(row))
+        .collect();
     assert_eq!(shown.iter().map(|row| words(row)).collect::<Vec<_>>(), expected);
     let counted: usize = folds.iter().map(|row| words(row)[1].parse::<usize>().unwrap()).sum();
     assert_eq!(counted, neutral);
@@ -73,13 +85,22 @@ fn importance_is_a_table_or_json() {
     assert!(first.starts_with("lion on the suite smoke, over 3 seeds: fitness +"), "{text}");
     assert!(!text.contains("multiplied"), "lion is tuned for these tasks: {text}");
     let row = |statement: &str| text.lines().find(|line| line.starts_with(statement)).unwrap();
-    assert!(row("update = sign(update)").ends_with("sign(update) bypassed: update = update"), "{text}");
+    assert!(
+        row("update = sign(update)").ends_with("sign(update) bypassed: update = update"),
+        "{text}"
+    );
     assert!(row("update = sign(update)").contains(" ± "), "{text}");
     assert!(row("update = update * lr").contains("diverges"), "{text}");
 
-    let json = output(directory.path(), &["inspect", "lion", "--tasks", "smoke", "--seeds", "3", "--json"]);
+    let json = output(
+        directory.path(),
+        &["inspect", "lion", "--tasks", "smoke", "--seeds", "3", "--json"],
+    );
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["program"], &json["suite"], &json["seeds"]), (&"lion".into(), &"smoke".into(), &3.into()));
+    assert_eq!(
+        (&json["program"], &json["suite"], &json["seeds"]),
+        (&"lion".into(), &"smoke".into(), &3.into())
+    );
     let statements = json["statements"].as_array().unwrap();
     assert_eq!(statements.len(), 6);
     assert_eq!(statements[1]["text"], "update = sign(update)");
@@ -88,8 +109,15 @@ fn importance_is_a_table_or_json() {
     assert!(statements[1]["update_change"].as_f64().unwrap() > 0.0);
 
     // A program with constants of its own gets the size of its steps, and says so.
-    let raw = output(directory.path(), &["inspect", "lion-raw", "--tasks", "smoke", "--seeds", "2"]);
-    assert!(raw.lines().nth(1).unwrap().starts_with("its update is multiplied by what suits each task: smoke-linear "), "{raw}");
+    let raw =
+        output(directory.path(), &["inspect", "lion-raw", "--tasks", "smoke", "--seeds", "2"]);
+    assert!(
+        raw.lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("its update is multiplied by what suits each task: smoke-linear "),
+        "{raw}"
+    );
     // Only what is live is shown.
     assert!(!raw.contains("cosh") && raw.contains("arcsin(g) bypassed: g = g"), "{raw}");
 }
@@ -111,7 +139,10 @@ fn what_has_no_lineage_or_no_tasks_is_refused() {
         (&["store:xyz", "--lineage"], "no functional hash"),
         (&["store:", "--lineage"], "no functional hash"),
         (&["store", "--lineage"], "a directory, not a program"),
-        (&["store:0000000000000000", "--lineage"], "no evaluated program has a hash that begins with"),
+        (
+            &["store:0000000000000000", "--lineage"],
+            "no evaluated program has a hash that begins with",
+        ),
         (&["lion", "--all"], "--lineage"),
         (&[&program, "--lineage", "--tasks", "smoke"], "cannot be used with"),
         (&["lion", "--tasks", "smokey"], "did you mean `smoke`?"),
@@ -124,8 +155,17 @@ fn what_has_no_lineage_or_no_tasks_is_refused() {
     for (arguments, message) in cases {
         let arguments: Vec<&str> = ["inspect"].iter().chain(*arguments).copied().collect();
         let ended = run(directory, &arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}\n{}", ended.stderr);
-        assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains(message), "{arguments:?}\n{}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}\n{}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.starts_with("error: ") && ended.stderr.contains(message),
+            "{arguments:?}\n{}",
+            ended.stderr
+        );
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     }
 }

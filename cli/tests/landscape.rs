@@ -5,8 +5,7 @@ mod common;
 use common::{output, run};
 use serde_json::Value;
 
-const QUICK: &str =
-    "tasks --landscape smoke --program lion --program sgd --program lion --seeds 3 --tuning-seeds 2 --budget 48 --threads 1";
+const QUICK: &str = "tasks --landscape smoke --program lion --program sgd --program lion --seeds 3 --tuning-seeds 2 --budget 48 --threads 1";
 
 fn words(command: &str) -> Vec<&str> {
     command.split_whitespace().collect()
@@ -19,14 +18,26 @@ fn a_landscape_is_printed_and_written() {
     let files = "--csv table.csv --markdown table.md --svg table.svg";
     let text = output(path, &words(&format!("{QUICK} {files}")));
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-    assert!(text.starts_with("landscape of the suite smoke\nEvery program tuned per task"), "{text}");
-    let row =
-        |name: &str| text.lines().find(|line| line.starts_with(name)).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert!(
+        text.starts_with("landscape of the suite smoke\nEvery program tuned per task"),
+        "{text}"
+    );
+    let row = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
     assert_eq!(row("PROGRAM").unwrap(), "PROGRAM SUITE smoke-linear smoke-mlp");
     assert_eq!(row("adamw").unwrap(), "adamw +0.00 % ± 0.00 +0.00 % ± 0.00 +0.00 % ± 0.00");
-    assert!(row("lion").is_some() && row("sgd").is_some() && text.matches("\nlion ").count() == 1, "{text}");
+    assert!(
+        row("lion").is_some() && row("sgd").is_some() && text.matches("\nlion ").count() == 1,
+        "{text}"
+    );
     assert!(text.contains(" training runs in ") && text.contains(" on 1 thread\n"), "{text}");
-    assert!(text.ends_with("written: table.csv\nwritten: table.md\nwritten: table.svg\n"), "{text}");
+    assert!(
+        text.ends_with("written: table.csv\nwritten: table.md\nwritten: table.svg\n"),
+        "{text}"
+    );
 
     let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
     assert_eq!(read("table.csv").lines().count(), 1 + 3 * 3);
@@ -36,8 +47,11 @@ fn a_landscape_is_printed_and_written() {
 
     // The same numbers on two threads, and as JSON.
     let json = |threads: &str| -> Value {
-        let mut report: Value =
-            serde_json::from_str(&output(path, &words(&format!("{QUICK} --json").replace("threads 1", threads)))).unwrap();
+        let mut report: Value = serde_json::from_str(&output(
+            path,
+            &words(&format!("{QUICK} --json").replace("threads 1", threads)),
+        ))
+        .unwrap();
         assert!(report["seconds"].as_f64().unwrap() > 0.0);
         report["seconds"] = Value::Null;
         report["threads"] = Value::Null;
@@ -45,27 +59,65 @@ fn a_landscape_is_printed_and_written() {
     };
     let report = json("threads 1");
     assert_eq!(report, json("threads 2"));
-    assert_eq!((&report["suite"], &report["seeds"], &report["tuning"]["budget"]), (&"smoke".into(), &3.into(), &48.into()));
+    assert_eq!(
+        (&report["suite"], &report["seeds"], &report["tuning"]["budget"]),
+        (&"smoke".into(), &3.into(), &48.into())
+    );
     let rows = report["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 3);
-    let shown = |row: &Value| format!("{} {:+.2} %", row["program"].as_str().unwrap(), 100.0 * row["gain"]["mean"].as_f64().unwrap());
-    assert!(rows.iter().all(|json| row(json["program"].as_str().unwrap()).unwrap().starts_with(&shown(json))), "{rows:?}\n{text}");
+    let shown = |row: &Value| {
+        format!(
+            "{} {:+.2} %",
+            row["program"].as_str().unwrap(),
+            100.0 * row["gain"]["mean"].as_f64().unwrap()
+        )
+    };
+    assert!(
+        rows.iter()
+            .all(|json| row(json["program"].as_str().unwrap()).unwrap().starts_with(&shown(json))),
+        "{rows:?}\n{text}"
+    );
 }
 
 #[test]
 fn whatever_takes_a_learning_rate_is_tuned_and_what_does_not_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    std::fs::write(path.join("bare.opt"), "def bare(w, g, lr):\n  update = sign(g) * lr\n  return update\n").unwrap();
-    std::fs::write(path.join("still.opt"), "def still(w, g):\n  update = g * 0.01\n  return update\n").unwrap();
+    std::fs::write(
+        path.join("bare.opt"),
+        "def bare(w, g, lr):\n  update = sign(g) * lr\n  return update\n",
+    )
+    .unwrap();
+    std::fs::write(
+        path.join("still.opt"),
+        "def still(w, g):\n  update = g * 0.01\n  return update\n",
+    )
+    .unwrap();
     let command = "tasks --landscape smoke --program bare.opt --program still.opt --seeds 2 --tuning-seeds 1 --budget 24";
-    let report: Value = serde_json::from_str(&output(path, &words(&format!("{command} --json")))).unwrap();
-    let row = |name: &str| report["rows"].as_array().unwrap().iter().find(|row| row["program"] == name).unwrap().clone();
-    assert_eq!((&row("bare.opt")["tuned"], &row("still.opt")["tuned"]), (&serde_json::json!(["lr"]), &serde_json::json!([])));
+    let report: Value =
+        serde_json::from_str(&output(path, &words(&format!("{command} --json")))).unwrap();
+    let row = |name: &str| {
+        report["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["program"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (&row("bare.opt")["tuned"], &row("still.opt")["tuned"]),
+        (&serde_json::json!(["lr"]), &serde_json::json!([]))
+    );
     assert!(row("bare.opt")["gain"]["mean"].as_f64().unwrap() > -1.0, "{report}");
     assert!(row("bare.opt")["tasks"][0]["tuned"]["peak_lr"].as_f64().unwrap() < 0.5);
     let text = output(path, &words(command));
-    assert!(text.contains("\nstill.opt takes no `lr`, so its learning rate is not tuned: it runs as it stands\n"), "{text}");
+    assert!(
+        text.contains(
+            "\nstill.opt takes no `lr`, so its learning rate is not tuned: it runs as it stands\n"
+        ),
+        "{text}"
+    );
     assert!(!text.contains("bare.opt takes no"), "{text}");
 }
 
@@ -81,7 +133,9 @@ fn a_grid_becomes_a_map() {
     for label in ["lion on smoke-linear", "peak learning rate", "weight decay", "gain (%)"] {
         assert!(svg.contains(&format!(">{label}<")), "{label}");
     }
-    let report: Value = serde_json::from_str(&output(path, &words(&format!("{tune} --map map.csv --json")))).unwrap();
+    let report: Value =
+        serde_json::from_str(&output(path, &words(&format!("{tune} --map map.csv --json"))))
+            .unwrap();
     let trials = report["trials"].as_array().unwrap();
     let csv = std::fs::read_to_string(path.join("map.csv")).unwrap();
     assert_eq!(csv.lines().count(), 1 + trials.len());
@@ -89,7 +143,10 @@ fn a_grid_becomes_a_map() {
         let cells: Vec<&str> = line.split(',').collect();
         assert_eq!(cells[..2], ["smoke-linear", "lion"]);
         let number = |cell: &str| cell.parse::<f64>().ok();
-        assert_eq!([cells[2], cells[3], cells[4]].map(number), ["peak_lr", "weight_decay", "loss"].map(|key| trial[key].as_f64()));
+        assert_eq!(
+            [cells[2], cells[3], cells[4]].map(number),
+            ["peak_lr", "weight_decay", "loss"].map(|key| trial[key].as_f64())
+        );
         assert_eq!(cells[5].is_empty(), trial["loss"].is_null());
     }
 }
@@ -98,19 +155,30 @@ fn a_grid_becomes_a_map() {
 fn a_pattern_search_tunes_betas_too() {
     let directory = tempfile::tempdir().unwrap();
     let tune = "tune --task smoke-mlp --program lion --budget 800";
-    let report: Value = serde_json::from_str(&output(directory.path(), &words(&format!("{tune} --json")))).unwrap();
+    let report: Value =
+        serde_json::from_str(&output(directory.path(), &words(&format!("{tune} --json")))).unwrap();
     let trials = report["trials"].as_array().unwrap();
-    assert!(report["runs"].as_u64().unwrap() <= 800 && trials.len() as u64 * 16 == report["runs"].as_u64().unwrap());
+    assert!(
+        report["runs"].as_u64().unwrap() <= 800
+            && trials.len() as u64 * 16 == report["runs"].as_u64().unwrap()
+    );
     let best = &report["best"];
-    let lowest = trials.iter().filter_map(|trial| trial["loss"].as_f64()).fold(f64::INFINITY, f64::min);
+    let lowest =
+        trials.iter().filter_map(|trial| trial["loss"].as_f64()).fold(f64::INFINITY, f64::min);
     assert_eq!(best["loss"].as_f64(), Some(lowest));
     assert_eq!(best["hyperparameters"].as_array().unwrap().len(), 3);
 
     let text = output(directory.path(), &words(tune));
     let heading = text.lines().find(|line| line.contains("VALIDATION LOSS")).unwrap();
-    assert_eq!(heading.split_whitespace().collect::<Vec<_>>(), ["PEAK", "LR", "BETA1", "BETA2", "WEIGHT", "DECAY", "VALIDATION", "LOSS"]);
+    assert_eq!(
+        heading.split_whitespace().collect::<Vec<_>>(),
+        ["PEAK", "LR", "BETA1", "BETA2", "WEIGHT", "DECAY", "VALIDATION", "LOSS"]
+    );
     assert!(text.contains("\n[[task.tuned]]\nprogram = \"lion\"\npeak_lr = "), "{text}");
-    assert!(text.contains("hyperparameters = [[\"beta1\", 0.") && text.contains("[\"weight_decay\", "), "{text}");
+    assert!(
+        text.contains("hyperparameters = [[\"beta1\", 0.") && text.contains("[\"weight_decay\", "),
+        "{text}"
+    );
     let text = output(directory.path(), &words(&format!("{tune} --no-betas")));
     assert!(!text.contains("BETA1") && text.contains("WEIGHT DECAY"), "{text}");
 }
@@ -122,8 +190,17 @@ fn bad_arguments_are_refused_before_any_work() {
     std::fs::create_dir(path.join("folder")).unwrap();
     let refused = |command: &str, message: &str| {
         let ended = run(path, &words(command));
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{command}: {}", ended.stderr);
-        assert!(ended.stderr.contains(message) && !ended.stderr.contains("panicked"), "{command}: {}", ended.stderr);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{command}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains(message) && !ended.stderr.contains("panicked"),
+            "{command}: {}",
+            ended.stderr
+        );
     };
     refused("tasks --landscape smoky", "no built-in suite and no file has this name");
     refused("tasks --landscape smoke smoke", "cannot be used with");
@@ -135,8 +212,14 @@ fn bad_arguments_are_refused_before_any_work() {
     refused("tasks --landscape smoke --svg nowhere/table.svg", "there is no directory `nowhere`");
     refused("tasks --landscape smoke --markdown folder", "it is a directory");
     refused("tune --task smoke-linear --program lion --map map.png", "must end with .svg");
-    refused("tune --task smoke-linear --program lion --map nowhere/map.svg", "there is no directory `nowhere`");
-    refused("tune --task smoke-linear --program lion --map map.svg --budget 100", "cannot be used with");
+    refused(
+        "tune --task smoke-linear --program lion --map nowhere/map.svg",
+        "there is no directory `nowhere`",
+    );
+    refused(
+        "tune --task smoke-linear --program lion --map map.svg --budget 100",
+        "cannot be used with",
+    );
     refused("tune --task smoke-linear --program lion --no-betas", "--budget");
     assert_eq!(common::tree(path).len(), 1);
 }

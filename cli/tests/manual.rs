@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use common::symopt;
 
-/// The transcripts of a page: blocks of `text` that begin with a command, as (command, output) in order.
+/// The transcripts of a page: blocks of `text` that begin with a command, as (command, output) in
+/// order.
 fn transcripts(page: &str) -> Vec<Vec<(String, String)>> {
     let blocks = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
     let sessions = blocks.filter(|block| block.starts_with("$ symopt "));
     sessions
         .map(|session| {
             let parts = session.split("$ ").filter(|part| !part.is_empty());
-            parts.filter_map(|part| part.split_once('\n')).map(|(command, output)| (command.to_owned(), output.to_owned())).collect()
+            parts
+                .filter_map(|part| part.split_once('\n'))
+                .map(|(command, output)| (command.to_owned(), output.to_owned()))
+                .collect()
         })
         .collect()
 }
@@ -22,10 +26,19 @@ fn transcripts(page: &str) -> Vec<Vec<(String, String)>> {
 fn check(commands: &[(String, String)]) {
     let directory = tempfile::tempdir().unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_symopt"));
-    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!(
+        "{}:{}",
+        binary.parent().unwrap().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     for (command, expected) in commands {
         let mut shell = std::process::Command::new("sh");
-        shell.args(["-c", command]).current_dir(directory.path()).env("PATH", &path).env("NO_COLOR", "1").env_remove("COLUMNS");
+        shell
+            .args(["-c", command])
+            .current_dir(directory.path())
+            .env("PATH", &path)
+            .env("NO_COLOR", "1")
+            .env_remove("COLUMNS");
         let output = shell.output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(&printed, expected, "{command}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -36,7 +49,8 @@ fn check(commands: &[(String, String)]) {
 fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let manual = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = manual.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
+    let mut paths: Vec<PathBuf> =
+        manual.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
     paths.push(root.join("README.md"));
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
@@ -56,11 +70,15 @@ fn the_transcripts_of_the_manual_are_what_the_commands_print() {
 #[test]
 fn the_pages_show_the_examples_word_for_word() {
     let pages = pages();
-    for (name, example) in
-        [("README.md", include_str!("../examples/lion.rs")), ("rust.md", include_str!("../../programs/examples/model.rs"))]
-    {
+    for (name, example) in [
+        ("README.md", include_str!("../examples/lion.rs")),
+        ("rust.md", include_str!("../../programs/examples/model.rs")),
+    ] {
         let (_, page) = pages.iter().find(|(path, _)| path.ends_with(name)).unwrap();
-        let body = example.split_once("\n\n").map(|(_, body)| body.trim_end()).expect("a line that says what it is, then the code");
+        let body = example
+            .split_once("\n\n")
+            .map(|(_, body)| body.trim_end())
+            .expect("a line that says what it is, then the code");
         assert!(page.contains(body), "{name} should hold the example without its first line");
     }
 }
@@ -68,8 +86,14 @@ fn the_pages_show_the_examples_word_for_word() {
 #[test]
 fn links_of_the_manual_lead_to_files() {
     for (path, page) in pages() {
-        let targets = page.split("](").skip(1).chain(page.split("src=\"").skip(1)).filter_map(|rest| rest.split([')', '"', '#']).next());
-        for target in targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.contains(' ')) {
+        let targets = page
+            .split("](")
+            .skip(1)
+            .chain(page.split("src=\"").skip(1))
+            .filter_map(|rest| rest.split([')', '"', '#']).next());
+        for target in targets
+            .filter(|target| !target.is_empty() && !target.contains("://") && !target.contains(' '))
+        {
             let file = path.parent().unwrap().join(target);
             assert!(file.exists(), "{}: no {target}", path.display());
         }

@@ -1,4 +1,5 @@
-//! Searches by the real binary: interrupted, killed, resumed, on any number of threads, they end the same.
+//! Searches by the real binary: interrupted, killed, resumed, on any number of threads, they end
+//! the same.
 
 mod common;
 
@@ -16,7 +17,8 @@ const PROGRAMS: u64 = 12_000;
 
 /// A search by its store and whatever else.
 fn arguments<'a>(store: &'a str, programs: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec!["search", "--suite", "smoke", "--population", "100", "--held-out", "0", "--json"];
+    let mut arguments =
+        vec!["search", "--suite", "smoke", "--population", "100", "--held-out", "0", "--json"];
     arguments.extend(["--store", store, "--programs", programs]);
     arguments.extend(rest);
     arguments
@@ -40,7 +42,8 @@ fn reference() -> &'static Reference {
     static REFERENCE: OnceLock<Reference> = OnceLock::new();
     REFERENCE.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = spawn(directory.path(), &arguments("store", programs(), &["--threads", "2"]));
+        let mut child =
+            spawn(directory.path(), &arguments("store", programs(), &["--threads", "2"]));
         wait_for_an_evaluation(&mut child, &directory.path().join("store"));
         let begin = Instant::now();
         let report = json(&ended(child));
@@ -71,7 +74,8 @@ fn json(ended: &Ended) -> Value {
 /// Waits until the store says that an evaluation was acknowledged, or the search has ended.
 fn wait_for_an_evaluation(child: &mut Child, store: &Path) {
     let begin = Instant::now();
-    let acknowledged = || std::fs::read_to_string(store.join("acknowledged")).ok()?.trim().parse::<u64>().ok();
+    let acknowledged =
+        || std::fs::read_to_string(store.join("acknowledged")).ok()?.trim().parse::<u64>().ok();
     while acknowledged().is_none_or(|count| count == 0) {
         if child.try_wait().unwrap().is_some() {
             return;
@@ -81,14 +85,19 @@ fn wait_for_an_evaluation(child: &mut Child, store: &Path) {
     }
 }
 
-/// What must be the same of two reports: all that does not depend on the clock, the place or the limits.
+/// What must be the same of two reports: all that does not depend on the clock, the place or the
+/// limits.
 fn result_of(report: &Value) -> (Value, Value) {
     (report["best"].clone(), report["statistics"].clone())
 }
 
 fn assert_equals_reference(store: &Path, report: &Value) {
     assert_eq!(result_of(report), result_of(&reference().report));
-    assert!(contents(store) == reference().contents, "the contents of {} differ from those of an uninterrupted search", store.display());
+    assert!(
+        contents(store) == reference().contents,
+        "the contents of {} differ from those of an uninterrupted search",
+        store.display()
+    );
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
@@ -116,7 +125,8 @@ fn a_search_killed_at_random_moments_and_resumed_ends_like_one_that_was_not() {
         std::thread::sleep(reference.span.mul_f64(0.75 * random.share()));
         child.kill().unwrap();
         killed_early += u32::from(!child.wait().unwrap().success());
-        // Up to two more, at any moment of the resumed search: while it opens the store, breeds again, or evaluates.
+        // Up to two more, at any moment of the resumed search: while it opens the store, breeds
+        // again, or evaluates.
         for _ in 0..(3.0 * random.share()) as u32 {
             let mut child = spawn(path, &["resume", "store", "--held-out", "0", "--json"]);
             std::thread::sleep(reference.span.mul_f64(0.75 * random.share()));
@@ -135,7 +145,8 @@ fn a_search_killed_at_random_moments_and_resumed_ends_like_one_that_was_not() {
 fn the_number_of_threads_changes_nothing() {
     for threads in ["1", "8"] {
         let directory = tempfile::tempdir().unwrap();
-        let report = json(&run(directory.path(), &arguments("store", programs(), &["--threads", threads])));
+        let report =
+            json(&run(directory.path(), &arguments("store", programs(), &["--threads", threads])));
         assert_equals_reference(&directory.path().join("store"), &report);
     }
 }
@@ -144,16 +155,28 @@ fn the_number_of_threads_changes_nothing() {
 fn interrupted(child: Child) -> Ended {
     let ended = ended(child);
     assert_eq!(ended.code, Some(0));
-    let stderr = ended.stderr.strip_prefix(common::INTERRUPTED).unwrap_or_else(|| panic!("{}", ended.stderr)).to_owned();
+    let stderr = ended
+        .stderr
+        .strip_prefix(common::INTERRUPTED)
+        .unwrap_or_else(|| panic!("{}", ended.stderr))
+        .to_owned();
     // How it goes on is said once, and not in the middle of JSON.
-    let hint = stderr.strip_prefix("interrupted; `symopt resume ").is_some_and(|hint| hint.ends_with("` goes on\n"));
+    let hint = stderr
+        .strip_prefix("interrupted; `symopt resume ")
+        .is_some_and(|hint| hint.ends_with("` goes on\n"));
     assert!(hint == ended.stdout.starts_with('{') && hint != stderr.is_empty(), "{stderr}");
     Ended { stderr: String::new(), ..ended }
 }
 
 /// Sends a signal by name.
 fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-s", name, &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[test]
@@ -172,8 +195,13 @@ fn an_interrupted_search_reports_what_it_has_and_goes_on_when_resumed() {
 
         // Its best program can be looked at before it goes on.
         let hash = report["best"]["hash"].as_str().unwrap();
-        let inspection: Value = serde_json::from_str(&output(path, &["inspect", &format!("store:{hash}"), "--json"])).unwrap();
-        assert_eq!((&inspection["hash"], &inspection["source"]), (&report["best"]["hash"], &report["best"]["program"]));
+        let inspection: Value =
+            serde_json::from_str(&output(path, &["inspect", &format!("store:{hash}"), "--json"]))
+                .unwrap();
+        assert_eq!(
+            (&inspection["hash"], &inspection["source"]),
+            (&report["best"]["hash"], &report["best"]["program"])
+        );
         assert_eq!(inspection["pruned"], report["best"]["pruned"]);
 
         let report = json(&run(path, &["resume", "store", "--held-out", "0", "--json"]));
@@ -186,15 +214,26 @@ fn an_interrupted_search_reports_what_it_has_and_goes_on_when_resumed() {
 fn an_interrupted_search_says_so_to_people() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let mut child = spawn(path, &["search", "--suite", "smoke", "--programs", "0", "--name", "mine"]);
+    let mut child =
+        spawn(path, &["search", "--suite", "smoke", "--programs", "0", "--name", "mine"]);
     wait_for_an_evaluation(&mut child, &path.join("runs/mine"));
     signal(&child, "INT");
     let ended = interrupted(child);
     // Without a limit it goes on without one.
-    for part in ["store: runs/mine", ": interrupted\n", "best program, fitness", "  symopt resume runs/mine --programs 0\n"] {
+    for part in [
+        "store: runs/mine",
+        ": interrupted\n",
+        "best program, fitness",
+        "  symopt resume runs/mine --programs 0\n",
+    ] {
         assert!(ended.stdout.contains(part), "{part} is missing:\n{}", ended.stdout);
     }
-    assert!(ended.stdout.starts_with("store: runs/mine\n") && ended.stdout.ends_with("store: runs/mine\n"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("store: runs/mine\n")
+            && ended.stdout.ends_with("store: runs/mine\n"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]
@@ -204,7 +243,9 @@ fn the_report_as_json_has_its_fields() {
     let held_out = arguments.iter().position(|argument| *argument == "--held-out").unwrap();
     arguments[held_out + 1] = "2";
     let report = json(&run(directory.path(), &arguments));
-    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>().join(" ");
+    let keys = |value: &Value| {
+        value.as_object().unwrap().keys().cloned().collect::<Vec<String>>().join(" ")
+    };
     assert_eq!(
         keys(&report),
         "baseline best cache_hit_rate comparison evaluated_in_session_seconds evaluating_seconds failures generated_in_session_seconds history \
@@ -212,7 +253,10 @@ fn the_report_as_json_has_its_fields() {
     );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
     assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");
-    assert_eq!((&report["store"], &report["stop"]), (&Value::from("store"), &Value::from("programs")));
+    assert_eq!(
+        (&report["store"], &report["stop"]),
+        (&Value::from("store"), &Value::from("programs"))
+    );
     assert_eq!(report["statistics"]["generated"], 300);
     for rate in ["cache_hit_rate", "redundant_share"] {
         assert!((0.0..=1.0).contains(&report[rate].as_f64().unwrap()), "{rate}");
@@ -240,10 +284,16 @@ fn stores_without_a_name_are_called_after_the_suite_and_the_seed_and_numbered() 
     let mut stores = Vec::new();
     // Of the same suite and seed they differ in something else.
     for (seed, population) in [("0", "10"), ("0", "11"), ("7", "10"), ("0", "12")] {
-        let report = json(&run(directory.path(), &[&search[..], &["--seed", seed, "--population", population]].concat()));
+        let report = json(&run(
+            directory.path(),
+            &[&search[..], &["--seed", seed, "--population", population]].concat(),
+        ));
         stores.push(report["store"].as_str().unwrap().to_owned());
     }
-    assert_eq!(stores, ["runs/smoke-seed0", "runs/smoke-seed0-2", "runs/smoke-seed7", "runs/smoke-seed0-3"]);
+    assert_eq!(
+        stores,
+        ["runs/smoke-seed0", "runs/smoke-seed0-2", "runs/smoke-seed7", "runs/smoke-seed0-3"]
+    );
     for store in stores {
         output(directory.path(), &["resume", &store, "--held-out", "0"]);
     }
@@ -253,32 +303,73 @@ fn stores_without_a_name_are_called_after_the_suite_and_the_seed_and_numbered() 
 fn the_same_search_again_goes_on_where_it_is_and_is_not_repeated() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let search =
-        |more: &[&str]| run(path, &[&["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--json"], more].concat());
+    let search = |more: &[&str]| {
+        run(
+            path,
+            &[
+                &["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--json"],
+                more,
+            ]
+            .concat(),
+        )
+    };
     let first = json(&search(&["--programs", "600"]));
     // Finished, then with a higher limit, then with a lower one.
     for (programs, evaluated) in [("600", false), ("900", true), ("600", false)] {
         let again = search(&["--programs", programs]);
-        assert!(again.code == Some(0) && again.stderr.starts_with("runs/smoke-seed0 holds this search already"), "{}", again.stderr);
-        assert!(["--seed", "--name", "--store"].iter().all(|option| again.stderr.contains(option)), "{}", again.stderr);
+        assert!(
+            again.code == Some(0)
+                && again.stderr.starts_with("runs/smoke-seed0 holds this search already"),
+            "{}",
+            again.stderr
+        );
+        assert!(
+            ["--seed", "--name", "--store"].iter().all(|option| again.stderr.contains(option)),
+            "{}",
+            again.stderr
+        );
         let again: Value = serde_json::from_str(&again.stdout).unwrap();
-        assert_eq!((&again["store"], again["statistics"]["generated"].to_string().as_str()), (&Value::from("runs/smoke-seed0"), programs));
+        assert_eq!(
+            (&again["store"], again["statistics"]["generated"].to_string().as_str()),
+            (&Value::from("runs/smoke-seed0"), programs)
+        );
         assert_eq!(again["evaluated_in_session_seconds"] != 0, evaluated);
         if programs == "600" {
             assert_eq!(result_of(&again), result_of(&first));
         }
     }
-    let text = output(path, &["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--programs", "600"]);
-    assert!(text.starts_with("runs/smoke-seed0 holds this search already") && text.ends_with("store: runs/smoke-seed0\n"), "{text}");
+    let text = output(
+        path,
+        &[
+            "search",
+            "--suite",
+            "smoke",
+            "--population",
+            "50",
+            "--held-out",
+            "0",
+            "--programs",
+            "600",
+        ],
+    );
+    assert!(
+        text.starts_with("runs/smoke-seed0 holds this search already")
+            && text.ends_with("store: runs/smoke-seed0\n"),
+        "{text}"
+    );
     // What is asked for by name is made, and what differs too.
-    for note in
-        ["runs/smoke-seed0 holds this search already, which is done again", "runs/mine holds this search already, which goes on there"]
-    {
+    for note in [
+        "runs/smoke-seed0 holds this search already, which is done again",
+        "runs/mine holds this search already, which goes on there",
+    ] {
         let mine = search(&["--programs", "600", "--name", "mine"]);
         assert!(mine.stderr.starts_with(note), "{}", mine.stderr);
         assert_eq!(result_of(&serde_json::from_str(&mine.stdout).unwrap()), result_of(&first));
     }
-    assert_eq!(json(&search(&["--programs", "600", "--tournament", "3"]))["store"], "runs/smoke-seed0-2");
+    assert_eq!(
+        json(&search(&["--programs", "600", "--tournament", "3"]))["store"],
+        "runs/smoke-seed0-2"
+    );
     // A campaign likewise.
     let campaign = |name: &str| {
         let ended = search(&["--programs", "100", "--repeats", "2"]);
@@ -286,7 +377,10 @@ fn the_same_search_again_goes_on_where_it_is_and_is_not_repeated() {
         let report: Value = serde_json::from_str(&ended.stdout).unwrap();
         report["campaign"].as_str().unwrap().to_owned()
     };
-    assert_eq!((campaign("").as_str(), campaign("again").as_str()), ("runs/smoke-seed0-3", "runs/smoke-seed0-3"));
+    assert_eq!(
+        (campaign("").as_str(), campaign("again").as_str()),
+        ("runs/smoke-seed0-3", "runs/smoke-seed0-3")
+    );
 }
 
 /// A suite whose runs take long, with one checkpoint each.
@@ -332,7 +426,10 @@ fn runs_that_take_long_end_within_a_second_after_an_interrupt() {
         let ended = ended(child);
         assert!(begin.elapsed() < Duration::from_secs(10), "{command}: {:?}", begin.elapsed());
         assert_eq!(ended.code, Some(1), "{command}: {}", ended.stderr);
-        let message = ended.stderr.strip_prefix(common::INTERRUPTED).unwrap_or_else(|| panic!("{command}: {}", ended.stderr));
+        let message = ended
+            .stderr
+            .strip_prefix(common::INTERRUPTED)
+            .unwrap_or_else(|| panic!("{command}: {}", ended.stderr));
         assert!(message.starts_with("error: interrupted "), "{command}: {message}");
     }
 }
@@ -346,7 +443,11 @@ fn the_printed_settings_are_the_default_ones() {
     let plain = json(&run(path, &arguments("plain", "500", &[])));
     let from_file = run(path, &arguments("from-file", "500", &["--config", "config.toml"]));
     // It is the same search, and the command says so.
-    assert!(from_file.stderr.starts_with("plain holds this search already"), "{}", from_file.stderr);
+    assert!(
+        from_file.stderr.starts_with("plain holds this search already"),
+        "{}",
+        from_file.stderr
+    );
     let from_file = json(&Ended { stderr: String::new(), ..from_file });
     assert_eq!(result_of(&plain), result_of(&from_file));
     assert_eq!(contents(&path.join("plain")), contents(&path.join("from-file")));
@@ -363,10 +464,18 @@ fn a_resumed_search_with_a_higher_limit_equals_a_longer_one() {
     let half = (PROGRAMS / 2).to_string();
     let short = json(&run(path, &arguments("store", &half, &[])));
     assert_eq!(short["statistics"]["generated"], PROGRAMS / 2);
-    let report = json(&run(path, &["resume", "store", "--programs", programs(), "--held-out", "0", "--json"]));
+    let report = json(&run(
+        path,
+        &["resume", "store", "--programs", programs(), "--held-out", "0", "--json"],
+    ));
     assert_eq!(result_of(&report), result_of(&reference().report));
     // The store keeps the settings that the search was started with; all else is equal.
-    let but_settings = |text: &str| text.lines().filter(|line| !line.starts_with("settings\t")).map(str::to_owned).collect::<Vec<_>>();
+    let but_settings = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with("settings\t"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert!(but_settings(&contents(&path.join("store"))) == but_settings(&reference().contents));
 }
 
@@ -381,8 +490,14 @@ fn resuming_a_search_that_has_ended_reports_it_again() {
 
 /// The words of the hint that begins with some words.
 fn hint(text: &str, begin: &str) -> Vec<String> {
-    let line = text.lines().find(|line| line.trim_start().starts_with(begin)).unwrap_or_else(|| panic!("{begin} is missing:\n{text}"));
-    let script = format!("for word in {}; do printf '%s\\0' \"$word\"; done", line.trim_start().strip_prefix("symopt ").unwrap());
+    let line = text
+        .lines()
+        .find(|line| line.trim_start().starts_with(begin))
+        .unwrap_or_else(|| panic!("{begin} is missing:\n{text}"));
+    let script = format!(
+        "for word in {}; do printf '%s\\0' \"$word\"; done",
+        line.trim_start().strip_prefix("symopt ").unwrap()
+    );
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split_terminator('\0').map(str::to_owned).collect()
 }
@@ -393,12 +508,36 @@ fn the_hint_after_an_interrupt_finishes_the_same_search_whatever_its_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let given = format!("--store={store}");
-        let mut arguments = vec!["search", "--suite", "smoke", "--population", "100", "--held-out", "0", &given, "--programs", "2500"];
+        let mut arguments = vec![
+            "search",
+            "--suite",
+            "smoke",
+            "--population",
+            "100",
+            "--held-out",
+            "0",
+            &given,
+            "--programs",
+            "2500",
+        ];
         assert_eq!(run(path, &arguments).code, Some(0));
         // Resumed with a limit that is not in the store, and interrupted.
-        let count = || std::fs::read_to_string(path.join(store).join("acknowledged")).unwrap_or_default();
+        let count =
+            || std::fs::read_to_string(path.join(store).join("acknowledged")).unwrap_or_default();
         let before = count();
-        let child = spawn(path, &["resume", &format!("./{store}"), "--programs", programs(), "--held-out", "0", "--threads", "1"]);
+        let child = spawn(
+            path,
+            &[
+                "resume",
+                &format!("./{store}"),
+                "--programs",
+                programs(),
+                "--held-out",
+                "0",
+                "--threads",
+                "1",
+            ],
+        );
         let begin = Instant::now();
         while count() == before && begin.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(1));
@@ -406,7 +545,10 @@ fn the_hint_after_an_interrupt_finishes_the_same_search_whatever_its_name() {
         signal(&child, "INT");
         let text = interrupted(child).stdout;
         let hint = hint(&text, "symopt resume ");
-        assert_eq!(hint[1..], [&format!("./{store}"), "--programs", programs(), "--threads", "1", "--held-out", "0"]);
+        assert_eq!(
+            hint[1..],
+            [&format!("./{store}"), "--programs", programs(), "--threads", "1", "--held-out", "0"]
+        );
         arguments = hint.iter().map(String::as_str).collect();
         arguments.push("--json");
         assert_eq!(result_of(&json(&run(path, &arguments))), result_of(&reference().report));
@@ -427,7 +569,10 @@ fn rates_after_a_resume_are_those_of_the_session() {
     let line = text.lines().find(|line| line.contains(" programs generated (")).unwrap();
     assert!(line.starts_with("2500 programs generated (500 in this session, "), "{line}");
     let again = json(&run(path, &[&arguments[..], &["--json"]].concat()));
-    assert_eq!((&again["statistics"]["generated"], &again["evaluated_in_session_seconds"]), (&Value::from(2500), &Value::from(0)));
+    assert_eq!(
+        (&again["statistics"]["generated"], &again["evaluated_in_session_seconds"]),
+        (&Value::from(2500), &Value::from(0))
+    );
     assert!(output(path, &arguments).contains(" evaluated (none in this session; "));
 }
 
@@ -438,12 +583,25 @@ fn a_search_that_has_ended_goes_on_by_the_limit_that_ended_it() {
         (&["--programs", "200"], &["--programs", "400"]),
         // Not one more is evaluated.
         (&["--programs", "0", "--evaluations", "50"], &["--programs", "0", "--evaluations", "100"]),
-        (&["--target-program", "adamw-paper", "--programs", "300"], &["--programs", "600", "--target-program", "adamw-paper"]),
+        (
+            &["--target-program", "adamw-paper", "--programs", "300"],
+            &["--programs", "600", "--target-program", "adamw-paper"],
+        ),
         (&["--target-fitness=-5"], &["--target-fitness="]),
     ];
     for (place, (given, expected)) in limits.into_iter().enumerate() {
         let store = format!("store-{place}");
-        let search = ["search", "--suite", "smoke", "--population", "50", "--held-out", "0", "--store", &store];
+        let search = [
+            "search",
+            "--suite",
+            "smoke",
+            "--population",
+            "50",
+            "--held-out",
+            "0",
+            "--store",
+            &store,
+        ];
         let text = output(directory.path(), &[&search[..], given].concat());
         let hint = hint(&text, "symopt resume ").join(" ");
         assert!(hint.starts_with(&format!("resume {store} {}", expected.join(" "))), "{hint}");
@@ -479,6 +637,9 @@ fn threads_that_cannot_be_started_are_an_error() {
         }
         assert_eq!(ended.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains(expected) || !is_root, "{stderr}");
-        assert!(stderr.contains("allow this user more processes") && !stderr.contains("panicked"), "{stderr}");
+        assert!(
+            stderr.contains("allow this user more processes") && !stderr.contains("panicked"),
+            "{stderr}"
+        );
     }
 }

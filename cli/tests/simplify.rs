@@ -56,8 +56,13 @@ fn the_raw_program_ends_in_lion() {
     assert_eq!(text.lines().filter(|line| line.starts_with("Checked: ")).count(), kinds.len());
     assert!(!text.contains("BROKEN") && !text.contains("Rejected"), "{text}");
     let (_, end) = text.split_once("## What is left\n").unwrap();
-    for line in ["  g = clip(g, lr)", "  g = arcsin(g)", "  update = interp(g, m, beta1)", "  update = sign(update)", "  return update, m"]
-    {
+    for line in [
+        "  g = clip(g, lr)",
+        "  g = arcsin(g)",
+        "  update = interp(g, m, beta1)",
+        "  update = sign(update)",
+        "  return update, m",
+    ] {
         assert!(end.lines().any(|found| found == line), "{line}\n{end}");
     }
     // The same each time, and nothing is left in the directory.
@@ -69,12 +74,21 @@ fn the_raw_program_ends_in_lion() {
 fn json_holds_the_whole_derivation() {
     let directory = tempfile::tempdir().unwrap();
     let found = json(directory.path(), &["simplify", "lion-raw", "--json"]);
-    assert_eq!((&found["statements_before"], &found["statements_after"], &found["label"]), (&21.into(), &9.into(), &"domain".into()));
+    assert_eq!(
+        (&found["statements_before"], &found["statements_after"], &found["label"]),
+        (&21.into(), &9.into(), &"domain".into())
+    );
     assert_eq!(found["hash"].as_str().unwrap().len(), 32);
     let derivation = &found["derivation"];
-    assert_eq!((&derivation["rejected"], derivation["notes"].is_array()), (&Value::Array(Vec::new()), true));
+    assert_eq!(
+        (&derivation["rejected"], derivation["notes"].is_array()),
+        (&Value::Array(Vec::new()), true)
+    );
     let steps = derivation["steps"].as_array().unwrap();
-    assert_eq!(steps.iter().map(|step| step["kind"].as_str().unwrap()).collect::<Vec<_>>()[..3], ["redundant", "dead_slot", "identity"]);
+    assert_eq!(
+        steps.iter().map(|step| step["kind"].as_str().unwrap()).collect::<Vec<_>>()[..3],
+        ["redundant", "dead_slot", "identity"]
+    );
     let mut last = &derivation["original"];
     for step in steps {
         assert_eq!(&step["before"], last);
@@ -91,7 +105,8 @@ fn json_holds_the_whole_derivation() {
     assert!(domain["support"]["check"]["outside_at"]["stream"].is_string());
     // The result is a program like any other.
     let result = found["result"].as_str().unwrap();
-    let Ended { code, stdout, stderr } = piped(directory.path(), &["inspect", "-", "--json"], result);
+    let Ended { code, stdout, stderr } =
+        piped(directory.path(), &["inspect", "-", "--json"], result);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["hash"], found["hash"]);
 }
@@ -121,7 +136,10 @@ fn what_is_left_is_a_program_that_diff_knows() {
     for (name, statements) in [("lion-raw", 21), ("lion-found", 12)] {
         output(path, &["simplify", name, "-o", "out.opt"]);
         let text = fs::read_to_string(path.join("out.opt")).unwrap();
-        let doc = format!("\"\"\"{}, simplified from {statements} statements to 9: equal", name.replace('-', "_"));
+        let doc = format!(
+            "\"\"\"{}, simplified from {statements} statements to 9: equal",
+            name.replace('-', "_")
+        );
         assert!(text.starts_with(&doc), "{text}");
         let inspection = json(path, &["inspect", "out.opt", "--json"]);
         assert_eq!(inspection["hash"], json(path, &["simplify", name, "--json"])["hash"]);
@@ -140,8 +158,15 @@ fn what_is_left_is_a_program_that_diff_knows() {
     let diff = output(path, &["diff", "lion.opt", "lion"]);
     assert!(diff.contains("are equal: they compute the same bits"), "{diff}");
     let text = fs::read_to_string(path.join("lion.opt")).unwrap();
-    assert!(text.starts_with("\"\"\"Lion: the sign of a blend of gradient and momentum.\n") && !text.contains("simplified"), "{text}");
-    for part in ["def lion(w, g, m, lr=0.0001, *, beta1=0.9, beta2=0.99, weight_decay=0.0):\n", "  decay = w * weight_decay\n"] {
+    assert!(
+        text.starts_with("\"\"\"Lion: the sign of a blend of gradient and momentum.\n")
+            && !text.contains("simplified"),
+        "{text}"
+    );
+    for part in [
+        "def lion(w, g, m, lr=0.0001, *, beta1=0.9, beta2=0.99, weight_decay=0.0):\n",
+        "  decay = w * weight_decay\n",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     assert!(output(path, &["simplify", "lion"]).contains("Nothing to simplify."));
@@ -151,9 +176,17 @@ fn what_is_left_is_a_program_that_diff_knows() {
 fn diff_sees_lion_in_the_raw_program() {
     let here = std::env::temp_dir();
     let text = output(&here, &["diff", "lion-raw", "lion"]);
-    let line =
-        text.lines().find(|line| line.starts_with("equal up to hyperparameters: lion-raw = lion with ")).expect("what they have to do");
-    for part in ["beta1 = 0.9,", "beta2 = 0.99822,", "weight_decay = 0.460198,", "lr = 0.000217176", "arcsin(clip(g, lr))"] {
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("equal up to hyperparameters: lion-raw = lion with "))
+        .expect("what they have to do");
+    for part in [
+        "beta1 = 0.9,",
+        "beta2 = 0.99822,",
+        "weight_decay = 0.460198,",
+        "lr = 0.000217176",
+        "arcsin(clip(g, lr))",
+    ] {
         assert!(line.contains(part), "{part}: {line}");
     }
     let found = json(&here, &["diff", "lion-raw", "lion", "--json"]);
@@ -161,7 +194,9 @@ fn diff_sees_lion_in_the_raw_program() {
     assert_eq!(relation["general"], "right");
     let value = |name: &str| {
         let rows = relation["assignment"].as_array().unwrap().iter();
-        rows.filter(|row| row["of"]["hyperparameter"] == name).map(|row| row["value"].as_f64().unwrap()).collect::<Vec<_>>()
+        rows.filter(|row| row["of"]["hyperparameter"] == name)
+            .map(|row| row["value"].as_f64().unwrap())
+            .collect::<Vec<_>>()
     };
     let close = |name: &str, wanted: f64| {
         let found = value(name);
@@ -177,13 +212,23 @@ fn the_label_bounds_the_steps() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs::write(path.join("sign.opt"), SIGN).unwrap();
-    let order = |label: &Value| ["exact", "real", "domain"].iter().position(|name| label == *name).expect("a label");
+    let order = |label: &Value| {
+        ["exact", "real", "domain"].iter().position(|name| label == *name).expect("a label")
+    };
     for (name, expected) in [("sign.opt", [5, 4, 3]), ("lion-raw", [12, 10, 9])] {
-        for (index, (label, statements)) in ["exact", "real", "domain"].iter().zip(expected).enumerate() {
+        for (index, (label, statements)) in
+            ["exact", "real", "domain"].iter().zip(expected).enumerate()
+        {
             let found = json(path, &["simplify", name, "--label", label, "--json"]);
             assert_eq!(found["statements_after"], statements, "{name} {label}");
             assert!(order(&found["label"]) <= index, "{name} {label}");
-            assert!(found["derivation"]["steps"].as_array().unwrap().iter().all(|step| order(&step["label"]) <= index));
+            assert!(
+                found["derivation"]["steps"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|step| order(&step["label"]) <= index)
+            );
         }
     }
 }
@@ -191,11 +236,17 @@ fn the_label_bounds_the_steps() {
 #[test]
 fn programs_come_from_the_standard_input_too() {
     let directory = tempfile::tempdir().unwrap();
-    let Ended { code, stdout, stderr } = piped(directory.path(), &["simplify", "-", "-o", "out.opt"], SIGN);
+    let Ended { code, stdout, stderr } =
+        piped(directory.path(), &["simplify", "-", "-o", "out.opt"], SIGN);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert!(stdout.starts_with("# p: from 5 statements to 3\n"), "{stdout}");
     let text = fs::read_to_string(directory.path().join("out.opt")).unwrap();
-    assert!(text.contains("def p(w, g, m, lr, *, beta=0.9):\n  m = interp(g, m, beta)\n  update = sign(m)\n"), "{text}");
+    assert!(
+        text.contains(
+            "def p(w, g, m, lr, *, beta=0.9):\n  m = interp(g, m, beta)\n  update = sign(m)\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -203,9 +254,11 @@ fn ablation_leaves_out_what_makes_no_difference_on_the_tasks() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let ablate = ["simplify", "lion-found", "--ablate", "--suite", "smoke", "--seeds", "2"];
-    let found = json(path, &[&ablate[..], &["--json", "-o", "out.opt", "--derivation", "f.md"]].concat());
+    let found =
+        json(path, &[&ablate[..], &["--json", "-o", "out.opt", "--derivation", "f.md"]].concat());
     let steps = found["derivation"]["steps"].as_array().unwrap();
-    let tried: Vec<&Value> = steps.iter().filter(|step| step["support"]["trials"].is_array()).collect();
+    let tried: Vec<&Value> =
+        steps.iter().filter(|step| step["support"]["trials"].is_array()).collect();
     assert!(!tried.is_empty(), "{}", found["result"]);
     for step in &tried {
         assert_eq!(step["label"], "fitness");
@@ -221,23 +274,43 @@ fn ablation_leaves_out_what_makes_no_difference_on_the_tasks() {
     assert_eq!((&found["label"], &found["result"]), (&"fitness".into(), last));
     assert!(found["statements_after"].as_u64().unwrap() <= 9);
     let text = fs::read_to_string(path.join("f.md")).unwrap();
-    assert!(text.contains("| change | fitness | with the change | difference | standard error | kept |"), "{text}");
+    assert!(
+        text.contains(
+            "| change | fitness | with the change | difference | standard error | kept |"
+        ),
+        "{text}"
+    );
     let program = fs::read_to_string(path.join("out.opt")).unwrap();
-    assert!(program.starts_with("\"\"\"lion_found, simplified from 12 statements to "), "{program}");
+    assert!(
+        program.starts_with("\"\"\"lion_found, simplified from 12 statements to "),
+        "{program}"
+    );
     assert!(program.contains("the label `fitness`"), "{program}");
     assert_eq!(json(path, &["inspect", "out.opt", "--json"])["hash"], found["hash"]);
     // The same each time, on as many threads as there are.
     assert_eq!(json(path, &[&ablate[..], &["--json"]].concat()), found);
-    // A tolerance below zero asks for a gain: nearly nothing passes, and the program is no shorter than by the other tolerance.
-    let strict = json(path, &[&ablate[..], &["--json", "--tolerance", "-0.5", "--confidence", "0.99"]].concat());
-    assert!(strict["statements_after"].as_u64() >= found["statements_after"].as_u64(), "{}", strict["result"]);
+    // A tolerance below zero asks for a gain: nearly nothing passes, and the program is no shorter
+    // than by the other tolerance.
+    let strict = json(
+        path,
+        &[&ablate[..], &["--json", "--tolerance", "-0.5", "--confidence", "0.99"]].concat(),
+    );
+    assert!(
+        strict["statements_after"].as_u64() >= found["statements_after"].as_u64(),
+        "{}",
+        strict["result"]
+    );
 }
 
 #[test]
 fn bad_input_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    fs::write(path.join("bad.opt"), "def p(w, g, lr):\n  update = interq(g, lr)\n  return update\n").unwrap();
+    fs::write(
+        path.join("bad.opt"),
+        "def p(w, g, lr):\n  update = interq(g, lr)\n  return update\n",
+    )
+    .unwrap();
     fs::create_dir(path.join("folder.md")).unwrap();
     let before = tree(path);
     let cases: &[(&[&str], &str)] = &[
@@ -261,10 +334,22 @@ fn bad_input_is_refused() {
         (&["simplify", "lion", "--ablate", "--suite", "smok"], "smok"),
         (&["simplify", "lion", "--ablate", "--suite", "smoke", "--seeds", "1"], "from 2 to 1000"),
         (&["simplify", "lion", "--ablate", "--suite", "smoke", "--seeds", "x"], "from 2 to 1000"),
-        (&["simplify", "lion", "--ablate", "--suite", "smoke", "--tolerance", "x"], "expected a share, such as 0.02 for two percent"),
-        (&["simplify", "lion", "--ablate", "--suite", "smoke", "--tolerance", "nan"], "expected a share, such as 0.02 for two percent"),
-        (&["simplify", "lion", "--ablate", "--suite", "smoke", "--confidence", "1"], "from 0.5 to below 1"),
-        (&["simplify", "lion", "--ablate", "--suite", "smoke", "--confidence", "-1"], "from 0.5 to below 1"),
+        (
+            &["simplify", "lion", "--ablate", "--suite", "smoke", "--tolerance", "x"],
+            "expected a share, such as 0.02 for two percent",
+        ),
+        (
+            &["simplify", "lion", "--ablate", "--suite", "smoke", "--tolerance", "nan"],
+            "expected a share, such as 0.02 for two percent",
+        ),
+        (
+            &["simplify", "lion", "--ablate", "--suite", "smoke", "--confidence", "1"],
+            "from 0.5 to below 1",
+        ),
+        (
+            &["simplify", "lion", "--ablate", "--suite", "smoke", "--confidence", "-1"],
+            "from 0.5 to below 1",
+        ),
     ];
     for (arguments, expected) in cases {
         let Ended { code, stdout, stderr } = run(path, arguments);
@@ -272,7 +357,8 @@ fn bad_input_is_refused() {
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
         assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
     }
-    let Ended { code, stdout, stderr } = piped(path, &["simplify", "-"], "def p(w, g, lr):\n  update = g *\n  return update\n");
+    let Ended { code, stdout, stderr } =
+        piped(path, &["simplify", "-"], "def p(w, g, lr):\n  update = g *\n  return update\n");
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr.contains("2"), "{stderr}");
     assert_eq!(tree(path), before);

@@ -1,5 +1,5 @@
-//! Abstract execution of a 30-statement program: typing, redundancy, functional hash and cost. The target is 2 µs; the published search space
-//! takes 114 ms for the same work.
+//! Abstract execution of a 30-statement program: typing, redundancy, functional hash and cost. The
+//! target is 2 µs; the published search space takes 114 ms for the same work.
 
 use std::hint::black_box;
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use ariadne::{CharSet, Color, Config, IndexType, Label as ReportLabel, Report, ReportKind, Source};
+use ariadne::{
+    CharSet, Color, Config, IndexType, Label as ReportLabel, Report, ReportKind, Source,
+};
 
 use crate::escape::{self, is_hidden};
 
@@ -115,8 +117,20 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A diagnostic without secondary labels or help.
-    pub fn new(kind: DiagnosticKind, span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
-        Diagnostic { kind, message: message.into(), span, label: label.into(), secondary: Vec::new(), help: None }
+    pub fn new(
+        kind: DiagnosticKind,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic {
+            kind,
+            message: message.into(),
+            span,
+            label: label.into(),
+            secondary: Vec::new(),
+            help: None,
+        }
     }
 
     /// The same with a way out.
@@ -141,7 +155,8 @@ struct Position {
 
 /// All that is wrong with a program text, in the order of the text: never empty.
 ///
-/// `Display` gives one line for each fault (`line:column: message`); [`Diagnostics::render`] shows them in the text.
+/// `Display` gives one line for each fault (`line:column: message`); [`Diagnostics::render`] shows
+/// them in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
@@ -159,13 +174,15 @@ impl Diagnostics {
         let omitted = list.len().saturating_sub(MAXIMUM_DIAGNOSTICS);
         list.truncate(MAXIMUM_DIAGNOSTICS);
         let lines = Lines::new(source);
-        let positions = list.iter().map(|diagnostic| lines.position(diagnostic.span.start)).collect();
+        let positions =
+            list.iter().map(|diagnostic| lines.position(diagnostic.span.start)).collect();
         Some(Diagnostics { list, positions, omitted })
     }
 
     /// The diagnostic of a text that is no program, where nothing better is known.
     pub(crate) fn unreadable(source: &str) -> Diagnostics {
-        let list = vec![Diagnostic::new(DiagnosticKind::Syntax, 0..0, "the text is not a program", "")];
+        let list =
+            vec![Diagnostic::new(DiagnosticKind::Syntax, 0..0, "the text is not a program", "")];
         let positions = vec![Lines::new(source).position(0)];
         Diagnostics { list, positions, omitted: 0 }
     }
@@ -185,21 +202,27 @@ impl Diagnostics {
         self.omitted
     }
 
-    /// The diagnostics shown in the text that they are about, for a terminal: `source_name` is what to call the text (a path, or
-    /// `<stdin>`), `source` the text that was parsed.
+    /// The diagnostics shown in the text that they are about, for a terminal: `source_name` is what
+    /// to call the text (a path, or `<stdin>`), `source` the text that was parsed.
     pub fn render(&self, source_name: &str, source: &str, color: bool) -> String {
         let lines = Lines::new(source);
         let source_name = escape::line(source_name).into_owned();
-        // Control characters of the text must not reach the terminal; one character for one keeps the columns.
+        // Control characters of the text must not reach the terminal; one character for one keeps
+        // the columns.
         let shown = Source::from(source.chars().map(printable).collect::<String>());
         let mut rendered = String::new();
         for (diagnostic, position) in self.list.iter().zip(&self.positions) {
-            let labels: Vec<&Range<usize>> =
-                std::iter::once(&diagnostic.span).chain(diagnostic.secondary.iter().map(|l| &l.span)).collect();
+            let labels: Vec<&Range<usize>> = std::iter::once(&diagnostic.span)
+                .chain(diagnostic.secondary.iter().map(|l| &l.span))
+                .collect();
             // A fault of the text as a whole has no label, and shows no line either.
-            let is_shown = !diagnostic.label.is_empty() && labels.iter().all(|span| lines.length_around(span.start) <= LONGEST_SHOWN_LINE);
-            let report = is_shown.then(|| self.report(diagnostic, &lines, &source_name, &shown, color)).flatten();
-            rendered.push_str(&report.unwrap_or_else(|| plain(diagnostic, *position, &source_name)));
+            let is_shown = !diagnostic.label.is_empty()
+                && labels.iter().all(|span| lines.length_around(span.start) <= LONGEST_SHOWN_LINE);
+            let report = is_shown
+                .then(|| self.report(diagnostic, &lines, &source_name, &shown, color))
+                .flatten();
+            rendered
+                .push_str(&report.unwrap_or_else(|| plain(diagnostic, *position, &source_name)));
             rendered.push('\n');
         }
         if self.omitted > 0 {
@@ -208,19 +231,33 @@ impl Diagnostics {
         rendered
     }
 
-    fn report(&self, diagnostic: &Diagnostic, lines: &Lines, source_name: &str, shown: &Source, color: bool) -> Option<String> {
+    fn report(
+        &self,
+        diagnostic: &Diagnostic,
+        lines: &Lines,
+        source_name: &str,
+        shown: &Source,
+        color: bool,
+    ) -> Option<String> {
         let at = |span: &Range<usize>| (source_name, lines.characters_on_one_line(span));
-        let configuration = Config::default().with_color(color).with_index_type(IndexType::Char).with_char_set(CharSet::Unicode);
+        let configuration = Config::default()
+            .with_color(color)
+            .with_index_type(IndexType::Char)
+            .with_char_set(CharSet::Unicode);
         let mut report = Report::build(ReportKind::Error, at(&diagnostic.span))
             .with_config(configuration)
             .with_code(diagnostic.kind.code())
             .with_message(&diagnostic.message);
-        let secondary = diagnostic.secondary.iter().map(|label| (&label.span, &label.text, Color::Blue));
-        let mut labels: Vec<_> = std::iter::once((&diagnostic.span, &diagnostic.label, Color::Red)).chain(secondary).collect();
+        let secondary =
+            diagnostic.secondary.iter().map(|label| (&label.span, &label.text, Color::Blue));
+        let mut labels: Vec<_> = std::iter::once((&diagnostic.span, &diagnostic.label, Color::Red))
+            .chain(secondary)
+            .collect();
         // Out of order, they would be shown as pieces of several texts.
         labels.sort_by_key(|(span, ..)| span.start);
         for (span, text, color) in labels {
-            report = report.with_label(ReportLabel::new(at(span)).with_message(text).with_color(color));
+            report =
+                report.with_label(ReportLabel::new(at(span)).with_message(text).with_color(color));
         }
         if let Some(help) = &diagnostic.help {
             report = report.with_help(help);
@@ -236,7 +273,11 @@ impl Diagnostics {
 /// A report without the text, for lines that are too long to show.
 fn plain(diagnostic: &Diagnostic, position: Position, source_name: &str) -> String {
     let Position { line, column } = position;
-    let mut text = format!("[{}] Error: {}\n  at {source_name}:{line}:{column}\n", diagnostic.kind.code(), diagnostic.message);
+    let mut text = format!(
+        "[{}] Error: {}\n  at {source_name}:{line}:{column}\n",
+        diagnostic.kind.code(),
+        diagnostic.message
+    );
     if let Some(help) = &diagnostic.help {
         text.push_str(&format!("  Help: {}\n", help.replace('\n', "\n        ")));
     }
@@ -258,7 +299,8 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// A piece of the user's text as a message repeats it: on one line, without hidden characters, not too long.
+/// A piece of the user's text as a message repeats it: on one line, without hidden characters, not
+/// too long.
 pub(crate) fn quote(text: &str) -> String {
     let mut words = String::new();
     for (length, character) in text.chars().enumerate() {
@@ -280,7 +322,8 @@ pub(crate) fn quote(text: &str) -> String {
     words
 }
 
-/// The character itself, or a stand-in for one that would change how a terminal shows its neighbours.
+/// The character itself, or a stand-in for one that would change how a terminal shows its
+/// neighbours.
 fn printable(character: char) -> char {
     if is_hidden(character) && character != '\r' { '\u{fffd}' } else { character }
 }
@@ -320,10 +363,13 @@ impl<'a> Lines<'a> {
         &self.lines[after.saturating_sub(1)]
     }
 
-    /// Number of characters from the beginning of the line to `at`; places within a character count as its beginning.
+    /// Number of characters from the beginning of the line to `at`; places within a character count
+    /// as its beginning.
     fn column(&self, bytes: &Range<usize>, at: usize) -> usize {
         let line = &self.source[bytes.clone()];
-        line.char_indices().take_while(|(offset, character)| bytes.start + offset + character.len_utf8() <= at).count()
+        line.char_indices()
+            .take_while(|(offset, character)| bytes.start + offset + character.len_utf8() <= at)
+            .count()
     }
 
     fn position(&self, at: usize) -> Position {
@@ -337,7 +383,8 @@ impl<'a> Lines<'a> {
         self.line_of(at).0.len()
     }
 
-    /// A byte range as a range of characters, cut at the end of its first line: reports of several lines are hard to read.
+    /// A byte range as a range of characters, cut at the end of its first line: reports of several
+    /// lines are hard to read.
     fn characters_on_one_line(&self, span: &Range<usize>) -> Range<usize> {
         let (bytes, before) = self.line_of(span.start);
         let start = before + self.column(bytes, span.start);

@@ -1,7 +1,8 @@
 //! The function table: one row for each function of the language.
 //!
-//! A row says everything that the rest of the system needs to know about a function: its name and aliases, how many arguments it takes, how it
-//! is typed, its meaning on scalars, its algebraic facts and the capability profile that it belongs to. To add a function, add a row here and a
+//! A row says everything that the rest of the system needs to know about a function: its name and
+//! aliases, how many arguments it takes, how it is typed, its meaning on scalars, its algebraic
+//! facts and the capability profile that it belongs to. To add a function, add a row here and a
 //! kernel in the evaluator; the coverage tests fail until both are there.
 
 use crate::semantics;
@@ -20,9 +21,11 @@ pub enum Typing {
     GlobalReduction,
     /// The last argument must be a `Scalar`; the result is the largest type among the others.
     ScaledBy,
-    /// The matrix of each array transposed: see [`types`](crate::types) for how an array is seen as a matrix.
+    /// The matrix of each array transposed: see [`types`](crate::types) for how an array is seen as
+    /// a matrix.
     Transpose,
-    /// The product of the matrices of each array: the columns of the first must be the rows of the second.
+    /// The product of the matrices of each array: the columns of the first must be the rows of the
+    /// second.
     MatrixProduct,
     /// Works on the matrix of each array as a whole; the result has the type of the argument.
     OfMatrix,
@@ -33,7 +36,8 @@ pub enum Typing {
 pub enum Profile {
     /// The 43 functions of the paper (its appendix H).
     Paper,
-    /// Functions that text and derivations use, but that a search never draws: `negative`, `copy` and the guarded functions by their own names.
+    /// Functions that text and derivations use, but that a search never draws: `negative`, `copy`
+    /// and the guarded functions by their own names.
     Language,
     /// The step count `t`: no functions, only a parameter.
     Step,
@@ -43,8 +47,9 @@ pub enum Profile {
     Select,
     /// `mean` and `size`.
     Reduce,
-    /// Functions of the matrix of each parameter array, such as Muon and Adafactor need. No search draws them: nothing but the reference
-    /// interpreter's own operations runs them ([`Graph::matrix_function`](crate::Graph::matrix_function)).
+    /// Functions of the matrix of each parameter array, such as Muon and Adafactor need. No search
+    /// draws them: nothing but the reference interpreter's own operations runs them
+    /// ([`Graph::matrix_function`](crate::Graph::matrix_function)).
     Matrix,
 }
 
@@ -98,7 +103,8 @@ pub struct FunctionRow {
     pub operator: Option<&'static str>,
     /// Typing rule.
     pub typing: Typing,
-    /// Meaning on scalars, in f64. On arrays: the same element by element, or the reduction that the documentation says.
+    /// Meaning on scalars, in f64. On arrays: the same element by element, or the reduction that
+    /// the documentation says.
     pub scalar: ScalarSemantics,
     /// Whether the first two arguments commute bit for bit.
     pub commutative: bool,
@@ -209,14 +215,16 @@ function_table! {
     GuardedLog1p "guarded_log1p": Language ElementWise Unary(semantics::guarded_log1p), "log |1 + x|";
     GuardedSqrt "guarded_sqrt": Language ElementWise Unary(semantics::guarded_sqrt), "sqrt |x|";
     GuardedDivide "guarded_divide": Language ElementWise Binary(semantics::guarded_divide), "x / (y + 1e-8)";
-    // Choices. A comparison gives 1 where it holds and 0 where it does not, and with NaN it never holds.
+    // Choices. A comparison gives 1 where it holds and 0 where it does not, and with NaN it never
+    // holds.
     Where "where": Select ElementWise Ternary(semantics::select), "x where c is not 0 (NaN is not 0), y where it is";
     Less "less": Select ElementWise Binary(semantics::less), "1 where x < y, else 0";
     LessEqual "less_equal": Select ElementWise Binary(semantics::less_equal), "1 where x <= y, else 0";
     Greater "greater": Select ElementWise Binary(semantics::greater), "1 where x > y, else 0";
     GreaterEqual "greater_equal": Select ElementWise Binary(semantics::greater_equal), "1 where x >= y, else 0";
     Equal "equal" commutative true: Select ElementWise Binary(semantics::equal), "1 where x == y, else 0";
-    // Reductions beyond the paper's. Of what is one number already, the mean is itself and the size is 1.
+    // Reductions beyond the paper's. Of what is one number already, the mean is itself and the size
+    // is 1.
     Mean "mean": Reduce PerArrayReduction Unary(|x| x), "mean of the numbers of each parameter array by itself";
     Size "size": Reduce PerArrayReduction Unary(|_| 1.0), "how many numbers each parameter array has";
     // Matrices. On scalars, which are 1 x 1.
@@ -252,14 +260,18 @@ impl Function {
         FUNCTIONS.iter().map(|row| row.function)
     }
 
-    /// The functions that all engines run, in the order of the table: all but those of profile [`Matrix`](Profile::Matrix).
+    /// The functions that all engines run, in the order of the table: all but those of profile
+    /// [`Matrix`](Profile::Matrix).
     pub fn fused() -> impl Iterator<Item = Function> {
         Function::all().filter(|function| function.row().profile != Profile::Matrix)
     }
 
     /// The function of this name or alias.
     pub fn from_name(name: &str) -> Option<Function> {
-        FUNCTIONS.iter().find(|row| row.name == name || row.aliases.contains(&name)).map(|row| row.function)
+        FUNCTIONS
+            .iter()
+            .find(|row| row.name == name || row.aliases.contains(&name))
+            .map(|row| row.function)
     }
 
     /// The function that this one lowers to under the given numerics.
@@ -281,7 +293,8 @@ impl Function {
         }
     }
 
-    /// The type of a call from the types of its arguments (one for each argument), or the position of the argument that does not fit.
+    /// The type of a call from the types of its arguments (one for each argument), or the position
+    /// of the argument that does not fit.
     pub fn result_type(self, arguments: &[Type]) -> Result<Type, usize> {
         match self.row().typing {
             Typing::Constant => Ok(Type::Scalar),
@@ -290,7 +303,11 @@ impl Function {
             Typing::GlobalReduction => join(arguments).map(|_| Type::Scalar),
             Typing::ScaledBy => {
                 let last = arguments.len().saturating_sub(1);
-                if arguments.last().is_some_and(|t| *t != Type::Scalar) { Err(last) } else { join(&arguments[..last]) }
+                if arguments.last().is_some_and(|t| *t != Type::Scalar) {
+                    Err(last)
+                } else {
+                    join(&arguments[..last])
+                }
             }
             Typing::Transpose => join(arguments).map(Type::transposed),
             Typing::MatrixProduct => match arguments {
@@ -302,7 +319,8 @@ impl Function {
     }
 }
 
-/// The smallest type that all broadcast into, or the position of the first that is of another shape than those before it.
+/// The smallest type that all broadcast into, or the position of the first that is of another shape
+/// than those before it.
 #[inline]
 fn join(types: &[Type]) -> Result<Type, usize> {
     let mut joined = Type::Scalar;
@@ -338,18 +356,32 @@ mod tests {
     #[test]
     fn a_clip_limit_and_an_interp_weight_must_be_scalars() {
         assert_eq!(Function::Clip.result_type(&[Type::Tree, Type::Tree]), Err(1));
-        assert_eq!(Function::Interp.result_type(&[Type::Tree, Type::Scalar, Type::PerArray]), Err(2));
-        assert_eq!(Function::Interp.result_type(&[Type::Scalar, Type::PerArray, Type::Scalar]), Ok(Type::PerArray));
+        assert_eq!(
+            Function::Interp.result_type(&[Type::Tree, Type::Scalar, Type::PerArray]),
+            Err(2)
+        );
+        assert_eq!(
+            Function::Interp.result_type(&[Type::Scalar, Type::PerArray, Type::Scalar]),
+            Ok(Type::PerArray)
+        );
     }
 
     #[test]
     fn commutative_rows_commute_on_scalars_bit_for_bit() {
-        let samples = [0.0, -0.0, 1.0, -2.5, 1e-300, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.1];
+        let samples =
+            [0.0, -0.0, 1.0, -2.5, 1e-300, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.1];
         for row in FUNCTIONS.iter().filter(|row| row.commutative) {
             for x in samples {
                 for y in samples {
-                    let (a, b) = (row.function.on_scalars([x, y, 0.0]), row.function.on_scalars([y, x, 0.0]));
-                    assert!(a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()), "{}({x}, {y}): {a} and {b}", row.name);
+                    let (a, b) = (
+                        row.function.on_scalars([x, y, 0.0]),
+                        row.function.on_scalars([y, x, 0.0]),
+                    );
+                    assert!(
+                        a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+                        "{}({x}, {y}): {a} and {b}",
+                        row.name
+                    );
                 }
             }
         }

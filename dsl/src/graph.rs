@@ -1,12 +1,15 @@
-//! Abstract execution: one pass over a program gives its data-flow [`Graph`], or what is wrong with its types.
+//! Abstract execution: one pass over a program gives its data-flow [`Graph`], or what is wrong with
+//! its types.
 //!
-//! From the same pass come the types of the statements, the statements that are redundant (within a step and across steps), the functional
-//! hash and the cost. A search does this for every program that it breeds, so a [`Graph`] is made to be used again: [`Graph::rebuild`] reuses
-//! all of its buffers.
+//! From the same pass come the types of the statements, the statements that are redundant (within a
+//! step and across steps), the functional hash and the cost. A search does this for every program
+//! that it breeds, so a [`Graph`] is made to be used again: [`Graph::rebuild`] reuses all of its
+//! buffers.
 //!
-//! Nodes are hash-consed, so equal computations are one node, and calls are put into a normal form by identities that hold bit for bit in
-//! IEEE arithmetic, NaN and signed zeros included: commuted arguments, folded constants, `x * x` for `square(x)`, and the like
-//! (`Graph::call`). Identities that change a rounding are the simplifier's business, not this module's.
+//! Nodes are hash-consed, so equal computations are one node, and calls are put into a normal form
+//! by identities that hold bit for bit in IEEE arithmetic, NaN and signed zeros included: commuted
+//! arguments, folded constants, `x * x` for `square(x)`, and the like (`Graph::call`). Identities
+//! that change a rounding are the simplifier's business, not this module's.
 
 pub mod provenance;
 pub mod schedule;
@@ -81,8 +84,9 @@ impl Node {
     }
 }
 
-/// The functional hash: equal for programs that compute the same up to variable names, statement order, dead code, commuted arguments and
-/// exact identities. Stable across runs, machines and releases of one format version ([`FunctionalHash::FORMAT_VERSION`]).
+/// The functional hash: equal for programs that compute the same up to variable names, statement
+/// order, dead code, commuted arguments and exact identities. Stable across runs, machines and
+/// releases of one format version ([`FunctionalHash::FORMAT_VERSION`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionalHash(pub u128);
 
@@ -116,14 +120,17 @@ pub enum Redundancy {
     WithinStep,
 }
 
-/// What a step of a program costs. A function of whole matrices counts as one pass; what it moves and computes inside does not count.
+/// What a step of a program costs. A function of whole matrices counts as one pass; what it moves
+/// and computes inside does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Function calls that are left after normalisation.
     pub calls: usize,
-    /// Passes over the parameter arrays: one, and one more for each reduction that has to be known before another can start.
+    /// Passes over the parameter arrays: one, and one more for each reduction that has to be known
+    /// before another can start.
     pub array_passes: usize,
-    /// Bytes moved per parameter and step with f32 arrays and fused passes: reads of each pass, and the writes of the last one.
+    /// Bytes moved per parameter and step with f32 arrays and fused passes: reads of each pass, and
+    /// the writes of the last one.
     pub bytes_per_parameter: usize,
     /// Bytes of f32 state kept per parameter: four for each live slot.
     pub state_bytes_per_parameter: usize,
@@ -227,7 +234,8 @@ impl Table {
 }
 
 impl Graph {
-    /// Abstract execution of a program; on failure every type error, in the order of the statements.
+    /// Abstract execution of a program; on failure every type error, in the order of the
+    /// statements.
     pub fn new(program: &Program) -> Result<Graph, Vec<TypeError>> {
         let mut graph = Graph::default();
         let mut errors = Vec::new();
@@ -241,8 +249,8 @@ impl Graph {
         }
     }
 
-    /// Abstract execution of another program into this graph's buffers; on failure the first type error, and the graph then holds nothing
-    /// of use.
+    /// Abstract execution of another program into this graph's buffers; on failure the first type
+    /// error, and the graph then holds nothing of use.
     pub fn rebuild(&mut self, program: &Program) -> Result<(), TypeError> {
         let mut first = None;
         self.build(program, |error| {
@@ -267,14 +275,18 @@ impl Graph {
         NodeId(self.update)
     }
 
-    /// For each slot of the signature the node of its next value, `None` where the slot is dead: nothing that matters ever reads it.
+    /// For each slot of the signature the node of its next value, `None` where the slot is dead:
+    /// nothing that matters ever reads it.
     pub fn slots(&self) -> &[Option<NodeId>] {
         &self.slots
     }
 
     /// The live slots with the nodes of their next values.
     pub fn live_slots(&self) -> impl Iterator<Item = (SlotId, NodeId)> + '_ {
-        self.slots.iter().enumerate().filter_map(|(index, node)| node.map(|node| (SlotId(index as u16), node)))
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| node.map(|node| (SlotId(index as u16), node)))
     }
 
     /// The functional hash.
@@ -297,8 +309,9 @@ impl Graph {
         &self.redundancy
     }
 
-    /// The first function of profile [`Matrix`](Profile::Matrix) that is left after normalisation. A graph that has one cannot be computed element
-    /// by element: it has no [`Plan`](crate::Plan) and no export to element-wise loops, and is run statement by statement.
+    /// The first function of profile [`Matrix`](Profile::Matrix) that is left after normalisation.
+    /// A graph that has one cannot be computed element by element: it has no [`Plan`](crate::Plan)
+    /// and no export to element-wise loops, and is run statement by statement.
     pub fn matrix_function(&self) -> Option<Function> {
         self.nodes.iter().find_map(|node| match node.kind {
             NodeKind::Call(function) if function.row().profile == Profile::Matrix => Some(function),
@@ -311,7 +324,8 @@ impl Graph {
         self.redundancy.iter().filter(|r| **r == Redundancy::Live).count()
     }
 
-    /// Runs the program on abstract values. `report` takes each error and says whether to go on. True if there was none.
+    /// Runs the program on abstract values. `report` takes each error and says whether to go on.
+    /// True if there was none.
     fn build(&mut self, program: &Program, mut report: impl FnMut(TypeError) -> bool) -> bool {
         let signature = program.signature();
         let variables = program.variable_count();
@@ -328,9 +342,12 @@ impl Graph {
                 ParameterKind::LearningRate => (NodeKind::LearningRate, Type::Scalar),
                 ParameterKind::Step => (NodeKind::Step, Type::Scalar),
                 ParameterKind::Slot(slot) => (NodeKind::Slot(slot), Type::Tree),
-                ParameterKind::Hyperparameter => (NodeKind::Hyperparameter(VarId(index as u16)), Type::Scalar),
+                ParameterKind::Hyperparameter => {
+                    (NodeKind::Hyperparameter(VarId(index as u16)), Type::Scalar)
+                }
             };
-            self.scratch.environment[index] = self.intern(Node { kind, ty, arguments: [NodeId::NONE; 3] });
+            self.scratch.environment[index] =
+                self.intern(Node { kind, ty, arguments: [NodeId::NONE; 3] });
         }
 
         let mut sound = true;
@@ -384,7 +401,12 @@ impl Graph {
     }
 
     /// The node of a statement's value. `Err(None)` where an argument was already wrong.
-    fn execute(&mut self, index: usize, statement: &Statement, program: &Program) -> Result<NodeId, Option<TypeError>> {
+    fn execute(
+        &mut self,
+        index: usize,
+        statement: &Statement,
+        program: &Program,
+    ) -> Result<NodeId, Option<TypeError>> {
         let mut arguments = [NodeId::NONE; 3];
         let mut types = [Type::Scalar; 3];
         let operands = statement.arguments();
@@ -393,7 +415,13 @@ impl Graph {
                 Operand::Constant(value) => self.constant(value),
                 Operand::Variable(variable) => match self.scratch.environment[variable.index()] {
                     POISON => return Err(None),
-                    NodeId::NONE => return Err(Some(TypeError::Undefined { statement: index, argument: position, variable })),
+                    NodeId::NONE => {
+                        return Err(Some(TypeError::Undefined {
+                            statement: index,
+                            argument: position,
+                            variable,
+                        }));
+                    }
                     node => node,
                 },
             };
@@ -401,10 +429,13 @@ impl Graph {
             types[position] = self.nodes[node.index()].ty;
         }
         match statement.function.result_type(&types[..operands.len()]) {
-            Ok(ty) => Ok(self.call(statement.function.under(program.signature().numerics), arguments, ty)),
+            Ok(ty) => {
+                Ok(self.call(statement.function.under(program.signature().numerics), arguments, ty))
+            }
             Err(argument) => {
                 let found = types[argument];
-                let wants_scalar = statement.function.row().typing == Typing::ScaledBy && argument + 1 == operands.len();
+                let wants_scalar = statement.function.row().typing == Typing::ScaledBy
+                    && argument + 1 == operands.len();
                 Err(Some(if wants_scalar {
                     TypeError::NotScalar { statement: index, argument, found }
                 } else {
@@ -417,7 +448,11 @@ impl Graph {
 
     fn constant(&mut self, value: f64) -> NodeId {
         let bits = if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
-        self.intern(Node { kind: NodeKind::Constant(bits), ty: Type::Scalar, arguments: [NodeId::NONE; 3] })
+        self.intern(Node {
+            kind: NodeKind::Constant(bits),
+            ty: Type::Scalar,
+            arguments: [NodeId::NONE; 3],
+        })
     }
 
     fn kind(&self, id: NodeId) -> NodeKind {
@@ -433,8 +468,8 @@ impl Graph {
         (self.kind(id) == NodeKind::Call(function)).then(|| self.nodes[id.index()].arguments[0])
     }
 
-    /// The node of a call, in normal form. Every rewriting here is exact: same bits for all inputs, NaN (as one value), infinities and signed
-    /// zeros included.
+    /// The node of a call, in normal form. Every rewriting here is exact: same bits for all inputs,
+    /// NaN (as one value), infinities and signed zeros included.
     fn call(&mut self, function: Function, mut arguments: [NodeId; 3], ty: Type) -> NodeId {
         use Function as F;
         let arity = function.arity();
@@ -453,13 +488,20 @@ impl Graph {
         let mut function = function;
         match function {
             // A reduction over a single number.
-            F::Norm | F::GlobalNorm if self.nodes[x.index()].ty == Type::Scalar => return self.call(F::Abs, arguments, ty),
-            F::Dot if self.nodes[x.index()].ty == Type::Scalar && self.nodes[y.index()].ty == Type::Scalar => {
+            F::Norm | F::GlobalNorm if self.nodes[x.index()].ty == Type::Scalar => {
+                return self.call(F::Abs, arguments, ty);
+            }
+            F::Dot
+                if self.nodes[x.index()].ty == Type::Scalar
+                    && self.nodes[y.index()].ty == Type::Scalar =>
+            {
                 return self.call(F::Multiply, arguments, ty);
             }
             // Matrices of one number.
             F::Transpose | F::RowMean | F::ColumnMean if !ty.is_array() => return x,
-            F::Matmul if !ty.is_array() && !self.nodes[x.index()].ty.is_array() => return self.call(F::Multiply, arguments, ty),
+            F::Matmul if !ty.is_array() && !self.nodes[x.index()].ty.is_array() => {
+                return self.call(F::Multiply, arguments, ty);
+            }
             F::Transpose => {
                 if let Some(inner) = self.argument_of(x, F::Transpose) {
                     return inner;
@@ -468,11 +510,21 @@ impl Graph {
             F::Multiply if x == y => (function, arguments) = unary(F::Square),
             F::Multiply if self.is_constant(x, 1.0) => return y,
             F::Multiply | F::Divide if self.is_constant(y, 1.0) => return x,
-            F::Multiply | F::Divide if self.is_constant(y, -1.0) => return self.call(F::Negative, [x, NodeId::NONE, NodeId::NONE], ty),
-            F::Multiply if self.is_constant(x, -1.0) => return self.call(F::Negative, [y, NodeId::NONE, NodeId::NONE], ty),
-            F::Multiply if self.argument_of(x, F::Square) == Some(y) => (function, arguments) = (F::Cube, [y, NodeId::NONE, NodeId::NONE]),
-            F::Multiply if self.argument_of(y, F::Square) == Some(x) => (function, arguments) = unary(F::Cube),
-            F::Divide if self.is_constant(x, 1.0) => (function, arguments) = (F::Reciprocal, [y, NodeId::NONE, NodeId::NONE]),
+            F::Multiply | F::Divide if self.is_constant(y, -1.0) => {
+                return self.call(F::Negative, [x, NodeId::NONE, NodeId::NONE], ty);
+            }
+            F::Multiply if self.is_constant(x, -1.0) => {
+                return self.call(F::Negative, [y, NodeId::NONE, NodeId::NONE], ty);
+            }
+            F::Multiply if self.argument_of(x, F::Square) == Some(y) => {
+                (function, arguments) = (F::Cube, [y, NodeId::NONE, NodeId::NONE])
+            }
+            F::Multiply if self.argument_of(y, F::Square) == Some(x) => {
+                (function, arguments) = unary(F::Cube)
+            }
+            F::Divide if self.is_constant(x, 1.0) => {
+                (function, arguments) = (F::Reciprocal, [y, NodeId::NONE, NodeId::NONE])
+            }
             F::Add if x == y => {
                 let two = self.constant(2.0);
                 (function, arguments) = (F::Multiply, [x, two, NodeId::NONE]);
@@ -502,16 +554,28 @@ impl Graph {
             }
             F::Sign if self.kind(x) == NodeKind::Call(F::Sign) => return x,
             // Even functions forget the sign of their argument.
-            F::Abs | F::Square | F::Norm | F::GlobalNorm | F::GuardedSqrt | F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 => {
-                if let Some(inner) = self.argument_of(x, F::Negative).or_else(|| self.argument_of(x, F::Abs)) {
+            F::Abs
+            | F::Square
+            | F::Norm
+            | F::GlobalNorm
+            | F::GuardedSqrt
+            | F::GuardedLog
+            | F::GuardedLog2
+            | F::GuardedLog10 => {
+                if let Some(inner) =
+                    self.argument_of(x, F::Negative).or_else(|| self.argument_of(x, F::Abs))
+                {
                     return if function == F::Abs && self.kind(x) == NodeKind::Call(F::Abs) {
                         x
                     } else {
                         self.call(function, [inner, NodeId::NONE, NodeId::NONE], ty)
                     };
                 }
-                let never_negative = [F::Square, F::Norm, F::GlobalNorm, F::GuardedSqrt, F::Exp, F::Exp2, F::Exp10];
-                if function == F::Abs && never_negative.iter().any(|f| self.kind(x) == NodeKind::Call(*f)) {
+                let never_negative =
+                    [F::Square, F::Norm, F::GlobalNorm, F::GuardedSqrt, F::Exp, F::Exp2, F::Exp10];
+                if function == F::Abs
+                    && never_negative.iter().any(|f| self.kind(x) == NodeKind::Call(*f))
+                {
                     return x;
                 }
             }
@@ -542,7 +606,8 @@ impl Graph {
         }
     }
 
-    /// Marks what the update needs, this step and later (a slot is live when a live node reads it), and drops the rest.
+    /// Marks what the update needs, this step and later (a slot is live when a live node reads it),
+    /// and drops the rest.
     fn keep_live_nodes(&mut self) {
         let Scratch { slot_values, slot_live, live, renumbered, .. } = &mut self.scratch;
         slot_live.clear();
@@ -591,14 +656,21 @@ impl Graph {
         self.nodes.truncate(kept);
         self.update = renumbered[self.update as usize].0;
         self.slots.clear();
-        self.slots.extend(slot_values.iter().zip(slot_live.iter()).map(|(value, live)| live.then(|| renumbered[value.index()])));
+        self.slots.extend(
+            slot_values
+                .iter()
+                .zip(slot_live.iter())
+                .map(|(value, live)| live.then(|| renumbered[value.index()])),
+        );
     }
 
     /// The functional hash of the live nodes.
     ///
-    /// Slots have no names in it: they are told apart by what is stored in them. Partition refinement starts with all slots alike and splits
-    /// them by the hashes of their next values until nothing changes. Slots that stay alike hold equal values at every step, since all start
-    /// at zero, so giving them one label is exact. The classes are numbered in the order of their hashes.
+    /// Slots have no names in it: they are told apart by what is stored in them. Partition
+    /// refinement starts with all slots alike and splits them by the hashes of their next values
+    /// until nothing changes. Slots that stay alike hold equal values at every step, since all
+    /// start at zero, so giving them one label is exact. The classes are numbered in the order of
+    /// their hashes.
     fn functional_hash(&mut self, program: &Program) -> FunctionalHash {
         let mut scratch = std::mem::take(&mut self.scratch);
         let Scratch { hashes, slot_labels, classes, .. } = &mut scratch;
@@ -625,13 +697,16 @@ impl Graph {
         }
         self.hash_nodes(program, hashes, slot_labels);
         classes.clear();
-        classes.extend(
-            self.slots.iter().zip(&*slot_labels).filter_map(|(node, label)| node.map(|n| hash_parts(*label as u64, &[hashes[n.index()]]))),
-        );
+        classes.extend(self.slots.iter().zip(&*slot_labels).filter_map(|(node, label)| {
+            node.map(|n| hash_parts(*label as u64, &[hashes[n.index()]]))
+        }));
         classes.sort_unstable();
         classes.dedup();
         classes.push(hashes[self.update as usize]);
-        let hash = FunctionalHash(hash_parts(name_tag("program") ^ u64::from(FunctionalHash::FORMAT_VERSION), classes));
+        let hash = FunctionalHash(hash_parts(
+            name_tag("program") ^ u64::from(FunctionalHash::FORMAT_VERSION),
+            classes,
+        ));
         self.scratch = scratch;
         hash
     }
@@ -644,14 +719,22 @@ impl Graph {
                 NodeKind::Gradients => hash_parts(const { name_tag("gradients") }, &[]),
                 NodeKind::LearningRate => hash_parts(const { name_tag("lr") }, &[]),
                 NodeKind::Step => hash_parts(const { name_tag("t") }, &[]),
-                NodeKind::Slot(slot) => hash_parts(const { name_tag("slot") }, &[slot_labels[slot.index()]]),
+                NodeKind::Slot(slot) => {
+                    hash_parts(const { name_tag("slot") }, &[slot_labels[slot.index()]])
+                }
                 NodeKind::Hyperparameter(variable) => {
-                    // Settable from outside by its name, so the name is part of what the program computes.
+                    // Settable from outside by its name, so the name is part of what the program
+                    // computes.
                     let parameter = &program.signature().parameters[variable.index()];
                     let default = parameter.default.unwrap_or(0.0).to_bits();
-                    hash_parts(const { name_tag("hyperparameter") }, &[u128::from(name_tag(&parameter.name)), u128::from(default)])
+                    hash_parts(
+                        const { name_tag("hyperparameter") },
+                        &[u128::from(name_tag(&parameter.name)), u128::from(default)],
+                    )
                 }
-                NodeKind::Constant(bits) => hash_parts(const { name_tag("constant") }, &[u128::from(bits)]),
+                NodeKind::Constant(bits) => {
+                    hash_parts(const { name_tag("constant") }, &[u128::from(bits)])
+                }
                 NodeKind::Call(function) => {
                     let mut parts = [0; 3];
                     let arguments = node.arguments();
@@ -671,7 +754,8 @@ impl Graph {
     /// The cost of the live nodes.
     fn measure_cost(&mut self) -> Cost {
         let Scratch { levels, pass_reads, .. } = &mut self.scratch;
-        // Of each node: the pass in which it can first be computed, and the arrays that computing it in a tile reads (bits 0: w, 1: g, 2..: slots).
+        // Of each node: the pass in which it can first be computed, and the arrays that computing
+        // it in a tile reads (bits 0: w, 1: g, 2..: slots).
         levels.clear();
         pass_reads.clear();
         let mut calls = 0;
@@ -682,7 +766,10 @@ impl Graph {
                 NodeKind::Slot(slot) => (0, 4 << slot.index().min(61)),
                 NodeKind::Call(function) => {
                     calls += 1;
-                    let reads = node.arguments().iter().fold(0, |reads, argument| reads | levels[argument.index()].1);
+                    let reads = node
+                        .arguments()
+                        .iter()
+                        .fold(0, |reads, argument| reads | levels[argument.index()].1);
                     let pass_of = |id: NodeId| levels[id.index()].0 as usize;
                     let reduces = reduces_tree(function, node, &self.nodes);
                     let pass = schedule::pass(node, reduces, pass_of) as u32;
@@ -702,12 +789,24 @@ impl Graph {
             };
             levels.push(entry);
         }
-        let outputs = self.slots.iter().flatten().map(|n| n.index()).chain(std::iter::once(self.update as usize));
+        let outputs = self
+            .slots
+            .iter()
+            .flatten()
+            .map(|n| n.index())
+            .chain(std::iter::once(self.update as usize));
         let last_pass = outputs.fold(1, |reads, node| reads | levels[node].1);
         let live_slots = self.slots.iter().flatten().count();
-        let words =
-            pass_reads.iter().map(|reads| reads.count_ones() as usize).sum::<usize>() + last_pass.count_ones() as usize + 1 + live_slots;
-        Cost { calls, array_passes: pass_reads.len() + 1, bytes_per_parameter: 4 * words, state_bytes_per_parameter: 4 * live_slots }
+        let words = pass_reads.iter().map(|reads| reads.count_ones() as usize).sum::<usize>()
+            + last_pass.count_ones() as usize
+            + 1
+            + live_slots;
+        Cost {
+            calls,
+            array_passes: pass_reads.len() + 1,
+            bytes_per_parameter: 4 * words,
+            state_bytes_per_parameter: 4 * live_slots,
+        }
     }
 
     fn find_redundant_statements(&mut self, program: &Program) {
@@ -727,7 +826,8 @@ impl Graph {
         }
         walk_back(program, needed, |index| redundancy[index] = Redundancy::AcrossSteps);
 
-        // Across steps: a slot is an output only if a statement that matters reads it at the start of the step.
+        // Across steps: a slot is an output only if a statement that matters reads it at the start
+        // of the step.
         slot_live.clear();
         slot_live.resize(self.slots.len(), false);
         loop {
@@ -754,8 +854,8 @@ impl Graph {
 /// A node id for the value of a variable whose statement is already known to be wrong.
 const POISON: NodeId = NodeId(u32::MAX - 1);
 
-/// Walks the statements backwards from the variables that are needed at the end, calls `visit` for each one that is needed, and leaves in
-/// `needed` the variables that are needed at the start.
+/// Walks the statements backwards from the variables that are needed at the end, calls `visit` for
+/// each one that is needed, and leaves in `needed` the variables that are needed at the start.
 fn walk_back(program: &Program, needed: &mut [bool], mut visit: impl FnMut(usize)) {
     for (index, statement) in program.statements.iter().enumerate().rev() {
         if !needed[statement.target.index()] {
@@ -812,7 +912,8 @@ fn node_key(node: &Node) -> u64 {
     (key ^ key >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20
 }
 
-/// 128 bits from a tag and parts, in two lanes that feed each other; every step is a bijection of the state for a fixed part.
+/// 128 bits from a tag and parts, in two lanes that feed each other; every step is a bijection of
+/// the state for a fixed part.
 #[inline]
 fn hash_parts(tag: u64, parts: &[u128]) -> u128 {
     let mut low = tag ^ 0x9e37_79b9_7f4a_7c15;

@@ -1,7 +1,8 @@
-//! Text to [`Program`]: layout (lines, indentation, comments), then the pest grammar line by line, then names and types.
+//! Text to [`Program`]: layout (lines, indentation, comments), then the pest grammar line by line,
+//! then names and types.
 //!
-//! A line that is wrong does not hide the faults of the others: each is reported, and what depends on a faulty statement is taken as
-//! unknown instead of being reported again.
+//! A line that is wrong does not hide the faults of the others: each is reported, and what depends
+//! on a faulty statement is taken as unknown instead of being reported again.
 //!
 //! The text may be of any origin: it is measured before anything recurses over it, see [`limits`].
 
@@ -15,9 +16,11 @@ mod lowering;
 mod outline;
 mod syntax;
 
-/// Names that a program may read without declaring them, and the default of the hyperparameter that they become.
+/// Names that a program may read without declaring them, and the default of the hyperparameter that
+/// they become.
 ///
-/// The published text of Lion uses all three without a declaration. `lambda` is a Python keyword, so the hyperparameter is called `lambda_`.
+/// The published text of Lion uses all three without a declaration. `lambda` is a Python keyword,
+/// so the hyperparameter is called `lambda_`.
 pub const IMPLICIT_HYPERPARAMETERS: [ImplicitHyperparameter; 3] = [
     ImplicitHyperparameter { written: "beta1", name: "beta1", default: 0.9 },
     ImplicitHyperparameter { written: "beta2", name: "beta2", default: 0.99 },
@@ -37,8 +40,9 @@ pub struct ImplicitHyperparameter {
 
 /// The program that a text holds: exactly one.
 ///
-/// The syntax is Python's; a right-hand side that nests lowers to one-call statements whose temporary results are called `update_1`,
-/// `update_2` and so on, after the variable that is assigned.
+/// The syntax is Python's; a right-hand side that nests lowers to one-call statements whose
+/// temporary results are called `update_1`, `update_2` and so on, after the variable that is
+/// assigned.
 ///
 /// # Errors
 /// All that is wrong with the text, types included.
@@ -59,7 +63,8 @@ pub fn parse(source: &str) -> Result<Program, Diagnostics> {
     match (Diagnostics::new(source, problems), program) {
         (Some(diagnostics), _) => Err(diagnostics),
         (None, Some(program)) => Ok(program),
-        // Every step that gives up has said why; were one to forget, the text still is not a program.
+        // Every step that gives up has said why; were one to forget, the text still is not a
+        // program.
         (None, None) => Err(Diagnostics::unreadable(source)),
     }
 }

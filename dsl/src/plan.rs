@@ -1,10 +1,13 @@
-//! A plan: how a graph is computed in as few passes over the parameter arrays as its reductions allow ([`schedule`]). Every fast engine starts
-//! from it: the tile machine interprets it, and the loops of the compiled zoo are written from it. The exports are written from a listing, which
+//! A plan: how a graph is computed in as few passes over the parameter arrays as its reductions
+//! allow ([`schedule`]). Every fast engine starts from it: the tile machine interprets it, and the
+//! loops of the compiled zoo are written from it. The exports are written from a listing, which
 //! keeps the names of the program's text, and is cut where the same schedule says.
 //!
-//! Everything that is not a `Tree` is a *small value*: a number, or one number for each array, in f64. Small values are computed between passes.
-//! A pass goes over all arrays element by element: it runs its instructions, adds up its reductions, and the last pass also writes the weights
-//! and the slots. A tree that two passes need is computed in both: reading it back would cost more than computing it again.
+//! Everything that is not a `Tree` is a *small value*: a number, or one number for each array, in
+//! f64. Small values are computed between passes. A pass goes over all arrays element by element:
+//! it runs its instructions, adds up its reductions, and the last pass also writes the weights and
+//! the slots. A tree that two passes need is computed in both: reading it back would cost more than
+//! computing it again.
 
 use crate::graph::schedule::{self, reduces_tree};
 use crate::graph::{NodeId, NodeKind};
@@ -31,7 +34,8 @@ pub enum Source {
 pub enum Operation {
     /// An element-wise function of one, two or three operands.
     Function(Function),
-    /// `rest * x + weight * y`, where both factors are small values: `interp` with `rest` = 1 - `weight`.
+    /// `rest * x + weight * y`, where both factors are small values: `interp` with `rest` = 1 -
+    /// `weight`.
     Blend {
         /// The factor of x.
         rest: usize,
@@ -42,7 +46,8 @@ pub enum Operation {
     Copy,
 }
 
-/// One operation on arrays, element by element. Instruction i of a pass defines [`Source::Value`]`(i)`, once and for all.
+/// One operation on arrays, element by element. Instruction i of a pass defines
+/// [`Source::Value`]`(i)`, once and for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
     /// What is computed.
@@ -133,8 +138,8 @@ pub struct NoPlan {
 }
 
 impl Plan {
-    /// The plan of a graph, if it has one ([`Graph::matrix_function`] says what stands in the way). The program is the one that the graph was made
-    /// from: it lists the hyperparameters.
+    /// The plan of a graph, if it has one ([`Graph::matrix_function`] says what stands in the way).
+    /// The program is the one that the graph was made from: it lists the hyperparameters.
     pub fn try_new(graph: &Graph, program: &Program) -> Result<Plan, NoPlan> {
         match graph.matrix_function() {
             Some(function) => Err(NoPlan { function }),
@@ -142,8 +147,8 @@ impl Plan {
         }
     }
 
-    /// The plan of a graph that is known to have no function of matrices. The program is the one that the graph was made from: it lists the
-    /// hyperparameters.
+    /// The plan of a graph that is known to have no function of matrices. The program is the one
+    /// that the graph was made from: it lists the hyperparameters.
     ///
     /// # Panics
     ///
@@ -152,7 +157,8 @@ impl Plan {
         if let Some(function) = graph.matrix_function() {
             panic!("no plan for {}: {}", program.signature().name, NoPlan { function });
         }
-        let mut hyperparameters: Vec<VarId> = program.signature().hyperparameters().map(|(id, _)| id).collect();
+        let mut hyperparameters: Vec<VarId> =
+            program.signature().hyperparameters().map(|(id, _)| id).collect();
         hyperparameters.sort_unstable();
         let nodes = graph.nodes().len();
         let mut planner = Planner {
@@ -161,9 +167,14 @@ impl Plan {
             live_slot: graph
                 .slots()
                 .iter()
-                .scan(0, |next, slot| Some(std::mem::replace(next, *next + usize::from(slot.is_some()))))
+                .scan(0, |next, slot| {
+                    Some(std::mem::replace(next, *next + usize::from(slot.is_some())))
+                })
                 .collect(),
-            levels: schedule::passes(graph, |_, node| matches!(node.kind, NodeKind::Call(f) if reduces_tree(f, node, graph.nodes()))),
+            levels: schedule::passes(
+                graph,
+                |_, node| matches!(node.kind, NodeKind::Call(f) if reduces_tree(f, node, graph.nodes())),
+            ),
             smalls: Vec::with_capacity(nodes),
             small_levels: Vec::with_capacity(nodes),
             small_of_node: vec![None; nodes],
@@ -174,7 +185,8 @@ impl Plan {
         planner.plan()
     }
 
-    /// Whether results depend on where one array ends and the next begins. Where they don't, all arrays can be run as one.
+    /// Whether results depend on where one array ends and the next begins. Where they don't, all
+    /// arrays can be run as one.
     pub fn depends_on_arrays(&self) -> bool {
         self.smalls.iter().any(|small| small.per_array)
     }
@@ -184,17 +196,24 @@ impl Plan {
         pass + 1 == self.passes.len()
     }
 
-    /// All that a pass reads: operands of its instructions, factors of its sums and, in the last pass, the results.
+    /// All that a pass reads: operands of its instructions, factors of its sums and, in the last
+    /// pass, the results.
     pub fn reads(&self, pass: usize) -> impl Iterator<Item = Source> + '_ {
         let Pass { instructions, reductions, .. } = &self.passes[pass];
         let results: &[Source] = if self.writes(pass) { &self.slots } else { &[] };
         let update = self.writes(pass).then_some(self.update);
-        let operands = instructions.iter().flat_map(|instruction| [instruction.x, instruction.y, instruction.z]);
-        operands.chain(reductions.iter().flat_map(|r| [r.x, r.y.unwrap_or(r.x)])).chain(results.iter().copied()).chain(update)
+        let operands = instructions
+            .iter()
+            .flat_map(|instruction| [instruction.x, instruction.y, instruction.z]);
+        operands
+            .chain(reductions.iter().flat_map(|r| [r.x, r.y.unwrap_or(r.x)]))
+            .chain(results.iter().copied())
+            .chain(update)
     }
 }
 
-/// What is summed over each array: a node, or the products of two; and the small value that takes the sums.
+/// What is summed over each array: a node, or the products of two; and the small value that takes
+/// the sums.
 type Sum = (NodeId, Option<NodeId>, usize);
 
 struct Planner<'a> {
@@ -218,7 +237,8 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn plan(&mut self) -> Plan {
-        // All small values first, in the order of the nodes: it is an order in which they can be computed.
+        // All small values first, in the order of the nodes: it is an order in which they can be
+        // computed.
         for index in 0..self.graph.nodes().len() {
             let id = NodeId(index as u32);
             let node = self.graph.node(id);
@@ -246,7 +266,11 @@ impl Planner<'_> {
             instructions.compute();
             let reductions = sums
                 .iter()
-                .map(|(x, y, target)| Reduction { x: instructions.tree(*x), y: y.map(|y| instructions.tree(y)), target: *target })
+                .map(|(x, y, target)| Reduction {
+                    x: instructions.tree(*x),
+                    y: y.map(|y| instructions.tree(y)),
+                    target: *target,
+                })
                 .collect();
             if pass == last {
                 update = instructions.tree(graph.update());
@@ -262,7 +286,12 @@ impl Planner<'_> {
         Plan { smalls: std::mem::take(&mut self.smalls), passes, update, slots }
     }
 
-    fn push_small(&mut self, operation: Option<SmallOperation>, per_array: bool, level: usize) -> usize {
+    fn push_small(
+        &mut self,
+        operation: Option<SmallOperation>,
+        per_array: bool,
+        level: usize,
+    ) -> usize {
         self.smalls.push(Small { operation, per_array });
         self.small_levels.push(level);
         self.smalls.len() - 1
@@ -280,38 +309,56 @@ impl Planner<'_> {
             NodeKind::LearningRate => SmallOperation::LearningRate,
             NodeKind::Step => SmallOperation::Step,
             NodeKind::Constant(bits) => SmallOperation::Constant(f64::from_bits(bits)),
-            NodeKind::Hyperparameter(variable) => {
-                SmallOperation::Hyperparameter(self.hyperparameters.iter().position(|v| *v == variable).unwrap_or(0))
-            }
+            NodeKind::Hyperparameter(variable) => SmallOperation::Hyperparameter(
+                self.hyperparameters.iter().position(|v| *v == variable).unwrap_or(0),
+            ),
             NodeKind::Call(function) => {
-                let all_scalar = node.arguments().iter().all(|a| self.graph.node(*a).ty == Type::Scalar);
+                let all_scalar =
+                    node.arguments().iter().all(|a| self.graph.node(*a).ty == Type::Scalar);
                 match (function, node.arguments()) {
-                    (Function::Norm, [x]) if self.graph.node(*x).ty == Type::Tree => SmallOperation::SquareRoot(self.sum(*x, *x)),
+                    (Function::Norm, [x]) if self.graph.node(*x).ty == Type::Tree => {
+                        SmallOperation::SquareRoot(self.sum(*x, *x))
+                    }
                     (Function::Mean, [x]) if self.graph.node(*x).ty == Type::Tree => {
                         let sum = self.sum_of_tree(*x, None);
                         let size = self.push_small(Some(SmallOperation::Size), true, level);
                         SmallOperation::Function(Function::Divide, [sum, size, 0])
                     }
-                    (Function::Size, [x]) if self.graph.node(*x).ty == Type::Tree => SmallOperation::Size,
+                    (Function::Size, [x]) if self.graph.node(*x).ty == Type::Tree => {
+                        SmallOperation::Size
+                    }
                     (Function::GlobalNorm, [x]) if !all_scalar => {
                         let squares = self.sum(*x, *x);
-                        let total = self.push_small(Some(SmallOperation::Total(squares)), false, level);
+                        let total =
+                            self.push_small(Some(SmallOperation::Total(squares)), false, level);
                         SmallOperation::SquareRoot(total)
                     }
-                    (Function::Dot, [x, y]) if !all_scalar => SmallOperation::Total(self.sum(*x, *y)),
+                    (Function::Dot, [x, y]) if !all_scalar => {
+                        SmallOperation::Total(self.sum(*x, *y))
+                    }
                     (Function::CosineSim, [x, y]) if !all_scalar => {
-                        // Both factors are broadcast to the larger type before their own squares are taken.
+                        // Both factors are broadcast to the larger type before their own squares
+                        // are taken.
                         let totals = [(*x, *y), (*x, *x), (*y, *y)].map(|(a, b)| {
-                            let sums = self.sum_as(a, b, self.graph.node(*x).ty.join(self.graph.node(*y).ty));
+                            let sums = self.sum_as(
+                                a,
+                                b,
+                                self.graph.node(*x).ty.join(self.graph.node(*y).ty),
+                            );
                             self.push_small(Some(SmallOperation::Total(sums)), false, level)
                         });
                         SmallOperation::Cosine(totals)
                     }
                     (Function::Clip, [x, limit]) if !all_scalar => {
                         let squares = self.sum(*x, *x);
-                        let total = self.push_small(Some(SmallOperation::Total(squares)), false, level);
+                        let total =
+                            self.push_small(Some(SmallOperation::Total(squares)), false, level);
                         let limit = self.small(*limit);
-                        let factor = self.push_small(Some(SmallOperation::ClipFactor(total, limit)), false, level);
+                        let factor = self.push_small(
+                            Some(SmallOperation::ClipFactor(total, limit)),
+                            false,
+                            level,
+                        );
                         SmallOperation::Function(Function::Multiply, [self.small(*x), factor, 0])
                     }
                     (_, arguments) => {
@@ -324,7 +371,9 @@ impl Planner<'_> {
                 }
             }
             // Trees only: they are never asked for here.
-            NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_) => SmallOperation::Constant(f64::NAN),
+            NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_) => {
+                SmallOperation::Constant(f64::NAN)
+            }
         };
         let small = self.push_small(Some(operation), per_array, level);
         self.small_of_node[id.index()] = Some(small);
@@ -355,12 +404,17 @@ impl Planner<'_> {
         let level = self.levels[x.index()].max(self.levels[y.index()]);
         if ty != Type::Tree {
             let (x, y) = (self.small(x), self.small(y));
-            return self.push_small(Some(SmallOperation::Function(Function::Multiply, [x, y, 0])), true, level);
+            return self.push_small(
+                Some(SmallOperation::Function(Function::Multiply, [x, y, 0])),
+                true,
+                level,
+            );
         }
         self.sum_of_tree(x, Some(y))
     }
 
-    /// The small value that holds the sums of a node, or of its products with another one, over trees.
+    /// The small value that holds the sums of a node, or of its products with another one, over
+    /// trees.
     fn sum_of_tree(&mut self, x: NodeId, y: Option<NodeId>) -> usize {
         let level = self.levels[x.index()].max(y.map_or(0, |y| self.levels[y.index()]));
         if let Some((.., small)) = self.sums.iter().find(|(a, b, _)| (*a, *b) == (x, y)) {
@@ -395,7 +449,13 @@ struct Instructions<'a, 'b> {
 impl<'a, 'b> Instructions<'a, 'b> {
     fn new(planner: &'a mut Planner<'b>, pass: usize) -> Instructions<'a, 'b> {
         let nodes = planner.graph.nodes().len();
-        Instructions { planner, pass, list: Vec::with_capacity(nodes), needed: vec![false; nodes], places: vec![None; nodes] }
+        Instructions {
+            planner,
+            pass,
+            list: Vec::with_capacity(nodes),
+            needed: vec![false; nodes],
+            places: vec![None; nodes],
+        }
     }
 
     /// Says that the pass needs the value of a node.
@@ -419,7 +479,9 @@ impl<'a, 'b> Instructions<'a, 'b> {
                 NodeKind::Weights => Some(Source::Weights),
                 NodeKind::Gradients => Some(Source::Gradients),
                 NodeKind::Slot(slot) => Some(Source::Slot(self.planner.live_slot[slot.index()])),
-                NodeKind::Call(function) => Some(self.call(NodeId(index as u32), function, node.arguments())),
+                NodeKind::Call(function) => {
+                    Some(self.call(NodeId(index as u32), function, node.arguments()))
+                }
                 // Not trees.
                 _ => None,
             };
@@ -450,12 +512,20 @@ impl<'a, 'b> Instructions<'a, 'b> {
                     // A product of small values is one, and is rounded once.
                     (Source::Small(x), y) => {
                         let x = self.small_call(Function::Multiply, [rest, x, 0]);
-                        let y = self.emit(Operation::Function(Function::Multiply), y, Source::Small(weight));
+                        let y = self.emit(
+                            Operation::Function(Function::Multiply),
+                            y,
+                            Source::Small(weight),
+                        );
                         self.emit(Operation::Function(Function::Add), y, Source::Small(x))
                     }
                     (x, Source::Small(y)) => {
                         let y = self.small_call(Function::Multiply, [weight, y, 0]);
-                        let x = self.emit(Operation::Function(Function::Multiply), x, Source::Small(rest));
+                        let x = self.emit(
+                            Operation::Function(Function::Multiply),
+                            x,
+                            Source::Small(rest),
+                        );
                         self.emit(Operation::Function(Function::Add), x, Source::Small(y))
                     }
                     (x, y) => self.emit(Operation::Blend { rest, weight }, x, y),
@@ -492,10 +562,13 @@ impl<'a, 'b> Instructions<'a, 'b> {
     fn small_call(&mut self, function: Function, operands: [usize; 3]) -> usize {
         let operation = Some(SmallOperation::Function(function, operands));
         let level = self.pass;
-        let known = (0..self.planner.smalls.len())
-            .find(|small| self.planner.small_levels[*small] == level && self.planner.smalls[*small].operation == operation);
+        let known = (0..self.planner.smalls.len()).find(|small| {
+            self.planner.small_levels[*small] == level
+                && self.planner.smalls[*small].operation == operation
+        });
         known.unwrap_or_else(|| {
-            let per_array = operands[..function.arity()].iter().any(|o| self.planner.smalls[*o].per_array);
+            let per_array =
+                operands[..function.arity()].iter().any(|o| self.planner.smalls[*o].per_array);
             self.planner.push_small(operation, per_array, level)
         })
     }

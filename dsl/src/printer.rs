@@ -12,7 +12,8 @@ const WIDTH: usize = 120;
 
 /// The canonical text: `parse(&program.to_string())` gives the same program.
 ///
-/// Indentation is two spaces, operators are used where there are any, numbers have the fewest digits that give the same f64.
+/// Indentation is two spaces, operators are used where there are any, numbers have the fewest
+/// digits that give the same f64.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signature = self.signature();
@@ -36,9 +37,12 @@ impl fmt::Display for Program {
             end_line(&comments, CommentPlace::Beside(index), f)?;
         }
         write_comments(&comments, CommentPlace::AboveReturn, "  ", f)?;
-        let returned: Vec<String> =
-            std::iter::once(self.update).chain(signature.slots()).map(|id| self.variable_name(id).to_string()).collect();
-        let fits = returned.iter().map(|name| name.len() + 2).sum::<usize>() + "  return ".len() <= WIDTH;
+        let returned: Vec<String> = std::iter::once(self.update)
+            .chain(signature.slots())
+            .map(|id| self.variable_name(id).to_string())
+            .collect();
+        let fits =
+            returned.iter().map(|name| name.len() + 2).sum::<usize>() + "  return ".len() <= WIDTH;
         if fits {
             write!(f, "  return {}", returned.join(", "))?;
         } else {
@@ -55,7 +59,9 @@ impl Program {
         match (statement.function, statement.arguments(), statement.function.row().operator) {
             (Function::Copy, [argument], _) => self.write_operand(argument, f),
             // A minus before a number is part of the number, so negation of a number stays a call.
-            (Function::Negative, [Operand::Variable(id)], _) => write!(f, "-{}", self.variable_name(*id)),
+            (Function::Negative, [Operand::Variable(id)], _) => {
+                write!(f, "-{}", self.variable_name(*id))
+            }
             (_, [left, right], Some(operator)) => {
                 self.write_operand(left, f)?;
                 write!(f, " {operator} ")?;
@@ -87,7 +93,12 @@ impl Program {
 
 type Comments<'a> = BTreeMap<CommentPlace, Vec<&'a str>>;
 
-fn write_comments(comments: &Comments<'_>, place: CommentPlace, indentation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_comments(
+    comments: &Comments<'_>,
+    place: CommentPlace,
+    indentation: &str,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     for text in comments.get(&place).into_iter().flatten() {
         writeln!(f, "{indentation}{}", comment_line(text))?;
     }
@@ -95,7 +106,11 @@ fn write_comments(comments: &Comments<'_>, place: CommentPlace, indentation: &st
 }
 
 /// The rest of a line: the comments at its end, if there are any.
-fn end_line(comments: &Comments<'_>, place: CommentPlace, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn end_line(
+    comments: &Comments<'_>,
+    place: CommentPlace,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     for text in comments.get(&place).into_iter().flatten() {
         write!(f, "  {}", comment_line(text))?;
     }
@@ -113,7 +128,8 @@ impl fmt::Display for StatementText<'_> {
     }
 }
 
-/// A number as Python and the parser read it back to the same bits, in the fewest digits: `0.9`, `1e-8`, `2.0`.
+/// A number as Python and the parser read it back to the same bits, in the fewest digits: `0.9`,
+/// `1e-8`, `2.0`.
 pub fn number(value: f64) -> impl fmt::Display {
     // `Debug` of f64 is the shortest text that parses back, always with a point or an exponent.
     format!("{value:?}")
@@ -136,8 +152,15 @@ fn parameters(program: &Program) -> Vec<String> {
     texts
 }
 
-/// A list between brackets, on one line or, if that is too wide, with its items filled into lines of their own.
-fn write_list(open: &str, items: &[String], close: &str, indentation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A list between brackets, on one line or, if that is too wide, with its items filled into lines
+/// of their own.
+fn write_list(
+    open: &str,
+    items: &[String],
+    close: &str,
+    indentation: &str,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     let width = open.len() + items.iter().map(|item| item.len() + 2).sum::<usize>() + close.len();
     if width <= WIDTH + 2 {
         return write!(f, "{open}{}{close}", items.join(", "));
@@ -163,7 +186,8 @@ fn comment_line(text: &str) -> String {
     format!("# {}", escape::lines(text.trim())).trim_end().to_string()
 }
 
-/// Writes a doc string so that it is read as exactly the same text: what readers would take off or change is escaped.
+/// Writes a doc string so that it is read as exactly the same text: what readers would take off or
+/// change is escaped.
 fn write_doc(doc: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let starts = doc.len() - doc.trim_start_matches('\n').len();
     let ends = doc.trim_end_matches('\n').len();
@@ -178,13 +202,18 @@ fn write_doc(doc: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             _ if is_hidden(character) => push_escaped(&mut escaped, character),
             // Readers take off the blanks at the end of a line.
             '\n' => escaped.push(character),
-            _ if character.is_whitespace() && (rest.is_empty() || rest.starts_with('\n')) => push_escaped(&mut escaped, character),
+            _ if character.is_whitespace() && (rest.is_empty() || rest.starts_with('\n')) => {
+                push_escaped(&mut escaped, character)
+            }
             _ => escaped.push(character),
         }
     }
-    // Readers take off the margin of all lines but the first. Where that would change the text, it begins on a line of its own.
+    // Readers take off the margin of all lines but the first. Where that would change the text, it
+    // begins on a line of its own.
     let is_indented = |line: &str| line.starts_with([' ', '\t']);
-    let all_are_indented = |mut lines: std::str::Lines<'_>| lines.by_ref().filter(|line| !line.is_empty()).all(is_indented);
+    let all_are_indented = |mut lines: std::str::Lines<'_>| {
+        lines.by_ref().filter(|line| !line.is_empty()).all(is_indented)
+    };
     let mut rest = escaped.lines();
     let first = rest.next().unwrap_or_default();
     let rest_is_indented = escaped.contains('\n') && all_are_indented(rest);

@@ -1,4 +1,5 @@
-//! A program: a signature, a list of one-call statements, and the variable that is returned as the update.
+//! A program: a signature, a list of one-call statements, and the variable that is returned as the
+//! update.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -61,7 +62,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// A statement `target = function(arguments...)`. Arguments past the arity are dropped and missing ones are the constant 0.
+    /// A statement `target = function(arguments...)`. Arguments past the arity are dropped and
+    /// missing ones are the constant 0.
     pub fn new(target: VarId, function: Function, arguments: &[Operand]) -> Statement {
         let mut operands = [Operand::Constant(0.0); 3];
         for (place, argument) in operands.iter_mut().take(function.arity()).zip(arguments) {
@@ -99,7 +101,8 @@ pub enum ParameterKind {
     Weights,
     /// The gradients: the second parameter.
     Gradients,
-    /// `lr`: the learning rate, or the value of the schedule where the program holds its peak learning rate as a constant.
+    /// `lr`: the learning rate, or the value of the schedule where the program holds its peak
+    /// learning rate as a constant.
     LearningRate,
     /// `t`: the step count, from 1.
     Step,
@@ -116,8 +119,9 @@ pub struct Parameter {
     pub name: String,
     /// What it stands for.
     pub kind: ParameterKind,
-    /// A hyperparameter's default (always there); for `lr`, the conventional peak learning rate, if the program states one
-    /// (`lr=1e-3`): without it the program takes the schedule's value and the peak is 1.
+    /// A hyperparameter's default (always there); for `lr`, the conventional peak learning rate, if
+    /// the program states one (`lr=1e-3`): without it the program takes the schedule's value and
+    /// the peak is 1.
     pub default: Option<f64>,
 }
 
@@ -130,7 +134,8 @@ pub struct Signature {
     pub doc: Option<String>,
     /// Numerics of the calls.
     pub numerics: Numerics,
-    /// The parameters: positional ones, then hyperparameters. The variable of parameter i is `VarId(i)`.
+    /// The parameters: positional ones, then hyperparameters. The variable of parameter i is
+    /// `VarId(i)`.
     pub parameters: Vec<Parameter>,
 }
 
@@ -141,12 +146,18 @@ impl Signature {
 
     /// The variables of the state slots, in order.
     pub fn slots(&self) -> impl Iterator<Item = VarId> + '_ {
-        (0..self.parameters.len()).filter(|&i| matches!(self.parameters[i].kind, ParameterKind::Slot(_))).map(|i| VarId(i as u16))
+        (0..self.parameters.len())
+            .filter(|&i| matches!(self.parameters[i].kind, ParameterKind::Slot(_)))
+            .map(|i| VarId(i as u16))
     }
 
     /// The hyperparameters, in order, with their variables.
     pub fn hyperparameters(&self) -> impl Iterator<Item = (VarId, &Parameter)> + '_ {
-        self.parameters.iter().enumerate().filter(|(_, p)| p.kind == ParameterKind::Hyperparameter).map(|(i, p)| (VarId(i as u16), p))
+        self.parameters
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.kind == ParameterKind::Hyperparameter)
+            .map(|(i, p)| (VarId(i as u16), p))
     }
 
     /// The variable of the learning rate, if the program takes it.
@@ -154,7 +165,8 @@ impl Signature {
         self.find(ParameterKind::LearningRate)
     }
 
-    /// The conventional peak learning rate that the program states, or 1 for a program that holds its own as a constant.
+    /// The conventional peak learning rate that the program states, or 1 for a program that holds
+    /// its own as a constant.
     pub fn peak_learning_rate(&self) -> f64 {
         self.learning_rate().and_then(|id| self.parameters[id.index()].default).unwrap_or(1.0)
     }
@@ -190,7 +202,8 @@ pub struct Comment {
 
 /// A program: `w = w - update` after each call is the loop's business, not the program's.
 ///
-/// Two programs are equal when their signatures, comments, returned variable and statements are, with variables compared by name.
+/// Two programs are equal when their signatures, comments, returned variable and statements are,
+/// with variables compared by name.
 #[derive(Clone, Debug)]
 pub struct Program {
     signature: Arc<Signature>,
@@ -203,9 +216,22 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program from its parts. `locals` names the variables that follow the parameters; variables past them are numbered.
-    pub fn new(signature: Signature, locals: Vec<String>, statements: Vec<Statement>, update: VarId, comments: Vec<Comment>) -> Program {
-        Program { signature: Arc::new(signature), locals: locals.into(), comments: comments.into(), statements, update }
+    /// A program from its parts. `locals` names the variables that follow the parameters; variables
+    /// past them are numbered.
+    pub fn new(
+        signature: Signature,
+        locals: Vec<String>,
+        statements: Vec<Statement>,
+        update: VarId,
+        comments: Vec<Comment>,
+    ) -> Program {
+        Program {
+            signature: Arc::new(signature),
+            locals: locals.into(),
+            comments: comments.into(),
+            statements,
+            update,
+        }
     }
 
     /// The head of the program.
@@ -213,17 +239,23 @@ impl Program {
         &self.signature
     }
 
-    /// The same statements under another head. The parameters must be of the same number and kinds, or the statements lose their meaning.
+    /// The same statements under another head. The parameters must be of the same number and kinds,
+    /// or the statements lose their meaning.
     pub fn with_signature(&self, signature: Signature) -> Program {
         Program { signature: Arc::new(signature), ..self.clone() }
     }
 
-    /// The capability profiles that the program needs: always `paper`, `step` if it takes `t`, `slots` if it has more than two slots, and those
-    /// of its functions, whether or not anything depends on them.
+    /// The capability profiles that the program needs: always `paper`, `step` if it takes `t`,
+    /// `slots` if it has more than two slots, and those of its functions, whether or not anything
+    /// depends on them.
     pub fn profiles(&self) -> BTreeSet<Profile> {
         let signature = &self.signature;
         let of_functions = self.statements.iter().map(|statement| statement.function.row().profile);
-        let step = signature.parameters.iter().any(|p| p.kind == ParameterKind::Step).then_some(Profile::Step);
+        let step = signature
+            .parameters
+            .iter()
+            .any(|p| p.kind == ParameterKind::Step)
+            .then_some(Profile::Step);
         let slots = (signature.slots().count() > 2).then_some(Profile::Slots);
         let all = std::iter::once(Profile::Paper).chain(step).chain(slots).chain(of_functions);
         all.filter(|profile| *profile != Profile::Language).collect()
@@ -234,7 +266,8 @@ impl Program {
         &self.comments
     }
 
-    /// Drops the comments: they belong to statements by position, which a change of the statements breaks.
+    /// Drops the comments: they belong to statements by position, which a change of the statements
+    /// breaks.
     pub fn clear_comments(&mut self) {
         if !self.comments.is_empty() {
             self.comments = Arc::new([]);
@@ -263,10 +296,13 @@ impl Program {
     /// `None` if the program has as many variables as there can be.
     pub fn fresh_variable(&self) -> Option<VarId> {
         let first = self.signature.parameters.len() + self.locals.len();
-        (first..usize::from(u16::MAX)).map(|i| VarId(i as u16)).find(|id| self.statements.iter().all(|s| s.target != *id))
+        (first..usize::from(u16::MAX))
+            .map(|i| VarId(i as u16))
+            .find(|id| self.statements.iter().all(|s| s.target != *id))
     }
 
-    /// The name of a variable: the parameter's, the local's, or for a variable without a given name `v` and its number.
+    /// The name of a variable: the parameter's, the local's, or for a variable without a given name
+    /// `v` and its number.
     pub fn variable_name(&self, id: VarId) -> VariableName<'_> {
         VariableName { program: self, id }
     }
@@ -285,13 +321,16 @@ impl Program {
     }
 
     fn is_given_name(&self, name: &str) -> bool {
-        self.signature.parameters.iter().any(|p| p.name == name) || self.locals.iter().any(|l| l == name)
+        self.signature.parameters.iter().any(|p| p.name == name)
+            || self.locals.iter().any(|l| l == name)
     }
 }
 
 impl PartialEq for Program {
     fn eq(&self, other: &Program) -> bool {
-        let same_name = |a: VarId, b: VarId| self.variable_name(a).to_string() == other.variable_name(b).to_string();
+        let same_name = |a: VarId, b: VarId| {
+            self.variable_name(a).to_string() == other.variable_name(b).to_string()
+        };
         let same_operand = |a: &Operand, b: &Operand| match (a, b) {
             (Operand::Variable(a), Operand::Variable(b)) => same_name(*a, *b),
             _ => a == b,

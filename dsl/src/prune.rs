@@ -1,15 +1,24 @@
 //! A program without its redundant statements and dead slots.
 
 use crate::graph::{Graph, Redundancy};
-use crate::program::{Operand, Parameter, ParameterKind, Program, Signature, SlotId, Statement, VarId};
+use crate::program::{
+    Operand, Parameter, ParameterKind, Program, Signature, SlotId, Statement, VarId,
+};
 
 impl Program {
-    /// The same program without the statements that no later update needs, and without the slots that are dead. `graph` must be the program's own.
+    /// The same program without the statements that no later update needs, and without the slots
+    /// that are dead. `graph` must be the program's own.
     ///
-    /// A dead slot's variable may still be used within a step; it then becomes a local of the same name.
+    /// A dead slot's variable may still be used within a step; it then becomes a local of the same
+    /// name.
     pub fn pruned(&self, graph: &Graph) -> Program {
-        let statements: Vec<Statement> =
-            self.statements.iter().zip(graph.redundancy()).filter(|(_, r)| **r == Redundancy::Live).map(|(s, _)| *s).collect();
+        let statements: Vec<Statement> = self
+            .statements
+            .iter()
+            .zip(graph.redundancy())
+            .filter(|(_, r)| **r == Redundancy::Live)
+            .map(|(s, _)| *s)
+            .collect();
         let signature = self.signature();
         let is_dead = |kind: ParameterKind| matches!(kind, ParameterKind::Slot(slot) if graph.slots()[slot.index()].is_none());
 
@@ -48,8 +57,14 @@ impl Program {
         }
 
         let new_id = |id: VarId| renumbered[id.index()].unwrap_or(id);
-        let statements = statements.into_iter().map(|statement| statement.map_variables(new_id)).collect();
-        let signature = Signature { name: signature.name.clone(), doc: signature.doc.clone(), numerics: signature.numerics, parameters };
+        let statements =
+            statements.into_iter().map(|statement| statement.map_variables(new_id)).collect();
+        let signature = Signature {
+            name: signature.name.clone(),
+            doc: signature.doc.clone(),
+            numerics: signature.numerics,
+            parameters,
+        };
         Program::new(signature, locals, statements, new_id(self.update), Vec::new())
     }
 }

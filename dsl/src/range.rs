@@ -13,8 +13,9 @@
 //! | `maximum(x, h)`, and `x + h` and `x * h` below a root or a fraction line, where x is never negative | at least 0 |
 //! | any other | finite |
 //!
-//! These are the ranges that the authors' and the frameworks' own implementations of the zoo's programs check. Where a program's default lies outside of
-//! a bound, the program means it, and the bound does not hold. Every range is of finite numbers only.
+//! These are the ranges that the authors' and the frameworks' own implementations of the zoo's
+//! programs check. Where a program's default lies outside of a bound, the program means it, and the
+//! bound does not hold. Every range is of finite numbers only.
 
 use std::fmt;
 
@@ -40,7 +41,9 @@ impl Range {
 
     /// Whether a number is in the range.
     pub fn contains(&self, number: f64) -> bool {
-        number.is_finite() && self.low.is_none_or(|bound| above(number, bound)) && self.high.is_none_or(|bound| below(number, bound))
+        number.is_finite()
+            && self.low.is_none_or(|bound| above(number, bound))
+            && self.high.is_none_or(|bound| below(number, bound))
     }
 
     /// Takes the narrower of two lower and of two upper bounds.
@@ -71,17 +74,26 @@ impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.low, self.high) {
             (Some((low, low_is_in)), Some((high, high_is_in))) => {
-                write!(f, "in {}{low}, {high}{}", if low_is_in { '[' } else { '(' }, if high_is_in { ']' } else { ')' })
+                write!(
+                    f,
+                    "in {}{low}, {high}{}",
+                    if low_is_in { '[' } else { '(' },
+                    if high_is_in { ']' } else { ')' }
+                )
             }
-            (Some((low, is_in)), None) => write!(f, "finite and {} {low}", if is_in { "at least" } else { "above" }),
-            (None, Some((high, is_in))) => write!(f, "finite and {} {high}", if is_in { "at most" } else { "below" }),
+            (Some((low, is_in)), None) => {
+                write!(f, "finite and {} {low}", if is_in { "at least" } else { "above" })
+            }
+            (None, Some((high, is_in))) => {
+                write!(f, "finite and {} {high}", if is_in { "at most" } else { "below" })
+            }
             (None, None) => f.write_str("finite"),
         }
     }
 }
 
-/// The range of each parameter of a program, in the order of the signature; those that are not numbers, and `t`, have [`Range::FINITE`]. `graph` must
-/// be the program's own.
+/// The range of each parameter of a program, in the order of the signature; those that are not
+/// numbers, and `t`, have [`Range::FINITE`]. `graph` must be the program's own.
 pub fn ranges(program: &Program, graph: &Graph) -> Vec<Range> {
     let uses = Uses::new(program, graph);
     let range = |(index, parameter): (usize, &Parameter)| {
@@ -106,7 +118,8 @@ struct Uses<'a> {
     defaults: Vec<Option<f64>>,
     /// Whether each value is never negative.
     not_negative: Vec<bool>,
-    /// Whether each value has to be positive, or 0 at least: it is below a root, or a divisor, or a part of one.
+    /// Whether each value has to be positive, or 0 at least: it is below a root, or a divisor, or a
+    /// part of one.
     demanded: Vec<bool>,
     /// For each slot, the values that its next one is made of.
     inside: Vec<Vec<bool>>,
@@ -115,9 +128,20 @@ struct Uses<'a> {
 impl<'a> Uses<'a> {
     fn new(program: &Program, graph: &'a Graph) -> Uses<'a> {
         let count = graph.nodes().len();
-        let inside = graph.slots().iter().map(|next| next.map_or_else(|| vec![false; count], |next| parts(graph, next))).collect();
-        let defaults = program.signature().parameters.iter().map(|parameter| parameter.default).collect();
-        let mut uses = Uses { graph, defaults, not_negative: vec![true; count], demanded: vec![false; count], inside };
+        let inside = graph
+            .slots()
+            .iter()
+            .map(|next| next.map_or_else(|| vec![false; count], |next| parts(graph, next)))
+            .collect();
+        let defaults =
+            program.signature().parameters.iter().map(|parameter| parameter.default).collect();
+        let mut uses = Uses {
+            graph,
+            defaults,
+            not_negative: vec![true; count],
+            demanded: vec![false; count],
+            inside,
+        };
         uses.find_signs();
         uses.find_demands();
         uses
@@ -127,28 +151,53 @@ impl<'a> Uses<'a> {
         self.graph.slots().get(slot.index()).copied().flatten()
     }
 
-    /// Begins with all that could be and drops what is not, until nothing changes: slots begin at zero.
+    /// Begins with all that could be and drops what is not, until nothing changes: slots begin at
+    /// zero.
     fn find_signs(&mut self) {
         use Function as F;
         let mut changed = true;
         while changed {
             changed = false;
             for (index, node) in self.graph.nodes().iter().enumerate() {
-                let all = |places: &[usize]| places.iter().all(|place| self.not_negative[node.arguments()[*place].index()]);
+                let all = |places: &[usize]| {
+                    places.iter().all(|place| self.not_negative[node.arguments()[*place].index()])
+                };
                 let holds = match node.kind {
                     NodeKind::Weights | NodeKind::Gradients => false,
                     NodeKind::LearningRate | NodeKind::Step => true,
-                    NodeKind::Slot(slot) => self.next_of(slot).is_none_or(|next| self.not_negative[next.index()]),
-                    NodeKind::Hyperparameter(id) => self.defaults[id.index()].is_some_and(|default| default >= 0.0),
+                    NodeKind::Slot(slot) => {
+                        self.next_of(slot).is_none_or(|next| self.not_negative[next.index()])
+                    }
+                    NodeKind::Hyperparameter(id) => {
+                        self.defaults[id.index()].is_some_and(|default| default >= 0.0)
+                    }
                     NodeKind::Constant(bits) => f64::from_bits(bits) >= 0.0,
                     NodeKind::Call(function) => match function {
-                        F::Abs | F::Square | F::Sqrt | F::GuardedSqrt | F::Exp | F::Exp2 | F::Exp10 | F::Cosh => true,
+                        F::Abs
+                        | F::Square
+                        | F::Sqrt
+                        | F::GuardedSqrt
+                        | F::Exp
+                        | F::Exp2
+                        | F::Exp10
+                        | F::Cosh => true,
                         F::Norm | F::GlobalNorm | F::Size | F::Rows | F::Columns => true,
                         F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal => true,
-                        F::Add | F::Multiply | F::Divide | F::GuardedDivide | F::Minimum | F::Interp => all(&[0, 1]),
-                        F::Cube | F::Cbrt | F::Reciprocal | F::Mean | F::RowMean | F::ColumnMean | F::Transpose | F::Clip | F::Power => {
-                            all(&[0])
-                        }
+                        F::Add
+                        | F::Multiply
+                        | F::Divide
+                        | F::GuardedDivide
+                        | F::Minimum
+                        | F::Interp => all(&[0, 1]),
+                        F::Cube
+                        | F::Cbrt
+                        | F::Reciprocal
+                        | F::Mean
+                        | F::RowMean
+                        | F::ColumnMean
+                        | F::Transpose
+                        | F::Clip
+                        | F::Power => all(&[0]),
                         F::Maximum => all(&[0]) || all(&[1]),
                         F::Where => all(&[1, 2]),
                         _ => false,
@@ -167,7 +216,12 @@ impl<'a> Uses<'a> {
         let mut open = Vec::new();
         for node in self.graph.nodes() {
             match (node.kind, node.arguments()) {
-                (NodeKind::Call(F::Sqrt | F::GuardedSqrt | F::Reciprocal | F::Log | F::GuardedLog), [x, ..]) => open.push(*x),
+                (
+                    NodeKind::Call(
+                        F::Sqrt | F::GuardedSqrt | F::Reciprocal | F::Log | F::GuardedLog,
+                    ),
+                    [x, ..],
+                ) => open.push(*x),
                 (NodeKind::Call(F::Divide | F::GuardedDivide), [_, y]) => open.push(*y),
                 _ => {}
             }
@@ -179,12 +233,20 @@ impl<'a> Uses<'a> {
             let node = self.graph.node(id);
             match node.kind {
                 NodeKind::Slot(slot) => open.extend(self.next_of(slot)),
-                NodeKind::Call(F::Add | F::Multiply | F::Divide | F::GuardedDivide | F::Interp | F::Maximum | F::Minimum) => {
+                NodeKind::Call(
+                    F::Add
+                    | F::Multiply
+                    | F::Divide
+                    | F::GuardedDivide
+                    | F::Interp
+                    | F::Maximum
+                    | F::Minimum,
+                ) => {
                     open.extend(&node.arguments()[..2]);
                 }
-                NodeKind::Call(F::Sqrt | F::RowMean | F::ColumnMean | F::Mean | F::Transpose | F::Power) => {
-                    open.extend(&node.arguments()[..1])
-                }
+                NodeKind::Call(
+                    F::Sqrt | F::RowMean | F::ColumnMean | F::Mean | F::Transpose | F::Power,
+                ) => open.extend(&node.arguments()[..1]),
                 NodeKind::Call(F::Where) => open.extend(&node.arguments()[1..]),
                 _ => {}
             }
@@ -196,7 +258,9 @@ impl<'a> Uses<'a> {
         let node = self.graph.node(id);
         match node.kind {
             NodeKind::Slot(_) => true,
-            NodeKind::Call(Function::Where) => node.arguments()[1..].iter().any(|side| self.is_slot(*side)),
+            NodeKind::Call(Function::Where) => {
+                node.arguments()[1..].iter().any(|side| self.is_slot(*side))
+            }
             _ => false,
         }
     }
@@ -210,7 +274,8 @@ impl<'a> Uses<'a> {
     fn is_choice(&self, id: NodeId, is_one: &impl Fn(NodeId) -> bool) -> bool {
         let node = self.graph.node(id);
         is_one(id)
-            || (node.kind == NodeKind::Call(Function::Where) && node.arguments()[1..].iter().any(|side| self.is_choice(*side, is_one)))
+            || (node.kind == NodeKind::Call(Function::Where)
+                && node.arguments()[1..].iter().any(|side| self.is_choice(*side, is_one)))
     }
 
     fn range(&self, hyperparameter: VarId, name: &str) -> Range {
@@ -230,14 +295,27 @@ impl<'a> Uses<'a> {
         for (index, node) in self.graph.nodes().iter().enumerate() {
             let NodeKind::Call(function) = node.kind else { continue };
             match (function, node.arguments()) {
-                (F::Interp, [_, y, h]) if is(*h) => range.narrow(if self.is_slot(*y) { DECAY } else { SHARE }),
-                (F::Interp, [.., h]) if power(*h, 1) && is_step(self.graph.node(*h).arguments()[0]) => {
+                (F::Interp, [_, y, h]) if is(*h) => {
+                    range.narrow(if self.is_slot(*y) { DECAY } else { SHARE })
+                }
+                (F::Interp, [.., h])
+                    if power(*h, 1) && is_step(self.graph.node(*h).arguments()[0]) =>
+                {
                     range.narrow(Range { low: None, high: ZERO });
                 }
-                (F::Subtract, [one, h]) if is_one(*one) && (is(*h) || power(*h, 0)) => range.narrow(DECAY),
-                (F::Where, [_, x, y]) if (is(*x) && self.is_choice(*y, &is_one)) || (is(*y) && self.is_choice(*x, &is_one)) => {
+                (F::Subtract, [one, h]) if is_one(*one) && (is(*h) || power(*h, 0)) => {
+                    range.narrow(DECAY)
+                }
+                (F::Where, [_, x, y])
+                    if (is(*x) && self.is_choice(*y, &is_one))
+                        || (is(*y) && self.is_choice(*x, &is_one)) =>
+                {
                     let above = Range { low: Some((1.0, false)), high: None };
-                    range.narrow(if default > 1.0 { above } else { Range { low: Some((0.0, false)), high: Some((1.0, false)) } });
+                    range.narrow(if default > 1.0 {
+                        above
+                    } else {
+                        Range { low: Some((0.0, false)), high: Some((1.0, false)) }
+                    });
                 }
                 (F::Multiply, [x, y]) if is(*x) || is(*y) => {
                     let other = if is(*x) { *y } else { *x };
@@ -245,7 +323,9 @@ impl<'a> Uses<'a> {
                         range.narrow(Range::NOT_NEGATIVE);
                     }
                     let other = self.graph.node(other);
-                    let is_kept = |slot: SlotId| self.inside.get(slot.index()).is_some_and(|inside| inside[index]);
+                    let is_kept = |slot: SlotId| {
+                        self.inside.get(slot.index()).is_some_and(|inside| inside[index])
+                    };
                     if matches!(other.kind, NodeKind::Slot(slot) if is_kept(slot)) {
                         range.narrow(if name.starts_with("beta") { DECAY } else { SHARE });
                     }

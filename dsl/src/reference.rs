@@ -25,11 +25,15 @@ pub fn functions() -> String {
 fn line(row: &FunctionRow) -> String {
     let names = if row.function == Function::Where { ["c", "x", "y"] } else { ["x", "y", "z"] };
     let arguments = names[..row.arity()].join(", ");
-    let operator = row.operator.map(|operator| if row.arity() == 1 { format!("{operator}x") } else { format!("x {operator} y") });
+    let operator = row.operator.map(|operator| {
+        if row.arity() == 1 { format!("{operator}x") } else { format!("x {operator} y") }
+    });
     let aliases = row.aliases.iter().map(|alias| (*alias).to_owned()).chain(operator);
-    let aliases: Vec<String> = aliases.map(|alias| format!("`{}`", alias.replace('|', "\\|"))).collect();
+    let aliases: Vec<String> =
+        aliases.map(|alias| format!("`{}`", alias.replace('|', "\\|"))).collect();
     let aliases = if aliases.is_empty() { "-".to_owned() } else { aliases.join(", ") };
-    let guarded = row.guarded.map(|guarded| format!("; guarded: `{}`", guarded.name())).unwrap_or_default();
+    let guarded =
+        row.guarded.map(|guarded| format!("; guarded: `{}`", guarded.name())).unwrap_or_default();
     format!(
         "| `{}({arguments})` | {} | {} | {} | {}{guarded} |",
         row.name,

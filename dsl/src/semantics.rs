@@ -1,12 +1,15 @@
-//! What each element-wise function means, in f64: the definitions that every other implementation approximates.
+//! What each element-wise function means, in f64: the definitions that every other implementation
+//! approximates.
 //!
-//! All of them are deterministic on every machine (the transcendental ones come from the pure Rust `libm`), because constants are
-//! folded with them and folded constants enter the functional hash.
+//! All of them are deterministic on every machine (the transcendental ones come from the pure Rust
+//! `libm`), because constants are folded with them and folded constants enter the functional hash.
 
-/// Numbers closer to zero than this are not told apart from it by guarded division; also the value of `get_eps()`.
+/// Numbers closer to zero than this are not told apart from it by guarded division; also the value
+/// of `get_eps()`.
 pub const EPSILON: f64 = 1e-8;
 
-/// -1, 0 or 1, and NaN for NaN. A zero stays the zero that it is, so that the function is odd; NumPy's sign makes `+0` of both.
+/// -1, 0 or 1, and NaN for NaN. A zero stays the zero that it is, so that the function is odd;
+/// NumPy's sign makes `+0` of both.
 pub fn sign(x: f64) -> f64 {
     if x > 0.0 {
         1.0
@@ -17,7 +20,8 @@ pub fn sign(x: f64) -> f64 {
     }
 }
 
-/// The inverse hyperbolic cosine; NaN below 1, where libm 0.2.16 gives numbers for some arguments, such as -6645.
+/// The inverse hyperbolic cosine; NaN below 1, where libm 0.2.16 gives numbers for some arguments,
+/// such as -6645.
 pub fn arccosh(x: f64) -> f64 {
     if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
@@ -27,7 +31,8 @@ pub fn cube(x: f64) -> f64 {
     x * x * x
 }
 
-/// `maximum` as NumPy has it (NaN if either is NaN) and, beyond it, commutative: `maximum(-0, +0)` is `+0`.
+/// `maximum` as NumPy has it (NaN if either is NaN) and, beyond it, commutative: `maximum(-0, +0)`
+/// is `+0`.
 pub fn maximum(x: f64, y: f64) -> f64 {
     if x.is_nan() || y.is_nan() {
         f64::NAN
@@ -38,7 +43,8 @@ pub fn maximum(x: f64, y: f64) -> f64 {
     }
 }
 
-/// `minimum` as NumPy has it (NaN if either is NaN) and, beyond it, commutative: `minimum(-0, +0)` is `-0`.
+/// `minimum` as NumPy has it (NaN if either is NaN) and, beyond it, commutative: `minimum(-0, +0)`
+/// is `-0`.
 pub fn minimum(x: f64, y: f64) -> f64 {
     if x.is_nan() || y.is_nan() {
         f64::NAN
@@ -51,8 +57,9 @@ pub fn minimum(x: f64, y: f64) -> f64 {
 
 /// `x` to the power `y`, as libm gives it.
 ///
-/// A decay rate to the power of the step count underflows sooner or later, and then libm takes several times as long as for any other arguments,
-/// step for step. As x^y <= e^(y (x - 1)), that can be told beforehand.
+/// A decay rate to the power of the step count underflows sooner or later, and then libm takes
+/// several times as long as for any other arguments, step for step. As x^y <= e^(y (x - 1)), that
+/// can be told beforehand.
 pub fn power(x: f64, y: f64) -> f64 {
     // e^-800 is less than half of the smallest number that there is.
     if 0.0 < x && x < 1.0 && y * (x - 1.0) < -800.0 { 0.0 } else { libm::pow(x, y) }
@@ -63,7 +70,8 @@ pub fn interp(x: f64, y: f64, a: f64) -> f64 {
     (1.0 - a) * x + a * y
 }
 
-/// The factor by which `clip(x, limit)` scales x, from the global norm of x: 1 where the norm is within the limit.
+/// The factor by which `clip(x, limit)` scales x, from the global norm of x: 1 where the norm is
+/// within the limit.
 pub fn clip_factor(global_norm: f64, limit: f64) -> f64 {
     if global_norm <= limit { 1.0 } else { limit / global_norm }
 }
@@ -142,8 +150,9 @@ pub fn guarded_divide(x: f64, y: f64) -> f64 {
 /// Steps of the Newton-Schulz iteration.
 pub const NEWTON_SCHULZ_STEPS: usize = 5;
 
-/// The quintic of Muon's iteration, a x + b x^3 + c x^5: steep at zero, and after five steps singular values are between 0.7 and 1.2 or so, and
-/// not at 1 (Jordan 2024, "Muon: An optimizer for hidden layers in neural networks").
+/// The quintic of Muon's iteration, a x + b x^3 + c x^5: steep at zero, and after five steps
+/// singular values are between 0.7 and 1.2 or so, and not at 1 (Jordan 2024, "Muon: An optimizer
+/// for hidden layers in neural networks").
 pub const NEWTON_SCHULZ_COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 /// What is added to the norm that a matrix is divided by before the iteration.
@@ -165,12 +174,30 @@ mod tests {
     #[test]
     fn the_power_that_underflows_is_libm_s_to_the_bit() {
         let mut underflowed = 0;
-        for x in [1e-300, 1e-5, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0 - f64::EPSILON, 1.0, 1.5, -0.5, 0.0, f64::NAN] {
+        for x in [
+            1e-300,
+            1e-5,
+            0.1,
+            0.5,
+            0.9,
+            0.99,
+            0.999,
+            0.9999,
+            1.0 - f64::EPSILON,
+            1.0,
+            1.5,
+            -0.5,
+            0.0,
+            f64::NAN,
+        ] {
             for exponent in 0..400 {
                 let y = 1.3_f64.powi(exponent - 100);
                 for y in [y, -y] {
                     let (fast, exact) = (power(x, y), libm::pow(x, y));
-                    assert!(fast.to_bits() == exact.to_bits() || (fast.is_nan() && exact.is_nan()), "{x}^{y}: {fast} and {exact}");
+                    assert!(
+                        fast.to_bits() == exact.to_bits() || (fast.is_nan() && exact.is_nan()),
+                        "{x}^{y}: {fast} and {exact}"
+                    );
                     underflowed += usize::from(x > 0.0 && fast == 0.0);
                 }
             }

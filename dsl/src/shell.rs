@@ -1,7 +1,8 @@
-//! Commands as one types them into a shell: each word is quoted where it must be, so that a hint can be copied whatever the names in it.
+//! Commands as one types them into a shell: each word is quoted where it must be, so that a hint
+//! can be copied whatever the names in it.
 //!
-//! What a POSIX shell reads is written for one. Characters that a terminal must not show (`escape::is_shown`) are written in `$'...'`, which bash, zsh and
-//! the standard of 2024 read.
+//! What a POSIX shell reads is written for one. Characters that a terminal must not show
+//! (`escape::is_shown`) are written in `$'...'`, which bash, zsh and the standard of 2024 read.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -41,7 +42,11 @@ impl Command {
     pub fn option(self, option: &str, value: impl ToString) -> Command {
         let value = value.to_string();
         // A negative number, which is one word with its option.
-        if value.starts_with('-') { self.flag(&format!("{option}={value}")) } else { self.flag(option).flag(&value) }
+        if value.starts_with('-') {
+            self.flag(&format!("{option}={value}"))
+        } else {
+            self.flag(option).flag(&value)
+        }
     }
 
     /// An option whose value is a path, a program or a suite.
@@ -75,20 +80,26 @@ fn no_option(operand: &OsStr) -> OsString {
     operand.to_owned()
 }
 
-/// A word as a shell reads it back: as it is where it holds nothing that a shell minds, and else quoted.
+/// A word as a shell reads it back: as it is where it holds nothing that a shell minds, and else
+/// quoted.
 pub fn quoted(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
     match word.to_str() {
-        Some(text) if !text.is_empty() && !text.starts_with('=') && text.chars().all(is_plain) => text.to_owned(),
+        Some(text) if !text.is_empty() && !text.starts_with('=') && text.chars().all(is_plain) => {
+            text.to_owned()
+        }
         // The easier one to read, where it protects all that there is.
-        Some(text) if text.chars().all(|c| is_shown(c) && !"\"$`\\!".contains(c)) => format!("\"{text}\""),
+        Some(text) if text.chars().all(|c| is_shown(c) && !"\"$`\\!".contains(c)) => {
+            format!("\"{text}\"")
+        }
         Some(text) if text.chars().all(is_shown) => format!("'{}'", text.replace('\'', r"'\''")),
         _ => escaped(word),
     }
 }
 
-/// Whether a terminal may show a character: it is no control character, does not change the direction of the text, and is no separator of lines.
+/// Whether a terminal may show a character: it is no control character, does not change the
+/// direction of the text, and is no separator of lines.
 fn is_shown(character: char) -> bool {
     !is_hidden(character) && !matches!(character, '\n' | '\t')
 }
@@ -103,7 +114,10 @@ fn escaped(word: &OsStr) -> String {
                 '\n' => text.push_str("\\n"),
                 '\t' => text.push_str("\\t"),
                 character if is_shown(character) => text.push(character),
-                character => character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| text.push_str(&format!("\\x{byte:02x}"))),
+                character => character
+                    .encode_utf8(&mut [0; 4])
+                    .bytes()
+                    .for_each(|byte| text.push_str(&format!("\\x{byte:02x}"))),
             }
         }
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
@@ -150,8 +164,15 @@ mod tests {
                     continue;
                 }
                 let script = format!("set -- {command}; printf %s \"$#:$3\"");
-                let Ok(output) = std::process::Command::new(shell).args(["-c", &script]).output() else { continue };
-                assert_eq!(String::from_utf8_lossy(&output.stdout), format!("3:{name}"), "{shell}: {command}");
+                let Ok(output) = std::process::Command::new(shell).args(["-c", &script]).output()
+                else {
+                    continue;
+                };
+                assert_eq!(
+                    String::from_utf8_lossy(&output.stdout),
+                    format!("3:{name}"),
+                    "{shell}: {command}"
+                );
             }
         }
     }
@@ -164,8 +185,15 @@ mod tests {
 
     #[test]
     fn what_begins_like_an_option_is_none() {
-        let command = Command::new("resume").operand("-x").option("--target-fitness", -0.5).option_operand("--suite", "-s y").operand("-");
-        assert_eq!(command.to_string(), "symopt resume ./-x --target-fitness=-0.5 --suite \"./-s y\" -");
+        let command = Command::new("resume")
+            .operand("-x")
+            .option("--target-fitness", -0.5)
+            .option_operand("--suite", "-s y")
+            .operand("-");
+        assert_eq!(
+            command.to_string(),
+            "symopt resume ./-x --target-fitness=-0.5 --suite \"./-s y\" -"
+        );
     }
 
     #[cfg(unix)]

@@ -1,7 +1,8 @@
 //! The types of the language and how they broadcast, and how an array is seen as a matrix.
 //!
-//! Three types make up the language of the paper: `Scalar` < `PerArray` < `Tree`. The functions of profile [`matrix`](crate::Profile::Matrix)
-//! add three more, which differ from `Tree` in their shape only: [`Type::Transposed`], [`Type::RowsByRows`] and [`Type::ColumnsByColumns`].
+//! Three types make up the language of the paper: `Scalar` < `PerArray` < `Tree`. The functions of
+//! profile [`matrix`](crate::Profile::Matrix) add three more, which differ from `Tree` in their
+//! shape only: [`Type::Transposed`], [`Type::RowsByRows`] and [`Type::ColumnsByColumns`].
 //!
 //! # Arrays as matrices
 //!
@@ -13,24 +14,28 @@
 //! | `(n)`, a vector | n x 1 |
 //! | `()`, a single number | 1 x 1 |
 //!
-//! A value of type `Scalar` or `PerArray` is a number, or one for each array, and so 1 x 1 wherever a matrix is wanted. So each function has a
-//! meaning for vectors, and none of them fails on one: `row_mean(x)` is x itself, `column_mean(x)` its mean at every place, `newton_schulz(x)`
-//! a polynomial of x over its norm. In particular the factored second moment of Adafactor, `row_mean(x) * column_mean(x) / mean`, is x itself
-//! for a vector. Zero rows or columns are no exception: there is nothing to compute.
+//! A value of type `Scalar` or `PerArray` is a number, or one for each array, and so 1 x 1 wherever
+//! a matrix is wanted. So each function has a meaning for vectors, and none of them fails on one:
+//! `row_mean(x)` is x itself, `column_mean(x)` its mean at every place, `newton_schulz(x)` a
+//! polynomial of x over its norm. In particular the factored second moment of Adafactor,
+//! `row_mean(x) * column_mean(x) / mean`, is x itself for a vector. Zero rows or columns are no
+//! exception: there is nothing to compute.
 
 use std::fmt;
 
-/// The type of a value. `Scalar` broadcasts into `PerArray`, and both into each of the others, which have one number for each place of an array,
-/// and do not broadcast into each other. The order of the variants is that of broadcasting, as far as there is one.
+/// The type of a value. `Scalar` broadcasts into `PerArray`, and both into each of the others,
+/// which have one number for each place of an array, and do not broadcast into each other. The
+/// order of the variants is that of broadcasting, as far as there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Type {
-    /// One number: a constant, a hyperparameter, `lr`, `t`, or a value reduced over all parameter arrays. Computed in f64.
+    /// One number: a constant, a hyperparameter, `lr`, `t`, or a value reduced over all parameter
+    /// arrays. Computed in f64.
     Scalar,
     /// One number for each parameter array, such as `norm(g)`. Computed in f64.
     PerArray,
-    /// One number for each parameter: an array of the shape of every parameter array, rows x columns as a matrix. Computed in f32 (or f64 in the
-    /// oracle).
+    /// One number for each parameter: an array of the shape of every parameter array, rows x
+    /// columns as a matrix. Computed in f32 (or f64 in the oracle).
     Tree,
     /// For every parameter array a matrix of columns x rows, such as `transpose(g)`.
     Transposed,
@@ -40,16 +45,20 @@ pub enum Type {
     ColumnsByColumns,
 }
 
-/// The rows and columns of an array, seen as a matrix. A product that does not fit a `usize` is the largest one.
+/// The rows and columns of an array, seen as a matrix. A product that does not fit a `usize` is the
+/// largest one.
 pub fn matrix_shape(array: &[usize]) -> [usize; 2] {
     match array {
         [] => [1, 1],
-        [rows, rest @ ..] => [*rows, rest.iter().fold(1, |columns, axis| columns.saturating_mul(*axis))],
+        [rows, rest @ ..] => {
+            [*rows, rest.iter().fold(1, |columns, axis| columns.saturating_mul(*axis))]
+        }
     }
 }
 
 impl Type {
-    /// The smallest type that both broadcast into. Two of different shapes have none, and then this is one of the two: see [`Type::fits`].
+    /// The smallest type that both broadcast into. Two of different shapes have none, and then this
+    /// is one of the two: see [`Type::fits`].
     pub fn join(self, other: Type) -> Type {
         self.max(other)
     }
@@ -64,7 +73,8 @@ impl Type {
         self >= Type::Tree
     }
 
-    /// Rows and columns of this type's matrix for a parameter array of `rows` x `columns`; 1 x 1 for what is no array.
+    /// Rows and columns of this type's matrix for a parameter array of `rows` x `columns`; 1 x 1
+    /// for what is no array.
     pub fn shape(self, [rows, columns]: [usize; 2]) -> [usize; 2] {
         match self {
             Type::Scalar | Type::PerArray => [1, 1],
@@ -84,7 +94,8 @@ impl Type {
         }
     }
 
-    /// The type of a product of matrices. `None` where the columns of the first are not the rows of the second: numbers are 1 x 1.
+    /// The type of a product of matrices. `None` where the columns of the first are not the rows of
+    /// the second: numbers are 1 x 1.
     pub fn product(self, other: Type) -> Option<Type> {
         use Type::{ColumnsByColumns, RowsByRows, Transposed, Tree};
         Some(match (self, other) {
@@ -126,7 +137,8 @@ impl fmt::Display for Type {
 mod tests {
     use super::*;
 
-    const ARRAYS: [Type; 4] = [Type::Tree, Type::Transposed, Type::RowsByRows, Type::ColumnsByColumns];
+    const ARRAYS: [Type; 4] =
+        [Type::Tree, Type::Transposed, Type::RowsByRows, Type::ColumnsByColumns];
 
     #[test]
     fn an_array_is_its_first_dimension_by_the_rest() {

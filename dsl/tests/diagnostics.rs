@@ -170,7 +170,10 @@ fn kinds_and_places_can_be_told_by_a_program() {
     let text = body("update = interq(g, m, beta)\nreturn update, m");
     let fault = parse(&text).unwrap_err();
     let first = fault.first();
-    assert_eq!((first.kind, first.kind.code()), (DiagnosticKind::UnknownFunction, "unknown-function"));
+    assert_eq!(
+        (first.kind, first.kind.code()),
+        (DiagnosticKind::UnknownFunction, "unknown-function")
+    );
     assert_eq!(&text[first.span.clone()], "interq");
     assert_eq!(fault.to_string(), "2:12: unknown function `interq`");
 }
@@ -178,9 +181,14 @@ fn kinds_and_places_can_be_told_by_a_program() {
 #[test]
 fn positions_count_characters_whatever_the_line_breaks() {
     for newline in ["\n", "\r\n", "\r"] {
-        let text = format!("\u{feff}# äöü{newline}def p(w, g):{newline}  u = foo(g){newline}  return u{newline}");
+        let text = format!(
+            "\u{feff}# äöü{newline}def p(w, g):{newline}  u = foo(g){newline}  return u{newline}"
+        );
         assert_eq!(parse(&text).unwrap_err().to_string(), "3:7: unknown function `foo`");
-        assert!(parse(&text).unwrap_err().render("x", &text, false).contains("x:3:7"), "{newline:?}");
+        assert!(
+            parse(&text).unwrap_err().render("x", &text, false).contains("x:3:7"),
+            "{newline:?}"
+        );
     }
 }
 

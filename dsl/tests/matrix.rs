@@ -26,7 +26,9 @@ fn shapes_follow_from_the_arguments_and_numbers_broadcast_into_each() {
 ",
     );
     let types: Vec<Type> = graph.statement_types().to_vec();
-    for ty in [Type::PerArray, Type::Transposed, Type::RowsByRows, Type::ColumnsByColumns, Type::Tree] {
+    for ty in
+        [Type::PerArray, Type::Transposed, Type::RowsByRows, Type::ColumnsByColumns, Type::Tree]
+    {
         assert!(types.contains(&ty), "{ty} in {types:?}");
     }
     assert_eq!(types.last(), Some(&Type::Tree));
@@ -51,10 +53,18 @@ fn a_program_with_functions_of_matrices_says_so_and_has_no_plan() {
     assert_eq!(graph(text).matrix_function(), Some(Function::NewtonSchulz));
     let refused = Plan::try_new(&graph(text), &program(text)).expect_err("no passes for matrices");
     assert_eq!(refused, NoPlan { function: Function::NewtonSchulz });
-    assert!(refused.to_string().starts_with("`newton_schulz` works on the matrix of an array as a whole"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .starts_with("`newton_schulz` works on the matrix of an array as a whole"),
+        "{refused}"
+    );
     let text = "  update = g * norm(g)\n  m = g\n";
     assert_eq!(graph(text).matrix_function(), None);
-    assert_eq!(Plan::try_new(&graph(text), &program(text)), Ok(Plan::new(&graph(text), &program(text))));
+    assert_eq!(
+        Plan::try_new(&graph(text), &program(text)),
+        Ok(Plan::new(&graph(text), &program(text)))
+    );
 }
 
 #[test]
@@ -71,9 +81,16 @@ fn equal_up_to_what_is_exact_is_one_hash() {
     }
     // A dead transpose needs no matrices.
     assert_eq!(graph("  update = transpose(transpose(g))\n  m = g\n").matrix_function(), None);
-    let different =
-        ["row_mean(g)", "column_mean(g)", "newton_schulz(g)", "g * rows(g)", "g * columns(g)", "matmul(g, matmul(transpose(w), g))"];
-    let hashes: std::collections::BTreeSet<_> = different.iter().map(|e| graph(&format!("  update = {e}\n  m = g\n")).hash()).collect();
+    let different = [
+        "row_mean(g)",
+        "column_mean(g)",
+        "newton_schulz(g)",
+        "g * rows(g)",
+        "g * columns(g)",
+        "matmul(g, matmul(transpose(w), g))",
+    ];
+    let hashes: std::collections::BTreeSet<_> =
+        different.iter().map(|e| graph(&format!("  update = {e}\n  m = g\n")).hash()).collect();
     assert_eq!(hashes.len(), different.len());
 }
 

@@ -24,15 +24,25 @@ fn parsed(text: &str) -> Program {
 /// The statements of a body over `w, g, m, lr` that returns `update`, as printed.
 fn lowered(body: &str) -> Vec<String> {
     let text = format!("def p(w, g, m, lr, *, a=0.5):\n  {body}\n  return update, m\n");
-    parsed(&text).to_string().lines().skip(1).map(|line| line.trim().to_string()).filter(|line| !line.starts_with("return")).collect()
+    parsed(&text)
+        .to_string()
+        .lines()
+        .skip(1)
+        .map(|line| line.trim().to_string())
+        .filter(|line| !line.starts_with("return"))
+        .collect()
 }
 
 #[test]
 fn the_programs_of_the_paper_paste_in_unchanged() {
     for (name, text, statements) in PAPER {
-        for text in
-            [text.to_string(), format!("@guarded\n{text}"), text.replace('\n', "\r\n"), format!("\u{feff}{text}"), text.replace("  ", "\t")]
-        {
+        for text in [
+            text.to_string(),
+            format!("@guarded\n{text}"),
+            text.replace('\n', "\r\n"),
+            format!("\u{feff}{text}"),
+            text.replace("  ", "\t"),
+        ] {
             let program = parsed(&text);
             assert_eq!(program.statements.len(), statements, "{name}");
             assert_eq!(parsed(&program.to_string()), program, "{name}");
@@ -44,21 +54,28 @@ fn the_programs_of_the_paper_paste_in_unchanged() {
 #[test]
 fn the_free_names_of_the_published_lion_become_hyperparameters() {
     let program = parsed(PAPER[0].1);
-    let found: Vec<(&str, Option<f64>)> = program.signature().hyperparameters().map(|(_, p)| (p.name.as_str(), p.default)).collect();
+    let found: Vec<(&str, Option<f64>)> =
+        program.signature().hyperparameters().map(|(_, p)| (p.name.as_str(), p.default)).collect();
     assert_eq!(found, [("beta1", Some(0.9)), ("beta2", Some(0.99)), ("lambda_", Some(0.0))]);
     // A declared one keeps its default.
     let program = parsed("def p(w, g, *, beta1=0.5):\n  u = g * beta1 * beta2\n  return u\n");
-    let found: Vec<(&str, Option<f64>)> = program.signature().hyperparameters().map(|(_, p)| (p.name.as_str(), p.default)).collect();
+    let found: Vec<(&str, Option<f64>)> =
+        program.signature().hyperparameters().map(|(_, p)| (p.name.as_str(), p.default)).collect();
     assert_eq!(found, [("beta1", Some(0.5)), ("beta2", Some(0.99))]);
 }
 
 #[test]
 fn parameters_have_their_kinds() {
-    let program = parsed("def p(weights, gradient, t, m, v, lr=1e-3, *, eps=-1e-8):\n  u = gradient * lr\n  return u, m, v\n");
+    let program = parsed(
+        "def p(weights, gradient, t, m, v, lr=1e-3, *, eps=-1e-8):\n  u = gradient * lr\n  return u, m, v\n",
+    );
     let kinds: Vec<ParameterKind> = program.signature().parameters.iter().map(|p| p.kind).collect();
     use ParameterKind::*;
     use symopt_dsl::SlotId;
-    assert_eq!(kinds, [Weights, Gradients, Step, Slot(SlotId(0)), Slot(SlotId(1)), LearningRate, Hyperparameter]);
+    assert_eq!(
+        kinds,
+        [Weights, Gradients, Step, Slot(SlotId(0)), Slot(SlotId(1)), LearningRate, Hyperparameter]
+    );
     assert_eq!(program.signature().peak_learning_rate(), 1e-3);
     assert_eq!(program.signature().parameters[6].default, Some(-1e-8));
 }
@@ -67,7 +84,12 @@ fn parameters_have_their_kinds() {
 fn nested_expressions_lower_to_one_call_statements() {
     assert_eq!(
         lowered("update = sign(interp(g, m, a)) + a * w"),
-        ["update_1 = interp(g, m, a)", "update_2 = sign(update_1)", "update_3 = a * w", "update = update_2 + update_3"]
+        [
+            "update_1 = interp(g, m, a)",
+            "update_2 = sign(update_1)",
+            "update_3 = a * w",
+            "update = update_2 + update_3"
+        ]
     );
 }
 
@@ -75,7 +97,13 @@ fn nested_expressions_lower_to_one_call_statements() {
 fn temporaries_take_no_name_of_the_text() {
     assert_eq!(
         lowered("update_1 = g\n  update = -g * w\n  update = -update * update_1"),
-        ["update_1 = g", "update_2 = -g", "update = update_2 * w", "update_3 = -update", "update = update_3 * update_1"]
+        [
+            "update_1 = g",
+            "update_2 = -g",
+            "update = update_2 * w",
+            "update_3 = -update",
+            "update = update_3 * update_1"
+        ]
     );
 }
 
@@ -84,8 +112,14 @@ fn operators_have_pythons_precedence() {
     assert_eq!(lowered("update = -g ** 2"), ["update_1 = power(g, 2.0)", "update = -update_1"]);
     assert_eq!(lowered("update = g ** -2"), ["update = power(g, -2.0)"]);
     assert_eq!(lowered("update = -2 ** g"), ["update_1 = power(2.0, g)", "update = -update_1"]);
-    assert_eq!(lowered("update = g ** w ** m"), ["update_1 = power(w, m)", "update = power(g, update_1)"]);
-    assert_eq!(lowered("update = g ** -w ** m"), ["update_1 = power(w, m)", "update_2 = -update_1", "update = power(g, update_2)"]);
+    assert_eq!(
+        lowered("update = g ** w ** m"),
+        ["update_1 = power(w, m)", "update = power(g, update_1)"]
+    );
+    assert_eq!(
+        lowered("update = g ** -w ** m"),
+        ["update_1 = power(w, m)", "update_2 = -update_1", "update = power(g, update_2)"]
+    );
     assert_eq!(lowered("update = g - w - m"), ["update_1 = g - w", "update = update_1 - m"]);
     assert_eq!(lowered("update = g / w * m"), ["update_1 = g / w", "update = update_1 * m"]);
     assert_eq!(lowered("update = g - w * m"), ["update_1 = w * m", "update = g - update_1"]);
@@ -99,9 +133,21 @@ fn operators_have_pythons_precedence() {
 
 #[test]
 fn comparisons_are_calls_and_bind_loosest() {
-    assert_eq!(lowered("update = g + 1.0 < m * 2.0"), ["update_1 = g + 1.0", "update_2 = m * 2.0", "update = less(update_1, update_2)"]);
-    for (operator, name) in [("<", "less"), ("<=", "less_equal"), (">", "greater"), (">=", "greater_equal"), ("==", "equal")] {
-        assert_eq!(lowered(&format!("update = g {operator} m")), [format!("update = {name}(g, m)")]);
+    assert_eq!(
+        lowered("update = g + 1.0 < m * 2.0"),
+        ["update_1 = g + 1.0", "update_2 = m * 2.0", "update = less(update_1, update_2)"]
+    );
+    for (operator, name) in [
+        ("<", "less"),
+        ("<=", "less_equal"),
+        (">", "greater"),
+        (">=", "greater_equal"),
+        ("==", "equal"),
+    ] {
+        assert_eq!(
+            lowered(&format!("update = g {operator} m")),
+            [format!("update = {name}(g, m)")]
+        );
     }
     assert_eq!(
         lowered("update = where((g < m) * (m < w), g, -g)"),
@@ -120,17 +166,31 @@ fn comparisons_are_calls_and_bind_loosest() {
 
 #[test]
 fn a_program_says_which_profiles_it_needs() {
-    let names = |text: &str| parsed(text).profiles().into_iter().map(|profile| profile.name()).collect::<Vec<_>>();
+    let names = |text: &str| {
+        parsed(text).profiles().into_iter().map(|profile| profile.name()).collect::<Vec<_>>()
+    };
     assert_eq!(names("def p(w, g, m, v, lr):\n  u = -g * lr\n  return u, m, v\n"), ["paper"]);
-    assert_eq!(names("def p(w, g, a, b, c, t):\n  u = g * t\n  return u, a, b, c\n"), ["paper", "step", "slots"]);
-    assert_eq!(names("def p(w, g):\n  u = where(g > 0.0, g, 0.0)\n  return u\n"), ["paper", "select"]);
-    assert_eq!(names("def p(w, g):\n  u = g * mean(g > size(g))\n  return u\n"), ["paper", "select", "reduce"]);
+    assert_eq!(
+        names("def p(w, g, a, b, c, t):\n  u = g * t\n  return u, a, b, c\n"),
+        ["paper", "step", "slots"]
+    );
+    assert_eq!(
+        names("def p(w, g):\n  u = where(g > 0.0, g, 0.0)\n  return u\n"),
+        ["paper", "select"]
+    );
+    assert_eq!(
+        names("def p(w, g):\n  u = g * mean(g > size(g))\n  return u\n"),
+        ["paper", "select", "reduce"]
+    );
 }
 
 #[test]
 fn a_minus_before_a_number_is_part_of_it_and_a_call_is_not() {
     assert_eq!(lowered("c = -0.0\n  update = g * c"), ["c = -0.0", "update = g * c"]);
-    assert_eq!(lowered("c = negative(0.0)\n  update = g * c"), ["c = negative(0.0)", "update = g * c"]);
+    assert_eq!(
+        lowered("c = negative(0.0)\n  update = g * c"),
+        ["c = negative(0.0)", "update = g * c"]
+    );
 }
 
 #[test]
@@ -148,13 +208,18 @@ fn numbers_are_read_as_python_reads_them() {
         ("1.7976931348623157e308", f64::MAX),
     ] {
         let program = parsed(&format!("def p(w, g):\n  u = g * {text}\n  return u\n"));
-        assert_eq!(program.statements[0].arguments()[1], symopt_dsl::Operand::Constant(value), "{text}");
+        assert_eq!(
+            program.statements[0].arguments()[1],
+            symopt_dsl::Operand::Constant(value),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn layout_is_as_free_as_pythons() {
-    let plain = parsed("\"\"\"Doc.\"\"\"\ndef p(w, g, m):\n  m = interp(m, g, 0.5)\n  return m, m\n");
+    let plain =
+        parsed("\"\"\"Doc.\"\"\"\ndef p(w, g, m):\n  m = interp(m, g, 0.5)\n  return m, m\n");
     for text in [
         "def p(w, g, m):\n  \"\"\"Doc.\"\"\"\n  m = interp(m, g, 0.5)\n  return m, m",
         "'Doc.'\n\n\ndef p(w, g, m):\n\n      m = interp(m,\n  g, 0.5\n)\n\n      return (m, m)\n\n",
@@ -263,12 +328,18 @@ fn survives(text: &str) {
             assert!(fault.iter().count() > 0);
             for diagnostic in fault.iter() {
                 assert!(!diagnostic.message.is_empty());
-                for span in std::iter::once(&diagnostic.span).chain(diagnostic.secondary.iter().map(|label| &label.span)) {
-                    assert!(text.get(span.clone()).is_some(), "{text:?}: {span:?} of {diagnostic:?}");
+                for span in std::iter::once(&diagnostic.span)
+                    .chain(diagnostic.secondary.iter().map(|label| &label.span))
+                {
+                    assert!(
+                        text.get(span.clone()).is_some(),
+                        "{text:?}: {span:?} of {diagnostic:?}"
+                    );
                 }
             }
             assert!(!fault.render("text", text, false).is_empty());
-            // A report about another text than the one that was parsed is useless, but must not bring the program down.
+            // A report about another text than the one that was parsed is useless, but must not
+            // bring the program down.
             let _ = fault.render("other", "x", true);
         }
     }
@@ -356,13 +427,18 @@ fn hostile_texts_need_neither_much_time_nor_much_stack() {
         format!("def p(w, g):\n{}", "  u = (g\n".repeat(100_000)),
         format!("def p(w, g):\n{}  return u\n", "  u = g * g\n".repeat(10_000)),
         format!("def p(w, g):\n{}  return u\n", "  u = g * g\n".repeat(10_001)),
-        format!("def p(w, g, {}):\n  return g\n", (0..30_000).map(|i| format!("s{i},\n")).collect::<String>()),
+        format!(
+            "def p(w, g, {}):\n  return g\n",
+            (0..30_000).map(|i| format!("s{i},\n")).collect::<String>()
+        ),
     ];
     // Were the time quadratic in the length of such a text, this test would not come to its end.
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
         for text in &texts {
             match parse(text) {
-                Ok(program) => assert!(parse(&program.to_string()).is_ok_and(|again| again == program)),
+                Ok(program) => {
+                    assert!(parse(&program.to_string()).is_ok_and(|again| again == program))
+                }
                 Err(fault) => assert!(!fault.render("text", text, false).is_empty()),
             }
         }

@@ -55,7 +55,8 @@ proptest! {
 
     #[test]
     fn a_program_whose_statements_were_changed_still_round_trips(seed: u64) {
-        // What a mutation does to a parsed program: new numbered variables, statements inserted, comments dropped.
+        // What a mutation does to a parsed program: new numbered variables, statements inserted,
+        // comments dropped.
         let mut program = reparse(&random_program(seed, true));
         program.clear_comments();
         let mut random = Random(seed);
@@ -81,7 +82,10 @@ fn every_piece_of_syntax_has_one_canonical_form() {
 #[test]
 fn a_wide_signature_is_printed_on_several_lines() {
     let slots: Vec<String> = (0..40).map(|i| format!("state_slot_{i}")).collect();
-    let text = format!("def p(w, g, {0}, lr, *, beta=0.9):\n  u = g * beta\n  return u, {0}\n", slots.join(", "));
+    let text = format!(
+        "def p(w, g, {0}, lr, *, beta=0.9):\n  u = g * beta\n  return u, {0}\n",
+        slots.join(", ")
+    );
     let program = parse(&text).unwrap();
     assert!(program.to_string().lines().all(|line| line.len() <= 120));
     insta::assert_snapshot!("wide_signature", program.to_string());
@@ -92,7 +96,8 @@ fn a_wide_signature_is_printed_on_several_lines() {
 fn comments_keep_their_places() {
     let text = "# one\n\"\"\"Doc.\"\"\"\n# two\n@guarded\n# three\ndef p(w, g):  # four\n  # five\n  u = sign(-g)  # six\n  # seven\n  return u  # eight\n  # nine\n";
     let program = parse(text).unwrap();
-    let places: Vec<(CommentPlace, &str)> = program.comments().iter().map(|c| (c.place, c.text.as_str())).collect();
+    let places: Vec<(CommentPlace, &str)> =
+        program.comments().iter().map(|c| (c.place, c.text.as_str())).collect();
     use CommentPlace::*;
     assert_eq!(
         places,
@@ -101,7 +106,8 @@ fn comments_keep_their_places() {
             (Header, "two"),
             (Header, "three"),
             (BesideDef, "four"),
-            // `sign(-g)` is two statements: the remark above goes to the first, the one beside to the second.
+            // `sign(-g)` is two statements: the remark above goes to the first, the one beside to
+            // the second.
             (Above(0), "five"),
             (Beside(1), "six"),
             (AboveReturn, "seven"),

@@ -14,7 +14,11 @@ fn told(text: &str) -> Vec<String> {
     parameters
         .filter(|(parameter, _)| parameter.default.is_some() || parameter.name == "lr")
         .map(|(parameter, range)| {
-            assert!(parameter.default.is_none_or(|default| range.contains(default)), "{} {range}", parameter.name);
+            assert!(
+                parameter.default.is_none_or(|default| range.contains(default)),
+                "{} {range}",
+                parameter.name
+            );
             assert!(!range.contains(f64::NAN) && !range.contains(f64::INFINITY));
             format!("{} {range}", parameter.name)
         })
@@ -23,33 +27,41 @@ fn told(text: &str) -> Vec<String> {
 
 fn zoo() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/zoo");
-    let mut files: Vec<_> = fs::read_dir(folder).expect("the zoo").map(|entry| entry.expect("a file").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("the zoo").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     let text = |file: &Path| fs::read_to_string(file).expect("a text");
-    files.iter().map(|file| (file.file_stem().expect("a name").to_string_lossy().into_owned(), text(file))).collect()
+    files
+        .iter()
+        .map(|file| (file.file_stem().expect("a name").to_string_lossy().into_owned(), text(file)))
+        .collect()
 }
 
 #[test]
 fn the_ranges_of_the_zoo_are_those_that_the_published_implementations_check() {
-    let all: Vec<String> = zoo().iter().map(|(name, text)| format!("{name}: {}", told(text).join("; "))).collect();
+    let all: Vec<String> =
+        zoo().iter().map(|(name, text)| format!("{name}: {}", told(text).join("; "))).collect();
     insta::assert_snapshot!("ranges_of_the_zoo", all.join("\n"));
 }
 
 #[test]
 fn a_default_outside_of_a_bound_lifts_it() {
     assert_eq!(
-        told("def f(w, g, m, lr, *, a=1.109):\n  m = interp(g, m, a)\n  update = m * lr\n  return update, m\n")[1],
+        told(
+            "def f(w, g, m, lr, *, a=1.109):\n  m = interp(g, m, a)\n  update = m * lr\n  return update, m\n"
+        )[1],
         "a finite and at least 0"
     );
     assert_eq!(
-        told("def f(w, g, lr, *, weight_decay=-0.1):\n  update = (g + w * weight_decay) * lr\n  return update\n")[1],
+        told(
+            "def f(w, g, lr, *, weight_decay=-0.1):\n  update = (g + w * weight_decay) * lr\n  return update\n"
+        )[1],
         "weight_decay finite"
     );
 }
 
 #[test]
 fn what_is_no_decay_and_no_epsilon_may_be_any_finite_number() {
-    let text =
-        "def f(w, g, m, lr, *, a=0.5, b=0.5, c=0.5):\n  m = m + g * a\n  update = (sin(m) + b + abs(g) + c) * lr\n  return update, m\n";
+    let text = "def f(w, g, m, lr, *, a=0.5, b=0.5, c=0.5):\n  m = m + g * a\n  update = (sin(m) + b + abs(g) + c) * lr\n  return update, m\n";
     assert_eq!(told(text), ["lr finite and at least 0", "a finite", "b finite", "c finite"]);
 }

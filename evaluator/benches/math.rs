@@ -1,7 +1,9 @@
-//! Time per element of each element-wise f32 function and of the block reductions, over slices of 4096 elements (which
-//! stay in the first-level cache), under the same run-time SIMD dispatch as the evaluator's kernels.
+//! Time per element of each element-wise f32 function and of the block reductions, over slices of
+//! 4096 elements (which stay in the first-level cache), under the same run-time SIMD dispatch as
+//! the evaluator's kernels.
 //!
-//! `cargo bench -p symopt-evaluator --bench math`; criterion reports the throughput in elements per second.
+//! `cargo bench -p symopt-evaluator --bench math`; criterion reports the throughput in elements per
+//! second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -1,6 +1,8 @@
-//! Time of an optimizer step by the tile machine and by the reference interpreter, and of making a plan.
+//! Time of an optimizer step by the tile machine and by the reference interpreter, and of making a
+//! plan.
 //!
-//! `cargo bench -p symopt-evaluator --bench optimizer`; criterion reports the throughput in parameters per second.
+//! `cargo bench -p symopt-evaluator --bench optimizer`; criterion reports the throughput in
+//! parameters per second.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::ArrayD;
@@ -58,7 +60,13 @@ fn program(text: &str) -> Program {
 
 /// Numbers between -1 and 1 without a pattern that a branch predictor could learn.
 fn noise(length: usize) -> Vec<f32> {
-    (0..length as u32).map(|i| (i.wrapping_mul(0x9e37_79b9) ^ i.wrapping_mul(0x85eb_ca6b).rotate_left(13)) as i32 as f32 / 2.2e9).collect()
+    (0..length as u32)
+        .map(|i| {
+            (i.wrapping_mul(0x9e37_79b9) ^ i.wrapping_mul(0x85eb_ca6b).rotate_left(13)) as i32
+                as f32
+                / 2.2e9
+        })
+        .collect()
 }
 
 fn tile_machine(criterion: &mut Criterion) {
@@ -66,10 +74,15 @@ fn tile_machine(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("tile_machine/{name}"));
         for parameters in [1000, 4 << 10, 64 << 10, 1 << 20] {
             group.throughput(Throughput::Elements(parameters as u64));
-            let mut optimizer = Optimizer::new(&program(text), &Layout::flat(parameters)).expect("it types");
+            let mut optimizer =
+                Optimizer::new(&program(text), &Layout::flat(parameters)).expect("it types");
             let (mut weights, gradients) = (noise(parameters), noise(parameters));
             group.bench_function(BenchmarkId::from_parameter(parameters), |bencher| {
-                bencher.iter(|| optimizer.step(black_box(&mut weights), black_box(&gradients), 1e-5).expect("the arrays fit"));
+                bencher.iter(|| {
+                    optimizer
+                        .step(black_box(&mut weights), black_box(&gradients), 1e-5)
+                        .expect("the arrays fit")
+                });
             });
         }
     }
@@ -80,11 +93,17 @@ fn reference(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("reference");
     group.throughput(Throughput::Elements(PARAMETERS as u64));
     for (name, text) in PROGRAMS {
-        let mut reference = Reference::<f32>::new(&program(text), &[vec![PARAMETERS]]).expect("it types");
-        let array = || ArrayD::from_shape_vec(vec![PARAMETERS], noise(PARAMETERS)).expect("one array");
+        let mut reference =
+            Reference::<f32>::new(&program(text), &[vec![PARAMETERS]]).expect("it types");
+        let array =
+            || ArrayD::from_shape_vec(vec![PARAMETERS], noise(PARAMETERS)).expect("one array");
         let (mut weights, gradients) = ([array()], [array()]);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| reference.step(black_box(&mut weights), black_box(&gradients), 1e-5).expect("the arrays fit"));
+            bencher.iter(|| {
+                reference
+                    .step(black_box(&mut weights), black_box(&gradients), 1e-5)
+                    .expect("the arrays fit")
+            });
         });
     }
 }
@@ -94,7 +113,9 @@ fn plan(criterion: &mut Criterion) {
     for (name, text) in PROGRAMS {
         let program = program(text);
         let graph = Graph::new(&program).expect("it types");
-        group.bench_function(name, |bencher| bencher.iter(|| Plan::new(black_box(&graph), black_box(&program))));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| Plan::new(black_box(&graph), black_box(&program)))
+        });
     }
 }
 

@@ -11,7 +11,9 @@ use burn_core::tensor::{Device, Tensor, TensorData};
 use burn_optim::GradientsParams;
 use symopt_evaluator::adapters::MissingGradients;
 use symopt_evaluator::adapters::burn::ProgramOptimizer;
-use two_classes::{Contestant, EVERY, POINTS, SIZES, STEPS, contestants, initial_weights, points, print};
+use two_classes::{
+    Contestant, EVERY, POINTS, SIZES, STEPS, contestants, initial_weights, points, print,
+};
 
 #[derive(Module, Debug)]
 struct Linear {
@@ -37,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn train(contestant: Contestant) -> Result<Vec<f32>, Box<dyn Error>> {
     let device = Device::flex().autodiff();
     let mut network = Network::new(&device);
-    let mut optimizer = ProgramOptimizer::new(&network, &contestant.program, MissingGradients::Refuse)?;
+    let mut optimizer =
+        ProgramOptimizer::new(&network, &contestant.program, MissingGradients::Refuse)?;
     // No decay of biases, whatever the program calls its decay.
     if optimizer.optimizer().hyperparameters().iter().any(|h| h.name == "weight_decay") {
         optimizer.optimizer_mut().set_for("*.bias", "weight_decay", 0.0)?;
@@ -64,7 +67,10 @@ fn train(contestant: Contestant) -> Result<Vec<f32>, Box<dyn Error>> {
 impl Network {
     fn new(device: &Device) -> Network {
         let layer = |(layer, sizes): (usize, &[usize])| Linear {
-            weight: Param::from_data(TensorData::new(initial_weights(layer, sizes[0], sizes[1]), [sizes[0], sizes[1]]), device),
+            weight: Param::from_data(
+                TensorData::new(initial_weights(layer, sizes[0], sizes[1]), [sizes[0], sizes[1]]),
+                device,
+            ),
             bias: Param::from_tensor(Tensor::zeros([sizes[1]], device)),
         };
         Network { layers: SIZES.windows(2).enumerate().map(layer).collect() }

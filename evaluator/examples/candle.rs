@@ -1,5 +1,5 @@
-//! Trains a small network in candle with Lion and with a program from a file, and prints both curves:
-//! `cargo run -p symopt-evaluator --features candle --example candle [FILE]`.
+//! Trains a small network in candle with Lion and with a program from a file, and prints both
+//! curves: `cargo run -p symopt-evaluator --features candle --example candle [FILE]`.
 
 mod two_classes;
 
@@ -8,7 +8,9 @@ use std::error::Error;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Linear, Module, Optimizer as _, VarBuilder, VarMap};
 use symopt_evaluator::adapters::candle::{Config, ProgramOptimizer};
-use two_classes::{Contestant, EVERY, POINTS, SIZES, STEPS, contestants, initial_weights, points, print};
+use two_classes::{
+    Contestant, EVERY, POINTS, SIZES, STEPS, contestants, initial_weights, points, print,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut curves = Vec::new();
@@ -23,7 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn train(contestant: Contestant) -> Result<Vec<f32>, Box<dyn Error>> {
     let mut variables = VarMap::new();
     let layers = network(&mut variables)?;
-    let mut optimizer = ProgramOptimizer::from_var_map(&variables, Config::new(contestant.learning_rate, contestant.program))?;
+    let mut optimizer = ProgramOptimizer::from_var_map(
+        &variables,
+        Config::new(contestant.learning_rate, contestant.program),
+    )?;
     // No decay of biases, whatever the program calls its decay.
     if optimizer.optimizer().hyperparameters().iter().any(|h| h.name == "weight_decay") {
         optimizer.optimizer_mut().set_for("*.bias", "weight_decay", 0.0)?;
@@ -51,9 +56,14 @@ fn network(variables: &mut VarMap) -> Result<Vec<Linear>, Box<dyn Error>> {
         let name = format!("layer{layer}");
         layers.push(candle_nn::linear(sizes[0], sizes[1], builder.pp(&name))?);
         // candle's own start is another one in every run.
-        let weights = Tensor::from_vec(initial_weights(layer, sizes[0], sizes[1]), (sizes[0], sizes[1]), &Device::Cpu)?;
+        let weights = Tensor::from_vec(
+            initial_weights(layer, sizes[0], sizes[1]),
+            (sizes[0], sizes[1]),
+            &Device::Cpu,
+        )?;
         variables.set_one(format!("{name}.weight"), weights.t()?)?;
-        variables.set_one(format!("{name}.bias"), Tensor::zeros(sizes[1], DType::F32, &Device::Cpu)?)?;
+        variables
+            .set_one(format!("{name}.bias"), Tensor::zeros(sizes[1], DType::F32, &Device::Cpu)?)?;
     }
     Ok(layers)
 }
@@ -62,7 +72,8 @@ fn network(variables: &mut VarMap) -> Result<Vec<Linear>, Box<dyn Error>> {
 fn loss(layers: &[Linear], inputs: &Tensor, classes: &Tensor) -> candle_core::Result<Tensor> {
     let mut outputs = inputs.clone();
     for (index, layer) in layers.iter().enumerate() {
-        outputs = if index == 0 { layer.forward(&outputs)? } else { layer.forward(&outputs.tanh()?)? };
+        outputs =
+            if index == 0 { layer.forward(&outputs)? } else { layer.forward(&outputs.tanh()?)? };
     }
     ((outputs * classes)?.neg()?.exp()? + 1.0)?.log()?.mean_all()
 }

@@ -1,13 +1,16 @@
-//! Programs as optimizers of Rust training frameworks. Each adapter is behind a feature of its own, off by default.
+//! Programs as optimizers of Rust training frameworks. Each adapter is behind a feature of its own,
+//! off by default.
 //!
 //! | module | feature | what it is |
 //! |---|---|---|
 //! | `candle` | `candle` | implements `candle_nn::Optimizer`; the weights are updated where they lie |
 //! | `burn` | `burn` | steps a whole burn module, as burn's `ModuleOptimizer` does, or implements burn's `Optimizer` for one array at a time |
 //!
-//! An adapter takes an [`Optimizer`](crate::Optimizer) as its prototype: a compiled program of the zoo or a parsed file, with the options and the
-//! hyperparameters that it is to have, over whatever layout. The adapter lays it out anew over the arrays of the model
-//! ([`Optimizer::for_layout`](crate::Optimizer::for_layout)). State, hyperparameters and state files are those of the optimizer inside.
+//! An adapter takes an [`Optimizer`](crate::Optimizer) as its prototype: a compiled program of the
+//! zoo or a parsed file, with the options and the hyperparameters that it is to have, over whatever
+//! layout. The adapter lays it out anew over the arrays of the model
+//! ([`Optimizer::for_layout`](crate::Optimizer::for_layout)). State, hyperparameters and state
+//! files are those of the optimizer inside.
 
 #[cfg(feature = "burn")]
 pub mod burn;
@@ -16,8 +19,8 @@ pub mod candle;
 
 use crate::error::OptimizerError;
 
-/// What to do about an array that took no part in the loss, so that the framework has no gradient for it. A program runs over all arrays of
-/// the model together, so an array can't be skipped.
+/// What to do about an array that took no part in the loss, so that the framework has no gradient
+/// for it. A program runs over all arrays of the model together, so an array can't be skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingGradients {
     /// Refuse the step; nothing has changed.
@@ -67,13 +70,17 @@ pub enum AdapterError {
         second: String,
     },
     /// The model is not the one that the adapter was made for.
-    #[error("the model has changed since the optimizer was made: {reason}; make a new one, and load the state if it still fits")]
+    #[error(
+        "the model has changed since the optimizer was made: {reason}; make a new one, and load the state if it still fits"
+    )]
     Changed {
         /// What has changed.
         reason: String,
     },
     /// The program can't be run on one array at a time.
-    #[error("{program} takes a norm or a dot product over all arrays, which one array at a time does not give; use ProgramOptimizer")]
+    #[error(
+        "{program} takes a norm or a dot product over all arrays, which one array at a time does not give; use ProgramOptimizer"
+    )]
     Coupled {
         /// Name of the program.
         program: String,

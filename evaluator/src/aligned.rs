@@ -9,11 +9,12 @@ use bytemuck::{Pod, Zeroable};
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// Bytes in a page of memory. Accesses whose places in their pages overlap are held up as if they were to the same place.
+/// Bytes in a page of memory. Accesses whose places in their pages overlap are held up as if they
+/// were to the same place.
 const PAGE: usize = 4096;
 
-/// Numbers that begin at the start of a cache line. Large arrays of the system's allocator begin 16 bytes after one, and then every access of a
-/// wide vector takes two lines.
+/// Numbers that begin at the start of a cache line. Large arrays of the system's allocator begin 16
+/// bytes after one, and then every access of a wide vector takes two lines.
 #[derive(Debug)]
 pub struct Aligned<T> {
     lines: Vec<Line>,
@@ -26,7 +27,13 @@ pub struct Aligned<T> {
 
 impl<T> Default for Aligned<T> {
     fn default() -> Aligned<T> {
-        Aligned { lines: Vec::new(), start: 0, length: 0, place: None, of: std::marker::PhantomData }
+        Aligned {
+            lines: Vec::new(),
+            start: 0,
+            length: 0,
+            place: None,
+            of: std::marker::PhantomData,
+        }
     }
 }
 
@@ -36,7 +43,8 @@ impl<T: Pod> Aligned<T> {
         Aligned::allocate(length, None)
     }
 
-    /// So many zeros that begin at a quarter of a page. A loop over several large arrays is fastest where they begin at different places.
+    /// So many zeros that begin at a quarter of a page. A loop over several large arrays is fastest
+    /// where they begin at different places.
     pub fn zeros_at_quarter(length: usize, quarter: usize) -> Aligned<T> {
         Aligned::allocate(length, Some(quarter % 4 * (PAGE / 4)))
     }
@@ -48,7 +56,8 @@ impl<T: Pod> Aligned<T> {
         let place = place.filter(|_| bytes >= PAGE / 4);
         let spare = if place.is_some() { PAGE / LINE } else { 0 };
         let lines = vec![Line::zeroed(); bytes.div_ceil(LINE) + spare];
-        let start = place.map_or(0, |place| (place + PAGE - lines.as_ptr().addr() % PAGE) % PAGE / LINE);
+        let start =
+            place.map_or(0, |place| (place + PAGE - lines.as_ptr().addr() % PAGE) % PAGE / LINE);
         Aligned { lines, start, length, place, of: std::marker::PhantomData }
     }
 }
@@ -89,7 +98,11 @@ mod tests {
     fn arrays_of_any_length_begin_at_a_cache_line() {
         for length in [0, 1, 15, 16, 17, 1000, 1 << 20] {
             let mut array = Aligned::<f32>::zeros(length);
-            assert!(array.as_ptr().addr().is_multiple_of(64) && array.len() == length && array.iter().all(|x| *x == 0.0));
+            assert!(
+                array.as_ptr().addr().is_multiple_of(64)
+                    && array.len() == length
+                    && array.iter().all(|x| *x == 0.0)
+            );
             array.fill(1.0);
             assert_eq!(array.iter().sum::<f32>(), length as f32);
             let clone = array.clone();
@@ -105,7 +118,11 @@ mod tests {
             let mut array = Aligned::<f32>::zeros_at_quarter(5000, quarter);
             array[4999] = 1.0;
             let clone = array.clone();
-            assert!([&array, &clone].iter().all(|array| array.as_ptr().addr() % PAGE == quarter * PAGE / 4));
+            assert!(
+                [&array, &clone]
+                    .iter()
+                    .all(|array| array.as_ptr().addr() % PAGE == quarter * PAGE / 4)
+            );
             assert_eq!((clone.len(), clone[0], clone[4999]), (5000, 0.0, 1.0));
         }
     }

@@ -1,4 +1,5 @@
-//! The engines: all of them compute the same numbers, the faster ones bit for bit as the reference does.
+//! The engines: all of them compute the same numbers, the faster ones bit for bit as the reference
+//! does.
 //!
 //! | module | what it holds |
 //! |---|---|

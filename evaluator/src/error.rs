@@ -1,4 +1,5 @@
-//! What goes wrong with an optimizer: with its program, its arrays, its hyperparameters and its state.
+//! What goes wrong with an optimizer: with its program, its arrays, its hyperparameters and its
+//! state.
 
 use std::path::PathBuf;
 
@@ -38,7 +39,9 @@ pub enum OptimizerError {
         expected: String,
     },
     /// The pattern of an override is not one.
-    #[error("{pattern:?} is no pattern for the names of arrays: {reason}; `*` stands for any letters, `?` for one, `[ab]` for either")]
+    #[error(
+        "{pattern:?} is no pattern for the names of arrays: {reason}; `*` stands for any letters, `?` for one, `[ab]` for either"
+    )]
     Pattern {
         /// The pattern.
         pattern: String,
@@ -88,7 +91,9 @@ pub enum StateError {
         reason: String,
     },
     /// A newer release wrote it.
-    #[error("the state has format version {found}, this release reads up to {newest}; use a newer release")]
+    #[error(
+        "the state has format version {found}, this release reads up to {newest}; use a newer release"
+    )]
     Version {
         /// The version inside.
         found: u32,

@@ -83,22 +83,36 @@ impl Hyperparameters {
     }
 
     fn find(&self, name: &str) -> Result<usize, OptimizerError> {
-        self.all.iter().position(|h| h.name == name).ok_or_else(|| OptimizerError::UnknownHyperparameter {
-            program: self.program.clone(),
-            name: name.to_owned(),
-            known: self.all.iter().map(|h| h.name.clone()).collect(),
+        self.all.iter().position(|h| h.name == name).ok_or_else(|| {
+            OptimizerError::UnknownHyperparameter {
+                program: self.program.clone(),
+                name: name.to_owned(),
+                known: self.all.iter().map(|h| h.name.clone()).collect(),
+            }
         })
     }
 
     /// Sets a hyperparameter; arrays that have a value of their own keep it.
-    pub(crate) fn set(&mut self, name: &str, value: f64, arrays: &[impl AsRef<str>]) -> Result<(), OptimizerError> {
+    pub(crate) fn set(
+        &mut self,
+        name: &str,
+        value: f64,
+        arrays: &[impl AsRef<str>],
+    ) -> Result<(), OptimizerError> {
         let index = self.find(name)?;
         self.all[index].value = value;
         self.resolve(arrays)
     }
 
-    /// Sets a hyperparameter for the arrays whose names match a pattern, and says how many they are. The last override that matches holds.
-    pub(crate) fn set_for(&mut self, pattern: &str, name: &str, value: f64, arrays: &[impl AsRef<str>]) -> Result<usize, OptimizerError> {
+    /// Sets a hyperparameter for the arrays whose names match a pattern, and says how many they
+    /// are. The last override that matches holds.
+    pub(crate) fn set_for(
+        &mut self,
+        pattern: &str,
+        name: &str,
+        value: f64,
+        arrays: &[impl AsRef<str>],
+    ) -> Result<usize, OptimizerError> {
         self.find(name)?;
         let matcher = compile(pattern)?;
         let count = arrays.iter().filter(|array| matcher.matches(array.as_ref())).count();
@@ -106,7 +120,8 @@ impl Hyperparameters {
             let names = arrays.iter().map(|name| name.as_ref().to_owned()).collect();
             return Err(OptimizerError::NoArray { pattern: pattern.to_owned(), names });
         }
-        self.overrides.retain(|known| (known.pattern.as_str(), known.name.as_str()) != (pattern, name));
+        self.overrides
+            .retain(|known| (known.pattern.as_str(), known.name.as_str()) != (pattern, name));
         self.overrides.push(Override { pattern: pattern.to_owned(), name: name.to_owned(), value });
         self.resolve(arrays)?;
         Ok(count)
@@ -115,10 +130,17 @@ impl Hyperparameters {
     fn resolve(&mut self, arrays: &[impl AsRef<str>]) -> Result<(), OptimizerError> {
         for hyperparameter in &mut self.all {
             hyperparameter.by_array.clear();
-            for Override { pattern, value, .. } in self.overrides.iter().filter(|o| o.name == hyperparameter.name) {
+            for Override { pattern, value, .. } in
+                self.overrides.iter().filter(|o| o.name == hyperparameter.name)
+            {
                 let matcher = compile(pattern)?;
                 hyperparameter.by_array.resize(arrays.len(), hyperparameter.value);
-                for (at, _) in hyperparameter.by_array.iter_mut().zip(arrays).filter(|(_, array)| matcher.matches(array.as_ref())) {
+                for (at, _) in hyperparameter
+                    .by_array
+                    .iter_mut()
+                    .zip(arrays)
+                    .filter(|(_, array)| matcher.matches(array.as_ref()))
+                {
                     *at = *value;
                 }
             }
@@ -132,5 +154,8 @@ pub(crate) fn array_names(layout: &Layout) -> Vec<&str> {
 }
 
 fn compile(pattern: &str) -> Result<glob::Pattern, OptimizerError> {
-    glob::Pattern::new(pattern).map_err(|error| OptimizerError::Pattern { pattern: pattern.to_owned(), reason: error.msg.to_owned() })
+    glob::Pattern::new(pattern).map_err(|error| OptimizerError::Pattern {
+        pattern: pattern.to_owned(),
+        reason: error.msg.to_owned(),
+    })
 }

@@ -43,7 +43,9 @@ pub enum LayoutError {
 
 impl Layout {
     /// Lays out arrays, given by name and shape, in their order.
-    pub fn new<N: Into<String>>(arrays: impl IntoIterator<Item = (N, Vec<usize>)>) -> Result<Layout, LayoutError> {
+    pub fn new<N: Into<String>>(
+        arrays: impl IntoIterator<Item = (N, Vec<usize>)>,
+    ) -> Result<Layout, LayoutError> {
         let mut layout = Layout::default();
         let mut names = BTreeSet::new();
         for (name, shape) in arrays {
@@ -65,7 +67,14 @@ impl Layout {
 
     /// A layout of one nameless vector.
     pub fn flat(length: usize) -> Layout {
-        Layout { arrays: vec![ArraySpec { name: "weights".to_owned(), shape: vec![length], range: 0..length }], length }
+        Layout {
+            arrays: vec![ArraySpec {
+                name: "weights".to_owned(),
+                shape: vec![length],
+                range: 0..length,
+            }],
+            length,
+        }
     }
 
     /// Number of parameters in all arrays together.

@@ -1,18 +1,21 @@
-//! The element-wise functions of the language, for the two floating-point types that the evaluator computes in.
+//! The element-wise functions of the language, for the two floating-point types that the evaluator
+//! computes in.
 //!
-//! The functions are named as in the language. Everything in the system that computes with arrays (the reference
-//! interpreter, the tile machine, the compiled kernels) calls the functions of this module, so that all of them
-//! give the same bits on every machine and at every SIMD level: no function uses the platform's mathematics
-//! library or a fused multiply-add.
+//! The functions are named as in the language. Everything in the system that computes with arrays
+//! (the reference interpreter, the tile machine, the compiled kernels) calls the functions of this
+//! module, so that all of them give the same bits on every machine and at every SIMD level: no
+//! function uses the platform's mathematics library or a fused multiply-add.
 //!
 //! - f64, the oracle's type, uses the `libm` crate.
-//! - f32, the production type, uses the branch-free functions of [`single`], which vectorise inside a loop.
+//! - f32, the production type, uses the branch-free functions of [`single`], which vectorise inside
+//!   a loop.
 //!
-//! Accuracy and speed in f32. No function is further than one step (from one f32 to the next) from the correctly rounded
-//! value, for any of the 2^32 arguments; the table says for how many arguments it is that step off. The largest errors are
-//! those of the sample of the tests. The times are per element of a slice that is in the first-level cache, on an AMD EPYC
-//! with AVX-512. `SYMOPT_EXHAUSTIVE=1 cargo test --release -p symopt-evaluator --test math -- --nocapture` counts the first
-//! column again, `cargo bench -p symopt-evaluator --bench math` measures the last.
+//! Accuracy and speed in f32. No function is further than one step (from one f32 to the next) from
+//! the correctly rounded value, for any of the 2^32 arguments; the table says for how many
+//! arguments it is that step off. The largest errors are those of the sample of the tests. The
+//! times are per element of a slice that is in the first-level cache, on an AMD EPYC with AVX-512.
+//! `SYMOPT_EXHAUSTIVE=1 cargo test --release -p symopt-evaluator --test math -- --nocapture` counts
+//! the first column again, `cargo bench -p symopt-evaluator --bench math` measures the last.
 //!
 //! | function | wrong by one step, of all 2^32 | largest error, ulp | ns, AVX2 | ns, AVX-512 |
 //! |---|---|---|---|---|
@@ -41,11 +44,13 @@
 //! | `power` | (a sample only) | 0.5057 | 2.99 | 1.86 |
 //! | `cube` | 365239376 (two roundings) | 1.2851 | 0.05 | 0.04 |
 //!
-//! `guarded_log`, `guarded_log10` and `guarded_log2` are as the functions that they guard. The remaining functions are one
-//! IEEE 754 operation each (`guarded_divide` two): the square roots take 0.17 ns, `maximum` and `minimum` 0.12 ns, a division
-//! 0.10 ns, the others as long as loading and storing.
+//! `guarded_log`, `guarded_log10` and `guarded_log2` are as the functions that they guard. The
+//! remaining functions are one IEEE 754 operation each (`guarded_divide` two): the square roots
+//! take 0.17 ns, `maximum` and `minimum` 0.12 ns, a division 0.10 ns, the others as long as loading
+//! and storing.
 //!
-//! Special values are those of IEEE 754 and NumPy. The payload and the sign of a NaN are not significant.
+//! Special values are those of IEEE 754 and NumPy. The payload and the sign of a NaN are not
+//! significant.
 
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -58,10 +63,10 @@ pub const GUARD: f64 = 1e-8;
 
 /// A floating-point type that the evaluator computes in: f32 (production) or f64 (oracle).
 ///
-/// In code that is generic over `T: Real`, call the functions as `x.exp()` or `T::exp(x)`; only [`Real::add`] needs
-/// `Real::add(x, y)`, because [`Add`] has one of the same name. On a concrete f32 or f64 **always** write
-/// `Real::exp(x)`: `x.exp()` and `f32::exp(x)` are the standard library's inherent functions, whose results differ
-/// from machine to machine.
+/// In code that is generic over `T: Real`, call the functions as `x.exp()` or `T::exp(x)`; only
+/// [`Real::add`] needs `Real::add(x, y)`, because [`Add`] has one of the same name. On a concrete
+/// f32 or f64 **always** write `Real::exp(x)`: `x.exp()` and `f32::exp(x)` are the standard
+/// library's inherent functions, whose results differ from machine to machine.
 pub trait Real:
     Copy
     + Send
@@ -148,8 +153,9 @@ pub trait Real:
     fn multiply(self, y: Self) -> Self;
     /// x / y.
     fn divide(self, y: Self) -> Self;
-    /// x^y, with the special values of IEEE 754's `pow`: 1 for any x to the power 0 and for 1 to any power, also if the
-    /// other argument is NaN; NaN for a negative x to a power that is not an integer.
+    /// x^y, with the special values of IEEE 754's `pow`: 1 for any x to the power 0 and for 1 to
+    /// any power, also if the other argument is NaN; NaN for a negative x to a power that is not an
+    /// integer.
     fn power(self, y: Self) -> Self;
     /// The larger; NaN if either is NaN; +0 is larger than -0.
     fn maximum(self, y: Self) -> Self;

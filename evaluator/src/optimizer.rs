@@ -1,4 +1,5 @@
-//! The optimizer that a training loop uses: a program with its hyperparameters and state, over named parameter arrays.
+//! The optimizer that a training loop uses: a program with its hyperparameters and state, over
+//! named parameter arrays.
 
 use symopt_dsl::{FunctionalHash, Graph, Plan, Program};
 
@@ -29,11 +30,13 @@ use crate::storage::{Rounding, SlotValues, Values};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Large steps are spread over the threads of the rayon pool ([`Threads`](crate::Threads)). A step that is called from a thread of the pool (a training loop
-/// inside `ThreadPool::install`) profits already from a size at which one that is called from outside would lose more than it gains.
+/// Large steps are spread over the threads of the rayon pool ([`Threads`](crate::Threads)). A step
+/// that is called from a thread of the pool (a training loop inside `ThreadPool::install`) profits
+/// already from a size at which one that is called from outside would lose more than it gains.
 ///
-/// A program with functions of matrices has no passes that could be fused: it is run statement by statement, by the operations of the
-/// [`Reference`](crate::Reference) interpreter and with its bits. Such a step allocates the arrays that it computes.
+/// A program with functions of matrices has no passes that could be fused: it is run statement by
+/// statement, by the operations of the [`Reference`](crate::Reference) interpreter and with its
+/// bits. Such a step allocates the arrays that it computes.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     hash: FunctionalHash,
@@ -45,20 +48,32 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// A program over the arrays of a layout, with its default hyperparameters and f32 state, run by the tile machine; or statement by statement,
-    /// if it has functions of matrices.
+    /// A program over the arrays of a layout, with its default hyperparameters and f32 state, run
+    /// by the tile machine; or statement by statement, if it has functions of matrices.
     pub fn new(program: &Program, layout: &Layout) -> Result<Optimizer, OptimizerError> {
         Optimizer::with_options(program, layout, Options::default())
     }
 
     /// The same with other options.
-    pub fn with_options(program: &Program, layout: &Layout, options: Options) -> Result<Optimizer, OptimizerError> {
-        let graph = Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
+    pub fn with_options(
+        program: &Program,
+        layout: &Layout,
+        options: Options,
+    ) -> Result<Optimizer, OptimizerError> {
+        let graph = Graph::new(program).map_err(|errors| OptimizerError::Type {
+            program: program.signature().name.clone(),
+            errors,
+        })?;
         Ok(Optimizer::from_graph(&graph, program, layout, options))
     }
 
     /// The same from a graph that was already made from the program.
-    pub fn from_graph(graph: &Graph, program: &Program, layout: &Layout, options: Options) -> Optimizer {
+    pub fn from_graph(
+        graph: &Graph,
+        program: &Program,
+        layout: &Layout,
+        options: Options,
+    ) -> Optimizer {
         match Plan::try_new(graph, program) {
             Ok(plan) => {
                 let engine = Engine::Tiles(TileMachine::new(&plan));
@@ -70,7 +85,8 @@ impl Optimizer {
         }
     }
 
-    /// The same with passes that were compiled from the program's plan. With passes of another plan, results mean nothing, and a step may panic.
+    /// The same with passes that were compiled from the program's plan. With passes of another
+    /// plan, results mean nothing, and a step may panic.
     pub fn from_compiled(
         graph: &Graph,
         program: &Program,
@@ -82,18 +98,33 @@ impl Optimizer {
         Optimizer::with_engine(graph, program, plan, Engine::Compiled(passes), layout, options)
     }
 
-    fn with_engine(graph: &Graph, program: &Program, plan: Plan, engine: Engine, layout: &Layout, options: Options) -> Optimizer {
+    fn with_engine(
+        graph: &Graph,
+        program: &Program,
+        plan: Plan,
+        engine: Engine,
+        layout: &Layout,
+        options: Options,
+    ) -> Optimizer {
         Optimizer::with_runner(graph, program, layout, |hyperparameters| {
             Runner::Passes(Box::new(Machine::new(plan, engine, layout, hyperparameters, options)))
         })
     }
 
-    fn with_runner(graph: &Graph, program: &Program, layout: &Layout, runner: impl FnOnce(&[Hyperparameter]) -> Runner) -> Optimizer {
+    fn with_runner(
+        graph: &Graph,
+        program: &Program,
+        layout: &Layout,
+        runner: impl FnOnce(&[Hyperparameter]) -> Runner,
+    ) -> Optimizer {
         let slots: Vec<_> = program.signature().slots().collect();
         let hyperparameters = Hyperparameters::new(program);
         Optimizer {
             hash: graph.hash(),
-            slot_names: graph.live_slots().map(|(slot, _)| program.variable_name(slots[slot.index()]).to_string()).collect(),
+            slot_names: graph
+                .live_slots()
+                .map(|(slot, _)| program.variable_name(slots[slot.index()]).to_string())
+                .collect(),
             runner: runner(hyperparameters.all()),
             hyperparameters,
             layout: layout.clone(),
@@ -101,8 +132,9 @@ impl Optimizer {
         }
     }
 
-    /// The same program, engine, options and hyperparameters over the arrays of another layout, at zero state and step 0. An error if a value
-    /// is set for arrays ([`Optimizer::set_for`]) that the layout does not have.
+    /// The same program, engine, options and hyperparameters over the arrays of another layout, at
+    /// zero state and step 0. An error if a value is set for arrays ([`Optimizer::set_for`]) that
+    /// the layout does not have.
     ///
     /// ```
     /// use symopt_evaluator::{Layout, Optimizer};
@@ -117,16 +149,28 @@ impl Optimizer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn for_layout(&self, layout: &Layout) -> Result<Optimizer, OptimizerError> {
-        let values: Vec<_> = self.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect();
-        let hyperparameters = self.hyperparameters.with(&values, self.overrides(), &array_names(layout))?;
+        let values: Vec<_> =
+            self.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect();
+        let hyperparameters =
+            self.hyperparameters.with(&values, self.overrides(), &array_names(layout))?;
         let runner = match &self.runner {
-            Runner::Passes(machine) => Runner::Passes(Box::new(machine.for_layout(layout, hyperparameters.all()))),
+            Runner::Passes(machine) => {
+                Runner::Passes(Box::new(machine.for_layout(layout, hyperparameters.all())))
+            }
             Runner::Statements(machine) => Runner::Statements(Box::new(machine.for_layout(layout))),
         };
-        Ok(Optimizer { hyperparameters, runner, layout: layout.clone(), step: 0, slot_names: self.slot_names.clone(), hash: self.hash })
+        Ok(Optimizer {
+            hyperparameters,
+            runner,
+            layout: layout.clone(),
+            step: 0,
+            slot_names: self.slot_names.clone(),
+            hash: self.hash,
+        })
     }
 
-    /// Whether what happens to one array depends on the others: by a norm or a dot product over all of them.
+    /// Whether what happens to one array depends on the others: by a norm or a dot product over all
+    /// of them.
     pub fn couples_arrays(&self) -> bool {
         match &self.runner {
             Runner::Passes(machine) => machine.couples_arrays(),
@@ -140,8 +184,9 @@ impl Optimizer {
         self.hyperparameters.set(name, value, &array_names(&self.layout))
     }
 
-    /// Sets a hyperparameter for the arrays whose names match a pattern, such as `*.bias`, and says how many they are. In a pattern `*`
-    /// stands for any letters, `?` for one, `[ab]` for either. Where several patterns match, the one that was set last holds.
+    /// Sets a hyperparameter for the arrays whose names match a pattern, such as `*.bias`, and says
+    /// how many they are. In a pattern `*` stands for any letters, `?` for one, `[ab]` for either.
+    /// Where several patterns match, the one that was set last holds.
     ///
     /// ```
     /// use symopt_evaluator::{Layout, Optimizer};
@@ -155,8 +200,14 @@ impl Optimizer {
     /// assert_eq!(weights, [0.9, 0.9, 1.0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn set_for(&mut self, pattern: &str, name: &str, value: f64) -> Result<usize, OptimizerError> {
-        let count = self.hyperparameters.set_for(pattern, name, value, &array_names(&self.layout))?;
+    pub fn set_for(
+        &mut self,
+        pattern: &str,
+        name: &str,
+        value: f64,
+    ) -> Result<usize, OptimizerError> {
+        let count =
+            self.hyperparameters.set_for(pattern, name, value, &array_names(&self.layout))?;
         self.runner.arrange(self.hyperparameters.all());
         Ok(count)
     }
@@ -203,7 +254,10 @@ impl Optimizer {
 
     /// The live slots: name and values, laid out as the weights are. Dead slots are not kept.
     pub fn slots(&self) -> impl Iterator<Item = (&str, Values<'_>)> {
-        self.slot_names.iter().map(String::as_str).zip(self.runner.slots().iter().map(SlotValues::as_values))
+        self.slot_names
+            .iter()
+            .map(String::as_str)
+            .zip(self.runner.slots().iter().map(SlotValues::as_values))
     }
 
     /// Bytes of memory that the state takes.
@@ -213,7 +267,11 @@ impl Optimizer {
 
     /// Takes over a saved state. The slots have the lengths and the storage of this optimizer's.
     pub(crate) fn restore(&mut self, saved: SavedState) -> Result<(), OptimizerError> {
-        self.hyperparameters = self.hyperparameters.with(&saved.hyperparameters, &saved.overrides, &array_names(&self.layout))?;
+        self.hyperparameters = self.hyperparameters.with(
+            &saved.hyperparameters,
+            &saved.overrides,
+            &array_names(&self.layout),
+        )?;
         self.step = saved.step;
         self.runner.slots_mut().iter_mut().zip(saved.slots).for_each(|(to, from)| *to = from);
         self.runner.set_rounding(saved.rounding);
@@ -227,27 +285,48 @@ impl Optimizer {
         self.runner.slots_mut().iter_mut().for_each(SlotValues::clear);
     }
 
-    /// One step over all arrays in one flat buffer, laid out as [`Layout`] says: `weights` become `weights - update`.
-    /// `lr` is the learning rate, or the value of the schedule for a program that holds its peak learning rate as a constant.
-    pub fn step(&mut self, weights: &mut [f32], gradients: &[f32], lr: f64) -> Result<(), OptimizerError> {
+    /// One step over all arrays in one flat buffer, laid out as [`Layout`] says: `weights` become
+    /// `weights - update`. `lr` is the learning rate, or the value of the schedule for a program
+    /// that holds its peak learning rate as a constant.
+    pub fn step(
+        &mut self,
+        weights: &mut [f32],
+        gradients: &[f32],
+        lr: f64,
+    ) -> Result<(), OptimizerError> {
         if weights.len() != self.layout.len() || gradients.len() != self.layout.len() {
-            let expected = format!("{} weights and gradients, not {} and {}", self.layout.len(), weights.len(), gradients.len());
+            let expected = format!(
+                "{} weights and gradients, not {} and {}",
+                self.layout.len(),
+                weights.len(),
+                gradients.len()
+            );
             return Err(OptimizerError::Shape { expected });
         }
         self.run(Buffers::Flat(weights, gradients), lr);
         Ok(())
     }
 
-    /// One step over arrays that lie in separate buffers, in the order of the layout: f32 or bf16, each as it is.
-    pub fn step_arrays(&mut self, arrays: &mut [ParameterArray], lr: f64) -> Result<(), OptimizerError> {
+    /// One step over arrays that lie in separate buffers, in the order of the layout: f32 or bf16,
+    /// each as it is.
+    pub fn step_arrays(
+        &mut self,
+        arrays: &mut [ParameterArray],
+        lr: f64,
+    ) -> Result<(), OptimizerError> {
         let specs = self.layout.arrays();
         let fits = arrays.len() == specs.len()
             && arrays.iter().zip(specs).all(|(array, spec)| {
-                array.name == spec.name && array.weights.len() == spec.range.len() && array.gradients.len() == spec.range.len()
+                array.name == spec.name
+                    && array.weights.len() == spec.range.len()
+                    && array.gradients.len() == spec.range.len()
             });
         if !fits {
-            let list: Vec<String> = specs.iter().map(|spec| format!("{} {:?}", spec.name, spec.shape)).collect();
-            return Err(OptimizerError::Shape { expected: format!("the arrays {} in this order", list.join(", ")) });
+            let list: Vec<String> =
+                specs.iter().map(|spec| format!("{} {:?}", spec.name, spec.shape)).collect();
+            return Err(OptimizerError::Shape {
+                expected: format!("the arrays {} in this order", list.join(", ")),
+            });
         }
         self.run(Buffers::Arrays(arrays), lr);
         Ok(())
@@ -255,7 +334,8 @@ impl Optimizer {
 
     fn run(&mut self, buffers: Buffers, lr: f64) {
         self.step += 1;
-        let inputs = StepInputs { lr, step: self.step, hyperparameters: self.hyperparameters.all() };
+        let inputs =
+            StepInputs { lr, step: self.step, hyperparameters: self.hyperparameters.all() };
         self.runner.step(buffers, inputs);
     }
 }

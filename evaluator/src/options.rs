@@ -5,7 +5,8 @@ use crate::storage::{Rounding, Storage, Values, ValuesMut};
 /// Which steps are spread over the threads of the rayon pool. Results are the same bits either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threads {
-    /// Those that gain by it: large ones, and ones in the middle when the threads have just been at work.
+    /// Those that gain by it: large ones, and ones in the middle when the threads have just been at
+    /// work.
     #[default]
     Auto,
     /// None: for many small optimizers side by side.
@@ -38,7 +39,11 @@ pub struct ParameterArray<'a> {
 
 impl<'a> ParameterArray<'a> {
     /// An array of f32 or bf16 weights with gradients of either kind.
-    pub fn new(name: &'a str, weights: impl Into<ValuesMut<'a>>, gradients: impl Into<Values<'a>>) -> ParameterArray<'a> {
+    pub fn new(
+        name: &'a str,
+        weights: impl Into<ValuesMut<'a>>,
+        gradients: impl Into<Values<'a>>,
+    ) -> ParameterArray<'a> {
         ParameterArray { name, weights: weights.into(), gradients: gradients.into() }
     }
 }

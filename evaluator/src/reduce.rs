@@ -1,11 +1,12 @@
-//! Sums whose order is fixed, so that a norm or a dot product has the same bits whatever the number of threads, the
-//! SIMD level and the size of the tiles that an array is worked through in.
+//! Sums whose order is fixed, so that a norm or a dot product has the same bits whatever the number
+//! of threads, the SIMD level and the size of the tiles that an array is worked through in.
 //!
-//! An array is cut into blocks of [`BLOCK`] elements. Within a block, element i is added to lane i mod 16, in f64, and
-//! the lanes are added in a fixed tree ([`BlockSum`]). The sums of the blocks are added in a tree
-//! whose shape depends on nothing but their number ([`combine`], or [`TreeSum`] as the blocks come in). The product of
-//! two f32 is exact in f64, and each element takes part in fewer than 256 + 4 + log2(blocks) additions, so the result
-//! is accurate to far more digits than f32 holds.
+//! An array is cut into blocks of [`BLOCK`] elements. Within a block, element i is added to lane i
+//! mod 16, in f64, and the lanes are added in a fixed tree ([`BlockSum`]). The sums of the blocks
+//! are added in a tree whose shape depends on nothing but their number ([`combine`], or [`TreeSum`]
+//! as the blocks come in). The product of two f32 is exact in f64, and each element takes part in
+//! fewer than 256 + 4 + log2(blocks) additions, so the result is accurate to far more digits than
+//! f32 holds.
 
 use crate::math::Real;
 use crate::simd_dispatch;
@@ -13,7 +14,8 @@ use crate::simd_dispatch;
 /// Elements in a block: all but the last block of an array have exactly this many.
 pub const BLOCK: usize = 4096;
 
-/// Independent running sums within a block: two AVX-512 registers' worth, so that additions overlap.
+/// Independent running sums within a block: two AVX-512 registers' worth, so that additions
+/// overlap.
 pub const LANES: usize = 16;
 
 /// Adds the lanes in a fixed tree: j with j + 8, then with j + 4, j + 2 and j + 1.
@@ -57,8 +59,9 @@ impl BlockSum {
 }
 
 simd_dispatch! {
-    /// Adds the products of `x` and `y`, formed in f64, to a block's sum. Both slices have the same length, and all parts of a block but its
-    /// last have a length that is a multiple of 16; so the sum does not depend on how a block is cut into parts.
+    /// Adds the products of `x` and `y`, formed in f64, to a block's sum. Both slices have the same
+    /// length, and all parts of a block but its last have a length that is a multiple of 16; so the
+    /// sum does not depend on how a block is cut into parts.
     pub fn add_products<T: Real>(sum: &mut BlockSum, x: &[T], y: &[T]) {
         debug_assert_eq!(x.len(), y.len(), "the factors of a dot product differ in length");
         let (x_chunks, x_tail) = x.as_chunks::<LANES>();
@@ -77,7 +80,8 @@ simd_dispatch! {
 }
 
 simd_dispatch! {
-    /// Adds numbers, in f64, to a block's sum: the bits of [`add_products`] with ones. The parts of a block are as there.
+    /// Adds numbers, in f64, to a block's sum: the bits of [`add_products`] with ones. The parts of
+    /// a block are as there.
     pub fn add_numbers<T: Real>(sum: &mut BlockSum, x: &[T]) {
         let mut lanes = sum.lanes;
         let (chunks, tail) = x.as_chunks::<LANES>();
@@ -103,7 +107,8 @@ pub fn block_sum<T: Real>(x: &[T]) -> f64 {
     sum.total()
 }
 
-/// The sum of the products of `x` and `y` over one block. Both slices have the same length, at most [`BLOCK`]. The sum of nothing is +0.
+/// The sum of the products of `x` and `y` over one block. Both slices have the same length, at most
+/// [`BLOCK`]. The sum of nothing is +0.
 pub fn block_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
     debug_assert!(x.len() <= BLOCK, "a block holds at most {BLOCK} elements");
     let mut sum = BlockSum::default();
@@ -111,8 +116,8 @@ pub fn block_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
     sum.total()
 }
 
-/// The sum of the sums of an array's blocks, in the order of the array: a tree that splits n blocks at the largest power
-/// of two below n. The sum of nothing is +0.
+/// The sum of the sums of an array's blocks, in the order of the array: a tree that splits n blocks
+/// at the largest power of two below n. The sum of nothing is +0.
 pub fn combine(partials: &[f64]) -> f64 {
     match partials {
         [] => 0.0,
@@ -143,8 +148,8 @@ pub fn sum<T: Real>(x: &[T]) -> f64 {
     sum.total()
 }
 
-/// Takes the sums of an array's blocks one at a time, in order, and gives the same bits as [`combine`] of all of them,
-/// without keeping them.
+/// Takes the sums of an array's blocks one at a time, in order, and gives the same bits as
+/// [`combine`] of all of them, without keeping them.
 ///
 /// ```
 /// use symopt_evaluator::reduce::{TreeSum, combine};
@@ -157,8 +162,8 @@ pub fn sum<T: Real>(x: &[T]) -> f64 {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TreeSum {
-    /// Binary counter of the blocks taken: level i is occupied if bit i of the count is set, and then holds the sum of
-    /// 2^i consecutive blocks.
+    /// Binary counter of the blocks taken: level i is occupied if bit i of the count is set, and
+    /// then holds the sum of 2^i consecutive blocks.
     levels: [f64; 64],
     count: u64,
 }
@@ -173,7 +178,8 @@ impl TreeSum {
     #[inline]
     pub fn push(&mut self, partial: f64) {
         let mut carried = partial;
-        // The occupied levels below the first free one; fewer than 64, since 2^64 blocks cannot be counted up.
+        // The occupied levels below the first free one; fewer than 64, since 2^64 blocks cannot be
+        // counted up.
         let full = (self.count.trailing_ones() as usize).min(63);
         for level in &self.levels[..full] {
             carried += level;

@@ -1,8 +1,9 @@
 //! Which vector instructions the numeric loops use, chosen once while the program runs.
 //!
-//! [`simd_dispatch!`](crate::simd_dispatch) compiles a function for each [`Level`] and calls the best one that the processor has. All levels
-//! give the same bits: no loop contracts a product and a sum into a fused multiply-add, and reductions have a fixed order. [`limit`] forces
-//! the lower levels, so that a test can show it.
+//! [`simd_dispatch!`](crate::simd_dispatch) compiles a function for each [`Level`] and calls the
+//! best one that the processor has. All levels give the same bits: no loop contracts a product and
+//! a sum into a fused multiply-add, and reductions have a fixed order. [`limit`] forces the lower
+//! levels, so that a test can show it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -46,7 +47,8 @@ pub fn level() -> Level {
     }
 }
 
-/// Uses at most this level from now on, in the whole process, and says which one that is. For tests and measurements.
+/// Uses at most this level from now on, in the whole process, and says which one that is. For tests
+/// and measurements.
 pub fn limit(most: Level) -> Level {
     let level = detect().min(most);
     IN_USE.store(level as u8, Ordering::Relaxed);
@@ -73,8 +75,8 @@ fn detect() -> Level {
     Level::Baseline
 }
 
-/// A function that is compiled for each [`Level`](crate::simd::Level). Everything that its loops call must be `#[inline(always)]`, or it is
-/// compiled for the lowest level only.
+/// A function that is compiled for each [`Level`](crate::simd::Level). Everything that its loops
+/// call must be `#[inline(always)]`, or it is compiled for the lowest level only.
 ///
 /// ```
 /// symopt_evaluator::simd_dispatch! {
@@ -110,7 +112,8 @@ macro_rules! simd_dispatch {
                     body($($argument),*)
                 }
                 match $crate::simd::level() {
-                    // SAFETY: `level` is never above what was detected, and it detects all features that are enabled here.
+                    // SAFETY: `level` is never above what was detected, and it detects all features
+                    // that are enabled here.
                     $crate::simd::Level::Avx512 => return unsafe { avx512($($argument),*) },
                     // SAFETY: as above.
                     $crate::simd::Level::Avx2 => return unsafe { avx2($($argument),*) },

@@ -1,5 +1,5 @@
-//! How numbers lie in memory: f32, or bf16 at half the size. All arithmetic is in f32; a bf16 array is widened (exactly) where a step reads it
-//! and rounded where a step writes it.
+//! How numbers lie in memory: f32, or bf16 at half the size. All arithmetic is in f32; a bf16 array
+//! is widened (exactly) where a step reads it and rounded where a step writes it.
 
 use std::borrow::Cow;
 
@@ -34,8 +34,9 @@ pub enum Rounding {
     /// To the nearest, ties to even.
     #[default]
     Nearest,
-    /// Up or down at random, with probabilities that keep the mean: small changes are not lost. The random numbers are a function of the seed,
-    /// the step, the array of numbers that is written (weights or which slot) and the place in it, so a run can be repeated to the bit.
+    /// Up or down at random, with probabilities that keep the mean: small changes are not lost. The
+    /// random numbers are a function of the seed, the step, the array of numbers that is written
+    /// (weights or which slot) and the place in it, so a run can be repeated to the bit.
     Stochastic {
         /// Seed of the stream of random numbers.
         seed: u64,
@@ -195,7 +196,8 @@ pub(crate) enum SlotValues {
 }
 
 impl SlotValues {
-    /// The zeros of a slot, by its place among the live ones. Weights and gradients mostly begin with a page, so the slots begin elsewhere.
+    /// The zeros of a slot, by its place among the live ones. Weights and gradients mostly begin
+    /// with a page, so the slots begin elsewhere.
     pub(crate) fn zeros(storage: Storage, length: usize, slot: usize) -> SlotValues {
         match storage {
             Storage::F32 => SlotValues::F32(Aligned::zeros_at_quarter(length, slot + 1)),
@@ -218,7 +220,8 @@ impl SlotValues {
     }
 }
 
-/// Where the random numbers of stochastic rounding come from: counter-based, so that any part can be made by any thread.
+/// Where the random numbers of stochastic rounding come from: counter-based, so that any part can
+/// be made by any thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoundingStream {
     key: u64,
@@ -276,7 +279,8 @@ simd_dispatch! {
 }
 
 simd_dispatch! {
-    /// A bf16 next to each number, at random. `first` is the place of the first one. Both slices have one length.
+    /// A bf16 next to each number, at random. `first` is the place of the first one. Both slices
+    /// have one length.
     pub(crate) fn narrow_stochastic(from: &[f32], to: &mut [bf16], stream: RoundingStream, first: u64) {
         for (index, (to, from)) in to.iter_mut().zip(from).enumerate() {
             *to = upper_half(*from, stream.bits(first.wrapping_add(index as u64)) >> 16);
@@ -289,15 +293,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_to_the_nearest_is_that_of_the_half_crate_for_every_upper_half_and_every_kind_of_lower_half() {
+    fn rounding_to_the_nearest_is_that_of_the_half_crate_for_every_upper_half_and_every_kind_of_lower_half()
+     {
         for upper in 0..=u16::MAX {
-            let from: Vec<f32> =
-                [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map(|lower| f32::from_bits(u32::from(upper) << 16 | lower)).to_vec();
+            let from: Vec<f32> = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff]
+                .map(|lower| f32::from_bits(u32::from(upper) << 16 | lower))
+                .to_vec();
             let mut to = vec![bf16::ZERO; from.len()];
             narrow(&from, &mut to);
             for (from, to) in from.iter().zip(&to) {
                 let expected = bf16::from_f32(*from);
-                assert!(to.to_bits() == expected.to_bits() || (to.is_nan() && expected.is_nan()), "{from:e}: {to} and {expected}");
+                assert!(
+                    to.to_bits() == expected.to_bits() || (to.is_nan() && expected.is_nan()),
+                    "{from:e}: {to} and {expected}"
+                );
             }
         }
     }
@@ -307,7 +316,10 @@ mod tests {
         let from: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
         let mut to = vec![0.0; from.len()];
         widen(&from, &mut to);
-        assert!(from.iter().zip(&to).all(|(from, to)| from.to_f32().to_bits() == to.to_bits() || (from.is_nan() && to.is_nan())));
+        assert!(
+            from.iter().zip(&to).all(|(from, to)| from.to_f32().to_bits() == to.to_bits()
+                || (from.is_nan() && to.is_nan()))
+        );
     }
 
     #[test]
@@ -322,12 +334,21 @@ mod tests {
             assert!(to.iter().all(|to| *to == low || *to == high));
             let ups = to.iter().filter(|to| **to == high).count() as f64 / COUNT as f64;
             let error = (f64::from(share) * (1.0 - f64::from(share)) / COUNT as f64).sqrt();
-            assert!((ups - f64::from(share)).abs() < 5.0 * error, "{ups} of them went up, expected {share}");
+            assert!(
+                (ups - f64::from(share)).abs() < 5.0 * error,
+                "{ups} of them went up, expected {share}"
+            );
         }
         let special = [0.0, -0.0, 1.5, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
         let mut to = [bf16::ZERO; 6];
         narrow_stochastic(&special, &mut to, stream, 7);
-        assert!(special.iter().zip(&to).all(|(x, to)| x.to_bits() == to.to_f32().to_bits() || (x.is_nan() && to.is_nan())), "{to:?}");
+        assert!(
+            special
+                .iter()
+                .zip(&to)
+                .all(|(x, to)| x.to_bits() == to.to_f32().to_bits() || (x.is_nan() && to.is_nan())),
+            "{to:?}"
+        );
     }
 
     #[test]

@@ -1,30 +1,36 @@
-//! The f32 functions of `math` against the correctly rounded values of the f64 `libm`, their special values, their laws,
-//! and the identity of their bits at every SIMD level; the fixed order of the sums of `reduce`.
+//! The f32 functions of `math` against the correctly rounded values of the f64 `libm`, their
+//! special values, their laws, and the identity of their bits at every SIMD level; the fixed order
+//! of the sums of `reduce`.
 //!
-//! Every f32 test below runs on a sample of all bit patterns. With `SYMOPT_EXHAUSTIVE=1` in the environment the unary
-//! functions run on all 2^32 of them (about 40 s each on two cores, the trigonometric ones 3 min; all, or the one named in
-//! `SYMOPT_EXHAUSTIVE_FUNCTION`) and report their errors:
-//! `SYMOPT_EXHAUSTIVE=1 cargo test --release -p symopt-evaluator --test math -- --nocapture every_unary`.
+//! Every f32 test below runs on a sample of all bit patterns. With `SYMOPT_EXHAUSTIVE=1` in the
+//! environment the unary functions run on all 2^32 of them (about 40 s each on two cores, the
+//! trigonometric ones 3 min; all, or the one named in `SYMOPT_EXHAUSTIVE_FUNCTION`) and report
+//! their errors: `SYMOPT_EXHAUSTIVE=1 cargo test --release -p symopt-evaluator --test math --
+//! --nocapture every_unary`.
 
 use proptest::prelude::*;
 use std::f32::consts::{FRAC_PI_2, PI};
 use symopt_evaluator::math::Real;
-use symopt_evaluator::reduce::{BLOCK, TreeSum, block_dot, block_sum, combine, sum, sum_of_products};
+use symopt_evaluator::reduce::{
+    BLOCK, TreeSum, block_dot, block_sum, combine, sum, sum_of_products,
+};
 
 /// Largest permitted distance from the correctly rounded value, in steps from one f32 to the next.
 const MAX_STEPS: u32 = 1;
 
-/// Largest permitted error in units in the last place, of which correct rounding alone takes a half. Only `cube`, which is
-/// defined with two roundings, is exempt.
+/// Largest permitted error in units in the last place, of which correct rounding alone takes a
+/// half. Only `cube`, which is defined with two roundings, is exempt.
 const MAX_ERROR: f64 = 0.52;
 
-/// Arguments between two samples of the bit patterns: prime, so that all exponents and low bits are met.
+/// Arguments between two samples of the bit patterns: prime, so that all exponents and low bits are
+/// met.
 const STRIDE: u64 = 2_039;
 
 /// Neighbours on either side of an interesting argument that are tested too.
 const NEIGHBOURS: u32 = 300;
 
-/// A function over a slice, compiled for one SIMD level: to be called only where [`levels`] says so.
+/// A function over a slice, compiled for one SIMD level: to be called only where [`levels`] says
+/// so.
 type UnaryLevel = unsafe fn(&[f32], &mut [f32]);
 
 /// As [`UnaryLevel`], of two arguments.
@@ -50,7 +56,8 @@ struct Binary {
     levels: &'static [BinaryLevel],
 }
 
-/// Whether the machine has each of the SIMD levels that functions are compiled for here, in the order of their tables.
+/// Whether the machine has each of the SIMD levels that functions are compiled for here, in the
+/// order of their tables.
 #[cfg(target_arch = "x86_64")]
 fn levels() -> Vec<bool> {
     vec![
@@ -106,7 +113,8 @@ macro_rules! at_levels {
     };
 }
 
-/// A row of the table of unary functions: the name of a method of [`Real`], and its definition in f64.
+/// A row of the table of unary functions: the name of a method of [`Real`], and its definition in
+/// f64.
 macro_rules! unary {
     ($name:ident, $exact:expr) => {
         Unary {
@@ -192,7 +200,8 @@ fn place(x: f32) -> i64 {
     if x.is_sign_negative() { -1 - size } else { size }
 }
 
-/// Distance in units in the last place; zeros of different sign are 1 apart; NaN is at distance 0 from NaN alone.
+/// Distance in units in the last place; zeros of different sign are 1 apart; NaN is at distance 0
+/// from NaN alone.
 fn distance(x: f32, y: f32) -> u32 {
     match (x.is_nan(), y.is_nan()) {
         (true, true) => 0,
@@ -211,7 +220,8 @@ fn bits_64(x: f64) -> u64 {
     if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() }
 }
 
-/// A stream of 64-bit words from a seed (Steele, Lea and Flood's SplitMix64), for reproducible samples.
+/// A stream of 64-bit words from a seed (Steele, Lea and Flood's SplitMix64), for reproducible
+/// samples.
 struct Words(u64);
 
 impl Words {
@@ -233,8 +243,9 @@ impl Words {
     }
 }
 
-/// Arguments at which a function may change its behaviour: zeros, powers of two, domain ends, multiples of pi/2,
-/// thresholds of overflow and underflow, ends of the ranges of argument reduction.
+/// Arguments at which a function may change its behaviour: zeros, powers of two, domain ends,
+/// multiples of pi/2, thresholds of overflow and underflow, ends of the ranges of argument
+/// reduction.
 fn landmarks() -> Vec<f32> {
     let mut x = vec![
         0.0,
@@ -243,7 +254,8 @@ fn landmarks() -> Vec<f32> {
         f32::MAX,
         f32::INFINITY,
         f32::NAN,
-        // Ends of the ranges of exp, expm1, sinh and cosh, exp2, exp10: where they over- and underflow.
+        // Ends of the ranges of exp, expm1, sinh and cosh, exp2, exp10: where they over- and
+        // underflow.
         88.722_84,
         87.336_55,
         103.278_93,
@@ -287,7 +299,8 @@ fn landmarks() -> Vec<f32> {
 
 /// The landmarks with their neighbours, and a sample of all f32.
 fn sample() -> Vec<f32> {
-    let mut x: Vec<f32> = (0..1u64 << 32).step_by(STRIDE as usize).map(|bits| f32::from_bits(bits as u32)).collect();
+    let mut x: Vec<f32> =
+        (0..1u64 << 32).step_by(STRIDE as usize).map(|bits| f32::from_bits(bits as u32)).collect();
     for landmark in landmarks() {
         let bits = landmark.to_bits();
         let first = bits.saturating_sub(NEIGHBOURS);
@@ -349,7 +362,8 @@ fn check_exhaustively(function: &Unary) -> Errors {
     let half = |sign: u32| {
         let mut errors = Errors::default();
         for first in (0..1u32 << 31).step_by(1 << 16) {
-            let x: Vec<f32> = (first..first + (1 << 16)).map(|bits| f32::from_bits(bits | sign)).collect();
+            let x: Vec<f32> =
+                (first..first + (1 << 16)).map(|bits| f32::from_bits(bits | sign)).collect();
             errors = errors.merge(check(function, &x));
         }
         errors
@@ -419,7 +433,8 @@ type UnaryCases<T> = (&'static str, fn(T) -> T, &'static [(f64, f64)]);
 /// A function's name, the function, and triples of two arguments and value.
 type BinaryCases<T> = (&'static str, fn(T, T) -> T, &'static [(f64, f64, f64)]);
 
-/// The special values of every function, of which NumPy and IEEE 754 leave no doubt: `function(arguments) = value`.
+/// The special values of every function, of which NumPy and IEEE 754 leave no doubt:
+/// `function(arguments) = value`.
 fn check_special_values<T: Real>() {
     const INF: f64 = f64::INFINITY;
     const NAN: f64 = f64::NAN;
@@ -431,37 +446,157 @@ fn check_special_values<T: Real>() {
         ("arcsin", T::arcsin, &[(0.0, 0.0), (-0.0, -0.0), (2.0, NAN), (-INF, NAN), (NAN, NAN)]),
         ("arccos", T::arccos, &[(1.0, 0.0), (2.0, NAN), (-2.0, NAN), (INF, NAN), (NAN, NAN)]),
         ("arctan", T::arctan, &[(0.0, 0.0), (-0.0, -0.0), (NAN, NAN)]),
-        ("exp", T::exp, &[(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, 0.0), (1e4, INF), (-1e4, 0.0), (NAN, NAN)]),
-        ("log", T::log, &[(1.0, 0.0), (0.0, -INF), (-0.0, -INF), (-1.0, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)]),
-        ("sinh", T::sinh, &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (-1e4, -INF), (NAN, NAN)]),
+        (
+            "exp",
+            T::exp,
+            &[
+                (0.0, 1.0),
+                (-0.0, 1.0),
+                (INF, INF),
+                (-INF, 0.0),
+                (1e4, INF),
+                (-1e4, 0.0),
+                (NAN, NAN),
+            ],
+        ),
+        (
+            "log",
+            T::log,
+            &[
+                (1.0, 0.0),
+                (0.0, -INF),
+                (-0.0, -INF),
+                (-1.0, NAN),
+                (-INF, NAN),
+                (INF, INF),
+                (NAN, NAN),
+            ],
+        ),
+        (
+            "sinh",
+            T::sinh,
+            &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (-1e4, -INF), (NAN, NAN)],
+        ),
         ("cosh", T::cosh, &[(0.0, 1.0), (INF, INF), (-INF, INF), (-1e4, INF), (NAN, NAN)]),
-        ("tanh", T::tanh, &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e4, 1.0), (NAN, NAN)]),
+        (
+            "tanh",
+            T::tanh,
+            &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e4, 1.0), (NAN, NAN)],
+        ),
         ("arcsinh", T::arcsinh, &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (NAN, NAN)]),
-        ("arccosh", T::arccosh, &[(1.0, 0.0), (0.5, NAN), (-6645.0, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)]),
-        ("arctanh", T::arctanh, &[(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (INF, NAN), (NAN, NAN)]),
-        ("sign", T::sign, &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (-1e-40, -1.0), (NAN, NAN)]),
-        ("exp2", T::exp2, &[(0.0, 1.0), (10.0, 1024.0), (-1.0, 0.5), (INF, INF), (-INF, 0.0), (NAN, NAN)]),
-        ("exp10", T::exp10, &[(0.0, 1.0), (2.0, 100.0), (10.0, 1e10), (INF, INF), (-INF, 0.0), (NAN, NAN)]),
-        ("expm1", T::expm1, &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -1.0), (-1e4, -1.0), (NAN, NAN)]),
-        ("log10", T::log10, &[(1.0, 0.0), (1000.0, 3.0), (1e10, 10.0), (0.0, -INF), (-1.0, NAN), (INF, INF), (NAN, NAN)]),
-        ("log2", T::log2, &[(1.0, 0.0), (1024.0, 10.0), (0.125, -3.0), (-0.0, -INF), (-1.0, NAN), (INF, INF), (NAN, NAN)]),
-        ("log1p", T::log1p, &[(0.0, 0.0), (-0.0, -0.0), (-1.0, -INF), (-1.5, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)]),
+        (
+            "arccosh",
+            T::arccosh,
+            &[(1.0, 0.0), (0.5, NAN), (-6645.0, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)],
+        ),
+        (
+            "arctanh",
+            T::arctanh,
+            &[
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (1.0, INF),
+                (-1.0, -INF),
+                (1.5, NAN),
+                (INF, NAN),
+                (NAN, NAN),
+            ],
+        ),
+        (
+            "sign",
+            T::sign,
+            &[(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (-1e-40, -1.0), (NAN, NAN)],
+        ),
+        (
+            "exp2",
+            T::exp2,
+            &[(0.0, 1.0), (10.0, 1024.0), (-1.0, 0.5), (INF, INF), (-INF, 0.0), (NAN, NAN)],
+        ),
+        (
+            "exp10",
+            T::exp10,
+            &[(0.0, 1.0), (2.0, 100.0), (10.0, 1e10), (INF, INF), (-INF, 0.0), (NAN, NAN)],
+        ),
+        (
+            "expm1",
+            T::expm1,
+            &[(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -1.0), (-1e4, -1.0), (NAN, NAN)],
+        ),
+        (
+            "log10",
+            T::log10,
+            &[
+                (1.0, 0.0),
+                (1000.0, 3.0),
+                (1e10, 10.0),
+                (0.0, -INF),
+                (-1.0, NAN),
+                (INF, INF),
+                (NAN, NAN),
+            ],
+        ),
+        (
+            "log2",
+            T::log2,
+            &[
+                (1.0, 0.0),
+                (1024.0, 10.0),
+                (0.125, -3.0),
+                (-0.0, -INF),
+                (-1.0, NAN),
+                (INF, INF),
+                (NAN, NAN),
+            ],
+        ),
+        (
+            "log1p",
+            T::log1p,
+            &[
+                (0.0, 0.0),
+                (-0.0, -0.0),
+                (-1.0, -INF),
+                (-1.5, NAN),
+                (-INF, NAN),
+                (INF, INF),
+                (NAN, NAN),
+            ],
+        ),
         ("square", T::square, &[(-0.0, 0.0), (-3.0, 9.0), (-INF, INF), (NAN, NAN)]),
-        ("sqrt", T::sqrt, &[(0.0, 0.0), (-0.0, -0.0), (-1.0, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)]),
+        (
+            "sqrt",
+            T::sqrt,
+            &[(0.0, 0.0), (-0.0, -0.0), (-1.0, NAN), (-INF, NAN), (INF, INF), (NAN, NAN)],
+        ),
         ("cube", T::cube, &[(-0.0, -0.0), (-3.0, -27.0), (-INF, -INF), (NAN, NAN)]),
-        ("cbrt", T::cbrt, &[(0.0, 0.0), (-0.0, -0.0), (-27.0, -3.0), (INF, INF), (-INF, -INF), (NAN, NAN)]),
+        (
+            "cbrt",
+            T::cbrt,
+            &[(0.0, 0.0), (-0.0, -0.0), (-27.0, -3.0), (INF, INF), (-INF, -INF), (NAN, NAN)],
+        ),
         ("reciprocal", T::reciprocal, &[(0.0, INF), (-0.0, -INF), (-INF, -0.0), (NAN, NAN)]),
         ("negative", T::negative, &[(0.0, -0.0), (-0.0, 0.0), (NAN, NAN)]),
         ("guarded_sqrt", T::guarded_sqrt, &[(-4.0, 2.0), (-0.0, 0.0), (-INF, INF), (NAN, NAN)]),
         ("guarded_log", T::guarded_log, &[(-1.0, 0.0), (-0.0, -INF), (-INF, INF), (NAN, NAN)]),
-        ("guarded_log10", T::guarded_log10, &[(-100.0, 2.0), (-0.0, -INF), (-INF, INF), (NAN, NAN)]),
+        (
+            "guarded_log10",
+            T::guarded_log10,
+            &[(-100.0, 2.0), (-0.0, -INF), (-INF, INF), (NAN, NAN)],
+        ),
         ("guarded_log2", T::guarded_log2, &[(-8.0, 3.0), (-0.0, -INF), (-INF, INF), (NAN, NAN)]),
-        ("guarded_log1p", T::guarded_log1p, &[(0.0, 0.0), (-1.0, -INF), (-2.0, 0.0), (-INF, INF), (INF, INF), (NAN, NAN)]),
+        (
+            "guarded_log1p",
+            T::guarded_log1p,
+            &[(0.0, 0.0), (-1.0, -INF), (-2.0, 0.0), (-INF, INF), (INF, INF), (NAN, NAN)],
+        ),
     ];
     for (name, function, cases) in unary {
         for &(x, expected) in *cases {
             let actual = function(T::from_f64(x)).to_f64();
-            assert_eq!(bits_64(actual), bits_64(expected), "{name}({x:?}) is {actual:?}, not {expected:?}");
+            assert_eq!(
+                bits_64(actual),
+                bits_64(expected),
+                "{name}({x:?}) is {actual:?}, not {expected:?}"
+            );
         }
     }
     let binary: &[BinaryCases<T>] = &[
@@ -469,7 +604,11 @@ fn check_special_values<T: Real>() {
         ("subtract", T::subtract, &[(0.0, 0.0, 0.0), (INF, INF, NAN)]),
         ("multiply", T::multiply, &[(-0.0, 2.0, -0.0), (0.0, INF, NAN)]),
         ("divide", T::divide, &[(1.0, -0.0, -INF), (0.0, 0.0, NAN), (INF, INF, NAN)]),
-        ("guarded_divide", T::guarded_divide, &[(0.0, 0.0, 0.0), (1.0, -INF, -0.0), (NAN, 1.0, NAN)]),
+        (
+            "guarded_divide",
+            T::guarded_divide,
+            &[(0.0, 0.0, 0.0), (1.0, -INF, -0.0), (NAN, 1.0, NAN)],
+        ),
         (
             "power",
             T::power,
@@ -523,18 +662,36 @@ fn check_special_values<T: Real>() {
         (
             "maximum",
             T::maximum,
-            &[(-0.0, 0.0, 0.0), (0.0, -0.0, 0.0), (-0.0, -0.0, -0.0), (1.0, INF, INF), (NAN, 1.0, NAN), (INF, NAN, NAN)],
+            &[
+                (-0.0, 0.0, 0.0),
+                (0.0, -0.0, 0.0),
+                (-0.0, -0.0, -0.0),
+                (1.0, INF, INF),
+                (NAN, 1.0, NAN),
+                (INF, NAN, NAN),
+            ],
         ),
         (
             "minimum",
             T::minimum,
-            &[(-0.0, 0.0, -0.0), (0.0, -0.0, -0.0), (0.0, 0.0, 0.0), (1.0, -INF, -INF), (NAN, 1.0, NAN), (-INF, NAN, NAN)],
+            &[
+                (-0.0, 0.0, -0.0),
+                (0.0, -0.0, -0.0),
+                (0.0, 0.0, 0.0),
+                (1.0, -INF, -INF),
+                (NAN, 1.0, NAN),
+                (-INF, NAN, NAN),
+            ],
         ),
     ];
     for (name, function, cases) in binary {
         for &(x, y, expected) in *cases {
             let actual = function(T::from_f64(x), T::from_f64(y)).to_f64();
-            assert_eq!(bits_64(actual), bits_64(expected), "{name}({x:?}, {y:?}) is {actual:?}, not {expected:?}");
+            assert_eq!(
+                bits_64(actual),
+                bits_64(expected),
+                "{name}({x:?}, {y:?}) is {actual:?}, not {expected:?}"
+            );
         }
     }
 }
@@ -549,7 +706,8 @@ fn special_values_are_those_of_ieee_754_in_f64() {
     check_special_values::<f64>();
 }
 
-/// Pairs of arguments for binary functions: all pairs of special values, and random pairs of any bits.
+/// Pairs of arguments for binary functions: all pairs of special values, and random pairs of any
+/// bits.
 fn pairs() -> Vec<(f32, f32)> {
     let mut special = Vec::new();
     for x in [
@@ -586,7 +744,11 @@ fn pairs() -> Vec<(f32, f32)> {
         special.extend([x, -x]);
     }
     let mut words = Words(1);
-    special.iter().flat_map(|&x| special.iter().map(move |&y| (x, y))).chain((0..200_000).map(|_| (words.any(), words.any()))).collect()
+    special
+        .iter()
+        .flat_map(|&x| special.iter().map(move |&y| (x, y)))
+        .chain((0..200_000).map(|_| (words.any(), words.any())))
+        .collect()
 }
 
 #[test]
@@ -616,7 +778,13 @@ fn power_is_within_one_ulp_of_correct_rounding() {
     for &(x, y) in &cases {
         errors.note(x, Real::power(x, y), libm::pow(x as f64, y as f64));
     }
-    println!("power: {} steps, {:.4} ulp, {} of {} not correctly rounded", errors.steps.0, errors.error.0, errors.misrounded, cases.len());
+    println!(
+        "power: {} steps, {:.4} ulp, {} of {} not correctly rounded",
+        errors.steps.0,
+        errors.error.0,
+        errors.misrounded,
+        cases.len()
+    );
     assert!(errors.steps.0 <= MAX_STEPS && errors.error.0 <= MAX_ERROR);
 }
 
@@ -665,7 +833,9 @@ fn bits_do_not_depend_on_the_simd_level() {
         let mut expected = vec![0.0; x.len()];
         (function.apply)(x, &mut expected);
         let mut actual = vec![0.0; x.len()];
-        for (level, apply) in function.levels.iter().enumerate().filter(|(level, _)| available[*level]) {
+        for (level, apply) in
+            function.levels.iter().enumerate().filter(|(level, _)| available[*level])
+        {
             // SAFETY: `levels` has found the CPU features that this version is compiled for.
             unsafe { apply(x, &mut actual) };
             for ((&x, &a), &e) in x.iter().zip(&actual).zip(&expected) {
@@ -678,11 +848,20 @@ fn bits_do_not_depend_on_the_simd_level() {
         let mut expected = vec![0.0; x.len()];
         (function.apply)(&x, &y, &mut expected);
         let mut actual = vec![0.0; x.len()];
-        for (level, apply) in function.levels.iter().enumerate().filter(|(level, _)| available[*level]) {
+        for (level, apply) in
+            function.levels.iter().enumerate().filter(|(level, _)| available[*level])
+        {
             // SAFETY: `levels` has found the CPU features that this version is compiled for.
             unsafe { apply(&x, &y, &mut actual) };
             for (i, (&a, &e)) in actual.iter().zip(&expected).enumerate() {
-                assert_eq!(bits(a), bits(e), "{}({:e}, {:e}) at level {level}", function.name, x[i], y[i]);
+                assert_eq!(
+                    bits(a),
+                    bits(e),
+                    "{}({:e}, {:e}) at level {level}",
+                    function.name,
+                    x[i],
+                    y[i]
+                );
             }
         }
     }
@@ -695,13 +874,16 @@ fn sum_by_lanes(terms: &[f64]) -> f64 {
         lanes[i % 16] += term;
     }
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = lanes;
-    let (even, odd) = (((a + i) + (e + m)) + ((c + k) + (g + o)), ((b + j) + (f + n)) + ((d + l) + (h + p)));
+    let (even, odd) =
+        (((a + i) + (e + m)) + ((c + k) + (g + o)), ((b + j) + (f + n)) + ((d + l) + (h + p)));
     even + odd
 }
 
 fn random(n: usize, seed: u64) -> Vec<f32> {
     let mut words = Words(seed);
-    (0..n).map(|_| (words.between(-1.0, 1.0) * libm::exp2(words.between(-8.0, 8.0))) as f32).collect()
+    (0..n)
+        .map(|_| (words.between(-1.0, 1.0) * libm::exp2(words.between(-8.0, 8.0))) as f32)
+        .collect()
 }
 
 #[test]
@@ -712,7 +894,11 @@ fn blocks_are_summed_by_lane_and_then_in_a_tree() {
         let terms: Vec<f64> = x.iter().map(|&x| x as f64).collect();
         assert_eq!(block_dot(&x, &y).to_bits(), sum_by_lanes(&products).to_bits(), "{n} elements");
         assert_eq!(block_sum(&x).to_bits(), sum_by_lanes(&terms).to_bits(), "{n} elements");
-        assert_eq!(block_sum(&products).to_bits(), sum_by_lanes(&products).to_bits(), "{n} elements");
+        assert_eq!(
+            block_sum(&products).to_bits(),
+            sum_by_lanes(&products).to_bits(),
+            "{n} elements"
+        );
     }
 }
 
@@ -720,7 +906,8 @@ fn blocks_are_summed_by_lane_and_then_in_a_tree() {
 fn sums_of_arrays_are_the_combined_sums_of_their_blocks() {
     for n in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 17, 23 * BLOCK] {
         let (x, y) = (random(n, 5), random(n, 6));
-        let dots: Vec<f64> = x.chunks(BLOCK).zip(y.chunks(BLOCK)).map(|(x, y)| block_dot(x, y)).collect();
+        let dots: Vec<f64> =
+            x.chunks(BLOCK).zip(y.chunks(BLOCK)).map(|(x, y)| block_dot(x, y)).collect();
         let sums: Vec<f64> = x.chunks(BLOCK).map(block_sum).collect();
         assert_eq!(sum_of_products(&x, &y).to_bits(), combine(&dots).to_bits(), "{n} elements");
         assert_eq!(sum(&x).to_bits(), combine(&sums).to_bits(), "{n} elements");
@@ -769,7 +956,11 @@ fn sums_carry_nan_and_infinity() {
         let ones = vec![1.0_f32; 2 * BLOCK + 5];
         let mut x = ones.clone();
         x[place] = f32::NAN;
-        assert!(sum(&x).is_nan() && sum_of_products(&x, &ones).is_nan() && sum_of_products(&ones, &x).is_nan());
+        assert!(
+            sum(&x).is_nan()
+                && sum_of_products(&x, &ones).is_nan()
+                && sum_of_products(&ones, &x).is_nan()
+        );
         x[place] = f32::NEG_INFINITY;
         assert_eq!(sum(&x), f64::NEG_INFINITY);
         assert_eq!(sum_of_products(&x, &x), f64::INFINITY);
@@ -789,7 +980,8 @@ fn sums_are_as_accurate_as_f64_allows() {
     for (&x, &y) in x.iter().zip(&y) {
         let term = x as f64 * y as f64;
         let next = exact + term;
-        correction += if exact.abs() >= term.abs() { (exact - next) + term } else { (term - next) + exact };
+        correction +=
+            if exact.abs() >= term.abs() { (exact - next) + term } else { (term - next) + exact };
         exact = next;
         size += term.abs();
     }

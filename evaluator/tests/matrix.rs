@@ -1,4 +1,5 @@
-//! Functions of matrices on arrays of all shapes, and the optimizer that runs them statement by statement against the oracle.
+//! Functions of matrices on arrays of all shapes, and the optimizer that runs them statement by
+//! statement against the oracle.
 
 use half::bf16;
 use ndarray::{ArrayD, IxDyn};
@@ -16,7 +17,8 @@ fn program(text: &str) -> Program {
 fn update(body: &str, shape: &[usize], gradients: &[f64]) -> Vec<f64> {
     let program = program(&format!("def f(w, g, lr):\n{body}\n  return u\n"));
     let mut reference = Reference::<f64>::new(&program, &[shape.to_vec()]).expect("it types");
-    let gradients = ArrayD::from_shape_vec(IxDyn(shape), gradients.to_vec()).expect("as many as the shape says");
+    let gradients = ArrayD::from_shape_vec(IxDyn(shape), gradients.to_vec())
+        .expect("as many as the shape says");
     let weights = ArrayD::ones(IxDyn(shape));
     let update = reference.update(&[weights], &[gradients], 0.5).expect("it fits");
     update[0].iter().copied().collect()
@@ -27,14 +29,30 @@ fn of_a_matrix_rows_and_columns_are_what_they_should_be() {
     let g = [1.0, 2.0, 3.0, 4.0, 5.0, 12.0];
     assert_eq!(update("  u = row_mean(g)", &[2, 3], &g), [2.0, 2.0, 2.0, 7.0, 7.0, 7.0]);
     assert_eq!(update("  u = column_mean(g)", &[2, 3], &g), [2.5, 3.5, 7.5, 2.5, 3.5, 7.5]);
-    assert_eq!(update("  u = g * rows(g) + 10 * columns(g)", &[2, 3], &g), [32.0, 34.0, 36.0, 38.0, 40.0, 54.0]);
+    assert_eq!(
+        update("  u = g * rows(g) + 10 * columns(g)", &[2, 3], &g),
+        [32.0, 34.0, 36.0, 38.0, 40.0, 54.0]
+    );
     assert_eq!(update("  u = w * rows(transpose(g))", &[2, 3], &g), [3.0; 6]);
     // [[14, 50], [50, 185]] from the left, and what it makes of the columns.
-    assert_eq!(update("  u = matmul(matmul(g, transpose(g)), g)", &[2, 3], &g), [214.0, 278.0, 642.0, 790.0, 1025.0, 2370.0]);
-    assert_eq!(update("  u = w * norm(matmul(g, transpose(g))) / norm(matmul(transpose(g), g))", &[2, 3], &g), [1.0; 6]);
+    assert_eq!(
+        update("  u = matmul(matmul(g, transpose(g)), g)", &[2, 3], &g),
+        [214.0, 278.0, 642.0, 790.0, 1025.0, 2370.0]
+    );
+    assert_eq!(
+        update(
+            "  u = w * norm(matmul(g, transpose(g))) / norm(matmul(transpose(g), g))",
+            &[2, 3],
+            &g
+        ),
+        [1.0; 6]
+    );
     assert_eq!(update("  u = transpose(transpose(g) + 1.0)", &[2, 3], &g), g.map(|x| x + 1.0));
     assert_eq!(update("  u = w * dot(transpose(g), transpose(w))", &[2, 3], &g), [27.0; 6]);
-    assert_eq!(update("  u = matmul(w, matmul(transpose(w), g) * 0.0 + norm(w))", &[2, 2], &g[..4]), [4.0; 4]);
+    assert_eq!(
+        update("  u = matmul(w, matmul(transpose(w), g) * 0.0 + norm(w))", &[2, 2], &g[..4]),
+        [4.0; 4]
+    );
 }
 
 #[test]
@@ -43,7 +61,11 @@ fn three_and_four_dimensions_are_the_first_by_the_rest() {
     for shape in [&[2, 12][..], &[2, 3, 4], &[2, 3, 2, 2], &[2, 1, 12, 1]] {
         for function in ["row_mean", "column_mean", "newton_schulz"] {
             let body = format!("  u = {function}(g)");
-            assert_eq!(update(&body, shape, &g), update(&body, &[2, 12], &g), "{function} {shape:?}");
+            assert_eq!(
+                update(&body, shape, &g),
+                update(&body, &[2, 12], &g),
+                "{function} {shape:?}"
+            );
         }
         assert_eq!(update("  u = w * columns(g)", shape, &g), [12.0; 24]);
     }
@@ -65,10 +87,16 @@ fn a_vector_is_one_column_and_a_number_is_one_by_one() {
     for body in ["  u = row_mean(g)", "  u = column_mean(g)", "  u = transpose(transpose(g))"] {
         assert_eq!(update(body, &[], &[-2.5]), [-2.5], "{body}");
     }
-    assert_eq!(update("  u = newton_schulz(g)", &[], &[-2.5]), [symopt_dsl::semantics::newton_schulz(-2.5)]);
+    assert_eq!(
+        update("  u = newton_schulz(g)", &[], &[-2.5]),
+        [symopt_dsl::semantics::newton_schulz(-2.5)]
+    );
     // Of numbers that are no arrays.
     assert_eq!(update("  u = w * newton_schulz(norm(g))", &[3], &g), [size; 3]);
-    assert_eq!(update("  u = w * (matmul(norm(g), lr) + rows(norm(g)) + row_mean(norm(g)))", &[3], &g), [8.5; 3]);
+    assert_eq!(
+        update("  u = w * (matmul(norm(g), lr) + rows(norm(g)) + row_mean(norm(g)))", &[3], &g),
+        [8.5; 3]
+    );
 }
 
 #[test]
@@ -84,14 +112,17 @@ fn arrays_without_numbers_have_nothing_to_compute() {
         }
     }
     // The product over no columns is zero, not nothing.
-    let program = program("def f(w, g, lr):\n  u = g + global_norm(matmul(w, transpose(w)) + 1.0)\n  return u\n");
+    let program = program(
+        "def f(w, g, lr):\n  u = g + global_norm(matmul(w, transpose(w)) + 1.0)\n  return u\n",
+    );
     let mut reference = Reference::<f64>::new(&program, &[vec![3, 0], vec![1]]).expect("it types");
     let arrays = [ArrayD::zeros(IxDyn(&[3, 0])), ArrayD::zeros(IxDyn(&[1]))];
     let update = reference.update(&arrays, &arrays, 0.5).expect("it fits");
     assert_eq!(update[1].iter().copied().collect::<Vec<_>>(), [10.0_f64.sqrt()]);
 }
 
-/// A slot that matters, one that is dead, all kinds of shapes, and a hyperparameter that may differ from array to array.
+/// A slot that matters, one that is dead, all kinds of shapes, and a hyperparameter that may differ
+/// from array to array.
 const PROGRAM: &str = "def f(w, g, m, dead, lr, t, *, beta=0.9, decay=0.1):
   m = interp(newton_schulz(g), m, beta)
   gram = matmul(transpose(m), m) / t
@@ -103,7 +134,13 @@ const PROGRAM: &str = "def f(w, g, m, dead, lr, t, *, beta=0.9, decay=0.1):
 ";
 
 fn layout() -> Layout {
-    let arrays = [("weight", vec![5, 3]), ("kernel", vec![2, 3, 2]), ("bias", vec![7]), ("empty", vec![0, 2]), ("scale", vec![])];
+    let arrays = [
+        ("weight", vec![5, 3]),
+        ("kernel", vec![2, 3, 2]),
+        ("bias", vec![7]),
+        ("empty", vec![0, 2]),
+        ("scale", vec![]),
+    ];
     Layout::new(arrays).expect("a layout")
 }
 
@@ -126,7 +163,10 @@ fn the_optimizer_has_the_bits_of_the_oracle_in_one_buffer_or_in_many() {
         let mut random = Random(1);
         let start = numbers(&mut random, layout.len(), flavour);
         let mut reference = Reference::<f32>::new(&program(PROGRAM), &shapes()).expect("it types");
-        let (mut flat, mut apart) = (optimizer(Options::default()), optimizer(Options { threads: Threads::All, ..Options::default() }));
+        let (mut flat, mut apart) = (
+            optimizer(Options::default()),
+            optimizer(Options { threads: Threads::All, ..Options::default() }),
+        );
         for optimizer in [&mut flat, &mut apart] {
             optimizer.set("beta", 0.8).expect("it has a beta");
             assert_eq!(optimizer.set_for("*i*", "decay", 0.5).expect("it has a decay"), 2);
@@ -136,13 +176,18 @@ fn the_optimizer_has_the_bits_of_the_oracle_in_one_buffer_or_in_many() {
         reference.set("beta", 0.8).expect("it has a beta");
         reference.set_for("array[02]", "decay", 0.5).expect("it has a decay");
         let mut expected = split(&layout, &start);
-        let (mut w, mut buffers) = (start.clone(), layout.arrays().iter().map(|a| start[a.range.clone()].to_vec()).collect::<Vec<_>>());
+        let (mut w, mut buffers) = (
+            start.clone(),
+            layout.arrays().iter().map(|a| start[a.range.clone()].to_vec()).collect::<Vec<_>>(),
+        );
         for _ in 0..4 {
             let g = numbers(&mut random, layout.len(), flavour);
             reference.step(&mut expected, &split(&layout, &g), 0.1).expect("it fits");
             flat.step(&mut w, &g, 0.1).expect("it fits");
             let mut arrays: Vec<ParameterArray> = (layout.arrays().iter().zip(&mut buffers))
-                .map(|(array, weights)| ParameterArray::new(&array.name, weights, &g[array.range.clone()]))
+                .map(|(array, weights)| {
+                    ParameterArray::new(&array.name, weights, &g[array.range.clone()])
+                })
                 .collect();
             apart.step_arrays(&mut arrays, 0.1).expect("it fits");
             assert_eq!(bits(&w), bits(&join(&expected)));
@@ -159,13 +204,15 @@ fn the_optimizer_has_the_bits_of_the_oracle_in_one_buffer_or_in_many() {
 fn state_and_weights_in_bf16_are_rounded_where_they_are_written() {
     let layout = layout();
     let mut random = Random(2);
-    let start: Vec<bf16> = numbers(&mut random, layout.len(), Flavour::Tame).into_iter().map(bf16::from_f32).collect();
+    let start: Vec<bf16> =
+        numbers(&mut random, layout.len(), Flavour::Tame).into_iter().map(bf16::from_f32).collect();
     let mut reference = Reference::<f32>::new(&program(PROGRAM), &shapes()).expect("it types");
     let mut optimizer = optimizer(Options { state: Storage::Bf16, ..Options::default() });
     assert_eq!(optimizer.state_bytes(), 2 * layout.len());
     let widened: Vec<f32> = start.iter().map(|x| x.to_f32()).collect();
     let mut expected = split(&layout, &widened);
-    let mut buffers: Vec<Vec<bf16>> = layout.arrays().iter().map(|a| start[a.range.clone()].to_vec()).collect();
+    let mut buffers: Vec<Vec<bf16>> =
+        layout.arrays().iter().map(|a| start[a.range.clone()].to_vec()).collect();
     for _ in 0..4 {
         let g = numbers(&mut random, layout.len(), Flavour::Tame);
         reference.step(&mut expected, &split(&layout, &g), 0.1).expect("it fits");
@@ -173,7 +220,9 @@ fn state_and_weights_in_bf16_are_rounded_where_they_are_written() {
             array.mapv_inplace(|x| bf16::from_f32(x).to_f32());
         }
         let mut arrays: Vec<ParameterArray> = (layout.arrays().iter().zip(&mut buffers))
-            .map(|(array, weights)| ParameterArray::new(&array.name, weights, &g[array.range.clone()]))
+            .map(|(array, weights)| {
+                ParameterArray::new(&array.name, weights, &g[array.range.clone()])
+            })
             .collect();
         optimizer.step_arrays(&mut arrays, 0.1).expect("it fits");
         let found: Vec<f32> = buffers.iter().flatten().map(|x| x.to_f32()).collect();
@@ -181,10 +230,17 @@ fn state_and_weights_in_bf16_are_rounded_where_they_are_written() {
     }
     // At random: neighbours of what is right, the same for the same seed, and others for another.
     let run = |seed: u64| {
-        let options = Options { state: Storage::Bf16, rounding: Rounding::Stochastic { seed }, ..Options::default() };
-        let mut optimizer = Optimizer::with_options(&program(PROGRAM), &layout, options).expect("it types");
+        let options = Options {
+            state: Storage::Bf16,
+            rounding: Rounding::Stochastic { seed },
+            ..Options::default()
+        };
+        let mut optimizer =
+            Optimizer::with_options(&program(PROGRAM), &layout, options).expect("it types");
         let mut w = widened.clone();
-        optimizer.step(&mut w, &numbers(&mut Random(3), layout.len(), Flavour::Tame), 0.1).expect("it fits");
+        optimizer
+            .step(&mut w, &numbers(&mut Random(3), layout.len(), Flavour::Tame), 0.1)
+            .expect("it fits");
         optimizer.slots().next().map(|(_, m)| m.to_f32().into_owned())
     };
     assert_eq!(run(1), run(1));
@@ -213,7 +269,10 @@ fn a_saved_state_goes_on_with_the_same_bits() {
         }
         assert_eq!(bits(&w), bits(&again));
         first.reset();
-        assert!(first.steps() == 0 && first.slots().all(|(_, values)| values.to_f32().iter().all(|x| *x == 0.0)));
+        assert!(
+            first.steps() == 0
+                && first.slots().all(|(_, values)| values.to_f32().iter().all(|x| *x == 0.0))
+        );
     }
 }
 
@@ -222,9 +281,16 @@ fn threads_do_not_change_a_step_of_large_matrices() {
     let text = "def f(w, g, lr):\n  update = newton_schulz(g) * lr\n  return update\n";
     let layout = Layout::new([("a", vec![130, 131]), ("b", vec![3, 2])]).expect("a layout");
     let run = |threads: Threads| {
-        let mut optimizer = Optimizer::with_options(&program(text), &layout, Options { threads, ..Options::default() }).expect("it types");
+        let mut optimizer = Optimizer::with_options(
+            &program(text),
+            &layout,
+            Options { threads, ..Options::default() },
+        )
+        .expect("it types");
         let mut w = vec![0.0; layout.len()];
-        optimizer.step(&mut w, &numbers(&mut Random(5), layout.len(), Flavour::Tame), 1.0).expect("it fits");
+        optimizer
+            .step(&mut w, &numbers(&mut Random(5), layout.len(), Flavour::Tame), 1.0)
+            .expect("it fits");
         bits(&w)
     };
     assert_eq!(run(Threads::One), run(Threads::All));

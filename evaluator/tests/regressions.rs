@@ -1,7 +1,9 @@
-//! Replays what fuzzing has found: inputs of the fuzz target `checks/fuzz/fuzz_targets/engines.rs`, through the same decoding and the same check.
+//! Replays what fuzzing has found: inputs of the fuzz target `checks/fuzz/fuzz_targets/engines.rs`,
+//! through the same decoding and the same check.
 //!
-//! `checks/fuzz/regressions/engines` holds inputs that told an engine with a fault from the reference, each named after the fault. Most
-//! of the faults were put in on purpose, to see that fuzzing finds them; those of shared slots were real.
+//! `checks/fuzz/regressions/engines` holds inputs that told an engine with a fault from the
+//! reference, each named after the fault. Most of the faults were put in on purpose, to see that
+//! fuzzing finds them; those of shared slots were real.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,13 +16,20 @@ use symopt_testing::case::{Case, FUZZ};
 /// The inputs in a folder of `checks/fuzz/`, by name.
 fn inputs(folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(FUZZ).join(folder);
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("the folder can be read").path()).collect();
     paths.sort();
     assert!(!paths.is_empty(), "{} is empty", folder.display());
     paths
         .into_iter()
-        .map(|path| (path.clone(), std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))))
+        .map(|path| {
+            (
+                path.clone(),
+                std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            )
+        })
         .collect()
 }
 
@@ -31,7 +40,8 @@ fn assert_the_engines_agree(folder: &str) -> Vec<f64> {
     for (path, bytes) in inputs(folder) {
         let case = Case::decode(&bytes);
         // A panic in an engine says nothing about the program that it ran.
-        let result = catch_unwind(AssertUnwindSafe(|| case.check())).unwrap_or_else(|_| Err(format!("panicked on\n{case}")));
+        let result = catch_unwind(AssertUnwindSafe(|| case.check()))
+            .unwrap_or_else(|_| Err(format!("panicked on\n{case}")));
         match result {
             Ok(share) => shares.push(share),
             Err(failure) => failures.push(format!("{}: {failure}", path.display())),
@@ -51,7 +61,11 @@ fn the_engines_agree_on_the_corpus_of_the_fuzzer() {
     let shares = assert_the_engines_agree("corpus/engines");
     // All NaN are alike, so a comparison of NaN says little.
     let compared = shares.iter().filter(|share| **share > 0.5).count();
-    assert!(2 * compared >= shares.len(), "only {compared} of {} inputs leave numbers to compare", shares.len());
+    assert!(
+        2 * compared >= shares.len(),
+        "only {compared} of {} inputs leave numbers to compare",
+        shares.len()
+    );
 }
 
 #[test]
@@ -65,9 +79,12 @@ fn the_corpus_reaches_every_function_of_the_table() {
         }));
     }
     use symopt_dsl::Function::{self, Copy, GetE, GetEps, GetPi, Greater, GreaterEqual};
-    // Nullary functions are folded to constants, copies disappear, and of comparisons the smaller side comes first.
+    // Nullary functions are folded to constants, copies disappear, and of comparisons the smaller
+    // side comes first.
     let gone = [GetPi, GetE, GetEps, Copy, Greater, GreaterEqual];
-    let missed: Vec<_> = Function::fused().filter(|function| !gone.contains(function) && !live.contains(function)).collect();
+    let missed: Vec<_> = Function::fused()
+        .filter(|function| !gone.contains(function) && !live.contains(function))
+        .collect();
     assert!(missed.is_empty(), "live in no program of the corpus: {missed:?}");
 }
 

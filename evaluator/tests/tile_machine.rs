@@ -1,4 +1,5 @@
-//! The tile machine gives the bits of the reference interpreter, whatever the program, the arrays, their values and the number of threads.
+//! The tile machine gives the bits of the reference interpreter, whatever the program, the arrays,
+//! their values and the number of threads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,10 @@ use symopt_dsl::plan::Source;
 use symopt_dsl::{Function, Graph, Plan, Program};
 use symopt_evaluator::engine::tile_machine::TileMachine;
 use symopt_evaluator::{Optimizer, Options, Reference, Threads};
-use symopt_testing::draws::{Draw, Flavour, compare_with_reference, difference, disguised, join, layout, listing, numbers, split};
+use symopt_testing::draws::{
+    Draw, Flavour, compare_with_reference, difference, disguised, join, layout, listing, numbers,
+    split,
+};
 use symopt_testing::random::Random;
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Tame, Flavour::Finite, Flavour::Anything];
@@ -17,10 +21,16 @@ fn shapes(sizes: &[usize]) -> Vec<Vec<usize>> {
     sizes.iter().map(|size| vec![*size]).collect()
 }
 
-fn assert_equal_to_reference(program: &Program, shapes: &[Vec<usize>], flavour: Flavour, random: &mut Random) -> f64 {
+fn assert_equal_to_reference(
+    program: &Program,
+    shapes: &[Vec<usize>],
+    flavour: Flavour,
+    random: &mut Random,
+) -> f64 {
     let seed = random.clone();
-    compare_with_reference(program, shapes, 5, flavour, random)
-        .unwrap_or_else(|difference| panic!("{difference} ({flavour:?} {shapes:?}, {seed:?})\n{}", listing(program)))
+    compare_with_reference(program, shapes, 5, flavour, random).unwrap_or_else(|difference| {
+        panic!("{difference} ({flavour:?} {shapes:?}, {seed:?})\n{}", listing(program))
+    })
 }
 
 #[test]
@@ -45,14 +55,29 @@ fn random_programs_give_the_bits_of_the_reference_on_small_arrays() {
         }));
         // The empty layouts come up, but seldom.
         let shapes = if index % 50 == 0 { random.pick(&[4, 5]) } else { random.below(4) };
-        let numbers = assert_equal_to_reference(&program, &layouts[shapes], random.pick(&FLAVOURS), &mut random);
+        let numbers = assert_equal_to_reference(
+            &program,
+            &layouts[shapes],
+            random.pick(&FLAVOURS),
+            &mut random,
+        );
         compared += usize::from(numbers > 0.5);
     }
     // All NaN are alike, so a comparison of NaN says little.
     assert!(compared > 2000, "only {compared} programs left numbers to compare");
-    // Nullary functions are folded to constants, copies disappear, and of comparisons the smaller side comes first.
-    let gone = [Function::GetPi, Function::GetE, Function::GetEps, Function::Copy, Function::Greater, Function::GreaterEqual];
-    let missed: Vec<_> = Function::fused().filter(|function| !gone.contains(function) && !live_functions.contains(function)).collect();
+    // Nullary functions are folded to constants, copies disappear, and of comparisons the smaller
+    // side comes first.
+    let gone = [
+        Function::GetPi,
+        Function::GetE,
+        Function::GetEps,
+        Function::Copy,
+        Function::Greater,
+        Function::GreaterEqual,
+    ];
+    let missed: Vec<_> = Function::fused()
+        .filter(|function| !gone.contains(function) && !live_functions.contains(function))
+        .collect();
     assert!(missed.is_empty(), "never live in a random program: {missed:?}");
 }
 
@@ -74,7 +99,8 @@ fn random_programs_of_operations_that_are_put_together_give_the_bits_of_the_refe
     for index in 0..8000 {
         let program = Draw::fused([4, 8, 16][index % 3]).program(&mut random);
         let shapes = if index % 20 == 0 { &layouts[2] } else { &layouts[index % 2] };
-        let numbers = assert_equal_to_reference(&program, shapes, random.pick(&FLAVOURS), &mut random);
+        let numbers =
+            assert_equal_to_reference(&program, shapes, random.pick(&FLAVOURS), &mut random);
         compared += usize::from(numbers > 0.5);
         let plan = Plan::new(&Graph::new(&program).expect("drawn programs type"), &program);
         let (last, machine) = (plan.passes.len() - 1, TileMachine::new(&plan));
@@ -103,11 +129,17 @@ fn lion_takes_two_operations_on_tiles_and_adamw_one() {
 fn every_form_of_a_moment_step_is_one_operation_with_the_bits_of_the_reference() {
     let mut random = Random(15);
     for guarded in [false, true] {
-        for (m, root) in [("m", "sqrt(v)"), ("m / (1 - power(0.9, t))", "sqrt(v / (1 - power(0.99, t)))")] {
+        for (m, root) in
+            [("m", "sqrt(v)"), ("m / (1 - power(0.9, t))", "sqrt(v / (1 - power(0.99, t)))")]
+        {
             for shift in ["", " + 1e-8"] {
-                for end in
-                    ["update = d * lr", "update = (d + w * 0.1) * lr", "update = (w * 0.1 - d) * lr", "update = d + w * 0.1", "update = d"]
-                {
+                for end in [
+                    "update = d * lr",
+                    "update = (d + w * 0.1) * lr",
+                    "update = (w * 0.1 - d) * lr",
+                    "update = d + w * 0.1",
+                    "update = d",
+                ] {
                     for averages in [
                         "m = interp(g, m, 0.9)\n  v = interp(square(g), v, 0.99)",
                         "v = interp(square(g), v, 0.99)\n  m = interp(g, m, 0.9)",
@@ -117,15 +149,21 @@ fn every_form_of_a_moment_step_is_one_operation_with_the_bits_of_the_reference()
                         let text = format!(
                             "{mark}def f(w, g, m, v, t, lr):\n  {averages}\n  d = ({m}) / ({root}{shift})\n  {end}\n  return update, m, v\n"
                         );
-                        let program = symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+                        let program = symopt_dsl::parse(&text)
+                            .unwrap_or_else(|faults| panic!("{faults}\n{text}"));
                         let plan = Plan::new(&Graph::new(&program).expect("it types"), &program);
                         let operations = TileMachine::new(&plan).operations(0);
-                        // A guarded division adds a guard to its divisor: to a sum, or to the number of a bias correction, that is one addition
-                        // more.
+                        // A guarded division adds a guard to its divisor: to a sum, or to the
+                        // number of a bias correction, that is one addition more.
                         let together = !guarded || (shift.is_empty() && m == "m");
                         assert!(operations == 1 || !together, "{operations} operations\n{text}");
                         for flavour in FLAVOURS {
-                            assert_equal_to_reference(&program, &shapes(&[37, 1030]), flavour, &mut random);
+                            assert_equal_to_reference(
+                                &program,
+                                &shapes(&[37, 1030]),
+                                flavour,
+                                &mut random,
+                            );
                         }
                     }
                 }
@@ -152,7 +190,8 @@ fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
         "def f(w, g, a, b, c):\n  update = g + a\n  b = cosh(g)\n  c = c + g\n  return update, a, b, c\n",
         // Two slots that are equal, but are computed apart.
         "def f(w, g, a, b):\n  a = a + g\n  b = b + g\n  update = a * b\n  return update, a, b\n",
-        // Two or three slots with one value, which is computed to the place of one of them: with and without scratch tiles.
+        // Two or three slots with one value, which is computed to the place of one of them: with
+        // and without scratch tiles.
         "def f(w, g, a, b):\n  a = a + g\n  b = a\n  return a, a, b\n",
         "def f(w, g, a, b):\n  update = b\n  a = tanh(g)\n  b = a\n  return update, a, b\n",
         "def f(w, g, a, b):\n  update = a\n  b = tanh(g)\n  a = b\n  return update, a, b\n",
@@ -160,7 +199,8 @@ fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
         "def f(w, g, a, b, c):\n  update = b / c\n  a = interp(g, a, 0.9)\n  b = a\n  c = a\n  return update, a, b, c\n",
         "def f(w, g, a, b, c):\n  update = sign(interp(g, a, 0.9))\n  a = interp(g, a, 0.99)\n  c = a\n  b = c\n  return update, a, b, c\n",
         "def f(w, g, a, b, c, d):\n  e = a\n  a = b\n  b = e\n  c = d * g\n  d = c\n  return g, a, b, c, d\n",
-        // The same value as an input of the step: a copy of the gradients, the weights or a slot's old value in each of two slots.
+        // The same value as an input of the step: a copy of the gradients, the weights or a slot's
+        // old value in each of two slots.
         "def f(w, g, a, b):\n  a = g\n  b = g\n  return g, a, b\n",
         "def f(w, g, a, b, c):\n  update = b + c\n  b = a\n  c = a\n  a = w\n  return update, a, b, c\n",
         "def f(w, g, a, b):\n  update = a * b\n  a = w\n  b = w\n  return update, a, b\n",
@@ -178,31 +218,53 @@ fn swapped_copied_and_dead_slots_give_the_bits_of_the_reference() {
 
 #[test]
 fn a_function_of_equal_arguments_in_a_slot_gives_the_bits_of_the_reference() {
-    // Found by a search: `maximum(m, m)` is m, both slots get one value, and no value needs a scratch tile.
+    // Found by a search: `maximum(m, m)` is m, both slots get one value, and no value needs a
+    // scratch tile.
     let found = "@guarded\ndef train(w, g, m, v, lr):\n  m = interp(g, m, 0.995)\n  sqrt_v = sqrt(v)\n  v = maximum(m, m)\n  \
                  update = m / sqrt_v\n  return update, m, v\n";
     let mut texts = vec![found.to_owned()];
-    let element_wise: Vec<_> = FUNCTIONS.iter().filter(|row| row.typing == Typing::ElementWise).collect();
+    let element_wise: Vec<_> =
+        FUNCTIONS.iter().filter(|row| row.typing == Typing::ElementWise).collect();
     let mut values = vec!["m".to_owned(), "v".to_owned()];
     for (x, y) in [("m", "m"), ("v", "v"), ("m", "v"), ("v", "m")] {
-        values.extend(element_wise.iter().filter(|row| row.arity() == 2).map(|row| format!("{}({x}, {y})", row.name)));
         values.extend(
-            ["where({x}, {y}, g)", "where(g, {x}, {y})", "where({x}, 0.5, {y})", "where({x} > {y}, lr, 0.0)", "where(lr, {x}, {y})"]
-                .map(|form| form.replace("{x}", x).replace("{y}", y)),
+            element_wise
+                .iter()
+                .filter(|row| row.arity() == 2)
+                .map(|row| format!("{}({x}, {y})", row.name)),
+        );
+        values.extend(
+            [
+                "where({x}, {y}, g)",
+                "where(g, {x}, {y})",
+                "where({x}, 0.5, {y})",
+                "where({x} > {y}, lr, 0.0)",
+                "where(lr, {x}, {y})",
+            ]
+            .map(|form| form.replace("{x}", x).replace("{y}", y)),
         );
         values.push(format!("interp({x}, {y}, 0.25)"));
         values.push(format!("interp({x}, {y}, lr)"));
         values.push(format!("interp({x}, interp({y}, {x}, 0.5), 0.25)"));
     }
     for x in ["m", "v"] {
-        values.extend(element_wise.iter().filter(|row| row.arity() == 1).map(|row| format!("{}({x})", row.name)));
+        values.extend(
+            element_wise
+                .iter()
+                .filter(|row| row.arity() == 1)
+                .map(|row| format!("{}({x})", row.name)),
+        );
     }
     assert!(values.len() > 100, "{} values", values.len());
     let first = ["m = interp(g, m, 0.995)", "m = interp(v, g, 0.5)", "m = tanh(g)"];
-    let updates = ["old_m / sqrt(old_v)", "m / sqrt(old_v)", "m * v", "old_v", "v", "interp(old_m, v, 0.5)"];
+    let updates =
+        ["old_m / sqrt(old_v)", "m / sqrt(old_v)", "m * v", "old_v", "v", "interp(old_m, v, 0.5)"];
     for (index, value) in values.iter().enumerate() {
         for (place, update) in updates.iter().enumerate() {
-            let (mark, m) = (if (index + place) % 2 == 0 { "@guarded\n" } else { "" }, first[(index + place / 2) % first.len()]);
+            let (mark, m) = (
+                if (index + place) % 2 == 0 { "@guarded\n" } else { "" },
+                first[(index + place / 2) % first.len()],
+            );
             let text = format!(
                 "{mark}def f(w, g, m, v, lr):\n  old_m = m\n  old_v = v\n  {m}\n  v = {value}\n  update = {update}\n  return update, m, v\n"
             );
@@ -226,13 +288,24 @@ fn random_programs_with_slots_of_one_value_give_the_bits_of_the_reference() {
     let (mut compared, mut alike, mut without_tiles) = (0, 0, 0);
     for index in 0..8000 {
         let statements = [1, 2, 2, 12][index % 4];
-        let draw = if index % 3 == 0 { Draw::everything(statements) } else { Draw::fused(statements) };
+        let draw =
+            if index % 3 == 0 { Draw::everything(statements) } else { Draw::fused(statements) };
         let program = draw.alike().program(&mut random);
-        let numbers = assert_equal_to_reference(&program, &shapes(&[1, 37]), random.pick(&FLAVOURS), &mut random);
+        let numbers = assert_equal_to_reference(
+            &program,
+            &shapes(&[1, 37]),
+            random.pick(&FLAVOURS),
+            &mut random,
+        );
         compared += usize::from(numbers > 0.5);
         let plan = Plan::new(&Graph::new(&program).expect("drawn programs type"), &program);
         let value = |source: &Source| matches!(source, Source::Value(_));
-        if plan.slots.iter().enumerate().any(|(slot, source)| value(source) && plan.slots[..slot].contains(source)) {
+        if plan
+            .slots
+            .iter()
+            .enumerate()
+            .any(|(slot, source)| value(source) && plan.slots[..slot].contains(source))
+        {
             alike += 1;
             without_tiles += usize::from(TileMachine::new(&plan).scratch_tiles() == 0);
         }
@@ -244,7 +317,8 @@ fn random_programs_with_slots_of_one_value_give_the_bits_of_the_reference() {
 
 #[test]
 fn reductions_of_every_mix_of_types_give_the_bits_of_the_reference() {
-    // A scalar, a per-array value and a tree in every place of every reduction, one after another and one inside another.
+    // A scalar, a per-array value and a tree in every place of every reduction, one after another
+    // and one inside another.
     let values = ["lr", "norm(g)", "g", "w", "norm(norm(w))", "0.7"];
     let mut random = Random(4);
     for x in values {
@@ -253,9 +327,15 @@ fn reductions_of_every_mix_of_types_give_the_bits_of_the_reference() {
                 "def f(w, g, m, lr):\n  a = dot({x}, {y})\n  b = cosine_sim({x}, {y})\n  c = global_norm({x}) + a\n  d = clip({x}, 0.3)\n  \
                  e = interp({x}, {y}, b)\n  h = norm(d * e + m)\n  m = interp(m, g, 0.5) + clip(g * d, c)\n  update = e + h + d + g * b\n  return update, m\n"
             );
-            let program = symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+            let program =
+                symopt_dsl::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
             for flavour in FLAVOURS {
-                assert_equal_to_reference(&program, &shapes(&[1, 3, 0, 4097]), flavour, &mut random);
+                assert_equal_to_reference(
+                    &program,
+                    &shapes(&[1, 3, 0, 4097]),
+                    flavour,
+                    &mut random,
+                );
             }
         }
     }
@@ -274,9 +354,9 @@ fn a_plan_takes_no_more_passes_than_the_cost_of_the_graph_says() {
 
 #[test]
 fn a_clip_to_a_limit_that_is_itself_reduced_takes_one_pass_for_each_reduction() {
-    // The limit is known a pass later than the norm of g: there used to be no pass to put the factor before.
-    let text =
-        "def f(w, g):\n  direction = w / global_norm(w)\n  limit = global_norm(direction)\n  update = clip(g, limit)\n  return update\n";
+    // The limit is known a pass later than the norm of g: there used to be no pass to put the
+    // factor before.
+    let text = "def f(w, g):\n  direction = w / global_norm(w)\n  limit = global_norm(direction)\n  update = clip(g, limit)\n  return update\n";
     let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     let plan = Plan::new(&Graph::new(&program).expect("it types"), &program);
     assert_eq!(plan.passes.len(), 3);
@@ -290,7 +370,8 @@ fn run_on_threads(program: &Program, sizes: &[usize], threads: usize) -> Vec<f32
     pool.install(|| {
         let mut random = Random(5);
         let options = Options { threads: Threads::All, ..Options::default() };
-        let mut optimizer = Optimizer::with_options(program, &layout, options).expect("the program types");
+        let mut optimizer =
+            Optimizer::with_options(program, &layout, options).expect("the program types");
         let mut weights = numbers(&mut random, layout.len(), Flavour::Tame);
         for _ in 0..3 {
             let gradients = numbers(&mut random, layout.len(), Flavour::Tame);
@@ -314,19 +395,29 @@ fn the_number_of_threads_does_not_change_a_bit() {
         let one = run_on_threads(&program, &sizes, 1);
         assert!(one.iter().all(|x| x.is_finite()));
         for threads in [2, 8] {
-            assert_eq!(difference(&one, &run_on_threads(&program, &sizes, threads)), None, "{threads} threads\n{text}");
+            assert_eq!(
+                difference(&one, &run_on_threads(&program, &sizes, threads)),
+                None,
+                "{threads} threads\n{text}"
+            );
         }
     }
 }
 
 #[test]
 fn a_step_on_many_threads_gives_the_bits_of_the_reference() {
-    let text =
-        "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  update = m * norm(w) / norm(m) * lr\n  return update, m\n";
+    let text = "def f(w, g, m, lr):\n  g = clip(g, 1.0)\n  m = interp(g, m, 0.9)\n  update = m * norm(w) / norm(m) * lr\n  return update, m\n";
     let program = symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("a thread pool");
     // Large enough to be spread over threads without being asked to.
-    pool.install(|| assert_equal_to_reference(&program, &shapes(&[500_000, 100, 300_000]), Flavour::Tame, &mut Random(6)));
+    pool.install(|| {
+        assert_equal_to_reference(
+            &program,
+            &shapes(&[500_000, 100, 300_000]),
+            Flavour::Tame,
+            &mut Random(6),
+        )
+    });
 }
 
 #[test]
@@ -337,9 +428,11 @@ fn names_order_commutation_and_dead_code_change_neither_hash_nor_bits() {
     for _ in 0..1500 {
         let program = Draw::everything(12).program(&mut random);
         let disguise = disguised(&program, &mut random);
-        let hashes = [&program, &disguise].map(|p| Graph::new(p).expect("drawn programs type").hash());
+        let hashes =
+            [&program, &disguise].map(|p| Graph::new(p).expect("drawn programs type").hash());
         assert_eq!(hashes[0], hashes[1], "{}{}", listing(&program), listing(&disguise));
-        let mut optimizers = [&program, &disguise].map(|p| Optimizer::new(p, &layout).expect("drawn programs type"));
+        let mut optimizers =
+            [&program, &disguise].map(|p| Optimizer::new(p, &layout).expect("drawn programs type"));
         let flavour = random.pick(&FLAVOURS);
         let mut weights = [(); 2].map(|()| numbers(&mut random.clone(), layout.len(), flavour));
         for _ in 0..4 {
@@ -405,7 +498,8 @@ fn a_pruned_program_trains_to_the_same_bits_with_the_same_hash_and_nothing_redun
         let program = Draw::everything(15).program(&mut random);
         let graph = Graph::new(&program).expect("drawn programs type");
         let pruned = program.pruned(&graph);
-        let pruned_graph = Graph::new(&pruned).unwrap_or_else(|errors| panic!("{errors:?}\n{}\n{pruned}", listing(&program)));
+        let pruned_graph = Graph::new(&pruned)
+            .unwrap_or_else(|errors| panic!("{errors:?}\n{}\n{pruned}", listing(&program)));
         assert_eq!(pruned_graph.hash(), graph.hash(), "{}\n{pruned}", listing(&program));
         assert_eq!(pruned.statements.len(), graph.live_statements());
         assert_eq!(pruned_graph.live_statements(), pruned.statements.len(), "{pruned}");

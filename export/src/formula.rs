@@ -1,9 +1,10 @@
 //! The formula of a program: the update and the next value of each live slot, as mathematics.
 //!
-//! A [`Formula`] is a list of equations in two notations. In Unicode a slot `m` has the next value `m′`; in LaTeX times are indices, `m_t`
-//! follows from `m_{t-1}` and `w_{t+1}` from `w_t`. A value that is used more than once, a large one, and a fraction inside a fraction get
-//! an equation of their own, under the name of the program's own variable where there is one. So the formula is never longer than the program's
-//! graph by more than a factor, whatever is shared.
+//! A [`Formula`] is a list of equations in two notations. In Unicode a slot `m` has the next value
+//! `m′`; in LaTeX times are indices, `m_t` follows from `m_{t-1}` and `w_{t+1}` from `w_t`. A value
+//! that is used more than once, a large one, and a fraction inside a fraction get an equation of
+//! their own, under the name of the program's own variable where there is one. So the formula is
+//! never longer than the program's graph by more than a factor, whatever is shared.
 //!
 //! Numbers are never rounded: each stands with the fewest digits that give the same f64.
 //!
@@ -27,7 +28,8 @@ use symopt_dsl::graph::{Graph, NodeId, NodeKind};
 use symopt_dsl::program::{ParameterKind, Program, VarId};
 
 use expression::{
-    CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, MEAN, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS, Reader, SIZE, WHERE, constant_symbols,
+    CLIP, COLUMN_MEAN, COLUMNS, COSINE, Expression, MEAN, NEWTON_SCHULZ, Operator, ROW_MEAN, ROWS,
+    Reader, SIZE, WHERE, constant_symbols,
 };
 use symbol::{Mark, Symbol, latex_text};
 
@@ -79,10 +81,15 @@ impl Formula {
         Writer::new(program, outline, &variables).formula()
     }
 
-    /// The formula in Unicode: an equation a line, aligned at the equality sign, then what the symbols stand for.
+    /// The formula in Unicode: an equation a line, aligned at the equality sign, then what the
+    /// symbols stand for.
     pub fn unicode(&self) -> String {
         let equations = || std::iter::once(&self.update).chain(&self.slots);
-        let width = equations().chain(&self.definitions).map(|equation| unicode::columns(&equation.name)).max().unwrap_or(0);
+        let width = equations()
+            .chain(&self.definitions)
+            .map(|equation| unicode::columns(&equation.name))
+            .max()
+            .unwrap_or(0);
         let line = |equation: &Equation| {
             let margin = " ".repeat(width - unicode::columns(&equation.name).min(width));
             format!("{margin}{} = {}\n", equation.name, equation.unicode)
@@ -92,8 +99,12 @@ impl Formula {
             text.push_str("where\n");
             text.extend(self.definitions.iter().map(line));
         }
-        let items: Vec<String> =
-            self.legend.iter().filter_map(|m| m.unicode.as_ref()).map(|(symbol, meaning)| format!("{symbol}: {meaning}")).collect();
+        let items: Vec<String> = self
+            .legend
+            .iter()
+            .filter_map(|m| m.unicode.as_ref())
+            .map(|(symbol, meaning)| format!("{symbol}: {meaning}"))
+            .collect();
         if !items.is_empty() {
             text.push_str(&format!("\n{}\n", filled(&items, ", ", 100).join(",\n")));
         }
@@ -103,7 +114,8 @@ impl Formula {
     /// The formula as an `align*` block for LaTeX with amsmath.
     pub fn latex(&self) -> String {
         let mut rows: Vec<String> = Vec::new();
-        let mut row = |word: &str, left: &str, right: &str| rows.push(format!("  {word}{left} &= {right}"));
+        let mut row =
+            |word: &str, left: &str, right: &str| rows.push(format!("  {word}{left} &= {right}"));
         row("", &self.update.latex_name, &self.update.latex);
         if let Some((left, right)) = &self.latex_update {
             row("", left, right);
@@ -112,10 +124,18 @@ impl Formula {
             row("", &equation.latex_name, &equation.latex);
         }
         for (index, equation) in self.definitions.iter().enumerate() {
-            row(if index == 0 { r"\text{where}\quad " } else { "" }, &equation.latex_name, &equation.latex);
+            row(
+                if index == 0 { r"\text{where}\quad " } else { "" },
+                &equation.latex_name,
+                &equation.latex,
+            );
         }
-        let items: Vec<String> =
-            self.legend.iter().filter_map(|m| m.latex.as_ref()).map(|(symbol, meaning)| format!(r"{symbol}\colon\ {meaning}")).collect();
+        let items: Vec<String> = self
+            .legend
+            .iter()
+            .filter_map(|m| m.latex.as_ref())
+            .map(|(symbol, meaning)| format!(r"{symbol}\colon\ {meaning}"))
+            .collect();
         let mut text = rows.join(" \\\\\n");
         for (index, line) in filled(&items, r",\quad ", 100).into_iter().enumerate() {
             text.push_str(if index == 0 { " \\\\[1ex]\n" } else { " \\\\\n" });
@@ -130,7 +150,9 @@ fn filled(items: &[String], separator: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for item in items {
         match lines.last_mut() {
-            Some(line) if unicode::columns(line) + separator.len() + unicode::columns(item) <= width => {
+            Some(line)
+                if unicode::columns(line) + separator.len() + unicode::columns(item) <= width =>
+            {
                 line.push_str(separator);
                 line.push_str(item);
             }
@@ -140,15 +162,19 @@ fn filled(items: &[String], separator: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The variables that each node of the graph is the value of, in the order of the statements, each once. Only calls have any, and the
-/// variables that nested expressions were lowered with (`update_2` of `update`) are left out.
+/// The variables that each node of the graph is the value of, in the order of the statements, each
+/// once. Only calls have any, and the variables that nested expressions were lowered with
+/// (`update_2` of `update`) are left out.
 fn variables_of_nodes(program: &Program, graph: &Graph) -> Vec<Vec<VarId>> {
     let statements = statements_of_nodes(program, graph);
-    let names: Vec<String> = (0..program.variable_count()).map(|i| program.variable_name(VarId(i as u16)).to_string()).collect();
+    let names: Vec<String> = (0..program.variable_count())
+        .map(|i| program.variable_name(VarId(i as u16)).to_string())
+        .collect();
     let known: HashSet<&str> = names.iter().map(String::as_str).collect();
     let is_temporary = |variable: VarId| {
         let stem = names[variable.index()].trim_end_matches(|c: char| c.is_ascii_digit());
-        stem.len() < names[variable.index()].len() && stem.strip_suffix('_').is_some_and(|stem| known.contains(stem))
+        stem.len() < names[variable.index()].len()
+            && stem.strip_suffix('_').is_some_and(|stem| known.contains(stem))
     };
     let of_node = |(index, statements): (usize, Vec<usize>)| {
         let mut variables = Vec::new();
@@ -176,7 +202,12 @@ fn parameter_of(program: &Program, kind: NodeKind) -> Option<VarId> {
         NodeKind::Hyperparameter(variable) => return Some(variable),
         NodeKind::Constant(_) | NodeKind::Call(_) => return None,
     };
-    program.signature().parameters.iter().position(|p| p.kind == wanted).map(|index| VarId(index as u16))
+    program
+        .signature()
+        .parameters
+        .iter()
+        .position(|p| p.kind == wanted)
+        .map(|index| VarId(index as u16))
 }
 
 /// Whether each node depends on a node of these kinds, itself included.
@@ -190,7 +221,10 @@ fn depends_on(graph: &Graph, is_source: impl Fn(NodeKind) -> bool) -> Vec<bool> 
 }
 
 fn is_quotient(kind: NodeKind) -> bool {
-    matches!(kind, NodeKind::Call(Function::Divide | Function::GuardedDivide | Function::Reciprocal))
+    matches!(
+        kind,
+        NodeKind::Call(Function::Divide | Function::GuardedDivide | Function::Reciprocal)
+    )
 }
 
 /// Decides which nodes get an equation of their own.
@@ -207,12 +241,14 @@ impl<'a> Outline<'a> {
         let parameters = program.signature().parameters.len();
         let says_something = |variable: VarId| {
             let name = program.variable_name(variable).to_string();
-            let numbered = name.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+            let numbered =
+                name.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
             variable.index() >= parameters && variable != program.update && !numbered
         };
         let named = variables.iter().map(|list| list.iter().any(|v| says_something(*v))).collect();
         let depends_on_slot = depends_on(graph, |kind| matches!(kind, NodeKind::Slot(_)));
-        let mut outline = Outline { graph, named, defined: vec![false; graph.nodes().len()], depends_on_slot };
+        let mut outline =
+            Outline { graph, named, defined: vec![false; graph.nodes().len()], depends_on_slot };
 
         let mut uses = vec![0_usize; graph.nodes().len()];
         for node in graph.nodes() {
@@ -241,11 +277,19 @@ impl<'a> Outline<'a> {
     fn is_small(&self, id: NodeId) -> bool {
         use Function as F;
         let node = self.graph.node(id);
-        let is_short = matches!(node.kind, NodeKind::Call(F::Square | F::Cube | F::Abs | F::Negative | F::Norm | F::GlobalNorm));
-        is_short && node.arguments().iter().all(|a| !is_call(self.graph.node(*a)) || self.defined[a.index()])
+        let is_short = matches!(
+            node.kind,
+            NodeKind::Call(F::Square | F::Cube | F::Abs | F::Negative | F::Norm | F::GlobalNorm)
+        );
+        is_short
+            && node
+                .arguments()
+                .iter()
+                .all(|a| !is_call(self.graph.node(*a)) || self.defined[a.index()])
     }
 
-    /// Gives names to what node `root` is made of until its equation is easy to read. What it is made of has been through this before.
+    /// Gives names to what node `root` is made of until its equation is easy to read. What it is
+    /// made of has been through this before.
     fn fit(&mut self, root: NodeId) {
         if is_quotient(self.graph.node(root).kind) {
             for argument in self.graph.node(root).arguments().to_vec() {
@@ -266,7 +310,11 @@ impl<'a> Outline<'a> {
                     columns * 2
                 }
             };
-            let Some(best) = parts.into_iter().max_by_key(|id| (gain(*id), std::cmp::Reverse(*id))).filter(|id| gain(*id) > 0) else {
+            let Some(best) = parts
+                .into_iter()
+                .max_by_key(|id| (gain(*id), std::cmp::Reverse(*id)))
+                .filter(|id| gain(*id) > 0)
+            else {
                 return;
             };
             self.defined[best.index()] = true;
@@ -306,7 +354,12 @@ impl<'a> Outline<'a> {
     }
 
     fn depth(&self, id: NodeId) -> usize {
-        let below = self.graph.node(id).arguments().iter().filter(|a| is_call(self.graph.node(**a)) && !self.defined[a.index()]);
+        let below = self
+            .graph
+            .node(id)
+            .arguments()
+            .iter()
+            .filter(|a| is_call(self.graph.node(**a)) && !self.defined[a.index()]);
         1 + below.map(|argument| self.depth(*argument)).max().unwrap_or(0)
     }
 
@@ -318,7 +371,8 @@ impl<'a> Outline<'a> {
             let is_number = self.graph.node(id).constant().is_some();
             (!written_out && !is_number).then(|| Expression::Symbol(placeholder.clone(), None))
         };
-        let reader = Reader { graph: self.graph, depends_on_slot: &self.depends_on_slot, symbol: &symbol };
+        let reader =
+            Reader { graph: self.graph, depends_on_slot: &self.depends_on_slot, symbol: &symbol };
         unicode::columns(&unicode::text(&reader.write_out(id)))
     }
 }
@@ -378,17 +432,20 @@ impl<'a> Writer<'a> {
         let graph = outline.graph;
         let mut taken = Taken::default();
         constant_symbols().iter().for_each(|(_, symbol)| taken.insert(symbol));
-        let mut symbols: Vec<Option<(Symbol, Option<&'static str>)>> = vec![None; graph.nodes().len()];
+        let mut symbols: Vec<Option<(Symbol, Option<&'static str>)>> =
+            vec![None; graph.nodes().len()];
         let name = |variable: VarId| program.variable_name(variable).to_string();
 
-        // The parameters that matter, in the order of the signature. Those that do not leave their names to others.
+        // The parameters that matter, in the order of the signature. Those that do not leave their
+        // names to others.
         let mut nodes: BTreeMap<VarId, NodeId> = BTreeMap::new();
         for id in node_ids(graph) {
             if let Some(variable) = parameter_of(program, graph.node(id).kind) {
                 nodes.insert(variable, id);
             }
         }
-        let live_slots: BTreeSet<usize> = graph.live_slots().map(|(slot, _)| slot.index()).collect();
+        let live_slots: BTreeSet<usize> =
+            graph.live_slots().map(|(slot, _)| slot.index()).collect();
         let mut inputs = Vec::new();
         let mut slots = Vec::new();
         let mut weights = Symbol::of_name("w");
@@ -406,9 +463,14 @@ impl<'a> Writer<'a> {
                 }
                 continue;
             }
-            let symbol = taken.take([Symbol::of_name(&parameter.name), Symbol::spelled_out(&parameter.name)], 'x');
+            let symbol = taken.take(
+                [Symbol::of_name(&parameter.name), Symbol::spelled_out(&parameter.name)],
+                'x',
+            );
             let time = match parameter.kind {
-                ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::LearningRate => Some("t"),
+                ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::LearningRate => {
+                    Some("t")
+                }
                 ParameterKind::Slot(_) => Some("t-1"),
                 ParameterKind::Step | ParameterKind::Hyperparameter => None,
             };
@@ -440,7 +502,9 @@ impl<'a> Writer<'a> {
         }
 
         // Of the other equations: those that share a variable are numbered.
-        let varies = depends_on(graph, |kind| !matches!(kind, NodeKind::Hyperparameter(_) | NodeKind::Constant(_) | NodeKind::Call(_)));
+        let varies = depends_on(graph, |kind| {
+            !matches!(kind, NodeKind::Hyperparameter(_) | NodeKind::Constant(_) | NodeKind::Call(_))
+        });
         let mut groups: BTreeMap<VarId, Vec<NodeId>> = BTreeMap::new();
         let mut unnamed = Vec::new();
         let is_input = |variable: &VarId| inputs.iter().any(|(input, _)| input == variable);
@@ -461,7 +525,10 @@ impl<'a> Writer<'a> {
         let time = |id: NodeId| varies[id.index()].then_some("t");
         for (variable, ids) in groups {
             let plain = Symbol::of_name(&name(variable));
-            let is_slot = matches!(program.signature().parameters.get(variable.index()).map(|p| p.kind), Some(ParameterKind::Slot(_)));
+            let is_slot = matches!(
+                program.signature().parameters.get(variable.index()).map(|p| p.kind),
+                Some(ParameterKind::Slot(_))
+            );
             let mark = if is_slot { Mark::Tilde } else { Mark::Prime };
             for (index, id) in ids.iter().enumerate() {
                 let candidates = if ids.len() > 1 {
@@ -496,16 +563,24 @@ impl<'a> Writer<'a> {
     }
 
     fn symbol(&self, id: NodeId) -> Option<Expression> {
-        self.symbols[id.index()].as_ref().map(|(symbol, time)| Expression::Symbol(symbol.clone(), *time))
+        self.symbols[id.index()]
+            .as_ref()
+            .map(|(symbol, time)| Expression::Symbol(symbol.clone(), *time))
     }
 
     fn formula(&self) -> Formula {
         let graph = self.outline.graph;
         let symbol = |id| self.symbol(id);
-        let reader = Reader { graph, depends_on_slot: &self.outline.depends_on_slot, symbol: &symbol };
+        let reader =
+            Reader { graph, depends_on_slot: &self.outline.depends_on_slot, symbol: &symbol };
         let mut written: Vec<Expression> = Vec::new();
         let mut equation = |name: String, latex_name: String, right: Expression| {
-            let equation = Equation { name, unicode: unicode::text(&right), latex_name, latex: latex::text(&right) };
+            let equation = Equation {
+                name,
+                unicode: unicode::text(&right),
+                latex_name,
+                latex: latex::text(&right),
+            };
             written.push(right);
             equation
         };
@@ -514,7 +589,8 @@ impl<'a> Writer<'a> {
         let mut slot_values: Vec<NodeId> = Vec::new();
         for (slot, next) in graph.live_slots() {
             let Some(symbol) = self.slots.get(slot.index()) else { continue };
-            // Of slots with the same next value the first one has the equation, and of a next value that is an input there is none.
+            // Of slots with the same next value the first one has the equation, and of a next value
+            // that is an input there is none.
             let is_new = is_call(graph.node(next)) && !slot_values.contains(&next);
             let right = if is_new { reader.write_out(next) } else { reader.read(next) };
             slot_values.push(next);
@@ -525,17 +601,29 @@ impl<'a> Writer<'a> {
         let is_new = is_call(graph.node(id)) && !slot_values.contains(&id);
         let right = if is_new { reader.write_out(id) } else { reader.read(id) };
         let is_used_elsewhere = is_new && self.outline.defined[id.index()];
-        let mut update = equation(self.update.unicode.clone(), self.update.latex(Some("t")), right.clone());
-        let latex_update = is_used_elsewhere.then(|| (update.latex_name.clone(), update.latex.clone()));
-        let subtracted = if is_used_elsewhere { Expression::Symbol(self.update.clone(), Some("t")) } else { right };
+        let mut update =
+            equation(self.update.unicode.clone(), self.update.latex(Some("t")), right.clone());
+        let latex_update =
+            is_used_elsewhere.then(|| (update.latex_name.clone(), update.latex.clone()));
+        let subtracted = if is_used_elsewhere {
+            Expression::Symbol(self.update.clone(), Some("t"))
+        } else {
+            right
+        };
         let weights = Expression::Symbol(self.weights.clone(), Some("t"));
         update.latex_name = self.weights.latex(Some("t+1"));
         update.latex = latex::text(&Expression::Sum(vec![(false, weights), (true, subtracted)]));
 
         let mut definitions = Vec::new();
-        for other in node_ids(graph).filter(|other| self.outline.defined[other.index()] && *other != id && !slot_values.contains(other)) {
+        for other in node_ids(graph).filter(|other| {
+            self.outline.defined[other.index()] && *other != id && !slot_values.contains(other)
+        }) {
             if let Some((symbol, time)) = &self.symbols[other.index()] {
-                definitions.push(equation(symbol.unicode.clone(), symbol.latex(*time), reader.write_out(other)));
+                definitions.push(equation(
+                    symbol.unicode.clone(),
+                    symbol.latex(*time),
+                    reader.write_out(other),
+                ));
             }
         }
         Formula { update, slots, definitions, latex_update, legend: self.legend(&written) }
@@ -553,55 +641,147 @@ impl<'a> Writer<'a> {
                     .then(|| (latex, format!(r"\texttt{{{}}}", latex_text(&name)))),
             });
         }
-        let live: Vec<String> =
-            self.outline.graph.live_slots().filter_map(|(s, _)| self.slots.get(s.index())).map(|s| format!("{}′", s.unicode)).collect();
+        let live: Vec<String> = self
+            .outline
+            .graph
+            .live_slots()
+            .filter_map(|(s, _)| self.slots.get(s.index()))
+            .map(|s| format!("{}′", s.unicode))
+            .collect();
         if !live.is_empty() {
-            let meaning = if live.len() == 1 { "the slot's next value" } else { "the slots' next values" };
-            legend.push(Meaning { unicode: Some((live.join(" "), meaning.to_string())), latex: None });
+            let meaning =
+                if live.len() == 1 { "the slot's next value" } else { "the slots' next values" };
+            legend.push(Meaning {
+                unicode: Some((live.join(" "), meaning.to_string())),
+                latex: None,
+            });
         }
         let mut used = Vec::new();
         written.iter().for_each(|expression| notations(expression, &mut used));
-        let mut explain = |is_used: bool, unicode: &str, latex: &str, meaning: String, latex_meaning: String| {
-            if is_used {
-                legend.push(Meaning { unicode: Some((unicode.to_string(), meaning)), latex: Some((latex.to_string(), latex_meaning)) });
-            }
-        };
+        let mut explain =
+            |is_used: bool, unicode: &str, latex: &str, meaning: String, latex_meaning: String| {
+                if is_used {
+                    legend.push(Meaning {
+                        unicode: Some((unicode.to_string(), meaning)),
+                        latex: Some((latex.to_string(), latex_meaning)),
+                    });
+                }
+            };
         let operators = [
             (Operator::GlobalNorm, "‖x‖₂", r"\lVert x \rVert_2", "norm over all parameter arrays"),
-            (Operator::ArrayNorm, "‖x‖ₐ", r"\lVert x \rVert_{\mathrm{array}}", "norm of each parameter array"),
-            (Operator::Dot, "⟨x, y⟩", r"\langle x, y \rangle", "dot product over all parameter arrays"),
+            (
+                Operator::ArrayNorm,
+                "‖x‖ₐ",
+                r"\lVert x \rVert_{\mathrm{array}}",
+                "norm of each parameter array",
+            ),
+            (
+                Operator::Dot,
+                "⟨x, y⟩",
+                r"\langle x, y \rangle",
+                "dot product over all parameter arrays",
+            ),
             (MEAN, "mean(x)", r"\operatorname{mean}(x)", "mean of each parameter array"),
-            (SIZE, "size(x)", r"\operatorname{size}(x)", "number of elements of each parameter array"),
-            (WHERE, "where(c, x, y)", r"\operatorname{where}(c, x, y)", "x where c is not 0, and y where it is"),
-            (COSINE, "cossim(x, y)", r"\operatorname{cossim}(x, y)", "cosine over all parameter arrays"),
-            (CLIP, "clip(x, s)", r"\operatorname{clip}(x, s)", "x scaled to a norm of at most s over all parameter arrays"),
+            (
+                SIZE,
+                "size(x)",
+                r"\operatorname{size}(x)",
+                "number of elements of each parameter array",
+            ),
+            (
+                WHERE,
+                "where(c, x, y)",
+                r"\operatorname{where}(c, x, y)",
+                "x where c is not 0, and y where it is",
+            ),
+            (
+                COSINE,
+                "cossim(x, y)",
+                r"\operatorname{cossim}(x, y)",
+                "cosine over all parameter arrays",
+            ),
+            (
+                CLIP,
+                "clip(x, s)",
+                r"\operatorname{clip}(x, s)",
+                "x scaled to a norm of at most s over all parameter arrays",
+            ),
             (Operator::Transpose, "xᵀ", r"x^{\top}", "x transposed"),
-            (Operator::MatrixProduct, "x @ y", r"x \mathbin{@} y", "product of matrices, for each parameter array"),
-            (ROW_MEAN, "rowmean(x)", r"\operatorname{rowmean}(x)", "the mean of each row of each parameter array, all over the row"),
+            (
+                Operator::MatrixProduct,
+                "x @ y",
+                r"x \mathbin{@} y",
+                "product of matrices, for each parameter array",
+            ),
+            (
+                ROW_MEAN,
+                "rowmean(x)",
+                r"\operatorname{rowmean}(x)",
+                "the mean of each row of each parameter array, all over the row",
+            ),
             (
                 COLUMN_MEAN,
                 "colmean(x)",
                 r"\operatorname{colmean}(x)",
                 "the mean of each column of each parameter array, all over the column",
             ),
-            (NEWTON_SCHULZ, "NS₅(x)", r"\operatorname{NS}_5(x)", "five Newton-Schulz steps: singular values brought close to 1"),
-            (ROWS, "rows(x)", r"\operatorname{rows}(x)", "the rows of each parameter array: its first dimension"),
-            (COLUMNS, "cols(x)", r"\operatorname{cols}(x)", "the columns of each parameter array: its other dimensions together"),
+            (
+                NEWTON_SCHULZ,
+                "NS₅(x)",
+                r"\operatorname{NS}_5(x)",
+                "five Newton-Schulz steps: singular values brought close to 1",
+            ),
+            (
+                ROWS,
+                "rows(x)",
+                r"\operatorname{rows}(x)",
+                "the rows of each parameter array: its first dimension",
+            ),
+            (
+                COLUMNS,
+                "cols(x)",
+                r"\operatorname{cols}(x)",
+                "the columns of each parameter array: its other dimensions together",
+            ),
         ];
         for (operator, unicode, latex, meaning) in operators {
-            let is_used = used.iter().any(|notation| matches!(notation, Notation::Operator(used) if *used == operator));
+            let is_used = used
+                .iter()
+                .any(|notation| matches!(notation, Notation::Operator(used) if *used == operator));
             let words = |word: &str| match word {
                 "x" | "s" | "y" | "c" => format!("${word}$"),
                 word => latex_text(word),
             };
             let latex_meaning = meaning.split(' ').map(words).collect::<Vec<_>>().join(" ");
-            explain(is_used, unicode, latex, meaning.to_string(), format!(r"\text{{{latex_meaning}}}"));
+            explain(
+                is_used,
+                unicode,
+                latex,
+                meaning.to_string(),
+                format!(r"\text{{{latex_meaning}}}"),
+            );
         }
-        let compares = used.iter().any(|notation| matches!(notation, Notation::Operator(Operator::Comparison(..))));
-        explain(compares, "[x < y]", "[x < y]", "1 where it holds, else 0".to_string(), r"\text{1 where it holds, else 0}".to_string());
+        let compares = used
+            .iter()
+            .any(|notation| matches!(notation, Notation::Operator(Operator::Comparison(..))));
+        explain(
+            compares,
+            "[x < y]",
+            "[x < y]",
+            "1 where it holds, else 0".to_string(),
+            r"\text{1 where it holds, else 0}".to_string(),
+        );
         for (value, symbol) in constant_symbols() {
-            let is_used = used.iter().any(|notation| matches!(notation, Notation::Symbol(used) if **used == symbol));
-            explain(is_used, &symbol.unicode, &symbol.latex(None), value.to_string(), value.to_string());
+            let is_used = used
+                .iter()
+                .any(|notation| matches!(notation, Notation::Symbol(used) if **used == symbol));
+            explain(
+                is_used,
+                &symbol.unicode,
+                &symbol.latex(None),
+                value.to_string(),
+                value.to_string(),
+            );
         }
         legend
     }

@@ -12,15 +12,17 @@
 //! | `plan` | how the program is computed in as few passes over the arrays as its sums allow, see below; null for a program with functions of matrices |
 //! | `formula` | `unicode` and `latex` |
 //!
-//! The plan is that of [`Plan`]. `smalls`: numbers (of one step, or with `per_array` of each array), each an `operation` with its `operands`, which are
-//! places in this list; `null` for those that a pass sums up. `passes`, each: `smalls` to compute first; `instructions` on each element, whose
-//! values are counted from 0 within the pass; `reductions`, sums over the products of two values, or over one where `y` is null, with the small that
-//! takes them as `target`. The last pass
-//! writes `update` and `slots` (the live ones). A source is `"weights"`, `"gradients"`, `{"slot": PLACE}` among the live slots, `{"value": PLACE}` or
-//! `{"small": PLACE}`.
+//! The plan is that of [`Plan`]. `smalls`: numbers (of one step, or with `per_array` of each
+//! array), each an `operation` with its `operands`, which are places in this list; `null` for those
+//! that a pass sums up. `passes`, each: `smalls` to compute first; `instructions` on each element,
+//! whose values are counted from 0 within the pass; `reductions`, sums over the products of two
+//! values, or over one where `y` is null, with the small that takes them as `target`. The last pass
+//! writes `update` and `slots` (the live ones). A source is `"weights"`, `"gradients"`, `{"slot":
+//! PLACE}` among the live slots, `{"value": PLACE}` or `{"small": PLACE}`.
 //!
-//! Keys stand in a fixed order. A number has the fewest digits from which its f64 can be read again; JSON has no others, so the strings
-//! `"NaN"`, `"Infinity"` and `"-Infinity"` stand for them.
+//! Keys stand in a fixed order. A number has the fewest digits from which its f64 can be read
+//! again; JSON has no others, so the strings `"NaN"`, `"Infinity"` and `"-Infinity"` stand for
+//! them.
 
 use serde::{Serialize, Serializer};
 use symopt_dsl::graph::Redundancy;
@@ -61,12 +63,16 @@ impl Serialize for Json {
             Json::Null => serializer.serialize_none(),
             Json::Bool(value) => serializer.serialize_bool(*value),
             Json::Number(number) if number.is_nan() => serializer.serialize_str("NaN"),
-            Json::Number(number) if number.is_infinite() => serializer.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" }),
+            Json::Number(number) if number.is_infinite() => {
+                serializer.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+            }
             Json::Number(number) => serializer.serialize_f64(*number),
             Json::Count(count) => serializer.serialize_u64(*count as u64),
             Json::Text(text) => serializer.serialize_str(text),
             Json::List(items) => serializer.collect_seq(items),
-            Json::Object(items) => serializer.collect_map(items.iter().map(|(key, value)| (key, value))),
+            Json::Object(items) => {
+                serializer.collect_map(items.iter().map(|(key, value)| (key, value)))
+            }
         }
     }
 }
@@ -75,7 +81,9 @@ impl Serialize for Json {
 pub fn file(program: &Program, graph: &Graph) -> String {
     let signature = program.signature();
     let formula = Formula::new(program, graph);
-    let returns = std::iter::once(program.update).chain(signature.slots()).map(|id| Json::text(program.variable_name(id).to_string()));
+    let returns = std::iter::once(program.update)
+        .chain(signature.slots())
+        .map(|id| Json::text(program.variable_name(id).to_string()));
     let object = Json::Object(vec![
         ("format", Json::text("symopt program")),
         ("format_version", Json::Count(FORMAT_VERSION)),
@@ -83,12 +91,21 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         ("name", Json::text(&signature.name)),
         ("doc", signature.doc.as_ref().map_or(Json::Null, Json::text)),
         ("hash", Json::text(graph.hash().to_string())),
-        ("numerics", Json::text(if signature.numerics == Numerics::Guarded { "guarded" } else { "ieee" })),
+        (
+            "numerics",
+            Json::text(if signature.numerics == Numerics::Guarded { "guarded" } else { "ieee" }),
+        ),
         ("parameters", parameters(program, graph)),
         ("statements", statements(program, graph)),
         ("returns", Json::List(returns.collect())),
         ("plan", Plan::try_new(graph, program).map_or(Json::Null, |passes| plan(program, &passes))),
-        ("formula", Json::Object(vec![("unicode", Json::text(formula.unicode())), ("latex", Json::text(formula.latex()))])),
+        (
+            "formula",
+            Json::Object(vec![
+                ("unicode", Json::text(formula.unicode())),
+                ("latex", Json::text(formula.latex())),
+            ]),
+        ),
     ]);
     // Strings as keys and numbers that are finite: there is nothing that could fail.
     escape::json(&serde_json::to_string_pretty(&object).unwrap_or_default()).into_owned() + "\n"
@@ -107,10 +124,17 @@ fn parameters(program: &Program, graph: &Graph) -> Json {
         let mut items = vec![("name", Json::text(&parameter.name)), ("kind", Json::text(kind))];
         items.push(("default", parameter.default.map_or(Json::Null, Json::Number)));
         if matches!(parameter.kind, ParameterKind::LearningRate | ParameterKind::Hyperparameter) {
-            let bound = |bound: Option<(f64, bool)>| bound.map_or(Json::Null, |(bound, _)| Json::Number(bound));
-            let is_in = |bound: Option<(f64, bool)>| Json::Bool(bound.is_some_and(|(_, is_in)| is_in));
-            let range =
-                vec![("low", bound(range.low)), ("low_in", is_in(range.low)), ("high", bound(range.high)), ("high_in", is_in(range.high))];
+            let bound = |bound: Option<(f64, bool)>| {
+                bound.map_or(Json::Null, |(bound, _)| Json::Number(bound))
+            };
+            let is_in =
+                |bound: Option<(f64, bool)>| Json::Bool(bound.is_some_and(|(_, is_in)| is_in));
+            let range = vec![
+                ("low", bound(range.low)),
+                ("low_in", is_in(range.low)),
+                ("high", bound(range.high)),
+                ("high_in", is_in(range.high)),
+            ];
             items.push(("range", Json::Object(range)));
         }
         if let ParameterKind::Slot(slot) = parameter.kind {
@@ -118,12 +142,16 @@ fn parameters(program: &Program, graph: &Graph) -> Json {
         }
         Json::Object(items)
     };
-    Json::List(program.signature().parameters.iter().zip(ranges(program, graph)).map(parameter).collect())
+    Json::List(
+        program.signature().parameters.iter().zip(ranges(program, graph)).map(parameter).collect(),
+    )
 }
 
 fn statements(program: &Program, graph: &Graph) -> Json {
     let signature = program.signature();
-    let is_tree = |kind: ParameterKind| matches!(kind, ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::Slot(_));
+    let is_tree = |kind: ParameterKind| {
+        matches!(kind, ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::Slot(_))
+    };
     let mut types: Vec<Type> = vec![Type::Scalar; program.variable_count()];
     for (ty, parameter) in types.iter_mut().zip(&signature.parameters) {
         *ty = if is_tree(parameter.kind) { Type::Tree } else { Type::Scalar };
@@ -206,26 +234,40 @@ fn instruction(Instruction { operation, x, y, z }: &Instruction) -> Json {
 }
 
 fn reduction(reduction: &Reduction) -> Json {
-    Json::Object(vec![("x", source(reduction.x)), ("y", reduction.y.map_or(Json::Null, source)), ("target", Json::Count(reduction.target))])
+    Json::Object(vec![
+        ("x", source(reduction.x)),
+        ("y", reduction.y.map_or(Json::Null, source)),
+        ("target", Json::Count(reduction.target)),
+    ])
 }
 
 fn small(program: &Program, small: &Small) -> Json {
     let operands = |operands: &[usize]| Json::counts(operands);
     let (name, operands, more) = match small.operation {
         None => (Json::Null, operands(&[]), None),
-        Some(SmallOperation::Constant(number)) => (Json::text("constant"), operands(&[]), Some(("number", Json::Number(number)))),
+        Some(SmallOperation::Constant(number)) => {
+            (Json::text("constant"), operands(&[]), Some(("number", Json::Number(number))))
+        }
         Some(SmallOperation::LearningRate) => (Json::text("learning_rate"), operands(&[]), None),
         Some(SmallOperation::Step) => (Json::text("step"), operands(&[]), None),
         Some(SmallOperation::Hyperparameter(place)) => {
-            let name = program.signature().hyperparameters().nth(place).map(|(_, parameter)| Json::text(&parameter.name));
+            let name = program
+                .signature()
+                .hyperparameters()
+                .nth(place)
+                .map(|(_, parameter)| Json::text(&parameter.name));
             (Json::text("hyperparameter"), operands(&[]), name.map(|name| ("name", name)))
         }
-        Some(SmallOperation::Function(function, list)) => (Json::text(function.name()), operands(&list[..function.arity()]), None),
+        Some(SmallOperation::Function(function, list)) => {
+            (Json::text(function.name()), operands(&list[..function.arity()]), None)
+        }
         Some(SmallOperation::SquareRoot(x)) => (Json::text("sqrt"), operands(&[x]), None),
         Some(SmallOperation::Total(x)) => (Json::text("total"), operands(&[x]), None),
         Some(SmallOperation::Size) => (Json::text("size"), operands(&[]), None),
         Some(SmallOperation::Cosine(totals)) => (Json::text("cosine"), operands(&totals), None),
-        Some(SmallOperation::ClipFactor(total, limit)) => (Json::text("clip_factor"), operands(&[total, limit]), None),
+        Some(SmallOperation::ClipFactor(total, limit)) => {
+            (Json::text("clip_factor"), operands(&[total, limit]), None)
+        }
     };
     let items = [("operation", name), ("operands", operands)].into_iter().chain(more);
     Json::Object(items.chain([("per_array", Json::Bool(small.per_array))]).collect())

@@ -1,4 +1,5 @@
-//! A program's formula as a snippet for LaTeX with amsmath: an `align*` block under a comment that says what it is.
+//! A program's formula as a snippet for LaTeX with amsmath: an `align*` block under a comment that
+//! says what it is.
 
 use symopt_dsl::{Graph, Program, escape};
 
@@ -9,7 +10,10 @@ use crate::python::wrapped;
 pub fn file(program: &Program, graph: &Graph) -> String {
     let signature = program.signature();
     let doc = signature.doc.as_deref().map(str::trim).filter(|doc| !doc.is_empty());
-    let doc = doc.map_or_else(|| format!("{}, an optimizer", signature.name), |doc| escape::lines(doc).into_owned());
+    let doc = doc.map_or_else(
+        || format!("{}, an optimizer", signature.name),
+        |doc| escape::lines(doc).into_owned(),
+    );
     let head = format!(
         "{}\n\nNeeds \\usepackage{{amsmath}}.\nWritten by symopt {} from the program `{}` with the functional hash\n{}.",
         wrapped(&doc),
@@ -17,6 +21,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         signature.name,
         graph.hash()
     );
-    let comment: String = head.lines().map(|line| format!("% {line}").trim_end().to_owned() + "\n").collect();
+    let comment: String =
+        head.lines().map(|line| format!("% {line}").trim_end().to_owned() + "\n").collect();
     comment + &Formula::new(program, graph).latex()
 }

@@ -98,7 +98,9 @@ pub enum ExportError {
         errors: Vec<TypeError>,
     },
     /// The target has no way to say what a statement says.
-    #[error("{target} cannot express {program}, statement {statement}: {text}\n{reason}; export to another target ({others})")]
+    #[error(
+        "{target} cannot express {program}, statement {statement}: {text}\n{reason}; export to another target ({others})"
+    )]
     Inexpressible {
         /// The target.
         target: Target,
@@ -114,21 +116,26 @@ pub enum ExportError {
         others: String,
     },
     /// There is no plain form of a target's files.
-    #[error("{target} has one form of a file only, which is plain already: leave out `--plain`, or export to pytorch, which has both")]
+    #[error(
+        "{target} has one form of a file only, which is plain already: leave out `--plain`, or export to pytorch, which has both"
+    )]
     NoPlain {
         /// The target.
         target: Target,
     },
 }
 
-/// What a program's file of a target is used by: the class or the function that makes its optimizer, or does its step. `None` for files that are
-/// not code.
+/// What a program's file of a target is used by: the class or the function that makes its
+/// optimizer, or does its step. `None` for files that are not code.
 pub fn entry_point(program: &Program, target: Target) -> Option<String> {
     let signature = program.signature();
     match target {
-        Target::PyTorch | Target::Praxis | Target::Keras | Target::Tf2 | Target::Tf1 | Target::Numpy => {
-            Some(python::class_named(&signature.name, signature.doc.as_deref()))
-        }
+        Target::PyTorch
+        | Target::Praxis
+        | Target::Keras
+        | Target::Tf2
+        | Target::Tf1
+        | Target::Numpy => Some(python::class_named(&signature.name, signature.doc.as_deref())),
         Target::Optax => Some(optax::free_name(&signature.name)),
         Target::Rust => Some("step".to_owned()),
         Target::C => Some(format!("{}_step", signature.name)),
@@ -160,10 +167,12 @@ fn exporter(target: Target) -> (Lacks, File) {
 }
 
 fn graph_of(program: &Program) -> Result<Graph, ExportError> {
-    Graph::new(program).map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })
+    Graph::new(program)
+        .map_err(|errors| ExportError::Type { program: program.signature().name.clone(), errors })
 }
 
-/// A program as a file of a target: readable, self-contained, with the program's hash, version and doc string on top.
+/// A program as a file of a target: readable, self-contained, with the program's hash, version and
+/// doc string on top.
 pub fn export(program: &Program, target: Target) -> Result<String, ExportError> {
     let graph = graph_of(program)?;
     let (lacks, file) = exporter(target);
@@ -171,7 +180,8 @@ pub fn export(program: &Program, target: Target) -> Result<String, ExportError> 
     Ok(file(program, &graph))
 }
 
-/// A program as a file that has one way to compute a step where [`export`] writes several: only PyTorch has such a form.
+/// A program as a file that has one way to compute a step where [`export`] writes several: only
+/// PyTorch has such a form.
 pub fn export_plain(program: &Program, target: Target) -> Result<String, ExportError> {
     match target {
         Target::PyTorch => Ok(pytorch::plain::file(program, &graph_of(program)?)),
@@ -187,8 +197,14 @@ fn lacking(graph: &Graph, lacks: impl Fn(Function) -> Option<String>) -> Option<
     })
 }
 
-/// Refuses a program with a function for which `lacks` gives a reason, and names the statement and the targets that can express the program.
-fn refuse(program: &Program, graph: &Graph, target: Target, lacks: impl Fn(Function) -> Option<String>) -> Result<(), ExportError> {
+/// Refuses a program with a function for which `lacks` gives a reason, and names the statement and
+/// the targets that can express the program.
+fn refuse(
+    program: &Program,
+    graph: &Graph,
+    target: Target,
+    lacks: impl Fn(Function) -> Option<String>,
+) -> Result<(), ExportError> {
     let Some((index, reason)) = lacking(graph, lacks) else { return Ok(()) };
     let statement = statements_of_nodes(program, graph)[index].first().copied().unwrap_or(0);
     let can = |other: &&Target| **other != target && lacking(graph, exporter(**other).0).is_none();
@@ -197,7 +213,10 @@ fn refuse(program: &Program, graph: &Graph, target: Target, lacks: impl Fn(Funct
         target,
         program: program.signature().name.clone(),
         statement: statement + 1,
-        text: program.statements.get(statement).map_or_else(String::new, |s| program.statement_text(s).to_string()),
+        text: program
+            .statements
+            .get(statement)
+            .map_or_else(String::new, |s| program.statement_text(s).to_string()),
         reason,
         others: others.join(", "),
     })

@@ -1,9 +1,11 @@
 //! A program as lines of code that are in no language yet: what all exports are written from.
 //!
-//! A listing has the live values of a program's graph, each under the name that the program's text gives it, or inside the expression that
-//! uses it where the text nested it. It is cut into *stages* where a number is needed that depends on all parameter arrays (a global norm, a
-//! dot product): a stage goes over the arrays one by one and takes sums, then scalars are computed from the totals, then comes the next stage.
-//! The last stage gives the update and the next values of the slots. A value of an array that two stages need is computed in both.
+//! A listing has the live values of a program's graph, each under the name that the program's text
+//! gives it, or inside the expression that uses it where the text nested it. It is cut into
+//! *stages* where a number is needed that depends on all parameter arrays (a global norm, a dot
+//! product): a stage goes over the arrays one by one and takes sums, then scalars are computed from
+//! the totals, then comes the next stage. The last stage gives the update and the next values of
+//! the slots. A value of an array that two stages need is computed in both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +20,16 @@ use symopt_dsl::{Function, FunctionalHash, Graph, Program, Type, escape};
 /// What is called in an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callee {
-    /// A function of the language. `interp`, `dot`, `cosine_sim`, `global_norm`, and `clip` are not among them, nor are the guarded functions but
-    /// `guarded_log1p`: the listing says what they are made of.
+    /// A function of the language. `interp`, `dot`, `cosine_sim`, `global_norm`, and `clip` are not
+    /// among them, nor are the guarded functions but `guarded_log1p`: the listing says what they
+    /// are made of.
     Function(Function),
-    /// The factor of `clip` from a global norm and a limit: 1 if the norm is at most the limit, or else their quotient.
+    /// The factor of `clip` from a global norm and a limit: 1 if the norm is at most the limit, or
+    /// else their quotient.
     ClipFactor,
-    /// The first argument, which is a number, spread: to an array it is rounded, and stands at each place of the second argument, an array of the
-    /// type of the call; to a `PerArray` it is itself, and there is no second argument.
+    /// The first argument, which is a number, spread: to an array it is rounded, and stands at each
+    /// place of the second argument, an array of the type of the call; to a `PerArray` it is
+    /// itself, and there is no second argument.
     Spread,
 }
 
@@ -57,7 +62,9 @@ impl Expression {
     pub fn size(&self) -> usize {
         match self {
             Expression::Name(..) | Expression::Number(_) => 1,
-            Expression::Call(.., arguments) => 1 + arguments.iter().map(Expression::size).sum::<usize>(),
+            Expression::Call(.., arguments) => {
+                1 + arguments.iter().map(Expression::size).sum::<usize>()
+            }
         }
     }
 
@@ -74,7 +81,9 @@ impl Expression {
         match self {
             Expression::Name(own, _) => own == name,
             Expression::Number(_) => false,
-            Expression::Call(.., arguments) => arguments.iter().any(|argument| argument.reads(name)),
+            Expression::Call(.., arguments) => {
+                arguments.iter().any(|argument| argument.reads(name))
+            }
         }
     }
 }
@@ -88,8 +97,9 @@ pub struct Line {
     pub value: Expression,
 }
 
-/// A sum of the products of two values over all elements of an array, and over all arrays. Where one value is an array, the other one is too.
-/// Where neither value is an array, the product itself stands for the array.
+/// A sum of the products of two values over all elements of an array, and over all arrays. Where
+/// one value is an array, the other one is too. Where neither value is an array, the product itself
+/// stands for the array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sum {
     /// The name of the total.
@@ -98,7 +108,8 @@ pub struct Sum {
     pub x: Expression,
     /// Second factor.
     pub y: Expression,
-    /// Whether each array keeps a total of its own: the name then stands for as many numbers as there are arrays.
+    /// Whether each array keeps a total of its own: the name then stands for as many numbers as
+    /// there are arrays.
     pub per_array: bool,
 }
 
@@ -120,7 +131,8 @@ impl Sum {
 pub struct Stage {
     /// Scalars that are computed before the arrays are gone through, in order.
     pub scalars: Vec<Line>,
-    /// What is computed of each array, in order. It may read the weights, the gradients and the slots, and all scalars and totals so far.
+    /// What is computed of each array, in order. It may read the weights, the gradients and the
+    /// slots, and all scalars and totals so far.
     pub lines: Vec<Line>,
     /// The sums that are taken; none in the last stage.
     pub sums: Vec<Sum>,
@@ -150,7 +162,8 @@ pub struct Listing {
     pub doc: Option<String>,
     /// Its functional hash.
     pub hash: FunctionalHash,
-    /// Its hyperparameters, in order; those that are not used too, so that an interface stays what the text says.
+    /// Its hyperparameters, in order; those that are not used too, so that an interface stays what
+    /// the text says.
     pub hyperparameters: Vec<ScalarParameter>,
     /// The learning rate, or the value of the schedule, if the program takes it.
     pub learning_rate: Option<ScalarParameter>,
@@ -177,13 +190,14 @@ pub struct ListingOptions<'a> {
     pub reserved: &'a [&'a str],
     /// Whether a name may be bound again once the value that it had is not needed any more.
     pub rebind: bool,
-    /// Whether the sums of a single array's elements are taken inside expressions, as array libraries do: `norm` is then a function like
-    /// others. If not, they too end a stage, every line of a stage is element-wise, and numbers of an array get lines of their own.
+    /// Whether the sums of a single array's elements are taken inside expressions, as array
+    /// libraries do: `norm` is then a function like others. If not, they too end a stage, every
+    /// line of a stage is element-wise, and numbers of an array get lines of their own.
     pub array_sums_inside: bool,
 }
 
-/// Stands among reserved names for all that begin with an underscore: Python changes those of classes, frameworks have their own, and so have C's
-/// compilers. They lose it.
+/// Stands among reserved names for all that begin with an underscore: Python changes those of
+/// classes, frameworks have their own, and so have C's compilers. They lose it.
 pub const UNDERSCORED: &str = "_*";
 
 /// Stands among reserved names for all that begin with two capitals, as macros of C do.
@@ -195,7 +209,8 @@ const WIDEST: usize = 60;
 /// Columns of a name that is not known yet.
 const NAME: usize = 8;
 
-/// How many elements, rows or columns a parameter array has, where arrays are not spoken of as a whole: a call without arguments.
+/// How many elements, rows or columns a parameter array has, where arrays are not spoken of as a
+/// whole: a call without arguments.
 const fn shape_of_parameters(function: Function) -> Expression {
     Expression::Call(Callee::Function(function), Type::PerArray, Vec::new())
 }
@@ -205,7 +220,9 @@ fn shape_of(ty: Type, function: Function) -> Expression {
     use Function::{Columns, Multiply, Rows, Size};
     let [rows, columns] = match ty {
         Type::Scalar => return Expression::Number(1.0),
-        Type::PerArray => return Expression::Call(Callee::Spread, Type::PerArray, vec![Expression::Number(1.0)]),
+        Type::PerArray => {
+            return Expression::Call(Callee::Spread, Type::PerArray, vec![Expression::Number(1.0)]);
+        }
         Type::Tree => [Rows, Columns],
         Type::Transposed => [Columns, Rows],
         Type::RowsByRows => [Rows, Rows],
@@ -214,12 +231,16 @@ fn shape_of(ty: Type, function: Function) -> Expression {
     match function {
         Rows => shape_of_parameters(rows),
         Columns => shape_of_parameters(columns),
-        _ if rows == columns => Expression::call(Multiply, vec![shape_of_parameters(rows), shape_of_parameters(columns)]),
+        _ if rows == columns => Expression::call(
+            Multiply,
+            vec![shape_of_parameters(rows), shape_of_parameters(columns)],
+        ),
         _ => shape_of_parameters(Size),
     }
 }
 
-/// A scalar that is read several times gets a line of its own if it takes more columns than `1 - beta1`.
+/// A scalar that is read several times gets a line of its own if it takes more columns than `1 -
+/// beta1`.
 const SHORT: usize = 20;
 
 impl Listing {
@@ -229,7 +250,12 @@ impl Listing {
     }
 
     /// The listing of a program that has a part of its update as its update.
-    pub fn of_part(program: &Program, graph: &Graph, options: ListingOptions, update: NodeId) -> Listing {
+    pub fn of_part(
+        program: &Program,
+        graph: &Graph,
+        options: ListingOptions,
+        update: NodeId,
+    ) -> Listing {
         Writer { update, ..Writer::new(program, graph, options) }.listing()
     }
 
@@ -244,14 +270,26 @@ impl Listing {
         dependent
     }
 
-    /// The listing of a program that counts the steps of each array by itself: scalars that depend on the step count, or on another name, are
-    /// computed for each array, so none of them may be bound to what is computed of its own earlier value.
-    pub fn with_own_steps(program: &Program, graph: &Graph, options: ListingOptions, other: &str) -> Listing {
+    /// The listing of a program that counts the steps of each array by itself: scalars that depend
+    /// on the step count, or on another name, are computed for each array, so none of them may be
+    /// bound to what is computed of its own earlier value.
+    pub fn with_own_steps(
+        program: &Program,
+        graph: &Graph,
+        options: ListingOptions,
+        other: &str,
+    ) -> Listing {
         let listing = Listing::new(program, graph, options);
-        let mut names: BTreeSet<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
+        let mut names: BTreeSet<&str> =
+            listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
         let mut scalars = listing.stages.iter().flat_map(|stage| &stage.scalars);
-        let is_safe = listing.scalars_by_array(other).is_empty() || scalars.all(|line| names.insert(&line.name));
-        if is_safe { listing } else { Listing::new(program, graph, ListingOptions { rebind: false, ..options }) }
+        let is_safe = listing.scalars_by_array(other).is_empty()
+            || scalars.all(|line| names.insert(&line.name));
+        if is_safe {
+            listing
+        } else {
+            Listing::new(program, graph, ListingOptions { rebind: false, ..options })
+        }
     }
 
     /// The scalars that depend on the step count or on another name.
@@ -266,9 +304,12 @@ impl Listing {
     /// The lines of those scalars that a stage needs for each array, in order.
     pub fn lines_by_array(&self, stage: usize, scalars: &[String]) -> Vec<&Line> {
         let mut needed: Vec<&Line> = Vec::new();
-        let lines: Vec<&Line> = self.stages[..=stage].iter().flat_map(|stage| &stage.scalars).collect();
+        let lines: Vec<&Line> =
+            self.stages[..=stage].iter().flat_map(|stage| &stage.scalars).collect();
         for line in lines.into_iter().rev().filter(|line| scalars.contains(&line.name)) {
-            if self.stage_reads(stage, &line.name) || needed.iter().any(|later| later.value.reads(&line.name)) {
+            if self.stage_reads(stage, &line.name)
+                || needed.iter().any(|later| later.value.reads(&line.name))
+            {
                 needed.push(line);
             }
         }
@@ -276,17 +317,23 @@ impl Listing {
         needed
     }
 
-    /// Whether a stage reads a name for each array, in its lines or in the scalars that are computed there.
+    /// Whether a stage reads a name for each array, in its lines or in the scalars that are
+    /// computed there.
     pub fn reads_by_array(&self, stage: usize, scalars: &[String], name: &str) -> bool {
-        self.stage_reads(stage, name) || self.lines_by_array(stage, scalars).iter().any(|line| line.value.reads(name))
+        self.stage_reads(stage, name)
+            || self.lines_by_array(stage, scalars).iter().any(|line| line.value.reads(name))
     }
 
-    /// Whether a stage reads a name in what it does with each array: its lines and sums, and in the last one the results.
+    /// Whether a stage reads a name in what it does with each array: its lines and sums, and in the
+    /// last one the results.
     pub fn stage_reads(&self, stage: usize, name: &str) -> bool {
         let Some(Stage { lines, sums, .. }) = self.stages.get(stage) else { return false };
         let is_last = stage + 1 == self.stages.len();
         let results = self.next_slots.iter().chain([&self.update]).filter(|_| is_last);
-        let values = lines.iter().map(|line| &line.value).chain(sums.iter().flat_map(|sum| [&sum.x, &sum.y]));
+        let values = lines
+            .iter()
+            .map(|line| &line.value)
+            .chain(sums.iter().flat_map(|sum| [&sum.x, &sum.y]));
         values.chain(results).any(|expression| expression.reads(name))
     }
 
@@ -305,10 +352,13 @@ impl Listing {
     }
 }
 
-/// Whether a name is one that the parser gives to a call inside another one: `update_2` for a call that `update` is made of.
+/// Whether a name is one that the parser gives to a call inside another one: `update_2` for a call
+/// that `update` is made of.
 fn is_part_of_another(name: &str, variables: &BTreeSet<String>) -> bool {
     let Some((base, number)) = name.rsplit_once('_') else { return false };
-    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && variables.contains(base)
+    !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && variables.contains(base)
 }
 
 /// What is summed.
@@ -317,7 +367,8 @@ struct Summand {
     x: NodeId,
     /// The second factor; `None` where x itself is summed.
     y: Option<NodeId>,
-    /// The array to whose places factors that are no arrays are spread first, so that each counts once for each place.
+    /// The array to whose places factors that are no arrays are spread first, so that each counts
+    /// once for each place.
     like: Option<NodeId>,
     /// Whether each array has a total of its own.
     per_array: bool,
@@ -345,7 +396,8 @@ struct SumOf {
     of: Summand,
 }
 
-/// A place in the order in which a step computes: stages, and in each the scalars, the lines and the sums.
+/// A place in the order in which a step computes: stages, and in each the scalars, the lines and
+/// the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Scalars(usize, usize),
@@ -378,14 +430,17 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(program: &'a Program, graph: &'a Graph, options: ListingOptions<'a>) -> Writer<'a> {
-        let variables: BTreeSet<String> =
-            (0..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string()).collect();
+        let variables: BTreeSet<String> = (0..program.variable_count())
+            .map(|index| program.variable_name(VarId(index as u16)).to_string())
+            .collect();
         let given = statements_of_nodes(program, graph)
             .into_iter()
             .map(|statements| {
-                let targets = statements.into_iter().map(|statement| program.statements[statement].target);
-                let names =
-                    targets.filter(|target| program.has_given_name(*target)).map(|target| program.variable_name(target).to_string());
+                let targets =
+                    statements.into_iter().map(|statement| program.statements[statement].target);
+                let names = targets
+                    .filter(|target| program.has_given_name(*target))
+                    .map(|target| program.variable_name(target).to_string());
                 names.into_iter().find(|name| !is_part_of_another(name, &variables))
             })
             .collect();
@@ -432,7 +487,9 @@ impl<'a> Writer<'a> {
             Summand { like, ..Summand::new(x, y) }
         };
         match (function, arguments) {
-            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => vec![Summand::new(*x, *x)],
+            (Function::GlobalNorm | Function::Clip, [x, ..]) if !is_scalar(x) => {
+                vec![Summand::new(*x, *x)]
+            }
             (Function::Dot, [x, y]) if !(is_scalar(x) && is_scalar(y)) => vec![product(*x, *y, *y)],
             (Function::CosineSim, [x, y]) if !(is_scalar(x) && is_scalar(y)) => {
                 vec![product(*x, *y, *y), product(*x, *x, *y), product(*y, *y, *x)]
@@ -440,16 +497,25 @@ impl<'a> Writer<'a> {
             (Function::Norm, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => {
                 vec![Summand::of_each_array(*x, Some(*x))]
             }
-            (Function::Mean, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => vec![Summand::of_each_array(*x, None)],
+            (Function::Mean, [x]) if self.ty(*x).is_array() && !self.options.array_sums_inside => {
+                vec![Summand::of_each_array(*x, None)]
+            }
             _ => Vec::new(),
         }
     }
 
-    /// Finds for each node the stage from which on it can be computed, and the sums with the stages that take them.
+    /// Finds for each node the stage from which on it can be computed, and the sums with the stages
+    /// that take them.
     fn find_sums(&mut self) {
         let needed = self.needed();
-        self.levels = schedule::passes(self.graph, |id, _| needed[id.index()] && !self.sums_of(id).is_empty());
-        for of in node_ids(self.graph).filter(|id| needed[id.index()]).flat_map(|id| self.sums_of(id)).collect::<Vec<_>>() {
+        self.levels = schedule::passes(self.graph, |id, _| {
+            needed[id.index()] && !self.sums_of(id).is_empty()
+        });
+        for of in node_ids(self.graph)
+            .filter(|id| needed[id.index()])
+            .flat_map(|id| self.sums_of(id))
+            .collect::<Vec<_>>()
+        {
             let stage = of.values().map(|id| self.levels[id.index()]).max().unwrap_or(0);
             let sum = SumOf { stage, of };
             if !self.sums.contains(&sum) {
@@ -478,7 +544,12 @@ impl<'a> Writer<'a> {
 
     /// The values of arrays that a stage has to have at its end.
     fn results(&self, stage: usize) -> Vec<NodeId> {
-        let mut results: Vec<NodeId> = self.sums.iter().filter(|sum| sum.stage == stage).flat_map(|sum| sum.of.values()).collect();
+        let mut results: Vec<NodeId> = self
+            .sums
+            .iter()
+            .filter(|sum| sum.stage == stage)
+            .flat_map(|sum| sum.of.values())
+            .collect();
         if stage + 1 == self.stages() {
             results.push(self.update);
             results.extend(self.graph.live_slots().map(|(_, node)| node));
@@ -486,7 +557,8 @@ impl<'a> Writer<'a> {
         results
     }
 
-    /// The arguments whose values a node's own expression is made of. Those of a reduction stand in its sums.
+    /// The arguments whose values a node's own expression is made of. Those of a reduction stand in
+    /// its sums.
     fn parts(&self, id: NodeId) -> Vec<NodeId> {
         let Some((function, arguments)) = self.called(id) else { return Vec::new() };
         match (self.sums_of(id).is_empty(), function) {
@@ -506,7 +578,8 @@ impl<'a> Writer<'a> {
     fn choose_lines(&mut self) {
         let stages = self.stages();
         let count = self.graph.nodes().len();
-        // Of the calls whose values are scalars: how often they are read, from where, and in which stage they are computed.
+        // Of the calls whose values are scalars: how often they are read, from where, and in which
+        // stage they are computed.
         let mut scalar_uses = vec![0_usize; count];
         let mut in_arrays = vec![false; count];
         for stage in 0..stages {
@@ -548,10 +621,13 @@ impl<'a> Writer<'a> {
     }
 
     fn choose_scalar_lines(&mut self, mut uses: Vec<usize>, in_arrays: &[bool]) {
-        let ids: Vec<NodeId> = node_ids(self.graph).filter(|id| self.ty(*id) == Type::Scalar).collect();
+        let ids: Vec<NodeId> =
+            node_ids(self.graph).filter(|id| self.ty(*id) == Type::Scalar).collect();
         for id in node_ids(self.graph) {
             // The factor of a clip is a scalar too.
-            if let (Some((Function::Clip, [_, limit])), false) = (self.called(id), self.sums_of(id).is_empty()) {
+            if let (Some((Function::Clip, [_, limit])), false) =
+                (self.called(id), self.sums_of(id).is_empty())
+            {
                 uses[limit.index()] += 1;
             }
         }
@@ -562,7 +638,10 @@ impl<'a> Writer<'a> {
         }
         let mut sizes = self.leaf_sizes();
         self.scalar_lines = vec![Vec::new(); self.stages()];
-        let calls: Vec<NodeId> = ids.into_iter().filter(|id| self.called(*id).is_some() && uses[id.index()] > 0).collect();
+        let calls: Vec<NodeId> = ids
+            .into_iter()
+            .filter(|id| self.called(*id).is_some() && uses[id.index()] > 0)
+            .collect();
         let mut lines = Vec::new();
         for id in calls {
             let size = self.shortened(id, &mut sizes, &mut lines);
@@ -570,7 +649,10 @@ impl<'a> Writer<'a> {
             // A dot product is its total.
             if matches!(self.called(id), Some((Function::Dot, _))) && !self.sums_of(id).is_empty() {
                 sizes[id.index()] = NAME;
-            } else if self.given[id.index()].is_some() || hoisted || (uses[id.index()] > 1 && size > SHORT) {
+            } else if self.given[id.index()].is_some()
+                || hoisted
+                || (uses[id.index()] > 1 && size > SHORT)
+            {
                 lines.push(id);
             } else {
                 sizes[id.index()] = size;
@@ -582,16 +664,23 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// About how many columns a node's expression takes, once its largest parts have got lines of their own until the rest is short enough.
+    /// About how many columns a node's expression takes, once its largest parts have got lines of
+    /// their own until the rest is short enough.
     fn shortened(&self, id: NodeId, sizes: &mut [usize], lines: &mut Vec<NodeId>) -> usize {
         let is_scalar = self.ty(id) == Type::Scalar;
         loop {
             let size = self.size(id, sizes);
             let is_inside = |part: &NodeId| {
-                let is_own = (self.ty(*part) == Type::Scalar) == is_scalar && self.called(*part).is_some();
+                let is_own =
+                    (self.ty(*part) == Type::Scalar) == is_scalar && self.called(*part).is_some();
                 is_own && sizes[part.index()] > SHORT && !lines.contains(part)
             };
-            match self.parts(id).into_iter().filter(is_inside).max_by_key(|part| sizes[part.index()]) {
+            match self
+                .parts(id)
+                .into_iter()
+                .filter(is_inside)
+                .max_by_key(|part| sizes[part.index()])
+            {
                 Some(part) if size > WIDEST => {
                     lines.push(part);
                     sizes[part.index()] = NAME;
@@ -607,7 +696,9 @@ impl<'a> Writer<'a> {
             (Some(name), _) => name.len(),
             (None, Some(number)) => number.to_string().len(),
             (None, None) => match self.graph.node(id).kind {
-                NodeKind::Hyperparameter(variable) => self.program.variable_name(variable).to_string().len(),
+                NodeKind::Hyperparameter(variable) => {
+                    self.program.variable_name(variable).to_string().len()
+                }
                 _ => NAME,
             },
         };
@@ -636,7 +727,13 @@ impl<'a> Writer<'a> {
     }
 
     /// Notes in `last` that the names inside the expression of a node are read at a place.
-    fn note_reads(&self, id: NodeId, place: Place, stage: usize, last: &mut BTreeMap<NodeId, Place>) {
+    fn note_reads(
+        &self,
+        id: NodeId,
+        place: Place,
+        stage: usize,
+        last: &mut BTreeMap<NodeId, Place>,
+    ) {
         for part in self.parts(id) {
             if self.called(part).is_none() || self.is_line(part, stage) {
                 last.insert(part, place);
@@ -646,7 +743,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The last place at which each parameter, scalar and line is read. Lines of arrays are looked at in one stage only.
+    /// The last place at which each parameter, scalar and line is read. Lines of arrays are looked
+    /// at in one stage only.
     fn last_reads(&self, of_stage: Option<usize>) -> BTreeMap<NodeId, Place> {
         let mut last = BTreeMap::new();
         for stage in 0..self.stages() {
@@ -668,7 +766,9 @@ impl<'a> Writer<'a> {
             }
         }
         for id in node_ids(self.graph) {
-            if let (Some((Function::Clip, [_, limit])), false) = (self.called(id), self.sums_of(id).is_empty()) {
+            if let (Some((Function::Clip, [_, limit])), false) =
+                (self.called(id), self.sums_of(id).is_empty())
+            {
                 let place = Place::Scalars(self.levels[id.index()], usize::MAX);
                 let later = last.get(limit).is_none_or(|known| *known < place);
                 if later {
@@ -684,11 +784,19 @@ impl<'a> Writer<'a> {
         let mut base = base.to_owned();
         if base.starts_with('_') && self.options.reserved.contains(&UNDERSCORED) {
             let rest = base.trim_start_matches('_');
-            base = if rest.starts_with(|c: char| c.is_ascii_alphabetic()) { rest.to_owned() } else { format!("v{rest}") };
+            base = if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                rest.to_owned()
+            } else {
+                format!("v{rest}")
+            };
         }
         let is_of_macro = |c: char| c.is_ascii_uppercase() || c == '_';
-        if base.len() > 1 && base.starts_with(|c: char| c.is_ascii_uppercase()) && base[1..].starts_with(is_of_macro) {
-            base = if self.options.reserved.contains(&CAPITALS) { format!("v_{base}") } else { base };
+        if base.len() > 1
+            && base.starts_with(|c: char| c.is_ascii_uppercase())
+            && base[1..].starts_with(is_of_macro)
+        {
+            base =
+                if self.options.reserved.contains(&CAPITALS) { format!("v_{base}") } else { base };
         }
         let base = base.as_str();
         let mut name = base.to_owned();
@@ -714,10 +822,20 @@ impl<'a> Writer<'a> {
             Some((Function::Subtract, [x, y])) if one(x) && name(y).is_some() => {
                 name(y).map_or_else(String::new, |y| format!("one_minus_{y}"))
             }
-            Some((Function::Norm | Function::GlobalNorm, [x])) => name(x).map_or_else(|| "norm".to_owned(), |x| format!("{x}_norm")),
-            Some((Function::Square, [x])) => name(x).map_or_else(|| "squares".to_owned(), |x| format!("{x}_squared")),
-            Some((Function::Interp, [.., weight])) if self.ty(id) == Type::Tree && name(weight).is_some() => "blend".to_owned(),
-            Some((Function::Clip, [x, _])) => name(x).map_or_else(|| "clipped".to_owned(), |x| format!("{x}_clipped")),
+            Some((Function::Norm | Function::GlobalNorm, [x])) => {
+                name(x).map_or_else(|| "norm".to_owned(), |x| format!("{x}_norm"))
+            }
+            Some((Function::Square, [x])) => {
+                name(x).map_or_else(|| "squares".to_owned(), |x| format!("{x}_squared"))
+            }
+            Some((Function::Interp, [.., weight]))
+                if self.ty(id) == Type::Tree && name(weight).is_some() =>
+            {
+                "blend".to_owned()
+            }
+            Some((Function::Clip, [x, _])) => {
+                name(x).map_or_else(|| "clipped".to_owned(), |x| format!("{x}_clipped"))
+            }
             _ if self.ty(id) == Type::Scalar => "scalar".to_owned(),
             _ => "value".to_owned(),
         }
@@ -753,17 +871,30 @@ impl<'a> Writer<'a> {
         by_variable
     }
 
-    /// Whether a line may bind a name that is bound already: what it is bound to must not be read after the line.
-    fn may_rebind(&self, name: &str, bound: &BTreeMap<String, NodeId>, last: &BTreeMap<NodeId, Place>, place: Place) -> bool {
-        self.options.rebind && bound.get(name).is_some_and(|holder| last.get(holder).is_none_or(|last| *last <= place))
+    /// Whether a line may bind a name that is bound already: what it is bound to must not be read
+    /// after the line.
+    fn may_rebind(
+        &self,
+        name: &str,
+        bound: &BTreeMap<String, NodeId>,
+        last: &BTreeMap<NodeId, Place>,
+        place: Place,
+    ) -> bool {
+        self.options.rebind
+            && bound
+                .get(name)
+                .is_some_and(|holder| last.get(holder).is_none_or(|last| *last <= place))
     }
 
     /// Names scalars, totals and the factors of clips.
     fn name_scalars(&mut self) {
         let last = self.last_reads(None);
-        let learning_rate = node_ids(self.graph).find(|id| self.graph.node(*id).kind == NodeKind::LearningRate);
-        let mut bound: BTreeMap<String, NodeId> =
-            learning_rate.and_then(|id| self.names.get(&id).map(|name| (name.clone(), id))).into_iter().collect();
+        let learning_rate =
+            node_ids(self.graph).find(|id| self.graph.node(*id).kind == NodeKind::LearningRate);
+        let mut bound: BTreeMap<String, NodeId> = learning_rate
+            .and_then(|id| self.names.get(&id).map(|name| (name.clone(), id)))
+            .into_iter()
+            .collect();
         for stage in 0..self.stages() {
             for (index, id) in self.scalar_lines[stage].clone().into_iter().enumerate() {
                 let base = self.base_name(id);
@@ -774,7 +905,11 @@ impl<'a> Writer<'a> {
             }
             let clips: Vec<(NodeId, NodeId)> = node_ids(self.graph)
                 .filter_map(|id| match self.called(id) {
-                    Some((Function::Clip, [x, _])) if self.levels[id.index()] == stage && !self.sums_of(id).is_empty() => Some((id, *x)),
+                    Some((Function::Clip, [x, _]))
+                        if self.levels[id.index()] == stage && !self.sums_of(id).is_empty() =>
+                    {
+                        Some((id, *x))
+                    }
                     _ => None,
                 })
                 .collect();
@@ -785,8 +920,10 @@ impl<'a> Writer<'a> {
             }
             for SumOf { of, .. } in self.sums.clone().into_iter().filter(|sum| sum.stage == stage) {
                 let Summand { x, y, .. } = of;
-                let product =
-                    node_ids(self.graph).find(|id| matches!(self.called(*id), Some((Function::Dot, _))) && self.sums_of(*id) == [of]);
+                let product = node_ids(self.graph).find(|id| {
+                    matches!(self.called(*id), Some((Function::Dot, _)))
+                        && self.sums_of(*id) == [of]
+                });
                 let given = product.and_then(|id| self.given[id.index()].as_deref());
                 let base = match (self.known_name(x), y.and_then(|y| self.known_name(y))) {
                     _ if given.is_some() => given.unwrap_or_default().to_owned(),
@@ -810,7 +947,9 @@ impl<'a> Writer<'a> {
     /// The names of the lines of a stage, and those of the arrays that they start from.
     fn name_lines(&mut self, stage: usize) -> BTreeMap<NodeId, String> {
         let mut last = self.last_reads(Some(stage));
-        let arrays = |kind: NodeKind| matches!(kind, NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_));
+        let arrays = |kind: NodeKind| {
+            matches!(kind, NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_))
+        };
         let mut bound: BTreeMap<String, NodeId> = BTreeMap::new();
         for id in node_ids(self.graph).filter(|id| arrays(self.graph.node(*id).kind)) {
             if let Some(name) = self.names.get(&id) {
@@ -839,29 +978,48 @@ impl<'a> Writer<'a> {
         let local = self.name_lines(stage);
         let none = BTreeMap::new();
         let line = |name: &str, value| Line { name: name.to_owned(), value };
-        let mut scalars: Vec<Line> = self.scalar_lines[stage].iter().map(|id| line(&self.names[id], self.call(*id, &none))).collect();
+        let mut scalars: Vec<Line> = self.scalar_lines[stage]
+            .iter()
+            .map(|id| line(&self.names[id], self.call(*id, &none)))
+            .collect();
         for (id, name) in &self.factor_names {
-            if let (true, Some((_, [x, limit]))) = (self.levels[id.index()] == stage, self.called(*id)) {
+            if let (true, Some((_, [x, limit]))) =
+                (self.levels[id.index()] == stage, self.called(*id))
+            {
                 let norm = Expression::call(Function::Sqrt, vec![self.total(Summand::new(*x, *x))]);
-                scalars.push(line(name, Expression::Call(Callee::ClipFactor, Type::Scalar, vec![norm, self.expression(*limit, &none)])));
+                scalars.push(line(
+                    name,
+                    Expression::Call(
+                        Callee::ClipFactor,
+                        Type::Scalar,
+                        vec![norm, self.expression(*limit, &none)],
+                    ),
+                ));
             }
         }
-        let lines = self.array_lines[stage].iter().map(|id| line(&local[id], self.call(*id, &local))).collect();
+        let lines = self.array_lines[stage]
+            .iter()
+            .map(|id| line(&local[id], self.call(*id, &local)))
+            .collect();
         let factor = |id: NodeId, like: Option<NodeId>| {
             let value = self.expression(id, &local);
             match like {
-                Some(like) if !self.ty(id).is_array() => {
-                    Expression::Call(Callee::Spread, self.ty(like), vec![value, self.expression(like, &local)])
-                }
+                Some(like) if !self.ty(id).is_array() => Expression::Call(
+                    Callee::Spread,
+                    self.ty(like),
+                    vec![value, self.expression(like, &local)],
+                ),
                 _ => value,
             }
         };
-        let sums = self.sums.iter().zip(&self.sum_names).filter(|(sum, _)| sum.stage == stage).map(|(SumOf { of, .. }, name)| Sum {
-            name: name.clone(),
-            x: factor(of.x, of.like),
-            y: of.y.map_or(Expression::Number(1.0), |y| factor(y, of.like)),
-            per_array: of.per_array,
-        });
+        let sums = self.sums.iter().zip(&self.sum_names).filter(|(sum, _)| sum.stage == stage).map(
+            |(SumOf { of, .. }, name)| Sum {
+                name: name.clone(),
+                x: factor(of.x, of.like),
+                y: of.y.map_or(Expression::Number(1.0), |y| factor(y, of.like)),
+                per_array: of.per_array,
+            },
+        );
         let sums = sums.collect();
         (Stage { scalars, lines, sums }, local)
     }
@@ -870,7 +1028,9 @@ impl<'a> Writer<'a> {
     fn total(&self, of: Summand) -> Expression {
         let place = self.sums.iter().position(|sum| sum.of == of);
         let ty = if of.per_array { Type::PerArray } else { Type::Scalar };
-        place.map_or(Expression::Number(f64::NAN), |place| Expression::Name(self.sum_names[place].clone(), ty))
+        place.map_or(Expression::Number(f64::NAN), |place| {
+            Expression::Name(self.sum_names[place].clone(), ty)
+        })
     }
 
     /// A value as others read it: by its name if it has one.
@@ -885,42 +1045,70 @@ impl<'a> Writer<'a> {
 
     /// What a call is made of.
     fn call(&self, id: NodeId, local: &BTreeMap<NodeId, String>) -> Expression {
-        let Some((function, arguments)) = self.called(id) else { return self.expression(id, local) };
-        let at = |index: usize| arguments.get(index).map_or(Expression::Number(f64::NAN), |id| self.expression(*id, local));
-        let call = |function: Function, arguments: Vec<Expression>| Expression::call(function, arguments);
+        let Some((function, arguments)) = self.called(id) else {
+            return self.expression(id, local);
+        };
+        let at = |index: usize| {
+            arguments
+                .get(index)
+                .map_or(Expression::Number(f64::NAN), |id| self.expression(*id, local))
+        };
+        let call =
+            |function: Function, arguments: Vec<Expression>| Expression::call(function, arguments);
         let multiply = |x, y| call(Function::Multiply, vec![x, y]);
         let root = |x| call(Function::Sqrt, vec![x]);
         let magnitude = |x| call(Function::Abs, vec![x]);
         let sums = self.sums_of(id);
         let total = |index: usize| self.total(sums[index]);
-        let is_of_array = |index: usize| arguments.get(index).is_some_and(|id| self.ty(*id).is_array());
+        let is_of_array =
+            |index: usize| arguments.get(index).is_some_and(|id| self.ty(*id).is_array());
         match (function, sums.len()) {
             (Function::GlobalNorm, 1) => root(total(0)),
-            (Function::Mean, 1) => call(Function::Divide, vec![total(0), shape_of(self.ty(arguments[0]), Function::Size)]),
+            (Function::Mean, 1) => call(
+                Function::Divide,
+                vec![total(0), shape_of(self.ty(arguments[0]), Function::Size)],
+            ),
             (Function::Norm, 1) => root(total(0)),
             (Function::Dot, 1) => total(0),
-            (Function::CosineSim, 3) => call(Function::Divide, vec![total(0), multiply(root(total(1)), root(total(2)))]),
+            (Function::CosineSim, 3) => {
+                call(Function::Divide, vec![total(0), multiply(root(total(1)), root(total(2)))])
+            }
             (Function::Clip, 1) => {
-                let factor = self.factor_names.get(&id).map_or(Expression::Number(f64::NAN), |f| Expression::Name(f.clone(), Type::Scalar));
+                let factor = self.factor_names.get(&id).map_or(Expression::Number(f64::NAN), |f| {
+                    Expression::Name(f.clone(), Type::Scalar)
+                });
                 multiply(at(0), factor)
             }
-            (Function::Norm, _) if is_of_array(0) => Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)]),
+            (Function::Norm, _) if is_of_array(0) => {
+                Expression::Call(Callee::Function(Function::Norm), Type::PerArray, vec![at(0)])
+            }
             (Function::Mean | Function::Size | Function::Rows | Function::Columns, _)
                 if is_of_array(0) && self.options.array_sums_inside =>
             {
                 Expression::Call(Callee::Function(function), Type::PerArray, vec![at(0)])
             }
-            (Function::Size | Function::Rows | Function::Columns, _) => shape_of(self.ty(arguments[0]), function),
+            (Function::Size | Function::Rows | Function::Columns, _) => {
+                shape_of(self.ty(arguments[0]), function)
+            }
             // A number is a matrix of one row and one column.
-            (Function::Mean | Function::Transpose | Function::RowMean | Function::ColumnMean, _) if !is_of_array(0) => at(0),
+            (
+                Function::Mean | Function::Transpose | Function::RowMean | Function::ColumnMean,
+                _,
+            ) if !is_of_array(0) => at(0),
             (Function::Matmul, _) if !is_of_array(0) && !is_of_array(1) => multiply(at(0), at(1)),
             (Function::Norm | Function::GlobalNorm, _) => magnitude(at(0)),
             (Function::Dot, _) => multiply(at(0), at(1)),
             (Function::CosineSim, _) => {
                 let squares = |index| call(Function::Square, vec![at(index)]);
-                call(Function::Divide, vec![multiply(at(0), at(1)), multiply(root(squares(0)), root(squares(1)))])
+                call(
+                    Function::Divide,
+                    vec![multiply(at(0), at(1)), multiply(root(squares(0)), root(squares(1)))],
+                )
             }
-            (Function::Clip, _) => multiply(at(0), Expression::Call(Callee::ClipFactor, Type::Scalar, vec![magnitude(at(0)), at(1)])),
+            (Function::Clip, _) => multiply(
+                at(0),
+                Expression::Call(Callee::ClipFactor, Type::Scalar, vec![magnitude(at(0)), at(1)]),
+            ),
             (Function::Interp, _) => {
                 let rest = call(Function::Subtract, vec![Expression::Number(1.0), at(2)]);
                 call(Function::Add, vec![multiply(rest, at(0)), multiply(at(2), at(1))])
@@ -934,7 +1122,11 @@ impl<'a> Writer<'a> {
                 call(Function::Divide, vec![at(0), guarded])
             }
             // What a matrix function gives is of another shape than what it takes.
-            _ => Expression::Call(Callee::Function(function), self.ty(id), (0..arguments.len()).map(at).collect()),
+            _ => Expression::Call(
+                Callee::Function(function),
+                self.ty(id),
+                (0..arguments.len()).map(at).collect(),
+            ),
         }
     }
 
@@ -968,16 +1160,29 @@ impl<'a> Writer<'a> {
             slots: signature.slots().filter_map(|slot| parameters.get(&slot).cloned()).collect(),
             stages,
             update: self.expression(self.update, &local),
-            next_slots: self.graph.live_slots().map(|(_, node)| self.expression(node, &local)).collect(),
+            next_slots: self
+                .graph
+                .live_slots()
+                .map(|(_, node)| self.expression(node, &local))
+                .collect(),
         };
         let ranges = ranges(self.program, self.graph);
         let needed = self.needed();
         for (index, parameter) in signature.parameters.iter().enumerate() {
             let Some(name) = parameters.get(&VarId(index as u16)) else { continue };
-            // A name that is bound again is read as another value too; what matters is whether the graph has the parameter's node.
-            let used = node_ids(self.graph).any(|id| needed[id.index()] && self.names.get(&id) == Some(name) && self.called(id).is_none());
+            // A name that is bound again is read as another value too; what matters is whether the
+            // graph has the parameter's node.
+            let used = node_ids(self.graph).any(|id| {
+                needed[id.index()] && self.names.get(&id) == Some(name) && self.called(id).is_none()
+            });
             let range = ranges.get(index).copied().unwrap_or(Range::FINITE);
-            let scalar = ScalarParameter { name: name.clone(), given: parameter.name.clone(), default: parameter.default, used, range };
+            let scalar = ScalarParameter {
+                name: name.clone(),
+                given: parameter.name.clone(),
+                default: parameter.default,
+                used,
+                range,
+            };
             match parameter.kind {
                 ParameterKind::Hyperparameter => listing.hyperparameters.push(scalar),
                 ParameterKind::LearningRate => listing.learning_rate = Some(scalar),

@@ -25,18 +25,24 @@ pub enum Level {
 
 /// A language, as far as expressions go.
 pub trait Notation {
-    /// How a call of a function is written, of a value of some type: `{x}`, `{y}` and `{z}` are the arguments. An argument that stands in a call
-    /// or another bracket needs none of its own; one that does not is written `{x!}` and gets brackets if it is no atom. `None` if the language
+    /// How a call of a function is written, of a value of some type: `{x}`, `{y}` and `{z}` are the
+    /// arguments. An argument that stands in a call or another bracket needs none of its own; one
+    /// that does not is written `{x!}` and gets brackets if it is no atom. `None` if the language
     /// has no such function.
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>>;
 
     /// How an operator is written where the language's own would not do: `None` where it does.
-    fn operator(&self, _function: Function, _ty: Type, _arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        _function: Function,
+        _ty: Type,
+        _arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         None
     }
 
-    /// How a value that is no array is written where it meets arrays, for languages that say how it is rounded; with how tightly that holds
-    /// together.
+    /// How a value that is no array is written where it meets arrays, for languages that say how it
+    /// is rounded; with how tightly that holds together.
     fn rounded(&self, _value: &Expression) -> Option<(String, Level)> {
         None
     }
@@ -70,7 +76,10 @@ pub fn python_number(number: f64) -> String {
         "float(\"nan\")".to_owned()
     } else if number.is_infinite() {
         if number > 0.0 { "float(\"inf\")" } else { "float(\"-inf\")" }.to_owned()
-    } else if number.fract() == 0.0 && number.abs() < 1e6 && !(number == 0.0 && number.is_sign_negative()) {
+    } else if number.fract() == 0.0
+        && number.abs() < 1e6
+        && !(number == 0.0 && number.is_sign_negative())
+    {
         format!("{number}")
     } else {
         shortest(number)
@@ -81,7 +90,11 @@ pub fn python_number(number: f64) -> String {
 pub fn shortest(number: f64) -> String {
     let (plain, scientific) = (format!("{number:?}"), format!("{number:e}"));
     // Rust prints `1e16` for a large number where it could print a point.
-    if plain.contains('e') || (number != 0.0 && scientific.len() < plain.len()) { scientific } else { plain }
+    if plain.contains('e') || (number != 0.0 && scientific.len() < plain.len()) {
+        scientific
+    } else {
+        plain
+    }
 }
 
 /// An expression as text.
@@ -101,13 +114,20 @@ pub fn written_in_array(notation: &dyn Notation, expression: &Expression) -> Str
 
 /// An argument of a call whose value has a type.
 fn operand(notation: &dyn Notation, ty: Type, argument: &Expression) -> (String, Level) {
-    let rounded = if ty == Type::Tree && argument.ty() != Type::Tree { notation.rounded(argument) } else { None };
+    let rounded = if ty == Type::Tree && argument.ty() != Type::Tree {
+        notation.rounded(argument)
+    } else {
+        None
+    };
     rounded.unwrap_or_else(|| write(notation, argument))
 }
 
-/// A comparison as the operators of C and Rust have it, without brackets around it; `None` if the call is none.
+/// A comparison as the operators of C and Rust have it, without brackets around it; `None` if the
+/// call is none.
 pub fn comparison(notation: &dyn Notation, expression: &Expression) -> Option<String> {
-    let Expression::Call(Callee::Function(function), ty, arguments) = expression else { return None };
+    let Expression::Call(Callee::Function(function), ty, arguments) = expression else {
+        return None;
+    };
     let [x, y] = &arguments[..] else { return None };
     // A number reads better on the right.
     let turned = matches!(x, Expression::Number(_)) && !matches!(y, Expression::Number(_));
@@ -128,7 +148,8 @@ pub fn comparison(notation: &dyn Notation, expression: &Expression) -> Option<St
     Some(format!("{left} {sign} {}", side(y)))
 }
 
-/// What a `where` tests, as the operators of C and Rust have it: a comparison itself, or whether a value is not 0.
+/// What a `where` tests, as the operators of C and Rust have it: a comparison itself, or whether a
+/// value is not 0.
 pub fn condition(notation: &dyn Notation, ty: Type, expression: &Expression) -> String {
     if let Some(comparison) = comparison(notation, expression) {
         return comparison;
@@ -152,9 +173,20 @@ fn write(notation: &dyn Notation, expression: &Expression) -> (String, Level) {
     }
 }
 
-fn call(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expression]) -> (String, Level) {
-    let at = |index: usize, level: Level| arguments.get(index).map_or_else(String::new, |a| bracketed(operand(notation, ty, a), level));
-    let Callee::Function(function) = callee else { return spelled(notation, callee, ty, arguments) };
+fn call(
+    notation: &dyn Notation,
+    callee: Callee,
+    ty: Type,
+    arguments: &[Expression],
+) -> (String, Level) {
+    let at = |index: usize, level: Level| {
+        arguments
+            .get(index)
+            .map_or_else(String::new, |a| bracketed(operand(notation, ty, a), level))
+    };
+    let Callee::Function(function) = callee else {
+        return spelled(notation, callee, ty, arguments);
+    };
     if let Some(spelling) = notation.operator(function, ty, arguments) {
         return filled(notation, &spelling, ty, arguments);
     }
@@ -162,33 +194,62 @@ fn call(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expressi
         Function::Negative => (format!("-{}", at(0, Level::Negative)), Level::Negative),
         Function::Add | Function::Subtract => {
             // A sum on the right is another order of rounding, so it keeps its brackets.
-            (format!("{} {} {}", at(0, Level::Sum), function.row().operator.unwrap_or_default(), at(1, Level::Product)), Level::Sum)
+            (
+                format!(
+                    "{} {} {}",
+                    at(0, Level::Sum),
+                    function.row().operator.unwrap_or_default(),
+                    at(1, Level::Product)
+                ),
+                Level::Sum,
+            )
         }
         Function::Multiply | Function::Divide => {
             let operator = function.row().operator.unwrap_or_default();
-            (format!("{} {operator} {}", at(0, Level::Product), at(1, Level::Negative)), Level::Product)
+            (
+                format!("{} {operator} {}", at(0, Level::Product), at(1, Level::Negative)),
+                Level::Product,
+            )
         }
-        Function::Reciprocal => {
-            (format!("{} / {}", operand(notation, ty, &Expression::Number(1.0)).0, at(0, Level::Negative)), Level::Product)
-        }
+        Function::Reciprocal => (
+            format!(
+                "{} / {}",
+                operand(notation, ty, &Expression::Number(1.0)).0,
+                at(0, Level::Negative)
+            ),
+            Level::Product,
+        ),
         _ => spelled(notation, callee, ty, arguments),
     }
 }
 
-fn spelled(notation: &dyn Notation, callee: Callee, ty: Type, arguments: &[Expression]) -> (String, Level) {
+fn spelled(
+    notation: &dyn Notation,
+    callee: Callee,
+    ty: Type,
+    arguments: &[Expression],
+) -> (String, Level) {
     // What the language lacks has been refused before anything is written.
     filled(notation, &notation.spelling(callee, ty).unwrap_or(Cow::Borrowed("?")), ty, arguments)
 }
 
 /// A spelling with its arguments.
-fn filled(notation: &dyn Notation, spelling: &str, ty: Type, arguments: &[Expression]) -> (String, Level) {
+fn filled(
+    notation: &dyn Notation,
+    spelling: &str,
+    ty: Type,
+    arguments: &[Expression],
+) -> (String, Level) {
     if let ("{x}", Some(argument)) = (spelling, arguments.first()) {
         return operand(notation, ty, argument);
     }
     let mut text = spelling.to_owned();
     for (place, argument) in ["x", "y", "z"].iter().zip(arguments) {
         text = text.replace(&format!("{{{place}}}"), &operand(notation, ty, argument).0);
-        text = text.replace(&format!("{{{place}!}}"), &bracketed(operand(notation, ty, argument), Level::Atom));
+        text = text.replace(
+            &format!("{{{place}!}}"),
+            &bracketed(operand(notation, ty, argument), Level::Atom),
+        );
     }
     // A method call holds together as well as a function's.
     let level = match spelling {

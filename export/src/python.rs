@@ -1,4 +1,5 @@
-//! What all Python files of exports have in common: names, heads and the layout of long lines as its formatters have it.
+//! What all Python files of exports have in common: names, heads and the layout of long lines as
+//! its formatters have it.
 
 pub mod casts;
 pub mod keras;
@@ -103,35 +104,59 @@ pub fn class_name(listing: &Listing) -> String {
     class_named(&listing.name, listing.doc.as_deref())
 }
 
-/// The name of the class for a program: `AdamW` for `adamw` whose doc string begins with `AdamW:`, or else its words with capitals.
+/// The name of the class for a program: `AdamW` for `adamw` whose doc string begins with `AdamW:`,
+/// or else its words with capitals.
 pub fn class_named(name: &str, doc: Option<&str>) -> String {
     let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
     let title = letters(doc.and_then(|doc| doc.trim_start().split(':').next()).unwrap_or_default());
-    if title.to_lowercase() == letters(name).to_lowercase() && title.starts_with(|c: char| c.is_ascii_uppercase()) {
+    if title.to_lowercase() == letters(name).to_lowercase()
+        && title.starts_with(|c: char| c.is_ascii_uppercase())
+    {
         return free(title);
     }
     let capital = |word: &str| {
         let mut letters = word.chars();
-        letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
     };
     let name: String = name.split('_').map(capital).collect();
     // A name of underscores alone, or one that would begin with a digit.
-    free(if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Optimizer{name}") })
+    free(if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        name
+    } else {
+        format!("Optimizer{name}")
+    })
 }
 
-/// A class's name that is not one of those that a file reads: of Python itself, of an import, or of what TensorFlow keeps beside a variable.
+/// A class's name that is not one of those that a file reads: of Python itself, of an import, or of
+/// what TensorFlow keeps beside a variable.
 fn free(name: String) -> String {
-    let is_taken =
-        matches!(name.as_str(), "None" | "True" | "False" | "Any" | "NamedTuple" | "Assign" | "Read" | "Initializer" | "IsInitialized")
-            || name.ends_with("Error")
-            || name.ends_with("Exception");
+    let is_taken = matches!(
+        name.as_str(),
+        "None"
+            | "True"
+            | "False"
+            | "Any"
+            | "NamedTuple"
+            | "Assign"
+            | "Read"
+            | "Initializer"
+            | "IsInitialized"
+    ) || name.ends_with("Error")
+        || name.ends_with("Exception");
     if is_taken { format!("{name}Optimizer") } else { name }
 }
 
-/// The doc string at the head of a file: what the program says of itself, and where the file comes from.
+/// The doc string at the head of a file: what the program says of itself, and where the file comes
+/// from.
 pub fn head(listing: &Listing, title: &str) -> String {
     let doc = listing.doc.as_deref().map(str::trim).unwrap_or_default();
-    let doc = if doc.is_empty() { format!("{}, an optimizer", listing.name) } else { doc.replace('\\', "\\\\").replace("\"\"\"", "'''") };
+    let doc = if doc.is_empty() {
+        format!("{}, an optimizer", listing.name)
+    } else {
+        doc.replace('\\', "\\\\").replace("\"\"\"", "'''")
+    };
     let doc = wrapped(&doc);
     format!(
         "\"\"\"{doc}\n\n{title}\nWritten by symopt {} from the program `{}` with the functional hash\n{}.\n\"\"\"\n",
@@ -171,42 +196,61 @@ pub fn parameter(parameter: &ScalarParameter) -> String {
     format!("{}={}", parameter.name, python_float(default))
 }
 
-/// The statements of a constructor that refuse numbers outside of their ranges. Where `traced` values may come, arrays and schedules among them, only
-/// numbers are looked at, and the text calls [`IS_NUMBER`].
-pub fn range_checks<'a>(margin: usize, parameters: impl Iterator<Item = &'a ScalarParameter>, traced: bool) -> String {
+/// The statements of a constructor that refuse numbers outside of their ranges. Where `traced`
+/// values may come, arrays and schedules among them, only numbers are looked at, and the text calls
+/// [`IS_NUMBER`].
+pub fn range_checks<'a>(
+    margin: usize,
+    parameters: impl Iterator<Item = &'a ScalarParameter>,
+    traced: bool,
+) -> String {
     let check = |parameter: &ScalarParameter| {
         let (name, range, space) = (&parameter.name, &parameter.range, " ".repeat(margin));
         let sign = |is_in: bool| if is_in { "<=" } else { "<" };
         let condition = match (range.low, range.high) {
             (None, None) => format!("abs({name}) < float(\"inf\")"),
             (low, high) => {
-                let low =
-                    low.map_or_else(|| "float(\"-inf\") <".to_owned(), |(low, is_in)| format!("{} {}", python_number(low), sign(is_in)));
-                let high =
-                    high.map_or_else(|| "< float(\"inf\")".to_owned(), |(high, is_in)| format!("{} {}", sign(is_in), python_number(high)));
+                let low = low.map_or_else(
+                    || "float(\"-inf\") <".to_owned(),
+                    |(low, is_in)| format!("{} {}", python_number(low), sign(is_in)),
+                );
+                let high = high.map_or_else(
+                    || "< float(\"inf\")".to_owned(),
+                    |(high, is_in)| format!("{} {}", sign(is_in), python_number(high)),
+                );
                 format!("{low} {name} {high}")
             }
         };
         let asked = if traced { format!("_is_number({name}) and ") } else { String::new() };
         let message = format!("f\"{name} is {{{name}}}, but must be {range}\"");
-        format!("{space}if {asked}not {condition}:\n{}", bracketed(margin + 4, "raise ValueError(", &[message], ")"))
+        format!(
+            "{space}if {asked}not {condition}:\n{}",
+            bracketed(margin + 4, "raise ValueError(", &[message], ")")
+        )
     };
     parameters.map(check).collect()
 }
 
-/// The hyperparameters that a framework has other names for, out of pairs of a program's name and the framework's; each with that name, where it is
-/// free.
-pub fn aliases(listing: &Listing, names: &[(&str, &'static str)]) -> Vec<(ScalarParameter, &'static str)> {
+/// The hyperparameters that a framework has other names for, out of pairs of a program's name and
+/// the framework's; each with that name, where it is free.
+pub fn aliases(
+    listing: &Listing,
+    names: &[(&str, &'static str)],
+) -> Vec<(ScalarParameter, &'static str)> {
     let is_taken = |alias: &str| {
-        let scalars = listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step);
+        let scalars =
+            listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step);
         let mut arrays = listing.slots.iter().chain([&listing.weights, &listing.gradients]);
-        scalars.into_iter().any(|p| p.name == alias || p.given == alias) || arrays.any(|name| name == alias)
+        scalars.into_iter().any(|p| p.name == alias || p.given == alias)
+            || arrays.any(|name| name == alias)
     };
     let mut aliases: Vec<(ScalarParameter, &'static str)> = Vec::new();
     for (name, alias) in names.iter().filter(|(_, alias)| !is_taken(alias)) {
         let parameter = listing.hyperparameters.iter().find(|parameter| parameter.given == *name);
         // The first of two that have the same other name gets it.
-        if let Some(parameter) = parameter.filter(|_| aliases.iter().all(|(_, known)| known != alias)) {
+        if let Some(parameter) =
+            parameter.filter(|_| aliases.iter().all(|(_, known)| known != alias))
+        {
             aliases.push((parameter.clone(), alias));
         }
     }
@@ -217,13 +261,20 @@ pub fn aliases(listing: &Listing, names: &[(&str, &'static str)]) -> Vec<(Scalar
 pub fn take_aliases(margin: usize, aliases: &[(ScalarParameter, &str)]) -> String {
     let bind = |(parameter, alias): &(ScalarParameter, &str)| {
         let (name, default) = (&parameter.name, python_float(parameter.default.unwrap_or(1.0)));
-        let arguments = [format!("\"{name}\""), name.clone(), default, format!("\"{alias}\""), (*alias).to_owned()];
+        let arguments = [
+            format!("\"{name}\""),
+            name.clone(),
+            default,
+            format!("\"{alias}\""),
+            (*alias).to_owned(),
+        ];
         bracketed(margin, &format!("{name} = _either("), &arguments, ")")
     };
     aliases.iter().map(bind).collect()
 }
 
-/// What chooses between the two names of a hyperparameter. `inject_hyperparams` of Optax gives the first one whatever the caller gave, as an array.
+/// What chooses between the two names of a hyperparameter. `inject_hyperparams` of Optax gives the
+/// first one whatever the caller gave, as an array.
 pub const EITHER: (&str, &str) = (
     "_either",
     r#"def _either(name, value, default, alias, other):
@@ -236,7 +287,8 @@ pub const EITHER: (&str, &str) = (
 "#,
 );
 
-/// What tells numbers, which can be compared, from traced arrays, variables of a graph and schedules.
+/// What tells numbers, which can be compared, from traced arrays, variables of a graph and
+/// schedules.
 pub const IS_NUMBER: (&str, &str) = (
     "_is_number",
     r#"def _is_number(x):
@@ -252,10 +304,15 @@ pub const IS_NUMBER: (&str, &str) = (
 /// A number that Python takes for a float.
 pub fn python_float(number: f64) -> String {
     let text = python_number(number);
-    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') { format!("{text}.0") } else { text }
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        format!("{text}.0")
+    } else {
+        text
+    }
 }
 
-/// A number as a float, so that a library does not take it for an integer; any other value as it is written.
+/// A number as a float, so that a library does not take it for an integer; any other value as it is
+/// written.
 pub fn float_or(value: &Expression, written: impl FnOnce() -> String) -> String {
     match value {
         Expression::Number(number) => python_float(*number),
@@ -263,7 +320,8 @@ pub fn float_or(value: &Expression, written: impl FnOnce() -> String) -> String 
     }
 }
 
-/// `OPEN ITEMS CLOSE` on one line if it fits, or else with each item on a line of its own, as the formatters have it.
+/// `OPEN ITEMS CLOSE` on one line if it fits, or else with each item on a line of its own, as the
+/// formatters have it.
 pub fn bracketed(indent: usize, open: &str, items: &[String], close: &str) -> String {
     let margin = " ".repeat(indent);
     let one = format!("{margin}{open}{}{close}", items.join(", "));
@@ -279,7 +337,8 @@ pub fn bracketed(indent: usize, open: &str, items: &[String], close: &str) -> St
     format!("{margin}{open}\n{lines}{margin}{close}\n")
 }
 
-/// A text within the width of a line, with margins for its first line and for the others; `taken` more columns of the first line are used.
+/// A text within the width of a line, with margins for its first line and for the others; `taken`
+/// more columns of the first line are used.
 pub fn wrapped_within(text: &str, first: usize, others: usize, taken: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -289,7 +348,10 @@ pub fn wrapped_within(text: &str, first: usize, others: usize, taken: usize) -> 
                 last.push(' ');
                 last.push_str(word);
             }
-            _ => lines.push(format!("{}{word}", " ".repeat(if lines.is_empty() { first } else { others }))),
+            _ => lines.push(format!(
+                "{}{word}",
+                " ".repeat(if lines.is_empty() { first } else { others })
+            )),
         }
     }
     lines.join("\n")
@@ -301,29 +363,40 @@ pub fn assignment(indent: usize, target: &str, value: &str) -> String {
     let one = format!("{margin}{target} = {value}");
     let arguments = value.split_once('(').and_then(|(callee, rest)| {
         let is_name = callee.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
-        rest.strip_suffix(')').filter(|rest| is_name && !callee.is_empty() && is_balanced(rest)).map(|rest| (callee, rest))
+        rest.strip_suffix(')')
+            .filter(|rest| is_name && !callee.is_empty() && is_balanced(rest))
+            .map(|rest| (callee, rest))
     });
     match arguments {
         _ if one.chars().count() <= WIDTH => format!("{one}\n"),
-        Some((callee, arguments)) => bracketed(indent, &format!("{target} = {callee}("), &items(arguments), ")"),
+        Some((callee, arguments)) => {
+            bracketed(indent, &format!("{target} = {callee}("), &items(arguments), ")")
+        }
         None => {
             if let Some((head, arguments)) = last_call(value) {
                 return bracketed(indent, &format!("{target} = {head}("), &items(arguments), ")");
             }
             let inner = format!("{margin}    {value}");
-            let value = if inner.chars().count() <= WIDTH { inner } else { operands(value, &format!("{margin}    ")) };
+            let value = if inner.chars().count() <= WIDTH {
+                inner
+            } else {
+                operands(value, &format!("{margin}    "))
+            };
             format!("{margin}{target} = (\n{value}\n{margin})\n")
         }
     }
 }
 
-/// What stands before the bracket of a call that is the last operand of two, and the arguments of the call: formatters break a line there.
+/// What stands before the bracket of a call that is the last operand of two, and the arguments of
+/// the call: formatters break a line there.
 fn last_call(value: &str) -> Option<(&str, &str)> {
     let loosest = [[" + ", " - "], [" * ", " / "]].map(|operators| {
         let mut depth = 0_i32;
         let mut found = |(at, c): (usize, char)| {
             depth += i32::from(c == '(') - i32::from(c == ')');
-            c == ' ' && depth == 0 && operators.iter().any(|operator| value[at..].starts_with(operator))
+            c == ' '
+                && depth == 0
+                && operators.iter().any(|operator| value[at..].starts_with(operator))
         };
         value.char_indices().filter(|place| found(*place)).count()
     });
@@ -344,7 +417,10 @@ fn operands(value: &str, margin: &str) -> String {
         let (mut depth, mut broken) = (0_i32, String::new());
         for (at, c) in value.char_indices() {
             depth += i32::from(c == '(') - i32::from(c == ')');
-            if c == ' ' && depth == 0 && operators.iter().any(|operator| value[at..].starts_with(operator)) {
+            if c == ' '
+                && depth == 0
+                && operators.iter().any(|operator| value[at..].starts_with(operator))
+            {
                 broken.push('\n');
                 broken.push_str(margin);
             } else {
@@ -382,8 +458,8 @@ fn items(text: &str) -> Vec<String> {
     items.into_iter().map(|item| item.trim().to_owned()).collect()
 }
 
-/// Definitions of those helpers whose names a text calls, in the order of the list, each with two empty lines before it. A helper may call those
-/// before it.
+/// Definitions of those helpers whose names a text calls, in the order of the list, each with two
+/// empty lines before it. A helper may call those before it.
 pub fn helpers(text: &str, list: &[(&str, &str)]) -> String {
     let mut used = vec![false; list.len()];
     let mut all = text.to_owned();
@@ -393,7 +469,11 @@ pub fn helpers(text: &str, list: &[(&str, &str)]) -> String {
             all.push_str(definition);
         }
     }
-    list.iter().zip(&used).filter(|(_, used)| **used).map(|((_, definition), _)| format!("\n\n{definition}")).collect()
+    list.iter()
+        .zip(&used)
+        .filter(|(_, used)| **used)
+        .map(|((_, definition), _)| format!("\n\n{definition}"))
+        .collect()
 }
 
 /// Whether a text calls or names a function.

@@ -1,8 +1,10 @@
 //! How each function is spelled in each language: one row a function.
 //!
-//! A spelling is a call in which `{x}` and `{y}` are the arguments, or `{x!}` where an argument that is no atom needs brackets. Names that begin
-//! with an underscore (in C with `symopt_`, in Rust bare) are helpers that the file of the export defines when it uses them. The operators, and
-//! what [`Listing`](super::listing::Listing) takes apart (`interp`, `clip`, sums over arrays, the guarded functions), have no row.
+//! A spelling is a call in which `{x}` and `{y}` are the arguments, or `{x!}` where an argument
+//! that is no atom needs brackets. Names that begin with an underscore (in C with `symopt_`, in
+//! Rust bare) are helpers that the file of the export defines when it uses them. The operators, and
+//! what [`Listing`](super::listing::Listing) takes apart (`interp`, `clip`, sums over arrays, the
+//! guarded functions), have no row.
 
 use symopt_dsl::{Function, Profile};
 
@@ -21,7 +23,8 @@ pub struct Spelling {
     pub tensorflow: &'static str,
     /// Keras 3, with `keras.ops` as `ops`.
     pub keras: &'static str,
-    /// C with `math.h`, in f32. `None` where a sum over elements is taken, where operators of the language do it, and for matrices.
+    /// C with `math.h`, in f32. `None` where a sum over elements is taken, where operators of the
+    /// language do it, and for matrices.
     pub c: Option<&'static str>,
     /// Rust's standard library, in f32.
     pub rust: Option<&'static str>,
@@ -103,10 +106,16 @@ pub fn spelling(function: Function) -> Option<&'static Spelling> {
     SPELLINGS.iter().find(|row| row.function == function)
 }
 
-/// Why a target cannot express a function that has no row, and that is neither an operator nor taken apart by the listing; or one whose spelling
-/// calls a helper that the target does not define.
-pub fn lacks_row(function: Function, own: fn(&Spelling) -> &'static str, helpers: &[(&str, &str)]) -> Option<String> {
-    let is_operator = function.row().operator.is_some() || matches!(function, Function::Negative | Function::Reciprocal | Function::Copy);
+/// Why a target cannot express a function that has no row, and that is neither an operator nor
+/// taken apart by the listing; or one whose spelling calls a helper that the target does not
+/// define.
+pub fn lacks_row(
+    function: Function,
+    own: fn(&Spelling) -> &'static str,
+    helpers: &[(&str, &str)],
+) -> Option<String> {
+    let is_operator = function.row().operator.is_some()
+        || matches!(function, Function::Negative | Function::Reciprocal | Function::Copy);
     let is_constant = function.arity() == 0;
     let is_taken_apart = matches!(
         function,
@@ -123,15 +132,23 @@ pub fn lacks_row(function: Function, own: fn(&Spelling) -> &'static str, helpers
     );
     let row = spelling(function);
     let is_expressed = row.is_some() || is_operator || is_constant || is_taken_apart;
-    let helper = row.and_then(|row| own(row).split('(').next().filter(|name| name.starts_with('_')));
+    let helper =
+        row.and_then(|row| own(row).split('(').next().filter(|name| name.starts_with('_')));
     // Choices are written by operators and functions of the libraries.
     let is_choice = function.row().profile == Profile::Select;
-    let is_defined = helper.is_none_or(|helper| is_choice || helpers.iter().any(|(name, _)| *name == helper));
+    let is_defined =
+        helper.is_none_or(|helper| is_choice || helpers.iter().any(|(name, _)| *name == helper));
     (!(is_expressed && is_defined)).then(|| format!("it has no {}", function.name()))
 }
 
-/// Why loops over the elements of arrays cannot express a function: what it gives at a place depends on more than that place.
+/// Why loops over the elements of arrays cannot express a function: what it gives at a place
+/// depends on more than that place.
 pub fn lacks_matrix(function: Function) -> Option<String> {
     let is_of_matrices = function.row().profile == Profile::Matrix;
-    is_of_matrices.then(|| format!("`{}` works on the matrix of an array as a whole, which loops over elements cannot do", function.name()))
+    is_of_matrices.then(|| {
+        format!(
+            "`{}` works on the matrix of an array as a whole, which loops over elements cannot do",
+            function.name()
+        )
+    })
 }

@@ -16,8 +16,11 @@ fn zoo(name: &str) -> Program {
 
 fn zoo_names() -> Vec<String> {
     let fmer = format!("{}/../programs/zoo", env!("CARGO_MANIFEST_DIR"));
-    let names = std::fs::read_dir(fmer).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter_map(|name| name.strip_suffix(".opt").map(str::to_owned)).collect();
+    let names = std::fs::read_dir(fmer)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".opt").map(str::to_owned)).collect();
     names.sort();
     names
 }
@@ -89,10 +92,22 @@ fn operators_bind_as_in_mathematics() {
 
 #[test]
 fn functions_of_matrices_are_told_from_what_works_place_by_place() {
-    check("matmul(matmul(g, transpose(w)), m)", "(g @ wᵀ) @ m", r"(g_t \mathbin{@} w_t^{\top}) \mathbin{@} m_{t-1}");
-    check("matmul(g, matmul(transpose(w), m)) * lr", "lr·(g @ (wᵀ @ m))", r"\eta_t\,(g_t \mathbin{@} (w_t^{\top} \mathbin{@} m_{t-1}))");
+    check(
+        "matmul(matmul(g, transpose(w)), m)",
+        "(g @ wᵀ) @ m",
+        r"(g_t \mathbin{@} w_t^{\top}) \mathbin{@} m_{t-1}",
+    );
+    check(
+        "matmul(g, matmul(transpose(w), m)) * lr",
+        "lr·(g @ (wᵀ @ m))",
+        r"\eta_t\,(g_t \mathbin{@} (w_t^{\top} \mathbin{@} m_{t-1}))",
+    );
     check("transpose(square(transpose(g)))", "((gᵀ)²)ᵀ", r"((g_t^{\top})^{2})^{\top}");
-    check("row_mean(g) * column_mean(g)", "rowmean(g)·colmean(g)", r"\operatorname{rowmean}(g_t) \operatorname{colmean}(g_t)");
+    check(
+        "row_mean(g) * column_mean(g)",
+        "rowmean(g)·colmean(g)",
+        r"\operatorname{rowmean}(g_t) \operatorname{colmean}(g_t)",
+    );
     let scale = r"\sqrt{\frac{\operatorname{rows}(g_t)}{\operatorname{cols}(g_t)}} \operatorname{NS}_5(g_t)";
     check("newton_schulz(g) * sqrt(rows(g) / columns(g))", "√(rows(g) / cols(g))·NS₅(g)", scale);
 }
@@ -134,8 +149,7 @@ fn norms_and_other_reductions_are_told_apart() {
     check("dot(g, w) * w", "⟨w, g⟩·w", r"\langle w_t, g_t \rangle w_t");
     check("cosine_sim(g, w) * g", "cossim(w, g)·g", r"\operatorname{cossim}(w_t, g_t) g_t");
     check("clip(g, lr)", "clip(g, lr)", r"\operatorname{clip}(g_t, \eta_t)");
-    let text =
-        "def lars(w, g, lr):\n  scale = norm(w) / (norm(g) + 1e-8)\n  update = clip(g, 1.0) / global_norm(w) * scale * lr\n  return update";
+    let text = "def lars(w, g, lr):\n  scale = norm(w) / (norm(g) + 1e-8)\n  update = clip(g, 1.0) / global_norm(w) * scale * lr\n  return update";
     insta::assert_snapshot!("norms_unicode", of(text).unicode());
     insta::assert_snapshot!("norms_latex", of(text).latex());
 }
@@ -179,20 +193,27 @@ fn names_are_the_program_s_own_and_never_mean_two_things() {
 
 #[test]
 fn slots_may_hold_inputs_and_the_update() {
-    let formula =
-        of("def f(w, g, last, twin, lr):\n  update = (g - last) * twin * lr\n  last = g\n  twin = update\n  return update, last, twin");
+    let formula = of(
+        "def f(w, g, last, twin, lr):\n  update = (g - last) * twin * lr\n  last = g\n  twin = update\n  return update, last, twin",
+    );
     insta::assert_snapshot!("slots_of_inputs_unicode", formula.unicode());
-    let formula = of("def f(w, g, m, v, lr):\n  m = m * lr + g\n  update = m * v\n  v = m\n  return update, m, v");
+    let formula = of(
+        "def f(w, g, m, v, lr):\n  m = m * lr + g\n  update = m * v\n  v = m\n  return update, m, v",
+    );
     insta::assert_snapshot!("twin_slots_latex", formula.latex());
     // The update is used by a value that is not a slot's own.
-    let formula = of("def f(w, g, m, lr):\n  update = g * lr + m\n  m = tanh(update)\n  return update, m");
+    let formula =
+        of("def f(w, g, m, lr):\n  update = g * lr + m\n  m = tanh(update)\n  return update, m");
     insta::assert_snapshot!("update_used_latex", formula.latex());
 }
 
 #[test]
 fn shared_values_do_not_blow_up() {
     let chain = |line: &str, times: usize| {
-        let text = format!("def deep(w, g, lr):\n  x = g\n{}  update = x * lr\n  return update", format!("  {line}\n").repeat(times));
+        let text = format!(
+            "def deep(w, g, lr):\n  x = g\n{}  update = x * lr\n  return update",
+            format!("  {line}\n").repeat(times)
+        );
         of(&text)
     };
     let squares = chain("x = x * x", 30);
@@ -209,7 +230,11 @@ fn shared_values_do_not_blow_up() {
 fn large_programs_have_formulas() {
     let mut text = "def long(w, g, m, lr):\n  update = g + m\n".to_string();
     for index in 0..4000 {
-        text.push_str(if index % 3 == 0 { "  update = update * sin(update)\n" } else { "  update = update + w\n" });
+        text.push_str(if index % 3 == 0 {
+            "  update = update * sin(update)\n"
+        } else {
+            "  update = update + w\n"
+        });
     }
     text.push_str("  m = update + m\n  return update, m\n");
     let formula = of(&text);
@@ -220,7 +245,9 @@ fn large_programs_have_formulas() {
 /// The equations of a formula, by their left sides in Unicode.
 fn equations(formula: &Formula) -> BTreeMap<String, String> {
     let mut equations = BTreeMap::new();
-    for equation in std::iter::once(&formula.update).chain(&formula.slots).chain(&formula.definitions) {
+    for equation in
+        std::iter::once(&formula.update).chain(&formula.slots).chain(&formula.definitions)
+    {
         let before = equations.insert(equation.name.clone(), equation.unicode.clone());
         assert_eq!(before, None, "{} stands twice", equation.name);
     }
@@ -241,7 +268,9 @@ fn written(name: &str) -> String {
         letter if letter.len() == 1 => letter,
         _ => return name.to_string(),
     };
-    let below = |c: char| c.to_digit(10).and_then(|digit| "₀₁₂₃₄₅₆₇₈₉".chars().nth(digit as usize)).unwrap_or(c);
+    let below = |c: char| {
+        c.to_digit(10).and_then(|digit| "₀₁₂₃₄₅₆₇₈₉".chars().nth(digit as usize)).unwrap_or(c)
+    };
     letter.chars().chain(name[stem.len()..].chars().map(below)).collect()
 }
 
@@ -251,15 +280,29 @@ fn the_update_and_every_live_slot_have_an_equation_that_is_not_too_long() {
         let graph = Graph::new(&program).unwrap();
         let formula = Formula::new(&program, &graph);
         assert_eq!(formula.slots.len(), graph.live_slots().count());
-        let names: Vec<String> = program.signature().slots().map(|slot| program.variable_name(slot).to_string()).collect();
+        let names: Vec<String> = program
+            .signature()
+            .slots()
+            .map(|slot| program.variable_name(slot).to_string())
+            .collect();
         for ((slot, _), equation) in graph.live_slots().zip(&formula.slots) {
             assert_eq!(equation.name, format!("{}′", written(&names[slot.index()])));
         }
         for (name, right) in equations(&formula) {
             assert!(right.chars().count() <= 100, "{name} = {right}");
         }
-        let latex: BTreeSet<&str> = formula.slots.iter().chain(&formula.definitions).map(|equation| equation.latex_name.as_str()).collect();
-        assert_eq!(latex.len(), formula.slots.len() + formula.definitions.len(), "{}", formula.latex());
+        let latex: BTreeSet<&str> = formula
+            .slots
+            .iter()
+            .chain(&formula.definitions)
+            .map(|equation| equation.latex_name.as_str())
+            .collect();
+        assert_eq!(
+            latex.len(),
+            formula.slots.len() + formula.definitions.len(),
+            "{}",
+            formula.latex()
+        );
         let calls = graph.cost().calls;
         assert!(formula.definitions.len() <= calls);
         assert!(formula.unicode().len() <= 400 + 60 * calls, "{program}\n{}", formula.unicode());
@@ -272,7 +315,10 @@ fn the_update_and_every_live_slot_have_an_equation_that_is_not_too_long() {
 fn latex_is_balanced() {
     for program in programs() {
         let latex = formula(&program).latex();
-        assert!(latex.starts_with("\\begin{align*}\n") && latex.ends_with("\n\\end{align*}\n"), "{latex}");
+        assert!(
+            latex.starts_with("\\begin{align*}\n") && latex.ends_with("\n\\end{align*}\n"),
+            "{latex}"
+        );
         for row in latex.lines() {
             let row = row.replace("\\_", "");
             let mut depth = 0_i32;
@@ -285,17 +331,29 @@ fn latex_is_balanced() {
                 assert!(depth >= 0, "{row}");
             }
             assert_eq!(depth, 0, "{row}");
-            for (open, close) in
-                [(r"\left", r"\right"), (r"\lvert", r"\rvert"), (r"\lVert", r"\rVert"), (r"\langle", r"\rangle"), ("(", ")")]
-            {
-                assert_eq!(row.matches(open).count(), row.matches(close).count(), "{open} in {row}");
+            for (open, close) in [
+                (r"\left", r"\right"),
+                (r"\lvert", r"\rvert"),
+                (r"\lVert", r"\rVert"),
+                (r"\langle", r"\rangle"),
+                ("(", ")"),
+            ] {
+                assert_eq!(
+                    row.matches(open).count(),
+                    row.matches(close).count(),
+                    "{open} in {row}"
+                );
             }
-            assert!(!row.contains("}^{}") && row.matches('&').count() <= 1 && row.is_ascii(), "{row}");
+            assert!(
+                !row.contains("}^{}") && row.matches('&').count() <= 1 && row.is_ascii(),
+                "{row}"
+            );
         }
     }
 }
 
-/// Computes formulas from their Unicode text, with arrays of one number. Written for this test only, to know nothing of how they are made.
+/// Computes formulas from their Unicode text, with arrays of one number. Written for this test
+/// only, to know nothing of how they are made.
 struct Evaluator {
     equations: BTreeMap<String, String>,
     values: BTreeMap<String, f64>,
@@ -331,7 +389,12 @@ impl Cursor<'_> {
 
     fn superscript(&mut self) -> Option<i32> {
         let text = self.take_while(|c| c == '⁻' || DIGITS_ABOVE.contains(c));
-        let digit = |c: char| DIGITS_ABOVE.chars().position(|digit| digit == c).map_or("-".to_string(), |digit| digit.to_string());
+        let digit = |c: char| {
+            DIGITS_ABOVE
+                .chars()
+                .position(|digit| digit == c)
+                .map_or("-".to_string(), |digit| digit.to_string())
+        };
         (!text.is_empty()).then(|| text.chars().map(digit).collect::<String>().parse().unwrap())
     }
 }
@@ -341,7 +404,11 @@ impl Evaluator {
         if let Some(value) = self.values.get(name) {
             return *value;
         }
-        let text = self.equations.get(name).unwrap_or_else(|| panic!("{name} has no meaning in {:?}", self.equations)).clone();
+        let text = self
+            .equations
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} has no meaning in {:?}", self.equations))
+            .clone();
         let mut cursor = Cursor { rest: &text };
         let value = self.sum(&mut cursor);
         assert_eq!(cursor.rest, "", "in {text}");
@@ -425,7 +492,8 @@ impl Evaluator {
                     (" ≥ ", Function::GreaterEqual),
                     (" = ", Function::Equal),
                 ];
-                let (_, function) = signs.into_iter().find(|(sign, _)| text.take(sign)).expect("a comparison");
+                let (_, function) =
+                    signs.into_iter().find(|(sign, _)| text.take(sign)).expect("a comparison");
                 let y = self.sum(text);
                 text.expect("]");
                 function.on_scalars([x, y, 0.0])
@@ -445,7 +513,9 @@ impl Evaluator {
                     ("e", _) => std::f64::consts::E,
                     (_, '(') => self.call(&name, text),
                     ("log" | "log₂" | "log₁₀", '|') => self.call(&name, text),
-                    (_, '|') if Function::from_name(in_the_language(&name)).is_some() => self.call(&name, text),
+                    (_, '|') if Function::from_name(in_the_language(&name)).is_some() => {
+                        self.call(&name, text)
+                    }
                     _ => self.value(&name),
                 }
             }
@@ -508,11 +578,18 @@ fn formulas_mean_what_the_programs_do() {
         let formula = Formula::new(&program, &graph);
         // Inputs by the names that they have in the formula.
         let mut inputs = BTreeMap::new();
-        let values: Vec<f64> = program.signature().parameters.iter().map(|_| 0.1 + random.below(1000) as f64 / 700.0).collect();
+        let values: Vec<f64> = program
+            .signature()
+            .parameters
+            .iter()
+            .map(|_| 0.1 + random.below(1000) as f64 / 700.0)
+            .collect();
         for (parameter, value) in program.signature().parameters.iter().zip(&values) {
             inputs.insert(written(&parameter.name), *value);
         }
-        let parameter = |wanted: ParameterKind| program.signature().parameters.iter().position(|p| p.kind == wanted).unwrap();
+        let parameter = |wanted: ParameterKind| {
+            program.signature().parameters.iter().position(|p| p.kind == wanted).unwrap()
+        };
         let mut computed: Vec<f64> = Vec::new();
         for node in graph.nodes() {
             computed.push(match node.kind {
@@ -525,7 +602,10 @@ fn formulas_mean_what_the_programs_do() {
                 NodeKind::Constant(bits) => f64::from_bits(bits),
                 NodeKind::Call(function) => {
                     let mut arguments = [0.0; 3];
-                    arguments.iter_mut().zip(node.arguments()).for_each(|(value, id)| *value = computed[id.index()]);
+                    arguments
+                        .iter_mut()
+                        .zip(node.arguments())
+                        .for_each(|(value, id)| *value = computed[id.index()]);
                     function.on_scalars(arguments)
                 }
             });
@@ -535,21 +615,30 @@ fn formulas_mean_what_the_programs_do() {
         inputs.retain(|name, _| !equations.contains_key(name));
         let mut evaluator = Evaluator { equations, values: inputs };
         let outputs = std::iter::once((formula.update.name.clone(), graph.update()));
-        let slots = formula.slots.iter().zip(graph.live_slots()).map(|(equation, (_, id))| (equation.name.clone(), id));
+        let slots = formula
+            .slots
+            .iter()
+            .zip(graph.live_slots())
+            .map(|(equation, (_, id))| (equation.name.clone(), id));
         for (name, id) in outputs.chain(slots) {
             let (read, expected) = (evaluator.value(&name), computed[id.index()]);
             if !expected.is_finite() || expected.abs() > 1e100 {
                 continue;
             }
             finite += 1;
-            // Sums and products in another order round differently, and some functions make much of that.
+            // Sums and products in another order round differently, and some functions make much of
+            // that.
             if (read - expected).abs() > 1e-6 * expected.abs().max(1e-6) {
                 off += 1;
                 println!("{name}: {read} for {expected}\n{program}\n{}", formula.unicode());
             }
         }
         for name in evaluator.equations.keys() {
-            assert!(evaluator.values.contains_key(name), "{name} is never used in\n{}", formula.unicode());
+            assert!(
+                evaluator.values.contains_key(name),
+                "{name} is never used in\n{}",
+                formula.unicode()
+            );
         }
     }
     assert!(finite > 500, "{finite}");

@@ -5,7 +5,10 @@ use symopt_export::native::fused_loops;
 
 fn passes(text: &str) -> String {
     let program = parse(text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-    fused_loops::passes(&program.signature().name, &Plan::new(&Graph::new(&program).expect("it types"), &program))
+    fused_loops::passes(
+        &program.signature().name,
+        &Plan::new(&Graph::new(&program).expect("it types"), &program),
+    )
 }
 
 #[test]
@@ -24,7 +27,6 @@ fn a_program_with_reductions_becomes_as_many_loops_as_it_needs_and_takes_its_sum
 
 #[test]
 fn the_same_plan_becomes_the_same_text() {
-    let text =
-        "def f(w, g, a, b, lr):\n  a = max(a, abs(g))\n  b = -b / (a + 1e-8)\n  update = lr * dot(a, b) * exp(b)\n  return update, a, b\n";
+    let text = "def f(w, g, a, b, lr):\n  a = max(a, abs(g))\n  b = -b / (a + 1e-8)\n  update = lr * dot(a, b) * exp(b)\n  return update, a, b\n";
     assert_eq!(passes(text), passes(text));
 }

@@ -1,4 +1,5 @@
-//! The exports to C, Rust, JSON and LaTeX: the texts are read here, and compiled by the compilers of their languages under their strictest warnings.
+//! The exports to C, Rust, JSON and LaTeX: the texts are read here, and compiled by the compilers
+//! of their languages under their strictest warnings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::process::Command;
 use symopt_dsl::parse;
 use symopt_export::{ExportError, Target, export};
 
-/// Programs that no zoo has: numbers of an array and of all arrays in each other, slots that change places, words of other languages as names.
+/// Programs that no zoo has: numbers of an array and of all arrays in each other, slots that change
+/// places, words of other languages as names.
 const ODD: [&str; 6] = [
     "def mixed(w, g, m, t, lr, *, a=0.5):\n  n = norm(g)\n  u = g / (n + 1e-8)\n  d = dot(u, w)\n  n2 = norm(u * d + w)\n  k = dot(n, n2)\n  \
      c = cosine_sim(m, g + n)\n  m = interp(g * n2, m, a)\n  q = clip(m, k)\n  \
@@ -36,19 +38,29 @@ fn exported(text: &str, target: Target) -> (String, String) {
 /// The programs of the zoo that work on matrices, which loops over elements cannot express.
 const OF_MATRICES: [&str; 2] = ["adafactor", "muon"];
 
-/// A folder with the export of every program of the zoo that can be expressed and of the odd ones, and their names in order.
+/// A folder with the export of every program of the zoo that can be expressed and of the odd ones,
+/// and their names in order.
 fn folder(target: Target) -> (PathBuf, Vec<String>) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("export-{target}"));
     fs::create_dir_all(&folder).expect("a folder");
     let zoo_folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs/zoo");
-    let mut files: Vec<PathBuf> = fs::read_dir(zoo_folder).expect("the zoo").map(|entry| entry.expect("a file").path()).collect();
-    files.retain(|file| !OF_MATRICES.iter().any(|name| file.file_stem().is_some_and(|stem| stem == *name)));
+    let mut files: Vec<PathBuf> = fs::read_dir(zoo_folder)
+        .expect("the zoo")
+        .map(|entry| entry.expect("a file").path())
+        .collect();
+    files.retain(|file| {
+        !OF_MATRICES.iter().any(|name| file.file_stem().is_some_and(|stem| stem == *name))
+    });
     files.sort();
-    let texts = files.iter().map(|file| fs::read_to_string(file).expect("a text")).chain(ODD.map(str::to_owned));
+    let texts = files
+        .iter()
+        .map(|file| fs::read_to_string(file).expect("a text"))
+        .chain(ODD.map(str::to_owned));
     let names: Vec<String> = texts
         .map(|text| {
             let (name, export) = exported(&text, target);
-            fs::write(folder.join(format!("{name}.{}", target.extension())), export).expect("it is written");
+            fs::write(folder.join(format!("{name}.{}", target.extension())), export)
+                .expect("it is written");
             name
         })
         .collect();
@@ -59,7 +71,11 @@ fn folder(target: Target) -> (PathBuf, Vec<String>) {
 /// What a command says; it must succeed.
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{command:?}\n{text}");
     text
 }
@@ -86,18 +102,34 @@ fn loops_over_elements_refuse_functions_of_matrices_and_name_the_statement() {
         for target in [Target::C, Target::Rust] {
             let program = parse(&zoo(name)).unwrap_or_else(|faults| panic!("{faults}"));
             let error = export(&program, target).expect_err("a matrix");
-            let ExportError::Inexpressible { statement, text, reason, .. } = &error else { panic!("{error}") };
+            let ExportError::Inexpressible { statement, text, reason, .. } = &error else {
+                panic!("{error}")
+            };
             assert_eq!(*statement, number);
             assert!(text.contains(&format!("{function}(")), "{text}");
-            assert_eq!(*reason, format!("`{function}` works on the matrix of an array as a whole, which loops over elements cannot do"));
-            assert!(error.to_string().starts_with(&format!("{target} cannot express {name}, statement {number}: ")), "{error}");
+            assert_eq!(
+                *reason,
+                format!(
+                    "`{function}` works on the matrix of an array as a whole, which loops over elements cannot do"
+                )
+            );
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("{target} cannot express {name}, statement {number}: ")),
+                "{error}"
+            );
         }
     }
 }
 
 #[test]
 fn choices_are_tests_in_c_and_in_rust() {
-    for (name, text) in [("rprop", zoo("rprop")), ("cautious-lion", zoo("cautious-lion")), ("choices", ODD[4].to_owned())] {
+    for (name, text) in [
+        ("rprop", zoo("rprop")),
+        ("cautious-lion", zoo("cautious-lion")),
+        ("choices", ODD[4].to_owned()),
+    ] {
         for target in [Target::C, Target::Rust] {
             insta::assert_snapshot!(format!("{target}_{name}"), exported(&text, target).1);
         }
@@ -120,12 +152,21 @@ fn a_program_becomes_a_formula_under_a_comment() {
 fn all_headers_compile_together_as_c_and_as_cpp_without_a_warning() {
     let (folder, names) = folder(Target::C);
     let includes: String = names.iter().map(|name| format!("#include \"{name}.h\"\n")).collect();
-    for (compiler, file, standard) in
-        [("gcc", "all.c", "c99"), ("gcc", "all.c", "gnu17"), ("g++", "all.cc", "c++11"), ("g++", "all.cc", "c++20")]
-    {
+    for (compiler, file, standard) in [
+        ("gcc", "all.c", "c99"),
+        ("gcc", "all.c", "gnu17"),
+        ("g++", "all.cc", "c++11"),
+        ("g++", "all.cc", "c++20"),
+    ] {
         fs::write(folder.join(file), &includes).expect("it is written");
         let warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"];
-        said(Command::new(compiler).current_dir(&folder).arg(format!("-std={standard}")).args(warnings).arg(file));
+        said(
+            Command::new(compiler)
+                .current_dir(&folder)
+                .arg(format!("-std={standard}"))
+                .args(warnings)
+                .arg(file),
+        );
     }
 }
 
@@ -144,12 +185,22 @@ fn gcc_vectorises_the_loops_and_fuses_nothing() {
         let notes = said(Command::new(compiler).current_dir(&folder).args(options));
         for name in ["lion.h", "adamw.h"] {
             let header = fs::read_to_string(folder.join(name)).expect("a header");
-            let line = header.lines().position(|line| line.contains("i < length")).expect("a loop") + 1;
+            let line =
+                header.lines().position(|line| line.contains("i < length")).expect("a loop") + 1;
             let note = format!("{name}:{line}:");
-            assert!(notes.lines().any(|l| l.contains(&note) && l.contains("loop vectorized using 32 byte vectors")), "{note}\n{notes}");
+            assert!(
+                notes
+                    .lines()
+                    .any(|l| l.contains(&note)
+                        && l.contains("loop vectorized using 32 byte vectors")),
+                "{note}\n{notes}"
+            );
         }
         let assembly = fs::read_to_string(folder.join("loops.s")).expect("assembly");
-        assert!(assembly.contains("vsqrtps") && !assembly.contains("vfm") && !assembly.contains("vfnm"), "{compiler} fuses");
+        assert!(
+            assembly.contains("vsqrtps") && !assembly.contains("vfm") && !assembly.contains("vfnm"),
+            "{compiler} fuses"
+        );
     }
 }
 
@@ -157,13 +208,29 @@ fn gcc_vectorises_the_loops_and_fuses_nothing() {
 fn all_modules_compile_together_and_are_laid_out_as_rustfmt_has_it() {
     let (folder, names) = folder(Target::Rust);
     let modules: String = names.iter().map(|name| format!("pub mod {name};\n")).collect();
-    fs::write(folder.join("lib.rs"), format!("#![deny(warnings)]\n{modules}")).expect("it is written");
+    fs::write(folder.join("lib.rs"), format!("#![deny(warnings)]\n{modules}"))
+        .expect("it is written");
     fs::write(folder.join("rustfmt.toml"), "").expect("it is written");
     for edition in ["2021", "2024"] {
-        let options = ["--edition", edition, "--crate-type", "lib", "--emit", "metadata", "-o", "all.rmeta", "lib.rs"];
+        let options = [
+            "--edition",
+            edition,
+            "--crate-type",
+            "lib",
+            "--emit",
+            "metadata",
+            "-o",
+            "all.rmeta",
+            "lib.rs",
+        ];
         said(Command::new("rustc").current_dir(&folder).args(options));
         for name in &names {
-            said(Command::new("rustfmt").current_dir(&folder).args(["--edition", edition, "--check", &format!("{name}.rs")]));
+            said(Command::new("rustfmt").current_dir(&folder).args([
+                "--edition",
+                edition,
+                "--check",
+                &format!("{name}.rs"),
+            ]));
         }
     }
 }
@@ -177,7 +244,9 @@ fn inverse_hyperbolic_functions_of_the_module_are_right_at_the_ends_of_their_ran
     let mut modules = String::new();
     for function in ["arcsinh", "arccosh", "arctanh"] {
         // On elements in f32, and on a scalar in f64.
-        let text = format!("def {function}_of(w, g, lr):\n  update = {function}(g) + 0.0 * {function}(lr)\n  return update\n");
+        let text = format!(
+            "def {function}_of(w, g, lr):\n  update = {function}(g) + 0.0 * {function}(lr)\n  return update\n"
+        );
         let (name, export) = exported(&text, Target::Rust);
         fs::write(folder.join(format!("{name}.rs")), export).expect("it is written");
         let scalar = if function == "arctanh" { 0.5 } else { 2.0 };
@@ -189,7 +258,12 @@ fn inverse_hyperbolic_functions_of_the_module_are_right_at_the_ends_of_their_ran
     }
     fs::write(folder.join("main.rs"), format!("{modules}\n{main}}}\n")).expect("it is written");
     let program = folder.join("main");
-    said(Command::new("rustc").args(["--edition", "2021", "-O", "-A", "warnings", "-o"]).arg(&program).arg(folder.join("main.rs")));
+    said(
+        Command::new("rustc")
+            .args(["--edition", "2021", "-O", "-A", "warnings", "-o"])
+            .arg(&program)
+            .arg(folder.join("main.rs")),
+    );
     let text = said(&mut Command::new(&program));
     let mut seen = 0;
     for line in text.lines() {
@@ -197,7 +271,9 @@ fn inverse_hyperbolic_functions_of_the_module_are_right_at_the_ends_of_their_ran
         let [x, found]: [f32; 2] = [words[1], words[2]].map(|word| word.parse().expect("a number"));
         let function = symopt_dsl::Function::from_name(words[0]).expect("a function");
         let expected = function.on_scalars([f64::from(x), 0.0, 0.0]) as f32;
-        let is_right = found.to_bits().abs_diff(expected.to_bits()) <= 1 || found.is_nan() && expected.is_nan() || found == expected;
+        let is_right = found.to_bits().abs_diff(expected.to_bits()) <= 1
+            || found.is_nan() && expected.is_nan()
+            || found == expected;
         assert!(is_right, "{line}, not {expected:e}");
         seen += 1;
     }

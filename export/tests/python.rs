@@ -25,7 +25,9 @@ fn exported(text: &str, target: Target) -> String {
 
 #[test]
 fn optax() {
-    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+    for (name, text) in
+        [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)]
+    {
         insta::assert_snapshot!(format!("optax_{name}"), exported(text, Target::Optax));
     }
 }
@@ -39,21 +41,27 @@ fn praxis() {
 
 #[test]
 fn keras() {
-    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+    for (name, text) in
+        [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)]
+    {
         insta::assert_snapshot!(format!("keras_{name}"), exported(text, Target::Keras));
     }
 }
 
 #[test]
 fn tensorflow_2() {
-    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+    for (name, text) in
+        [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)]
+    {
         insta::assert_snapshot!(format!("tf2_{name}"), exported(text, Target::Tf2));
     }
 }
 
 #[test]
 fn tensorflow_1() {
-    for (name, text) in [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)] {
+    for (name, text) in
+        [("lion", LION), ("adamw", ADAMW), ("lion_raw", LION_RAW), ("layered", LAYERED)]
+    {
         insta::assert_snapshot!(format!("tf1_{name}"), exported(text, Target::Tf1));
     }
 }
@@ -62,10 +70,13 @@ fn tensorflow_1() {
 fn a_scale_by_function_is_there_only_where_the_program_splits_that_way() {
     let splits = |text: &str| exported(text, Target::Optax).contains("def scale_by_");
     assert!(splits(LION) && splits(ADAMW));
-    // The learning rate enters the clipping; the decay enters the slots; the direction is the gradient itself; the rate is squared.
+    // The learning rate enters the clipping; the decay enters the slots; the direction is the
+    // gradient itself; the rate is squared.
     assert!(!splits(LION_RAW) && !splits(LAYERED));
     assert!(!splits("def f(w, g, lr):\n  update = g * lr\n  return update\n"));
-    assert!(!splits("def f(w, g, m, lr):\n  m = m + g\n  update = m * lr * lr\n  return update, m\n"));
+    assert!(!splits(
+        "def f(w, g, m, lr):\n  m = m + g\n  update = m * lr * lr\n  return update, m\n"
+    ));
     // Another order of rounding than Optax' chain has.
     assert!(!splits(
         "def f(w, g, m, lr, *, weight_decay=0.1):\n  m = m + g\n  update = m * lr + w * weight_decay * lr\n  return update, m\n"
@@ -102,8 +113,10 @@ fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
             Function::Clip => "g, 0.3".to_owned(),
             _ => arguments[..function.arity()].join(", "),
         };
-        let text =
-            format!("def f(w, g, m):\n  x = {}({arguments})\n  m = m + x * g\n  update = m * 0.1\n  return update, m\n", function.name());
+        let text = format!(
+            "def f(w, g, m):\n  x = {}({arguments})\n  m = m + x * g\n  update = m * 0.1\n  return update, m\n",
+            function.name()
+        );
         for target in [Target::Optax, Target::Praxis, Target::Keras, Target::Tf2, Target::Tf1] {
             let file = exported(&text, target);
             assert!(!file.contains('?'), "{target} {}: {file}", function.name());
@@ -112,13 +125,24 @@ fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
 }
 
 /// The targets whose files are Python.
-const PYTHON: [Target; 7] = [Target::PyTorch, Target::Optax, Target::Praxis, Target::Keras, Target::Tf2, Target::Tf1, Target::Numpy];
+const PYTHON: [Target; 7] = [
+    Target::PyTorch,
+    Target::Optax,
+    Target::Praxis,
+    Target::Keras,
+    Target::Tf2,
+    Target::Tf1,
+    Target::Numpy,
+];
 
-/// A program for each function and each way to mix numbers, numbers of each array and arrays among its arguments.
+/// A program for each function and each way to mix numbers, numbers of each array and arrays among
+/// its arguments.
 fn calls_of_mixed_kinds() -> Vec<Program> {
     let kinds = ["0.5", "-1e39", "a", "lr", "t", "s", "n", "g"];
     let mut programs = Vec::new();
-    for function in Function::all().filter(|function| !function.name().starts_with("guarded_") && *function != Function::Copy) {
+    for function in Function::all()
+        .filter(|function| !function.name().starts_with("guarded_") && *function != Function::Copy)
+    {
         let arity = function.arity();
         for number in 0..kinds.len().pow(arity.min(2) as u32) {
             let at = |place: usize| kinds[number / kinds.len().pow(place as u32) % kinds.len()];
@@ -131,20 +155,30 @@ fn calls_of_mixed_kinds() -> Vec<Program> {
                      m = m + x * n + s * a\n  update = m * lr + x * g\n  return update, m\n",
                     function.name()
                 );
-                programs.extend(parse(&text).ok().filter(|program| symopt_dsl::Graph::new(program).is_ok()));
+                programs.extend(
+                    parse(&text).ok().filter(|program| symopt_dsl::Graph::new(program).is_ok()),
+                );
             }
         }
     }
     programs
 }
 
-/// The names that begin with an underscore and are called, or passed to a function that calls them, and are no attributes.
+/// The names that begin with an underscore and are called, or passed to a function that calls them,
+/// and are no attributes.
 fn helpers_called(file: &str) -> std::collections::BTreeSet<&str> {
     let code = file.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let words = code.flat_map(|line| line.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')));
+    let words = code.flat_map(|line| {
+        line.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.'))
+    });
     words
         .filter_map(|word| word.strip_suffix(['(', ',']))
-        .filter(|word| word.len() > 1 && word.starts_with('_') && !word.starts_with("__") && !word.contains('.'))
+        .filter(|word| {
+            word.len() > 1
+                && word.starts_with('_')
+                && !word.starts_with("__")
+                && !word.contains('.')
+        })
         .collect()
 }
 
@@ -153,19 +187,34 @@ fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
     let programs = calls_of_mixed_kinds();
     assert!(programs.len() > 1000);
     for program in programs {
-        let plain = (Target::PyTorch, export_plain(&program, Target::PyTorch).unwrap_or_else(|error| panic!("{error}")));
-        let files = PYTHON.map(|target| (target, export(&program, target).unwrap_or_else(|error| panic!("{error}"))));
+        let plain = (
+            Target::PyTorch,
+            export_plain(&program, Target::PyTorch).unwrap_or_else(|error| panic!("{error}")),
+        );
+        let files = PYTHON.map(|target| {
+            (target, export(&program, target).unwrap_or_else(|error| panic!("{error}")))
+        });
         for (target, file) in files.into_iter().chain([plain]) {
             assert!(!file.contains('?') || file.contains(":?"), "{target}: {file}");
             for helper in helpers_called(&file) {
-                let definitions =
-                    [format!("def {helper}("), format!("\n{helper} = "), format!("class {helper}("), format!("class {helper}:")];
-                let count: usize = definitions.iter().map(|definition| file.matches(definition.as_str()).count()).sum();
+                let definitions = [
+                    format!("def {helper}("),
+                    format!("\n{helper} = "),
+                    format!("class {helper}("),
+                    format!("class {helper}:"),
+                ];
+                let count: usize = definitions
+                    .iter()
+                    .map(|definition| file.matches(definition.as_str()).count())
+                    .sum();
                 assert_eq!(count, 1, "{target}, {helper}:\n{program}\n{file}");
             }
             for definition in file.lines().filter_map(|line| line.strip_prefix("def _")) {
                 let name = format!("_{}", definition.split('(').next().unwrap_or_default());
-                assert!(file.matches(name.as_str()).count() > 1, "{target}, {name} is not called:\n{program}\n{file}");
+                assert!(
+                    file.matches(name.as_str()).count() > 1,
+                    "{target}, {name} is not called:\n{program}\n{file}"
+                );
             }
         }
         for target in [Target::C, Target::Rust] {
@@ -176,27 +225,41 @@ fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
                 let call = format!("{helper}(");
                 let calls = file.match_indices(&call).filter(|(at, _)| {
                     let before = &file[..*at];
-                    !before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':')) && !before.ends_with(definition)
+                    !before.ends_with(|c: char| {
+                        c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':')
+                    }) && !before.ends_with(definition)
                 });
                 let definitions = file.matches(&format!("{definition}{call}")).count();
                 let is_called = calls.count() > 0;
-                assert!(definitions == usize::from(is_called), "{target}, {helper}: {definitions} definitions\n{program}\n{file}");
+                assert!(
+                    definitions == usize::from(is_called),
+                    "{target}, {helper}: {definitions} definitions\n{program}\n{file}"
+                );
             }
         }
     }
 }
 
-/// The helpers of C and Rust that functions are spelled with, in f32 and in f64, and what stands before the name in a definition.
+/// The helpers of C and Rust that functions are spelled with, in f32 and in f64, and what stands
+/// before the name in a definition.
 fn helpers_of_compiled(target: Target) -> Vec<(String, &'static str)> {
     let spelled = |row: &Spelling| if target == Target::C { row.c } else { row.rust };
     let names = SPELLINGS.iter().filter_map(spelled).filter_map(|text| text.split('(').next());
     match target {
         Target::C => names
             .filter_map(|name| name.strip_prefix("symopt_"))
-            .flat_map(|name| [(format!("f_{name}"), "static inline float "), (format!("f_{name}_double"), "static inline double ")])
+            .flat_map(|name| {
+                [
+                    (format!("f_{name}"), "static inline float "),
+                    (format!("f_{name}_double"), "static inline double "),
+                ]
+            })
             .collect(),
         _ => names
-            .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()))
+            .filter(|name| {
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+            })
             .map(|name| (name.to_owned(), "fn "))
             .collect(),
     }
@@ -204,8 +267,7 @@ fn helpers_of_compiled(target: Target) -> Vec<(String, &'static str)> {
 
 #[test]
 fn a_number_counts_once_for_each_element_of_the_array_beside_it() {
-    let text =
-        "def f(w, g, lr, *, a=0.5):\n  x = cosine_sim(a, abs(g))\n  y = dot(norm(g), w)\n  update = g * x * y * lr\n  return update\n";
+    let text = "def f(w, g, lr, *, a=0.5):\n  x = cosine_sim(a, abs(g))\n  y = dot(norm(g), w)\n  update = g * x * y * lr\n  return update\n";
     for (target, spread) in [
         (Target::Numpy, "np.full_like("),
         (Target::Optax, "jnp.full_like("),
@@ -230,7 +292,10 @@ fn names_are_left_to_python_to_the_frameworks_and_to_macros() {
         assert!(!python_names(&file).any(|name| ["_dot", "__x", "any"].contains(&name)), "{file}");
     }
     let keras = exported(text, Target::Keras);
-    assert!(keras.contains("self.weight_decay2 = self.add") && keras.contains("iterations2=0.5"), "{keras}");
+    assert!(
+        keras.contains("self.weight_decay2 = self.add") && keras.contains("iterations2=0.5"),
+        "{keras}"
+    );
     assert!(exported(text, Target::C).contains("double v_M_PI;"));
 }
 
@@ -254,9 +319,12 @@ fn each_variable_counts_its_own_steps() {
 
 #[test]
 fn the_frameworks_names_of_hyperparameters_are_taken_too() {
-    for (target, name) in
-        [(Target::Optax, "b1=None"), (Target::Optax, "eps=None"), (Target::Keras, "beta_1=None"), (Target::Tf2, "beta_2=None")]
-    {
+    for (target, name) in [
+        (Target::Optax, "b1=None"),
+        (Target::Optax, "eps=None"),
+        (Target::Keras, "beta_1=None"),
+        (Target::Tf2, "beta_2=None"),
+    ] {
         let file = exported(ADAMW, target);
         assert!(file.contains(name), "{target} {name}: {file}");
     }
@@ -281,8 +349,15 @@ fn a_float_that_may_be_beyond_f32_is_rounded_by_its_library_where_it_meets_an_ar
                 update = (x + y * big * big) * lr\n  return update\n";
     for target in [Target::Tf2, Target::Tf1, Target::Keras] {
         let file = exported(text, target);
-        assert!(file.contains("w * (1 - a)") && file.contains("_rounded(1e39, dtype)"), "{target}: {file}");
-        assert!(file.contains("_rounded(float(np.exp(a)), dtype)") && file.contains("_rounded(big, dtype) *"), "{target}: {file}");
+        assert!(
+            file.contains("w * (1 - a)") && file.contains("_rounded(1e39, dtype)"),
+            "{target}: {file}"
+        );
+        assert!(
+            file.contains("_rounded(float(np.exp(a)), dtype)")
+                && file.contains("_rounded(big, dtype) *"),
+            "{target}: {file}"
+        );
     }
 }
 
@@ -292,14 +367,23 @@ fn numbers_that_may_be_floats_are_computed_in_f64_for_jax() {
                 return update\n";
     for target in [Target::Optax, Target::Praxis] {
         let file = exported(text, target);
-        assert!(["_number(\"sqrt\", ", "_number(\"divide\", ", "_choice("].iter().all(|call| file.contains(call)), "{file}");
+        assert!(
+            ["_number(\"sqrt\", ", "_number(\"divide\", ", "_choice("]
+                .iter()
+                .all(|call| file.contains(call)),
+            "{file}"
+        );
         assert!(file.contains("jnp.sqrt(t)") && file.contains("import numpy as np"), "{file}");
         let element_wise = exported(LION, target);
-        assert!(!element_wise.contains("_number(\"") && !element_wise.contains("import numpy"), "{element_wise}");
+        assert!(
+            !element_wise.contains("_number(\"") && !element_wise.contains("import numpy"),
+            "{element_wise}"
+        );
     }
 }
 
-/// TensorFlow keeps one tensor for equal floats, so -0.0 would stand for 0.0, or the other way round.
+/// TensorFlow keeps one tensor for equal floats, so -0.0 would stand for 0.0, or the other way
+/// round.
 #[test]
 fn floats_that_may_be_negative_zeros_meet_tensors_as_arrays() {
     let text = "def f(w, g, t, lr, *, a=0.0, b=0.5):\n  x = g / -0.0 + maximum(g, a * -1.0) + g * (1.0 - b)\n  y = t * -a\n  \
@@ -308,8 +392,15 @@ fn floats_that_may_be_negative_zeros_meet_tensors_as_arrays() {
         let file = exported(text, target);
         assert!(file.contains("g / _rounded(-0.0, dtype)"), "{target}\n{file}");
         // The same float, among arrays and among numbers.
-        let number = if target == Target::Keras { "_rounded(scalar, _SCALAR)" } else { "_rounded(scalar, tf.float64)" };
-        assert!(file.contains("scalar = -a\n") && file.contains("maximum(g, _rounded(scalar, dtype))"), "{target}\n{file}");
+        let number = if target == Target::Keras {
+            "_rounded(scalar, _SCALAR)"
+        } else {
+            "_rounded(scalar, tf.float64)"
+        };
+        assert!(
+            file.contains("scalar = -a\n") && file.contains("maximum(g, _rounded(scalar, dtype))"),
+            "{target}\n{file}"
+        );
         assert!(file.contains(number), "{target}\n{file}");
         assert!(!file.contains("_rounded(1 - b, dtype)"), "{target}\n{file}");
         assert!(!file.contains(", -0.0, "), "{target}\n{file}");
@@ -319,15 +410,21 @@ fn floats_that_may_be_negative_zeros_meet_tensors_as_arrays() {
 /// PyTorch takes an exponent in f64, where a negative number has no power 1e-60; in f32 it is 0.
 #[test]
 fn exponents_that_are_zero_in_f32_are_zero_in_pytorch() {
-    let text = program("def f(w, g):\n  update = g ** 1e-60 + g ** -1e-46 + g ** 1e-3\n  return update\n");
+    let text =
+        program("def f(w, g):\n  update = g ** 1e-60 + g ** -1e-46 + g ** 1e-3\n  return update\n");
     for file in [export(&text, Target::PyTorch), export_plain(&text, Target::PyTorch)] {
         let file = file.expect("PyTorch expresses it");
         // In the kernel the literal is of f32 itself.
-        let powers: Vec<&str> = file.lines().filter(|line| line.contains("torch.") && line.contains("pow")).collect();
+        let powers: Vec<&str> =
+            file.lines().filter(|line| line.contains("torch.") && line.contains("pow")).collect();
         assert!(
-            powers.iter().any(|line| line.contains("1e-3") || line.contains("0.001")) && powers.iter().any(|line| line.contains("g, 0.0")),
+            powers.iter().any(|line| line.contains("1e-3") || line.contains("0.001"))
+                && powers.iter().any(|line| line.contains("g, 0.0")),
             "{powers:?}"
         );
-        assert!(!powers.iter().any(|line| line.contains("e-60") || line.contains("e-46")), "{powers:?}");
+        assert!(
+            !powers.iter().any(|line| line.contains("e-60") || line.contains("e-46")),
+            "{powers:?}"
+        );
     }
 }

@@ -11,7 +11,8 @@ pub(super) const GRID: &str = "#e2e8f0";
 pub(super) const PAPER: &str = "#ffffff";
 
 /// Okabe and Ito's colours, those that show well on white first.
-const SERIES: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+const SERIES: [&str; 7] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 /// Beyond the colours, lines are told apart by their dashes.
 const DASHES: [&str; 3] = ["", "7 4", "2 3"];
 
@@ -88,7 +89,9 @@ impl Canvas {
 
     pub fn rectangle(&mut self, [x, y, width, height]: [f64; 4], attributes: &str) {
         let [x, y, width, height] = [x, y, width.max(0.0), height.max(0.0)].map(short);
-        self.element(format_args!(r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" {attributes}/>"#));
+        self.element(format_args!(
+            r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" {attributes}/>"#
+        ));
     }
 
     pub fn line(&mut self, from: (f64, f64), to: (f64, f64), color: &str, width: f64) {
@@ -103,12 +106,17 @@ impl Canvas {
     }
 
     fn points(points: &[(f64, f64)]) -> String {
-        let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
+        let points: Vec<String> =
+            points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
         points.join(" ")
     }
 
     pub fn polyline(&mut self, points: &[(f64, f64)], color: &str, dashes: &str) {
-        let dashes = if dashes.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dashes}""#) };
+        let dashes = if dashes.is_empty() {
+            String::new()
+        } else {
+            format!(r#" stroke-dasharray="{dashes}""#)
+        };
         let points = Canvas::points(points);
         self.element(format_args!(
             r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round"{dashes}/>"#
@@ -125,7 +133,14 @@ impl Canvas {
     }
 
     /// A text turned clockwise by an angle in degrees.
-    pub fn turned_text(&mut self, (x, y): (f64, f64), anchor: Anchor, style: Style, angle: f64, text: &str) {
+    pub fn turned_text(
+        &mut self,
+        (x, y): (f64, f64),
+        anchor: Anchor,
+        style: Style,
+        angle: f64,
+        text: &str,
+    ) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -133,7 +148,11 @@ impl Canvas {
         };
         let [x, y, size] = [x, y, style.size].map(short);
         let weight = if style.bold { r#" font-weight="bold""# } else { "" };
-        let turn = if angle == 0.0 { String::new() } else { format!(r#" transform="rotate({} {x} {y})""#, short(angle)) };
+        let turn = if angle == 0.0 {
+            String::new()
+        } else {
+            format!(r#" transform="rotate({} {x} {y})""#, short(angle))
+        };
         let (color, text) = (style.color, escaped(text));
         self.element(format_args!(
             r#"<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" fill="{color}"{weight}{turn}>{text}</text>"#

@@ -6,8 +6,9 @@
 //! | [`DotChart`] | programs against each other on several tasks, with error bars |
 //! | [`HeatMap`] | a number over two hyperparameters |
 //!
-//! The colours are those of Okabe and Ito, which colour-blind people can tell apart; the background is white, so that a chart can be read on
-//! a dark page too. Texts are set in whatever sans-serif font there is; their widths are estimated on the wide side.
+//! The colours are those of Okabe and Ito, which colour-blind people can tell apart; the background
+//! is white, so that a chart can be read on a dark page too. Texts are set in whatever sans-serif
+//! font there is; their widths are estimated on the wide side.
 //!
 //! ```
 //! use symopt_figures::chart::{Axis, LineChart, Panel, Series};

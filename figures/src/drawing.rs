@@ -1,7 +1,8 @@
 //! The data flow of a program as a picture: an SVG laid out here, and a description for Graphviz.
 //!
-//! Inputs and slots stand above, the calls below the values that they use, and the update and the slots' next values at the bottom. Numbers
-//! and hyperparameters are not boxes of their own but part of the calls that use them. Equal programs give equal pictures, byte for byte.
+//! Inputs and slots stand above, the calls below the values that they use, and the update and the
+//! slots' next values at the bottom. Numbers and hyperparameters are not boxes of their own but
+//! part of the calls that use them. Equal programs give equal pictures, byte for byte.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -67,7 +68,8 @@ pub struct Arrow {
     pub from: usize,
     /// Index of the box that it points to.
     pub to: usize,
-    /// Which argument it is, where the order matters and the call has more than one arrow: `x`, `y` or `a`.
+    /// Which argument it is, where the order matters and the call has more than one arrow: `x`, `y`
+    /// or `a`.
     pub argument: Option<&'static str>,
     /// The type of the value.
     pub ty: Type,
@@ -93,8 +95,13 @@ pub struct Drawing {
 impl Drawing {
     /// The picture of a program. `graph` must be the program's own.
     pub fn new(program: &Program, graph: &Graph) -> Drawing {
-        let mut drawing =
-            Drawing { title: program.signature().name.clone(), shapes: Vec::new(), arrows: Vec::new(), width: 0.0, height: 0.0 };
+        let mut drawing = Drawing {
+            title: program.signature().name.clone(),
+            shapes: Vec::new(),
+            arrows: Vec::new(),
+            width: 0.0,
+            height: 0.0,
+        };
         drawing.collect(program, graph);
         drawing.lay_out();
         drawing
@@ -119,16 +126,21 @@ impl Drawing {
             let node = graph.node(id);
             let parameter = |kind: ParameterKind| {
                 let index = program.signature().parameters.iter().position(|p| p.kind == kind);
-                index.map_or_else(String::new, |index| program.variable_name(VarId(index as u16)).to_string())
+                index.map_or_else(String::new, |index| {
+                    program.variable_name(VarId(index as u16)).to_string()
+                })
             };
             let (role, label, detail) = match node.kind {
                 NodeKind::Weights => (Role::Input, parameter(ParameterKind::Weights), None),
                 NodeKind::Gradients => (Role::Input, parameter(ParameterKind::Gradients), None),
-                NodeKind::LearningRate => (Role::Input, parameter(ParameterKind::LearningRate), None),
+                NodeKind::LearningRate => {
+                    (Role::Input, parameter(ParameterKind::LearningRate), None)
+                }
                 NodeKind::Step => (Role::Input, parameter(ParameterKind::Step), None),
                 NodeKind::Slot(slot) => (Role::Slot, parameter(ParameterKind::Slot(slot)), None),
                 NodeKind::Call(function) => {
-                    let arguments: Vec<Option<String>> = node.arguments().iter().map(|a| inline_text(program, graph, *a)).collect();
+                    let arguments: Vec<Option<String>> =
+                        node.arguments().iter().map(|a| inline_text(program, graph, *a)).collect();
                     let (label, detail) = call_text(function, &arguments);
                     (Role::Call, label, detail)
                 }
@@ -137,26 +149,53 @@ impl Drawing {
             let to = self.shapes.len();
             place[id.index()] = Some(to);
             let statements = statements[id.index()].iter().map(text).collect();
-            self.shapes.push(shape(format!("n{}", id.index()), role, &label, detail.as_deref(), statements));
+            self.shapes.push(shape(
+                format!("n{}", id.index()),
+                role,
+                &label,
+                detail.as_deref(),
+                statements,
+            ));
             let NodeKind::Call(function) = node.kind else { continue };
-            let drawn = node.arguments().iter().enumerate().filter_map(|(position, a)| place[a.index()].map(|from| (position, from, *a)));
+            let drawn = node
+                .arguments()
+                .iter()
+                .enumerate()
+                .filter_map(|(position, a)| place[a.index()].map(|from| (position, from, *a)));
             let drawn: Vec<(usize, usize, NodeId)> = drawn.collect();
             for (position, from, argument) in &drawn {
                 let named = drawn.len() > 1 && !function.row().commutative;
-                let argument_name = argument_names(function).get(*position).copied().filter(|_| named);
+                let argument_name =
+                    argument_names(function).get(*position).copied().filter(|_| named);
                 let ty = graph.node(*argument).ty;
-                self.arrows.push(Arrow { from: *from, to, argument: argument_name, ty, points: Vec::new() });
+                self.arrows.push(Arrow {
+                    from: *from,
+                    to,
+                    argument: argument_name,
+                    ty,
+                    points: Vec::new(),
+                });
             }
         }
         let mut output = |id: String, label: String, node: NodeId| {
             if let Some(from) = place[node.index()] {
                 let to = self.shapes.len();
                 self.shapes.push(shape(id, Role::Output, &label, None, Vec::new()));
-                self.arrows.push(Arrow { from, to, argument: None, ty: graph.node(node).ty, points: Vec::new() });
+                self.arrows.push(Arrow {
+                    from,
+                    to,
+                    argument: None,
+                    ty: graph.node(node).ty,
+                    points: Vec::new(),
+                });
             }
         };
         output("update".to_string(), "update".to_string(), graph.update());
-        let names: Vec<String> = program.signature().slots().map(|slot| program.variable_name(slot).to_string()).collect();
+        let names: Vec<String> = program
+            .signature()
+            .slots()
+            .map(|slot| program.variable_name(slot).to_string())
+            .collect();
         for (slot, next) in graph.live_slots() {
             let name = names.get(slot.index()).map_or("", String::as_str);
             output(format!("next{}", slot.index()), format!("next {name}"), next);
@@ -164,8 +203,15 @@ impl Drawing {
     }
 
     fn lay_out(&mut self) {
-        let last_named = |index: usize| self.arrows.iter().any(|arrow| arrow.to == index && arrow.argument.is_some());
-        let sizes: Vec<(f64, f64)> = self.shapes.iter().enumerate().map(|(index, shape)| svg::size(shape, last_named(index))).collect();
+        let last_named = |index: usize| {
+            self.arrows.iter().any(|arrow| arrow.to == index && arrow.argument.is_some())
+        };
+        let sizes: Vec<(f64, f64)> = self
+            .shapes
+            .iter()
+            .enumerate()
+            .map(|(index, shape)| svg::size(shape, last_named(index)))
+            .collect();
         let items: Vec<Item> = self
             .shapes
             .iter()
@@ -180,10 +226,14 @@ impl Drawing {
                 },
             })
             .collect();
-        let edges: Vec<(usize, usize)> = self.arrows.iter().map(|arrow| (arrow.from, arrow.to)).collect();
+        let edges: Vec<(usize, usize)> =
+            self.arrows.iter().map(|arrow| (arrow.from, arrow.to)).collect();
         let layout = layout::layout(&items, &edges);
-        for ((shape, (width, height)), (x, y)) in self.shapes.iter_mut().zip(sizes).zip(&layout.centres) {
-            (shape.x, shape.y, shape.width, shape.height) = (x - width / 2.0, y - height / 2.0, width, height);
+        for ((shape, (width, height)), (x, y)) in
+            self.shapes.iter_mut().zip(sizes).zip(&layout.centres)
+        {
+            (shape.x, shape.y, shape.width, shape.height) =
+                (x - width / 2.0, y - height / 2.0, width, height);
         }
         for (arrow, course) in self.arrows.iter_mut().zip(layout.courses) {
             arrow.points = course.points;
@@ -192,7 +242,13 @@ impl Drawing {
     }
 }
 
-fn shape(id: String, role: Role, label: &str, detail: Option<&str>, statements: Vec<String>) -> Shape {
+fn shape(
+    id: String,
+    role: Role,
+    label: &str,
+    detail: Option<&str>,
+    statements: Vec<String>,
+) -> Shape {
     let (label, detail) = (shortened(label), detail.map(shortened));
     Shape { id, role, label, detail, statements, x: 0.0, y: 0.0, width: 0.0, height: 0.0 }
 }
@@ -240,7 +296,8 @@ fn call_text(function: Function, arguments: &[Option<String>]) -> (String, Optio
     };
     let guard = if function == F::GuardedDivide { Some("y + 1e-8") } else { None };
     if let (false, [x, y]) = (sign.is_empty(), arguments) {
-        let guarded = |y: &str| if guard.is_some() { format!("({y} + 1e-8)") } else { y.to_string() };
+        let guarded =
+            |y: &str| if guard.is_some() { format!("({y} + 1e-8)") } else { y.to_string() };
         let label = match (x, y) {
             (None, None) if matches!(function, F::Add | F::Multiply) => sign.to_string(),
             (None, None) => format!("x {sign} {}", guarded("y")),
@@ -268,7 +325,9 @@ fn call_text(function: Function, arguments: &[Option<String>]) -> (String, Optio
     let details: Vec<String> = arguments
         .iter()
         .zip(names)
-        .filter_map(|(text, name)| text.as_ref().map(|text| if unary { text.clone() } else { format!("{name} = {text}") }))
+        .filter_map(|(text, name)| {
+            text.as_ref().map(|text| if unary { text.clone() } else { format!("{name} = {text}") })
+        })
         .collect();
     (label.to_string(), (!details.is_empty()).then(|| details.join(", ")))
 }

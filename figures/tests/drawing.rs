@@ -15,8 +15,11 @@ fn zoo(name: &str) -> Program {
 
 fn zoo_names() -> Vec<String> {
     let folder = format!("{}/../programs/zoo", env!("CARGO_MANIFEST_DIR"));
-    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter_map(|name| name.strip_suffix(".opt").map(str::to_owned)).collect();
+    let names = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".opt").map(str::to_owned)).collect();
     names.sort();
     names
 }
@@ -42,7 +45,10 @@ fn boxes_do_not_overlap_and_arrows_join_them_downwards() {
     for program in programs() {
         let drawing = drawing(&program);
         for (index, shape) in drawing.shapes.iter().enumerate() {
-            assert!(shape.x >= -0.01 && shape.y >= -0.01 && shape.x.is_finite() && shape.y.is_finite(), "{shape:?}\n{program}");
+            assert!(
+                shape.x >= -0.01 && shape.y >= -0.01 && shape.x.is_finite() && shape.y.is_finite(),
+                "{shape:?}\n{program}"
+            );
             for other in &drawing.shapes[..index] {
                 assert!(!overlap(shape, other), "{shape:?}\n{other:?}\n{program}");
             }
@@ -50,10 +56,16 @@ fn boxes_do_not_overlap_and_arrows_join_them_downwards() {
         for arrow in &drawing.arrows {
             let (from, to) = (&drawing.shapes[arrow.from], &drawing.shapes[arrow.to]);
             let (start, end) = (arrow.points[0], arrow.points[arrow.points.len() - 1]);
-            assert!((start.1 - (from.y + from.height)).abs() < 1e-6 && (end.1 - to.y).abs() < 1e-6, "{arrow:?}");
+            assert!(
+                (start.1 - (from.y + from.height)).abs() < 1e-6 && (end.1 - to.y).abs() < 1e-6,
+                "{arrow:?}"
+            );
             assert!(from.x < start.0 && start.0 < from.x + from.width, "{arrow:?}");
             assert!(to.x < end.0 && end.0 < to.x + to.width, "{arrow:?}");
-            assert!(arrow.points.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{arrow:?} goes up");
+            assert!(
+                arrow.points.windows(2).all(|pair| pair[0].1 <= pair[1].1),
+                "{arrow:?} goes up"
+            );
         }
     }
 }
@@ -71,7 +83,10 @@ fn lines_pass_beside_boxes() {
                     let same_height = top < shape.y + shape.height && shape.y < bottom;
                     let own = index == arrow.from || index == arrow.to;
                     // Between layers there are no boxes at all.
-                    assert!(own || !same_height || (beside && (x - other_x).abs() < 1e-6), "{pair:?} meets {shape:?}\n{program}");
+                    assert!(
+                        own || !same_height || (beside && (x - other_x).abs() < 1e-6),
+                        "{pair:?} meets {shape:?}\n{program}"
+                    );
                 }
             }
         }
@@ -84,15 +99,19 @@ fn all_that_is_live_is_drawn() {
         let graph = Graph::new(&program).unwrap();
         let drawing = Drawing::new(&program, &graph);
         let count = |role: Role| drawing.shapes.iter().filter(|shape| shape.role == role).count();
-        let nodes = |wanted: &dyn Fn(NodeKind) -> bool| graph.nodes().iter().filter(|node| wanted(node.kind)).count();
+        let nodes = |wanted: &dyn Fn(NodeKind) -> bool| {
+            graph.nodes().iter().filter(|node| wanted(node.kind)).count()
+        };
         assert_eq!(count(Role::Call), nodes(&|kind| matches!(kind, NodeKind::Call(_))));
         assert_eq!(count(Role::Slot), nodes(&|kind| matches!(kind, NodeKind::Slot(_))));
         assert_eq!(count(Role::Output), 1 + graph.live_slots().count());
         let ids: BTreeSet<&str> = drawing.shapes.iter().map(|shape| shape.id.as_str()).collect();
         assert_eq!(ids.len(), drawing.shapes.len());
         for (index, shape) in drawing.shapes.iter().enumerate() {
-            let (arriving, leaving) =
-                (drawing.arrows.iter().filter(|a| a.to == index).count(), drawing.arrows.iter().filter(|a| a.from == index).count());
+            let (arriving, leaving) = (
+                drawing.arrows.iter().filter(|a| a.to == index).count(),
+                drawing.arrows.iter().filter(|a| a.from == index).count(),
+            );
             match shape.role {
                 Role::Output => assert_eq!((arriving, leaving), (1, 0)),
                 Role::Input | Role::Slot => assert!(arriving == 0 && leaving > 0, "{shape:?}"),
@@ -102,7 +121,8 @@ fn all_that_is_live_is_drawn() {
     }
 }
 
-/// A reader of as much XML as a picture needs: elements must be closed in order, and texts and attributes be escaped.
+/// A reader of as much XML as a picture needs: elements must be closed in order, and texts and
+/// attributes be escaped.
 fn assert_well_formed(xml: &str) {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = xml;
@@ -116,11 +136,15 @@ fn assert_well_formed(xml: &str) {
             assert_eq!(open.pop(), Some(name), "closed in order");
             continue;
         }
-        let (body, closed) = element.strip_suffix('/').map_or((element, false), |body| (body, true));
+        let (body, closed) =
+            element.strip_suffix('/').map_or((element, false), |body| (body, true));
         let (name, mut attributes) = body.split_once(' ').unwrap_or((body, ""));
         assert!(!name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic()), "{element}");
         while !attributes.trim().is_empty() {
-            let (key, value) = attributes.trim_start().split_once("=\"").expect("attributes have values between quotes");
+            let (key, value) = attributes
+                .trim_start()
+                .split_once("=\"")
+                .expect("attributes have values between quotes");
             assert!(key.chars().all(|c| c.is_ascii_alphabetic() || c == '-'), "{element}");
             let (value, after) = value.split_once('"').expect("a value ends");
             assert_text(value);
@@ -137,7 +161,12 @@ fn assert_well_formed(xml: &str) {
 fn assert_text(text: &str) {
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     for (place, _) in text.match_indices('&') {
-        assert!(["&amp;", "&lt;", "&gt;", "&quot;", "&apos;"].iter().any(|entity| text[place..].starts_with(entity)), "{text}");
+        assert!(
+            ["&amp;", "&lt;", "&gt;", "&quot;", "&apos;"]
+                .iter()
+                .any(|entity| text[place..].starts_with(entity)),
+            "{text}"
+        );
     }
     assert!(!text.contains('<'), "{text}");
 }
@@ -163,7 +192,11 @@ fn names_cannot_break_out_of_the_picture() {
     let picture = drawing(&program);
     assert_well_formed(&picture.svg());
     assert!(picture.svg().contains("a&quot;b&lt;c&gt;&amp;&apos;d\\"));
-    assert!(picture.dot().starts_with("digraph \"a\\\"b<c>&'d\\\\\\\\u000a\" {"), "{}", picture.dot());
+    assert!(
+        picture.dot().starts_with("digraph \"a\\\"b<c>&'d\\\\\\\\u000a\" {"),
+        "{}",
+        picture.dot()
+    );
     let longest = picture.shapes.iter().map(|shape| shape.label.chars().count()).max();
     assert_eq!(longest, Some(40));
     for line in picture.dot().lines() {
@@ -179,7 +212,10 @@ fn texts_fit_into_their_boxes() {
         for shape in drawing(&program).shapes {
             let width = |text: &str, size: f64| text.chars().count() as f64 * size * 0.602;
             assert!(width(&shape.label, 14.0) + 8.0 < shape.width, "{shape:?}");
-            assert!(shape.detail.as_ref().is_none_or(|detail| width(detail, 11.0) + 8.0 < shape.width), "{shape:?}");
+            assert!(
+                shape.detail.as_ref().is_none_or(|detail| width(detail, 11.0) + 8.0 < shape.width),
+                "{shape:?}"
+            );
         }
     }
 }
@@ -201,7 +237,15 @@ fn large_programs_are_drawn() {
 fn numbers_and_hyperparameters_are_parts_of_calls() {
     let labels = |name: &str| -> Vec<String> {
         let shapes = drawing(&zoo(name)).shapes.into_iter();
-        shapes.map(|shape| [Some(shape.label), shape.detail].into_iter().flatten().collect::<Vec<_>>().join(" | ")).collect()
+        shapes
+            .map(|shape| {
+                [Some(shape.label), shape.detail]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" | ")
+            })
+            .collect()
     };
     insta::assert_snapshot!("labels_adamw", labels("adamw").join("\n"));
     insta::assert_snapshot!("labels_lion_raw", labels("lion-raw").join("\n"));

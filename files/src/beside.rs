@@ -9,7 +9,8 @@ use tempfile::{Builder, NamedTempFile, TempPath};
 
 use crate::target::parent;
 
-/// The end of the names of files that are being written; they begin with a dot, the name of the file that they will replace, and a dot.
+/// The end of the names of files that are being written; they begin with a dot, the name of the
+/// file that they will replace, and a dot.
 const SUFFIX: &str = ".unfinished";
 
 /// Letters and digits before that.
@@ -23,7 +24,8 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// An empty file. Where it will replace another one nobody else can read it, since that may be a private one.
+    /// An empty file. Where it will replace another one nobody else can read it, since that may be
+    /// a private one.
     pub(crate) fn new(path: &Path, old: Option<&Metadata>) -> io::Result<Beside> {
         let mode = if old.is_some() { 0o600 } else { 0o666 };
         if let Some(file) = unnamed(parent(path), mode) {
@@ -31,7 +33,8 @@ impl Beside {
         }
         loop {
             let (file, name) = create(path, mode)?;
-            // Another process may have taken it for one that a killed process left, in the instant before it was locked.
+            // Another process may have taken it for one that a killed process left, in the instant
+            // before it was locked.
             if file.lock().is_err() || name.exists() {
                 return Ok(Beside { file, name: Some(name) });
             }
@@ -53,17 +56,20 @@ impl Beside {
         let named = match name {
             Some(name) => Some(name),
             None if old.is_none() && link(&file, path).is_ok() => None,
-            // The lock keeps others from removing it before it has its last name. File systems without locks have nobody who removes.
+            // The lock keeps others from removing it before it has its last name. File systems
+            // without locks have nobody who removes.
             None => {
                 let _ = file.lock();
-                let name = named(path, |builder| builder.make_in(parent(path), |name| link(&file, name)))?;
+                let name =
+                    named(path, |builder| builder.make_in(parent(path), |name| link(&file, name)))?;
                 Some(name.into_temp_path())
             }
         };
         if let Some(name) = named {
             name.persist(path).map_err(|error| error.error)?;
         }
-        // The names of a directory are brought to the disk by themselves. Some file systems can't, or do it anyway.
+        // The names of a directory are brought to the disk by themselves. Some file systems can't,
+        // or do it anyway.
         let _ = File::open(parent(path)).and_then(|directory| directory.sync_all());
         remove_stale(path);
         Ok(())
@@ -88,7 +94,8 @@ fn create(path: &Path, mode: u32) -> io::Result<(File, TempPath)> {
     })
 }
 
-/// An empty file without a name. `None` where that is no possibility of the system or of the directory's file system.
+/// An empty file without a name. `None` where that is no possibility of the system or of the
+/// directory's file system.
 #[cfg(target_os = "linux")]
 fn unnamed(directory: &Path, mode: u32) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
@@ -96,7 +103,11 @@ fn unnamed(directory: &Path, mode: u32) -> Option<File> {
     if !Path::new(OPEN_FILES).is_dir() {
         return None;
     }
-    let file = rustix::fs::open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(mode));
+    let file = rustix::fs::open(
+        directory,
+        OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::from_raw_mode(mode),
+    );
     file.ok().map(File::from)
 }
 
@@ -128,7 +139,8 @@ fn keep_owner(file: &File, old: &Metadata) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let same = file.metadata().is_ok_and(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
+        let same =
+            file.metadata().is_ok_and(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()));
         if !same {
             let _ = std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()));
         }
@@ -156,16 +168,22 @@ fn prefix(path: &Path) -> OsString {
 
 /// Whether a name is that of a file which was being written.
 pub(crate) fn is_unfinished(name: &OsStr) -> bool {
-    let parts = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.'));
-    parts.is_some_and(|(_, random)| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    let parts = name
+        .to_str()
+        .and_then(|name| name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.'));
+    parts.is_some_and(|(_, random)| {
+        random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
-/// Removes what processes that were killed left of the same file. Those that still write hold a lock.
+/// Removes what processes that were killed left of the same file. Those that still write hold a
+/// lock.
 fn remove_stale(path: &Path) {
     let prefix = prefix(path);
     for entry in fs::read_dir(parent(path)).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let ours = name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) && is_unfinished(&name);
+        let ours =
+            name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) && is_unfinished(&name);
         // Nothing depends on it being gone.
         if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let stale = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());

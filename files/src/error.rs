@@ -3,7 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A file can't be written, or a directory can't be made. The old file, if there was one, is still there.
+/// A file can't be written, or a directory can't be made. The old file, if there was one, is still
+/// there.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {work} `{}`: {}", path.display(), reason(path, error))]
 pub struct WriteError {
@@ -28,7 +29,8 @@ impl WriteError {
         &self.path
     }
 
-    /// Whether no file can be written at the path as it stands: it was badly chosen. All else, such as a full disk, may pass.
+    /// Whether no file can be written at the path as it stands: it was badly chosen. All else, such
+    /// as a full disk, may pass.
     pub fn is_misplaced(&self) -> bool {
         use ErrorKind::*;
         let kinds = [
@@ -65,11 +67,18 @@ fn is_loop(error: &io::Error) -> bool {
 }
 
 fn reason(path: &Path, error: &io::Error) -> String {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match error.kind() {
-        ErrorKind::StorageFull => "no space left on its disk; free some and run the command again".to_owned(),
-        ErrorKind::QuotaExceeded => "no space left in the disk quota; free some and run the command again".to_owned(),
-        ErrorKind::NotFound if !parent.is_dir() => format!("there is no directory `{}`", parent.display()),
+        ErrorKind::StorageFull => {
+            "no space left on its disk; free some and run the command again".to_owned()
+        }
+        ErrorKind::QuotaExceeded => {
+            "no space left in the disk quota; free some and run the command again".to_owned()
+        }
+        ErrorKind::NotFound if !parent.is_dir() => {
+            format!("there is no directory `{}`", parent.display())
+        }
         ErrorKind::IsADirectory => "it is a directory".to_owned(),
         _ => error.to_string(),
     }

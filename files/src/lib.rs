@@ -1,9 +1,10 @@
 //! Files that are written whole or not at all.
 //!
-//! [`write()`] makes the new content beside the old file, brings it to the disk and only then puts it in the old one's place. A process that is
-//! killed, a machine that stops and a disk that is full leave the old file as it was. On Linux the new content has no name while it is written,
-//! so a kill leaves nothing behind; elsewhere, and in the instant between naming and renaming, a file [`is_unfinished`] may stay, which the next
-//! write of the same file removes.
+//! [`write()`] makes the new content beside the old file, brings it to the disk and only then puts
+//! it in the old one's place. A process that is killed, a machine that stops and a disk that is
+//! full leave the old file as it was. On Linux the new content has no name while it is written, so
+//! a kill leaves nothing behind; elsewhere, and in the instant between naming and renaming, a file
+//! [`is_unfinished`] may stay, which the next write of the same file removes.
 //!
 //! | what is at the path | what happens |
 //! |---|---|
@@ -48,7 +49,12 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn refuses_neighbours(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::ResourceBusy)
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::ResourceBusy
+    )
 }
 
 fn straight(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -61,7 +67,8 @@ fn straight(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Whether a file can be written at a path, as far as that can be told without writing it. Nothing is left behind.
+/// Whether a file can be written at a path, as far as that can be told without writing it. Nothing
+/// is left behind.
 pub fn check_writable(path: &Path) -> Result<(), WriteError> {
     let check = || {
         let target = Target::of(path)?;
@@ -79,7 +86,8 @@ pub fn create_directory(path: &Path) -> Result<(), WriteError> {
     fs::create_dir_all(path).map_err(|error| WriteError::of_directory(path, error))
 }
 
-/// Whether a name in a directory is that of a file which [`write()`] was writing when its process was killed.
+/// Whether a name in a directory is that of a file which [`write()`] was writing when its process
+/// was killed.
 pub fn is_unfinished(name: &OsStr) -> bool {
     beside::is_unfinished(name)
 }

@@ -30,7 +30,8 @@ impl Target {
         let mut path = path.to_owned();
         for _ in 0..LINKS {
             let parent = parent(&path).to_owned();
-            // The links there are no paths: an open file that was replaced would no longer be the one that is open.
+            // The links there are no paths: an open file that was replaced would no longer be the
+            // one that is open.
             if holds_open_files(&parent) {
                 return Ok(Target::Straight);
             }
@@ -41,7 +42,9 @@ impl Target {
                     fs::OpenOptions::new().write(true).open(&path)?;
                     return Ok(Target::Whole { path, old: Some(old) });
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::Whole { path, old: None }),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Ok(Target::Whole { path, old: None });
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -58,7 +61,8 @@ pub(crate) fn parent(path: &Path) -> &Path {
 /// Whether a directory has the open files of processes in it, such as `/dev/fd`.
 fn holds_open_files(directory: &Path) -> bool {
     #[cfg(target_os = "linux")]
-    return rustix::fs::statfs(directory).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
+    return rustix::fs::statfs(directory)
+        .is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
     #[cfg(not(target_os = "linux"))]
     directory.starts_with("/dev/fd")
 }

@@ -10,7 +10,10 @@ use std::path::Path;
 use symopt_files::{check_writable, is_unfinished, write};
 
 fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -72,7 +75,8 @@ fn symbolic_links_stay_and_their_targets_are_replaced() {
 fn pipes_and_open_files_are_written_straight() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
     let reader = {
         let pipe = pipe.clone();
         std::thread::spawn(move || {
@@ -90,12 +94,16 @@ fn pipes_and_open_files_are_written_straight() {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
-        // As `-o /dev/stdout` with the output redirected into a file: that file, and no other one under its name.
+        // As `-o /dev/stdout` with the output redirected into a file: that file, and no other one
+        // under its name.
         let path = folder.path().join("open");
         let open = fs::File::create(&path).unwrap();
         let before = fs::metadata(&path).unwrap().ino();
         write(Path::new(&format!("/proc/self/fd/{}", open.as_raw_fd())), b"x").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino()), (b"x".to_vec(), before));
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino()),
+            (b"x".to_vec(), before)
+        );
         let full = write(Path::new("/dev/full"), b"x").unwrap_err();
         assert!(full.is_full() && !full.is_misplaced());
         assert!(full.to_string().contains("can't write `/dev/full`: no space left"), "{full}");
@@ -109,8 +117,12 @@ fn places_where_no_file_can_be_are_told_beforehand_and_nothing_is_left() {
     fs::write(of("file"), "old").unwrap();
     fs::create_dir(of("directory")).unwrap();
     let long = "x".repeat(300);
-    let places =
-        [("none/there", "there is no directory"), ("directory", "it is a directory"), ("file/below", "ot a directory"), (&long, "long")];
+    let places = [
+        ("none/there", "there is no directory"),
+        ("directory", "it is a directory"),
+        ("file/below", "ot a directory"),
+        (&long, "long"),
+    ];
     for (name, expected) in places {
         for error in [check_writable(&of(name)).unwrap_err(), write(&of(name), b"x").unwrap_err()] {
             assert!(error.is_misplaced() && error.to_string().contains(expected), "{error}");
@@ -118,7 +130,10 @@ fn places_where_no_file_can_be_are_told_beforehand_and_nothing_is_left() {
     }
     check_writable(&of("file")).unwrap();
     check_writable(&of("new")).unwrap();
-    assert_eq!((names(folder.path()), fs::read(of("file")).unwrap()), (vec!["directory".to_owned(), "file".to_owned()], b"old".to_vec()));
+    assert_eq!(
+        (names(folder.path()), fs::read(of("file")).unwrap()),
+        (vec!["directory".to_owned(), "file".to_owned()], b"old".to_vec())
+    );
     let longest = "y".repeat(255);
     write(&of(&longest), b"1").unwrap();
     write(&of(&longest), b"2").unwrap();
@@ -128,11 +143,13 @@ fn places_where_no_file_can_be_are_told_beforehand_and_nothing_is_left() {
 #[test]
 fn a_write_that_fails_leaves_the_old_file_and_nothing_else() {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    // In a process of its own: the limit on the size of files holds for all threads, and the signal that comes with it must not kill.
+    // In a process of its own: the limit on the size of files holds for all threads, and the signal
+    // that comes with it must not kill.
     if std::env::var_os("SYMOPT_TEST_LIMITED").is_none() {
         let this = std::env::current_exe().unwrap();
         let test = "a_write_that_fails_leaves_the_old_file_and_nothing_else";
-        let shell = format!("trap '' XFSZ; SYMOPT_TEST_LIMITED=1 exec '{}' --exact {test}", this.display());
+        let shell =
+            format!("trap '' XFSZ; SYMOPT_TEST_LIMITED=1 exec '{}' --exact {test}", this.display());
         // Through pipes: a file that the output goes to would have the limit too.
         let output = std::process::Command::new("sh").args(["-c", &shell]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -146,18 +163,27 @@ fn a_write_that_fails_leaves_the_old_file_and_nothing_else() {
     setrlimit(Resource::Fsize, limit).unwrap();
     let error = write(&path, &[b'x'; 5000]).unwrap_err();
     assert!(!error.is_misplaced(), "{error}");
-    assert_eq!((names(folder.path()), fs::read(&path).unwrap()), (vec!["file".to_owned()], b"old".to_vec()));
+    assert_eq!(
+        (names(folder.path()), fs::read(&path).unwrap()),
+        (vec!["file".to_owned()], b"old".to_vec())
+    );
 }
 
 #[test]
 fn what_a_killed_process_left_goes_with_the_next_write_and_what_is_being_written_stays() {
     let folder = tempfile::tempdir().unwrap();
     let of = |name: &str| folder.path().join(name);
-    let (stale, busy, other) = (of(".file.abcde12345.unfinished"), of(".file.0123456789.unfinished"), of(".file.mine.unfinished"));
+    let (stale, busy, other) = (
+        of(".file.abcde12345.unfinished"),
+        of(".file.0123456789.unfinished"),
+        of(".file.mine.unfinished"),
+    );
     for path in [&stale, &busy, &other] {
         fs::write(path, "x").unwrap();
     }
-    assert!(is_unfinished(stale.file_name().unwrap()) && !is_unfinished(other.file_name().unwrap()));
+    assert!(
+        is_unfinished(stale.file_name().unwrap()) && !is_unfinished(other.file_name().unwrap())
+    );
     let held = fs::File::open(&busy).unwrap();
     held.lock().unwrap();
     write(&of("file"), b"new").unwrap();

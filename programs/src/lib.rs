@@ -1,4 +1,5 @@
-//! The zoo: optimizer programs of the literature, Lion first, each in a `.opt` file that states its source and its equation.
+//! The zoo: optimizer programs of the literature, Lion first, each in a `.opt` file that states its
+//! source and its equation.
 //!
 //! | name | what it is | slots |
 //! |---|---|---|
@@ -23,8 +24,9 @@
 //! | `schedule-free-sgd`, `schedule-free-adamw` | averages in place of a schedule (Defazio et al. 2024) | 1, 2 |
 //! | `muon`, `adafactor` | matrices made orthogonal; squares known by their rows and columns (not compiled: run statement by statement) | 1, 2 |
 //!
-//! A program whose `lr` has a default takes the learning rate, and the default is its conventional peak. The programs of the published
-//! search have a plain `lr`: it is the value of a schedule with peak 1, and the peak learning rate is a constant inside.
+//! A program whose `lr` has a default takes the learning rate, and the default is its conventional
+//! peak. The programs of the published search have a plain `lr`: it is the value of a schedule with
+//! peak 1, and the peak learning rate is a constant inside.
 //!
 //! ```
 //! use symopt_evaluator::Layout;
@@ -46,9 +48,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! To add a program, put its `.opt` file into `zoo/`, add its name to the list in this file, add its published equations to
-//! `tests/equations.rs`, and an implementation that is not ours to `tests/golden/reference_optimizers.py`: both tests fail as long as they are
-//! missing.
+//! To add a program, put its `.opt` file into `zoo/`, add its name to the list in this file, add
+//! its published equations to `tests/equations.rs`, and an implementation that is not ours to
+//! `tests/golden/reference_optimizers.py`: both tests fail as long as they are missing.
 
 mod compiled;
 pub mod source;
@@ -84,14 +86,25 @@ impl ZooEntry {
     }
 
     fn parsed(&self) -> &Parsed {
-        // The texts are compiled in, the build script makes the same plans of them, and a test takes every entry.
+        // The texts are compiled in, the build script makes the same plans of them, and a test
+        // takes every entry.
         self.parsed.get_or_init(|| {
-            let program = symopt_dsl::parse(self.source).unwrap_or_else(|faults| panic!("zoo program {}:\n{faults}", self.name));
-            let graph = Graph::new(&program).unwrap_or_else(|errors| panic!("zoo program {}: {errors:?}", self.name));
-            let passes = || compiled::COMPILED.iter().find(|(name, _)| *name == self.name).map(|(_, passes)| *passes);
-            let compiled = Plan::try_new(&graph, &program)
-                .ok()
-                .map(|plan| (plan, passes().unwrap_or_else(|| panic!("zoo program {}: not compiled", self.name))));
+            let program = symopt_dsl::parse(self.source)
+                .unwrap_or_else(|faults| panic!("zoo program {}:\n{faults}", self.name));
+            let graph = Graph::new(&program)
+                .unwrap_or_else(|errors| panic!("zoo program {}: {errors:?}", self.name));
+            let passes = || {
+                compiled::COMPILED
+                    .iter()
+                    .find(|(name, _)| *name == self.name)
+                    .map(|(_, passes)| *passes)
+            };
+            let compiled = Plan::try_new(&graph, &program).ok().map(|plan| {
+                (
+                    plan,
+                    passes().unwrap_or_else(|| panic!("zoo program {}: not compiled", self.name)),
+                )
+            });
             Parsed { program, graph, compiled }
         })
     }
@@ -101,7 +114,8 @@ impl ZooEntry {
         self.parsed().program.clone()
     }
 
-    /// The compiled program in use, with f32 state. A program with functions of matrices is run statement by statement.
+    /// The compiled program in use, with f32 state. A program with functions of matrices is run
+    /// statement by statement.
     pub fn optimizer(&self, layout: &Layout) -> Optimizer {
         self.optimizer_with(layout, Options::default())
     }
@@ -110,7 +124,9 @@ impl ZooEntry {
     pub fn optimizer_with(&self, layout: &Layout, options: Options) -> Optimizer {
         let Parsed { program, graph, compiled } = self.parsed();
         match compiled {
-            Some((plan, passes)) => Optimizer::from_compiled(graph, program, plan.clone(), passes, layout, options),
+            Some((plan, passes)) => {
+                Optimizer::from_compiled(graph, program, plan.clone(), passes, layout, options)
+            }
             None => Optimizer::from_graph(graph, program, layout, options),
         }
     }
@@ -191,10 +207,13 @@ pub fn zoo() -> &'static [ZooEntry] {
 
 /// The program of this name. The name of its function (`adamw_paper`) does as well.
 pub fn find(name: &str) -> Option<&'static ZooEntry> {
-    ZOO.iter().find(|entry| entry.name.bytes().eq(name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte })))
+    ZOO.iter().find(|entry| {
+        entry.name.bytes().eq(name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }))
+    })
 }
 
-/// The name in the zoo that comes closest to one that is not there; `None` if none is close enough to be what was meant.
+/// The name in the zoo that comes closest to one that is not there; `None` if none is close enough
+/// to be what was meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
     /// Below this share of letters in place, two names have no more in common than any two.
     const CLOSE_ENOUGH: f64 = 0.6;
@@ -206,15 +225,27 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     }
     let name = name.to_lowercase().replace('_', "-");
     let similarity = |entry: &ZooEntry| strsim::normalized_damerau_levenshtein(&name, entry.name);
-    let (best, entry) = ZOO.iter().map(|entry| (similarity(entry), entry)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let (best, entry) = ZOO
+        .iter()
+        .map(|entry| (similarity(entry), entry))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best >= CLOSE_ENOUGH).then_some(entry.name)
 }
 
-/// Any program in use: compiled if it computes what a program of the zoo does in the same way, by the tile machine if not, and statement by
-/// statement if it has functions of matrices. The results have the same bits.
-pub fn optimizer(program: &Program, layout: &Layout, options: Options) -> Result<Optimizer, OptimizerError> {
-    let graph = Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
-    for known in ZOO.iter().map(ZooEntry::parsed).filter(|known| known.graph.hash() == graph.hash()) {
+/// Any program in use: compiled if it computes what a program of the zoo does in the same way, by
+/// the tile machine if not, and statement by statement if it has functions of matrices. The results
+/// have the same bits.
+pub fn optimizer(
+    program: &Program,
+    layout: &Layout,
+    options: Options,
+) -> Result<Optimizer, OptimizerError> {
+    let graph = Graph::new(program).map_err(|errors| OptimizerError::Type {
+        program: program.signature().name.clone(),
+        errors,
+    })?;
+    for known in ZOO.iter().map(ZooEntry::parsed).filter(|known| known.graph.hash() == graph.hash())
+    {
         // Equal programs may still number their slots and hyperparameters otherwise.
         if let (Ok(plan), Some((known, passes))) = (Plan::try_new(&graph, program), &known.compiled)
             && plan == *known

@@ -8,7 +8,8 @@ use std::string::FromUtf8Error;
 
 use symopt_dsl::{Diagnostics, Program};
 
-/// Bytes of a program file that are read at most: more than any program needs; the parser refuses less than this, with a message of its own.
+/// Bytes of a program file that are read at most: more than any program needs; the parser refuses
+/// less than this, with a message of its own.
 const FILE_LIMIT: u64 = 16 << 20;
 
 /// A text that is no program, with what is wrong with it.
@@ -51,13 +52,17 @@ pub enum SourceError {
         nearest: Option<&'static str>,
     },
     /// A directory is where a program should be.
-    #[error("{path}: a directory, not a program; a program of a search's store is written {path}:HASH, with the first digits of its hash")]
+    #[error(
+        "{path}: a directory, not a program; a program of a search's store is written {path}:HASH, with the first digits of its hash"
+    )]
     Directory {
         /// The directory.
         path: PathBuf,
     },
     /// The file is no text.
-    #[error("{path}: not a program: byte {place} is not UTF-8 text; check that this is the right file")]
+    #[error(
+        "{path}: not a program: byte {place} is not UTF-8 text; check that this is the right file"
+    )]
     NotText {
         /// The file.
         path: PathBuf,
@@ -79,8 +84,13 @@ pub enum SourceError {
 
 /// Parses a text of a name; the error shows the places in it.
 pub fn parse(name: &str, text: &str) -> Result<Program, SourceError> {
-    symopt_dsl::parse(text)
-        .map_err(|faults| SourceError::Text(Box::new(FaultyText { name: name.to_owned(), text: text.to_owned(), faults })))
+    symopt_dsl::parse(text).map_err(|faults| {
+        SourceError::Text(Box::new(FaultyText {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            faults,
+        }))
+    })
 }
 
 /// Finds a program by zoo name, file, or `-` for the standard input.
@@ -98,7 +108,8 @@ pub fn find(name: &str) -> Result<Program, SourceError> {
     if path.is_dir() {
         return Err(SourceError::Directory { path: path.to_owned() });
     }
-    let file = File::open(path).map_err(|source| SourceError::File { path: path.to_owned(), source })?;
+    let file =
+        File::open(path).map_err(|source| SourceError::File { path: path.to_owned(), source })?;
     read(name, file)
 }
 
@@ -106,7 +117,12 @@ pub fn find(name: &str) -> Result<Program, SourceError> {
 fn read(name: &str, from: impl Read) -> Result<Program, SourceError> {
     let path = || PathBuf::from(name);
     let mut bytes = Vec::new();
-    from.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(|source| SourceError::File { path: path(), source })?;
-    let not_text = |e: FromUtf8Error| SourceError::NotText { path: path(), place: e.utf8_error().valid_up_to() };
+    from.take(FILE_LIMIT)
+        .read_to_end(&mut bytes)
+        .map_err(|source| SourceError::File { path: path(), source })?;
+    let not_text = |e: FromUtf8Error| SourceError::NotText {
+        path: path(),
+        place: e.utf8_error().valid_up_to(),
+    };
     parse(name, &String::from_utf8(bytes).map_err(not_text)?)
 }

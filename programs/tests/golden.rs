@@ -1,5 +1,6 @@
-//! Lion against the trajectories of its published implementations, bit for bit. `golden/lion_official.json` says in `formula` how its weights
-//! and gradients are made and in `exact_arithmetic` in which order each implementation rounds.
+//! Lion against the trajectories of its published implementations, bit for bit.
+//! `golden/lion_official.json` says in `formula` how its weights and gradients are made and in
+//! `exact_arithmetic` in which order each implementation rounds.
 
 use ndarray::ArrayD;
 use serde_json::Value;
@@ -7,7 +8,8 @@ use symopt_evaluator::{Layout, Optimizer, Reference};
 use symopt_programs::lion;
 
 const CHECKPOINTS: [usize; 4] = [1, 2, 10, 50];
-/// Half a unit in the last place of a number in [1, 2): the largest relative error of a rounding to f32.
+/// Half a unit in the last place of a number in [1, 2): the largest relative error of a rounding to
+/// f32.
 const U: f64 = 1.0 / (1 << 24) as f64;
 
 /// The integer hash lowbias32.
@@ -34,7 +36,8 @@ struct Case {
 
 impl Case {
     fn read(name: &str) -> Case {
-        let file: Value = serde_json::from_str(include_str!("golden/lion_official.json")).expect("the golden file is JSON");
+        let file: Value = serde_json::from_str(include_str!("golden/lion_official.json"))
+            .expect("the golden file is JSON");
         let golden = file["cases"][name].clone();
         let number = |key: &str| golden[key].as_f64().expect("a number");
         let seed = number("seed") as u64;
@@ -69,7 +72,11 @@ impl Case {
         let [w, m] = self.published(implementation, steps);
         for (what, found, expected) in [("weight", weights, &w), ("momentum", momentum, &m)] {
             for (i, (x, y)) in found.iter().zip(expected).enumerate() {
-                assert_eq!(x.to_bits(), y.to_bits(), "{implementation}, step {steps}, {what} {i}: {x:e}, published {y:e}");
+                assert_eq!(
+                    x.to_bits(),
+                    y.to_bits(),
+                    "{implementation}, step {steps}, {what} {i}: {x:e}, published {y:e}"
+                );
             }
         }
     }
@@ -85,17 +92,27 @@ const CASES: [&str; 2] = ["A_const_nowd", "B_cosine_wd"];
 #[test]
 fn lion_in_the_reference_interpreter_equals_the_published_eager_jax_order_bit_for_bit() {
     for case in CASES.map(Case::read) {
-        let mut reference = Reference::<f32>::new(&lion().program(), &[vec![257]]).expect("it types");
-        for (name, value) in [("beta1", case.beta1), ("beta2", case.beta2), ("weight_decay", case.weight_decay)] {
+        let mut reference =
+            Reference::<f32>::new(&lion().program(), &[vec![257]]).expect("it types");
+        for (name, value) in
+            [("beta1", case.beta1), ("beta2", case.beta2), ("weight_decay", case.weight_decay)]
+        {
             reference.set(name, value).expect("Lion has it");
         }
-        let mut weights = [ArrayD::from_shape_vec(vec![257], case.weights.clone()).expect("257 weights")];
+        let mut weights =
+            [ArrayD::from_shape_vec(vec![257], case.weights.clone()).expect("257 weights")];
         for (step, lr) in case.learning_rates.iter().enumerate() {
-            let gradients = [ArrayD::from_shape_vec(vec![257], case.gradients(step)).expect("257 gradients")];
+            let gradients =
+                [ArrayD::from_shape_vec(vec![257], case.gradients(step)).expect("257 gradients")];
             reference.step(&mut weights, &gradients, f64::from(*lr)).expect("sizes fit");
             if CHECKPOINTS.contains(&(step + 1)) {
                 let flat = |array: &ArrayD<f32>| array.iter().copied().collect::<Vec<f32>>();
-                case.assert_equals("automl_optax_eager", step + 1, &flat(&weights[0]), &flat(&reference.slots()[0][0]));
+                case.assert_equals(
+                    "automl_optax_eager",
+                    step + 1,
+                    &flat(&weights[0]),
+                    &flat(&reference.slots()[0][0]),
+                );
             }
         }
     }
@@ -116,7 +133,9 @@ fn lion_in_the_tile_machine_equals_the_published_eager_jax_order_bit_for_bit() {
 fn run_optimizer(case: &Case, mut look: impl FnMut(usize, &[f32], &[f32])) {
     let layout = Layout::flat(257);
     let mut optimizer = Optimizer::new(&lion().program(), &layout).expect("it types");
-    for (name, value) in [("beta1", case.beta1), ("beta2", case.beta2), ("weight_decay", case.weight_decay)] {
+    for (name, value) in
+        [("beta1", case.beta1), ("beta2", case.beta2), ("weight_decay", case.weight_decay)]
+    {
         optimizer.set(name, value).expect("Lion has it");
     }
     let mut weights = case.weights.clone();
@@ -127,7 +146,8 @@ fn run_optimizer(case: &Case, mut look: impl FnMut(usize, &[f32], &[f32])) {
     }
 }
 
-/// Lion in the published PyTorch order: the decay is a factor, and the second average is a fused multiply-add.
+/// Lion in the published PyTorch order: the decay is a factor, and the second average is a fused
+/// multiply-add.
 struct Torch {
     w: Vec<f32>,
     m: Vec<f32>,
@@ -151,14 +171,17 @@ impl Torch {
     }
 }
 
-/// How far Lion's momentum and weights may be from PyTorch's by the two orders of rounding alone, as long as all signs agree.
+/// How far Lion's momentum and weights may be from PyTorch's by the two orders of rounding alone,
+/// as long as all signs agree.
 ///
-/// To first order in [`U`], with e the distance before the step and every rounding off by at most `U` times what it rounds:
-/// - momentum: both round beta2 * m, the eager order also rounds (1 - beta2) * g, and both round the sum:
-///   `e' = beta2 * e + U * (2 * beta2 * |m| + (1 - beta2) * |g| + 2 * |m'|)`.
-/// - weights: the eager order rounds w * decay, its sum with the sign, that times lr, and the difference; PyTorch rounds 1 - lr * decay,
-///   the product with it, and the difference. The f32 decay itself is off by `U`:
-///   `e' = e + U * (4 * lr * decay * |w| + 2 * lr + 2 * |w| + 2 * |w'|)`, and without decay both are the same operations: `e' = e`.
+/// To first order in [`U`], with e the distance before the step and every rounding off by at most
+/// `U` times what it rounds:
+/// - momentum: both round beta2 * m, the eager order also rounds (1 - beta2) * g, and both round
+///   the sum: `e' = beta2 * e + U * (2 * beta2 * |m| + (1 - beta2) * |g| + 2 * |m'|)`.
+/// - weights: the eager order rounds w * decay, its sum with the sign, that times lr, and the
+///   difference; PyTorch rounds 1 - lr * decay, the product with it, and the difference. The f32
+///   decay itself is off by `U`: `e' = e + U * (4 * lr * decay * |w| + 2 * lr + 2 * |w| + 2 * |w'|)`,
+///   and without decay both are the same operations: `e' = e`.
 #[derive(Clone, Copy, Default)]
 struct Bound {
     w: f64,
@@ -169,7 +192,8 @@ struct Bound {
 fn lion_stays_within_the_roundings_of_the_published_pytorch_order() {
     /// The farthest within 50 steps, in units of 2^-23 of the weight.
     const FARTHEST_WEIGHT_ULPS: f64 = 11.0;
-    /// The same in units of 2^-23 of the largest momentum so far: a momentum near zero is a cancelled sum.
+    /// The same in units of 2^-23 of the largest momentum so far: a momentum near zero is a
+    /// cancelled sum.
     const FARTHEST_MOMENTUM_ULPS: f64 = 3.0;
     /// The terms of second order in U, generously.
     const SECOND_ORDER: f64 = 1.0 + 1e-4;
@@ -184,25 +208,40 @@ fn lion_stays_within_the_roundings_of_the_published_pytorch_order() {
             let (g, lr) = (case.gradients(step - 1), case.learning_rates[step - 1]);
             let signs = torch.step(&case, &g, lr);
             if CHECKPOINTS.contains(&step) {
-                // The stated order is the published trajectory: its last bit can be explained, so the bound below is about the real thing.
+                // The stated order is the published trajectory: its last bit can be explained, so
+                // the bound below is about the real thing.
                 case.assert_equals("torch", step, &torch.w, &torch.m);
             }
             for i in 0..257 {
                 let c = (1.0 - case.beta1) as f32 * g[i] + case.beta1 as f32 * before.1[i];
-                assert_eq!(c.partial_cmp(&0.0), signs[i].partial_cmp(&0.0), "{name}, step {step}, weight {i}: the signs differ");
+                assert_eq!(
+                    c.partial_cmp(&0.0),
+                    signs[i].partial_cmp(&0.0),
+                    "{name}, step {step}, weight {i}: the signs differ"
+                );
                 let absolute = |x: f32| f64::from(x.abs());
                 let bound = &mut bounds[i];
-                let kept = 2.0 * case.beta2 * absolute(before.1[i]) + (1.0 - case.beta2) * absolute(g[i]);
-                bound.m = SECOND_ORDER * (case.beta2 * bound.m + U * (kept + 2.0 * absolute(momentum[i])));
+                let kept =
+                    2.0 * case.beta2 * absolute(before.1[i]) + (1.0 - case.beta2) * absolute(g[i]);
+                bound.m = SECOND_ORDER
+                    * (case.beta2 * bound.m + U * (kept + 2.0 * absolute(momentum[i])));
                 if case.weight_decay != 0.0 {
                     let lr = f64::from(lr);
                     let decayed = 4.0 * lr * case.weight_decay * absolute(before.0[i]) + 2.0 * lr;
-                    bound.w += SECOND_ORDER * U * (decayed + 2.0 * absolute(before.0[i]) + 2.0 * absolute(weights[i]));
+                    bound.w += SECOND_ORDER
+                        * U
+                        * (decayed + 2.0 * absolute(before.0[i]) + 2.0 * absolute(weights[i]));
                 }
-                for (kind, (x, y, bound)) in [(weights[i], torch.w[i], bound.w), (momentum[i], torch.m[i], bound.m)].into_iter().enumerate()
+                for (kind, (x, y, bound)) in
+                    [(weights[i], torch.w[i], bound.w), (momentum[i], torch.m[i], bound.m)]
+                        .into_iter()
+                        .enumerate()
                 {
                     let distance = (f64::from(x) - f64::from(y)).abs();
-                    assert!(distance <= bound, "{name}, step {step}, number {i}: {x:e} and PyTorch's {y:e} are farther than {bound:e}");
+                    assert!(
+                        distance <= bound,
+                        "{name}, step {step}, number {i}: {x:e} and PyTorch's {y:e} are farther than {bound:e}"
+                    );
                     differ += usize::from(x.to_bits() != y.to_bits());
                     // Relative to the weight, and to the largest momentum so far.
                     largest_momentum[i] = largest_momentum[i].max(absolute(momentum[i]));
@@ -214,10 +253,16 @@ fn lion_stays_within_the_roundings_of_the_published_pytorch_order() {
         });
         assert!(differ > 0, "the orders differ somewhere, or the bound is about nothing");
         if case.weight_decay == 0.0 {
-            assert_eq!(farthest_ulps[0], 0.0, "{name}: without decay the weights are the same bits");
+            assert_eq!(
+                farthest_ulps[0], 0.0,
+                "{name}: without decay the weights are the same bits"
+            );
         }
         // What the bounds come to here, to be quoted: the farthest that this golden data has.
         let [weight, momentum] = farthest_ulps;
-        assert!(weight <= FARTHEST_WEIGHT_ULPS && momentum <= FARTHEST_MOMENTUM_ULPS, "{name}: {weight} and {momentum} ulps");
+        assert!(
+            weight <= FARTHEST_WEIGHT_ULPS && momentum <= FARTHEST_MOMENTUM_ULPS,
+            "{name}: {weight} and {momentum} ulps"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Muon and Adafactor against implementations that are not ours: `golden/matrix.json`, which `golden/reference_matrix.py` writes in float64.
+//! Muon and Adafactor against implementations that are not ours: `golden/matrix.json`, which
+//! `golden/reference_matrix.py` writes in float64.
 
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
@@ -38,9 +39,11 @@ fn gradient(case: &Case, step: u64) -> ArrayD<f64> {
     g
 }
 
-/// Runs a program beside an implementation, all its arrays at once, and holds the weights to a tolerance relative to 1.
+/// Runs a program beside an implementation, all its arrays at once, and holds the weights to a
+/// tolerance relative to 1.
 fn compare(program: &str, implementation: &str, tolerance: f64) {
-    let golden: Value = serde_json::from_str(include_str!("golden/matrix.json")).expect("the golden file is JSON");
+    let golden: Value =
+        serde_json::from_str(include_str!("golden/matrix.json")).expect("the golden file is JSON");
     let golden = &golden[program];
     let cases: Vec<Case> = golden[implementation]
         .as_object()
@@ -48,20 +51,32 @@ fn compare(program: &str, implementation: &str, tolerance: f64) {
         .iter()
         .map(|(name, case)| Case {
             name,
-            shape: case["shape"].as_array().expect("a shape").iter().map(|axis| axis.as_u64().expect("a length") as usize).collect(),
+            shape: case["shape"]
+                .as_array()
+                .expect("a shape")
+                .iter()
+                .map(|axis| axis.as_u64().expect("a length") as usize)
+                .collect(),
             seed: case["seed"].as_u64().expect("a seed"),
             after: &case["after"],
         })
         .collect();
     assert!(cases.len() >= 5);
     let shapes: Vec<Vec<usize>> = cases.iter().map(|case| case.shape.clone()).collect();
-    let mut reference = Reference::<f64>::new(&find(program).expect("in the zoo").program(), &shapes).expect("it types");
+    let mut reference =
+        Reference::<f64>::new(&find(program).expect("in the zoo").program(), &shapes)
+            .expect("it types");
     let mut lr = 0.0;
     for (name, value) in golden["hyperparameters"].as_object().expect("hyperparameters by name") {
         let value = value.as_f64().expect("a number");
-        if name == "lr" { lr = value } else { reference.set(name, value).expect("the program has it") }
+        if name == "lr" {
+            lr = value
+        } else {
+            reference.set(name, value).expect("the program has it")
+        }
     }
-    let mut weights: Vec<ArrayD<f64>> = cases.iter().map(|case| array(case.seed, 0, &case.shape)).collect();
+    let mut weights: Vec<ArrayD<f64>> =
+        cases.iter().map(|case| array(case.seed, 0, &case.shape)).collect();
     for step in 1..=50 {
         let gradients: Vec<ArrayD<f64>> = cases.iter().map(|case| gradient(case, step)).collect();
         reference.step(&mut weights, &gradients, lr).expect("shapes fit");
@@ -71,20 +86,25 @@ fn compare(program: &str, implementation: &str, tolerance: f64) {
             for (i, (x, y)) in found.iter().zip(expected).enumerate() {
                 let y = y.as_f64().expect("a number");
                 let deviation = (x - y).abs() / y.abs().max(1.0);
-                assert!(deviation <= tolerance, "{program} and {implementation}, {}, step {step}, number {i}: {x}, there {y}", case.name);
+                assert!(
+                    deviation <= tolerance,
+                    "{program} and {implementation}, {}, step {step}, number {i}: {x}, there {y}",
+                    case.name
+                );
             }
         }
     }
 }
 
-/// Roundings in f64 in another order; the five steps blow those of small singular values up by some hundreds.
+/// Roundings in f64 in another order; the five steps blow those of small singular values up by some
+/// hundreds.
 #[test]
 fn muon_is_the_authors_formula_for_matrices_and_convolutions() {
     compare("muon", "authors", 1e-12);
 }
 
-/// PyTorch divides by the norm or 1e-7, whichever is larger, and not by the norm plus 1e-7. That makes 1e-7 over the norm at each step, and the
-/// norm is between 0.05 and 2 here.
+/// PyTorch divides by the norm or 1e-7, whichever is larger, and not by the norm plus 1e-7. That
+/// makes 1e-7 over the norm at each step, and the norm is between 0.05 and 2 here.
 #[test]
 fn muon_is_pytorchs_muon_but_for_its_epsilon_and_its_bfloat16() {
     compare("muon", "torch", 1e-6);
@@ -101,15 +121,22 @@ fn adafactor_is_optaxs_adafactor_for_matrices_and_vectors() {
     compare("adafactor", "optax", 1e-8);
 }
 
-/// Arrays without numbers, single numbers and vectors beside matrices of three and four dimensions: each has the step that it has alone.
+/// Arrays without numbers, single numbers and vectors beside matrices of three and four dimensions:
+/// each has the step that it has alone.
 #[test]
 fn arrays_of_any_shape_are_stepped_as_if_each_were_alone() {
-    let shapes: [&[usize]; 8] = [&[], &[0], &[7], &[3, 0], &[0, 3], &[4, 5], &[3, 2, 4], &[2, 3, 1, 2]];
+    let shapes: [&[usize]; 8] =
+        [&[], &[0], &[7], &[3, 0], &[0, 3], &[4, 5], &[3, 2, 4], &[2, 3, 1, 2]];
     for program in ["muon", "adafactor"] {
         let program = find(program).expect("in the zoo");
-        let layout = Layout::new(shapes.iter().enumerate().map(|(i, shape)| (format!("a{i}"), shape.to_vec()))).expect("a layout");
+        let layout = Layout::new(
+            shapes.iter().enumerate().map(|(i, shape)| (format!("a{i}"), shape.to_vec())),
+        )
+        .expect("a layout");
         let start: Vec<f32> = (0..layout.len()).map(|i| unit(1, i as u64) as f32).collect();
-        let gradients = |step: u64| -> Vec<f32> { (0..layout.len()).map(|i| unit(2 + step, i as u64) as f32).collect() };
+        let gradients = |step: u64| -> Vec<f32> {
+            (0..layout.len()).map(|i| unit(2 + step, i as u64) as f32).collect()
+        };
         let mut together = program.optimizer(&layout);
         let mut weights = start.clone();
         for step in 0..5 {
@@ -121,7 +148,9 @@ fn arrays_of_any_shape_are_stepped_as_if_each_were_alone() {
             let mut optimizer = program.optimizer(&alone);
             let mut expected = start[spec.range.clone()].to_vec();
             for step in 0..5 {
-                optimizer.step(&mut expected, &gradients(step)[spec.range.clone()], 0.1).expect("it fits");
+                optimizer
+                    .step(&mut expected, &gradients(step)[spec.range.clone()], 0.1)
+                    .expect("it fits");
             }
             assert_eq!(weights[spec.range.clone()], expected, "{} {:?}", program.name, spec.shape);
         }

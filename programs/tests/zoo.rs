@@ -1,4 +1,5 @@
-//! What must hold of every program in the zoo, and facts about some of them that are known from the paper.
+//! What must hold of every program in the zoo, and facts about some of them that are known from the
+//! paper.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,15 @@ fn every_file_of_the_zoo_is_listed_and_its_function_is_named_after_it() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/zoo");
     let mut files: Vec<String> = std::fs::read_dir(folder)
         .expect("the zoo's folder")
-        .map(|entry| entry.expect("an entry").path().file_stem().expect("a name").to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .path()
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     files.sort();
     let mut names: Vec<&str> = zoo().iter().map(|entry| entry.name).collect();
@@ -30,10 +39,23 @@ fn every_file_of_the_zoo_is_listed_and_its_function_is_named_after_it() {
 fn every_program_states_its_source_and_equation_and_the_summary_is_the_first_line() {
     for entry in zoo() {
         let program = entry.program();
-        let doc = program.signature().doc.as_deref().unwrap_or_else(|| panic!("{} has no doc string", entry.name));
+        let doc = program
+            .signature()
+            .doc
+            .as_deref()
+            .unwrap_or_else(|| panic!("{} has no doc string", entry.name));
         assert_eq!(doc.trim_start().lines().next(), Some(entry.summary()), "{}", entry.name);
-        assert!(entry.summary().ends_with('.') && entry.summary().len() <= 120, "{}: {}", entry.name, entry.summary());
-        assert!(doc.contains("w = w - ") || doc.contains("w -= "), "{} does not state its equation", entry.name);
+        assert!(
+            entry.summary().ends_with('.') && entry.summary().len() <= 120,
+            "{}: {}",
+            entry.name,
+            entry.summary()
+        );
+        assert!(
+            doc.contains("w = w - ") || doc.contains("w -= "),
+            "{} does not state its equation",
+            entry.name
+        );
         let year = (1900..2100).any(|year| doc.contains(&year.to_string()));
         assert!(year, "{} does not state its source", entry.name);
     }
@@ -44,7 +66,8 @@ fn printing_and_parsing_a_zoo_program_gives_the_program_again() {
     for entry in zoo() {
         let program = entry.program();
         let text = program.to_string();
-        let again = parse(&text).unwrap_or_else(|faults| panic!("{}: {faults}\n{text}", entry.name));
+        let again =
+            parse(&text).unwrap_or_else(|faults| panic!("{}: {faults}\n{text}", entry.name));
         assert_eq!(again, program, "{}\n{text}", entry.name);
         assert_eq!(again.to_string(), text, "{}", entry.name);
     }
@@ -64,11 +87,20 @@ fn no_two_programs_of_the_zoo_compute_the_same() {
 fn the_published_programs_are_guarded_and_hold_their_learning_rate_and_the_others_state_theirs() {
     for entry in zoo() {
         let program = entry.program();
-        let guarded = entry.name.starts_with("published-") || ["lion-raw", "lion-found"].contains(&entry.name);
+        let guarded = entry.name.starts_with("published-")
+            || ["lion-raw", "lion-found"].contains(&entry.name);
         assert_eq!(program.signature().numerics == Numerics::Guarded, guarded, "{}", entry.name);
         let holds_its_own = guarded || entry.name == "adamw-paper";
-        let lr = program.signature().learning_rate().unwrap_or_else(|| panic!("{} takes no lr", entry.name));
-        assert_eq!(program.signature().parameters[lr.index()].default.is_none(), holds_its_own, "{}", entry.name);
+        let lr = program
+            .signature()
+            .learning_rate()
+            .unwrap_or_else(|| panic!("{} takes no lr", entry.name));
+        assert_eq!(
+            program.signature().parameters[lr.index()].default.is_none(),
+            holds_its_own,
+            "{}",
+            entry.name
+        );
     }
 }
 
@@ -87,7 +119,8 @@ fn nine_of_the_21_statements_of_raw_lion_are_redundant_and_its_first_slot_is_dea
 #[test]
 fn of_found_lion_only_the_cosh_is_redundant() {
     let graph = graph("lion-found");
-    let redundant: Vec<usize> = (0..12).filter(|i| graph.redundancy()[*i] != Redundancy::Live).collect();
+    let redundant: Vec<usize> =
+        (0..12).filter(|i| graph.redundancy()[*i] != Redundancy::Live).collect();
     assert_eq!(redundant, [10]);
     assert_eq!(graph.redundancy()[10], Redundancy::AcrossSteps);
     assert_eq!(graph.slots().iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
@@ -113,7 +146,13 @@ fn programs_are_found_by_name_and_by_function_and_misspelled_ones_are_suggested(
     assert_eq!(find("adamw-paper").map(|entry| entry.name), Some("adamw-paper"));
     assert_eq!(find("adamw_paper").map(|entry| entry.name), Some("adamw-paper"));
     assert!(find("").is_none() && find("Lion").is_none());
-    for (misspelled, meant) in [("Lion", "lion"), ("loin", "lion"), ("adamW", "adamw"), ("nesterow", "nesterov"), ("rms-prop", "rmsprop")] {
+    for (misspelled, meant) in [
+        ("Lion", "lion"),
+        ("loin", "lion"),
+        ("adamW", "adamw"),
+        ("nesterow", "nesterov"),
+        ("rms-prop", "rmsprop"),
+    ] {
         assert_eq!(nearest(misspelled), Some(meant));
     }
     assert_eq!(nearest("shampoo"), None);

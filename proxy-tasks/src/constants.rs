@@ -12,7 +12,8 @@ pub struct Tuned {
     pub peak_lr: f64,
     /// Hyperparameters that differ from the program's defaults.
     pub hyperparameters: Vec<(String, f64)>,
-    /// Where these come from: what is said of a program that is run with them, and of all that is compared with it.
+    /// Where these come from: what is said of a program that is run with them, and of all that is
+    /// compared with it.
     #[serde(default, skip_serializing_if = "Origin::is_stated")]
     pub origin: Origin,
 }
@@ -28,8 +29,8 @@ pub enum Origin {
         /// Tuning seeds that judged them.
         seeds: usize,
     },
-    /// The suite does not say. In built-in suites they are tuned; in others that is not known, so that they are [`Origin::Given`] to a
-    /// [`Suite`](crate::suite::Suite).
+    /// The suite does not say. In built-in suites they are tuned; in others that is not known, so
+    /// that they are [`Origin::Given`] to a [`Suite`](crate::suite::Suite).
     #[default]
     Stated,
     /// The user gave them.
@@ -61,7 +62,9 @@ impl Origin {
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Origin::Tuned { runs, seeds } => write!(f, "tuned for this task with {runs} runs on {seeds} seeds"),
+            Origin::Tuned { runs, seeds } => {
+                write!(f, "tuned for this task with {runs} runs on {seeds} seeds")
+            }
             Origin::Stated => f.write_str("tuned for this task"),
             Origin::Given => f.write_str("as given, not tuned here"),
             Origin::Untuned => f.write_str("untuned: the program's own"),
@@ -73,16 +76,31 @@ impl std::fmt::Display for Origin {
 pub(crate) fn check(constants: &[Tuned]) -> Result<(), String> {
     for tuned in constants {
         if !(tuned.peak_lr > 0.0 && tuned.peak_lr.is_finite()) {
-            return Err(format!("`peak_lr` = {} of {} must be above 0", tuned.peak_lr, tuned.program));
+            return Err(format!(
+                "`peak_lr` = {} of {} must be above 0",
+                tuned.peak_lr, tuned.program
+            ));
         }
         let Some(entry) = symopt_programs::find(&tuned.program) else {
-            return Err(format!("`tuned` names `{}`, which is no program of the zoo; `symopt programs` lists them", tuned.program));
+            return Err(format!(
+                "`tuned` names `{}`, which is no program of the zoo; `symopt programs` lists them",
+                tuned.program
+            ));
         };
         let program = entry.program();
-        let known: Vec<&str> = program.signature().hyperparameters().map(|(_, parameter)| parameter.name.as_str()).collect();
-        if let Some((name, _)) = tuned.hyperparameters.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        let known: Vec<&str> = program
+            .signature()
+            .hyperparameters()
+            .map(|(_, parameter)| parameter.name.as_str())
+            .collect();
+        if let Some((name, _)) =
+            tuned.hyperparameters.iter().find(|(name, _)| !known.contains(&name.as_str()))
+        {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(format!("`tuned` sets `{name}`, which is no hyperparameter of {}; it has: {known}", tuned.program));
+            return Err(format!(
+                "`tuned` sets `{name}`, which is no hyperparameter of {}; it has: {known}",
+                tuned.program
+            ));
         }
     }
     Ok(())

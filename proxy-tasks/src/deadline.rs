@@ -4,9 +4,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
-/// Does work that runs tasks. `call_off(true)` is called at `end` if it has not ended by then, and `call_off(false)` once it has. Where no thread can
-/// be had to wait for that, the work looks at the time by itself.
-pub fn until<T>(end: Option<Instant>, call_off: &(dyn Fn(bool) + Sync), work: impl FnOnce() -> T) -> T {
+/// Does work that runs tasks. `call_off(true)` is called at `end` if it has not ended by then, and
+/// `call_off(false)` once it has. Where no thread can be had to wait for that, the work looks at
+/// the time by itself.
+pub fn until<T>(
+    end: Option<Instant>,
+    call_off: &(dyn Fn(bool) + Sync),
+    work: impl FnOnce() -> T,
+) -> T {
     let Some(end) = end else { return work() };
     thread::scope(|scope| {
         let (working, ended) = channel::<()>();

@@ -1,6 +1,7 @@
 //! A short number that stands for many: to see that something is not what it was.
 
-/// A digest of 64 bits, the same on every machine. One changed number always changes it; it guards against accidents, not against malice.
+/// A digest of 64 bits, the same on every machine. One changed number always changes it; it guards
+/// against accidents, not against malice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Digest(u64);
 
@@ -9,7 +10,8 @@ impl Digest {
         Digest(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Takes in a number. For a given number this is a bijection of what came before, so no earlier difference is lost but by chance of a later one.
+    /// Takes in a number. For a given number this is a bijection of what came before, so no earlier
+    /// difference is lost but by chance of a later one.
     pub(crate) fn number(&mut self, number: u64) {
         // The finalizer of SplitMix64 (Steele et al. 2014).
         let x = self.0 ^ number;
@@ -32,7 +34,9 @@ impl Digest {
     pub(crate) fn floats(&mut self, numbers: &[f32]) {
         self.number(numbers.len() as u64);
         let (pairs, rest) = numbers.as_chunks::<2>();
-        pairs.iter().for_each(|[a, b]| self.number(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits())));
+        pairs
+            .iter()
+            .for_each(|[a, b]| self.number(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits())));
         rest.iter().for_each(|x| self.number(u64::from(x.to_bits())));
     }
 
@@ -55,7 +59,11 @@ mod tests {
     #[test]
     fn any_changed_bit_or_length_changes_the_digest() {
         let bytes: Vec<u8> = (0..21).collect();
-        let mut seen = std::collections::BTreeSet::from([of_bytes(&bytes), of_bytes(&bytes[..20]), of_bytes(&[&bytes[..], &[0]].concat())]);
+        let mut seen = std::collections::BTreeSet::from([
+            of_bytes(&bytes),
+            of_bytes(&bytes[..20]),
+            of_bytes(&[&bytes[..], &[0]].concat()),
+        ]);
         for bit in 0..8 * bytes.len() {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

@@ -60,8 +60,8 @@ pub enum TaskError {
     },
 }
 
-/// What went wrong in a run of an [external](crate::external) task. It says nothing about the program, or nothing that can be told from a fault of
-/// the task's command.
+/// What went wrong in a run of an [external](crate::external) task. It says nothing about the
+/// program, or nothing that can be told from a fault of the task's command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What kind of thing.
@@ -78,7 +78,8 @@ pub struct Failure {
 pub enum FailureKind {
     /// The command can't be started.
     Start,
-    /// The program can't be handed over: it can't be exported to what the command trains with, or the file can't be written.
+    /// The program can't be handed over: it can't be exported to what the command trains with, or
+    /// the file can't be written.
     Export,
     /// The command ended without an answer.
     Ended,
@@ -97,7 +98,11 @@ pub enum FailureKind {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.reason)?;
-        if self.stderr.is_empty() { Ok(()) } else { write!(f, "; the last of its standard error stream:\n{}", self.stderr.trim_end()) }
+        if self.stderr.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "; the last of its standard error stream:\n{}", self.stderr.trim_end())
+        }
     }
 }
 
@@ -117,7 +122,9 @@ pub enum SnapshotError {
         source: std::io::Error,
     },
     /// The bytes are not what was written.
-    #[error("{path}: no intact checkpoint: {reason}; remove the file to train this run from its beginning")]
+    #[error(
+        "{path}: no intact checkpoint: {reason}; remove the file to train this run from its beginning"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -125,7 +132,9 @@ pub enum SnapshotError {
         reason: String,
     },
     /// A newer release wrote it.
-    #[error("{path}: the checkpoint has format version {found}, this release reads version {expected}; use the release that wrote it")]
+    #[error(
+        "{path}: the checkpoint has format version {found}, this release reads version {expected}; use the release that wrote it"
+    )]
     Version {
         /// The file.
         path: PathBuf,

@@ -1,10 +1,13 @@
-//! External tasks: training scripts of the user's, run as commands that speak JSON lines. This page is the protocol, version 1;
-//! `docs/external-tasks.md` is the same for users, with examples and the Python module that speaks it.
+//! External tasks: training scripts of the user's, run as commands that speak JSON lines. This page
+//! is the protocol, version 1; `docs/external-tasks.md` is the same for users, with examples and
+//! the Python module that speaks it.
 //!
-//! symopt runs the command with `sh -c` in the current directory, in a process group of its own, and writes one request a line to its standard input.
-//! The command writes answers to its standard output, one JSON object a line; its standard error stream is for people: it is read all the time, and
-//! the last of it is kept for when something goes wrong. A script that answers a request and reads the next one is kept running, so that its imports
-//! are paid for once; one that ends after an answer is started again for every request. As many run at once as symopt has threads.
+//! symopt runs the command with `sh -c` in the current directory, in a process group of its own,
+//! and writes one request a line to its standard input. The command writes answers to its standard
+//! output, one JSON object a line; its standard error stream is for people: it is read all the
+//! time, and the last of it is kept for when something goes wrong. A script that answers a request
+//! and reads the next one is kept running, so that its imports are paid for once; one that ends
+//! after an answer is started again for every request. As many run at once as symopt has threads.
 //!
 //! # Requests
 //!
@@ -24,7 +27,8 @@
 //! | `checkpoints` | how many points of the curve are wanted, the last of which is the result |
 //! | `export` | the program as a file that was written for this request and goes when it is answered: for `"pytorch"` a module with a class `name`, used as `name(parameters, lr=…, **hyperparameters)`; for `"jax"` one with a function `name`, used as `name(learning_rate=…, **hyperparameters)`, that gives an `optax.GradientTransformation`; for `"program"` the text |
 //!
-//! A line `{"stop":17}` may follow: nobody needs the rest of that run. It is sent only to scripts that say that they listen.
+//! A line `{"stop":17}` may follow: nobody needs the rest of that run. It is sent only to scripts
+//! that say that they listen.
 //!
 //! # Answers
 //!
@@ -37,24 +41,32 @@
 //! | `{"id":17,"stopped":true}` | instead: after a stop line |
 //! | `{"id":17,"error":"out of memory"}` | instead: the run failed |
 //!
-//! A `loss` is 0 or more, since it is compared relatively: the fitness of a program is the share of AdamW's loss that it saves, where AdamW is trained
-//! by the same command, once for each seed of a search, with constants that were tuned before or that the user gives, or else, and then it is named
-//! untuned wherever something is compared with it, with its defaults. What can be negative is a `fitness`, from -500 to 500. A fitness `f` stands for the loss `exp(-f)`, in progress lines and curves as well (there its key is `fitness` too), so
-//! a program's fitness is `1 - exp(f_adamw - f)`: about the difference, where that is small. Where `f` is minus a cross-entropy, that is the perplexity
-//! saved. If both are given, `fitness` counts.
+//! A `loss` is 0 or more, since it is compared relatively: the fitness of a program is the share of
+//! AdamW's loss that it saves, where AdamW is trained by the same command, once for each seed of a
+//! search, with constants that were tuned before or that the user gives, or else, and then it is
+//! named untuned wherever something is compared with it, with its defaults. What can be negative is
+//! a `fitness`, from -500 to 500. A fitness `f` stands for the loss `exp(-f)`, in progress lines
+//! and curves as well (there its key is `fitness` too), so a program's fitness is `1 - exp(f_adamw -
+//! f)`: about the difference, where that is small. Where `f` is minus a cross-entropy, that is the
+//! perplexity saved. If both are given, `fitness` counts.
 //!
-//! A loss or fitness of `NaN`, `Infinity` (as Python writes them) or `null` says that the training diverged. With a budget of steps, the progress
-//! line at or after step `i * steps / checkpoints` is checkpoint `i`; without one, line `i` is. What is missing at the end is filled with the result.
+//! A loss or fitness of `NaN`, `Infinity` (as Python writes them) or `null` says that the training
+//! diverged. With a budget of steps, the progress line at or after step `i * steps / checkpoints`
+//! is checkpoint `i`; without one, line `i` is. What is missing at the end is filled with the
+//! result.
 //!
 //! # What goes wrong
 //!
-//! Everything else is a failed run ([`Failure`]): the command ends, or closes its output, without an answer; no answer comes in time; a line is not JSON,
-//! not UTF-8, of no request or without what it needs; a line is longer than 1 MiB, or 16 MiB come for one request; the script says so. Lines of
-//! earlier requests are passed over. The process that failed is killed with all its group, and the next request gets a new one. A failed run is not
-//! tried again. In a search it is recorded as a failed evaluation, below all others, and the search goes on; the baseline must not fail.
+//! Everything else is a failed run ([`Failure`]): the command ends, or closes its output, without
+//! an answer; no answer comes in time; a line is not JSON, not UTF-8, of no request or without what
+//! it needs; a line is longer than 1 MiB, or 16 MiB come for one request; the script says so. Lines
+//! of earlier requests are passed over. The process that failed is killed with all its group, and
+//! the next request gets a new one. A failed run is not tried again. In a search it is recorded as
+//! a failed evaluation, below all others, and the search goes on; the baseline must not fail.
 //!
-//! A process never outlives its time limit, nor symopt: at the limit, at an interrupt and at the end its whole group is killed with SIGKILL, and a
-//! guard process does it when symopt itself is killed. What leaves its process group (`setsid`) escapes.
+//! A process never outlives its time limit, nor symopt: at the limit, at an interrupt and at the
+//! end its whole group is killed with SIGKILL, and a guard process does it when symopt itself is
+//! killed. What leaves its process group (`setsid`) escapes.
 
 mod description;
 mod export;
@@ -87,7 +99,8 @@ use crate::task::{Candidate, RunCount, Task, TaskDescription, Verdict};
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;
 
-/// How long a script that listens may take to end a run that nobody needs, and one that is no longer needed to end.
+/// How long a script that listens may take to end a run that nobody needs, and one that is no
+/// longer needed to end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A task that is a command of the user's.
@@ -170,10 +183,19 @@ impl ExternalTask {
         }
     }
 
-    fn request_line(&self, candidate: &Candidate, seed: u64, id: u64, file: &Path, exported: &Exported) -> Result<String, TaskError> {
+    fn request_line(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        id: u64,
+        file: &Path,
+        exported: &Exported,
+    ) -> Result<String, TaskError> {
         let program = candidate.program;
-        let graph = Graph::new(program)
-            .map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors: errors.into_iter().collect() })?;
+        let graph = Graph::new(program).map_err(|errors| OptimizerError::Type {
+            program: program.signature().name.clone(),
+            errors: errors.into_iter().collect(),
+        })?;
         let request = Request {
             protocol: PROTOCOL,
             id,
@@ -185,9 +207,16 @@ impl ExternalTask {
             seed,
             budget: Budget { steps: self.spec.steps, seconds: self.spec.seconds },
             checkpoints: self.spec.checkpoints,
-            export: Some(ExportFile { target: &self.spec.export, path: &file.to_string_lossy(), name: &exported.name }),
+            export: Some(ExportFile {
+                target: &self.spec.export,
+                path: &file.to_string_lossy(),
+                name: &exported.name,
+            }),
         };
-        serde_json::to_string(&request).map_err(|error| TaskError::Data { task: self.spec.name.clone(), reason: error.to_string() })
+        serde_json::to_string(&request).map_err(|error| TaskError::Data {
+            task: self.spec.name.clone(),
+            reason: error.to_string(),
+        })
     }
 
     /// Sends a request and takes in what comes, up to the answer.
@@ -196,7 +225,8 @@ impl ExternalTask {
         let startup = Duration::from_secs_f64(self.spec.startup_seconds);
         let reused = worker.has_answered();
         let starting = !worker.is_ready();
-        let mut deadline = if starting { worker.started() + startup + seconds } else { Instant::now() + seconds };
+        let mut deadline =
+            if starting { worker.started() + startup + seconds } else { Instant::now() + seconds };
         worker.begin(line);
         loop {
             let bytes = match worker.listen(deadline, &|| self.is_called_off()) {
@@ -206,8 +236,15 @@ impl ExternalTask {
                 Heard::Late => {
                     let limit = self.spec.seconds;
                     let starting = starting && !worker.is_ready();
-                    let more = if starting { format!(", and {} s to start", self.spec.startup_seconds) } else { String::new() };
-                    return failed(FailureKind::Timeout, format!("no answer within the time limit of {limit} s{more}"));
+                    let more = if starting {
+                        format!(", and {} s to start", self.spec.startup_seconds)
+                    } else {
+                        String::new()
+                    };
+                    return failed(
+                        FailureKind::Timeout,
+                        format!("no answer within the time limit of {limit} s{more}"),
+                    );
                 }
                 Heard::Closed => return ended(worker, reused, &|| self.is_called_off()),
             };
@@ -228,7 +265,10 @@ impl ExternalTask {
                 if worker.knows(of) {
                     continue;
                 }
-                return failed(FailureKind::Garbage, format!("an answer to request {of}, which this process was never sent"));
+                return failed(
+                    FailureKind::Garbage,
+                    format!("an answer to request {of}, which this process was never sent"),
+                );
             }
             let stop = match answer {
                 Answer::Progress(checkpoint) => match progress.note(checkpoint) {
@@ -239,8 +279,15 @@ impl ExternalTask {
                     worker.note_answered(id);
                     return End::Run { stop: progress.finish(metrics, curve), goes_on: true };
                 }
-                Answer::Error(reason) => return failed(FailureKind::Reported, format!("the command says: {reason}")),
-                Answer::Stopped => return failed(FailureKind::Garbage, "`stopped` without having been told to".to_owned()),
+                Answer::Error(reason) => {
+                    return failed(FailureKind::Reported, format!("the command says: {reason}"));
+                }
+                Answer::Stopped => {
+                    return failed(
+                        FailureKind::Garbage,
+                        "`stopped` without having been told to".to_owned(),
+                    );
+                }
             };
             return End::Run { stop, goes_on: self.call_back(worker, id) };
         }
@@ -268,7 +315,10 @@ impl ExternalTask {
 }
 
 fn failed(kind: FailureKind, reason: String) -> End {
-    End::Run { stop: StopReason::Failed(Failure { kind, reason, stderr: String::new() }), goes_on: false }
+    End::Run {
+        stop: StopReason::Failed(Failure { kind, reason, stderr: String::new() }),
+        goes_on: false,
+    }
 }
 
 /// Why there is no more output.
@@ -277,27 +327,43 @@ fn ended(worker: &mut Worker, reused: bool, called_off: &dyn Fn() -> bool) -> En
     let not_taken = reused && worker.was_not_taken();
     match worker.wait_for_end(Instant::now() + GRACE, called_off) {
         None if called_off() => End::CalledOff,
-        None => failed(FailureKind::Closed, "it closed its output without an answer, and ran on".to_owned()),
+        None => failed(
+            FailureKind::Closed,
+            "it closed its output without an answer, and ran on".to_owned(),
+        ),
         Some(_) if not_taken => End::NotTaken,
         Some(status) => match status.code() {
             // What the shell says if there is no such command, or none that can be run.
-            Some(126 | 127) => failed(FailureKind::Start, format!("the command can't be started ({status})")),
+            Some(126 | 127) => {
+                failed(FailureKind::Start, format!("the command can't be started ({status})"))
+            }
             // What it says of a command that a signal ended.
-            Some(code @ 129..160) => failed(FailureKind::Ended, format!("it ended without an answer (killed by signal {})", code - 128)),
+            Some(code @ 129..160) => failed(
+                FailureKind::Ended,
+                format!("it ended without an answer (killed by signal {})", code - 128),
+            ),
             _ => failed(FailureKind::Ended, format!("it ended without an answer ({status})")),
         },
     }
 }
 
 /// All hyperparameters of a candidate by name.
-fn hyperparameters(candidate: &Candidate) -> Result<serde_json::Map<String, serde_json::Value>, OptimizerError> {
+fn hyperparameters(
+    candidate: &Candidate,
+) -> Result<serde_json::Map<String, serde_json::Value>, OptimizerError> {
     let signature = candidate.program.signature();
-    let mut values: Vec<(&str, f64)> =
-        signature.hyperparameters().map(|(_, parameter)| (parameter.name.as_str(), parameter.default.unwrap_or(0.0))).collect();
+    let mut values: Vec<(&str, f64)> = signature
+        .hyperparameters()
+        .map(|(_, parameter)| (parameter.name.as_str(), parameter.default.unwrap_or(0.0)))
+        .collect();
     for (name, value) in candidate.hyperparameters {
         let Some((_, place)) = values.iter_mut().find(|(known, _)| known == name) else {
             let known = values.iter().map(|(name, _)| (*name).to_owned()).collect();
-            return Err(OptimizerError::UnknownHyperparameter { program: signature.name.clone(), name: name.clone(), known });
+            return Err(OptimizerError::UnknownHyperparameter {
+                program: signature.name.clone(),
+                name: name.clone(),
+                known,
+            });
         };
         *place = *value;
     }
@@ -329,11 +395,19 @@ impl Progress<'_> {
 
     /// Notes the result.
     fn finish(&mut self, metrics: Metrics, curve: Option<Vec<Checkpoint>>) -> StopReason {
-        let step = curve.iter().flatten().map(|point| point.step).max().unwrap_or(0).max(self.step).max(self.steps.unwrap_or(0));
+        let step = curve
+            .iter()
+            .flatten()
+            .map(|point| point.step)
+            .max()
+            .unwrap_or(0)
+            .max(self.step)
+            .max(self.steps.unwrap_or(0));
         if !metrics.loss.is_finite() {
             return StopReason::Diverged { step };
         }
-        let training_loss = curve.iter().flatten().next_back().map_or(f64::NAN, |point| point.training_loss);
+        let training_loss =
+            curve.iter().flatten().next_back().map_or(f64::NAN, |point| point.training_loss);
         let last = Checkpoint { step, training_loss, validation: metrics };
         while self.seen.len() < self.checkpoints {
             self.seen.push(last);
@@ -378,14 +452,22 @@ impl Task for ExternalTask {
     }
 
     fn run_count(&self) -> RunCount {
-        RunCount { made: self.requests.load(Ordering::Relaxed), failed: self.failures.load(Ordering::Relaxed) }
+        RunCount {
+            made: self.requests.load(Ordering::Relaxed),
+            failed: self.failures.load(Ordering::Relaxed),
+        }
     }
 
     fn call_off(&self, off: bool) {
         self.called_off.store(off, Ordering::Relaxed);
     }
 
-    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+    fn run(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+    ) -> Result<Run, TaskError> {
         let begin = Instant::now();
         let interrupted = || TaskError::Interrupted { task: self.spec.name.clone() };
         let mut progress = Progress {
@@ -397,7 +479,9 @@ impl Task for ExternalTask {
             watch,
         };
         let id = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let no_export = |reason| StopReason::Failed(Failure { kind: FailureKind::Export, reason, stderr: String::new() });
+        let no_export = |reason| {
+            StopReason::Failed(Failure { kind: FailureKind::Export, reason, stderr: String::new() })
+        };
         let file = (self.exporter)(candidate.program, &self.spec.export).and_then(|exported| {
             let file = self.scratch.write(id, &exported.file, &exported.text)?;
             Ok((file, exported))
@@ -416,7 +500,8 @@ impl Task for ExternalTask {
                     };
                     match self.exchange(&mut worker, id, &line, &mut progress) {
                         End::CalledOff => return Err(interrupted()),
-                        // A process that answers one request only. The new one can't say that it is over.
+                        // A process that answers one request only. The new one can't say that it is
+                        // over.
                         End::NotTaken => self.answers_once.store(true, Ordering::Relaxed),
                         End::Run { stop: StopReason::Failed(failure), .. } => {
                             break StopReason::Failed(Failure { stderr: worker.end(), ..failure });
@@ -442,7 +527,8 @@ impl Task for ExternalTask {
 impl Drop for ExternalTask {
     fn drop(&mut self) {
         let deadline = Instant::now() + GRACE;
-        let mut idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut idle =
+            std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in &mut idle {
             worker.dismiss();
         }

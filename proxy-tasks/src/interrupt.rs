@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Calls off all runs of this process, those under way and those to come: they end with
-/// [`TaskError::Interrupted`](crate::error::TaskError::Interrupted), the built-in ones between two steps.
+/// [`TaskError::Interrupted`](crate::error::TaskError::Interrupted), the built-in ones between two
+/// steps.
 pub fn interrupt() {
     INTERRUPTED.store(true, Ordering::Relaxed);
 }

@@ -13,8 +13,8 @@
 //! | the best hyperparameters of a program: by a grid, by a pattern search, by a rule of thumb from AdamW's | [`tuning`] |
 //! | what goes wrong | [`error`] |
 //!
-//! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits, whatever the number of threads. What an external task
-//! gives is its own business.
+//! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits,
+//! whatever the number of threads. What an external task gives is its own business.
 //!
 //! ```
 //! use symopt_proxy_tasks::spec::SuiteSource;

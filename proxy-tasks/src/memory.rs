@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 #[error("it needs {} of memory, more than this process can have; make the model, the batch or the examples smaller", readable(*.0))]
 pub struct Shortage(u128);
 
-/// Refuses a number of bytes that the process can't have: more than the machine or its container has altogether, or than the system grants. What
-/// is granted is given back at once, untouched, so that this takes no time.
+/// Refuses a number of bytes that the process can't have: more than the machine or its container
+/// has altogether, or than the system grants. What is granted is given back at once, untouched, so
+/// that this takes no time.
 pub fn check(bytes: u128) -> Result<(), Shortage> {
     let grants = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
     match usize::try_from(bytes) {
@@ -21,11 +22,14 @@ pub fn check(bytes: u128) -> Result<(), Shortage> {
 fn capacity() -> u128 {
     static CAPACITY: OnceLock<u128> = OnceLock::new();
     *CAPACITY.get_or_init(|| {
-        let of_container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"].into_iter().find_map(|path| {
-            let text = std::fs::read_to_string(path).ok()?;
-            // Without a limit the file holds a word.
-            text.trim().parse::<u128>().ok()
-        });
+        let of_container =
+            ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+                .into_iter()
+                .find_map(|path| {
+                    let text = std::fs::read_to_string(path).ok()?;
+                    // Without a limit the file holds a word.
+                    text.trim().parse::<u128>().ok()
+                });
         of_machine().min(of_container.unwrap_or(u128::MAX))
     })
 }

@@ -3,8 +3,8 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What random numbers are drawn for. Streams of different purposes are independent, so that a change in the use of one (another
-/// model, say) leaves the others as they are.
+/// What random numbers are drawn for. Streams of different purposes are independent, so that a
+/// change in the use of one (another model, say) leaves the others as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
@@ -34,8 +34,8 @@ pub enum Purpose {
 
 /// The stream of random numbers of a seed for a purpose.
 ///
-/// The key of the ChaCha8 generator is the seed (8 bytes, little endian), the number of the purpose (8 bytes) and the
-/// bytes `symopt data v1  `: the same on every machine.
+/// The key of the ChaCha8 generator is the seed (8 bytes, little endian), the number of the purpose
+/// (8 bytes) and the bytes `symopt data v1  `: the same on every machine.
 pub fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -15,7 +15,8 @@ use crate::error::{Failure, TaskError};
 /// Loss and, where the task has one, accuracy on the validation examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Mean cross-entropy in nats; of an [external](crate::external) task, whatever its command measures.
+    /// Mean cross-entropy in nats; of an [external](crate::external) task, whatever its command
+    /// measures.
     pub loss: f64,
     /// Share of right answers, from 0 to 1.
     pub accuracy: Option<f64>,
@@ -26,7 +27,8 @@ pub struct Metrics {
 pub struct Checkpoint {
     /// Steps done.
     pub step: usize,
-    /// Mean training loss over the batches since the last checkpoint, in nats; NaN where an [external](crate::external) task does not say it.
+    /// Mean training loss over the batches since the last checkpoint, in nats; NaN where an
+    /// [external](crate::external) task does not say it.
     pub training_loss: f64,
     /// Validation metrics after these steps.
     pub validation: Metrics,
@@ -38,7 +40,9 @@ pub struct Checkpoint {
 pub enum StopReason {
     /// All steps were done.
     Completed,
-    /// The loss was not finite, or above [`DIVERGENCE_FACTOR`](crate::run::training::DIVERGENCE_FACTOR) times the loss before training.
+    /// The loss was not finite, or above
+    /// [`DIVERGENCE_FACTOR`](crate::run::training::DIVERGENCE_FACTOR) times the loss before
+    /// training.
     Diverged {
         /// Steps done when that was seen.
         step: usize,
@@ -84,7 +88,9 @@ impl Run {
     /// The run, or an error for those who have no use for a failed one.
     pub fn or_failed(self, task: &str) -> Result<Run, TaskError> {
         match self.stop {
-            StopReason::Failed(failure) => Err(TaskError::Failed { task: task.to_owned(), failure }),
+            StopReason::Failed(failure) => {
+                Err(TaskError::Failed { task: task.to_owned(), failure })
+            }
             _ => Ok(self),
         }
     }

@@ -52,7 +52,9 @@ impl Gain {
     /// In percent, for a table.
     pub fn text(gain: Option<Gain>) -> String {
         let Some(gain) = gain else { return "diverged".to_owned() };
-        let error = gain.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
+        let error = gain
+            .standard_error
+            .map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
         format!("{:+.2} %{error}", 100.0 * gain.mean)
     }
 }
@@ -60,16 +62,17 @@ impl Gain {
 /// When a change may stay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Criterion {
-    /// How much lower the fitness may be: 0.005 is half a percent of the baseline's validation loss.
+    /// How much lower the fitness may be: 0.005 is half a percent of the baseline's validation
+    /// loss.
     pub tolerance: f64,
-    /// How sure it must be that the drop is not larger, from 0.5 to below 1: 0.95 lets one in twenty changes pass that cost just more than
-    /// the tolerance.
+    /// How sure it must be that the drop is not larger, from 0.5 to below 1: 0.95 lets one in
+    /// twenty changes pass that cost just more than the tolerance.
     pub confidence: f64,
 }
 
 impl Default for Criterion {
-    /// In Lion on the suite quick, what matters costs four points and more, and the clip of the gradients 1.3, with a standard error of 0.3
-    /// over 16 seeds.
+    /// In Lion on the suite quick, what matters costs four points and more, and the clip of the
+    /// gradients 1.3, with a standard error of 0.3 over 16 seeds.
     fn default() -> Criterion {
         Criterion { tolerance: 0.02, confidence: 0.95 }
     }
@@ -93,23 +96,31 @@ impl Difference {
     /// The difference of two programs; `None` if one of them diverged.
     pub fn between(before: &Scores, after: &Scores) -> Option<Difference> {
         let (Some(before), Some(after)) = (before, after) else { return None };
-        let differences: Vec<f64> = after.iter().zip(before.iter()).map(|(after, before)| after - before).collect();
-        Some(Difference { mean: mean(&differences), standard_error: standard_error(&differences), seeds: differences.len() })
+        let differences: Vec<f64> =
+            after.iter().zip(before.iter()).map(|(after, before)| after - before).collect();
+        Some(Difference {
+            mean: mean(&differences),
+            standard_error: standard_error(&differences),
+            seeds: differences.len(),
+        })
     }
 
-    /// Whether the fitness does not drop by more than the tolerance, at the confidence. Never with fewer than two seeds.
+    /// Whether the fitness does not drop by more than the tolerance, at the confidence. Never with
+    /// fewer than two seeds.
     pub fn passes(&self, criterion: Criterion) -> bool {
         let margin = self.mean + criterion.tolerance;
         match self.standard_error {
-            Some(error) if error > 0.0 => student_cumulative(margin / error, self.seeds - 1) >= criterion.confidence,
+            Some(error) if error > 0.0 => {
+                student_cumulative(margin / error, self.seeds - 1) >= criterion.confidence
+            }
             Some(_) => margin >= 0.0,
             None => false,
         }
     }
 }
 
-/// The cumulative distribution of Student's t for a whole number of degrees of freedom, by its finite sum (Abramowitz and Stegun, 26.7.3
-/// and 4).
+/// The cumulative distribution of Student's t for a whole number of degrees of freedom, by its
+/// finite sum (Abramowitz and Stegun, 26.7.3 and 4).
 fn student_cumulative(t: f64, freedom: usize) -> f64 {
     if !t.is_finite() || freedom == 0 {
         return if t > 0.0 { 1.0 } else { 0.0 };
@@ -117,7 +128,8 @@ fn student_cumulative(t: f64, freedom: usize) -> f64 {
     let angle = libm::atan(t / libm::sqrt(freedom as f64));
     let (sine, cosine) = (libm::sin(angle), libm::cos(angle));
     let odd = freedom % 2 == 1;
-    // 1 + 1/2 c^2 + 1*3/(2*4) c^4 + ... for even numbers, c + 2/3 c^3 + 2*4/(3*5) c^5 + ... for odd ones.
+    // 1 + 1/2 c^2 + 1*3/(2*4) c^4 + ... for even numbers, c + 2/3 c^3 + 2*4/(3*5) c^5 + ... for odd
+    // ones.
     let mut term = if odd { cosine } else { 1.0 };
     let mut sum = 0.0;
     let mut k = if odd { 1 } else { 0 };
@@ -137,14 +149,35 @@ mod tests {
     #[test]
     fn students_distribution_has_the_published_quantiles() {
         // Degrees of freedom, quantiles of 0.95 and 0.99.
-        let table = [(1, 6.3138, 31.8205), (2, 2.9200, 6.9646), (3, 2.3534, 4.5407), (7, 1.8946, 2.9980), (10, 1.8125, 2.7638)];
-        for (freedom, q95, q99) in table.into_iter().chain([(15, 1.7531, 2.6025), (30, 1.6973, 2.4573), (31, 1.6955, 2.4528)]) {
-            assert!((student_cumulative(q95, freedom) - 0.95).abs() < 1e-5, "{freedom}: {}", student_cumulative(q95, freedom));
-            assert!((student_cumulative(q99, freedom) - 0.99).abs() < 1e-5, "{freedom}: {}", student_cumulative(q99, freedom));
+        let table = [
+            (1, 6.3138, 31.8205),
+            (2, 2.9200, 6.9646),
+            (3, 2.3534, 4.5407),
+            (7, 1.8946, 2.9980),
+            (10, 1.8125, 2.7638),
+        ];
+        for (freedom, q95, q99) in table.into_iter().chain([
+            (15, 1.7531, 2.6025),
+            (30, 1.6973, 2.4573),
+            (31, 1.6955, 2.4528),
+        ]) {
+            assert!(
+                (student_cumulative(q95, freedom) - 0.95).abs() < 1e-5,
+                "{freedom}: {}",
+                student_cumulative(q95, freedom)
+            );
+            assert!(
+                (student_cumulative(q99, freedom) - 0.99).abs() < 1e-5,
+                "{freedom}: {}",
+                student_cumulative(q99, freedom)
+            );
             assert!((student_cumulative(-q95, freedom) - 0.05).abs() < 1e-5);
             assert_eq!(student_cumulative(0.0, freedom), 0.5);
         }
-        assert_eq!([f64::INFINITY, f64::NEG_INFINITY].map(|t| student_cumulative(t, 3)), [1.0, 0.0]);
+        assert_eq!(
+            [f64::INFINITY, f64::NEG_INFINITY].map(|t| student_cumulative(t, 3)),
+            [1.0, 0.0]
+        );
         assert_eq!(student_cumulative(f64::NAN, 3), 0.0);
     }
 
@@ -159,10 +192,16 @@ mod tests {
         assert!(between(&[-0.01; 8]).passes(criterion));
         assert!(!between(&[-0.011; 8]).passes(criterion));
         assert!(!between(&[0.5]).passes(criterion));
-        // Mean -0.005 with a standard error of 0.001, and of 0.005: t is 5 and 1 on three degrees of freedom, of which 2.35 are needed.
+        // Mean -0.005 with a standard error of 0.001, and of 0.005: t is 5 and 1 on three degrees
+        // of freedom, of which 2.35 are needed.
         let spread = |error: f64| {
             let deviation = error * 3f64.sqrt();
-            between(&[-0.005 - deviation, -0.005 - deviation, -0.005 + deviation, -0.005 + deviation])
+            between(&[
+                -0.005 - deviation,
+                -0.005 - deviation,
+                -0.005 + deviation,
+                -0.005 + deviation,
+            ])
         };
         assert!((spread(0.001).standard_error.unwrap() - 0.001).abs() < 1e-12);
         assert!(spread(0.001).passes(criterion));

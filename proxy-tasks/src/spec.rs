@@ -1,7 +1,7 @@
 //! Tasks and suites as TOML: adding a task is adding a table.
 //!
-//! A suite is one text: `name`, `summary`, `seeds`, and a `[[task]]` table for each task. The built-in ones are the files in `suites/`, which
-//! are also the examples to copy from. Every key:
+//! A suite is one text: `name`, `summary`, `seeds`, and a `[[task]]` table for each task. The
+//! built-in ones are the files in `suites/`, which are also the examples to copy from. Every key:
 //!
 //! | key of a task | meaning | default |
 //! |---|---|---|
@@ -16,10 +16,13 @@
 //! | `model` | see [`ModelSpec`] | |
 //! | `tuned` | tables of [`Tuned`] constants; `symopt tune` finds them | none |
 //!
-//! A table of `tuned` has `program`, `peak_lr`, `hyperparameters`, and, if it is there, `origin`: `{ tuned = { runs = 48, seeds = 2 } }`, `"given"` or
-//! `"untuned"`. All that is compared with AdamW says which of these it is. Without it they are `"given"`, but for tasks of built-in suites, also copied ones.
+//! A table of `tuned` has `program`, `peak_lr`, `hyperparameters`, and, if it is there, `origin`:
+//! `{ tuned = { runs = 48, seeds = 2 } }`, `"given"` or `"untuned"`. All that is compared with
+//! AdamW says which of these it is. Without it they are `"given"`, but for tasks of built-in
+//! suites, also copied ones.
 //!
-//! A suite may also have `[[external]]` tables, tasks that are [commands](crate::external) of the user's; they come after the others.
+//! A suite may also have `[[external]]` tables, tasks that are [commands](crate::external) of the
+//! user's; they come after the others.
 //!
 //! | key of an external task | meaning | default |
 //! |---|---|---|

@@ -17,9 +17,10 @@ use crate::{deadline, interrupt};
 /// The zoo program, with each task's tuned constants, that fitness is measured against.
 pub const BASELINE: &str = "adamw";
 
-/// How good a program is on a suite. Ordered: whatever completed is above what was stopped as hopeless, which is above what
-/// diverged, was screened out or failed. Of these three none is better; the order tells them apart, so that it agrees with equality, and
-/// selection goes by [`Fitness::is_better_than`].
+/// How good a program is on a suite. Ordered: whatever completed is above what was stopped as
+/// hopeless, which is above what diverged, was screened out or failed. Of these three none is
+/// better; the order tells them apart, so that it agrees with equality, and selection goes by
+/// [`Fitness::is_better_than`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fitness {
@@ -27,15 +28,16 @@ pub enum Fitness {
     Diverged,
     /// Not trained at all, since it does what no program of the search may do.
     Screened,
-    /// A run of an external task failed, which says nothing about the program. It is not tried again.
+    /// A run of an external task failed, which says nothing about the program. It is not tried
+    /// again.
     Failed,
     /// Stopped early, since it was far behind what the population had reached at the same point.
     Hopeless {
         /// The checkpoint of the suite at which it was stopped, from 0.
         checkpoint: usize,
     },
-    /// The relative improvement of the validation loss over the AdamW baseline's, averaged over the suite's tasks (by weight) and seeds:
-    /// 0.01 is one percent less loss. Always finite.
+    /// The relative improvement of the validation loss over the AdamW baseline's, averaged over the
+    /// suite's tasks (by weight) and seeds: 0.01 is one percent less loss. Always finite.
     Improvement(f64),
 }
 
@@ -76,7 +78,9 @@ impl Ord for Fitness {
 impl Fitness {
     /// Whether it says that a program is better: nothing is said of two that have no fitness.
     pub fn is_better_than(self, other: Fitness) -> bool {
-        let has_none = |fitness: Fitness| matches!(fitness, Fitness::Diverged | Fitness::Screened | Fitness::Failed);
+        let has_none = |fitness: Fitness| {
+            matches!(fitness, Fitness::Diverged | Fitness::Screened | Fitness::Failed)
+        };
         self > other && !has_none(self)
     }
 
@@ -124,8 +128,9 @@ pub struct TaskResult {
 pub struct Outcome {
     /// The fitness.
     pub fitness: Fitness,
-    /// The running fitness at each checkpoint of the suite, as far as the evaluation went: the runs completed so far, and the run in
-    /// progress by its validation loss against the baseline's at the same step.
+    /// The running fitness at each checkpoint of the suite, as far as the evaluation went: the runs
+    /// completed so far, and the run in progress by its validation loss against the baseline's at
+    /// the same step.
     pub curve: Vec<f64>,
     /// The completed runs.
     pub results: Vec<TaskResult>,
@@ -140,21 +145,29 @@ pub struct WeightedTask {
     pub task: Box<dyn Task>,
     /// Weight in the fitness, above 0.
     pub weight: f64,
-    /// The constants of known optimizers on the task, with where they come from; the first is AdamW.
+    /// The constants of known optimizers on the task, with where they come from; the first is
+    /// AdamW.
     pub tuned: Vec<Tuned>,
 }
 
 impl WeightedTask {
     /// Where the constants of a zoo program on the task come from.
     pub fn origin(&self, program: &str) -> Origin {
-        self.tuned.iter().find(|tuned| tuned.program == program).map_or(Origin::Untuned, |tuned| tuned.origin)
+        self.tuned
+            .iter()
+            .find(|tuned| tuned.program == program)
+            .map_or(Origin::Untuned, |tuned| tuned.origin)
     }
 
-    /// How a program is run on the task: with the tuned constants of a zoo program if `tuned_as` names one that has some, and otherwise with the
-    /// program's own defaults.
+    /// How a program is run on the task: with the tuned constants of a zoo program if `tuned_as`
+    /// names one that has some, and otherwise with the program's own defaults.
     pub fn candidate<'a>(&'a self, program: &'a Program, tuned_as: Option<&str>) -> Candidate<'a> {
         match self.tuned.iter().find(|tuned| Some(tuned.program.as_str()) == tuned_as) {
-            Some(tuned) => Candidate { program, peak_lr: tuned.peak_lr, hyperparameters: &tuned.hyperparameters },
+            Some(tuned) => Candidate {
+                program,
+                peak_lr: tuned.peak_lr,
+                hyperparameters: &tuned.hyperparameters,
+            },
             None => Candidate::new(program),
         }
     }
@@ -170,17 +183,20 @@ pub struct Suite {
     pub seeds: Vec<u64>,
 }
 
-/// Where the constants of AdamW on each task of a suite come from. Shown, it is what all that is compared with it has to call it: "tuned AdamW" only
-/// where it was tuned on every task.
+/// Where the constants of AdamW on each task of a suite come from. Shown, it is what all that is
+/// compared with it has to call it: "tuned AdamW" only where it was tuned on every task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BaselineOrigin(pub Vec<(String, Origin)>);
 
 impl BaselineOrigin {
     /// Those of several suites, whose names go before those of their tasks if there are several.
-    pub fn joined<'a>(suites: impl IntoIterator<Item = (&'a str, &'a BaselineOrigin)>) -> BaselineOrigin {
+    pub fn joined<'a>(
+        suites: impl IntoIterator<Item = (&'a str, &'a BaselineOrigin)>,
+    ) -> BaselineOrigin {
         let suites: Vec<_> = suites.into_iter().collect();
         let one = suites.len() == 1;
-        let named = |suite: &str, task: &str| if one { task.to_owned() } else { format!("{suite}/{task}") };
+        let named =
+            |suite: &str, task: &str| if one { task.to_owned() } else { format!("{suite}/{task}") };
         let of_suite = |(suite, origins): (&str, &BaselineOrigin)| -> Vec<(String, Origin)> {
             origins.0.iter().map(|(task, origin)| (named(suite, task), *origin)).collect()
         };
@@ -192,7 +208,8 @@ impl BaselineOrigin {
         self.0.iter().all(|(_, origin)| origin.is_tuned())
     }
 
-    /// What comes behind a number that is compared with it: nothing if it was tuned on every task, which goes without saying.
+    /// What comes behind a number that is compared with it: nothing if it was tuned on every task,
+    /// which goes without saying.
     pub fn behind(&self) -> String {
         if self.is_tuned() { String::new() } else { format!(" against {self}") }
     }
@@ -201,16 +218,26 @@ impl BaselineOrigin {
 impl std::fmt::Display for BaselineOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let on = |good: &dyn Fn(Origin) -> bool| -> Vec<&str> {
-            self.0.iter().filter(|(_, origin)| good(*origin)).map(|(task, _)| task.as_str()).collect()
+            self.0
+                .iter()
+                .filter(|(_, origin)| good(*origin))
+                .map(|(task, _)| task.as_str())
+                .collect()
         };
-        let (untuned, given) = (on(&|origin| origin == Origin::Untuned), on(&|origin| origin == Origin::Given));
+        let (untuned, given) =
+            (on(&|origin| origin == Origin::Untuned), on(&|origin| origin == Origin::Given));
         match (untuned.len(), given.len()) {
             (0, 0) => f.write_str("tuned AdamW"),
             (count, 0) if count == self.0.len() => f.write_str("untuned AdamW"),
             (0, count) if count == self.0.len() => f.write_str("AdamW as given"),
             _ => {
-                let part = |words: &str, tasks: &[&str]| (!tasks.is_empty()).then(|| format!("{words} on {}", tasks.join(", ")));
-                let parts: Vec<String> = [part("untuned", &untuned), part("as given", &given)].into_iter().flatten().collect();
+                let part = |words: &str, tasks: &[&str]| {
+                    (!tasks.is_empty()).then(|| format!("{words} on {}", tasks.join(", ")))
+                };
+                let parts: Vec<String> = [part("untuned", &untuned), part("as given", &given)]
+                    .into_iter()
+                    .flatten()
+                    .collect();
                 write!(f, "AdamW, {}", parts.join(", "))
             }
         }
@@ -253,19 +280,27 @@ impl Suite {
         (0..count as u64).map(|i| 2_000_000 + i).collect()
     }
 
-    /// Seeds of an epoch of a search whose seeds change: `count` of them, other ones in every epoch and in every search whose own seed differs
-    /// (below 2^20), and none that anything else uses.
+    /// Seeds of an epoch of a search whose seeds change: `count` of them, other ones in every epoch
+    /// and in every search whose own seed differs (below 2^20), and none that anything else uses.
     pub fn rotating_seeds(search: u64, epoch: u64, count: usize) -> Vec<u64> {
-        let first = (1 << 62) | ((search & 0xf_ffff) << 40) | (epoch.saturating_mul(count as u64) & 0xff_ffff_ffff);
+        let first = (1 << 62)
+            | ((search & 0xf_ffff) << 40)
+            | (epoch.saturating_mul(count as u64) & 0xff_ffff_ffff);
         (0..count as u64).map(|i| first + i).collect()
     }
 
     /// Where the constants of AdamW, which fitness is measured against, come from.
     pub fn baseline_origin(&self) -> BaselineOrigin {
-        BaselineOrigin(self.tasks.iter().map(|task| (task.task.name().to_owned(), task.origin(BASELINE))).collect())
+        BaselineOrigin(
+            self.tasks
+                .iter()
+                .map(|task| (task.task.name().to_owned(), task.origin(BASELINE)))
+                .collect(),
+        )
     }
 
-    /// Whether a task of it is a command of the user's, so that runs may fail, and may not give the same bits when they are made again.
+    /// Whether a task of it is a command of the user's, so that runs may fail, and may not give the
+    /// same bits when they are made again.
     pub fn is_external(&self) -> bool {
         self.tasks.iter().any(|task| task.task.is_external())
     }
@@ -279,18 +314,26 @@ impl Suite {
 
     /// How many training runs the external tasks have made in this process.
     pub fn run_count(&self) -> RunCount {
-        self.tasks
-            .iter()
-            .map(|task| task.task.run_count())
-            .fold(RunCount::default(), |sum, count| RunCount { made: sum.made + count.made, failed: sum.failed + count.failed })
+        self.tasks.iter().map(|task| task.task.run_count()).fold(
+            RunCount::default(),
+            |sum, count| RunCount {
+                made: sum.made + count.made,
+                failed: sum.failed + count.failed,
+            },
+        )
     }
 
-    /// Trains AdamW on the first of some seeds, on the external tasks, to see that their commands work.
+    /// Trains AdamW on the first of some seeds, on the external tasks, to see that their commands
+    /// work.
     pub fn check_commands(&self, seeds: &[u64]) -> Result<(), TaskError> {
         let adamw = programs::adamw().program();
         for weighted in self.tasks.iter().filter(|weighted| weighted.task.is_external()) {
             for seed in seeds.iter().take(1) {
-                let run = weighted.task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |_| Verdict::Continue)?;
+                let run = weighted.task.run(
+                    &weighted.candidate(&adamw, Some(BASELINE)),
+                    *seed,
+                    &mut |_| Verdict::Continue,
+                )?;
                 run.or_failed(weighted.task.name())?;
             }
         }
@@ -308,21 +351,41 @@ impl Suite {
     }
 
     /// The same, unless it takes longer than until a moment.
-    pub fn baseline_until(&self, seeds: &[u64], end: Option<Instant>) -> Result<Baseline, TaskError> {
+    pub fn baseline_until(
+        &self,
+        seeds: &[u64],
+        end: Option<Instant>,
+    ) -> Result<Baseline, TaskError> {
         let done = AtomicUsize::new(0);
-        let baseline = deadline::until(end, &|off| self.call_off(off), || self.baseline_of(seeds, end, &done));
+        let baseline =
+            deadline::until(end, &|off| self.call_off(off), || self.baseline_of(seeds, end, &done));
         match baseline {
-            Err(TaskError::Interrupted { .. }) if end.is_some_and(|end| Instant::now() >= end) && !interrupt::is_interrupted() => {
-                Err(TaskError::TimeLimit { suite: self.name.clone(), done: done.into_inner(), seeds: seeds.len() })
+            Err(TaskError::Interrupted { .. })
+                if end.is_some_and(|end| Instant::now() >= end) && !interrupt::is_interrupted() =>
+            {
+                Err(TaskError::TimeLimit {
+                    suite: self.name.clone(),
+                    done: done.into_inner(),
+                    seeds: seeds.len(),
+                })
             }
             baseline => baseline,
         }
     }
 
-    fn baseline_of(&self, seeds: &[u64], end: Option<Instant>, seeds_done: &AtomicUsize) -> Result<Baseline, TaskError> {
+    fn baseline_of(
+        &self,
+        seeds: &[u64],
+        end: Option<Instant>,
+        seeds_done: &AtomicUsize,
+    ) -> Result<Baseline, TaskError> {
         let is_over = || end.is_some_and(|end| Instant::now() >= end);
         let adamw = programs::adamw().program();
-        let over = |seeds_done: usize| TaskError::TimeLimit { suite: self.name.clone(), done: seeds_done, seeds: seeds.len() };
+        let over = |seeds_done: usize| TaskError::TimeLimit {
+            suite: self.name.clone(),
+            done: seeds_done,
+            seeds: seeds.len(),
+        };
         let mut losses = Vec::with_capacity(seeds.len());
         for (done, seed) in seeds.iter().enumerate() {
             let mut of_seed = Vec::with_capacity(self.tasks.len());
@@ -336,10 +399,14 @@ impl Suite {
                     return Err(missing("no tuned constants for adamw; `symopt tune` finds them"));
                 }
                 let mut losses = Vec::with_capacity(task.checkpoints());
-                let run = task.run(&weighted.candidate(&adamw, Some(BASELINE)), *seed, &mut |checkpoint| {
-                    losses.push(checkpoint.validation.loss);
-                    if is_over() { Verdict::Stop } else { Verdict::Continue }
-                })?;
+                let run = task.run(
+                    &weighted.candidate(&adamw, Some(BASELINE)),
+                    *seed,
+                    &mut |checkpoint| {
+                        losses.push(checkpoint.validation.loss);
+                        if is_over() { Verdict::Stop } else { Verdict::Continue }
+                    },
+                )?;
                 if is_over() {
                     return Err(over(done));
                 }
@@ -349,10 +416,14 @@ impl Suite {
                         Origin::Given => "the constants that were given for it",
                         Origin::Untuned => "its own defaults, which nobody has tuned for this task",
                     };
-                    return Err(missing(&format!("AdamW diverges with {constants}; `symopt tune` finds better ones")));
+                    return Err(missing(&format!(
+                        "AdamW diverges with {constants}; `symopt tune` finds better ones"
+                    )));
                 }
                 if losses.last() == Some(&0.0) {
-                    return Err(missing("AdamW's validation loss is 0, so that no other can be compared with it"));
+                    return Err(missing(
+                        "AdamW's validation loss is 0, so that no other can be compared with it",
+                    ));
                 }
                 of_seed.push(losses);
             }
@@ -362,8 +433,9 @@ impl Suite {
         Ok(Baseline { seeds: seeds.to_vec(), losses })
     }
 
-    /// The fitness of a program on all tasks and the seeds of a baseline, run as [`WeightedTask::candidate`] says. `watch` sees the number of
-    /// each checkpoint of the suite and the running fitness there, and may stop the evaluation as hopeless.
+    /// The fitness of a program on all tasks and the seeds of a baseline, run as
+    /// [`WeightedTask::candidate`] says. `watch` sees the number of each checkpoint of the suite
+    /// and the running fitness there, and may stop the evaluation as hopeless.
     pub fn evaluate(
         &self,
         program: &Program,
@@ -371,7 +443,8 @@ impl Suite {
         baseline: &Baseline,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Outcome, TaskError> {
-        let candidates: Vec<Candidate> = self.tasks.iter().map(|task| task.candidate(program, tuned_as)).collect();
+        let candidates: Vec<Candidate> =
+            self.tasks.iter().map(|task| task.candidate(program, tuned_as)).collect();
         self.evaluate_as(&candidates, baseline, watch)
     }
 
@@ -388,8 +461,9 @@ impl Suite {
         for (seed, losses) in baseline.seeds.iter().zip(&baseline.losses) {
             for ((weighted, losses), candidate) in self.tasks.iter().zip(losses).zip(candidates) {
                 let WeightedTask { task, weight, .. } = weighted;
-                let improvement_at =
-                    |checkpoint: usize, loss: f64| losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline);
+                let improvement_at = |checkpoint: usize, loss: f64| {
+                    losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline)
+                };
                 let mut checkpoint_of_run = 0;
                 let run = task.run(candidate, *seed, &mut |checkpoint| {
                     let improvement = improvement_at(checkpoint_of_run, checkpoint.validation.loss);
@@ -400,7 +474,9 @@ impl Suite {
                 })?;
                 let Some(metrics) = run.final_metrics() else {
                     let (fitness, failure) = match run.stop {
-                        StopReason::Stopped { .. } => (Fitness::Hopeless { checkpoint: curve.len().saturating_sub(1) }, None),
+                        StopReason::Stopped { .. } => {
+                            (Fitness::Hopeless { checkpoint: curve.len().saturating_sub(1) }, None)
+                        }
                         StopReason::Failed(failure) => (Fitness::Failed, Some(failure)),
                         _ => (Fitness::Diverged, None),
                     };
@@ -409,13 +485,20 @@ impl Suite {
                 let last = task.checkpoints() - 1;
                 let improvement = improvement_at(last, metrics.loss);
                 let baseline_loss = losses.get(last).copied().unwrap_or(f64::NAN);
-                results.push(TaskResult { task: task.name().to_owned(), seed: *seed, metrics, baseline_loss, improvement });
+                results.push(TaskResult {
+                    task: task.name().to_owned(),
+                    seed: *seed,
+                    metrics,
+                    baseline_loss,
+                    improvement,
+                });
                 sum += weight * improvement;
                 weights += weight;
             }
         }
         let fitness = sum / weights;
-        let fitness = if fitness.is_finite() { Fitness::Improvement(fitness) } else { Fitness::Diverged };
+        let fitness =
+            if fitness.is_finite() { Fitness::Improvement(fitness) } else { Fitness::Diverged };
         Ok(Outcome { fitness, curve, results, failure: None })
     }
 }
@@ -428,7 +511,11 @@ impl Outcome {
         let runs = self.results.chunks(suite.tasks.len().max(1));
         Some(
             runs.map(|runs| {
-                let sum: f64 = runs.iter().zip(&suite.tasks).map(|(run, task)| task.weight * run.improvement).sum();
+                let sum: f64 = runs
+                    .iter()
+                    .zip(&suite.tasks)
+                    .map(|(run, task)| task.weight * run.improvement)
+                    .sum();
                 sum / weights
             })
             .collect(),
@@ -436,7 +523,8 @@ impl Outcome {
     }
 }
 
-/// Milliseconds of one run of tuned AdamW on one core: the median of three, after one that is not counted; of costly tasks just one.
+/// Milliseconds of one run of tuned AdamW on one core: the median of three, after one that is not
+/// counted; of costly tasks just one.
 pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
     /// Beside a run as long as this, what only the first run does is little.
     const COSTLY: f64 = 200.0;
@@ -445,7 +533,10 @@ pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
     // Its problem is made before the clock starts.
     weighted.task.describe()?;
     let run = || {
-        let run = weighted.task.run(&candidate, 0, &mut |_| Verdict::Continue)?.or_failed(weighted.task.name())?;
+        let run = weighted
+            .task
+            .run(&candidate, 0, &mut |_| Verdict::Continue)?
+            .or_failed(weighted.task.name())?;
         Ok::<f64, TaskError>(1e3 * run.elapsed.as_secs_f64())
     };
     let first = run()?;

@@ -13,7 +13,8 @@ use crate::run::{Checkpoint, Run};
 pub struct Candidate<'a> {
     /// The program.
     pub program: &'a Program,
-    /// The learning rate at the peak of the schedule. A program that holds its peak learning rate as a constant is run with 1.
+    /// The learning rate at the peak of the schedule. A program that holds its peak learning rate
+    /// as a constant is run with 1.
     pub peak_lr: f64,
     /// Hyperparameters that differ from the program's defaults.
     pub hyperparameters: &'a [(String, f64)],
@@ -22,7 +23,11 @@ pub struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// The program with its own defaults.
     pub fn new(program: &'a Program) -> Candidate<'a> {
-        Candidate { program, peak_lr: program.signature().peak_learning_rate(), hyperparameters: &[] }
+        Candidate {
+            program,
+            peak_lr: program.signature().peak_learning_rate(),
+            hyperparameters: &[],
+        }
     }
 }
 
@@ -85,16 +90,23 @@ pub trait Task: Send + Sync {
     /// How many checkpoints a completed run has.
     fn checkpoints(&self) -> usize;
 
-    /// Trains with a candidate. `watch` sees every checkpoint as it is taken, of a completed run [`Task::checkpoints`] of them, and may stop the
-    /// run.
-    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError>;
+    /// Trains with a candidate. `watch` sees every checkpoint as it is taken, of a completed run
+    /// [`Task::checkpoints`] of them, and may stop the run.
+    fn run(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+    ) -> Result<Run, TaskError>;
 
-    /// Whether the task is a command of the user's, so that a run may fail, and may not give the same bits when it is made again.
+    /// Whether the task is a command of the user's, so that a run may fail, and may not give the
+    /// same bits when it is made again.
     fn is_external(&self) -> bool {
         false
     }
 
-    /// Calls off the runs: those under way and all that begin end with [`TaskError::Interrupted`] until it is taken back.
+    /// Calls off the runs: those under way and all that begin end with [`TaskError::Interrupted`]
+    /// until it is taken back.
     fn call_off(&self, _off: bool) {}
 
     /// How many training runs an external task has made in this process.
@@ -102,7 +114,8 @@ pub trait Task: Send + Sync {
         RunCount::default()
     }
 
-    /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run does not complete.
+    /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run
+    /// does not complete.
     fn record(&self, _candidate: &Candidate, _seed: u64) -> Result<Option<Recording>, TaskError> {
         Ok(None)
     }
@@ -113,7 +126,8 @@ pub trait Task: Send + Sync {
     }
 }
 
-/// A task whose runs can be stopped at a checkpoint and gone on with later, to the same bits as without the stop.
+/// A task whose runs can be stopped at a checkpoint and gone on with later, to the same bits as
+/// without the stop.
 pub trait ResumableTask: Task {
     /// Which run a candidate's under a seed is, for its snapshots.
     fn identity(&self, candidate: &Candidate, seed: u64) -> Result<RunIdentity, TaskError>;
@@ -121,8 +135,9 @@ pub trait ResumableTask: Task {
     /// The parameter arrays under a seed.
     fn layout(&self, seed: u64) -> Result<Layout, TaskError>;
 
-    /// Trains as [`Task::run`] does, but from a snapshot, if there is one, and with a snapshot for the watcher at every checkpoint that is taken.
-    /// The curve of the run begins with that of the snapshot.
+    /// Trains as [`Task::run`] does, but from a snapshot, if there is one, and with a snapshot for
+    /// the watcher at every checkpoint that is taken. The curve of the run begins with that of the
+    /// snapshot.
     fn run_from(
         &self,
         candidate: &Candidate,

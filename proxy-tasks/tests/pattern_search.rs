@@ -8,10 +8,12 @@ use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::{Checkpoint, Metrics, Run, StopReason};
 use symopt_proxy_tasks::spec::find_task;
 use symopt_proxy_tasks::task::{Candidate, Task, TaskDescription, Verdict};
-use symopt_proxy_tasks::tuning::pattern_search::{End, Protocol, Tuning, Watch, dimensions, search, search_in_units};
+use symopt_proxy_tasks::tuning::pattern_search::{
+    End, Protocol, Tuning, Watch, dimensions, search, search_in_units,
+};
 
-/// The loss is a quadratic in the logarithms of learning rate and decay, tilted, and of what is left of the shares; large learning rates
-/// diverge.
+/// The loss is a quadratic in the logarithms of learning rate and decay, tilted, and of what is
+/// left of the shares; large learning rates diverge.
 struct Bowl {
     /// Logarithms to base two.
     learning_rate: f64,
@@ -23,7 +25,13 @@ struct Bowl {
 
 impl Bowl {
     fn new(learning_rate: f64, decay: f64, share: f64) -> Bowl {
-        Bowl { learning_rate, decay, share, diverges_above: f64::INFINITY, runs: AtomicUsize::new(0) }
+        Bowl {
+            learning_rate,
+            decay,
+            share,
+            diverges_above: f64::INFINITY,
+            runs: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -40,10 +48,19 @@ impl Task for Bowl {
         1
     }
 
-    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+    fn run(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+    ) -> Result<Run, TaskError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         if candidate.peak_lr > self.diverges_above {
-            return Ok(Run { curve: Vec::new(), stop: StopReason::Diverged { step: 1 }, elapsed: Duration::ZERO });
+            return Ok(Run {
+                curve: Vec::new(),
+                stop: StopReason::Diverged { step: 1 },
+                elapsed: Duration::ZERO,
+            });
         }
         let x = candidate.peak_lr.log2() - self.learning_rate;
         let mut loss = 1.0 + 0.01 * (seed % 7) as f64;
@@ -55,7 +72,11 @@ impl Task for Bowl {
             }
         }
         loss += 0.1 * (x * x + z * z + 0.9 * x * z);
-        let checkpoint = Checkpoint { step: 1, training_loss: loss, validation: Metrics { loss, accuracy: None } };
+        let checkpoint = Checkpoint {
+            step: 1,
+            training_loss: loss,
+            validation: Metrics { loss, accuracy: None },
+        };
         watch(&checkpoint);
         Ok(Run { curve: vec![checkpoint], stop: StopReason::Completed, elapsed: Duration::ZERO })
     }
@@ -72,7 +93,9 @@ fn tune(task: &dyn Task, name: &str, protocol: &Protocol) -> Tuning {
 #[test]
 fn finds_the_bottom_of_a_tilted_bowl() {
     let protocol = Protocol { seeds: 3, budget: 3 * 400, shares: true };
-    for (learning_rate, decay, share) in [(-6.2, 1.3, -5.0), (-14.0, 4.9, -2.0), (6.0, -6.0, -8.7), (-7.0, -9.0, -3.3)] {
+    for (learning_rate, decay, share) in
+        [(-6.2, 1.3, -5.0), (-14.0, 4.9, -2.0), (6.0, -6.0, -8.7), (-7.0, -9.0, -3.3)]
+    {
         let task = Bowl::new(learning_rate, decay, share);
         let tuning = tune(&task, "lion", &protocol);
         assert_eq!(tuning.end, End::Converged, "{} trials", tuning.trials.len());
@@ -83,16 +106,24 @@ fn finds_the_bottom_of_a_tilted_bowl() {
         let named: Vec<&str> = best.hyperparameters.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(named, ["beta1", "beta2", "weight_decay"]);
         for (name, value) in &best.hyperparameters {
-            let (value, wanted) = if name == "weight_decay" { (*value, decay) } else { (1.0 - value, share) };
+            let (value, wanted) =
+                if name == "weight_decay" { (*value, decay) } else { (1.0 - value, share) };
             assert!(near(value, wanted), "{name}: {best:?}");
         }
         // It is the best of all that were tried, and nothing was tried twice.
-        let lowest = tuning.trials.iter().filter_map(|trial| trial.loss).fold(f64::INFINITY, f64::min);
+        let lowest =
+            tuning.trials.iter().filter_map(|trial| trial.loss).fold(f64::INFINITY, f64::min);
         assert_eq!(best.loss, Some(lowest));
         let longer = [("beta1".to_owned(), 0.975), ("beta2".to_owned(), 0.9975)];
-        assert!(tuning.trials.iter().any(|trial| trial.hyperparameters[..2] == longer), "the second start");
-        let mut settings: Vec<String> =
-            tuning.trials.iter().map(|trial| format!("{} {:?}", trial.peak_lr, trial.hyperparameters)).collect();
+        assert!(
+            tuning.trials.iter().any(|trial| trial.hyperparameters[..2] == longer),
+            "the second start"
+        );
+        let mut settings: Vec<String> = tuning
+            .trials
+            .iter()
+            .map(|trial| format!("{} {:?}", trial.peak_lr, trial.hyperparameters))
+            .collect();
         settings.sort();
         settings.dedup();
         assert_eq!(settings.len(), tuning.trials.len());
@@ -110,10 +141,18 @@ fn no_budget_is_overdrawn() {
         assert_eq!(tuning.runs, tuning.trials.len() * seeds);
         // One point must be tried, even where the budget is too small for its seeds.
         assert!(tuning.runs <= budget.max(seeds), "{} runs of {budget}", tuning.runs);
-        assert_eq!((tuning.end, tuning.trials.len()), (End::Budget, protocol.points()), "{seeds} seeds, budget {budget}");
+        assert_eq!(
+            (tuning.end, tuning.trials.len()),
+            (End::Budget, protocol.points()),
+            "{seeds} seeds, budget {budget}"
+        );
     }
     // With a budget of a few points these still span the grid.
-    let tuning = tune(&Bowl::new(-20.0, 7.0, -11.0), "adamw", &Protocol { seeds: 1, budget: 10, shares: false });
+    let tuning = tune(
+        &Bowl::new(-20.0, 7.0, -11.0),
+        "adamw",
+        &Protocol { seeds: 1, budget: 10, shares: false },
+    );
     let rates: Vec<f64> = tuning.trials.iter().take(5).map(|trial| trial.peak_lr).collect();
     assert!(rates[0] < 1e-3 && rates[4] > 10.0, "{rates:?}");
 }
@@ -130,7 +169,10 @@ fn a_point_that_diverges_is_out_and_paid_in_full() {
 
     // Below the whole grid.
     let task = Bowl { diverges_above: 3e-6, ..Bowl::new(-20.0, 0.0, -4.0) };
-    let best = tune(&task, "sgd", &Protocol { seeds: 2, budget: 200, shares: true }).best().cloned().unwrap();
+    let best = tune(&task, "sgd", &Protocol { seeds: 2, budget: 200, shares: true })
+        .best()
+        .cloned()
+        .unwrap();
     assert!((best.peak_lr.log2() + 20.0).abs() < 0.3, "{best:?}");
 
     let task = Bowl { diverges_above: 0.0, ..Bowl::new(0.0, 0.0, 0.0) };
@@ -194,15 +236,22 @@ fn an_interrupted_search_says_so_and_keeps_what_it_has() {
 fn steps_of_another_size_are_tried_in_units_of_it() {
     let program = parse("def f(w, g, lr, *, weight_decay=0.0):\n  update = (g + w * weight_decay) * lr\n  return update\n").unwrap();
     let protocol = Protocol { seeds: 1, budget: 60, shares: false };
-    // Steps a thousand times as large need a rate of a thousandth, and the decay in these units is a thousand times as large.
+    // Steps a thousand times as large need a rate of a thousandth, and the decay in these units is
+    // a thousand times as large.
     let plain = search(&Bowl::new(-3.0, -2.0, 0.0), &program, &protocol, Watch::NOBODY).unwrap();
     let thousand = 1000.0_f64.log2();
     let bowl = Bowl::new(-3.0 - thousand, -2.0 + thousand, 0.0);
     let scaled = search_in_units(&bowl, &program, 1000.0, &protocol, Watch::NOBODY).unwrap();
     assert_eq!(plain.trials.len(), scaled.trials.len());
     for (plain, scaled) in plain.trials.iter().zip(&scaled.trials) {
-        assert!((plain.peak_lr / scaled.peak_lr / 1000.0 - 1.0).abs() < 0.01, "{plain:?} {scaled:?}");
-        assert!((plain.hyperparameters[0].1 / scaled.hyperparameters[0].1 * 1000.0 - 1.0).abs() < 0.01, "{plain:?} {scaled:?}");
+        assert!(
+            (plain.peak_lr / scaled.peak_lr / 1000.0 - 1.0).abs() < 0.01,
+            "{plain:?} {scaled:?}"
+        );
+        assert!(
+            (plain.hyperparameters[0].1 / scaled.hyperparameters[0].1 * 1000.0 - 1.0).abs() < 0.01,
+            "{plain:?} {scaled:?}"
+        );
     }
     assert_eq!(plain.best, scaled.best);
 }

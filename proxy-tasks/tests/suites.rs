@@ -36,8 +36,13 @@ fn built_in_suites_are_sound_and_tuned_constants_run() {
         let suite = source.suite().unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(suite.name, source.name);
         for weighted in &suite.tasks {
-            let tuned: Vec<&str> = weighted.tuned.iter().map(|tuned| tuned.program.as_str()).collect();
-            assert!(tuned.starts_with(&["adamw", "lion", "signum", "nadam", "momentum"]), "{}: {tuned:?}", weighted.task.name());
+            let tuned: Vec<&str> =
+                weighted.tuned.iter().map(|tuned| tuned.program.as_str()).collect();
+            assert!(
+                tuned.starts_with(&["adamw", "lion", "signum", "nadam", "momentum"]),
+                "{}: {tuned:?}",
+                weighted.task.name()
+            );
             assert!(weighted.task.describe().unwrap().parameters > 0);
             let found = find_task(&format!("{}/{}", suite.name, weighted.task.name())).unwrap();
             assert_eq!(found.task.describe().unwrap(), weighted.task.describe().unwrap());
@@ -68,9 +73,12 @@ fn every_scale_costs_about_ten_times_the_one_before() {
 fn tasks_that_wait_in_comments_are_sound() {
     let text = SuiteSource::find("100x").unwrap().text;
     let (suite, comments) = text.split_at(text.find("\n# [[task]]").unwrap());
-    let suite = suite_of(&format!("{suite}{}", comments.replace("\n# ", "\n"))).unwrap_or_else(|error| panic!("{error}"));
+    let suite = suite_of(&format!("{suite}{}", comments.replace("\n# ", "\n")))
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(suite.tasks.len(), 5);
-    for (task, files) in suite.tasks[3..].iter().zip(["MNIST's four files", "the binary version of CIFAR-10"]) {
+    for (task, files) in
+        suite.tasks[3..].iter().zip(["MNIST's four files", "the binary version of CIFAR-10"])
+    {
         let error = task.task.describe().unwrap_err().to_string();
         assert!(error.contains("PATH/TO/") && error.contains(files), "{error}");
     }
@@ -78,13 +86,22 @@ fn tasks_that_wait_in_comments_are_sound() {
 
 #[test]
 fn held_out_tasks_have_data_and_models_of_their_own() {
-    let tasks = |source: &SuiteSource| source.spec().unwrap().tasks.into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>();
+    let tasks = |source: &SuiteSource| {
+        source.spec().unwrap().tasks.into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>()
+    };
     let held: Vec<_> = tasks(&SuiteSource::find("held-out").unwrap());
     for source in SuiteSource::built_in().filter(|source| source.name != "held-out") {
-        for (seen, held) in tasks(&source).iter().flat_map(|seen| held.iter().map(move |held| (seen, held))) {
+        for (seen, held) in
+            tasks(&source).iter().flat_map(|seen| held.iter().map(move |held| (seen, held)))
+        {
             assert_ne!(seen.model, held.model, "{} {}", seen.name, held.name);
             // There is one set of digits; its labels are noisy in the held-out task only.
-            assert!(seen.data != held.data || (seen.label_noise == 0.0 && held.label_noise > 0.0), "{} {}", seen.name, held.name);
+            assert!(
+                seen.data != held.data || (seen.label_noise == 0.0 && held.label_noise > 0.0),
+                "{} {}",
+                seen.name,
+                held.name
+            );
         }
     }
 }
@@ -94,9 +111,13 @@ fn every_quick_task_learns_and_does_not_saturate() {
     let suite = SuiteSource::find("quick").unwrap().suite().unwrap();
     let adamw = symopt_programs::adamw().program();
     for weighted in &suite.tasks {
-        let run = weighted.task.run(&weighted.candidate(&adamw, Some("adamw")), 1, &mut |_| Verdict::Continue).unwrap();
+        let run = weighted
+            .task
+            .run(&weighted.candidate(&adamw, Some("adamw")), 1, &mut |_| Verdict::Continue)
+            .unwrap();
         assert_eq!(run.stop, StopReason::Completed);
-        let (first, last) = (run.curve.first().unwrap().validation.loss, run.curve.last().unwrap().validation.loss);
+        let (first, last) =
+            (run.curve.first().unwrap().validation.loss, run.curve.last().unwrap().validation.loss);
         assert!(last < 0.95 * first && last > 0.02, "{}: {first} to {last}", weighted.task.name());
     }
 }
@@ -120,7 +141,11 @@ fn same_program_suite_and_seeds_give_the_same_bits_on_any_thread() {
     let losses = |seed| {
         let weighted = &shared.tasks[0];
         let adamw = symopt_programs::adamw().program();
-        weighted.task.run(&weighted.candidate(&adamw, Some("adamw")), seed, &mut |_| Verdict::Continue).unwrap().curve
+        weighted
+            .task
+            .run(&weighted.candidate(&adamw, Some("adamw")), seed, &mut |_| Verdict::Continue)
+            .unwrap()
+            .curve
     };
     let curves: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|i| scope.spawn(move || losses(i % 2))).collect();
@@ -134,7 +159,11 @@ fn same_program_suite_and_seeds_give_the_same_bits_on_any_thread() {
 fn a_huge_learning_rate_diverges_and_sorts_last() {
     let suite = SuiteSource::find("smoke").unwrap().suite().unwrap();
     let sgd = symopt_programs::find("sgd").unwrap().program();
-    let run = suite.tasks[0].task.run(&Candidate { program: &sgd, peak_lr: 1e30, hyperparameters: &[] }, 1, &mut |_| Verdict::Continue);
+    let run = suite.tasks[0].task.run(
+        &Candidate { program: &sgd, peak_lr: 1e30, hyperparameters: &[] },
+        1,
+        &mut |_| Verdict::Continue,
+    );
     assert!(matches!(run.unwrap().stop, StopReason::Diverged { .. }));
     assert!(Fitness::Diverged < Fitness::Hopeless { checkpoint: 0 });
     assert!(Fitness::Hopeless { checkpoint: 9 } < Fitness::Improvement(-1e9));
@@ -174,7 +203,11 @@ fn bad_descriptions_are_refused_with_place_and_reason() {
         (changed("batch = 8", "batch = 8\nweight = 0"), "task a", "above 0"),
         (changed("batch = 8", "batch = 8\nweight = nan"), "task a", "above 0"),
         (changed("batch = 8", "batch = 8\nschedule = \"linear\""), "line 9", "warmup_cosine"),
-        (changed("batch = 8", "batch = 8\nschedule = { warmup_cosine = { warmup = 2 } }"), "task a", "from 0 to 1"),
+        (
+            changed("batch = 8", "batch = 8\nschedule = { warmup_cosine = { warmup = 2 } }"),
+            "task a",
+            "from 0 to 1",
+        ),
         (changed("seeds = [1]", "seeds = []"), "mine.toml", "empty"),
         (changed("seeds = [1]", "seeds = [1, 2, 1]"), "mine.toml", "twice"),
         (changed("seeds = [1]", "seeds = [1000000]"), "mine.toml", "reserved"),
@@ -185,41 +218,117 @@ fn bad_descriptions_are_refused_with_place_and_reason() {
         (changed("\"linear\"", "\"linear\", hidden = [3]"), "line", "unknown field `hidden`"),
         (changed("\"linear\"", "\"mlp\", hiden = [3]"), "line", "did you mean `hidden`?"),
         (changed("steps =", "step ="), "line", "did you mean `steps`?"),
-        (changed("\"linear\" }", "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8 }"), "task a", "needs `patch`"),
-        (changed("\"digits\" }", "\"text\", path = \"x\", unit = \"bytes\" }"), "task a", "transformer"),
-        (changed("\"digits\" }", "\"teacher\", features = 4, classes = 0, weights = \"signs\", scale = 1.0 }"), "task a", "`classes`"),
-        (changed("\"digits\" }", "\"text\", path = \"x\", unit = \"words\" }"), "task a", "words need `vocabulary`"),
-        (changed("\"digits\" }", "\"text\", path = \"x\", unit = \"words\", vocabulary = 1 }"), "task a", "from 2 to 65,536"),
-        (changed("\"digits\" }", "\"text\", path = \"x\", unit = \"bytes\", vocabulary = 9 }"), "task a", "is for words"),
-        (changed("\"digits\" }", &table("numeric = 4, categories = [3]", "numeric = 0")), "task a", "a table has from 1 to"),
-        (changed("\"digits\" }", &table("categories = [3]", "categories = [3, 0]")), "task a", "at least 1 category"),
-        (changed("\"digits\" }", &table("depth = 2", "depth = 13")), "task a", "`depth` is at most 12"),
-        (changed("\"digits\" }", &table("trees = 3", "trees = 4096, numerics = 1")), "line", "unknown field"),
+        (
+            changed(
+                "\"linear\" }",
+                "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8 }",
+            ),
+            "task a",
+            "needs `patch`",
+        ),
+        (
+            changed("\"digits\" }", "\"text\", path = \"x\", unit = \"bytes\" }"),
+            "task a",
+            "transformer",
+        ),
+        (
+            changed(
+                "\"digits\" }",
+                "\"teacher\", features = 4, classes = 0, weights = \"signs\", scale = 1.0 }",
+            ),
+            "task a",
+            "`classes`",
+        ),
+        (
+            changed("\"digits\" }", "\"text\", path = \"x\", unit = \"words\" }"),
+            "task a",
+            "words need `vocabulary`",
+        ),
+        (
+            changed("\"digits\" }", "\"text\", path = \"x\", unit = \"words\", vocabulary = 1 }"),
+            "task a",
+            "from 2 to 65,536",
+        ),
+        (
+            changed("\"digits\" }", "\"text\", path = \"x\", unit = \"bytes\", vocabulary = 9 }"),
+            "task a",
+            "is for words",
+        ),
+        (
+            changed("\"digits\" }", &table("numeric = 4, categories = [3]", "numeric = 0")),
+            "task a",
+            "a table has from 1 to",
+        ),
+        (
+            changed("\"digits\" }", &table("categories = [3]", "categories = [3, 0]")),
+            "task a",
+            "at least 1 category",
+        ),
+        (
+            changed("\"digits\" }", &table("depth = 2", "depth = 13")),
+            "task a",
+            "`depth` is at most 12",
+        ),
+        (
+            changed("\"digits\" }", &table("trees = 3", "trees = 4096, numerics = 1")),
+            "line",
+            "unknown field",
+        ),
         (changed("\"digits\" }", &table("classes = 3", "classes = 0")), "task a", "`classes`"),
         (changed("\"digits\" }", &table("scale = 1.0", "scale = inf")), "task a", "finite"),
-        (changed("\"digits\" }", &table("numeric = 4", "numeric = 60000")).replace("= 100\n", "= 100000\n"), "task a", "too large a table"),
         (
-            changed("\"digits\" }", &table("", ""))
-                .replace("\"linear\" }", "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8, patch = 1 }"),
+            changed("\"digits\" }", &table("numeric = 4", "numeric = 60000"))
+                .replace("= 100\n", "= 100000\n"),
+            "task a",
+            "too large a table",
+        ),
+        (
+            changed("\"digits\" }", &table("", "")).replace(
+                "\"linear\" }",
+                "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8, patch = 1 }",
+            ),
             "task a",
             "are no images",
         ),
         (changed("\"digits\" }", &raw.replace("width = 2", "width = 0")), "task a", "`width`"),
-        (changed("\"digits\" }", &raw.replace("classes = 3", "classes = 65537")), "task a", "65,536"),
+        (
+            changed("\"digits\" }", &raw.replace("classes = 3", "classes = 65537")),
+            "task a",
+            "65,536",
+        ),
         (format!("{TASK}{}", &TASK[TASK.find("[[task]]").unwrap()..]), "line 14", "another task"),
-        (format!("{TASK}[[task.tuned]]\nprogram = \"adamm\"\npeak_lr = 1.0\nhyperparameters = []\n"), "task a", "`adamm`"),
-        (format!("{TASK}[[task.tuned]]\nprogram = \"adamw\"\npeak_lr = -1.0\nhyperparameters = []\n"), "task a", "above 0"),
+        (
+            format!(
+                "{TASK}[[task.tuned]]\nprogram = \"adamm\"\npeak_lr = 1.0\nhyperparameters = []\n"
+            ),
+            "task a",
+            "`adamm`",
+        ),
+        (
+            format!(
+                "{TASK}[[task.tuned]]\nprogram = \"adamw\"\npeak_lr = -1.0\nhyperparameters = []\n"
+            ),
+            "task a",
+            "above 0",
+        ),
     ] {
         let Err(error) = suite_of(&text) else { panic!("accepted: {text}") };
         let error = error.to_string();
-        assert!(error.contains(place) && error.contains(reason), "wanted `{place}` and `{reason}`, got: {error}");
+        assert!(
+            error.contains(place) && error.contains(reason),
+            "wanted `{place}` and `{reason}`, got: {error}"
+        );
     }
 }
 
 #[test]
 fn what_only_the_data_shows_is_refused_when_the_task_runs() {
     for (from, to, reason) in [
-        ("training = 100", "training = 5000", "5000 training examples are wanted, but there are 1747"),
+        (
+            "training = 100",
+            "training = 5000",
+            "5000 training examples are wanted, but there are 1747",
+        ),
         ("validation = 50", "validation = 5000", "validation examples"),
         ("\"digits\" }", "\"mnist\", path = \"no/such/folder\" }", "four files"),
         (
@@ -227,9 +336,21 @@ fn what_only_the_data_shows_is_refused_when_the_task_runs() {
             "\"raw-images\", images = \"no/images\", labels = \"no/labels\", height = 8, width = 8, channels = 1, classes = 10 }",
             "cannot read no/images",
         ),
-        ("\"linear\" }", "\"mlp\", hidden = [0], activation = \"tanh\" }", "hidden layer must be at least 1"),
-        ("\"linear\" }", "\"transformer\", layers = 1, width = 8, heads = 3, hidden = 8, patch = 2 }", "3 heads"),
-        ("\"linear\" }", "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8, patch = 3 }", "do not tile"),
+        (
+            "\"linear\" }",
+            "\"mlp\", hidden = [0], activation = \"tanh\" }",
+            "hidden layer must be at least 1",
+        ),
+        (
+            "\"linear\" }",
+            "\"transformer\", layers = 1, width = 8, heads = 3, hidden = 8, patch = 2 }",
+            "3 heads",
+        ),
+        (
+            "\"linear\" }",
+            "\"transformer\", layers = 1, width = 8, heads = 2, hidden = 8, patch = 3 }",
+            "do not tile",
+        ),
     ] {
         let suite = suite_of(&TASK.replace(from, to)).unwrap();
         let error = suite.tasks[0].task.describe().unwrap_err().to_string();
@@ -246,22 +367,36 @@ fn what_the_memory_does_not_hold_is_refused_before_it_is_asked_for() {
         ("\"linear\" }", deep, "memory"),
         ("\"linear\" }", &deep.replace("16000", "20000"), "more than 16384 layers"),
         ("\"linear\" }", &deep.replace("256", "1048576"), "parameters"),
-        ("\"linear\" }", "\"transformer\", layers = 1, width = 1048576, heads = 1, hidden = 1048576, patch = 8 }", "parameters"),
+        (
+            "\"linear\" }",
+            "\"transformer\", layers = 1, width = 1048576, heads = 1, hidden = 1048576, patch = 8 }",
+            "parameters",
+        ),
         ("\"digits\" }", teacher, "memory"),
     ] {
         let text = TASK.replace(from, to);
-        let text = if to == teacher { text.replace("training = 100", "training = 100000000") } else { text };
+        let text = if to == teacher {
+            text.replace("training = 100", "training = 100000000")
+        } else {
+            text
+        };
         let suite = suite_of(&text).unwrap_or_else(|error| panic!("{error}"));
         let error = suite.tasks[0].task.describe().unwrap_err().to_string();
-        assert!(error.contains("task a") && error.contains(reason), "wanted `{reason}`, got: {error}");
+        assert!(
+            error.contains("task a") && error.contains(reason),
+            "wanted `{reason}`, got: {error}"
+        );
     }
 }
 
 #[test]
 fn the_baseline_of_many_seeds_looks_at_the_time() {
     let seeds: Vec<String> = (0..100_000).map(|seed| seed.to_string()).collect();
-    let text = format!("{TASK}[[task.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.01\nhyperparameters = []\n");
-    let suite = suite_of(&text.replace("seeds = [1]", &format!("seeds = [{}]", seeds.join(", ")))).unwrap();
+    let text = format!(
+        "{TASK}[[task.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.01\nhyperparameters = []\n"
+    );
+    let suite =
+        suite_of(&text.replace("seeds = [1]", &format!("seeds = [{}]", seeds.join(", ")))).unwrap();
     assert_eq!(suite.seeds.len(), 100_000);
     let end = std::time::Instant::now() + std::time::Duration::from_millis(50);
     let error = suite.baseline_until(&suite.seeds, Some(end)).unwrap_err().to_string();
@@ -279,17 +414,28 @@ fn unknown_names_are_answered_with_the_nearest() {
 #[test]
 fn tables_are_learned_beyond_the_shares_of_their_classes() {
     let data = r#"{ kind = "tabular", numeric = 8, categories = [3, 9], classes = 4, trees = 8, depth = 2, scale = 3.0 }"#;
-    for model in [r#"{ kind = "linear" }"#, r#"{ kind = "mlp", hidden = [32], activation = "relu" }"#] {
-        let text = TASK.replace("{ kind = \"digits\" }", data).replace("{ kind = \"linear\" }", model);
-        let text = text.replace("steps = 5\nbatch = 8", "steps = 200\nbatch = 64").replace("training = 100", "training = 3000");
+    for model in
+        [r#"{ kind = "linear" }"#, r#"{ kind = "mlp", hidden = [32], activation = "relu" }"#]
+    {
+        let text =
+            TASK.replace("{ kind = \"digits\" }", data).replace("{ kind = \"linear\" }", model);
+        let text = text
+            .replace("steps = 5\nbatch = 8", "steps = 200\nbatch = 64")
+            .replace("training = 100", "training = 3000");
         let text = text.replace("validation = 50", "validation = 1000");
         let adamw = symopt_programs::adamw().program();
         let candidate = Candidate { program: &adamw, peak_lr: 0.01, hyperparameters: &[] };
-        let run = |seed| suite_of(&text).unwrap().tasks[0].task.run(&candidate, seed, &mut |_| Verdict::Continue).unwrap();
+        let run = |seed| {
+            suite_of(&text).unwrap().tasks[0]
+                .task
+                .run(&candidate, seed, &mut |_| Verdict::Continue)
+                .unwrap()
+        };
         for seed in 1..4 {
             let first = run(seed);
             assert_eq!(first.curve, run(seed).curve);
-            // The four classes are about equally frequent, so that a model that only knows this has a loss of about ln 4 = 1.386.
+            // The four classes are about equally frequent, so that a model that only knows this has
+            // a loss of about ln 4 = 1.386.
             let metrics = first.final_metrics().unwrap();
             assert!(metrics.loss < 1.25 && metrics.loss > 0.2, "{model}, seed {seed}: {metrics:?}");
         }
@@ -299,7 +445,10 @@ fn tables_are_learned_beyond_the_shares_of_their_classes() {
 #[test]
 fn presets_are_sound_and_run_once_their_paths_are_filled_in() {
     let presets: Vec<SuiteSource> = SuiteSource::presets().collect();
-    assert_eq!(presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>(), ["vit-paper", "lm-paper"]);
+    assert_eq!(
+        presets.iter().map(|preset| preset.name.as_str()).collect::<Vec<_>>(),
+        ["vit-paper", "lm-paper"]
+    );
     for preset in &presets {
         assert_eq!(SuiteSource::preset(&preset.name).unwrap(), *preset);
         let suite = preset.suite().unwrap_or_else(|error| panic!("{error}"));
@@ -314,19 +463,44 @@ fn presets_are_sound_and_run_once_their_paths_are_filled_in() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let images: Vec<u8> = (0..12 * 64 * 64 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let images: Vec<u8> =
+        (0..12 * 64 * 64 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(path("images.bin"), images).unwrap();
-    std::fs::write(path("labels.bin"), (0..12_u16).flat_map(|label| (80 * label).to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    std::fs::write(
+        path("labels.bin"),
+        (0..12_u16).flat_map(|label| (80 * label).to_le_bytes()).collect::<Vec<u8>>(),
+    )
+    .unwrap();
     std::fs::write(path("text.txt"), "one two three four five six seven ".repeat(2_000)).unwrap();
     let adamw = symopt_programs::adamw().program();
     for (preset, parameters) in presets.iter().zip([508_000..509_000, 395_000..410_000]) {
         let text = preset.text.replace("PATH/TO", &folder.path().display().to_string());
-        let text = text.replace("validation = 10000", "validation = 4").replace("validation = 1000\n", "validation = 4\n");
-        let text = text.replace("steps = 30000", "steps = 2").replace("steps = 20000", "steps = 2").replace("batch = 64", "batch = 8");
-        let suite = suite_of(&text.replace("checkpoints = 30", "checkpoints = 1").replace("checkpoints = 20", "checkpoints = 1")).unwrap();
+        let text = text
+            .replace("validation = 10000", "validation = 4")
+            .replace("validation = 1000\n", "validation = 4\n");
+        let text = text
+            .replace("steps = 30000", "steps = 2")
+            .replace("steps = 20000", "steps = 2")
+            .replace("batch = 64", "batch = 8");
+        let suite = suite_of(
+            &text
+                .replace("checkpoints = 30", "checkpoints = 1")
+                .replace("checkpoints = 20", "checkpoints = 1"),
+        )
+        .unwrap();
         let task = &suite.tasks[0].task;
-        assert!(parameters.contains(&task.describe().unwrap().parameters), "{:?}", task.describe().unwrap());
-        let run = task.run(&Candidate { program: &adamw, peak_lr: 0.001, hyperparameters: &[] }, 1, &mut |_| Verdict::Continue).unwrap();
+        assert!(
+            parameters.contains(&task.describe().unwrap().parameters),
+            "{:?}",
+            task.describe().unwrap()
+        );
+        let run = task
+            .run(
+                &Candidate { program: &adamw, peak_lr: 0.001, hyperparameters: &[] },
+                1,
+                &mut |_| Verdict::Continue,
+            )
+            .unwrap();
         assert_eq!(run.stop, StopReason::Completed);
     }
 }
@@ -334,13 +508,23 @@ fn presets_are_sound_and_run_once_their_paths_are_filled_in() {
 #[test]
 fn a_text_file_trains_a_language_model() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    std::io::Write::write_all(&mut file, "the quick brown fox jumps over the lazy dog. ".repeat(200).as_bytes()).unwrap();
+    std::io::Write::write_all(
+        &mut file,
+        "the quick brown fox jumps over the lazy dog. ".repeat(200).as_bytes(),
+    )
+    .unwrap();
     let path = file.path().display();
-    let model = r#"{ kind = "transformer", layers = 1, width = 8, heads = 2, hidden = 16, context = 8 }"#;
-    // Of nine words five are among the known four, so that a model without context has a loss of about 1.5.
-    for (unit, most) in [("unit = \"characters\"", 2.5), ("unit = \"words\", vocabulary = 5", 1.0)] {
+    let model =
+        r#"{ kind = "transformer", layers = 1, width = 8, heads = 2, hidden = 16, context = 8 }"#;
+    // Of nine words five are among the known four, so that a model without context has a loss of
+    // about 1.5.
+    for (unit, most) in [("unit = \"characters\"", 2.5), ("unit = \"words\", vocabulary = 5", 1.0)]
+    {
         let text = TASK
-            .replace("{ kind = \"digits\" }", &format!("{{ kind = \"text\", path = '{path}', {unit} }}"))
+            .replace(
+                "{ kind = \"digits\" }",
+                &format!("{{ kind = \"text\", path = '{path}', {unit} }}"),
+            )
             .replace("{ kind = \"linear\" }", model)
             .replace("validation = 50", "validation = 20")
             .replace("steps = 5", "steps = 60");

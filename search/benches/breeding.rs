@@ -1,4 +1,5 @@
-//! Mutation and abstract execution together: how fast a search can breed. The target is 150,000 programs a second on one core.
+//! Mutation and abstract execution together: how fast a search can breed. The target is 150,000
+//! programs a second on one core.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
@@ -21,7 +22,10 @@ fn evolved() -> Program {
 fn breeding(c: &mut Criterion) {
     let mut group = c.benchmark_group("breeding");
     group.throughput(Throughput::Elements(1));
-    let seeds = [("adamw-paper", symopt_programs::find("adamw-paper").expect("it is in the zoo").program()), ("30 statements", evolved())];
+    let seeds = [
+        ("adamw-paper", symopt_programs::find("adamw-paper").expect("it is in the zoo").program()),
+        ("30 statements", evolved()),
+    ];
     for (name, program) in seeds {
         let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
         let mut index = 0;

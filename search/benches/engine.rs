@@ -1,5 +1,6 @@
-//! Where the time of a search goes, and what a second thread brings: the same search on the `quick` suite with one thread and with two.
-//! The targets are 95 % of the processor time inside evaluations, and 1.85 times the speed; the machine should have two idle cores.
+//! Where the time of a search goes, and what a second thread brings: the same search on the `quick`
+//! suite with one thread and with two. The targets are 95 % of the processor time inside
+//! evaluations, and 1.85 times the speed; the machine should have two idle cores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,7 +33,11 @@ impl Judge for Measured {
         self.judge.checkpoints()
     }
 
-    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(
+        &self,
+        request: &Request,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Evaluation, TaskError> {
         let begin = ThreadTime::now();
         let evaluation = self.judge.judge(request, watch);
         self.nanoseconds.fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -62,13 +67,19 @@ fn main() {
                 target: None,
                 hash_version: FunctionalHash::FORMAT_VERSION,
             };
-            let mut journal = Journal::create(&directory.path().join("store"), settings).expect("the directory is new");
-            let judge =
-                Measured { judge: SuiteJudge::new(Arc::clone(&suite)).expect("the suite is tuned"), nanoseconds: AtomicU64::new(0) };
+            let mut journal = Journal::create(&directory.path().join("store"), settings)
+                .expect("the directory is new");
+            let judge = Measured {
+                judge: SuiteJudge::new(Arc::clone(&suite)).expect("the suite is tuned"),
+                nanoseconds: AtomicU64::new(0),
+            };
             let (begin, process_begin) = (Instant::now(), ProcessTime::now());
             let search = Search::new(config.clone(), None, &judge, &mut journal, threads);
-            let result = search.run(initial.clone(), &AtomicBool::new(false), &mut |_| {}).expect("the search runs");
-            let (elapsed, process) = (begin.elapsed().as_secs_f64(), process_begin.elapsed().as_secs_f64());
+            let result = search
+                .run(initial.clone(), &AtomicBool::new(false), &mut |_| {})
+                .expect("the search runs");
+            let (elapsed, process) =
+                (begin.elapsed().as_secs_f64(), process_begin.elapsed().as_secs_f64());
             let evaluating = judge.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
             seconds[threads - 1] = seconds[threads - 1].min(elapsed);
             println!(
@@ -79,5 +90,8 @@ fn main() {
             );
         }
     }
-    println!("two threads are {:.2} times as fast as one (fastest of {ROUNDS} each)", seconds[0] / seconds[1]);
+    println!(
+        "two threads are {:.2} times as fast as one (fastest of {ROUNDS} each)",
+        seconds[0] / seconds[1]
+    );
 }

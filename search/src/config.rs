@@ -1,12 +1,14 @@
-//! All settings of a search. `default.toml`, which `symopt search --print-config` writes, says what each means.
+//! All settings of a search. `default.toml`, which `symopt search --print-config` writes, says what
+//! each means.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Numerics;
 
-/// The last remainder by 2^20 of the seed of a search whose problem seeds change. What follows from those above is for reports, funnels and
-/// the rediscovery, which judge on seeds that no search has.
+/// The last remainder by 2^20 of the seed of a search whose problem seeds change. What follows from
+/// those above is for reports, funnels and the rediscovery, which judge on seeds that no search
+/// has.
 pub const LAST_SEED: u64 = 0xf_feff;
 
 /// The commented default settings, as TOML.
@@ -83,10 +85,11 @@ pub struct FitnessConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// The whole update, as in the paper: the learning rate and the weight decay are constants inside the program.
+    /// The whole update, as in the paper: the learning rate and the weight decay are constants
+    /// inside the program.
     Program,
-    /// A direction. The training loop applies `w -= lr * (direction + weight_decay * w)`, with the peak learning rate and the decay that suit
-    /// the direction best.
+    /// A direction. The training loop applies `w -= lr * (direction + weight_decay * w)`, with the
+    /// peak learning rate and the decay that suit the direction best.
     Direction,
 }
 
@@ -96,7 +99,8 @@ pub enum Form {
 pub enum Screen {
     /// Gradients of the other sign give the direction of the other sign.
     Odd,
-    /// Gradients thirty times as large give the same direction, of the same size: the scale of the loss makes no difference.
+    /// Gradients thirty times as large give the same direction, of the same size: the scale of the
+    /// loss makes no difference.
     Invariant,
     /// On a long stream its size settles.
     Steady,
@@ -164,7 +168,8 @@ pub struct MutationConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HurdleConfig {
-    /// The quantile of the population at a checkpoint that an evaluation is held against; 0 stops none.
+    /// The quantile of the population at a checkpoint that an evaluation is held against; 0 stops
+    /// none.
     pub quantile: f64,
     /// How far below that an evaluation is hopeless, as a fitness.
     pub margin: f64,
@@ -229,7 +234,11 @@ pub struct RestartConfig {
 impl Limits {
     /// The moment when the time is over that begins now; `None` without a limit.
     pub fn end(&self) -> Option<Instant> {
-        if self.seconds == 0 { None } else { Instant::now().checked_add(Duration::from_secs(self.seconds)) }
+        if self.seconds == 0 {
+            None
+        } else {
+            Instant::now().checked_add(Duration::from_secs(self.seconds))
+        }
     }
 }
 
@@ -303,45 +312,106 @@ impl SearchConfig {
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self { fitness, evolution, mutation, hurdle, .. } = self;
-        let check = |name, value: f64, good: bool, expected| if good { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) };
-        let whole =
-            |name, value: usize, least: usize, most: usize, expected| check(name, value as f64, (least..=most).contains(&value), expected);
-        whole("evolution.population", evolution.population, 1, 1_000_000, "a whole number from 1 to 1000000")?;
-        whole("evolution.tournament", evolution.tournament, 1, 1_000_000, "a whole number from 1 to 1000000")?;
+        let check = |name, value: f64, good: bool, expected| {
+            if good { Ok(()) } else { Err(ConfigError::Range { name, value, expected }) }
+        };
+        let whole = |name, value: usize, least: usize, most: usize, expected| {
+            check(name, value as f64, (least..=most).contains(&value), expected)
+        };
+        whole(
+            "evolution.population",
+            evolution.population,
+            1,
+            1_000_000,
+            "a whole number from 1 to 1000000",
+        )?;
+        whole(
+            "evolution.tournament",
+            evolution.tournament,
+            1,
+            1_000_000,
+            "a whole number from 1 to 1000000",
+        )?;
         whole("evolution.lag", evolution.lag, 1, 100_000, "a whole number from 1 to 100000")?;
-        whole("evolution.islands", evolution.islands, 1, evolution.population, "a whole number from 1 to the population")?;
-        check("evolution.migration", evolution.migration, (0.0..=1.0).contains(&evolution.migration), "a probability from 0 to 1")?;
+        whole(
+            "evolution.islands",
+            evolution.islands,
+            1,
+            evolution.population,
+            "a whole number from 1 to the population",
+        )?;
+        check(
+            "evolution.migration",
+            evolution.migration,
+            (0.0..=1.0).contains(&evolution.migration),
+            "a probability from 0 to 1",
+        )?;
         let parsimony = evolution.parsimony;
-        check("evolution.parsimony", parsimony, parsimony.is_finite() && parsimony >= 0.0, "a share of 0 or more, such as 0.002")?;
-        check("evolution.copies", evolution.copies, evolution.copies > 0.0 && evolution.copies <= 1.0, "a share above 0, up to 1 (off)")?;
+        check(
+            "evolution.parsimony",
+            parsimony,
+            parsimony.is_finite() && parsimony >= 0.0,
+            "a share of 0 or more, such as 0.002",
+        )?;
+        check(
+            "evolution.copies",
+            evolution.copies,
+            evolution.copies > 0.0 && evolution.copies <= 1.0,
+            "a share above 0, up to 1 (off)",
+        )?;
         whole("fitness.seeds", fitness.seeds, 1, 1_000, "a whole number from 1 to 1000")?;
-        whole("fitness.tuning_seeds", fitness.tuning_seeds, 1, 1_000, "a whole number from 1 to 1000")?;
+        whole(
+            "fitness.tuning_seeds",
+            fitness.tuning_seeds,
+            1,
+            1_000,
+            "a whole number from 1 to 1000",
+        )?;
         whole("fitness.elite", fitness.elite, 0, 1_000, "a whole number from 0 to 1000")?;
         let penalty = fitness.penalty;
-        check("fitness.penalty", penalty, penalty.is_finite() && penalty >= 0.0, "0 or more standard errors")?;
+        check(
+            "fitness.penalty",
+            penalty,
+            penalty.is_finite() && penalty >= 0.0,
+            "0 or more standard errors",
+        )?;
         if let Some(weight) = mutation.interp_weights.iter().find(|weight| !weight.is_finite()) {
             check("mutation.interp_weights", *weight, false, "finite numbers")?;
         }
         if fitness.form == Form::Program {
-            let of_directions =
-                [("fitness.screens", !fitness.screens.is_empty()), ("cache.key = \"probe\"", self.cache.key == CacheKey::Probe)];
+            let of_directions = [
+                ("fitness.screens", !fitness.screens.is_empty()),
+                ("cache.key = \"probe\"", self.cache.key == CacheKey::Probe),
+            ];
             if let Some((name, _)) = of_directions.into_iter().find(|(_, set)| *set) {
                 return Err(ConfigError::OnlyForDirections { name });
             }
         }
         if fitness.form == Form::Direction || fitness.rotate > 0 {
-            let expected =
-                "a seed with a remainder by 2^20 of up to 1048319: the problem seeds that follow from the others are those of reports";
+            let expected = "a seed with a remainder by 2^20 of up to 1048319: the problem seeds that follow from the others are those of reports";
             check("seed", self.seed as f64, self.seed & 0xf_ffff <= LAST_SEED, expected)?;
         }
-        whole("mutation.max_statements", mutation.max_statements, 1, 5_000, "a whole number from 1 to 5000")?;
-        for (name, value) in
-            [("mutation.insert", mutation.insert), ("mutation.delete", mutation.delete), ("mutation.modify", mutation.modify)]
-        {
+        whole(
+            "mutation.max_statements",
+            mutation.max_statements,
+            1,
+            5_000,
+            "a whole number from 1 to 5000",
+        )?;
+        for (name, value) in [
+            ("mutation.insert", mutation.insert),
+            ("mutation.delete", mutation.delete),
+            ("mutation.modify", mutation.modify),
+        ] {
             check(name, value, value.is_finite() && value >= 0.0, "a weight of 0 or more")?;
         }
         let sum = mutation.insert + mutation.delete + mutation.modify;
-        check("mutation.insert + mutation.delete + mutation.modify", sum, sum > 0.0, "at least one weight above 0")?;
+        check(
+            "mutation.insert + mutation.delete + mutation.modify",
+            sum,
+            sum > 0.0,
+            "at least one weight above 0",
+        )?;
         let probabilities = [
             ("mutation.constant", mutation.constant),
             ("mutation.scale", mutation.scale),
@@ -350,16 +420,43 @@ impl SearchConfig {
         for (name, value) in probabilities {
             check(name, value, (0.0..=1.0).contains(&value), "a probability from 0 to 1")?;
         }
-        check("hurdle.quantile", hurdle.quantile, (0.0..1.0).contains(&hurdle.quantile), "from 0 (off) to below 1")?;
-        check("hurdle.margin", hurdle.margin, hurdle.margin.is_finite() && hurdle.margin >= 0.0, "a share of 0 or more, such as 0.05")?;
+        check(
+            "hurdle.quantile",
+            hurdle.quantile,
+            (0.0..1.0).contains(&hurdle.quantile),
+            "from 0 (off) to below 1",
+        )?;
+        check(
+            "hurdle.margin",
+            hurdle.margin,
+            hurdle.margin.is_finite() && hurdle.margin >= 0.0,
+            "a share of 0 or more, such as 0.05",
+        )?;
         check("hurdle.every", hurdle.every as f64, hurdle.every >= 1, "1 or more children")?;
-        whole("restarts.repeats", self.restarts.repeats, 1, 1_000, "a whole number from 1 to 1000")?;
-        whole("restarts.restarts", self.restarts.restarts, 0, 1_000, "a whole number from 0 to 1000")?;
+        whole(
+            "restarts.repeats",
+            self.restarts.repeats,
+            1,
+            1_000,
+            "a whole number from 1 to 1000",
+        )?;
+        whole(
+            "restarts.restarts",
+            self.restarts.restarts,
+            0,
+            1_000,
+            "a whole number from 0 to 1000",
+        )?;
         if evolution.strategy == Strategy::Random && mutation.constants_only {
             return Err(ConfigError::RandomConstants);
         }
         if let TargetFitness::Improvement(value) = self.limits.target_fitness {
-            check("limits.target_fitness", value, value.is_finite(), "a finite share, such as 0.02")?;
+            check(
+                "limits.target_fitness",
+                value,
+                value.is_finite(),
+                "a finite share, such as 0.02",
+            )?;
         }
         Ok(())
     }
@@ -385,7 +482,15 @@ impl Default for SearchConfig {
 
 impl Default for FitnessConfig {
     fn default() -> FitnessConfig {
-        FitnessConfig { form: Form::Program, seeds: 8, tuning_seeds: 4, rotate: 0, elite: 32, penalty: 0.0, screens: Vec::new() }
+        FitnessConfig {
+            form: Form::Program,
+            seeds: 8,
+            tuning_seeds: 4,
+            rotate: 0,
+            elite: 32,
+            penalty: 0.0,
+            screens: Vec::new(),
+        }
     }
 }
 
@@ -474,7 +579,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_its_line() {
-        let error = SearchConfig::from_toml("seed = 1\n[evolution]\npopulatoin = 5\n").unwrap_err().to_string();
+        let error = SearchConfig::from_toml("seed = 1\n[evolution]\npopulatoin = 5\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 3") && error.contains("populatoin"), "{error}");
     }
     #[test]
@@ -497,21 +604,31 @@ mod tests {
             ("mutation.interp_weights", "[0.5, inf]"),
         ];
         for (name, value) in refused {
-            let error = SearchConfig::from_toml(&format!("{name} = {value}\n")).unwrap_err().to_string();
+            let error =
+                SearchConfig::from_toml(&format!("{name} = {value}\n")).unwrap_err().to_string();
             assert!(error.starts_with(name), "{name} = {value}: {error}");
         }
-        for kind in ["cache.key = \"probes\"", "fitness.form = \"both\"", "fitness.screens = [\"even\"]", "fitness.rotate = -1"] {
+        for kind in [
+            "cache.key = \"probes\"",
+            "fitness.form = \"both\"",
+            "fitness.screens = [\"even\"]",
+            "fitness.rotate = -1",
+        ] {
             assert!(matches!(SearchConfig::from_toml(kind), Err(ConfigError::Toml(_))), "{kind}");
         }
-        let good =
-            "evolution.islands = 1000\nevolution.copies = 0.001\nfitness.elite = 0\nfitness.rotate = 1\nmutation.interp_weights = [-1.0]\n";
+        let good = "evolution.islands = 1000\nevolution.copies = 0.001\nfitness.elite = 0\nfitness.rotate = 1\nmutation.interp_weights = [-1.0]\n";
         SearchConfig::from_toml(good).unwrap();
     }
 
     #[test]
     fn seeds_that_lead_to_those_of_reports_are_refused_where_seeds_change() {
-        for (seed, settings) in [(0xf_ffff, "fitness.form = \"direction\""), (0x70_0000 + 0xf_fff0, "fitness.rotate = 1000")] {
-            let error = SearchConfig::from_toml(&format!("seed = {seed}\n{settings}\n")).unwrap_err().to_string();
+        for (seed, settings) in [
+            (0xf_ffff, "fitness.form = \"direction\""),
+            (0x70_0000 + 0xf_fff0, "fitness.rotate = 1000"),
+        ] {
+            let error = SearchConfig::from_toml(&format!("seed = {seed}\n{settings}\n"))
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with("seed"), "{error}");
             SearchConfig::from_toml(&format!("seed = {seed}\n")).unwrap();
             SearchConfig::from_toml(&format!("seed = {}\n{settings}\n", LAST_SEED)).unwrap();
@@ -521,9 +638,11 @@ mod tests {
     #[test]
     fn what_only_directions_have_is_refused_without_them() {
         for (name, value) in [("cache.key", "\"probe\""), ("fitness.screens", "[\"odd\"]")] {
-            let error = SearchConfig::from_toml(&format!("{name} = {value}\n")).unwrap_err().to_string();
+            let error =
+                SearchConfig::from_toml(&format!("{name} = {value}\n")).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("direction"), "{error}");
-            SearchConfig::from_toml(&format!("{name} = {value}\nfitness.form = \"direction\"\n")).unwrap();
+            SearchConfig::from_toml(&format!("{name} = {value}\nfitness.form = \"direction\"\n"))
+                .unwrap();
         }
     }
 }

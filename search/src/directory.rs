@@ -1,9 +1,11 @@
 //! Directories that are made whole or not at all: stores, campaigns, rediscoveries.
 //!
-//! A directory is whole when its manifest is there, which is written last and comes by renaming. Until then a mark says that it is being made,
-//! and by whom: the process holds a lock on it. So a directory that a killed process left, or a full disk, is vacant for the next one: it holds
-//! the mark and nothing but names that belong to its kind. Earlier releases left no mark: a directory that has nothing but names of theirs, and no
-//! sign that it was ever whole, is vacant as well. Only these names are ever removed; a directory that holds anything else is somebody's.
+//! A directory is whole when its manifest is there, which is written last and comes by renaming.
+//! Until then a mark says that it is being made, and by whom: the process holds a lock on it. So a
+//! directory that a killed process left, or a full disk, is vacant for the next one: it holds the
+//! mark and nothing but names that belong to its kind. Earlier releases left no mark: a directory
+//! that has nothing but names of theirs, and no sign that it was ever whole, is vacant as well.
+//! Only these names are ever removed; a directory that holds anything else is somebody's.
 //!
 //! ```
 //! use symopt_search::directory::{Kind, Making, Place};
@@ -38,7 +40,8 @@ pub struct Kind {
     pub manifest: &'static str,
     /// The other files and directories that can be there before the manifest, as paths with `/`.
     pub parts: &'static [&'static str],
-    /// Whether a path is that of a file or directory which an earlier release, that left no mark, could have made before the manifest.
+    /// Whether a path is that of a file or directory which an earlier release, that left no mark,
+    /// could have made before the manifest.
     pub earlier: fn(&str) -> bool,
     /// Whether a directory without a mark holds nothing that was ever acknowledged.
     pub is_empty: fn(&Path) -> bool,
@@ -83,7 +86,8 @@ fn file_error(path: &Path, source: io::Error) -> MakingError {
 }
 
 impl Kind {
-    /// A kind with a manifest alone, of which earlier releases left nothing but files that were never finished.
+    /// A kind with a manifest alone, of which earlier releases left nothing but files that were
+    /// never finished.
     pub const fn of(manifest: &'static str) -> Kind {
         Kind { manifest, parts: &[], earlier: |_| false, is_empty: |_| true }
     }
@@ -94,7 +98,9 @@ impl Kind {
             Ok(metadata) if !metadata.is_dir() => return Ok(Place::Taken("a file is there")),
             Ok(_) => {}
             // A file on the way is found when the directory is made.
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Place::Vacant),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Place::Vacant);
+            }
             Err(e) => return Err(e),
         }
         if self.is_whole(path) {
@@ -107,17 +113,26 @@ impl Kind {
             true => names.iter().all(|name| self.is_ours(name)),
             false => names.iter().all(|name| self.is_unmarked(name)) && (self.is_empty)(path),
         };
-        Ok(if names.is_empty() || is_left { Place::Vacant } else { Place::Taken("the directory holds something else") })
+        Ok(if names.is_empty() || is_left {
+            Place::Vacant
+        } else {
+            Place::Taken("the directory holds something else")
+        })
     }
 
-    /// Whether the manifest is there. An earlier release that was killed as it wrote it left it empty.
+    /// Whether the manifest is there. An earlier release that was killed as it wrote it left it
+    /// empty.
     fn is_whole(&self, path: &Path) -> bool {
-        fs::symlink_metadata(path.join(self.manifest)).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+        fs::symlink_metadata(path.join(self.manifest))
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
     }
 
     /// Whether a name in a directory that is not whole belongs to its kind.
     fn is_ours(&self, name: &str) -> bool {
-        name == MARK || name == self.new_manifest() || self.parts.contains(&name) || self.is_unmarked(name)
+        name == MARK
+            || name == self.new_manifest()
+            || self.parts.contains(&name)
+            || self.is_unmarked(name)
     }
 
     /// Whether one may be there without a mark.
@@ -156,9 +171,12 @@ impl Kind {
     }
 }
 
-/// Whether a name is that of what [`symopt_files::write`] was writing when its process was killed, in the place of a file.
+/// Whether a name is that of what [`symopt_files::write`] was writing when its process was killed,
+/// in the place of a file.
 pub(crate) fn is_unfinished(name: &str, file: &str) -> bool {
-    name.strip_prefix('.').and_then(|name| name.strip_prefix(file)).is_some_and(|rest| rest.starts_with('.'))
+    name.strip_prefix('.')
+        .and_then(|name| name.strip_prefix(file))
+        .is_some_and(|rest| rest.starts_with('.'))
         && symopt_files::is_unfinished(name.as_ref())
 }
 
@@ -237,13 +255,18 @@ impl Making {
 
     /// Makes the directory whole. What was written into it should be on the disk.
     pub fn finish(mut self, manifest: &[u8]) -> Result<(), MakingError> {
-        let (new, path) = (self.path.join(self.kind.new_manifest()), self.path.join(self.kind.manifest));
+        let (new, path) =
+            (self.path.join(self.kind.new_manifest()), self.path.join(self.kind.manifest));
         let mut file = create_new(&new).map_err(|e| file_error(&new, e))?;
         file.write_all(manifest).and_then(|()| file.sync_all()).map_err(|e| file_error(&new, e))?;
         sync(&self.path).map_err(|e| file_error(&self.path, e))?;
         fs::rename(&new, &path).map_err(|e| file_error(&path, e))?;
         self.finished = true;
-        let above = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let above = self
+            .path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         sync(&self.path).and_then(|()| sync(above)).map_err(|e| file_error(&self.path, e))
     }
 }
@@ -279,7 +302,10 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
 /// What is opened must not be a link.
 pub(crate) fn no_follow(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        options,
+        rustix::fs::OFlags::NOFOLLOW.bits() as i32,
+    );
     options
 }
 

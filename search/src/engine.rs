@@ -1,9 +1,11 @@
 //! The search: breeds on one thread, evaluates on many, and is the same for any number of them.
 //!
-//! Child i is bred from the population as it stands after the results of children up to i - L, for a fixed lag L: before breeding it, the search
-//! waits for child i - L and takes it in. Up to L children are under way, which keeps all workers busy, and nothing depends on which of them is
-//! done first. An evaluation counts only once it is in the journal. A search is resumed by breeding everything again, with the journal's
-//! evaluations in place of new ones, which takes a few microseconds for each program.
+//! Child i is bred from the population as it stands after the results of children up to i - L, for
+//! a fixed lag L: before breeding it, the search waits for child i - L and takes it in. Up to L
+//! children are under way, which keeps all workers busy, and nothing depends on which of them is
+//! done first. An evaluation counts only once it is in the journal. A search is resumed by breeding
+//! everything again, with the journal's evaluations in place of new ones, which takes a few
+//! microseconds for each program.
 
 pub mod cache;
 pub mod evolution;
@@ -29,7 +31,9 @@ use symopt_proxy_tasks::task::Verdict;
 use crate::config::{Limits, SearchConfig, TargetFitness};
 use crate::engine::hurdle::{Hurdle, Thresholds};
 use crate::engine::individual::Individual;
-use crate::engine::standing::{Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
+use crate::engine::standing::{
+    Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay,
+};
 pub use crate::engine::standing::{Best, Mismatch};
 use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, revision};
 use crate::judge::evaluation::Evaluation;
@@ -39,7 +43,8 @@ use crate::store::failures::{Failures, failures};
 use crate::store::statistics::{self, Statistics};
 use crate::store::stop_reason::StopReason;
 
-/// Evaluations that are written to the journal with one flush, while there is enough to do. It changes no result.
+/// Evaluations that are written to the journal with one flush, while there is enough to do. It
+/// changes no result.
 const FLUSH_TOGETHER: usize = 16;
 
 /// Why a search failed.
@@ -56,13 +61,19 @@ pub enum SearchError {
     #[error("the initial program is not well typed")]
     Initial,
     /// The journal holds something that this search does not breed.
-    #[error("the journal does not belong to this release: {0}; resume it with the release that began it")]
+    #[error(
+        "the journal does not belong to this release: {0}; resume it with the release that began it"
+    )]
     Diverging(Mismatch),
     /// The search ended before there was anything to breed from.
-    #[error("the time was over, or an interrupt came, before the initial program was evaluated; resume the search, with more --seconds")]
+    #[error(
+        "the time was over, or an interrupt came, before the initial program was evaluated; resume the search, with more --seconds"
+    )]
     Unbegun,
     /// The system has no more threads.
-    #[error("thread {thread} of {threads} can't be started: {error}; use fewer --threads, or allow this user more processes")]
+    #[error(
+        "thread {thread} of {threads} can't be started: {error}; use fewer --threads, or allow this user more processes"
+    )]
     Threads {
         /// Its number.
         thread: usize,
@@ -103,13 +114,15 @@ pub struct Progress<'a> {
     pub best: &'a Best,
     /// Time since the search began or was resumed.
     pub elapsed: Duration,
-    /// Children that the journal knew when the search was resumed. As long as fewer have been generated, they are bred again.
+    /// Children that the journal knew when the search was resumed. As long as fewer have been
+    /// generated, they are bred again.
     pub recorded: u64,
     /// What was done since the search began or was resumed.
     pub session: Session,
 }
 
-/// What was done since a search began or was resumed, without what was bred again from the journal: what rates are made of.
+/// What was done since a search began or was resumed, without what was bred again from the journal:
+/// what rates are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Session {
     /// Children that came in.
@@ -164,7 +177,8 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// A search over a journal, new or resumed. Its settings are the journal's; the limits may be other ones.
+    /// A search over a journal, new or resumed. Its settings are the journal's; the limits may be
+    /// other ones.
     pub fn new(
         config: SearchConfig,
         target: Option<FunctionalHash>,
@@ -175,15 +189,24 @@ impl<'a> Search<'a> {
         Search { config, judge, journal, threads: threads.max(1), target }
     }
 
-    /// Searches until a limit is reached or `interrupt` is set. `observe` is called often, on this thread.
-    pub fn run(self, initial: Program, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> Result<SearchResult, SearchError> {
+    /// Searches until a limit is reached or `interrupt` is set. `observe` is called often, on this
+    /// thread.
+    pub fn run(
+        self,
+        initial: Program,
+        interrupt: &AtomicBool,
+        observe: &mut dyn FnMut(&Progress),
+    ) -> Result<SearchResult, SearchError> {
         let graph = Graph::new(&initial).map_err(|_| SearchError::Initial)?;
         let initial = Arc::new(initial);
         let evaluation = match self.journal.initial()? {
             Some(kept) => kept.evaluation(),
             None => {
                 let end = self.config.limits.end();
-                let is_over = || interrupt.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
+                let is_over = || {
+                    interrupt.load(Ordering::Relaxed)
+                        || end.is_some_and(|end| Instant::now() >= end)
+                };
                 let mut stopped = false;
                 let judge = self.judge;
                 let evaluation = deadline::until(end, &|off| judge.call_off(off), || {
@@ -195,14 +218,23 @@ impl<'a> Search<'a> {
                 match evaluation {
                     Ok(evaluation) if !stopped => evaluation,
                     Ok(_) => return Err(SearchError::Unbegun),
-                    Err(TaskError::Interrupted { .. }) if is_over() && !interrupt.load(Ordering::Relaxed) => {
+                    Err(TaskError::Interrupted { .. })
+                        if is_over() && !interrupt.load(Ordering::Relaxed) =>
+                    {
                         return Err(SearchError::Unbegun);
                     }
                     Err(error) => return Err(error.into()),
                 }
             }
         };
-        let mut standing = Standing::new(&self.config, self.target, self.judge, &initial, &graph, evaluation.clone());
+        let mut standing = Standing::new(
+            &self.config,
+            self.target,
+            self.judge,
+            &initial,
+            &graph,
+            evaluation.clone(),
+        );
         standing.set_log(self.journal.log());
         let recorded = Recorded::new(self.journal.log(), self.journal.children(), &self.config);
 
@@ -216,9 +248,15 @@ impl<'a> Search<'a> {
             for thread in 1..=self.threads {
                 let sender = sender.clone();
                 let (queue, abort, called_off) = (&queue, &abort, &called_off);
-                let worker = move || called_off.fetch_or(work(queue, judge, abort, &sender), Ordering::Relaxed);
+                let worker = move || {
+                    called_off.fetch_or(work(queue, judge, abort, &sender), Ordering::Relaxed)
+                };
                 let started = std::thread::Builder::new().spawn_scoped(scope, worker);
-                started.map_err(|error| SearchError::Threads { thread, threads: self.threads, error })?;
+                started.map_err(|error| SearchError::Threads {
+                    thread,
+                    threads: self.threads,
+                    error,
+                })?;
             }
             drop(sender);
             let mut running = Running {
@@ -269,7 +307,8 @@ struct Running<'a> {
     recorded_evaluations: u64,
     /// When the search did something that was not in the journal.
     caught_up: Option<Instant>,
-    /// Evaluations of the elite on new seeds that have ended, by [`revision`], while the seeds change.
+    /// Evaluations of the elite on new seeds that have ended, by [`revision`], while the seeds
+    /// change.
     revisions: HashMap<u64, Evaluation>,
     threads: usize,
     queue: &'a Queue,
@@ -346,7 +385,8 @@ impl Running<'_> {
             Some(StopReason::TargetFitness)
         } else if over(limits.programs, self.standing.bred()) {
             Some(StopReason::Programs)
-        } else if limits.evaluations > 0 && self.standing.evaluations_begun() >= limits.evaluations {
+        } else if limits.evaluations > 0 && self.standing.evaluations_begun() >= limits.evaluations
+        {
             Some(StopReason::Evaluations)
         } else if over(limits.plateau, self.standing.since_improvement()) {
             Some(StopReason::Plateau)
@@ -384,7 +424,8 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Takes in the child that has been under way the longest. False if the search was interrupted while waiting for it.
+    /// Takes in the child that has been under way the longest. False if the search was interrupted
+    /// while waiting for it.
     fn absorb_next(&mut self) -> Result<bool, SearchError> {
         if let Some(UnderWay { child, first: true, .. }) = self.standing.oldest()
             && !self.wait_for(child.key)?
@@ -394,7 +435,11 @@ impl Running<'_> {
         let Some(absorbed) = self.standing.absorb()? else { return Ok(true) };
         let Absorbed { index, hash, fitness, is_best, .. } = absorbed;
         if is_best {
-            self.journal.note_improvement(&Improvement { index, hash: hash.to_string(), fitness })?;
+            self.journal.note_improvement(&Improvement {
+                index,
+                hash: hash.to_string(),
+                fitness,
+            })?;
         }
         let statistics = self.standing.statistics();
         if statistics.generated.is_multiple_of(statistics::EVERY) {
@@ -403,14 +448,18 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Waits until an evaluation has ended and is in the journal. False if the search was interrupted before.
+    /// Waits until an evaluation has ended and is in the journal. False if the search was
+    /// interrupted before.
     fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
         // What is in the cache between two calls is in the journal too.
         if self.standing.has_evaluation(key) {
             return Ok(true);
         }
-        // As long as the workers have enough to do, there is no hurry: a flush for many evaluations costs no more than one for a few.
-        while !self.standing.has_evaluation(key) || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads) {
+        // As long as the workers have enough to do, there is no hurry: a flush for many evaluations
+        // costs no more than one for a few.
+        while !self.standing.has_evaluation(key)
+            || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads)
+        {
             if !self.receive()? {
                 return Ok(false);
             }
@@ -422,7 +471,8 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Waits a while for an evaluation to end. False if the search was interrupted, or its time is over.
+    /// Waits a while for an evaluation to end. False if the search was interrupted, or its time is
+    /// over.
     fn receive(&mut self) -> Result<bool, SearchError> {
         match self.receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(finished) => self.keep(finished)?,
@@ -434,13 +484,14 @@ impl Running<'_> {
         Ok(!self.is_stopped())
     }
 
-    /// Whether somebody wants the end, or a worker has left without its evaluation, for which one would wait for ever.
+    /// Whether somebody wants the end, or a worker has left without its evaluation, for which one
+    /// would wait for ever.
     fn is_interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed) || self.called_off.load(Ordering::Relaxed)
     }
 
-    /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new make one fitness. False if the search was
-    /// interrupted before that was done.
+    /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new
+    /// make one fitness. False if the search was interrupted before that was done.
     fn change_seeds(&mut self, epoch: u64) -> Result<bool, SearchError> {
         let elite = self.standing.elite();
         // Nobody's fitness on the old seeds says what is hopeless on the new ones.
@@ -472,7 +523,9 @@ impl Running<'_> {
             }
         }
         self.acknowledge()?;
-        let evaluations: Vec<Evaluation> = (0..elite.len()).filter_map(|rank| self.revisions.remove(&revision(epoch, rank))).collect();
+        let evaluations: Vec<Evaluation> = (0..elite.len())
+            .filter_map(|rank| self.revisions.remove(&revision(epoch, rank)))
+            .collect();
         self.standing.change_seeds(epoch, elite, &evaluations)?;
         Ok(true)
     }
@@ -481,7 +534,8 @@ impl Running<'_> {
         let Finished { job, result, elapsed } = finished;
         let evaluation = result?;
         self.evaluating += elapsed;
-        let evaluated = Evaluated { hash: job.hash, program: job.program, evaluation: evaluation.clone() };
+        let evaluated =
+            Evaluated { hash: job.hash, program: job.program, evaluation: evaluation.clone() };
         self.finished.push((job.place, evaluated));
         self.finished_keys.push(job.key);
         match job.place {
@@ -498,7 +552,9 @@ impl Running<'_> {
         self.journal.keep_baselines(&self.judge.new_baselines())?;
         if !self.finished.is_empty() {
             let offsets = self.journal.acknowledge_bred(&self.finished, &self.initial)?;
-            for ((offset, key), (place, _)) in offsets.into_iter().zip(self.finished_keys.drain(..)).zip(self.finished.drain(..)) {
+            for ((offset, key), (place, _)) in
+                offsets.into_iter().zip(self.finished_keys.drain(..)).zip(self.finished.drain(..))
+            {
                 if let Place::Child(_) = place {
                     self.standing.settle(key, offset);
                 }
@@ -528,8 +584,14 @@ impl Running<'_> {
         }
     }
 
-    fn finish(mut self, stop: StopReason, initial: Arc<Program>, initial_evaluation: Evaluation) -> Result<SearchResult, SearchError> {
-        // Evaluations that ended while nobody waited are worth keeping: a resumed search would do them again.
+    fn finish(
+        mut self,
+        stop: StopReason,
+        initial: Arc<Program>,
+        initial_evaluation: Evaluation,
+    ) -> Result<SearchResult, SearchError> {
+        // Evaluations that ended while nobody waited are worth keeping: a resumed search would do
+        // them again.
         while let Ok(finished) = self.receiver.try_recv() {
             self.keep(finished)?;
         }
@@ -540,7 +602,9 @@ impl Running<'_> {
         }
         let failures = match self.judge.is_repeatable() {
             true => Vec::new(),
-            false => failures(self.journal.records_where(|_, _, evaluation| evaluation.failure.is_some())?),
+            false => failures(
+                self.journal.records_where(|_, _, evaluation| evaluation.failure.is_some())?,
+            ),
         };
         let mut population: Vec<Individual> = self.standing.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
@@ -638,7 +702,8 @@ fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<F
         let mut aborted = false;
         let mut watch = |checkpoint: usize, running: f64| {
             aborted |= abort.load(Ordering::Relaxed);
-            let hopeless = job.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
+            let hopeless =
+                job.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
             if aborted || hopeless { Verdict::Stop } else { Verdict::Continue }
         };
         // A worker that dies would leave the search waiting for its result for ever.
@@ -649,7 +714,10 @@ fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<F
         };
         let called_off = matches!(result, Err(SearchError::Task(TaskError::Interrupted { .. })));
         // An aborted evaluation says nothing about its program.
-        if called_off || aborted || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err() {
+        if called_off
+            || aborted
+            || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err()
+        {
             return called_off;
         }
     }

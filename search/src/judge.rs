@@ -65,28 +65,38 @@ pub enum Rejection {
     Screen(Screen),
 }
 
-/// Gives programs their fitness. The same request always gets the same evaluation, bit for bit, unless a task is external.
+/// Gives programs their fitness. The same request always gets the same evaluation, bit for bit,
+/// unless a task is external.
 pub trait Judge: Sync {
     /// Checkpoints of a completed evaluation.
     fn checkpoints(&self) -> usize;
 
-    /// Evaluates a program. `watch` sees each checkpoint's number and running fitness; when it says stop, the fitness is hopeless.
-    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError>;
+    /// Evaluates a program. `watch` sees each checkpoint's number and running fitness; when it says
+    /// stop, the fitness is hopeless.
+    fn judge(
+        &self,
+        request: &Request,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Evaluation, TaskError>;
 
-    /// Whether the same request gets the same evaluation when it is made again. If not, a search keeps what it needs to go on.
+    /// Whether the same request gets the same evaluation when it is made again. If not, a search
+    /// keeps what it needs to go on.
     fn is_repeatable(&self) -> bool {
         true
     }
 
-    /// The baselines that were made since this was asked last, with their epochs, if they can't be made again.
+    /// The baselines that were made since this was asked last, with their epochs, if they can't be
+    /// made again.
     fn new_baselines(&self) -> Vec<(u64, Baseline)> {
         Vec::new()
     }
 
-    /// Calls off what is under way, until that is taken back: it ends with [`TaskError::Interrupted`].
+    /// Calls off what is under way, until that is taken back: it ends with
+    /// [`TaskError::Interrupted`].
     fn call_off(&self, _off: bool) {}
 
-    /// What a program does on recorded gradients, in a small part of the time of an evaluation; `None` if this judge does not look.
+    /// What a program does on recorded gradients, in a small part of the time of an evaluation;
+    /// `None` if this judge does not look.
     fn probe(&self, _program: &Program) -> Option<Probe> {
         None
     }
@@ -98,7 +108,10 @@ pub fn first_seeds(config: &SearchConfig, suite: &Suite) -> Vec<u64> {
     match fitness.form {
         Form::Program if fitness.rotate == 0 => suite.seeds.clone(),
         Form::Program => Suite::rotating_seeds(config.seed, 0, suite.seeds.len()),
-        Form::Direction => Suite::rotating_seeds(config.seed, 0, fitness.tuning_seeds + fitness.seeds).split_off(fitness.tuning_seeds),
+        Form::Direction => {
+            Suite::rotating_seeds(config.seed, 0, fitness.tuning_seeds + fitness.seeds)
+                .split_off(fitness.tuning_seeds)
+        }
     }
 }
 
@@ -108,28 +121,40 @@ pub fn of_config(config: &SearchConfig, suite: &Arc<Suite>) -> Result<Box<dyn Ju
 }
 
 /// The same with baselines that are known, by epoch, and can't be made again.
-pub fn with_baselines(config: &SearchConfig, suite: &Arc<Suite>, known: Vec<(u64, Baseline)>) -> Result<Box<dyn Judge>, TaskError> {
+pub fn with_baselines(
+    config: &SearchConfig,
+    suite: &Arc<Suite>,
+    known: Vec<(u64, Baseline)>,
+) -> Result<Box<dyn Judge>, TaskError> {
     let suite = Arc::clone(suite);
     let known = Baselines::new(known, config.limits.end());
     Ok(match config.fitness.form {
-        Form::Program if config.fitness.rotate == 0 => Box::new(SuiteJudge::on(suite, None, known)?),
+        Form::Program if config.fitness.rotate == 0 => {
+            Box::new(SuiteJudge::on(suite, None, known)?)
+        }
         Form::Program => Box::new(SuiteJudge::on(suite, Some(config.seed), known)?),
         Form::Direction => Box::new(DirectionJudge::with_baselines(suite, config, known)?),
     })
 }
 
-/// Baselines of a suite with external tasks, which can't be made again: those that are known from before, and those that were made since.
+/// Baselines of a suite with external tasks, which can't be made again: those that are known from
+/// before, and those that were made since.
 #[derive(Default)]
 struct Baselines {
     known: BTreeMap<u64, Baseline>,
-    /// When the first one must be there: the time limit of the search, which looks at it by itself from then on.
+    /// When the first one must be there: the time limit of the search, which looks at it by itself
+    /// from then on.
     end: Mutex<Option<Instant>>,
     made: Mutex<Vec<(u64, Baseline)>>,
 }
 
 impl Baselines {
     fn new(known: Vec<(u64, Baseline)>, end: Option<Instant>) -> Baselines {
-        Baselines { known: known.into_iter().collect(), end: Mutex::new(end), made: Mutex::default() }
+        Baselines {
+            known: known.into_iter().collect(),
+            end: Mutex::new(end),
+            made: Mutex::default(),
+        }
     }
 
     /// The baseline of an epoch on its seeds.
@@ -140,7 +165,10 @@ impl Baselines {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let baseline = suite.baseline_until(seeds, end)?;
         if suite.is_external() {
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).push((epoch, baseline.clone()));
+            self.made
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((epoch, baseline.clone()));
         }
         Ok(baseline)
     }
@@ -162,7 +190,11 @@ impl<T> PerEpoch<T> {
     }
 
     /// What belongs to an epoch. It is made while others wait, so that it is made once.
-    fn of(&self, epoch: u64, make: impl FnOnce() -> Result<T, TaskError>) -> Result<Arc<T>, TaskError> {
+    fn of(
+        &self,
+        epoch: u64,
+        make: impl FnOnce() -> Result<T, TaskError>,
+    ) -> Result<Arc<T>, TaskError> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.get(&epoch) {
             return Ok(Arc::clone(known));

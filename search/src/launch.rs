@@ -1,4 +1,5 @@
-//! Sets a search up, new or resumed: from settings to the initial program, the suite and the journal.
+//! Sets a search up, new or resumed: from settings to the initial program, the suite and the
+//! journal.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::{ConfigError, Form, Limits, SearchConfig};
 use crate::engine::{Progress, Search, SearchError, SearchResult, mutation};
-use crate::journal::{CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings};
+use crate::journal::{
+    CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings,
+};
 use crate::judge::form::{self, SplitError};
 use crate::judge::{self, Judge, Request};
 use crate::store::program_source::{self, ProgramError, find_program};
@@ -33,7 +36,9 @@ pub enum LaunchError {
     #[error(transparent)]
     Split(#[from] SplitError),
     /// There is nothing to tune.
-    #[error("with mutation.constants_only = true the constants of the initial program are tuned, and {name} has none among its statements")]
+    #[error(
+        "with mutation.constants_only = true the constants of the initial program are tuned, and {name} has none among its statements"
+    )]
     NoConstants {
         /// The initial program.
         name: String,
@@ -64,12 +69,14 @@ impl LaunchError {
     pub fn is_interrupt(&self) -> bool {
         matches!(
             self,
-            LaunchError::Task(TaskError::Interrupted { .. }) | LaunchError::Search(SearchError::Task(TaskError::Interrupted { .. }))
+            LaunchError::Task(TaskError::Interrupted { .. })
+                | LaunchError::Search(SearchError::Task(TaskError::Interrupted { .. }))
         )
     }
 }
 
-/// What programs of a search are called: after its first mutation a program is no longer the one that the search started from.
+/// What programs of a search are called: after its first mutation a program is no longer the one
+/// that the search started from.
 const EVOLVED: &str = "train";
 
 /// A search that has ended, and what it ran on.
@@ -96,7 +103,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A new search with a new store. The store is made last, when nothing about the settings, the programs or the suite's data can be wrong.
+    /// A new search with a new store. The store is made last, when nothing about the settings, the
+    /// programs or the suite's data can be wrong.
     pub fn new(config: SearchConfig, store: &Path) -> Result<Launch, LaunchError> {
         let program = initial(&config, store)?;
         let source = SuiteSource::find(&config.suite)?;
@@ -104,7 +112,12 @@ impl Launch {
     }
 
     /// The same with the initial program and the suite at hand, whatever the settings call them.
-    pub fn of_parts(mut config: SearchConfig, program: &Program, source: SuiteSource, store: &Path) -> Result<Launch, LaunchError> {
+    pub fn of_parts(
+        mut config: SearchConfig,
+        program: &Program,
+        source: SuiteSource,
+        store: &Path,
+    ) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
         let initial = prepare(&mut config, program)?;
@@ -127,35 +140,65 @@ impl Launch {
         if let Some(record) = kept {
             journal.keep_initial(&record)?;
         }
-        Ok(Launch { stored_limits: config.limits.clone(), config, suite, judge, initial, target, journal })
+        Ok(Launch {
+            stored_limits: config.limits.clone(),
+            config,
+            suite,
+            judge,
+            initial,
+            target,
+            journal,
+        })
     }
 
-    /// Whether a store holds the search of these settings, whatever its limits and the name of its suite, whose text `is_suite` knows.
-    pub fn holds(store: &Path, mut config: SearchConfig, program: &Program, is_suite: impl FnOnce(&str) -> bool) -> bool {
-        let (Ok(stored), Ok(initial)) = (CheckedStore::settings_of(store), prepare(&mut config, program)) else { return false };
+    /// Whether a store holds the search of these settings, whatever its limits and the name of its
+    /// suite, whose text `is_suite` knows.
+    pub fn holds(
+        store: &Path,
+        mut config: SearchConfig,
+        program: &Program,
+        is_suite: impl FnOnce(&str) -> bool,
+    ) -> bool {
+        let (Ok(stored), Ok(initial)) =
+            (CheckedStore::settings_of(store), prepare(&mut config, program))
+        else {
+            return false;
+        };
         config.limits = stored.config.limits.clone();
         config.suite.clone_from(&stored.config.suite);
         config == stored.config && initial.to_string() == stored.initial && is_suite(&stored.suite)
     }
 
-    /// A search that goes on where its journal ends. `change_limits` may set other limits than it was started with.
-    pub fn resume(store: &Path, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
+    /// A search that goes on where its journal ends. `change_limits` may set other limits than it
+    /// was started with.
+    pub fn resume(
+        store: &Path,
+        change_limits: impl FnOnce(&mut SearchConfig),
+    ) -> Result<Launch, LaunchError> {
         Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, change_limits)
     }
 
-    /// The same with what is whole of a store that has lost some of what was acknowledged. Also gives what was lost, if anything was.
-    pub fn salvage(store: &Path, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<(Launch, Option<Lost>), LaunchError> {
+    /// The same with what is whole of a store that has lost some of what was acknowledged. Also
+    /// gives what was lost, if anything was.
+    pub fn salvage(
+        store: &Path,
+        change_limits: impl FnOnce(&mut SearchConfig),
+    ) -> Result<(Launch, Option<Lost>), LaunchError> {
         let checked = CheckedStore::held(store, Salvage::Yes)?;
         let lost = checked.lost();
         Ok((Launch::resume_checked(checked, change_limits)?, lost))
     }
 
-    fn resume_checked(checked: CheckedStore, change_limits: impl FnOnce(&mut SearchConfig)) -> Result<Launch, LaunchError> {
+    fn resume_checked(
+        checked: CheckedStore,
+        change_limits: impl FnOnce(&mut SearchConfig),
+    ) -> Result<Launch, LaunchError> {
         let settings = checked.settings();
         let mut config = settings.config.clone();
         change_limits(&mut config);
         config.check()?;
-        let initial = source::parse("the store's initial program", &settings.initial).map_err(ProgramError::from)?;
+        let initial = source::parse("the store's initial program", &settings.initial)
+            .map_err(ProgramError::from)?;
         let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
         let suite = Arc::new(source.suite()?);
         let target = if config.limits.target_program == settings.config.limits.target_program {
@@ -164,14 +207,16 @@ impl Launch {
             target_of(&config)?
         };
         let judge = judge::with_baselines(&config, &suite, checked.baselines()?)?;
-        // The baseline is known, so nothing else would show that a command no longer works, before it fails with all programs.
+        // The baseline is known, so nothing else would show that a command no longer works, before
+        // it fails with all programs.
         suite.check_commands(&suite.seeds)?;
         let journal = Journal::of(checked)?;
         let stored_limits = journal.settings().config.limits.clone();
         Ok(Launch { config, stored_limits, suite, judge, initial, target, journal })
     }
 
-    /// The file that holds what the log had after its damage, if it was damaged when the search was set up.
+    /// The file that holds what the log had after its damage, if it was damaged when the search was
+    /// set up.
     pub fn kept_end(&self) -> Option<&Path> {
         self.journal.kept_end()
     }
@@ -192,17 +237,24 @@ impl Launch {
     }
 
     /// Runs the search. Afterwards the store is closed.
-    pub fn run(mut self, threads: usize, interrupt: &AtomicBool, observe: &mut dyn FnMut(&Progress)) -> Result<Finished, LaunchError> {
-        let search = Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads);
+    pub fn run(
+        mut self,
+        threads: usize,
+        interrupt: &AtomicBool,
+        observe: &mut dyn FnMut(&Progress),
+    ) -> Result<Finished, LaunchError> {
+        let search =
+            Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads);
         let result = search.run(self.initial, interrupt, observe)?;
         let history = self.journal.statistics()?;
         Ok(Finished { result, suite: self.suite, history })
     }
 }
 
-/// The program that a search begins with, and a look at all else that can be wrong with it but for the suite: for what takes time before the search
-/// is set up. A direction of another store goes on as a whole program, with the learning rate and the decay that suited it, where whole programs are
-/// searched for.
+/// The program that a search begins with, and a look at all else that can be wrong with it but for
+/// the suite: for what takes time before the search is set up. A direction of another store goes on
+/// as a whole program, with the learning rate and the decay that suited it, where whole programs
+/// are searched for.
 pub fn initial(config: &SearchConfig, store: &Path) -> Result<Program, LaunchError> {
     config.check()?;
     Journal::check_vacant(store)?;
@@ -243,12 +295,17 @@ fn prepare(config: &mut SearchConfig, program: &Program) -> Result<Program, Laun
         initial = form::split(&initial)?;
         hide(config, &initial);
     }
-    // As a resumed search will have it: the text leaves out variables that are not used, after which the names of new ones go.
+    // As a resumed search will have it: the text leaves out variables that are not used, after
+    // which the names of new ones go.
     Ok(source::parse("the initial program", &initial.to_string()).map_err(ProgramError::from)?)
 }
 
 /// The evaluation of the initial program, where it can't be made again. It must not fail.
-fn kept_initial(judge: &dyn Judge, suite: &Suite, initial: &Program) -> Result<Option<EvaluationRecord>, LaunchError> {
+fn kept_initial(
+    judge: &dyn Judge,
+    suite: &Suite,
+    initial: &Program,
+) -> Result<Option<EvaluationRecord>, LaunchError> {
     let Ok(graph) = Graph::new(initial) else { return Ok(None) };
     if judge.is_repeatable() {
         return Ok(None);
@@ -265,10 +322,13 @@ fn kept_initial(judge: &dyn Judge, suite: &Suite, initial: &Program) -> Result<O
 
 /// Refuses names that are hidden from mutations, and that the initial program has no parameter of.
 fn check_hidden(config: &SearchConfig, program: &Program) -> Result<(), LaunchError> {
-    let known: Vec<String> = program.signature().parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    let known: Vec<String> =
+        program.signature().parameters.iter().map(|parameter| parameter.name.clone()).collect();
     match config.mutation.hidden.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
-        Some(name) => Err(LaunchError::Hidden { name: name.clone(), program: config.initial.clone(), known }),
+        Some(name) => {
+            Err(LaunchError::Hidden { name: name.clone(), program: config.initial.clone(), known })
+        }
     }
 }
 
@@ -276,7 +336,9 @@ fn check_hidden(config: &SearchConfig, program: &Program) -> Result<(), LaunchEr
 fn near(name: &str, known: &[String]) -> String {
     let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!(" (did you mean `{known}`?)"),
+        Some((distance, known)) if distance <= 1 + known.len() / 3 => {
+            format!(" (did you mean `{known}`?)")
+        }
         _ => String::new(),
     }
 }

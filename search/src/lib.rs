@@ -20,8 +20,9 @@
 //! # Ok::<(), symopt_search::launch::LaunchError>(())
 //! ```
 //!
-//! Nothing here depends on time, on the number of threads or on the order in which evaluations end: see [`engine`]. What an external task answers
-//! is its own business; given the same answers, a search is the same.
+//! Nothing here depends on time, on the number of threads or on the order in which evaluations end:
+//! see [`engine`]. What an external task answers is its own business; given the same answers, a
+//! search is the same.
 
 pub mod config;
 pub mod directory;

@@ -8,19 +8,23 @@
 //! | `acknowledged` | the *witness*: how many evaluations had been acknowledged when it was last written; if the log has fewer, it has lost some |
 //! | `lock` | locked by the process that writes |
 //!
-//! Since a search follows from its settings, the journal keeps the settings and the evaluations and nothing else that could not be bred again;
-//! improvements and statistics are there for readers. What is in it does not depend on the time or on the number of threads, but for the words of
-//! failures of external tasks. Of a search on such tasks it also keeps the baseline and the evaluation of the initial program, which can't be
-//! made again.
+//! Since a search follows from its settings, the journal keeps the settings and the evaluations and
+//! nothing else that could not be bred again; improvements and statistics are there for readers.
+//! What is in it does not depend on the time or on the number of threads, but for the words of
+//! failures of external tasks. Of a search on such tasks it also keeps the baseline and the
+//! evaluation of the initial program, which can't be made again.
 //!
-//! An evaluation is acknowledged when the frame that holds it is written and the system says that it is on the disk (fdatasync). Then a kill
-//! loses nothing of it, and neither does a loss of power, as far as the system and the disk keep their word. The witness is written after that and
-//! not waited for: after a loss of power it may be behind, which does no harm. A frame that is cut off at the end of the log was not acknowledged;
-//! who opens the store to write cuts it off.
+//! An evaluation is acknowledged when the frame that holds it is written and the system says that
+//! it is on the disk (fdatasync). Then a kill loses nothing of it, and neither does a loss of
+//! power, as far as the system and the disk keep their word. The witness is written after that and
+//! not waited for: after a loss of power it may be behind, which does no harm. A frame that is cut
+//! off at the end of the log was not acknowledged; who opens the store to write cuts it off.
 //!
-//! Readers need neither a lock nor the right to write, and copy nothing: they read up to the last whole frame, also while a search runs. A store
-//! that is damaged, foreign or from a newer release is refused, and nothing in it is touched. Stores of earlier formats, which are sled databases,
-//! are read through a temporary copy, since sled writes where it only reads, and become logs when they are opened to write.
+//! Readers need neither a lock nor the right to write, and copy nothing: they read up to the last
+//! whole frame, also while a search runs. A store that is damaged, foreign or from a newer release
+//! is refused, and nothing in it is touched. Stores of earlier formats, which are sled databases,
+//! are read through a temporary copy, since sled writes where it only reads, and become logs when
+//! they are opened to write.
 
 mod checked;
 mod encoding;
@@ -42,8 +46,9 @@ mod witness;
 pub(crate) use self::log::{Evaluations, Log};
 use crate::directory::Kind;
 
-/// Goes up when an earlier release can't read a store of this one. All versions so far can be read. What a store of version 1 does not say was
-/// not there to be chosen, and stands for what the search did, and its journal has no revisions. One of version 2 has no external tasks, and so no
+/// Goes up when an earlier release can't read a store of this one. All versions so far can be read.
+/// What a store of version 1 does not say was not there to be chosen, and stands for what the
+/// search did, and its journal has no revisions. One of version 2 has no external tasks, and so no
 /// failures and nothing that is kept of them. Up to version 3 the journal is a sled database.
 pub const FORMAT_VERSION: u32 = 4;
 
@@ -67,8 +72,15 @@ fn is_unfinished_campaign(name: &str) -> bool {
 /// Stores, for [`crate::directory`].
 pub static KIND: Kind = Kind {
     parts: &[JOURNAL, LOG, INDEX, WITNESS, LOCK, "symopt-campaign.json.new"],
-    // The files of sled before the manifest came, or a campaign that was not finished. Whoever has the witness of an evaluation was whole once.
-    earlier: |name| [JOURNAL, WITNESS, LOCK].contains(&name) || old::is_of_database(name) || is_unfinished_campaign(name),
-    is_empty: |path| witness::read_witness(path).is_ok_and(|count| count == 0) || !path.join(WITNESS).exists(),
+    // The files of sled before the manifest came, or a campaign that was not finished. Whoever has
+    // the witness of an evaluation was whole once.
+    earlier: |name| {
+        [JOURNAL, WITNESS, LOCK].contains(&name)
+            || old::is_of_database(name)
+            || is_unfinished_campaign(name)
+    },
+    is_empty: |path| {
+        witness::read_witness(path).is_ok_and(|count| count == 0) || !path.join(WITNESS).exists()
+    },
     ..Kind::of(MANIFEST)
 };

@@ -32,7 +32,8 @@ fn without_constants(program: &Program) -> Program {
 fn random_programs_are_valid_of_all_lengths_and_of_all_functions() {
     let adamw = adamw();
     let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
-    let (mut lengths, mut functions, mut hashes) = (vec![0; 2 * adamw.statements.len() + 1], BTreeSet::new(), BTreeSet::new());
+    let (mut lengths, mut functions, mut hashes) =
+        (vec![0; 2 * adamw.statements.len() + 1], BTreeSet::new(), BTreeSet::new());
     let trials = 4000;
     for index in 0..trials {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -53,9 +54,17 @@ fn random_programs_are_valid_of_all_lengths_and_of_all_functions() {
     let expected = f64::from(trials as u32) / (lengths.len() - 1) as f64;
     for (length, count) in lengths.iter().enumerate().skip(1) {
         // Each length as often as another, but for six standard deviations.
-        assert!((f64::from(*count) - expected).abs() < 6.0 * expected.sqrt(), "{length}: {count} of {trials}");
+        assert!(
+            (f64::from(*count) - expected).abs() < 6.0 * expected.sqrt(),
+            "{length}: {count} of {trials}"
+        );
     }
-    assert_eq!(functions.len(), 43, "missing: {:?}", Function::all().filter(|f| !functions.contains(f)).collect::<Vec<_>>());
+    assert_eq!(
+        functions.len(),
+        43,
+        "missing: {:?}",
+        Function::all().filter(|f| !functions.contains(f)).collect::<Vec<_>>()
+    );
     assert!(hashes.len() > trials as usize / 2, "{}", hashes.len());
 }
 
@@ -69,12 +78,23 @@ fn random_directions_leave_alone_what_stands_outside() {
     for _ in 0..500 {
         let (program, _) = mutator.random(&direction, &mut rng);
         let parameters = &program.signature().parameters;
-        let hidden = |id: VarId| parameters.get(id.index()).is_some_and(|p| ["w", "lr", "weight_decay"].contains(&p.name.as_str()));
+        let hidden = |id: VarId| {
+            parameters
+                .get(id.index())
+                .is_some_and(|p| ["w", "lr", "weight_decay"].contains(&p.name.as_str()))
+        };
         for statement in &program.statements {
-            let reads = |argument: &Operand| matches!(argument, Operand::Variable(id) if hidden(*id));
-            assert!(!hidden(statement.target) && !statement.arguments().iter().any(reads), "{program}");
+            let reads =
+                |argument: &Operand| matches!(argument, Operand::Variable(id) if hidden(*id));
+            assert!(
+                !hidden(statement.target) && !statement.arguments().iter().any(reads),
+                "{program}"
+            );
         }
-        assert!(form::complete(&program).is_some_and(|whole| Graph::new(&whole).is_ok()), "{program}");
+        assert!(
+            form::complete(&program).is_some_and(|whole| Graph::new(&whole).is_ok()),
+            "{program}"
+        );
     }
 }
 
@@ -107,12 +127,16 @@ fn tuning_changes_one_constant_and_keeps_its_sign() {
                 plain
             })
         );
-        let differs = |(s, p): &&(usize, usize)| child.statements[*s].arguments()[*p] != adamw.statements[*s].arguments()[*p];
+        let differs = |(s, p): &&(usize, usize)| {
+            child.statements[*s].arguments()[*p] != adamw.statements[*s].arguments()[*p]
+        };
         let different: Vec<_> = places.iter().filter(differs).collect();
         assert_eq!(different.len(), 1);
         let (statement, position) = *different[0];
         assert_eq!(mutation.statement, statement);
-        let Operand::Constant(value) = child.statements[statement].arguments()[position] else { panic!("{child}") };
+        let Operand::Constant(value) = child.statements[statement].arguments()[position] else {
+            panic!("{child}")
+        };
         assert!(value > 0.0 && value.is_finite());
         changed.insert((statement, position));
         assert_eq!(Graph::new(&child).unwrap().hash(), mutator.graph().hash());
@@ -120,12 +144,19 @@ fn tuning_changes_one_constant_and_keeps_its_sign() {
     assert_eq!(changed.len(), 4);
 
     // Weights of interp stay on their grid.
-    let mut on_grid = Mutator::new(Profile::Paper, MutationConfig { interp_weights: vec![0.5, 0.25], ..config.clone() });
+    let mut on_grid = Mutator::new(
+        Profile::Paper,
+        MutationConfig { interp_weights: vec![0.5, 0.25], ..config.clone() },
+    );
     for _ in 0..100 {
         let (child, mutation) = on_grid.mutate(&adamw, &mut rng);
         let statement = &child.statements[mutation.statement];
         if statement.function == Function::Interp {
-            assert!([Operand::Constant(0.5), Operand::Constant(0.25)].contains(&statement.arguments()[2]), "{child}");
+            assert!(
+                [Operand::Constant(0.5), Operand::Constant(0.25)]
+                    .contains(&statement.arguments()[2]),
+                "{child}"
+            );
         }
     }
 
@@ -174,21 +205,32 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
         search(half, &at("half"), 1);
         let launch = Launch::resume(&at("half"), |config| config.limits.programs = 2000).unwrap();
         let resumed = launch.run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result;
-        assert_eq!((resumed.best.hash, resumed.statistics.evaluated), (result.best.hash, result.statistics.evaluated));
+        assert_eq!(
+            (resumed.best.hash, resumed.statistics.evaluated),
+            (result.best.hash, result.statistics.evaluated)
+        );
 
         if config.mutation.constants_only {
-            assert_eq!(without_constants(&result.best.program).statements, without_constants(&result.initial).statements);
+            assert_eq!(
+                without_constants(&result.best.program).statements,
+                without_constants(&result.initial).statements
+            );
             assert!(result.best.fitness > result.population.last().unwrap().fitness);
             assert!(result.best.index.is_some());
         } else {
             // What a random program comes from is told, and nothing is evaluated again for that.
-            let index = Journal::open(&at("one")).unwrap().evaluations().unwrap().last().unwrap().clone();
+            let index =
+                Journal::open(&at("one")).unwrap().evaluations().unwrap().last().unwrap().clone();
             let name = format!("{}:{}", at("one").display(), index.1.hash);
             let lineage = lineage::lineage(&name, &mut |_, _| {}).unwrap();
             assert_eq!(lineage.len(), 2);
             let change = lineage[1].change.as_ref().unwrap();
-            assert_eq!((change.kind, &change.before, &change.after), (MutationKind::Random, &None, &None));
-            // Random search does not get far: evolution from the same program in the same number of programs is better.
+            assert_eq!(
+                (change.kind, &change.before, &change.after),
+                (MutationKind::Random, &None, &None)
+            );
+            // Random search does not get far: evolution from the same program in the same number of
+            // programs is better.
             let evolution = search(smoke(|_| {}), &at("evolution"), 1);
             assert!(evolution.best.fitness > result.best.fitness);
         }
@@ -199,7 +241,8 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
 fn what_can_not_work_is_refused_with_the_reason() {
     let both = "[evolution]\nstrategy = \"random\"\n[mutation]\nconstants_only = true\n";
     assert!(matches!(SearchConfig::from_toml(both).unwrap_err(), ConfigError::RandomConstants));
-    let error = SearchConfig::from_toml("[evolution]\nstrategy = \"annealing\"\n").unwrap_err().to_string();
+    let error =
+        SearchConfig::from_toml("[evolution]\nstrategy = \"annealing\"\n").unwrap_err().to_string();
     assert!(error.contains("regularized") && error.contains("random"), "{error}");
 
     let directory = tempfile::tempdir().unwrap();

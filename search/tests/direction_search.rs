@@ -1,4 +1,5 @@
-//! A search of directions on a real suite, with all that keeps it honest: the same on one thread and on two, resumed, and told by its lineage.
+//! A search of directions on a real suite, with all that keeps it honest: the same on one thread
+//! and on two, resumed, and told by its lineage.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,8 @@ fn contents(store: &Path) -> String {
 }
 
 #[test]
-fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_and_its_lineage_is_told() {
+fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_and_its_lineage_is_told()
+ {
     let directory = tempfile::tempdir().unwrap();
     let [one, two, parts] = ["one", "two", "parts"].map(|name| directory.path().join(name));
     let result = run(Launch::new(config(), &one).unwrap(), 1, u64::MAX);
@@ -50,28 +52,48 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
 
     let other = run(Launch::new(config(), &two).unwrap(), 2, u64::MAX);
     assert!(contents(&two) == content, "the journal differs with two threads");
-    assert_eq!((&other.statistics, other.best.hash, other.best.fitness), (statistics, result.best.hash, result.best.fitness));
+    assert_eq!(
+        (&other.statistics, other.best.hash, other.best.fitness),
+        (statistics, result.best.hash, result.best.fitness)
+    );
     assert_eq!(other.best.settings, result.best.settings);
 
     assert_eq!(run(Launch::new(config(), &parts).unwrap(), 2, 130).stop, StopReason::Interrupted);
     assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), 1, 210).stop, StopReason::Interrupted);
-    assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), 2, u64::MAX).stop, StopReason::Programs);
+    assert_eq!(
+        run(Launch::resume(&parts, |_| {}).unwrap(), 2, u64::MAX).stop,
+        StopReason::Programs
+    );
     assert!(contents(&parts) == content, "the journal differs after interruptions");
 
     // The lineages of programs of every epoch, with the fitness that the journal has.
     let evaluations = Journal::open(&one).unwrap().evaluations().unwrap();
-    for (index, record) in evaluations.iter().step_by(evaluations.len() / 6).chain(evaluations.last()) {
-        let lineage = lineage(&format!("{}:{}", one.display(), record.hash), &mut |_, _| {}).unwrap();
+    for (index, record) in
+        evaluations.iter().step_by(evaluations.len() / 6).chain(evaluations.last())
+    {
+        let lineage =
+            lineage(&format!("{}:{}", one.display(), record.hash), &mut |_, _| {}).unwrap();
         let last = lineage.last().unwrap();
-        assert_eq!((last.index, last.hash.to_string(), last.fitness), (Some(*index), record.hash.clone(), record.fitness));
+        assert_eq!(
+            (last.index, last.hash.to_string(), last.fitness),
+            (Some(*index), record.hash.clone(), record.fitness)
+        );
         assert_eq!(last.program.to_string(), record.program);
         for pair in lineage.windows(2) {
-            assert_eq!(pair[1].change.as_ref().map(|change| change.neutral), Some(pair[0].hash == pair[1].hash));
+            assert_eq!(
+                pair[1].change.as_ref().map(|change| change.neutral),
+                Some(pair[0].hash == pair[1].hash)
+            );
         }
     }
-    // Programs of the elite that share the key of an earlier child are found as well, the best one among them.
+    // Programs of the elite that share the key of an earlier child are found as well, the best one
+    // among them.
     let revisions = Journal::open(&one).unwrap().revisions().unwrap();
-    assert!(revisions.iter().any(|(_, record)| evaluations.iter().all(|(_, evaluated)| evaluated.hash != record.hash)));
+    assert!(
+        revisions.iter().any(|(_, record)| evaluations
+            .iter()
+            .all(|(_, evaluated)| evaluated.hash != record.hash))
+    );
     let hashes = revisions.iter().map(|(_, record)| record.hash.clone());
     for hash in hashes.chain([result.best.hash.to_string()]) {
         let lineage = lineage(&format!("{}:{hash}", one.display()), &mut |_, _| {}).unwrap();
@@ -80,6 +102,10 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
     // No program touches what stands outside.
     for individual in &result.population {
         assert!(Graph::new(&individual.program).is_ok());
-        assert_eq!(symopt_search::judge::form::split(&individual.program).map(|direction| direction.statements.len()), Ok(individual.live));
+        assert_eq!(
+            symopt_search::judge::form::split(&individual.program)
+                .map(|direction| direction.statements.len()),
+            Ok(individual.live)
+        );
     }
 }

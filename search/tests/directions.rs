@@ -1,4 +1,5 @@
-//! Directions are judged at their own best learning rate and decay, screened, and known by what they do.
+//! Directions are judged at their own best learning rate and decay, screened, and known by what
+//! they do.
 
 use std::sync::Arc;
 
@@ -9,20 +10,25 @@ use symopt_proxy_tasks::task::Verdict;
 use symopt_search::SearchConfig;
 use symopt_search::config::{Form, Screen};
 use symopt_search::judge::purpose::Purpose;
-use symopt_search::judge::{DirectionJudge, Judge, Probe, Rejection, Request, Settled, form, judge_of_directions};
+use symopt_search::judge::{
+    DirectionJudge, Judge, Probe, Rejection, Request, Settled, form, judge_of_directions,
+};
 
 fn judge(screens: &[Screen]) -> DirectionJudge {
     let mut config = SearchConfig::default();
     config.fitness.form = Form::Direction;
     config.fitness.screens = screens.to_vec();
     config.fitness.seeds = 8;
-    DirectionJudge::new(Arc::new(SuiteSource::find("lion").unwrap().suite().unwrap()), &config).unwrap()
+    DirectionJudge::new(Arc::new(SuiteSource::find("lion").unwrap().suite().unwrap()), &config)
+        .unwrap()
 }
 
 /// A direction from the lines of its body.
 fn direction_of(body: &[&str]) -> Program {
     let lines: String = body.iter().map(|line| format!("  {line}\n")).collect();
-    let text = format!("@guarded\ndef train(w, g, m, v, lr, *, weight_decay=0.0):\n{lines}  return update, m, v\n");
+    let text = format!(
+        "@guarded\ndef train(w, g, m, v, lr, *, weight_decay=0.0):\n{lines}  return update, m, v\n"
+    );
     form::split(&symopt_dsl::parse(&text).unwrap()).unwrap()
 }
 
@@ -30,7 +36,8 @@ fn zoo(name: &str) -> Program {
     form::split(&symopt_programs::find(name).unwrap().program()).unwrap()
 }
 
-const ADAMW: &[&str] = &["m = interp(g, m, 0.9)", "v = interp(square(g), v, 0.999)", "update = m / sqrt(v)"];
+const ADAMW: &[&str] =
+    &["m = interp(g, m, 0.9)", "v = interp(square(g), v, 0.999)", "update = m / sqrt(v)"];
 const SIGNUM: &[&str] = &["m = interp(g, m, 0.99)", "update = sign(m)"];
 const LION: &[&str] = &["update = sign(interp(g, m, 0.98))", "m = interp(g, m, 0.995)"];
 
@@ -40,11 +47,17 @@ fn fitness(judge: &DirectionJudge, program: &Program) -> f64 {
 }
 
 #[test]
-fn on_the_disclosed_family_the_order_is_adamw_signum_lion_and_the_size_of_a_direction_makes_no_difference() {
+fn on_the_disclosed_family_the_order_is_adamw_signum_lion_and_the_size_of_a_direction_makes_no_difference()
+ {
     let judge = judge(&[]);
-    let [adamw, signum, lion] = [ADAMW, SIGNUM, LION].map(|body| fitness(&judge, &direction_of(body)));
-    assert!(adamw.abs() < 0.02 && signum > adamw + 0.03 && lion > signum + 0.02, "{adamw} {signum} {lion}");
-    let larger = direction_of(&["update = 1024 * sign(interp(g, m, 0.98))", "m = interp(g, m, 0.995)"]);
+    let [adamw, signum, lion] =
+        [ADAMW, SIGNUM, LION].map(|body| fitness(&judge, &direction_of(body)));
+    assert!(
+        adamw.abs() < 0.02 && signum > adamw + 0.03 && lion > signum + 0.02,
+        "{adamw} {signum} {lion}"
+    );
+    let larger =
+        direction_of(&["update = 1024 * sign(interp(g, m, 0.98))", "m = interp(g, m, 0.995)"]);
     assert!((fitness(&judge, &larger) - lion).abs() < 1e-3);
     // The bias correction of AdamW changes little here.
     assert!((fitness(&judge, &zoo("adamw")) - adamw).abs() < 0.02);
@@ -65,7 +78,10 @@ fn the_same_request_gives_the_same_evaluation_and_other_epochs_have_other_seeds(
     let evaluation = of_epoch(&first, 0);
     let again = Request { program: &program, epoch: 0, start: &evaluation.settings };
     let again = first.judge(&again, &mut |_, _| Verdict::Continue).unwrap();
-    assert!((again.fitness.improvement().unwrap() - evaluation.fitness.improvement().unwrap()).abs() < 0.01);
+    assert!(
+        (again.fitness.improvement().unwrap() - evaluation.fitness.improvement().unwrap()).abs()
+            < 0.01
+    );
     assert_eq!(evaluation.settings.len(), 3);
     assert!(evaluation.standard_error > 0.0);
 }
@@ -93,7 +109,12 @@ fn rejection(judge: &DirectionJudge, body: &[&str]) -> Option<Rejection> {
 #[test]
 fn screens_reject_what_they_are_for_and_let_known_optimizers_through() {
     let judge = judge(&[Screen::Odd, Screen::Invariant, Screen::Steady]);
-    for body in [ADAMW, SIGNUM, LION, &["m = interp(g, m, 0.98)", "v = interp(square(m), v, 0.9)", "update = m / sqrt(v)"]] {
+    for body in [
+        ADAMW,
+        SIGNUM,
+        LION,
+        &["m = interp(g, m, 0.98)", "v = interp(square(m), v, 0.9)", "update = m / sqrt(v)"],
+    ] {
         assert_eq!(rejection(&judge, body), None, "{body:?}");
         assert!(fitness(&judge, &direction_of(body)).is_finite(), "{body:?}");
     }
@@ -109,7 +130,8 @@ fn screens_reject_what_they_are_for_and_let_known_optimizers_through() {
     for body in [&["update = m"][..], &["update = log(m)"], &["update = exp(1000 * sign(g))"]] {
         assert_eq!(rejection(&judge, body), Some(Rejection::NotFinite), "{body:?}");
     }
-    // A memory that never forgets, one that grows, and a clock that makes the direction ever larger: seen on the long stream only.
+    // A memory that never forgets, one that grows, and a clock that makes the direction ever
+    // larger: seen on the long stream only.
     for body in [
         &["m = m + g", "update = sign(m)"][..],
         &["m = 1.01 * m + g", "update = sign(m)"],
@@ -120,7 +142,8 @@ fn screens_reject_what_they_are_for_and_let_known_optimizers_through() {
     ] {
         assert_eq!(rejection(&judge, body), None, "{body:?}");
         let program = direction_of(body);
-        let evaluation = judge.judge(&Request::new(&program), &mut |_, _| Verdict::Continue).unwrap();
+        let evaluation =
+            judge.judge(&Request::new(&program), &mut |_, _| Verdict::Continue).unwrap();
         assert_eq!(evaluation.fitness.to_string(), "screened", "{body:?}");
     }
 }
@@ -149,18 +172,30 @@ fn a_direction_in_its_settings_does_on_a_suite_what_its_judge_says() {
     let judge = judge_of_directions(&suite, Purpose::Report, 3, 2).unwrap();
     for name in ["adamw-paper", "signum"] {
         let direction = zoo(name);
-        let evaluation = judge.judge(&Request::new(&direction), &mut |_, _| Verdict::Continue).unwrap();
-        let settled = Settled::new(&direction, &evaluation.settings, &suite.tasks).unwrap().unwrap();
+        let evaluation =
+            judge.judge(&Request::new(&direction), &mut |_, _| Verdict::Continue).unwrap();
+        let settled =
+            Settled::new(&direction, &evaluation.settings, &suite.tasks).unwrap().unwrap();
         let seeds = Suite::rotating_seeds(Purpose::Report.search(), 0, 5).split_off(2);
         let baseline = suite.baseline(&seeds).unwrap();
-        let outcome = suite.evaluate_as(&settled.candidates(), &baseline, &mut |_, _| Verdict::Continue).unwrap();
-        let (judged, trained) = (evaluation.fitness.improvement().unwrap(), outcome.fitness.improvement().unwrap());
+        let outcome = suite
+            .evaluate_as(&settled.candidates(), &baseline, &mut |_, _| Verdict::Continue)
+            .unwrap();
+        let (judged, trained) =
+            (evaluation.fitness.improvement().unwrap(), outcome.fitness.improvement().unwrap());
         assert!((judged - trained).abs() < 1e-12, "{name}: {judged} {trained}");
         // The defaults of the whole program are in the middle of the tasks.
         let whole = settled.with_defaults();
         let peak = whole.signature().peak_learning_rate();
         let rates: Vec<f64> = settled.constants.iter().map(|(peak_lr, _)| *peak_lr).collect();
-        assert!(rates.iter().any(|rate| *rate <= 1.01 * peak) && rates.iter().any(|rate| *rate >= 0.99 * peak), "{peak}: {rates:?}");
+        assert!(
+            rates.iter().any(|rate| *rate <= 1.01 * peak)
+                && rates.iter().any(|rate| *rate >= 0.99 * peak),
+            "{peak}: {rates:?}"
+        );
     }
-    assert!(Settled::new(&zoo("signum"), &[], &suite.tasks).unwrap().is_none(), "nothing is known of it");
+    assert!(
+        Settled::new(&zoo("signum"), &[], &suite.tasks).unwrap().is_none(),
+        "nothing is known of it"
+    );
 }

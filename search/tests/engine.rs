@@ -1,4 +1,5 @@
-//! The search is the same on any number of threads, and a resumed search is the same as an uninterrupted one.
+//! The search is the same on any number of threads, and a resumed search is the same as an
+//! uninterrupted one.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,8 +18,9 @@ use symopt_search::judge::inner_tuning::Setting;
 use symopt_search::judge::{Judge, Probe, Rejection, Request};
 use symopt_search::{Search, StopReason};
 
-/// Gives every function a fitness out of its hash, after a wait that depends on the hash too, so that evaluations end out of order. On other
-/// seeds the fitness is a little different, and so it is from another start.
+/// Gives every function a fitness out of its hash, after a wait that depends on the hash too, so
+/// that evaluations end out of order. On other seeds the fitness is a little different, and so it
+/// is from another start.
 #[derive(Default)]
 struct HashJudge<'a> {
     judged: AtomicU64,
@@ -43,10 +45,19 @@ impl Judge for HashJudge<'_> {
         CHECKPOINTS
     }
 
-    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(
+        &self,
+        request: &Request,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Evaluation, TaskError> {
         self.judged.fetch_add(1, Ordering::Relaxed);
         let hash = hash_of(request.program);
-        self.epochs.lock().unwrap().entry(FunctionalHash(hash).to_string()).or_default().push(request.epoch);
+        self.epochs
+            .lock()
+            .unwrap()
+            .entry(FunctionalHash(hash).to_string())
+            .or_default()
+            .push(request.epoch);
         if let Some((epoch, count, interrupt)) = self.interrupt
             && epoch == request.epoch
             && self.of_epoch.fetch_add(1, Ordering::Relaxed) + 1 == count
@@ -133,7 +144,9 @@ fn run(
     observe: &mut dyn FnMut(&Progress),
 ) -> SearchResult {
     let judge = judge_of(config);
-    Search::new(config.clone(), None, &judge, journal, threads).run(initial(), interrupt, observe).unwrap()
+    Search::new(config.clone(), None, &judge, journal, threads)
+        .run(initial(), interrupt, observe)
+        .unwrap()
 }
 
 /// The journal's content and the result of an uninterrupted search.
@@ -149,7 +162,9 @@ fn the_journal_and_the_best_program_are_the_same_with_1_2_and_8_threads() {
     let (content, result) = uninterrupted(&config(5), 1);
     assert_eq!(result.stop, StopReason::Programs);
     assert!(
-        result.statistics.evaluated > 200 && result.statistics.hopeless > 10 && result.statistics.diverged > 10,
+        result.statistics.evaluated > 200
+            && result.statistics.hopeless > 10
+            && result.statistics.diverged > 10,
         "{:?}",
         result.statistics
     );
@@ -171,8 +186,13 @@ fn with_every_option_the_search_is_the_same_on_1_2_and_4_threads() {
     for threads in [2, 4] {
         let (other_content, other) = uninterrupted(&everything(5), threads);
         assert!(content == other_content, "the journal differs with {threads} threads");
-        assert_eq!((statistics, result.best.fitness, result.best.index), (&other.statistics, other.best.fitness, other.best.index));
-        let population = |result: &SearchResult| -> Vec<_> { result.population.iter().map(|i| (i.index, i.hash, i.fitness)).collect() };
+        assert_eq!(
+            (statistics, result.best.fitness, result.best.index),
+            (&other.statistics, other.best.fitness, other.best.index)
+        );
+        let population = |result: &SearchResult| -> Vec<_> {
+            result.population.iter().map(|i| (i.index, i.hash, i.fitness)).collect()
+        };
         assert_eq!(population(&result), population(&other));
     }
     // Every option by itself makes a difference.
@@ -189,31 +209,41 @@ fn with_every_option_the_search_is_the_same_on_1_2_and_4_threads() {
         let mut config = everything(5);
         change(&mut config);
         let (_, other) = uninterrupted(&config, 2);
-        let hashes = |result: &SearchResult| -> Vec<_> { result.population.iter().map(|i| i.hash).collect() };
+        let hashes = |result: &SearchResult| -> Vec<_> {
+            result.population.iter().map(|i| i.hash).collect()
+        };
         assert!(hashes(&other) != hashes(&result), "change {i}");
     }
 }
 
 #[test]
-fn with_every_option_a_search_that_is_interrupted_also_while_the_seeds_change_ends_as_if_it_never_was() {
+fn with_every_option_a_search_that_is_interrupted_also_while_the_seeds_change_ends_as_if_it_never_was()
+ {
     let config = everything(11);
     let (content, result) = uninterrupted(&config, 2);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     drop(new_journal(&path, &config));
-    // Within the first epoch, and in the middle of the change to each of the others: the first requests of an epoch are the elite's.
-    for (round, (epoch, count)) in [(0, 30), (1, 3), (1, 2), (2, 5), (3, 1), (3, 40), (4, 4)].into_iter().enumerate() {
+    // Within the first epoch, and in the middle of the change to each of the others: the first
+    // requests of an epoch are the elite's.
+    for (round, (epoch, count)) in
+        [(0, 30), (1, 3), (1, 2), (2, 5), (3, 1), (3, 40), (4, 4)].into_iter().enumerate()
+    {
         let mut journal = Journal::open(&path).unwrap();
         let before = journal.revisions().unwrap().len();
         let interrupt = AtomicBool::new(false);
         let judge = HashJudge { interrupt: Some((epoch, count, &interrupt)), ..judge_of(&config) };
-        let partial =
-            Search::new(config.clone(), None, &judge, &mut journal, 1 + round % 2).run(initial(), &interrupt, &mut |_| {}).unwrap();
+        let partial = Search::new(config.clone(), None, &judge, &mut journal, 1 + round % 2)
+            .run(initial(), &interrupt, &mut |_| {})
+            .unwrap();
         assert_eq!(partial.stop, StopReason::Interrupted);
         let after = journal.revisions().unwrap();
         if epoch > 0 && count < 6 {
             let of_epoch = after.iter().filter(|(number, _)| number >> 16 == epoch).count();
-            assert!(of_epoch < 8, "round {round}: the change was done when it was to be interrupted");
+            assert!(
+                of_epoch < 8,
+                "round {round}: the change was done when it was to be interrupted"
+            );
         }
         assert!(after.len() >= before);
         drop(journal);
@@ -232,10 +262,14 @@ fn the_seeds_change_by_the_count_of_children_and_revisions_are_acknowledged() {
     let path = directory.path().join("store");
     let mut journal = new_journal(&path, &config);
     let judge = judge_of(&config);
-    Search::new(config.clone(), None, &judge, &mut journal, 3).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    Search::new(config.clone(), None, &judge, &mut journal, 3)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
     let (evaluations, revisions) = (journal.evaluations().unwrap(), journal.revisions().unwrap());
-    // Children 0 to 399 on the first seeds, 400 to 799 on the next, and so on; programs of the elite once more at each change.
-    let mut expected: HashMap<String, Vec<u64>> = HashMap::from([(FunctionalHash(hash_of(&initial())).to_string(), vec![0])]);
+    // Children 0 to 399 on the first seeds, 400 to 799 on the next, and so on; programs of the
+    // elite once more at each change.
+    let mut expected: HashMap<String, Vec<u64>> =
+        HashMap::from([(FunctionalHash(hash_of(&initial())).to_string(), vec![0])]);
     for (index, record) in &evaluations {
         expected.entry(record.hash.clone()).or_default().push(index / config.fitness.rotate);
     }
@@ -246,20 +280,32 @@ fn the_seeds_change_by_the_count_of_children_and_revisions_are_acknowledged() {
     expected.values_mut().chain(judged.values_mut()).for_each(|epochs| epochs.sort());
     assert_eq!(judged, expected);
     for epoch in 1..=4 {
-        let ranks: Vec<u64> = revisions.iter().filter(|(number, _)| number >> 16 == epoch).map(|(number, _)| number & 0xffff).collect();
+        let ranks: Vec<u64> = revisions
+            .iter()
+            .filter(|(number, _)| number >> 16 == epoch)
+            .map(|(number, _)| number & 0xffff)
+            .collect();
         let count = ranks.len() as u64;
         assert!(ranks == (0..count).collect::<Vec<_>>() && (1..=9).contains(&count), "{ranks:?}");
     }
-    let witness: usize = std::fs::read_to_string(path.join("acknowledged")).unwrap().trim().parse().unwrap();
+    let witness: usize =
+        std::fs::read_to_string(path.join("acknowledged")).unwrap().trim().parse().unwrap();
     assert_eq!(witness, evaluations.len() + revisions.len());
 
     // Nothing of it is judged again, and no program that a screen rejects was.
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
     let again = judge_of(&config);
-    Search::new(config, None, &again, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    Search::new(config, None, &again, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
     assert_eq!(again.judged.load(Ordering::Relaxed), 1);
-    assert!(evaluations.iter().all(|(_, record)| !FunctionalHash::from_hex(&record.hash).unwrap().0.is_multiple_of(7)));
+    assert!(
+        evaluations.iter().all(|(_, record)| !FunctionalHash::from_hex(&record.hash)
+            .unwrap()
+            .0
+            .is_multiple_of(7))
+    );
 }
 
 #[test]
@@ -269,13 +315,17 @@ fn screened_programs_are_counted_once_for_each_function() {
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), &config);
     let judge = HashJudge { probes: true, ..HashJudge::default() };
-    let result = Search::new(config, None, &judge, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let result = Search::new(config, None, &judge, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
     let statistics = &result.statistics;
     // A seventh of the new functions is rejected.
     let share = statistics.screened as f64 / (statistics.screened + statistics.evaluated) as f64;
     assert!((share - 1.0 / 7.0).abs() < 0.05, "{statistics:?}");
     let hits = statistics.generated - statistics.evaluated - statistics.screened;
-    assert!((statistics.cache_hit_rate() - hits as f64 / statistics.generated as f64).abs() < 1e-12);
+    assert!(
+        (statistics.cache_hit_rate() - hits as f64 / statistics.generated as f64).abs() < 1e-12
+    );
     assert!(result.population.iter().any(|i| i.fitness == Fitness::Screened));
     for individual in &result.population {
         assert_eq!(individual.fitness == Fitness::Screened, individual.hash.0.is_multiple_of(7));
@@ -318,13 +368,22 @@ fn a_resumed_search_evaluates_nothing_again_that_was_acknowledged() {
     let mut journal = new_journal(&path, &config);
     let first = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
     let improvements = journal.improvements().unwrap();
-    assert!(improvements.windows(2).all(|pair| pair[0].fitness < pair[1].fitness && pair[0].index < pair[1].index));
-    assert_eq!(improvements.last().map(|i| (i.fitness, Some(i.index))), Some((first.best.fitness, first.best.index)));
+    assert!(
+        improvements
+            .windows(2)
+            .all(|pair| pair[0].fitness < pair[1].fitness && pair[0].index < pair[1].index)
+    );
+    assert_eq!(
+        improvements.last().map(|i| (i.fitness, Some(i.index))),
+        Some((first.best.fitness, first.best.index))
+    );
     assert_eq!(journal.statistics().unwrap().last(), Some(&first.statistics));
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
     let judge = HashJudge::default();
-    let again = Search::new(config, None, &judge, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let again = Search::new(config, None, &judge, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
     assert_eq!(again.statistics, first.statistics);
     // The initial program is judged once more: it is no child.
     assert_eq!(judge.judged.load(Ordering::Relaxed), 1);
@@ -348,13 +407,18 @@ fn an_evaluation_takes_at_most_300_bytes_of_disk() {
     let mut journal = Journal::create(&path, settings).unwrap();
     let head = std::fs::metadata(path.join("journal/log")).unwrap().len();
     let judge = HashJudge::default();
-    let result = Search::new(config, None, &judge, &mut journal, 2).run(initial, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let result = Search::new(config, None, &judge, &mut journal, 2)
+        .run(initial, &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
     let size = std::fs::metadata(path.join("journal/log")).unwrap().len() - head;
     let evaluated = result.statistics.evaluated;
     assert!(evaluated > 500 && size / evaluated <= 300, "{size} bytes for {evaluated} evaluations");
     // Every program is as it was bred.
     for (_, record) in journal.evaluations().unwrap() {
-        assert_eq!(FunctionalHash(hash_of(&symopt_dsl::parse(&record.program).unwrap())).to_string(), record.hash);
+        assert_eq!(
+            FunctionalHash(hash_of(&symopt_dsl::parse(&record.program).unwrap())).to_string(),
+            record.hash
+        );
     }
 }
 
@@ -369,7 +433,10 @@ fn every_limit_ends_a_search_for_its_own_reason() {
     assert_eq!(stop(&|c| c.limits.programs = 100), StopReason::Programs);
     assert_eq!(stop(&|c| c.limits.evaluations = 20), StopReason::Evaluations);
     assert_eq!(stop(&|c| c.limits.plateau = 200), StopReason::Plateau);
-    assert_eq!(stop(&|c| c.limits.target_fitness = TargetFitness::Improvement(0.6)), StopReason::TargetFitness);
+    assert_eq!(
+        stop(&|c| c.limits.target_fitness = TargetFitness::Improvement(0.6)),
+        StopReason::TargetFitness
+    );
     assert_eq!(
         stop(&|c| {
             c.limits.programs = 0;
@@ -388,8 +455,13 @@ fn a_target_program_ends_a_search_when_it_is_bred() {
     let target = result.best.hash;
     let mut journal = new_journal(&directory.path().join("second"), &config);
     let judge = HashJudge::default();
-    let found = Search::new(config, Some(target), &judge, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap();
-    assert_eq!((found.stop, found.best.hash, found.best.index), (StopReason::TargetProgram, target, result.best.index));
+    let found = Search::new(config, Some(target), &judge, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
+    assert_eq!(
+        (found.stop, found.best.hash, found.best.index),
+        (StopReason::TargetProgram, target, result.best.index)
+    );
 }
 
 #[test]
@@ -398,7 +470,9 @@ fn a_journal_of_another_search_is_refused_not_mixed() {
     let mut journal = new_journal(&directory.path().join("store"), &config(1));
     run(&config(1), &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
     let judge = HashJudge::default();
-    let error = Search::new(config(2), None, &judge, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = Search::new(config(2), None, &judge, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
     assert!(error.to_string().contains("does not belong"), "{error}");
 }
 
@@ -409,7 +483,11 @@ fn a_task_that_fails_ends_the_search_with_its_error() {
         fn checkpoints(&self) -> usize {
             1
         }
-        fn judge(&self, request: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+        fn judge(
+            &self,
+            request: &Request,
+            _: &mut dyn FnMut(usize, f64) -> Verdict,
+        ) -> Result<Evaluation, TaskError> {
             if *request.program == initial() {
                 return Ok(Evaluation::new(Fitness::Improvement(0.0), [0.0].into()));
             }
@@ -418,7 +496,9 @@ fn a_task_that_fails_ends_the_search_with_its_error() {
     }
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), &config(1));
-    let error = Search::new(config(1), None, &Broken, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = Search::new(config(1), None, &Broken, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
     assert!(error.to_string().contains("no data"), "{error}");
 }
 
@@ -429,13 +509,19 @@ fn an_evaluation_that_panics_ends_the_search_with_an_error_and_not_in_a_wait() {
         fn checkpoints(&self) -> usize {
             1
         }
-        fn judge(&self, request: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+        fn judge(
+            &self,
+            request: &Request,
+            _: &mut dyn FnMut(usize, f64) -> Verdict,
+        ) -> Result<Evaluation, TaskError> {
             assert!(*request.program == initial(), "a bug");
             Ok(Evaluation::new(Fitness::Improvement(0.0), [0.0].into()))
         }
     }
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), &config(1));
-    let error = Search::new(config(1), None, &Buggy, &mut journal, 2).run(initial(), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = Search::new(config(1), None, &Buggy, &mut journal, 2)
+        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .unwrap_err();
     assert!(matches!(error, symopt_search::SearchError::Worker), "{error}");
 }

@@ -24,7 +24,13 @@ fn initial() -> Individual {
 }
 
 fn individual(index: u64, key: u128, fitness: f64, live: usize) -> Individual {
-    Individual { index: Some(index), key: FunctionalHash(key), fitness: Fitness::Improvement(fitness), live, ..initial() }
+    Individual {
+        index: Some(index),
+        key: FunctionalHash(key),
+        fitness: Fitness::Improvement(fitness),
+        live,
+        ..initial()
+    }
 }
 
 fn population_of(config: &SearchConfig) -> Evolution<'static> {
@@ -71,14 +77,19 @@ fn no_key_but_the_initial_one_ever_has_more_than_its_share() {
         let keys = keys(&evolution);
         assert_eq!(keys.values().sum::<usize>(), 40);
         assert!(keys.iter().all(|(key, count)| *count <= 4 || *key == first), "{keys:?}");
-        let sizes = (0..3).map(|island| evolution.population().filter(|i| i.index.is_some_and(|i| i % 3 == island)).count());
+        let sizes = (0..3).map(|island| {
+            evolution.population().filter(|i| i.index.is_some_and(|i| i % 3 == island)).count()
+        });
         assert!(sizes.into_iter().all(|size| size <= 14));
     }
     assert!(refused > 100 && taken > 40, "{refused} {taken}");
     // Without the limit one key may take all.
     let mut evolution = population_of(&self::config(40));
     for index in 0..40 {
-        assert_eq!(evolution.absorb(individual(index, 7, 0.1, 5), 0).map(|gone| gone.index), Some(None));
+        assert_eq!(
+            evolution.absorb(individual(index, 7, 0.1, 5), 0).map(|gone| gone.index),
+            Some(None)
+        );
     }
     assert_eq!(keys(&evolution), BTreeMap::from([(FunctionalHash(7), 40)]));
 }
@@ -114,7 +125,8 @@ fn of_programs_as_short_the_fitter_wins_whatever_the_tolerance() {
     assert_eq!(evolution.breed(0).parent, Some(1));
 }
 
-/// Children whose parent is of another island, and how many children have a parent that is a child, after some generations.
+/// Children whose parent is of another island, and how many children have a parent that is a child,
+/// after some generations.
 fn strangers(islands: usize, migration: f64) -> (usize, usize) {
     let mut config = config(30);
     (config.evolution.islands, config.evolution.migration) = (islands, migration);
@@ -128,7 +140,8 @@ fn strangers(islands: usize, migration: f64) -> (usize, usize) {
             strangers += usize::from(parent % islands as u64 != index % islands as u64);
         }
         let island = child.island;
-        evolution.absorb(child.individual(index, &evaluation((index * 7919 % 101) as f64), 0.0), island);
+        evolution
+            .absorb(child.individual(index, &evaluation((index * 7919 % 101) as f64), 0.0), island);
     }
     (strangers, of_children)
 }
@@ -137,7 +150,10 @@ fn strangers(islands: usize, migration: f64) -> (usize, usize) {
 fn a_child_belongs_to_its_island_and_without_migration_so_do_its_ancestors() {
     for islands in [2, 4, 7, 30] {
         let (strangers, of_children) = strangers(islands, 0.0);
-        assert!(strangers == 0 && of_children > 1000, "{islands} islands: {strangers} {of_children}");
+        assert!(
+            strangers == 0 && of_children > 1000,
+            "{islands} islands: {strangers} {of_children}"
+        );
     }
     // With migration as often as it is drawn, and the other island is not one's own.
     let share = |(strangers, of_children): (usize, usize)| strangers as f64 / of_children as f64;
@@ -150,13 +166,17 @@ fn a_child_belongs_to_its_island_and_without_migration_so_do_its_ancestors() {
 #[test]
 fn the_elite_are_the_best_of_different_keys_and_a_revision_reaches_all_copies() {
     let mut evolution = population_of(&config(6));
-    for (index, (key, fitness)) in [(1, 0.3), (2, 0.5), (1, 0.3), (3, 0.4), (4, 0.4)].into_iter().enumerate() {
+    for (index, (key, fitness)) in
+        [(1, 0.3), (2, 0.5), (1, 0.3), (3, 0.4), (4, 0.4)].into_iter().enumerate()
+    {
         evolution.absorb(individual(index as u64, key, fitness, 5), 0);
     }
     let mut diverged = individual(5, 9, 0.0, 5);
     diverged.fitness = Fitness::Diverged;
     evolution.absorb(diverged, 0);
-    let elite = |evolution: &Evolution, count| -> Vec<Option<u64>> { evolution.elite(count).into_iter().map(|i| i.index).collect() };
+    let elite = |evolution: &Evolution, count| -> Vec<Option<u64>> {
+        evolution.elite(count).into_iter().map(|i| i.index).collect()
+    };
     assert_eq!(elite(&evolution, 3), [Some(1), Some(3), Some(4)]);
     assert_eq!(elite(&evolution, 10), [Some(1), Some(3), Some(4), Some(0)]);
     let revised = Evaluation { standard_error: 0.05, ..evaluation(0.7) };

@@ -34,7 +34,10 @@ const FAULTS: [FailureKind; 12] = [
 
 /// The stand-in for a training script, with its arguments.
 fn script(arguments: &str) -> String {
-    format!("exec python3 '{}' {arguments}", concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"))
+    format!(
+        "exec python3 '{}' {arguments}",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py")
+    )
 }
 
 fn hash_of(program: &Program) -> String {
@@ -60,9 +63,19 @@ fn config(programs: u64) -> SearchConfig {
 
 /// A search of programs on a command.
 fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchError> {
-    let spec = ExternalSpec { checkpoints: 2, steps: Some(2), seconds: 8.0, ..ExternalSpec::new("stand-in", command) };
+    let spec = ExternalSpec {
+        checkpoints: 2,
+        steps: Some(2),
+        seconds: 8.0,
+        ..ExternalSpec::new("stand-in", command)
+    };
     let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
-    Launch::of_parts(config(programs), &symopt_programs::find("adamw-paper").unwrap().program(), source, store)
+    Launch::of_parts(
+        config(programs),
+        &symopt_programs::find("adamw-paper").unwrap().program(),
+        source,
+        store,
+    )
 }
 
 fn run(launch: Launch, threads: usize) -> SearchResult {
@@ -75,11 +88,14 @@ fn mixed(log: &Path) -> String {
 }
 
 fn records(store: &Path) -> Vec<(u64, EvaluationRecord)> {
-    // A process that another test has just forked holds the lock of this one's store until it becomes another program.
+    // A process that another test has just forked holds the lock of this one's store until it
+    // becomes another program.
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         match CheckedStore::of(store) {
-            Err(JournalError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Err(JournalError::Busy { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
             opened => return opened.unwrap().evaluations().unwrap(),
         }
     }
@@ -92,7 +108,9 @@ fn injected(hash: &str) -> Option<FailureKind> {
 
 /// The fitness of a program where nothing is injected.
 fn uninjured(hash: &str) -> f64 {
-    let loss = |hash: &str| 1.0 + (u32::from_str_radix(&hash[..8], 16).unwrap() % 1000) as f64 / 1000.0 + 1.0 / 64.0;
+    let loss = |hash: &str| {
+        1.0 + (u32::from_str_radix(&hash[..8], 16).unwrap() % 1000) as f64 / 1000.0 + 1.0 / 64.0
+    };
     let adamw = loss(&hash_of(&symopt_programs::adamw().program()));
     (adamw - loss(hash)) / adamw
 }
@@ -105,7 +123,14 @@ fn is_alive(process: &str) -> bool {
 /// All processes that left their number in the log.
 fn processes(log: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(log).unwrap();
-    text.lines().map(|line| line.split(' ').nth(usize::from(line.starts_with("request"))).unwrap_or_default().to_owned()).collect()
+    text.lines()
+        .map(|line| {
+            line.split(' ')
+                .nth(usize::from(line.starts_with("request")))
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
 }
 
 #[test]
@@ -116,7 +141,8 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
     assert_eq!(result.stop, StopReason::Programs);
     assert_eq!(result.statistics.generated, 200);
     let records = records(&store);
-    // Every program whose hash was new has one evaluation; all others have the fitness of one of these.
+    // Every program whose hash was new has one evaluation; all others have the fitness of one of
+    // these.
     assert_eq!(records.len() as u64, result.statistics.evaluated);
     let hashes: BTreeSet<&str> = records.iter().map(|(_, record)| record.hash.as_str()).collect();
     assert_eq!(hashes.len(), records.len());
@@ -124,30 +150,61 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
     let mut best = (uninjured(&hash_of(&initial())), hash_of(&initial()));
     for (index, record) in &records {
         let expected = injected(&record.hash);
-        assert_eq!(record.failure.as_ref().map(|failure| failure.kind), expected, "{index}: {record:?}");
+        assert_eq!(
+            record.failure.as_ref().map(|failure| failure.kind),
+            expected,
+            "{index}: {record:?}"
+        );
         kinds.extend(expected);
         match record.fitness {
             Fitness::Failed => assert!(expected.is_some()),
             // What worked has the very fitness that it has without the failures around it.
-            fitness => assert_eq!((fitness, expected), (Fitness::Improvement(uninjured(&record.hash)), None), "{index}"),
+            fitness => assert_eq!(
+                (fitness, expected),
+                (Fitness::Improvement(uninjured(&record.hash)), None),
+                "{index}"
+            ),
         }
         if expected.is_none() && uninjured(&record.hash) > best.0 {
             best = (uninjured(&record.hash), record.hash.clone());
         }
     }
-    assert_eq!((result.best.fitness, result.best.hash.to_string()), (Fitness::Improvement(best.0), best.1));
+    assert_eq!(
+        (result.best.fitness, result.best.hash.to_string()),
+        (Fitness::Improvement(best.0), best.1)
+    );
     let failed = records.iter().filter(|(_, record)| record.failure.is_some()).count() as u64;
-    assert_eq!((result.statistics.failed, result.failures.iter().map(|f| f.count).sum::<u64>()), (failed, failed));
+    assert_eq!(
+        (result.statistics.failed, result.failures.iter().map(|f| f.count).sum::<u64>()),
+        (failed, failed)
+    );
     // The test is one of failures of every kind that can be injected, and of more that worked.
-    assert!(kinds.len() >= 6 && failed >= 10 && (records.len() as u64) > 2 * failed, "{kinds:?}, {failed} of {}", records.len());
-    let crash = records.iter().filter_map(|(_, record)| record.failure.as_ref()).find(|failure| failure.kind == FailureKind::Ended);
-    assert!(crash.is_some_and(|failure| failure.reason.contains("exit status: 3") || failure.reason.contains("signal")));
+    assert!(
+        kinds.len() >= 6 && failed >= 10 && (records.len() as u64) > 2 * failed,
+        "{kinds:?}, {failed} of {}",
+        records.len()
+    );
+    let crash = records
+        .iter()
+        .filter_map(|(_, record)| record.failure.as_ref())
+        .find(|failure| failure.kind == FailureKind::Ended);
+    assert!(
+        crash.is_some_and(|failure| failure.reason.contains("exit status: 3")
+            || failure.reason.contains("signal"))
+    );
     // Each request was made once: nothing is tried again silently.
     let text = fs::read_to_string(&log).unwrap();
-    let mut requests: Vec<&str> =
-        text.lines().filter(|line| line.starts_with("request")).filter_map(|line| line.split(' ').nth(2)).collect();
+    let mut requests: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("request"))
+        .filter_map(|line| line.split(' ').nth(2))
+        .collect();
     let count = requests.len();
-    assert_eq!(count, records.len() + 2, "the baseline and the initial program beside the children");
+    assert_eq!(
+        count,
+        records.len() + 2,
+        "the baseline and the initial program beside the children"
+    );
     requests.sort_unstable();
     requests.dedup();
     assert!(requests.len() >= count - 1, "AdamW may come up again");
@@ -157,14 +214,16 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
         std::thread::sleep(Duration::from_millis(10));
     }
 
-    // On another number of threads, and interrupted in between, the same answers make the same search.
+    // On another number of threads, and interrupted in between, the same answers make the same
+    // search.
     let other = folder.path().join("other");
     run(launch(&mixed(&log), 90, &other).unwrap(), 1);
     let before = fs::read_to_string(&log).unwrap().matches("request").count();
     let resumed = Launch::resume(&other, |config| config.limits.programs = 200).unwrap();
     let resumed = run(resumed, 2);
     assert_eq!((&resumed.best.hash, &resumed.statistics), (&result.best.hash, &result.statistics));
-    // But for the words of failures, which may show a line of the command with the number of its request.
+    // But for the words of failures, which may show a line of the command with the number of its
+    // request.
     let without_words = |records: &[(u64, EvaluationRecord)]| {
         let plain = |(index, record): &(u64, EvaluationRecord)| {
             let kind = record.failure.as_ref().map(|failure| failure.kind);
@@ -177,7 +236,10 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
     assert_eq!(there.len(), here.len());
     // The baseline once more, to see that the command works, and what was not known.
     let known = records.iter().filter(|(index, _)| *index < 90).count();
-    assert_eq!(fs::read_to_string(&log).unwrap().matches("request").count() - before, 1 + records.len() - known);
+    assert_eq!(
+        fs::read_to_string(&log).unwrap().matches("request").count() - before,
+        1 + records.len() - known
+    );
 }
 
 #[test]
@@ -207,9 +269,11 @@ fn a_search_goes_on_from_its_own_baseline_though_the_command_now_gives_another()
 fn a_command_that_does_not_work_is_told_before_there_is_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
-    for (command, reason) in
-        [("no-such-command-of-this-name", "can't be started"), (script("crash").as_str(), "boom"), (script("garbage").as_str(), "Epoch 1")]
-    {
+    for (command, reason) in [
+        ("no-such-command-of-this-name", "can't be started"),
+        (script("crash").as_str(), "boom"),
+        (script("garbage").as_str(), "Epoch 1"),
+    ] {
         let error = launch(command, 10, &store).err().unwrap().to_string();
         assert!(error.contains(reason), "{error}");
         assert!(!store.exists());
@@ -225,11 +289,16 @@ fn a_command_that_does_not_work_is_told_before_there_is_a_store() {
 fn a_resumed_search_whose_command_no_longer_works_ends_at_once_and_records_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let (store, file) = (folder.path().join("store"), folder.path().join("script.py"));
-    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"), &file).unwrap();
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py"),
+        &file,
+    )
+    .unwrap();
     run(launch(&format!("exec python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
     let before = records(&store);
     fs::remove_file(&file).unwrap();
-    let error = Launch::resume(&store, |config| config.limits.programs = 40).err().unwrap().to_string();
+    let error =
+        Launch::resume(&store, |config| config.limits.programs = 40).err().unwrap().to_string();
     assert!(error.contains("script.py"), "{error}");
     assert_eq!(records(&store), before);
 }
@@ -269,31 +338,57 @@ fn nothing_is_kept_of_a_search_on_built_in_tasks_that_can_be_made_again() {
     let config = SearchConfig { suite: "smoke".to_owned(), ..config(20) };
     run(Launch::new(config, &store).unwrap(), 1);
     let contents = Journal::open(&store).unwrap().contents().unwrap();
-    assert!(contents.lines().all(|line| !line.starts_with("initial\t") && !line.starts_with("baseline/")));
+    assert!(
+        contents
+            .lines()
+            .all(|line| !line.starts_with("initial\t") && !line.starts_with("baseline/"))
+    );
 }
 
 #[test]
 fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measured() {
     let folder = tempfile::tempdir().unwrap();
-    let (log, whole, parts) = (folder.path().join("log"), folder.path().join("whole"), folder.path().join("parts"));
+    let (log, whole, parts) =
+        (folder.path().join("log"), folder.path().join("whole"), folder.path().join("parts"));
     let rotating = |store: &Path, programs| {
-        let spec = ExternalSpec { checkpoints: 2, steps: Some(2), seconds: 8.0, ..ExternalSpec::new("stand-in", &mixed(&log)) };
+        let spec = ExternalSpec {
+            checkpoints: 2,
+            steps: Some(2),
+            seconds: 8.0,
+            ..ExternalSpec::new("stand-in", &mixed(&log))
+        };
         let source = SuiteSource::of_command("stand-in", &spec, 3).unwrap();
         assert_eq!(source.suite().unwrap().seeds, [1, 2, 3]);
         let mut config = config(programs);
         (config.fitness.rotate, config.fitness.elite) = (30, 3);
         // Hopeless runs are stopped, as on built-in tasks.
         (config.hurdle.quantile, config.hurdle.margin, config.hurdle.every) = (0.5, 0.0, 10);
-        Launch::of_parts(config, &symopt_programs::find("adamw-paper").unwrap().program(), source, store).unwrap()
+        Launch::of_parts(
+            config,
+            &symopt_programs::find("adamw-paper").unwrap().program(),
+            source,
+            store,
+        )
+        .unwrap()
     };
     let result = run(rotating(&whole, 100), 2);
-    let hopeless = records(&whole).iter().filter(|(_, record)| matches!(record.fitness, Fitness::Hopeless { .. })).count();
+    let hopeless = records(&whole)
+        .iter()
+        .filter(|(_, record)| matches!(record.fitness, Fitness::Hopeless { .. }))
+        .count();
     assert!(hopeless > 0 && result.statistics.failed > 0, "{:?}", result.statistics);
     let revisions = CheckedStore::of(&whole).unwrap().revisions().unwrap();
-    assert!(revisions.len() >= 9, "three changes of the seeds with three programs each: {}", revisions.len());
+    assert!(
+        revisions.len() >= 9,
+        "three changes of the seeds with three programs each: {}",
+        revisions.len()
+    );
     let baselines = CheckedStore::of(&whole).unwrap().baselines().unwrap();
     assert_eq!(baselines.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    assert!(baselines.iter().all(|(_, baseline)| baseline.final_loss(2, 0).is_some()), "each on three seeds");
+    assert!(
+        baselines.iter().all(|(_, baseline)| baseline.final_loss(2, 0).is_some()),
+        "each on three seeds"
+    );
 
     run(rotating(&parts, 45), 1);
     let resumed = run(Launch::resume(&parts, |config| config.limits.programs = 100).unwrap(), 3);

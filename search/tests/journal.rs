@@ -8,7 +8,8 @@ use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::SearchConfig;
 use symopt_search::journal::{
-    CheckedStore, EvaluationRecord, FORMAT_VERSION, Journal, JournalError, Lost, Place, Salvage, Settings, revision,
+    CheckedStore, EvaluationRecord, FORMAT_VERSION, Journal, JournalError, Lost, Place, Salvage,
+    Settings, revision,
 };
 use symopt_search::judge::inner_tuning::Setting;
 
@@ -43,7 +44,8 @@ fn store(directory: &Path) -> PathBuf {
     let path = directory.join("store");
     let mut journal = Journal::create(&path, settings()).unwrap();
     for batch in (0..300).collect::<Vec<u64>>().chunks(10) {
-        let records: Vec<_> = batch.iter().map(|index| (Place::Child(*index), record(*index).1)).collect();
+        let records: Vec<_> =
+            batch.iter().map(|index| (Place::Child(*index), record(*index).1)).collect();
         journal.acknowledge(&records).unwrap();
     }
     path
@@ -94,13 +96,19 @@ fn a_store_is_not_made_over_something_else() {
     let path = store(directory.path());
     assert!(matches!(Journal::create(&path, settings()), Err(JournalError::Exists { .. })));
     fs::write(directory.path().join("file"), "x").unwrap();
-    assert!(matches!(Journal::create(&directory.path().join("file"), settings()), Err(JournalError::Taken { .. })));
+    assert!(matches!(
+        Journal::create(&directory.path().join("file"), settings()),
+        Err(JournalError::Taken { .. })
+    ));
 }
 
 #[test]
 fn a_missing_a_foreign_and_a_newer_store_are_told_apart() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(matches!(Journal::open(&directory.path().join("none")), Err(JournalError::Missing { .. })));
+    assert!(matches!(
+        Journal::open(&directory.path().join("none")),
+        Err(JournalError::Missing { .. })
+    ));
     let foreign = directory.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("thesis.txt"), "do not touch").unwrap();
@@ -151,7 +159,9 @@ fn revisions_are_kept_in_order_and_missed_when_they_are_lost() {
     for (epoch, rank) in [(1, 0), (2, 1), (2, 0), (1, 300)] {
         journal.acknowledge(&[(Place::Revision(revision(epoch, rank)), record(epoch).1)]).unwrap();
     }
-    let numbers = |journal: &Journal| -> Vec<u64> { journal.revisions().unwrap().into_iter().map(|(number, _)| number).collect() };
+    let numbers = |journal: &Journal| -> Vec<u64> {
+        journal.revisions().unwrap().into_iter().map(|(number, _)| number).collect()
+    };
     let expected = [(1, 0), (1, 300), (2, 0), (2, 1)].map(|(epoch, rank)| revision(epoch, rank));
     assert_eq!(numbers(&journal), expected);
     drop(journal);
@@ -164,7 +174,10 @@ fn revisions_are_kept_in_order_and_missed_when_they_are_lost() {
     let bytes = fs::read(&log).unwrap();
     fs::write(&log, &bytes[..bytes.len() - 1]).unwrap();
     let error = refused(&path);
-    assert!(error.to_string().contains("303 evaluations are there, but 304 were acknowledged"), "{error}");
+    assert!(
+        error.to_string().contains("303 evaluations are there, but 304 were acknowledged"),
+        "{error}"
+    );
 }
 
 /// The log's frames after the settings: where each begins, and where the log ends.
@@ -190,11 +203,16 @@ fn a_frame_that_a_kill_cut_off_was_not_acknowledged_wherever_it_was_cut() {
     let longer = fs::read(log_file(&path)).unwrap();
     assert!(longer.starts_with(&whole));
     for length in (whole.len()..longer.len()).step_by(7).chain([longer.len() - 1]) {
-        // As much of the frame as came to the disk, and the witness of before. The rest may be anything.
+        // As much of the frame as came to the disk, and the witness of before. The rest may be
+        // anything.
         for rest in [0, 300] {
             fs::write(path.join("acknowledged"), format!("{:020}\n", 300)).unwrap();
             fs::write(log_file(&path), [&longer[..length], &vec![0; rest]].concat()).unwrap();
-            assert_eq!(CheckedStore::of(&path).unwrap().evaluations().unwrap().len(), 300, "{length} bytes");
+            assert_eq!(
+                CheckedStore::of(&path).unwrap().evaluations().unwrap().len(),
+                300,
+                "{length} bytes"
+            );
             let mut journal = Journal::open(&path).unwrap();
             assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>());
             assert_eq!(fs::read(log_file(&path)).unwrap(), whole);
@@ -212,8 +230,12 @@ fn found(path: &Path, digits: &str) -> Vec<(Place, EvaluationRecord)> {
 
 /// A short record, with a hash that looks random.
 fn short(index: u64) -> EvaluationRecord {
-    let hash = FunctionalHash(u128::from(index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_string();
-    let program = format!("def train(w, g, lr):\n  update = g * {}\n  return update\n", index % 100);
+    let hash = FunctionalHash(
+        u128::from(index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+    )
+    .to_string();
+    let program =
+        format!("def train(w, g, lr):\n  update = g * {}\n  return update\n", index % 100);
     EvaluationRecord { hash, program, settings: Vec::new(), curve: vec![0.5], ..record(index).1 }
 }
 
@@ -221,9 +243,14 @@ fn short(index: u64) -> EvaluationRecord {
 fn one_program_is_found_by_an_index_that_may_be_missing_cut_off_damaged_or_of_another_log() {
     let directory = tempfile::tempdir().unwrap();
     let write = |path: &Path, first: u64, count: u64| {
-        let mut journal = if path.exists() { Journal::open(path).unwrap() } else { Journal::create(path, settings()).unwrap() };
+        let mut journal = if path.exists() {
+            Journal::open(path).unwrap()
+        } else {
+            Journal::create(path, settings()).unwrap()
+        };
         for batch in (first..first + count).collect::<Vec<u64>>().chunks(1000) {
-            let records: Vec<_> = batch.iter().map(|index| (Place::Child(*index), short(*index))).collect();
+            let records: Vec<_> =
+                batch.iter().map(|index| (Place::Child(*index), short(*index))).collect();
             journal.acknowledge(&records).unwrap();
         }
         // One of the elite has the hash of a child.
@@ -238,15 +265,24 @@ fn one_program_is_found_by_an_index_that_may_be_missing_cut_off_damaged_or_of_an
     let check = |what: &str| {
         for number in [0, 7, 16_383, 20_000, 39_999] {
             let wanted = &all[number];
-            assert_eq!(found(&path, &wanted.hash), [(Place::Child(number as u64), wanted.clone())], "{what}");
+            assert_eq!(
+                found(&path, &wanted.hash),
+                [(Place::Child(number as u64), wanted.clone())],
+                "{what}"
+            );
             if number != 20_000 {
                 continue;
             }
             let digits = &wanted.hash[..3];
-            let mut expected: Vec<&EvaluationRecord> = all.iter().filter(|record| record.hash.starts_with(digits)).collect();
+            let mut expected: Vec<&EvaluationRecord> =
+                all.iter().filter(|record| record.hash.starts_with(digits)).collect();
             expected.sort_by_key(|record| &record.hash);
-            let found: Vec<EvaluationRecord> = found(&path, digits).into_iter().map(|(_, record)| record).collect();
-            assert!(found.iter().eq(expected.iter().copied()) && expected.len() > 1, "{what}: {digits}");
+            let found: Vec<EvaluationRecord> =
+                found(&path, digits).into_iter().map(|(_, record)| record).collect();
+            assert!(
+                found.iter().eq(expected.iter().copied()) && expected.len() > 1,
+                "{what}: {digits}"
+            );
         }
         assert_eq!(found(&path, &"0".repeat(32)), [], "{what}");
     };
@@ -294,7 +330,10 @@ fn readers_need_no_lock_and_touch_nothing_while_a_search_writes() {
         let before = snapshot(&path);
         let store = CheckedStore::of(&path).unwrap();
         assert_eq!(store.evaluations().unwrap(), (0..index).map(record).collect::<Vec<_>>());
-        assert_eq!(found(&path, &record(index - 1).1.hash), [(Place::Child(index - 1), record(index - 1).1)]);
+        assert_eq!(
+            found(&path, &record(index - 1).1.hash),
+            [(Place::Child(index - 1), record(index - 1).1)]
+        );
         assert!(snapshot(&path) == before);
         journal.acknowledge(&[(Place::Child(index), record(index).1)]).unwrap();
         // A reader has what was there when it began.
@@ -320,9 +359,15 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
         let error = refused(&path).to_string();
         assert!(error.contains("260 evaluations are there, but 300 were acknowledged"), "{error}");
         assert!(error.contains("--salvage"), "{error}");
-        assert!(lost_bytes == 3 || error.contains(&format!("journal/log is damaged at byte {begin}")), "{error}");
+        assert!(
+            lost_bytes == 3 || error.contains(&format!("journal/log is damaged at byte {begin}")),
+            "{error}"
+        );
         let checked = CheckedStore::held(&path, Salvage::Yes).unwrap();
-        assert_eq!(checked.lost(), Some(Lost { there: 260, acknowledged: 300, bytes: lost_bytes as u64 }));
+        assert_eq!(
+            checked.lost(),
+            Some(Lost { there: 260, acknowledged: 300, bytes: lost_bytes as u64 })
+        );
         drop(Journal::of(checked).unwrap());
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.evaluations().unwrap(), (0..260).map(record).collect::<Vec<_>>());
@@ -337,27 +382,43 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
     let mut headless = bytes;
     headless[20] ^= 1;
     fs::write(log_file(&path), headless).unwrap();
-    assert!(matches!(CheckedStore::held(&path, Salvage::Yes), Err(JournalError::Damaged { salvage: false, .. })));
+    assert!(matches!(
+        CheckedStore::held(&path, Salvage::Yes),
+        Err(JournalError::Damaged { salvage: false, .. })
+    ));
 }
 
 #[test]
 fn a_store_that_a_killed_process_was_making_is_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     let made = store(&directory.path().join("made"));
-    for parts in
-        [&[][..], &["lock"], &["lock", "journal"], &["lock", "journal", "journal/log"], &["lock", "journal", "journal/log", "acknowledged"]]
-    {
+    for parts in [
+        &[][..],
+        &["lock"],
+        &["lock", "journal"],
+        &["lock", "journal", "journal/log"],
+        &["lock", "journal", "journal/log", "acknowledged"],
+    ] {
         let path = directory.path().join(format!("store-{}", parts.len()));
         fs::create_dir(&path).unwrap();
         fs::write(path.join(".symopt-making"), "").unwrap();
         for part in parts {
             let part = path.join(part);
-            if part.ends_with("journal") { fs::create_dir(part).unwrap() } else { fs::write(part, "un").unwrap() }
+            if part.ends_with("journal") {
+                fs::create_dir(part).unwrap()
+            } else {
+                fs::write(part, "un").unwrap()
+            }
         }
         assert!(matches!(Journal::open(&path), Err(JournalError::Foreign { .. })));
         let journal = Journal::create(&path, settings()).unwrap();
         assert_eq!(journal.evaluations().unwrap(), []);
-        let names = |path: &Path| snapshot(path).into_keys().map(|file| file.strip_prefix(path).unwrap().to_owned()).collect::<Vec<_>>();
+        let names = |path: &Path| {
+            snapshot(path)
+                .into_keys()
+                .map(|file| file.strip_prefix(path).unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names(&path), names(&made));
     }
 }
@@ -390,7 +451,9 @@ fn a_database_with_flipped_bytes_is_either_whole_or_damaged() {
         let before = snapshot(&path);
         match Journal::open(&path) {
             // The bytes were not in use any more: then everything is still there.
-            Ok(journal) => assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>()),
+            Ok(journal) => {
+                assert_eq!(journal.evaluations().unwrap(), (0..300).map(record).collect::<Vec<_>>())
+            }
             Err(error) => {
                 damaged += 1;
                 assert!(matches!(error, JournalError::Damaged { .. }), "{error}");

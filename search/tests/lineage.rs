@@ -1,4 +1,5 @@
-//! A lineage is what the search did: it leads from the initial program to the wanted one, mutation by mutation, with the journal's fitness.
+//! A lineage is what the search did: it leads from the initial program to the wanted one, mutation
+//! by mutation, with the journal's fitness.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -40,12 +41,17 @@ fn lineage_of(store: &Path, hash: &str) -> Vec<Ancestor> {
 /// Replays the changes on the statements, and checks all that the journal says.
 fn check(store: &Path, lineage: &[Ancestor]) {
     let journal = Journal::open(store).unwrap();
-    let known: HashMap<String, Fitness> = journal.evaluations().unwrap().into_iter().map(|(_, r)| (r.hash, r.fitness)).collect();
+    let known: HashMap<String, Fitness> =
+        journal.evaluations().unwrap().into_iter().map(|(_, r)| (r.hash, r.fitness)).collect();
     assert_eq!((lineage[0].index, &lineage[0].change), (None, &None));
     assert_eq!(lineage[0].program.to_string(), journal.settings().initial);
     for ancestor in lineage {
         assert_eq!(ancestor.hash, Graph::new(&ancestor.program).unwrap().hash());
-        let fitness = if ancestor.hash == lineage[0].hash { lineage[0].fitness } else { known[&ancestor.hash.to_string()] };
+        let fitness = if ancestor.hash == lineage[0].hash {
+            lineage[0].fitness
+        } else {
+            known[&ancestor.hash.to_string()]
+        };
         assert_eq!(ancestor.fitness, fitness);
     }
     for pair in lineage.windows(2) {
@@ -53,14 +59,26 @@ fn check(store: &Path, lineage: &[Ancestor]) {
         assert!(parent.index < child.index);
         let change = child.change.as_ref().unwrap();
         let texts = |ancestor: &Ancestor| -> Vec<String> {
-            ancestor.program.statements.iter().map(|s| ancestor.program.statement_text(s).to_string()).collect()
+            ancestor
+                .program
+                .statements
+                .iter()
+                .map(|s| ancestor.program.statement_text(s).to_string())
+                .collect()
         };
         let mut statements = texts(parent);
         match change.kind {
-            MutationKind::Insert => statements.insert(change.statement, change.after.clone().unwrap()),
-            MutationKind::Delete => assert_eq!(Some(statements.remove(change.statement)), change.before),
+            MutationKind::Insert => {
+                statements.insert(change.statement, change.after.clone().unwrap())
+            }
+            MutationKind::Delete => {
+                assert_eq!(Some(statements.remove(change.statement)), change.before)
+            }
             MutationKind::Modify => {
-                let old = std::mem::replace(&mut statements[change.statement], change.after.clone().unwrap());
+                let old = std::mem::replace(
+                    &mut statements[change.statement],
+                    change.after.clone().unwrap(),
+                );
                 assert_eq!(Some(old), change.before);
             }
             MutationKind::Random => panic!("no search of this test draws random programs"),
@@ -87,12 +105,17 @@ fn every_ancestor_follows_from_the_one_before_and_has_the_journals_fitness() {
     let evaluations = Journal::open(&store).unwrap().evaluations().unwrap();
     let mut kinds = [0; 3];
     let mut longest = 0;
-    for (index, record) in evaluations.iter().step_by(evaluations.len() / 12).chain(evaluations.last()) {
+    for (index, record) in
+        evaluations.iter().step_by(evaluations.len() / 12).chain(evaluations.last())
+    {
         let lineage = lineage_of(&store, &record.hash[..16]);
         check(&store, &lineage);
         let last = lineage.last().unwrap();
         assert_eq!(last.index, Some(*index));
-        assert_eq!((last.hash.to_string(), last.program.to_string()), (record.hash.clone(), record.program.clone()));
+        assert_eq!(
+            (last.hash.to_string(), last.program.to_string()),
+            (record.hash.clone(), record.program.clone())
+        );
         assert_eq!(last.fitness, record.fitness);
         for change in lineage.iter().filter_map(|ancestor| ancestor.change.as_ref()) {
             kinds[change.kind as usize] += 1;

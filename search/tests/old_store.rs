@@ -22,9 +22,17 @@ impl Judge for Initial {
         4
     }
 
-    fn judge(&self, request: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(
+        &self,
+        request: &Request,
+        _: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Evaluation, TaskError> {
         let hash = symopt_dsl::Graph::new(request.program).unwrap().hash().0;
-        assert_eq!(*request.program, symopt_programs::find("adamw-paper").unwrap().program(), "something is evaluated again");
+        assert_eq!(
+            *request.program,
+            symopt_programs::find("adamw-paper").unwrap().program(),
+            "something is evaluated again"
+        );
         let fitness = (hash % 1000) as f64 / 1000.0;
         let curve = (1..=4).map(|checkpoint| fitness * f64::from(checkpoint) / 4.0).collect();
         Ok(Evaluation::new(Fitness::Improvement(fitness), curve))
@@ -38,13 +46,16 @@ fn write_store(path: &Path) {
         let (name, value) = line.split_once('\t').unwrap();
         evaluations += u64::from(name.starts_with("evaluation/"));
         let key = match name.split_once('/') {
-            Some((prefix, number)) => [prefix.as_bytes(), b"/", &number.parse::<u64>().unwrap().to_be_bytes()].concat(),
+            Some((prefix, number)) => {
+                [prefix.as_bytes(), b"/", &number.parse::<u64>().unwrap().to_be_bytes()].concat()
+            }
             None => name.as_bytes().to_vec(),
         };
         database.insert(key, value).unwrap();
     }
     std::fs::write(path.join("acknowledged"), format!("{evaluations:020}\n")).unwrap();
-    std::fs::write(path.join("symopt-store.json"), r#"{"format":"symopt store","version":1}"#).unwrap();
+    std::fs::write(path.join("symopt-store.json"), r#"{"format":"symopt store","version":1}"#)
+        .unwrap();
 }
 
 /// The files below a directory, the lock left out.
@@ -68,7 +79,8 @@ fn an_old_store_is_read_as_it_is_and_becomes_a_log_when_it_is_opened_to_write() 
     let path = directory.path();
     write_store(path);
     std::fs::write(path.join("lock"), "").unwrap();
-    // sled writes its snapshots under such names before it renames them; the newest is the last by name.
+    // sled writes its snapshots under such names before it renames them; the newest is the last by
+    // name.
     std::fs::write(path.join("journal/snap.7FFFFFFFFFFFFFFF.generating"), [1; 5]).unwrap();
     // A conversion that was cut short before the manifest said that it was done.
     std::fs::write(path.join("journal/log"), "half").unwrap();
@@ -79,7 +91,10 @@ fn an_old_store_is_read_as_it_is_and_becomes_a_log_when_it_is_opened_to_write() 
     assert!(files(path) == before, "a store that was read was changed");
     drop(store);
     drop(Journal::open(path).unwrap());
-    let names: Vec<_> = files(path).into_iter().map(|(file, _)| file.strip_prefix(path).unwrap().display().to_string()).collect();
+    let names: Vec<_> = files(path)
+        .into_iter()
+        .map(|(file, _)| file.strip_prefix(path).unwrap().display().to_string())
+        .collect();
     assert_eq!(names, ["acknowledged", "journal/log", "symopt-store.json"]);
     assert!(Journal::open(path).unwrap().contents().unwrap() == CONTENTS, "the journal differs");
     // Programs of a search have most of their text in common with its initial program.
@@ -114,10 +129,15 @@ fn a_store_of_the_first_release_is_opened_and_bred_again_without_one_new_evaluat
     let config = journal.settings().config.clone();
     assert_eq!(config, expected);
     let initial = symopt_dsl::parse(&journal.settings().initial).unwrap();
-    let result = Search::new(config, None, &Initial, &mut journal, 2).run(initial, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let result = Search::new(config, None, &Initial, &mut journal, 2)
+        .run(initial, &AtomicBool::new(false), &mut |_| {})
+        .unwrap();
     let statistics = &result.statistics;
     assert_eq!(result.stop, StopReason::Programs);
-    assert_eq!((statistics.generated, statistics.evaluated, statistics.hopeless, statistics.diverged), (120, 50, 10, 4));
+    assert_eq!(
+        (statistics.generated, statistics.evaluated, statistics.hopeless, statistics.diverged),
+        (120, 50, 10, 4)
+    );
     assert_eq!((result.best.index, result.best.fitness), (Some(15), Fitness::Improvement(0.994)));
     assert_eq!(statistics.redundant_sum, 22.677_308_802_308_79);
     assert!(journal.contents().unwrap() == CONTENTS, "the journal differs");

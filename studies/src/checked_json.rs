@@ -15,7 +15,8 @@ struct Written<'a, T> {
     content: &'a T,
 }
 
-/// The text of a file: the fields of a value after a checksum, which is over everything else that the file holds.
+/// The text of a file: the fields of a value after a checksum, which is over everything else that
+/// the file holds.
 pub(crate) fn to_text(content: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut text = serde_json::to_string_pretty(&Written { checksum: BLANK, content })?;
     let sum = checksum(&text);
@@ -33,7 +34,9 @@ pub(crate) fn from_text<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
         let (found, after) = rest.split_at_checked(BLANK.len()).ok_or("it is truncated")?;
         let expected = checksum(&[HEAD, BLANK, after.trim_end()].concat());
         if found != expected {
-            return Err(format!("its content has the checksum {expected}, not {found}: it was changed or damaged"));
+            return Err(format!(
+                "its content has the checksum {expected}, not {found}: it was changed or damaged"
+            ));
         }
     }
     serde_json::from_str(text).map_err(|error| error.to_string())
@@ -41,7 +44,9 @@ pub(crate) fn from_text<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
 
 /// FNV-1a, in hexadecimal.
 pub(crate) fn checksum(text: &str) -> String {
-    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
     format!("{sum:016x}")
 }
 
@@ -57,7 +62,10 @@ mod tests {
     }
 
     fn content() -> Content {
-        Content { seed: u64::MAX, shares: vec![("naïve".to_owned(), 0.1 + 0.2), ("b".to_owned(), -0.0)] }
+        Content {
+            seed: u64::MAX,
+            shares: vec![("naïve".to_owned(), 0.1 + 0.2), ("b".to_owned(), -0.0)],
+        }
     }
 
     #[test]
@@ -70,7 +78,10 @@ mod tests {
                 damaged[place] ^= bit;
                 // The word before the sum is no result.
                 let read = from_text::<Content>(&damaged);
-                assert!(read.is_err() || (place < HEAD.len() && read.unwrap() == content()), "byte {place}");
+                assert!(
+                    read.is_err() || (place < HEAD.len() && read.unwrap() == content()),
+                    "byte {place}"
+                );
             }
             assert!(from_text::<Content>(&text[..place]).is_err(), "{place} bytes");
         }

@@ -20,10 +20,11 @@ use crate::trials::TrialError;
 pub enum Contender {
     /// A zoo program, run with each task's constants for it.
     Tuned(String),
-    /// A program as it stands, under a name, with its fitness in the search where that can't be made again, or was not measured on the suite's own
-    /// seeds.
+    /// A program as it stands, under a name, with its fitness in the search where that can't be
+    /// made again, or was not measured on the suite's own seeds.
     AsIs(String, Program, Option<Fitness>),
-    /// A direction with the learning rate and the decay that suited it best on each task, likewise; `None` if there are none.
+    /// A direction with the learning rate and the decay that suited it best on each task, likewise;
+    /// `None` if there are none.
     Direction(String, Option<Settled>, Fitness),
 }
 
@@ -36,37 +37,59 @@ pub struct Row {
     pub search_seeds: Fitness,
     /// Fitness on held-out seeds.
     pub held_out: Fitness,
-    /// Standard error of the fitness over the held-out seeds; `None` with fewer than two, or if a run diverged.
+    /// Standard error of the fitness over the held-out seeds; `None` with fewer than two, or if a
+    /// run diverged.
     pub standard_error: Option<f64>,
-    /// Mean improvement on each task over the held-out seeds; empty if a run diverged, since the runs after it are missing.
+    /// Mean improvement on each task over the held-out seeds; empty if a run diverged, since the
+    /// runs after it are missing.
     pub tasks: Vec<(String, f64)>,
 }
 
-/// What the result of a search is compared with at its end: the best program beside AdamW, Lion and the program that it started from.
-pub fn contenders(result: &SearchResult, pruned: &Program, config: &SearchConfig, suite: &Suite) -> Result<Vec<Contender>, TaskError> {
+/// What the result of a search is compared with at its end: the best program beside AdamW, Lion and
+/// the program that it started from.
+pub fn contenders(
+    result: &SearchResult,
+    pruned: &Program,
+    config: &SearchConfig,
+    suite: &Suite,
+) -> Result<Vec<Contender>, TaskError> {
     let (best, initial) = match config.fitness.form {
         Form::Program => {
-            let known =
-                (suite.is_external() || config.fitness.rotate > 0).then_some((result.best.fitness, result.initial_evaluation.fitness));
+            let known = (suite.is_external() || config.fitness.rotate > 0)
+                .then_some((result.best.fitness, result.initial_evaluation.fitness));
             let (of_best, of_initial) = known.unzip();
             let best = Contender::AsIs("best found".to_owned(), pruned.clone(), of_best);
-            (best, Contender::AsIs("initial".to_owned(), result.initial.as_ref().clone(), of_initial))
+            (
+                best,
+                Contender::AsIs("initial".to_owned(), result.initial.as_ref().clone(), of_initial),
+            )
         }
         Form::Direction => {
-            let settled = |program: &Program, settings| Settled::new(program, settings, &suite.tasks);
+            let settled =
+                |program: &Program, settings| Settled::new(program, settings, &suite.tasks);
             let best = settled(&result.best.program, &result.best.settings)?;
             let initial = settled(&result.initial, &result.initial_evaluation.settings)?;
             (
                 Contender::Direction("best found".to_owned(), best, result.best.fitness),
-                Contender::Direction("initial".to_owned(), initial, result.initial_evaluation.fitness),
+                Contender::Direction(
+                    "initial".to_owned(),
+                    initial,
+                    result.initial_evaluation.fitness,
+                ),
             )
         }
     };
-    Ok(vec![best, Contender::Tuned(BASELINE.to_owned()), Contender::Tuned("lion".to_owned()), initial])
+    Ok(vec![
+        best,
+        Contender::Tuned(BASELINE.to_owned()),
+        Contender::Tuned("lion".to_owned()),
+        initial,
+    ])
 }
 
-/// Runs every contender on `own` seeds, which the search has seen, where its fitness there is not known, and on `held_out` others; all on the same
-/// ones, so that rows are paired. Contenders go side by side. A task that is a command is not asked again for what is known: its AdamW is the
+/// Runs every contender on `own` seeds, which the search has seen, where its fitness there is not
+/// known, and on `held_out` others; all on the same ones, so that rows are paired. Contenders go
+/// side by side. A task that is a command is not asked again for what is known: its AdamW is the
 /// baseline, and a zoo program that it has no constants for is left out.
 pub fn compare(
     suite: &Suite,
@@ -76,13 +99,18 @@ pub fn compare(
     threads: usize,
     watch: Watch,
 ) -> Result<Vec<Row>, TrialError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build().map_err(|e| TrialError::Threads(e.to_string()))?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .build()
+        .map_err(|e| TrialError::Threads(e.to_string()))?;
     let done = std::sync::atomic::AtomicUsize::new(0);
-    let contenders: Vec<&Contender> = contenders.iter().filter(|contender| !is_left_out(suite, contender)).collect();
+    let contenders: Vec<&Contender> =
+        contenders.iter().filter(|contender| !is_left_out(suite, contender)).collect();
     let fresh = Suite::held_out_seeds(held_out);
     // Baselines seed by seed, since there may be threads for it.
     let total = fresh.len() + contenders.len();
-    let one_more = || (watch.observe)(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
+    let one_more =
+        || (watch.observe)(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
     let baseline = |seeds: &[u64]| -> Result<Baseline, TrialError> {
         let parts: Vec<Result<Baseline, TrialError>> = seeds
             .par_iter()
@@ -103,7 +131,11 @@ pub fn compare(
             Contender::AsIs(_, _, known) => known.is_none(),
             Contender::Direction(..) => false,
         });
-        let on_own = if needs_own { suite.baseline(own).map_err(interrupt_or_error)? } else { Baseline::default() };
+        let on_own = if needs_own {
+            suite.baseline(own).map_err(interrupt_or_error)?
+        } else {
+            Baseline::default()
+        };
         let on_fresh = baseline(&fresh)?;
         let rows: Vec<Result<Row, TrialError>> = contenders
             .par_iter()
@@ -132,12 +164,16 @@ fn has_constants(suite: &Suite, name: &str) -> bool {
 fn is_left_out(suite: &Suite, contender: &Contender) -> bool {
     match contender {
         Contender::Tuned(name) if name == BASELINE => false,
-        Contender::Tuned(name) => symopt_programs::find(name).is_none() || (suite.is_external() && !has_constants(suite, name)),
+        Contender::Tuned(name) => {
+            symopt_programs::find(name).is_none()
+                || (suite.is_external() && !has_constants(suite, name))
+        }
         Contender::AsIs(..) | Contender::Direction(..) => false,
     }
 }
 
-/// Whether a zoo program is what is measured against, and would only be trained once more by the user's command.
+/// Whether a zoo program is what is measured against, and would only be trained once more by the
+/// user's command.
 fn is_the_baseline(suite: &Suite, name: &str) -> bool {
     name == BASELINE && suite.is_external()
 }
@@ -152,7 +188,13 @@ fn called(suite: &Suite, name: &str) -> String {
     }
 }
 
-fn row(suite: &Suite, contender: &Contender, own: &Baseline, fresh: &Baseline, watch: Watch) -> Result<Row, TrialError> {
+fn row(
+    suite: &Suite,
+    contender: &Contender,
+    own: &Baseline,
+    fresh: &Baseline,
+    watch: Watch,
+) -> Result<Row, TrialError> {
     let evaluate = |candidates: &[Candidate], on: &Baseline| -> Result<Outcome, TrialError> {
         let mut stopped = false;
         let outcome = suite.evaluate_as(candidates, on, &mut |_, _| {
@@ -177,7 +219,8 @@ fn row(suite: &Suite, contender: &Contender, own: &Baseline, fresh: &Baseline, w
         })
     };
     let as_tuned = |program: &'_ Program, name: &str| -> Result<Row, TrialError> {
-        let candidates: Vec<Candidate> = suite.tasks.iter().map(|task| task.candidate(program, Some(name))).collect();
+        let candidates: Vec<Candidate> =
+            suite.tasks.iter().map(|task| task.candidate(program, Some(name))).collect();
         measured(called(suite, name), None, &candidates)
     };
     match contender {
@@ -196,14 +239,22 @@ fn row(suite: &Suite, contender: &Contender, own: &Baseline, fresh: &Baseline, w
             let candidates = vec![Candidate::new(program); suite.tasks.len()];
             measured(name.clone(), *known, &candidates)
         }
-        Contender::Direction(name, Some(settled), known) => measured(name.clone(), Some(*known), &settled.candidates()),
+        Contender::Direction(name, Some(settled), known) => {
+            measured(name.clone(), Some(*known), &settled.candidates())
+        }
         Contender::Direction(name, None, known) => Ok(untrainable(name, *known)),
     }
 }
 
 /// Of what has no constants that it could be trained with.
 fn untrainable(name: &str, known: Fitness) -> Row {
-    Row { name: name.to_owned(), search_seeds: known, held_out: Fitness::Diverged, standard_error: None, tasks: Vec::new() }
+    Row {
+        name: name.to_owned(),
+        search_seeds: known,
+        held_out: Fitness::Diverged,
+        standard_error: None,
+        tasks: Vec::new(),
+    }
 }
 
 fn task_means(outcome: &Outcome, suite: &Suite) -> Vec<(String, f64)> {
@@ -212,7 +263,8 @@ fn task_means(outcome: &Outcome, suite: &Suite) -> Vec<(String, f64)> {
     }
     let mean = |task: &WeightedTask| {
         let name = task.task.name().to_owned();
-        let values: Vec<f64> = outcome.results.iter().filter(|r| r.task == name).map(|r| r.improvement).collect();
+        let values: Vec<f64> =
+            outcome.results.iter().filter(|r| r.task == name).map(|r| r.improvement).collect();
         (!values.is_empty()).then(|| (name, values.iter().sum::<f64>() / values.len() as f64))
     };
     suite.tasks.iter().filter_map(mean).collect()

@@ -1,12 +1,15 @@
 //! Programs on seeds that no search has seen, against AdamW on the same seeds.
 //!
-//! A [direction](symopt_search::judge::form) is run on each task with the peak learning rate and the weight decay that the inner tuning of
-//! [`DirectionJudge`] finds there. A program that holds its learning rate as a constant, which was found on other tasks, is run with its update
-//! multiplied by a factor for each task, which [`Trials::tune`] finds; or as it stands, where a search would go on with it as it stands. The
-//! seeds of the tuning are other ones than those of the judging, and both depend on what the judging is for, so that what was chosen on some
-//! seeds is reported on others.
+//! A [direction](symopt_search::judge::form) is run on each task with the peak learning rate and
+//! the weight decay that the inner tuning of [`DirectionJudge`] finds there. A program that holds
+//! its learning rate as a constant, which was found on other tasks, is run with its update
+//! multiplied by a factor for each task, which [`Trials::tune`] finds; or as it stands, where a
+//! search would go on with it as it stands. The seeds of the tuning are other ones than those of
+//! the judging, and both depend on what the judging is for, so that what was chosen on some seeds
+//! is reported on others.
 //!
-//! Results do not depend on the number of threads: a run depends on nothing but the program, the task and the seed.
+//! Results do not depend on the number of threads: a run depends on nothing but the program, the
+//! task and the seed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,7 +40,8 @@ pub struct Protocol {
     pub seeds: usize,
     /// Other seeds, which a program is tuned on.
     pub tuning_seeds: usize,
-    /// Whether programs that are no directions get a factor for each task; otherwise they run as they stand.
+    /// Whether programs that are no directions get a factor for each task; otherwise they run as
+    /// they stand.
     pub scaled: bool,
 }
 
@@ -94,11 +98,16 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Whether the program beats AdamW: its mean gain is above 0, and so is, at a confidence, the one-sided lower bound by Student's
-    /// distribution. A confidence of 0.5 asks for the mean alone.
+    /// Whether the program beats AdamW: its mean gain is above 0, and so is, at a confidence, the
+    /// one-sided lower bound by Student's distribution. A confidence of 0.5 asks for the mean
+    /// alone.
     pub fn beats_baseline(&self, confidence: f64) -> bool {
         self.gain.is_some_and(|gain| {
-            let difference = Difference { mean: gain.mean, standard_error: gain.standard_error, seeds: self.seeds };
+            let difference = Difference {
+                mean: gain.mean,
+                standard_error: gain.standard_error,
+                seeds: self.seeds,
+            };
             gain.mean > 0.0 && difference.passes(Criterion { tolerance: 0.0, confidence })
         })
     }
@@ -159,7 +168,8 @@ pub struct Judging<'a> {
 }
 
 impl<'a> Judging<'a> {
-    /// Trains AdamW. `observe` is called from all threads. The tasks hold the interrupt for as long as they live.
+    /// Trains AdamW. `observe` is called from all threads. The tasks hold the interrupt for as long
+    /// as they live.
     pub fn new(
         suite: &Arc<Suite>,
         protocol: Protocol,
@@ -169,16 +179,28 @@ impl<'a> Judging<'a> {
     ) -> Result<Judging<'a>, TrialError> {
         check_suite(suite)?;
         let threads = threads.max(1);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| TrialError::Threads(e.to_string()))?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| TrialError::Threads(e.to_string()))?;
         let runs = Arc::new(AtomicU64::new(0));
         let of_task = |task: usize| {
             let part = Part { suite: Arc::clone(suite), task, interrupt, runs: Arc::clone(&runs) };
             let whole = &suite.tasks[task];
-            let task = WeightedTask { task: Box::new(part), weight: 1.0, tuned: whole.tuned.clone() };
-            Arc::new(Suite { name: suite.name.clone(), tasks: vec![task], seeds: suite.seeds.clone() })
+            let task =
+                WeightedTask { task: Box::new(part), weight: 1.0, tuned: whole.tuned.clone() };
+            Arc::new(Suite {
+                name: suite.name.clone(),
+                tasks: vec![task],
+                seeds: suite.seeds.clone(),
+            })
         };
         // The judge of directions judges on one more seed, which nothing here looks at.
-        let mut tuning_seeds = Suite::rotating_seeds(protocol.purpose.search(), 0, protocol.tuning_seeds + 1 + protocol.seeds);
+        let mut tuning_seeds = Suite::rotating_seeds(
+            protocol.purpose.search(),
+            0,
+            protocol.tuning_seeds + 1 + protocol.seeds,
+        );
         let seeds = tuning_seeds.split_off(protocol.tuning_seeds + 1);
         tuning_seeds.truncate(protocol.tuning_seeds);
         let mut judging = Judging {
@@ -199,19 +221,26 @@ impl<'a> Judging<'a> {
     }
 
     fn train_baseline(&self, total: usize) -> Result<Vec<Vec<f64>>, TrialError> {
-        let jobs: Vec<(usize, u64)> = (0..self.suites.len()).flat_map(|task| self.seeds.iter().map(move |seed| (task, *seed))).collect();
+        let jobs: Vec<(usize, u64)> = (0..self.suites.len())
+            .flat_map(|task| self.seeds.iter().map(move |seed| (task, *seed)))
+            .collect();
         let train = |(task, seed): &(usize, u64)| {
             let baseline = self.guard(self.suites[*task].baseline(&[*seed]));
             self.tell(0, total);
             Ok(baseline?.final_loss(0, 0).unwrap_or(f64::NAN))
         };
-        let losses: Vec<Result<f64, TrialError>> = self.pool.install(|| jobs.par_iter().map(train).collect());
+        let losses: Vec<Result<f64, TrialError>> =
+            self.pool.install(|| jobs.par_iter().map(train).collect());
         let losses: Vec<f64> = losses.into_iter().collect::<Result<_, _>>()?;
         Ok(losses.chunks(self.seeds.len().max(1)).map(<[f64]>::to_vec).collect())
     }
 
     /// Judges programs. `done` is told about each as it ends, from all threads, with its place.
-    pub fn judge(&self, entrants: &[Entrant], done: &(dyn Fn(usize, &Judged) + Sync)) -> Result<Vec<Judged>, TrialError> {
+    pub fn judge(
+        &self,
+        entrants: &[Entrant],
+        done: &(dyn Fn(usize, &Judged) + Sync),
+    ) -> Result<Vec<Judged>, TrialError> {
         let count = AtomicU64::new(0);
         let total = entrants.len();
         let so_far = || count.load(Ordering::Relaxed) as usize;
@@ -224,8 +253,11 @@ impl<'a> Judging<'a> {
         let is_direction = |entrant: &&Entrant| entrant.form == Form::Direction;
 
         let judges: Vec<DirectionJudge> = if entrants.iter().any(|entrant| is_direction(&entrant)) {
-            let new = |suite: &Arc<Suite>| self.guard(DirectionJudge::new(Arc::clone(suite), &self.direction_config()));
-            let judges: Vec<Result<_, TrialError>> = self.pool.install(|| self.suites.par_iter().map(new).collect());
+            let new = |suite: &Arc<Suite>| {
+                self.guard(DirectionJudge::new(Arc::clone(suite), &self.direction_config()))
+            };
+            let judges: Vec<Result<_, TrialError>> =
+                self.pool.install(|| self.suites.par_iter().map(new).collect());
             judges.into_iter().collect::<Result<_, _>>()?
         } else {
             Vec::new()
@@ -235,12 +267,15 @@ impl<'a> Judging<'a> {
             if entrant.form != Form::Direction {
                 return Ok(None);
             }
-            let tuned: Vec<Result<Tuned, TrialError>> = judges.par_iter().map(|judge| self.tune_direction(judge, entrant, &tell)).collect();
-            let judged = self.judge_tuned(entrant, tuned.into_iter().collect::<Result<_, _>>()?, &tell)?;
+            let tuned: Vec<Result<Tuned, TrialError>> =
+                judges.par_iter().map(|judge| self.tune_direction(judge, entrant, &tell)).collect();
+            let judged =
+                self.judge_tuned(entrant, tuned.into_iter().collect::<Result<_, _>>()?, &tell)?;
             ended(place, &judged);
             Ok(Some(judged))
         };
-        let judged: Vec<Result<Option<Judged>, TrialError>> = self.pool.install(|| entrants.par_iter().enumerate().map(direct).collect());
+        let judged: Vec<Result<Option<Judged>, TrialError>> =
+            self.pool.install(|| entrants.par_iter().enumerate().map(direct).collect());
         let mut judged = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
 
         // That of a whole program tries several factors and seeds at once.
@@ -250,10 +285,19 @@ impl<'a> Judging<'a> {
         if self.protocol.scaled && entrants.iter().any(|entrant| !is_direction(&entrant)) {
             for suite in &self.suites {
                 let watch = Watch { interrupted: &interrupted, observe: &observe };
-                trials.push(self.guard_trial(Trials::new(suite, None, &self.tuning_seeds, Criterion::default(), self.threads, watch))?);
+                trials.push(self.guard_trial(Trials::new(
+                    suite,
+                    None,
+                    &self.tuning_seeds,
+                    Criterion::default(),
+                    self.threads,
+                    watch,
+                ))?);
             }
         }
-        for (place, entrant) in entrants.iter().enumerate().filter(|(_, entrant)| !is_direction(entrant)) {
+        for (place, entrant) in
+            entrants.iter().enumerate().filter(|(_, entrant)| !is_direction(entrant))
+        {
             let mut tuned = vec![Tuned::Factor(1.0); self.suites.len()];
             for (trials, tuned) in trials.iter_mut().zip(&mut tuned) {
                 self.guard_trial(trials.tune(&entrant.program))?;
@@ -277,7 +321,12 @@ impl<'a> Judging<'a> {
         SearchConfig { seed: self.protocol.purpose.search(), fitness, ..SearchConfig::default() }
     }
 
-    fn tune_direction(&self, judge: &DirectionJudge, entrant: &Entrant, tell: &dyn Fn()) -> Result<Tuned, TrialError> {
+    fn tune_direction(
+        &self,
+        judge: &DirectionJudge,
+        entrant: &Entrant,
+        tell: &dyn Fn(),
+    ) -> Result<Tuned, TrialError> {
         let judge_from = |start: &[Setting]| {
             let request = Request { program: &entrant.program, epoch: 0, start };
             self.guard(judge.judge(&request, &mut |_, _| {
@@ -293,24 +342,39 @@ impl<'a> Judging<'a> {
         }
         let rms = judge.probe(&entrant.program).and_then(|probe| probe.rms.first().copied());
         Ok(match (evaluation.settings.first(), rms) {
-            (Some(setting), Some(rms)) => {
-                Tuned::Direction { setting: *setting, peak_lr: setting.peak_lr(rms), weight_decay: setting.weight_decay(rms) }
-            }
+            (Some(setting), Some(rms)) => Tuned::Direction {
+                setting: *setting,
+                peak_lr: setting.peak_lr(rms),
+                weight_decay: setting.weight_decay(rms),
+            },
             _ => Tuned::Untrainable,
         })
     }
 
-    fn judge_tuned(&self, entrant: &Entrant, tuned: Vec<Tuned>, tell: &(dyn Fn() + Sync)) -> Result<Judged, TrialError> {
+    fn judge_tuned(
+        &self,
+        entrant: &Entrant,
+        tuned: Vec<Tuned>,
+        tell: &(dyn Fn() + Sync),
+    ) -> Result<Judged, TrialError> {
         let complete = complete(&entrant.program);
-        let jobs: Vec<(usize, usize)> = (0..tuned.len()).flat_map(|task| (0..self.seeds.len()).map(move |seed| (task, seed))).collect();
+        let jobs: Vec<(usize, usize)> = (0..tuned.len())
+            .flat_map(|task| (0..self.seeds.len()).map(move |seed| (task, seed)))
+            .collect();
         let train = |&(task, seed): &(usize, usize)| {
-            let run = |candidate: &Candidate| self.suites[task].tasks[0].task.run(candidate, self.seeds[seed], &mut |_| Verdict::Continue);
+            let run = |candidate: &Candidate| {
+                self.suites[task].tasks[0]
+                    .task
+                    .run(candidate, self.seeds[seed], &mut |_| Verdict::Continue)
+            };
             let run = match (tuned[task], &complete) {
                 (Tuned::Direction { peak_lr, weight_decay, .. }, Some(program)) => {
                     let hyperparameters = [(WEIGHT_DECAY.to_owned(), weight_decay)];
                     run(&Candidate { program, peak_lr, hyperparameters: &hyperparameters })
                 }
-                (Tuned::Factor(factor), _) => run(&Candidate::new(&with_factor(&entrant.program, factor))),
+                (Tuned::Factor(factor), _) => {
+                    run(&Candidate::new(&with_factor(&entrant.program, factor)))
+                }
                 _ => return Ok(f64::NAN),
             };
             let loss = self.guard(run)?.final_metrics().map_or(f64::NAN, |metrics| metrics.loss);
@@ -322,7 +386,14 @@ impl<'a> Judging<'a> {
         let gains: Vec<f64> = gains.into_iter().collect::<Result<_, _>>()?;
         let by_task: Vec<&[f64]> = gains.chunks(self.seeds.len().max(1)).collect();
         let weights: f64 = self.weights.iter().sum();
-        let on_seed = |seed: usize| by_task.iter().zip(&self.weights).map(|(gains, weight)| weight * gains[seed]).sum::<f64>() / weights;
+        let on_seed = |seed: usize| {
+            by_task
+                .iter()
+                .zip(&self.weights)
+                .map(|(gains, weight)| weight * gains[seed])
+                .sum::<f64>()
+                / weights
+        };
         let on_seeds: Vec<f64> = (0..self.seeds.len()).map(on_seed).collect();
         let of_task = |(suite, (gains, tuned)): (&Arc<Suite>, (&&[f64], &Tuned))| TaskGain {
             task: suite.tasks[0].task.name().to_owned(),
@@ -343,7 +414,9 @@ impl<'a> Judging<'a> {
     }
 
     fn guard_trial<T>(&self, result: Result<T, TrialError>) -> Result<T, TrialError> {
-        result.map_err(|error| if self.interrupt.load(Ordering::Relaxed) { TrialError::Interrupted } else { error })
+        result.map_err(|error| {
+            if self.interrupt.load(Ordering::Relaxed) { TrialError::Interrupted } else { error }
+        })
     }
 }
 
@@ -374,10 +447,17 @@ impl Task for Part {
         self.task().checkpoints()
     }
 
-    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+    fn run(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+    ) -> Result<Run, TaskError> {
         let interrupted = || self.interrupt.load(Ordering::Relaxed);
         // A run that was cut short is no result of any kind, so it is an error.
-        let stopped = || Err(TaskError::Data { task: self.name().to_owned(), reason: "interrupted".to_owned() });
+        let stopped = || {
+            Err(TaskError::Data { task: self.name().to_owned(), reason: "interrupted".to_owned() })
+        };
         if interrupted() {
             return stopped();
         }

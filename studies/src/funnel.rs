@@ -1,17 +1,22 @@
-//! The funnel of the published search: the best programs of some searches go through ever larger suites, and who beats AdamW on one goes on to the
-//! next.
+//! The funnel of the published search: the best programs of some searches go through ever larger
+//! suites, and who beats AdamW on one goes on to the next.
 //!
-//! - **Who comes in** ([`candidates`]): the evaluated programs of each store by the fitness that its search selected by (less the penalty for its
-//!   spread, with what the search measured again on new seeds), of each form one. Two programs have one form if their functional hashes are equal,
-//!   or what algebra leaves of them is, apart from the size of numbers: the best one stands for all. The fitness of different suites can't be
-//!   compared, so of several stores the first programs come before all second ones.
-//! - **How they are judged** ([`fresh_seeds`](crate::fresh_seeds)): on seeds that no search has, paired with AdamW; a direction at its own
-//!   best learning rate and decay on each task, a whole program with its update multiplied by the factor that suits the task, since its own
-//!   learning rate comes from other tasks.
-//! - **Who goes on**: whose mean gain is above 0 and, at a confidence, is so by the lower bound of Student's distribution. With twenty programs
-//!   that are as good as AdamW, one gets through a stage at 95 percent; so what gets through the last one is to be reported on other seeds still.
+//! - **Who comes in** ([`candidates`]): the evaluated programs of each store by the fitness that
+//!   its search selected by (less the penalty for its spread, with what the search measured again
+//!   on new seeds), of each form one. Two programs have one form if their functional hashes are
+//!   equal, or what algebra leaves of them is, apart from the size of numbers: the best one stands
+//!   for all. The fitness of different suites can't be compared, so of several stores the first
+//!   programs come before all second ones.
+//! - **How they are judged** ([`fresh_seeds`](crate::fresh_seeds)): on seeds that no search has,
+//!   paired with AdamW; a direction at its own best learning rate and decay on each task, a whole
+//!   program with its update multiplied by the factor that suits the task, since its own learning
+//!   rate comes from other tasks.
+//! - **Who goes on**: whose mean gain is above 0 and, at a confidence, is so by the lower bound of
+//!   Student's distribution. With twenty programs that are as good as AdamW, one gets through a
+//!   stage at 95 percent; so what gets through the last one is to be reported on other seeds still.
 //!
-//! All that was judged is in a file, so that the same funnel, or one with more programs or stages, goes on where it was.
+//! All that was judged is in a file, so that the same funnel, or one with more programs or stages,
+//! goes on where it was.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -68,7 +73,9 @@ pub enum FunnelError {
     #[error(transparent)]
     Trial(#[from] TrialError),
     /// Nothing to judge.
-    #[error("{stores}: no program was evaluated to the end there; let the search go on with `symopt resume`")]
+    #[error(
+        "{stores}: no program was evaluated to the end there; let the search go on with `symopt resume`"
+    )]
     Empty {
         /// The stores.
         stores: String,
@@ -135,7 +142,12 @@ pub fn candidates(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, Fun
     for (_, candidate) in ranked {
         // A text that is a direction in one store may be a whole program in another.
         let is_direction = candidate.form == Form::Direction;
-        if found.len() < keep && candidate.parsed.as_ref().is_some_and(|program| forms.insert((is_direction, form_of(program)))) {
+        if found.len() < keep
+            && candidate
+                .parsed
+                .as_ref()
+                .is_some_and(|program| forms.insert((is_direction, form_of(program))))
+        {
             found.push(candidate);
         }
     }
@@ -160,8 +172,12 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
     let mut scores: Vec<(Fitness, u64)> = Vec::new();
     let mut revised: BTreeMap<u64, (FunctionalHash, Evaluation)> = BTreeMap::new();
     store.each_evaluation(|place, hash, evaluation| match place {
-        Place::Child(index) if revisions.contains_key(&hash) => drop(revised.insert(index, (hash, evaluation.clone()))),
-        Place::Child(index) if evaluation.fitness.improvement().is_some() => scores.push((evaluation.score(penalty), index)),
+        Place::Child(index) if revisions.contains_key(&hash) => {
+            drop(revised.insert(index, (hash, evaluation.clone())))
+        }
+        Place::Child(index) if evaluation.fitness.improvement().is_some() => {
+            scores.push((evaluation.score(penalty), index))
+        }
         _ => {}
     })?;
     // As the search has it: what was measured again goes together with what was known.
@@ -178,7 +194,9 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
     scores.sort_by(|(a, first), (b, second)| b.cmp(a).then(first.cmp(second)));
     scores.truncate(LOOKED_AT);
     let wanted: HashSet<u64> = scores.iter().map(|(_, index)| *index).collect();
-    let records = store.records_where(|place, _, _| matches!(place, Place::Child(index) if wanted.contains(&index)))?;
+    let records = store.records_where(
+        |place, _, _| matches!(place, Place::Child(index) if wanted.contains(&index)),
+    )?;
     let mut records: HashMap<Place, EvaluationRecord> = records.into_iter().collect();
     let mut forms = BTreeSet::new();
     let mut found = Vec::new();
@@ -187,8 +205,12 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
             break;
         }
         let Some(record) = records.remove(&Place::Child(index)) else { continue };
-        let evaluation = revised.remove(&index).map_or_else(|| record.evaluation(), |(_, evaluation)| evaluation);
-        let program = source::parse(&format!("{}:{}", path.display(), record.hash), &record.program).map_err(ProgramError::from)?;
+        let evaluation = revised
+            .remove(&index)
+            .map_or_else(|| record.evaluation(), |(_, evaluation)| evaluation);
+        let program =
+            source::parse(&format!("{}:{}", path.display(), record.hash), &record.program)
+                .map_err(ProgramError::from)?;
         if !forms.insert(form_of(&program)) {
             continue;
         }
@@ -208,8 +230,9 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
     Ok(found)
 }
 
-/// The hash of what algebra leaves up to the size of its numbers: those of a sign are the same, a factor is none, and what is made of numbers alone
-/// is a number, whatever functions it goes through.
+/// The hash of what algebra leaves up to the size of its numbers: those of a sign are the same, a
+/// factor is none, and what is made of numbers alone is a number, whatever functions it goes
+/// through.
 fn form_of(program: &Program) -> FunctionalHash {
     let mut form = canonical(program, Label::Domain);
     let mut numbers: BTreeMap<VarId, f64> = BTreeMap::new();
@@ -221,16 +244,26 @@ fn form_of(program: &Program) -> FunctionalHash {
         let target = statement.target;
         let values: Option<Vec<f64>> = statement.arguments().iter().map(number).collect();
         // Of a variable and a number the variable is left.
-        let unsized_operand = |operand: &Operand| number(operand).map_or(*operand, |value| Operand::Constant(1f64.copysign(value)));
+        let unsized_operand = |operand: &Operand| {
+            number(operand).map_or(*operand, |value| Operand::Constant(1f64.copysign(value)))
+        };
         let arguments: Vec<Operand> = statement.arguments().iter().map(unsized_operand).collect();
         let factor = |operand: &Operand| match operand {
-            Operand::Constant(value) => Some(if value.is_sign_negative() { Function::Negative } else { Function::Copy }),
+            Operand::Constant(value) => {
+                Some(if value.is_sign_negative() { Function::Negative } else { Function::Copy })
+            }
             Operand::Variable(_) => None,
         };
         let without_factor = match (statement.function, arguments.as_slice()) {
-            (Function::Multiply, [x, y]) if factor(x).is_none() => factor(y).map(|function| (function, vec![*x])),
-            (Function::Multiply, [x, y]) if factor(y).is_none() => factor(x).map(|function| (function, vec![*y])),
-            (Function::Divide, [x, y]) if factor(x).is_none() => factor(y).map(|function| (function, vec![*x])),
+            (Function::Multiply, [x, y]) if factor(x).is_none() => {
+                factor(y).map(|function| (function, vec![*x]))
+            }
+            (Function::Multiply, [x, y]) if factor(y).is_none() => {
+                factor(x).map(|function| (function, vec![*y]))
+            }
+            (Function::Divide, [x, y]) if factor(x).is_none() => {
+                factor(y).map(|function| (function, vec![*x]))
+            }
             _ => None,
         };
         let (function, arguments) = without_factor.unwrap_or((statement.function, arguments));
@@ -275,7 +308,12 @@ impl Report {
 
 impl Settings {
     fn protocol(self) -> Protocol {
-        Protocol { purpose: Purpose::Funnel, seeds: self.seeds, tuning_seeds: self.tuning_seeds, scaled: true }
+        Protocol {
+            purpose: Purpose::Funnel,
+            seeds: self.seeds,
+            tuning_seeds: self.tuning_seeds,
+            scaled: true,
+        }
     }
 }
 
@@ -397,9 +435,13 @@ impl Record {
             Err(error) => return Err(wrong(error.to_string())),
             Ok(bytes) => {
                 let hint = "remove it, or choose another directory with -o";
-                let read: Read = checked_json::from_text(&bytes).map_err(|e| wrong(format!("not the file of a funnel ({e}); {hint}")))?;
+                let read: Read = checked_json::from_text(&bytes)
+                    .map_err(|e| wrong(format!("not the file of a funnel ({e}); {hint}")))?;
                 if read.format != FORMAT || read.version > FORMAT_VERSION {
-                    return Err(wrong(format!("{:?} of version {}, which this release can't read; {hint}", read.format, read.version)));
+                    return Err(wrong(format!(
+                        "{:?} of version {}, which this release can't read; {hint}",
+                        read.format, read.version
+                    )));
                 }
                 read.judged
             }
@@ -427,7 +469,8 @@ impl Record {
 
     fn write(&self, judged: &[Known], report: Option<&Report>) -> Result<(), FunnelError> {
         let written = Written { format: FORMAT, version: FORMAT_VERSION, judged, report };
-        let text = checked_json::to_text(&written).map_err(|e| FunnelError::File { path: self.path.clone(), reason: e.to_string() })?;
+        let text = checked_json::to_text(&written)
+            .map_err(|e| FunnelError::File { path: self.path.clone(), reason: e.to_string() })?;
         Ok(symopt_files::write(&self.path, &text)?)
     }
 }
@@ -441,7 +484,11 @@ pub struct Funnel {
 
 impl Funnel {
     /// Builds the suites and opens the file, before anything is trained.
-    pub fn new(suites: &[String], settings: Settings, directory: &Path) -> Result<Funnel, FunnelError> {
+    pub fn new(
+        suites: &[String],
+        settings: Settings,
+        directory: &Path,
+    ) -> Result<Funnel, FunnelError> {
         let mut stages = Vec::new();
         for name in suites {
             let source = SuiteSource::find(name)?;
@@ -465,11 +512,16 @@ impl Funnel {
         interrupt: &'static AtomicBool,
         observe: &(dyn Fn(FunnelProgress) + Sync),
     ) -> Result<Report, FunnelError> {
-        let mut results: Vec<(Candidate, Vec<Stage>)> = candidates.into_iter().map(|candidate| (candidate, Vec::new())).collect();
+        let mut results: Vec<(Candidate, Vec<Stage>)> =
+            candidates.into_iter().map(|candidate| (candidate, Vec::new())).collect();
         for (number, (source, suite)) in self.stages.iter().enumerate() {
-            let goes_on = |stages: &[Stage]| stages.len() == number && stages.last().is_none_or(|stage| stage.passed);
+            let goes_on = |stages: &[Stage]| {
+                stages.len() == number && stages.last().is_none_or(|stage| stage.passed)
+            };
             let mut open = Vec::new();
-            for (place, (candidate, stages)) in results.iter().enumerate().filter(|(_, (_, stages))| goes_on(stages)) {
+            for (place, (candidate, stages)) in
+                results.iter().enumerate().filter(|(_, (_, stages))| goes_on(stages))
+            {
                 let Some(program) = &candidate.parsed else { continue };
                 // What was best on the suite before is where the tuning starts.
                 let start = stages.last().map_or(candidate.start, |stage| stage.judged.setting());
@@ -481,7 +533,11 @@ impl Funnel {
                     program: candidate.hash.clone(),
                     start,
                 };
-                open.push((place, key, Entrant { form: candidate.form, program: program.clone(), start }));
+                open.push((
+                    place,
+                    key,
+                    Entrant { form: candidate.form, program: program.clone(), start },
+                ));
             }
             for (place, judged) in self.stage(suite, open, threads, interrupt, observe)? {
                 let passed = judged.beats_baseline(self.settings.confidence);
@@ -501,7 +557,8 @@ impl Funnel {
         interrupt: &'static AtomicBool,
         observe: &(dyn Fn(FunnelProgress) + Sync),
     ) -> Result<Vec<(usize, Judged)>, FunnelError> {
-        let mut judged: Vec<(usize, Option<Judged>)> = open.iter().map(|(place, key, _)| (*place, self.record.get(key))).collect();
+        let mut judged: Vec<(usize, Option<Judged>)> =
+            open.iter().map(|(place, key, _)| (*place, self.record.get(key))).collect();
         let (mut entrants, mut keys, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (_, key, entrant)) in open.into_iter().enumerate() {
             if judged[at].1.is_none() {
@@ -533,18 +590,23 @@ impl Funnel {
         let form = |program: &Program| canonical(program, Label::Domain);
         let classifier = Classifier::new(form);
         // The same on every machine, however slow it is.
-        let options = Options { limits: Limits { time: Duration::MAX, ..Limits::default() }, ..Options::default() };
+        let options = Options {
+            limits: Limits { time: Duration::MAX, ..Limits::default() },
+            ..Options::default()
+        };
         let ranked = |(candidate, stages): (Candidate, Vec<Stage>)| {
             let whole = candidate.whole()?;
             let derivation = simplify(&whole, &options, &mut RandomStreams::default());
-            // Where a check can't tell, the simplifier leaves a program as it is; what no output depends on is not worth a reader's time either way.
+            // Where a check can't tell, the simplifier leaves a program as it is; what no output
+            // depends on is not worth a reader's time either way.
             let result = pruned(derivation.result());
             let nearest = identify(&whole, form).into_iter().next().map(|found| Nearest {
                 name: found.called(),
                 relation: found.comparison.relation.name(),
                 distance: found.comparison.distance(),
             });
-            let survived = stages.len() == self.stages.len() && stages.last().is_some_and(|stage| stage.passed);
+            let survived = stages.len() == self.stages.len()
+                && stages.last().is_some_and(|stage| stage.passed);
             Some(Ranked {
                 stages,
                 survived,
@@ -560,11 +622,17 @@ impl Funnel {
         ranking.sort_by(|a, b| {
             let further = b.stages.len().cmp(&a.stages.len()).then(b.survived.cmp(&a.survived));
             further.then_with(|| match (a.stages.last(), b.stages.last()) {
-                (Some(a), Some(b)) => b.passed.cmp(&a.passed).then_with(|| a.judged.better_first(&b.judged)),
+                (Some(a), Some(b)) => {
+                    b.passed.cmp(&a.passed).then_with(|| a.judged.better_first(&b.judged))
+                }
                 _ => std::cmp::Ordering::Equal,
             })
         });
-        let (suites, baselines) = self.stages.iter().map(|(source, suite)| (source.name.clone(), suite.baseline_origin())).unzip();
+        let (suites, baselines) = self
+            .stages
+            .iter()
+            .map(|(source, suite)| (source.name.clone(), suite.baseline_origin()))
+            .unzip();
         Report { suites, baselines, settings: self.settings, ranking }
     }
 }
@@ -576,7 +644,8 @@ mod tests {
     #[test]
     fn programs_that_are_one_up_to_constants_come_in_once() {
         let form = |body: &str| {
-            let text = format!("def p(w, g, m, lr):\n  m = interp(g, m, 0.9)\n{body}  return update, m\n");
+            let text =
+                format!("def p(w, g, m, lr):\n  m = interp(g, m, 0.9)\n{body}  return update, m\n");
             form_of(&source::parse("p", &text).unwrap())
         };
         let plain = form("  update = sign(m) * lr\n");
@@ -588,7 +657,10 @@ mod tests {
         ] {
             assert_eq!(form(other), plain, "{other}");
         }
-        assert_eq!(form("  update = m * sin(lr * 0.3)\n"), form("  update = m * sin(lr * 1.7) * 2.0\n"));
+        assert_eq!(
+            form("  update = m * sin(lr * 0.3)\n"),
+            form("  update = m * sin(lr * 1.7) * 2.0\n")
+        );
         assert_eq!(form("  update = tanh(m * 3.0) * lr\n"), form("  update = tanh(m) * lr\n"));
         // A sign, a term and a function are more than the size of a number.
         for other in [

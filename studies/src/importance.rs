@@ -1,4 +1,5 @@
-//! How much each statement of a program matters: what changes when it is bypassed, in the fitness on tasks and in the update itself.
+//! How much each statement of a program matters: what changes when it is bypassed, in the fitness
+//! on tasks and in the update itself.
 
 use ndarray::{ArrayD, IxDyn};
 use rand::SeedableRng;
@@ -15,24 +16,27 @@ use symopt_proxy_tasks::task::Candidate;
 use crate::ablation::bypasses;
 use crate::trials::{TrialError, Trials};
 
-/// How much a live statement matters. It is judged by the bypass that costs the least: what the best way to do without it loses.
+/// How much a live statement matters. It is judged by the bypass that costs the least: what the
+/// best way to do without it loses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Importance {
     /// Index of the statement, from 0.
     pub statement: usize,
     /// Its text.
     pub text: String,
-    /// The bypass that costs the least; `None` if the statement can't be bypassed, as the norm of an array.
+    /// The bypass that costs the least; `None` if the statement can't be bypassed, as the norm of
+    /// an array.
     pub bypass: Option<String>,
-    /// Mean over the seeds of the fitness with the bypass less the fitness without; `None` if there is no bypass, or if every bypass
-    /// diverges.
+    /// Mean over the seeds of the fitness with the bypass less the fitness without; `None` if there
+    /// is no bypass, or if every bypass diverges.
     pub fitness_change: Option<f64>,
     /// Standard error of that mean.
     pub standard_error: Option<f64>,
     /// Whether there are bypasses and all of them diverge.
     pub diverges: bool,
-    /// Change of the update with the bypass on random streams, relative to its size: 0 is none, 1 is as large as the update itself; `None`
-    /// if there is no bypass, or where updates are not finite.
+    /// Change of the update with the bypass on random streams, relative to its size: 0 is none, 1
+    /// is as large as the update itself; `None` if there is no bypass, or where updates are not
+    /// finite.
     pub update_change: Option<f64>,
 }
 
@@ -52,12 +56,16 @@ pub struct Report {
 /// Bypasses each live statement of a program in every way, and says what the best of them costs.
 pub fn importance(program: &Program, trials: &mut Trials) -> Result<Report, TrialError> {
     let live = match Graph::new(program) {
-        Ok(graph) => (0..program.statements.len()).filter(|i| graph.redundancy().get(*i) == Some(&Redundancy::Live)).collect(),
+        Ok(graph) => (0..program.statements.len())
+            .filter(|i| graph.redundancy().get(*i) == Some(&Redundancy::Live))
+            .collect(),
         Err(_) => Vec::new(),
     };
-    let ways: Vec<(usize, Vec<(String, Program)>)> = live.into_iter().map(|index| (index, bypasses(program, index))).collect();
+    let ways: Vec<(usize, Vec<(String, Program)>)> =
+        live.into_iter().map(|index| (index, bypasses(program, index))).collect();
     // All at once, so that all threads have work.
-    let all: Vec<(String, Program)> = ways.iter().flat_map(|(_, ways)| ways.iter().cloned()).collect();
+    let all: Vec<(String, Program)> =
+        ways.iter().flat_map(|(_, ways)| ways.iter().cloned()).collect();
     let tried = trials.compare(program, &all)?;
     let mut tried = tried.iter().zip(&all);
     let mut statements = Vec::new();
@@ -71,37 +79,53 @@ pub fn importance(program: &Program, trials: &mut Trials) -> Result<Report, Tria
         }
         statements.push(Importance {
             statement: *index,
-            text: program.statements.get(*index).map_or_else(String::new, |s| program.statement_text(s).to_string()),
+            text: program
+                .statements
+                .get(*index)
+                .map_or_else(String::new, |s| program.statement_text(s).to_string()),
             bypass: best.map(|(trial, _)| trial.change.clone()),
             fitness_change: best.and_then(|(trial, _)| trial.difference),
             standard_error: best.and_then(|(trial, _)| trial.standard_error),
             diverges: best.is_some_and(|(trial, _)| trial.fitness_after.is_none()),
-            update_change: best.and_then(|(_, changed)| change_of_update(program, changed, &trials.candidate(program))),
+            update_change: best.and_then(|(_, changed)| {
+                change_of_update(program, changed, &trials.candidate(program))
+            }),
         });
     }
-    Ok(Report { fitness: trials.fitness(program)?, seeds: trials.seed_count(), factors: trials.factors(), statements })
+    Ok(Report {
+        fitness: trials.fitness(program)?,
+        seeds: trials.seed_count(),
+        factors: trials.factors(),
+        statements,
+    })
 }
 
 /// Seed of the random streams. Part of what is reported, so it never changes.
 const STREAM_SEED: u64 = 4;
-/// Sizes of the gradients, one for each stream: as in training, so that what is made for small numbers (arcsin) sees small numbers.
+/// Sizes of the gradients, one for each stream: as in training, so that what is made for small
+/// numbers (arcsin) sees small numbers.
 const SCALES: [f64; 3] = [1e-3, 1e-2, 1e-1];
 /// Steps of a stream.
 const STEPS: usize = 100;
 
-/// How far apart the updates of two programs are on the same random streams, in f64: the norm of the difference by the norm of the updates
-/// of the first, averaged over the streams. The weights do not follow the updates, so that both programs see the same everywhere.
-/// `settings` are the peak learning rate and the hyperparameters of both.
+/// How far apart the updates of two programs are on the same random streams, in f64: the norm of
+/// the difference by the norm of the updates of the first, averaged over the streams. The weights
+/// do not follow the updates, so that both programs see the same everywhere. `settings` are the
+/// peak learning rate and the hyperparameters of both.
 fn change_of_update(before: &Program, after: &Program, settings: &Candidate) -> Option<f64> {
     let shapes = [vec![4, 3], vec![5]];
     let mut rng = ChaCha8Rng::seed_from_u64(STREAM_SEED);
     let mut normal = |scale: f64| -> Vec<ArrayD<f64>> {
-        let mut number = |_| scale * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng);
+        let mut number =
+            |_| scale * <StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng);
         shapes.iter().map(|shape| ArrayD::from_shape_fn(IxDyn(shape), &mut number)).collect()
     };
     let mut sum = 0.0;
     for scale in SCALES {
-        let mut programs = [Reference::<f64>::new(before, &shapes).ok()?, Reference::<f64>::new(after, &shapes).ok()?];
+        let mut programs = [
+            Reference::<f64>::new(before, &shapes).ok()?,
+            Reference::<f64>::new(after, &shapes).ok()?,
+        ];
         for program in &mut programs {
             for (name, value) in settings.hyperparameters {
                 program.set(name, *value).ok()?;
@@ -112,7 +136,11 @@ fn change_of_update(before: &Program, after: &Program, settings: &Candidate) -> 
         let common = normal(0.5 * scale);
         let (mut difference, mut size) = (0.0, 0.0);
         for step in 0..STEPS {
-            let gradients: Vec<ArrayD<f64>> = normal(scale).into_iter().zip(&common).map(|(noise, common)| noise + common).collect();
+            let gradients: Vec<ArrayD<f64>> = normal(scale)
+                .into_iter()
+                .zip(&common)
+                .map(|(noise, common)| noise + common)
+                .collect();
             let lr = settings.peak_lr * (1.0 - step as f64 / STEPS as f64);
             let mut updates = Vec::new();
             for program in &mut programs {
@@ -124,7 +152,11 @@ fn change_of_update(before: &Program, after: &Program, settings: &Candidate) -> 
                     size += before.mapv(|x| x * x).sum();
                 }
             }
-            weights = weights.into_iter().zip(normal(0.01)).map(|(weights, change)| weights + change).collect();
+            weights = weights
+                .into_iter()
+                .zip(normal(0.01))
+                .map(|(weights, change)| weights + change)
+                .collect();
         }
         sum += libm::sqrt(difference / size);
     }
@@ -136,12 +168,17 @@ mod tests {
     use super::*;
 
     fn program(update: &str) -> Program {
-        symopt_dsl::parse(&format!("def f(w, g, m, lr):\n  m = interp(g, m, 0.9)\n  update = {update}\n  return update, m")).unwrap()
+        symopt_dsl::parse(&format!(
+            "def f(w, g, m, lr):\n  m = interp(g, m, 0.9)\n  update = {update}\n  return update, m"
+        ))
+        .unwrap()
     }
 
     #[test]
     fn the_change_of_the_update_is_relative_to_it() {
-        let change = |a: &str, b: &str| change_of_update(&program(a), &program(b), &Candidate::new(&program(a)));
+        let change = |a: &str, b: &str| {
+            change_of_update(&program(a), &program(b), &Candidate::new(&program(a)))
+        };
         assert_eq!(change("m * lr", "lr * m"), Some(0.0));
         assert!((change("m * lr", "1.25 * (m * lr)").unwrap() - 0.25).abs() < 1e-9);
         assert!((change("m * lr", "0.0 * m").unwrap() - 1.0).abs() < 1e-9);

@@ -1,12 +1,16 @@
-//! The landscape of a suite: how much better or worse than AdamW the optimizers of the literature are on it, all tuned with the same budget.
+//! The landscape of a suite: how much better or worse than AdamW the optimizers of the literature
+//! are on it, all tuned with the same budget.
 //!
-//! On each task every program is tuned by [`pattern_search`] on the tuning seeds, AdamW like the others.
-//! What that finds is trained on held-out seeds, which no tuning and no search uses, the same for all programs; the gain of a program on a
-//! seed is the share of AdamW's validation loss that it saves there. So the gains are paired, those of AdamW are 0, and the spread over the
-//! seeds says how sure a mean is. The gain over the suite is the mean over the tasks by their weights, seed by seed.
+//! On each task every program is tuned by [`pattern_search`] on the tuning seeds, AdamW like the
+//! others. What that finds is trained on held-out seeds, which no tuning and no search uses, the
+//! same for all programs; the gain of a program on a seed is the share of AdamW's validation loss
+//! that it saves there. So the gains are paired, those of AdamW are 0, and the spread over the
+//! seeds says how sure a mean is. The gain over the suite is the mean over the tasks by their
+//! weights, seed by seed.
 //!
-//! [`zoo`] lists the programs that are compared if none are named: those that state a conventional learning rate. The programs of the published
-//! search hold learning rate and decay as constants for other tasks; whoever names one sees it with its `lr`, of which the constant is a multiple,
+//! [`zoo`] lists the programs that are compared if none are named: those that state a conventional
+//! learning rate. The programs of the published search hold learning rate and decay as constants
+//! for other tasks; whoever names one sees it with its `lr`, of which the constant is a multiple,
 //! tuned. Of a program without `lr` no rate is tuned, and [`Landscape::notes`] says so.
 //!
 //! The same suite, programs and settings give the same numbers on any number of threads.
@@ -34,7 +38,8 @@ pub struct Entry {
     pub name: String,
     /// The program.
     pub program: Program,
-    /// Whether it is a completed direction, whose steps may have any size: it is tuned in units of that on each task.
+    /// Whether it is a completed direction, whose steps may have any size: it is tuned in units of
+    /// that on each task.
     pub is_direction: bool,
 }
 
@@ -48,7 +53,10 @@ impl Entry {
 pub fn zoo() -> Vec<Entry> {
     let states_rate = |program: &Program| {
         let signature = program.signature();
-        signature.learning_rate().and_then(|id| signature.parameters.get(id.index())).is_some_and(|parameter| parameter.default.is_some())
+        signature
+            .learning_rate()
+            .and_then(|id| signature.parameters.get(id.index()))
+            .is_some_and(|parameter| parameter.default.is_some())
     };
     let entries = symopt_programs::zoo().iter().map(Entry::of_zoo);
     entries.filter(|entry| states_rate(&entry.program)).collect()
@@ -77,7 +85,9 @@ pub enum LandscapeError {
     #[error(transparent)]
     Task(TaskError),
     /// There is nothing to compare with.
-    #[error("task {task}: AdamW diverges {place}, so there is nothing to compare with; make the task easier to train")]
+    #[error(
+        "task {task}: AdamW diverges {place}, so there is nothing to compare with; make the task easier to train"
+    )]
     Baseline {
         /// The task.
         task: String,
@@ -156,10 +166,20 @@ pub struct Landscape {
     pub runs: usize,
 }
 
-/// Measures the landscape of a suite. AdamW is added to the programs if it is not there. With an interrupt between two tasks, those that are
-/// done are reported. The watcher is told training runs, of which there may be fewer in the end.
-pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: usize, watch: Watch) -> Result<Landscape, LandscapeError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build().map_err(|e| LandscapeError::Threads(e.to_string()))?;
+/// Measures the landscape of a suite. AdamW is added to the programs if it is not there. With an
+/// interrupt between two tasks, those that are done are reported. The watcher is told training
+/// runs, of which there may be fewer in the end.
+pub fn measure(
+    suite: &Suite,
+    entries: &[Entry],
+    settings: &Settings,
+    threads: usize,
+    watch: Watch,
+) -> Result<Landscape, LandscapeError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .build()
+        .map_err(|e| LandscapeError::Threads(e.to_string()))?;
     let mut entries = entries.to_vec();
     let baseline = entries.iter().position(|entry| entry.name == BASELINE).unwrap_or_else(|| {
         entries.insert(0, Entry::of_zoo(symopt_programs::adamw()));
@@ -180,11 +200,15 @@ pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: u
         .iter()
         .enumerate()
         .map(|(index, entry)| {
-            let of_program: Vec<&(TaskResult, Option<Vec<f64>>)> = measured.iter().filter_map(|task| task.get(index)).collect();
+            let of_program: Vec<&(TaskResult, Option<Vec<f64>>)> =
+                measured.iter().filter_map(|task| task.get(index)).collect();
             let by_seed = if complete { suite_gains(&of_program, &weights) } else { None };
             Row {
                 program: entry.name.clone(),
-                tuned: pattern_search::dimensions(&entry.program, settings.tuning.shares).iter().map(|d| d.name().to_owned()).collect(),
+                tuned: pattern_search::dimensions(&entry.program, settings.tuning.shares)
+                    .iter()
+                    .map(|d| d.name().to_owned())
+                    .collect(),
                 gain: by_seed.and_then(|values| Gain::of(&values)),
                 tasks: of_program.into_iter().map(|(result, _)| result.clone()).collect(),
             }
@@ -192,10 +216,16 @@ pub fn measure(suite: &Suite, entries: &[Entry], settings: &Settings, threads: u
         .collect();
     let rank = |row: &Row| row.gain.map_or(f64::NEG_INFINITY, |gain| gain.mean);
     rows.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
-    let tasks: Vec<(String, f64)> =
-        suite.tasks.iter().take(measured.len()).map(|task| (task.task.name().to_owned(), task.weight)).collect();
-    let tuning_runs: usize = rows.iter().flat_map(|row| &row.tasks).map(|task| task.tuning_runs).sum();
-    let trained = rows.iter().flat_map(|row| &row.tasks).filter(|task| task.tuned.is_some()).count();
+    let tasks: Vec<(String, f64)> = suite
+        .tasks
+        .iter()
+        .take(measured.len())
+        .map(|task| (task.task.name().to_owned(), task.weight))
+        .collect();
+    let tuning_runs: usize =
+        rows.iter().flat_map(|row| &row.tasks).map(|task| task.tuning_runs).sum();
+    let trained =
+        rows.iter().flat_map(|row| &row.tasks).filter(|task| task.tuned.is_some()).count();
     Ok(Landscape {
         suite: suite.name.clone(),
         baseline: BASELINE.to_owned(),
@@ -225,15 +255,21 @@ fn measure_task(
         let used = |runs: usize| counter.add(runs);
         let search = pattern_search::Watch { interrupted: watch.interrupted, used: &used };
         // One that is not finite on the task's gradients diverges in whatever units.
-        let size = if entry.is_direction { size_on(weighted, &entry.program)?.unwrap_or(1.0) } else { 1.0 };
-        let tuning = pattern_search::search_in_units(task, &entry.program, size, &settings.tuning, search)?;
+        let size = if entry.is_direction {
+            size_on(weighted, &entry.program)?.unwrap_or(1.0)
+        } else {
+            1.0
+        };
+        let tuning =
+            pattern_search::search_in_units(task, &entry.program, size, &settings.tuning, search)?;
         if tuning.end == End::Interrupted {
             return Err(LandscapeError::Interrupted);
         }
         counter.add(settings.tuning.points() * settings.tuning.seeds - tuning.runs);
         Ok(tuning)
     };
-    let tunings: Vec<Tuning> = entries.par_iter().map(tune).collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
+    let tunings: Vec<Tuning> =
+        entries.par_iter().map(tune).collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
 
     let train = |seed: &u64| -> Result<Vec<Option<f64>>, LandscapeError> {
         let train = |(entry, tuning): (&Entry, &Tuning)| {
@@ -256,22 +292,35 @@ fn measure_task(
     };
     let seeds = Suite::held_out_seeds(settings.seeds);
     // By seed, then by program.
-    let losses: Vec<Vec<Option<f64>>> = seeds.par_iter().map(train).collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
-    let of_program = |index: usize| -> Vec<Option<f64>> { losses.iter().map(|seed| seed.get(index).copied().flatten()).collect() };
+    let losses: Vec<Vec<Option<f64>>> =
+        seeds.par_iter().map(train).collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
+    let of_program = |index: usize| -> Vec<Option<f64>> {
+        losses.iter().map(|seed| seed.get(index).copied().flatten()).collect()
+    };
 
     let missing = |place| LandscapeError::Baseline { task: task.name().to_owned(), place };
     if tunings.get(baseline).is_none_or(|tuning| tuning.best().is_none()) {
         return Err(missing("with every setting that was tried"));
     }
     let reference: Option<Vec<f64>> = of_program(baseline).into_iter().collect();
-    let reference = reference.ok_or_else(|| missing("on a held-out seed with its tuned setting"))?;
+    let reference =
+        reference.ok_or_else(|| missing("on a held-out seed with its tuned setting"))?;
 
     let result = |(index, tuning): (usize, Tuning)| {
         let losses = of_program(index);
-        let diverged_seeds = if tuning.best().is_some() { losses.iter().filter(|loss| loss.is_none()).count() } else { 0 };
+        let diverged_seeds = if tuning.best().is_some() {
+            losses.iter().filter(|loss| loss.is_none()).count()
+        } else {
+            0
+        };
         let losses: Option<Vec<f64>> = losses.into_iter().collect();
-        let gains: Option<Vec<f64>> =
-            losses.as_ref().map(|losses| losses.iter().zip(&reference).map(|(loss, reference)| (reference - loss) / reference).collect());
+        let gains: Option<Vec<f64>> = losses.as_ref().map(|losses| {
+            losses
+                .iter()
+                .zip(&reference)
+                .map(|(loss, reference)| (reference - loss) / reference)
+                .collect()
+        });
         let result = TaskResult {
             gain: gains.as_deref().and_then(Gain::of),
             loss: losses.map(|losses| losses.iter().sum::<f64>() / losses.len() as f64),
@@ -287,10 +336,17 @@ fn measure_task(
 
 /// The gains over all tasks, seed by seed.
 fn suite_gains(tasks: &[&(TaskResult, Option<Vec<f64>>)], weights: &[f64]) -> Option<Vec<f64>> {
-    let by_task: Vec<&Vec<f64>> = tasks.iter().map(|(_, gains)| gains.as_ref()).collect::<Option<_>>()?;
+    let by_task: Vec<&Vec<f64>> =
+        tasks.iter().map(|(_, gains)| gains.as_ref()).collect::<Option<_>>()?;
     let sum: f64 = weights.iter().sum();
-    let on_seed =
-        |seed: usize| by_task.iter().zip(weights).map(|(gains, weight)| weight * gains.get(seed).unwrap_or(&f64::NAN)).sum::<f64>() / sum;
+    let on_seed = |seed: usize| {
+        by_task
+            .iter()
+            .zip(weights)
+            .map(|(gains, weight)| weight * gains.get(seed).unwrap_or(&f64::NAN))
+            .sum::<f64>()
+            / sum
+    };
     Some((0..by_task.first()?.len()).map(on_seed).collect())
 }
 
@@ -317,7 +373,11 @@ impl<'a> Counter<'a> {
 impl Landscape {
     /// How it was measured, in two lines.
     pub fn protocol(&self) -> String {
-        let shares = if self.tuning.shares { "learning rate, weight decay and betas" } else { "learning rate and weight decay" };
+        let shares = if self.tuning.shares {
+            "learning rate, weight decay and betas"
+        } else {
+            "learning rate and weight decay"
+        };
         format!(
             "Every program tuned per task ({shares}) with at most {} training runs on {} tuning seeds.\n\
              Gain over tuned AdamW in validation loss on {} held-out seeds, paired, ± standard error.",
@@ -325,7 +385,8 @@ impl Landscape {
         )
     }
 
-    /// What readers of the table must know of single programs: which run at a rate that nobody has tuned, and why.
+    /// What readers of the table must know of single programs: which run at a rate that nobody has
+    /// tuned, and why.
     pub fn notes(&self) -> Vec<String> {
         let note = |row: &Row| {
             let rest = match row.tuned.as_slice() {
@@ -334,22 +395,32 @@ impl Landscape {
             };
             format!("{} takes no `lr`, so its learning rate is not tuned: {rest}", row.program)
         };
-        self.rows.iter().filter(|row| !row.tuned.iter().any(|name| name == "lr")).map(note).collect()
+        self.rows
+            .iter()
+            .filter(|row| !row.tuned.iter().any(|name| name == "lr"))
+            .map(note)
+            .collect()
     }
 
     /// The gains as a table with a heading: the program, the suite, the tasks.
     pub fn table(&self) -> Vec<Vec<String>> {
-        let heading = ["PROGRAM".to_owned(), "SUITE".to_owned()].into_iter().chain(self.tasks.iter().map(|(name, _)| name.clone()));
+        let heading = ["PROGRAM".to_owned(), "SUITE".to_owned()]
+            .into_iter()
+            .chain(self.tasks.iter().map(|(name, _)| name.clone()));
         let row = |row: &Row| {
             let suite = if self.complete { Gain::text(row.gain) } else { "-".to_owned() };
-            [row.program.clone(), suite].into_iter().chain(row.tasks.iter().map(|task| Gain::text(task.gain))).collect()
+            [row.program.clone(), suite]
+                .into_iter()
+                .chain(row.tasks.iter().map(|task| Gain::text(task.gain)))
+                .collect()
         };
         std::iter::once(heading.collect()).chain(self.rows.iter().map(row)).collect()
     }
 
     /// The gains and the tuned settings as Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = format!("# Landscape of the suite {}\n\n{}\n", markdown(&self.suite), self.protocol());
+        let mut text =
+            format!("# Landscape of the suite {}\n\n{}\n", markdown(&self.suite), self.protocol());
         if !self.complete {
             text.push_str("\nIt was interrupted: the other tasks are missing.\n");
         }
@@ -358,25 +429,36 @@ impl Landscape {
             text.push_str(&format!("\n{}.\n", markdown(&note)));
         }
         text.push_str("\n## Tuned settings\n");
-        let heading = ["TASK", "PROGRAM", "PEAK LR", "HYPERPARAMETERS", "LOSS", "TUNING RUNS"].map(str::to_owned).to_vec();
+        let heading = ["TASK", "PROGRAM", "PEAK LR", "HYPERPARAMETERS", "LOSS", "TUNING RUNS"]
+            .map(str::to_owned)
+            .to_vec();
         let mut rows = vec![heading];
         for (index, (name, _)) in self.tasks.iter().enumerate() {
             for row in &self.rows {
                 let Some(task) = row.tasks.get(index) else { continue };
                 let (peak_lr, hyperparameters) = settings(task.tuned.as_ref(), ", ");
-                let loss = task.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.4}"));
+                let loss =
+                    task.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.4}"));
                 let runs = match task.tuning_end {
                     End::Budget => format!("{} (all)", task.tuning_runs),
                     End::Converged | End::Interrupted => task.tuning_runs.to_string(),
                 };
-                rows.push(vec![name.clone(), row.program.clone(), peak_lr, hyperparameters, loss, runs]);
+                rows.push(vec![
+                    name.clone(),
+                    row.program.clone(),
+                    peak_lr,
+                    hyperparameters,
+                    loss,
+                    runs,
+                ]);
             }
         }
         markdown_table(&mut text, &rows);
         text
     }
 
-    /// One line for each program and task, and one for the suite with the task `(suite)`: gains as shares.
+    /// One line for each program and task, and one for the suite with the task `(suite)`: gains as
+    /// shares.
     pub fn csv(&self) -> Result<String, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record([
@@ -398,8 +480,26 @@ impl Landscape {
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         for row in &self.rows {
             let seeds = self.seeds.to_string();
-            let (gain, error) = (number(row.gain.map(|gain| gain.mean)), number(row.gain.and_then(|gain| gain.standard_error)));
-            writer.write_record([&self.suite, "(suite)", "", &row.program, &gain, &error, &seeds, "", "", "", "", "", "", ""])?;
+            let (gain, error) = (
+                number(row.gain.map(|gain| gain.mean)),
+                number(row.gain.and_then(|gain| gain.standard_error)),
+            );
+            writer.write_record([
+                &self.suite,
+                "(suite)",
+                "",
+                &row.program,
+                &gain,
+                &error,
+                &seeds,
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+            ])?;
             for ((task, weight), result) in self.tasks.iter().zip(&row.tasks) {
                 let (peak_lr, hyperparameters) = match &result.tuned {
                     Some(_) => settings(result.tuned.as_ref(), ";"),
@@ -429,17 +529,25 @@ impl Landscape {
 
     /// The gains as a picture.
     pub fn chart(&self) -> DotChart {
-        let dots = |gain: &dyn Fn(&Row) -> Option<Gain>| self.rows.iter().map(|row| gain(row).map(dot)).collect();
+        let dots = |gain: &dyn Fn(&Row) -> Option<Gain>| {
+            self.rows.iter().map(|row| gain(row).map(dot)).collect()
+        };
         let mut groups = Vec::new();
         if self.complete && self.tasks.len() > 1 {
             groups.push(DotGroup { name: "whole suite".to_owned(), dots: dots(&|row| row.gain) });
         }
         for (index, (name, _)) in self.tasks.iter().enumerate() {
-            groups.push(DotGroup { name: name.clone(), dots: dots(&|row| row.tasks.get(index).and_then(|task| task.gain)) });
+            groups.push(DotGroup {
+                name: name.clone(),
+                dots: dots(&|row| row.tasks.get(index).and_then(|task| task.gain)),
+            });
         }
         DotChart {
             title: format!("Landscape of the suite {}", self.suite),
-            subtitle: format!("each program tuned with the same budget; {} held-out seeds, paired, ± standard error", self.seeds),
+            subtitle: format!(
+                "each program tuned with the same budget; {} held-out seeds, paired, ± standard error",
+                self.seeds
+            ),
             label: "validation loss saved against tuned AdamW (%)".to_owned(),
             categories: self.rows.iter().map(|row| row.program.clone()).collect(),
             groups,
@@ -451,7 +559,8 @@ impl Landscape {
 /// Peak learning rate and hyperparameters, for people.
 fn settings(tuned: Option<&Trial>, separator: &str) -> (String, String) {
     let Some(tuned) = tuned else { return ("-".to_owned(), "-".to_owned()) };
-    let hyperparameters: Vec<String> = tuned.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let hyperparameters: Vec<String> =
+        tuned.hyperparameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     (tuned.peak_lr.to_string(), hyperparameters.join(separator))
 }
 

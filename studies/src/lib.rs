@@ -1,4 +1,5 @@
-//! Many runs together: what searches found, and what that is worth on seeds and tasks that no search has seen.
+//! Many runs together: what searches found, and what that is worth on seeds and tasks that no
+//! search has seen.
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -1,11 +1,13 @@
-//! The rediscovery of Lion: the same search from AdamW under many seeds, each ended by its budget or by a program that is Lion-like, and what became
-//! of every one of them.
+//! The rediscovery of Lion: the same search from AdamW under many seeds, each ended by its budget
+//! or by a program that is Lion-like, and what became of every one of them.
 //!
-//! The protocol is a file, `rediscovery/protocol.toml`: a suite, how often a search is repeated, its settings, and how finals are simplified and judged. A
-//! search that is going to end somewhere else does so early, so a seed is a series of short searches, each from the initial program with a seed of
-//! its own, until one ends Lion-like or there have been enough. All finals go the same way, whatever they are: algebra; the sign of some value in
-//! the place of the update, if that costs no more than the tolerance; ablation. Everything is judged on seeds that the search has not seen, each
-//! program at its own best peak learning rate and weight decay.
+//! The protocol is a file, `rediscovery/protocol.toml`: a suite, how often a search is repeated,
+//! its settings, and how finals are simplified and judged. A search that is going to end somewhere
+//! else does so early, so a seed is a series of short searches, each from the initial program with
+//! a seed of its own, until one ends Lion-like or there have been enough. All finals go the same
+//! way, whatever they are: algebra; the sign of some value in the place of the update, if that
+//! costs no more than the tolerance; ablation. Everything is judged on seeds that the search has
+//! not seen, each program at its own best peak learning rate and weight decay.
 
 mod attempt;
 mod kept;
@@ -41,8 +43,9 @@ pub use attempt::{Attempt, ClassChange, Final, Searched};
 pub use protocol::{Finals, PROTOCOL, Peer, Protocol, keep_protocol};
 pub use report::Summary;
 
-/// Seeds of searches, which the seeds that change follow from, that no search has: for the simplification of finals, for the choice of the
-/// betas of the programs that finals are compared with, and for the figures that are reported. They are above [`LAST_SEED`], as those of
+/// Seeds of searches, which the seeds that change follow from, that no search has: for the
+/// simplification of finals, for the choice of the betas of the programs that finals are compared
+/// with, and for the figures that are reported. They are above [`LAST_SEED`], as those of
 /// [`fresh_seeds`](crate::fresh_seeds).
 const SIMPLIFICATION: u64 = 0xf_fff0;
 const CHOICE: u64 = 0xf_fff1;
@@ -133,24 +136,38 @@ impl Rediscovery {
         &self.protocol
     }
 
-    /// The names of the peers with their betas, and the gain of each over the suite's tuned AdamW on the report's seeds, with its standard error.
+    /// The names of the peers with their betas, and the gain of each over the suite's tuned AdamW
+    /// on the report's seeds, with its standard error.
     pub fn peers(&self) -> Vec<(String, f64, f64)> {
-        self.peers.iter().map(|peer| (peer.name.clone(), mean(&peer.by_seed), standard_error(&peer.by_seed).unwrap_or(0.0))).collect()
+        self.peers
+            .iter()
+            .map(|peer| {
+                (
+                    peer.name.clone(),
+                    mean(&peer.by_seed),
+                    standard_error(&peer.by_seed).unwrap_or(0.0),
+                )
+            })
+            .collect()
     }
 
-    /// The seeds of the searches under one seed: no two searches of any two seeds have the same one.
+    /// The seeds of the searches under one seed: no two searches of any two seeds have the same
+    /// one.
     fn seeds(&self, seed: u64) -> Result<Range<u64>, RediscoveryError> {
         let repeats = self.protocol.repeats;
         let most = (LAST_SEED + 1) / repeats;
         if seed >= most {
-            let reason = format!("the seed {seed} is reserved: with {repeats} searches each, seeds go up to {}", most.saturating_sub(1));
+            let reason = format!(
+                "the seed {seed} is reserved: with {repeats} searches each, seeds go up to {}",
+                most.saturating_sub(1)
+            );
             return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
         }
         Ok(seed * repeats..(seed + 1) * repeats)
     }
 
-    /// One search with its own seed, new or where its store ends. All that is looked at on the way is looked at again, so
-    /// that it ends as if it had not been interrupted. `None` if it is.
+    /// One search with its own seed, new or where its store ends. All that is looked at on the way
+    /// is looked at again, so that it ends as if it had not been interrupted. `None` if it is.
     fn search(
         &self,
         of: u64,
@@ -242,23 +259,41 @@ impl Rediscovery {
         let launch = Launch::resume(store, |_| {})?;
         match launch.config().seed {
             found if found == seed => Ok(launch),
-            found => Err(failed(format!("the store of a search with the seed {found}, not {seed}; move it away"))),
+            found => Err(failed(format!(
+                "the store of a search with the seed {found}, not {seed}; move it away"
+            ))),
         }
     }
 
     /// Simplifies a direction, classifies it, and judges it on the report's seeds.
-    pub fn finish(&self, best: &Program, interrupt: &AtomicBool) -> Result<Final, RediscoveryError> {
+    pub fn finish(
+        &self,
+        best: &Program,
+        interrupt: &AtomicBool,
+    ) -> Result<Final, RediscoveryError> {
         let interrupted = || interrupt.load(Ordering::Relaxed);
         let watch = Watch { interrupted: &interrupted, observe: &|_, _| {} };
         let finals = &self.protocol.finals;
         let criterion = Criterion { tolerance: finals.tolerance, confidence: finals.confidence };
         let pruned = Graph::new(best).map_or_else(|_| best.clone(), |graph| best.pruned(&graph));
-        let mut trials =
-            Trials::of_directions(&self.suite, &self.simplification, finals.simplification_seeds, criterion, self.threads, watch)?;
-        let derivation = simplify_on_tasks(&pruned, &Options::default(), &mut RandomStreams::default(), &mut trials)?;
+        let mut trials = Trials::of_directions(
+            &self.suite,
+            &self.simplification,
+            finals.simplification_seeds,
+            criterion,
+            self.threads,
+            watch,
+        )?;
+        let derivation = simplify_on_tasks(
+            &pruned,
+            &Options::default(),
+            &mut RandomStreams::default(),
+            &mut trials,
+        )?;
         let simplified = form::with_parameters(derivation.result());
         let whole = form::complete(&simplified).unwrap_or_else(|| simplified.clone());
-        let classification = structure::classify(&whole, |program| reduced(program, Label::Domain).result().clone());
+        let classification =
+            structure::classify(&whole, |program| reduced(program, Label::Domain).result().clone());
         let scores = self.report.scores(&simplified, 0)?;
         let gains = match &scores {
             Some(scores) => self.peers.iter().map(|peer| gain(&scores.by_seed, peer)).collect(),
@@ -274,7 +309,9 @@ impl Rediscovery {
                 [] => classification.to_string(),
                 reasons => format!("{classification}: {}", reasons.join("; ")),
             },
-            fitness: scores.map(|scores| (mean(&scores.by_seed), standard_error(&scores.by_seed).unwrap_or(0.0))),
+            fitness: scores.map(|scores| {
+                (mean(&scores.by_seed), standard_error(&scores.by_seed).unwrap_or(0.0))
+            }),
             gains,
         })
     }
@@ -282,11 +319,17 @@ impl Rediscovery {
 
 /// The structure of a direction, and that of its sign.
 fn class_of(program: &Program) -> (Structure, Structure) {
-    let of = |direction: &Program| form::complete(direction).map_or(Structure::Other, |whole| structure::by_probes(&whole).0);
+    let of = |direction: &Program| {
+        form::complete(direction).map_or(Structure::Other, |whole| structure::by_probes(&whole).0)
+    };
     let mut sign = program.clone();
     let of_sign = match sign.fresh_variable() {
         Some(target) => {
-            sign.statements.push(Statement::new(target, Function::Sign, &[Operand::Variable(program.update)]));
+            sign.statements.push(Statement::new(
+                target,
+                Function::Sign,
+                &[Operand::Variable(program.update)],
+            ));
             sign.update = target;
             of(&sign)
         }
@@ -295,9 +338,17 @@ fn class_of(program: &Program) -> (Structure, Structure) {
     (of(program), of_sign)
 }
 
-fn judge_peer(peer: &Peer, choice: &DirectionJudge, report: &DirectionJudge) -> Result<JudgedPeer, RediscoveryError> {
-    let wrong = |reason: String| RediscoveryError::Protocol { place: format!("the peer {}", peer.program), reason };
-    let entry = symopt_programs::find(&peer.program).ok_or_else(|| wrong("no program of the zoo has this name".to_owned()))?;
+fn judge_peer(
+    peer: &Peer,
+    choice: &DirectionJudge,
+    report: &DirectionJudge,
+) -> Result<JudgedPeer, RediscoveryError> {
+    let wrong = |reason: String| RediscoveryError::Protocol {
+        place: format!("the peer {}", peer.program),
+        reason,
+    };
+    let entry = symopt_programs::find(&peer.program)
+        .ok_or_else(|| wrong("no program of the zoo has this name".to_owned()))?;
     let mut best: Option<(f64, Program, String)> = None;
     let defaults = Vec::new();
     for values in std::iter::once(&defaults).chain(&peer.values) {
@@ -306,7 +357,8 @@ fn judge_peer(peer: &Peer, choice: &DirectionJudge, report: &DirectionJudge) -> 
         let mut name = peer.program.clone();
         for (hyperparameter, value) in peer.names.iter().zip(values) {
             let parameter = signature.parameters.iter_mut().find(|p| p.name == *hyperparameter);
-            let parameter = parameter.ok_or_else(|| wrong(format!("it has no hyperparameter `{hyperparameter}`")))?;
+            let parameter = parameter
+                .ok_or_else(|| wrong(format!("it has no hyperparameter `{hyperparameter}`")))?;
             parameter.default = Some(*value);
             name.push_str(&format!(" {hyperparameter}={value}"));
         }
@@ -318,8 +370,11 @@ fn judge_peer(peer: &Peer, choice: &DirectionJudge, report: &DirectionJudge) -> 
             best = Some((fitness, direction, name));
         }
     }
-    let (_, direction, name) = best.ok_or_else(|| wrong("it diverges on the suite with all betas".to_owned()))?;
-    let scores = report.scores(&direction, 0)?.ok_or_else(|| wrong("it diverges on the report's seeds".to_owned()))?;
+    let (_, direction, name) =
+        best.ok_or_else(|| wrong("it diverges on the suite with all betas".to_owned()))?;
+    let scores = report
+        .scores(&direction, 0)?
+        .ok_or_else(|| wrong("it diverges on the report's seeds".to_owned()))?;
     Ok(JudgedPeer { name, by_seed: scores.by_seed })
 }
 
@@ -329,9 +384,10 @@ fn gain(by_seed: &[f64], peer: &JudgedPeer) -> (String, f64, f64) {
 }
 
 impl Rediscovery {
-    /// The attempt of a seed in a directory of results: the one that is there, or one that goes on where it was interrupted, or a new one, which is
-    /// kept there. The searches of a seed that have ended are kept beside their stores, and the one that has not goes on in its store. `None` if
-    /// it was interrupted.
+    /// The attempt of a seed in a directory of results: the one that is there, or one that goes on
+    /// where it was interrupted, or a new one, which is kept there. The searches of a seed that
+    /// have ended are kept beside their stores, and the one that has not goes on in its store.
+    /// `None` if it was interrupted.
     pub fn attempt_in(
         &self,
         directory: &Path,
@@ -349,13 +405,17 @@ impl Rediscovery {
         symopt_files::check_writable(&path)?;
         let mut attempt = Attempt { seed, searches: Vec::new() };
         for (own, place) in seeds.zip(1..) {
-            let (store, ended) = (stores.join(format!("search-{place}")), stores.join(format!("search-{place}.json")));
+            let (store, ended) = (
+                stores.join(format!("search-{place}")),
+                stores.join(format!("search-{place}.json")),
+            );
             let before: Kept = kept(&ended)?.unwrap_or_default();
             let searched = match before.ended {
                 Some(searched) => searched,
                 None => {
                     let mut time = Time::new(&ended, before.seconds);
-                    let ended_now = self.search(seed, own, &store, &mut time, interrupt, observer)?;
+                    let ended_now =
+                        self.search(seed, own, &store, &mut time, interrupt, observer)?;
                     keep(&ended, &Kept { seconds: time.seconds(), ended: ended_now.clone() })?;
                     let Some(searched) = ended_now else { return Ok(None) };
                     searched

@@ -1,12 +1,15 @@
 //! What searches did: from their stores to figures and tables.
 //!
-//! A store says how the best fitness went, how many evaluations the cache saved and how many statements were redundant. A fitness that a search
-//! has climbed says little about programs, since the search has seen its seeds; so the last best program of each store is judged again on
-//! fresh seeds of its suite, and on request a sample of the programs that were best at some time is judged on another suite
-//! (*meta-validation*): where that curve falls while the fitness rises, the search overfits its tasks. Directions are tuned anew in both, on
-//! tuning seeds that are fresh as well. All stores of one suite and form are judged on the same seeds, against AdamW on these.
+//! A store says how the best fitness went, how many evaluations the cache saved and how many
+//! statements were redundant. A fitness that a search has climbed says little about programs, since
+//! the search has seen its seeds; so the last best program of each store is judged again on fresh
+//! seeds of its suite, and on request a sample of the programs that were best at some time is
+//! judged on another suite (*meta-validation*): where that curve falls while the fitness rises, the
+//! search overfits its tasks. Directions are tuned anew in both, on tuning seeds that are fresh as
+//! well. All stores of one suite and form are judged on the same seeds, against AdamW on these.
 //!
-//! Stores are only read, also while their searches run; nothing in them is touched. Nothing of a report is kept: it is the same every time.
+//! Stores are only read, also while their searches run; nothing in them is touched. Nothing of a
+//! report is kept: it is the same every time.
 
 mod figures;
 mod history;
@@ -45,7 +48,9 @@ pub enum ReportError {
     #[error(transparent)]
     Task(TaskError),
     /// Training runs are not counted in all of the stores.
-    #[error("{store}: training runs are not counted where programs are directions; use --over evaluations")]
+    #[error(
+        "{store}: training runs are not counted where programs are directions; use --over evaluations"
+    )]
     NoRuns {
         /// The store.
         store: String,
@@ -75,7 +80,8 @@ pub enum Over {
     Programs,
     /// Programs evaluated.
     Evaluations,
-    /// Training runs: what an evaluation that was stopped early, or diverged, took counts as the part of the runs that was done.
+    /// Training runs: what an evaluation that was stopped early, or diverged, took counts as the
+    /// part of the runs that was done.
     TrainingRuns,
 }
 
@@ -107,7 +113,8 @@ pub struct Options {
     pub seeds: usize,
     /// Programs of each store that are validated, at most.
     pub sample: usize,
-    /// What groups of stores are compared over; by default training runs, or evaluations if runs are not counted.
+    /// What groups of stores are compared over; by default training runs, or evaluations if runs
+    /// are not counted.
     pub over: Option<Over>,
     /// Threads that train.
     pub threads: usize,
@@ -175,7 +182,8 @@ pub struct StoreReport {
     pub best_fresh: Judged,
     /// The meta-validation, if asked for.
     pub validation: Vec<Validated>,
-    /// Programs that were the best and whose text the journal does not hold, so that they can't be validated.
+    /// Programs that were the best and whose text the journal does not hold, so that they can't be
+    /// validated.
     pub without_text: usize,
     /// The best fitness over the search, where it changes, and at the end.
     pub curve: Vec<CurvePoint>,
@@ -234,7 +242,8 @@ pub struct Group {
     pub stores: usize,
     /// Mean compute of a search, in what the groups are compared over.
     pub compute: f64,
-    /// Best fitness at the compute that all stores of the report have; `None` if one of them has none by then.
+    /// Best fitness at the compute that all stores of the report have; `None` if one of them has
+    /// none by then.
     pub at_common_compute: Option<Mean>,
     /// Best fitness at the end.
     pub at_end: Option<Mean>,
@@ -249,7 +258,8 @@ pub struct Report {
     pub seeds: usize,
     /// The suite of the meta-validation.
     pub validation_suite: Option<String>,
-    /// Where the constants of AdamW, which all fitness is measured against, come from, by the names of the suites.
+    /// Where the constants of AdamW, which all fitness is measured against, come from, by the names
+    /// of the suites.
     pub baselines: Vec<(String, BaselineOrigin)>,
     /// What the groups are compared over.
     pub over: Over,
@@ -261,19 +271,24 @@ pub struct Report {
     pub stores: Vec<StoreReport>,
 }
 
-/// Reads stores, and judges their programs. `watch` sees how many programs have been judged, and how many there are to judge.
+/// Reads stores, and judges their programs. `watch` sees how many programs have been judged, and
+/// how many there are to judge.
 pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Report, ReportError> {
-    let histories = stores.iter().map(|store| History::read(store)).collect::<Result<Vec<_>, _>>()?;
+    let histories =
+        stores.iter().map(|store| History::read(store)).collect::<Result<Vec<_>, _>>()?;
     let counted = |history: &&History| history.end.training_runs.is_none();
     let over = match (options.over, histories.iter().find(counted)) {
-        (Some(Over::TrainingRuns), Some(history)) => return Err(ReportError::NoRuns { store: history.store.clone() }),
+        (Some(Over::TrainingRuns), Some(history)) => {
+            return Err(ReportError::NoRuns { store: history.store.clone() });
+        }
         (Some(over), _) => over,
         (None, Some(_)) => Over::Evaluations,
         (None, None) => Over::TrainingRuns,
     };
     let names = group_names(&histories);
 
-    // All judges stand before the first program is judged, so that what is wrong with a suite shows at once.
+    // All judges stand before the first program is judged, so that what is wrong with a suite shows
+    // at once.
     let mut judges = Judges::new(&histories, options.seeds);
     let mut work = Work::default();
     let mut wanted = Vec::new();
@@ -295,18 +310,27 @@ pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Rep
     }
     let results = work.run(&judges, options.threads, watch)?;
 
-    let judged = |at: usize| Judged { fitness: results[at].fitness, standard_error: judging::spread(&results[at]) };
+    let judged = |at: usize| Judged {
+        fitness: results[at].fitness,
+        standard_error: judging::spread(&results[at]),
+    };
     let mut reports = Vec::new();
-    for ((history, name), (initial, initial_fresh, best_fresh, validation)) in histories.iter().zip(&names).zip(wanted) {
+    for ((history, name), (initial, initial_fresh, best_fresh, validation)) in
+        histories.iter().zip(&names).zip(wanted)
+    {
         let initial_program = BestProgram {
             index: None,
             hash: history.initial_hash.clone(),
             fitness: results[initial].score(history.penalty()),
             program: history.initial.to_string(),
         };
-        let best = history.standings.last().map_or_else(|| initial_program.clone(), Standing::best_program);
+        let best = history
+            .standings
+            .last()
+            .map_or_else(|| initial_program.clone(), Standing::best_program);
         let validated = |(programs, standing, at): (u64, Option<&Standing>, usize)| {
-            let (hash, fitness) = standing.map_or((&initial_program.hash, initial_program.fitness), |s| (&s.hash, s.fitness));
+            let (hash, fitness) = standing
+                .map_or((&initial_program.hash, initial_program.fitness), |s| (&s.hash, s.fitness));
             Validated { programs, hash: hash.clone(), fitness, validation: judged(at) }
         };
         reports.push(StoreReport {
@@ -328,7 +352,8 @@ pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Rep
             best_fresh: judged(best_fresh),
         });
     }
-    let common_compute = reports.iter().map(|store| over.of(&store.end)).fold(f64::INFINITY, f64::min);
+    let common_compute =
+        reports.iter().map(|store| over.of(&store.end)).fold(f64::INFINITY, f64::min);
     Ok(Report {
         seeds: options.seeds,
         validation_suite: options.validate.as_ref().map(|suite| suite.name.clone()),
@@ -343,12 +368,17 @@ pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Rep
 impl Report {
     /// What AdamW is to be called in what is said of all suites.
     pub fn adamw(&self) -> BaselineOrigin {
-        BaselineOrigin::joined(self.baselines.iter().map(|(name, origins)| (name.as_str(), origins)))
+        BaselineOrigin::joined(
+            self.baselines.iter().map(|(name, origins)| (name.as_str(), origins)),
+        )
     }
 }
 
 /// Where the constants of AdamW come from on each suite.
-fn baselines(histories: &[History], options: &Options) -> Result<Vec<(String, BaselineOrigin)>, ReportError> {
+fn baselines(
+    histories: &[History],
+    options: &Options,
+) -> Result<Vec<(String, BaselineOrigin)>, ReportError> {
     let mut found: Vec<(String, BaselineOrigin)> = Vec::new();
     for source in histories.iter().map(|history| &history.suite).chain(&options.validate) {
         let origins = (source.name.clone(), source.suite()?.baseline_origin());
@@ -359,7 +389,8 @@ fn baselines(histories: &[History], options: &Options) -> Result<Vec<(String, Ba
     Ok(found)
 }
 
-/// What a store is called in comparisons: how it searched, and in what it differs from the others that matters for its numbers.
+/// What a store is called in comparisons: how it searched, and in what it differs from the others
+/// that matters for its numbers.
 fn group_names(histories: &[History]) -> Vec<String> {
     let differ = |of: &dyn Fn(&History) -> String| {
         let mut all: Vec<String> = histories.iter().map(of).collect();
@@ -376,12 +407,13 @@ fn group_names(histories: &[History]) -> Vec<String> {
     // The text may differ under the same name, but then a longer name would not help either.
     let (forms, suites, initials) = (differ(&form), differ(&suite), differ(&initial));
     let name = |history: &History| {
-        let mut name = match (history.config.evolution.strategy, history.config.mutation.constants_only) {
-            (Strategy::Random, _) => "random search",
-            (Strategy::Regularized, true) => "constants only",
-            (Strategy::Regularized, false) => "evolution",
-        }
-        .to_owned();
+        let mut name =
+            match (history.config.evolution.strategy, history.config.mutation.constants_only) {
+                (Strategy::Random, _) => "random search",
+                (Strategy::Regularized, true) => "constants only",
+                (Strategy::Regularized, false) => "evolution",
+            }
+            .to_owned();
         if forms {
             name += &format!(" of {}", form(history));
         }
@@ -404,12 +436,16 @@ fn groups(stores: &[StoreReport], over: Over, common_compute: f64) -> Vec<Group>
         }
     }
     let group = |name: &String| {
-        let members: Vec<&StoreReport> = stores.iter().filter(|store| store.group == *name).collect();
-        let mean = |of: &dyn Fn(&StoreReport) -> Option<f64>| Mean::of(&members.iter().map(|store| of(store)).collect::<Vec<_>>());
+        let members: Vec<&StoreReport> =
+            stores.iter().filter(|store| store.group == *name).collect();
+        let mean = |of: &dyn Fn(&StoreReport) -> Option<f64>| {
+            Mean::of(&members.iter().map(|store| of(store)).collect::<Vec<_>>())
+        };
         Group {
             name: name.clone(),
             stores: members.len(),
-            compute: members.iter().map(|store| over.of(&store.end)).sum::<f64>() / members.len().max(1) as f64,
+            compute: members.iter().map(|store| over.of(&store.end)).sum::<f64>()
+                / members.len().max(1) as f64,
             at_common_compute: mean(&|store| store.best_at(over, common_compute)),
             at_end: mean(&|store| store.best.fitness.improvement()),
             fresh: mean(&|store| store.best_fresh.fitness.improvement()),

@@ -1,16 +1,18 @@
 //! Campaigns: repeats of a search, restarts from the best program, and ladders of suites.
 //!
-//! A campaign is a directory with a store for each of its searches, which are ordinary searches, and a file that says which of them have ended
-//! and with what:
+//! A campaign is a directory with a store for each of its searches, which are ordinary searches,
+//! and a file that says which of them have ended and with what:
 //!
 //! 1. `repeat-1` to `repeat-R` start from the initial program, with the seeds s, s + 1, ...
 //! 2. `restart-1` to `restart-K` start from the best program of all searches before.
 //! 3. `then-1`, ... start from the best program of all searches before, on other suites.
 //!
-//! Each of them has a seed of its own, which goes on counting. [`plan`] says all that from the settings alone. What the best program is follows
-//! from the searches that have ended: the best of each is judged on [fresh seeds](crate::fresh_seeds), the same for all, on the suite that the
-//! next search has; a program that is no direction as it stands, since the search goes on with it as it stands. So a campaign that was
-//! interrupted goes on in the search that it was in, and ends as if nothing had happened.
+//! Each of them has a seed of its own, which goes on counting. [`plan`] says all that from the
+//! settings alone. What the best program is follows from the searches that have ended: the best of
+//! each is judged on [fresh seeds](crate::fresh_seeds), the same for all, on the suite that the
+//! next search has; a program that is no direction as it stands, since the search goes on with it
+//! as it stands. So a campaign that was interrupted goes on in the search that it was in, and ends
+//! as if nothing had happened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -197,7 +199,10 @@ fn check_vacant(path: &Path) -> Result<(), CampaignError> {
         Place::Vacant => Ok(()),
         Place::Whole => Err(CampaignError::File {
             path: path.to_owned(),
-            reason: format!("a campaign is there already; go on with `{}`", Command::new("resume").operand(path)),
+            reason: format!(
+                "a campaign is there already; go on with `{}`",
+                Command::new("resume").operand(path)
+            ),
         }),
         // It may be a store, which has a way out of its own.
         Place::Taken(_) if Journal::is_at(path) => Ok(Journal::check_vacant(path)?),
@@ -213,22 +218,29 @@ fn unmade(path: &Path, error: MakingError) -> CampaignError {
     }
 }
 
-/// The stores of a campaign's directory that are there, in order; of any other path that path itself.
+/// The stores of a campaign's directory that are there, in order; of any other path that path
+/// itself.
 pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
     if !is_campaign(path) {
         return Ok(vec![path.to_owned()]);
     }
     let campaign = Campaign::open(path)?;
-    Ok(plan(campaign.config()).iter().map(|step| campaign.store(step)).filter(|store| Journal::is_at(store)).collect())
+    Ok(plan(campaign.config())
+        .iter()
+        .map(|step| campaign.store(step))
+        .filter(|store| Journal::is_at(store))
+        .collect())
 }
 
 impl Campaign {
-    /// A new campaign. All that can be wrong with settings, programs and suites is found before the directory is made.
+    /// A new campaign. All that can be wrong with settings, programs and suites is found before the
+    /// directory is made.
     pub fn create(config: SearchConfig, path: &Path) -> Result<Campaign, CampaignError> {
         Campaign::create_with(config, path, &mut Ok)
     }
 
-    /// The same with suites in the form that `prepare` gives them, when nothing else can be wrong: perhaps under another name.
+    /// The same with suites in the form that `prepare` gives them, when nothing else can be wrong:
+    /// perhaps under another name.
     pub fn create_with<E: From<CampaignError>>(
         mut config: SearchConfig,
         path: &Path,
@@ -239,7 +251,10 @@ impl Campaign {
         for source in sources {
             let asked = source.name.clone();
             let SuiteSource { name, text } = prepare(source)?;
-            for suite in std::iter::once(&mut config.suite).chain(&mut config.restarts.then).filter(|suite| **suite == asked) {
+            for suite in std::iter::once(&mut config.suite)
+                .chain(&mut config.restarts.then)
+                .filter(|suite| **suite == asked)
+            {
                 suite.clone_from(&name);
             }
             suites.push((name, text));
@@ -258,7 +273,11 @@ impl Campaign {
         let making = match Making::begin(path, &KIND) {
             Err(MakingError::Exists | MakingError::Taken(_)) => {
                 check_vacant(path)?;
-                return Err(CampaignError::File { path: path.to_owned(), reason: MakingError::Busy.to_string() }.into());
+                return Err(CampaignError::File {
+                    path: path.to_owned(),
+                    reason: MakingError::Busy.to_string(),
+                }
+                .into());
             }
             making => making.map_err(|error| unmade(path, error))?,
         };
@@ -267,7 +286,10 @@ impl Campaign {
     }
 
     /// The initial program and the suites of a campaign, with a look at all that can be wrong.
-    fn check(config: &SearchConfig, path: &Path) -> Result<(Program, Vec<SuiteSource>), CampaignError> {
+    fn check(
+        config: &SearchConfig,
+        path: &Path,
+    ) -> Result<(Program, Vec<SuiteSource>), CampaignError> {
         config.check().map_err(LaunchError::from)?;
         check_vacant(path)?;
         let initial = launch::named(config)?;
@@ -275,23 +297,35 @@ impl Campaign {
         for step in plan(config) {
             if !suites.iter().any(|source| source.name == step.suite) {
                 let source = SuiteSource::find(&step.suite).map_err(LaunchError::from)?;
-                check_suite(&source.suite().map_err(LaunchError::from)?).map_err(LaunchError::from)?;
+                check_suite(&source.suite().map_err(LaunchError::from)?)
+                    .map_err(LaunchError::from)?;
                 suites.push(source);
             }
         }
         Ok((initial, suites))
     }
 
-    /// Whether a directory holds the campaign of these settings, whatever its limits and the names of its suites, whose texts `is_suite` knows.
-    pub fn holds(path: &Path, config: &SearchConfig, is_suite: &dyn Fn(&SuiteSource, &str) -> bool) -> bool {
-        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config)) else { return false };
+    /// Whether a directory holds the campaign of these settings, whatever its limits and the names
+    /// of its suites, whose texts `is_suite` knows.
+    pub fn holds(
+        path: &Path,
+        config: &SearchConfig,
+        is_suite: &dyn Fn(&SuiteSource, &str) -> bool,
+    ) -> bool {
+        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config)) else {
+            return false;
+        };
         let state = &campaign.state;
         let (steps, kept) = (plan(config), plan(&state.config));
         let same_suite = |(step, kept): (&Step, &Step)| {
             let (source, kept) = (SuiteSource::find(&step.suite), campaign.source(&kept.suite));
             source.is_ok_and(|source| kept.is_ok_and(|kept| is_suite(&source, &kept.text)))
         };
-        let mut config = SearchConfig { limits: state.config.limits.clone(), suite: state.config.suite.clone(), ..config.clone() };
+        let mut config = SearchConfig {
+            limits: state.config.limits.clone(),
+            suite: state.config.suite.clone(),
+            ..config.clone()
+        };
         config.restarts.then.clone_from(&state.config.restarts.then);
         let same_settings = config == state.config && initial.to_string() == state.initial;
         same_settings && steps.len() == kept.len() && steps.iter().zip(&kept).all(same_suite)
@@ -302,8 +336,11 @@ impl Campaign {
         let file = path.join(FILE);
         let wrong = |reason: String| CampaignError::File { path: file.clone(), reason };
         let bytes = fs::read(&file).map_err(|e| wrong(e.to_string()))?;
-        let damaged =
-            |e: &dyn std::fmt::Display| wrong(format!("not the file of a campaign ({e}); restore it from a copy, or begin a new one"));
+        let damaged = |e: &dyn std::fmt::Display| {
+            wrong(format!(
+                "not the file of a campaign ({e}); restore it from a copy, or begin a new one"
+            ))
+        };
         let state: State = checked_json::from_text(&bytes).map_err(|e| damaged(&e))?;
         if state.format != FORMAT {
             return Err(damaged(&format_args!("it says it is {:?}", state.format)));
@@ -316,7 +353,8 @@ impl Campaign {
         }
         state.config.check().map_err(|e| damaged(&e))?;
         let steps = plan(&state.config);
-        let in_order = state.ended.len() <= steps.len() && state.ended.iter().zip(&steps).all(|(ended, step)| ended.name == step.name);
+        let in_order = state.ended.len() <= steps.len()
+            && state.ended.iter().zip(&steps).all(|(ended, step)| ended.name == step.name);
         if !in_order {
             return Err(damaged(&"its searches are not those of its settings"));
         }
@@ -358,8 +396,9 @@ impl Campaign {
         plan(&self.state.config).into_iter().nth(self.state.ended.len())
     }
 
-    /// Sets the next search up, new or where it was interrupted, with the name of what it starts from. For a new one that starts from the best,
-    /// that is found first. The tasks of that comparison hold the interrupt for as long as they live.
+    /// Sets the next search up, new or where it was interrupted, with the name of what it starts
+    /// from. For a new one that starts from the best, that is found first. The tasks of that
+    /// comparison hold the interrupt for as long as they live.
     pub fn launch(
         &mut self,
         step: &Step,
@@ -381,7 +420,8 @@ impl Campaign {
                 (format!("{}:{}", best.name, best.best.hash), best.best.program)
             }
         };
-        let program = source::parse(&initial, &text).map_err(|error| LaunchError::Program(error.into()))?;
+        let program =
+            source::parse(&initial, &text).map_err(|error| LaunchError::Program(error.into()))?;
         let config = SearchConfig {
             seed: step.seed,
             suite: step.suite.clone(),
@@ -416,7 +456,8 @@ impl Campaign {
         Ok(self.source(&last.suite)?.suite().map_err(LaunchError::from)?.baseline_origin())
     }
 
-    /// The best programs of all searches on the suite of the last one, on seeds that nothing else has seen, in the order of the searches.
+    /// The best programs of all searches on the suite of the last one, on seeds that nothing else
+    /// has seen, in the order of the searches.
     pub fn report(
         &self,
         seeds: usize,
@@ -435,9 +476,17 @@ impl Campaign {
         interrupt: &'static AtomicBool,
         observe: &(dyn Fn(Progress) + Sync),
     ) -> Result<Ended, CampaignError> {
-        let nothing = || CampaignError::File { path: self.path.join(FILE), reason: "no search has ended".to_owned() };
+        let nothing = || CampaignError::File {
+            path: self.path.join(FILE),
+            reason: "no search has ended".to_owned(),
+        };
         let known = |name: &str| {
-            let mut gains = self.state.comparisons.iter().filter(|comparison| comparison.suite == step.suite).flat_map(|c| &c.gains);
+            let mut gains = self
+                .state
+                .comparisons
+                .iter()
+                .filter(|comparison| comparison.suite == step.suite)
+                .flat_map(|c| &c.gains);
             gains.find(|(other, _)| other == name).map(|(_, judged)| judged.clone())
         };
         let unknown: Vec<Ended> = match self.ended() {
@@ -445,17 +494,39 @@ impl Campaign {
             [_] => Vec::new(),
             ended => ended.iter().filter(|ended| known(&ended.name).is_none()).cloned().collect(),
         };
-        let new = self.judge(&step.suite, Purpose::Restart, SEEDS, &unknown, threads, interrupt, observe)?;
-        let judged = |name: &str| known(name).or_else(|| new.iter().find(|(other, _)| other == name).map(|(_, judged)| judged.clone()));
-        let mut gains: Vec<(String, Judged)> =
-            self.ended().iter().filter_map(|ended| Some((ended.name.clone(), judged(&ended.name)?))).collect();
+        let new = self.judge(
+            &step.suite,
+            Purpose::Restart,
+            SEEDS,
+            &unknown,
+            threads,
+            interrupt,
+            observe,
+        )?;
+        let judged = |name: &str| {
+            known(name).or_else(|| {
+                new.iter().find(|(other, _)| other == name).map(|(_, judged)| judged.clone())
+            })
+        };
+        let mut gains: Vec<(String, Judged)> = self
+            .ended()
+            .iter()
+            .filter_map(|ended| Some((ended.name.clone(), judged(&ended.name)?)))
+            .collect();
         let in_order = gains.clone();
         // Of equals the earlier one.
         gains.sort_by(|a, b| a.1.better_first(&b.1));
-        let best = gains.first().and_then(|(name, _)| self.ended().iter().find(|ended| ended.name == *name));
+        let best = gains
+            .first()
+            .and_then(|(name, _)| self.ended().iter().find(|ended| ended.name == *name));
         let best = best.or_else(|| self.ended().first()).cloned().ok_or_else(nothing)?;
         if !in_order.is_empty() {
-            let comparison = Comparison { step: step.name.clone(), suite: step.suite.clone(), gains: in_order, best: best.name.clone() };
+            let comparison = Comparison {
+                step: step.name.clone(),
+                suite: step.suite.clone(),
+                gains: in_order,
+                best: best.name.clone(),
+            };
             self.state.comparisons.retain(|comparison| comparison.step != step.name);
             self.state.comparisons.push(comparison);
             self.write()?;
@@ -479,13 +550,16 @@ impl Campaign {
         }
         let suite = Arc::new(self.source(suite)?.suite().map_err(LaunchError::from)?);
         let fitness = &self.config().fitness;
-        let protocol = Protocol { purpose, seeds, tuning_seeds: fitness.tuning_seeds, scaled: false };
+        let protocol =
+            Protocol { purpose, seeds, tuning_seeds: fitness.tuning_seeds, scaled: false };
         let mut entrants = Vec::new();
         for ended in searches {
-            let program: Program = source::parse(&ended.name, &ended.best.program).map_err(|error| LaunchError::Program(error.into()))?;
+            let program: Program = source::parse(&ended.name, &ended.best.program)
+                .map_err(|error| LaunchError::Program(error.into()))?;
             entrants.push(Entrant { form: fitness.form, program, start: ended.best.start });
         }
-        let judged = Judging::new(&suite, protocol, threads, interrupt, observe)?.judge(&entrants, &|_, _| {})?;
+        let judged = Judging::new(&suite, protocol, threads, interrupt, observe)?
+            .judge(&entrants, &|_, _| {})?;
         Ok(searches.iter().map(|ended| ended.name.clone()).zip(judged).collect())
     }
 
@@ -499,7 +573,8 @@ impl Campaign {
     }
 
     fn text(&self) -> Result<Vec<u8>, CampaignError> {
-        checked_json::to_text(&self.state).map_err(|e| CampaignError::File { path: self.path.join(FILE), reason: e.to_string() })
+        checked_json::to_text(&self.state)
+            .map_err(|e| CampaignError::File { path: self.path.join(FILE), reason: e.to_string() })
     }
 
     fn write(&self) -> Result<(), CampaignError> {

@@ -6,12 +6,13 @@ use symopt_dsl::Program;
 use crate::ablation::{ablate_once, harden, shorten_constants};
 use crate::trials::{TrialError, Trials};
 
-/// Simplifies a program by algebra and by ablation, in turn, until neither changes anything; then numbers get the fewest digits that the tasks
-/// allow, and names.
+/// Simplifies a program by algebra and by ablation, in turn, until neither changes anything; then
+/// numbers get the fewest digits that the tasks allow, and names.
 ///
-/// Algebra goes first, and again after each ablation, so that every ablation is tried on the shortest program that does the same. On a program
-/// that holds its own learning rate, which was found on other tasks, the factor of the update that suits each task is found first. Of a direction
-/// it is first tried whether it can be a sign.
+/// Algebra goes first, and again after each ablation, so that every ablation is tried on the
+/// shortest program that does the same. On a program that holds its own learning rate, which was
+/// found on other tasks, the factor of the update that suits each task is found first. Of a
+/// direction it is first tried whether it can be a sign.
 pub fn simplify_on_tasks(
     program: &Program,
     options: &Options,
@@ -26,7 +27,8 @@ pub fn simplify_on_tasks(
     }
     trials.tune(simplifier.program())?;
     if trials.factors().iter().any(|(_, factor)| *factor != 1.0) {
-        let factors: Vec<String> = trials.factors().iter().map(|(task, factor)| format!("{task} {factor:.4}")).collect();
+        let factors: Vec<String> =
+            trials.factors().iter().map(|(task, factor)| format!("{task} {factor:.4}")).collect();
         let factors = factors.join(", ");
         simplifier.note(format!(
             "the program's own learning rate comes from other tasks; on each task its update was multiplied by the factor that suits the program \
@@ -34,7 +36,10 @@ pub fn simplify_on_tasks(
         ));
     }
     if trials.is_of_directions() {
-        harden(simplifier.program(), trials)?.steps.into_iter().for_each(|step| simplifier.push(step));
+        harden(simplifier.program(), trials)?
+            .steps
+            .into_iter()
+            .for_each(|step| simplifier.push(step));
         simplifier.reduce();
     }
     loop {

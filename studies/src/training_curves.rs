@@ -23,10 +23,17 @@ pub struct TrainingCurves {
 }
 
 impl ProgramCurves {
-    /// The line of the mean over the seeds, with one standard error to each side; it ends where the first run does.
+    /// The line of the mean over the seeds, with one standard error to each side; it ends where the
+    /// first run does.
     fn series(&self, value: fn(&Checkpoint) -> Option<f64>) -> Series {
         let shortest = self.runs.iter().map(|(_, curve)| curve.len()).min().unwrap_or(0);
-        let points = |curve: &[Checkpoint]| curve.iter().take(shortest).filter_map(|at| Some((at.step as f64, value(at)?))).collect();
+        let points = |curve: &[Checkpoint]| {
+            curve
+                .iter()
+                .take(shortest)
+                .filter_map(|at| Some((at.step as f64, value(at)?)))
+                .collect()
+        };
         let runs: Vec<Vec<(f64, f64)>> = self.runs.iter().map(|(_, curve)| points(curve)).collect();
         Series::over_runs(&self.name, &runs, sample::error_band)
     }
@@ -36,12 +43,27 @@ impl TrainingCurves {
     /// One line for each point of each curve; the accuracy is empty where the task has none.
     pub fn csv(&self) -> Result<String, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["program", "seed", "step", "training_loss", "validation_loss", "accuracy"])?;
+        writer.write_record([
+            "program",
+            "seed",
+            "step",
+            "training_loss",
+            "validation_loss",
+            "accuracy",
+        ])?;
         for ProgramCurves { name, runs } in &self.programs {
             for (seed, curve) in runs {
                 for Checkpoint { step, training_loss, validation } in curve {
-                    let accuracy = validation.accuracy.map_or_else(String::new, |accuracy| accuracy.to_string());
-                    let numbers = [seed.to_string(), step.to_string(), training_loss.to_string(), validation.loss.to_string(), accuracy];
+                    let accuracy = validation
+                        .accuracy
+                        .map_or_else(String::new, |accuracy| accuracy.to_string());
+                    let numbers = [
+                        seed.to_string(),
+                        step.to_string(),
+                        training_loss.to_string(),
+                        validation.loss.to_string(),
+                        accuracy,
+                    ];
                     writer.write_record(std::iter::once(name.clone()).chain(numbers))?;
                 }
             }
@@ -51,7 +73,10 @@ impl TrainingCurves {
     }
 
     fn panel(&self, label: &str, value: fn(&Checkpoint) -> Option<f64>) -> Panel {
-        Panel { y: Axis::linear(label), series: self.programs.iter().map(|program| program.series(value)).collect() }
+        Panel {
+            y: Axis::linear(label),
+            series: self.programs.iter().map(|program| program.series(value)).collect(),
+        }
     }
 
     /// The validation loss over the steps, and below it the training loss.
@@ -76,7 +101,14 @@ impl TrainingCurves {
     pub fn validation_chart(&self) -> LineChart {
         let mut chart = self.chart();
         chart.panels.truncate(1);
-        LineChart { title: format!("{}, {}", chart.title, chart.subtitle.split(',').next().unwrap_or_default()), ..chart }
+        LineChart {
+            title: format!(
+                "{}, {}",
+                chart.title,
+                chart.subtitle.split(',').next().unwrap_or_default()
+            ),
+            ..chart
+        }
     }
 }
 
@@ -95,8 +127,14 @@ mod tests {
     }
 
     fn curves() -> TrainingCurves {
-        let lion = ProgramCurves { name: "lion".to_owned(), runs: vec![(7, curve(&[1.0, 0.5])), (8, curve(&[3.0, 1.5]))] };
-        let stopped = ProgramCurves { name: "a, b".to_owned(), runs: vec![(7, curve(&[1.0])), (8, curve(&[2.0, 1.0]))] };
+        let lion = ProgramCurves {
+            name: "lion".to_owned(),
+            runs: vec![(7, curve(&[1.0, 0.5])), (8, curve(&[3.0, 1.5]))],
+        };
+        let stopped = ProgramCurves {
+            name: "a, b".to_owned(),
+            runs: vec![(7, curve(&[1.0])), (8, curve(&[2.0, 1.0]))],
+        };
         TrainingCurves { task: "mine".to_owned(), programs: vec![lion, stopped] }
     }
 
@@ -114,8 +152,11 @@ mod tests {
     #[test]
     fn the_chart_has_means_with_their_errors_as_far_as_all_runs_go() {
         let chart = curves().chart();
-        let points: Vec<Vec<(f64, f64)>> =
-            chart.panels[0].series.iter().map(|series| series.points.iter().map(|point| (point.x, point.y)).collect()).collect();
+        let points: Vec<Vec<(f64, f64)>> = chart.panels[0]
+            .series
+            .iter()
+            .map(|series| series.points.iter().map(|point| (point.x, point.y)).collect())
+            .collect();
         assert_eq!(points, [vec![(10.0, 2.0), (20.0, 1.0)], vec![(10.0, 1.5)]]);
         assert_eq!(chart.panels[0].series[0].points[0].band, Some((1.0, 3.0)));
         assert_eq!(chart.panels[1].series[0].points[0].y, 1.0);

@@ -1,16 +1,22 @@
-//! Trials: a changed program beside the program as it stands, trained on the same tasks and seeds, and a test of what the change costs.
+//! Trials: a changed program beside the program as it stands, trained on the same tasks and seeds,
+//! and a test of what the change costs.
 //!
-//! Every program of a trial is trained on all tasks and seeds; programs with the same functional hash once. What is judged is the
-//! difference of the fitness seed by seed, so that what a program and its change have in common drops out: its mean over the seeds, its
-//! standard error, and the one-sided lower bound of the mean by Student's distribution with one degree of freedom less than there are
-//! seeds. Differences that are the same on all seeds (a standard error of 0) are taken as they are.
+//! Every program of a trial is trained on all tasks and seeds; programs with the same functional
+//! hash once. What is judged is the difference of the fitness seed by seed, so that what a program
+//! and its change have in common drops out: its mean over the seeds, its standard error, and the
+//! one-sided lower bound of the mean by Student's distribution with one degree of freedom less than
+//! there are seeds. Differences that are the same on all seeds (a standard error of 0) are taken as
+//! they are.
 //!
-//! A program whose constants were not tuned for the tasks may train far too slowly or too fast on them: whatever changes the size of its
-//! steps then looks important, or even useful, and the rest does not show. So [`Trials::tune`] finds for each task a factor for the update,
-//! with which the program as it stands does best. The factor is applied to what the program returns, and is the same for all changes: only
-//! the size of the steps differs from the program as written, and a change that would need another size counts as one that matters.
+//! A program whose constants were not tuned for the tasks may train far too slowly or too fast on
+//! them: whatever changes the size of its steps then looks important, or even useful, and the rest
+//! does not show. So [`Trials::tune`] finds for each task a factor for the update, with which the
+//! program as it stands does best. The factor is applied to what the program returns, and is the
+//! same for all changes: only the size of the steps differs from the program as written, and a
+//! change that would need another size counts as one that matters.
 //!
-//! Results do not depend on the number of threads: a run depends on nothing but the program, the task and the seed.
+//! Results do not depend on the number of threads: a run depends on nothing but the program, the
+//! task and the seed.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -72,10 +78,12 @@ pub struct Trials<'a> {
     reference: Option<Scores>,
 }
 
-/// What a program's fitness depends on: what it computes, and the peak learning rate that it states.
+/// What a program's fitness depends on: what it computes, and the peak learning rate that it
+/// states.
 type Key = (FunctionalHash, u64);
 
-/// A program to train on one task with one seed, by position, with its update multiplied by a factor.
+/// A program to train on one task with one seed, by position, with its update multiplied by a
+/// factor.
 struct Job<'p> {
     program: &'p Program,
     task: usize,
@@ -87,19 +95,21 @@ struct Job<'p> {
 
 /// Seeds that a factor is found with, at most.
 const TUNING_SEEDS: usize = 8;
-/// Factors are tried by powers of two, then in between. Here and in `STEPS`: in quarters of the exponent.
+/// Factors are tried by powers of two, then in between. Here and in `STEPS`: in quarters of the
+/// exponent.
 const FURTHEST: i32 = 4 * 24;
 const STEPS: [i32; 2] = [4, 2];
 
 impl<'a> Trials<'a> {
-    /// Seeds for trials, which no search, no tuning of baselines and no report uses: a program must not be reported on what its
-    /// simplification was tested on.
+    /// Seeds for trials, which no search, no tuning of baselines and no report uses: a program must
+    /// not be reported on what its simplification was tested on.
     pub fn seeds(count: usize) -> Vec<u64> {
         (0..count as u64).map(|i| 3_000_000 + i).collect()
     }
 
-    /// Trains the suite's baseline on the seeds; there should be at least two. `name` is the program's: if it is a zoo program with tuned
-    /// constants for every task, all programs are run with these, and as they stand otherwise.
+    /// Trains the suite's baseline on the seeds; there should be at least two. `name` is the
+    /// program's: if it is a zoo program with tuned constants for every task, all programs are run
+    /// with these, and as they stand otherwise.
     pub fn new(
         suite: &'a Suite,
         name: Option<&str>,
@@ -108,7 +118,10 @@ impl<'a> Trials<'a> {
         threads: usize,
         watch: Watch<'a>,
     ) -> Result<Trials<'a>, TrialError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build().map_err(|e| TrialError::Threads(e.to_string()))?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .build()
+            .map_err(|e| TrialError::Threads(e.to_string()))?;
         let done = AtomicUsize::new(0);
         let train = |seed: &u64| {
             if (watch.interrupted)() {
@@ -116,10 +129,15 @@ impl<'a> Trials<'a> {
             }
             let baseline = suite.baseline(&[*seed])?;
             (watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, seeds.len());
-            Ok((0..suite.tasks.len()).map(|task| baseline.final_loss(0, task).unwrap_or(f64::NAN)).collect())
+            Ok((0..suite.tasks.len())
+                .map(|task| baseline.final_loss(0, task).unwrap_or(f64::NAN))
+                .collect())
         };
-        let baseline: Vec<Result<Vec<f64>, TrialError>> = pool.install(|| seeds.par_iter().map(train).collect());
-        let has_constants = |name: &&str| suite.tasks.iter().all(|task| task.tuned.iter().any(|tuned| tuned.program == *name));
+        let baseline: Vec<Result<Vec<f64>, TrialError>> =
+            pool.install(|| seeds.par_iter().map(train).collect());
+        let has_constants = |name: &&str| {
+            suite.tasks.iter().all(|task| task.tuned.iter().any(|tuned| tuned.program == *name))
+        };
         Ok(Trials {
             suite,
             directions: None,
@@ -135,8 +153,9 @@ impl<'a> Trials<'a> {
         })
     }
 
-    /// Trials of directions, by a judge on its seeds of epoch 0, `seeds` of them. Every program is judged at its own best peak learning rate and
-    /// weight decay, so that changes of size alone make no difference.
+    /// Trials of directions, by a judge on its seeds of epoch 0, `seeds` of them. Every program is
+    /// judged at its own best peak learning rate and weight decay, so that changes of size alone
+    /// make no difference.
     pub fn of_directions(
         suite: &'a Suite,
         judge: &'a DirectionJudge,
@@ -149,8 +168,8 @@ impl<'a> Trials<'a> {
         Ok(Trials { directions: Some(judge), seeds: (0..seeds as u64).collect(), ..trials })
     }
 
-    /// Finds for each task the factor of the update with which a program does best, and uses these from now on. The factors stay at 1 where
-    /// the program has tuned constants.
+    /// Finds for each task the factor of the update with which a program does best, and uses these
+    /// from now on. The factors stay at 1 where the program has tuned constants.
     pub fn tune(&mut self, program: &Program) -> Result<(), TrialError> {
         if self.is_tuned() || self.directions.is_some() {
             return Ok(());
@@ -159,14 +178,20 @@ impl<'a> Trials<'a> {
         // Mean loss by task and exponent.
         let mut losses: Vec<BTreeMap<i32, f64>> = vec![BTreeMap::new(); self.suite.tasks.len()];
         // The smallest of equals: where everything diverges, smaller steps may not.
-        let best = |losses: &BTreeMap<i32, f64>| losses.iter().min_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(exponent, _)| *exponent);
+        let best = |losses: &BTreeMap<i32, f64>| {
+            losses.iter().min_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(exponent, _)| *exponent)
+        };
         for step in STEPS {
             loop {
                 let mut wanted = Vec::new();
                 for (task, losses) in losses.iter().enumerate() {
                     let best = best(losses);
                     let near = [best - step, best, best + step];
-                    wanted.extend(near.into_iter().filter(|e| e.abs() <= FURTHEST && !losses.contains_key(e)).map(|e| (task, e)));
+                    wanted.extend(
+                        near.into_iter()
+                            .filter(|e| e.abs() <= FURTHEST && !losses.contains_key(e))
+                            .map(|e| (task, e)),
+                    );
                 }
                 if wanted.is_empty() {
                     break;
@@ -174,12 +199,23 @@ impl<'a> Trials<'a> {
                 let jobs: Vec<Job> = wanted
                     .iter()
                     .flat_map(|(task, exponent)| {
-                        (0..seeds).map(|seed| Job { program, task: *task, seed, factor: factor(*exponent), diverged: None })
+                        (0..seeds).map(|seed| Job {
+                            program,
+                            task: *task,
+                            seed,
+                            factor: factor(*exponent),
+                            diverged: None,
+                        })
                     })
                     .collect();
                 let results = self.train(&jobs)?;
-                for ((task, exponent), losses_by_seed) in wanted.iter().zip(results.chunks(seeds.max(1))) {
-                    let sum = losses_by_seed.iter().map(|loss| loss.unwrap_or(f64::INFINITY)).sum::<f64>();
+                for ((task, exponent), losses_by_seed) in
+                    wanted.iter().zip(results.chunks(seeds.max(1)))
+                {
+                    let sum = losses_by_seed
+                        .iter()
+                        .map(|loss| loss.unwrap_or(f64::INFINITY))
+                        .sum::<f64>();
                     if let Some(losses) = losses.get_mut(*task) {
                         losses.insert(*exponent, sum);
                     }
@@ -197,7 +233,12 @@ impl<'a> Trials<'a> {
 
     /// The names of the tasks with the factors of the update.
     pub fn factors(&self) -> Vec<(String, f64)> {
-        self.suite.tasks.iter().map(|task| task.task.name().to_owned()).zip(self.factors.iter().copied()).collect()
+        self.suite
+            .tasks
+            .iter()
+            .map(|task| task.task.name().to_owned())
+            .zip(self.factors.iter().copied())
+            .collect()
     }
 
     /// When a change may stay.
@@ -205,7 +246,8 @@ impl<'a> Trials<'a> {
         self.criterion
     }
 
-    /// Whether all programs are run with tuned constants, so that the defaults of their hyperparameters make no difference.
+    /// Whether all programs are run with tuned constants, so that the defaults of their
+    /// hyperparameters make no difference.
     pub fn is_tuned(&self) -> bool {
         self.tuned_as.is_some()
     }
@@ -233,7 +275,8 @@ impl<'a> Trials<'a> {
         self.known.len()
     }
 
-    /// The fitness of programs on each seed, in the order given. What is not known is trained, on all threads.
+    /// The fitness of programs on each seed, in the order given. What is not known is trained, on
+    /// all threads.
     pub fn scores(&mut self, programs: &[&Program]) -> Result<Vec<Scores>, TrialError> {
         let keys: Vec<Key> = programs.iter().map(|program| key(program)).collect();
         let mut wanted: Vec<(Key, &Program)> = Vec::new();
@@ -252,7 +295,8 @@ impl<'a> Trials<'a> {
                 (self.watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
                 Ok(scores.map(|scores| Arc::from(scores.by_seed)))
             };
-            let results: Vec<Result<Scores, TrialError>> = self.pool.install(|| wanted.par_iter().map(one).collect());
+            let results: Vec<Result<Scores, TrialError>> =
+                self.pool.install(|| wanted.par_iter().map(one).collect());
             for ((key, _), scores) in wanted.iter().zip(results) {
                 self.known.insert(*key, scores?);
             }
@@ -263,7 +307,13 @@ impl<'a> Trials<'a> {
         for ((_, program), diverged) in wanted.iter().zip(&diverged) {
             for seed in 0..self.seeds.len() {
                 for (task, factor) in self.factors.iter().enumerate() {
-                    jobs.push(Job { program, task, seed, factor: *factor, diverged: Some(diverged) });
+                    jobs.push(Job {
+                        program,
+                        task,
+                        seed,
+                        factor: *factor,
+                        diverged: Some(diverged),
+                    });
                 }
             }
         }
@@ -272,7 +322,8 @@ impl<'a> Trials<'a> {
         let mut results = results.chunks(tasks * seeds);
         for (key, _) in &wanted {
             let by_seed = results.next().unwrap_or_default().chunks(tasks).zip(&self.baseline);
-            let scores: Option<Vec<f64>> = by_seed.map(|(losses, baseline)| self.fitness_on_seed(losses, baseline)).collect();
+            let scores: Option<Vec<f64>> =
+                by_seed.map(|(losses, baseline)| self.fitness_on_seed(losses, baseline)).collect();
             self.known.insert(*key, scores.map(Arc::from));
         }
         Ok(keys.iter().map(|key| self.known.get(key).cloned().flatten()).collect())
@@ -288,8 +339,8 @@ impl<'a> Trials<'a> {
         Some(sum / weights).filter(|fitness| fitness.is_finite())
     }
 
-    /// The validation losses at the end, in the order of the jobs; `None` where a run diverged, or was not made since the program had
-    /// diverged.
+    /// The validation losses at the end, in the order of the jobs; `None` where a run diverged, or
+    /// was not made since the program had diverged.
     fn train(&self, jobs: &[Job]) -> Result<Vec<Option<f64>>, TrialError> {
         let done = AtomicUsize::new(0);
         let train = |job: &Job| {
@@ -299,13 +350,18 @@ impl<'a> Trials<'a> {
             }
             let mut loss = None;
             if !job.diverged.is_some_and(|diverged| diverged.load(Ordering::Relaxed))
-                && let (Some(task), Some(seed)) = (self.suite.tasks.get(job.task), self.seeds.get(job.seed))
+                && let (Some(task), Some(seed)) =
+                    (self.suite.tasks.get(job.task), self.seeds.get(job.seed))
             {
                 let program = with_factor(job.program, job.factor);
-                let run = task.task.run(&task.candidate(&program, self.tuned_as.as_deref()), *seed, &mut |_| {
-                    interrupted |= (self.watch.interrupted)();
-                    if interrupted { Verdict::Stop } else { Verdict::Continue }
-                })?;
+                let run = task.task.run(
+                    &task.candidate(&program, self.tuned_as.as_deref()),
+                    *seed,
+                    &mut |_| {
+                        interrupted |= (self.watch.interrupted)();
+                        if interrupted { Verdict::Stop } else { Verdict::Continue }
+                    },
+                )?;
                 if interrupted {
                     return Err(TrialError::Interrupted);
                 }
@@ -317,7 +373,8 @@ impl<'a> Trials<'a> {
             (self.watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, jobs.len());
             Ok(loss)
         };
-        let results: Vec<Result<Option<f64>, TrialError>> = self.pool.install(|| jobs.par_iter().map(train).collect());
+        let results: Vec<Result<Option<f64>, TrialError>> =
+            self.pool.install(|| jobs.par_iter().map(train).collect());
         results.into_iter().collect()
     }
 
@@ -335,19 +392,28 @@ impl<'a> Trials<'a> {
         })
     }
 
-    /// Tries changes of a program: for each its trial, with `kept` saying whether it may stay, and its difference.
+    /// Tries changes of a program: for each its trial, with `kept` saying whether it may stay, and
+    /// its difference.
     ///
-    /// A change may stay if it passes against the program as it stands, and also against the program that these trials began with:
-    /// otherwise many small steps, each within the tolerance, could go a long way down.
-    pub fn compare(&mut self, program: &Program, changes: &[(String, Program)]) -> Result<Vec<Trial>, TrialError> {
-        let programs: Vec<&Program> = std::iter::once(program).chain(changes.iter().map(|(_, changed)| changed)).collect();
+    /// A change may stay if it passes against the program as it stands, and also against the
+    /// program that these trials began with: otherwise many small steps, each within the tolerance,
+    /// could go a long way down.
+    pub fn compare(
+        &mut self,
+        program: &Program,
+        changes: &[(String, Program)],
+    ) -> Result<Vec<Trial>, TrialError> {
+        let programs: Vec<&Program> =
+            std::iter::once(program).chain(changes.iter().map(|(_, changed)| changed)).collect();
         let mut scores = self.scores(&programs)?.into_iter();
         let before = scores.next().flatten();
         let reference = self.reference.get_or_insert_with(|| before.clone()).clone();
         let fitness = |scores: &Scores| scores.as_ref().map(|scores| mean(scores));
         let trial = |((change, _), after): (&(String, Program), Scores)| {
             let difference = Difference::between(&before, &after);
-            let passes = |difference: Option<Difference>| difference.is_some_and(|d| d.passes(self.criterion));
+            let passes = |difference: Option<Difference>| {
+                difference.is_some_and(|d| d.passes(self.criterion))
+            };
             Trial {
                 change: change.clone(),
                 fitness_before: fitness(&before),

@@ -18,19 +18,28 @@ pub struct TuningMap {
     pub seeds: usize,
     /// The pairs that were tried.
     pub trials: Vec<Trial>,
-    /// The mean loss of AdamW over the same seeds, for gains, and where its constants come from; without it the map shows losses.
+    /// The mean loss of AdamW over the same seeds, for gains, and where its constants come from;
+    /// without it the map shows losses.
     pub baseline: Option<(f64, Origin)>,
 }
 
 impl TuningMap {
-    /// The map of a program's trials on a task, each the mean over that many tuning seeds. AdamW runs with the task's constants for it; the map of
-    /// AdamW itself, where nobody has tuned or given any, is against the best of its trials.
-    pub fn new(task: &WeightedTask, program: &str, trials: &[Trial], seeds: usize) -> Result<TuningMap, TaskError> {
+    /// The map of a program's trials on a task, each the mean over that many tuning seeds. AdamW
+    /// runs with the task's constants for it; the map of AdamW itself, where nobody has tuned or
+    /// given any, is against the best of its trials.
+    pub fn new(
+        task: &WeightedTask,
+        program: &str,
+        trials: &[Trial],
+        seeds: usize,
+    ) -> Result<TuningMap, TaskError> {
         let origin = task.origin(BASELINE);
         let mut baseline = None;
         if program == BASELINE && origin == Origin::Untuned {
             let runs = trials.len() * seeds;
-            baseline = best(trials).and_then(|trial| trial.loss).map(|loss| (loss, Origin::Tuned { runs, seeds }));
+            baseline = best(trials)
+                .and_then(|trial| trial.loss)
+                .map(|loss| (loss, Origin::Tuned { runs, seeds }));
         } else if task.tuned.iter().any(|tuned| tuned.program == BASELINE) {
             let adamw = symopt_programs::adamw().program();
             let mut losses = Vec::with_capacity(seeds);
@@ -42,7 +51,10 @@ impl TuningMap {
                 losses.push(run.final_metrics().map(|metrics| metrics.loss));
             }
             let sum: Option<f64> = losses.into_iter().sum();
-            baseline = sum.map(|sum| sum / seeds as f64).filter(|loss| loss.is_finite()).map(|loss| (loss, origin));
+            baseline = sum
+                .map(|sum| sum / seeds as f64)
+                .filter(|loss| loss.is_finite())
+                .map(|loss| (loss, origin));
         }
         let (program, task) = (program.to_owned(), task.task.name().to_owned());
         Ok(TuningMap { program, task, seeds, trials: trials.to_vec(), baseline })
@@ -57,16 +69,34 @@ impl TuningMap {
         self.baseline.map(|(_, origin)| origin.of("AdamW"))
     }
 
-    /// One line for each pair; empty where a run diverged. Gains are shares, against what the last column says.
+    /// One line for each pair; empty where a run diverged. Gains are shares, against what the last
+    /// column says.
     pub fn csv(&self) -> Result<String, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(["task", "program", "peak_lr", "weight_decay", "validation_loss", "gain", "against"])?;
+        writer.write_record([
+            "task",
+            "program",
+            "peak_lr",
+            "weight_decay",
+            "validation_loss",
+            "gain",
+            "against",
+        ])?;
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let against = self.against().unwrap_or_default();
         for trial in &self.trials {
-            let (peak_lr, weight_decay) = (trial.peak_lr.to_string(), trial.weight_decay.to_string());
+            let (peak_lr, weight_decay) =
+                (trial.peak_lr.to_string(), trial.weight_decay.to_string());
             let (loss, gain) = (number(trial.loss), number(self.gain(trial)));
-            writer.write_record([&self.task, &self.program, &peak_lr, &weight_decay, &loss, &gain, &against])?;
+            writer.write_record([
+                &self.task,
+                &self.program,
+                &peak_lr,
+                &weight_decay,
+                &loss,
+                &gain,
+                &against,
+            ])?;
         }
         let bytes = writer.into_inner().map_err(|error| error.into_error())?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -83,16 +113,33 @@ impl TuningMap {
         let (columns, rows) = (axis(&|trial| trial.peak_lr), axis(&|trial| trial.weight_decay));
         let mut cells = vec![vec![Cell::Untried; columns.len()]; rows.len()];
         for trial in &self.trials {
-            let place = |values: &[f64], value: f64| values.iter().position(|other| *other == value);
-            let (Some(row), Some(column)) = (place(&rows, trial.weight_decay), place(&columns, trial.peak_lr)) else { continue };
-            let value = if self.baseline.is_some() { self.gain(trial).map(|gain| 100.0 * gain) } else { trial.loss };
+            let place =
+                |values: &[f64], value: f64| values.iter().position(|other| *other == value);
+            let (Some(row), Some(column)) =
+                (place(&rows, trial.weight_decay), place(&columns, trial.peak_lr))
+            else {
+                continue;
+            };
+            let value = if self.baseline.is_some() {
+                self.gain(trial).map(|gain| 100.0 * gain)
+            } else {
+                trial.loss
+            };
             if let Some(cell) = cells.get_mut(row).and_then(|cells| cells.get_mut(column)) {
                 *cell = value.map_or(Cell::Diverged, Cell::Value);
             }
         }
-        let label = |value: &f64| if *value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { value.to_string() };
+        let label = |value: &f64| {
+            if *value != 0.0 && value.abs() < 1e-3 {
+                format!("{value:e}")
+            } else {
+                value.to_string()
+            }
+        };
         let (what, value_label, better) = match self.against() {
-            Some(adamw) => (format!("validation loss saved against {adamw} (%)"), "gain (%)", Better::Higher),
+            Some(adamw) => {
+                (format!("validation loss saved against {adamw} (%)"), "gain (%)", Better::Higher)
+            }
             None => ("validation loss (nats)".to_owned(), "loss (nats)", Better::Lower),
         };
         HeatMap {

@@ -1,4 +1,5 @@
-//! Bypasses are other programs of the right types; what makes no difference goes, and what does stays.
+//! Bypasses are other programs of the right types; what makes no difference goes, and what does
+//! stays.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,9 +54,13 @@ fn every_bypass_in_the_zoo_is_well_typed_and_another_program() {
         for statement in 0..program.statements.len() {
             let mut seen = BTreeSet::from([hash]);
             for (name, changed) in bypasses(&program, statement) {
-                let graph = Graph::new(&changed).unwrap_or_else(|errors| panic!("{} {name}: {errors:?}", entry.name));
+                let graph = Graph::new(&changed)
+                    .unwrap_or_else(|errors| panic!("{} {name}: {errors:?}", entry.name));
                 assert!(seen.insert(graph.hash()), "{} {name}: nothing new", entry.name);
-                assert_eq!(parse(&changed.to_string()).map(|p| p.to_string()), Ok(changed.to_string()));
+                assert_eq!(
+                    parse(&changed.to_string()).map(|p| p.to_string()),
+                    Ok(changed.to_string())
+                );
                 count += 1;
             }
         }
@@ -65,7 +70,9 @@ fn every_bypass_in_the_zoo_is_well_typed_and_another_program() {
 
 #[test]
 fn bypasses_have_names_for_people_and_respect_types() {
-    let names = |program: &Program, statement| bypasses(program, statement).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let names = |program: &Program, statement| {
+        bypasses(program, statement).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
     let raw = zoo("lion-raw");
     assert_eq!(names(&raw, 0), ["clip(g, lr) bypassed: g = g"]);
     assert_eq!(names(&raw, 5), ["arcsin(g) bypassed: g = g"]);
@@ -77,7 +84,8 @@ fn bypasses_have_names_for_people_and_respect_types() {
             "v = interp(g, m, 1.109133005142212) deleted: v keeps its value",
         ]
     );
-    // What nothing needs can't be bypassed to any effect, a scalar is no stand-in for an array, and there is no statement 99.
+    // What nothing needs can't be bypassed to any effect, a scalar is no stand-in for an array, and
+    // there is no statement 99.
     assert_eq!(names(&raw, 2), [""; 0]);
     assert_eq!(names(&raw, 16), ["wd * w bypassed: wd = w"]);
     assert_eq!(names(&raw, 99), [""; 0]);
@@ -97,10 +105,16 @@ fn scores_are_the_fitness_of_the_suite_on_each_seed() {
         assert_eq!(trials.is_tuned(), name == "lion");
         let program = zoo(name);
         let baseline = suite.baseline(&Trials::seeds(8)).unwrap();
-        let outcome = suite.evaluate(&program, Some(name), &baseline, &mut |_, _| Verdict::Continue).unwrap();
-        assert_eq!(trials.scores(&[&program]).unwrap()[0].as_deref(), outcome.by_seed(&suite).as_deref());
+        let outcome =
+            suite.evaluate(&program, Some(name), &baseline, &mut |_, _| Verdict::Continue).unwrap();
+        assert_eq!(
+            trials.scores(&[&program]).unwrap()[0].as_deref(),
+            outcome.by_seed(&suite).as_deref()
+        );
         let Fitness::Improvement(fitness) = outcome.fitness else { panic!("{name} diverges") };
-        let Fitness::Improvement(of_trials) = trials.fitness(&program).unwrap() else { panic!("{name} diverges") };
+        let Fitness::Improvement(of_trials) = trials.fitness(&program).unwrap() else {
+            panic!("{name} diverges")
+        };
         assert!((fitness - of_trials).abs() < 1e-12);
         assert_eq!(trials.trained(), 1, "the same program was trained twice");
     }
@@ -140,12 +154,23 @@ fn what_does_nothing_goes_and_what_matters_stays() {
     assert!(text.contains("sign") && text.matches("interp").count() == 2, "{text}");
     assert_eq!(steps.len(), 1);
     let step = &steps[0];
-    assert_eq!((step.kind, step.label, step.touched.as_slice()), (StepKind::Ablation, Label::Fitness, [0, 1].as_slice()));
+    assert_eq!(
+        (step.kind, step.label, step.touched.as_slice()),
+        (StepKind::Ablation, Label::Fitness, [0, 1].as_slice())
+    );
     assert_eq!(step.before, program);
-    assert!(step.reasons[0].text.starts_with("arctan(g) bypassed: g = g; the fitness changes by"), "{}", step.reasons[0].text);
+    assert!(
+        step.reasons[0].text.starts_with("arctan(g) bypassed: g = g; the fitness changes by"),
+        "{}",
+        step.reasons[0].text
+    );
     let Support::Trials(tried) = &step.support else { panic!("no trials") };
     assert_eq!(
-        tried.iter().filter(|trial| trial.kept).map(|trial| trial.change.as_str()).collect::<Vec<_>>(),
+        tried
+            .iter()
+            .filter(|trial| trial.kept)
+            .map(|trial| trial.change.as_str())
+            .collect::<Vec<_>>(),
         ["arctan(g) bypassed: g = g"]
     );
     assert!(tried.len() > 4 && tried.iter().all(|trial| trial.fitness_before.is_some()));
@@ -175,17 +200,29 @@ def f(w, g, m, lr):
     )
     .unwrap();
     let suite = SuiteSource::find("quick").unwrap().suite().unwrap();
-    let mut trials = Trials::new(&suite, None, &Trials::seeds(16), Criterion::default(), 2, Watch::NOBODY).unwrap();
-    let Fitness::Improvement(untuned) = trials.fitness(&program).unwrap() else { panic!("it diverges") };
+    let mut trials =
+        Trials::new(&suite, None, &Trials::seeds(16), Criterion::default(), 2, Watch::NOBODY)
+            .unwrap();
+    let Fitness::Improvement(untuned) = trials.fitness(&program).unwrap() else {
+        panic!("it diverges")
+    };
     trials.tune(&program).unwrap();
-    let Fitness::Improvement(tuned) = trials.fitness(&program).unwrap() else { panic!("it diverges") };
+    let Fitness::Improvement(tuned) = trials.fitness(&program).unwrap() else {
+        panic!("it diverges")
+    };
     // Its own learning rate is for training a thousand times as long.
     assert!(untuned < -2.0 && tuned > -0.1, "{untuned} {tuned}");
     let Ablation { steps, trials: last } = ablate(&program, &mut trials).unwrap();
-    let gone: Vec<&str> = steps.iter().map(|step| step.reasons[0].text.split(';').next().unwrap_or_default()).collect();
+    let gone: Vec<&str> = steps
+        .iter()
+        .map(|step| step.reasons[0].text.split(';').next().unwrap_or_default())
+        .collect();
     assert_eq!(gone, ["arcsin(g) bypassed: g = g", "clip(g, lr) bypassed: g = g"]);
     // All that is left is far from passing.
-    assert!(last.iter().all(|trial| trial.difference.is_none_or(|difference| difference < -0.04)), "{last:?}");
+    assert!(
+        last.iter().all(|trial| trial.difference.is_none_or(|difference| difference < -0.04)),
+        "{last:?}"
+    );
 }
 
 #[test]
@@ -206,19 +243,28 @@ fn ablation_and_importance_are_the_same_on_any_number_of_threads() {
 
 #[test]
 fn many_small_losses_do_not_add_up() {
-    // Steps that are smaller and smaller: each costs less than the tolerance, all together much more.
+    // Steps that are smaller and smaller: each costs less than the tolerance, all together much
+    // more.
     let suite = suite();
     let mut trials = trials(&suite, None, 2);
     let program = |k: i32| {
         let factor = 0.97f64.powi(k);
-        parse(&format!("def f(w, g, lr):\n  lr = lr * {factor:?}\n  update = g * lr\n  return update")).unwrap()
+        parse(&format!(
+            "def f(w, g, lr):\n  lr = lr * {factor:?}\n  update = g * lr\n  return update"
+        ))
+        .unwrap()
     };
     trials.tune(&program(0)).unwrap();
-    let Fitness::Improvement(first) = trials.fitness(&program(0)).unwrap() else { panic!("it diverges") };
+    let Fitness::Improvement(first) = trials.fitness(&program(0)).unwrap() else {
+        panic!("it diverges")
+    };
     let mut kept = 0;
     let mut fitness = first;
     let refused = (1..200).find_map(|k| {
-        let trial = trials.compare(&program(k - 1), &[("smaller".to_owned(), program(k))]).unwrap().remove(0);
+        let trial = trials
+            .compare(&program(k - 1), &[("smaller".to_owned(), program(k))])
+            .unwrap()
+            .remove(0);
         if trial.kept {
             kept += 1;
             fitness = trial.fitness_after.unwrap();
@@ -229,7 +275,10 @@ fn many_small_losses_do_not_add_up() {
     });
     let refused = refused.expect("there is an end to it");
     assert!(kept > 0 && fitness > first - criterion().tolerance, "{kept} {first} {fitness}");
-    assert!(refused.difference.unwrap() > -criterion().tolerance, "the last step alone would not have passed: {refused:?}");
+    assert!(
+        refused.difference.unwrap() > -criterion().tolerance,
+        "the last step alone would not have passed: {refused:?}"
+    );
 }
 
 #[test]
@@ -250,12 +299,24 @@ fn constants_get_the_fewest_digits_that_pass() {
         assert!(tried.last().unwrap().kept && tried.iter().rev().skip(1).all(|trial| !trial.kept));
         before = &step.after;
     }
-    assert_eq!(steps.iter().map(|step| step.touched.clone()).collect::<Vec<_>>(), [vec![], vec![2], vec![3]]);
+    assert_eq!(
+        steps.iter().map(|step| step.touched.clone()).collect::<Vec<_>>(),
+        [vec![], vec![2], vec![3]]
+    );
     // What is short already is not tried.
-    let short = parse("def f(w, g, m, lr=0.03):\n  m = interp(g, m, 0.9)\n  update = m * lr\n  return update, m").unwrap();
-    assert_eq!(shorten_constants(&short, &mut trials(&suite, None, 2)).unwrap(), Ablation { steps: vec![], trials: vec![] });
+    let short = parse(
+        "def f(w, g, m, lr=0.03):\n  m = interp(g, m, 0.9)\n  update = m * lr\n  return update, m",
+    )
+    .unwrap();
+    assert_eq!(
+        shorten_constants(&short, &mut trials(&suite, None, 2)).unwrap(),
+        Ablation { steps: vec![], trials: vec![] }
+    );
     // What is tuned for the tasks has no use for its defaults.
-    assert_eq!(shorten_constants(&zoo("lion"), &mut trials(&suite, Some("lion"), 2)).unwrap(), Ablation { steps: vec![], trials: vec![] });
+    assert_eq!(
+        shorten_constants(&zoo("lion"), &mut trials(&suite, Some("lion"), 2)).unwrap(),
+        Ablation { steps: vec![], trials: vec![] }
+    );
 }
 
 #[test]
@@ -263,19 +324,32 @@ fn importance_tells_what_matters_most() {
     let suite = suite();
     let program = zoo("lion");
     let report = importance(&program, &mut trials(&suite, Some("lion"), 2)).unwrap();
-    assert_eq!(report.statements.iter().map(|s| s.statement).collect::<Vec<_>>(), (0..program.statements.len()).collect::<Vec<_>>());
+    assert_eq!(
+        report.statements.iter().map(|s| s.statement).collect::<Vec<_>>(),
+        (0..program.statements.len()).collect::<Vec<_>>()
+    );
     let change = |text: &str| report.statements.iter().find(|s| s.text.contains(text)).unwrap();
-    assert!(change("sign").fitness_change.unwrap() < change("update + decay").fitness_change.unwrap() - 0.5, "{report:?}");
+    assert!(
+        change("sign").fitness_change.unwrap()
+            < change("update + decay").fitness_change.unwrap() - 0.5,
+        "{report:?}"
+    );
     assert!(change("sign").standard_error.unwrap() > 0.0);
     assert!(change("lr").diverges && change("lr").fitness_change.is_none());
     let of_update = |text: &str| change(text).update_change.unwrap();
     // With the tuned weight decay: at its default of 0 there would be no change at all.
-    assert!(of_update("update + decay") > 1e-6 && of_update("sign") > of_update("update + decay"), "{report:?}");
+    assert!(
+        of_update("update + decay") > 1e-6 && of_update("sign") > of_update("update + decay"),
+        "{report:?}"
+    );
 
     let normalized = parse("def f(w, g, lr=0.1):\n  n = norm(g)\n  update = g / n\n  update = update * lr\n  return update").unwrap();
     let report = importance(&normalized, &mut trials(&suite, None, 2)).unwrap();
     let norm = &report.statements[0];
-    assert_eq!((&norm.bypass, norm.fitness_change, norm.diverges, norm.update_change), (&None, None, false, None));
+    assert_eq!(
+        (&norm.bypass, norm.fitness_change, norm.diverges, norm.update_change),
+        (&None, None, false, None)
+    );
 }
 
 #[test]
@@ -286,7 +360,8 @@ fn trials_end_when_somebody_wants_it_and_tell_how_far_they_are() {
         let interrupted = || asked.fetch_add(1, Ordering::Relaxed) >= limit;
         asked.store(0, Ordering::Relaxed);
         let watch = Watch { interrupted: &interrupted, observe: &|_, _| {} };
-        Trials::new(&suite, None, &Trials::seeds(8), criterion(), 2, watch).and_then(|mut trials| ablate(&with_arctan(), &mut trials))
+        Trials::new(&suite, None, &Trials::seeds(8), criterion(), 2, watch)
+            .and_then(|mut trials| ablate(&with_arctan(), &mut trials))
     };
     for limit in [0, 1, 9, 40, 150] {
         assert!(matches!(interrupted(limit), Err(TrialError::Interrupted)), "{limit}");

@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use symopt_figures::chart::{Axis, Better, Cell, Dot, DotChart, DotGroup, HeatMap, LineChart, Panel, Point, Series};
+use symopt_figures::chart::{
+    Axis, Better, Cell, Dot, DotChart, DotGroup, HeatMap, LineChart, Panel, Point, Series,
+};
 use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::sample;
 use symopt_proxy_tasks::tuning::grid::Trial;
@@ -15,7 +17,12 @@ fn assert_well_formed(xml: &str) {
     let assert_text = |text: &str| {
         assert!(!text.contains(['<', '>']), "{text}");
         for after in text.split('&').skip(1) {
-            assert!(["amp;", "lt;", "gt;", "quot;", "apos;"].iter().any(|entity| after.starts_with(entity)), "{text}");
+            assert!(
+                ["amp;", "lt;", "gt;", "quot;", "apos;"]
+                    .iter()
+                    .any(|entity| after.starts_with(entity)),
+                "{text}"
+            );
         }
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     };
@@ -31,11 +38,15 @@ fn assert_well_formed(xml: &str) {
             assert_eq!(open.pop(), Some(name), "closed in order");
             continue;
         }
-        let (body, closed) = element.strip_suffix('/').map_or((element, false), |body| (body, true));
+        let (body, closed) =
+            element.strip_suffix('/').map_or((element, false), |body| (body, true));
         let (name, mut attributes) = body.split_once(' ').unwrap_or((body, ""));
         assert!(!name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic()), "{element}");
         while !attributes.trim().is_empty() {
-            let (key, value) = attributes.trim_start().split_once("=\"").expect("attributes have values between quotes");
+            let (key, value) = attributes
+                .trim_start()
+                .split_once("=\"")
+                .expect("attributes have values between quotes");
             assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{element}");
             let (value, after) = value.split_once('"').expect("a value ends");
             assert_text(value);
@@ -51,7 +62,8 @@ fn assert_well_formed(xml: &str) {
 
 /// What holds for every picture.
 fn check(name: &str, svg: &str, texts: &[&str]) {
-    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("svg"), svg).unwrap();
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("svg"), svg)
+        .unwrap();
     assert_well_formed(svg);
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\""), "{name}");
     assert!(svg.contains("fill=\"#ffffff\""), "{name}: a background");
@@ -61,11 +73,33 @@ fn check(name: &str, svg: &str, texts: &[&str]) {
     for text in texts {
         assert!(svg.contains(&format!(">{text}<")), "{name}: {text}");
     }
-    let size = |key: &str| svg.split_once(&format!("{key}=\"")).unwrap().1.split_once('"').unwrap().0.parse::<f64>().unwrap();
+    let size = |key: &str| {
+        svg.split_once(&format!("{key}=\""))
+            .unwrap()
+            .1
+            .split_once('"')
+            .unwrap()
+            .0
+            .parse::<f64>()
+            .unwrap()
+    };
     let (width, height) = (size("width"), size("height"));
     for element in svg.lines().filter(|line| line.starts_with("<text")) {
-        let place = |key: &str| element.split_once(&format!(" {key}=\"")).unwrap().1.split_once('"').unwrap().0.parse::<f64>().unwrap();
-        assert!((0.0..=width).contains(&place("x")) && (0.0..=height).contains(&place("y")), "{name}: {element}");
+        let place = |key: &str| {
+            element
+                .split_once(&format!(" {key}=\""))
+                .unwrap()
+                .1
+                .split_once('"')
+                .unwrap()
+                .0
+                .parse::<f64>()
+                .unwrap()
+        };
+        assert!(
+            (0.0..=width).contains(&place("x")) && (0.0..=height).contains(&place("y")),
+            "{name}: {element}"
+        );
     }
 }
 
@@ -86,19 +120,38 @@ fn history() -> LineChart {
     let runs = |speed, end| (0..5).map(|seed| run(seed, speed, end)).collect::<Vec<_>>();
     let fitness = vec![
         Series::over_runs("evolution", &runs(40_000.0, 1.5), sample::range),
-        Series::over_runs("random search at 4 × compute", &runs(60_000.0, -1.0), sample::error_band),
-        Series::over_runs("constants only at 4 × compute", &runs(20_000.0, -0.5), sample::error_band),
+        Series::over_runs(
+            "random search at 4 × compute",
+            &runs(60_000.0, -1.0),
+            sample::error_band,
+        ),
+        Series::over_runs(
+            "constants only at 4 × compute",
+            &runs(20_000.0, -0.5),
+            sample::error_band,
+        ),
     ];
-    let share = |end: f64| (1..=120).map(|k| (f64::from(k) * 2500.0, end * (1.0 - (-f64::from(k) / 15.0).exp()))).collect::<Vec<_>>();
+    let share = |end: f64| {
+        (1..=120)
+            .map(|k| (f64::from(k) * 2500.0, end * (1.0 - (-f64::from(k) / 15.0).exp())))
+            .collect::<Vec<_>>()
+    };
     LineChart {
         title: "Evolution against its baselines".to_owned(),
-        subtitle: "suite quick, 5 seeds; bands: lowest to highest run, or ± standard error".to_owned(),
+        subtitle: "suite quick, 5 seeds; bands: lowest to highest run, or ± standard error"
+            .to_owned(),
         x: Axis::linear("programs generated"),
         panels: vec![
-            Panel { y: Axis::linear("gain over tuned AdamW (%)").between(-6.0, 3.0), series: fitness },
+            Panel {
+                y: Axis::linear("gain over tuned AdamW (%)").between(-6.0, 3.0),
+                series: fitness,
+            },
             Panel {
                 y: Axis::linear("share (%)"),
-                series: vec![Series::line("cache hits", &share(93.0)), Series::line("redundant statements", &share(77.0))],
+                series: vec![
+                    Series::line("cache hits", &share(93.0)),
+                    Series::line("redundant statements", &share(77.0)),
+                ],
             },
         ],
     }
@@ -142,21 +195,47 @@ fn logarithmic_axes_and_hostile_numbers() {
             y: Axis::log("loss (nats)"),
             series: vec![
                 Series::line("<first>", &points),
-                Series { name: "band".to_owned(), points: banded.map(|(x, y, band)| Point { x, y, band: Some(band) }).to_vec() },
+                Series {
+                    name: "band".to_owned(),
+                    points: banded.map(|(x, y, band)| Point { x, y, band: Some(band) }).to_vec(),
+                },
                 Series::line("empty", &[]),
                 Series::line("single", &[(30.0, 0.01)]),
             ],
         }],
     };
-    check("log", &chart.svg(), &["steps", "loss (nats)", "&lt;first&gt;", "empty", "10K", "1M", "a&quot;b&lt;c&gt;&amp;&apos;d\\u0007"]);
+    check(
+        "log",
+        &chart.svg(),
+        &[
+            "steps",
+            "loss (nats)",
+            "&lt;first&gt;",
+            "empty",
+            "10K",
+            "1M",
+            "a&quot;b&lt;c&gt;&amp;&apos;d\\u0007",
+        ],
+    );
 
     let nothing = LineChart { panels: Vec::new(), ..chart.clone() };
     check("nothing", &nothing.svg(), &["steps"]);
-    let flat = Panel { y: Axis::linear("y"), series: vec![Series::line("flat", &[(1.0, 0.0), (2.0, 0.0)])] };
+    let flat = Panel {
+        y: Axis::linear("y"),
+        series: vec![Series::line("flat", &[(1.0, 0.0), (2.0, 0.0)])],
+    };
     check("flat", &LineChart { panels: vec![flat], ..chart.clone() }.svg(), &["y"]);
     // More series than colours.
-    let many = (0..15).map(|i| Series::line(&format!("program {i}"), &[(1.0, f64::from(i)), (100.0, f64::from(i * i))])).collect();
-    check("many", &LineChart { panels: vec![Panel { y: Axis::linear("y"), series: many }], ..chart }.svg(), &["program 0", "program 14"]);
+    let many = (0..15)
+        .map(|i| {
+            Series::line(&format!("program {i}"), &[(1.0, f64::from(i)), (100.0, f64::from(i * i))])
+        })
+        .collect();
+    check(
+        "many",
+        &LineChart { panels: vec![Panel { y: Axis::linear("y"), series: many }], ..chart }.svg(),
+        &["program 0", "program 14"],
+    );
 }
 
 #[test]
@@ -167,13 +246,29 @@ fn runs_of_different_lengths_have_a_mean() {
     assert_eq!(points, wanted.map(|(x, y, band)| Point { x, y, band: Some(band) }));
     let points = Series::over_runs("mean", &runs, sample::error_band).points;
     assert_eq!((points[0].band, points[1].band), (Some((1.0, 5.0)), Some((3.0, 5.0))));
-    assert_eq!(Series::over_runs("one", &runs[..1], sample::range).points[1], Point { x: 10.0, y: 3.0, band: None });
+    assert_eq!(
+        Series::over_runs("one", &runs[..1], sample::range).points[1],
+        Point { x: 10.0, y: 3.0, band: None }
+    );
     assert_eq!(Series::over_runs("none", &[], sample::range).points, []);
 }
 
 #[test]
 fn dots_say_what_is_sure_and_what_is_far_away() {
-    let programs = ["lion", "tiger", "signum", "adamw", "nadam", "adam", "adabelief", "qhm", "momentum", "sgd", "adagrad", "signsgd"];
+    let programs = [
+        "lion",
+        "tiger",
+        "signum",
+        "adamw",
+        "nadam",
+        "adam",
+        "adabelief",
+        "qhm",
+        "momentum",
+        "sgd",
+        "adagrad",
+        "signsgd",
+    ];
     let group = |name: &str, shift: f64| DotGroup {
         name: name.to_owned(),
         dots: (0..programs.len())
@@ -181,20 +276,31 @@ fn dots_say_what_is_sure_and_what_is_far_away() {
                 3 => Some(Dot { value: 0.0, error: Some(0.0) }),
                 11 => None,
                 9 => Some(Dot { value: -312.0, error: Some(4.0) }),
-                _ => Some(Dot { value: 1.8 + shift - 0.5 * i as f64, error: Some(0.1 + 0.03 * i as f64) }),
+                _ => Some(Dot {
+                    value: 1.8 + shift - 0.5 * i as f64,
+                    error: Some(0.1 + 0.03 * i as f64),
+                }),
             })
             .collect(),
     };
     let chart = DotChart {
         title: "Landscape of the suite lion".to_owned(),
-        subtitle: "each program tuned with the same budget; 32 held-out seeds, paired, ± standard error".to_owned(),
+        subtitle:
+            "each program tuned with the same budget; 32 held-out seeds, paired, ± standard error"
+                .to_owned(),
         label: "validation loss saved against tuned AdamW (%)".to_owned(),
         categories: programs.iter().map(|name| (*name).to_owned()).collect(),
-        groups: ["whole suite", "signs-32", "signs-64", "signs-64-short", "a-task-with-a-very-long-name-indeed"]
-            .iter()
-            .enumerate()
-            .map(|(index, name)| group(name, -0.3 * index as f64))
-            .collect(),
+        groups: [
+            "whole suite",
+            "signs-32",
+            "signs-64",
+            "signs-64-short",
+            "a-task-with-a-very-long-name-indeed",
+        ]
+        .iter()
+        .enumerate()
+        .map(|(index, name)| group(name, -0.3 * index as f64))
+        .collect(),
         missing: "diverged".to_owned(),
     };
     let svg = chart.svg();
@@ -215,28 +321,49 @@ fn dots_say_what_is_sure_and_what_is_far_away() {
     assert_eq!(svg.matches(">diverged<").count(), 5);
     // Those far away are triangles; the others are dots, three of them in the key.
     assert_eq!((svg.matches("<polygon").count(), svg.matches("<circle").count()), (5, 5 * 10 + 3));
-    check("no-dots", &DotChart { categories: Vec::new(), groups: Vec::new(), ..chart }.svg(), &["within two"]);
+    check(
+        "no-dots",
+        &DotChart { categories: Vec::new(), groups: Vec::new(), ..chart }.svg(),
+        &["within two"],
+    );
 }
 
 fn map(baseline: Option<f64>) -> TuningMap {
-    let rates: Vec<f64> = (0..=16).map(|i| format!("{:.2e}", 10f64.powf(-4.0 + f64::from(i) / 4.0)).parse().unwrap()).collect();
+    let rates: Vec<f64> = (0..=16)
+        .map(|i| format!("{:.2e}", 10f64.powf(-4.0 + f64::from(i) / 4.0)).parse().unwrap())
+        .collect();
     let mut trials = Vec::new();
     for peak_lr in rates {
         for weight_decay in [0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0] {
-            let far: f64 = (peak_lr.log10() + 1.5).powi(2) + (f64::ln(weight_decay + 0.01) + 1.0).powi(2) / 40.0;
+            let far: f64 = (peak_lr.log10() + 1.5).powi(2)
+                + (f64::ln(weight_decay + 0.01) + 1.0).powi(2) / 40.0;
             let loss = (peak_lr < 0.5 || weight_decay < 0.3).then_some(0.98 + 0.4 * far);
             trials.push(Trial { peak_lr, weight_decay, loss, failure: None });
         }
     }
     let baseline = baseline.map(|loss| (loss, Origin::Stated));
-    TuningMap { program: "lion".to_owned(), task: "digits-linear".to_owned(), seeds: 8, trials, baseline }
+    TuningMap {
+        program: "lion".to_owned(),
+        task: "digits-linear".to_owned(),
+        seeds: 8,
+        trials,
+        baseline,
+    }
 }
 
 #[test]
 fn maps_show_gains_or_losses() {
     let gains = map(Some(1.0));
     let svg = gains.chart().svg();
-    let texts = ["lion on digits-linear", "peak learning rate", "weight decay", "0.0316", "3", "×", "gain (%)"];
+    let texts = [
+        "lion on digits-linear",
+        "peak learning rate",
+        "weight decay",
+        "0.0316",
+        "3",
+        "×",
+        "gain (%)",
+    ];
     check("map-gain", &svg, &texts);
     let diverged = gains.trials.iter().filter(|trial| trial.loss.is_none()).count();
     assert!(diverged > 5);
@@ -258,8 +385,13 @@ fn maps_show_gains_or_losses() {
     // Programs without a decay have one row; and what was not tried stays white.
     let chart = gains.chart();
     let cells = vec![vec![Cell::Untried, Cell::Value(f64::NAN), Cell::Diverged]];
-    let row =
-        HeatMap { rows: vec!["0".to_owned()], columns: ["a", "b", "c"].map(str::to_owned).to_vec(), cells, better: Better::Lower, ..chart };
+    let row = HeatMap {
+        rows: vec!["0".to_owned()],
+        columns: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        cells,
+        better: Better::Lower,
+        ..chart
+    };
     assert_eq!(row.svg().matches(">×<").count(), 2);
     check("map-row", &row.svg(), &["a", "c"]);
 }

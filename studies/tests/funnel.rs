@@ -8,7 +8,9 @@ use symopt_search::SearchConfig;
 use symopt_search::config::Form;
 use symopt_search::launch::Launch;
 use symopt_studies::fresh_seeds::Tuned;
-use symopt_studies::funnel::{Candidate, FILE, Funnel, FunnelError, FunnelProgress, Report, Settings, candidates};
+use symopt_studies::funnel::{
+    Candidate, FILE, Funnel, FunnelError, FunnelProgress, Report, Settings, candidates,
+};
 use symopt_studies::trials::TrialError;
 
 const SETTINGS: Settings = Settings { seeds: 4, tuning_seeds: 2, confidence: 0.95 };
@@ -32,7 +34,10 @@ fn store(form: Form) -> PathBuf {
         config.fitness.tuning_seeds = 2;
         config.fitness.rotate = 200;
         config.limits.programs = 700;
-        let _ = Launch::new(config, &path).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let _ = Launch::new(config, &path)
+            .unwrap()
+            .run(1, &AtomicBool::new(false), &mut |_| {})
+            .unwrap();
         (directory, path)
     });
     path.clone()
@@ -48,19 +53,30 @@ fn come_in(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, FunnelErro
 /// The text of the suite smoke under another name and with another number of steps.
 fn suite(directory: &Path, name: &str, steps: usize) -> String {
     let source = symopt_proxy_tasks::spec::SuiteSource::find("smoke").unwrap();
-    let text = source.text.replace("name = \"smoke\"", &format!("name = {name:?}")).replace("steps = 20", &format!("steps = {steps}"));
+    let text = source
+        .text
+        .replace("name = \"smoke\"", &format!("name = {name:?}"))
+        .replace("steps = 20", &format!("steps = {steps}"));
     let path = directory.join(format!("{name}.toml"));
     std::fs::write(&path, text).unwrap();
     path.display().to_string()
 }
 
-fn run(suites: &[String], form: Form, keep: usize, directory: &Path, threads: usize) -> (Report, u64) {
+fn run(
+    suites: &[String],
+    form: Form,
+    keep: usize,
+    directory: &Path,
+    threads: usize,
+) -> (Report, u64) {
     let runs = AtomicU64::new(0);
     let observe = |progress: FunnelProgress| {
         runs.fetch_max(progress.judging.runs, Ordering::Relaxed);
     };
     let funnel = Funnel::new(suites, SETTINGS, directory).unwrap();
-    let report = funnel.run(come_in(&[store(form)], keep).unwrap(), threads, interrupt(false), &observe).unwrap();
+    let report = funnel
+        .run(come_in(&[store(form)], keep).unwrap(), threads, interrupt(false), &observe)
+        .unwrap();
     (report, runs.into_inner())
 }
 
@@ -74,7 +90,8 @@ fn the_best_distinct_programs_come_in() {
     hashes.sort_unstable();
     hashes.dedup();
     assert_eq!(hashes.len(), 6);
-    // The same store twice brings nothing new, and of two stores each has its first program among the first two.
+    // The same store twice brings nothing new, and of two stores each has its first program among
+    // the first two.
     assert_eq!(come_in(&[path.clone(), path.clone()], 6).unwrap(), found);
     let both = come_in(&[path.clone(), store(Form::Direction)], 2).unwrap();
     assert_eq!((both[0].form, both[1].form), (Form::Program, Form::Direction));
@@ -97,7 +114,11 @@ fn who_beats_adamw_goes_on_and_the_numbers_are_the_same_on_any_number_of_threads
         assert_eq!(report.ranking.len(), 3);
         for ranked in &report.ranking {
             assert_eq!(ranked.stages[0].suite, suites[0]);
-            assert_eq!(ranked.stages.len() == 2, ranked.stages[0].passed, "only who passes goes on");
+            assert_eq!(
+                ranked.stages.len() == 2,
+                ranked.stages[0].passed,
+                "only who passes goes on"
+            );
             assert_eq!(ranked.survived, ranked.stages.len() == 2 && ranked.stages[1].passed);
             assert!(ranked.statements[1] <= ranked.statements[0]);
             assert!(symopt_dsl::parse(&ranked.simplified).is_ok());
@@ -113,13 +134,16 @@ fn who_beats_adamw_goes_on_and_the_numbers_are_the_same_on_any_number_of_threads
         assert!(reached.is_sorted_by(|a, b| a >= b), "{reached:?}");
         assert!(reached.contains(&2), "{form:?}: none goes on, so this test shows little");
 
-        // Nothing is trained again, and one more program is all that there is to do for one more program.
+        // Nothing is trained again, and one more program is all that there is to do for one more
+        // program.
         assert_eq!(run(&suites, form, 3, &one, 1).1, 0);
         assert_eq!(read(&one), read(&two));
         let (more, new_runs) = run(&suites, form, 4, &one, 1);
         assert!(new_runs > 0 && more.ranking.len() == 4);
         let old = |hash: &str| report.ranking.iter().find(|ranked| ranked.candidate.hash == hash);
-        for ranked in more.ranking.iter().filter_map(|ranked| Some((ranked, old(&ranked.candidate.hash)?))) {
+        for ranked in
+            more.ranking.iter().filter_map(|ranked| Some((ranked, old(&ranked.candidate.hash)?)))
+        {
             assert_eq!(ranked.0.stages, ranked.1.stages);
         }
     }
@@ -138,10 +162,14 @@ fn an_interrupted_funnel_keeps_what_it_has_and_ends_the_same() {
         }
     };
     let funnel = Funnel::new(&suites, SETTINGS, &parts).unwrap();
-    let error = funnel.run(come_in(&[store(Form::Direction)], 3).unwrap(), 1, stop, &observe).unwrap_err();
+    let error =
+        funnel.run(come_in(&[store(Form::Direction)], 3).unwrap(), 1, stop, &observe).unwrap_err();
     assert!(matches!(error, FunnelError::Trial(TrialError::Interrupted)), "{error}");
     let read = |path: &Path| std::fs::read_to_string(path.join(FILE)).unwrap();
-    let judged = serde_json::from_str::<serde_json::Value>(&read(&parts)).unwrap()["judged"].as_array().unwrap().len();
+    let judged = serde_json::from_str::<serde_json::Value>(&read(&parts)).unwrap()["judged"]
+        .as_array()
+        .unwrap()
+        .len();
     assert_eq!(judged, 1);
     run(&suites, Form::Direction, 3, &parts, 1);
     assert_eq!(read(&whole), read(&parts));
@@ -150,11 +178,15 @@ fn an_interrupted_funnel_keeps_what_it_has_and_ends_the_same() {
 #[test]
 fn what_is_wrong_is_said() {
     let directory = tempfile::tempdir().unwrap();
-    let new = |suites: &[String], path: &Path| Funnel::new(suites, SETTINGS, path).map(|_| ()).unwrap_err().to_string();
+    let new = |suites: &[String], path: &Path| {
+        Funnel::new(suites, SETTINGS, path).map(|_| ()).unwrap_err().to_string()
+    };
     let unused = directory.path().join("unused");
     assert!(new(&["10y".to_owned()], &unused).contains("10y"));
     let bare = directory.path().join("bare.toml");
-    let text = std::fs::read_to_string(suite(directory.path(), "bare", 20)).unwrap().replace("program = \"adamw\"", "program = \"tiger\"");
+    let text = std::fs::read_to_string(suite(directory.path(), "bare", 20))
+        .unwrap()
+        .replace("program = \"adamw\"", "program = \"tiger\"");
     std::fs::write(&bare, text).unwrap();
     assert!(new(&[bare.display().to_string()], &unused).contains("no tuned constants for adamw"));
     assert!(!unused.exists());
@@ -163,5 +195,8 @@ fn what_is_wrong_is_said() {
     std::fs::write(foreign.join(FILE), "{}").unwrap();
     assert!(new(&["smoke".to_owned()], &foreign).contains("not the file of a funnel"));
     assert_eq!(std::fs::read_to_string(foreign.join(FILE)).unwrap(), "{}");
-    assert!(matches!(candidates(&[directory.path().join("nowhere")], 3), Err(FunnelError::Journal(_))));
+    assert!(matches!(
+        candidates(&[directory.path().join("nowhere")], 3),
+        Err(FunnelError::Journal(_))
+    ));
 }

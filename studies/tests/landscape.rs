@@ -14,12 +14,16 @@ fn smoke() -> Suite {
 }
 
 fn entries(names: &[&str]) -> Vec<Entry> {
-    let entry =
-        |name: &&str| Entry { name: (*name).to_owned(), program: symopt_programs::find(name).unwrap().program(), is_direction: false };
+    let entry = |name: &&str| Entry {
+        name: (*name).to_owned(),
+        program: symopt_programs::find(name).unwrap().program(),
+        is_direction: false,
+    };
     names.iter().map(entry).collect()
 }
 
-const SETTINGS: Settings = Settings { tuning: Protocol { seeds: 3, budget: 3 * 24, shares: true }, seeds: 5 };
+const SETTINGS: Settings =
+    Settings { tuning: Protocol { seeds: 3, budget: 3 * 24, shares: true }, seeds: 5 };
 
 fn landscape(names: &[&str], threads: usize) -> Landscape {
     measure(&smoke(), &entries(names), &SETTINGS, threads, Watch::NOBODY).unwrap()
@@ -37,7 +41,10 @@ fn gains_are_paired_with_tuned_adamw() {
         assert_eq!((gain.mean, gain.standard_error), (0.0, Some(0.0)));
     }
     assert_eq!(table.rows.len(), 4);
-    assert!(table.rows.windows(2).all(|pair| pair[0].gain.unwrap().mean >= pair[1].gain.unwrap().mean), "the best first");
+    assert!(
+        table.rows.windows(2).all(|pair| pair[0].gain.unwrap().mean >= pair[1].gain.unwrap().mean),
+        "the best first"
+    );
 
     // The numbers are those of runs with the tuned settings on the held-out seeds.
     let suite = smoke();
@@ -47,8 +54,20 @@ fn gains_are_paired_with_tuned_adamw() {
             let row = table.rows.iter().find(|row| row.program == name).unwrap();
             let tuned = row.tasks[index].tuned.as_ref().unwrap();
             let program = symopt_programs::find(name).unwrap().program();
-            let candidate = Candidate { program: &program, peak_lr: tuned.peak_lr, hyperparameters: &tuned.hyperparameters };
-            let run = |seed| weighted.task.run(&candidate, seed, &mut |_| Verdict::Continue).unwrap().final_metrics().unwrap().loss;
+            let candidate = Candidate {
+                program: &program,
+                peak_lr: tuned.peak_lr,
+                hyperparameters: &tuned.hyperparameters,
+            };
+            let run = |seed| {
+                weighted
+                    .task
+                    .run(&candidate, seed, &mut |_| Verdict::Continue)
+                    .unwrap()
+                    .final_metrics()
+                    .unwrap()
+                    .loss
+            };
             Suite::held_out_seeds(5).into_iter().map(run).collect()
         };
         for ((lion, adamw), total) in losses("lion").iter().zip(losses("adamw")).zip(&mut by_seed) {
@@ -77,19 +96,36 @@ fn tables_and_pictures_have_every_program_and_task() {
     let table = landscape(&["lion", "lion-raw"], 2);
     let rows = table.table();
     assert_eq!(rows[0], ["PROGRAM", "SUITE", "smoke-linear", "smoke-mlp"]);
-    assert!(rows.contains(&["adamw", "+0.00 % ± 0.00", "+0.00 % ± 0.00", "+0.00 % ± 0.00"].map(str::to_owned).to_vec()), "{rows:?}");
+    assert!(
+        rows.contains(
+            &["adamw", "+0.00 % ± 0.00", "+0.00 % ± 0.00", "+0.00 % ± 0.00"]
+                .map(str::to_owned)
+                .to_vec()
+        ),
+        "{rows:?}"
+    );
 
     let markdown = table.markdown();
     assert!(
         markdown.starts_with("# Landscape of the suite smoke\n\nEvery program tuned per task (learning rate, weight decay and betas) with")
     );
-    for part in ["| PROGRAM | SUITE | smoke-linear | smoke-mlp |\n|---|---|---|---|\n", "| smoke-mlp | lion |", "beta1="] {
+    for part in [
+        "| PROGRAM | SUITE | smoke-linear | smoke-mlp |\n|---|---|---|---|\n",
+        "| smoke-mlp | lion |",
+        "beta1=",
+    ] {
         assert!(markdown.contains(part), "{part}:\n{markdown}");
     }
     // It has nothing to tune but the learning rate, though it states no conventional one.
-    let row = markdown.lines().find(|line| line.starts_with("| smoke-linear | lion-raw | ")).unwrap();
+    let row =
+        markdown.lines().find(|line| line.starts_with("| smoke-linear | lion-raw | ")).unwrap();
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-    assert!(cells[3].parse::<f64>().unwrap() > 0.0 && cells[4].is_empty() && cells[6].parse::<usize>().unwrap() > 1, "{row}");
+    assert!(
+        cells[3].parse::<f64>().unwrap() > 0.0
+            && cells[4].is_empty()
+            && cells[6].parse::<usize>().unwrap() > 1,
+        "{row}"
+    );
 
     let csv = table.csv().unwrap();
     assert_eq!(csv.lines().count(), 1 + 3 * (1 + 2), "{csv}");
@@ -107,10 +143,28 @@ fn tables_and_pictures_have_every_program_and_task() {
 #[test]
 fn the_zoo_is_compared_where_it_can_be_tuned() {
     let names: Vec<String> = zoo().into_iter().map(|entry| entry.name).collect();
-    for name in ["lion", "adamw", "sgd", "momentum", "nesterov", "qhm", "signsgd", "signum", "tiger", "nadam", "adabelief", "powersign"] {
+    for name in [
+        "lion",
+        "adamw",
+        "sgd",
+        "momentum",
+        "nesterov",
+        "qhm",
+        "signsgd",
+        "signum",
+        "tiger",
+        "nadam",
+        "adabelief",
+        "powersign",
+    ] {
         assert!(names.iter().any(|other| other == name), "{name}: {names:?}");
     }
-    assert!(names.iter().all(|name| !name.starts_with("published") && !name.contains("raw") && name != "adamw-paper"), "{names:?}");
+    assert!(
+        names.iter().all(|name| !name.starts_with("published")
+            && !name.contains("raw")
+            && name != "adamw-paper"),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -123,11 +177,21 @@ fn an_interrupt_leaves_the_tasks_that_are_done() {
             assert!(done <= total, "{done} of {total}");
             seen.store(done, Ordering::Relaxed);
         };
-        measure(&smoke(), &entries(&["sgd"]), &SETTINGS, 1, Watch { interrupted: &interrupted, observe: &observe })
+        measure(
+            &smoke(),
+            &entries(&["sgd"]),
+            &SETTINGS,
+            1,
+            Watch { interrupted: &interrupted, observe: &observe },
+        )
     };
     assert!(matches!(after(10), Err(LandscapeError::Interrupted)));
     let half = after(2 * (3 * 24 + 5) + 10).unwrap();
-    assert!(!half.complete && half.tasks.len() == 1 && half.rows.iter().all(|row| row.gain.is_none() && row.tasks.len() == 1));
+    assert!(
+        !half.complete
+            && half.tasks.len() == 1
+            && half.rows.iter().all(|row| row.gain.is_none() && row.tasks.len() == 1)
+    );
     assert!(half.markdown().contains("interrupted"));
     assert_eq!(half.table()[0], ["PROGRAM", "SUITE", "smoke-linear"]);
     assert!(half.rows.iter().all(|row| row.tasks[0].gain.is_some()));

@@ -8,7 +8,9 @@ use symopt_dsl::Program;
 use symopt_search::config::Form;
 use symopt_search::engine::Progress;
 use symopt_search::judge::form;
-use symopt_studies::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary, keep_protocol};
+use symopt_studies::rediscovery::{
+    Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary, keep_protocol,
+};
 
 struct Nobody;
 
@@ -71,11 +73,21 @@ fn a_final_in_disguise_becomes_lion_and_one_with_a_single_average_does_not() {
     ]);
     let last = rediscovery.finish(&disguised, &nobody).unwrap();
     assert_eq!(last.structure, Structure::LionLike, "{}", last.simplified);
-    assert!(last.simplified.contains("sign(") && !last.simplified.contains("cbrt"), "{}", last.simplified);
+    assert!(
+        last.simplified.contains("sign(") && !last.simplified.contains("cbrt"),
+        "{}",
+        last.simplified
+    );
     assert_eq!(last.gains.len(), 3);
-    let signum = rediscovery.finish(&direction_of(&["m = interp(g, m, 0.99)", "update = sign(m)"]), &nobody).unwrap();
+    let signum = rediscovery
+        .finish(&direction_of(&["m = interp(g, m, 0.99)", "update = sign(m)"]), &nobody)
+        .unwrap();
     assert_eq!(signum.structure, Structure::SignumLike);
-    let adamw = direction_of(&["m = interp(g, m, 0.9)", "v = interp(square(g), v, 0.999)", "update = m / sqrt(v)"]);
+    let adamw = direction_of(&[
+        "m = interp(g, m, 0.9)",
+        "v = interp(square(g), v, 0.999)",
+        "update = m / sqrt(v)",
+    ]);
     assert_ne!(rediscovery.finish(&adamw, &nobody).unwrap().structure, Structure::LionLike);
 }
 
@@ -89,7 +101,8 @@ fn without_time(attempt: &mut Attempt) {
     }
 }
 
-/// Interrupts a search when so many programs have been generated, and notes what is generated that was not in the store.
+/// Interrupts a search when so many programs have been generated, and notes what is generated that
+/// was not in the store.
 struct InterruptAt<'a> {
     programs: u64,
     interrupt: &'a AtomicBool,
@@ -99,7 +112,10 @@ struct InterruptAt<'a> {
 impl Observer for InterruptAt<'_> {
     fn progress(&mut self, _seed: u64, progress: &Progress) {
         self.new += u64::from(progress.statistics.generated > progress.recorded);
-        self.interrupt.store(progress.statistics.generated >= self.programs, std::sync::atomic::Ordering::Relaxed);
+        self.interrupt.store(
+            progress.statistics.generated >= self.programs,
+            std::sync::atomic::Ordering::Relaxed,
+        );
     }
 }
 
@@ -108,7 +124,10 @@ fn an_interrupted_attempt_goes_on_in_its_search_and_ends_as_one_that_was_not() {
     let directory = tempfile::tempdir().unwrap();
     let rediscovery = Rediscovery::new(small(), 2).unwrap();
     let of = |name: &str| directory.path().join(name);
-    let mut whole = rediscovery.attempt_in(&of("whole"), 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
+    let mut whole = rediscovery
+        .attempt_in(&of("whole"), 5, &AtomicBool::new(false), &mut Nobody)
+        .unwrap()
+        .unwrap();
     let parts = of("parts");
     let until = |programs: u64| {
         let interrupt = AtomicBool::new(false);
@@ -118,9 +137,12 @@ fn an_interrupted_attempt_goes_on_in_its_search_and_ends_as_one_that_was_not() {
     };
     for programs in [200, 900] {
         assert!(until(programs).0.is_none());
-        assert!(parts.join("seed-5/search-1.json").is_file() && !parts.join("seed-5.json").exists());
+        assert!(
+            parts.join("seed-5/search-1.json").is_file() && !parts.join("seed-5.json").exists()
+        );
     }
-    // A store that was just being made, and the first search as if its end had not been noted, which is not searched again.
+    // A store that was just being made, and the first search as if its end had not been noted,
+    // which is not searched again.
     std::fs::create_dir_all(parts.join("seed-5/search-2/journal")).unwrap();
     std::fs::remove_file(parts.join("seed-5/search-1.json")).unwrap();
     let (attempt, new) = until(u64::MAX);
@@ -133,7 +155,10 @@ fn an_interrupted_attempt_goes_on_in_its_search_and_ends_as_one_that_was_not() {
     // All is there: no search runs again, though the result of the seed itself is gone.
     std::fs::remove_file(parts.join("seed-5.json")).unwrap();
     std::fs::remove_dir_all(parts.join("seed-5/search-1")).unwrap();
-    assert_eq!(until(1), (rediscovery.attempt_in(&parts, 5, &AtomicBool::new(false), &mut Nobody).unwrap(), 0));
+    assert_eq!(
+        until(1),
+        (rediscovery.attempt_in(&parts, 5, &AtomicBool::new(false), &mut Nobody).unwrap(), 0)
+    );
 }
 
 #[test]
@@ -143,7 +168,8 @@ fn a_damaged_result_is_refused_and_one_of_an_earlier_release_is_read() {
     protocol.repeats = 1;
     protocol.search.limits.programs = 100;
     let rediscovery = Rediscovery::new(protocol, 2).unwrap();
-    let again = || rediscovery.attempt_in(directory.path(), 1, &AtomicBool::new(false), &mut Nobody);
+    let again =
+        || rediscovery.attempt_in(directory.path(), 1, &AtomicBool::new(false), &mut Nobody);
     let attempt = again().unwrap().unwrap();
     let path = directory.path().join("seed-1.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -151,14 +177,22 @@ fn a_damaged_result_is_refused_and_one_of_an_earlier_release_is_read() {
     assert_ne!(damaged, text);
     std::fs::write(&path, damaged).unwrap();
     let error = again().unwrap_err().to_string();
-    assert!(error.contains("seed-1.json") && error.contains("checksum") && error.contains("move it away"), "{error}");
+    assert!(
+        error.contains("seed-1.json")
+            && error.contains("checksum")
+            && error.contains("move it away"),
+        "{error}"
+    );
     std::fs::write(&path, serde_json::to_string_pretty(&attempt).unwrap()).unwrap();
     assert_eq!(again().unwrap().unwrap(), attempt);
     // A file of the user's in the place of a store stays.
     std::fs::create_dir_all(directory.path().join("seed-2/search-1")).unwrap();
     let mine = directory.path().join("seed-2/search-1/notes.txt");
     std::fs::write(&mine, "mine").unwrap();
-    assert!(rediscovery.attempt_in(directory.path(), 2, &AtomicBool::new(false), &mut Nobody).is_err() && mine.is_file());
+    assert!(
+        rediscovery.attempt_in(directory.path(), 2, &AtomicBool::new(false), &mut Nobody).is_err()
+            && mine.is_file()
+    );
 }
 
 #[test]
@@ -168,11 +202,21 @@ fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
         let rediscovery = Rediscovery::new(small(), threads).unwrap();
         let path = directory.path().join(name);
         keep_protocol(&path, "a protocol").unwrap();
-        let mut attempt = rediscovery.attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
-        let again = rediscovery.attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody).unwrap().unwrap();
+        let mut attempt = rediscovery
+            .attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody)
+            .unwrap()
+            .unwrap();
+        let again = rediscovery
+            .attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody)
+            .unwrap()
+            .unwrap();
         assert_eq!(attempt, again);
         let report = rediscovery.report(std::slice::from_ref(&attempt));
-        assert!(report.contains("## Seed 5, search 2") && report.contains("0 of 1 seeds end Lion-like, from adamw-paper"), "{report}");
+        assert!(
+            report.contains("## Seed 5, search 2")
+                && report.contains("0 of 1 seeds end Lion-like, from adamw-paper"),
+            "{report}"
+        );
         without_time(&mut attempt);
         attempt
     };
@@ -205,7 +249,10 @@ fn wrong_protocols_and_reserved_seeds_are_refused_with_the_name() {
     }
     let directory = tempfile::tempdir().unwrap();
     let rediscovery = Rediscovery::new(small(), 1).unwrap();
-    let error = rediscovery.attempt_in(directory.path(), 0xf_fff0, &AtomicBool::new(false), &mut Nobody).unwrap_err().to_string();
+    let error = rediscovery
+        .attempt_in(directory.path(), 0xf_fff0, &AtomicBool::new(false), &mut Nobody)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("reserved"), "{error}");
 }
 

@@ -53,16 +53,32 @@ fn strategies_are_compared_and_meta_validated() {
 
     // What the searches said.
     for (store, result) in report.stores.iter().zip([&first, &second]) {
-        assert_eq!((store.best.hash.clone(), store.best.fitness), (result.best.hash.to_string(), result.best.fitness));
-        assert_eq!((store.best.index, store.best.program.clone()), (result.best.index, result.best.program.to_string()));
-        assert_eq!((store.end.programs, store.end.evaluations), (2000, result.statistics.evaluated));
-        assert_eq!(store.rates_at_end.as_ref().unwrap().cache_hit_rate, result.statistics.cache_hit_rate());
+        assert_eq!(
+            (store.best.hash.clone(), store.best.fitness),
+            (result.best.hash.to_string(), result.best.fitness)
+        );
+        assert_eq!(
+            (store.best.index, store.best.program.clone()),
+            (result.best.index, result.best.program.to_string())
+        );
+        assert_eq!(
+            (store.end.programs, store.end.evaluations),
+            (2000, result.statistics.evaluated)
+        );
+        assert_eq!(
+            store.rates_at_end.as_ref().unwrap().cache_hit_rate,
+            result.statistics.cache_hit_rate()
+        );
         assert_eq!(store.rates.len(), 4);
         assert_eq!(store.curve.first().unwrap().programs, 0);
         assert_eq!(store.curve.first().unwrap().best, store.initial.fitness);
         assert_eq!(store.curve.last().unwrap().programs, 2000);
         assert_eq!(store.curve.last().unwrap().best, result.best.fitness);
-        assert!(store.curve.is_sorted_by_key(|point| (point.programs, point.evaluations, point.best)));
+        assert!(store.curve.is_sorted_by_key(|point| (
+            point.programs,
+            point.evaluations,
+            point.best
+        )));
         // No evaluation takes more than all runs, and those that diverge take less.
         let runs = store.end.training_runs.unwrap();
         let suite = smoke_suite();
@@ -73,20 +89,37 @@ fn strategies_are_compared_and_meta_validated() {
     // The best on fresh seeds, as the suite judges it.
     let suite = smoke_suite();
     let baseline = suite.baseline(&Suite::held_out_seeds(4)).unwrap();
-    let outcome = suite.evaluate(&first.best.program, None, &baseline, &mut |_, _| Verdict::Continue).unwrap();
+    let outcome = suite
+        .evaluate(&first.best.program, None, &baseline, &mut |_, _| Verdict::Continue)
+        .unwrap();
     assert_eq!(report.stores[0].best_fresh.fitness, outcome.fitness);
-    assert_eq!(report.stores[0].best_fresh.standard_error, outcome.by_seed(&suite).and_then(|values| standard_error(&values)));
+    assert_eq!(
+        report.stores[0].best_fresh.standard_error,
+        outcome.by_seed(&suite).and_then(|values| standard_error(&values))
+    );
 
-    // The sample begins with the initial program and ends with the best; here its suite is the search's own.
+    // The sample begins with the initial program and ends with the best; here its suite is the
+    // search's own.
     for store in &report.stores {
         assert!((5..=8).contains(&store.validation.len()), "{}", store.validation.len());
         let (begin, end) = (store.validation.first().unwrap(), store.validation.last().unwrap());
-        assert_eq!((begin.programs, &begin.hash, begin.validation), (0, &store.initial.hash, store.initial_fresh));
-        assert_eq!((end.programs, &end.hash, end.validation), (store.end.programs, &store.best.hash, store.best_fresh));
+        assert_eq!(
+            (begin.programs, &begin.hash, begin.validation),
+            (0, &store.initial.hash, store.initial_fresh)
+        );
+        assert_eq!(
+            (end.programs, &end.hash, end.validation),
+            (store.end.programs, &store.best.hash, store.best_fresh)
+        );
         assert!(store.validation.is_sorted_by_key(|point| point.programs));
         assert!(store.validation.is_sorted_by_key(|point| point.fitness));
         let (peak, _) = store.validation_peak_and_end().unwrap();
-        assert!(store.validation.iter().all(|point| point.validation.fitness <= peak.validation.fitness));
+        assert!(
+            store
+                .validation
+                .iter()
+                .all(|point| point.validation.fitness <= peak.validation.fitness)
+        );
         assert_eq!(store.without_text, 0);
     }
 
@@ -105,8 +138,15 @@ fn strategies_are_compared_and_meta_validated() {
     let Fitness::Improvement(a) = first.best.fitness else { panic!("{:?}", first.best) };
     let Fitness::Improvement(b) = second.best.fitness else { panic!("{:?}", second.best) };
     assert_eq!((evolution.stores, evolution.at_end.unwrap().mean), (2, (a + b) / 2.0));
-    assert_eq!((evolution.at_end.unwrap().low, evolution.at_end.unwrap().high), (a.min(b), a.max(b)));
-    let least = report.stores.iter().map(|store| store.end.training_runs.unwrap()).fold(f64::INFINITY, f64::min);
+    assert_eq!(
+        (evolution.at_end.unwrap().low, evolution.at_end.unwrap().high),
+        (a.min(b), a.max(b))
+    );
+    let least = report
+        .stores
+        .iter()
+        .map(|store| store.end.training_runs.unwrap())
+        .fold(f64::INFINITY, f64::min);
     assert_eq!(report.common_compute, least);
     for group in &report.groups {
         assert!(group.compute >= least);
@@ -117,7 +157,10 @@ fn strategies_are_compared_and_meta_validated() {
 
     let figures = report.figures();
     let files: Vec<&str> = figures.iter().map(|figure| figure.file).collect();
-    assert_eq!(files, ["fitness.svg", "validation.svg", "redundancy.svg", "comparison.svg", "fresh.svg"]);
+    assert_eq!(
+        files,
+        ["fitness.svg", "validation.svg", "redundancy.svg", "comparison.svg", "fresh.svg"]
+    );
     for figure in &figures {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{}", figure.file));
         std::fs::write(path, &figure.svg).unwrap();
@@ -128,7 +171,12 @@ fn strategies_are_compared_and_meta_validated() {
     for figure in &figures {
         assert!(text.contains(&format!("({})", figure.file)), "{text}");
     }
-    for line in ["evolution.strategy = \"random\"", "mutation.constants_only = true", "limits.programs = 4000", "suite = \"smoke\""] {
+    for line in [
+        "evolution.strategy = \"random\"",
+        "mutation.constants_only = true",
+        "limits.programs = 4000",
+        "suite = \"smoke\"",
+    ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
     // Without what no output depends on.
@@ -149,12 +197,19 @@ fn directions_are_tuned_anew_and_seeds_may_change() {
         config.limits.programs = 600;
         config.evolution.lag = 16;
     });
-    let options = Options { validate: Some(SuiteSource::find("smoke").unwrap()), seeds: 3, ..options(1) };
+    let options =
+        Options { validate: Some(SuiteSource::find("smoke").unwrap()), seeds: 3, ..options(1) };
     let stores = [store];
     let report = of(&stores, &options);
     let [search] = report.stores.as_slice() else { panic!("one store") };
-    assert_eq!((search.best.hash.clone(), search.best.fitness), (result.best.hash.to_string(), result.best.fitness));
-    assert_eq!((search.form, search.end.training_runs, report.over), (Form::Direction, None, Over::Evaluations));
+    assert_eq!(
+        (search.best.hash.clone(), search.best.fitness),
+        (result.best.hash.to_string(), result.best.fitness)
+    );
+    assert_eq!(
+        (search.form, search.end.training_runs, report.over),
+        (Form::Direction, None, Over::Evaluations)
+    );
     assert!(search.best_fresh.standard_error.is_some());
     // Fresh seeds are not those of the search.
     assert_ne!(search.best_fresh.fitness, search.best.fitness);
@@ -165,7 +220,10 @@ fn directions_are_tuned_anew_and_seeds_may_change() {
     let error = symopt_studies::report::report(&stores, &over, Watch::NOBODY).unwrap_err();
     assert!(matches!(error, ReportError::NoRuns { .. }), "{error}");
     let stopped = Watch { interrupted: &|| true, ..Watch::NOBODY };
-    assert!(matches!(symopt_studies::report::report(&stores, &options, stopped).unwrap_err(), ReportError::Interrupted));
+    assert!(matches!(
+        symopt_studies::report::report(&stores, &options, stopped).unwrap_err(),
+        ReportError::Interrupted
+    ));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Campaigns: the plan follows from the settings, and one that was interrupted ends as if nothing had happened.
+//! Campaigns: the plan follows from the settings, and one that was interrupted ends as if nothing
+//! had happened.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,8 @@ fn no_interrupt() -> &'static AtomicBool {
     Box::leak(Box::new(AtomicBool::new(false)))
 }
 
-/// Goes on with a campaign; in the search of a name it is interrupted after so many programs. True if it came to its end.
+/// Goes on with a campaign; in the search of a name it is interrupted after so many programs. True
+/// if it came to its end.
 fn go_on(path: &Path, threads: usize, interrupt_in: Option<(&str, u64)>) -> bool {
     let mut campaign = Campaign::open(path).unwrap();
     while let Some(step) = campaign.next() {
@@ -60,9 +62,13 @@ fn contents(path: &Path) -> String {
 #[test]
 fn the_plan_follows_from_the_settings() {
     let mut config = config(Form::Program);
-    config.restarts = RestartConfig { repeats: 3, restarts: 2, then: vec!["10x".to_owned(), "100x".to_owned()] };
+    config.restarts =
+        RestartConfig { repeats: 3, restarts: 2, then: vec!["10x".to_owned(), "100x".to_owned()] };
     let steps = plan(&config);
-    let told: Vec<_> = steps.iter().map(|step| (step.name.as_str(), step.seed, step.suite.as_str(), step.start)).collect();
+    let told: Vec<_> = steps
+        .iter()
+        .map(|step| (step.name.as_str(), step.seed, step.suite.as_str(), step.start))
+        .collect();
     let expected = [
         ("repeat-1", 7, "smoke", Start::Initial),
         ("repeat-2", 8, "smoke", Start::Initial),
@@ -94,7 +100,10 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
         let step = campaign.next().unwrap();
         assert_eq!(step.name, "restart-1");
         let launch = campaign.launch(&step, 1, no_interrupt(), &|_| {}).unwrap();
-        assert_ne!(launch.run(1, no_interrupt(), &mut |_| {}).unwrap().result.stop, StopReason::Interrupted);
+        assert_ne!(
+            launch.run(1, no_interrupt(), &mut |_| {}).unwrap().result.stop,
+            StopReason::Interrupted
+        );
         drop(campaign);
         // And while a store is made.
         std::fs::create_dir_all(parts.join("then-1/journal")).unwrap();
@@ -114,20 +123,39 @@ fn a_restart_begins_with_the_best_on_fresh_seeds() {
     assert_eq!(campaign.comparisons().len(), 2);
     for (comparison, compared) in campaign.comparisons().iter().zip([2, 3]) {
         assert_eq!(comparison.gains.len(), compared);
-        let gain = |name: &str| comparison.gains.iter().find(|(other, _)| other == name).unwrap().1.gain.map(|gain| gain.mean);
+        let gain = |name: &str| {
+            comparison
+                .gains
+                .iter()
+                .find(|(other, _)| other == name)
+                .unwrap()
+                .1
+                .gain
+                .map(|gain| gain.mean)
+        };
         let best = gain(&comparison.best);
-        assert!(comparison.gains.iter().all(|(name, judged)| judged.seeds == 16 && gain(name) <= best), "{comparison:?}");
+        assert!(
+            comparison.gains.iter().all(|(name, judged)| judged.seeds == 16 && gain(name) <= best),
+            "{comparison:?}"
+        );
 
         let store = CheckedStore::of(&path.join(&comparison.step)).unwrap();
         let from = campaign.ended().iter().find(|ended| ended.name == comparison.best).unwrap();
         let settings = store.settings();
         assert_eq!(settings.config.initial, format!("{}:{}", comparison.best, from.best.hash));
         assert!(settings.config.restarts.is_plain());
-        let hash = |text: &str| symopt_dsl::Graph::new(&symopt_dsl::parse(text).unwrap()).unwrap().hash().to_string();
+        let hash = |text: &str| {
+            symopt_dsl::Graph::new(&symopt_dsl::parse(text).unwrap()).unwrap().hash().to_string()
+        };
         assert_eq!(hash(&settings.initial), from.best.hash);
         // It is in its store under that name.
         assert!(
-            symopt_search::store::program_source::find_program(&format!("{}:{}", path.join(&from.name).display(), from.best.hash)).is_ok()
+            symopt_search::store::program_source::find_program(&format!(
+                "{}:{}",
+                path.join(&from.name).display(),
+                from.best.hash
+            ))
+            .is_ok()
         );
     }
     let report = |threads| campaign.report(3, threads, no_interrupt(), &|_| {}).unwrap();
@@ -151,7 +179,12 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     assert!(refused(&|c| c.restarts.repeats = 0).contains("restarts.repeats"));
     assert!(refused(&|c| c.initial = "nobody".to_owned()).contains("nobody"));
     let error = refused(&|c| c.mutation.hidden = vec!["lrr".to_owned()]);
-    assert!(error.contains("`lrr`") && error.contains("did you mean `lr`?") && error.contains("its parameters: w, g, "), "{error}");
+    assert!(
+        error.contains("`lrr`")
+            && error.contains("did you mean `lr`?")
+            && error.contains("its parameters: w, g, "),
+        "{error}"
+    );
 
     Campaign::create(config(Form::Program), &path).unwrap();
     assert!(Campaign::create(config(Form::Program), &path).is_err());

@@ -1,8 +1,10 @@
-//! The form in which two data flows are matched: sums of terms, each a number times values over values.
+//! The form in which two data flows are matched: sums of terms, each a number times values over
+//! values.
 //!
-//! There are two ways to make it. Literally, every call stands for itself, and only numbers are expressions. Algebraically, sums, differences,
-//! products, quotients and averages are multiplied out, and numbers are moved out of functions that let them through (`sqrt(c x)`), so that it
-//! does not matter how a program groups its sums and factors. That is algebra over the reals.
+//! There are two ways to make it. Literally, every call stands for itself, and only numbers are
+//! expressions. Algebraically, sums, differences, products, quotients and averages are multiplied
+//! out, and numbers are moved out of functions that let them through (`sqrt(c x)`), so that it does
+//! not matter how a program groups its sums and factors. That is algebra over the reals.
 
 use std::collections::HashMap;
 
@@ -32,7 +34,8 @@ pub(super) enum Atom {
 /// Values and how often each of them is a factor, in order.
 pub(super) type Factors = Vec<(AtomId, u32)>;
 
-/// A number times values over values. A value that stands above and below is not cancelled: it may be zero.
+/// A number times values over values. A value that stands above and below is not cancelled: it may
+/// be zero.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Term {
     pub(super) coefficient: ScalarId,
@@ -68,14 +71,18 @@ pub(super) struct Form {
     poly_ids: HashMap<Poly, PolyId>,
     atom_ids: HashMap<Atom, AtomId>,
     pub(super) update: PolyId,
-    /// Numbers that were moved out of functions and sums: they must not be zero, or what they were moved out of was not what it looks like.
+    /// Numbers that were moved out of functions and sums: they must not be zero, or what they were
+    /// moved out of was not what it looks like.
     pub(super) divisors: Vec<ScalarId>,
     pub(super) slots: Vec<Option<PolyId>>,
 }
 
 /// Whether a slot is taken with the other sign.
 pub(super) fn is_negated(negated: u32, slot: usize) -> bool {
-    u32::try_from(slot).ok().and_then(|slot| negated.checked_shr(slot)).is_some_and(|bits| bits & 1 == 1)
+    u32::try_from(slot)
+        .ok()
+        .and_then(|slot| negated.checked_shr(slot))
+        .is_some_and(|bits| bits & 1 == 1)
 }
 
 /// How a form is made.
@@ -86,8 +93,8 @@ pub(super) enum Manner {
 }
 
 impl Form {
-    /// `changes` puts an unknown factor above 0 to `lr` and to each slot: the side that changes. Slots whose bits are set in `negated` are taken with the
-    /// other sign as well.
+    /// `changes` puts an unknown factor above 0 to `lr` and to each slot: the side that changes.
+    /// Slots whose bits are set in `negated` are taken with the other sign as well.
     pub(super) fn new(flow: &Flow, manner: Manner, changes: bool, negated: u32) -> Form {
         let mut form = Form::default();
         let mut values: Vec<Poly> = Vec::with_capacity(flow.nodes.len());
@@ -95,11 +102,14 @@ impl Form {
             let value = if node.is_number {
                 let coefficient = form.scalar(node.kind, &node.arguments, &values);
                 match manner {
-                    Manner::Literal => vec![Term { coefficient, over: Vec::new(), under: Vec::new() }],
+                    Manner::Literal => {
+                        vec![Term { coefficient, over: Vec::new(), under: Vec::new() }]
+                    }
                     Manner::Algebraic => form.number(coefficient),
                 }
             } else {
-                let arguments: Vec<&Poly> = node.arguments.iter().map(|argument| &values[*argument]).collect();
+                let arguments: Vec<&Poly> =
+                    node.arguments.iter().map(|argument| &values[*argument]).collect();
                 match (node.kind, manner) {
                     (NodeKind::Call(function), Manner::Literal) => {
                         let arguments = arguments.into_iter().cloned().collect();
@@ -112,7 +122,9 @@ impl Form {
                     (kind, manner) => {
                         let leaf = form.leaf(kind, manner == Manner::Algebraic && changes);
                         match kind {
-                            NodeKind::Slot(slot) if is_negated(negated, slot.index()) => form.negative(&leaf),
+                            NodeKind::Slot(slot) if is_negated(negated, slot.index()) => {
+                                form.negative(&leaf)
+                            }
                             _ => leaf,
                         }
                     }
@@ -163,9 +175,12 @@ impl Form {
     fn scalar(&mut self, kind: NodeKind, arguments: &[usize], values: &[Poly]) -> ScalarId {
         match kind {
             NodeKind::Constant(bits) => self.scalars.unknown(Unknown::Constant(bits)),
-            NodeKind::Hyperparameter(variable) => self.scalars.unknown(Unknown::Hyperparameter(variable)),
+            NodeKind::Hyperparameter(variable) => {
+                self.scalars.unknown(Unknown::Hyperparameter(variable))
+            }
             NodeKind::Call(function) => {
-                let arguments: Vec<ScalarId> = arguments.iter().map(|argument| self.as_number(&values[*argument])).collect();
+                let arguments: Vec<ScalarId> =
+                    arguments.iter().map(|argument| self.as_number(&values[*argument])).collect();
                 self.scalars.call(function, &arguments)
             }
             _ => self.scalars.literal(1.0),
@@ -194,7 +209,11 @@ impl Form {
     }
 
     fn number(&mut self, coefficient: ScalarId) -> Poly {
-        if self.scalars.is_zero(coefficient) { Vec::new() } else { vec![Term { coefficient, over: Vec::new(), under: Vec::new() }] }
+        if self.scalars.is_zero(coefficient) {
+            Vec::new()
+        } else {
+            vec![Term { coefficient, over: Vec::new(), under: Vec::new() }]
+        }
     }
 
     fn single(&mut self, atom: Atom, coefficient: ScalarId) -> Poly {
@@ -268,10 +287,14 @@ impl Form {
                 let (x, y) = (self.product(&rest, x), self.product(a, y));
                 self.sum(&x, &y)
             }
-            (F::Abs | F::Sign | F::Sqrt | F::GuardedSqrt | F::Cbrt | F::Norm | F::GlobalNorm, [x]) => {
+            (
+                F::Abs | F::Sign | F::Sqrt | F::GuardedSqrt | F::Cbrt | F::Norm | F::GlobalNorm,
+                [x],
+            ) => {
                 let (factor, x) = self.normalized(x);
                 // A norm lets out what an absolute value does.
-                let outside = if matches!(function, F::Norm | F::GlobalNorm) { F::Abs } else { function };
+                let outside =
+                    if matches!(function, F::Norm | F::GlobalNorm) { F::Abs } else { function };
                 let factor = self.scalars.homogeneous(outside, factor);
                 let call = self.opaque(function, vec![x]);
                 self.scaled(&call, factor)
@@ -325,7 +348,10 @@ impl Form {
         for term in terms {
             let key = (term.over.clone(), term.under.clone());
             match places.get(&key) {
-                Some(place) => poly[*place].coefficient = self.scalars.add_like_terms(poly[*place].coefficient, term.coefficient),
+                Some(place) => {
+                    poly[*place].coefficient =
+                        self.scalars.add_like_terms(poly[*place].coefficient, term.coefficient)
+                }
                 None => {
                     places.insert(key, poly.len());
                     poly.push(term);
@@ -380,7 +406,11 @@ impl Form {
         let closed = self.closed(x);
         closed
             .iter()
-            .map(|term| Term { coefficient: self.scalars.power(term.coefficient, -1), over: term.under.clone(), under: term.over.clone() })
+            .map(|term| Term {
+                coefficient: self.scalars.power(term.coefficient, -1),
+                over: term.under.clone(),
+                under: term.over.clone(),
+            })
             .collect()
     }
 
@@ -397,7 +427,12 @@ impl Form {
     /// The factor of the leading term, and the sum over it.
     fn normalized(&mut self, x: &Poly) -> (ScalarId, Poly) {
         let one = self.scalars.literal(1.0);
-        let Some(leading) = x.iter().map(|term| (self.rank(term), term.coefficient)).min().map(|(_, coefficient)| coefficient) else {
+        let Some(leading) = x
+            .iter()
+            .map(|term| (self.rank(term), term.coefficient))
+            .min()
+            .map(|(_, coefficient)| coefficient)
+        else {
             return (one, x.clone());
         };
         if x.len() > 1 && !self.divisors.contains(&leading) {
@@ -407,8 +442,9 @@ impl Form {
         (leading, self.scaled(x, inverse))
     }
 
-    /// What both sides order terms by: terms without weights first, then those without state; then by what they are made of. Decay, which has
-    /// weights, is the term that most often is missing on one side.
+    /// What both sides order terms by: terms without weights first, then those without state; then
+    /// by what they are made of. Decay, which has weights, is the term that most often is missing
+    /// on one side.
     pub(super) fn rank(&self, term: &Term) -> (bool, bool, u64) {
         let mut rank = (false, false, 0u64);
         for ((atom, exponent), side) in factors(term) {
@@ -416,20 +452,30 @@ impl Form {
             rank.0 |= about.has_weights;
             rank.1 |= about.has_slots;
             // Added up, so that the order of the factors does not matter.
-            rank.2 = rank.2.wrapping_add(mix(about.labels[DEPTH], side * 16 + u64::from(*exponent)));
+            rank.2 =
+                rank.2.wrapping_add(mix(about.labels[DEPTH], side * 16 + u64::from(*exponent)));
         }
         rank
     }
 
     /// What is known of an atom from those that it is made of.
     fn describe(&self, atom: &Atom) -> About {
-        let mut about = About { has_weights: *atom == Atom::Weights, has_slots: matches!(atom, Atom::Slot(_)), labels: [0; DEPTH + 1] };
+        let mut about = About {
+            has_weights: *atom == Atom::Weights,
+            has_slots: matches!(atom, Atom::Slot(_)),
+            labels: [0; DEPTH + 1],
+        };
         let inside: &[PolyId] = match atom {
             Atom::Call(_, arguments) => arguments,
             Atom::Sum(poly) => std::slice::from_ref(poly),
             _ => &[],
         };
-        for (atom, _) in inside.iter().flat_map(|poly| &self.polys[*poly]).flat_map(factors).map(|(factor, _)| factor) {
+        for (atom, _) in inside
+            .iter()
+            .flat_map(|poly| &self.polys[*poly])
+            .flat_map(factors)
+            .map(|(factor, _)| factor)
+        {
             about.has_weights |= self.about[*atom].has_weights;
             about.has_slots |= self.about[*atom].has_slots;
         }
@@ -459,7 +505,10 @@ impl Form {
         let Some(below) = depth.checked_sub(1) else { return 0 };
         self.polys[poly].iter().fold(3, |hash, term| {
             let label = factors(term).fold(7u64, |hash, ((atom, exponent), side)| {
-                hash.wrapping_add(mix(self.about[*atom].labels[below], side * 16 + u64::from(*exponent)))
+                hash.wrapping_add(mix(
+                    self.about[*atom].labels[below],
+                    side * 16 + u64::from(*exponent),
+                ))
             });
             hash.wrapping_add(mix(label, 5))
         })

@@ -29,7 +29,8 @@ struct State {
 /// What fits: the slots of the general side by those of the fixed side.
 pub(super) type Slots = Vec<Option<usize>>;
 
-/// Steps of one match at most. Programs of a hundred statements take some hundreds; only ones with many like terms come near the limit.
+/// Steps of one match at most. Programs of a hundred statements take some hundreds; only ones with
+/// many like terms come near the limit.
 const MOST_STEPS: usize = 4000;
 /// Lists of equations at most that are tried to be solved.
 const MOST_SOLUTIONS: usize = 60;
@@ -41,8 +42,13 @@ struct Matcher<'a> {
     solutions: usize,
 }
 
-/// Matches two forms. `solve` takes the pairs of numbers that have to be equal, and says whether they can be.
-pub(super) fn match_forms<S>(fixed: &Form, general: &Form, solve: &mut dyn FnMut(&[Pair]) -> Option<S>) -> Option<(S, Slots)> {
+/// Matches two forms. `solve` takes the pairs of numbers that have to be equal, and says whether
+/// they can be.
+pub(super) fn match_forms<S>(
+    fixed: &Form,
+    general: &Form,
+    solve: &mut dyn FnMut(&[Pair]) -> Option<S>,
+) -> Option<(S, Slots)> {
     let state = State {
         goals: vec![Goal::Polys(fixed.update, general.update)],
         matched: BTreeSet::new(),
@@ -53,7 +59,11 @@ pub(super) fn match_forms<S>(fixed: &Form, general: &Form, solve: &mut dyn FnMut
 }
 
 impl Matcher<'_> {
-    fn run<S>(&mut self, mut state: State, solve: &mut dyn FnMut(&[Pair]) -> Option<S>) -> Option<(S, Slots)> {
+    fn run<S>(
+        &mut self,
+        mut state: State,
+        solve: &mut dyn FnMut(&[Pair]) -> Option<S>,
+    ) -> Option<(S, Slots)> {
         while let Some(goal) = state.goals.pop() {
             self.steps += 1;
             if self.steps > MOST_STEPS || self.solutions > MOST_SOLUTIONS {
@@ -72,7 +82,8 @@ impl Matcher<'_> {
                         return None;
                     }
                     let Some(term) = terms.get(next) else {
-                        let left = others.iter().enumerate().filter(|(place, _)| used & (1 << place) == 0);
+                        let left =
+                            others.iter().enumerate().filter(|(place, _)| used & (1 << place) == 0);
                         state.pairs.extend(left.map(|(_, term)| (None, term.coefficient)));
                         continue;
                     };
@@ -80,7 +91,8 @@ impl Matcher<'_> {
                     for (place, other) in others.iter().enumerate() {
                         if used & (1 << place) == 0 && self.may_match(term, other) {
                             // Those that are alike to a depth come first.
-                            candidates.push((self.fixed.rank(term) != self.general.rank(other), place));
+                            candidates
+                                .push((self.fixed.rank(term) != self.general.rank(other), place));
                         }
                     }
                     candidates.sort_unstable();
@@ -113,10 +125,14 @@ impl Matcher<'_> {
                         let mut rest = b.clone();
                         rest.remove(place);
                         let after = Goal::Factors(a.clone(), rest);
-                        alternatives.extend(self.inside(atom, *other, &state.slots).into_iter().map(|(mut goals, slots)| {
-                            goals.insert(0, after.clone());
-                            (None, goals, slots)
-                        }));
+                        alternatives.extend(
+                            self.inside(atom, *other, &state.slots).into_iter().map(
+                                |(mut goals, slots)| {
+                                    goals.insert(0, after.clone());
+                                    (None, goals, slots)
+                                },
+                            ),
+                        );
                     }
                     match self.choose(&mut state, &mut alternatives.into_iter(), solve) {
                         Choice::One => {}
@@ -161,7 +177,9 @@ impl Matcher<'_> {
                 if bound == Some(*b) {
                     return vec![(Vec::new(), None)];
                 }
-                let (Some(Some(next)), Some(Some(other))) = (self.fixed.slots.get(*a), self.general.slots.get(*b)) else {
+                let (Some(Some(next)), Some(Some(other))) =
+                    (self.fixed.slots.get(*a), self.general.slots.get(*b))
+                else {
                     return Vec::new();
                 };
                 if bound.is_some() || slots.contains(&Some(*b)) {
@@ -173,7 +191,9 @@ impl Matcher<'_> {
             }
             (Atom::Sum(a), Atom::Sum(b)) => vec![(vec![Goal::Polys(*a, *b)], None)],
             (Atom::Call(function, x), Atom::Call(_, y)) => {
-                let goals = |x: &[PolyId], y: &[PolyId]| x.iter().zip(y).map(|(x, y)| Goal::Polys(*x, *y)).collect::<Vec<_>>();
+                let goals = |x: &[PolyId], y: &[PolyId]| {
+                    x.iter().zip(y).map(|(x, y)| Goal::Polys(*x, *y)).collect::<Vec<_>>()
+                };
                 let mut ways = vec![(goals(x, y), None)];
                 if function.row().commutative
                     && let ([_, _], [first, second]) = (x.as_slice(), y.as_slice())
@@ -192,7 +212,8 @@ impl Matcher<'_> {
         match goal {
             Goal::Polys(a, b) => {
                 let (x, y) = (&self.fixed.polys[*a], &self.general.polys[*b]);
-                x.len() <= y.len() && (self.fixed.poly_is_number(*a) || !self.general.poly_is_number(*b))
+                x.len() <= y.len()
+                    && (self.fixed.poly_is_number(*a) || !self.general.poly_is_number(*b))
             }
             _ => true,
         }
@@ -209,7 +230,10 @@ impl Matcher<'_> {
 
     fn may_match(&self, a: &Term, b: &Term) -> bool {
         let factors = |x: &Factors, y: &Factors| {
-            x.len() == y.len() && x.iter().all(|(atom, e)| y.iter().any(|(other, f)| e == f && self.may_be(*atom, *other)))
+            x.len() == y.len()
+                && x.iter().all(|(atom, e)| {
+                    y.iter().any(|(other, f)| e == f && self.may_be(*atom, *other))
+                })
         };
         factors(&a.over, &b.over) && factors(&a.under, &b.under)
     }

@@ -1,4 +1,5 @@
-//! Numbers that are known before training, as expressions of unknowns; and what the unknowns have to be for a list of equations to hold.
+//! Numbers that are known before training, as expressions of unknowns; and what the unknowns have
+//! to be for a list of equations to hold.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,13 +23,15 @@ pub(super) enum Unknown {
 }
 
 impl Unknown {
-    /// Whether an equation may give a constant another value. 0, 1 and -1 are part of how a formula is written: 1 - beta.
+    /// Whether an equation may give a constant another value. 0, 1 and -1 are part of how a formula
+    /// is written: 1 - beta.
     fn is_movable(self) -> bool {
         matches!(self, Unknown::Constant(bits) if ![0.0, 1.0].contains(&f64::from_bits(bits).abs()))
     }
 
     fn is_positive_factor(self) -> bool {
-        matches!(self, Unknown::Rate | Unknown::Scale(_)) || matches!(self, Unknown::Constant(bits) if f64::from_bits(bits) > 0.0)
+        matches!(self, Unknown::Rate | Unknown::Scale(_))
+            || matches!(self, Unknown::Constant(bits) if f64::from_bits(bits) > 0.0)
     }
 }
 
@@ -38,7 +41,8 @@ const ONE: i32 = 12;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Scalar {
     Unknown(Unknown),
-    /// A number times factors with exponents, in order of the factors. No factor is a product; no exponent is 0.
+    /// A number times factors with exponents, in order of the factors. No factor is a product; no
+    /// exponent is 0.
     Product(u64, Vec<(ScalarId, i32)>),
     Call(Function, Vec<ScalarId>),
 }
@@ -93,7 +97,8 @@ impl Scalars {
     }
 
     fn product(&mut self, number: f64, factors: BTreeMap<ScalarId, i32>) -> ScalarId {
-        let factors: Vec<(ScalarId, i32)> = factors.into_iter().filter(|(_, exponent)| *exponent != 0).collect();
+        let factors: Vec<(ScalarId, i32)> =
+            factors.into_iter().filter(|(_, exponent)| *exponent != 0).collect();
         match factors.as_slice() {
             _ if number == 0.0 => self.literal(0.0),
             [(factor, ONE)] if number == 1.0 => *factor,
@@ -113,7 +118,10 @@ impl Scalars {
     /// The number to a whole power.
     pub(super) fn power(&mut self, a: ScalarId, exponent: i32) -> ScalarId {
         let (number, factors) = self.factors(a);
-        self.product(number.powi(exponent), factors.into_iter().map(|(factor, e)| (factor, e * exponent)).collect())
+        self.product(
+            number.powi(exponent),
+            factors.into_iter().map(|(factor, e)| (factor, e * exponent)).collect(),
+        )
     }
 
     pub(super) fn divide(&mut self, a: ScalarId, b: ScalarId) -> ScalarId {
@@ -130,7 +138,8 @@ impl Scalars {
         }
     }
 
-    /// The sum of two sums over the reals, like terms taken together: of `a + (1 - a)` the literal 1 is left, whatever `a` is.
+    /// The sum of two sums over the reals, like terms taken together: of `a + (1 - a)` the literal
+    /// 1 is left, whatever `a` is.
     pub(super) fn add_like_terms(&mut self, a: ScalarId, b: ScalarId) -> ScalarId {
         let mut terms: BTreeMap<Vec<(ScalarId, i32)>, f64> = BTreeMap::new();
         let mut open = vec![b, a];
@@ -170,9 +179,11 @@ impl Scalars {
         }
     }
 
-    /// A positively homogeneous function of a product, taken apart: of the factors that are known to be positive, and of the rest.
+    /// A positively homogeneous function of a product, taken apart: of the factors that are known
+    /// to be positive, and of the rest.
     pub(super) fn homogeneous(&mut self, function: Function, a: ScalarId) -> ScalarId {
-        // Of a positive factor: nothing for the sign, its root, or itself; as a multiple of its exponent in twelfths.
+        // Of a positive factor: nothing for the sign, its root, or itself; as a multiple of its
+        // exponent in twelfths.
         let of_positive = match function {
             Function::Sign => 0,
             Function::Sqrt | Function::GuardedSqrt => ONE / 2,
@@ -180,7 +191,9 @@ impl Scalars {
             _ => ONE,
         };
         let (number, factors) = self.factors(a);
-        let positive = |id: ScalarId, scalars: &Scalars| scalars.as_unknown(id).is_some_and(Unknown::is_positive_factor);
+        let positive = |id: ScalarId, scalars: &Scalars| {
+            scalars.as_unknown(id).is_some_and(Unknown::is_positive_factor)
+        };
         let (mut outside, mut inside) = (BTreeMap::new(), BTreeMap::new());
         for (factor, exponent) in factors {
             if positive(factor, self) && exponent * of_positive % ONE == 0 {
@@ -206,7 +219,9 @@ impl Scalars {
             if cone.insert(id) {
                 match &self.table[id] {
                     Scalar::Unknown(_) => {}
-                    Scalar::Product(_, factors) => open.extend(factors.iter().map(|(factor, _)| factor)),
+                    Scalar::Product(_, factors) => {
+                        open.extend(factors.iter().map(|(factor, _)| factor))
+                    }
                     Scalar::Call(_, arguments) => open.extend(arguments),
                 }
             }
@@ -217,18 +232,26 @@ impl Scalars {
     fn evaluate_cone(&self, cone: &[ScalarId], value: &dyn Fn(Unknown) -> f64) -> f64 {
         let mut values: Vec<f64> = Vec::with_capacity(cone.len());
         for id in cone {
-            let of = |id: &ScalarId| cone.binary_search(id).ok().and_then(|place| values.get(place)).copied().unwrap_or(f64::NAN);
+            let of = |id: &ScalarId| {
+                cone.binary_search(id)
+                    .ok()
+                    .and_then(|place| values.get(place))
+                    .copied()
+                    .unwrap_or(f64::NAN)
+            };
             let result = match &self.table[*id] {
                 Scalar::Unknown(unknown) => value(*unknown),
-                Scalar::Product(number, factors) => factors.iter().fold(f64::from_bits(*number), |product, (factor, exponent)| {
-                    let of = of(factor);
-                    product
-                        * match *exponent {
-                            ONE => of,
-                            exponent if exponent % ONE == 0 => of.powi(exponent / ONE),
-                            exponent => libm::pow(of, f64::from(exponent) / f64::from(ONE)),
-                        }
-                }),
+                Scalar::Product(number, factors) => {
+                    factors.iter().fold(f64::from_bits(*number), |product, (factor, exponent)| {
+                        let of = of(factor);
+                        product
+                            * match *exponent {
+                                ONE => of,
+                                exponent if exponent % ONE == 0 => of.powi(exponent / ONE),
+                                exponent => libm::pow(of, f64::from(exponent) / f64::from(ONE)),
+                            }
+                    })
+                }
                 Scalar::Call(function, arguments) => {
                     let mut x = [0.0; 3];
                     for (place, argument) in x.iter_mut().zip(arguments) {
@@ -247,7 +270,8 @@ impl Scalars {
     }
 
     fn unknowns(&self, cone: &[ScalarId]) -> Vec<Unknown> {
-        let mut unknowns: Vec<Unknown> = cone.iter().filter_map(|id| self.as_unknown(*id)).collect();
+        let mut unknowns: Vec<Unknown> =
+            cone.iter().filter_map(|id| self.as_unknown(*id)).collect();
         unknowns.sort_unstable();
         unknowns
     }
@@ -255,7 +279,9 @@ impl Scalars {
     /// The constants and hyperparameters of the program, in the order in which they are made.
     pub(super) fn numbers(&self) -> Vec<Unknown> {
         let numbers = (0..self.table.len()).filter_map(|id| self.as_unknown(id));
-        numbers.filter(|unknown| matches!(unknown, Unknown::Hyperparameter(_) | Unknown::Constant(_))).collect()
+        numbers
+            .filter(|unknown| matches!(unknown, Unknown::Hyperparameter(_) | Unknown::Constant(_)))
+            .collect()
     }
 
     /// The value of a number that has no hyperparameters and no factors to be found in it.
@@ -281,7 +307,9 @@ impl Scalars {
 
     /// Whether a number has hyperparameters in it.
     pub(super) fn has_hyperparameters(&self, id: ScalarId) -> bool {
-        self.unknowns(&self.cone(id)).iter().any(|unknown| matches!(unknown, Unknown::Hyperparameter(_)))
+        self.unknowns(&self.cone(id))
+            .iter()
+            .any(|unknown| matches!(unknown, Unknown::Hyperparameter(_)))
     }
 }
 
@@ -317,7 +345,9 @@ impl Solution {
         {
             return true;
         }
-        let right = problem.scalars.evaluate(equation.right, &|unknown| problem.value(unknown, &self.values));
+        let right = problem
+            .scalars
+            .evaluate(equation.right, &|unknown| problem.value(unknown, &self.values));
         right.to_bits() == equation.left.to_bits() || (right.is_nan() && equation.left.is_nan())
     }
 }
@@ -329,7 +359,8 @@ pub(super) struct Problem<'a> {
     pub(super) free: Free,
     /// The values that hyperparameters have of themselves.
     pub(super) default: &'a dyn Fn(Unknown) -> f64,
-    /// Numbers that an unknown may well have, tried before a number is computed: it would not be exactly the one in the program's text.
+    /// Numbers that an unknown may well have, tried before a number is computed: it would not be
+    /// exactly the one in the program's text.
     pub(super) likely: &'a [f64],
     /// Numbers that may not become zero: something was divided by them.
     pub(super) divisors: &'a [ScalarId],
@@ -337,12 +368,16 @@ pub(super) struct Problem<'a> {
     pub(super) preferred: &'a dyn Fn(Unknown) -> Option<f64>,
 }
 
-/// Numbers closer than this, relatively, are the same: the equations are true over the reals, and computed in f64.
+/// Numbers closer than this, relatively, are the same: the equations are true over the reals, and
+/// computed in f64.
 const TOLERANCE: f64 = 1e-9;
 
 fn close(a: f64, b: f64, tolerance: f64) -> bool {
-    // Infinity is not close to any other number, though infinitely far is not more than a share of it.
-    a == b || (a.is_nan() && b.is_nan()) || ((a - b).is_finite() && (a - b).abs() <= tolerance * a.abs().max(b.abs()))
+    // Infinity is not close to any other number, though infinitely far is not more than a share of
+    // it.
+    a == b
+        || (a.is_nan() && b.is_nan())
+        || ((a - b).is_finite() && (a - b).abs() <= tolerance * a.abs().max(b.abs()))
 }
 
 struct Prepared {
@@ -354,8 +389,8 @@ struct Prepared {
 impl Problem<'_> {
     /// Values of the unknowns for which every equation holds; `None` if none are found.
     ///
-    /// An equation with one unknown gives its value, over and over. Where every equation has two or more, values are guessed: those of equal names,
-    /// and the numbers of the other side.
+    /// An equation with one unknown gives its value, over and over. Where every equation has two or
+    /// more, values are guessed: those of equal names, and the numbers of the other side.
     pub(super) fn solve(&self) -> Option<Solution> {
         let mut moved = BTreeSet::new();
         let mut equations = Vec::new();
@@ -408,15 +443,28 @@ impl Problem<'_> {
     }
 
     fn holds(&self, equation: &Prepared, values: &BTreeMap<Unknown, f64>) -> bool {
-        close(equation.left, self.scalars.evaluate_cone(&equation.cone, &|unknown| self.value(unknown, values)), TOLERANCE)
+        close(
+            equation.left,
+            self.scalars.evaluate_cone(&equation.cone, &|unknown| self.value(unknown, values)),
+            TOLERANCE,
+        )
     }
 
-    fn propagate(&self, equations: &[Prepared], mut values: BTreeMap<Unknown, f64>, depth: usize) -> Option<BTreeMap<Unknown, f64>> {
+    fn propagate(
+        &self,
+        equations: &[Prepared],
+        mut values: BTreeMap<Unknown, f64>,
+        depth: usize,
+    ) -> Option<BTreeMap<Unknown, f64>> {
         loop {
             let mut progress = false;
             for equation in equations {
-                let open: Vec<Unknown> =
-                    equation.unknowns.iter().copied().filter(|u| self.is_free(*u) && !values.contains_key(u)).collect();
+                let open: Vec<Unknown> = equation
+                    .unknowns
+                    .iter()
+                    .copied()
+                    .filter(|u| self.is_free(*u) && !values.contains_key(u))
+                    .collect();
                 match open.as_slice() {
                     [] if self.holds(equation, &values) => {}
                     [] => {
@@ -425,7 +473,9 @@ impl Problem<'_> {
                         }
                         let constant = equation.unknowns.iter().find_map(|unknown| {
                             let movable = unknown.is_movable() && !values.contains_key(unknown);
-                            let value = movable.then(|| self.solve_for(equation, *unknown, &values)).flatten();
+                            let value = movable
+                                .then(|| self.solve_for(equation, *unknown, &values))
+                                .flatten();
                             value.map(|value| (*unknown, value))
                         });
                         let (unknown, value) = constant?;
@@ -446,7 +496,9 @@ impl Problem<'_> {
         }
         let mut open: Vec<Unknown> = Vec::new();
         for equation in equations {
-            open.extend(equation.unknowns.iter().filter(|u| self.is_free(**u) && !values.contains_key(u)));
+            open.extend(
+                equation.unknowns.iter().filter(|u| self.is_free(**u) && !values.contains_key(u)),
+            );
         }
         open.sort_unstable();
         open.dedup();
@@ -496,18 +548,28 @@ impl Problem<'_> {
     }
 
     /// The value of the one unknown for which an equation holds.
-    fn solve_for(&self, equation: &Prepared, unknown: Unknown, values: &BTreeMap<Unknown, f64>) -> Option<f64> {
+    fn solve_for(
+        &self,
+        equation: &Prepared,
+        unknown: Unknown,
+        values: &BTreeMap<Unknown, f64>,
+    ) -> Option<f64> {
         if let [id] = equation.cone.as_slice()
             && self.scalars.as_unknown(*id) == Some(unknown)
         {
             return Some(equation.left);
         }
         let at = |x: f64| {
-            let value = |other: Unknown| if other == unknown { x } else { self.value(other, values) };
+            let value =
+                |other: Unknown| if other == unknown { x } else { self.value(other, values) };
             self.scalars.evaluate_cone(&equation.cone, &value)
         };
         let start = self.value(unknown, values);
-        let likely = self.guesses(unknown).into_iter().chain(self.likely.iter().copied()).chain([start, 0.0, 1.0]);
+        let likely = self
+            .guesses(unknown)
+            .into_iter()
+            .chain(self.likely.iter().copied())
+            .chain([start, 0.0, 1.0]);
         for guess in likely {
             if close(equation.left, at(guess), EXACT) {
                 return Some(guess);
@@ -563,11 +625,18 @@ fn bisect(mut low: f64, mut high: f64, f: &dyn Fn(f64) -> f64) -> Option<f64> {
 
 impl Problem<'_> {
     /// The value of an unknown that stands in one place only, within sums and products.
-    fn invert(&self, equation: &Prepared, unknown: Unknown, values: &BTreeMap<Unknown, f64>) -> Option<f64> {
+    fn invert(
+        &self,
+        equation: &Prepared,
+        unknown: Unknown,
+        values: &BTreeMap<Unknown, f64>,
+    ) -> Option<f64> {
         let mut target = equation.left;
         let mut id = *equation.cone.last()?;
         let value = |other: Unknown| self.value(other, values);
-        let depends = |id: ScalarId| self.scalars.cone(id).iter().any(|id| self.scalars.as_unknown(*id) == Some(unknown));
+        let depends = |id: ScalarId| {
+            self.scalars.cone(id).iter().any(|id| self.scalars.as_unknown(*id) == Some(unknown))
+        };
         loop {
             match &self.scalars.table[id] {
                 Scalar::Unknown(other) => return (*other == unknown).then_some(target),
@@ -583,7 +652,11 @@ impl Problem<'_> {
                         }
                     }
                     let (factor, exponent) = inner?;
-                    target = if exponent == 1.0 { target / rest } else { libm::pow(target / rest, 1.0 / exponent) };
+                    target = if exponent == 1.0 {
+                        target / rest
+                    } else {
+                        libm::pow(target / rest, 1.0 / exponent)
+                    };
                     id = factor;
                 }
                 Scalar::Call(Function::Add, arguments) => {

@@ -1,4 +1,5 @@
-//! How much two data flows have in common when the numbers in them do not count: a distance, and what has no partner.
+//! How much two data flows have in common when the numbers in them do not count: a distance, and
+//! what has no partner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +13,11 @@ use super::flow::{Flow, FlowNode};
 const DEPTHS: usize = 4;
 /// How deep a part is looked at in full, at most.
 const FULL_DEPTH: usize = 1000;
-/// Statements, at most, that are paired by what they compute; those of longer programs are paired by their text.
+/// Statements, at most, that are paired by what they compute; those of longer programs are paired
+/// by their text.
 const MOST_STATEMENTS: usize = 200;
-/// The depths to which partners are alike: the most alike first. To the depth 0, all calls are alike as arguments.
+/// The depths to which partners are alike: the most alike first. To the depth 0, all calls are
+/// alike as arguments.
 const PARTNER_DEPTHS: [usize; 6] = [8, 4, 3, 2, 1, 0];
 
 fn hash(parts: impl IntoIterator<Item = u64>) -> u64 {
@@ -46,14 +49,18 @@ fn first_labels(flow: &Flow) -> Vec<u64> {
         .collect()
 }
 
-/// What every node is one level deeper. A slot is what is stored in it, so that labels see through the steps.
+/// What every node is one level deeper. A slot is what is stored in it, so that labels see through
+/// the steps.
 fn deeper(flow: &Flow, labels: &[u64]) -> Vec<u64> {
     flow.nodes
         .iter()
         .zip(labels)
         .map(|(node, label)| match node.kind {
             _ if node.is_number => 1,
-            NodeKind::Slot(slot) => hash([6, flow.slots.get(slot.index()).copied().flatten().map_or(0, |next| labels[next])]),
+            NodeKind::Slot(slot) => hash([
+                6,
+                flow.slots.get(slot.index()).copied().flatten().map_or(0, |next| labels[next]),
+            ]),
             NodeKind::Call(function) => {
                 let mut arguments = [0; 3];
                 for (place, argument) in arguments.iter_mut().zip(&node.arguments) {
@@ -79,11 +86,13 @@ fn count(mut labels: Vec<u64>) -> usize {
     labels.len()
 }
 
-/// The share of the parts of two data flows that they do not have in common: 0 where the flows are the same but for their numbers and the names
-/// of their slots, 1 where not even a function is called in both.
+/// The share of the parts of two data flows that they do not have in common: 0 where the flows are
+/// the same but for their numbers and the names of their slots, 1 where not even a function is
+/// called in both.
 ///
-/// The parts of a flow are its calls, each to several depths: the function alone; with what its arguments are; and so on, a slot being what is
-/// stored in it; and in full. Calls that differ in nothing but numbers count once. The update counts as a part of its own. The distance is the
+/// The parts of a flow are its calls, each to several depths: the function alone; with what its
+/// arguments are; and so on, a slot being what is stored in it; and in full. Calls that differ in
+/// nothing but numbers count once. The update counts as a part of its own. The distance is the
 /// weighted Jaccard distance of the two multisets of parts.
 pub(super) fn distance(a: &Flow, b: &Flow) -> f64 {
     let flows = [a, b];
@@ -137,13 +146,16 @@ pub(super) fn distance(a: &Flow, b: &Flow) -> f64 {
     1.0 - common / all
 }
 
-/// The statements of each program that have no partner in the other, as text. Statements are partners when they call the same function on
-/// arguments of one kind: numbers, weights, gradients, `lr`, `t`, slots, or the values of calls. The most alike are paired first. A statement that only gives a number, or the value of another variable, needs no partner.
+/// The statements of each program that have no partner in the other, as text. Statements are
+/// partners when they call the same function on arguments of one kind: numbers, weights, gradients,
+/// `lr`, `t`, slots, or the values of calls. The most alike are paired first. A statement that only
+/// gives a number, or the value of another variable, needs no partner.
 pub(super) fn unpaired(a: &Program, b: &Program) -> [Vec<String>; 2] {
     let programs = [a, b];
     let is_long = programs.iter().any(|program| program.statements.len() > MOST_STATEMENTS);
     let labels = programs.map(if is_long { statement_texts } else { statement_labels });
-    let mut open: [Vec<usize>; 2] = [0, 1].map(|side| (0..labels[side].len()).filter(|i| labels[side][*i].is_some()).collect());
+    let mut open: [Vec<usize>; 2] =
+        [0, 1].map(|side| (0..labels[side].len()).filter(|i| labels[side][*i].is_some()).collect());
     for place in 0..PARTNER_DEPTHS.len() {
         let label = |side: usize, index: usize| labels[side][index].map(|labels| labels[place]);
         let mut index = 0;
@@ -158,14 +170,25 @@ pub(super) fn unpaired(a: &Program, b: &Program) -> [Vec<String>; 2] {
             }
         }
     }
-    [0, 1]
-        .map(|side| open[side].iter().map(|index| programs[side].statement_text(&programs[side].statements[*index]).to_string()).collect())
+    [0, 1].map(|side| {
+        open[side]
+            .iter()
+            .map(|index| {
+                programs[side].statement_text(&programs[side].statements[*index]).to_string()
+            })
+            .collect()
+    })
 }
 
 /// The texts of the statements for labels.
 fn statement_texts(program: &Program) -> Vec<Option<[u64; PARTNER_DEPTHS.len()]>> {
-    let label = |statement| hash(program.statement_text(statement).to_string().bytes().map(u64::from));
-    program.statements.iter().map(|statement| Some([label(statement); PARTNER_DEPTHS.len()])).collect()
+    let label =
+        |statement| hash(program.statement_text(statement).to_string().bytes().map(u64::from));
+    program
+        .statements
+        .iter()
+        .map(|statement| Some([label(statement); PARTNER_DEPTHS.len()]))
+        .collect()
 }
 
 /// The labels of the values of the statements, at the depths at which partners are looked for.
@@ -177,8 +200,8 @@ fn statement_labels(program: &Program) -> Vec<Option<[u64; PARTNER_DEPTHS.len()]
             if statement.function == Function::Copy {
                 return None;
             }
-            // The value of a statement is seen through a program that returns it: w to its power is an update of the type that an update must have,
-            // and a call that stays as it is.
+            // The value of a statement is seen through a program that returns it: w to its power is
+            // an update of the type that an update must have, and a call that stays as it is.
             let mut probe = program.clone();
             probe.clear_comments();
             let found = program.fresh_variable()?;
@@ -201,11 +224,18 @@ fn statement_labels(program: &Program) -> Vec<Option<[u64; PARTNER_DEPTHS.len()]
             }
             let mut labels = first_labels(&flow);
             let mut found = [0; PARTNER_DEPTHS.len()];
-            let kinds: Vec<u64> = flow.nodes.iter().zip(&labels).map(|(node, label)| if is_call(node) { 8 } else { *label }).collect();
+            let kinds: Vec<u64> = flow
+                .nodes
+                .iter()
+                .zip(&labels)
+                .map(|(node, label)| if is_call(node) { 8 } else { *label })
+                .collect();
             found[PARTNER_DEPTHS.len() - 1] = deeper(&flow, &kinds)[value];
             for depth in 1..=PARTNER_DEPTHS[0] {
                 labels = deeper(&flow, &labels);
-                for (place, _) in PARTNER_DEPTHS.iter().enumerate().filter(|(_, wanted)| **wanted == depth) {
+                for (place, _) in
+                    PARTNER_DEPTHS.iter().enumerate().filter(|(_, wanted)| **wanted == depth)
+                {
                     found[place] = labels[value];
                 }
             }

@@ -1,4 +1,5 @@
-//! The data flow of a program as a list of operations: as its statements have it, or in the normal form of its graph.
+//! The data flow of a program as a list of operations: as its statements have it, or in the normal
+//! form of its graph.
 
 use symopt_dsl::graph::{NodeKind, Redundancy};
 use symopt_dsl::program::ParameterKind;
@@ -15,7 +16,11 @@ pub(super) struct Operation {
 impl Operation {
     fn new(kind: NodeKind, ty: Type, arguments: impl IntoIterator<Item = usize>) -> Operation {
         let mut operation = Operation { kind, ty, arguments: [0; 3] };
-        operation.arguments.iter_mut().zip(arguments).for_each(|(place, argument)| *place = argument);
+        operation
+            .arguments
+            .iter_mut()
+            .zip(arguments)
+            .for_each(|(place, argument)| *place = argument);
         operation
     }
 
@@ -41,7 +46,10 @@ pub(super) struct Flow {
 impl Flow {
     /// The normal form of a graph.
     pub(super) fn of_graph(graph: &Graph) -> Flow {
-        let operations = graph.nodes().iter().map(|n| Operation::new(n.kind, n.ty, n.arguments().iter().map(|a| a.index())));
+        let operations = graph
+            .nodes()
+            .iter()
+            .map(|n| Operation::new(n.kind, n.ty, n.arguments().iter().map(|a| a.index())));
         Flow {
             operations: operations.collect(),
             update: graph.update().index(),
@@ -49,8 +57,9 @@ impl Flow {
         }
     }
 
-    /// The live statements of a program as they stand, nothing folded: what rounding does to them, and where they overflow, is not always
-    /// what it does to the normal form. `graph` is the graph of the program.
+    /// The live statements of a program as they stand, nothing folded: what rounding does to them,
+    /// and where they overflow, is not always what it does to the normal form. `graph` is the graph
+    /// of the program.
     pub(super) fn of_statements(program: &Program, graph: &Graph) -> Flow {
         let signature = program.signature();
         let mut operations = Vec::new();
@@ -61,26 +70,42 @@ impl Flow {
                 ParameterKind::LearningRate => (NodeKind::LearningRate, Type::Scalar),
                 ParameterKind::Step => (NodeKind::Step, Type::Scalar),
                 ParameterKind::Slot(slot) => (NodeKind::Slot(slot), Type::Tree),
-                ParameterKind::Hyperparameter => (NodeKind::Hyperparameter(symopt_dsl::VarId(index as u16)), Type::Scalar),
+                ParameterKind::Hyperparameter => {
+                    (NodeKind::Hyperparameter(symopt_dsl::VarId(index as u16)), Type::Scalar)
+                }
             };
             operations.push(Operation::new(kind, ty, []));
         }
         // Where each variable's value stands; a variable without one is never read.
-        let mut environment: Vec<usize> = (0..program.variable_count()).map(|v| if v < operations.len() { v } else { 0 }).collect();
-        let live = program.statements.iter().zip(graph.redundancy().iter().zip(graph.statement_types()));
-        for (statement, (_, ty)) in live.filter(|(_, (redundancy, _))| **redundancy == Redundancy::Live) {
+        let mut environment: Vec<usize> = (0..program.variable_count())
+            .map(|v| if v < operations.len() { v } else { 0 })
+            .collect();
+        let live =
+            program.statements.iter().zip(graph.redundancy().iter().zip(graph.statement_types()));
+        for (statement, (_, ty)) in
+            live.filter(|(_, (redundancy, _))| **redundancy == Redundancy::Live)
+        {
             let argument = |operand: &Operand| match *operand {
                 Operand::Variable(variable) => environment[variable.index()],
-                Operand::Constant(value) => push(&mut operations, Operation::new(NodeKind::Constant(value.to_bits()), Type::Scalar, [])),
+                Operand::Constant(value) => push(
+                    &mut operations,
+                    Operation::new(NodeKind::Constant(value.to_bits()), Type::Scalar, []),
+                ),
             };
             let arguments: Vec<usize> = statement.arguments().iter().map(argument).collect();
             let place = match statement.function.under(signature.numerics) {
                 Function::Copy => arguments[0],
-                function => push(&mut operations, Operation::new(NodeKind::Call(function), *ty, arguments)),
+                function => {
+                    push(&mut operations, Operation::new(NodeKind::Call(function), *ty, arguments))
+                }
             };
             environment[statement.target.index()] = place;
         }
-        let slots = signature.slots().zip(graph.slots()).map(|(v, live)| live.map(|_| environment[v.index()])).collect();
+        let slots = signature
+            .slots()
+            .zip(graph.slots())
+            .map(|(v, live)| live.map(|_| environment[v.index()]))
+            .collect();
         Flow { slots, update: environment[program.update.index()], operations }
     }
 
@@ -88,12 +113,15 @@ impl Flow {
     pub(super) fn place_of_update_of(&self, other: &Flow) -> Option<usize> {
         let mut found: Vec<Option<usize>> = Vec::with_capacity(other.operations.len());
         for operation in &other.operations {
-            let arguments: Option<Vec<usize>> = operation.arguments().iter().map(|a| found[*a]).collect();
-            let commutes = matches!(operation.kind, NodeKind::Call(function) if function.row().commutative);
+            let arguments: Option<Vec<usize>> =
+                operation.arguments().iter().map(|a| found[*a]).collect();
+            let commutes =
+                matches!(operation.kind, NodeKind::Call(function) if function.row().commutative);
             let same = |candidate: &Operation| {
                 candidate.kind == operation.kind
                     && arguments.as_deref().is_some_and(|arguments| {
-                        candidate.arguments() == arguments || commutes && candidate.arguments().iter().eq(arguments.iter().rev())
+                        candidate.arguments() == arguments
+                            || commutes && candidate.arguments().iter().eq(arguments.iter().rev())
                     })
             };
             found.push(self.operations.iter().position(same));
@@ -102,7 +130,8 @@ impl Flow {
     }
 }
 
-/// The place of an operation, which is appended if it is not there yet: the same call of the same values rounds in the same way.
+/// The place of an operation, which is appended if it is not there yet: the same call of the same
+/// values rounds in the same way.
 fn push(operations: &mut Vec<Operation>, operation: Operation) -> usize {
     operations.iter().position(|known| *known == operation).unwrap_or_else(|| {
         operations.push(operation);

@@ -1,4 +1,5 @@
-//! The check of the labels *real* and *domain*: at each step the program after begins where the program before stands.
+//! The check of the labels *real* and *domain*: at each step the program after begins where the
+//! program before stands.
 
 use symopt_dsl::Graph;
 use symopt_evaluator::Reference;
@@ -7,17 +8,22 @@ use super::flow::Flow;
 use super::noise::{FlowEvaluator, Inputs, NOISE, Noise};
 use super::streams::Random;
 use super::tally::{Sample, Tally};
-use super::{Feed, Hyperparameters, Refusal, Setting, gather, gather_slots, map_slots, scatter, slot_names, zeros};
+use super::{
+    Feed, Hyperparameters, Refusal, Setting, gather, gather_slots, map_slots, scatter, slot_names,
+    zeros,
+};
 use crate::simplify::check::{Condition, Requirement};
 
-/// How far each result on the way to a number may be off, relative, unless a condition of the claim allows more.
+/// How far each result on the way to a number may be off, relative, unless a condition of the claim
+/// allows more.
 pub(super) const TOLERANCE: f64 = 1e-9;
 
 /// Where rounding could make up more than this of a number, it says nothing.
 const MOST_ROUNDING: f64 = 0.1;
 
-/// Noisy runs before a deviation counts as a violation, as many more with noise on the inputs as well, and as many with noise of the size of the
-/// tolerance. So many because a sign may be all that is left of a rounding error, and comes out the same in half of the runs.
+/// Noisy runs before a deviation counts as a violation, as many more with noise on the inputs as
+/// well, and as many with noise of the size of the tolerance. So many because a sign may be all
+/// that is left of a rounding error, and comes out the same in half of the runs.
 const RUNS: usize = 32;
 
 /// A state beyond this starts again from zero, as one that is not finite does.
@@ -149,7 +155,8 @@ impl<'a> Run<'a> {
         self.compare(feed, tally)
     }
 
-    /// Finds the numbers where a condition fails: at the same place, and where numbers mix, wherever the value of the condition goes.
+    /// Finds the numbers where a condition fails: at the same place, and where numbers mix,
+    /// wherever the value of the condition goes.
     fn find_failing_conditions(&mut self, feed: &Feed<'_>) {
         let numbers = feed.weights.len();
         self.fails.iter_mut().for_each(|fails| {
@@ -167,8 +174,12 @@ impl<'a> Run<'a> {
             match node {
                 Some(node) if self.setting.mixing => sources.push((*node, fails)),
                 // Nobody knows where a value goes that the program before does not hold.
-                None if self.setting.mixing => return self.fails.iter_mut().for_each(|fails| fails.fill(true)),
-                _ => self.fails.iter_mut().for_each(|all| all.iter_mut().zip(&fails).for_each(|(all, fails)| *all |= fails)),
+                None if self.setting.mixing => {
+                    return self.fails.iter_mut().for_each(|fails| fails.fill(true));
+                }
+                _ => self.fails.iter_mut().for_each(|all| {
+                    all.iter_mut().zip(&fails).for_each(|(all, fails)| *all |= fails)
+                }),
             }
         }
         if !sources.is_empty() {
@@ -184,21 +195,37 @@ impl<'a> Run<'a> {
     fn compare(&mut self, feed: &Feed<'_>, tally: &mut Tally) -> Result<(), Refusal> {
         let mut suspects = Vec::new();
         let slots = self.slots[0].iter().zip(&self.slots[1]);
-        for (quantity, (before, after)) in std::iter::once((&self.updates[0], &self.updates[1])).chain(slots).enumerate() {
+        for (quantity, (before, after)) in
+            std::iter::once((&self.updates[0], &self.updates[1])).chain(slots).enumerate()
+        {
             if quantity > 0 && !self.setting.slot_matters(quantity - 1) {
                 continue;
             }
-            for (place, (before, after)) in before.iter().copied().zip(after.iter().copied()).enumerate() {
+            for (place, (before, after)) in
+                before.iter().copied().zip(after.iter().copied()).enumerate()
+            {
                 if quantity == 0 {
                     tally.signs(before, after);
                 }
-                let sample = Sample { feed, quantity: self.quantities[quantity], place, before, after };
+                let sample =
+                    Sample { feed, quantity: self.quantities[quantity], place, before, after };
                 if self.fails[quantity][place] || !before.is_finite() {
                     tally.outside(&sample);
-                } else if (after - before).abs() <= self.setting.tolerance * before.abs().max(after.abs()) && after.is_finite() {
+                } else if (after - before).abs()
+                    <= self.setting.tolerance * before.abs().max(after.abs())
+                    && after.is_finite()
+                {
                     tally.compared(&sample);
                 } else {
-                    suspects.push(Suspect { quantity, place, before, after, spread: [0.0; 2], jump: [0.0; 2], judgement: None });
+                    suspects.push(Suspect {
+                        quantity,
+                        place,
+                        before,
+                        after,
+                        spread: [0.0; 2],
+                        jump: [0.0; 2],
+                        judgement: None,
+                    });
                 }
             }
         }
@@ -259,8 +286,12 @@ impl<'a> Run<'a> {
                 self.noisy_after.run(inputs_after, Some(Noise::new(&mut self.random)));
             } else if run < 2 * RUNS {
                 let disturbed = Disturbed::new(inputs_before, maps, &mut self.random);
-                self.noisy_before.run(disturbed.inputs(inputs_before, false), Some(Noise::new(&mut self.random)));
-                self.noisy_after.run(disturbed.inputs(inputs_after, true), Some(Noise::new(&mut self.random)));
+                self.noisy_before.run(
+                    disturbed.inputs(inputs_before, false),
+                    Some(Noise::new(&mut self.random)),
+                );
+                self.noisy_after
+                    .run(disturbed.inputs(inputs_after, true), Some(Noise::new(&mut self.random)));
             } else {
                 self.noisy_before.run(inputs_before, Some(Noise::of(tolerance, &mut self.random)));
                 self.noisy_after.run(inputs_after, Some(Noise::of(tolerance, &mut self.random)));
@@ -271,7 +302,15 @@ impl<'a> Run<'a> {
                 let [before, after] = match suspect.quantity.checked_sub(1) {
                     None => [self.noisy_before.update()[place], self.noisy_after.update()[place]],
                     Some(slot) => [
-                        maps[slot].iter().map(|(f, i)| f * self.noisy_before.slot(*i).map_or(self.next[*i][place], |x| x[place])).sum(),
+                        maps[slot]
+                            .iter()
+                            .map(|(f, i)| {
+                                f * self
+                                    .noisy_before
+                                    .slot(*i)
+                                    .map_or(self.next[*i][place], |x| x[place])
+                            })
+                            .sum(),
                         self.noisy_after.slot(slot).map_or(suspect.after, |x| x[place]),
                     ],
                 };
@@ -286,12 +325,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Where the state has left the finite numbers it starts again from zero: number by number where a number knows nothing of the others
-    /// and of the time. True if everything has to start again.
+    /// Where the state has left the finite numbers it starts again from zero: number by number
+    /// where a number knows nothing of the others and of the time. True if everything has to start
+    /// again.
     fn mend_state(&mut self) -> bool {
         let lost = |x: &f64| x.is_nan() || x.abs() > LARGEST_STATE;
         // A dead slot may hold anything.
-        let live: Vec<&Vec<f64>> = self.next.iter().zip(self.setting.before.slots()).filter(|(_, n)| n.is_some()).map(|(x, _)| x).collect();
+        let live: Vec<&Vec<f64>> = self
+            .next
+            .iter()
+            .zip(self.setting.before.slots())
+            .filter(|(_, n)| n.is_some())
+            .map(|(x, _)| x)
+            .collect();
         if !live.iter().any(|slot| slot.iter().any(lost)) {
             return false;
         }
@@ -330,12 +376,17 @@ impl Suspect {
         let allowed = self.allowed(tolerance);
         if (self.after - self.before).abs() <= allowed {
             let size = self.before.abs().max(self.after.abs());
-            self.judgement = Some(if allowed > MOST_ROUNDING * size { Judgement::Outside } else { Judgement::Compared });
+            self.judgement = Some(if allowed > MOST_ROUNDING * size {
+                Judgement::Outside
+            } else {
+                Judgement::Compared
+            });
         }
     }
 
-    /// Takes in what noise of the size of the tolerance makes of both programs. A comparison or a sign may turn between the small noise and that,
-    /// and then the small one says nothing of how far the number may be off.
+    /// Takes in what noise of the size of the tolerance makes of both programs. A comparison or a
+    /// sign may turn between the small noise and that, and then the small one says nothing of how
+    /// far the number may be off.
     fn see_jump(&mut self, before: f64, after: f64) {
         if !before.is_finite() || self.after.is_finite() != after.is_finite() {
             self.judgement = Some(Judgement::Outside);
@@ -349,11 +400,13 @@ impl Suspect {
     }
 
     fn allowed(&self, tolerance: f64) -> f64 {
-        tolerance * (self.before.abs().max(self.after.abs()) + (self.spread[0] + self.spread[1]) / NOISE)
+        tolerance
+            * (self.before.abs().max(self.after.abs()) + (self.spread[0] + self.spread[1]) / NOISE)
     }
 }
 
-/// Inputs with noise of their own: they move a program off a point where it is defined by luck, as `power(-2, g)` is at whole gradients.
+/// Inputs with noise of their own: they move a program off a point where it is defined by luck, as
+/// `power(-2, g)` is at whole gradients.
 struct Disturbed {
     weights: Vec<f64>,
     gradients: Vec<f64>,
@@ -364,11 +417,17 @@ struct Disturbed {
 impl Disturbed {
     fn new(inputs: Inputs<'_>, maps: &[Vec<(f64, usize)>], random: &mut Random) -> Disturbed {
         let mut noise = Noise::new(random);
-        let mut noisy = |numbers: &[f64]| numbers.iter().map(|x| x * noise.factor()).collect::<Vec<f64>>();
+        let mut noisy =
+            |numbers: &[f64]| numbers.iter().map(|x| x * noise.factor()).collect::<Vec<f64>>();
         let before: Vec<Vec<f64>> = inputs.slots.iter().map(|slot| noisy(slot)).collect();
         let mut after = Vec::new();
         map_slots(maps, &before, inputs.weights.len(), &mut after);
-        Disturbed { weights: noisy(inputs.weights), gradients: noisy(inputs.gradients), before, after }
+        Disturbed {
+            weights: noisy(inputs.weights),
+            gradients: noisy(inputs.gradients),
+            before,
+            after,
+        }
     }
 
     fn inputs<'b>(&'b self, inputs: Inputs<'b>, after: bool) -> Inputs<'b> {
@@ -377,14 +436,29 @@ impl Disturbed {
     }
 }
 
-/// Whether a number of the program before is marked: of the update, or of the slots that a slot after follows from.
-fn marks(evaluator: &FlowEvaluator, maps: &[Vec<(f64, usize)>], quantity: usize, place: usize) -> bool {
+/// Whether a number of the program before is marked: of the update, or of the slots that a slot
+/// after follows from.
+fn marks(
+    evaluator: &FlowEvaluator,
+    maps: &[Vec<(f64, usize)>],
+    quantity: usize,
+    place: usize,
+) -> bool {
     match quantity.checked_sub(1) {
         None => evaluator.update_marks()[place],
-        Some(slot) => maps[slot].iter().any(|(_, i)| evaluator.slot_marks(*i).is_some_and(|marks| marks[place])),
+        Some(slot) => maps[slot]
+            .iter()
+            .any(|(_, i)| evaluator.slot_marks(*i).is_some_and(|marks| marks[place])),
     }
 }
 
 fn inputs<'b>(feed: &'b Feed<'_>, slots: &'b [Vec<f64>], hyperparameters: &'b [f64]) -> Inputs<'b> {
-    Inputs { weights: &feed.weights, gradients: &feed.gradients, slots, lr: feed.lr, t: feed.step as f64, hyperparameters }
+    Inputs {
+        weights: &feed.weights,
+        gradients: &feed.gradients,
+        slots,
+        lr: feed.lr,
+        t: feed.step as f64,
+        hyperparameters,
+    }
 }

@@ -1,5 +1,6 @@
-//! A small evaluator of data flow in f64 for stochastic arithmetic: each operation's result may be off by a random relative amount, and the
-//! spread of an output over a few runs says how well it is conditioned.
+//! A small evaluator of data flow in f64 for stochastic arithmetic: each operation's result may be
+//! off by a random relative amount, and the spread of an output over a few runs says how well it is
+//! conditioned.
 //!
 //! Without noise it gives the bits of the reference interpreter in f64; a test holds it to that.
 
@@ -12,10 +13,12 @@ use symopt_evaluator::reduce;
 use super::flow::{Flow, Operation};
 use super::streams::Random;
 
-/// How far an operation's result is off in a noisy run, relative: far above the rounding of f64 (1e-16), far below what matters.
+/// How far an operation's result is off in a noisy run, relative: far above the rounding of f64
+/// (1e-16), far below what matters.
 pub(crate) const NOISE: f64 = 1e-10;
 
-/// Magnitudes outside this range are close to where f64 itself ends: what they lead to says nothing about an identity.
+/// Magnitudes outside this range are close to where f64 itself ends: what they lead to says nothing
+/// about an identity.
 const ORDINARY: Range<f64> = 1e-150..1e150;
 
 /// What a step of a program takes in. All arrays stand one behind the other.
@@ -38,7 +41,8 @@ pub(crate) struct FlowEvaluator {
     arrays: Vec<Range<usize>>,
     /// The array of each number.
     array_of: Vec<usize>,
-    /// The value of each operation: one number, one for each array, or one for each number of the arrays.
+    /// The value of each operation: one number, one for each array, or one for each number of the
+    /// arrays.
     values: Vec<Vec<f64>>,
     /// Whether each of those numbers is marked.
     marks: Vec<Vec<bool>>,
@@ -53,7 +57,11 @@ impl FlowEvaluator {
             let start = arrays.last().map_or(0, |a| a.end);
             arrays.push(start..start + length);
         }
-        let array_of: Vec<usize> = lengths.iter().enumerate().flat_map(|(i, length)| std::iter::repeat_n(i, *length)).collect();
+        let array_of: Vec<usize> = lengths
+            .iter()
+            .enumerate()
+            .flat_map(|(i, length)| std::iter::repeat_n(i, *length))
+            .collect();
         let size = |ty: Type| match ty {
             Type::Scalar => 1,
             Type::PerArray => arrays.len(),
@@ -62,8 +70,16 @@ impl FlowEvaluator {
         };
         FlowEvaluator {
             values: flow.operations.iter().map(|operation| vec![0.0; size(operation.ty)]).collect(),
-            marks: flow.operations.iter().map(|operation| vec![false; size(operation.ty)]).collect(),
-            is_rounding: flow.operations.iter().map(|operation| vec![false; size(operation.ty)]).collect(),
+            marks: flow
+                .operations
+                .iter()
+                .map(|operation| vec![false; size(operation.ty)])
+                .collect(),
+            is_rounding: flow
+                .operations
+                .iter()
+                .map(|operation| vec![false; size(operation.ty)])
+                .collect(),
             flow,
             arrays,
             array_of,
@@ -109,10 +125,13 @@ impl FlowEvaluator {
                 NodeKind::Slot(slot) => out.copy_from_slice(&inputs.slots[slot.index()]),
                 NodeKind::LearningRate => out[0] = inputs.lr,
                 NodeKind::Step => out[0] = inputs.t,
-                NodeKind::Hyperparameter(variable) => out[0] = inputs.hyperparameters[variable.index()],
+                NodeKind::Hyperparameter(variable) => {
+                    out[0] = inputs.hyperparameters[variable.index()]
+                }
                 NodeKind::Constant(bits) => out[0] = f64::from_bits(bits),
                 NodeKind::Call(function) => {
-                    let [x, y, z] = std::array::from_fn(|i| argument(&self.flow, before, node.arguments(), i));
+                    let [x, y, z] =
+                        std::array::from_fn(|i| argument(&self.flow, before, node.arguments(), i));
                     let places = Places { arrays: &self.arrays, array_of: &self.array_of };
                     call(function, node.ty, [x, y, z], out, places, &mut noise);
                 }
@@ -120,10 +139,11 @@ impl FlowEvaluator {
         }
     }
 
-    /// Runs one step without noise, after a few runs with noise that show which of its numbers are nothing but rounding: where two numbers cancel
-    /// to the last digits, what is left is zero over the reals, and as good as random for what divides by it or takes its sign. A zero can be all that
-    /// rounding has left too, as of `(lr - w) + w` beside a huge w: one that noise on the results that were rounded moves. A zero of exact results,
-    /// as `1 - 1`, is none.
+    /// Runs one step without noise, after a few runs with noise that show which of its numbers are
+    /// nothing but rounding: where two numbers cancel to the last digits, what is left is zero over
+    /// the reals, and as good as random for what divides by it or takes its sign. A zero can be all
+    /// that rounding has left too, as of `(lr - w) + w` beside a huge w: one that noise on the
+    /// results that were rounded moves. A zero of exact results, as `1 - 1`, is none.
     pub(crate) fn run_carefully(&mut self, inputs: Inputs<'_>, noise: &mut Random) {
         const RUNS: usize = 3;
         /// The rounding of f64, as a share of the noise.
@@ -132,35 +152,59 @@ impl FlowEvaluator {
         const MOST: f64 = 1e-3;
         self.run(inputs, None);
         let values = self.values.clone();
-        let mut spread: Vec<Vec<f64>> = values.iter().map(|numbers| vec![0.0; numbers.len()]).collect();
+        let mut spread: Vec<Vec<f64>> =
+            values.iter().map(|numbers| vec![0.0; numbers.len()]).collect();
         for _ in 0..RUNS {
             self.run(inputs, Some(Noise::new(noise)));
-            for (spread, (noisy, exact)) in spread.iter_mut().flatten().zip(self.values.iter().flatten().zip(values.iter().flatten())) {
+            for (spread, (noisy, exact)) in spread
+                .iter_mut()
+                .flatten()
+                .zip(self.values.iter().flatten().zip(values.iter().flatten()))
+            {
                 *spread = spread.max((noisy - exact).abs());
             }
         }
-        let mut moved: Vec<Vec<bool>> = values.iter().map(|numbers| vec![false; numbers.len()]).collect();
+        let mut moved: Vec<Vec<bool>> =
+            values.iter().map(|numbers| vec![false; numbers.len()]).collect();
         self.run(inputs, Some(Noise::on_rounded(noise)));
-        for (moved, (noisy, exact)) in moved.iter_mut().flatten().zip(self.values.iter().flatten().zip(values.iter().flatten())) {
+        for (moved, (noisy, exact)) in moved
+            .iter_mut()
+            .flatten()
+            .zip(self.values.iter().flatten().zip(values.iter().flatten()))
+        {
             *moved = noisy != exact;
         }
-        for (flag, (spread, exact)) in self.is_rounding.iter_mut().flatten().zip(spread.iter().flatten().zip(values.iter().flatten())) {
+        for (flag, (spread, exact)) in self
+            .is_rounding
+            .iter_mut()
+            .flatten()
+            .zip(spread.iter().flatten().zip(values.iter().flatten()))
+        {
             *flag = *exact != 0.0 && spread * ROUNDING > MOST * exact.abs();
         }
-        for (flag, (moved, exact)) in self.is_rounding.iter_mut().flatten().zip(moved.iter().flatten().zip(values.iter().flatten())) {
+        for (flag, (moved, exact)) in self
+            .is_rounding
+            .iter_mut()
+            .flatten()
+            .zip(moved.iter().flatten().zip(values.iter().flatten()))
+        {
             *flag |= *exact == 0.0 && *moved;
         }
         self.values = values;
     }
 
-    /// Marks the numbers of the last run, which has to be a careful one, that depend on what is not finite, nearly out of range, underflowed to
-    /// zero, or nothing but rounding.
+    /// Marks the numbers of the last run, which has to be a careful one, that depend on what is not
+    /// finite, nearly out of range, underflowed to zero, or nothing but rounding.
     pub(crate) fn mark_strange(&mut self) {
         self.mark(|evaluator, index, i| {
             let node = evaluator.flow.operations[index];
             let value = evaluator.values[index][i];
-            let nonzero = |a: &usize| evaluator.values[*a][evaluator.read(*a, &node, i)].iter().all(|x| *x != 0.0);
-            let vanished = value == 0.0 && matches!(node.kind, NodeKind::Call(f) if vanishes(f)) && node.arguments().iter().all(nonzero);
+            let nonzero = |a: &usize| {
+                evaluator.values[*a][evaluator.read(*a, &node, i)].iter().all(|x| *x != 0.0)
+            };
+            let vanished = value == 0.0
+                && matches!(node.kind, NodeKind::Call(f) if vanishes(f))
+                && node.arguments().iter().all(nonzero);
             // A constant is what it is; what is made of it may be out of range.
             let in_range = if matches!(node.kind, NodeKind::Constant(_)) {
                 value.is_finite()
@@ -182,7 +226,10 @@ impl FlowEvaluator {
         for (index, node) in self.flow.operations.iter().enumerate() {
             let (before, rest) = marks.split_at_mut(index);
             for (i, mark) in rest[0].iter_mut().enumerate() {
-                let inherited = node.arguments().iter().any(|a| before[*a][self.read(*a, node, i)].contains(&true));
+                let inherited = node
+                    .arguments()
+                    .iter()
+                    .any(|a| before[*a][self.read(*a, node, i)].contains(&true));
                 *mark = inherited || own(self, index, i);
             }
         }
@@ -192,7 +239,9 @@ impl FlowEvaluator {
     /// What the i-th number of an operation reads of an argument.
     fn read(&self, argument: usize, node: &Operation, i: usize) -> Range<usize> {
         match (self.flow.operations[argument].ty, node.ty) {
-            _ if matches!(node.kind, NodeKind::Call(f) if mixes(f, node.ty)) => 0..self.values[argument].len(),
+            _ if matches!(node.kind, NodeKind::Call(f) if mixes(f, node.ty)) => {
+                0..self.values[argument].len()
+            }
             (Type::PerArray, Type::Tree) => self.array_of[i]..self.array_of[i] + 1,
             (Type::Tree, Type::PerArray) => self.arrays[i].clone(),
             (Type::Scalar, _) => 0..1,
@@ -201,19 +250,30 @@ impl FlowEvaluator {
     }
 }
 
-/// Whether the function's result goes to zero only with an argument, so that zero from other numbers is an underflow.
+/// Whether the function's result goes to zero only with an argument, so that zero from other
+/// numbers is an underflow.
 fn vanishes(function: Function) -> bool {
     use Function as F;
     matches!(
         function,
-        F::Multiply | F::Divide | F::GuardedDivide | F::Square | F::Cube | F::Reciprocal | F::Power | F::Exp | F::Exp2 | F::Exp10
+        F::Multiply
+            | F::Divide
+            | F::GuardedDivide
+            | F::Square
+            | F::Cube
+            | F::Reciprocal
+            | F::Power
+            | F::Exp
+            | F::Exp2
+            | F::Exp10
     )
 }
 
 /// Whether each number of the result depends on all numbers of the first argument.
 fn mixes(function: Function, ty: Type) -> bool {
     use Function as F;
-    matches!(function, F::GlobalNorm | F::Dot | F::CosineSim) || function == F::Clip && ty != Type::Scalar
+    matches!(function, F::GlobalNorm | F::Dot | F::CosineSim)
+        || function == F::Clip && ty != Type::Scalar
 }
 
 /// Where the arrays lie in the flat buffers.
@@ -251,7 +311,12 @@ impl Argument<'_> {
     }
 }
 
-fn argument<'a>(flow: &Flow, values: &'a [Vec<f64>], arguments: &[usize], position: usize) -> Argument<'a> {
+fn argument<'a>(
+    flow: &Flow,
+    values: &'a [Vec<f64>],
+    arguments: &[usize],
+    position: usize,
+) -> Argument<'a> {
     match arguments.get(position) {
         Some(place) => Argument { ty: flow.operations[*place].ty, values: &values[*place] },
         None => Argument { ty: Type::Scalar, values: &[0.0] },
@@ -295,8 +360,14 @@ fn disturb(values: &mut [f64], noise: &mut Option<Noise<'_>>) {
     }
 }
 
-/// Disturbs the results of a function that works on each number by itself. `arguments` gives what a result is made of.
-fn disturb_results(function: Function, out: &mut [f64], arguments: impl Fn(usize) -> [f64; 2], noise: &mut Option<Noise<'_>>) {
+/// Disturbs the results of a function that works on each number by itself. `arguments` gives what a
+/// result is made of.
+fn disturb_results(
+    function: Function,
+    out: &mut [f64],
+    arguments: impl Fn(usize) -> [f64; 2],
+    noise: &mut Option<Noise<'_>>,
+) {
     let Some(noise) = noise else { return };
     for (place, out) in out.iter_mut().enumerate() {
         if !noise.only_rounded || is_rounded(function, arguments(place), *out) {
@@ -305,7 +376,8 @@ fn disturb_results(function: Function, out: &mut [f64], arguments: impl Fn(usize
     }
 }
 
-/// Whether a result may differ from that over the reals; of functions that are no arithmetic it is taken for granted.
+/// Whether a result may differ from that over the reals; of functions that are no arithmetic it is
+/// taken for granted.
 fn is_rounded(function: Function, [x, y]: [f64; 2], result: f64) -> bool {
     use Function as F;
     match function {
@@ -324,7 +396,14 @@ fn is_rounded(function: Function, [x, y]: [f64; 2], result: f64) -> bool {
     }
 }
 
-fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f64], places: Places<'_>, noise: &mut Option<Noise<'_>>) {
+fn call(
+    function: Function,
+    ty: Type,
+    [x, y, z]: [Argument<'_>; 3],
+    out: &mut [f64],
+    places: Places<'_>,
+    noise: &mut Option<Noise<'_>>,
+) {
     use Function as F;
     let largest = if function.arity() > 1 { x.ty.max(y.ty) } else { x.ty };
     match function {
@@ -336,19 +415,30 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
                 *out = reduce::sum(&terms[array.clone()]) / array.len() as f64;
             }
         }
-        F::Size if x.ty == Type::Tree => out.iter_mut().zip(places.arrays).for_each(|(out, array)| *out = array.len() as f64),
+        F::Size if x.ty == Type::Tree => {
+            out.iter_mut().zip(places.arrays).for_each(|(out, array)| *out = array.len() as f64)
+        }
         F::Norm if x.ty == Type::Tree => {
             for (out, products) in out.iter_mut().zip(products(x, x, places, &mut None)) {
                 *out = libm::sqrt(products);
             }
         }
         F::GlobalNorm if largest > Type::Scalar => out[0] = global_norm(x, places),
-        F::Dot if largest > Type::Scalar => out[0] = reduce::combine(&products(x, y, places, noise)),
+        F::Dot if largest > Type::Scalar => {
+            out[0] = reduce::combine(&products(x, y, places, noise))
+        }
         F::CosineSim if largest > Type::Scalar => {
             let (x, y) = (x.broadcast(largest, places), y.broadcast(largest, places));
-            let (x, y) = (Argument { ty: largest, values: &x }, Argument { ty: largest, values: &y });
-            let dot = |x, y, noise: &mut Option<Noise<'_>>| reduce::combine(&products(x, y, places, noise));
-            out[0] = semantics::cosine_similarity(dot(x, y, noise), dot(x, x, &mut None), dot(y, y, &mut None));
+            let (x, y) =
+                (Argument { ty: largest, values: &x }, Argument { ty: largest, values: &y });
+            let dot = |x, y, noise: &mut Option<Noise<'_>>| {
+                reduce::combine(&products(x, y, places, noise))
+            };
+            out[0] = semantics::cosine_similarity(
+                dot(x, y, noise),
+                dot(x, x, &mut None),
+                dot(y, y, &mut None),
+            );
         }
         F::Clip if x.ty > Type::Scalar => {
             let mut norm = [global_norm(x, places)];
@@ -366,7 +456,8 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
             let mut rest = [1.0 - z.values[0]];
             disturb_results(F::Subtract, &mut rest, |_| [1.0, z.values[0]], noise);
             for (place, out) in out.iter_mut().enumerate() {
-                let factors = [[rest[0], x.at(ty, place, places)], [z.values[0], y.at(ty, place, places)]];
+                let factors =
+                    [[rest[0], x.at(ty, place, places)], [z.values[0], y.at(ty, place, places)]];
                 let mut terms = factors.map(|[x, y]| x * y);
                 disturb_results(F::Multiply, &mut terms, |term| factors[term], noise);
                 let mut sum = [terms[0] + terms[1]];
@@ -376,26 +467,47 @@ fn call(function: Function, ty: Type, [x, y, z]: [Argument<'_>; 3], out: &mut [f
             return;
         }
         _ => match function.arity() {
-            1 => out.iter_mut().zip(x.values).for_each(|(out, x)| *out = function.on_scalars([*x, 0.0, 0.0])),
+            1 => out
+                .iter_mut()
+                .zip(x.values)
+                .for_each(|(out, x)| *out = function.on_scalars([*x, 0.0, 0.0])),
             2 => {
                 for (place, out) in out.iter_mut().enumerate() {
-                    *out = function.on_scalars([x.at(ty, place, places), y.at(ty, place, places), 0.0]);
+                    *out = function.on_scalars([
+                        x.at(ty, place, places),
+                        y.at(ty, place, places),
+                        0.0,
+                    ]);
                 }
             }
             _ => {
                 for (place, out) in out.iter_mut().enumerate() {
-                    *out = function.on_scalars([x, y, z].map(|argument| argument.at(ty, place, places)));
+                    *out = function
+                        .on_scalars([x, y, z].map(|argument| argument.at(ty, place, places)));
                 }
             }
         },
     }
     // These round nothing.
-    let chooses = matches!(function, F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum | F::Where | F::Size);
-    let compares = matches!(function, F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal);
+    let chooses = matches!(
+        function,
+        F::Abs | F::Sign | F::Negative | F::Copy | F::Maximum | F::Minimum | F::Where | F::Size
+    );
+    let compares =
+        matches!(function, F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal);
     if function.arity() > 0 && !chooses && !compares {
-        let works_alone = largest <= ty && !matches!(function, F::Clip | F::Mean | F::Norm | F::GlobalNorm | F::Dot | F::CosineSim);
+        let works_alone = largest <= ty
+            && !matches!(
+                function,
+                F::Clip | F::Mean | F::Norm | F::GlobalNorm | F::Dot | F::CosineSim
+            );
         match works_alone {
-            true => disturb_results(function, out, |place| [x, y].map(|argument| argument.at(ty, place, places)), noise),
+            true => disturb_results(
+                function,
+                out,
+                |place| [x, y].map(|argument| argument.at(ty, place, places)),
+                noise,
+            ),
             false => disturb(out, noise),
         }
     }
@@ -405,14 +517,23 @@ fn global_norm(x: Argument<'_>, places: Places<'_>) -> f64 {
     libm::sqrt(reduce::combine(&products(x, x, places, &mut None)))
 }
 
-/// For each array the sum of the products, as the reference interpreter has it: for values that are no trees, the products themselves.
-/// With noise on the products, as their sum may cancel.
-fn products(x: Argument<'_>, y: Argument<'_>, places: Places<'_>, noise: &mut Option<Noise<'_>>) -> Vec<f64> {
+/// For each array the sum of the products, as the reference interpreter has it: for values that are
+/// no trees, the products themselves. With noise on the products, as their sum may cancel.
+fn products(
+    x: Argument<'_>,
+    y: Argument<'_>,
+    places: Places<'_>,
+    noise: &mut Option<Noise<'_>>,
+) -> Vec<f64> {
     let largest = x.ty.max(y.ty);
     let (mut x, y) = (x.broadcast(largest, places), y.broadcast(largest, places));
     disturb(&mut x, noise);
     match largest {
-        Type::Tree => places.arrays.iter().map(|array| reduce::sum_of_products(&x[array.clone()], &y[array.clone()])).collect(),
+        Type::Tree => places
+            .arrays
+            .iter()
+            .map(|array| reduce::sum_of_products(&x[array.clone()], &y[array.clone()]))
+            .collect(),
         _ => x.iter().zip(&y).map(|(x, y)| x * y).collect(),
     }
 }
@@ -435,9 +556,20 @@ mod tests {
         FlowEvaluator::new(statements, lengths)
     }
 
-    fn run<'a>(evaluator: &'a mut FlowEvaluator, gradients: &[f64], noise: Option<Noise<'_>>) -> &'a [f64] {
+    fn run<'a>(
+        evaluator: &'a mut FlowEvaluator,
+        gradients: &[f64],
+        noise: Option<Noise<'_>>,
+    ) -> &'a [f64] {
         let weights = vec![1.0; gradients.len()];
-        let inputs = Inputs { weights: &weights, gradients, slots: &[], lr: 0.5, t: 1.0, hyperparameters: &[] };
+        let inputs = Inputs {
+            weights: &weights,
+            gradients,
+            slots: &[],
+            lr: 0.5,
+            t: 1.0,
+            hyperparameters: &[],
+        };
         evaluator.run(inputs, noise);
         evaluator.update()
     }
@@ -463,10 +595,13 @@ mod tests {
                             "{numerics}def f(w, g, lr, t):\n  n = norm(g) - 1.5\n  u = {}({arguments})\n  u = u + w\n  return u\n",
                             function.name()
                         );
-                        let program = parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+                        let program =
+                            parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
                         let shapes = lengths.map(|l| vec![l]);
-                        let mut reference = Reference::<f64>::new(&program, &shapes).expect("it types");
-                        let [w, g]: [Vec<f64>; 2] = std::array::from_fn(|_| (0..12).map(|_| random.bell()).collect());
+                        let mut reference =
+                            Reference::<f64>::new(&program, &shapes).expect("it types");
+                        let [w, g]: [Vec<f64>; 2] =
+                            std::array::from_fn(|_| (0..12).map(|_| random.bell()).collect());
                         let split = |flat: &[f64]| {
                             let mut rest = flat;
                             lengths.map(|l| {
@@ -475,13 +610,24 @@ mod tests {
                                 ArrayD::from_shape_vec(IxDyn(&[l]), head.to_vec()).expect("it fits")
                             })
                         };
-                        let expected = reference.update(&split(&w), &split(&g), 0.3).expect("it fits");
-                        let inputs = Inputs { weights: &w, gradients: &g, slots: &[], lr: 0.3, t: 1.0, hyperparameters: &[] };
+                        let expected =
+                            reference.update(&split(&w), &split(&g), 0.3).expect("it fits");
+                        let inputs = Inputs {
+                            weights: &w,
+                            gradients: &g,
+                            slots: &[],
+                            lr: 0.3,
+                            t: 1.0,
+                            hyperparameters: &[],
+                        };
                         for flow in flows(&program) {
                             let mut evaluator = FlowEvaluator::new(flow, &lengths);
                             evaluator.run(inputs, None);
-                            for (found, expected) in evaluator.update().iter().zip(expected.iter().flatten()) {
-                                let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
+                            for (found, expected) in
+                                evaluator.update().iter().zip(expected.iter().flatten())
+                            {
+                                let same = found.to_bits() == expected.to_bits()
+                                    || (found.is_nan() && expected.is_nan());
                                 assert!(same, "{found:e} and {expected:e}\n{text}");
                             }
                         }
@@ -497,24 +643,44 @@ mod tests {
             let mut evaluator = evaluator(text, &[1]);
             let plain = run(&mut evaluator, &[0.75], None)[0];
             let mut random = Random::new(1);
-            (0..5).map(|_| (run(&mut evaluator, &[0.75], Some(Noise::new(&mut random)))[0] - plain).abs()).fold(0.0, f64::max)
+            (0..5)
+                .map(|_| {
+                    (run(&mut evaluator, &[0.75], Some(Noise::new(&mut random)))[0] - plain).abs()
+                })
+                .fold(0.0, f64::max)
         };
         let good = spread("def f(w, g):\n  u = g * 3.0\n  return u\n");
         assert!((0.5e-10..4e-10).contains(&good), "{good:e}");
         let cancelled = spread("def f(w, g):\n  u = g + 1e6\n  u = u - 1e6\n  return u\n");
         assert!((0.5e-4..2e-4).contains(&cancelled), "{cancelled:e}");
-        let blend = spread("def f(w, g):\n  u = interp(g, 3e6, 1e-6)\n  u = u - 3.75\n  return u\n");
+        let blend =
+            spread("def f(w, g):\n  u = interp(g, 3e6, 1e-6)\n  u = u - 3.75\n  return u\n");
         assert!((1e-11..1e-9).contains(&blend), "{blend:e}");
-        assert_eq!(spread("def f(w, g):\n  u = abs(g)\n  u = max(u, w)\n  u = sign(u)\n  return u\n"), 0.0);
-        // 0.1 + 0.2 has been rounded, and -0.3 takes everything else away; a number of the text is what it is.
-        assert!(spread("def f(w, g):\n  a = 0.1 + 0.2\n  u = g * 0.0\n  u = u + a\n  u = u - 0.3\n  return u\n") > 1e-12);
+        assert_eq!(
+            spread("def f(w, g):\n  u = abs(g)\n  u = max(u, w)\n  u = sign(u)\n  return u\n"),
+            0.0
+        );
+        // 0.1 + 0.2 has been rounded, and -0.3 takes everything else away; a number of the text is
+        // what it is.
+        assert!(
+            spread(
+                "def f(w, g):\n  a = 0.1 + 0.2\n  u = g * 0.0\n  u = u + a\n  u = u - 0.3\n  return u\n"
+            ) > 1e-12
+        );
     }
 
     #[test]
     fn a_zero_that_only_rounding_has_left_says_nothing() {
         let marked = |body: &str, gradient: f64| {
             let mut evaluator = evaluator(&format!("def f(w, g):\n{body}  return u\n"), &[1]);
-            let inputs = Inputs { weights: &[1.0], gradients: &[gradient], slots: &[], lr: 0.5, t: 1.0, hyperparameters: &[] };
+            let inputs = Inputs {
+                weights: &[1.0],
+                gradients: &[gradient],
+                slots: &[],
+                lr: 0.5,
+                t: 1.0,
+                hyperparameters: &[],
+            };
             evaluator.run_carefully(inputs, &mut Random::new(1));
             evaluator.mark_strange();
             (evaluator.update()[0], evaluator.update_marks()[0])

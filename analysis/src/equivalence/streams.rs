@@ -1,5 +1,5 @@
-//! Random streams of weights and gradients, of several kinds, and the learning rates that go with them. The same seed gives the same numbers
-//! on every machine.
+//! Random streams of weights and gradients, of several kinds, and the learning rates that go with
+//! them. The same seed gives the same numbers on every machine.
 
 /// SplitMix64 (Steele et al. 2014): small, fast, and good enough to look for counterexamples.
 #[derive(Clone, Debug)]
@@ -61,8 +61,16 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of finite numbers that leave room for arithmetic.
-    pub(crate) const MODERATE: [Kind; 8] =
-        [Kind::Ordinary, Kind::Drifting, Kind::Small, Kind::Large, Kind::Mixed, Kind::Sparse, Kind::Positive, Kind::Special];
+    pub(crate) const MODERATE: [Kind; 8] = [
+        Kind::Ordinary,
+        Kind::Drifting,
+        Kind::Small,
+        Kind::Large,
+        Kind::Mixed,
+        Kind::Sparse,
+        Kind::Positive,
+        Kind::Special,
+    ];
 
     /// In words, for people.
     pub(crate) fn name(self) -> &'static str {
@@ -83,7 +91,8 @@ impl Kind {
 /// Small numbers that meet each other and stand at the edges of domains.
 const SPECIAL: [f64; 12] = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.0, -1.0, 3.0, 0.25];
 
-/// Where the arithmetic of f32 ends: denormals, numbers whose squares underflow or overflow, infinities, NaN.
+/// Where the arithmetic of f32 ends: denormals, numbers whose squares underflow or overflow,
+/// infinities, NaN.
 const EXTREME: [f64; 16] = [
     0.0,
     -0.0,
@@ -103,8 +112,8 @@ const EXTREME: [f64; 16] = [
     f64::NAN,
 ];
 
-/// Weights and gradients of one kind. The weights are a walk that knows nothing of the updates, so that every program sees the same numbers
-/// and none amplifies its own rounding through them.
+/// Weights and gradients of one kind. The weights are a walk that knows nothing of the updates, so
+/// that every program sees the same numbers and none amplifies its own rounding through them.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) kind: Kind,
@@ -138,7 +147,8 @@ impl Stream {
         stream
     }
 
-    /// The weights and gradients of the next step. All of them are f32 numbers, so that programs in f32 and f64 see the same.
+    /// The weights and gradients of the next step. All of them are f32 numbers, so that programs in
+    /// f32 and f64 see the same.
     pub(crate) fn next(&mut self, weights: &mut [f64], gradients: &mut [f64]) {
         let Stream { kind, random, weights: walk, means, arrays } = self;
         let mut i = 0;
@@ -156,10 +166,14 @@ impl Stream {
                     Kind::Large => (walk[i] + 1e3 * random.bell(), 1e4 * random.bell()),
                     Kind::Mixed => (any_magnitude(random), any_magnitude(random)),
                     Kind::Sparse => {
-                        let weight = if walk[i] == 0.0 { 0.0 } else { walk[i] + 0.1 * random.bell() };
+                        let weight =
+                            if walk[i] == 0.0 { 0.0 } else { walk[i] + 0.1 * random.bell() };
                         (weight, if random.chance(array_share) { random.bell() } else { 0.0 })
                     }
-                    Kind::Positive => ((walk[i] + 0.05 * random.bell()).abs().max(0.01), 0.001 + 2.0 * random.unit()),
+                    Kind::Positive => (
+                        (walk[i] + 0.05 * random.bell()).abs().max(0.01),
+                        0.001 + 2.0 * random.unit(),
+                    ),
                     Kind::Special => (random.pick(&SPECIAL), random.pick(&SPECIAL)),
                     Kind::Extreme => (extreme(random), extreme(random)),
                 };
@@ -186,13 +200,18 @@ fn extreme(random: &mut Random) -> f64 {
     }
 }
 
-/// The learning rate at a step (from 1) of a stretch of so many steps: 0 at first, a short warm-up, then down in a straight line. The peak is
-/// another one in each stretch: 1 is that of programs that hold their own as a constant.
+/// The learning rate at a step (from 1) of a stretch of so many steps: 0 at first, a short warm-up,
+/// then down in a straight line. The peak is another one in each stretch: 1 is that of programs
+/// that hold their own as a constant.
 pub(crate) fn learning_rate(stretch: usize, step: usize, steps: usize) -> f64 {
     const WARM_UP: usize = 4;
     let peak = [1.0, 1e-3, 1.0, 0.1][stretch % 4];
     let done = step.saturating_sub(1);
-    let share = if done < WARM_UP { done as f64 / WARM_UP as f64 } else { 1.0 - 0.9 * (done - WARM_UP) as f64 / steps.max(1) as f64 };
+    let share = if done < WARM_UP {
+        done as f64 / WARM_UP as f64
+    } else {
+        1.0 - 0.9 * (done - WARM_UP) as f64 / steps.max(1) as f64
+    };
     peak * share
 }
 
@@ -217,7 +236,13 @@ mod tests {
         for kind in Kind::MODERATE {
             assert_eq!(all(kind, 1), all(kind, 1));
             assert_ne!(all(kind, 1), all(kind, 2));
-            assert!(all(kind, 3).iter().all(|(w, g)| w.iter().chain(g).all(|x| x.is_finite() && f64::from(*x as f32) == *x)), "{kind:?}");
+            assert!(
+                all(kind, 3).iter().all(|(w, g)| w
+                    .iter()
+                    .chain(g)
+                    .all(|x| x.is_finite() && f64::from(*x as f32) == *x)),
+                "{kind:?}"
+            );
         }
         let zeros = |kind| gradients(kind).iter().filter(|g| **g == 0.0).count();
         assert_eq!(zeros(Kind::Ordinary), 0);

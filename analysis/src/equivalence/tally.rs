@@ -45,8 +45,14 @@ impl Sample<'_> {
     /// The sample as the reason of a violation.
     pub(super) fn complaint(&self, what: &str) -> String {
         let Place { stream, step, quantity, gradient, before, after } = self.place();
-        let quantity = if quantity == "update" { "the update".to_owned() } else { format!("the slot {quantity}") };
-        format!("{quantity} is {before:?} before and {after:?} after{what}: {stream}, step {step}, gradient {gradient:?}")
+        let quantity = if quantity == "update" {
+            "the update".to_owned()
+        } else {
+            format!("the slot {quantity}")
+        };
+        format!(
+            "{quantity} is {before:?} before and {after:?} after{what}: {stream}, step {step}, gradient {gradient:?}"
+        )
     }
 }
 
@@ -66,7 +72,8 @@ impl Tally {
         self.0.steps += steps;
     }
 
-    /// Counts an update whose sign is another one after the step; NaN has none, and both zeros have the same.
+    /// Counts an update whose sign is another one after the step; NaN has none, and both zeros have
+    /// the same.
     pub(super) fn signs(&mut self, before: f64, after: f64) {
         let known = !before.is_nan() && !after.is_nan();
         self.0.sign_flips += u64::from(known && semantics::sign(before) != semantics::sign(after));

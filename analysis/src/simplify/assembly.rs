@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use egg::{Id, Language};
 use symopt_dsl::function::Function;
 use symopt_dsl::graph::Graph;
-use symopt_dsl::program::{Numerics, Operand, Parameter, ParameterKind, Program, Signature, Statement, VarId};
+use symopt_dsl::program::{
+    Numerics, Operand, Parameter, ParameterKind, Program, Signature, Statement, VarId,
+};
 use symopt_dsl::types::Type;
 
 use crate::simplify::term::{Flow, Leaf, Term};
@@ -19,8 +21,8 @@ pub(crate) enum Naming {
     Fresh,
 }
 
-/// The program of a flow, under a signature whose slots are the flow's. `None` if there are more variables than a program can have, or a
-/// broadcast that no program can spell.
+/// The program of a flow, under a signature whose slots are the flow's. `None` if there are more
+/// variables than a program can have, or a broadcast that no program can spell.
 pub(crate) fn assemble(signature: &Signature, flow: &Flow, naming: Naming) -> Option<Program> {
     let numerics = numerics(flow);
     let signature = Signature { doc: None, numerics, ..signature.clone() };
@@ -73,7 +75,9 @@ impl<'a> Assembly<'a> {
     fn new(signature: &'a Signature, flow: &'a Flow, naming: Naming) -> Option<Assembly<'a>> {
         let nodes = flow.nodes();
         let (root, inner) = nodes.split_last()?;
-        if inner.iter().any(|node| matches!(node, Term::Cast(..))) || root.children().len() != 1 + signature.slots().count() {
+        if inner.iter().any(|node| matches!(node, Term::Cast(..)))
+            || root.children().len() != 1 + signature.slots().count()
+        {
             return None;
         }
         let mut uses = vec![0; nodes.len()];
@@ -95,8 +99,17 @@ impl<'a> Assembly<'a> {
             slot_values.entry(usize::from(*next)).or_default().push(slot);
         }
         let parameters = signature.parameters.clone();
-        let mut assembly =
-            Assembly { flow, naming, parameters, order: Vec::new(), uses, slot_values, readers, depends, spine: BTreeSet::new() };
+        let mut assembly = Assembly {
+            flow,
+            naming,
+            parameters,
+            order: Vec::new(),
+            uses,
+            slot_values,
+            readers,
+            depends,
+            spine: BTreeSet::new(),
+        };
         assembly.find_spine();
         Some(assembly)
     }
@@ -121,12 +134,21 @@ impl<'a> Assembly<'a> {
         self.flow.ty(Id::from(index)) == Type::Tree
     }
 
-    /// The argument of a call that the update goes on from: the only one that is a call with no other use, or the one that holds more.
+    /// The argument of a call that the update goes on from: the only one that is a call with no
+    /// other use, or the one that holds more.
     fn main_argument(&self, index: usize) -> Option<usize> {
-        let own =
-            |child: &usize| self.is_call(*child) && self.is_tree(*child) && self.uses[*child] == 1 && !self.slot_values.contains_key(child);
-        let size = |child: &usize| self.depends[*child].iter().filter(|node| self.is_call(**node)).count();
-        let is_decay = |child: &usize| matches!(self.node(*child), Term::Call(Function::Multiply, _)) && self.reads_weights(*child);
+        let own = |child: &usize| {
+            self.is_call(*child)
+                && self.is_tree(*child)
+                && self.uses[*child] == 1
+                && !self.slot_values.contains_key(child)
+        };
+        let size =
+            |child: &usize| self.depends[*child].iter().filter(|node| self.is_call(**node)).count();
+        let is_decay = |child: &usize| {
+            matches!(self.node(*child), Term::Call(Function::Multiply, _))
+                && self.reads_weights(*child)
+        };
         let mut children = self.children(index);
         // A quotient goes on from what is divided.
         if let Term::Call(function, _) = self.node(index)
@@ -135,7 +157,10 @@ impl<'a> Assembly<'a> {
         {
             children.truncate(1);
         }
-        children.into_iter().filter(own).max_by_key(|child| (!is_decay(child), size(child), std::cmp::Reverse(*child)))
+        children
+            .into_iter()
+            .filter(own)
+            .max_by_key(|child| (!is_decay(child), size(child), std::cmp::Reverse(*child)))
     }
 
     fn reads_weights(&self, index: usize) -> bool {
@@ -144,7 +169,9 @@ impl<'a> Assembly<'a> {
 
     fn find_spine(&mut self) {
         let mut at = Some(self.update());
-        while let Some(index) = at.filter(|index| self.is_call(*index) && !self.slot_values.contains_key(index)) {
+        while let Some(index) =
+            at.filter(|index| self.is_call(*index) && !self.slot_values.contains_key(index))
+        {
             self.spine.insert(index);
             at = self.main_argument(index);
         }
@@ -158,12 +185,18 @@ impl<'a> Assembly<'a> {
             let children = self.children(at);
             let is_scalar = |child: &usize| !self.is_tree(*child);
             let next = match function {
-                Function::Multiply if children.iter().any(is_scalar) => children.iter().copied().find(|child| !is_scalar(child)),
+                Function::Multiply if children.iter().any(is_scalar) => {
+                    children.iter().copied().find(|child| !is_scalar(child))
+                }
                 Function::Add | Function::Subtract => {
                     let decays = |child: &usize| {
-                        self.is_call(*child) && self.reads_weights(*child) || *self.node(*child) == Term::Leaf(Leaf::Weights)
+                        self.is_call(*child) && self.reads_weights(*child)
+                            || *self.node(*child) == Term::Leaf(Leaf::Weights)
                     };
-                    match (children.iter().copied().find(decays), children.iter().copied().find(|child| !decays(child))) {
+                    match (
+                        children.iter().copied().find(decays),
+                        children.iter().copied().find(|child| !decays(child)),
+                    ) {
                         (Some(_), Some(rest)) => Some(rest),
                         _ => None,
                     }
@@ -177,12 +210,13 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Data-flow order: the direction of the update, then the state, then decay and learning rate. What overwrites a slot comes after all that
-    /// reads its old value, wherever that is possible.
+    /// Data-flow order: the direction of the update, then the state, then decay and learning rate.
+    /// What overwrites a slot comes after all that reads its old value, wherever that is possible.
     fn order(&mut self) {
         let mut state = vec![0_u8; self.flow.nodes().len()];
         let direction = self.direction();
-        let next: Vec<usize> = self.flow.outputs().iter().skip(1).map(|id| usize::from(*id)).collect();
+        let next: Vec<usize> =
+            self.flow.outputs().iter().skip(1).map(|id| usize::from(*id)).collect();
         self.visit(direction, &mut state);
         for node in next {
             self.visit(node, &mut state);
@@ -196,12 +230,20 @@ impl<'a> Assembly<'a> {
         }
         state[index] = 1;
         let mut children = self.children(index);
-        // The update's own way first, then in the order of the arguments; where that means nothing, the longer way first, so that short
-        // computations stand next to where they are used.
-        let commutes = matches!(self.node(index), Term::Call(function, _) if function.row().commutative);
+        // The update's own way first, then in the order of the arguments; where that means nothing,
+        // the longer way first, so that short computations stand next to where they are used.
+        let commutes =
+            matches!(self.node(index), Term::Call(function, _) if function.row().commutative);
         let length = |child: &usize| if commutes { self.depends[*child].len() } else { 0 };
-        let places: BTreeMap<usize, usize> = children.iter().enumerate().rev().map(|(place, child)| (*child, place)).collect();
-        children.sort_by_key(|child| (!self.spine.contains(child), std::cmp::Reverse(length(child)), places.get(child).copied()));
+        let places: BTreeMap<usize, usize> =
+            children.iter().enumerate().rev().map(|(place, child)| (*child, place)).collect();
+        children.sort_by_key(|child| {
+            (
+                !self.spine.contains(child),
+                std::cmp::Reverse(length(child)),
+                places.get(child).copied(),
+            )
+        });
         for child in children {
             self.visit(child, state);
         }
@@ -221,7 +263,8 @@ impl<'a> Assembly<'a> {
         let parameters = signature.parameters.len();
         let slot_variables: Vec<VarId> = signature.slots().collect();
         // Variables by name; the value that each holds; and how many readers each value still has.
-        let mut names: Vec<String> = signature.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let mut names: Vec<String> =
+            signature.parameters.iter().map(|parameter| parameter.name.clone()).collect();
         let mut holds: Vec<Option<usize>> = vec![None; parameters];
         let mut variable_of: BTreeMap<usize, VarId> = BTreeMap::new();
         for (index, node) in self.flow.nodes().iter().enumerate() {
@@ -229,7 +272,11 @@ impl<'a> Assembly<'a> {
             let variable = match leaf {
                 Leaf::Hyperparameter(variable) => Some(*variable),
                 Leaf::Slot(slot) => slot_variables.get(usize::from(*slot)).copied(),
-                leaf => signature.parameters.iter().position(|p| kind_of(*leaf) == Some(p.kind)).map(|place| VarId(place as u16)),
+                leaf => signature
+                    .parameters
+                    .iter()
+                    .position(|p| kind_of(*leaf) == Some(p.kind))
+                    .map(|place| VarId(place as u16)),
             }?;
             holds[variable.index()] = Some(index);
             variable_of.insert(index, variable);
@@ -243,13 +290,21 @@ impl<'a> Assembly<'a> {
             let mut children = self.children(index);
             if function.row().commutative {
                 // Large before small, the spine first.
-                let rank = |child: &usize| (!self.is_tree(*child), !self.spine.contains(child), self.is_leaf_constant(*child), *child);
+                let rank = |child: &usize| {
+                    (
+                        !self.is_tree(*child),
+                        !self.spine.contains(child),
+                        self.is_leaf_constant(*child),
+                        *child,
+                    )
+                };
                 children.sort_by_key(rank);
             }
             let operands: Option<Vec<Operand>> = children
                 .iter()
                 .map(|child| match self.node(*child) {
-                    Term::Constant(bits) => Some(Operand::Constant(f64::from_bits(*bits))).filter(|_| f64::from_bits(*bits).is_finite()),
+                    Term::Constant(bits) => Some(Operand::Constant(f64::from_bits(*bits)))
+                        .filter(|_| f64::from_bits(*bits).is_finite()),
                     _ => variable_of.get(child).map(|variable| Operand::Variable(*variable)),
                 })
                 .collect();
@@ -257,14 +312,16 @@ impl<'a> Assembly<'a> {
             for child in &children {
                 left[*child] = left[*child].saturating_sub(1);
             }
-            let free =
-                |variable: VarId, left: &[usize], holds: &[Option<usize>]| holds[variable.index()].is_none_or(|value| left[value] == 0);
+            let free = |variable: VarId, left: &[usize], holds: &[Option<usize>]| {
+                holds[variable.index()].is_none_or(|value| left[value] == 0)
+            };
             // A slot takes its next value at once if nobody needs the old one any more.
             let mut target = None;
             for &slot in self.slot_values.get(&index).into_iter().flatten() {
                 let variable = slot_variables[slot];
                 let is_read_later =
-                    self.order[place + 1..].iter().any(|later| self.readers[slot].contains(later)) || self.is_returned(slot);
+                    self.order[place + 1..].iter().any(|later| self.readers[slot].contains(later))
+                        || self.is_returned(slot);
                 if target.is_none() && !is_read_later {
                     target = Some(variable);
                 } else {
@@ -278,11 +335,13 @@ impl<'a> Assembly<'a> {
                     let mut found = None;
                     for name in wanted {
                         match names.iter().position(|known| *known == name) {
-                            // A parameter that nobody reads any more may be used again, but slots keep to their state.
+                            // A parameter that nobody reads any more may be used again, but slots
+                            // keep to their state.
                             Some(known) => {
                                 let variable = VarId(known as u16);
                                 let is_slot = slot_variables.contains(&variable);
-                                let reusable = known >= parameters || self.may_reuse(variable, &signature);
+                                let reusable =
+                                    known >= parameters || self.may_reuse(variable, &signature);
                                 if !is_slot && reusable && free(variable, &left, &holds) {
                                     found = Some(variable);
                                     break;
@@ -308,7 +367,9 @@ impl<'a> Assembly<'a> {
             };
             // x + -1 reads better as x - 1, which is the same to the bit.
             let statement = match operands.as_slice() {
-                [rest, Operand::Constant(value)] if spelled == Function::Add && value.is_sign_negative() => {
+                [rest, Operand::Constant(value)]
+                    if spelled == Function::Add && value.is_sign_negative() =>
+                {
                     Statement::new(target, Function::Subtract, &[*rest, Operand::Constant(-value)])
                 }
                 operands => Statement::new(target, spelled, operands),
@@ -340,13 +401,21 @@ impl<'a> Assembly<'a> {
                 }
                 names.push(name);
                 let copy = VarId((names.len() - 1) as u16);
-                statements.push(Statement::new(copy, Function::Copy, &[Operand::Variable(variable)]));
+                statements.push(Statement::new(
+                    copy,
+                    Function::Copy,
+                    &[Operand::Variable(variable)],
+                ));
                 saved.insert(value, copy);
             }
         }
         for (slot, value) in late {
             let source = saved.get(&value).or_else(|| variable_of.get(&value)).copied()?;
-            statements.push(Statement::new(slot_variables[slot], Function::Copy, &[Operand::Variable(source)]));
+            statements.push(Statement::new(
+                slot_variables[slot],
+                Function::Copy,
+                &[Operand::Variable(source)],
+            ));
         }
         if let Some(copy) = saved.get(&update_node) {
             update = Some(*copy);
@@ -364,7 +433,8 @@ impl<'a> Assembly<'a> {
         matches!(self.node(index), Term::Constant(_))
     }
 
-    /// Parameters whose name a value may take over: the gradients (`g = clip(g, lr)`), and nothing else in fresh names.
+    /// Parameters whose name a value may take over: the gradients (`g = clip(g, lr)`), and nothing
+    /// else in fresh names.
     fn may_reuse(&self, variable: VarId, signature: &Signature) -> bool {
         match signature.parameters[variable.index()].kind {
             ParameterKind::Gradients => true,
@@ -383,7 +453,9 @@ impl<'a> Assembly<'a> {
         variables: &BTreeMap<usize, VarId>,
     ) -> impl Iterator<Item = String> + use<> {
         let mut wanted: Vec<String> = Vec::new();
-        let name_of = |child: usize| variables.get(&child).and_then(|variable| known.get(variable.index())).cloned();
+        let name_of = |child: usize| {
+            variables.get(&child).and_then(|variable| known.get(variable.index())).cloned()
+        };
         if self.naming == Naming::Kept {
             wanted.extend(self.flow.names.get(&Id::from(index)).cloned());
         }
@@ -400,16 +472,31 @@ impl<'a> Assembly<'a> {
         match function {
             Function::Multiply if self.reads_weights(index) => wanted.push("decay".to_owned()),
             Function::Multiply
-                if !self.is_tree(index) && children.iter().any(|child| *self.node(*child) == Term::Leaf(Leaf::LearningRate)) =>
+                if !self.is_tree(index)
+                    && children
+                        .iter()
+                        .any(|child| *self.node(*child) == Term::Leaf(Leaf::LearningRate)) =>
             {
                 wanted.push("step".to_owned());
             }
-            Function::Square => wanted.extend(of_first.iter().flat_map(|name| named(format!("{name}2")))),
-            Function::Sqrt | Function::GuardedSqrt => wanted.extend(of_first.iter().flat_map(|name| named(format!("sqrt_{name}")))),
-            Function::Abs => wanted.extend(of_first.iter().flat_map(|name| named(format!("abs_{name}")))),
-            Function::Sign => wanted.extend(of_first.iter().flat_map(|name| named(format!("sign_{name}")))),
-            // What is made of gradients alone takes their place, where they are not needed as they were.
-            _ if reads_gradients_only && self.is_tree(index) && of_first.as_deref().is_some_and(|name| self.is_gradients_name(name)) => {
+            Function::Square => {
+                wanted.extend(of_first.iter().flat_map(|name| named(format!("{name}2"))))
+            }
+            Function::Sqrt | Function::GuardedSqrt => {
+                wanted.extend(of_first.iter().flat_map(|name| named(format!("sqrt_{name}"))))
+            }
+            Function::Abs => {
+                wanted.extend(of_first.iter().flat_map(|name| named(format!("abs_{name}"))))
+            }
+            Function::Sign => {
+                wanted.extend(of_first.iter().flat_map(|name| named(format!("sign_{name}"))))
+            }
+            // What is made of gradients alone takes their place, where they are not needed as they
+            // were.
+            _ if reads_gradients_only
+                && self.is_tree(index)
+                && of_first.as_deref().is_some_and(|name| self.is_gradients_name(name)) =>
+            {
                 wanted.extend(of_first.clone());
             }
             _ => {}
@@ -419,7 +506,9 @@ impl<'a> Assembly<'a> {
     }
 
     fn is_gradients_name(&self, name: &str) -> bool {
-        self.parameters.iter().any(|parameter| parameter.kind == ParameterKind::Gradients && parameter.name == name)
+        self.parameters
+            .iter()
+            .any(|parameter| parameter.kind == ParameterKind::Gradients && parameter.name == name)
     }
 }
 

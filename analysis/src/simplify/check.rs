@@ -5,7 +5,8 @@ use symopt_dsl::program::Program;
 
 use crate::simplify::label::{Label, SlotMap};
 
-/// A condition on a value inside the program before a step: where it fails, the step may change the result.
+/// A condition on a value inside the program before a step: where it fails, the step may change the
+/// result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     /// The program before with the value as its update: the same signature, the same slots.
@@ -19,8 +20,8 @@ pub struct Condition {
 /// What a value has to be for a rule to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Requirement {
-    /// Its absolute value is at least this. The rule neglects the guard of a division: it is not true to the last digit there either, but up to the
-    /// guard's share of the value.
+    /// Its absolute value is at least this. The rule neglects the guard of a division: it is not
+    /// true to the last digit there either, but up to the guard's share of the value.
     AwayFromZero(f64),
     /// It is a number: neither infinite nor NaN.
     Finite,
@@ -73,7 +74,8 @@ pub struct Claim<'a> {
     pub after: &'a Program,
     /// In which sense they are the same: exact, real or domain.
     pub label: Label,
-    /// The slots after from the slots before; slots of the same name are the same where nothing is said.
+    /// The slots after from the slots before; slots of the same name are the same where nothing is
+    /// said.
     pub slots: &'a [SlotMap],
     /// Where the claim is made, for the label `domain`.
     pub conditions: &'a [Condition],
@@ -119,7 +121,8 @@ pub struct Evidence {
     pub steps: usize,
     /// Numbers that were compared: the updates and the slots.
     pub compared: u64,
-    /// Numbers that were left out of the judgement: a condition of the step fails there, or the program before leaves the finite numbers.
+    /// Numbers that were left out of the judgement: a condition of the step fails there, or the
+    /// program before leaves the finite numbers.
     pub outside: u64,
     /// The largest relative deviation among the numbers compared: `|after - before| / max(|after|, |before|)`.
     pub largest_deviation: f64,

@@ -2,7 +2,9 @@
 
 use egg::Id;
 use symopt_dsl::function::Function;
-use symopt_dsl::program::{Operand, Parameter, ParameterKind, Program, Signature, Statement, VarId};
+use symopt_dsl::program::{
+    Operand, Parameter, ParameterKind, Program, Signature, Statement, VarId,
+};
 
 use crate::simplify::assembly::{Naming, assemble};
 use crate::simplify::derivation::{Reason, StepKind};
@@ -14,19 +16,27 @@ use crate::simplify::term::{Builder, Flow, Leaf, Term};
 /// The largest number that is taken for an epsilon where it is added.
 const LARGEST_EPSILON: f64 = 1e-4;
 
-/// Names the numbers of a program that play a known part: the peak learning rate, weight decay, the weights of blends with the state, epsilon.
+/// Names the numbers of a program that play a known part: the peak learning rate, weight decay, the
+/// weights of blends with the state, epsilon.
 ///
-/// A peak becomes the default of `lr` where steps may have conditions: `lr` is another number then. Elsewhere it gets a name of its own.
+/// A peak becomes the default of `lr` where steps may have conditions: `lr` is another number then.
+/// Elsewhere it gets a name of its own.
 pub(crate) fn name(program: &Program, weakest: Label) -> Option<Proposal> {
     let flow = Flow::of(program);
     let mut reasons = Vec::new();
     let mut signature = program.signature().clone();
-    // `lr` can't have a default before parameters that have none, as `t`: then the peak gets a name of its own.
+    // `lr` can't have a default before parameters that have none, as `t`: then the peak gets a name
+    // of its own.
     let can_hold_peak = weakest >= Label::Domain
-        && signature
-            .learning_rate()
-            .is_some_and(|lr| signature.parameters.iter().skip(lr.index() + 1).all(|parameter| parameter.default.is_some()));
-    let peak = peak_learning_rate(&flow).map(|peak| Peak { is_alone: peak.is_alone && can_hold_peak, ..peak });
+        && signature.learning_rate().is_some_and(|lr| {
+            signature
+                .parameters
+                .iter()
+                .skip(lr.index() + 1)
+                .all(|parameter| parameter.default.is_some())
+        });
+    let peak = peak_learning_rate(&flow)
+        .map(|peak| Peak { is_alone: peak.is_alone && can_hold_peak, ..peak });
     let mut flow = flow;
     if let Some(Peak { node, value, .. }) = peak.filter(|peak| peak.is_alone) {
         flow = without_peak(&flow, node)?;
@@ -44,20 +54,32 @@ pub(crate) fn name(program: &Program, weakest: Label) -> Option<Proposal> {
     // In the order in which the statements will stand, so that beta1 comes before beta2.
     let ordered = assemble(&signature, &flow, Naming::Kept)?;
     let mut naming = HyperparameterNaming::new(&ordered);
-    let statements: Vec<Statement> = ordered.statements.iter().map(|statement| naming.replace(&ordered, *statement)).collect();
-    reasons.extend(naming.found.iter().map(|(_, name, value)| reason(format!("{name} = {}", symopt_dsl::printer::number(*value)))));
+    let statements: Vec<Statement> =
+        ordered.statements.iter().map(|statement| naming.replace(&ordered, *statement)).collect();
+    reasons.extend(naming.found.iter().map(|(_, name, value)| {
+        reason(format!("{name} = {}", symopt_dsl::printer::number(*value)))
+    }));
     if reasons.is_empty() {
         return None;
     }
     let after = naming.program(&ordered, statements);
     let stand_in = match peak.filter(|peak| peak.is_alone) {
-        Some(peak) => {
-            Some((with_peak(&after, peak.value)?, format!("lr is {} times what it was", symopt_dsl::printer::number(peak.value))))
-        }
+        Some(peak) => Some((
+            with_peak(&after, peak.value)?,
+            format!("lr is {} times what it was", symopt_dsl::printer::number(peak.value)),
+        )),
         None => None,
     };
     let label = if stand_in.is_some() { Label::Domain } else { Label::Exact };
-    Some(Proposal { kind: StepKind::Constants, label, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in })
+    Some(Proposal {
+        kind: StepKind::Constants,
+        label,
+        after,
+        reasons,
+        slots: Vec::new(),
+        conditions: Vec::new(),
+        stand_in,
+    })
 }
 
 fn reason(text: String) -> Reason {
@@ -76,8 +98,11 @@ struct Peak {
 fn peak_learning_rate(flow: &Flow) -> Option<Peak> {
     let nodes = flow.nodes();
     let lr = nodes.iter().position(|node| *node == Term::Leaf(Leaf::LearningRate))?;
-    let readers: Vec<usize> =
-        (0..nodes.len()).filter(|index| egg::Language::children(&nodes[*index]).iter().any(|child| usize::from(*child) == lr)).collect();
+    let readers: Vec<usize> = (0..nodes.len())
+        .filter(|index| {
+            egg::Language::children(&nodes[*index]).iter().any(|child| usize::from(*child) == lr)
+        })
+        .collect();
     let multiple = |index: &usize| match &nodes[*index] {
         Term::Call(Function::Multiply, [x, y, _]) => {
             let other = if usize::from(*x) == lr { y } else { x };
@@ -98,16 +123,20 @@ fn without_peak(flow: &Flow, node: usize) -> Option<Flow> {
         renumbered.push(match found {
             _ if index == node => lr,
             Term::Outputs(_) => Id::from(0),
-            found => builder.add(egg::Language::map_children(found.clone(), |child| renumbered[usize::from(child)])),
+            found => builder.add(egg::Language::map_children(found.clone(), |child| {
+                renumbered[usize::from(child)]
+            })),
         });
     }
     let outputs: Vec<Id> = flow.outputs().iter().map(|id| renumbered[usize::from(*id)]).collect();
     let mut after = builder.finish(&outputs);
-    after.names = flow.names.iter().map(|(id, name)| (renumbered[usize::from(*id)], name.clone())).collect();
+    after.names =
+        flow.names.iter().map(|(id, name)| (renumbered[usize::from(*id)], name.clone())).collect();
     Some(after)
 }
 
-/// The program as the training loop of the one before would call it: `lr` times the peak in place of `lr`.
+/// The program as the training loop of the one before would call it: `lr` times the peak in place
+/// of `lr`.
 fn with_peak(program: &Program, value: f64) -> Option<Program> {
     let flow = Flow::of(program);
     let mut builder = Builder::default();
@@ -138,7 +167,8 @@ struct HyperparameterNaming {
     blends: usize,
     /// Names that are taken.
     taken: Vec<String>,
-    /// What was named: the parts, the names, the numbers. The variables follow the parameters in this order.
+    /// What was named: the parts, the names, the numbers. The variables follow the parameters in
+    /// this order.
     found: Vec<(Part, String, f64)>,
     /// The first variable of a new hyperparameter.
     first: usize,
@@ -146,18 +176,36 @@ struct HyperparameterNaming {
 
 impl HyperparameterNaming {
     fn new(program: &Program) -> HyperparameterNaming {
-        let blends = program.statements.iter().filter(|statement| matches!(part(program, statement), Some((Part::Blend, _)))).count();
-        let taken = (0..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string()).collect();
-        HyperparameterNaming { blends, taken, found: Vec::new(), first: program.signature().parameters.len() }
+        let blends = program
+            .statements
+            .iter()
+            .filter(|statement| matches!(part(program, statement), Some((Part::Blend, _))))
+            .count();
+        let taken = (0..program.variable_count())
+            .map(|index| program.variable_name(VarId(index as u16)).to_string())
+            .collect();
+        HyperparameterNaming {
+            blends,
+            taken,
+            found: Vec::new(),
+            first: program.signature().parameters.len(),
+        }
     }
 
-    /// The statement with its number named, if it plays a part. New variables are numbered behind the parameters, locals as they were.
+    /// The statement with its number named, if it plays a part. New variables are numbered behind
+    /// the parameters, locals as they were.
     fn replace(&mut self, program: &Program, mut statement: Statement) -> Statement {
         let Some((part, place)) = part(program, &statement) else { return statement };
-        let Some(Operand::Constant(value)) = statement.arguments().get(place).copied() else { return statement };
-        let several = |number: usize| if self.blends > 1 { format!("beta{number}") } else { "beta".to_owned() };
+        let Some(Operand::Constant(value)) = statement.arguments().get(place).copied() else {
+            return statement;
+        };
+        let several = |number: usize| {
+            if self.blends > 1 { format!("beta{number}") } else { "beta".to_owned() }
+        };
         let wanted = match part {
-            Part::Blend => several(1 + self.found.iter().filter(|(part, ..)| *part == Part::Blend).count()),
+            Part::Blend => {
+                several(1 + self.found.iter().filter(|(part, ..)| *part == Part::Blend).count())
+            }
             Part::Share => "alpha".to_owned(),
             Part::Epsilon => "epsilon".to_owned(),
             Part::Peak => "peak_lr".to_owned(),
@@ -171,7 +219,8 @@ impl HyperparameterNaming {
         }
         self.taken.push(name.clone());
         // Marked for now by its place among the new ones; `program` gives the final variables.
-        statement.arguments_mut()[place] = Operand::Variable(VarId(u16::MAX - self.found.len() as u16));
+        statement.arguments_mut()[place] =
+            Operand::Variable(VarId(u16::MAX - self.found.len() as u16));
         self.found.push((part, name, value));
         statement
     }
@@ -195,10 +244,17 @@ impl HyperparameterNaming {
         let mut parameters = old.parameters.clone();
         parameters.extend(order.iter().map(|index| {
             let (_, name, value) = &self.found[*index];
-            Parameter { name: name.clone(), kind: ParameterKind::Hyperparameter, default: Some(*value) }
+            Parameter {
+                name: name.clone(),
+                kind: ParameterKind::Hyperparameter,
+                default: Some(*value),
+            }
         }));
-        let locals = (self.first..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string()).collect();
-        let statements = statements.into_iter().map(|statement| statement.map_variables(new_id)).collect();
+        let locals = (self.first..program.variable_count())
+            .map(|index| program.variable_name(VarId(index as u16)).to_string())
+            .collect();
+        let statements =
+            statements.into_iter().map(|statement| statement.map_variables(new_id)).collect();
         let signature = Signature { parameters, ..old.clone() };
         Program::new(signature, locals, statements, new_id(program.update), Vec::new())
     }
@@ -217,17 +273,21 @@ fn part(program: &Program, statement: &Statement) -> Option<(Part, usize)> {
     };
     let arguments = statement.arguments();
     match (statement.function, arguments) {
-        // The state is on one side of the blend. A slot's name may hold its next value already, which is the state of this step.
+        // The state is on one side of the blend. A slot's name may hold its next value already,
+        // which is the state of this step.
         (Function::Interp, [x, y, weight]) if number(weight).is_some() => {
             let is_state = |operand| matches!(kind(operand), Some(ParameterKind::Slot(_)));
-            // What the state is kept by is a beta; what is taken of the other value is its complement.
+            // What the state is kept by is a beta; what is taken of the other value is its
+            // complement.
             match (is_state(x), is_state(y)) {
                 (_, true) => Some((Part::Blend, 2)),
                 (true, false) => Some((Part::Share, 2)),
                 _ => None,
             }
         }
-        (Function::Add, [_, small]) if number(small).is_some_and(|value| 0.0 < value && value <= LARGEST_EPSILON) => {
+        (Function::Add, [_, small])
+            if number(small).is_some_and(|value| 0.0 < value && value <= LARGEST_EPSILON) =>
+        {
             Some((Part::Epsilon, 1))
         }
         (Function::Multiply, [x, y]) => {
@@ -237,9 +297,17 @@ fn part(program: &Program, statement: &Statement) -> Option<(Part, usize)> {
             match kind(other) {
                 // A multiple of the weights decays them where it is added to something.
                 Some(ParameterKind::Weights) => {
-                    let reads = |other: &&Statement| other.arguments().contains(&Operand::Variable(statement.target));
-                    let reader = program.statements.iter().skip_while(|other| *other != statement).skip(1).find(reads)?;
-                    matches!(reader.function, Function::Add | Function::Subtract).then_some((Part::Decay, place))
+                    let reads = |other: &&Statement| {
+                        other.arguments().contains(&Operand::Variable(statement.target))
+                    };
+                    let reader = program
+                        .statements
+                        .iter()
+                        .skip_while(|other| *other != statement)
+                        .skip(1)
+                        .find(reads)?;
+                    matches!(reader.function, Function::Add | Function::Subtract)
+                        .then_some((Part::Decay, place))
                 }
                 Some(ParameterKind::LearningRate) => Some((Part::Peak, place)),
                 _ => None,

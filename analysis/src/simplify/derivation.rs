@@ -117,9 +117,11 @@ pub struct Derivation {
     pub original: Program,
     /// The steps. Each begins with the program that the one before ended with.
     pub steps: Vec<Step>,
-    /// Steps that broke their own label in the check: bugs of the simplifier, to be reported. The derivation goes on without them.
+    /// Steps that broke their own label in the check: bugs of the simplifier, to be reported. The
+    /// derivation goes on without them.
     pub rejected: Vec<Step>,
-    /// What else there is to know, each in a sentence: limits that were reached, how tasks were run.
+    /// What else there is to know, each in a sentence: limits that were reached, how tasks were
+    /// run.
     pub notes: Vec<String>,
 }
 

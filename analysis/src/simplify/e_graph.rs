@@ -15,10 +15,12 @@ pub(crate) const FOLDED: &str = "numbers computed";
 pub(crate) struct Knowledge {
     /// Which slots are never negative.
     pub(crate) slots: Vec<bool>,
-    /// Whether values may be equal on a domain only. Then what is known about one of them need not be so for the other, and only what is known
-    /// of both counts: a proof would not say that it needs the domain.
+    /// Whether values may be equal on a domain only. Then what is known about one of them need not
+    /// be so for the other, and only what is known of both counts: a proof would not say that it
+    /// needs the domain.
     pub(crate) is_conditional: bool,
-    /// Whether only what programs compute themselves is computed. Otherwise numbers may come from other roads, with other roundings.
+    /// Whether only what programs compute themselves is computed. Otherwise numbers may come from
+    /// other roads, with other roundings.
     pub(crate) is_exact: bool,
 }
 
@@ -28,7 +30,8 @@ impl Analysis<Term> for Knowledge {
     type Data = Facts;
 
     fn make(egraph: &mut Graph, node: &Term, _id: Id) -> Facts {
-        let children: Vec<Facts> = node.children().iter().map(|child| egraph[*child].data).collect();
+        let children: Vec<Facts> =
+            node.children().iter().map(|child| egraph[*child].data).collect();
         let mut facts = Facts::of(node, &children, &egraph.analysis.slots);
         if let Term::Call(Function::Multiply, [x, y, _]) = node
             && egraph.find(*x) == egraph.find(*y)
@@ -45,10 +48,12 @@ impl Analysis<Term> for Knowledge {
 
     fn modify(egraph: &mut Graph, id: Id) {
         let Facts { ty: Type::Scalar, .. } = egraph[id].data else { return };
-        // A call is computed from the numbers that its arguments are equal to, and a proof says why they are.
+        // A call is computed from the numbers that its arguments are equal to, and a proof says why
+        // they are.
         let computable = |node: &Term| {
             let Term::Call(function, _) = node else { return None };
-            let values: Option<Vec<f64>> = node.children().iter().map(|child| literal(egraph, *child)).collect();
+            let values: Option<Vec<f64>> =
+                node.children().iter().map(|child| literal(egraph, *child)).collect();
             let mut x = [0.0; 3];
             x.iter_mut().zip(values?).for_each(|(x, value)| *x = value);
             let is_good = egraph.analysis.is_exact || is_well_conditioned(*function, x);
@@ -56,7 +61,10 @@ impl Analysis<Term> for Knowledge {
         };
         // What is not finite stays as it is spelled: no rule of algebra holds for it.
         let finite = |(_, number): &(Term, Term)| number.constant().is_some_and(f64::is_finite);
-        let Some((mut node, number)) = egraph[id].nodes.iter().filter_map(computable).find(finite) else { return };
+        let Some((mut node, number)) = egraph[id].nodes.iter().filter_map(computable).find(finite)
+        else {
+            return;
+        };
         if egraph[id].nodes.contains(&number) {
             return;
         }
@@ -71,7 +79,8 @@ impl Analysis<Term> for Knowledge {
     }
 }
 
-/// Whether a function of numbers keeps their digits: `1 - 1 + 1e-16` must not be 0 in one order and 1e-16 in another.
+/// Whether a function of numbers keeps their digits: `1 - 1 + 1e-16` must not be 0 in one order and
+/// 1e-16 in another.
 fn is_well_conditioned(function: Function, x: [f64; 3]) -> bool {
     const SHIFT: f64 = 1e-12;
     const MOST: f64 = 1e-8;

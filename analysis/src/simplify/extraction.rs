@@ -1,7 +1,8 @@
 //! The cheapest flow of an e-graph.
 //!
-//! Shared values count once, so this is not a tree cost: the search is greedy over sets of classes (each class keeps the cheapest set of choices
-//! found for it), then single choices are changed as long as that makes the whole cheaper.
+//! Shared values count once, so this is not a tree cost: the search is greedy over sets of classes
+//! (each class keeps the cheapest set of choices found for it), then single choices are changed as
+//! long as that makes the whole cheaper.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +25,9 @@ pub(crate) enum Digits {
 /// Digits that are as much to read as a statement.
 const DIGITS_OF_A_STATEMENT: usize = 4;
 
-/// What a flow costs, compared part by part: statements first, then passes over the arrays that reductions need, then slots that are read,
-/// then how plain the functions are and how much they feed each other, then the digits of numbers.
+/// What a flow costs, compared part by part: statements first, then passes over the arrays that
+/// reductions need, then slots that are read, then how plain the functions are and how much they
+/// feed each other, then the digits of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cost {
     statements: usize,
@@ -48,20 +50,26 @@ impl Cost {
                 weight: if is_tree { 2 * weight(*function) } else { weight(*function) },
             },
             Term::Leaf(Leaf::Slot(_)) => Cost { slots: 1, ..Cost::default() },
-            // Few numbers with few digits are easier to read: 0.9 rather than the 0.8999999999999999 that some ways of computing it give.
-            Term::Constant(bits) => Cost { digits: digits(f64::from_bits(*bits)), ..Cost::default() },
+            // Few numbers with few digits are easier to read: 0.9 rather than the
+            // 0.8999999999999999 that some ways of computing it give.
+            Term::Constant(bits) => {
+                Cost { digits: digits(f64::from_bits(*bits)), ..Cost::default() }
+            }
             _ => Cost::default(),
         }
     }
 
-    /// Whether it is worth a step of its own: fewer statements, reductions or slots, not only plainer functions.
+    /// Whether it is worth a step of its own: fewer statements, reductions or slots, not only
+    /// plainer functions.
     pub(crate) fn is_shorter_than(&self, other: &Cost) -> bool {
-        (self.statements, self.reductions, self.slots) < (other.statements, other.reductions, other.slots)
+        (self.statements, self.reductions, self.slots)
+            < (other.statements, other.reductions, other.slots)
     }
 
     /// Whether its functions are plainer, at the same number of statements.
     pub(crate) fn is_plainer_than(&self, other: &Cost) -> bool {
-        (self.statements, self.reductions, self.slots, self.weight) < (other.statements, other.reductions, other.slots, other.weight)
+        (self.statements, self.reductions, self.slots, self.weight)
+            < (other.statements, other.reductions, other.slots, other.weight)
     }
 
     fn plus(self, other: Cost) -> Cost {
@@ -77,21 +85,31 @@ impl Cost {
 
 fn reduces(function: Function) -> bool {
     // A size is known beforehand.
-    let is_reduction = matches!(function.row().typing, Typing::PerArrayReduction | Typing::GlobalReduction) && function != Function::Size;
+    let is_reduction =
+        matches!(function.row().typing, Typing::PerArrayReduction | Typing::GlobalReduction)
+            && function != Function::Size;
     is_reduction || function == Function::Clip
 }
 
-/// The weight of a value that feeds another one, beside the weights of functions: a program is plainer where inputs feed it directly.
+/// The weight of a value that feeds another one, beside the weights of functions: a program is
+/// plainer where inputs feed it directly.
 const FEED: usize = 4;
 
-/// How much there is to read in a function: between equally short programs, plain ones win. A guard is never dropped for that, so guarded functions
-/// weigh a little less than plain ones.
+/// How much there is to read in a function: between equally short programs, plain ones win. A guard
+/// is never dropped for that, so guarded functions weigh a little less than plain ones.
 fn weight(function: Function) -> usize {
     use Function as F;
     match function {
         F::Sign | F::Abs => 90,
         F::Square | F::Negative | F::Add | F::Subtract | F::Multiply | F::Interp => 100,
-        F::Maximum | F::Minimum | F::Less | F::LessEqual | F::Greater | F::GreaterEqual | F::Equal | F::Where => 110,
+        F::Maximum
+        | F::Minimum
+        | F::Less
+        | F::LessEqual
+        | F::Greater
+        | F::GreaterEqual
+        | F::Equal
+        | F::Where => 110,
         F::GuardedSqrt | F::GuardedDivide => 119,
         F::Sqrt | F::Cube | F::Divide | F::Reciprocal => 120,
         F::GuardedLog | F::GuardedLog2 | F::GuardedLog10 | F::GuardedLog1p => 199,
@@ -109,7 +127,11 @@ pub(crate) fn digits(value: f64) -> usize {
 pub(crate) fn cost(flow: &Flow) -> Cost {
     let nodes = flow.nodes();
     let of = |node: &Term| {
-        let inner = node.children().iter().filter(|child| matches!(nodes[usize::from(**child)], Term::Call(..))).count();
+        let inner = node
+            .children()
+            .iter()
+            .filter(|child| matches!(nodes[usize::from(**child)], Term::Call(..)))
+            .count();
         let own = Cost::of(node, reads_tree(node, |child| flow.ty(child)));
         own.plus(Cost { weight: FEED * inner, ..Cost::default() })
     };
@@ -155,7 +177,8 @@ impl Classes {
     }
 }
 
-/// The e-graph with its classes numbered from 0 in the order of their ids, and every node with its cost.
+/// The e-graph with its classes numbered from 0 in the order of their ids, and every node with its
+/// cost.
 struct Choices {
     ids: Vec<Id>,
     /// Of each class its nodes, each with the classes of its children and its own cost.
@@ -167,12 +190,14 @@ impl Choices {
     fn new(egraph: &Graph, known: &BTreeSet<u64>, digits: Digits) -> Choices {
         let mut ids: Vec<Id> = egraph.classes().map(|class| class.id).collect();
         ids.sort_unstable();
-        let places: BTreeMap<Id, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let places: BTreeMap<Id, usize> =
+            ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         let nodes = ids.iter().map(|id| {
             let spelled = egraph[*id].nodes.iter().filter(|node| !matches!(node, Term::Cast(..)));
             let mut nodes: Vec<(Term, Vec<usize>, Cost)> = spelled
                 .map(|node| {
-                    let children = node.children().iter().map(|child| places[&egraph.find(*child)]).collect();
+                    let children =
+                        node.children().iter().map(|child| places[&egraph.find(*child)]).collect();
                     let is_tree = reads_tree(node, |child| egraph[child].data.ty);
                     let is_known = matches!(node, Term::Constant(bits) if known.contains(bits));
                     let mut cost = if is_known { Cost::default() } else { Cost::of(node, is_tree) };
@@ -190,7 +215,8 @@ impl Choices {
         Choices { ids, nodes }
     }
 
-    /// The classes that a choice of nodes needs, arguments first; `None` if it goes in a circle or a class has no choice.
+    /// The classes that a choice of nodes needs, arguments first; `None` if it goes in a circle or
+    /// a class has no choice.
     fn needed(&self, chosen: &[Option<usize>], root: usize) -> Option<Vec<usize>> {
         // 0: not seen, 1: under way, 2: done.
         let mut state = vec![0_u8; self.nodes.len()];
@@ -218,16 +244,22 @@ impl Choices {
     }
 
     fn cost(&self, chosen: &[Option<usize>], order: &[usize]) -> Cost {
-        let is_call = |class: usize| chosen[class].is_some_and(|node| matches!(self.nodes[class][node].0, Term::Call(..)));
+        let is_call = |class: usize| {
+            chosen[class].is_some_and(|node| matches!(self.nodes[class][node].0, Term::Call(..)))
+        };
         let of = |class: &usize| {
             let (_, children, own) = &self.nodes[*class][chosen[*class]?];
-            Some(own.plus(Cost { weight: FEED * children.iter().filter(|child| is_call(**child)).count(), ..Cost::default() }))
+            Some(own.plus(Cost {
+                weight: FEED * children.iter().filter(|child| is_call(**child)).count(),
+                ..Cost::default()
+            }))
         };
         order.iter().filter_map(of).fold(Cost::default(), Cost::plus)
     }
 }
 
-/// The cheapest flow for a root that was found, for a program that is `original` so far; `None` if there is none, which does not happen for a flow that was added.
+/// The cheapest flow for a root that was found, for a program that is `original` so far; `None` if
+/// there is none, which does not happen for a flow that was added.
 pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow, digits: Digits) -> Option<Flow> {
     let numbers = original.nodes().iter().filter_map(|node| match node {
         Term::Constant(bits) => Some(*bits),
@@ -249,7 +281,10 @@ pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow, digits: Digits)
                     continue;
                 }
                 chosen[class] = Some(node);
-                match choices.needed(&chosen, root).map(|order| (choices.cost(&chosen, &order), order)) {
+                match choices
+                    .needed(&chosen, root)
+                    .map(|order| (choices.cost(&chosen, &order), order))
+                {
                     Some((cheaper, new_order)) if cheaper < cost => {
                         (cost, order, improved) = (cheaper, new_order, true);
                     }
@@ -264,7 +299,8 @@ pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow, digits: Digits)
     let mut outputs = Vec::new();
     for class in order {
         let (node, children, _) = &choices.nodes[class][chosen[class]?];
-        let children: Vec<Id> = children.iter().filter_map(|child| built.get(child).copied()).collect();
+        let children: Vec<Id> =
+            children.iter().filter_map(|child| built.get(child).copied()).collect();
         if class == root {
             outputs = children;
             break;
@@ -278,7 +314,8 @@ pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow, digits: Digits)
     Some(builder.finish(&outputs))
 }
 
-/// For every class the node whose needs, all together, are cheapest, as far as it can be told class by class.
+/// For every class the node whose needs, all together, are cheapest, as far as it can be told class
+/// by class.
 fn greedy(choices: &Choices) -> Vec<Option<usize>> {
     let count = choices.nodes.len();
     let mut chosen: Vec<Option<usize>> = vec![None; count];
@@ -290,7 +327,8 @@ fn greedy(choices: &Choices) -> Vec<Option<usize>> {
         }
     }
     let mut pending: BTreeSet<usize> = (0..count).collect();
-    // Every change makes a class cheaper, so this ends; the bound is for what nobody has thought of.
+    // Every change makes a class cheaper, so this ends; the bound is for what nobody has thought
+    // of.
     let mut left = 50 * count;
     while let Some(class) = pending.pop_first() {
         if left == 0 {
@@ -310,7 +348,10 @@ fn greedy(choices: &Choices) -> Vec<Option<usize>> {
             if !known || set.contains(class) {
                 continue;
             }
-            let of_children = set.iter().filter_map(|child| Some(choices.nodes[child][chosen[child]?].2)).fold(Cost::default(), Cost::plus);
+            let of_children = set
+                .iter()
+                .filter_map(|child| Some(choices.nodes[child][chosen[child]?].2))
+                .fold(Cost::default(), Cost::plus);
             let cost = of_children.plus(*own);
             if sets[class].as_ref().is_none_or(|(_, best)| cost < *best) {
                 set.insert(class);

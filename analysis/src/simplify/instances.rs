@@ -1,4 +1,5 @@
-//! Rules as pairs of programs, so that every rule can be run on its own: what the labels are tested with.
+//! Rules as pairs of programs, so that every rule can be run on its own: what the labels are tested
+//! with.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use crate::simplify::rules::{Given, Rule};
 use crate::simplify::saturation::variable_names;
 use crate::simplify::term::{Builder, Leaf, Term};
 
-/// A rule with values in place of its variables: two programs that are equal in the sense of the label.
+/// A rule with values in place of its variables: two programs that are equal in the sense of the
+/// label.
 #[derive(Clone, Debug)]
 pub struct Instance {
     /// The left side as the update of a program with a slot, an average of gradients.
@@ -67,11 +69,15 @@ const SCALARS: [Value; 7] = [
 const MOST: usize = 40;
 
 impl Rule {
-    /// Instances of the rule over trees, numbers for each array and scalars, with all its conditions; and where the conditions may be known to
-    /// hold, instances of that form too.
+    /// Instances of the rule over trees, numbers for each array and scalars, with all its
+    /// conditions; and where the conditions may be known to hold, instances of that form too.
     pub fn instances(&self) -> Vec<Instance> {
         let mut instances = self.instances_as(self.label, self.given);
-        let known: Option<Vec<Given>> = self.domain.iter().map(|(requirement, variable)| requirement.as_given(variable)).collect();
+        let known: Option<Vec<Given>> = self
+            .domain
+            .iter()
+            .map(|(requirement, variable)| requirement.as_given(variable))
+            .collect();
         if let (Label::Domain, Some(known)) = (self.label, known) {
             let given: Vec<Given> = self.given.iter().copied().chain(known).collect();
             instances.extend(self.instances_as(Label::Real, &given));
@@ -85,8 +91,10 @@ impl Rule {
         let mut found = Vec::new();
         // Rules without scalars are tried on scalars too.
         for only_scalars in [false, true] {
-            let choices: Vec<&[Value]> =
-                variables.iter().map(|name| if only_scalars || is_scalar(name) { &SCALARS[..] } else { &TREES[..] }).collect();
+            let choices: Vec<&[Value]> = variables
+                .iter()
+                .map(|name| if only_scalars || is_scalar(name) { &SCALARS[..] } else { &TREES[..] })
+                .collect();
             let combinations: usize = choices.iter().map(|choice| choice.len()).product();
             // A stride that is prime to the numbers of choices mixes the combinations.
             let mut made = 0;
@@ -108,7 +116,12 @@ impl Rule {
         found
     }
 
-    fn instance(&self, label: Label, given: &[Given], chosen: &BTreeMap<&'static str, Value>) -> Option<Instance> {
+    fn instance(
+        &self,
+        label: Label,
+        given: &[Given],
+        chosen: &BTreeMap<&'static str, Value>,
+    ) -> Option<Instance> {
         let mut builder = Builder::default();
         let mut values: BTreeMap<Var, Id> = BTreeMap::new();
         let mut facts: BTreeMap<&str, Facts> = BTreeMap::new();
@@ -117,7 +130,9 @@ impl Rule {
             values.insert(name.parse().ok()?, id);
             facts.insert(name, facts_of(&builder, id));
         }
-        if !given.iter().all(|given| given.holds(|name| facts.get(name).copied().unwrap_or(Facts::unknown(Type::Tree)))) {
+        if !given.iter().all(|given| {
+            given.holds(|name| facts.get(name).copied().unwrap_or(Facts::unknown(Type::Tree)))
+        }) {
             return None;
         }
         let left = add_pattern(&mut builder, self.left, &values)?;
@@ -129,7 +144,8 @@ impl Rule {
         let before = program(&builder, left)?;
         let after = match (from, to) {
             (Type::PerArray, Type::Scalar) => {
-                // Broadcast by hand: the program would not know that it is one number for each array.
+                // Broadcast by hand: the program would not know that it is one number for each
+                // array.
                 let norm = add_value(&mut builder, Value::NormOfWeights);
                 let right = spread(&mut builder, norm, right);
                 program(&builder, right)?
@@ -146,7 +162,11 @@ impl Rule {
             for (requirement, name) in self.domain {
                 let id = *values.get(&name.parse().ok()?)?;
                 let text = requirement.text(name);
-                conditions.push(Condition { probe: probe(&builder, id)?, requirement: *requirement, text });
+                conditions.push(Condition {
+                    probe: probe(&builder, id)?,
+                    requirement: *requirement,
+                    text,
+                });
             }
         }
         Some(Instance { before, after, label, conditions })
@@ -175,7 +195,8 @@ fn add_value(builder: &mut Builder, value: Value) -> Id {
 
 fn facts_of(builder: &Builder, id: Id) -> Facts {
     let node = builder.node(id);
-    let children: Vec<Facts> = node.children().iter().map(|child| facts_of(builder, *child)).collect();
+    let children: Vec<Facts> =
+        node.children().iter().map(|child| facts_of(builder, *child)).collect();
     Facts::of(node, &children, &[])
 }
 
@@ -189,7 +210,8 @@ fn add_pattern(builder: &mut Builder, pattern: &str, values: &BTreeMap<Var, Id>)
                 let node = node.clone().map_children(|child| ids[usize::from(child)]);
                 // A pattern may put a tree where a scalar has to be.
                 if let Term::Call(function, _) = &node {
-                    let types: Vec<Type> = node.children().iter().map(|child| builder.ty(*child)).collect();
+                    let types: Vec<Type> =
+                        node.children().iter().map(|child| builder.ty(*child)).collect();
                     function.result_type(&types).ok()?;
                 }
                 builder.add(node)
@@ -235,6 +257,7 @@ fn finish(mut builder: Builder, update: Id) -> Option<Program> {
         parameter("t", ParameterKind::Step),
         parameter("lr", ParameterKind::LearningRate),
     ];
-    let signature = Signature { name: "rule".to_owned(), doc: None, numerics: Numerics::Ieee, parameters };
+    let signature =
+        Signature { name: "rule".to_owned(), doc: None, numerics: Numerics::Ieee, parameters };
     assemble(&signature, &builder.finish(&[update, next]), Naming::Kept)
 }

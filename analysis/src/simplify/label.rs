@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// In which sense the programs before and after a step are equal. Ordered from the strongest to the weakest.
+/// In which sense the programs before and after a step are equal. Ordered from the strongest to the
+/// weakest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
@@ -12,8 +13,8 @@ pub enum Label {
     Exact,
     /// Over the real numbers; rounding differs.
     Real,
-    /// Over the real numbers where the conditions of the step hold, and as closely as they say: a guard of a division that is neglected is
-    /// 1e-8 / |x| of the quotient.
+    /// Over the real numbers where the conditions of the step hold, and as closely as they say: a
+    /// guard of a division that is neglected is 1e-8 / |x| of the quotient.
     Domain,
     /// Not an identity: the fitness on a suite does not drop by more than a tolerance.
     Fitness,
@@ -30,7 +31,8 @@ impl fmt::Display for Label {
     }
 }
 
-/// How a slot of the program after a step follows from the slots before: `after = sum of factor * before`.
+/// How a slot of the program after a step follows from the slots before: `after = sum of factor *
+/// before`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SlotMap {
     /// Name of the slot after the step.

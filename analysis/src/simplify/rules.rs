@@ -1,6 +1,7 @@
 //! The rules of algebra, each with a label that says in which sense it is true.
 //!
-//! The labels are tested, not believed: the evaluator's tests run every rule on its own, over special values, against the reference interpreter.
+//! The labels are tested, not believed: the evaluator's tests run every rule on its own, over
+//! special values, against the reference interpreter.
 
 use symopt_dsl::semantics::EPSILON;
 use symopt_dsl::types::Type;
@@ -24,7 +25,8 @@ pub enum Given {
     Positive(&'static str),
     /// The variable is a number for all numbers that it is made of.
     Total(&'static str),
-    /// A number is far enough from 0 and 1 for 1 less the number to have as many good digits. Other variables may be anything.
+    /// A number is far enough from 0 and 1 for 1 less the number to have as many good digits. Other
+    /// variables may be anything.
     Moderate(&'static str),
     /// The variable is always between -1 and 1.
     InUnit(&'static str),
@@ -51,7 +53,8 @@ pub struct Rule {
     pub right: &'static str,
     /// What must be known.
     pub given: &'static [Given],
-    /// What has to hold, for the label `domain`. Where it is known to hold, the rule is applied with the label `real`.
+    /// What has to hold, for the label `domain`. Where it is known to hold, the rule is applied
+    /// with the label `real`.
     pub domain: &'static [(Requirement, &'static str)],
 }
 
@@ -67,7 +70,12 @@ const fn real(name: &'static str, left: &'static str, right: &'static str) -> Ru
     rule(Label::Real, name, left, right)
 }
 
-const fn domain(name: &'static str, left: &'static str, right: &'static str, domain: &'static [(Requirement, &'static str)]) -> Rule {
+const fn domain(
+    name: &'static str,
+    left: &'static str,
+    right: &'static str,
+    domain: &'static [(Requirement, &'static str)],
+) -> Rule {
     Rule { domain, ..rule(Label::Domain, name, left, right) }
 }
 
@@ -77,20 +85,28 @@ impl Rule {
     }
 }
 
-/// How far from zero a denominator `|x| + 1e-8` has to keep for the 1e-8 not to be seen: it then changes the quotient by one part in a million.
+/// How far from zero a denominator `|x| + 1e-8` has to keep for the 1e-8 not to be seen: it then
+/// changes the quotient by one part in a million.
 const FAR_FROM_EPSILON: f64 = 1e-2;
 
-/// How closely a rule is true where its conditions hold, if it is not over the reals: it neglects the guard of a division.
+/// How closely a rule is true where its conditions hold, if it is not over the reals: it neglects
+/// the guard of a division.
 pub(crate) fn neglected(name: &str) -> Option<String> {
     let rule = RULES.iter().find(|rule| rule.name == name)?;
     let distance = rule.domain.iter().find_map(|(requirement, _)| match requirement {
         R::AwayFromZero(distance) => Some(*distance),
         _ => None,
     })?;
-    Some(format!("the guard of the division is neglected: the quotient changes by {EPSILON:e} / |x|, at most {:e}", EPSILON / distance))
+    Some(format!(
+        "the guard of the division is neglected: the quotient changes by {EPSILON:e} / |x|, at most {:e}",
+        EPSILON / distance
+    ))
 }
 
-use Given::{AboveMinusOne, AtLeast, Constant, Moderate, NonNegative, NonZero, Positive, Scalar, SumPositive, SumToOne};
+use Given::{
+    AboveMinusOne, AtLeast, Constant, Moderate, NonNegative, NonZero, Positive, Scalar,
+    SumPositive, SumToOne,
+};
 use Requirement as R;
 
 /// The rules, by subject.
@@ -111,7 +127,8 @@ pub static RULES: &[Rule] = &[
     real("a x + x = (a + 1) x", "(+ (* ?a ?x) ?x)", "(* (+ ?a 1) ?x)").given(&[Constant("?a")]),
     real("common factor", "(+ (* ?a ?x) (* ?a ?y))", "(* ?a (+ ?x ?y))"),
     real("common factor of a difference", "(- (* ?a ?x) (* ?a ?y))", "(* ?a (- ?x ?y))"),
-    real("a (b x + y) = a b x + a y", "(* ?a (+ (* ?b ?x) ?y))", "(+ (* (* ?a ?b) ?x) (* ?a ?y))").given(&[Constant("?a"), Constant("?b")]),
+    real("a (b x + y) = a b x + a y", "(* ?a (+ (* ?b ?x) ?y))", "(+ (* (* ?a ?b) ?x) (* ?a ?y))")
+        .given(&[Constant("?a"), Constant("?b")]),
     real("x + x y = x (1 + y)", "(+ ?x (* ?x ?y))", "(* ?x (+ 1 ?y))"),
     // Products.
     exact("x y = y x", "(* ?x ?y)", "(* ?y ?x)"),
@@ -122,23 +139,44 @@ pub static RULES: &[Rule] = &[
     exact("square x = x x", "(square ?x)", "(* ?x ?x)"),
     exact("x square x = cube x", "(* ?x (square ?x))", "(cube ?x)"),
     exact("cube x = x square x", "(cube ?x)", "(* ?x (square ?x))"),
-    real("square of a multiple", "(square (* ?a ?x))", "(* (square ?a) (square ?x))").given(&[Scalar("?a")]),
+    real("square of a multiple", "(square (* ?a ?x))", "(* (square ?a) (square ?x))")
+        .given(&[Scalar("?a")]),
     real("product of squares", "(* (square ?x) (square ?y))", "(square (* ?x ?y))"),
-    real("cube of a multiple", "(cube (* ?a ?x))", "(* (cube ?a) (cube ?x))").given(&[Constant("?a"), NonZero("?a")]),
+    real("cube of a multiple", "(cube (* ?a ?x))", "(* (cube ?a) (cube ?x))")
+        .given(&[Constant("?a"), NonZero("?a")]),
     // Quotients.
     real("x / y = x (1 / y)", "(/ ?x ?y)", "(* ?x (reciprocal ?y))"),
     real("x (1 / y) = x / y", "(* ?x (reciprocal ?y))", "(/ ?x ?y)"),
     exact("1 / x = reciprocal x", "(/ 1 ?x)", "(reciprocal ?x)"),
-    real("1 / (a x) = (1 / a) (1 / x)", "(reciprocal (* ?a ?x))", "(* (reciprocal ?a) (reciprocal ?x))").given(&[Scalar("?a")]),
-    real("(1 / x) (1 / y) = 1 / (x y)", "(* (reciprocal ?x) (reciprocal ?y))", "(reciprocal (* ?x ?y))"),
+    real(
+        "1 / (a x) = (1 / a) (1 / x)",
+        "(reciprocal (* ?a ?x))",
+        "(* (reciprocal ?a) (reciprocal ?x))",
+    )
+    .given(&[Scalar("?a")]),
+    real(
+        "(1 / x) (1 / y) = 1 / (x y)",
+        "(* (reciprocal ?x) (reciprocal ?y))",
+        "(reciprocal (* ?x ?y))",
+    ),
     domain("1 / (1 / x) = x", "(reciprocal (reciprocal ?x))", "?x", &[(R::NonZero, "?x")]),
     domain("x / x = 1", "(* ?x (reciprocal ?x))", "1", &[(R::NonZero, "?x")]),
     domain("x / |x| = sign x", "(* ?x (reciprocal (abs ?x)))", "(sign ?x)", &[(R::NonZero, "?x")]),
     domain("|x| / x = sign x", "(* (abs ?x) (reciprocal ?x))", "(sign ?x)", &[(R::NonZero, "?x")]),
     domain("1 / sign x = sign x", "(reciprocal (sign ?x))", "(sign ?x)", &[(R::NonZero, "?x")]),
-    domain("x / sqrt x = sqrt x", "(* ?x (reciprocal (sqrt ?x)))", "(sqrt ?x)", &[(R::Positive, "?x")]),
+    domain(
+        "x / sqrt x = sqrt x",
+        "(* ?x (reciprocal (sqrt ?x)))",
+        "(sqrt ?x)",
+        &[(R::Positive, "?x")],
+    ),
     domain("square x / x = x", "(* (square ?x) (reciprocal ?x))", "?x", &[(R::NonZero, "?x")]),
-    domain("x / square x = 1 / x", "(* ?x (reciprocal (square ?x)))", "(reciprocal ?x)", &[(R::NonZero, "?x")]),
+    domain(
+        "x / square x = 1 / x",
+        "(* ?x (reciprocal (square ?x)))",
+        "(reciprocal ?x)",
+        &[(R::NonZero, "?x")],
+    ),
     // Guarded functions.
     real("guarded x / y = x / (y + 1e-8)", "(guarded_divide ?x ?y)", "(/ ?x (+ ?y 1e-8))"),
     real("x / (y + 1e-8) = guarded x / y", "(/ ?x (+ ?y 1e-8))", "(guarded_divide ?x ?y)"),
@@ -150,15 +188,34 @@ pub static RULES: &[Rule] = &[
     exact("log2 |x| = guarded log2 x", "(log2 (abs ?x))", "(guarded_log2 ?x)"),
     exact("guarded log10 x = log10 |x|", "(guarded_log10 ?x)", "(log10 (abs ?x))"),
     exact("log10 |x| = guarded log10 x", "(log10 (abs ?x))", "(guarded_log10 ?x)"),
-    domain("guarded x / |x| = sign x", "(* ?x (reciprocal (+ (abs ?x) 1e-8)))", "(sign ?x)", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
-    domain("guarded x / x = 1", "(* ?x (reciprocal (+ ?x 1e-8)))", "1", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
-    domain("guarded 1 / x, large x", "(reciprocal (+ ?x 1e-8))", "(reciprocal ?x)", &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")]),
+    domain(
+        "guarded x / |x| = sign x",
+        "(* ?x (reciprocal (+ (abs ?x) 1e-8)))",
+        "(sign ?x)",
+        &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")],
+    ),
+    domain(
+        "guarded x / x = 1",
+        "(* ?x (reciprocal (+ ?x 1e-8)))",
+        "1",
+        &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")],
+    ),
+    domain(
+        "guarded 1 / x, large x",
+        "(reciprocal (+ ?x 1e-8))",
+        "(reciprocal ?x)",
+        &[(R::AwayFromZero(FAR_FROM_EPSILON), "?x")],
+    ),
     // Choices.
     exact("where(c, x, x) = x", "(where ?z ?x ?x)", "?x"),
     exact("where(0, x, y) = y", "(where 0 ?x ?y)", "?y"),
     exact("where(1, x, y) = x", "(where 1 ?x ?y)", "?x"),
     exact("x == y is y == x", "(equal ?x ?y)", "(equal ?y ?x)"),
-    real("where(c, a x, a y) = a where(c, x, y)", "(where ?z (* ?a ?x) (* ?a ?y))", "(* ?a (where ?z ?x ?y))"),
+    real(
+        "where(c, a x, a y) = a where(c, x, y)",
+        "(where ?z (* ?a ?x) (* ?a ?y))",
+        "(* ?a (where ?z ?x ?y))",
+    ),
     // Absolute values and signs.
     exact("| |x| | = |x|", "(abs (abs ?x))", "(abs ?x)"),
     exact("|-x| = |x|", "(abs (neg ?x))", "(abs ?x)"),
@@ -173,9 +230,15 @@ pub static RULES: &[Rule] = &[
     exact("x sign x = |x|", "(* ?x (sign ?x))", "(abs ?x)"),
     exact("|x| sign x = x", "(* (abs ?x) (sign ?x))", "?x"),
     real("sign(a x) = sign x for a > 0", "(sign (* ?a ?x))", "(sign ?x)").given(&[Positive("?a")]),
-    domain("sign(lr x) = sign x for lr > 0", "(sign (* ?a ?x))", "(sign ?x)", &[(R::Positive, "?a")])
-        .given(&[Scalar("?a"), NonNegative("?a")]),
-    real("sign(x / y) = sign x for y > 0", "(sign (* ?x (reciprocal ?a)))", "(sign ?x)").given(&[Positive("?a")]),
+    domain(
+        "sign(lr x) = sign x for lr > 0",
+        "(sign (* ?a ?x))",
+        "(sign ?x)",
+        &[(R::Positive, "?a")],
+    )
+    .given(&[Scalar("?a"), NonNegative("?a")]),
+    real("sign(x / y) = sign x for y > 0", "(sign (* ?x (reciprocal ?a)))", "(sign ?x)")
+        .given(&[Positive("?a")]),
     real("sign x sign y = sign(x y)", "(* (sign ?x) (sign ?y))", "(sign (* ?x ?y))"),
     real("sign(1 / x) = 1 / sign x", "(sign (reciprocal ?x))", "(reciprocal (sign ?x))"),
     real("sign x = 1 for x > 0", "(sign ?x)", "1").given(&[Positive("?x")]),
@@ -184,12 +247,24 @@ pub static RULES: &[Rule] = &[
     // Roots and powers.
     real("sqrt square x = |x|", "(sqrt (square ?x))", "(abs ?x)"),
     domain("square sqrt x = x", "(square (sqrt ?x))", "?x", &[(R::NonNegative, "?x")]),
-    real("sqrt of a multiple", "(sqrt (* ?a ?x))", "(* (sqrt ?a) (sqrt ?x))").given(&[Constant("?a"), Positive("?a")]),
-    domain("sqrt x sqrt y = sqrt(x y)", "(* (sqrt ?x) (sqrt ?y))", "(sqrt (* ?x ?y))", &[(R::NonNegative, "?x"), (R::NonNegative, "?y")]),
-    domain("sqrt(1 / x) = 1 / sqrt x", "(sqrt (reciprocal ?x))", "(reciprocal (sqrt ?x))", &[(R::Positive, "?x")]),
+    real("sqrt of a multiple", "(sqrt (* ?a ?x))", "(* (sqrt ?a) (sqrt ?x))")
+        .given(&[Constant("?a"), Positive("?a")]),
+    domain(
+        "sqrt x sqrt y = sqrt(x y)",
+        "(* (sqrt ?x) (sqrt ?y))",
+        "(sqrt (* ?x ?y))",
+        &[(R::NonNegative, "?x"), (R::NonNegative, "?y")],
+    ),
+    domain(
+        "sqrt(1 / x) = 1 / sqrt x",
+        "(sqrt (reciprocal ?x))",
+        "(reciprocal (sqrt ?x))",
+        &[(R::Positive, "?x")],
+    ),
     real("cbrt cube x = x", "(cbrt (cube ?x))", "?x"),
     real("cube cbrt x = x", "(cube (cbrt ?x))", "?x"),
-    real("cbrt of a multiple", "(cbrt (* ?a ?x))", "(* (cbrt ?a) (cbrt ?x))").given(&[Constant("?a")]),
+    real("cbrt of a multiple", "(cbrt (* ?a ?x))", "(* (cbrt ?a) (cbrt ?x))")
+        .given(&[Constant("?a")]),
     exact("x to the power 0 = 1", "(power ?x 0)", "1"),
     exact("x to the power 1 = x", "(power ?x 1)", "?x"),
     real("x to the power 2 = square x", "(power ?x 2)", "(square ?x)"),
@@ -220,8 +295,18 @@ pub static RULES: &[Rule] = &[
     real("sign cube x = sign x", "(sign (cube ?x))", "(sign ?x)"),
     exact("sign cbrt x = sign x", "(sign (cbrt ?x))", "(sign ?x)"),
     exact("sign expm1 x = sign x", "(sign (expm1 ?x))", "(sign ?x)"),
-    domain("sign arcsin x = sign x", "(sign (arcsin ?x))", "(sign ?x)", &[(R::Within(-1.0, 1.0), "?x")]),
-    domain("sign arctanh x = sign x", "(sign (arctanh ?x))", "(sign ?x)", &[(R::Within(-1.0, 1.0), "?x")]),
+    domain(
+        "sign arcsin x = sign x",
+        "(sign (arcsin ?x))",
+        "(sign ?x)",
+        &[(R::Within(-1.0, 1.0), "?x")],
+    ),
+    domain(
+        "sign arctanh x = sign x",
+        "(sign (arctanh ?x))",
+        "(sign ?x)",
+        &[(R::Within(-1.0, 1.0), "?x")],
+    ),
     domain("sign log1p x = sign x", "(sign (log1p ?x))", "(sign ?x)", &[(R::AboveMinusOne, "?x")]),
     domain("sign sqrt x = sign x", "(sign (sqrt ?x))", "(sign ?x)", &[(R::NonNegative, "?x")]),
     // Inverse pairs.
@@ -264,39 +349,81 @@ pub static RULES: &[Rule] = &[
     exact("min(x, -x) = -|x|", "(minimum ?x (neg ?x))", "(neg (abs ?x))"),
     real("max(x, y) = x for x >= y", "(maximum ?x ?y)", "?x").given(&[AtLeast("?x", "?y")]),
     real("min(x, y) = y for x >= y", "(minimum ?x ?y)", "?y").given(&[AtLeast("?x", "?y")]),
-    real("max(a x, a y) = a max(x, y)", "(maximum (* ?a ?x) (* ?a ?y))", "(* ?a (maximum ?x ?y))").given(&[NonNegative("?a")]),
-    real("min(a x, a y) = a min(x, y)", "(minimum (* ?a ?x) (* ?a ?y))", "(* ?a (minimum ?x ?y))").given(&[NonNegative("?a")]),
+    real("max(a x, a y) = a max(x, y)", "(maximum (* ?a ?x) (* ?a ?y))", "(* ?a (maximum ?x ?y))")
+        .given(&[NonNegative("?a")]),
+    real("min(a x, a y) = a min(x, y)", "(minimum (* ?a ?x) (* ?a ?y))", "(* ?a (minimum ?x ?y))")
+        .given(&[NonNegative("?a")]),
     // Norms.
-    real("norm(a x) = |a| norm x", "(norm (* ?a ?x))", "(* (abs ?a) (norm ?x))").given(&[Scalar("?a")]),
-    real("global_norm(a x) = |a| global_norm x", "(global_norm (* ?a ?x))", "(* (abs ?a) (global_norm ?x))").given(&[Scalar("?a")]),
+    real("norm(a x) = |a| norm x", "(norm (* ?a ?x))", "(* (abs ?a) (norm ?x))")
+        .given(&[Scalar("?a")]),
+    real(
+        "global_norm(a x) = |a| global_norm x",
+        "(global_norm (* ?a ?x))",
+        "(* (abs ?a) (global_norm ?x))",
+    )
+    .given(&[Scalar("?a")]),
     exact("norm(-x) = norm x", "(norm (neg ?x))", "(norm ?x)"),
     exact("norm |x| = norm x", "(norm (abs ?x))", "(norm ?x)"),
     exact("global_norm(-x) = global_norm x", "(global_norm (neg ?x))", "(global_norm ?x)"),
     exact("global_norm |x| = global_norm x", "(global_norm (abs ?x))", "(global_norm ?x)"),
     exact("dot(x, y) = dot(y, x)", "(dot ?x ?y)", "(dot ?y ?x)"),
     real("dot(x, x) = square global_norm x", "(dot ?x ?x)", "(square (global_norm ?x))"),
-    real("dot(a x, y) = a dot(x, y)", "(dot (* ?a ?x) ?y)", "(* ?a (dot ?x ?y))").given(&[Scalar("?a")]),
+    real("dot(a x, y) = a dot(x, y)", "(dot (* ?a ?x) ?y)", "(* ?a (dot ?x ?y))")
+        .given(&[Scalar("?a")]),
     exact("cosine_sim(x, y) = cosine_sim(y, x)", "(cosine_sim ?x ?y)", "(cosine_sim ?y ?x)"),
-    real("cosine_sim(a x, y) = cosine_sim(x, y)", "(cosine_sim (* ?a ?x) ?y)", "(cosine_sim ?x ?y)").given(&[Scalar("?a"), Positive("?a")]),
+    real(
+        "cosine_sim(a x, y) = cosine_sim(x, y)",
+        "(cosine_sim (* ?a ?x) ?y)",
+        "(cosine_sim ?x ?y)",
+    )
+    .given(&[Scalar("?a"), Positive("?a")]),
     domain("cosine_sim(x, x) = 1", "(cosine_sim ?x ?x)", "1", &[(R::NonZero, "?x")]),
     // Clipping.
     exact("clip(-x, s) = -clip(x, s)", "(clip (neg ?x) ?s)", "(neg (clip ?x ?s))"),
-    real("clip(clip(x, s), r) = clip(x, min(s, r))", "(clip (clip ?x ?s) ?r)", "(clip ?x (minimum ?s ?r))")
-        .given(&[NonNegative("?s"), NonNegative("?r")]),
-    real("clip(a x, s) = a clip(x, s / a)", "(clip (* ?a ?x) ?s)", "(* ?a (clip ?x (/ ?s ?a)))").given(&[Constant("?a"), Positive("?a")]),
+    real(
+        "clip(clip(x, s), r) = clip(x, min(s, r))",
+        "(clip (clip ?x ?s) ?r)",
+        "(clip ?x (minimum ?s ?r))",
+    )
+    .given(&[NonNegative("?s"), NonNegative("?r")]),
+    real("clip(a x, s) = a clip(x, s / a)", "(clip (* ?a ?x) ?s)", "(* ?a (clip ?x (/ ?s ?a)))")
+        .given(&[Constant("?a"), Positive("?a")]),
     domain("sign clip(x, s) = sign x", "(sign (clip ?x ?s))", "(sign ?x)", &[(R::Positive, "?s")]),
     // Blends.
-    exact("interp(x, y, a) = (1 - a) x + a y", "(interp ?x ?y ?a)", "(+ (* (- 1 ?a) ?x) (* ?a ?y))"),
-    exact("(1 - a) x + a y = interp(x, y, a)", "(+ (* (- 1 ?a) ?x) (* ?a ?y))", "(interp ?x ?y ?a)").given(&[Scalar("?a")]),
-    real("b x + a y = interp(x, y, a) for a + b = 1", "(+ (* ?b ?x) (* ?a ?y))", "(interp ?x ?y ?a)").given(&[SumToOne("?a", "?b")]),
-    real("sign(b x + a y) = sign of a blend", "(sign (+ (* ?b ?x) (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a ?b))))")
-        .given(&[SumPositive("?a", "?b")]),
-    real("sign(x + a y) = sign of a blend", "(sign (+ ?x (* ?a ?y)))", "(sign (interp ?x ?y (/ ?a (+ ?a 1))))")
-        .given(&[AboveMinusOne("?a")]),
+    exact(
+        "interp(x, y, a) = (1 - a) x + a y",
+        "(interp ?x ?y ?a)",
+        "(+ (* (- 1 ?a) ?x) (* ?a ?y))",
+    ),
+    exact(
+        "(1 - a) x + a y = interp(x, y, a)",
+        "(+ (* (- 1 ?a) ?x) (* ?a ?y))",
+        "(interp ?x ?y ?a)",
+    )
+    .given(&[Scalar("?a")]),
+    real(
+        "b x + a y = interp(x, y, a) for a + b = 1",
+        "(+ (* ?b ?x) (* ?a ?y))",
+        "(interp ?x ?y ?a)",
+    )
+    .given(&[SumToOne("?a", "?b")]),
+    real(
+        "sign(b x + a y) = sign of a blend",
+        "(sign (+ (* ?b ?x) (* ?a ?y)))",
+        "(sign (interp ?x ?y (/ ?a (+ ?a ?b))))",
+    )
+    .given(&[SumPositive("?a", "?b")]),
+    real(
+        "sign(x + a y) = sign of a blend",
+        "(sign (+ ?x (* ?a ?y)))",
+        "(sign (interp ?x ?y (/ ?a (+ ?a 1))))",
+    )
+    .given(&[AboveMinusOne("?a")]),
     real("interp(x, x, a) = x", "(interp ?x ?x ?a)", "?x"),
     real("interp(x, y, 0) = x", "(interp ?x ?y 0)", "?x"),
     real("interp(x, y, 1) = y", "(interp ?x ?y 1)", "?y"),
-    real("interp(x, y, a) = interp(y, x, 1 - a)", "(interp ?x ?y ?a)", "(interp ?y ?x (- 1 ?a))").given(&[Moderate("?a")]),
+    real("interp(x, y, a) = interp(y, x, 1 - a)", "(interp ?x ?y ?a)", "(interp ?y ?x (- 1 ?a))")
+        .given(&[Moderate("?a")]),
     real("chained blends are one", "(interp ?x (interp ?x ?y ?a) ?b)", "(interp ?x ?y (* ?a ?b))"),
     real("blend of multiples", "(interp (* ?a ?x) (* ?a ?y) ?b)", "(* ?a (interp ?x ?y ?b))"),
 ];
@@ -310,7 +437,9 @@ impl Requirement {
             Requirement::Positive => Some(Given::Positive(variable)),
             Requirement::NonNegative => Some(Given::NonNegative(variable)),
             Requirement::AboveMinusOne => Some(Given::NonNegative(variable)),
-            Requirement::Within(low, high) if low <= -1.0 && high >= 1.0 => Some(Given::InUnit(variable)),
+            Requirement::Within(low, high) if low <= -1.0 && high >= 1.0 => {
+                Some(Given::InUnit(variable))
+            }
             Requirement::Within(..) | Requirement::AwayFromZero(_) => None,
         }
     }
@@ -325,17 +454,24 @@ impl Given {
             Given::Scalar(x) => facts(x).ty == Type::Scalar,
             Given::NonZero(x) => facts(x).nonzero,
             Given::Total(x) => facts(x).total,
-            Given::Moderate(x) => number(x).is_none_or(|a| [a, 1.0 - a].iter().all(|x| (1e-4..1e4).contains(&x.abs()) || *x == 0.0)),
+            Given::Moderate(x) => number(x).is_none_or(|a| {
+                [a, 1.0 - a].iter().all(|x| (1e-4..1e4).contains(&x.abs()) || *x == 0.0)
+            }),
             Given::NonNegative(x) => facts(x).is_nonnegative(),
             Given::Positive(x) => facts(x).is_positive(),
             Given::InUnit(x) => facts(x).range().0 >= -1.0 && facts(x).range().1 <= 1.0,
             Given::AtLeast(x, y) => facts(x).range().0 >= facts(y).range().1,
-            Given::SumToOne(a, b) => number(a).zip(number(b)).is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-14 && is_comparable(a, b)),
-            // Weights that differ too much leave nothing of the smaller one, and a sum that all but cancels nothing but its rounding.
-            Given::SumPositive(a, b) => {
-                number(a).zip(number(b)).is_some_and(|(a, b)| a + b > 1e-6 * a.abs().max(b.abs()) && is_comparable(a, b))
+            Given::SumToOne(a, b) => number(a)
+                .zip(number(b))
+                .is_some_and(|(a, b)| (a + b - 1.0).abs() <= 1e-14 && is_comparable(a, b)),
+            // Weights that differ too much leave nothing of the smaller one, and a sum that all but
+            // cancels nothing but its rounding.
+            Given::SumPositive(a, b) => number(a)
+                .zip(number(b))
+                .is_some_and(|(a, b)| a + b > 1e-6 * a.abs().max(b.abs()) && is_comparable(a, b)),
+            Given::AboveMinusOne(a) => {
+                number(a).is_some_and(|a| a + 1.0 > 1e-6 * a.abs() && is_comparable(a, 1.0))
             }
-            Given::AboveMinusOne(a) => number(a).is_some_and(|a| a + 1.0 > 1e-6 * a.abs() && is_comparable(a, 1.0)),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Equality saturation: all that the rules can make of a flow, the cheapest of it, and why it is equal.
+//! Equality saturation: all that the rules can make of a flow, the cheapest of it, and why it is
+//! equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -6,8 +7,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use egg::{
-    Applier, BackoffScheduler, EGraph, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Runner, SearchMatches, Searcher, StopReason,
-    Subst, Symbol, TreeTerm, Var,
+    Applier, BackoffScheduler, EGraph, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite,
+    Runner, SearchMatches, Searcher, StopReason, Subst, Symbol, TreeTerm, Var,
 };
 use symopt_dsl::function::{Function, Typing};
 use symopt_dsl::types::Type;
@@ -20,8 +21,8 @@ use crate::simplify::label::Label;
 use crate::simplify::rules::{Given, RULES, Rule};
 use crate::simplify::term::{Builder, Flow, Term, node_type};
 
-/// Limits of one saturation. Nodes and rounds are the same on every machine; the time limit is there for programs that nobody has thought of,
-/// and a result that was cut short by it says so.
+/// Limits of one saturation. Nodes and rounds are the same on every machine; the time limit is
+/// there for programs that nobody has thought of, and a result that was cut short by it says so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Nodes of the e-graph.
@@ -41,20 +42,27 @@ impl Default for Limits {
 /// The name under which a rule goes where its condition is known to hold.
 const KNOWN: &str = " (known to hold)";
 /// Where a search ended whose rules contradict each other.
-pub(crate) const CONTRADICTION: &str = "rules that contradict each other here, as where something is divided by zero";
+pub(crate) const CONTRADICTION: &str =
+    "rules that contradict each other here, as where something is divided by zero";
 /// The name of taking in a broadcast.
 const BROADCAST: &str = "broadcast taken in";
-/// Whether a flow computes something from numbers that is no finite number: an identity has been used where it does not hold.
+/// Whether a flow computes something from numbers that is no finite number: an identity has been
+/// used where it does not hold.
 fn has_infinite_scalar(flow: &Flow) -> bool {
-    facts_of_all(flow.nodes(), &[]).iter().any(|facts| facts.constant.is_some_and(|value| !value.is_finite()))
+    facts_of_all(flow.nodes(), &[])
+        .iter()
+        .any(|facts| facts.constant.is_some_and(|value| !value.is_finite()))
 }
 
-/// Whether a class is equal to two different numbers: rules have been applied outside of their domains, as where something is divided by what
-/// turns out to be zero, and nothing that was found can be relied on.
+/// Whether a class is equal to two different numbers: rules have been applied outside of their
+/// domains, as where something is divided by what turns out to be zero, and nothing that was found
+/// can be relied on.
 fn is_contradictory(egraph: &Graph) -> bool {
     egraph.classes().any(|class| {
         let mut numbers = class.nodes.iter().filter_map(Term::constant);
-        numbers.next().is_some_and(|first| numbers.any(|other| (first - other).abs() > 1e-6 * first.abs().max(other.abs())))
+        numbers.next().is_some_and(|first| {
+            numbers.any(|other| (first - other).abs() > 1e-6 * first.abs().max(other.abs()))
+        })
     })
 }
 
@@ -64,7 +72,8 @@ struct RuleApplier {
     /// Conditions of the rule, which a number must not fail.
     domain: Vec<(Requirement, Var)>,
     variables: Vec<Var>,
-    /// The right side as it stands, and broadcast to each larger type: what it becomes must have the type that was there.
+    /// The right side as it stands, and broadcast to each larger type: what it becomes must have
+    /// the type that was there.
     right: [PatternAst<Term>; 3],
 }
 
@@ -75,7 +84,8 @@ impl RuleApplier {
             types.push(match node {
                 ENodeOrVar::Var(var) => egraph[subst[*var]].data.ty,
                 ENodeOrVar::ENode(node) => {
-                    let children: Vec<Type> = node.children().iter().map(|child| types[usize::from(*child)]).collect();
+                    let children: Vec<Type> =
+                        node.children().iter().map(|child| types[usize::from(*child)]).collect();
                     node_type(node, &children)
                 }
             });
@@ -85,15 +95,23 @@ impl RuleApplier {
 }
 
 impl Applier<Term, Knowledge> for RuleApplier {
-    fn apply_one(&self, egraph: &mut Graph, eclass: Id, subst: &Subst, ast: Option<&PatternAst<Term>>, name: Symbol) -> Vec<Id> {
+    fn apply_one(
+        &self,
+        egraph: &mut Graph,
+        eclass: Id,
+        subst: &Subst,
+        ast: Option<&PatternAst<Term>>,
+        name: Symbol,
+    ) -> Vec<Id> {
         let known = |(given, variables): &(Given, Vec<(&'static str, Var)>)| {
             given.holds(|name| match variables.iter().find(|(variable, _)| *variable == name) {
                 Some((_, variable)) => facts_of(egraph, subst[*variable]),
                 None => Facts::unknown(Type::Tree),
             })
         };
-        let is_refuted =
-            |(requirement, variable): &(Requirement, Var)| literal(egraph, subst[*variable]).is_some_and(|value| !requirement.holds(value));
+        let is_refuted = |(requirement, variable): &(Requirement, Var)| {
+            literal(egraph, subst[*variable]).is_some_and(|value| !requirement.holds(value))
+        };
         if !self.given.iter().all(known) || self.domain.iter().any(is_refuted) {
             return Vec::new();
         }
@@ -133,24 +151,42 @@ fn facts_of(egraph: &Graph, id: Id) -> Facts {
     }
 }
 
-/// Element-wise functions take in broadcasts: `f(cast(x), y)` is `f(x, y)` where y is as large, and else the broadcast of that.
+/// Element-wise functions take in broadcasts: `f(cast(x), y)` is `f(x, y)` where y is as large, and
+/// else the broadcast of that.
 struct Uncast;
 
 impl Searcher<Term, Knowledge> for Uncast {
-    fn search_eclass_with_limit(&self, egraph: &Graph, eclass: Id, _limit: usize) -> Option<SearchMatches<'_, Term>> {
-        let has_cast = |id: &Id| egraph[*id].nodes.iter().any(|node| matches!(node, Term::Cast(..)));
-        let found = egraph[eclass].nodes.iter().any(|node| takes_in(node) && node.children().iter().any(has_cast));
+    fn search_eclass_with_limit(
+        &self,
+        egraph: &Graph,
+        eclass: Id,
+        _limit: usize,
+    ) -> Option<SearchMatches<'_, Term>> {
+        let has_cast =
+            |id: &Id| egraph[*id].nodes.iter().any(|node| matches!(node, Term::Cast(..)));
+        let found = egraph[eclass]
+            .nodes
+            .iter()
+            .any(|node| takes_in(node) && node.children().iter().any(has_cast));
         found.then(|| SearchMatches { eclass, substs: vec![Subst::default()], ast: None })
     }
 
     fn search_with_limit(&self, egraph: &Graph, limit: usize) -> Vec<SearchMatches<'_, Term>> {
         let mut classes = BTreeSet::new();
         for ty in [Type::PerArray, Type::Tree] {
-            for id in egraph.classes_for_op(&Term::Cast(ty, [Id::from(0)]).discriminant()).into_iter().flatten() {
+            for id in egraph
+                .classes_for_op(&Term::Cast(ty, [Id::from(0)]).discriminant())
+                .into_iter()
+                .flatten()
+            {
                 classes.extend(egraph[id].parents().map(|parent| egraph.find(parent)));
             }
         }
-        classes.into_iter().filter_map(|class| self.search_eclass_with_limit(egraph, class, limit)).take(limit).collect()
+        classes
+            .into_iter()
+            .filter_map(|class| self.search_eclass_with_limit(egraph, class, limit))
+            .take(limit)
+            .collect()
     }
 
     fn vars(&self) -> Vec<Var> {
@@ -164,14 +200,25 @@ fn takes_in(node: &Term) -> bool {
 }
 
 impl Applier<Term, Knowledge> for Uncast {
-    fn apply_one(&self, egraph: &mut Graph, eclass: Id, _: &Subst, _: Option<&PatternAst<Term>>, name: Symbol) -> Vec<Id> {
+    fn apply_one(
+        &self,
+        egraph: &mut Graph,
+        eclass: Id,
+        _: &Subst,
+        _: Option<&PatternAst<Term>>,
+        name: Symbol,
+    ) -> Vec<Id> {
         let mut changed = Vec::new();
         for node in egraph[eclass].nodes.clone() {
             if !takes_in(&node) {
                 continue;
             }
             for place in 0..node.children().len() {
-                let cast = egraph[node.children()[place]].nodes.iter().find(|node| matches!(node, Term::Cast(..))).cloned();
+                let cast = egraph[node.children()[place]]
+                    .nodes
+                    .iter()
+                    .find(|node| matches!(node, Term::Cast(..)))
+                    .cloned();
                 let Some(Term::Cast(ty, [inner])) = cast else { continue };
                 let cast = egraph.add_uncanonical(Term::Cast(ty, [inner]));
                 let mut left = node.clone();
@@ -179,7 +226,8 @@ impl Applier<Term, Knowledge> for Uncast {
                 let left = egraph.add_uncanonical(left);
                 let mut right = node.clone();
                 right.children_mut()[place] = inner;
-                let types: Vec<Type> = right.children().iter().map(|child| egraph[*child].data.ty).collect();
+                let types: Vec<Type> =
+                    right.children().iter().map(|child| egraph[*child].data.ty).collect();
                 let wanted = egraph[eclass].data.ty;
                 let smaller = node_type(&right, &types) < wanted;
                 let mut right = egraph.add_uncanonical(right);
@@ -217,14 +265,28 @@ fn pattern(text: &str) -> Option<Pattern<Term>> {
 
 fn prepare(rule: &'static Rule, name: String, label: Label, given: Vec<Given>) -> Option<Prepared> {
     let (left, right) = (pattern(rule.left)?, pattern(rule.right)?);
-    let variables: Vec<(&'static str, Var)> = variable_names(rule).filter_map(|name| Some((name, name.parse().ok()?))).collect();
+    let variables: Vec<(&'static str, Var)> =
+        variable_names(rule).filter_map(|name| Some((name, name.parse().ok()?))).collect();
     let given = given.into_iter().map(|given| (given, variables.clone())).collect();
-    let domain = rule.domain.iter().filter_map(|(requirement, name)| Some((*requirement, name.parse().ok()?))).collect();
-    let right = [right.ast.clone(), cast_pattern(&right.ast, Type::PerArray), cast_pattern(&right.ast, Type::Tree)];
+    let domain = rule
+        .domain
+        .iter()
+        .filter_map(|(requirement, name)| Some((*requirement, name.parse().ok()?)))
+        .collect();
+    let right = [
+        right.ast.clone(),
+        cast_pattern(&right.ast, Type::PerArray),
+        cast_pattern(&right.ast, Type::Tree),
+    ];
     let rewrite = Rewrite::new(
         name,
         left.clone(),
-        RuleApplier { given, domain, variables: variables.iter().map(|(_, variable)| *variable).collect(), right },
+        RuleApplier {
+            given,
+            domain,
+            variables: variables.iter().map(|(_, variable)| *variable).collect(),
+            right,
+        },
     )
     .ok()?;
     Some(Prepared { rule, left, label, rewrite })
@@ -240,7 +302,11 @@ static PREPARED: LazyLock<Vec<Prepared>> = LazyLock::new(|| {
     let mut prepared = Vec::new();
     for rule in RULES {
         prepared.extend(prepare(rule, rule.name.to_owned(), rule.label, rule.given.to_vec()));
-        let known: Option<Vec<Given>> = rule.domain.iter().map(|(requirement, variable)| requirement.as_given(variable)).collect();
+        let known: Option<Vec<Given>> = rule
+            .domain
+            .iter()
+            .map(|(requirement, variable)| requirement.as_given(variable))
+            .collect();
         if let (Label::Domain, Some(known)) = (rule.label, known) {
             let given = rule.given.iter().copied().chain(known).collect();
             prepared.extend(prepare(rule, format!("{}{KNOWN}", rule.name), Label::Real, given));
@@ -249,7 +315,8 @@ static PREPARED: LazyLock<Vec<Prepared>> = LazyLock::new(|| {
     prepared
 });
 
-static UNCAST: LazyLock<Option<Rewrite<Term, Knowledge>>> = LazyLock::new(|| Rewrite::new(BROADCAST, Uncast, Uncast).ok());
+static UNCAST: LazyLock<Option<Rewrite<Term, Knowledge>>> =
+    LazyLock::new(|| Rewrite::new(BROADCAST, Uncast, Uncast).ok());
 
 /// A rule that was applied on the way from one flow to the other.
 #[derive(Clone, Debug)]
@@ -284,9 +351,14 @@ pub(crate) struct Saturated {
     pub(crate) proof: Option<Proof>,
 }
 
-/// Saturates a flow with the rules of up to a label and takes out the cheapest equal flow: `None` where that is no cheaper. Beside it the limit
-/// that was reached, if one was.
-pub(crate) fn saturate(flow: &Flow, strongest: Label, limits: &Limits, explain: bool) -> (Option<Saturated>, Option<String>) {
+/// Saturates a flow with the rules of up to a label and takes out the cheapest equal flow: `None`
+/// where that is no cheaper. Beside it the limit that was reached, if one was.
+pub(crate) fn saturate(
+    flow: &Flow,
+    strongest: Label,
+    limits: &Limits,
+    explain: bool,
+) -> (Option<Saturated>, Option<String>) {
     saturate_by(Digits::Last, flow, strongest, limits, explain)
 }
 
@@ -308,31 +380,47 @@ pub(crate) fn saturate_by(
         egraph = egraph.with_explanations_enabled().without_explanation_length_optimization();
     }
     let root = egraph.add_expr_uncanonical(&flow.term);
-    let rewrites = PREPARED.iter().filter(|prepared| prepared.label <= strongest).map(|prepared| &prepared.rewrite);
+    let rewrites = PREPARED
+        .iter()
+        .filter(|prepared| prepared.label <= strongest)
+        .map(|prepared| &prepared.rewrite);
     let rewrites: Vec<&Rewrite<Term, Knowledge>> = rewrites.chain(UNCAST.iter()).collect();
     let runner = Runner::<Term, Knowledge, ()>::new(Knowledge::default())
         .with_egraph(egraph)
         .with_node_limit(limits.nodes)
         .with_iter_limit(limits.rounds)
         .with_time_limit(limits.time)
-        .with_scheduler(BackoffScheduler::default().with_initial_match_limit(200).with_ban_length(2))
+        .with_scheduler(
+            BackoffScheduler::default().with_initial_match_limit(200).with_ban_length(2),
+        )
         .run(rewrites);
     let limit = match &runner.stop_reason {
-        // What is known of a value comes one call further in a round: where there are as many rounds as calls, it has come everywhere.
+        // What is known of a value comes one call further in a round: where there are as many
+        // rounds as calls, it has come everywhere.
         Some(StopReason::IterationLimit(_)) if flow.calls().count() <= limits.rounds => None,
-        Some(StopReason::IterationLimit(_)) => Some(format!("its limit of {} rounds (--rounds)", limits.rounds)),
-        Some(StopReason::NodeLimit(_)) => Some(format!("its limit of {} nodes (--nodes)", limits.nodes)),
-        Some(StopReason::TimeLimit(_)) => {
-            Some(format!("its limit of {} seconds, with less than its {} nodes (--nodes)", limits.time.as_secs(), limits.nodes))
+        Some(StopReason::IterationLimit(_)) => {
+            Some(format!("its limit of {} rounds (--rounds)", limits.rounds))
         }
+        Some(StopReason::NodeLimit(_)) => {
+            Some(format!("its limit of {} nodes (--nodes)", limits.nodes))
+        }
+        Some(StopReason::TimeLimit(_)) => Some(format!(
+            "its limit of {} seconds, with less than its {} nodes (--nodes)",
+            limits.time.as_secs(),
+            limits.nodes
+        )),
         _ => None,
     };
     let mut egraph = runner.egraph;
     if is_contradictory(&egraph) {
         return (None, Some(CONTRADICTION.to_owned()));
     }
-    let Some(best) = extraction::extract(&egraph, egraph.find(root), flow, digits) else { return (None, limit) };
-    if !extraction::cost(&best).is_plainer_than(&extraction::cost(flow)) || strongest > Label::Exact && has_infinite_scalar(&best) {
+    let Some(best) = extraction::extract(&egraph, egraph.find(root), flow, digits) else {
+        return (None, limit);
+    };
+    if !extraction::cost(&best).is_plainer_than(&extraction::cost(flow))
+        || strongest > Label::Exact && has_infinite_scalar(&best)
+    {
         return (None, limit);
     }
     let proof = explain.then(|| {
@@ -351,8 +439,10 @@ fn read_proof(flow: &Flow, trees: &[Rc<TreeTerm<Term>>]) -> Proof {
         let node = node.clone().map_children(|child| renumbered[usize::from(child)]);
         renumbered.push(arena.add(node));
     }
-    let names = flow.names.iter().map(|(id, name)| (renumbered[usize::from(*id)], name.clone())).collect();
-    let mut reader = Reader { arena, seen: BTreeMap::new(), applications: Vec::new(), known: BTreeSet::new() };
+    let names =
+        flow.names.iter().map(|(id, name)| (renumbered[usize::from(*id)], name.clone())).collect();
+    let mut reader =
+        Reader { arena, seen: BTreeMap::new(), applications: Vec::new(), known: BTreeSet::new() };
     reader.read(trees);
     Proof { arena: reader.arena, names, applications: reader.applications }
 }
@@ -389,10 +479,14 @@ impl Reader {
         if let Some(ends) = self.seen.get(&address) {
             return *ends;
         }
-        let children: Vec<(Id, Id)> = tree.child_proofs.iter().map(|chain| self.read(chain)).collect();
+        let children: Vec<(Id, Id)> =
+            tree.child_proofs.iter().map(|chain| self.read(chain)).collect();
         let with = |arena: &mut Builder, pick: &dyn Fn(&(Id, Id)) -> Id| {
             let mut node = tree.node.clone();
-            node.children_mut().iter_mut().zip(&children).for_each(|(place, ends)| *place = pick(ends));
+            node.children_mut()
+                .iter_mut()
+                .zip(&children)
+                .for_each(|(place, ends)| *place = pick(ends));
             arena.add(node)
         };
         let first = with(&mut self.arena, &|ends| ends.0);
@@ -412,7 +506,9 @@ impl Reader {
             let mut bound = BTreeMap::new();
             if match_pattern(&self.arena, &prepared.left.ast, from, &mut bound) {
                 for (requirement, variable) in prepared.rule.domain {
-                    if let Some(id) = variable.parse().ok().and_then(|variable: Var| bound.get(&variable)) {
+                    if let Some(id) =
+                        variable.parse().ok().and_then(|variable: Var| bound.get(&variable))
+                    {
                         conditions.push((*requirement, *id));
                     }
                 }
@@ -425,14 +521,29 @@ impl Reader {
 }
 
 /// Matches a pattern against one term of the arena.
-fn match_pattern(arena: &Builder, pattern: &PatternAst<Term>, id: Id, bound: &mut BTreeMap<Var, Id>) -> bool {
-    fn go(arena: &Builder, nodes: &[ENodeOrVar<Term>], at: usize, id: Id, bound: &mut BTreeMap<Var, Id>) -> bool {
+fn match_pattern(
+    arena: &Builder,
+    pattern: &PatternAst<Term>,
+    id: Id,
+    bound: &mut BTreeMap<Var, Id>,
+) -> bool {
+    fn go(
+        arena: &Builder,
+        nodes: &[ENodeOrVar<Term>],
+        at: usize,
+        id: Id,
+        bound: &mut BTreeMap<Var, Id>,
+    ) -> bool {
         match &nodes[at] {
             ENodeOrVar::Var(variable) => *bound.entry(*variable).or_insert(id) == id,
             ENodeOrVar::ENode(node) => {
                 let found = arena.node(id).clone();
                 node.matches(&found)
-                    && node.children().iter().zip(found.children()).all(|(child, id)| go(arena, nodes, usize::from(*child), *id, bound))
+                    && node
+                        .children()
+                        .iter()
+                        .zip(found.children())
+                        .all(|(child, id)| go(arena, nodes, usize::from(*child), *id, bound))
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The simplifier: tries the kinds of steps in their order, has each checked, and begins again until nothing changes.
+//! The simplifier: tries the kinds of steps in their order, has each checked, and begins again
+//! until nothing changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,8 +44,9 @@ pub struct Simplifier<'a> {
     work: usize,
 }
 
-/// Statements of the programs that steps are looked for in, at most, all looks together: far more than programs of some hundred statements take,
-/// and a few seconds. Without a limit the time would grow with the square of the number of statements, or faster.
+/// Statements of the programs that steps are looked for in, at most, all looks together: far more
+/// than programs of some hundred statements take, and a few seconds. Without a limit the time would
+/// grow with the square of the number of statements, or faster.
 const MOST_WORK: usize = 8_000;
 
 /// Rounds that are made whatever they take.
@@ -52,7 +54,11 @@ const LEAST_ROUNDS: usize = 3;
 
 impl<'a> Simplifier<'a> {
     /// Begins a simplification. The program must be well typed, as all that the parser gives is.
-    pub fn new(program: &Program, options: Options, checker: &'a mut dyn Checker) -> Simplifier<'a> {
+    pub fn new(
+        program: &Program,
+        options: Options,
+        checker: &'a mut dyn Checker,
+    ) -> Simplifier<'a> {
         Simplifier { options, checker, derivation: Derivation::new(program.clone()), work: 0 }
     }
 
@@ -71,7 +77,8 @@ impl<'a> Simplifier<'a> {
         self.derivation.notes.push(sentence);
     }
 
-    /// Takes all algebraic steps: redundant statements, dead slots, identities and slots, until nothing changes.
+    /// Takes all algebraic steps: redundant statements, dead slots, identities and slots, until
+    /// nothing changes.
     pub fn reduce(&mut self) {
         // A rejected proposal would come again and again.
         let mut rejected: Vec<Program> = Vec::new();
@@ -79,7 +86,9 @@ impl<'a> Simplifier<'a> {
             // The first steps remove what nothing depends on, whatever there is of it.
             self.work += self.program().statements.len();
             if self.work > MOST_WORK && round >= LEAST_ROUNDS {
-                self.note_limit(Some(format!("its limit of {MOST_WORK} statements in all rounds together")));
+                self.note_limit(Some(format!(
+                    "its limit of {MOST_WORK} statements in all rounds together"
+                )));
                 return;
             }
             let Some(proposal) = self.propose(&rejected) else { return };
@@ -115,7 +124,9 @@ impl<'a> Simplifier<'a> {
     fn propose(&mut self, rejected: &[Program]) -> Option<Proposal> {
         let program = self.program().clone();
         let graph = Graph::new(&program).ok()?;
-        let is_new = |proposal: &Proposal| !rejected.contains(&proposal.after) && !same_text(&proposal.after, &program);
+        let is_new = |proposal: &Proposal| {
+            !rejected.contains(&proposal.after) && !same_text(&proposal.after, &program)
+        };
         if let Some(proposal) = redundant(&program, &graph).filter(is_new) {
             return Some(proposal);
         }
@@ -124,15 +135,21 @@ impl<'a> Simplifier<'a> {
         }
         if let Some(function) = graph.matrix_function() {
             // The rules know sums and products place by place, on arrays of one shape.
-            let note = format!("identities are not looked for in programs with functions of matrices such as `{}`", function.name());
-            self.derivation.notes.extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
+            let note = format!(
+                "identities are not looked for in programs with functions of matrices such as `{}`",
+                function.name()
+            );
+            self.derivation
+                .notes
+                .extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
             return None;
         }
         let flow = Flow::of(&program);
         if let Some(proposal) = self.identity(&program, &flow, Label::Exact).filter(is_new) {
             return Some(proposal);
         }
-        // All rules at once: where they find nothing, there is no need to try them label by label, which makes for smaller steps.
+        // All rules at once: where they find nothing, there is no need to try them label by label,
+        // which makes for smaller steps.
         let mut weakest = self.options.label;
         let (mut found, mut limit) = saturate(&flow, weakest, &self.options.limits, false);
         self.note_limit(limit.clone());
@@ -142,40 +159,58 @@ impl<'a> Simplifier<'a> {
             (found, limit) = saturate(&flow, weakest, &self.options.limits, false);
             self.note_limit(limit);
         }
-        for label in [Label::Real, Label::Domain].into_iter().filter(|label| found.is_some() && *label <= weakest) {
+        for label in [Label::Real, Label::Domain]
+            .into_iter()
+            .filter(|label| found.is_some() && *label <= weakest)
+        {
             if let Some(proposal) = self.identity(&program, &flow, label).filter(is_new) {
                 return Some(proposal);
             }
         }
         if self.options.label >= Label::Real {
-            let saturated =
-                |flow: &Flow| saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false).0.map(|s| s.flow);
+            let saturated = |flow: &Flow| {
+                saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false)
+                    .0
+                    .map(|s| s.flow)
+            };
             // A slot less is worth long numbers, another unit for one is not.
             let slot_count = |program: &Program| program.signature().slots().count();
-            let is_worth_it =
-                |proposal: &Proposal| slot_count(&proposal.after) < slot_count(&program) || self.is_readable(&proposal.after, &program);
+            let is_worth_it = |proposal: &Proposal| {
+                slot_count(&proposal.after) < slot_count(&program)
+                    || self.is_readable(&proposal.after, &program)
+            };
             let is_wanted = |proposal: &Proposal| is_new(proposal) && is_worth_it(proposal);
-            if let Some(proposal) = slots::propose(&program, &flow, saturated).into_iter().find(is_wanted) {
+            if let Some(proposal) =
+                slots::propose(&program, &flow, saturated).into_iter().find(is_wanted)
+            {
                 return Some(proposal);
             }
         }
-        // What is only plainer, and no shorter, comes last, so that it makes one step. It is not worth a condition, nor a change of a program that
-        // is as short as it can be as its author wrote it.
+        // What is only plainer, and no shorter, comes last, so that it makes one step. It is not
+        // worth a condition, nor a change of a program that is as short as it can be as its author
+        // wrote it.
         if found.is_none() || self.derivation.steps.is_empty() {
             return None;
         }
         let label = weakest.min(Label::Real);
-        self.identity_with(&program, &flow, label, |after, before| cost(after).is_plainer_than(&cost(before))).filter(is_new)
+        self.identity_with(&program, &flow, label, |after, before| {
+            cost(after).is_plainer_than(&cost(before))
+        })
+        .filter(is_new)
     }
 
     fn note_limit(&mut self, limit: Option<String>) {
-        let note = limit.map(|limit| format!("a search for identities ended at {limit}; there may be more to find"));
+        let note = limit.map(|limit| {
+            format!("a search for identities ended at {limit}; there may be more to find")
+        });
         self.derivation.notes.extend(note.filter(|note| !self.derivation.notes.contains(note)));
     }
 
     /// Identities that make the program shorter.
     fn identity(&mut self, program: &Program, flow: &Flow, label: Label) -> Option<Proposal> {
-        self.identity_with(program, flow, label, |after, before| cost(after).is_shorter_than(&cost(before)))
+        self.identity_with(program, flow, label, |after, before| {
+            cost(after).is_shorter_than(&cost(before))
+        })
     }
 
     fn identity_with(
@@ -193,8 +228,9 @@ impl<'a> Simplifier<'a> {
             .filter(|proposal| self.is_readable(&proposal.after, program))
     }
 
-    /// Whether there is no more to read in a program than in the one before: who reads it is better off with the program as it was than with a
-    /// shorter one of long numbers. A canonical form is for nobody to read.
+    /// Whether there is no more to read in a program than in the one before: who reads it is better
+    /// off with the program as it was than with a shorter one of long numbers. A canonical form is
+    /// for nobody to read.
     fn is_readable(&self, after: &Program, before: &Program) -> bool {
         !self.options.explain || reading_length(after) <= reading_length(before)
     }
@@ -207,7 +243,8 @@ impl<'a> Simplifier<'a> {
         label: Label,
         is_wanted: &impl Fn(&Flow, &Flow) -> bool,
     ) -> Option<Proposal> {
-        let (saturated, _) = saturate_by(digits, flow, label, &self.options.limits, self.options.explain);
+        let (saturated, _) =
+            saturate_by(digits, flow, label, &self.options.limits, self.options.explain);
         let saturated = match saturated.filter(|saturated| is_wanted(&saturated.flow, flow)) {
             Some(saturated) => saturated,
             // Equal calls are one in the flow, and may still be several in the program.
@@ -224,30 +261,69 @@ impl<'a> Simplifier<'a> {
         }
         let (reasons, conditions) = match &proof {
             Some(proof) => read_reasons(program, proof),
-            None => (vec![Reason { rule: "equal calls are one".to_owned(), label: Label::Exact, text: String::new() }], Vec::new()),
+            None => (
+                vec![Reason {
+                    rule: "equal calls are one".to_owned(),
+                    label: Label::Exact,
+                    text: String::new(),
+                }],
+                Vec::new(),
+            ),
         };
-        let label = if proof.is_some() { reasons.iter().map(|reason| reason.label).max().unwrap_or(Label::Exact) } else { label };
-        Some(Proposal { kind: StepKind::Identity, label, after, reasons, slots: Vec::new(), conditions, stand_in: None })
+        let label = if proof.is_some() {
+            reasons.iter().map(|reason| reason.label).max().unwrap_or(Label::Exact)
+        } else {
+            label
+        };
+        Some(Proposal {
+            kind: StepKind::Identity,
+            label,
+            after,
+            reasons,
+            slots: Vec::new(),
+            conditions,
+            stand_in: None,
+        })
     }
 
     /// Has a proposal checked and takes it if it stands.
     fn take(&mut self, proposal: Proposal) -> bool {
         let before = self.program().clone();
         let Proposal { kind, label, after, reasons, slots, conditions, stand_in } = proposal;
-        let (run, claimed) = stand_in.as_ref().map_or((&after, label), |(run, _)| (run, Label::Exact));
-        let claim = Claim { before: &before, after: run, label: claimed, slots: &slots, conditions: &conditions };
+        let (run, claimed) =
+            stand_in.as_ref().map_or((&after, label), |(run, _)| (run, Label::Exact));
+        let claim = Claim {
+            before: &before,
+            after: run,
+            label: claimed,
+            slots: &slots,
+            conditions: &conditions,
+        };
         let evidence = self.checker.check(&claim);
         if let Verdict::Unproven(reason) = &evidence.verdict {
             let rules: Vec<&str> = reasons.iter().map(|reason| reason.rule.as_str()).collect();
             let note = format!("a step ({}) was not taken, since {reason}", rules.join("; "));
-            self.derivation.notes.extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
+            self.derivation
+                .notes
+                .extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
             return false;
         }
         let holds = !matches!(evidence.verdict, Verdict::Violated(_));
         let touched = touched(&before, &after);
         let meaning = stand_in.map(|(_, meaning)| meaning);
-        let conditions = conditions.into_iter().map(|condition| condition.text).chain(meaning).collect();
-        let step = Step { kind, label, before, after, touched, reasons, conditions, slots, support: Support::Check(Box::new(evidence)) };
+        let conditions =
+            conditions.into_iter().map(|condition| condition.text).chain(meaning).collect();
+        let step = Step {
+            kind,
+            label,
+            before,
+            after,
+            touched,
+            reasons,
+            conditions,
+            slots,
+            support: Support::Check(Box::new(evidence)),
+        };
         if holds {
             self.derivation.steps.push(step)
         } else {
@@ -269,7 +345,15 @@ impl<'a> Simplifier<'a> {
             label: Label::Exact,
             text: "values are named by what they are, and stand in data-flow order: direction, state, decay and learning rate".to_owned(),
         }];
-        Some(Proposal { kind: StepKind::Names, label: Label::Exact, after, reasons, slots, conditions: Vec::new(), stand_in: None })
+        Some(Proposal {
+            kind: StepKind::Names,
+            label: Label::Exact,
+            after,
+            reasons,
+            slots,
+            conditions: Vec::new(),
+            stand_in: None,
+        })
     }
 }
 
@@ -279,13 +363,20 @@ fn reading_length(program: &Program) -> usize {
         Operand::Variable(_) => 1,
         Operand::Constant(value) => 1 + extraction::digits(*value),
     };
-    program.statements.iter().map(|statement| 1 + statement.arguments().iter().map(operand).sum::<usize>()).sum()
+    program
+        .statements
+        .iter()
+        .map(|statement| 1 + statement.arguments().iter().map(operand).sum::<usize>())
+        .sum()
 }
 
 /// Whether two programs read the same, but for doc string, comments and the marker.
 fn same_text(a: &Program, b: &Program) -> bool {
     let lines = |program: &Program| -> Vec<String> {
-        let statements = program.statements.iter().map(|statement| program.statement_text(statement).to_string());
+        let statements = program
+            .statements
+            .iter()
+            .map(|statement| program.statement_text(statement).to_string());
         statements.chain([program.variable_name(program.update).to_string()]).collect()
     };
     a.signature().parameters == b.signature().parameters && lines(a) == lines(b)
@@ -293,7 +384,11 @@ fn same_text(a: &Program, b: &Program) -> bool {
 
 /// The statements of the program before that are not in the program after, in order.
 fn touched(before: &Program, after: &Program) -> Vec<usize> {
-    let mut left: Vec<String> = after.statements.iter().map(|statement| after.statement_text(statement).to_string()).collect();
+    let mut left: Vec<String> = after
+        .statements
+        .iter()
+        .map(|statement| after.statement_text(statement).to_string())
+        .collect();
     let text = |index: usize| before.statement_text(&before.statements[index]).to_string();
     (0..before.statements.len())
         .filter(|&index| match left.iter().position(|other| *other == text(index)) {
@@ -314,7 +409,10 @@ fn redundant(program: &Program, graph: &Graph) -> Option<Proposal> {
     }
     let mut after = program.clone();
     after.clear_comments();
-    after.statements = (0..program.statements.len()).filter(|index| is_needed(*index)).map(|index| program.statements[index]).collect();
+    after.statements = (0..program.statements.len())
+        .filter(|index| is_needed(*index))
+        .map(|index| program.statements[index])
+        .collect();
     let text = format!("no output depends on {gone} of {} statements", program.statements.len());
     Some(exact(StepKind::Redundant, "dependency sets", text, after))
 }
@@ -335,33 +433,57 @@ fn dead_slots(program: &Program, graph: &Graph) -> Option<Proposal> {
     Some(exact(StepKind::DeadSlot, "liveness across steps", text, program.pruned(graph)))
 }
 
-/// The program without the hyperparameters that no statement reads, as where a statement went that did.
+/// The program without the hyperparameters that no statement reads, as where a statement went that
+/// did.
 fn unused_hyperparameters(program: &Program) -> Option<Proposal> {
     let is_read = |variable: VarId| {
         let reads = |operand: &Operand| *operand == Operand::Variable(variable);
         program.update == variable
-            || program.statements.iter().any(|statement| statement.target == variable || statement.arguments().iter().any(reads))
+            || program.statements.iter().any(|statement| {
+                statement.target == variable || statement.arguments().iter().any(reads)
+            })
     };
     let signature = program.signature();
-    let is_unused = |place: usize| signature.parameters[place].kind == ParameterKind::Hyperparameter && !is_read(VarId(place as u16));
+    let is_unused = |place: usize| {
+        signature.parameters[place].kind == ParameterKind::Hyperparameter
+            && !is_read(VarId(place as u16))
+    };
     let places = 0..signature.parameters.len();
     let (unused, kept): (Vec<usize>, Vec<usize>) = places.partition(|place| is_unused(*place));
     if unused.is_empty() {
         return None;
     }
-    let gone = |id: VarId| VarId(id.0 - unused.iter().filter(|place| **place < id.index()).count() as u16);
+    let gone =
+        |id: VarId| VarId(id.0 - unused.iter().filter(|place| **place < id.index()).count() as u16);
     let parameters = kept.iter().map(|place| signature.parameters[*place].clone()).collect();
-    let locals = (signature.parameters.len()..program.variable_count()).map(|index| program.variable_name(VarId(index as u16)).to_string());
-    let statements = program.statements.iter().map(|statement| statement.map_variables(gone)).collect();
+    let locals = (signature.parameters.len()..program.variable_count())
+        .map(|index| program.variable_name(VarId(index as u16)).to_string());
+    let statements =
+        program.statements.iter().map(|statement| statement.map_variables(gone)).collect();
     let signature_after = Signature { parameters, ..signature.clone() };
-    let after = Program::new(signature_after, locals.collect(), statements, gone(program.update), Vec::new());
-    let names: Vec<&str> = unused.iter().map(|place| signature.parameters[*place].name.as_str()).collect();
+    let after = Program::new(
+        signature_after,
+        locals.collect(),
+        statements,
+        gone(program.update),
+        Vec::new(),
+    );
+    let names: Vec<&str> =
+        unused.iter().map(|place| signature.parameters[*place].name.as_str()).collect();
     Some(exact(StepKind::Redundant, "hyperparameters that nothing reads", names.join(", "), after))
 }
 
 fn exact(kind: StepKind, rule: &str, text: String, after: Program) -> Proposal {
     let reasons = vec![Reason { rule: rule.to_owned(), label: Label::Exact, text }];
-    Proposal { kind, label: Label::Exact, after, reasons, slots: Vec::new(), conditions: Vec::new(), stand_in: None }
+    Proposal {
+        kind,
+        label: Label::Exact,
+        after,
+        reasons,
+        slots: Vec::new(),
+        conditions: Vec::new(),
+        stand_in: None,
+    }
 }
 
 /// Names of values by their text, so that they are found again in another flow.
@@ -370,7 +492,8 @@ fn flow_names(program: &Program) -> BTreeMap<String, String> {
     flow.names.iter().map(|(id, name)| (term_key(&flow, *id), name.clone())).collect()
 }
 
-/// A text for a value that is the same in every flow; shared values are written once for each use, up to a length.
+/// A text for a value that is the same in every flow; shared values are written once for each use,
+/// up to a length.
 fn term_key(flow: &Flow, id: egg::Id) -> String {
     fn go(flow: &Flow, id: egg::Id, depth: usize, out: &mut String) {
         let node = &flow.nodes()[usize::from(id)];
@@ -415,10 +538,15 @@ fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition
                 continue;
             }
             if let Some(probe) = probe(program, proof, *id) {
-                conditions.push(Condition { probe, requirement: *requirement, text: requirement.text(&speller.name(*id)) });
+                conditions.push(Condition {
+                    probe,
+                    requirement: *requirement,
+                    text: requirement.text(&speller.name(*id)),
+                });
             }
         }
-        let text = format!("{} -> {}", speller.spell(application.from), speller.spell(application.to));
+        let text =
+            format!("{} -> {}", speller.spell(application.from), speller.spell(application.to));
         let reason = Reason { rule: application.name.clone(), label: application.label, text };
         if !reasons.contains(&reason) {
             reasons.push(reason);
@@ -426,7 +554,8 @@ fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition
     }
     // What only moves things about is worth a line if there is nothing else to say.
     let is_bookkeeping = |reason: &Reason| BOOKKEEPING.contains(&reason.rule.as_str());
-    let telling: Vec<Reason> = reasons.iter().filter(|reason| !is_bookkeeping(reason)).cloned().collect();
+    let telling: Vec<Reason> =
+        reasons.iter().filter(|reason| !is_bookkeeping(reason)).cloned().collect();
     if telling.is_empty() {
         return (reasons, conditions);
     }
@@ -438,7 +567,11 @@ fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition
     }
     let weakest = moved.iter().map(|reason| reason.label).max();
     let names: Vec<&str> = moved.iter().map(|reason| reason.rule.as_str()).collect();
-    let last = weakest.map(|label| Reason { rule: "rearranged".to_owned(), label, text: names.join("; ") });
+    let last = weakest.map(|label| Reason {
+        rule: "rearranged".to_owned(),
+        label,
+        text: names.join("; "),
+    });
     (telling.into_iter().chain(last).collect(), conditions)
 }
 
@@ -468,7 +601,8 @@ const BOOKKEEPING: &[&str] = &[
 fn probe(program: &Program, proof: &Proof, id: egg::Id) -> Option<Program> {
     let mut arena = proof.arena.clone();
     let slots = program.signature().slots().count();
-    let olds: Vec<egg::Id> = (0..slots).map(|slot| arena.add(Term::Leaf(Leaf::Slot(slot as u16)))).collect();
+    let olds: Vec<egg::Id> =
+        (0..slots).map(|slot| arena.add(Term::Leaf(Leaf::Slot(slot as u16)))).collect();
     let mut value = id;
     if arena.ty(id) != Type::Tree {
         // Weights are finite where conditions are looked at, so this broadcasts.

@@ -1,8 +1,11 @@
-//! Reasoning about the state: slots that follow from others, slots that stay at zero, and changes of variable.
+//! Reasoning about the state: slots that follow from others, slots that stay at zero, and changes
+//! of variable.
 //!
-//! Where the next value of a slot is a linear combination of slots and of other values (the inputs of the recurrence), its coefficients are
-//! numbers that can be reasoned with: all state starts at zero, so a combination of slots that no input ever feeds stays at zero, and one of its
-//! slots follows from the rest. A slot may also be kept in another unit, which is worth while where the rest of the program does not mind.
+//! Where the next value of a slot is a linear combination of slots and of other values (the inputs
+//! of the recurrence), its coefficients are numbers that can be reasoned with: all state starts at
+//! zero, so a combination of slots that no input ever feeds stays at zero, and one of its slots
+//! follows from the rest. A slot may also be kept in another unit, which is worth while where the
+//! rest of the program does not mind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,15 +25,22 @@ use crate::simplify::term::{Builder, Flow, Leaf, Term};
 /// Coefficients closer to each other than this share are the same number.
 const TOLERANCE: f64 = 1e-12;
 
-/// Multiplications that the search for slots that follow from others may take, at most: some hundred slots that read each other.
+/// Multiplications that the search for slots that follow from others may take, at most: some
+/// hundred slots that read each other.
 const MOST_WORK: usize = 2_000_000;
 
 /// Nodes that are simplified in all in the search for slots in another unit.
 const MOST_NODES: usize = 20_000;
 
-/// Changes of the state that make the program cheaper, the surest first. `saturated` simplifies a flow.
-pub(crate) fn propose(program: &Program, flow: &Flow, saturated: impl Fn(&Flow) -> Option<Flow>) -> Vec<Proposal> {
-    let names: Vec<String> = program.signature().slots().map(|slot| program.variable_name(slot).to_string()).collect();
+/// Changes of the state that make the program cheaper, the surest first. `saturated` simplifies a
+/// flow.
+pub(crate) fn propose(
+    program: &Program,
+    flow: &Flow,
+    saturated: impl Fn(&Flow) -> Option<Flow>,
+) -> Vec<Proposal> {
+    let names: Vec<String> =
+        program.signature().slots().map(|slot| program.variable_name(slot).to_string()).collect();
     let state = State { program, flow, names };
     let mut proposals: Vec<Proposal> = Vec::new();
     proposals.extend(state.zero_slot(&saturated));
@@ -81,13 +91,19 @@ impl State<'_> {
         for (index, node) in nodes.iter().enumerate() {
             let children = node.children();
             let form = |place: usize| &forms[usize::from(children[place])];
-            let number = |place: usize| nodes[usize::from(children[place])].constant().filter(|value| value.is_finite());
+            let number = |place: usize| {
+                nodes[usize::from(children[place])].constant().filter(|value| value.is_finite())
+            };
             let combined = match node {
-                Term::Leaf(Leaf::Slot(slot)) => Some(Linear { slots: BTreeMap::from([(*slot, 1.0)]), ..Linear::default() }),
-                Term::Constant(_) => node
-                    .constant()
-                    .filter(|value| value.is_finite())
-                    .map(|value| Linear { others: BTreeMap::from([(None, value)]), ..Linear::default() }),
+                Term::Leaf(Leaf::Slot(slot)) => {
+                    Some(Linear { slots: BTreeMap::from([(*slot, 1.0)]), ..Linear::default() })
+                }
+                Term::Constant(_) => {
+                    node.constant().filter(|value| value.is_finite()).map(|value| Linear {
+                        others: BTreeMap::from([(None, value)]),
+                        ..Linear::default()
+                    })
+                }
                 Term::Call(Function::Add, _) => {
                     let mut sum = form(0).clone();
                     sum.add(form(1), 1.0);
@@ -104,7 +120,9 @@ impl State<'_> {
                     (_, Some(factor)) => Some(form(0).scaled(factor)),
                     _ => None,
                 },
-                Term::Call(Function::Divide, _) => number(1).filter(|divisor| *divisor != 0.0).map(|divisor| form(0).scaled(1.0 / divisor)),
+                Term::Call(Function::Divide, _) => number(1)
+                    .filter(|divisor| *divisor != 0.0)
+                    .map(|divisor| form(0).scaled(1.0 / divisor)),
                 Term::Call(Function::Interp, _) => number(2).map(|weight| {
                     let mut sum = form(0).scaled(1.0 - weight);
                     sum.add(form(1), weight);
@@ -112,7 +130,10 @@ impl State<'_> {
                 }),
                 _ => None,
             };
-            forms.push(combined.unwrap_or_else(|| Linear { others: BTreeMap::from([(Some(Id::from(index)), 1.0)]), ..Linear::default() }));
+            forms.push(combined.unwrap_or_else(|| Linear {
+                others: BTreeMap::from([(Some(Id::from(index)), 1.0)]),
+                ..Linear::default()
+            }));
         }
         forms
     }
@@ -133,7 +154,9 @@ impl State<'_> {
         let nodes = self.flow.nodes();
         let mut zero: Vec<bool> = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let of = |place: usize| node.children().get(place).is_some_and(|child| zero[usize::from(*child)]);
+            let of = |place: usize| {
+                node.children().get(place).is_some_and(|child| zero[usize::from(*child)])
+            };
             use Function as F;
             let is_zero = match node {
                 Term::Leaf(leaf) => *leaf == Leaf::Slot(slot as u16),
@@ -141,7 +164,9 @@ impl State<'_> {
                 Term::Call(F::Multiply | F::Dot, _) => of(0) || of(1),
                 Term::Call(F::Divide | F::GuardedDivide | F::Clip, _) => of(0),
                 Term::Call(F::Where, _) => of(1) && of(2),
-                Term::Call(F::Add | F::Subtract | F::Maximum | F::Minimum | F::Interp, _) => of(0) && of(1),
+                Term::Call(F::Add | F::Subtract | F::Maximum | F::Minimum | F::Interp, _) => {
+                    of(0) && of(1)
+                }
                 Term::Call(
                     F::Abs
                     | F::Sin
@@ -180,16 +205,33 @@ impl State<'_> {
             return None;
         }
         let forms = self.linear_forms();
-        let next: Vec<&Linear> = (0..count).filter_map(|slot| Some(&forms[usize::from(self.next(slot)?)])).collect();
-        let is_alone = |(slot, form): (usize, &&Linear)| form.slots.keys().all(|read| usize::from(*read) == slot);
-        let unfed = if next.iter().enumerate().all(is_alone) { unfed_beside(&next) } else { unfed_together(&next) }?;
-        let slot = (0..count).rev().find(|slot| unfed[*slot].abs() > 1e-3 * unfed.iter().fold(0.0, |m: f64, x| m.max(x.abs())))?;
+        let next: Vec<&Linear> =
+            (0..count).filter_map(|slot| Some(&forms[usize::from(self.next(slot)?)])).collect();
+        let is_alone = |(slot, form): (usize, &&Linear)| {
+            form.slots.keys().all(|read| usize::from(*read) == slot)
+        };
+        let unfed = if next.iter().enumerate().all(is_alone) {
+            unfed_beside(&next)
+        } else {
+            unfed_together(&next)
+        }?;
+        let slot = (0..count).rev().find(|slot| {
+            unfed[*slot].abs() > 1e-3 * unfed.iter().fold(0.0, |m: f64, x| m.max(x.abs()))
+        })?;
         let terms: BTreeMap<usize, f64> = (0..count)
             .filter(|other| *other != slot && unfed[*other].abs() > TOLERANCE)
             .map(|other| (other, tidy(-unfed[other] / unfed[slot])))
             .collect();
-        let sum = combination(&terms.iter().map(|(other, factor)| (*factor, self.names[*other].clone())).collect::<Vec<_>>());
-        let text = format!("{} = {sum} at every step, since both start at zero and the same inputs feed them", self.names[slot]);
+        let sum = combination(
+            &terms
+                .iter()
+                .map(|(other, factor)| (*factor, self.names[*other].clone()))
+                .collect::<Vec<_>>(),
+        );
+        let text = format!(
+            "{} = {sum} at every step, since both start at zero and the same inputs feed them",
+            self.names[slot]
+        );
         self.eliminate(slot, &terms, "a slot that follows from others", text, saturated)
     }
 
@@ -205,7 +247,9 @@ impl State<'_> {
         let (signature, place) = without_slot(self.program.signature(), slot)?;
         let moved = |leaf: Leaf| match leaf {
             Leaf::Slot(other) if usize::from(other) > slot => Leaf::Slot(other - 1),
-            Leaf::Hyperparameter(variable) if variable.index() > place => Leaf::Hyperparameter(VarId(variable.0 - 1)),
+            Leaf::Hyperparameter(variable) if variable.index() > place => {
+                Leaf::Hyperparameter(VarId(variable.0 - 1))
+            }
             leaf => leaf,
         };
         let mut builder = Builder::default();
@@ -223,7 +267,11 @@ impl State<'_> {
             })
         };
         let renumbered = rewrite(self.flow, &mut builder, |builder, leaf| {
-            if leaf == Leaf::Slot(slot as u16) { stand_in(builder) } else { builder.add(Term::Leaf(moved(leaf))) }
+            if leaf == Leaf::Slot(slot as u16) {
+                stand_in(builder)
+            } else {
+                builder.add(Term::Leaf(moved(leaf)))
+            }
         });
         let outputs: Vec<Id> = self
             .flow
@@ -257,7 +305,8 @@ impl State<'_> {
             let Some(next) = self.next(slot) else { continue };
             let form = &forms[usize::from(next)];
             let own = form.slots.get(&(slot as u16)).copied().unwrap_or(0.0);
-            let fed: Vec<f64> = form.others.values().copied().filter(|coefficient| *coefficient != 0.0).collect();
+            let fed: Vec<f64> =
+                form.others.values().copied().filter(|coefficient| *coefficient != 0.0).collect();
             let [fed] = fed.as_slice() else { continue };
             if form.slots.len() > 1 || own == 1.0 {
                 continue;
@@ -280,17 +329,27 @@ impl State<'_> {
                     let factor = builder.add(Term::number(unit));
                     builder.call(Function::Multiply, &[factor, id])
                 });
-                let mut outputs: Vec<Id> = self.flow.outputs().iter().map(|id| renumbered[usize::from(*id)]).collect();
+                let mut outputs: Vec<Id> =
+                    self.flow.outputs().iter().map(|id| renumbered[usize::from(*id)]).collect();
                 let back = builder.add(Term::number(tidy(1.0 / unit)));
                 outputs[slot + 1] = builder.call(Function::Multiply, &[back, outputs[slot + 1]]);
-                let Some(after) = saturated(&builder.finish(&outputs)).filter(|after| cost(after).is_shorter_than(&before)) else {
+                let Some(after) = saturated(&builder.finish(&outputs))
+                    .filter(|after| cost(after).is_shorter_than(&before))
+                else {
                     continue;
                 };
-                let Some(after) = assemble(self.program.signature(), &after, Naming::Kept) else { continue };
+                let Some(after) = assemble(self.program.signature(), &after, Naming::Kept) else {
+                    continue;
+                };
                 let name = &self.names[slot];
-                let text = format!("{name} is kept in another unit: what was {name} is {} {name}", symopt_dsl::printer::number(unit));
-                let reasons = vec![Reason { rule: "change of unit".to_owned(), label: Label::Real, text }];
-                let slots = vec![SlotMap { after: name.clone(), terms: vec![(1.0 / unit, name.clone())] }];
+                let text = format!(
+                    "{name} is kept in another unit: what was {name} is {} {name}",
+                    symopt_dsl::printer::number(unit)
+                );
+                let reasons =
+                    vec![Reason { rule: "change of unit".to_owned(), label: Label::Real, text }];
+                let slots =
+                    vec![SlotMap { after: name.clone(), terms: vec![(1.0 / unit, name.clone())] }];
                 return Some(Proposal {
                     kind: StepKind::Slots,
                     label: Label::Real,
@@ -316,8 +375,8 @@ fn fed_by<'a>(input: Option<Id>, next: impl Iterator<Item = &'a Linear>) -> Vec<
     next.map(|form| form.others.get(&input).copied().unwrap_or(0.0)).collect()
 }
 
-/// A combination of slots that no input ever feeds, where none of them reads another: only slots that decay alike can make one, so that those of
-/// each decay are looked at by themselves.
+/// A combination of slots that no input ever feeds, where none of them reads another: only slots
+/// that decay alike can make one, so that those of each decay are looked at by themselves.
 fn unfed_beside(next: &[&Linear]) -> Option<Vec<f64>> {
     let decay = |slot: usize| next[slot].slots.get(&(slot as u16)).copied().unwrap_or(0.0);
     let mut alike: Vec<(u64, Vec<usize>)> = Vec::new();
@@ -332,7 +391,8 @@ fn unfed_beside(next: &[&Linear]) -> Option<Vec<f64>> {
     }
     alike.iter().find_map(|(_, slots)| {
         let of_slots = || slots.iter().map(|slot| next[*slot]);
-        let rows: Vec<Vec<f64>> = inputs_of(of_slots()).into_iter().map(|input| fed_by(input, of_slots())).collect();
+        let rows: Vec<Vec<f64>> =
+            inputs_of(of_slots()).into_iter().map(|input| fed_by(input, of_slots())).collect();
         if rows.len().saturating_mul(slots.len()).saturating_mul(slots.len()) > MOST_WORK {
             return None;
         }
@@ -352,13 +412,23 @@ fn unfed_together(next: &[&Linear]) -> Option<Vec<f64>> {
         return None;
     }
     // Combinations of slots that no input feeds, now or after any number of steps.
-    let mut constraints: Vec<Vec<f64>> = inputs.into_iter().map(|input| fed_by(input, next.iter().copied())).collect();
+    let mut constraints: Vec<Vec<f64>> =
+        inputs.into_iter().map(|input| fed_by(input, next.iter().copied())).collect();
     // A combination a is unfed for good if a is orthogonal to B, A B, A A B ...: A maps inputs on.
     let mut columns = constraints.clone();
     for _ in 1..count {
         columns = columns
             .iter()
-            .map(|column| next.iter().map(|form| form.slots.iter().map(|(old, factor)| factor * column[usize::from(*old)]).sum()).collect())
+            .map(|column| {
+                next.iter()
+                    .map(|form| {
+                        form.slots
+                            .iter()
+                            .map(|(old, factor)| factor * column[usize::from(*old)])
+                            .sum()
+                    })
+                    .collect()
+            })
             .collect();
         constraints.extend(columns.iter().cloned());
     }
@@ -366,7 +436,11 @@ fn unfed_together(next: &[&Linear]) -> Option<Vec<f64>> {
 }
 
 /// A flow's nodes in another builder, with leaves replaced; gives their new ids.
-pub(crate) fn rewrite(flow: &Flow, builder: &mut Builder, mut leaf: impl FnMut(&mut Builder, Leaf) -> Id) -> Vec<Id> {
+pub(crate) fn rewrite(
+    flow: &Flow,
+    builder: &mut Builder,
+    mut leaf: impl FnMut(&mut Builder, Leaf) -> Id,
+) -> Vec<Id> {
     let mut renumbered: Vec<Id> = Vec::with_capacity(flow.nodes().len());
     for node in flow.nodes() {
         let id = match node {
@@ -398,15 +472,20 @@ fn without_slot(signature: &Signature, slot: usize) -> Option<(Signature, usize)
     Some((Signature { parameters, numerics: Numerics::Ieee, ..signature.clone() }, place))
 }
 
-/// The usual names of one or two slots: `v` for what is never negative, as an average of squares, and `m` for the rest. Beside the signature
-/// the renamings.
+/// The usual names of one or two slots: `v` for what is never negative, as an average of squares,
+/// and `m` for the rest. Beside the signature the renamings.
 pub(crate) fn fresh_names(program: &Program, flow: &Flow) -> (Signature, Vec<SlotMap>) {
     let mut signature = program.signature().clone();
     let variables: Vec<VarId> = signature.slots().collect();
     let nonnegative = nonnegative_slots(flow.nodes(), flow.outputs());
-    let wanted: Vec<&str> = nonnegative.iter().map(|nonnegative| if *nonnegative { "v" } else { "m" }).collect();
+    let wanted: Vec<&str> =
+        nonnegative.iter().map(|nonnegative| if *nonnegative { "v" } else { "m" }).collect();
     let is_free = |name: &str| {
-        let others = signature.parameters.iter().enumerate().filter(|(index, _)| !variables.contains(&VarId(*index as u16)));
+        let others = signature
+            .parameters
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !variables.contains(&VarId(*index as u16)));
         others.into_iter().all(|(_, parameter)| parameter.name != name)
     };
     let distinct = wanted.len() == 1 || wanted.len() == 2 && wanted[0] != wanted[1];
@@ -417,7 +496,10 @@ pub(crate) fn fresh_names(program: &Program, flow: &Flow) -> (Signature, Vec<Slo
     for (variable, name) in variables.into_iter().zip(wanted) {
         let parameter = &mut signature.parameters[variable.index()];
         if parameter.name != name {
-            maps.push(SlotMap { after: name.to_owned(), terms: vec![(1.0, parameter.name.clone())] });
+            maps.push(SlotMap {
+                after: name.to_owned(),
+                terms: vec![(1.0, parameter.name.clone())],
+            });
             parameter.name = name.to_owned();
         }
     }
@@ -446,7 +528,8 @@ fn combination(terms: &[(f64, String)]) -> String {
     text
 }
 
-/// A number without the last digits that its computation has left: the nearest one of 12 digits, if that is as near as rounding explains.
+/// A number without the last digits that its computation has left: the nearest one of 12 digits, if
+/// that is as near as rounding explains.
 fn tidy(value: f64) -> f64 {
     let short: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     if (short - value).abs() <= 1e-14 * value.abs() { short } else { value }
@@ -473,7 +556,10 @@ fn null_vector(rows: &[Vec<f64>], size: usize) -> Option<Vec<f64>> {
             .iter()
             .enumerate()
             .flat_map(|(r, row)| row.iter().enumerate().map(move |(c, x)| (x.abs(), r, c)))
-            .fold((0.0, 0, 0), |best: (f64, usize, usize), next| if next.0 > best.0 { next } else { best });
+            .fold(
+                (0.0, 0, 0),
+                |best: (f64, usize, usize), next| if next.0 > best.0 { next } else { best },
+            );
         if best.0 <= TOLERANCE * 100.0 {
             break;
         }

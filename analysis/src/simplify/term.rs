@@ -1,4 +1,5 @@
-//! Programs as terms that equality saturation works on: the data flow with explicit broadcasts, and one root over all outputs.
+//! Programs as terms that equality saturation works on: the data flow with explicit broadcasts, and
+//! one root over all outputs.
 
 use std::collections::BTreeMap;
 
@@ -42,8 +43,8 @@ pub(crate) enum Term {
     Constant(u64),
     /// A call; places past the arity hold 0, so that equal calls are equal.
     Call(Function, [Id; 3]),
-    /// A smaller value broadcast to a larger type. It has no spelling in programs: it stands where a rule leaves a number in place of a tree, until
-    /// an element-wise function takes it in.
+    /// A smaller value broadcast to a larger type. It has no spelling in programs: it stands where
+    /// a rule leaves a number in place of a tree, until an element-wise function takes it in.
     Cast(Type, [Id; 1]),
     /// The update, then the next values of the slots.
     Outputs(Box<[Id]>),
@@ -114,20 +115,30 @@ impl Language for Term {
 }
 
 /// Operators that patterns of rules may use in place of names.
-const OPERATORS: [(&str, Function); 4] =
-    [("+", Function::Add), ("-", Function::Subtract), ("*", Function::Multiply), ("/", Function::Divide)];
+const OPERATORS: [(&str, Function); 4] = [
+    ("+", Function::Add),
+    ("-", Function::Subtract),
+    ("*", Function::Multiply),
+    ("/", Function::Divide),
+];
 
 impl FromOp for Term {
     type Error = String;
 
     /// For the patterns of rules: function names and aliases, operators, `neg`, and numbers.
     fn from_op(op: &str, children: Vec<Id>) -> Result<Term, String> {
-        let operator = OPERATORS.iter().find(|(name, _)| *name == op).map(|(_, function)| *function);
+        let operator =
+            OPERATORS.iter().find(|(name, _)| *name == op).map(|(_, function)| *function);
         let named = || if op == "neg" { Some(Function::Negative) } else { Function::from_name(op) };
         match operator.or_else(named) {
-            Some(function) if function.arity() == children.len() => Ok(Term::call(function, &children)),
+            Some(function) if function.arity() == children.len() => {
+                Ok(Term::call(function, &children))
+            }
             Some(function) => Err(format!("{op} takes {} arguments", function.arity())),
-            None if children.is_empty() => op.parse().map(Term::number).map_err(|_| format!("{op:?} is no function and no number")),
+            None if children.is_empty() => op
+                .parse()
+                .map(Term::number)
+                .map_err(|_| format!("{op:?} is no function and no number")),
             None => Err(format!("{op:?} is no function")),
         }
     }
@@ -200,8 +211,9 @@ pub(crate) fn node_type(node: &Term, children: &[Type]) -> Type {
 }
 
 impl Flow {
-    /// The data flow of a program, call by call: nothing is rewritten, but copies are looked through, guarded functions go by their own names and
-    /// equal calls are one node. The program must be well typed.
+    /// The data flow of a program, call by call: nothing is rewritten, but copies are looked
+    /// through, guarded functions go by their own names and equal calls are one node. The program
+    /// must be well typed.
     pub(crate) fn of(program: &Program) -> Flow {
         let signature = program.signature();
         let mut builder = Builder::default();
@@ -225,7 +237,9 @@ impl Flow {
                 .map(|operand| match operand {
                     Operand::Constant(value) => builder.add(Term::number(*value)),
                     // A variable without a value is a type error, and the program is well typed.
-                    Operand::Variable(variable) => environment[variable.index()].unwrap_or(Id::from(0)),
+                    Operand::Variable(variable) => {
+                        environment[variable.index()].unwrap_or(Id::from(0))
+                    }
                 })
                 .collect();
             let id = match statement.function {
@@ -233,12 +247,15 @@ impl Flow {
                 function => builder.call(function.under(signature.numerics), &arguments),
             };
             if matches!(builder.node(id), Term::Call(..)) {
-                names.entry(id).or_insert_with(|| program.variable_name(statement.target).to_string());
+                names
+                    .entry(id)
+                    .or_insert_with(|| program.variable_name(statement.target).to_string());
             }
             environment[statement.target.index()] = Some(id);
         }
         let value = |variable: VarId| environment[variable.index()].unwrap_or(Id::from(0));
-        let outputs: Vec<Id> = std::iter::once(program.update).chain(signature.slots()).map(value).collect();
+        let outputs: Vec<Id> =
+            std::iter::once(program.update).chain(signature.slots()).map(value).collect();
         let root = builder.add(Term::Outputs(outputs.into()));
         let flow = Flow { term: builder.term, types: builder.types, names };
         flow.reachable(root)
@@ -256,7 +273,11 @@ impl Flow {
 
     /// The ids of the calls, arguments first.
     pub(crate) fn calls(&self) -> impl Iterator<Item = Id> + '_ {
-        self.nodes().iter().enumerate().filter(|(_, node)| matches!(node, Term::Call(..))).map(|(index, _)| Id::from(index))
+        self.nodes()
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| matches!(node, Term::Call(..)))
+            .map(|(index, _)| Id::from(index))
     }
 
     /// The type of a node.
@@ -279,12 +300,22 @@ impl Flow {
         for (index, node) in nodes.iter().enumerate() {
             // The root comes last, whatever stands behind it.
             if needed[index] && index != usize::from(root) {
-                let node = node.clone().map_children(|child| renumbered[usize::from(child)].unwrap_or(child));
+                let node = node
+                    .clone()
+                    .map_children(|child| renumbered[usize::from(child)].unwrap_or(child));
                 renumbered[index] = Some(builder.add(node));
             }
         }
-        builder.add(nodes[usize::from(root)].clone().map_children(|child| renumbered[usize::from(child)].unwrap_or(child)));
-        let names = self.names.into_iter().filter_map(|(id, name)| Some((renumbered[usize::from(id)]?, name))).collect();
+        builder.add(
+            nodes[usize::from(root)]
+                .clone()
+                .map_children(|child| renumbered[usize::from(child)].unwrap_or(child)),
+        );
+        let names = self
+            .names
+            .into_iter()
+            .filter_map(|(id, name)| Some((renumbered[usize::from(id)]?, name)))
+            .collect();
         Flow { term: builder.term, types: builder.types, names }
     }
 }

@@ -22,12 +22,21 @@ pub(crate) struct Speller<'a> {
 }
 
 impl<'a> Speller<'a> {
-    /// A speller of values of a program, whose variables name some of them. What takes a name that another value had before gets a prime: after
-    /// `g = clip(g, lr)` it is `g'`.
-    pub(crate) fn new(arena: &'a Builder, names: &BTreeMap<Id, String>, program: &'a Program) -> Speller<'a> {
-        let mut taken: BTreeMap<&str, usize> =
-            program.signature().parameters.iter().map(|parameter| (parameter.name.as_str(), 1)).collect();
-        // Arguments come before what is made of them, so this is an order in which the values could be computed.
+    /// A speller of values of a program, whose variables name some of them. What takes a name that
+    /// another value had before gets a prime: after `g = clip(g, lr)` it is `g'`.
+    pub(crate) fn new(
+        arena: &'a Builder,
+        names: &BTreeMap<Id, String>,
+        program: &'a Program,
+    ) -> Speller<'a> {
+        let mut taken: BTreeMap<&str, usize> = program
+            .signature()
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.as_str(), 1))
+            .collect();
+        // Arguments come before what is made of them, so this is an order in which the values could
+        // be computed.
         let names = names.iter().map(|(id, name)| {
             let before = taken.entry(name).or_insert(0);
             *before += 1;
@@ -58,9 +67,10 @@ impl<'a> Speller<'a> {
             Leaf::Gradients => of_kind(ParameterKind::Gradients),
             Leaf::LearningRate => of_kind(ParameterKind::LearningRate),
             Leaf::Step => of_kind(ParameterKind::Step),
-            Leaf::Slot(slot) => {
-                signature.slots().nth(usize::from(slot)).map_or_else(|| "?".to_owned(), |id| self.program.variable_name(id).to_string())
-            }
+            Leaf::Slot(slot) => signature
+                .slots()
+                .nth(usize::from(slot))
+                .map_or_else(|| "?".to_owned(), |id| self.program.variable_name(id).to_string()),
             Leaf::Hyperparameter(variable) => self.program.variable_name(variable).to_string(),
         }
     }
@@ -74,8 +84,12 @@ impl<'a> Speller<'a> {
             return name.clone();
         }
         let infix = |operator: &str, own: u8, right: u8| {
-            let sides: Vec<String> =
-                node.children().iter().zip([own, right]).map(|(child, strength)| self.at(*child, depth + 1, strength)).collect();
+            let sides: Vec<String> = node
+                .children()
+                .iter()
+                .zip([own, right])
+                .map(|(child, strength)| self.at(*child, depth + 1, strength))
+                .collect();
             let text = sides.join(&format!(" {operator} "));
             if own < strength { format!("({text})") } else { text }
         };
@@ -89,9 +103,12 @@ impl<'a> Speller<'a> {
             Term::Call(Function::Subtract, _) => infix("-", 1, 2),
             Term::Call(Function::Multiply, _) => infix("*", 2, 3),
             Term::Call(Function::Divide, _) => infix("/", 2, 3),
-            Term::Call(Function::Negative, [inner, ..]) => format!("-{}", self.at(*inner, depth + 1, 3)),
+            Term::Call(Function::Negative, [inner, ..]) => {
+                format!("-{}", self.at(*inner, depth + 1, 3))
+            }
             Term::Call(function, _) => {
-                let arguments: Vec<String> = node.children().iter().map(|child| self.at(*child, depth + 1, 0)).collect();
+                let arguments: Vec<String> =
+                    node.children().iter().map(|child| self.at(*child, depth + 1, 0)).collect();
                 format!("{}({})", function.name(), arguments.join(", "))
             }
         }

@@ -33,17 +33,24 @@ pub(super) fn known(simplify: impl Fn(&Program) -> Program) -> Vec<Known> {
         signature.numerics = numerics;
         simplify(&program.with_signature(signature))
     };
-    let of_zoo = ["lion", "adamw", "signum"].into_iter().filter_map(|name| Some((name, find(name)?.program())));
+    let of_zoo = ["lion", "adamw", "signum"]
+        .into_iter()
+        .filter_map(|name| Some((name, find(name)?.program())));
     // The text is compiled in, and a test meets it.
     let own = parse(ADAMW_UNCORRECTED).map(|program| ("adamw without bias correction", program));
     let known = of_zoo.chain(own).map(|(name, program)| {
         let program = with_decay(&program);
-        Known { name, ieee: simplified(&program, Numerics::Ieee), guarded: simplified(&program, Numerics::Guarded) }
+        Known {
+            name,
+            ieee: simplified(&program, Numerics::Ieee),
+            guarded: simplified(&program, Numerics::Guarded),
+        }
     });
     known.collect()
 }
 
-/// What a simplified program is by its form: a case of one of the known programs. `None` if it is none.
+/// What a simplified program is by its form: a case of one of the known programs. `None` if it is
+/// none.
 pub(super) fn by_form(simple: &Program, known: &[Known]) -> Option<Found> {
     let mut nearest: Option<(Relation, &Known, String)> = None;
     for known in known {
@@ -53,16 +60,26 @@ pub(super) fn by_form(simple: &Program, known: &[Known]) -> Option<Found> {
         };
         let comparison = compare(simple, other).named("it", known.name);
         // Where the known program is a case of it, it may well be something else itself.
-        let is_case = comparison.relation.general() != Some(Side::Left) && comparison.relation.class() < different();
-        if is_case && nearest.as_ref().is_none_or(|(relation, ..)| comparison.relation.class() < relation.class()) {
-            let words = if comparison.relation.general().is_some() { comparison.differences() } else { comparison.to_string() };
+        let is_case = comparison.relation.general() != Some(Side::Left)
+            && comparison.relation.class() < different();
+        if is_case
+            && nearest
+                .as_ref()
+                .is_none_or(|(relation, ..)| comparison.relation.class() < relation.class())
+        {
+            let words = if comparison.relation.general().is_some() {
+                comparison.differences()
+            } else {
+                comparison.to_string()
+            };
             nearest = Some((comparison.relation, known, words));
         }
     }
     let (relation, known, words) = nearest?;
     let structure = structure(&relation, known);
     let on_a_function = match &relation {
-        Relation::UpToHyperparameters { gradient, .. } | Relation::UpToSlotScale { gradient, .. } => gradient.is_some(),
+        Relation::UpToHyperparameters { gradient, .. }
+        | Relation::UpToSlotScale { gradient, .. } => gradient.is_some(),
         _ => false,
     };
     Some(Found { structure, words, on_a_function })
@@ -79,18 +96,26 @@ fn structure(relation: &Relation, known: &Known) -> Structure {
     let signature = known.ieee.signature();
     // As assigned, or else as in the known program.
     let value = |name: &str| {
-        let assigned = assignment.iter().find(|a| a.of == Assigned::Hyperparameter(name.to_owned())).map(|a| a.value);
-        assigned.or_else(|| signature.hyperparameters().find(|(_, p)| p.name == name).and_then(|(_, p)| p.default))
+        let assigned = assignment
+            .iter()
+            .find(|a| a.of == Assigned::Hyperparameter(name.to_owned()))
+            .map(|a| a.value);
+        assigned.or_else(|| {
+            signature.hyperparameters().find(|(_, p)| p.name == name).and_then(|(_, p)| p.default)
+        })
     };
     let decays = value("weight_decay").is_some_and(|decay| decay > 0.0);
     let is_average = |beta: f64| beta > 0.0 && beta < 1.0;
     match known.name {
         "lion" => {
-            let (Some(beta1), Some(beta2)) = (value("beta1"), value("beta2")) else { return Structure::Other };
+            let (Some(beta1), Some(beta2)) = (value("beta1"), value("beta2")) else {
+                return Structure::Other;
+            };
             if !is_average(beta1) || !is_average(beta2) {
                 return Structure::Other;
             }
-            // sign(beta1 m + (1 - beta1) g), where m is a sum of (1 - beta2) beta2^(k-1) times gradients that are k steps old.
+            // sign(beta1 m + (1 - beta1) g), where m is a sum of (1 - beta2) beta2^(k-1) times
+            // gradients that are k steps old.
             blend_structure(beta2, (1.0 - beta1) * beta2 / (beta1 * (1.0 - beta2)), decays)
         }
         "signum" if value("beta").is_some_and(is_average) => Structure::SignumLike,

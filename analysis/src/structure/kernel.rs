@@ -1,9 +1,11 @@
 //! Which blend of gradients the signs of a program's updates are the signs of.
 //!
-//! The model is `sign(c0 g(t) + A (beta g(t-1) + beta^2 g(t-2) + ...))`: the current gradient and a geometric tail over the older ones, that
-//! is one stored average. A sign tells on which side of zero the blend is, so each number of the stream bounds `c0 / A` from one side; where the
-//! model holds, all bounds agree, and what is left between them shrinks with the number of signs rather than with its square root, as it
-//! would for a correlation. Nothing monotone and odd around the blend changes any of this.
+//! The model is `sign(c0 g(t) + A (beta g(t-1) + beta^2 g(t-2) + ...))`: the current gradient and a
+//! geometric tail over the older ones, that is one stored average. A sign tells on which side of
+//! zero the blend is, so each number of the stream bounds `c0 / A` from one side; where the model
+//! holds, all bounds agree, and what is left between them shrinks with the number of signs rather
+//! than with its square root, as it would for a correlation. Nothing monotone and odd around the
+//! blend changes any of this.
 
 use super::streams::{BURN_IN, LANES, Lanes, STEPS, stream};
 
@@ -12,7 +14,8 @@ use super::streams::{BURN_IN, LANES, Lanes, STEPS, stream};
 pub(super) struct Kernel {
     /// The decay of the tail.
     pub(super) beta: f64,
-    /// The weight of the current gradient over what the tail extrapolates to there. Infinite where there is no tail.
+    /// The weight of the current gradient over what the tail extrapolates to there. Infinite where
+    /// there is no tail.
     pub(super) ratio: f64,
     /// The share of the signs that it tells, where gradients are pure noise.
     pub(super) agreement: f64,
@@ -21,16 +24,20 @@ pub(super) struct Kernel {
 }
 
 /// Where the search for `beta` starts: `1 - beta`, down to a memory much longer than the stream.
-const FORGETTING: [f64; 16] =
-    [0.7, 0.45, 0.3, 0.18, 0.11, 0.07, 0.045, 0.028, 0.018, 0.011, 0.007, 0.0045, 0.0028, 0.0014, 0.0005, 0.00005];
+const FORGETTING: [f64; 16] = [
+    0.7, 0.45, 0.3, 0.18, 0.11, 0.07, 0.045, 0.028, 0.018, 0.011, 0.007, 0.0045, 0.0028, 0.0014,
+    0.0005, 0.00005,
+];
 
 /// Halvings of the gap around the best of them.
 const HALVINGS: usize = 9;
 
 /// The best blend for the signs of these updates; `None` where there are no signs.
 pub(super) fn fit(updates: &[f64]) -> Option<Kernel> {
-    let mut fitted: Vec<Bound> = FORGETTING.iter().map(|forgetting| ratio(updates, *forgetting)).collect::<Option<_>>()?;
-    let best = |fitted: &[Bound]| (0..fitted.len()).rev().max_by_key(|i| fitted[*i].agreeing).unwrap_or(0);
+    let mut fitted: Vec<Bound> =
+        FORGETTING.iter().map(|forgetting| ratio(updates, *forgetting)).collect::<Option<_>>()?;
+    let best =
+        |fitted: &[Bound]| (0..fitted.len()).rev().max_by_key(|i| fitted[*i].agreeing).unwrap_or(0);
     let at = best(&fitted);
     // The best in the middle of two neighbours, where it has two.
     let mut around = fitted.split_off(at.saturating_sub(1));
@@ -38,7 +45,10 @@ pub(super) fn fit(updates: &[f64]) -> Option<Kernel> {
     for _ in 0..HALVINGS {
         let mut finer = Vec::with_capacity(5);
         for pair in around.windows(2) {
-            finer.extend([pair[0], ratio(updates, (pair[0].forgetting * pair[1].forgetting).sqrt())?]);
+            finer.extend([
+                pair[0],
+                ratio(updates, (pair[0].forgetting * pair[1].forgetting).sqrt())?,
+            ]);
         }
         finer.extend(around.last());
         let at = best(&finer);
@@ -47,7 +57,8 @@ pub(super) fn fit(updates: &[f64]) -> Option<Kernel> {
     }
     let found = around[best(&around)];
     let beta = 1.0 - found.forgetting;
-    let [agreement, agreement_with_drift] = [Lanes::Noise, Lanes::Drift].map(|lanes| agreement(updates, beta, found.ratio, lanes));
+    let [agreement, agreement_with_drift] =
+        [Lanes::Noise, Lanes::Drift].map(|lanes| agreement(updates, beta, found.ratio, lanes));
     Some(Kernel { beta, ratio: found.ratio, agreement, agreement_with_drift })
 }
 
@@ -64,7 +75,8 @@ fn tail_size(beta: f64) -> f64 {
     beta / (1.0 - beta * beta).sqrt()
 }
 
-/// The ratio with which most signs agree, by counting bounds in bins. The bins divide evenly what a ratio is of itself and the size of the tail.
+/// The ratio with which most signs agree, by counting bounds in bins. The bins divide evenly what a
+/// ratio is of itself and the size of the tail.
 fn ratio(updates: &[f64], forgetting: f64) -> Option<Bound> {
     const BINS: usize = 4096;
     let beta = 1.0 - forgetting;
@@ -114,7 +126,8 @@ fn agreement(updates: &[f64], beta: f64, ratio: f64, lanes: Lanes) -> f64 {
     f64::from(right) / f64::from((wrong + right).max(1))
 }
 
-/// Calls a function with the gradient, the tail and the sign of the update at each place that has a sign.
+/// Calls a function with the gradient, the tail and the sign of the update at each place that has a
+/// sign.
 fn for_each_sign(updates: &[f64], beta: f64, lanes: Lanes, mut then: impl FnMut(f64, f64, f64)) {
     let mut tails = [0.0; LANES / 2];
     let steps = stream().gradients.chunks_exact(LANES).zip(updates.chunks_exact(LANES));
@@ -137,7 +150,11 @@ impl Kernel {
         let mut blends = Vec::with_capacity(STEPS * LANES);
         for gradients in stream().gradients.chunks_exact(LANES) {
             for (gradient, tail) in gradients.iter().zip(&mut tails) {
-                blends.push(if self.ratio.is_finite() { self.ratio * gradient + *tail } else { *gradient });
+                blends.push(if self.ratio.is_finite() {
+                    self.ratio * gradient + *tail
+                } else {
+                    *gradient
+                });
                 *tail = self.beta * (*tail + gradient);
             }
         }

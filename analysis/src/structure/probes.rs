@@ -6,26 +6,29 @@ use symopt_dsl::{Graph, Program};
 use super::kernel::{self, Kernel};
 use super::streams::{BURN_IN, LANES, SHORT, STEPS, Setting, stream, updates};
 
-/// What was measured of a program on the fixed stream: 96 coordinates whose gradients have sizes from 0.03 to 3, half of them pure noise and half
-/// with a drifting mean, over 420 steps from zero state, the first 100 left out. The direction is the update at weights of zero; a step of it
-/// that is all zeros counts for nothing.
+/// What was measured of a program on the fixed stream: 96 coordinates whose gradients have sizes
+/// from 0.03 to 3, half of them pure noise and half with a drifting mean, over 420 steps from zero
+/// state, the first 100 left out. The direction is the update at weights of zero; a step of it that
+/// is all zeros counts for nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Probes {
     /// The share of the numbers of the direction that are finite and not zero.
     pub moving: f64,
-    /// How equal the sizes of a step's numbers are: the share within 10 % of their median. 1 for a sign.
+    /// How equal the sizes of a step's numbers are: the share within 10 % of their median. 1 for a
+    /// sign.
     pub equal_sizes: f64,
-    /// Mean over root mean square of the sizes of a step, averaged over the steps: 1 for a sign, 0.80 for bell-shaped numbers. A soft sign has
-    /// more than 0.9 and still no equal sizes.
+    /// Mean over root mean square of the sizes of a step, averaged over the steps: 1 for a sign,
+    /// 0.80 for bell-shaped numbers. A soft sign has more than 0.9 and still no equal sizes.
     pub flatness: f64,
-    /// The root mean square of the last third of the steps over that of the first third: 1 for a sign. A program can hold a schedule of its own
-    /// in the size of its state.
+    /// The root mean square of the last third of the steps over that of the first third: 1 for a
+    /// sign. A program can hold a schedule of its own in the size of its state.
     pub late_size: f64,
     /// With gradients thirty times as large.
     pub large_gradients: Rescaled,
     /// With gradients a thirtieth as large: below some size, a steep function is a sign no longer.
     pub small_gradients: Rescaled,
-    /// With gradients of the other sign: minus the cosine between the directions. 1 for an odd program.
+    /// With gradients of the other sign: minus the cosine between the directions. 1 for an odd
+    /// program.
     pub oddness: f64,
     /// What the signs of the direction are the signs of; `None` if it has none.
     pub blend: Option<Blend>,
@@ -46,18 +49,20 @@ pub struct Rescaled {
     pub equal_sizes: f64,
 }
 
-/// The blend `c0 g(t) + A (beta g(t-1) + beta^2 g(t-2) + ...)` whose signs are most often those of the direction.
+/// The blend `c0 g(t) + A (beta g(t-1) + beta^2 g(t-2) + ...)` whose signs are most often those of
+/// the direction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Blend {
     /// The decay of the geometric tail: the beta of the stored average.
     pub beta: f64,
-    /// `c0 / A`: the weight of the current gradient over what the tail extrapolates to there. 1 for a plain average; `None` if there is
-    /// no tail.
+    /// `c0 / A`: the weight of the current gradient over what the tail extrapolates to there. 1 for
+    /// a plain average; `None` if there is no tail.
     pub current_over_tail: Option<f64>,
     /// The root mean square of the tail over that of the blend, for pure noise.
     pub tail_share: f64,
-    /// The share of the signs that the blend tells, where gradients are pure noise. For another linear blend this is 1 - angle / pi, with
-    /// the angle between the two lists of weights: 0.97 are 5 degrees.
+    /// The share of the signs that the blend tells, where gradients are pure noise. For another
+    /// linear blend this is 1 - angle / pi, with the angle between the two lists of weights: 0.97
+    /// are 5 degrees.
     pub agreement: f64,
     /// The same where gradients have a drifting mean.
     pub agreement_with_drift: f64,
@@ -66,16 +71,18 @@ pub struct Blend {
 /// What the sizes of the direction are beside those of the blend.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Size {
-    /// The cosine between the direction and the blend itself, averaged over the steps: 1 for gradient descent with momentum.
+    /// The cosine between the direction and the blend itself, averaged over the steps: 1 for
+    /// gradient descent with momentum.
     pub linear_cosine: f64,
     /// The decay of the average of squared gradients whose root the blend is best divided by.
     pub beta2: f64,
-    /// The cosine between the direction and the blend over this root, averaged over the steps: 1 for Adam.
+    /// The cosine between the direction and the blend over this root, averaged over the steps: 1
+    /// for Adam.
     pub adam_cosine: f64,
 }
 
-/// The difference that weights make to the update, as `coefficient * size * w` with one coefficient, where size is the root mean square of the
-/// direction.
+/// The difference that weights make to the update, as `coefficient * size * w` with one
+/// coefficient, where size is the root mean square of the direction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decay {
     /// The coefficient; 0 where weights make no difference.
@@ -102,7 +109,8 @@ impl Probes {
         let weighted = run(SHORT, 1.0, 1.0)?;
 
         let after_burn_in = direction.iter().skip(BURN_IN * LANES);
-        let moving = after_burn_in.filter(|x| x.is_finite() && **x != 0.0).count() as f64 / ((STEPS - BURN_IN) * LANES) as f64;
+        let moving = after_burn_in.filter(|x| x.is_finite() && **x != 0.0).count() as f64
+            / ((STEPS - BURN_IN) * LANES) as f64;
         let rescaled = |other: &[f64]| Rescaled {
             cosine: cosine(other, &direction),
             size: ratio(size(steps(other)), size(steps(&direction[..other.len()]))),
@@ -120,7 +128,10 @@ impl Probes {
             moving,
             equal_sizes: equal_sizes(&direction),
             flatness: flatness(&direction),
-            late_size: ratio(size(steps(&direction).skip(2 * THIRD)), size(steps(&direction).take(THIRD))),
+            late_size: ratio(
+                size(steps(&direction).skip(2 * THIRD)),
+                size(steps(&direction).take(THIRD)),
+            ),
             large_gradients: rescaled(&large),
             small_gradients: rescaled(&small),
             oddness: -cosine(&opposite, &direction),
@@ -146,7 +157,8 @@ fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     sum / f64::from(count.max(1))
 }
 
-/// The cosine of two directions, averaged over the steps that both have. Coordinates where one of them is no finite number are left out.
+/// The cosine of two directions, averaged over the steps that both have. Coordinates where one of
+/// them is no finite number are left out.
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
     mean(steps(a).zip(steps(b)).map(|(a, b)| step_cosine(a, b)))
 }
@@ -185,10 +197,12 @@ fn equal_sizes(direction: &[f64]) -> f64 {
     /// How far from the median a size may be.
     const WITHIN: f64 = 0.1;
     mean(steps(direction).map(|step| {
-        let mut sizes: Vec<f64> = step.iter().map(|x| x.abs()).filter(|x| x.is_finite() && *x > 0.0).collect();
+        let mut sizes: Vec<f64> =
+            step.iter().map(|x| x.abs()).filter(|x| x.is_finite() && *x > 0.0).collect();
         sizes.sort_unstable_by(f64::total_cmp);
         let Some(median) = sizes.get(sizes.len() / 2).copied() else { return f64::NAN };
-        sizes.iter().filter(|size| (*size - median).abs() <= WITHIN * median).count() as f64 / sizes.len() as f64
+        sizes.iter().filter(|size| (*size - median).abs() <= WITHIN * median).count() as f64
+            / sizes.len() as f64
     }))
 }
 
@@ -211,22 +225,36 @@ fn sizes(direction: &[f64], kernel: &Kernel) -> Size {
     let over_root = |forgetting: f64| {
         let mut squares = [0.0; LANES];
         let mut cosines = Vec::new();
-        let steps = blends.chunks_exact(LANES).zip(stream().gradients.chunks_exact(LANES)).zip(direction.chunks_exact(LANES));
+        let steps = blends
+            .chunks_exact(LANES)
+            .zip(stream().gradients.chunks_exact(LANES))
+            .zip(direction.chunks_exact(LANES));
         for (step, ((blends, gradients), direction)) in steps.enumerate() {
-            // What is the same factor for all coordinates of a step makes no difference, so bias correction is not needed.
-            gradients.iter().zip(&mut squares).for_each(|(gradient, square)| *square += forgetting * (gradient * gradient - *square));
+            // What is the same factor for all coordinates of a step makes no difference, so bias
+            // correction is not needed.
+            gradients.iter().zip(&mut squares).for_each(|(gradient, square)| {
+                *square += forgetting * (gradient * gradient - *square)
+            });
             if step >= BURN_IN && step.is_multiple_of(EVERY) {
-                let found: Vec<f64> = blends.iter().zip(&squares).map(|(blend, square)| blend / square.sqrt()).collect();
+                let found: Vec<f64> = blends
+                    .iter()
+                    .zip(&squares)
+                    .map(|(blend, square)| blend / square.sqrt())
+                    .collect();
                 cosines.push(step_cosine(&found, direction));
             }
         }
         (forgetting, mean(cosines.into_iter()))
     };
-    let mut around: Vec<(f64, f64)> = FORGETTING.iter().map(|forgetting| over_root(*forgetting)).collect();
-    let best = |found: &[(f64, f64)]| (0..found.len()).rev().max_by(|a, b| found[*a].1.total_cmp(&found[*b].1)).unwrap_or(0);
+    let mut around: Vec<(f64, f64)> =
+        FORGETTING.iter().map(|forgetting| over_root(*forgetting)).collect();
+    let best = |found: &[(f64, f64)]| {
+        (0..found.len()).rev().max_by(|a, b| found[*a].1.total_cmp(&found[*b].1)).unwrap_or(0)
+    };
     for halving in 0..=HALVINGS {
         if halving > 0 {
-            let between: Vec<(f64, f64)> = around.windows(2).map(|pair| over_root((pair[0].0 * pair[1].0).sqrt())).collect();
+            let between: Vec<(f64, f64)> =
+                around.windows(2).map(|pair| over_root((pair[0].0 * pair[1].0).sqrt())).collect();
             around.extend(between);
             around.sort_by(|a, b| b.0.total_cmp(&a.0));
         }
@@ -239,9 +267,12 @@ fn sizes(direction: &[f64], kernel: &Kernel) -> Size {
 
 fn decay(direction: &[f64], weighted: &[f64]) -> Decay {
     let size = size(steps(&direction[..weighted.len()]));
-    // Differences in units of the direction, and weights. Weights differ in size, so one coefficient for all says that it is linear.
+    // Differences in units of the direction, and weights. Weights differ in size, so one
+    // coefficient for all says that it is linear.
     let each = || {
-        let numbers = steps(weighted).zip(steps(direction)).flat_map(|(with, without)| with.iter().zip(without).zip(&stream().weights));
+        let numbers = steps(weighted)
+            .zip(steps(direction))
+            .flat_map(|(with, without)| with.iter().zip(without).zip(&stream().weights));
         let numbers = numbers.filter(|((_, without), _)| without.is_finite());
         numbers.map(|((with, without), weight)| ((with - without) / size, *weight))
     };
@@ -258,5 +289,9 @@ fn decay(direction: &[f64], weighted: &[f64]) -> Decay {
     let rest = |(difference, weight): (f64, f64)| difference - coefficient * weight;
     let residual = (each().map(rest).map(|rest| rest * rest).sum::<f64>() / dd).sqrt();
     // Weights that turn numbers into what is none.
-    if residual.is_finite() { Decay { coefficient, residual } } else { Decay { coefficient: 0.0, residual: 1.0 } }
+    if residual.is_finite() {
+        Decay { coefficient, residual }
+    } else {
+        Decay { coefficient: 0.0, residual: 1.0 }
+    }
 }

@@ -13,17 +13,19 @@ const ARRAYS: usize = 4;
 /// Steps of the longest run.
 pub(super) const STEPS: usize = 420;
 
-/// Steps before anything is measured: the memories of a program fill. What is fitted starts at zero as a program does, so slower memories need
-/// no longer.
+/// Steps before anything is measured: the memories of a program fill. What is fitted starts at zero
+/// as a program does, so slower memories need no longer.
 pub(super) const BURN_IN: usize = 100;
 
 /// Steps of the runs that are held against the first steps of the longest one.
 pub(super) const SHORT: usize = 180;
 
-/// Sizes of gradients: one after the other along the coordinates, at equal distances on a logarithmic scale.
+/// Sizes of gradients: one after the other along the coordinates, at equal distances on a
+/// logarithmic scale.
 const SIZES: [f64; 5] = [0.03, 0.1, 0.3, 1.0, 3.0];
 
-/// How large the drifting mean of a coordinate is beside the noise, one after the other along the coordinates with a mean.
+/// How large the drifting mean of a coordinate is beside the noise, one after the other along the
+/// coordinates with a mean.
 const MEANS: [f64; 3] = [0.3, 1.0, 3.0];
 
 /// What the gradients of a coordinate are like. Coordinates of both kinds alternate.
@@ -53,7 +55,11 @@ pub(super) fn stream() -> &'static Stream {
             for (lane, mean) in means.iter_mut().enumerate() {
                 // Variance 1 and a correlation of 0.98 from step to step.
                 *mean = 0.98 * *mean + 0.2 * random.bell();
-                let drift = if lane % 2 == Lanes::Noise as usize { 0.0 } else { MEANS[(lane / 2) % MEANS.len()] * *mean };
+                let drift = if lane % 2 == Lanes::Noise as usize {
+                    0.0
+                } else {
+                    MEANS[(lane / 2) % MEANS.len()] * *mean
+                };
                 gradients.push(SIZES[(lane / 2) % SIZES.len()] * (drift + random.bell()));
             }
         }
@@ -71,17 +77,22 @@ pub(super) struct Setting {
     pub(super) weights: f64,
 }
 
-/// The updates of a program from zero state on, step by step and coordinate by coordinate, at its conventional peak learning rate. `None` if it
-/// can't be run.
+/// The updates of a program from zero state on, step by step and coordinate by coordinate, at its
+/// conventional peak learning rate. `None` if it can't be run.
 pub(super) fn updates(program: &Program, setting: Setting) -> Option<Vec<f64>> {
     let stream = stream();
     let shapes = vec![vec![LANES / ARRAYS]; ARRAYS];
     let mut reference = Reference::<f64>::new(program, &shapes).ok()?;
     let lr = program.signature().peak_learning_rate();
-    let mut weights: Vec<ArrayD<f64>> = shapes.iter().map(|shape| ArrayD::zeros(IxDyn(shape))).collect();
+    let mut weights: Vec<ArrayD<f64>> =
+        shapes.iter().map(|shape| ArrayD::zeros(IxDyn(shape))).collect();
     let mut gradients = weights.clone();
     let fill = |arrays: &mut [ArrayD<f64>], numbers: &[f64], factor: f64| {
-        arrays.iter_mut().flatten().zip(numbers).for_each(|(place, number)| *place = factor * number);
+        arrays
+            .iter_mut()
+            .flatten()
+            .zip(numbers)
+            .for_each(|(place, number)| *place = factor * number);
     };
     fill(&mut weights, &stream.weights, setting.weights);
     let mut updates = Vec::with_capacity(setting.steps * LANES);
@@ -106,7 +117,8 @@ impl Random {
         (z >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Mean 0 and variance 1, bell-shaped: a sum of six uniform numbers. Not by a logarithm, which may differ from machine to machine.
+    /// Mean 0 and variance 1, bell-shaped: a sum of six uniform numbers. Not by a logarithm, which
+    /// may differ from machine to machine.
     fn bell(&mut self) -> f64 {
         let sum: f64 = (0..6).map(|_| self.unit()).sum();
         std::f64::consts::SQRT_2 * (sum - 3.0)

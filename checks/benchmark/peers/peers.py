@@ -27,7 +27,9 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(THREADS)
 os.environ["JAX_PLATFORMS"] = "cpu"
 if THREADS == 1:
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    )
 if hasattr(os, "sched_setaffinity"):
     allowed = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, allowed[-THREADS:])
@@ -56,8 +58,15 @@ class Numpy:
     def __init__(self, arrays):
         self.blocks = []
         for seed, length in enumerate(arrays):
-            whole = [noise(length, 2 * seed), noise(length, 2 * seed + 1), numpy.zeros(length, "f"), numpy.zeros(length, "f")]
-            scratch = [numpy.empty(min(length, self.BLOCK), dtype) for dtype in ("f", "f", "?", "?", "b")]
+            whole = [
+                noise(length, 2 * seed),
+                noise(length, 2 * seed + 1),
+                numpy.zeros(length, "f"),
+                numpy.zeros(length, "f"),
+            ]
+            scratch = [
+                numpy.empty(min(length, self.BLOCK), dtype) for dtype in ("f", "f", "?", "?", "b")
+            ]
             for start in range(0, length, self.BLOCK):
                 views = [array[start : start + self.BLOCK] for array in whole]
                 self.blocks.append(views + [array[: len(views[0])] for array in scratch])
@@ -134,8 +143,12 @@ class Optax:
 
         self.step = jax.jit(step, donate_argnums=(0, 1))
         # The copy is JAX's own, so that its buffer can be taken over.
-        self.weights = [jax.numpy.array(noise(length, 2 * seed)) for seed, length in enumerate(arrays)]
-        self.gradients = [jax.numpy.array(noise(length, 2 * seed + 1)) for seed, length in enumerate(arrays)]
+        self.weights = [
+            jax.numpy.array(noise(length, 2 * seed)) for seed, length in enumerate(arrays)
+        ]
+        self.gradients = [
+            jax.numpy.array(noise(length, 2 * seed + 1)) for seed, length in enumerate(arrays)
+        ]
         self.state = transformation.init(self.weights)
 
     def steps(self, count):
@@ -157,7 +170,9 @@ class OptaxAdamW(Optax):
     name, program = "optax adamw", "adamw"
 
     def make(self):
-        return optax.adamw(LR, b1=ADAM_BETAS[0], b2=ADAM_BETAS[1], eps=EPSILON, weight_decay=WEIGHT_DECAY)
+        return optax.adamw(
+            LR, b1=ADAM_BETAS[0], b2=ADAM_BETAS[1], eps=EPSILON, weight_decay=WEIGHT_DECAY
+        )
 
 
 class Torch:
@@ -184,7 +199,9 @@ class TorchLion(Torch):
 
     def make(self):
         if lion_pytorch is not None:
-            return lion_pytorch.Lion(self.parameters, lr=LR, betas=LION_BETAS, weight_decay=WEIGHT_DECAY)
+            return lion_pytorch.Lion(
+                self.parameters, lr=LR, betas=LION_BETAS, weight_decay=WEIGHT_DECAY
+            )
         return PublishedLion(self.parameters)
 
 
@@ -214,7 +231,11 @@ class CompiledTorchLion(Torch):
     name, program = "torch.compile lion", "lion"
 
     def make(self):
-        lists = [self.parameters, [p.grad for p in self.parameters], [torch.zeros_like(p) for p in self.parameters]]
+        lists = [
+            self.parameters,
+            [p.grad for p in self.parameters],
+            [torch.zeros_like(p) for p in self.parameters],
+        ]
 
         def step(weights, gradients, momenta):
             for p, g, m in zip(weights, gradients, momenta):
@@ -235,7 +256,14 @@ class TorchAdamW(Torch):
     program = "adamw"
 
     def make(self):
-        return torch.optim.AdamW(self.parameters, lr=LR, betas=ADAM_BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY, **self.implementation)
+        return torch.optim.AdamW(
+            self.parameters,
+            lr=LR,
+            betas=ADAM_BETAS,
+            eps=EPSILON,
+            weight_decay=WEIGHT_DECAY,
+            **self.implementation,
+        )
 
 
 class FusedTorchAdamW(TorchAdamW):
@@ -295,13 +323,27 @@ def main():
     if numpy is not None:
         peers.update({peer.name: (peer, numpy.__version__) for peer in (NumpyLion, NumpyAdamW)})
     if numpy is not None and jax is not None and optax is not None:
-        peers.update({peer.name: (peer, f"{optax.__version__}, jax {jax.__version__}") for peer in (OptaxLion, OptaxAdamW)})
+        peers.update(
+            {
+                peer.name: (peer, f"{optax.__version__}, jax {jax.__version__}")
+                for peer in (OptaxLion, OptaxAdamW)
+            }
+        )
     if numpy is not None and torch is not None:
         torch.set_num_threads(THREADS)
         for peer in (TorchLion, CompiledTorchLion, FusedTorchAdamW, ForeachTorchAdamW):
-            version = torch.__version__ + (", lion-pytorch" if peer is TorchLion and lion_pytorch is not None else "")
+            version = torch.__version__ + (
+                ", lion-pytorch" if peer is TorchLion and lion_pytorch is not None else ""
+            )
             peers[peer.name] = (peer, version)
-    say({"peers": [{"name": name, "program": peer.program, "version": version} for name, (peer, version) in peers.items()]})
+    say(
+        {
+            "peers": [
+                {"name": name, "program": peer.program, "version": version}
+                for name, (peer, version) in peers.items()
+            ]
+        }
+    )
 
     arrays, ready = None, {}
     for line in sys.stdin:

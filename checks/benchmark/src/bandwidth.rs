@@ -1,9 +1,11 @@
-//! How fast this machine can move what a program has to move: the limit that an optimizer step is measured against.
+//! How fast this machine can move what a program has to move: the limit that an optimizer step is
+//! measured against.
 
 use multiversion::multiversion;
 use symopt_evaluator::aligned::Aligned;
 
-/// A loop with the array traffic of a program and next to no arithmetic: it reads the gradients, and reads and writes the weights and each slot.
+/// A loop with the array traffic of a program and next to no arithmetic: it reads the gradients,
+/// and reads and writes the weights and each slot.
 #[derive(Debug)]
 pub struct Traffic {
     slots: Vec<Aligned<f32>>,
@@ -12,7 +14,8 @@ pub struct Traffic {
     width: Width,
 }
 
-/// The widest vectors that a loop uses. Which of the two moves more depends on the machine and on the cache that the arrays fit.
+/// The widest vectors that a loop uses. Which of the two moves more depends on the machine and on
+/// the cache that the arrays fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     /// 512 bits, where there are any.
@@ -21,7 +24,8 @@ pub enum Width {
     Half,
 }
 
-/// `x = gradient - x` in each array: every array is read and written, and after two times everything is as before.
+/// `x = gradient - x` in each array: every array is read and written, and after two times
+/// everything is as before.
 macro_rules! exchange {
     ($($full:ident, $half:ident: $($array:ident),+;)*) => {
         $(
@@ -72,7 +76,12 @@ impl Traffic {
     /// Moves everything once. Both slices must have the length that the traffic was made for.
     pub fn step(&mut self, weights: &mut [f32], gradients: &[f32]) {
         let slots = self.slots.iter_mut().map(|slot| &mut slot[..]);
-        spread(std::iter::once(weights).chain(slots).collect(), gradients, self.threads, self.width);
+        spread(
+            std::iter::once(weights).chain(slots).collect(),
+            gradients,
+            self.threads,
+            self.width,
+        );
     }
 }
 
@@ -97,9 +106,13 @@ fn spread(mut arrays: Vec<&mut [f32]>, gradients: &[f32], threads: usize, width:
     }
     let first = threads / 2;
     let middle = gradients.len() * first / threads;
-    let (left, right): (Vec<_>, Vec<_>) = arrays.into_iter().map(|array| array.split_at_mut(middle)).unzip();
+    let (left, right): (Vec<_>, Vec<_>) =
+        arrays.into_iter().map(|array| array.split_at_mut(middle)).unzip();
     let gradients = gradients.split_at(middle);
-    rayon::join(|| spread(left, gradients.0, first, width), || spread(right, gradients.1, threads - first, width));
+    rayon::join(
+        || spread(left, gradients.0, first, width),
+        || spread(right, gradients.1, threads - first, width),
+    );
 }
 
 #[cfg(test)]
@@ -109,7 +122,9 @@ mod tests {
     #[test]
     fn all_arrays_are_exchanged_on_any_number_of_threads() {
         for slots in 0..=5 {
-            for (threads, width) in (1..=5).flat_map(|threads| [(threads, Width::Full), (threads, Width::Half)]) {
+            for (threads, width) in
+                (1..=5).flat_map(|threads| [(threads, Width::Full), (threads, Width::Half)])
+            {
                 let mut traffic = Traffic::new(slots, 11, threads, width);
                 let before: Vec<f32> = (0..11).map(|i| i as f32).collect();
                 let gradients = [32.0; 11];

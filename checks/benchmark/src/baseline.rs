@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 const SOURCE: &str = include_str!("../peers/baseline.c");
 
-/// Flags to try, the best first: not every compiler has OpenMP, and not every one knows `-march=native`.
+/// Flags to try, the best first: not every compiler has OpenMP, and not every one knows
+/// `-march=native`.
 const FLAGS: [&[&str]; 3] = [&["-march=native", "-fopenmp"], &["-march=native"], &[]];
 
 /// How long a compiler may take.
@@ -24,26 +25,45 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Compiles the loops with `$CC`, or `cc`, into a directory. An error says why that can't be done and what to do about it.
+    /// Compiles the loops with `$CC`, or `cc`, into a directory. An error says why that can't be
+    /// done and what to do about it.
     pub fn compile(directory: &Path) -> Result<Baseline, String> {
-        let compiler = std::env::var("CC").ok().filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "cc".to_owned());
+        let compiler = std::env::var("CC")
+            .ok()
+            .filter(|text| !text.trim().is_empty())
+            .unwrap_or_else(|| "cc".to_owned());
         Baseline::compile_with(&compiler, directory)
     }
 
     fn compile_with(compiler: &str, directory: &Path) -> Result<Baseline, String> {
         let (source, executable) = (directory.join("baseline.c"), directory.join("baseline"));
-        std::fs::write(&source, SOURCE).map_err(|error| format!("can't write {}: {error}", source.display()))?;
+        std::fs::write(&source, SOURCE)
+            .map_err(|error| format!("can't write {}: {error}", source.display()))?;
         // As make takes it: a command with its first arguments.
         let words: Vec<&str> = compiler.split_whitespace().collect();
         let mut reason = String::new();
         for flags in FLAGS {
-            let flags: Vec<&str> = ["-O3", "-ffp-contract=off", "-fno-math-errno"].iter().chain(flags).copied().collect();
+            let flags: Vec<&str> = ["-O3", "-ffp-contract=off", "-fno-math-errno"]
+                .iter()
+                .chain(flags)
+                .copied()
+                .collect();
             let mut command = Command::new(words.first().copied().unwrap_or("cc"));
-            command.args(&words[1.min(words.len())..]).args(&flags).arg(&source).arg("-o").arg(&executable).arg("-lm");
+            command
+                .args(&words[1.min(words.len())..])
+                .args(&flags)
+                .arg(&source)
+                .arg("-o")
+                .arg(&executable)
+                .arg("-lm");
             match run(command) {
                 Ok(()) => {
                     let parallel = flags.contains(&"-fopenmp");
-                    return Ok(Baseline { executable, command: format!("{compiler} {}", flags.join(" ")), parallel });
+                    return Ok(Baseline {
+                        executable,
+                        command: format!("{compiler} {}", flags.join(" ")),
+                        parallel,
+                    });
                 }
                 Err(error) => reason = error,
             }
@@ -91,7 +111,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let compiler = directory.path().join("cc-without-openmp");
         std::fs::write(&compiler, "case \"$*\" in *openmp*) exit 1;; esac\n").unwrap();
-        let baseline = Baseline::compile_with(&format!("sh {}", compiler.display()), directory.path()).unwrap();
+        let baseline =
+            Baseline::compile_with(&format!("sh {}", compiler.display()), directory.path())
+                .unwrap();
         assert!(!baseline.parallel && baseline.command.ends_with("-march=native"), "{baseline:?}");
     }
 }

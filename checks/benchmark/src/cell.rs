@@ -46,7 +46,8 @@ pub struct Row {
     pub bytes_per_parameter: usize,
     /// The bytes that have to be moved, over the median time.
     pub gigabytes_per_second: f64,
-    /// The time over that of moving the same bytes with next to no arithmetic: median over the rounds.
+    /// The time over that of moving the same bytes with next to no arithmetic: median over the
+    /// rounds.
     pub ratio_to_bandwidth: Option<f64>,
     /// Time of a step in each round.
     #[serde(skip)]

@@ -28,9 +28,11 @@ pub struct Contender {
 
 /// Who does the steps.
 pub enum Source {
-    /// An engine in this process, with the time of a step in nanoseconds, 0 as long as that is not known.
+    /// An engine in this process, with the time of a step in nanoseconds, 0 as long as that is not
+    /// known.
     Local { stepper: Box<dyn Stepper>, step: f64 },
-    /// An optimizer that a peer process offers, by its place among the processes and its name there.
+    /// An optimizer that a peer process offers, by its place among the processes and its name
+    /// there.
     Peer { process: usize, offer: String },
     /// A peer that failed.
     Gone,
@@ -72,9 +74,15 @@ impl Contender {
             Source::Local { stepper, step } => {
                 let least = ring.sample.as_nanos() as f64 / 4.0;
                 let Ring { pool, buffers, .. } = ring;
-                // Only the fastest time counts: whatever else the machine does in between makes a step seem longer.
+                // Only the fastest time counts: whatever else the machine does in between makes a
+                // step seem longer.
                 let mut steps = 1;
-                *step = time(pool, buffers, stepper.as_mut(), steps)?.min(time(pool, buffers, stepper.as_mut(), steps)?);
+                *step = time(pool, buffers, stepper.as_mut(), steps)?.min(time(
+                    pool,
+                    buffers,
+                    stepper.as_mut(),
+                    steps,
+                )?);
                 while *step * (steps as f64) < least {
                     steps *= 2;
                     *step = step.min(time(pool, buffers, stepper.as_mut(), steps)?);
@@ -130,7 +138,12 @@ impl Contender {
 }
 
 /// Nanoseconds per step of a number of steps on the threads of a pool.
-fn time(pool: &ThreadPool, buffers: &mut Buffers, stepper: &mut dyn Stepper, steps: u64) -> Result<f64, OptimizerError> {
+fn time(
+    pool: &ThreadPool,
+    buffers: &mut Buffers,
+    stepper: &mut dyn Stepper,
+    steps: u64,
+) -> Result<f64, OptimizerError> {
     pool.install(|| {
         let start = Instant::now();
         stepper.steps(buffers, steps)?;

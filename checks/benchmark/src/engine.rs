@@ -3,17 +3,21 @@
 use ndarray::{ArrayD, IxDyn};
 use symopt_dsl::Graph;
 use symopt_evaluator::aligned::Aligned;
-use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options, ParameterArray, Reference, Storage};
+use symopt_evaluator::{
+    Layout, Optimizer, OptimizerError, Options, ParameterArray, Reference, Storage,
+};
 use symopt_programs::ZooEntry;
 
 use super::bandwidth::Traffic;
 
-/// The learning rate of a benchmark as a share of the program's peak: too small to move the weights far in any number of steps.
+/// The learning rate of a benchmark as a share of the program's peak: too small to move the weights
+/// far in any number of steps.
 const SHARE_OF_PEAK: f64 = 1e-6;
 /// With decay, so that no factor is zero.
 const WEIGHT_DECAY: f64 = 0.1;
 
-/// Weights and gradients that the engines of one cell take in turns, so that all of them work in the same memory.
+/// Weights and gradients that the engines of one cell take in turns, so that all of them work in
+/// the same memory.
 #[derive(Debug)]
 pub struct Buffers {
     pub weights: Aligned<f32>,
@@ -32,7 +36,8 @@ impl Buffers {
     }
 }
 
-/// Numbers of size 0.25 to 1 and either sign, without a pattern: never zero, never near a denormal number.
+/// Numbers of size 0.25 to 1 and either sign, without a pattern: never zero, never near a denormal
+/// number.
 pub fn noise(seed: u32, length: usize) -> Aligned<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9);
     // At the beginning of a page, where large arrays mostly begin.
@@ -71,7 +76,10 @@ fn with_decay(mut optimizer: Optimizer) -> Optimizer {
 
 /// Makes the plan of a program's graph and drops it.
 pub fn plan(graph: &Graph, program: &symopt_dsl::Program) {
-    std::hint::black_box(symopt_dsl::Plan::new(std::hint::black_box(graph), std::hint::black_box(program)));
+    std::hint::black_box(symopt_dsl::Plan::new(
+        std::hint::black_box(graph),
+        std::hint::black_box(program),
+    ));
 }
 
 /// An optimizer over flat arrays.
@@ -79,7 +87,8 @@ pub struct Flat(pub Optimizer);
 
 impl Stepper for Flat {
     fn steps(&mut self, buffers: &mut Buffers, count: u64) -> Result<(), OptimizerError> {
-        (0..count).try_for_each(|_| self.0.step(&mut buffers.weights, &buffers.gradients, buffers.lr))
+        (0..count)
+            .try_for_each(|_| self.0.step(&mut buffers.weights, &buffers.gradients, buffers.lr))
     }
 }
 
@@ -94,7 +103,9 @@ pub struct Separate {
 impl Separate {
     pub fn new(optimizer: Optimizer) -> Separate {
         let specs = optimizer.layout().arrays();
-        let arrays = |first: u32| (first..).zip(specs).map(|(seed, spec)| noise(seed, spec.range.len())).collect();
+        let arrays = |first: u32| {
+            (first..).zip(specs).map(|(seed, spec)| noise(seed, spec.range.len())).collect()
+        };
         let names = specs.iter().map(|spec| spec.name.clone()).collect();
         Separate { names, weights: arrays(1), gradients: arrays(10_001), optimizer }
     }
@@ -103,8 +114,11 @@ impl Separate {
 impl Stepper for Separate {
     fn steps(&mut self, buffers: &mut Buffers, count: u64) -> Result<(), OptimizerError> {
         let arrays = self.names.iter().zip(&mut self.weights).zip(&self.gradients);
-        let mut arrays: Vec<ParameterArray> =
-            arrays.map(|((name, weights), gradients)| ParameterArray::new(name, &mut weights[..], &gradients[..])).collect();
+        let mut arrays: Vec<ParameterArray> = arrays
+            .map(|((name, weights), gradients)| {
+                ParameterArray::new(name, &mut weights[..], &gradients[..])
+            })
+            .collect();
         (0..count).try_for_each(|_| self.optimizer.step_arrays(&mut arrays, buffers.lr))
     }
 }
@@ -131,7 +145,8 @@ impl Oracle {
 
 impl Stepper for Oracle {
     fn steps(&mut self, buffers: &mut Buffers, count: u64) -> Result<(), OptimizerError> {
-        (0..count).try_for_each(|_| self.reference.step(&mut self.weights, &self.gradients, buffers.lr))
+        (0..count)
+            .try_for_each(|_| self.reference.step(&mut self.weights, &self.gradients, buffers.lr))
     }
 }
 

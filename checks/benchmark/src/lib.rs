@@ -1,4 +1,5 @@
-//! How fast the programs of the zoo run on this machine: by each engine, against the bandwidth of its memory, plain C loops and Python libraries.
+//! How fast the programs of the zoo run on this machine: by each engine, against the bandwidth of
+//! its memory, plain C loops and Python libraries.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -10,9 +11,10 @@
 //! | [`measurement`] | medians, and ratios round by round |
 //! | [`cell`], [`report`], [`target`] | what was found, and what is to be reached |
 //!
-//! A *cell* is a program, a size and a number of threads. Within a cell all engines and peers are measured in turns, a few milliseconds each,
-//! round after round: what the machine does meanwhile hits all of them alike. Times are medians over the rounds; ratios are medians of the
-//! ratios of each round.
+//! A *cell* is a program, a size and a number of threads. Within a cell all engines and peers are
+//! measured in turns, a few milliseconds each, round after round: what the machine does meanwhile
+//! hits all of them alike. Times are medians over the rounds; ratios are medians of the ratios of
+//! each round.
 
 pub mod bandwidth;
 pub mod baseline;
@@ -52,7 +54,8 @@ const PEERS: &str = include_str!("../peers/peers.py");
 
 /// A sample lasts at least this long, or one step: then the clock's own error is nothing.
 const SHORTEST_SAMPLE: Duration = Duration::from_millis(2);
-/// No longer, unless one step is: then a round is over before the machine changes, and an interrupt is soon heard.
+/// No longer, unless one step is: then a round is over before the machine changes, and an interrupt
+/// is soon heard.
 const LONGEST_SAMPLE: Duration = Duration::from_millis(20);
 /// With more time than for these, samples last longer first.
 const GOOD_ROUNDS: f64 = 50.0;
@@ -88,7 +91,8 @@ pub struct Settings {
     pub sizes: Option<Vec<Size>>,
     /// Numbers of threads.
     pub threads: Vec<usize>,
-    /// Seconds to measure each engine of a cell for; slower engines than the compiled kernel may take longer.
+    /// Seconds to measure each engine of a cell for; slower engines than the compiled kernel may
+    /// take longer.
     pub seconds: f64,
     /// Whether to measure the reference interpreter at sizes where it takes long.
     pub reference_all: bool,
@@ -114,7 +118,9 @@ pub struct Progress {
 #[non_exhaustive]
 pub enum BenchmarkError {
     /// The interpreter for the peers is not one.
-    #[error("can't run the Python peers with `{python}`: {error}; --peers takes a Python interpreter (3.9 or newer), such as python3")]
+    #[error(
+        "can't run the Python peers with `{python}`: {error}; --peers takes a Python interpreter (3.9 or newer), such as python3"
+    )]
     Python {
         /// The interpreter.
         python: String,
@@ -144,7 +150,9 @@ pub enum BenchmarkError {
         errors: Vec<TypeError>,
     },
     /// A zoo program has no compiled kernel to be measured.
-    #[error("{program} has functions of matrices and is run statement by statement: it has no passes to be measured; leave it out")]
+    #[error(
+        "{program} has functions of matrices and is run statement by statement: it has no passes to be measured; leave it out"
+    )]
     NoPasses {
         /// Its name.
         program: &'static str,
@@ -155,21 +163,37 @@ pub enum BenchmarkError {
 }
 
 /// Measures everything. An interrupt ends it with what there is by then.
-pub fn run(settings: &Settings, progress: &mut dyn FnMut(Progress), interrupted: &AtomicBool) -> Result<Report, BenchmarkError> {
+pub fn run(
+    settings: &Settings,
+    progress: &mut dyn FnMut(Progress),
+    interrupted: &AtomicBool,
+) -> Result<Report, BenchmarkError> {
     if let Some(entry) = settings.programs.iter().find(|entry| !entry.is_compiled()) {
         return Err(BenchmarkError::NoPasses { program: entry.name });
     }
     let directory = tempfile::Builder::new().prefix("symopt-bench-").tempdir()?;
-    let mut bench = Bench { settings, directory: directory.path(), interrupted, baseline: None, notes: Vec::new(), barred: Vec::new() };
+    let mut bench = Bench {
+        settings,
+        directory: directory.path(),
+        interrupted,
+        baseline: None,
+        notes: Vec::new(),
+        barred: Vec::new(),
+    };
     let mut cells = Vec::new();
     let cases = bench.cases();
     let mut done = 0;
     let stopped = || interrupted.load(Ordering::Relaxed);
     if settings.python.is_some() {
-        progress(Progress { done, total: cases.len(), what: "starting the Python peers".to_owned() });
+        progress(Progress {
+            done,
+            total: cases.len(),
+            what: "starting the Python peers".to_owned(),
+        });
     }
     // The first thing that can be refused comes first.
-    let mut first_peers = settings.threads.first().map(|threads| bench.python(*threads)).transpose()?.flatten();
+    let mut first_peers =
+        settings.threads.first().map(|threads| bench.python(*threads)).transpose()?.flatten();
     progress(Progress { done, total: cases.len(), what: "plans".to_owned() });
     let plans = bench.plans()?;
     if settings.c && !stopped() {
@@ -182,16 +206,18 @@ pub fn run(settings: &Settings, progress: &mut dyn FnMut(Progress), interrupted:
     for (index, threads) in settings.threads.iter().copied().enumerate() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| BenchmarkError::Threads { threads, error })?;
-        let mut peers: Vec<Peers> = bench.c(threads).map(|peer| (Engine::C, peer)).into_iter().collect();
+        let mut peers: Vec<Peers> =
+            bench.c(threads).map(|peer| (Engine::C, peer)).into_iter().collect();
         if !stopped() {
-            let python = match if index == 0 { Ok(first_peers.take()) } else { bench.python(threads) } {
-                // It could be started before: no reason to throw away what was measured.
-                Err(error @ BenchmarkError::Python { .. }) => {
-                    bench.note(format!("no Python peers on {threads} threads: {error}"));
-                    None
-                }
-                python => python?,
-            };
+            let python =
+                match if index == 0 { Ok(first_peers.take()) } else { bench.python(threads) } {
+                    // It could be started before: no reason to throw away what was measured.
+                    Err(error @ BenchmarkError::Python { .. }) => {
+                        bench.note(format!("no Python peers on {threads} threads: {error}"));
+                        None
+                    }
+                    python => python?,
+                };
             peers.extend(python.map(|peer| (Engine::Python, peer)));
         }
         for case in cases.iter().filter(|case| case.threads == threads) {
@@ -203,7 +229,8 @@ pub fn run(settings: &Settings, progress: &mut dyn FnMut(Progress), interrupted:
             done += 1;
         }
     }
-    // Threads came outermost, so that there is one process of peers at a time; in the table they come last.
+    // Threads came outermost, so that there is one process of peers at a time; in the table they
+    // come last.
     let place = |cell: &Cell| settings.programs.iter().position(|entry| entry.name == cell.program);
     cells.sort_by_key(|cell| (place(cell), cell.parameters, cell.threads));
     Ok(Report {
@@ -228,7 +255,11 @@ struct Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let threads = if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) };
+        let threads = if self.threads == 1 {
+            "1 thread".to_owned()
+        } else {
+            format!("{} threads", self.threads)
+        };
         match self.arrays.len() {
             1 => write!(f, "{} at {}, {threads}", self.entry.name, self.parameters),
             arrays => write!(f, "{} over {arrays} arrays, {threads}", self.entry.name),
@@ -265,7 +296,12 @@ impl<'a> Bench<'a> {
             for entry in &self.settings.programs {
                 let mut add = |arrays: &[usize]| {
                     let parameters = Size::new(arrays.iter().sum());
-                    cases.extend(parameters.map(|parameters| Case { entry, arrays: arrays.to_vec(), parameters, threads }));
+                    cases.extend(parameters.map(|parameters| Case {
+                        entry,
+                        arrays: arrays.to_vec(),
+                        parameters,
+                        threads,
+                    }));
                 };
                 let sizes = self.settings.sizes.as_deref();
                 if sizes.is_none() && threads == 1 && entry.name == "adamw" {
@@ -286,10 +322,18 @@ impl<'a> Bench<'a> {
     fn c(&mut self, threads: usize) -> Option<Peer<'a>> {
         let baseline = self.baseline.as_ref()?;
         if threads > 1 && !baseline.parallel {
-            self.note("no C loops for several threads: the C compiler has no OpenMP (-fopenmp)".to_owned());
+            self.note(
+                "no C loops for several threads: the C compiler has no OpenMP (-fopenmp)"
+                    .to_owned(),
+            );
             return None;
         }
-        let started = Peer::start(&baseline.executable, vec![threads.to_string().into()], Patience::default(), self.interrupted);
+        let started = Peer::start(
+            &baseline.executable,
+            vec![threads.to_string().into()],
+            Patience::default(),
+            self.interrupted,
+        );
         match started {
             Ok(peer) => Some(peer),
             Err(PeerError::Interrupted) => None,
@@ -305,15 +349,25 @@ impl<'a> Bench<'a> {
         let Some(python) = &self.settings.python else { return Ok(None) };
         let script = self.directory.join("peers.py");
         std::fs::write(&script, PEERS)?;
-        match Peer::start(python, vec![script.into(), threads.to_string().into()], Patience::default(), self.interrupted) {
+        match Peer::start(
+            python,
+            vec![script.into(), threads.to_string().into()],
+            Patience::default(),
+            self.interrupted,
+        ) {
             Ok(peer) => {
                 if peer.offers().is_empty() {
-                    self.note(format!("{} has none of numpy, optax with jax, torch", python.to_string_lossy()));
+                    self.note(format!(
+                        "{} has none of numpy, optax with jax, torch",
+                        python.to_string_lossy()
+                    ));
                 }
                 Ok(Some(peer))
             }
             Err(PeerError::Interrupted) => Ok(None),
-            Err(error) => Err(BenchmarkError::Python { python: python.to_string_lossy().into_owned(), error }),
+            Err(error) => {
+                Err(BenchmarkError::Python { python: python.to_string_lossy().into_owned(), error })
+            }
         }
     }
 
@@ -325,7 +379,8 @@ impl<'a> Bench<'a> {
         let mut entries = Vec::new();
         for entry in symopt_programs::zoo().iter().filter(|entry| entry.is_compiled()) {
             let program = entry.program();
-            let graph = Graph::new(&program).map_err(|errors| BenchmarkError::Type { program: entry.name, errors })?;
+            let graph = Graph::new(&program)
+                .map_err(|errors| BenchmarkError::Type { program: entry.name, errors })?;
             entries.push((entry.name, program, graph, Vec::new()));
         }
         for _ in 0..ROUNDS {
@@ -335,23 +390,41 @@ impl<'a> Bench<'a> {
                 samples.push(1e6 * start.elapsed().as_secs_f64() / f64::from(PLANS));
             }
         }
-        Ok(entries.into_iter().filter_map(|(program, _, _, samples)| Some(PlanTime { program, microseconds: median(samples)? })).collect())
+        Ok(entries
+            .into_iter()
+            .filter_map(|(program, _, _, samples)| {
+                Some(PlanTime { program, microseconds: median(samples)? })
+            })
+            .collect())
     }
 
     /// Measures a cell; `None` if it could not be.
-    fn cell(&mut self, case: &Case, pool: &ThreadPool, peers: &mut [Peers]) -> Result<Option<Cell>, BenchmarkError> {
+    fn cell(
+        &mut self,
+        case: &Case,
+        pool: &ThreadPool,
+        peers: &mut [Peers],
+    ) -> Result<Option<Cell>, BenchmarkError> {
         let entry = case.entry;
         let parameters = case.parameters.get();
         let program = entry.program();
-        let graph = Graph::new(&program).map_err(|errors| BenchmarkError::Type { program: entry.name, errors })?;
+        let graph = Graph::new(&program)
+            .map_err(|errors| BenchmarkError::Type { program: entry.name, errors })?;
         let slots = graph.live_slots().count();
         if !self.fits_memory(case, slots, peers) {
             return Ok(None);
         }
         let mut contenders = self.contenders(case, &graph, peers)?;
-        let sample = Duration::try_from_secs_f64(self.settings.seconds / GOOD_ROUNDS).unwrap_or(LONGEST_SAMPLE);
+        let sample = Duration::try_from_secs_f64(self.settings.seconds / GOOD_ROUNDS)
+            .unwrap_or(LONGEST_SAMPLE);
         let sample = sample.clamp(SHORTEST_SAMPLE, LONGEST_SAMPLE);
-        let mut ring = Ring { pool, buffers: Buffers::new(entry, parameters), peers, arrays: &case.arrays, sample };
+        let mut ring = Ring {
+            pool,
+            buffers: Buffers::new(entry, parameters),
+            peers,
+            arrays: &case.arrays,
+            sample,
+        };
         for contender in &mut contenders {
             if self.stopped() {
                 return Ok(None);
@@ -360,7 +433,10 @@ impl<'a> Bench<'a> {
             self.bear(case, result)?;
         }
         // As many rounds as the time allows, by the compiled kernel: the comparisons are with it.
-        let kernel = contenders.iter().filter(|contender| contender.engine == Some(Engine::Compiled)).find_map(Contender::step);
+        let kernel = contenders
+            .iter()
+            .filter(|contender| contender.engine == Some(Engine::Compiled))
+            .find_map(Contender::step);
         let turn = (kernel.unwrap_or(0.0) / 1e9).max(ring.sample.as_secs_f64());
         let rounds = ((self.settings.seconds / turn) as usize).max(LEAST_ROUNDS);
         for round in 0..rounds {
@@ -400,8 +476,13 @@ impl<'a> Bench<'a> {
 
     /// Notes where a cell would not fit into the memory.
     fn fits_memory(&mut self, case: &Case, slots: usize, peers: &[Peers]) -> bool {
-        let offers = peers.iter().flat_map(|(_, peer)| peer.offers()).filter(|offer| offer.program == case.entry.name).count();
-        // Weights and gradients, the slots of at most eight engines and loops, and of each peer weights, gradients, slots and something in between.
+        let offers = peers
+            .iter()
+            .flat_map(|(_, peer)| peer.offers())
+            .filter(|offer| offer.program == case.entry.name)
+            .count();
+        // Weights and gradients, the slots of at most eight engines and loops, and of each peer
+        // weights, gradients, slots and something in between.
         let arrays = 2 + 8 * slots + offers * (slots + 3);
         let needed = 4 * arrays as u64 * case.parameters.get() as u64;
         match machine::available_memory() {
@@ -415,7 +496,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn contenders(&self, case: &Case, graph: &Graph, peers: &[Peers]) -> Result<Vec<Contender>, BenchmarkError> {
+    fn contenders(
+        &self,
+        case: &Case,
+        graph: &Graph,
+        peers: &[Peers],
+    ) -> Result<Vec<Contender>, BenchmarkError> {
         let Case { entry, threads, .. } = *case;
         let parameters = case.parameters.get();
         let slots = graph.live_slots().count();
@@ -423,38 +509,69 @@ impl<'a> Bench<'a> {
         let arrays = case.arrays.len();
         let flat = Layout::flat(parameters);
         let mut contenders = Vec::new();
-        let mut add = |engine: Option<Engine>, name: &str, arrays: usize, stepper: Box<dyn Stepper>| {
-            contenders.push(Contender {
-                engine,
-                name: name.to_owned(),
-                version: None,
-                arrays,
-                bytes_per_parameter,
-                source: Source::Local { stepper, step: 0.0 },
-                samples: Samples::new(),
-            });
-        };
+        let mut add =
+            |engine: Option<Engine>, name: &str, arrays: usize, stepper: Box<dyn Stepper>| {
+                contenders.push(Contender {
+                    engine,
+                    name: name.to_owned(),
+                    version: None,
+                    arrays,
+                    bytes_per_parameter,
+                    source: Source::Local { stepper, step: 0.0 },
+                    samples: Samples::new(),
+                });
+            };
 
-        // Where waking the other threads may take longer than it saves, one thread may be the limit.
-        let spreads = if threads > 1 && parameters < SPREAD_FROM { vec![1, threads] } else { vec![threads] };
+        // Where waking the other threads may take longer than it saves, one thread may be the
+        // limit.
+        let spreads =
+            if threads > 1 && parameters < SPREAD_FROM { vec![1, threads] } else { vec![threads] };
         for threads in spreads {
             for width in [Width::Full, Width::Half] {
-                add(None, "bandwidth", 1, Box::new(Traffic::new(slots, parameters, threads, width)));
+                add(
+                    None,
+                    "bandwidth",
+                    1,
+                    Box::new(Traffic::new(slots, parameters, threads, width)),
+                );
             }
         }
-        if threads == 1 && arrays == 1 && (parameters <= LARGEST_REFERENCE || self.settings.reference_all) {
+        if threads == 1
+            && arrays == 1
+            && (parameters <= LARGEST_REFERENCE || self.settings.reference_all)
+        {
             add(Some(Engine::Reference), "reference", 1, Box::new(Oracle::new(entry, parameters)?));
         }
-        add(Some(Engine::TileMachine), "tile machine", 1, Box::new(Flat(engine::tile_machine(entry, &flat)?)));
-        add(Some(Engine::Compiled), "compiled", 1, Box::new(Flat(engine::compiled(entry, &flat, Storage::F32))));
+        add(
+            Some(Engine::TileMachine),
+            "tile machine",
+            1,
+            Box::new(Flat(engine::tile_machine(entry, &flat)?)),
+        );
+        add(
+            Some(Engine::Compiled),
+            "compiled",
+            1,
+            Box::new(Flat(engine::compiled(entry, &flat, Storage::F32))),
+        );
         if arrays == 1 && entry.name == "lion" && case.parameters == self.largest() {
             let optimizer = engine::compiled(entry, &flat, Storage::Bf16);
             add(Some(Engine::CompiledBf16), "compiled, bf16 state", 1, Box::new(Flat(optimizer)));
         }
         if arrays > 1 {
-            let layout = Layout::new(case.arrays.iter().enumerate().map(|(index, length)| (index.to_string(), vec![*length])))?;
+            let layout = Layout::new(
+                case.arrays
+                    .iter()
+                    .enumerate()
+                    .map(|(index, length)| (index.to_string(), vec![*length])),
+            )?;
             let tile_machine = engine::tile_machine(entry, &layout)?;
-            add(Some(Engine::TileMachine), "tile machine", arrays, Box::new(Separate::new(tile_machine)));
+            add(
+                Some(Engine::TileMachine),
+                "tile machine",
+                arrays,
+                Box::new(Separate::new(tile_machine)),
+            );
             let compiled = engine::compiled(entry, &layout, Storage::F32);
             add(Some(Engine::Compiled), "compiled", arrays, Box::new(Separate::new(compiled)));
         }
@@ -468,11 +585,18 @@ impl<'a> Bench<'a> {
         }
 
         for (process, (engine, peer)) in peers.iter().enumerate() {
-            let offers = peer.offers().iter().filter(|offer| offer.program == entry.name && !self.barred.contains(&offer.name));
+            let offers = peer
+                .offers()
+                .iter()
+                .filter(|offer| offer.program == entry.name && !self.barred.contains(&offer.name));
             for offer in offers {
                 contenders.push(Contender {
                     engine: Some(*engine),
-                    name: if *engine == Engine::C { "C loop".to_owned() } else { offer.name.clone() },
+                    name: if *engine == Engine::C {
+                        "C loop".to_owned()
+                    } else {
+                        offer.name.clone()
+                    },
                     version: Some(offer.version.clone()),
                     arrays,
                     bytes_per_parameter,
@@ -485,14 +609,22 @@ impl<'a> Bench<'a> {
     }
 
     fn largest(&self) -> Size {
-        self.settings.sizes.as_deref().unwrap_or(&target::SIZES).iter().max().copied().unwrap_or(Size::MOST)
+        self.settings
+            .sizes
+            .as_deref()
+            .unwrap_or(&target::SIZES)
+            .iter()
+            .max()
+            .copied()
+            .unwrap_or(Size::MOST)
     }
 }
 
 /// The rows of a cell. An engine without any time has none.
 fn table(case: &Case, contenders: &[Contender]) -> Cell {
     let parameters = case.parameters.get() as f64;
-    let traffic: Vec<&Contender> = contenders.iter().filter(|contender| contender.engine.is_none()).collect();
+    let traffic: Vec<&Contender> =
+        contenders.iter().filter(|contender| contender.engine.is_none()).collect();
     let none = Samples::new();
     let limit = fastest(traffic.iter().map(|contender| &contender.samples)).unwrap_or(&none);
     let limit_bytes = traffic.first().map_or(0, |contender| contender.bytes_per_parameter) as f64;
@@ -511,8 +643,10 @@ fn table(case: &Case, contenders: &[Contender]) -> Cell {
             nanoseconds_per_parameter: nanoseconds_per_step / parameters,
             bytes_per_parameter: contender.bytes_per_parameter,
             gigabytes_per_second: bytes * parameters / nanoseconds_per_step,
-            // The limit's traffic is that of one pass in f32; more or fewer bytes take accordingly more or less time.
-            ratio_to_bandwidth: median_ratio(&contender.samples, limit).map(|ratio| ratio * limit_bytes / bytes),
+            // The limit's traffic is that of one pass in f32; more or fewer bytes take accordingly
+            // more or less time.
+            ratio_to_bandwidth: median_ratio(&contender.samples, limit)
+                .map(|ratio| ratio * limit_bytes / bytes),
             samples: contender.samples.clone(),
         })
     };
@@ -520,7 +654,8 @@ fn table(case: &Case, contenders: &[Contender]) -> Cell {
         program: case.entry.name,
         parameters: case.parameters,
         threads: case.threads,
-        bandwidth_gigabytes_per_second: median(limit.iter().copied().flatten()).map(|time| limit_bytes * parameters / time),
+        bandwidth_gigabytes_per_second: median(limit.iter().copied().flatten())
+            .map(|time| limit_bytes * parameters / time),
         rows: contenders.iter().filter_map(row).collect(),
     }
 }

@@ -8,17 +8,24 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 { Some(values[middle]) } else { Some((values.get(middle.checked_sub(1)?)? + values[middle]) / 2.0) }
+    if values.len() % 2 == 1 {
+        Some(values[middle])
+    } else {
+        Some((values.get(middle.checked_sub(1)?)? + values[middle]) / 2.0)
+    }
 }
 
-/// The median over the rounds of one time divided by another of the same round: what disturbs a whole round does not count.
+/// The median over the rounds of one time divided by another of the same round: what disturbs a
+/// whole round does not count.
 pub fn median_ratio(numerator: &[Option<f64>], denominator: &[Option<f64>]) -> Option<f64> {
     median(numerator.iter().zip(denominator).filter_map(|(a, b)| Some((*a)? / (*b)?)))
 }
 
-/// The samples with the smallest median. Not the fastest of each round: the more contenders, the more that would tell of luck.
+/// The samples with the smallest median. Not the fastest of each round: the more contenders, the
+/// more that would tell of luck.
 pub fn fastest<'a>(contenders: impl Iterator<Item = &'a Samples>) -> Option<&'a Samples> {
-    let medians = contenders.filter_map(|samples| Some((median(samples.iter().copied().flatten())?, samples)));
+    let medians = contenders
+        .filter_map(|samples| Some((median(samples.iter().copied().flatten())?, samples)));
     medians.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, samples)| samples)
 }
 
@@ -47,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_fastest_is_so_in_the_middle_of_its_rounds() {
-        let (lucky, steady, absent) = (vec![Some(1.0), Some(5.0), Some(6.0)], vec![Some(3.0), None, Some(3.5)], vec![None]);
+        let (lucky, steady, absent) =
+            (vec![Some(1.0), Some(5.0), Some(6.0)], vec![Some(3.0), None, Some(3.5)], vec![None]);
         assert_eq!(fastest([&lucky, &steady, &absent].into_iter()), Some(&steady));
         assert_eq!(fastest([&absent].into_iter()), None);
     }

@@ -1,4 +1,5 @@
-//! A peer process: optimizers that others wrote, measured by a program of their own that speaks JSON lines.
+//! A peer process: optimizers that others wrote, measured by a program of their own that speaks
+//! JSON lines.
 //!
 //! | | line |
 //! |---|---|
@@ -8,10 +9,12 @@
 //! | or | `{"error":"..."}` |
 //! | it ends | when its standard input does |
 //!
-//! `arrays` holds the lengths of the parameter arrays. What a peer makes for the arrays of one question it keeps for the next one, so only the
-//! first question about them may take long. With `seconds` 0 nothing is measured, but all is made ready.
+//! `arrays` holds the lengths of the parameter arrays. What a peer makes for the arrays of one
+//! question it keeps for the next one, so only the first question about them may take long. With
+//! `seconds` 0 nothing is measured, but all is made ready.
 //!
-//! A peer that hangs, crashes or talks nonsense is killed with all processes that it started, and the next question starts it afresh.
+//! A peer that hangs, crashes or talks nonsense is killed with all processes that it started, and
+//! the next question starts it afresh.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
@@ -116,7 +119,11 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { greeting: Duration::from_secs(120), preparation: Duration::from_secs(300), answer: Duration::from_secs(60) }
+        Patience {
+            greeting: Duration::from_secs(120),
+            preparation: Duration::from_secs(300),
+            answer: Duration::from_secs(60),
+        }
     }
 }
 
@@ -146,7 +153,17 @@ impl<'a> Peer<'a> {
     ) -> Result<Peer<'a>, PeerError> {
         let program = program.into();
         let (arrays, prepared) = (Vec::new(), BTreeSet::new());
-        let mut peer = Peer { program, arguments, patience, interrupted, running: None, offers: Vec::new(), arrays, prepared, lost: false };
+        let mut peer = Peer {
+            program,
+            arguments,
+            patience,
+            interrupted,
+            running: None,
+            offers: Vec::new(),
+            arrays,
+            prepared,
+            lost: false,
+        };
         peer.offers = peer.restart()?;
         Ok(peer)
     }
@@ -166,10 +183,19 @@ impl<'a> Peer<'a> {
         Ok(greeting.peers)
     }
 
-    /// Nanoseconds per step of one of the offers, in samples that take so many seconds together; at least one sample if `seconds` is not 0.
-    pub fn measure(&mut self, name: &str, arrays: &[usize], seconds: f64) -> Result<Vec<f64>, PeerError> {
+    /// Nanoseconds per step of one of the offers, in samples that take so many seconds together; at
+    /// least one sample if `seconds` is not 0.
+    pub fn measure(
+        &mut self,
+        name: &str,
+        arrays: &[usize],
+        seconds: f64,
+    ) -> Result<Vec<f64>, PeerError> {
         if self.lost {
-            return Err(PeerError::Ended { status: "it could not be started again".to_owned(), message: String::new() });
+            return Err(PeerError::Ended {
+                status: "it could not be started again".to_owned(),
+                message: String::new(),
+            });
         }
         if self.running.is_none() {
             self.restart().inspect_err(|_| self.lost = true)?;
@@ -178,7 +204,11 @@ impl<'a> Peer<'a> {
             self.arrays = arrays.to_vec();
             self.prepared.clear();
         }
-        let limit = if self.prepared.contains(name) { self.patience.answer } else { self.patience.preparation };
+        let limit = if self.prepared.contains(name) {
+            self.patience.answer
+        } else {
+            self.patience.preparation
+        };
         let limit = limit + Duration::try_from_secs_f64(seconds).unwrap_or_default();
         let result = self.ask(&Question { peer: name, arrays, seconds }, limit);
         match &result {
@@ -193,18 +223,24 @@ impl<'a> Peer<'a> {
 
     fn ask(&mut self, question: &Question, limit: Duration) -> Result<Vec<f64>, PeerError> {
         let Some(running) = &mut self.running else {
-            return Err(PeerError::Ended { status: "not running".to_owned(), message: String::new() });
+            return Err(PeerError::Ended {
+                status: "not running".to_owned(),
+                message: String::new(),
+            });
         };
-        let mut text = serde_json::to_vec(question).map_err(|error| PeerError::Refused(error.to_string()))?;
+        let mut text =
+            serde_json::to_vec(question).map_err(|error| PeerError::Refused(error.to_string()))?;
         text.push(b'\n');
-        // A question is shorter than a pipe is deep, and the last one was answered: this does not wait for a peer that hangs.
+        // A question is shorter than a pipe is deep, and the last one was answered: this does not
+        // wait for a peer that hangs.
         if running.questions.write_all(&text).is_err() {
             return Err(running.ended());
         }
         let line = running.line(limit, self.interrupted)?;
         match serde_json::from_slice(&line) {
             Ok(Answer::Nanoseconds(samples))
-                if samples.iter().all(|sample| sample.is_finite() && *sample > 0.0) && (question.seconds <= 0.0 || !samples.is_empty()) =>
+                if samples.iter().all(|sample| sample.is_finite() && *sample > 0.0)
+                    && (question.seconds <= 0.0 || !samples.is_empty()) =>
             {
                 Ok(samples)
             }
@@ -234,11 +270,14 @@ impl Running {
     fn start(program: &OsString, arguments: &[OsString]) -> Result<Running, PeerError> {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: it can be killed as a whole, and a Ctrl-C in the terminal does not reach it.
+        // A group of its own: it can be killed as a whole, and a Ctrl-C in the terminal does not
+        // reach it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(PeerError::Start)?;
-        let (Some(questions), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+        let (Some(questions), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
             // All three were asked for above.
             return Err(PeerError::Start(std::io::ErrorKind::BrokenPipe.into()));
         };
@@ -246,9 +285,11 @@ impl Running {
         let (sender, answers) = sync_channel(1);
         let complaints = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&complaints);
-        // Nobody waits for these threads: a process that escaped the group may hold the streams open.
+        // Nobody waits for these threads: a process that escaped the group may hold the streams
+        // open.
         let (until_the_end, complaining) = sync_channel(1);
-        let begin = |work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().spawn(work).map(drop);
+        let begin =
+            |work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().spawn(work).map(drop);
         let begun = begin(Box::new(move || read_answers(stdout, &sender))).and_then(|()| {
             begin(Box::new(move || {
                 keep_complaints(stderr, &kept);
@@ -271,7 +312,9 @@ impl Running {
             let left = limit.saturating_sub(start.elapsed());
             match self.answers.recv_timeout(left.min(GLANCE)) {
                 Ok(line) => return Ok(line),
-                Err(RecvTimeoutError::Timeout) if start.elapsed() >= limit => return Err(PeerError::TimedOut { limit }),
+                Err(RecvTimeoutError::Timeout) if start.elapsed() >= limit => {
+                    return Err(PeerError::TimedOut { limit });
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
             }
@@ -285,7 +328,9 @@ impl Running {
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break status.to_string(),
-                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5))
+                }
                 _ => break "it closed its output".to_owned(),
             }
         };
@@ -298,9 +343,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A group that has ended altogether is no error; one whose leader was waited for may still have members.
+        // A group that has ended altogether is no error; one whose leader was waited for may still
+        // have members.
         #[cfg(unix)]
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) =
+            i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = self.child.kill();
@@ -361,8 +409,12 @@ mod tests {
 
     #[test]
     fn a_peer_is_asked_and_answers() {
-        let mut peer = greeted(r#"while read -r line; do echo "{\"nanoseconds\":[1.5,${#line}]}"; done"#);
-        assert_eq!(peer.offers(), [Offer { name: "a".into(), program: "lion".into(), version: "1".into() }]);
+        let mut peer =
+            greeted(r#"while read -r line; do echo "{\"nanoseconds\":[1.5,${#line}]}"; done"#);
+        assert_eq!(
+            peer.offers(),
+            [Offer { name: "a".into(), program: "lion".into(), version: "1".into() }]
+        );
         let length = r#"{"peer":"a","arrays":[4,5],"seconds":0.5}"#.len() as f64;
         assert_eq!(peer.measure("a", &[4, 5], 0.5).unwrap(), [1.5, length]);
         assert_eq!(peer.measure("a", &[4, 5], 0.5).unwrap(), [1.5, length]);
@@ -370,8 +422,12 @@ mod tests {
 
     #[test]
     fn a_peer_that_refuses_is_asked_again() {
-        let mut peer = greeted(r#"read -r _; echo '{"error":"not that one"}'; read -r _; echo '{"nanoseconds":[2]}'"#);
-        assert!(matches!(peer.measure("a", &[1], 0.1), Err(PeerError::Refused(message)) if message == "not that one"));
+        let mut peer = greeted(
+            r#"read -r _; echo '{"error":"not that one"}'; read -r _; echo '{"nanoseconds":[2]}'"#,
+        );
+        assert!(
+            matches!(peer.measure("a", &[1], 0.1), Err(PeerError::Refused(message)) if message == "not that one")
+        );
         assert_eq!(peer.measure("a", &[1], 0.1).unwrap(), [2.0]);
     }
 
@@ -379,15 +435,23 @@ mod tests {
     fn a_peer_that_hangs_is_killed_with_what_it_started() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("pid");
-        let mut peer = greeted(&format!("sleep 1000 & echo $! > '{}'; read -r _; sleep 1000", file.display()));
+        let mut peer =
+            greeted(&format!("sleep 1000 & echo $! > '{}'; read -r _; sleep 1000", file.display()));
         let start = Instant::now();
         assert!(matches!(peer.measure("a", &[1], 0.1), Err(PeerError::TimedOut { .. })));
         assert!(start.elapsed() < Duration::from_secs(10));
         let pid: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
-        // An orphan that was killed is gone as soon as its new parent has noticed, and a zombie until then.
+        // An orphan that was killed is gone as soon as its new parent has noticed, and a zombie
+        // until then.
         let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let deadline = Instant::now() + Duration::from_secs(10);
-        let gone = || if std::path::Path::new("/proc/self/stat").exists() { !stat().contains(") S") } else { true };
+        let gone = || {
+            if std::path::Path::new("/proc/self/stat").exists() {
+                !stat().contains(") S")
+            } else {
+                true
+            }
+        };
         while !gone() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -400,7 +464,9 @@ mod tests {
     fn a_peer_that_crashes_says_why() {
         let mut peer = greeted("read -r _; echo 'no such loop' >&2; exit 3");
         match peer.measure("a", &[1], 0.1) {
-            Err(PeerError::Ended { status, message }) => assert!(status.contains('3') && message == "no such loop", "{status} {message}"),
+            Err(PeerError::Ended { status, message }) => {
+                assert!(status.contains('3') && message == "no such loop", "{status} {message}")
+            }
             other => panic!("{other:?}"),
         }
         assert!(matches!(script("exit 1"), Err(PeerError::Ended { .. })));
@@ -419,7 +485,10 @@ mod tests {
             "{\"nanoseconds\":\"1\"}",
         ] {
             let mut peer = greeted(&format!("read -r _; echo '{text}'; sleep 1000"));
-            assert!(matches!(peer.measure("a", &[1], 0.1), Err(PeerError::Garbage { .. })), "{text}");
+            assert!(
+                matches!(peer.measure("a", &[1], 0.1), Err(PeerError::Garbage { .. })),
+                "{text}"
+            );
         }
         for text in ["yes", "cat /dev/zero", "echo '{\"peers\":[{}]}'; sleep 1000"] {
             assert!(matches!(script(text), Err(PeerError::Garbage { .. })), "{text}");

@@ -41,10 +41,12 @@ impl FromStr for Size {
     type Err = SizeError;
 
     fn from_str(text: &str) -> Result<Size, SizeError> {
-        let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+        let unit =
+            UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
         let (digits, factor) = unit.unwrap_or((text, 1));
         // `parse` takes a plus sign, too.
-        let number: Option<usize> = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+        let number: Option<usize> =
+            digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
         number.and_then(|number| Size::new(number.checked_mul(factor)?)).ok_or(SizeError)
     }
 }
@@ -70,7 +72,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_they_are_written() {
-        for (text, parameters) in [("1", 1), ("1000", 1000), ("4Ki", 4096), ("64Ki", 65_536), ("1Mi", 1 << 20), ("1Gi", 1 << 30)] {
+        for (text, parameters) in [
+            ("1", 1),
+            ("1000", 1000),
+            ("4Ki", 4096),
+            ("64Ki", 65_536),
+            ("1Mi", 1 << 20),
+            ("1Gi", 1 << 30),
+        ] {
             let size: Size = text.parse().unwrap();
             assert_eq!((size.get(), size.to_string().as_str()), (parameters, text));
         }
@@ -80,7 +89,22 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_size_are_refused() {
-        for text in ["", "0", "0Ki", "-1", "+1", "4k", "4 Ki", "4KiB", "Ki", "1.5Mi", "2Gi", "1073741825", "99999999999999999999", "١"] {
+        for text in [
+            "",
+            "0",
+            "0Ki",
+            "-1",
+            "+1",
+            "4k",
+            "4 Ki",
+            "4KiB",
+            "Ki",
+            "1.5Mi",
+            "2Gi",
+            "1073741825",
+            "99999999999999999999",
+            "١",
+        ] {
             assert_eq!(text.parse::<Size>(), Err(SizeError), "{text:?}");
         }
         // The product overflows.

@@ -57,9 +57,22 @@ pub struct Target {
 }
 
 impl Target {
-    fn new(what: String, unit: &'static str, bound: Bound, limit: f64, values: Vec<(String, Option<f64>)>) -> Target {
-        let missing = values.iter().filter(|(_, value)| value.is_none()).map(|(place, _)| place.clone()).collect();
-        let values: Vec<Value> = values.into_iter().filter_map(|(place, value)| Some(Value { place, value: value? })).collect();
+    fn new(
+        what: String,
+        unit: &'static str,
+        bound: Bound,
+        limit: f64,
+        values: Vec<(String, Option<f64>)>,
+    ) -> Target {
+        let missing = values
+            .iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(place, _)| place.clone())
+            .collect();
+        let values: Vec<Value> = values
+            .into_iter()
+            .filter_map(|(place, value)| Some(Value { place, value: value? }))
+            .collect();
         let within = |value: &Value| match bound {
             Bound::AtMost => value.value <= limit,
             Bound::AtLeast => value.value >= limit,
@@ -96,12 +109,18 @@ pub fn targets(cells: &[Cell], plans: &[PlanTime]) -> Vec<Target> {
     use Engine::{C, Compiled, CompiledBf16, TileMachine};
 
     let cell = |program: &str, size: Size, threads: usize| {
-        cells.iter().find(|cell| (cell.program, cell.parameters, cell.threads) == (program, size, threads))
+        cells
+            .iter()
+            .find(|cell| (cell.program, cell.parameters, cell.threads) == (program, size, threads))
     };
     // What `value` makes of the cells of some sizes.
-    let at = |program: &str, sizes: &[Size], threads: usize, value: &dyn Fn(&Cell) -> Option<f64>| {
-        sizes.iter().map(|size| (size.to_string(), cell(program, *size, threads).and_then(value))).collect::<Vec<_>>()
-    };
+    let at =
+        |program: &str, sizes: &[Size], threads: usize, value: &dyn Fn(&Cell) -> Option<f64>| {
+            sizes
+                .iter()
+                .map(|size| (size.to_string(), cell(program, *size, threads).and_then(value)))
+                .collect::<Vec<_>>()
+        };
     let ratio = |slow: Option<&Row>, fast: Option<&Row>| slow?.ratio(fast?);
     let compiled_against = |peer: &str| {
         let peer = peer.to_owned();
@@ -113,30 +132,50 @@ pub fn targets(cells: &[Cell], plans: &[PlanTime]) -> Vec<Target> {
     let fastest_peer = |arrays: usize| {
         move |cell: &Cell| {
             let compiled = cell.row(Compiled, arrays)?;
-            let peers = cell.rows.iter().filter(|row| row.engine == Engine::Python && row.arrays == arrays);
+            let peers =
+                cell.rows.iter().filter(|row| row.engine == Engine::Python && row.arrays == arrays);
             peers.filter_map(|peer| peer.ratio(compiled)).min_by(f64::total_cmp)
         }
     };
 
     let mut targets = Vec::new();
-    let mut add = |what: String, bound, limit, values| targets.push(Target::new(what, "x", bound, limit, values));
+    let mut add = |what: String, bound, limit, values| {
+        targets.push(Target::new(what, "x", bound, limit, values))
+    };
     let programs = ["lion", "adamw"];
-    let on = |threads: usize| if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+    let on = |threads: usize| {
+        if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
+    };
     for threads in [1, 2] {
         for program in programs {
             let value = |cell: &Cell| ratio(cell.row(Compiled, 1), cell.row(C, 1));
-            add(format!("compiled {program} / C loop, {}", on(threads)), AtMost, 1.10, at(program, &SIZES, threads, &value));
+            add(
+                format!("compiled {program} / C loop, {}", on(threads)),
+                AtMost,
+                1.10,
+                at(program, &SIZES, threads, &value),
+            );
         }
     }
     for threads in [1, 2] {
         for program in programs {
             let value = |cell: &Cell| cell.row(Compiled, 1)?.ratio_to_bandwidth;
-            add(format!("compiled {program} / bandwidth limit, {}", on(threads)), AtMost, 1.08, at(program, &[HUGE], threads, &value));
+            add(
+                format!("compiled {program} / bandwidth limit, {}", on(threads)),
+                AtMost,
+                1.08,
+                at(program, &[HUGE], threads, &value),
+            );
         }
     }
     for threads in [1, 2] {
         let value = |cell: &Cell| ratio(cell.row(Compiled, 1), cell.row(CompiledBf16, 1));
-        add(format!("lion, f32 momentum / bf16 momentum, {}", on(threads)), AtLeast, 1.12, at("lion", &[HUGE], threads, &value));
+        add(
+            format!("lion, f32 momentum / bf16 momentum, {}", on(threads)),
+            AtLeast,
+            1.12,
+            at("lion", &[HUGE], threads, &value),
+        );
     }
     let tile = |cell: &Cell| ratio(cell.row(TileMachine, 1), cell.row(Compiled, 1));
     for threads in [1, 2] {
@@ -146,29 +185,78 @@ pub fn targets(cells: &[Cell], plans: &[PlanTime]) -> Vec<Target> {
             add(what, AtMost, 1.15, at(program, &[HUGE], threads, &tile));
         }
     }
-    add("numpy lion / compiled, 1 thread".to_owned(), AtLeast, 12.0, at("lion", &[TINY], 1, &compiled_against("numpy lion")));
+    add(
+        "numpy lion / compiled, 1 thread".to_owned(),
+        AtLeast,
+        12.0,
+        at("lion", &[TINY], 1, &compiled_against("numpy lion")),
+    );
     let compile = compiled_against("torch.compile lion");
-    add("torch.compile lion / compiled, 1 thread".to_owned(), AtLeast, 25.0, at("lion", &[TINY], 1, &compile));
-    add("fastest Python lion / compiled, 1 thread".to_owned(), AtLeast, 4.0, at("lion", &[CACHED], 1, &fastest_peer(1)));
-    add("torch.compile lion / compiled, 1 thread".to_owned(), AtLeast, 1.0, at("lion", &[HUGE], 1, &compile));
+    add(
+        "torch.compile lion / compiled, 1 thread".to_owned(),
+        AtLeast,
+        25.0,
+        at("lion", &[TINY], 1, &compile),
+    );
+    add(
+        "fastest Python lion / compiled, 1 thread".to_owned(),
+        AtLeast,
+        4.0,
+        at("lion", &[CACHED], 1, &fastest_peer(1)),
+    );
+    add(
+        "torch.compile lion / compiled, 1 thread".to_owned(),
+        AtLeast,
+        1.0,
+        at("lion", &[HUGE], 1, &compile),
+    );
     let fused = compiled_against("torch fused adamw");
-    add("torch fused adamw / compiled, 1 thread".to_owned(), AtLeast, 1.0, at("adamw", &[HUGE], 1, &fused));
-    add("torch fused adamw / compiled, 2 threads".to_owned(), AtLeast, 1.0, at("adamw", &[LARGE, HUGE], 2, &fused));
+    add(
+        "torch fused adamw / compiled, 1 thread".to_owned(),
+        AtLeast,
+        1.0,
+        at("adamw", &[HUGE], 1, &fused),
+    );
+    add(
+        "torch fused adamw / compiled, 2 threads".to_owned(),
+        AtLeast,
+        1.0,
+        at("adamw", &[LARGE, HUGE], 2, &fused),
+    );
     if let Some(model) = model {
         let what = format!("fastest Python lion / compiled, {arrays} arrays, 1 thread");
         add(what, AtLeast, 3.0, at("lion", &[model], 1, &fastest_peer(arrays)));
         for threads in [1, 2] {
             for (engine, name) in [(Compiled, "compiled"), (TileMachine, "tile machine")] {
                 let value = |cell: &Cell| ratio(cell.row(engine, arrays), cell.row(engine, 1));
-                add(format!("{name} lion, {arrays} arrays / flat, {}", on(threads)), AtMost, 1.10, at("lion", &[model], threads, &value));
+                add(
+                    format!("{name} lion, {arrays} arrays / flat, {}", on(threads)),
+                    AtMost,
+                    1.10,
+                    at("lion", &[model], threads, &value),
+                );
             }
         }
     }
     let step = |cell: &Cell| Some(cell.row(TileMachine, 1)?.nanoseconds_per_step / 1e3);
-    targets.push(Target::new("tile machine, a step of adamw".to_owned(), "µs", AtMost, 0.8, at("adamw", &[SMALL], 1, &step)));
+    targets.push(Target::new(
+        "tile machine, a step of adamw".to_owned(),
+        "µs",
+        AtMost,
+        0.8,
+        at("adamw", &[SMALL], 1, &step),
+    ));
     let worst = plans.iter().max_by(|a, b| a.microseconds.total_cmp(&b.microseconds));
-    let worst = worst.map_or(("zoo".to_owned(), None), |plan| (plan.program.to_owned(), Some(plan.microseconds)));
-    targets.push(Target::new("a plan from a graph, the slowest of the zoo".to_owned(), "µs", AtMost, 5.0, vec![worst]));
+    let worst = worst.map_or(("zoo".to_owned(), None), |plan| {
+        (plan.program.to_owned(), Some(plan.microseconds))
+    });
+    targets.push(Target::new(
+        "a plan from a graph, the slowest of the zoo".to_owned(),
+        "µs",
+        AtMost,
+        5.0,
+        vec![worst],
+    ));
     targets
 }
 
@@ -194,30 +282,53 @@ mod tests {
     }
 
     fn cell(size: Size, rows: Vec<Row>) -> Cell {
-        Cell { program: "lion", parameters: size, threads: 1, bandwidth_gigabytes_per_second: None, rows }
+        Cell {
+            program: "lion",
+            parameters: size,
+            threads: 1,
+            bandwidth_gigabytes_per_second: None,
+            rows,
+        }
     }
 
     #[test]
     fn targets_are_read_off_the_cells() {
-        let tiny = vec![row(Engine::Compiled, "compiled", [1.0, 2.0, 3.0]), row(Engine::C, "C loop", [1.0, 2.0, 3.0])];
+        let tiny = vec![
+            row(Engine::Compiled, "compiled", [1.0, 2.0, 3.0]),
+            row(Engine::C, "C loop", [1.0, 2.0, 3.0]),
+        ];
         let huge = vec![
             row(Engine::Compiled, "compiled", [2.0, 4.0, 6.0]),
             row(Engine::C, "C loop", [1.0, 2.0, 3.0]),
             row(Engine::Python, "torch.compile lion", [3.0, 6.0, 9.0]),
         ];
-        let plans = [PlanTime { program: "nadam", microseconds: 4.0 }, PlanTime { program: "sgd", microseconds: 1.0 }];
+        let plans = [
+            PlanTime { program: "nadam", microseconds: 4.0 },
+            PlanTime { program: "sgd", microseconds: 1.0 },
+        ];
         let targets = targets(&[cell(TINY, tiny), cell(HUGE, huge)], &plans);
-        let target = |what: &str, limit: f64| targets.iter().find(|target| target.what == what && target.limit == limit).unwrap();
+        let target = |what: &str, limit: f64| {
+            targets.iter().find(|target| target.what == what && target.limit == limit).unwrap()
+        };
 
         let against_c = target("compiled lion / C loop, 1 thread", 1.10);
         assert_eq!(against_c.verdict, Verdict::Missed);
-        assert_eq!(against_c.worst().map(|worst| (worst.place.as_str(), worst.value)), Some(("16Mi", 2.0)));
+        assert_eq!(
+            against_c.worst().map(|worst| (worst.place.as_str(), worst.value)),
+            Some(("16Mi", 2.0))
+        );
         assert_eq!(against_c.missing, ["64Ki", "1Mi"]);
         assert_eq!(target("compiled lion / bandwidth limit, 1 thread", 1.08).verdict, Verdict::Met);
         let against_torch = target("torch.compile lion / compiled, 1 thread", 1.0);
         assert_eq!((against_torch.verdict, against_torch.values[0].value), (Verdict::Met, 1.5));
-        assert_eq!(target("torch.compile lion / compiled, 1 thread", 25.0).verdict, Verdict::NotMeasured);
+        assert_eq!(
+            target("torch.compile lion / compiled, 1 thread", 25.0).verdict,
+            Verdict::NotMeasured
+        );
         assert_eq!(target("compiled lion / C loop, 2 threads", 1.10).verdict, Verdict::NotMeasured);
-        assert_eq!(target("a plan from a graph, the slowest of the zoo", 5.0).worst().unwrap().place, "nadam");
+        assert_eq!(
+            target("a plan from a graph, the slowest of the zoo", 5.0).worst().unwrap().place,
+            "nadam"
+        );
     }
 }

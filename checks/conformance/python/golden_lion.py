@@ -52,11 +52,17 @@ def check(engine, run, file, name, case):
     """Whether a way to run an export is as near to the recorded weights of a case as it must be."""
     seed, steps = case["seed"], case["steps"]
     weights = np.array([unit(seed, i) for i in range(257)], dtype=np.float32)
-    gradients = [[np.array([gradient(seed, step, i) for i in range(257)], dtype=np.float32)] for step in range(steps)]
+    gradients = [
+        [np.array([gradient(seed, step, i) for i in range(257)], dtype=np.float32)]
+        for step in range(steps)
+    ]
     rates = [float(rate) for rate in floats(case["lr_bits"])]
     hyperparameters = {key: case[key] for key in ("beta1", "beta2", "weight_decay")}
     recorded_steps = sorted({int(key[4:]) for steps in case["impl"].values() for key in steps})
-    found = {step: run(file, [weights.copy()], gradients[:step], rates[:step], hyperparameters)[0][0] for step in recorded_steps}
+    found = {
+        step: run(file, [weights.copy()], gradients[:step], rates[:step], hyperparameters)[0][0]
+        for step in recorded_steps
+    }
     passed = True
     for published, recorded in case["impl"].items():
         differing, farthest = 0, 0.0
@@ -67,7 +73,9 @@ def check(engine, run, file, name, case):
         good = farthest <= FARTHEST if rounds_otherwise(engine, published, case) else differing == 0
         passed = passed and good
         verdict = "" if good else ": WRONG"
-        print(f"{engine}, case {name}, beside {published}: {differing} of {257 * len(recorded)} differ, by {farthest:.0e} at most{verdict}")
+        print(
+            f"{engine}, case {name}, beside {published}: {differing} of {257 * len(recorded)} differ, by {farthest:.0e} at most{verdict}"
+        )
     return passed
 
 

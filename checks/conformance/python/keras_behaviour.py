@@ -19,16 +19,23 @@ from targets.keras import load
 
 def optimizer_class(path):
     module = load(path)
-    return [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+    return [
+        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+    ][-1]
 
 
 def variables_of(*shapes, dtype="float32"):
     draw = np.random.default_rng(0).standard_normal
-    return [keras.Variable(draw(shape), dtype=dtype, name=f"w{i}") for i, shape in enumerate(shapes)]
+    return [
+        keras.Variable(draw(shape), dtype=dtype, name=f"w{i}") for i, shape in enumerate(shapes)
+    ]
 
 
 def step(optimizer, variables, *gradients):
-    gradients = [g if g is None else ops.full(v.shape, g, dtype=v.dtype) for g, v in zip(gradients, variables, strict=True)]
+    gradients = [
+        g if g is None else ops.full(v.shape, g, dtype=v.dtype)
+        for g, v in zip(gradients, variables, strict=True)
+    ]
     optimizer.apply(gradients, variables)
     return [ops.convert_to_numpy(ops.cast(v, "float32")) for v in variables]
 
@@ -42,7 +49,11 @@ def refused(kind, call):
 
 
 def defaults(cls):
-    return {name: p.default for name, p in inspect.signature(cls).parameters.items() if isinstance(p.default, float)}
+    return {
+        name: p.default
+        for name, p in inspect.signature(cls).parameters.items()
+        if isinstance(p.default, float)
+    }
 
 
 def sums_over_all(cls):
@@ -177,7 +188,9 @@ def the_names_of_keras_are_taken(cls):
     for own, name in (("beta1", "beta_1"), ("beta2", "beta_2")):
         if own in given:
             assert getattr(cls(**{name: 0.5}), own) == 0.5
-            assert name in refused(TypeError, lambda own=own, name=name: cls(**{own: 0.25, name: 0.5}))
+            assert name in refused(
+                TypeError, lambda own=own, name=name: cls(**{own: 0.25, name: 0.5})
+            )
 
 
 def numbers_out_of_range_are_refused(cls):

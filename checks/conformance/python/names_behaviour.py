@@ -53,7 +53,12 @@ print(*dir(optimizer), *vars(optimizer))
 
 def attributes():
     """The names that exported classes inherit, with their underscores and without."""
-    said = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for code in INHERITED]
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for code in INHERITED
+    ]
     names = {name for text in said for name in text.split()}
     return names | {name.lstrip("_") for name in names}
 
@@ -61,7 +66,11 @@ def attributes():
 def names():
     found = {*dir(builtins), *OTHERS, *attributes(), *keyword.softkwlist}
     return sorted(
-        n for n in found if n.isidentifier() and not keyword.iskeyword(n) and n not in FUNCTIONS | {"w", "g", "t", "lr", "m0", "_"}
+        n
+        for n in found
+        if n.isidentifier()
+        and not keyword.iskeyword(n)
+        and n not in FUNCTIONS | {"w", "g", "t", "lr", "m0", "_"}
     )
 
 
@@ -78,7 +87,18 @@ def write(folder):
         slots = ", ".join(part)
         text = f"def slots{number}(w, g, m0, {slots}, t, lr=0.1):\n{total}\n  update = m0 * lr / (1 - power(0.5, t))\n  return update, m0, {slots}\n"
         (folder / f"slots{number}.opt").write_text(text)
-    for name in {*OTHERS, "any", "named_tuple", "value_error", "none", "true", "type_error", "_", "runtime_error", "lion"} - {
+    for name in {
+        *OTHERS,
+        "any",
+        "named_tuple",
+        "value_error",
+        "none",
+        "true",
+        "type_error",
+        "_",
+        "runtime_error",
+        "lion",
+    } - {
         "self",
         "cls",
     }:

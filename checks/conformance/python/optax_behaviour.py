@@ -18,7 +18,10 @@ from targets.optax import factory, load
 
 def params_of(dtype=jnp.float32, seed=0):
     draw = np.random.default_rng(seed).standard_normal
-    return {"a": jnp.asarray(draw((3, 4)), dtype), "b": [jnp.asarray(draw(5), dtype), jnp.asarray(draw(()), dtype)]}
+    return {
+        "a": jnp.asarray(draw((3, 4)), dtype),
+        "b": [jnp.asarray(draw(5), dtype), jnp.asarray(draw(()), dtype)],
+    }
 
 
 def gradients_of(params, seed):
@@ -36,7 +39,9 @@ def run(transform, params, steps=4, state=None, **extra):
 
 def same(x, y, tolerance=0.0):
     for a, b in zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True):
-        np.testing.assert_allclose(np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=tolerance, atol=tolerance
+        )
 
 
 def refused(kind, call):
@@ -48,7 +53,11 @@ def refused(kind, call):
 
 
 def hyperparameters(make):
-    return {name: p.default for name, p in inspect.signature(make).parameters.items() if isinstance(p.default, float)}
+    return {
+        name: p.default
+        for name, p in inspect.signature(make).parameters.items()
+        if isinstance(p.default, float)
+    }
 
 
 def a_compiled_step_is_the_eager_one(make):
@@ -70,7 +79,9 @@ def the_state_keeps_its_structure_and_types(make):
     def step(carry, _):
         params, state = carry
         updates, state = transform.update(jax.tree.map(jnp.ones_like, params), state, params)
-        assert jax.tree.map(lambda u: (u.shape, u.dtype), updates) == jax.tree.map(lambda w: (w.shape, w.dtype), params)
+        assert jax.tree.map(lambda u: (u.shape, u.dtype), updates) == jax.tree.map(
+            lambda w: (w.shape, w.dtype), params
+        )
         return (optax.apply_updates(params, updates), state), None
 
     (_, after), _ = jax.lax.scan(step, (params, state), None, length=3)
@@ -88,7 +99,9 @@ def types_are_kept_and_computed_wide(make):
         for factor in (0.0, 1e-3):
             gradients = jax.tree.map(lambda g, factor=factor: g * factor, gradients_of(params, 0))
             updates, state = transform.update(gradients, state, params)
-            for update, param in zip(jax.tree.leaves(updates), jax.tree.leaves(params), strict=True):
+            for update, param in zip(
+                jax.tree.leaves(updates), jax.tree.leaves(params), strict=True
+            ):
                 assert update.dtype == param.dtype == dtype
     # Gradients that are narrower than the parameters take no movement away.
     if "learning_rate" in hyperparameters(make):
@@ -96,7 +109,9 @@ def types_are_kept_and_computed_wide(make):
         transform = make(learning_rate=1e-7)
         narrow = jax.tree.map(lambda g: g.astype(jnp.float16), gradients_of(params, 0))
         updates, state = transform.update(narrow, transform.init(params), params)
-        wide, _ = make(learning_rate=1e-7).update(jax.tree.map(lambda g: g.astype(jnp.float32), narrow), transform.init(params), params)
+        wide, _ = make(learning_rate=1e-7).update(
+            jax.tree.map(lambda g: g.astype(jnp.float32), narrow), transform.init(params), params
+        )
         same(updates, wide, 1e-3)
 
 
@@ -107,11 +122,21 @@ def complex_numbers_are_pairs_of_reals_or_refused(make):
     transform = optax.contrib.split_real_and_imaginary(make())
     updates, _ = transform.update(params, transform.init(params), params)
     assert updates["z"].dtype == jnp.complex64
-    refused(TypeError, lambda: make().update({"n": jnp.arange(3)}, make().init({"n": jnp.zeros(3)}), {"n": jnp.zeros(3)}))
+    refused(
+        TypeError,
+        lambda: make().update(
+            {"n": jnp.arange(3)}, make().init({"n": jnp.zeros(3)}), {"n": jnp.zeros(3)}
+        ),
+    )
 
 
 def odd_arrays_work(make):
-    params = {"empty": jnp.zeros((0, 3)), "other": jnp.zeros((3, 0)), "none": None, "w": jnp.ones(2)}
+    params = {
+        "empty": jnp.zeros((0, 3)),
+        "other": jnp.zeros((3, 0)),
+        "none": None,
+        "w": jnp.ones(2),
+    }
     run_once = make()
     updates, _ = run_once.update({**params, "w": jnp.ones(2)}, run_once.init(params), params)
     assert updates["empty"].shape == (0, 3) and updates["none"] is None
@@ -133,13 +158,19 @@ def wrappers_work(make):
     run(optax.MultiSteps(make(), every_k_schedule=2), params)
     masked, _ = run(optax.masked(make(), {"a": True, "b": False}), params, steps=1)
     same(masked["a"], run(make(), {"a": params["a"], "b": None}, steps=1)[0]["a"], 1e-6)
-    run(optax.multi_transform({"x": make(), "y": optax.set_to_zero()}, {"a": "x", "b": "y"}), params)
+    run(
+        optax.multi_transform({"x": make(), "y": optax.set_to_zero()}, {"a": "x", "b": "y"}), params
+    )
     run(optax.partition({"x": make(), "y": optax.sgd(0.1)}, {"a": "x", "b": "y"}), params)
     if "learning_rate" in hyperparameters(make):
         schedule = optax.linear_schedule(hyperparameters(make)["learning_rate"], 0.0, 10)
         run(make(learning_rate=schedule), params)
         run(optax.inject_hyperparams(make)(learning_rate=schedule), params)
-        jax.jit(lambda rate: make(learning_rate=rate).update(params, make(learning_rate=rate).init(params), params))(0.1)
+        jax.jit(
+            lambda rate: make(learning_rate=rate).update(
+                params, make(learning_rate=rate).init(params), params
+            )
+        )(0.1)
 
 
 def the_names_of_optax_are_taken(make):
@@ -147,7 +178,10 @@ def the_names_of_optax_are_taken(make):
     for own, name in (("beta1", "b1"), ("beta2", "b2"), ("epsilon", "eps")):
         if own in given:
             value = hyperparameters(make)[own] / 2
-            same(run(make(**{name: value}), params_of())[0], run(make(**{own: value}), params_of())[0])
+            same(
+                run(make(**{name: value}), params_of())[0],
+                run(make(**{own: value}), params_of())[0],
+            )
 
 
 def numbers_out_of_range_are_refused(make):

@@ -20,7 +20,9 @@ SHAPES = [(), (1,), (7,), (5, 3), (2, 3, 4), (40000,)]
 
 def params_of(seed, dtype=torch.float32):
     generator = torch.Generator().manual_seed(seed)
-    return [torch.nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in SHAPES]
+    return [
+        torch.nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in SHAPES
+    ]
 
 
 def set_gradients(params, seed):
@@ -36,11 +38,17 @@ def run(optimizer, params, seeds):
 
 
 def same(xs, ys):
-    return all(x.dtype == y.dtype and torch.equal(x.nan_to_num(7), y.nan_to_num(7)) for x, y in zip(xs, ys, strict=True))
+    return all(
+        x.dtype == y.dtype and torch.equal(x.nan_to_num(7), y.nan_to_num(7))
+        for x, y in zip(xs, ys, strict=True)
+    )
 
 
 def close(xs, ys):
-    return all(torch.allclose(x, y, rtol=1e-5, atol=1e-7, equal_nan=True) for x, y in zip(xs, ys, strict=True))
+    return all(
+        torch.allclose(x, y, rtol=1e-5, atol=1e-7, equal_nan=True)
+        for x, y in zip(xs, ys, strict=True)
+    )
 
 
 def state_goes_on_after_it_is_loaded(cls, module):
@@ -199,7 +207,11 @@ def gradients_may_be_scaled(cls, module):
 
 
 def small_types_are_computed_in_f32_and_f64_stays(cls, module):
-    for dtype, state in ((torch.bfloat16, torch.float32), (torch.float16, torch.float32), (torch.float64, torch.float64)):
+    for dtype, state in (
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.float64, torch.float64),
+    ):
         for options in pytorch_generic.paths(cls):
             params, exact = params_of(7, dtype), params_of(7, dtype)
             exact = [torch.nn.Parameter(param.detach().to(state)) for param in exact]
@@ -209,8 +221,14 @@ def small_types_are_computed_in_f32_and_f64_stays(cls, module):
                 its.grad = param.grad.to(state)
             optimizer.step()
             other.step()
-            assert close([param.detach() for param in params], [its.detach().to(dtype) for its in exact])
-            assert all(optimizer.state[param][name].dtype == state for param in params for name in module._SLOTS)
+            assert close(
+                [param.detach() for param in params], [its.detach().to(dtype) for its in exact]
+            )
+            assert all(
+                optimizer.state[param][name].dtype == state
+                for param in params
+                for name in module._SLOTS
+            )
 
 
 def transposed_parameters_work(cls, module):
@@ -235,7 +253,11 @@ def a_compiled_step_is_one_graph(cls, module, backend="eager"):
         # As PyTorch's own optimizers do it: the state is there before anything is compiled.
         set_gradients(params, 0)
         optimizer.step()
-        step = torch.compile(optimizer.step, fullgraph=True, backend=backend) if compiled else optimizer.step
+        step = (
+            torch.compile(optimizer.step, fullgraph=True, backend=backend)
+            if compiled
+            else optimizer.step
+        )
         for seed in range(1, 4):
             set_gradients(params, seed)
             step()

@@ -23,7 +23,9 @@ from targets.pytorch import load
 
 def model():
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3), torch.nn.LayerNorm(3))
+    return torch.nn.Sequential(
+        torch.nn.Linear(8, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3), torch.nn.LayerNorm(3)
+    )
 
 
 def sharded(mesh):
@@ -62,7 +64,9 @@ def unsummed(cls, options, mesh):
         optimizer = cls([param], **options)
         for seed in range(2):
             grad = pytorch_generic.gradient(torch.empty(4, 3), seed)
-            param.grad = DTensor.from_local(grad / mesh.size(), mesh, [Partial()]) if spread else grad
+            param.grad = (
+                DTensor.from_local(grad / mesh.size(), mesh, [Partial()]) if spread else grad
+            )
             optimizer.step()
         results.append([whole(param).detach()])
     return results
@@ -84,10 +88,14 @@ def work(rank, count, file, paths):
             }
             for name, (xs, ys) in pairs.items():
                 # Sums of gradients come in another order, which steps by signs and orthogonal matrices make much of.
-                if not all(torch.allclose(x, y, rtol=1e-2, atol=1e-3) for x, y in zip(xs, ys, strict=True)):
+                if not all(
+                    torch.allclose(x, y, rtol=1e-2, atol=1e-3) for x, y in zip(xs, ys, strict=True)
+                ):
                     failed += 1
                     if rank == 0:
-                        print(f"{path}: {name}, {options}: {max((x - y).abs().max() for x, y in zip(xs, ys, strict=True))} off")
+                        print(
+                            f"{path}: {name}, {options}: {max((x - y).abs().max() for x, y in zip(xs, ys, strict=True))} off"
+                        )
     if rank == 0:
         print(f"{count} processes, {len(paths)} files, {failed} failed")
     dist.barrier()

@@ -70,7 +70,9 @@ def refused(action, *kinds):
 
 def sums_over_all(module):
     """Whether a step of one parameter depends on the others."""
-    return any(not per_array for *_, names in getattr(module, "_SUMS", ()) for _, per_array in names)
+    return any(
+        not per_array for *_, names in getattr(module, "_SUMS", ()) for _, per_array in names
+    )
 
 
 def state_belongs_to_the_parameter(cls, module):
@@ -82,7 +84,9 @@ def state_belongs_to_the_parameter(cls, module):
         orders = [[first], [second, first], [first, second, third], [third], [first, second, third]]
         for seed, order in enumerate(orders):
             step(together, seed, order)
-        for index, (each, start) in enumerate(((first, param(4, seed=1)), (second, param(5, 3, seed=2)), (third, param(seed=3)))):
+        for index, (each, start) in enumerate(
+            ((first, param(4, seed=1)), (second, param(5, 3, seed=2)), (third, param(seed=3)))
+        ):
             alone = cls([start], **options)
             for seed, order in enumerate(orders):
                 if any(each is one for one in order):
@@ -119,7 +123,9 @@ def it_steps_as_torch_does(cls, module):
                 its.data.copy_(each.data)
             step(alike, 9)
             step(loaded, 9)
-            assert all(close(x, y, rtol=1e-4, atol=1e-6) for x, y in zip(known, fresh, strict=True)), kind
+            assert all(
+                close(x, y, rtol=1e-4, atol=1e-6) for x, y in zip(known, fresh, strict=True)
+            ), kind
 
 
 def older_checkpoints_go_on(cls, module):
@@ -132,22 +138,36 @@ def older_checkpoints_go_on(cls, module):
     saved = copy.deepcopy(optimizer.state_dict())
     given = {name: own for own, name in getattr(module, "_RENAMED", {}).items()}
     counts = [own.pop("step", None) for own in saved["state"].values()]
-    saved["state"] = {key: {given.get(name, name): value for name, value in own.items()} for key, own in saved["state"].items()}
+    saved["state"] = {
+        key: {given.get(name, name): value for name, value in own.items()}
+        for key, own in saved["state"].items()
+    }
     for group in saved["param_groups"]:
         for name, (key, place) in getattr(module, "_ELSEWHERE", {}).items():
             group[name] = group[key] if place is None else group[key][place]
-        for key in {key for key, _ in getattr(module, "_ELSEWHERE", {}).values()} - getattr(module, "_ELSEWHERE", {}).keys():
+        for key in {key for key, _ in getattr(module, "_ELSEWHERE", {}).values()} - getattr(
+            module, "_ELSEWHERE", {}
+        ).keys():
             del group[key]
         if counts[0] is not None:
             group["step"] = torch.tensor(3.0, dtype=torch.float64)
-    loaded = cls([torch.nn.Parameter(each.detach().clone()) for each in optimizer.param_groups[0]["params"]])
+    loaded = cls(
+        [torch.nn.Parameter(each.detach().clone()) for each in optimizer.param_groups[0]["params"]]
+    )
     loaded.load_state_dict(saved)
-    (group,), (expected,) = loaded.state_dict()["param_groups"], optimizer.state_dict()["param_groups"]
-    assert {**group, **expected} == group and not set(given.values()) & loaded.state[loaded.param_groups[0]["params"][0]].keys()
+    (group,), (expected,) = (
+        loaded.state_dict()["param_groups"],
+        optimizer.state_dict()["param_groups"],
+    )
+    assert {**group, **expected} == group and not set(given.values()) & loaded.state[
+        loaded.param_groups[0]["params"][0]
+    ].keys()
     for seed in range(3, 5):
         step(optimizer, seed)
         step(loaded, seed)
-    for each, its in zip(optimizer.param_groups[0]["params"], loaded.param_groups[0]["params"], strict=True):
+    for each, its in zip(
+        optimizer.param_groups[0]["params"], loaded.param_groups[0]["params"], strict=True
+    ):
         assert torch.equal(each, its)
 
 
@@ -273,12 +293,19 @@ def complex_parameters_are_pairs_of_real_ones(cls, module):
         assert "complex" in str(error) and cls.__name__ in str(error)
         return
     for options in paths(cls):
-        whole, pairs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(torch.view_as_real(start).clone())
+        whole, pairs = (
+            torch.nn.Parameter(start.clone()),
+            torch.nn.Parameter(torch.view_as_real(start).clone()),
+        )
         optimizer, other = cls([whole, param(3)], **options), cls([pairs, param(3)], **options)
         for seed in range(3):
             for each in (optimizer, other):
                 own = each.param_groups[0]["params"]
-                own[0].grad = gradient(whole, seed) if own[0] is whole else torch.view_as_real(gradient(whole, seed)).clone()
+                own[0].grad = (
+                    gradient(whole, seed)
+                    if own[0] is whole
+                    else torch.view_as_real(gradient(whole, seed)).clone()
+                )
                 own[1].grad = gradient(own[1], seed)
                 each.step()
         assert torch.equal(torch.view_as_real(whole.detach()), pairs.detach())
@@ -320,7 +347,10 @@ def a_parameter_that_is_there_twice_steps_twice(cls, module):
                 each.grad = gradient(each, 10 * seed + index)
             other.step()
         if "lr" not in given:
-            assert all(close(x, y, rtol=1e-4, atol=1e-6) for x, y in zip((first, second), results[0], strict=True))
+            assert all(
+                close(x, y, rtol=1e-4, atol=1e-6)
+                for x, y in zip((first, second), results[0], strict=True)
+            )
 
 
 def layouts_and_types_mix(cls, module):
@@ -420,7 +450,11 @@ def the_names_of_torch_are_taken(cls, module):
     for key in keys:
         value = start.defaults[key]
         new = tuple(0.9 * x for x in value) if isinstance(value, tuple) else 0.9 * value
-        own = {name: new if place is None else new[place] for name, (its, place) in elsewhere.items() if its == key}
+        own = {
+            name: new if place is None else new[place]
+            for name, (its, place) in elsewhere.items()
+            if its == key
+        }
         results = []
         for make in (
             lambda params: cls(params, **{key: new}),
@@ -430,7 +464,10 @@ def the_names_of_torch_are_taken(cls, module):
         ):
             params = [param(4)]
             optimizer = make(params)
-            assert optimizer.param_groups[0][key] == new and not own.keys() & optimizer.param_groups[0].keys()
+            assert (
+                optimizer.param_groups[0][key] == new
+                and not own.keys() & optimizer.param_groups[0].keys()
+            )
             step(optimizer, 0)
             results.append(params[0])
         late = [param(4)]
@@ -443,7 +480,9 @@ def the_names_of_torch_are_taken(cls, module):
             refused(lambda: cls([param(3)], lr=wrong), ValueError)
             if has_paths(cls):
                 refused(lambda: cls([{"params": [param(3)], "lr": wrong}]), ValueError)
-                refused(lambda: start.add_param_group({"params": [param(3)], "lr": wrong}), ValueError)
+                refused(
+                    lambda: start.add_param_group({"params": [param(3)], "lr": wrong}), ValueError
+                )
         assert len(start.param_groups) == 1
     for index, beta in enumerate(start.defaults.get("betas", ())):
         betas = list(start.defaults["betas"])
@@ -494,7 +533,9 @@ def every_scheduler_works(cls, module):
         lambda optimizer: schedulers.CyclicLR(optimizer, base_lr=0.01, max_lr=0.1, step_size_up=2),
         lambda optimizer: schedulers.CosineAnnealingLR(optimizer, T_max=10),
         lambda optimizer: schedulers.LambdaLR(optimizer, lambda epoch: 0.9**epoch),
-        lambda optimizer: schedulers.CyclicLR(optimizer, base_lr=0.01, max_lr=0.1, step_size_up=2, cycle_momentum=False),
+        lambda optimizer: schedulers.CyclicLR(
+            optimizer, base_lr=0.01, max_lr=0.1, step_size_up=2, cycle_momentum=False
+        ),
         lambda optimizer: schedulers.CosineAnnealingWarmRestarts(optimizer, T_0=3),
         lambda optimizer: torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05),
         lambda optimizer: schedulers.ReduceLROnPlateau(optimizer, patience=0),
@@ -505,14 +546,18 @@ def every_scheduler_works(cls, module):
             rates = []
             for seed in range(4):
                 step(optimizer, seed)
-                scheduler.step(*([1.0] if isinstance(scheduler, schedulers.ReduceLROnPlateau) else []))
+                scheduler.step(
+                    *([1.0] if isinstance(scheduler, schedulers.ReduceLROnPlateau) else [])
+                )
                 rates.append(float(optimizer.param_groups[0]["lr"]))
             assert len(set(rates)) > 1, type(scheduler)
             optimizer.load_state_dict(optimizer.state_dict())
     # The momentum is cycled with it, if there is one.
     optimizer = cls([param(4)], lr=0.01)
     schedulers.OneCycleLR(optimizer, max_lr=0.1, total_steps=10)
-    read = "betas" in optimizer.defaults or any(key == "momentum" for key, _ in getattr(module, "_ELSEWHERE", {}).values())
+    read = "betas" in optimizer.defaults or any(
+        key == "momentum" for key, _ in getattr(module, "_ELSEWHERE", {}).values()
+    )
     if read:
         group = optimizer.param_groups[0]
         assert (group["betas"][0] if "betas" in group else group["momentum"]) == 0.95
@@ -537,7 +582,10 @@ def other_types_of_tensors_step_by_operations(cls, module):
                 its.grad = each.grad.clone().as_subclass(Noted)
             optimizer.step()
             other.step()
-        assert all(close(x, y.detach().as_subclass(torch.Tensor)) for x, y in zip(plain, noted, strict=True)), options
+        assert all(
+            close(x, y.detach().as_subclass(torch.Tensor))
+            for x, y in zip(plain, noted, strict=True)
+        ), options
 
 
 def another_default_device_changes_nothing(cls, module):

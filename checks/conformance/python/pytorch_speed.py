@@ -21,7 +21,9 @@ def main(path):
     torch.set_num_threads(1)
     _, lion = load(path)
     print("milliseconds a step on 200 arrays, one thread")
-    print(f"{'elements each':>14} {'decay':>6} {'lion-pytorch foreach':>21} {'exported foreach':>17} {'ratio':>6}")
+    print(
+        f"{'elements each':>14} {'decay':>6} {'lion-pytorch foreach':>21} {'exported foreach':>17} {'ratio':>6}"
+    )
     kinds = {str(size): [size] for size in SIZES} | {"all of these": SIZES}
     for name, sizes in kinds.items():
         for decay in (0.0, 0.1):
@@ -29,7 +31,10 @@ def main(path):
             steps = {}
             for who, cls, options in (("peer", Peer, {}), ("own", lion, {"foreach": True})):
                 generator = torch.Generator().manual_seed(1)
-                params = [torch.nn.Parameter(torch.randn(sizes[i % len(sizes)], generator=generator)) for i in range(200)]
+                params = [
+                    torch.nn.Parameter(torch.randn(sizes[i % len(sizes)], generator=generator))
+                    for i in range(200)
+                ]
                 for param in params:
                     param.grad = torch.randn(param.shape, generator=generator)
                 steps[who] = cls(params, lr=1e-4, weight_decay=decay, **options).step
@@ -41,7 +46,9 @@ def main(path):
                     step()
                     times[who].append(time.perf_counter() - start)
             peer, own = (min(times[who]) * 1e3 for who in ("peer", "own"))
-            print(f"{name:>14} {decay:>6} {peer:>21.3f} {own:>17.3f} {own / peer:>6.2f}", flush=True)
+            print(
+                f"{name:>14} {decay:>6} {peer:>21.3f} {own:>17.3f} {own / peer:>6.2f}", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,9 @@ PACKAGES = {
 
 
 def version(target):
-    return ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES.get(target, []))
+    return ", ".join(
+        f"{package} {metadata.version(package)}" for package in PACKAGES.get(target, [])
+    )
 
 
 def floats(patterns, shapes, digits):
@@ -87,14 +89,19 @@ def expected_of(case, kind, shapes):
     """Weights and slots of a reference."""
     digits = {"f32": 8, "f64": 16}[kind]
     outcome = case[kind]
-    return floats(outcome["weights"], shapes, digits), {name: floats(text, shapes, digits) for name, text in outcome["slots"].items()}
+    return floats(outcome["weights"], shapes, digits), {
+        name: floats(text, shapes, digits) for name, text in outcome["slots"].items()
+    }
 
 
 def compare(found, single, double):
     """Weights and slots beside those that they should be, and beside what f64 makes of them."""
     result = {"deviation": 0.0, "gap": 0.0, "mismatches": 0, "same_bits": True}
     for tree in [None, *single[1]]:
-        own, expected, wide = (flat(weights if tree is None else slots[tree]) for weights, slots in (found, single, double))
+        own, expected, wide = (
+            flat(weights if tree is None else slots[tree])
+            for weights, slots in (found, single, double)
+        )
         deviation, mismatches = distance(own, expected)
         gap, _ = distance(expected, wide)
         result["deviation"] = max(result["deviation"], deviation)
@@ -126,7 +133,12 @@ class Suite:
         """What a variant is given to run a case."""
         data, shapes = self.cases[case["case"]], self.shapes_of(case)
         gradients = [floats(step, shapes, 8) for step in data["gradients"]]
-        return floats(data["weights"], shapes, 8), gradients, case["learning_rates"], case["hyperparameters"]
+        return (
+            floats(data["weights"], shapes, 8),
+            gradients,
+            case["learning_rates"],
+            case["hyperparameters"],
+        )
 
     def run(self, engine, target, run, file, lion):
         """What there is to say of a variant on a file; `lion` is the library's own Lion, its name and how it is run."""
@@ -135,7 +147,9 @@ class Suite:
         of_program = dict(engine=engine, version=version(target), program=expected["program"])
         for case in expected["cases"]:
             head = dict(of_program, case=case["case"])
-            single, double = (expected_of(case, kind, self.shapes_of(case)) for kind in ("f32", "f64"))
+            single, double = (
+                expected_of(case, kind, self.shapes_of(case)) for kind in ("f32", "f64")
+            )
             try:
                 found = run(file, *self.settings(case))
                 said.append(head | compare(found, single, double))
@@ -146,7 +160,9 @@ class Suite:
                 return [*said, of_program | {"cannot": str(reason)}]
             except Exception as error:  # A program that fails must not hide how the others did.
                 place = traceback.extract_tb(error.__traceback__)[-1]
-                message = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+                message = (
+                    f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+                )
                 said.append(head | {"error": message})
         return said
 
@@ -160,24 +176,38 @@ def main(directory, targets, programs, without):
             say(engine=target, version="", program="", case="", error=f"can't be imported: {error}")
             continue
         lions = getattr(module, "LIONS", {})
-        files = [file for file in sorted((directory / "exports" / target).glob("*")) if not programs or file.stem in programs]
+        files = [
+            file
+            for file in sorted((directory / "exports" / target).glob("*"))
+            if not programs or file.stem in programs
+        ]
 
         # What is compiled, for all programs at once.
         getattr(module, "prepare", lambda _: None)(files)
 
         def run_all(engine):
-            return [line for file in files for line in suite.run(engine, target, module.VARIANTS[engine], file, lions.get(engine))]
+            return [
+                line
+                for file in files
+                for line in suite.run(
+                    engine, target, module.VARIANTS[engine], file, lions.get(engine)
+                )
+            ]
 
         engines = [engine for engine in module.VARIANTS if engine not in without]
         # Libraries keep things by thread, so only what runs in processes of its own is run by several threads.
         with ThreadPoolExecutor() as pool:
-            for lines in (pool.map if getattr(module, "PROCESSES", False) else map)(run_all, engines):
+            for lines in (pool.map if getattr(module, "PROCESSES", False) else map)(
+                run_all, engines
+            ):
                 for line in lines:
                     say(**line)
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Runs exported optimizers under the conformance suite of symopt.")
+    parser = argparse.ArgumentParser(
+        description="Runs exported optimizers under the conformance suite of symopt."
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("target", nargs="+")
     parser.add_argument("--program", action="append", default=[], metavar="NAME")

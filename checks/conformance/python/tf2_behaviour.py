@@ -23,7 +23,9 @@ class OfTensorFlow:
         self.optimizer = cls(**options)
 
     def step(self, gradients):
-        pairs = zip([None if g is None else tf.constant(g) for g in gradients], self.variables, strict=True)
+        pairs = zip(
+            [None if g is None else tf.constant(g) for g in gradients], self.variables, strict=True
+        )
         self.optimizer.apply_gradients(pairs)
         return [v.numpy() for v in self.variables]
 
@@ -75,9 +77,16 @@ def complex_arrays_are_refused(make):
 
 def numbers_out_of_range_are_refused(make):
     name = "learning_rate" if make.func is OfTensorFlow else "lr"
-    for kind in (float, np.float32, np.array, tf.constant if make.func is OfTensorFlow else np.float64):
+    for kind in (
+        float,
+        np.float32,
+        np.array,
+        tf.constant if make.func is OfTensorFlow else np.float64,
+    ):
         for value in (-1.0, float("nan")):
-            assert name in refused(ValueError, lambda value=kind(value): make(ones(1), **{name: value}))
+            assert name in refused(
+                ValueError, lambda value=kind(value): make(ones(1), **{name: value})
+            )
 
 
 def a_number_may_be_of_numpy(make):
@@ -97,8 +106,12 @@ def a_checkpoint_has_the_steps(make):
         first.step(gradient)
     second.optimizer.build(second.variables)
     with tempfile.TemporaryDirectory() as folder:
-        path = tf.train.Checkpoint(optimizer=first.optimizer, w=first.variables).write(str(Path(folder) / "kept"))
-        tf.train.Checkpoint(optimizer=second.optimizer, w=second.variables).read(path).assert_consumed()
+        path = tf.train.Checkpoint(optimizer=first.optimizer, w=first.variables).write(
+            str(Path(folder) / "kept")
+        )
+        tf.train.Checkpoint(optimizer=second.optimizer, w=second.variables).read(
+            path
+        ).assert_consumed()
     np.testing.assert_array_equal(first.step(gradient)[0], second.step(gradient)[0])
 
 

@@ -9,7 +9,8 @@ pub const STEPS: usize = 50;
 /// Steps of a case for programs that are made for their calls.
 pub const BRIEF_STEPS: usize = 3;
 
-/// The shapes of the parameter arrays: matrices taller and wider than long, a vector, a scalar, an array of one, and three dimensions.
+/// The shapes of the parameter arrays: matrices taller and wider than long, a vector, a scalar, an
+/// array of one, and three dimensions.
 pub const SHAPES: &[&[usize]] = &[&[5, 3], &[7], &[], &[1], &[2, 3, 4]];
 
 /// How a case sets the hyperparameters.
@@ -17,7 +18,8 @@ pub const SHAPES: &[&[usize]] = &[&[5, 3], &[7], &[], &[1], &[2, 3, 4]];
 pub enum Settings {
     /// As the program has them.
     Defaults,
-    /// Each moved away from its default: what lies between a half and 1 doubles its distance from 1, 0 becomes 0.1, all else grows by a half.
+    /// Each moved away from its default: what lies between a half and 1 doubles its distance from
+    /// 1, 0 becomes 0.1, all else grows by a half.
     Moved,
 }
 
@@ -54,7 +56,13 @@ pub struct Case {
 }
 
 impl Case {
-    fn new(name: &'static str, about: &'static str, seed: u64, settings: Settings, kind: Kind) -> Case {
+    fn new(
+        name: &'static str,
+        about: &'static str,
+        seed: u64,
+        settings: Settings,
+        kind: Kind,
+    ) -> Case {
         Case::of_shapes(SHAPES, STEPS, (name, about), seed, settings, kind)
     }
 
@@ -68,7 +76,9 @@ impl Case {
     ) -> Case {
         let places = |array: usize, element: usize| 31 * array as u64 + element as u64;
         let length = |array: usize| shapes[array].iter().product::<usize>();
-        let weights = (0..shapes.len()).map(|array| (0..length(array)).map(|i| unit(seed, places(array, i))).collect()).collect();
+        let weights = (0..shapes.len())
+            .map(|array| (0..length(array)).map(|i| unit(seed, places(array, i))).collect())
+            .collect();
         let mut gradients: Vec<Vec<Vec<f32>>> = Vec::with_capacity(steps);
         for step in 0..steps {
             let before = gradients.last();
@@ -86,7 +96,9 @@ impl Case {
         let schedule = |step: usize| match settings {
             Settings::Moved => 1.0,
             Settings::Defaults if step < 5 => (step + 1) as f64 / 5.0,
-            Settings::Defaults => 0.5 + 0.5 * (std::f64::consts::PI * (step - 5) as f64 / (STEPS - 5) as f64).cos(),
+            Settings::Defaults => {
+                0.5 + 0.5 * (std::f64::consts::PI * (step - 5) as f64 / (STEPS - 5) as f64).cos()
+            }
         };
         // Twelve binary digits after the point are enough, and the same on every machine.
         let schedule = (0..steps).map(|step| (schedule(step) * 4096.0).round() / 4096.0).collect();
@@ -102,9 +114,11 @@ impl Case {
         };
         match self.settings {
             Settings::Defaults => Vec::new(),
-            Settings::Moved => {
-                program.signature().hyperparameters().map(|(_, p)| (p.name.clone(), moved(p.default.unwrap_or_default()))).collect()
-            }
+            Settings::Moved => program
+                .signature()
+                .hyperparameters()
+                .map(|(_, p)| (p.name.clone(), moved(p.default.unwrap_or_default())))
+                .collect(),
         }
     }
 
@@ -115,8 +129,16 @@ impl Case {
     }
 }
 
-/// The gradient at a place. `draw` is a number in [-1, 1); `before` the gradient of the step before.
-fn gradient(kind: Kind, draw: f32, step: usize, array: usize, place: u64, before: Option<f32>) -> f32 {
+/// The gradient at a place. `draw` is a number in [-1, 1); `before` the gradient of the step
+/// before.
+fn gradient(
+    kind: Kind,
+    draw: f32,
+    step: usize,
+    array: usize,
+    place: u64,
+    before: Option<f32>,
+) -> f32 {
     let sized = draw * 0.25_f32.powi((place % 7) as i32);
     let is_zero = lowbias32(977 * step as u64 + place).is_multiple_of(13);
     match kind {
@@ -137,7 +159,8 @@ fn gradient(kind: Kind, draw: f32, step: usize, array: usize, place: u64, before
             (4, 30) if place % 5 == 2 => f32::NEG_INFINITY,
             _ => sized,
         },
-        // With the momentum 0.01 g after the first step, Lion's blend 0.1 h + 0.9 * 0.01 g is zero but for roundings where h = -0.09 g.
+        // With the momentum 0.01 g after the first step, Lion's blend 0.1 h + 0.9 * 0.01 g is zero
+        // but for roundings where h = -0.09 g.
         Kind::NearTies => match before {
             Some(before) if step % 2 == 1 => -0.09 * before,
             _ if step.is_multiple_of(4) => sized,
@@ -151,18 +174,50 @@ fn gradient(kind: Kind, draw: f32, step: usize, array: usize, place: u64, before
 pub fn cases() -> Vec<Case> {
     use Settings::{Defaults, Moved};
     vec![
-        Case::new("plain", "gradients of many sizes, some of them zero; a warm-up and a cosine", 1, Defaults, Kind::Plain),
-        Case::new("settings", "every hyperparameter away from its default; a constant learning rate", 3, Moved, Kind::Plain),
-        Case::new("extremes", "denormal numbers, zeros of both signs, the very large and the very small", 5, Defaults, Kind::Extreme),
-        Case::new("not-finite", "infinities and NaN in some places from some step on", 7, Defaults, Kind::NotFinite),
-        Case::new("near-ties", "gradients that cancel the momentum but for roundings", 9, Defaults, Kind::NearTies),
+        Case::new(
+            "plain",
+            "gradients of many sizes, some of them zero; a warm-up and a cosine",
+            1,
+            Defaults,
+            Kind::Plain,
+        ),
+        Case::new(
+            "settings",
+            "every hyperparameter away from its default; a constant learning rate",
+            3,
+            Moved,
+            Kind::Plain,
+        ),
+        Case::new(
+            "extremes",
+            "denormal numbers, zeros of both signs, the very large and the very small",
+            5,
+            Defaults,
+            Kind::Extreme,
+        ),
+        Case::new(
+            "not-finite",
+            "infinities and NaN in some places from some step on",
+            7,
+            Defaults,
+            Kind::NotFinite,
+        ),
+        Case::new(
+            "near-ties",
+            "gradients that cancel the momentum but for roundings",
+            9,
+            Defaults,
+            Kind::NearTies,
+        ),
     ]
 }
 
 /// Few steps on arrays of some shapes: for programs that are made for their calls.
 pub fn brief(shapes: &'static [&'static [usize]]) -> Vec<Case> {
     use Settings::{Defaults, Moved};
-    let case = |name, about, seed, settings| Case::of_shapes(shapes, BRIEF_STEPS, (name, about), seed, settings, Kind::Plain);
+    let case = |name, about, seed, settings| {
+        Case::of_shapes(shapes, BRIEF_STEPS, (name, about), seed, settings, Kind::Plain)
+    };
     vec![
         case("plain", "gradients of many sizes, some of them zero", 1, Defaults),
         case("settings", "every hyperparameter away from its default", 3, Moved),
@@ -175,11 +230,15 @@ pub fn first(shapes: &'static [&'static [usize]]) -> Case {
 }
 
 /// Few steps on arrays of some shapes.
-pub fn brief_case(shapes: &'static [&'static [usize]], (name, about): (&'static str, &'static str)) -> Case {
+pub fn brief_case(
+    shapes: &'static [&'static [usize]],
+    (name, about): (&'static str, &'static str),
+) -> Case {
     Case::of_shapes(shapes, BRIEF_STEPS, (name, about), 11, Settings::Defaults, Kind::Plain)
 }
 
-/// One step from weights of 1 on gradients whose norms and cosines are known: the norm is 5.94, that of each array 5.48 and 2.29.
+/// One step from weights of 1 on gradients whose norms and cosines are known: the norm is 5.94,
+/// that of each array 5.48 and 2.29.
 pub fn known() -> Case {
     Case {
         name: "known",
@@ -236,9 +295,13 @@ struct CaseInputs {
 impl Inputs {
     /// The inputs of cases.
     pub fn new(cases: &[Case]) -> Inputs {
-        let arrays = |arrays: &Vec<Vec<f32>>| arrays.iter().map(|array| hexadecimal(array)).collect::<Vec<String>>();
+        let arrays = |arrays: &Vec<Vec<f32>>| {
+            arrays.iter().map(|array| hexadecimal(array)).collect::<Vec<String>>()
+        };
         let shapes = cases.first().map_or(SHAPES, |case| case.shapes);
-        let owned = |shapes: &[&[usize]]| shapes.iter().map(|shape| shape.to_vec()).collect::<Vec<Vec<usize>>>();
+        let owned = |shapes: &[&[usize]]| {
+            shapes.iter().map(|shape| shape.to_vec()).collect::<Vec<Vec<usize>>>()
+        };
         let case = |case: &Case| CaseInputs {
             name: case.name.to_owned(),
             about: case.about.to_owned(),

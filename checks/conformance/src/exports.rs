@@ -1,4 +1,5 @@
-//! Exported files under the suite: they are written to a directory, together with the suite, and a Python program runs them.
+//! Exported files under the suite: they are written to a directory, together with the suite, and a
+//! Python program runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,7 +44,9 @@ pub enum ConformanceError {
     #[error(transparent)]
     Write(#[from] symopt_files::WriteError),
     /// Python can't be started.
-    #[error("`{python}` can't be started: {source}; name a Python that has the libraries with --python")]
+    #[error(
+        "`{python}` can't be started: {source}; name a Python that has the libraries with --python"
+    )]
     Python {
         /// The command.
         python: String,
@@ -90,7 +93,11 @@ fn write(path: &Path, text: &str) -> Result<(), ConformanceError> {
 }
 
 /// Writes the suite into a directory: `inputs.json` and `expected/PROGRAM.json`.
-pub fn write_suite(directory: &Path, subjects: &[Subject], cases: &[Case]) -> Result<(), ConformanceError> {
+pub fn write_suite(
+    directory: &Path,
+    subjects: &[Subject],
+    cases: &[Case],
+) -> Result<(), ConformanceError> {
     write(&directory.join("inputs.json"), &json(&Inputs::new(cases)))?;
     for subject in subjects {
         let name = &subject.name;
@@ -102,7 +109,8 @@ pub fn write_suite(directory: &Path, subjects: &[Subject], cases: &[Case]) -> Re
 }
 
 fn json(value: &impl Serialize) -> String {
-    // Strings, numbers that are finite, and maps with strings as their keys: nothing that JSON can't say.
+    // Strings, numbers that are finite, and maps with strings as their keys: nothing that JSON
+    // can't say.
     serde_json::to_string(value).map(|text| text + "\n").unwrap_or_default()
 }
 
@@ -132,21 +140,39 @@ pub fn write_scripts(directory: &Path) -> Result<(), ConformanceError> {
     SCRIPTS.iter().try_for_each(|(name, text)| write(&directory.join(name), text))
 }
 
-/// Exports programs to a target and runs them under the suite, in a directory that holds the suite and the scripts.
-pub fn run(directory: &Path, exports: &Exports, target: Target, subjects: &[Subject]) -> Result<Report, ConformanceError> {
+/// Exports programs to a target and runs them under the suite, in a directory that holds the suite
+/// and the scripts.
+pub fn run(
+    directory: &Path,
+    exports: &Exports,
+    target: Target,
+    subjects: &[Subject],
+) -> Result<Report, ConformanceError> {
     let Exports { python, without, .. } = *exports;
     let mut report = Report::default();
     let mut refusals = Vec::new();
     for Subject { name, program, .. } in subjects {
         match export(program, target) {
             Ok(text) => {
-                write(&directory.join(format!("exports/{target}/{name}.{}", target.extension())), &text)?;
+                write(
+                    &directory.join(format!("exports/{target}/{name}.{}", target.extension())),
+                    &text,
+                )?;
                 if let Ok(plain) = export_plain(program, target) {
-                    write(&directory.join(format!("exports/{target}-plain/{name}.{}", target.extension())), &plain)?;
+                    write(
+                        &directory
+                            .join(format!("exports/{target}-plain/{name}.{}", target.extension())),
+                        &plain,
+                    )?;
                 }
             }
             Err(ExportError::Inexpressible { reason, .. }) => refusals.push((name.clone(), reason)),
-            Err(error) => return Err(ConformanceError::Program { program: name.clone(), reason: error.to_string() }),
+            Err(error) => {
+                return Err(ConformanceError::Program {
+                    program: name.clone(),
+                    reason: error.to_string(),
+                });
+            }
         }
     }
     let output = Command::new(python)
@@ -166,7 +192,8 @@ pub fn run(directory: &Path, exports: &Exports, target: Target, subjects: &[Subj
     }
     let mut engines: Vec<String> = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let said = serde_json::from_str(line).map_err(|source| ConformanceError::Garbage { line: line.to_owned(), source })?;
+        let said = serde_json::from_str(line)
+            .map_err(|source| ConformanceError::Garbage { line: line.to_owned(), source })?;
         let finding = match said {
             Said::Cannot { engine, program, cannot } => {
                 report.refusals.push(Refusal { engine, program, reason: cannot });
@@ -177,11 +204,18 @@ pub fn run(directory: &Path, exports: &Exports, target: Target, subjects: &[Subj
         if !engines.contains(&finding.engine) {
             engines.push(finding.engine.clone());
         }
-        if finding.peer.is_some() { report.peers.push(finding) } else { report.findings.push(finding) }
+        if finding.peer.is_some() {
+            report.peers.push(finding)
+        } else {
+            report.findings.push(finding)
+        }
     }
     let refused = |engine: &String| {
-        let refusal =
-            |(program, reason): &(String, String)| Refusal { engine: engine.clone(), program: program.clone(), reason: reason.clone() };
+        let refusal = |(program, reason): &(String, String)| Refusal {
+            engine: engine.clone(),
+            program: program.clone(),
+            reason: reason.clone(),
+        };
         refusals.iter().map(refusal).collect::<Vec<Refusal>>()
     };
     report.refusals.extend(engines.iter().flat_map(refused));

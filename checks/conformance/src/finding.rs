@@ -14,7 +14,8 @@ pub struct Finding {
     pub program: String,
     /// The case.
     pub case: String,
-    /// What the engine is compared with, if it is not the reference: a library's own implementation of the program.
+    /// What the engine is compared with, if it is not the reference: a library's own implementation
+    /// of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// How far the reference goes from itself where its scalars are f32, if the engine's are.
@@ -41,7 +42,8 @@ pub enum Measured {
 /// How far weights and slots are from the reference in f32 after the last step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distance {
-    /// The largest distance over the weights and over each slot, as a share of the largest number there.
+    /// The largest distance over the weights and over each slot, as a share of the largest number
+    /// there.
     pub deviation: f64,
     /// The same between the references in f32 and in f64: how much roundings matter here.
     pub gap: f64,

@@ -1,4 +1,5 @@
-//! The conformance suite: programs, inputs, and what the reference interpreter makes of them, for every engine and every export alike.
+//! The conformance suite: programs, inputs, and what the reference interpreter makes of them, for
+//! every engine and every export alike.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -12,9 +13,10 @@
 //! | [`finding`], [`report`] | what came of a case; a table program × engine |
 //! | [`tolerance`] | how far an engine may be from the reference |
 //!
-//! The suite lies as data in `python/` (`inputs.json` and `expected/PROGRAM.json`), so that engines in other languages can run it; a test
-//! keeps the files equal to what this module makes. Every number is the hexadecimal bit pattern of a float, most significant digit first, and an
-//! array is the patterns one after another.
+//! The suite lies as data in `python/` (`inputs.json` and `expected/PROGRAM.json`), so that engines
+//! in other languages can run it; a test keeps the files equal to what this module makes. Every
+//! number is the hexadecimal bit pattern of a float, most significant digit first, and an array is
+//! the patterns one after another.
 
 pub mod case;
 pub mod engines;
@@ -43,7 +45,11 @@ use subject::Subject;
 use suite::Suite;
 
 /// Runs the suite: the library's engines, and exports in a Python. `say` hears what is being run.
-pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> Result<Report, ConformanceError> {
+pub fn measure(
+    suite: &Suite,
+    exports: &Exports,
+    mut say: impl FnMut(&str),
+) -> Result<Report, ConformanceError> {
     let Suite { subjects, cases, .. } = suite;
     let mut report = Report::default();
     for engine in Engine::ALL {
@@ -55,7 +61,11 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
             };
             let program = &subject.program;
             for case in cases.iter().filter(|case| subject.takes(case)) {
-                let Some(mut optimizer) = engine.optimizer(subject, &engines::layout(case)).map_err(failed)? else { continue };
+                let Some(mut optimizer) =
+                    engine.optimizer(subject, &engines::layout(case)).map_err(failed)?
+                else {
+                    continue;
+                };
                 let single = expected::outcome::<f32>(program, case).map_err(failed)?;
                 let double = expected::outcome::<f64>(subject.in_f64(), case).map_err(failed)?;
                 let found = engines::outcome(&mut optimizer, program, case).map_err(failed)?;
@@ -75,7 +85,8 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
     let directory = match exports.keep {
         Some(directory) => directory,
         None => {
-            scratch = tempfile::tempdir().map_err(|source| ConformanceError::File { path: std::env::temp_dir(), source })?;
+            scratch = tempfile::tempdir()
+                .map_err(|source| ConformanceError::File { path: std::env::temp_dir(), source })?;
             scratch.path()
         }
     };
@@ -85,7 +96,9 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
         say(&exports.targets.iter().map(|target| target.name()).collect::<Vec<&str>>().join(", "));
     }
     let run = |target: &Target| exports::run(directory, exports, *target, subjects);
-    for Report { findings, peers, refusals } in exports.targets.par_iter().map(run).collect::<Result<Vec<Report>, _>>()? {
+    for Report { findings, peers, refusals } in
+        exports.targets.par_iter().map(run).collect::<Result<Vec<Report>, _>>()?
+    {
         report.findings.extend(findings);
         report.peers.extend(peers);
         report.refusals.extend(refusals);
@@ -94,19 +107,27 @@ pub fn measure(suite: &Suite, exports: &Exports, mut say: impl FnMut(&str)) -> R
     Ok(report)
 }
 
-/// Says, of what engines with scalars in f32 have found, how far the reference goes from itself with such scalars.
-fn measure_scalars(Suite { subjects, cases, .. }: &Suite, report: &mut Report) -> Result<(), ConformanceError> {
+/// Says, of what engines with scalars in f32 have found, how far the reference goes from itself
+/// with such scalars.
+fn measure_scalars(
+    Suite { subjects, cases, .. }: &Suite,
+    report: &mut Report,
+) -> Result<(), ConformanceError> {
     let mut known: BTreeMap<(String, String), Option<Distance>> = BTreeMap::new();
-    for finding in report.findings.iter_mut().filter(|finding| tolerance::scalars_in_f32(&finding.engine)) {
+    for finding in
+        report.findings.iter_mut().filter(|finding| tolerance::scalars_in_f32(&finding.engine))
+    {
         let key = (finding.program.clone(), finding.case.clone());
         if !known.contains_key(&key) {
             let subject = subjects.iter().find(|subject| subject.name == finding.program);
             let case = cases.iter().find(|case| case.name == finding.case);
             let distance = match subject.zip(case) {
-                Some((subject, case)) => Some(
-                    scalars(subject, case)
-                        .map_err(|error| ConformanceError::Program { program: subject.name.clone(), reason: error.to_string() })?,
-                ),
+                Some((subject, case)) => {
+                    Some(scalars(subject, case).map_err(|error| ConformanceError::Program {
+                        program: subject.name.clone(),
+                        reason: error.to_string(),
+                    })?)
+                }
                 None => None,
             };
             known.insert(key.clone(), distance);
@@ -127,7 +148,8 @@ fn scalars(subject: &Subject, case: &Case) -> Result<Distance, symopt_evaluator:
 fn distance(found: &Outcome<f32>, single: &Outcome<f32>, double: &Outcome<f64>) -> Distance {
     let mut distance = Distance { deviation: 0.0, gap: 0.0, mismatches: 0, same_bits: true };
     let mut take = |found: &[Vec<f32>], single: &[Vec<f32>], double: &[Vec<f64>]| {
-        let wide = |arrays: &[Vec<f32>]| arrays.concat().into_iter().map(f64::from).collect::<Vec<f64>>();
+        let wide =
+            |arrays: &[Vec<f32>]| arrays.concat().into_iter().map(f64::from).collect::<Vec<f64>>();
         let (found, single, double) = (wide(found), wide(single), double.concat());
         distance.deviation = distance.deviation.max(share(&found, &single));
         distance.gap = distance.gap.max(share(&single, &double));

@@ -1,10 +1,13 @@
-//! Programs that mix the sizes and kinds of operands: every function on literals, hyperparameters, the learning rate, the step count, computed
-//! scalars, numbers of each array and arrays, and numbers beyond f32.
+//! Programs that mix the sizes and kinds of operands: every function on literals, hyperparameters,
+//! the learning rate, the step count, computed scalars, numbers of each array and arrays, and
+//! numbers beyond f32.
 //!
-//! Programs of the zoo hardly mix them, but an export writes each kind in its own way: a Python float, a scalar tensor, a tensor. All results of a
-//! program flow into its slot and its update, each with a weight of its own, so few programs with many calls tell what is wrong. What may be
-//! infinite or NaN enters as a small number that says which, so that it hides nothing. Beside them stand programs that were found to
-//! go wrong, and programs of the zoo on arrays that they seldom see.
+//! Programs of the zoo hardly mix them, but an export writes each kind in its own way: a Python
+//! float, a scalar tensor, a tensor. All results of a program flow into its slot and its update,
+//! each with a weight of its own, so few programs with many calls tell what is wrong. What may be
+//! infinite or NaN enters as a small number that says which, so that it hides nothing. Beside them
+//! stand programs that were found to go wrong, and programs of the zoo on arrays that they seldom
+//! see.
 
 use std::fmt::Write;
 
@@ -14,7 +17,8 @@ use symopt_dsl::{Function, Graph, Operand, Program, Statement};
 use super::case::{self, Case};
 use super::subject::Subject;
 
-/// Shapes of the parameter arrays: matrices, a vector, a single number, three dimensions, and arrays without elements.
+/// Shapes of the parameter arrays: matrices, a vector, a single number, three dimensions, and
+/// arrays without elements.
 pub const SHAPES: &[&[usize]] = &[&[3, 2], &[5], &[], &[2, 1, 3], &[0, 3], &[0]];
 
 /// Arrays of one element, rows and columns.
@@ -23,16 +27,21 @@ const SLIM: &[&[usize]] = &[&[1], &[1, 3], &[3, 1], &[], &[1, 1], &[2, 0], &[1, 
 /// Arrays without elements alone: sums over nothing.
 const EMPTY: &[&[usize]] = &[&[0], &[0, 3], &[3, 0]];
 
-/// The cases: three steps on arrays of all shapes, slim ones, and none but empty ones; and gradients whose cosines and norms are known.
+/// The cases: three steps on arrays of all shapes, slim ones, and none but empty ones; and
+/// gradients whose cosines and norms are known.
 pub fn cases() -> Vec<Case> {
     let mut cases = case::brief(SHAPES);
-    cases.push(case::brief_case(SLIM, ("slim", "arrays of one element, of one row and of one column")));
+    cases.push(case::brief_case(
+        SLIM,
+        ("slim", "arrays of one element, of one row and of one column"),
+    ));
     cases.push(case::brief_case(EMPTY, ("empty", "arrays without elements")));
     cases.push(case::known());
     cases
 }
 
-/// What operands are read from, with a name for each kind; all but the last one are no arrays. Half of the calls read the slot `m` in its place.
+/// What operands are read from, with a name for each kind; all but the last one are no arrays. Half
+/// of the calls read the slot `m` in its place.
 const KINDS: [&str; 7] = ["0.3", "a", "lr", "t", "s", "n", "g"];
 
 /// Numbers beyond f32, the smallest that f32 takes for zero, and a zero with a sign.
@@ -64,7 +73,11 @@ impl Draft {
                 draft.calls.push(format!("{name}({}, {})", array_of(x, other), array_of(y, index)));
             }
         }
-        draft.calls.extend([format!("{name}(g, h)"), format!("{name}(m, g)"), format!("{name}(g, m)")]);
+        draft.calls.extend([
+            format!("{name}(g, h)"),
+            format!("{name}(m, g)"),
+            format!("{name}(g, m)"),
+        ]);
         draft
     }
 
@@ -72,7 +85,10 @@ impl Draft {
     fn of_each(name: &str, functions: &[Function], is_wild: bool) -> Draft {
         let mut draft = Draft::new(name, is_wild);
         let kinds = || KINDS.iter().chain(&["m"]);
-        draft.calls = functions.iter().flat_map(|function| kinds().map(|x| format!("{}({x})", function.name()))).collect();
+        draft.calls = functions
+            .iter()
+            .flat_map(|function| kinds().map(|x| format!("{}({x})", function.name())))
+            .collect();
         draft
     }
 
@@ -84,16 +100,19 @@ impl Draft {
     fn text(&self) -> String {
         let mut text = if self.guarded { "@guarded\n".to_owned() } else { String::new() };
         let _ = writeln!(text, "def {}(w, g, m, t, lr=0.3125, *, a=0.7, big=3e38):", self.name);
-        // A scalar between -1 and 1, a number of each array below 1, and an array of numbers that are not those of the gradients.
-        text +=
-            "  s = dot(w, g) / (global_norm(w) * global_norm(g) + 1.0)\n  n = norm(w) / (norm(w) + 1.0)\n  h = w * 0.75 + m * 0.25 - 0.1\n";
+        // A scalar between -1 and 1, a number of each array below 1, and an array of numbers that
+        // are not those of the gradients.
+        text += "  s = dot(w, g) / (global_norm(w) * global_norm(g) + 1.0)\n  n = norm(w) / (norm(w) + 1.0)\n  h = w * 0.75 + m * 0.25 - 0.1\n";
         text += "  u = w * 0.125 + m * 0.0625\n";
         for (index, call) in self.calls.iter().enumerate() {
             // Weights that differ, so that one result does not stand for another.
             let weight = 1.0 + (index * 7 % 32) as f64 / 32.0;
             let _ = writeln!(text, "  x = {call}");
             if self.is_wild {
-                let _ = writeln!(text, "  x = where(abs(x) < {LARGEST}, x, where(x > 0.0, 0.25, where(x < 0.0, 0.5, 0.75)))");
+                let _ = writeln!(
+                    text,
+                    "  x = where(abs(x) < {LARGEST}, x, where(x > 0.0, 0.25, where(x < 0.0, 0.5, 0.75)))"
+                );
             }
             let _ = writeln!(text, "  u = u + {weight:?} * x");
         }
@@ -126,10 +145,29 @@ fn drafts() -> Vec<Draft> {
         Draft::of_each("bounded", &bounded, true),
         Draft::of_each("powers", &powers, true),
         Draft::of_each("logarithms", &logarithms, true),
-        Draft { guarded: true, ..Draft::of_each("guarded", &[Sqrt, Log, Log2, Log10, Log1p], true) },
-        Draft { guarded: true, name: "mixed_guarded_divide".to_owned(), ..Draft::of_pairs(Divide, true) },
+        Draft {
+            guarded: true,
+            ..Draft::of_each("guarded", &[Sqrt, Log, Log2, Log10, Log1p], true)
+        },
+        Draft {
+            guarded: true,
+            name: "mixed_guarded_divide".to_owned(),
+            ..Draft::of_pairs(Divide, true)
+        },
     ];
-    for function in [Add, Subtract, Multiply, Maximum, Minimum, Less, LessEqual, Greater, GreaterEqual, Equal, Dot] {
+    for function in [
+        Add,
+        Subtract,
+        Multiply,
+        Maximum,
+        Minimum,
+        Less,
+        LessEqual,
+        Greater,
+        GreaterEqual,
+        Equal,
+        Dot,
+    ] {
         drafts.push(Draft::of_pairs(function, false));
     }
     // The quotient of a norm that is zero; a cosine beside an array of zeros.
@@ -139,25 +177,38 @@ fn drafts() -> Vec<Draft> {
     drafts.push(Draft::new("interp", false).with(of_three("interp", &["0.3", "a", "lr", "s"])));
     drafts.push(Draft::new("where", false).with(of_three("where", &KINDS)));
     let scalars = ["0.3", "a", "lr", "t", "s"];
-    let clips = KINDS.iter().chain(&["m"]).flat_map(|x| scalars.map(|limit| format!("clip({x}, {limit})")));
+    let clips =
+        KINDS.iter().chain(&["m"]).flat_map(|x| scalars.map(|limit| format!("clip({x}, {limit})")));
     drafts.push(Draft::new("clip", false).with(clips));
     for (name, sums) in BEYOND_NAMES.into_iter().zip([false, true]) {
-        let calls = beyond().into_iter().filter(|(function, _)| matches!(function, Dot | CosineSim | Clip) == sums);
+        let calls = beyond()
+            .into_iter()
+            .filter(|(function, _)| matches!(function, Dot | CosineSim | Clip) == sums);
         drafts.push(Draft::new(name, true).with(calls.map(|(_, call)| call)));
     }
     // Beside the learning rate they are beyond f32 in libraries whose scalars are f32.
-    let (beside_scalars, alone): (Vec<String>, Vec<String>) = beyond_alone().into_iter().partition(|call| call.contains("lr"));
+    let (beside_scalars, alone): (Vec<String>, Vec<String>) =
+        beyond_alone().into_iter().partition(|call| call.contains("lr"));
     drafts.push(Draft::new("beyond_alone", true).with(alone));
     drafts.push(Draft::new("beyond_beside_scalars", true).with(beside_scalars));
-    drafts.push(Draft::of_each("matrices", &[Transpose, RowMean, ColumnMean, NewtonSchulz, Rows, Columns], true).with(of_matrices()));
+    drafts.push(
+        Draft::of_each(
+            "matrices",
+            &[Transpose, RowMean, ColumnMean, NewtonSchulz, Rows, Columns],
+            true,
+        )
+        .with(of_matrices()),
+    );
     for draft in &mut drafts {
-        draft.calls.retain(|call| symopt_dsl::parse(&of_one(call)).is_ok_and(|program| Graph::new(&program).is_ok()));
+        draft.calls.retain(|call| {
+            symopt_dsl::parse(&of_one(call)).is_ok_and(|program| Graph::new(&program).is_ok())
+        });
     }
     drafts
 }
 
-/// The names of the programs whose numbers beyond f32 all meet arrays: element by element; and in sums, which leave the range of f32 where their
-/// operands do not.
+/// The names of the programs whose numbers beyond f32 all meet arrays: element by element; and in
+/// sums, which leave the range of f32 where their operands do not.
 const BEYOND_NAMES: [&str; 2] = ["beyond", "beyond_sums"];
 
 /// A kind of operand, with the slot for the gradients at every other place.
@@ -165,7 +216,8 @@ fn array_of(kind: &str, place: usize) -> &str {
     if kind == "g" && place % 2 == 1 { "m" } else { kind }
 }
 
-/// A program of a call alone, to see whether it types: a matrix that is transposed once is of another shape than the weights.
+/// A program of a call alone, to see whether it types: a matrix that is transposed once is of
+/// another shape than the weights.
 fn of_one(call: &str) -> String {
     format!(
         "def f(w, g, m, t, lr, *, a=0.7, big=1.0):\n  s = dot(w, g)\n  n = norm(w)\n  h = w * 0.75\n  x = {call}\n  update = g * x\n  \
@@ -179,10 +231,18 @@ fn of_three(function: &str, last: &[&str]) -> Vec<String> {
     for (index, x) in KINDS.iter().enumerate() {
         for (other, y) in KINDS.iter().enumerate() {
             let third = last[(index + other) % last.len()];
-            calls.push(format!("{function}({}, {}, {})", array_of(x, other), array_of(y, index), array_of(third, index + other)));
+            calls.push(format!(
+                "{function}({}, {}, {})",
+                array_of(x, other),
+                array_of(y, index),
+                array_of(third, index + other)
+            ));
         }
     }
-    calls.extend([format!("{function}(g, h, {})", last[0]), format!("{function}(h, w, {})", last[1])]);
+    calls.extend([
+        format!("{function}(g, h, {})", last[0]),
+        format!("{function}(h, w, {})", last[1]),
+    ]);
     calls
 }
 
@@ -190,19 +250,30 @@ fn of_three(function: &str, last: &[&str]) -> Vec<String> {
 fn beyond() -> Vec<(Function, String)> {
     let mut calls = Vec::new();
     for number in BEYOND {
-        for function in Function::all().filter(|function| matches!(function.row().profile, Profile::Paper | Profile::Select)) {
+        for function in Function::all()
+            .filter(|function| matches!(function.row().profile, Profile::Paper | Profile::Select))
+        {
             let name = function.name();
             let of_function = match function {
-                Function::Where => vec![format!("where(g > 0.0, {number}, g)"), format!("where({number}, g, h)")],
-                Function::Interp => vec![format!("interp(g, {number}, a)"), format!("interp({number}, g, a)")],
+                Function::Where => {
+                    vec![format!("where(g > 0.0, {number}, g)"), format!("where({number}, g, h)")]
+                }
+                Function::Interp => {
+                    vec![format!("interp(g, {number}, a)"), format!("interp({number}, g, a)")]
+                }
                 Function::Clip => vec![format!("clip(g, {number})")],
-                _ if function.arity() == 2 => vec![format!("{name}(g, {number})"), format!("{name}({number}, g)")],
+                _ if function.arity() == 2 => {
+                    vec![format!("{name}(g, {number})"), format!("{name}({number}, g)")]
+                }
                 _ => Vec::new(),
             };
             calls.extend(of_function.into_iter().map(|call| (function, call)));
         }
     }
-    calls.extend(["where(g > 0.0, 1e39, -1e300)", "where(g > 0.0, big, -1e39)"].map(|call| (Function::Where, call.to_owned())));
+    calls.extend(
+        ["where(g > 0.0, 1e39, -1e300)", "where(g > 0.0, big, -1e39)"]
+            .map(|call| (Function::Where, call.to_owned())),
+    );
     calls
 }
 
@@ -210,17 +281,28 @@ fn beyond() -> Vec<(Function, String)> {
 fn beyond_alone() -> Vec<String> {
     let mut calls = Vec::new();
     for number in ["1e39", "big", "1e-46", "1e-60"] {
-        for function in Function::all().filter(|function| matches!(function.row().profile, Profile::Paper | Profile::Select)) {
+        for function in Function::all()
+            .filter(|function| matches!(function.row().profile, Profile::Paper | Profile::Select))
+        {
             let name = function.name();
             // A hyperparameter, so that nothing is folded.
             let x = format!("(a * {number})");
             match function {
-                Function::Where => calls.extend([format!("log(where(a > 0.5, {x}, 1.0))"), format!("where({x}, a, lr)")]),
-                Function::Interp => calls.extend([format!("log(abs(interp({x}, 1.0, a)))"), format!("interp(a, lr, {x}) / {x}")]),
+                Function::Where => calls.extend([
+                    format!("log(where(a > 0.5, {x}, 1.0))"),
+                    format!("where({x}, a, lr)"),
+                ]),
+                Function::Interp => calls.extend([
+                    format!("log(abs(interp({x}, 1.0, a)))"),
+                    format!("interp(a, lr, {x}) / {x}"),
+                ]),
                 Function::Clip => calls.push(format!("log(clip({x}, {number}))")),
                 Function::Dot | Function::CosineSim => calls.push(format!("{name}({x}, a) / {x}")),
                 _ if function.arity() == 2 => {
-                    calls.extend([format!("log(abs({name}({x}, a)) + 1e-9)"), format!("log(abs({name}(a, {x})) + 1e-9)")]);
+                    calls.extend([
+                        format!("log(abs({name}({x}, a)) + 1e-9)"),
+                        format!("log(abs({name}(a, {x})) + 1e-9)"),
+                    ]);
                 }
                 _ if function.arity() == 1 => calls.push(format!("log(abs({name}({x})) + 1e-70)")),
                 _ => {}
@@ -231,7 +313,8 @@ fn beyond_alone() -> Vec<String> {
     calls
 }
 
-/// A program in which numbers beyond f32 are what f32 takes them for: what f64 has to compute to be compared with f32, where they meet arrays.
+/// A program in which numbers beyond f32 are what f32 takes them for: what f64 has to compute to be
+/// compared with f32, where they meet arrays.
 fn within_f32(program: &Program) -> Program {
     let rounded = |number: f64| {
         let single = f64::from(number as f32);
@@ -249,7 +332,8 @@ fn within_f32(program: &Program) -> Program {
     Program::new(program.signature().clone(), Vec::new(), statements, program.update, Vec::new())
 }
 
-/// Matrices of other shapes than the weights beside numbers, made arrays of the weights' shape again.
+/// Matrices of other shapes than the weights beside numbers, made arrays of the weights' shape
+/// again.
 fn of_matrices() -> Vec<String> {
     let rows = "matmul(g, transpose(h))";
     let columns = "matmul(transpose(g), h)";
@@ -264,8 +348,14 @@ fn of_matrices() -> Vec<String> {
         calls.push(format!("matmul(g, {x} - {columns})"));
         calls.push(format!("transpose(where({x} > transpose(g), {x}, transpose(g)))"));
     }
-    calls.extend([format!("matmul(0.5 ** {rows}, g)"), "transpose(0.5 ** transpose(g))".to_owned()]);
-    calls.extend([format!("size({rows})"), format!("rows({columns})"), "columns(transpose(g))".to_owned(), format!("mean({rows})")]);
+    calls
+        .extend([format!("matmul(0.5 ** {rows}, g)"), "transpose(0.5 ** transpose(g))".to_owned()]);
+    calls.extend([
+        format!("size({rows})"),
+        format!("rows({columns})"),
+        "columns(transpose(g))".to_owned(),
+        format!("mean({rows})"),
+    ]);
     calls
 }
 
@@ -293,14 +383,21 @@ const OF_ZOO: &[&str] = &["muon", "adafactor", "lamb", "lars", "novograd"];
 pub fn subjects() -> Vec<Subject> {
     let of_draft = |draft: &Draft| {
         let program = draft.program();
-        let wide = BEYOND_NAMES.iter().any(|name| draft.name == format!("mixed_{name}")).then(|| within_f32(&program));
+        let wide = BEYOND_NAMES
+            .iter()
+            .any(|name| draft.name == format!("mixed_{name}"))
+            .then(|| within_f32(&program));
         Subject { wide, ..Subject::new(&draft.name.replace('_', "-"), program) }
     };
     let mut subjects: Vec<Subject> = drafts().iter().map(of_draft).collect();
     subjects.extend(FOUND.iter().map(|(name, text)| {
         // A test parses them all.
-        Subject::new(name, symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{name}: {faults}")))
+        Subject::new(
+            name,
+            symopt_dsl::parse(text).unwrap_or_else(|faults| panic!("{name}: {faults}")),
+        )
     }));
-    subjects.extend(OF_ZOO.iter().filter_map(|name| symopt_programs::find(name)).map(Subject::of_zoo));
+    subjects
+        .extend(OF_ZOO.iter().filter_map(|name| symopt_programs::find(name)).map(Subject::of_zoo));
     subjects
 }

@@ -1,13 +1,17 @@
 //! Random valid programs for all engines and exports: the calls that nobody thinks of.
 //!
-//! A program is drawn statement by statement, so that it types by construction. Most operands are what was computed last, so that programs hang
-//! together. What is drawn is kept, under those cases in which the tolerance says something about it: the reference must stay within the tolerance
-//! of itself when its inputs move by a rounding, and must be NaN, infinite and finite in the same places in f32, in f64 and with moved inputs. All
-//! else would be an alarm without a fault. How many programs are left out, and why, is counted.
+//! A program is drawn statement by statement, so that it types by construction. Most operands are
+//! what was computed last, so that programs hang together. What is drawn is kept, under those cases
+//! in which the tolerance says something about it: the reference must stay within the tolerance of
+//! itself when its inputs move by a rounding, and must be NaN, infinite and finite in the same
+//! places in f32, in f64 and with moved inputs. All else would be an alarm without a fault. How
+//! many programs are left out, and why, is counted.
 
 use symopt_dsl::function::{Profile, Typing};
 use symopt_dsl::program::{Parameter, ParameterKind};
-use symopt_dsl::{Function, Graph, Numerics, Operand, Program, Signature, SlotId, Statement, Type, VarId};
+use symopt_dsl::{
+    Function, Graph, Numerics, Operand, Program, Signature, SlotId, Statement, Type, VarId,
+};
 
 use super::case::Case;
 use super::expected::{self, Outcome};
@@ -24,9 +28,26 @@ const STATEMENTS: usize = 14;
 /// Variables beside the parameters.
 const LOCALS: usize = 6;
 
-/// Literals, and defaults of hyperparameters: ordinary ones, and awkward ones that are valid all the same.
-const NUMBERS: [f64; 16] =
-    [0.9, 0.999, 0.1, 1.0, -1.0, 2.0, 0.5, 1e-8, 0.0, -0.0, 3.0, -0.37, 1e-3, 16_777_217.0, 1e-30, 0.123_456_789_012_345_67];
+/// Literals, and defaults of hyperparameters: ordinary ones, and awkward ones that are valid all
+/// the same.
+const NUMBERS: [f64; 16] = [
+    0.9,
+    0.999,
+    0.1,
+    1.0,
+    -1.0,
+    2.0,
+    0.5,
+    1e-8,
+    0.0,
+    -0.0,
+    3.0,
+    -0.37,
+    1e-3,
+    16_777_217.0,
+    1e-30,
+    0.123_456_789_012_345_67,
+];
 
 /// A number beyond f32, which is drawn seldom.
 const BEYOND: f64 = 1e39;
@@ -93,7 +114,11 @@ impl Draft {
             push("lr".to_owned(), ParameterKind::LearningRate, Some(0.1), Type::Scalar);
         }
         for index in 0..random.below(3) {
-            let name = if index == 0 && random.one_in(2) { "weight_decay".to_owned() } else { format!("h{index}") };
+            let name = if index == 0 && random.one_in(2) {
+                "weight_decay".to_owned()
+            } else {
+                format!("h{index}")
+            };
             // What is 1 is a share to an export, and the suite would move it to 1.5, which is none.
             let default = match random.number() {
                 1.0 => 0.75,
@@ -115,7 +140,10 @@ impl Draft {
     }
 
     fn variables(&self, fits: impl Fn(Type) -> bool) -> Vec<VarId> {
-        (0..self.types.len()).filter(|index| self.types[*index].is_some_and(&fits)).map(|index| VarId(index as u16)).collect()
+        (0..self.types.len())
+            .filter(|index| self.types[*index].is_some_and(&fits))
+            .map(|index| VarId(index as u16))
+            .collect()
     }
 
     /// A value; a `Scalar` if it must be.
@@ -148,10 +176,15 @@ impl Draft {
         let function = random.pick(functions);
         let arity = function.arity();
         let is_scaled = function.row().typing == Typing::ScaledBy;
-        let arguments: Vec<Operand> = (0..arity).map(|place| self.operand(random, is_scaled && place + 1 == arity)).collect();
+        let arguments: Vec<Operand> =
+            (0..arity).map(|place| self.operand(random, is_scaled && place + 1 == arity)).collect();
         let target = VarId(random.below(self.types.len()) as u16);
         // The weights and the gradients stay what they are, mostly.
-        let target = if target.index() < 2 && !random.one_in(4) { VarId((self.types.len() - 1) as u16) } else { target };
+        let target = if target.index() < 2 && !random.one_in(4) {
+            VarId((self.types.len() - 1) as u16)
+        } else {
+            target
+        };
         self.push(target, function, &arguments);
     }
 
@@ -178,20 +211,32 @@ impl Draft {
             self.push(update, Function::Add, &[Operand::Variable(update), Operand::Variable(slot)]);
         }
         let rate = self.signature.learning_rate();
-        self.push(update, Function::Multiply, &[Operand::Variable(update), rate.map_or(Operand::Constant(0.1), Operand::Variable)]);
+        self.push(
+            update,
+            Function::Multiply,
+            &[Operand::Variable(update), rate.map_or(Operand::Constant(0.1), Operand::Variable)],
+        );
         Program::new(self.signature, Vec::new(), self.statements, update, Vec::new())
     }
 }
 
 /// The functions that a program is drawn from: those of loops over elements, or matrices as well.
 fn functions(with_matrices: bool) -> Vec<Function> {
-    let all = Function::all().filter(|function| with_matrices || function.row().profile != Profile::Matrix);
-    let mut functions: Vec<Function> = all.filter(|function| !matches!(function.row().profile, Profile::Language)).collect();
+    let all = Function::all()
+        .filter(|function| with_matrices || function.row().profile != Profile::Matrix);
+    let mut functions: Vec<Function> =
+        all.filter(|function| !matches!(function.row().profile, Profile::Language)).collect();
     functions.push(Function::Negative);
     // What most programs are made of, and what mixes sizes.
-    for often in
-        [Function::Add, Function::Subtract, Function::Multiply, Function::Divide, Function::Norm, Function::Interp, Function::Where]
-    {
+    for often in [
+        Function::Add,
+        Function::Subtract,
+        Function::Multiply,
+        Function::Divide,
+        Function::Norm,
+        Function::Interp,
+        Function::Where,
+    ] {
         functions.extend([often; 3]);
     }
     functions
@@ -244,7 +289,8 @@ enum Unfit {
 }
 
 impl Unfit {
-    const ALL: [Unfit; 5] = [Unfit::Small, Unfit::NotFinite, Unfit::Overflows, Unfit::SignOfNan, Unfit::Chaotic];
+    const ALL: [Unfit; 5] =
+        [Unfit::Small, Unfit::NotFinite, Unfit::Overflows, Unfit::SignOfNan, Unfit::Chaotic];
 
     fn reason(self) -> &'static str {
         match self {
@@ -268,7 +314,13 @@ fn class(x: f64) -> u8 {
 }
 
 fn classes(outcome: &Outcome<f32>) -> Vec<u8> {
-    outcome.weights.iter().chain(outcome.slots.values().flatten()).flatten().map(|x| class(f64::from(*x))).collect()
+    outcome
+        .weights
+        .iter()
+        .chain(outcome.slots.values().flatten())
+        .flatten()
+        .map(|x| class(f64::from(*x)))
+        .collect()
 }
 
 /// A program whose signs of NaN are 0, as they are in PyTorch.
@@ -280,17 +332,33 @@ fn with_zeros_as_signs_of_nan(program: &Program) -> Program {
             (Function::Sign, [x]) => vec![
                 Statement::new(is_number, Function::Equal, &[*x, *x]),
                 Statement::new(target, Function::Sign, &[*x]),
-                Statement::new(target, Function::Where, &[Operand::Variable(is_number), Operand::Variable(target), Operand::Constant(0.0)]),
+                Statement::new(
+                    target,
+                    Function::Where,
+                    &[
+                        Operand::Variable(is_number),
+                        Operand::Variable(target),
+                        Operand::Constant(0.0),
+                    ],
+                ),
             ],
             _ => vec![*statement],
         }
     });
-    Program::new(program.signature().clone(), Vec::new(), statements.collect(), program.update, Vec::new())
+    Program::new(
+        program.signature().clone(),
+        Vec::new(),
+        statements.collect(),
+        program.update,
+        Vec::new(),
+    )
 }
 
 /// Whether the tolerance says something about a program under a case.
 fn check(program: &Program, case: &Case, random: &mut Random) -> Result<(), Unfit> {
-    let (Ok(single), Ok(double)) = (expected::outcome::<f32>(program, case), expected::outcome::<f64>(program, case)) else {
+    let (Ok(single), Ok(double)) =
+        (expected::outcome::<f32>(program, case), expected::outcome::<f64>(program, case))
+    else {
         return Err(Unfit::NotFinite);
     };
     if !single.weights.concat().iter().any(|x| x.is_finite()) {
@@ -298,26 +366,39 @@ fn check(program: &Program, case: &Case, random: &mut Random) -> Result<(), Unfi
     }
     let own = classes(&single);
     // What is beyond f32 in f64 is infinite in f32.
-    let wide: Vec<u8> =
-        double.weights.iter().chain(double.slots.values().flatten()).flatten().map(|x| class(f64::from(*x as f32))).collect();
+    let wide: Vec<u8> = double
+        .weights
+        .iter()
+        .chain(double.slots.values().flatten())
+        .flatten()
+        .map(|x| class(f64::from(*x as f32)))
+        .collect();
     if own != wide {
         return Err(Unfit::Overflows);
     }
     let otherwise = expected::outcome::<f32>(&with_zeros_as_signs_of_nan(program), case);
-    if !otherwise.is_ok_and(|found| classes(&found) == own && distance(&found, &single, &double).deviation == 0.0) {
+    if !otherwise.is_ok_and(|found| {
+        classes(&found) == own && distance(&found, &single, &double).deviation == 0.0
+    }) {
         return Err(Unfit::SignOfNan);
     }
     let rounded = Tolerance { bound: tolerance::ROUNDED, ..Tolerance::BITS };
     let is_steady = distance(&single, &single, &double).gap < 1e-4
         && (0..MOVES).all(|_| {
-            expected::outcome::<f32>(program, &moved(case, random))
-                .is_ok_and(|found| classes(&found) == own && rounded.allows(&distance(&found, &single, &double), None))
+            expected::outcome::<f32>(program, &moved(case, random)).is_ok_and(|found| {
+                classes(&found) == own && rounded.allows(&distance(&found, &single, &double), None)
+            })
         });
     if is_steady { Ok(()) } else { Err(Unfit::Chaotic) }
 }
 
-/// Programs of a seed, with the names `random-SEED-1` and so on, and how many were left out for which reason.
-pub fn subjects(count: usize, seed: u64, cases: &[Case]) -> (Vec<Subject>, Vec<(&'static str, usize)>) {
+/// Programs of a seed, with the names `random-SEED-1` and so on, and how many were left out for
+/// which reason.
+pub fn subjects(
+    count: usize,
+    seed: u64,
+    cases: &[Case],
+) -> (Vec<Subject>, Vec<(&'static str, usize)>) {
     let mut random = Random(seed);
     let mut subjects = Vec::with_capacity(count);
     let mut left_out: Vec<Unfit> = Vec::new();
@@ -328,14 +409,24 @@ pub fn subjects(count: usize, seed: u64, cases: &[Case]) -> (Vec<Subject>, Vec<(
             left_out.push(Unfit::Small);
             continue;
         }
-        let checks: Vec<Result<(), Unfit>> = cases.iter().map(|case| check(&program, case, &mut random)).collect();
-        let only: Vec<&'static str> = cases.iter().zip(&checks).filter(|(_, check)| check.is_ok()).map(|(case, _)| case.name).collect();
+        let checks: Vec<Result<(), Unfit>> =
+            cases.iter().map(|case| check(&program, case, &mut random)).collect();
+        let only: Vec<&'static str> = cases
+            .iter()
+            .zip(&checks)
+            .filter(|(_, check)| check.is_ok())
+            .map(|(case, _)| case.name)
+            .collect();
         if only.is_empty() {
             left_out.extend(checks.into_iter().filter_map(Result::err).max());
         } else {
-            subjects.push(Subject { only: Some(only), ..Subject::new(&name.replace('_', "-"), program) });
+            subjects.push(Subject {
+                only: Some(only),
+                ..Subject::new(&name.replace('_', "-"), program)
+            });
         }
     }
-    let counted = Unfit::ALL.map(|unfit| (unfit.reason(), left_out.iter().filter(|other| **other == unfit).count()));
+    let counted = Unfit::ALL
+        .map(|unfit| (unfit.reason(), left_out.iter().filter(|other| **other == unfit).count()));
     (subjects, counted.into_iter().filter(|(_, count)| *count > 0).collect())
 }

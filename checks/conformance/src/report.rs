@@ -34,7 +34,12 @@ impl Report {
     /// The engines, in the order in which they were found.
     pub fn engines(&self) -> Vec<&str> {
         let mut engines: Vec<&str> = Vec::new();
-        for engine in self.findings.iter().map(|f| f.engine.as_str()).chain(self.refusals.iter().map(|r| r.engine.as_str())) {
+        for engine in self
+            .findings
+            .iter()
+            .map(|f| f.engine.as_str())
+            .chain(self.refusals.iter().map(|r| r.engine.as_str()))
+        {
             if !engines.contains(&engine) {
                 engines.push(engine);
             }
@@ -49,8 +54,14 @@ impl Report {
             let beside = peer.as_ref().map_or_else(String::new, |peer| format!(" beside {peer}"));
             let tolerance = if peer.is_some() { tolerance::PEER } else { of(engine, program) };
             match &finding.result {
-                Measured::Error { error } => Some(format!("{engine}, {program}{beside}, {case}: {error}")),
-                Measured::Distance(distance) if tolerance.excepts(case) || tolerance.allows(distance, scalars.as_ref()) => None,
+                Measured::Error { error } => {
+                    Some(format!("{engine}, {program}{beside}, {case}: {error}"))
+                }
+                Measured::Distance(distance)
+                    if tolerance.excepts(case) || tolerance.allows(distance, scalars.as_ref()) =>
+                {
+                    None
+                }
                 Measured::Distance(Distance { deviation, gap, mismatches, .. }) => Some(format!(
                     "{engine}, {program}{beside}, {case}: deviation {deviation:.1e} where roundings make {gap:.1e}, {mismatches} places finite in one alone"
                 )),
@@ -59,12 +70,16 @@ impl Report {
         self.findings.iter().chain(&self.peers).filter_map(fault).collect()
     }
 
-    /// A cell of the table: what an engine made of a program, over all cases, with those that are no matter of rounding by themselves.
+    /// A cell of the table: what an engine made of a program, over all cases, with those that are
+    /// no matter of rounding by themselves.
     fn cell(&self, engine: &str, program: &str, tolerance: Tolerance) -> String {
-        if let Some(refusal) = self.refusals.iter().find(|r| r.engine == engine && r.program == program) {
+        if let Some(refusal) =
+            self.refusals.iter().find(|r| r.engine == engine && r.program == program)
+        {
             return format!("cannot: {}", refusal.reason);
         }
-        let mut findings = self.findings.iter().filter(|f| f.engine == engine && f.program == program).peekable();
+        let mut findings =
+            self.findings.iter().filter(|f| f.engine == engine && f.program == program).peekable();
         if findings.peek().is_none() {
             return "not run".to_owned();
         }
@@ -73,7 +88,9 @@ impl Report {
         for finding in findings {
             match &finding.result {
                 Measured::Error { .. } => return "failed".to_owned(),
-                Measured::Distance(distance) if tolerance.excepts(&finding.case) && !tolerance.allows(distance, None) => {
+                Measured::Distance(distance)
+                    if tolerance.excepts(&finding.case) && !tolerance.allows(distance, None) =>
+                {
                     let _ = write!(apart, " ({}: {})", finding.case, distance.written());
                 }
                 Measured::Distance(distance) => {
@@ -86,7 +103,8 @@ impl Report {
         all.written() + &apart
     }
 
-    /// A table of exported programs beside the libraries' own implementations, a column for each case.
+    /// A table of exported programs beside the libraries' own implementations, a column for each
+    /// case.
     pub fn peers_markdown(&self) -> String {
         let mut rows: Vec<(&str, &str, &str)> = Vec::new();
         let mut cases: Vec<&str> = Vec::new();
@@ -99,10 +117,19 @@ impl Report {
                 cases.push(case);
             }
         }
-        let mut text = format!("| export | program | beside | {} |\n|---|---|---|{}\n", cases.join(" | "), "---|".repeat(cases.len()));
+        let mut text = format!(
+            "| export | program | beside | {} |\n|---|---|---|{}\n",
+            cases.join(" | "),
+            "---|".repeat(cases.len())
+        );
         for (engine, program, peer) in rows {
             let found = |case: &&str| {
-                let is_it = |f: &&Finding| f.engine == engine && f.program == program && f.peer.as_deref() == Some(peer) && f.case == *case;
+                let is_it = |f: &&Finding| {
+                    f.engine == engine
+                        && f.program == program
+                        && f.peer.as_deref() == Some(peer)
+                        && f.case == *case
+                };
                 match self.peers.iter().find(is_it).map(|finding| &finding.result) {
                     Some(Measured::Distance(distance)) => distance.written(),
                     Some(Measured::Error { .. }) => "failed".to_owned(),
@@ -116,11 +143,22 @@ impl Report {
     }
 
     /// The table in Markdown, with the versions of the libraries.
-    pub fn markdown(&self, programs: &[&str], tolerance: impl Fn(&str, &str) -> Tolerance) -> String {
+    pub fn markdown(
+        &self,
+        programs: &[&str],
+        tolerance: impl Fn(&str, &str) -> Tolerance,
+    ) -> String {
         let engines = self.engines();
-        let mut text = format!("| program | {} |\n|---|{}\n", engines.join(" | "), "---|".repeat(engines.len()));
+        let mut text = format!(
+            "| program | {} |\n|---|{}\n",
+            engines.join(" | "),
+            "---|".repeat(engines.len())
+        );
         for program in programs {
-            let cells: Vec<String> = engines.iter().map(|engine| self.cell(engine, program, tolerance(engine, program))).collect();
+            let cells: Vec<String> = engines
+                .iter()
+                .map(|engine| self.cell(engine, program, tolerance(engine, program)))
+                .collect();
             let _ = writeln!(text, "| {program} | {} |", cells.join(" | "));
         }
         let versions: BTreeMap<&str, &str> = self
@@ -130,8 +168,12 @@ impl Report {
             .map(|finding| (finding.engine.as_str(), finding.version.as_str()))
             .collect();
         if !versions.is_empty() {
-            let versions: Vec<String> =
-                engines.iter().filter_map(|engine| versions.get(engine).map(|version| format!("{engine}: {version}"))).collect();
+            let versions: Vec<String> = engines
+                .iter()
+                .filter_map(|engine| {
+                    versions.get(engine).map(|version| format!("{engine}: {version}"))
+                })
+                .collect();
             let _ = writeln!(text, "\n{}.", versions.join("; "));
         }
         text

@@ -14,7 +14,8 @@ pub struct Subject {
     pub program: Program,
     /// Its entry, if it is one of the zoo's: then there is a compiled kernel.
     pub entry: Option<&'static ZooEntry>,
-    /// The program for the reference in f64, where its own would not be another rounding of f32: numbers of its text are beyond f32.
+    /// The program for the reference in f64, where its own would not be another rounding of f32:
+    /// numbers of its text are beyond f32.
     pub wide: Option<Program>,
     /// The names of the cases under which it is run, if not all.
     pub only: Option<Vec<&'static str>>,
@@ -38,6 +39,12 @@ impl Subject {
 
     /// A program of the zoo.
     pub fn of_zoo(entry: &'static ZooEntry) -> Subject {
-        Subject { name: entry.name.to_owned(), program: entry.program(), entry: Some(entry), wide: None, only: None }
+        Subject {
+            name: entry.name.to_owned(),
+            program: entry.program(),
+            entry: Some(entry),
+            wide: None,
+            only: None,
+        }
     }
 }

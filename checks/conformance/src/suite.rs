@@ -20,7 +20,11 @@ pub struct Suite {
 impl Suite {
     /// The programs of the zoo, 50 steps under five cases.
     pub fn of_zoo() -> Suite {
-        Suite { subjects: zoo().iter().map(Subject::of_zoo).collect(), cases: case::cases(), left_out: Vec::new() }
+        Suite {
+            subjects: zoo().iter().map(Subject::of_zoo).collect(),
+            cases: case::cases(),
+            left_out: Vec::new(),
+        }
     }
 
     /// The programs that mix the kinds of operands.

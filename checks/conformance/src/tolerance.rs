@@ -1,17 +1,23 @@
 //! How far an engine may be from the reference, by its order of rounding.
 //!
-//! - Where the operations of a program are done one by one in its order, each rounded to the nearest f32, and scalars and sums are in f64, every bit
-//!   is the reference's. This holds as long as the program has no function on arrays of which the engine has an approximation of its own:
-//!   exponentials, powers and trigonometric functions in every library, products of matrices in TensorFlow and PyTorch (in an order of their own),
-//!   and in PyTorch also square roots (those of its vector library are not always the nearest) and sums over an array.
-//! - Elsewhere each result is another rounding of the same formula. What roundings make of a program in a case shows in the distance of the
-//!   references in f32 and f64, the gap. Two ways to round are two samples of that kind: their distance is within twice the gap, and within twice
-//!   that since the largest of many numbers fluctuates. Where the reference happens to be exact the gap says nothing, so half a unit in the last
-//!   place for each step is added, for the rounding of what is stored.
-//! - JAX, and Keras but for TensorFlow, compute scalars in f32. One minus a power of beta close to 1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of
-//!   itself in the first step: 1000 for a beta of 0.999. This counts for programs that read the step.
-//! - What else scalars in f32 make of a program in a case is measured: the reference runs once more with scalars in f32, and its distance from the
-//!   one with scalars in f64 counts like the gap. Where this makes other places infinite or NaN, nothing is to be compared.
+//! - Where the operations of a program are done one by one in its order, each rounded to the
+//!   nearest f32, and scalars and sums are in f64, every bit is the reference's. This holds as long
+//!   as the program has no function on arrays of which the engine has an approximation of its own:
+//!   exponentials, powers and trigonometric functions in every library, products of matrices in
+//!   TensorFlow and PyTorch (in an order of their own), and in PyTorch also square roots (those of
+//!   its vector library are not always the nearest) and sums over an array.
+//! - Elsewhere each result is another rounding of the same formula. What roundings make of a
+//!   program in a case shows in the distance of the references in f32 and f64, the gap. Two ways to
+//!   round are two samples of that kind: their distance is within twice the gap, and within twice
+//!   that since the largest of many numbers fluctuates. Where the reference happens to be exact the
+//!   gap says nothing, so half a unit in the last place for each step is added, for the rounding of
+//!   what is stored.
+//! - JAX, and Keras but for TensorFlow, compute scalars in f32. One minus a power of beta close to
+//!   1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of itself in the first step:
+//!   1000 for a beta of 0.999. This counts for programs that read the step.
+//! - What else scalars in f32 make of a program in a case is measured: the reference runs once more
+//!   with scalars in f32, and its distance from the one with scalars in f64 counts like the gap.
+//!   Where this makes other places infinite or NaN, nothing is to be compared.
 
 use serde::Serialize;
 use symopt_dsl::graph::NodeKind;
@@ -28,8 +34,9 @@ const ROUNDING: f64 = 1.0 / (1_u64 << 24) as f64;
 pub enum Bound {
     /// Every bit: the same operations in the same order, each rounded once.
     Bits,
-    /// Rounded otherwise, so far from the reference as roundings matter in the case: so many relative roundings of f32, and so many times the
-    /// distance of the references in f32 and in f64.
+    /// Rounded otherwise, so far from the reference as roundings matter in the case: so many
+    /// relative roundings of f32, and so many times the distance of the references in f32 and in
+    /// f64.
     Rounded {
         /// Roundings.
         roundings: f64,
@@ -38,7 +45,8 @@ pub enum Bound {
     },
 }
 
-/// How far an engine may be from the reference, and the cases in which it computes something else, with the reason.
+/// How far an engine may be from the reference, and the cases in which it computes something else,
+/// with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Tolerance {
     /// In all other cases.
@@ -51,22 +59,26 @@ pub struct Tolerance {
 
 impl Tolerance {
     /// Every bit, in every case.
-    pub const BITS: Tolerance = Tolerance { bound: Bound::Bits, scalars_in_f32: false, exceptions: &[] };
+    pub const BITS: Tolerance =
+        Tolerance { bound: Bound::Bits, scalars_in_f32: false, exceptions: &[] };
 
     /// Whether the case is one in which the engine computes something else.
     pub fn excepts(&self, case: &str) -> bool {
         self.exceptions.iter().any(|(name, _)| *name == case)
     }
 
-    /// Whether a distance is within it; `scalars` is how far the reference goes from itself where its scalars are f32.
+    /// Whether a distance is within it; `scalars` is how far the reference goes from itself where
+    /// its scalars are f32.
     pub fn allows(&self, distance: &Distance, scalars: Option<&Distance>) -> bool {
         let scalars = scalars.filter(|_| self.scalars_in_f32);
         match self.bound {
             Bound::Bits => distance.same_bits,
             Bound::Rounded { roundings, gaps } => {
-                let gap = scalars.map_or(distance.gap, |scalars| distance.gap.max(scalars.deviation));
+                let gap =
+                    scalars.map_or(distance.gap, |scalars| distance.gap.max(scalars.deviation));
                 scalars.is_some_and(|scalars| scalars.mismatches > 0)
-                    || distance.mismatches == 0 && distance.deviation <= roundings * ROUNDING + gaps * gap
+                    || distance.mismatches == 0
+                        && distance.deviation <= roundings * ROUNDING + gaps * gap
             }
         }
     }
@@ -74,22 +86,33 @@ impl Tolerance {
     /// The tolerance in words.
     pub fn explained(&self) -> String {
         let bound = match self.bound {
-            Bound::Bits => "every bit: the same operations in the same order, each rounded once".to_owned(),
+            Bound::Bits => {
+                "every bit: the same operations in the same order, each rounded once".to_owned()
+            }
             Bound::Rounded { roundings, gaps } => format!(
                 "{roundings} roundings of f32 (2^-24 each) and {gaps} times the distance between the references in f32 and f64 of the case"
             ),
         };
-        let scalars = if self.scalars_in_f32 { ", or of the references with scalars in f64 and in f32, if that is more" } else { "" };
-        let exceptions = self.exceptions.iter().map(|(case, reason)| format!("; not in the case {case}: {reason}"));
+        let scalars = if self.scalars_in_f32 {
+            ", or of the references with scalars in f64 and in f32, if that is more"
+        } else {
+            ""
+        };
+        let exceptions = self
+            .exceptions
+            .iter()
+            .map(|(case, reason)| format!("; not in the case {case}: {reason}"));
         bound + scalars + &exceptions.collect::<String>()
     }
 }
 
-/// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of squares that fall below 1e-38.
+/// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of
+/// squares that fall below 1e-38.
 const FLUSHES: (&str, &str) = ("extremes", "denormal numbers are taken as zero");
 
 /// What sums of squares in f32 make of small numbers.
-const UNDERFLOWS: (&str, &str) = ("extremes", "sums are in f32, where the squares of numbers below 1e-23 are zero");
+const UNDERFLOWS: (&str, &str) =
+    ("extremes", "sums are in f32, where the squares of numbers below 1e-23 are zero");
 
 /// What PyTorch makes of the sign of NaN.
 const SIGN_OF_NAN: (&str, &str) = ("not-finite", "the sign of NaN is 0");
@@ -107,12 +130,17 @@ pub const ROUNDED: Bound = Bound::Rounded { roundings: STEPS as f64, gaps: GAPS 
 pub const PEER: Tolerance = Tolerance {
     bound: ROUNDED,
     scalars_in_f32: false,
-    exceptions: &[("not-finite", "formulas that are equal in real numbers make NaN of infinities in different places")],
+    exceptions: &[(
+        "not-finite",
+        "formulas that are equal in real numbers make NaN of infinities in different places",
+    )],
 };
 
 /// How far an engine, by the name that it has in a report, may be from the reference on a program.
 pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
-    let bits_but_for = |functions: &[&[Function]]| if calls_on_arrays(program, functions) { ROUNDED } else { Bound::Bits };
+    let bits_but_for = |functions: &[&[Function]]| {
+        if calls_on_arrays(program, functions) { ROUNDED } else { Bound::Bits }
+    };
     let in_f32 = match reads_step(program) {
         true => Bound::Rounded { roundings: STEPS as f64 + POWERS_OF_BETA, gaps: GAPS },
         false => ROUNDED,
@@ -120,7 +148,9 @@ pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
     let target = engine.split(' ').next().unwrap_or_default();
     let (bound, exceptions): (Bound, &[_]) = match (target, engine) {
         ("numpy" | "c" | "rust", _) => (bits_but_for(&[APPROXIMATED]), &[]),
-        ("pytorch", _) => (bits_but_for(&[APPROXIMATED, PRODUCTS, OTHERWISE_IN_PYTORCH]), &[SIGN_OF_NAN]),
+        ("pytorch", _) => {
+            (bits_but_for(&[APPROXIMATED, PRODUCTS, OTHERWISE_IN_PYTORCH]), &[SIGN_OF_NAN])
+        }
         (_, "keras torch") => (in_f32, &[SIGN_OF_NAN, UNDERFLOWS]),
         (_, "keras tensorflow") => (ROUNDED, &[FLUSHES]),
         (_, "tf2") => (bits_but_for(&[APPROXIMATED, PRODUCTS]), &[FLUSHES]),
@@ -131,9 +161,11 @@ pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
     Tolerance { bound, scalars_in_f32: scalars_in_f32(engine), exceptions }
 }
 
-/// Whether an engine computes scalars in f32: libraries in which they are JAX's or those of Keras beside TensorFlow.
+/// Whether an engine computes scalars in f32: libraries in which they are JAX's or those of Keras
+/// beside TensorFlow.
 pub fn scalars_in_f32(engine: &str) -> bool {
-    ["optax", "praxis", "keras"].iter().any(|target| engine.starts_with(target)) && engine != "keras tensorflow"
+    ["optax", "praxis", "keras"].iter().any(|target| engine.starts_with(target))
+        && engine != "keras tensorflow"
 }
 
 /// Functions whose values are a library's approximations, not the nearest numbers.
@@ -170,10 +202,11 @@ const APPROXIMATED: &[Function] = {
 };
 
 /// Functions whose products and sums TensorFlow and PyTorch take in an order of their own.
-const PRODUCTS: &[Function] = &[Function::RowMean, Function::ColumnMean, Function::Matmul, Function::NewtonSchulz];
+const PRODUCTS: &[Function] =
+    &[Function::RowMean, Function::ColumnMean, Function::Matmul, Function::NewtonSchulz];
 
-/// What else PyTorch computes otherwise than the reference: its vector library's roots are not always the nearest numbers, and sums over an array
-/// are in an order of its own.
+/// What else PyTorch computes otherwise than the reference: its vector library's roots are not
+/// always the nearest numbers, and sums over an array are in an order of its own.
 const OTHERWISE_IN_PYTORCH: &[Function] = {
     use Function::*;
     &[Sqrt, GuardedSqrt, Clip, CosineSim, Dot, GlobalNorm, Mean, Norm]
@@ -184,12 +217,14 @@ fn calls_on_arrays(program: &Program, functions: &[&[Function]]) -> bool {
     let Ok(graph) = Graph::new(program) else { return true };
     graph.nodes().iter().any(|node| match node.kind {
         NodeKind::Call(function) if functions.iter().any(|list| list.contains(&function)) => {
-            node.ty.is_array() || node.arguments().iter().any(|argument| graph.node(*argument).ty.is_array())
+            node.ty.is_array()
+                || node.arguments().iter().any(|argument| graph.node(*argument).ty.is_array())
         }
         _ => false,
     })
 }
 
 fn reads_step(program: &Program) -> bool {
-    Graph::new(program).is_ok_and(|graph| graph.nodes().iter().any(|node| node.kind == NodeKind::Step))
+    Graph::new(program)
+        .is_ok_and(|graph| graph.nodes().iter().any(|node| node.kind == NodeKind::Step))
 }

@@ -1,17 +1,22 @@
-//! A case: a program, parameter arrays, their numbers and a number of steps, from any bytes; and the check that all engines agree on it.
+//! A case: a program, parameter arrays, their numbers and a number of steps, from any bytes; and
+//! the check that all engines agree on it.
 //!
-//! Every byte string is a case. What would make a program ill-typed picks something else in its place instead of being rejected, so that no
-//! work of the fuzzer is lost, and bytes past the end read as 0. Each choice takes whole bytes, so that a mutation of one choice leaves the
-//! others alone.
+//! Every byte string is a case. What would make a program ill-typed picks something else in its
+//! place instead of being rejected, so that no work of the fuzzer is lost, and bytes past the end
+//! read as 0. Each choice takes whole bytes, so that a mutation of one choice leaves the others
+//! alone.
 //!
-//! A change of the decoding, or of the order of the function table, changes what the committed files mean. They still are cases, but a
-//! fault that a file stands for needs its program as a test of its own.
+//! A change of the decoding, or of the order of the function table, changes what the committed
+//! files mean. They still are cases, but a fault that a file stands for needs its program as a test
+//! of its own.
 
 use std::fmt;
 
 use symopt_dsl::function::{FUNCTIONS, Function, Typing};
 use symopt_dsl::program::{Parameter, ParameterKind};
-use symopt_dsl::{Graph, Numerics, Operand, Program, Signature, SlotId, Statement, Type, VarId, parse};
+use symopt_dsl::{
+    Graph, Numerics, Operand, Program, Signature, SlotId, Statement, Type, VarId, parse,
+};
 use symopt_evaluator::options::ParameterArray;
 use symopt_evaluator::{Layout, Optimizer, Reference};
 
@@ -21,7 +26,8 @@ use crate::random::Random;
 /// The folder of the fuzz target, whose corpus and regressions are cases.
 pub const FUZZ: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz");
 
-/// Statements that the bytes give, as many as they last for; some may follow that make arrays of the slots and the update.
+/// Statements that the bytes give, as many as they last for; some may follow that make arrays of
+/// the slots and the update.
 const MOST_STATEMENTS: usize = 24;
 
 /// Variables beside the parameters.
@@ -30,7 +36,8 @@ const LOCALS: usize = 16;
 /// Functions of the table when the corpus was begun.
 const FIRST_FUNCTIONS: usize = 51;
 
-/// Functions that move values about, scale them and reduce them: the planning of passes, slots and small values turns on them.
+/// Functions that move values about, scale them and reduce them: the planning of passes, slots and
+/// small values turns on them.
 const STRUCTURE: [Function; 12] = [
     Function::Copy,
     Function::Interp,
@@ -130,7 +137,8 @@ impl Bytes<'_> {
         }
     }
 
-    /// Small, or around the lengths at which vectors, tiles and the blocks of the sums end; up to six blocks.
+    /// Small, or around the lengths at which vectors, tiles and the blocks of the sums end; up to
+    /// six blocks.
     fn length(&mut self) -> usize {
         let edge = match self.byte() {
             // The first is not 0, so that a short input still has something to compare.
@@ -170,7 +178,9 @@ impl Numbers {
             1 => Numbers::Flavoured(Flavour::Finite),
             2 => Numbers::Flavoured(Flavour::Anything),
             3 => Numbers::Bits,
-            _ => Numbers::Palette(std::array::from_fn(|_| f32::from_bits(u32::from_le_bytes(bytes.array())))),
+            _ => Numbers::Palette(std::array::from_fn(|_| {
+                f32::from_bits(u32::from_le_bytes(bytes.array()))
+            })),
         }
     }
 
@@ -184,11 +194,13 @@ impl Numbers {
     }
 }
 
-/// A program while its statements are put together. It always types, and at least one variable is always an array.
+/// A program while its statements are put together. It always types, and at least one variable is
+/// always an array.
 struct Draft {
     signature: Signature,
     types: Vec<Option<Type>>,
-    /// The assigned variables, the latest last: a byte picks an operand by how long ago it was assigned, so that programs hang together.
+    /// The assigned variables, the latest last: a byte picks an operand by how long ago it was
+    /// assigned, so that programs hang together.
     assigned: Vec<VarId>,
     statements: Vec<Statement>,
 }
@@ -196,7 +208,8 @@ struct Draft {
 impl Draft {
     fn decode(bytes: &mut Bytes) -> Draft {
         let mut parameters = Vec::new();
-        let mut push = |name: String, kind, default| parameters.push(Parameter { name, kind, default });
+        let mut push =
+            |name: String, kind, default| parameters.push(Parameter { name, kind, default });
         push("w".to_owned(), ParameterKind::Weights, None);
         push("g".to_owned(), ParameterKind::Gradients, None);
         for slot in 0..bytes.up_to(4) {
@@ -214,8 +227,16 @@ impl Draft {
         for index in 0..bytes.up_to(3) {
             push(format!("h{index}"), ParameterKind::Hyperparameter, Some(bytes.finite()));
         }
-        let is_tree = |p: &Parameter| matches!(p.kind, ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::Slot(_));
-        let mut types: Vec<_> = parameters.iter().map(|p| Some(if is_tree(p) { Type::Tree } else { Type::Scalar })).collect();
+        let is_tree = |p: &Parameter| {
+            matches!(
+                p.kind,
+                ParameterKind::Weights | ParameterKind::Gradients | ParameterKind::Slot(_)
+            )
+        };
+        let mut types: Vec<_> = parameters
+            .iter()
+            .map(|p| Some(if is_tree(p) { Type::Tree } else { Type::Scalar }))
+            .collect();
         let assigned = (0..parameters.len()).rev().map(|i| VarId(i as u16)).collect();
         types.resize(parameters.len() + LOCALS, None);
         let signature = Signature { name: "case".to_owned(), doc: None, numerics, parameters };
@@ -232,7 +253,12 @@ impl Draft {
 
     /// The variables that hold a tree, the latest first.
     fn trees(&self) -> Vec<VarId> {
-        self.assigned.iter().rev().copied().filter(|id| self.types[id.index()] == Some(Type::Tree)).collect()
+        self.assigned
+            .iter()
+            .rev()
+            .copied()
+            .filter(|id| self.types[id.index()] == Some(Type::Tree))
+            .collect()
     }
 
     /// An assigned variable or a constant; a `Scalar` if it must be.
@@ -253,7 +279,11 @@ impl Draft {
         let ty = function.result_type(&types).expect("the operands were picked to fit");
         let is_last_tree = |target: VarId| ty != Type::Tree && self.trees() == [target];
         // The variable beside the last tree is none, and then the tree stays.
-        let target = if is_last_tree(target) { VarId(((target.index() + 1) % self.types.len()) as u16) } else { target };
+        let target = if is_last_tree(target) {
+            VarId(((target.index() + 1) % self.types.len()) as u16)
+        } else {
+            target
+        };
         self.statements.push(Statement::new(target, function, arguments));
         self.types[target.index()] = Some(ty);
         self.assigned.retain(|id| *id != target);
@@ -262,25 +292,31 @@ impl Draft {
 
     fn push_decoded(&mut self, bytes: &mut Bytes) {
         let choice = usize::from(bytes.byte());
-        // Bytes past three times the table pick what the plans of the engines are about, and the last ones the functions that came later: the
-        // committed files mean much the same as before.
-        // The functions of matrices, which are not fused, come last in the table.
+        // Bytes past three times the table pick what the plans of the engines are about, and the
+        // last ones the functions that came later: the committed files mean much the same as
+        // before. The functions of matrices, which are not fused, come last in the table.
         let (first, later) = FUNCTIONS[..Function::fused().count()].split_at(FIRST_FUNCTIONS);
         let function = match choice.checked_sub(3 * first.len()) {
             None => first[choice % first.len()].function,
-            Some(_) if 255 - choice < 3 * later.len() => later[(255 - choice) % later.len()].function,
+            Some(_) if 255 - choice < 3 * later.len() => {
+                later[(255 - choice) % later.len()].function
+            }
             Some(index) => STRUCTURE[index % STRUCTURE.len()],
         };
         let target = VarId((usize::from(bytes.byte()) % self.types.len()) as u16);
         let arity = function.arity();
-        let is_scalar = |position: usize| function.row().typing == Typing::ScaledBy && position + 1 == arity;
-        let arguments: Vec<Operand> = (0..arity).map(|position| self.operand(bytes, is_scalar(position))).collect();
+        let is_scalar =
+            |position: usize| function.row().typing == Typing::ScaledBy && position + 1 == arity;
+        let arguments: Vec<Operand> =
+            (0..arity).map(|position| self.operand(bytes, is_scalar(position))).collect();
         self.push(target, function, &arguments);
     }
 
-    /// The program, with its slots and its update made arrays if they are not. `choice` picks the update.
+    /// The program, with its slots and its update made arrays if they are not. `choice` picks the
+    /// update.
     fn finish(mut self, choice: u8) -> Program {
-        let mixed = |draft: &Draft, id: VarId| [Operand::Variable(id), Operand::Variable(draft.trees()[0])];
+        let mixed =
+            |draft: &Draft, id: VarId| [Operand::Variable(id), Operand::Variable(draft.trees()[0])];
         let latest = self.assigned.last().copied().unwrap_or(VarId(1));
         let slots: Vec<VarId> = self.signature.slots().collect();
         for slot in slots {
@@ -295,7 +331,11 @@ impl Draft {
         let update = match choice {
             0..96 => latest,
             96..192 => {
-                self.push(latest, Function::Add, &[Operand::Variable(latest), Operand::Variable(tree)]);
+                self.push(
+                    latest,
+                    Function::Add,
+                    &[Operand::Variable(latest), Operand::Variable(tree)],
+                );
                 latest
             }
             _ => tree,
@@ -334,8 +374,12 @@ impl Case {
         let seed = u16::from_le_bytes(bytes.array()).into();
         let lr = bytes.number();
         let mut draft = Draft::decode(&mut bytes);
-        let names: Vec<String> = draft.signature.hyperparameters().map(|(_, p)| p.name.clone()).collect();
-        let set = names.into_iter().filter_map(|name| bytes.flag().then(|| (name, bytes.number()))).collect();
+        let names: Vec<String> =
+            draft.signature.hyperparameters().map(|(_, p)| p.name.clone()).collect();
+        let set = names
+            .into_iter()
+            .filter_map(|name| bytes.flag().then(|| (name, bytes.number())))
+            .collect();
         let update = bytes.byte();
         while !bytes.0.is_empty() && draft.statements.len() < MOST_STATEMENTS {
             draft.push_decoded(&mut bytes);
@@ -348,21 +392,27 @@ impl Case {
         &self.program
     }
 
-    /// Compares all that runs a program with the reference interpreter, bit for bit (one NaN is as good as another), after every step.
-    /// Two optimizers run beside it: one on a flat buffer, whose state goes through a file on the way, and one on separate arrays, which
-    /// runs the program as it is read back from its text. Gives the share of the weights that are not NaN in the end; on a difference the
-    /// place, and the case.
+    /// Compares all that runs a program with the reference interpreter, bit for bit (one NaN is as
+    /// good as another), after every step. Two optimizers run beside it: one on a flat buffer,
+    /// whose state goes through a file on the way, and one on separate arrays, which runs the
+    /// program as it is read back from its text. Gives the share of the weights that are not NaN in
+    /// the end; on a difference the place, and the case.
     pub fn check(&self) -> Result<f64, String> {
         self.run().map_err(|difference| format!("{difference}\n{self}"))
     }
 
     fn run(&self) -> Result<f64, String> {
         let text = self.program.to_string();
-        let reread = parse(&text).map_err(|faults| format!("the printed program does not parse: {faults}"))?;
-        let hash = |program: &Program| Graph::new(program).map(|graph| graph.hash()).map_err(|errors| format!("{errors:?}"));
+        let reread = parse(&text)
+            .map_err(|faults| format!("the printed program does not parse: {faults}"))?;
+        let hash = |program: &Program| {
+            Graph::new(program).map(|graph| graph.hash()).map_err(|errors| format!("{errors:?}"))
+        };
         let (before, after) = (hash(&self.program)?, hash(&reread)?);
         if before != after {
-            return Err(format!("the functional hash is {before}, but {after} after printing and parsing"));
+            return Err(format!(
+                "the functional hash is {before}, but {after} after printing and parsing"
+            ));
         }
 
         let error = |e: symopt_evaluator::OptimizerError| e.to_string();
@@ -381,12 +431,20 @@ impl Case {
         let mut reference_weights = split(&layout, &flat_weights);
         for step in 1..=self.steps {
             let gradients = self.numbers.draw(&mut random, layout.len());
-            reference.step(&mut reference_weights, &split(&layout, &gradients), self.lr).map_err(error)?;
+            reference
+                .step(&mut reference_weights, &split(&layout, &gradients), self.lr)
+                .map_err(error)?;
             flat.step(&mut flat_weights, &gradients, self.lr).map_err(error)?;
-            step_apart(&mut apart, &layout, &mut apart_weights, &gradients, self.lr).map_err(error)?;
-            for (way, optimizer, weights) in [("flat", &flat, &flat_weights), ("separate arrays", &apart, &apart_weights)] {
-                self.compare(optimizer, weights, &reference, &join(&reference_weights))
-                    .map_err(|difference| format!("step {step}, {way}, {difference} (tile machine and reference)"))?;
+            step_apart(&mut apart, &layout, &mut apart_weights, &gradients, self.lr)
+                .map_err(error)?;
+            for (way, optimizer, weights) in
+                [("flat", &flat, &flat_weights), ("separate arrays", &apart, &apart_weights)]
+            {
+                self.compare(optimizer, weights, &reference, &join(&reference_weights)).map_err(
+                    |difference| {
+                        format!("step {step}, {way}, {difference} (tile machine and reference)")
+                    },
+                )?;
             }
             if step == self.save_after {
                 let bytes = flat.save_bytes().map_err(error)?;
@@ -394,7 +452,9 @@ impl Case {
                 let mut loaded = Optimizer::new(&self.program, &layout).map_err(error)?;
                 loaded.load_bytes(&bytes).map_err(error)?;
                 if loaded.save_bytes().map_err(error)? != bytes {
-                    return Err(format!("step {step}: a state that was loaded is saved as other bytes"));
+                    return Err(format!(
+                        "step {step}: a state that was loaded is saved as other bytes"
+                    ));
                 }
                 flat = loaded;
             }
@@ -403,14 +463,29 @@ impl Case {
         Ok(numbers as f64 / flat_weights.len().max(1) as f64)
     }
 
-    fn compare(&self, optimizer: &Optimizer, weights: &[f32], reference: &Reference<f32>, expected: &[f32]) -> Result<(), String> {
+    fn compare(
+        &self,
+        optimizer: &Optimizer,
+        weights: &[f32],
+        reference: &Reference<f32>,
+        expected: &[f32],
+    ) -> Result<(), String> {
         if let Some(difference) = difference(weights, expected) {
             return Err(format!("weights {difference}"));
         }
-        let names: Vec<String> = self.program.signature().slots().map(|id| self.program.variable_name(id).to_string()).collect();
+        let names: Vec<String> = self
+            .program
+            .signature()
+            .slots()
+            .map(|id| self.program.variable_name(id).to_string())
+            .collect();
         for (name, values) in optimizer.slots() {
-            let slot = names.iter().position(|known| known == name).ok_or_else(|| format!("{name} is no slot of the program"))?;
-            if let Some(difference) = difference(&values.to_f32(), &join(&reference.slots()[slot])) {
+            let slot = names
+                .iter()
+                .position(|known| known == name)
+                .ok_or_else(|| format!("{name} is no slot of the program"))?;
+            if let Some(difference) = difference(&values.to_f32(), &join(&reference.slots()[slot]))
+            {
                 return Err(format!("slot {name} {difference}"));
             }
         }
@@ -427,13 +502,18 @@ fn step_apart(
     lr: f64,
 ) -> Result<(), symopt_evaluator::OptimizerError> {
     // Copies: an access past the end of one must not land in the next, where no sanitizer sees it.
-    let mut buffers: Vec<_> =
-        layout.arrays().iter().map(|spec| (weights[spec.range.clone()].to_vec(), gradients[spec.range.clone()].to_vec())).collect();
+    let mut buffers: Vec<_> = layout
+        .arrays()
+        .iter()
+        .map(|spec| (weights[spec.range.clone()].to_vec(), gradients[spec.range.clone()].to_vec()))
+        .collect();
     let mut arrays: Vec<ParameterArray> = layout
         .arrays()
         .iter()
         .zip(&mut buffers)
-        .map(|(spec, (weights, gradients))| ParameterArray::new(&spec.name, weights, &gradients[..]))
+        .map(|(spec, (weights, gradients))| {
+            ParameterArray::new(&spec.name, weights, &gradients[..])
+        })
         .collect();
     optimizer.step_arrays(&mut arrays, lr)?;
     for (spec, (buffer, _)) in layout.arrays().iter().zip(&buffers) {
@@ -445,7 +525,10 @@ fn step_apart(
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Case { program, shapes, set, numbers, seed, lr, steps, save_after } = self;
-        writeln!(f, "shapes {shapes:?}, {numbers:?} from seed {seed}, lr {lr:?}, {steps} steps, saved after {save_after}, set {set:?}")?;
+        writeln!(
+            f,
+            "shapes {shapes:?}, {numbers:?} from seed {seed}, lr {lr:?}, {steps} steps, saved after {save_after}, set {set:?}"
+        )?;
         write!(f, "{program}")
     }
 }

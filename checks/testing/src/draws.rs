@@ -22,7 +22,8 @@ pub struct Draw {
     pub slots: usize,
     /// Hyperparameters, at most.
     pub hyperparameters: usize,
-    /// Whether statements often read one value twice, and slots often get the value of another slot or variable.
+    /// Whether statements often read one value twice, and slots often get the value of another slot
+    /// or variable.
     pub alike: bool,
 }
 
@@ -40,7 +41,8 @@ impl Draw {
         }
     }
 
-    /// Few functions and constants, those that the normal form of a graph rewrites: many pairs of programs are equal in function.
+    /// Few functions and constants, those that the normal form of a graph rewrites: many pairs of
+    /// programs are equal in function.
     pub fn rewritten() -> Draw {
         use Function as F;
         Draw {
@@ -92,7 +94,8 @@ impl Draw {
         }
     }
 
-    /// The functions that the tile machine puts together, on many slots: sums, products, quotients, roots, signs and blends.
+    /// The functions that the tile machine puts together, on many slots: sums, products, quotients,
+    /// roots, signs and blends.
     pub fn fused(statements: usize) -> Draw {
         use Function as F;
         let often = [F::Add, F::Subtract, F::Multiply, F::Divide, F::Interp];
@@ -144,7 +147,12 @@ impl Draw {
         push("lr".to_owned(), ParameterKind::LearningRate, None, Type::Scalar);
         push("t".to_owned(), ParameterKind::Step, None, Type::Scalar);
         for index in 0..hyperparameters {
-            push(format!("h{index}"), ParameterKind::Hyperparameter, Some(random.signed()), Type::Scalar);
+            push(
+                format!("h{index}"),
+                ParameterKind::Hyperparameter,
+                Some(random.signed()),
+                Type::Scalar,
+            );
         }
         let numerics = if random.one_in(3) { Numerics::Guarded } else { Numerics::Ieee };
         let signature = Signature { name: "random".to_owned(), doc: None, numerics, parameters };
@@ -153,10 +161,12 @@ impl Draw {
         let locals = 8;
         types.resize(types.len() + locals, None);
         let count = 1 + random.below(self.statements);
-        let mut recent = if self.alike { signature.slots().last().unwrap_or(VarId(1)) } else { VarId(1) };
+        let mut recent =
+            if self.alike { signature.slots().last().unwrap_or(VarId(1)) } else { VarId(1) };
         while statements.len() < count {
             let function = random.pick(&self.functions);
-            let mut arguments: Vec<Operand> = (0..function.arity()).map(|_| self.operand(random, &types, recent)).collect();
+            let mut arguments: Vec<Operand> =
+                (0..function.arity()).map(|_| self.operand(random, &types, recent)).collect();
             if self.alike
                 && random.one_in(3)
                 && let [x, y, ..] = &mut arguments[..]
@@ -169,7 +179,10 @@ impl Draw {
             }
         }
         // What is returned must be trees. Mixing the last value in keeps more of the program alive.
-        let trees: Vec<VarId> = (0..types.len()).filter(|i| types[*i] == Some(Type::Tree)).map(|i| VarId(i as u16)).collect();
+        let trees: Vec<VarId> = (0..types.len())
+            .filter(|i| types[*i] == Some(Type::Tree))
+            .map(|i| VarId(i as u16))
+            .collect();
         if trees.is_empty() {
             // Every tree has been overwritten: draw again.
             return self.program(random);
@@ -189,7 +202,13 @@ impl Draw {
             for slot in &slots {
                 if !random.one_in(4) {
                     let value = if !random.one_in(4) { tree } else { random.pick(&slots) };
-                    push_statement(&mut statements, &mut types, *slot, Function::Copy, &[Operand::Variable(value)]);
+                    push_statement(
+                        &mut statements,
+                        &mut types,
+                        *slot,
+                        Function::Copy,
+                        &[Operand::Variable(value)],
+                    );
                 }
             }
             // Slots live only if the update depends on what the step began with.
@@ -197,7 +216,12 @@ impl Draw {
             types.push(Some(Type::Tree));
             let first = random.below(slots.len());
             let (function, second) = if random.one_in(2) {
-                let function = random.pick(&[Function::Add, Function::Subtract, Function::Divide, Function::Maximum]);
+                let function = random.pick(&[
+                    Function::Add,
+                    Function::Subtract,
+                    Function::Divide,
+                    Function::Maximum,
+                ]);
                 (function, Operand::Variable(slots[(first + 1) % slots.len()]))
             } else {
                 // Needs no scratch tile within a sum.
@@ -225,7 +249,11 @@ impl Draw {
     fn operand(&self, random: &mut Random, types: &[Option<Type>], recent: VarId) -> Operand {
         if random.one_in(4) {
             let ranged = self.any_constants && random.one_in(2);
-            return Operand::Constant(if ranged { 3.0 * random.signed() } else { random.pick(&self.constants) });
+            return Operand::Constant(if ranged {
+                3.0 * random.signed()
+            } else {
+                random.pick(&self.constants)
+            });
         }
         if random.one_in(2) {
             return Operand::Variable(recent);
@@ -277,7 +305,8 @@ pub enum Flavour {
 
 /// Draws a number of a flavour.
 pub fn number(random: &mut Random, flavour: Flavour) -> f32 {
-    let finite = [0.0, -0.0, 1e-40, -1e-45, 1e25, -3e38, 1e-25, 1.0, -1.0, f32::MIN_POSITIVE, f32::MAX];
+    let finite =
+        [0.0, -0.0, 1e-40, -1e-45, 1e25, -3e38, 1e-25, 1.0, -1.0, f32::MIN_POSITIVE, f32::MAX];
     let any = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
     match flavour {
         Flavour::Finite if random.one_in(5) => random.pick(&finite),
@@ -295,13 +324,15 @@ pub fn numbers(random: &mut Random, length: usize, flavour: Flavour) -> Vec<f32>
 
 /// Returns a layout of arrays of these shapes, named by their places.
 pub fn layout(shapes: &[Vec<usize>]) -> Layout {
-    Layout::new(shapes.iter().enumerate().map(|(i, shape)| (format!("array{i}"), shape.clone()))).expect("the shapes are a layout")
+    Layout::new(shapes.iter().enumerate().map(|(i, shape)| (format!("array{i}"), shape.clone())))
+        .expect("the shapes are a layout")
 }
 
 /// A flat buffer as one array for each array of the layout.
 pub fn split<T: Copy>(layout: &Layout, flat: &[T]) -> Vec<ArrayD<T>> {
     let array = |spec: &symopt_evaluator::ArraySpec| {
-        ArrayD::from_shape_vec(IxDyn(&spec.shape), flat[spec.range.clone()].to_vec()).expect("the range has the size of the shape")
+        ArrayD::from_shape_vec(IxDyn(&spec.shape), flat[spec.range.clone()].to_vec())
+            .expect("the range has the size of the shape")
     };
     layout.arrays().iter().map(array).collect()
 }
@@ -325,8 +356,8 @@ pub fn difference(x: &[f32], y: &[f32]) -> Option<String> {
     Some(format!("at {place} of {}: {:e} and {:e}", x.len(), x[place], y[place]))
 }
 
-/// Runs the tile machine beside the reference interpreter, on gradients of the given flavour. Gives the share of the weights that are not NaN
-/// in the end, or where the two first differ.
+/// Runs the tile machine beside the reference interpreter, on gradients of the given flavour. Gives
+/// the share of the weights that are not NaN in the end, or where the two first differ.
 pub fn compare_with_reference(
     program: &Program,
     shapes: &[Vec<usize>],
@@ -339,18 +370,23 @@ pub fn compare_with_reference(
     let mut reference = Reference::<f32>::new(program, shapes).expect("the program types");
     let mut weights = numbers(random, layout.len(), flavour);
     let mut reference_weights = split(&layout, &weights);
-    let slot_names: Vec<String> = program.signature().slots().map(|id| program.variable_name(id).to_string()).collect();
+    let slot_names: Vec<String> =
+        program.signature().slots().map(|id| program.variable_name(id).to_string()).collect();
     for step in 1..=steps {
         let gradients = numbers(random, layout.len(), flavour);
         let lr = 0.1 * random.unit();
         optimizer.step(&mut weights, &gradients, lr).expect("the arrays fit");
-        reference.step(&mut reference_weights, &split(&layout, &gradients), lr).expect("the arrays fit");
+        reference
+            .step(&mut reference_weights, &split(&layout, &gradients), lr)
+            .expect("the arrays fit");
         if let Some(difference) = difference(&weights, &join(&reference_weights)) {
             return Err(format!("step {step}, weights {difference}"));
         }
         for (name, values) in optimizer.slots() {
-            let slot = slot_names.iter().position(|known| known == name).expect("a slot of the program");
-            if let Some(difference) = difference(&values.to_f32(), &join(&reference.slots()[slot])) {
+            let slot =
+                slot_names.iter().position(|known| known == name).expect("a slot of the program");
+            if let Some(difference) = difference(&values.to_f32(), &join(&reference.slots()[slot]))
+            {
                 return Err(format!("step {step}, slot {name} {difference}"));
             }
         }
@@ -371,12 +407,18 @@ pub fn listing(program: &Program) -> String {
                 Operand::Constant(value) => format!("{value:?}"),
             })
             .collect();
-        text += &format!("  {} = {}({})\n", program.variable_name(statement.target), statement.function.name(), arguments.join(", "));
+        text += &format!(
+            "  {} = {}({})\n",
+            program.variable_name(statement.target),
+            statement.function.name(),
+            arguments.join(", ")
+        );
     }
     text + &format!("  return {}\n", program.variable_name(program.update))
 }
 
-/// The same program with other names, another order of statements and of arguments, and statements that do nothing.
+/// The same program with other names, another order of statements and of arguments, and statements
+/// that do nothing.
 pub fn disguised(program: &Program, random: &mut Random) -> Program {
     let signature = program.signature();
     let parameters = signature.parameters.len();
@@ -388,7 +430,9 @@ pub fn disguised(program: &Program, random: &mut Random) -> Program {
         }
     }
 
-    let reads = |statement: &Statement, variable: VarId| statement.arguments().contains(&Operand::Variable(variable));
+    let reads = |statement: &Statement, variable: VarId| {
+        statement.arguments().contains(&Operand::Variable(variable))
+    };
     for _ in 0..4 * statements.len() {
         let first = random.below(statements.len().max(2) - 1);
         if let [a, b] = statements[first..statements.len().min(first + 2)]
@@ -406,7 +450,13 @@ pub fn disguised(program: &Program, random: &mut Random) -> Program {
     for index in (1..locals).rev() {
         places.swap(index, random.below(index + 1));
     }
-    let moved = |id: VarId| if id.index() < parameters { id } else { VarId((parameters + places[id.index() - parameters]) as u16) };
+    let moved = |id: VarId| {
+        if id.index() < parameters {
+            id
+        } else {
+            VarId((parameters + places[id.index() - parameters]) as u16)
+        }
+    };
     for statement in &mut statements {
         statement.target = moved(statement.target);
         for argument in statement.arguments_mut() {
@@ -418,9 +468,14 @@ pub fn disguised(program: &Program, random: &mut Random) -> Program {
 
     let dead = VarId(program.variable_count() as u16);
     for _ in 0..random.below(4) {
-        let function = random.pick(&[Function::Exp, Function::GlobalNorm, Function::Add, Function::Norm]);
+        let function =
+            random.pick(&[Function::Exp, Function::GlobalNorm, Function::Add, Function::Norm]);
         let argument = VarId(random.below(2) as u16);
-        let statement = Statement::new(dead, function, &[Operand::Variable(argument), Operand::Variable(argument)]);
+        let statement = Statement::new(
+            dead,
+            function,
+            &[Operand::Variable(argument), Operand::Variable(argument)],
+        );
         statements.insert(random.below(statements.len() + 1), statement);
     }
 

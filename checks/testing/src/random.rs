@@ -42,7 +42,19 @@ impl Random {
     /// Draws any finite number, bit patterns of all sizes included.
     pub fn constant(&mut self) -> f64 {
         match self.below(6) {
-            0 => self.pick(&[0.0, -0.0, 1.0, -1.0, 0.9, 1e-8, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e16, 0.1 + 0.2]),
+            0 => self.pick(&[
+                0.0,
+                -0.0,
+                1.0,
+                -1.0,
+                0.9,
+                1e-8,
+                f64::MAX,
+                f64::MIN_POSITIVE,
+                5e-324,
+                1e16,
+                0.1 + 0.2,
+            ]),
             1 => self.below(1000) as f64,
             2 | 3 => (self.bits() as i64 as f64) / (i64::MAX as f64),
             _ => loop {

@@ -20,7 +20,8 @@ pub struct Arguments {
     /// Program of the zoo to measure; all of them if none is given
     #[arg(long = "program", value_name = "NAME", value_parser = zoo_program)]
     programs: Vec<&'static ZooEntry>,
-    /// Number of parameters, such as 1000, 64Ki or 1Mi; by default 4Ki, 64Ki, 1Mi and 16Mi, AdamW at 1000 and Lion over 200 arrays
+    /// Number of parameters, such as 1000, 64Ki or 1Mi; by default 4Ki, 64Ki, 1Mi and 16Mi, AdamW
+    /// at 1000 and Lion over 200 arrays
     #[arg(long = "size", value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     sizes: Vec<Size>,
     /// Number of threads; by default 1 and, where there is more than one core, 2
@@ -35,7 +36,8 @@ pub struct Arguments {
     /// Leave out the plain C loops
     #[arg(long)]
     no_c: bool,
-    /// Measure the optimizers of the libraries that a Python interpreter has, too: NumPy, Optax, PyTorch
+    /// Measure the optimizers of the libraries that a Python interpreter has, too: NumPy, Optax,
+    /// PyTorch
     #[arg(long, value_name = "PYTHON")]
     peers: Option<OsString>,
     /// Print JSON
@@ -74,7 +76,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = Settings {
         programs: if programs.is_empty() { compiled } else { programs },
         sizes: (!sizes.is_empty()).then_some(sizes),
-        threads: if threads.is_empty() { (1..=cores.min(2)).collect() } else { threads.into_iter().map(usize::from).collect() },
+        threads: if threads.is_empty() {
+            (1..=cores.min(2)).collect()
+        } else {
+            threads.into_iter().map(usize::from).collect()
+        },
         seconds: arguments.seconds,
         reference_all: arguments.reference_all,
         c: !arguments.no_c,
@@ -82,7 +88,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let interrupted = interrupt::flag()?;
     let line = CellLine::new();
-    let result = symopt_benchmark::run(&settings, &mut |progress| line.draw(&progress), interrupted);
+    let result =
+        symopt_benchmark::run(&settings, &mut |progress| line.draw(&progress), interrupted);
     line.finish();
     let report = result?;
     let mut out = terminal::output();
@@ -95,7 +102,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let Report { machine, .. } = report;
-    let cores = if machine.cores == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cores) };
+    let cores =
+        if machine.cores == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cores) };
     table::paragraph(out, &format!("machine: {}, {cores}, {}", machine.processor, machine.simd))?;
     if let Some(compiler) = &report.c_compiler {
         table::paragraph(out, &format!("C loops: {compiler}"))?;
@@ -113,21 +121,29 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
 }
 
 fn print_cells(out: &mut impl Write, cells: &[Cell]) -> std::io::Result<()> {
-    let heading = ["PROGRAM", "SIZE", "THREADS", "ENGINE", "STEP", "NS/PARAM", "GB/S", "BANDWIDTH", "RATIO"];
+    let heading =
+        ["PROGRAM", "SIZE", "THREADS", "ENGINE", "STEP", "NS/PARAM", "GB/S", "BANDWIDTH", "RATIO"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     for cell in cells {
-        let limit = cell.bandwidth_gigabytes_per_second.map_or_else(|| "-".to_owned(), |limit| format!("{limit:.1}"));
+        let limit = cell
+            .bandwidth_gigabytes_per_second
+            .map_or_else(|| "-".to_owned(), |limit| format!("{limit:.1}"));
         for row in &cell.rows {
             lines.push(vec![
                 cell.program.to_owned(),
                 cell.parameters.to_string(),
                 cell.threads.to_string(),
-                if row.arrays == 1 { row.name.clone() } else { format!("{}, {} arrays", row.name, row.arrays) },
+                if row.arrays == 1 {
+                    row.name.clone()
+                } else {
+                    format!("{}, {} arrays", row.name, row.arrays)
+                },
                 time(row.nanoseconds_per_step),
                 format!("{:.3}", row.nanoseconds_per_parameter),
                 format!("{:.1}", row.gigabytes_per_second),
                 limit.clone(),
-                row.ratio_to_bandwidth.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
+                row.ratio_to_bandwidth
+                    .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
             ]);
         }
     }
@@ -151,7 +167,8 @@ fn time(nanoseconds: f64) -> String {
 }
 
 fn print_targets(out: &mut impl Write, targets: &[Target]) -> std::io::Result<()> {
-    let mut lines = vec![["TARGET", "LIMIT", "WORST", "VERDICT", "MEASURED"].map(str::to_owned).to_vec()];
+    let mut lines =
+        vec![["TARGET", "LIMIT", "WORST", "VERDICT", "MEASURED"].map(str::to_owned).to_vec()];
     for target in targets {
         let unit = target.unit;
         let value = |value: &Value| format!("{} {:.2}", value.place, value.value);
@@ -159,8 +176,14 @@ fn print_targets(out: &mut impl Write, targets: &[Target]) -> std::io::Result<()
         let measured: Vec<String> = target.values.iter().map(value).chain(missing).collect();
         lines.push(vec![
             target.what.clone(),
-            format!("{} {} {unit}", if target.bound == Bound::AtMost { "≤" } else { "≥" }, target.limit),
-            target.worst().map_or_else(|| "-".to_owned(), |worst| format!("{:.2} {unit}", worst.value)),
+            format!(
+                "{} {} {unit}",
+                if target.bound == Bound::AtMost { "≤" } else { "≥" },
+                target.limit
+            ),
+            target
+                .worst()
+                .map_or_else(|| "-".to_owned(), |worst| format!("{:.2} {unit}", worst.value)),
             match target.verdict {
                 Verdict::Met => "met",
                 Verdict::Missed => "MISSED",

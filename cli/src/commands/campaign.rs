@@ -36,12 +36,18 @@ struct Search<'a> {
     ended: &'a Ended,
     suite: &'a str,
     seed: u64,
-    /// On seeds that nothing else has seen, on the suite of the last search; none if that was left out.
+    /// On seeds that nothing else has seen, on the suite of the last search; none if that was left
+    /// out.
     held_out: Option<&'a Judged>,
 }
 
 /// Runs a campaign to its end or until somebody wants it to stop, and reports.
-pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, interrupt: &'static AtomicBool) -> Result<(), Failure> {
+pub fn execute(
+    mut campaign: Campaign,
+    path: &Path,
+    execution: &Execution,
+    interrupt: &'static AtomicBool,
+) -> Result<(), Failure> {
     let threads = execution.threads();
     let mut interrupted = false;
     if !execution.json {
@@ -49,7 +55,14 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
         let steps = plan(config);
         let mut out = terminal::output();
         writeln!(out, "campaign: {}", path.display())?;
-        writeln!(out, "{} searches from {}, seed {}, {} of them done", steps.len(), config.initial, config.seed, campaign.ended().len())?;
+        writeln!(
+            out,
+            "{} searches from {}, seed {}, {} of them done",
+            steps.len(),
+            config.initial,
+            config.seed,
+            campaign.ended().len()
+        )?;
     }
     while let Some(step) = campaign.next() {
         match search(&mut campaign, &step, execution, threads, interrupt) {
@@ -75,10 +88,17 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
         }
     }
     let steps = plan(campaign.config());
-    let of_name = |name: &str| held_out.iter().find(|(other, _)| other == name).map(|(_, judged)| judged);
+    let of_name =
+        |name: &str| held_out.iter().find(|(other, _)| other == name).map(|(_, judged)| judged);
     let rows = steps.iter().zip(campaign.ended());
-    let searches: Vec<Search> =
-        rows.map(|(step, ended)| Search { ended, suite: &step.suite, seed: step.seed, held_out: of_name(&ended.name) }).collect();
+    let searches: Vec<Search> = rows
+        .map(|(step, ended)| Search {
+            ended,
+            suite: &step.suite,
+            seed: step.seed,
+            held_out: of_name(&ended.name),
+        })
+        .collect();
     let mut out = terminal::output();
     if execution.json {
         let report = Report {
@@ -92,7 +112,10 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
         serde_json::to_writer_pretty(&mut out, &report)?;
         out.write_all(b"\n")?;
         if interrupted {
-            progress::note(&format!("interrupted; `{}` goes on", execution.given(Command::new("resume").operand(path))));
+            progress::note(&format!(
+                "interrupted; `{}` goes on",
+                execution.given(Command::new("resume").operand(path))
+            ));
         }
         return Ok(());
     }
@@ -101,9 +124,11 @@ pub fn execute(mut campaign: Campaign, path: &Path, execution: &Execution, inter
     if interrupted {
         hint::print(&mut out, &execution.given(Command::new("resume").operand(path)))?;
     }
-    let best = searches.iter().filter(|search| search.held_out.is_some()).min_by(|a, b| match (a.held_out, b.held_out) {
-        (Some(a), Some(b)) => a.better_first(b),
-        _ => std::cmp::Ordering::Equal,
+    let best = searches.iter().filter(|search| search.held_out.is_some()).min_by(|a, b| {
+        match (a.held_out, b.held_out) {
+            (Some(a), Some(b)) => a.better_first(b),
+            _ => std::cmp::Ordering::Equal,
+        }
     });
     if let Some(best) = best.or(searches.last()) {
         let program = hint::program(&path.join(&best.ended.name), &best.ended.best.hash);
@@ -152,14 +177,23 @@ fn search(
     Ok(ended && !interrupt.load(Ordering::Relaxed))
 }
 
-fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, adamw: &BaselineOrigin, held_out: u16) -> std::io::Result<()> {
+fn print(
+    out: &mut impl Write,
+    searches: &[Search],
+    last: Option<&Step>,
+    adamw: &BaselineOrigin,
+    held_out: u16,
+) -> std::io::Result<()> {
     if searches.is_empty() {
         return Ok(());
     }
     let with_gains = searches.iter().any(|search| search.held_out.is_some());
     writeln!(out)?;
     if let (true, Some(last)) = (with_gains, last) {
-        let over = format!("on the suite {} (± is the standard error over {held_out} held-out seeds)", last.suite);
+        let over = format!(
+            "on the suite {} (± is the standard error over {held_out} held-out seeds)",
+            last.suite
+        );
         table::paragraph(out, &format!("gain of the best programs over {adamw} {over}:\n"))?;
     }
     let mut heading = vec!["SEARCH", "SUITE", "SEED", "PROGRAMS", "EVALUATED", "SEARCH SEEDS"];
@@ -169,7 +203,13 @@ fn print(out: &mut impl Write, searches: &[Search], last: Option<&Step>, adamw: 
     let mut lines = vec![heading.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for search in searches {
         let Ended { name, generated, evaluated, best, .. } = search.ended;
-        let mut cells = vec![name.clone(), search.suite.to_owned(), search.seed.to_string(), generated.to_string(), evaluated.to_string()];
+        let mut cells = vec![
+            name.clone(),
+            search.suite.to_owned(),
+            search.seed.to_string(),
+            generated.to_string(),
+            evaluated.to_string(),
+        ];
         cells.push(best.fitness.to_string());
         cells.extend(search.held_out.map(|judged| Gain::text(judged.gain)));
         lines.push(cells);

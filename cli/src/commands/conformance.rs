@@ -70,13 +70,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let subjects = &suite.subjects;
     let targets: Vec<Target> = match (arguments.no_exports, arguments.targets.is_empty()) {
         (true, _) => Vec::new(),
-        (false, true) => Target::ALL.iter().copied().filter(|target| exports::is_run(*target)).collect(),
+        (false, true) => {
+            Target::ALL.iter().copied().filter(|target| exports::is_run(*target)).collect()
+        }
         (false, false) => arguments.targets.clone(),
     };
     if let Some(target) = targets.iter().find(|target| !exports::is_run(**target)) {
         return Err(Failure::Input(format!("exports to {target} are nothing that can be run")));
     }
-    let run = Exports { targets: &targets, python: &arguments.python, without: &arguments.without, keep: arguments.keep.as_deref() };
+    let run = Exports {
+        targets: &targets,
+        python: &arguments.python,
+        without: &arguments.without,
+        keep: arguments.keep.as_deref(),
+    };
     let line = StageLine::new("the library's engines");
     let report = symopt_conformance::measure(&suite, &run, |what| line.say(what));
     line.finish();
@@ -85,7 +92,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let subject = subjects.iter().find(|subject| subject.name == program);
         subject.map_or(Tolerance::BITS, |subject| tolerance(engine, &subject.program))
     };
-    let table = report.markdown(&subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<&str>>(), tolerance_of);
+    let table = report.markdown(
+        &subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<&str>>(),
+        tolerance_of,
+    );
     if let Some(path) = &arguments.markdown {
         files::write(path, &document(&arguments, &report, &table, &suite))?;
     }
@@ -96,9 +106,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         table::print_markdown(&mut out, &table)?;
         if !suite.left_out.is_empty() {
-            let reasons: Vec<String> = suite.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            let reasons: Vec<String> =
+                suite.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
             let count: usize = suite.left_out.iter().map(|(_, count)| count).sum();
-            writeln!(out, "\n{count} programs were drawn and left out, since no comparison says anything of them: {}", reasons.join(", "))?;
+            writeln!(
+                out,
+                "\n{count} programs were drawn and left out, since no comparison says anything of them: {}",
+                reasons.join(", ")
+            )?;
         }
         if !report.peers.is_empty() {
             writeln!(out, "\nLion beside the libraries' own:\n")?;
@@ -107,7 +122,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     let faults = report.faults(tolerance_of);
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Work(format!("outside of the tolerance:\n{}", faults.join("\n")))) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Work(format!("outside of the tolerance:\n{}", faults.join("\n"))))
+    }
 }
 
 /// The most random programs: of each, the files and findings of all targets are kept.
@@ -116,13 +135,22 @@ const MOST_PROGRAMS: usize = 10_000;
 fn suite(arguments: &Arguments) -> Result<Suite, Failure> {
     let mut suite = match arguments.random {
         Some(count @ 1..=MOST_PROGRAMS) => Suite::random(count, arguments.seed),
-        Some(count) => return Err(Failure::Input(format!("{count} random programs: give a number from 1 to {MOST_PROGRAMS}"))),
+        Some(count) => {
+            return Err(Failure::Input(format!(
+                "{count} random programs: give a number from 1 to {MOST_PROGRAMS}"
+            )));
+        }
         None if arguments.mixed => Suite::mixed(),
         None => Suite::of_zoo(),
     };
-    if let Some(name) = arguments.cases.iter().find(|name| suite.cases.iter().all(|case| case.name != **name)) {
+    if let Some(name) =
+        arguments.cases.iter().find(|name| suite.cases.iter().all(|case| case.name != **name))
+    {
         let known: Vec<&str> = suite.cases.iter().map(|case| case.name).collect();
-        return Err(Failure::Input(format!("there is no case `{name}`: there are {}", known.join(", "))));
+        return Err(Failure::Input(format!(
+            "there is no case `{name}`: there are {}",
+            known.join(", ")
+        )));
     }
     if !arguments.cases.is_empty() {
         suite.cases.retain(|case| arguments.cases.iter().any(|name| *name == case.name));
@@ -132,16 +160,23 @@ fn suite(arguments: &Arguments) -> Result<Suite, Failure> {
         return Ok(suite);
     }
     if arguments.mixed || arguments.random.is_some() {
-        if let Some(name) = names.iter().find(|name| suite.subjects.iter().all(|subject| subject.name != **name)) {
-            return Err(Failure::Input(format!("there is no program `{name}` among these (without --program, the table lists them)")));
+        if let Some(name) =
+            names.iter().find(|name| suite.subjects.iter().all(|subject| subject.name != **name))
+        {
+            return Err(Failure::Input(format!(
+                "there is no program `{name}` among these (without --program, the table lists them)"
+            )));
         }
         suite.subjects.retain(|subject| names.contains(&subject.name));
         return Ok(suite);
     }
     let find = |name: &String| {
         symopt_programs::find(name).map(Subject::of_zoo).ok_or_else(|| {
-            let hint = symopt_programs::nearest(name).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
-            Failure::Input(format!("there is no program `{name}` in the zoo{hint} (`symopt programs` lists them)"))
+            let hint = symopt_programs::nearest(name)
+                .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+            Failure::Input(format!(
+                "there is no program `{name}` in the zoo{hint} (`symopt programs` lists them)"
+            ))
         })
     };
     suite.subjects = names.iter().map(find).collect::<Result<Vec<Subject>, Failure>>()?;
@@ -150,7 +185,8 @@ fn suite(arguments: &Arguments) -> Result<Suite, Failure> {
 
 /// The table with what its reader has to know.
 fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) -> String {
-    let cases: String = suite.cases.iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
+    let cases: String =
+        suite.cases.iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
     // Engines that are judged alike, in the order of the table.
     let mut tolerances: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
     for engine in report.engines() {
@@ -160,8 +196,12 @@ fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) 
             None => tolerances.push((vec![engine], explained)),
         }
     }
-    let tolerances: String =
-        tolerances.iter().map(|(engines, explained)| format!("- **{}**: {}\n", engines.join(", "), explained.join("; "))).collect();
+    let tolerances: String = tolerances
+        .iter()
+        .map(|(engines, explained)| {
+            format!("- **{}**: {}\n", engines.join(", "), explained.join("; "))
+        })
+        .collect();
     let peers = if report.peers.is_empty() {
         String::new()
     } else {
@@ -174,7 +214,8 @@ fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) 
         [] => "a single number".to_owned(),
         lengths => lengths.iter().map(usize::to_string).collect::<Vec<String>>().join("×"),
     };
-    let shapes: Vec<String> = suite.cases.first().map_or(case::SHAPES, |case| case.shapes).iter().map(shape).collect();
+    let shapes: Vec<String> =
+        suite.cases.first().map_or(case::SHAPES, |case| case.shapes).iter().map(shape).collect();
     let shapes = match shapes.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => shapes.concat(),
@@ -211,17 +252,21 @@ fn tolerances_of(engine: &str, subjects: &[Subject]) -> Vec<String> {
 
 /// The command that makes the same table.
 fn command(arguments: &Arguments) -> Command {
-    let options =
-        |command: Command, option: &str, values: &[String]| values.iter().fold(command, |command, value| command.option(option, value));
+    let options = |command: Command, option: &str, values: &[String]| {
+        values.iter().fold(command, |command, value| command.option(option, value))
+    };
     let targets: Vec<String> = arguments.targets.iter().map(Target::to_string).collect();
     let mut command = Command::new("conformance");
     if arguments.mixed {
         command = command.flag("--mixed");
     }
     if let Some(count) = arguments.random {
-        command = command.option("--random", count.to_string()).option("--seed", arguments.seed.to_string());
+        command = command
+            .option("--random", count.to_string())
+            .option("--seed", arguments.seed.to_string());
     }
-    command = options(options(command, "--program", &arguments.programs), "--case", &arguments.cases);
+    command =
+        options(options(command, "--program", &arguments.programs), "--case", &arguments.cases);
     command = options(options(command, "--to", &targets), "--without", &arguments.without);
     if arguments.no_exports {
         command = command.flag("--no-exports");

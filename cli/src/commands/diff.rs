@@ -14,9 +14,11 @@ use crate::failure::Failure;
 use crate::{programs, terminal};
 
 #[derive(Args)]
-#[command(after_help = "Prints the texts side by side, then what the simplified programs have to do with each other: equal, equal up to \
+#[command(
+    after_help = "Prints the texts side by side, then what the simplified programs have to do with each other: equal, equal up to \
                         hyperparameters or a slot rescaling, or how far apart their data flows are, from 0 (the same functions on the same \
-                        arguments) to 1 (nothing in common). The exit code is 0 whether they differ or not.")]
+                        arguments) to 1 (nothing in common). The exit code is 0 whether they differ or not."
+)]
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
     left: String,
@@ -54,7 +56,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let [left, right] = [programs::find(&arguments.left)?, programs::find(&arguments.right)?];
     let (left_name, right_name) = names(&arguments, &left, &right);
     let [simple_left, simple_right] = [programs::simplified(&left), programs::simplified(&right)];
-    let comparison = compare(simple_left.result(), simple_right.result()).named(&left_name, &right_name);
+    let comparison =
+        compare(simple_left.result(), simple_right.result()).named(&left_name, &right_name);
     let difference = Difference {
         summary: comparison.to_string(),
         behaviour: behavioural_distance(&left, &right, 0),
@@ -79,9 +82,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     if let Some(behaviour) = &difference.behaviour {
-        writeln!(out, "\nupdates on random streams, {} scaled to fit {}:", difference.left.name, difference.right.name)?;
-        let rows = [("small weights", &behaviour.small_weights), ("ordinary weights", &behaviour.ordinary_weights)];
-        for (weights, distance) in rows.into_iter().filter_map(|(weights, distance)| Some((weights, distance.as_ref()?))) {
+        writeln!(
+            out,
+            "\nupdates on random streams, {} scaled to fit {}:",
+            difference.left.name, difference.right.name
+        )?;
+        let rows = [
+            ("small weights", &behaviour.small_weights),
+            ("ordinary weights", &behaviour.ordinary_weights),
+        ];
+        for (weights, distance) in
+            rows.into_iter().filter_map(|(weights, distance)| Some((weights, distance.as_ref()?)))
+        {
             writeln!(
                 out,
                 "  {weights:<16}  factor {:.3e}, cosine {:.4}, relative deviation {:.2e} (median) to {:.2e}, signs differ in {:.2} %",
@@ -99,8 +111,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 impl Described {
     fn new(name: String, derivation: &Derivation) -> Result<Described, Failure> {
         let (program, simplified) = (&derivation.original, derivation.result());
-        let hash = Graph::new(program).map_err(|errors| Failure::Input(format!("{errors:?}")))?.hash().to_string();
-        Ok(Described { name, text: text(program), simplified: text(simplified), label: derivation.label(), hash })
+        let hash = Graph::new(program)
+            .map_err(|errors| Failure::Input(format!("{errors:?}")))?
+            .hash()
+            .to_string();
+        Ok(Described {
+            name,
+            text: text(program),
+            simplified: text(simplified),
+            label: derivation.label(),
+            hash,
+        })
     }
 }
 
@@ -121,21 +142,33 @@ fn names(arguments: &Arguments, left: &Program, right: &Program) -> (String, Str
     if a != b { (a, b) } else { (format!("{a} (left)"), format!("{b} (right)")) }
 }
 
-/// Two texts in two columns. Between them: `|` where a line has changed, `<` and `>` where it stands on one side only.
-fn side_by_side(out: &mut impl Write, left: &Described, right: &Described, width: usize) -> std::io::Result<()> {
+/// Two texts in two columns. Between them: `|` where a line has changed, `<` and `>` where it
+/// stands on one side only.
+fn side_by_side(
+    out: &mut impl Write,
+    left: &Described,
+    right: &Described,
+    width: usize,
+) -> std::io::Result<()> {
     let column = (width - 3) / 2;
     let mut row = |left: Option<&str>, mark: char, right: Option<&str>| -> std::io::Result<()> {
-        let (left, right) = (folded(left.unwrap_or(""), column), folded(right.unwrap_or(""), column));
+        let (left, right) =
+            (folded(left.unwrap_or(""), column), folded(right.unwrap_or(""), column));
         for line in 0..left.len().max(right.len()) {
             let part = |parts: &[String]| parts.get(line).cloned().unwrap_or_default();
-            writeln!(out, "{}", format!("{:<column$} {mark} {}", part(&left), part(&right)).trim_end())?;
+            writeln!(
+                out,
+                "{}",
+                format!("{:<column$} {mark} {}", part(&left), part(&right)).trim_end()
+            )?;
         }
         Ok(())
     };
     row(Some(&left.name), ' ', Some(&right.name))?;
     let rule = "-".repeat(column);
     row(Some(&rule), '-', Some(&rule))?;
-    let (old, new): (Vec<&str>, Vec<&str>) = (left.text.lines().collect(), right.text.lines().collect());
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (left.text.lines().collect(), right.text.lines().collect());
     for operation in TextDiff::from_slices(&old, &new).ops() {
         let (old, new) = (&old[operation.old_range()], &new[operation.new_range()]);
         for line in 0..old.len().max(new.len()) {
@@ -152,7 +185,8 @@ fn side_by_side(out: &mut impl Write, left: &Described, right: &Described, width
     Ok(())
 }
 
-/// A line in parts of at most `width` characters, broken at blanks where there are any; what follows the first part is indented.
+/// A line in parts of at most `width` characters, broken at blanks where there are any; what
+/// follows the first part is indented.
 fn folded(line: &str, width: usize) -> Vec<String> {
     const INDENTATION: &str = "      ";
     let mut parts = Vec::new();
@@ -162,7 +196,10 @@ fn folded(line: &str, width: usize) -> Vec<String> {
         let blank = rest[..=width].iter().rposition(|c| *c == ' ').filter(|place| *place > start);
         let end = blank.unwrap_or(width);
         parts.push(rest[..end].iter().collect::<String>());
-        rest = INDENTATION.chars().chain(rest[end..].iter().copied().skip_while(|c| *c == ' ')).collect();
+        rest = INDENTATION
+            .chars()
+            .chain(rest[end..].iter().copied().skip_while(|c| *c == ' '))
+            .collect();
     }
     parts.push(rest.into_iter().collect());
     parts

@@ -38,7 +38,11 @@ pub fn target(text: &str) -> Result<Target, String> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.output.iter().try_for_each(|path| files::check_writable(path))?;
     let program = programs::find_with_constants(&arguments.program)?;
-    let text = if arguments.plain { export_plain(&program, arguments.to)? } else { export(&program, arguments.to)? };
+    let text = if arguments.plain {
+        export_plain(&program, arguments.to)?
+    } else {
+        export(&program, arguments.to)?
+    };
     match &arguments.output {
         Some(path) => files::write(path, &text),
         None => Ok(terminal::output().write_all(text.as_bytes())?),

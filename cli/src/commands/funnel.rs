@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_studies::fresh_seeds::{TaskGain, Tuned};
-use symopt_studies::funnel::{Funnel, FunnelError, FunnelProgress, Ranked, Report, Settings, candidates};
+use symopt_studies::funnel::{
+    Funnel, FunnelError, FunnelProgress, Ranked, Report, Settings, candidates,
+};
 use symopt_studies::restarts;
 use symopt_studies::trials::TrialError;
 
@@ -68,13 +70,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         confidence: arguments.confidence,
     };
     let candidates = candidates(&stores, usize::from(arguments.keep))?;
-    let funnel = Funnel::new(&suites, settings, &arguments.output.clone().unwrap_or_else(|| default_output(&arguments.stores)))?;
+    let funnel = Funnel::new(
+        &suites,
+        settings,
+        &arguments.output.clone().unwrap_or_else(|| default_output(&arguments.stores)),
+    )?;
     if interrupt.load(Ordering::Relaxed) {
         return Err(Failure::Work("interrupted before anything was judged".to_owned()));
     }
-    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let line = FunnelLine::new();
-    let report = funnel.run(candidates, threads, interrupt, &|progress: FunnelProgress| line.draw(&progress));
+    let report = funnel
+        .run(candidates, threads, interrupt, &|progress: FunnelProgress| line.draw(&progress));
     line.finish();
     let report = report.map_err(|error| match error {
         FunnelError::Trial(TrialError::Interrupted) => Failure::Work(format!(
@@ -95,7 +104,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// `runs/NAME-funnel`.
 fn default_output(stores: &[PathBuf]) -> PathBuf {
-    let name = stores.first().and_then(|store| store.file_name()).map_or_else(|| "store".into(), |name| name.to_string_lossy());
+    let name = stores
+        .first()
+        .and_then(|store| store.file_name())
+        .map_or_else(|| "store".into(), |name| name.to_string_lossy());
     PathBuf::from("runs").join(format!("{name}-funnel"))
 }
 
@@ -109,15 +121,35 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         report.adamw()
     );
     table::paragraph(out, &protocol)?;
-    table::paragraph(out, &format!("who goes on (*): mean above 0, and so at a confidence of {confidence}\n"))?;
-    let heading = ["", "PROGRAM", "SEARCH"].into_iter().map(str::to_owned).chain(report.suites.iter().cloned());
-    let mut lines = vec![heading.chain(["STATEMENTS", "NEAREST", "STRUCTURE"].map(str::to_owned)).collect::<Vec<_>>()];
+    table::paragraph(
+        out,
+        &format!("who goes on (*): mean above 0, and so at a confidence of {confidence}\n"),
+    )?;
+    let heading = ["", "PROGRAM", "SEARCH"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(report.suites.iter().cloned());
+    let mut lines = vec![
+        heading
+            .chain(["STATEMENTS", "NEAREST", "STRUCTURE"].map(str::to_owned))
+            .collect::<Vec<_>>(),
+    ];
     for (place, ranked) in report.ranking.iter().enumerate() {
-        let mut cells = vec![(place + 1).to_string(), digits(&ranked.candidate.hash).to_owned(), ranked.candidate.fitness.to_string()];
+        let mut cells = vec![
+            (place + 1).to_string(),
+            digits(&ranked.candidate.hash).to_owned(),
+            ranked.candidate.fitness.to_string(),
+        ];
         for number in 0..report.suites.len() {
             cells.push(ranked.stages.get(number).map_or_else(
                 || "-".to_owned(),
-                |stage| format!("{}{}", Gain::text(stage.judged.gain), if stage.passed { " *" } else { "" }),
+                |stage| {
+                    format!(
+                        "{}{}",
+                        Gain::text(stage.judged.gain),
+                        if stage.passed { " *" } else { "" }
+                    )
+                },
             ));
         }
         cells.push(format!("{} -> {}", ranked.statements[0], ranked.statements[1]));
@@ -130,16 +162,37 @@ fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     table::print(out, &lines, &right, &[(4 + count, 24)])?;
     let survivors: Vec<&Ranked> = report.ranking.iter().filter(|ranked| ranked.survived).collect();
     if survivors.is_empty() {
-        return table::paragraph(out, &format!("\nno program beat {} on all of them", report.adamw()));
+        return table::paragraph(
+            out,
+            &format!("\nno program beat {} on all of them", report.adamw()),
+        );
     }
     for ranked in survivors {
-        table::paragraph(out, &format!("\n{}:{}, {}", ranked.candidate.store, digits(&ranked.candidate.hash), ranked.structure))?;
-        ranked.structure.open_reasons().iter().try_for_each(|reason| table::indented(out, reason))?;
+        table::paragraph(
+            out,
+            &format!(
+                "\n{}:{}, {}",
+                ranked.candidate.store,
+                digits(&ranked.candidate.hash),
+                ranked.structure
+            ),
+        )?;
+        ranked
+            .structure
+            .open_reasons()
+            .iter()
+            .try_for_each(|reason| table::indented(out, reason))?;
         for stage in &ranked.stages {
             let tasks: Vec<String> = stage.judged.tasks.iter().map(task).collect();
             table::indented(out, &format!("{}: {}", stage.suite, tasks.join("; ")))?;
         }
-        table::paragraph(out, &format!("simplified by algebra (equal in the sense of the label `{}`):\n", ranked.label))?;
+        table::paragraph(
+            out,
+            &format!(
+                "simplified by algebra (equal in the sense of the label `{}`):\n",
+                ranked.label
+            ),
+        )?;
         writeln!(out, "{}", ranked.simplified.trim_end())?;
     }
     Ok(())
@@ -152,14 +205,18 @@ fn digits(hash: &str) -> &str {
 fn nearest(ranked: &Ranked) -> String {
     match &ranked.nearest {
         None => "-".to_owned(),
-        Some(nearest) if nearest.relation == "different" => format!("{} at {:.2}", nearest.name, nearest.distance),
+        Some(nearest) if nearest.relation == "different" => {
+            format!("{} at {:.2}", nearest.name, nearest.distance)
+        }
         Some(nearest) => format!("{}, {}", nearest.name, nearest.relation),
     }
 }
 
 fn task(task: &TaskGain) -> String {
     let tuned = match task.tuned {
-        Tuned::Direction { peak_lr, weight_decay, .. } => format!("lr {peak_lr:.3e}, decay {weight_decay:.3e}"),
+        Tuned::Direction { peak_lr, weight_decay, .. } => {
+            format!("lr {peak_lr:.3e}, decay {weight_decay:.3e}")
+        }
         Tuned::Untrainable => "wherever it was tried".to_owned(),
         Tuned::Factor(factor) => format!("update times {factor:.4}"),
     };

@@ -67,13 +67,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut out = terminal::output();
     if arguments.json {
         let nearest = rows.collect();
-        serde_json::to_writer_pretty(&mut out, &Report { program: name.clone(), structure, nearest })?;
+        serde_json::to_writer_pretty(
+            &mut out,
+            &Report { program: name.clone(), structure, nearest },
+        )?;
         return Ok(out.write_all(b"\n")?);
     }
     table::paragraph(&mut out, &format!("structure: {structure}"))?;
     structure.open_reasons().iter().try_for_each(|reason| table::indented(&mut out, reason))?;
     writeln!(out)?;
-    let mut lines = vec![["NAME", "RELATION", "DISTANCE", "WHAT DIFFERS"].map(str::to_owned).to_vec()];
+    let mut lines =
+        vec![["NAME", "RELATION", "DISTANCE", "WHAT DIFFERS"].map(str::to_owned).to_vec()];
     lines.extend(rows.map(|row| {
         let differs = if row.what_differs.is_empty() { "-".to_owned() } else { row.what_differs };
         vec![row.name, row.relation.to_owned(), format!("{:.3}", row.distance), differs]

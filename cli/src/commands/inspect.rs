@@ -32,7 +32,8 @@ pub struct Arguments {
     /// Print nothing but the formulas, as an align* block for LaTeX with amsmath
     #[arg(long, conflicts_with_all = ["json", "lineage", "tasks"])]
     latex: bool,
-    /// Also draw the data flow into FILE: a picture for .svg, a description for Graphviz for .dot. Can be given several times
+    /// Also draw the data flow into FILE: a picture for .svg, a description for Graphviz for .dot.
+    /// Can be given several times
     #[arg(long, value_name = "FILE", conflicts_with_all = ["lineage", "tasks"])]
     graph: Vec<PathBuf>,
 }
@@ -101,7 +102,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return importance::run(&arguments.program, suite, &arguments.importance, arguments.json);
     }
     // What is wrong with the command is said before anything is done.
-    let pictures = arguments.graph.iter().map(|path| Ok((path, PictureFormat::of(path)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let pictures = arguments
+        .graph
+        .iter()
+        .map(|path| Ok((path, PictureFormat::of(path)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
     pictures.iter().try_for_each(|(path, _)| files::check_writable(path))?;
     let program = programs::find(&arguments.program)?;
     let graph = Graph::new(&program).map_err(|errors| Failure::Input(format!("{errors:?}")))?;
@@ -126,7 +131,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     print(&mut out, &inspection)?;
     for (index, path) in arguments.graph.iter().enumerate() {
-        writeln!(out, "{}data flow drawn into {}", if index == 0 { "\n" } else { "" }, path.display())?;
+        writeln!(
+            out,
+            "{}data flow drawn into {}",
+            if index == 0 { "\n" } else { "" },
+            path.display()
+        )?;
     }
     Ok(())
 }
@@ -181,9 +191,15 @@ fn inspect(program: &Program, graph: &Graph) -> Inspection {
         slots: signature
             .slots()
             .zip(graph.slots())
-            .map(|(slot, next)| Slot { name: program.variable_name(slot).to_string(), live: next.is_some() })
+            .map(|(slot, next)| Slot {
+                name: program.variable_name(slot).to_string(),
+                live: next.is_some(),
+            })
             .collect(),
-        hyperparameters: signature.hyperparameters().map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0))).collect(),
+        hyperparameters: signature
+            .hyperparameters()
+            .map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0)))
+            .collect(),
         peak_lr: signature.peak_learning_rate(),
         calls: cost.calls,
         array_passes: cost.array_passes,
@@ -199,11 +215,18 @@ fn inspect(program: &Program, graph: &Graph) -> Inspection {
 }
 
 fn formulas(formula: Formula) -> Formulas {
-    let named = |equations: Vec<Equation>| equations.into_iter().map(|e| NamedFormula { name: e.name, formula: e.unicode }).collect();
-    Formulas { update: formula.update.unicode, slots: named(formula.slots), r#where: named(formula.definitions) }
+    let named = |equations: Vec<Equation>| {
+        equations.into_iter().map(|e| NamedFormula { name: e.name, formula: e.unicode }).collect()
+    };
+    Formulas {
+        update: formula.update.unicode,
+        slots: named(formula.slots),
+        r#where: named(formula.definitions),
+    }
 }
 
-/// The program's text with a margin: the type of each statement's value, and what is redundant or dead.
+/// The program's text with a margin: the type of each statement's value, and what is redundant or
+/// dead.
 fn listing(program: &Program, graph: &Graph) -> String {
     let text = without_doc(program).to_string();
     let dead: Vec<String> = program
@@ -260,11 +283,18 @@ fn without_doc(program: &Program) -> Program {
 }
 
 fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
-    let slots: Vec<String> =
-        inspection.slots.iter().map(|slot| if slot.live { slot.name.clone() } else { format!("{} (dead)", slot.name) }).collect();
-    let hyperparameters: Vec<String> =
-        inspection.hyperparameters.iter().map(|(name, value)| format!("{name}={}", table::number(*value))).collect();
-    let none = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    let slots: Vec<String> = inspection
+        .slots
+        .iter()
+        .map(|slot| if slot.live { slot.name.clone() } else { format!("{} (dead)", slot.name) })
+        .collect();
+    let hyperparameters: Vec<String> = inspection
+        .hyperparameters
+        .iter()
+        .map(|(name, value)| format!("{name}={}", table::number(*value)))
+        .collect();
+    let none =
+        |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
     if let Some(doc) = &inspection.doc {
         writeln!(out, "{}\n", doc.trim())?;
     }
@@ -285,23 +315,40 @@ fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {
     let text = format!(
         "cost             {} calls in {} over the arrays, {} bytes moved per parameter (f32)",
         inspection.calls,
-        if inspection.array_passes == 1 { "1 pass".to_owned() } else { format!("{} passes", inspection.array_passes) },
+        if inspection.array_passes == 1 {
+            "1 pass".to_owned()
+        } else {
+            format!("{} passes", inspection.array_passes)
+        },
         inspection.bytes_per_parameter
     );
     table::described(out, &text)?;
     let live = inspection.slots.iter().filter(|slot| slot.live).count();
     let dead = if live < inspection.slots.len() { "; dead slots take none" } else { "" };
-    let (f32, bf16) = (inspection.state_bytes_per_parameter, inspection.state_bytes_per_parameter_bf16);
+    let (f32, bf16) =
+        (inspection.state_bytes_per_parameter, inspection.state_bytes_per_parameter_bf16);
     let slots = if live == 1 { "1 slot".to_owned() } else { format!("{live} slots") };
-    table::described(out, &format!("memory           {f32} bytes of state per parameter in f32, {bf16} in bf16: {slots}{dead}"))?;
+    table::described(
+        out,
+        &format!(
+            "memory           {f32} bytes of state per parameter in f32, {bf16} in bf16: {slots}{dead}"
+        ),
+    )?;
     writeln!(out)?;
     write!(out, "{}", inspection.listing)?;
     if inspection.live_statements < inspection.statements.len() || live < inspection.slots.len() {
-        table::paragraph(out, "\nredundant: nothing that the step returns needs it; dead: it only feeds slots that no later update needs")?;
+        table::paragraph(
+            out,
+            "\nredundant: nothing that the step returns needs it; dead: it only feeds slots that no later update needs",
+        )?;
     }
     write!(out, "\nformula\n\n{}", inspection.formula_text)?;
     if inspection.live_statements < inspection.statements.len() {
-        writeln!(out, "\nwithout redundant statements and dead slots:\n\n{}", inspection.pruned.trim_end())?;
+        writeln!(
+            out,
+            "\nwithout redundant statements and dead slots:\n\n{}",
+            inspection.pruned.trim_end()
+        )?;
     }
     Ok(())
 }

@@ -33,7 +33,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for entry in symopt_programs::zoo() {
         let program = entry.program();
-        let graph = Graph::new(&program).map_err(|errors| Failure::Work(format!("{}: {errors:?}", entry.name)))?;
+        let graph = Graph::new(&program)
+            .map_err(|errors| Failure::Work(format!("{}: {errors:?}", entry.name)))?;
         let signature = program.signature();
         rows.push(Row {
             name: entry.name,
@@ -43,7 +44,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             live_statements: graph.live_statements(),
             slots: graph.live_slots().count(),
             profiles: program.profiles().into_iter().map(Profile::name).collect(),
-            hyperparameters: signature.hyperparameters().map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0))).collect(),
+            hyperparameters: signature
+                .hyperparameters()
+                .map(|(_, p)| (p.name.clone(), p.default.unwrap_or(0.0)))
+                .collect(),
             peak_lr: signature.peak_learning_rate(),
             hash: graph.hash().to_string(),
         });
@@ -53,10 +57,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         return Ok(std::io::Write::write_all(&mut out, b"\n")?);
     }
-    let mut lines = vec![["NAME", "SLOTS", "STATEMENTS", "PROFILES", "HYPERPARAMETERS", "WHAT IT IS"].map(str::to_owned).to_vec()];
+    let mut lines = vec![
+        ["NAME", "SLOTS", "STATEMENTS", "PROFILES", "HYPERPARAMETERS", "WHAT IT IS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for row in rows {
-        let hyperparameters: Vec<String> =
-            row.hyperparameters.iter().map(|(name, value)| format!("{name}={}", table::number(*value))).collect();
+        let hyperparameters: Vec<String> = row
+            .hyperparameters
+            .iter()
+            .map(|(name, value)| format!("{name}={}", table::number(*value)))
+            .collect();
         lines.push(vec![
             row.name.to_owned(),
             row.slots.to_string(),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use symopt_search::engine::Progress;
-use symopt_studies::rediscovery::{Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary};
+use symopt_studies::rediscovery::{
+    Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary,
+};
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
@@ -22,7 +24,8 @@ pub struct Arguments {
     /// The first seed; the others follow it
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     first_seed: u32,
-    /// Directory for the stores, one for each search, the results and report.md; results that are there already are kept
+    /// Directory for the stores, one for each search, the results and report.md; results that are
+    /// there already are kept
     #[arg(short, long, default_value = "runs/rediscover", value_name = "DIR")]
     output: PathBuf,
     /// Another protocol than the frozen one, a file such as --print-protocol writes
@@ -66,7 +69,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         None => ("the frozen protocol".to_owned(), PROTOCOL.to_owned()),
         Some(path) => {
             let hint = "`symopt rediscover --print-protocol` writes a file to start from";
-            let text = std::fs::read_to_string(path).map_err(|e| Failure::Input(format!("{}: {e}; {hint}", path.display())))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Failure::Input(format!("{}: {e}; {hint}", path.display())))?;
             (path.display().to_string(), text)
         }
     };
@@ -75,10 +79,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     symopt_studies::rediscovery::keep_protocol(directory, &text)?;
     files::check_writable(&directory.join("report.md"))?;
     let interrupt = interrupt::flag()?;
-    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let limits = protocol.search.limits.clone();
-    let interrupted_first =
-        || Failure::Work("interrupted before the first search had ended; the same command goes on where it was".to_owned());
+    let interrupted_first = || {
+        Failure::Work(
+            "interrupted before the first search had ended; the same command goes on where it was"
+                .to_owned(),
+        )
+    };
     let rediscovery = match Rediscovery::new(protocol, threads) {
         Err(_) if interrupt.load(Ordering::Relaxed) => return Err(interrupted_first()),
         rediscovery => rediscovery?,
@@ -94,7 +104,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         );
         table::paragraph(&mut out, &text)?;
         for (name, mean, error) in rediscovery.peers() {
-            table::indented(&mut out, &format!("{name}: {:+.2} ± {:.2} % over the suite's AdamW", 100.0 * mean, 100.0 * error))?;
+            table::indented(
+                &mut out,
+                &format!(
+                    "{name}: {:+.2} ± {:.2} % over the suite's AdamW",
+                    100.0 * mean,
+                    100.0 * error
+                ),
+            )?;
         }
     }
     let mut attempts: Vec<Attempt> = Vec::new();
@@ -116,7 +133,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let report = directory.join("report.md");
     files::write(&report, &rediscovery.report(&attempts))?;
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &Report { summary, peers: rediscovery.peers(), attempts: &attempts })?;
+        serde_json::to_writer_pretty(
+            &mut out,
+            &Report { summary, peers: rediscovery.peers(), attempts: &attempts },
+        )?;
         out.write_all(b"\n")?;
         if interrupted {
             progress::note(INTERRUPTED);
@@ -164,10 +184,16 @@ fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure>
 /// All searches, failures included.
 fn print_table(out: &mut impl Write, attempts: &[Attempt]) -> Result<(), Failure> {
     let heading = ["SEED", "FINAL", "TIME", "GENERATED", "EVALUATED", "CACHE HITS"];
-    let searches = || attempts.iter().flat_map(|attempt| attempt.searches.iter().map(|search| (attempt.seed, search)));
+    let searches = || {
+        attempts
+            .iter()
+            .flat_map(|attempt| attempt.searches.iter().map(|search| (attempt.seed, search)))
+    };
     let peers = searches().map(|(_, search)| &search.last.gains).max_by_key(|gains| gains.len());
-    let names: Vec<String> = peers.into_iter().flatten().map(|(name, ..)| format!("vs {name}")).collect();
-    let mut lines = vec![heading.map(str::to_owned).into_iter().chain(names.clone()).collect::<Vec<_>>()];
+    let names: Vec<String> =
+        peers.into_iter().flatten().map(|(name, ..)| format!("vs {name}")).collect();
+    let mut lines =
+        vec![heading.map(str::to_owned).into_iter().chain(names.clone()).collect::<Vec<_>>()];
     for (seed, Searched { statistics, seconds, last, .. }) in searches() {
         let mut cells = vec![
             seed.to_string(),
@@ -177,7 +203,9 @@ fn print_table(out: &mut impl Write, attempts: &[Attempt]) -> Result<(), Failure
             statistics.evaluated.to_string(),
             format!("{:.1} %", 100.0 * statistics.cache_hit_rate()),
         ];
-        let gain = |(_, mean, error): &(String, f64, f64)| format!("{:+.2} ± {:.2}", 100.0 * mean, 100.0 * error);
+        let gain = |(_, mean, error): &(String, f64, f64)| {
+            format!("{:+.2} ± {:.2}", 100.0 * mean, 100.0 * error)
+        };
         cells.extend(last.gains.iter().map(gain));
         cells.resize(lines[0].len(), "-".to_owned());
         lines.push(cells);

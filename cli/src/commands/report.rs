@@ -22,7 +22,8 @@ pub struct Arguments {
     /// Write figures (SVG), report.md and report.json into DIR, which is made if it is not there
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Judge a sample of the best programs of each search on another suite too: a name, such as held-out, or a TOML file
+    /// Judge a sample of the best programs of each search on another suite too: a name, such as
+    /// held-out, or a TOML file
     #[arg(long, value_name = "SUITE")]
     validate: Option<String>,
     /// With --validate: programs of each search that are judged, at most
@@ -31,7 +32,8 @@ pub struct Arguments {
     /// Fresh seeds that programs are judged on
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
     seeds: u16,
-    /// What kinds of searches are compared over; by default training runs, or evaluations where runs are not counted (directions)
+    /// What kinds of searches are compared over; by default training runs, or evaluations where
+    /// runs are not counted (directions)
     #[arg(long, value_enum)]
     over: Option<OverArgument>,
     /// Threads that train; by default one for each core
@@ -69,11 +71,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         seeds: usize::from(arguments.seeds),
         sample: usize::from(arguments.sample),
         over: arguments.over.map(Over::from),
-        threads: arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+        threads: arguments.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        ),
     };
     let interrupt = interrupt::flag()?;
     let line = CountLine::new("programs judged");
-    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let watch = Watch {
+        interrupted: &|| interrupt.load(Ordering::Relaxed),
+        observe: &|done, total| line.draw(done as u64, total as u64),
+    };
     let result = report::report(&arguments.stores, &options, watch);
     line.finish();
     let report = result?;
@@ -107,8 +115,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let stores = headed(report.table());
     table::print(out, &stores, &(2..stores[0].len()).collect::<Vec<_>>(), &[])?;
-    let fresh = format!("the last best program on {} seeds that no search has seen, ± standard error", report.seeds);
-    table::paragraph(out, &format!("\nfitness is the loss saved against {}; fresh seeds: {fresh}", report.adamw()))?;
+    let fresh = format!(
+        "the last best program on {} seeds that no search has seen, ± standard error",
+        report.seeds
+    );
+    table::paragraph(
+        out,
+        &format!("\nfitness is the loss saved against {}; fresh seeds: {fresh}", report.adamw()),
+    )?;
     if report.stores.len() > 1 {
         writeln!(out)?;
         table::print(out, &headed(report.group_table()), &(1..6).collect::<Vec<_>>(), &[])?;
@@ -131,5 +145,6 @@ fn headed(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 
 /// The command that is running, as one would type it.
 fn command() -> String {
-    Command::of_words(std::iter::once("symopt".into()).chain(std::env::args_os().skip(1))).to_string()
+    Command::of_words(std::iter::once("symopt".into()).chain(std::env::args_os().skip(1)))
+        .to_string()
 }

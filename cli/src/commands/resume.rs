@@ -21,7 +21,8 @@ use crate::interrupt;
 pub struct Arguments {
     /// The store directory, or that of a campaign
     store: PathBuf,
-    /// Go on from what is whole of a store that has lost some of what was acknowledged; what is missing is evaluated again
+    /// Go on from what is whole of a store that has lost some of what was acknowledged; what is
+    /// missing is evaluated again
     #[arg(long)]
     salvage: bool,
     #[command(flatten)]
@@ -35,7 +36,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.salvage {
         return salvage(arguments, interrupt);
     }
-    go_on(&arguments.store, &arguments.execution, interrupt, |limits| arguments.limits.apply(limits))
+    go_on(&arguments.store, &arguments.execution, interrupt, |limits| {
+        arguments.limits.apply(limits)
+    })
 }
 
 /// Goes on with a search or a campaign, with limits that may be changed.
@@ -72,9 +75,10 @@ fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), F
         Some(Lost { there, acknowledged, bytes }) => format!(
             "{store}: {there} of {acknowledged} acknowledged evaluations are whole and taken up; {} are lost and made again{}",
             acknowledged.saturating_sub(there),
-            launch
-                .kept_end()
-                .map_or_else(String::new, |file| format!(", the other {bytes} bytes of the log are kept in {}", file.display()))
+            launch.kept_end().map_or_else(String::new, |file| format!(
+                ", the other {bytes} bytes of the log are kept in {}",
+                file.display()
+            ))
         ),
     };
     // If nobody reads that, the search goes on all the same.

@@ -41,7 +41,8 @@ pub struct Arguments {
     /// Program to start from: a zoo name or a file
     #[arg(long, value_name = "PROGRAM")]
     initial: Option<String>,
-    /// Where children come from: mutations of the fittest (regularized evolution), or nowhere (random programs, to compare with)
+    /// Where children come from: mutations of the fittest (regularized evolution), or nowhere
+    /// (random programs, to compare with)
     #[arg(long, value_enum)]
     strategy: Option<StrategyArgument>,
     /// Tune nothing but the constants of the initial program, by evolution, to compare with
@@ -131,11 +132,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let store = match given {
         Some(store) if is_same(&store) => {
-            say(&format!("{} holds this search already, which goes on there; another --seed is another search", shell::quoted(&store)))?;
-            return resume_command::go_on(&store, &execution, interrupt, |stored| *stored = config.limits);
+            say(&format!(
+                "{} holds this search already, which goes on there; another --seed is another search",
+                shell::quoted(&store)
+            ))?;
+            return resume_command::go_on(&store, &execution, interrupt, |stored| {
+                *stored = config.limits
+            });
         }
         Some(store) => {
-            if let Some(other) = neighbours(&store, &usual).iter().find(|other| **other != store && is_same(other)) {
+            if let Some(other) =
+                neighbours(&store, &usual).iter().find(|other| **other != store && is_same(other))
+            {
                 say(&format!(
                     "{} holds this search already, which is done again in {}; `{}` goes on with what is there",
                     shell::quoted(other),
@@ -151,7 +159,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                     "{} holds this search already, which goes on there; another --seed is another search, and --name or --store repeats this one",
                     shell::quoted(store)
                 ))?;
-                return resume_command::go_on(store, &execution, interrupt, |stored| *stored = config.limits);
+                return resume_command::go_on(store, &execution, interrupt, |stored| {
+                    *stored = config.limits
+                });
             }
             usual.free
         }
@@ -161,12 +171,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         config.suite.clone_from(&path);
         // What is wrong shows before anything is tuned.
         let initial = launch::initial(&config, &store)?;
-        let tuned = command.tuned(external::usual_runs(), execution.threads(), execution.json, interrupt)?;
-        let Some(spec) = tuned else { return Err(Failure::Input("give --task-command COMMAND".to_owned())) };
+        let tuned = command.tuned(
+            external::usual_runs(),
+            execution.threads(),
+            execution.json,
+            interrupt,
+        )?;
+        let Some(spec) = tuned else {
+            return Err(Failure::Input("give --task-command COMMAND".to_owned()));
+        };
         let source = SuiteSource::of_command(&path, &spec, task_seeds)?;
         // The suite is kept with the search, for all that comes after.
         let text = source.text.clone();
-        let line = StageLine::new("AdamW is trained by the command, which fitness is measured against");
+        let line =
+            StageLine::new("AdamW is trained by the command, which fitness is measured against");
         let launch = Launch::of_parts(config, &initial, source, &store);
         line.finish();
         let launch = launch?;
@@ -175,14 +193,29 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let asked = std::iter::once(&config.suite).chain(&config.restarts.then);
     command.check_tune(
-        asked.map(|suite| SuiteSource::find(suite)?.untuned()).collect::<Result<Vec<_>, _>>()?.iter().any(|untuned| !untuned.is_empty()),
+        asked
+            .map(|suite| SuiteSource::find(suite)?.untuned())
+            .collect::<Result<Vec<_>, _>>()?
+            .iter()
+            .any(|untuned| !untuned.is_empty()),
     )?;
-    // Tasks by commands in a suite file: AdamW is tuned for them, and the suite kept with the search, with what was found.
+    // Tasks by commands in a suite file: AdamW is tuned for them, and the suite kept with the
+    // search, with what was found.
     let mut kept: Vec<(PathBuf, String)> = Vec::new();
     let mut prepare = |source: SuiteSource| -> Result<SuiteSource, Failure> {
-        let path = store.join(if kept.is_empty() { SUITE.to_owned() } else { format!("suite-{}.toml", kept.len() + 1) });
+        let path = store.join(if kept.is_empty() {
+            SUITE.to_owned()
+        } else {
+            format!("suite-{}.toml", kept.len() + 1)
+        });
         let place = path.display().to_string();
-        match command.tuned_suite(&source, &place, execution.threads(), execution.json, interrupt)? {
+        match command.tuned_suite(
+            &source,
+            &place,
+            execution.threads(),
+            execution.json,
+            interrupt,
+        )? {
             None => Ok(source),
             Some(SuiteSource { text, .. }) => {
                 kept.push((path, text.clone()));
@@ -199,7 +232,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let initial = launch::initial(&config, &store)?;
     let source = prepare(source)?;
     config.suite.clone_from(&source.name);
-    let line = StageLine::new(format!("AdamW is trained on the suite {}, which fitness is measured against", config.suite));
+    let line = StageLine::new(format!(
+        "AdamW is trained on the suite {}, which fitness is measured against",
+        config.suite
+    ));
     let launch = Launch::of_parts(config, &initial, source, &store);
     line.finish();
     let launch = launch?;
@@ -212,9 +248,16 @@ fn write_all(files: &[(PathBuf, String)]) -> Result<(), Failure> {
 }
 
 /// Whether a store holds the search, or a directory the campaign, that is asked for.
-fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand, task_seeds: usize) -> Result<bool, Failure> {
+fn holds(
+    store: &Path,
+    config: &SearchConfig,
+    command: &TaskCommand,
+    task_seeds: usize,
+) -> Result<bool, Failure> {
     // Whoever does not want AdamW to be tuned has no use for a store where it is.
-    let is_suite = |source: &SuiteSource, kept: &str| if command.is_untuned() { source.text == kept } else { source.is_kept_as(kept) };
+    let is_suite = |source: &SuiteSource, kept: &str| {
+        if command.is_untuned() { source.text == kept } else { source.is_kept_as(kept) }
+    };
     if !config.restarts.is_plain() {
         return Ok(Campaign::holds(store, config, &is_suite));
     }
@@ -224,8 +267,16 @@ fn holds(store: &Path, config: &SearchConfig, command: &TaskCommand, task_seeds:
         None => SuiteSource::find(&config.suite)?,
     };
     // The standard input can be read once.
-    let initial = if config.initial == "-" { return Ok(false) } else { program_source::find(&config.initial)? };
-    let initial = if config.fitness.form == Form::Program { initial.with_constants() } else { initial.whole() };
+    let initial = if config.initial == "-" {
+        return Ok(false);
+    } else {
+        program_source::find(&config.initial)?
+    };
+    let initial = if config.fitness.form == Form::Program {
+        initial.with_constants()
+    } else {
+        initial.whole()
+    };
     Ok(Launch::holds(store, config.clone(), &initial, |kept| is_suite(&source, kept)))
 }
 
@@ -240,7 +291,8 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
         Some(path) => {
             let wrong = |e: &dyn Display| Failure::Input(format!("{}: {e}", path.display()));
             let hint = "`symopt search --print-config` writes a file to start from";
-            let text = std::fs::read_to_string(path).map_err(|e| wrong(&format_args!("{e}; {hint}")))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|e| wrong(&format_args!("{e}; {hint}")))?;
             SearchConfig::from_toml(&text).map_err(|e| wrong(&e))?
         }
     };
@@ -254,7 +306,8 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     if let Some(initial) = &arguments.initial {
         config.initial.clone_from(initial);
     }
-    config.evolution.strategy = arguments.strategy.map_or(config.evolution.strategy, Strategy::from);
+    config.evolution.strategy =
+        arguments.strategy.map_or(config.evolution.strategy, Strategy::from);
     config.mutation.constants_only |= arguments.constants_only;
     config.evolution.population = arguments.population.unwrap_or(config.evolution.population);
     config.evolution.tournament = arguments.tournament.unwrap_or(config.evolution.tournament);
@@ -275,25 +328,41 @@ struct UsualStores {
 
 fn usual_stores(config: &SearchConfig) -> UsualStores {
     let runs = Path::new("runs");
-    let suite = Path::new(&config.suite).file_stem().map_or_else(|| "suite".into(), |stem| stem.to_string_lossy());
+    let suite = Path::new(&config.suite)
+        .file_stem()
+        .map_or_else(|| "suite".into(), |stem| stem.to_string_lossy());
     let first = format!("{suite}-seed{}", config.seed);
     let mut stores = UsualStores { taken: Vec::new(), free: runs.join(&first) };
-    while stores.free.exists() && (restarts::is_campaign(&stores.free) || Journal::check_vacant(&stores.free).is_err()) {
+    while stores.free.exists()
+        && (restarts::is_campaign(&stores.free) || Journal::check_vacant(&stores.free).is_err())
+    {
         let next = runs.join(format!("{first}-{}", stores.taken.len() + 2));
         stores.taken.push(std::mem::replace(&mut stores.free, next));
     }
     stores
 }
 
-/// Where a search may be that is asked for under another name: the directories beside its store, and the usual ones.
+/// Where a search may be that is asked for under another name: the directories beside its store,
+/// and the usual ones.
 fn neighbours(store: &Path, usual: &UsualStores) -> Vec<PathBuf> {
     // Directories beyond these are hardly a collection of stores.
     const MOST: usize = 1000;
-    let parent = store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten().take(MOST);
     // As one would name them.
-    let prefix = if store.parent().is_some_and(|parent| parent.as_os_str().is_empty()) { Path::new("") } else { parent };
+    let prefix = if store.parent().is_some_and(|parent| parent.as_os_str().is_empty()) {
+        Path::new("")
+    } else {
+        parent
+    };
     let mut beside: Vec<PathBuf> = entries.map(|entry| prefix.join(entry.file_name())).collect();
     beside.sort();
-    usual.taken.iter().cloned().chain(beside).filter(|path| Journal::is_at(path) || restarts::is_campaign(path)).collect()
+    usual
+        .taken
+        .iter()
+        .cloned()
+        .chain(beside)
+        .filter(|path| Journal::is_at(path) || restarts::is_campaign(path))
+        .collect()
 }

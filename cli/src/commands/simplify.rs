@@ -96,7 +96,8 @@ impl<'a> Json<'a> {
             statements_before: derivation.original.statements.len(),
             statements_after: result.statements.len(),
             label: derivation.label(),
-            hash: Graph::new(result).map_or_else(|_| String::new(), |graph| graph.hash().to_string()),
+            hash: Graph::new(result)
+                .map_or_else(|_| String::new(), |graph| graph.hash().to_string()),
             result: result.to_string(),
             whole: whole.map(Program::to_string),
             derivation,
@@ -107,14 +108,19 @@ impl<'a> Json<'a> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
     let as_json = arguments.derivation.as_deref().map(is_json).transpose()?;
-    arguments.derivation.iter().chain(&arguments.output).try_for_each(|path| files::check_writable(path))?;
+    arguments
+        .derivation
+        .iter()
+        .chain(&arguments.output)
+        .try_for_each(|path| files::check_writable(path))?;
     let found = programs::found(&arguments.program)?;
     let derivation = derive(&arguments, &found)?;
     // What is simplified on tasks is the direction itself.
     let whole = match found.direction {
-        Some(direction) if arguments.ablate => {
-            Some(Found { program: with_parameters(derivation.result()), direction: Some(direction) }.with_constants())
-        }
+        Some(direction) if arguments.ablate => Some(
+            Found { program: with_parameters(derivation.result()), direction: Some(direction) }
+                .with_constants(),
+        ),
         _ => None,
     };
     if let (Some(path), Some(as_json)) = (&arguments.derivation, as_json) {
@@ -137,13 +143,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     match derivation.rejected.len() {
         0 => Ok(()),
-        count => Err(Failure::Work(format!("{count} steps broke their own label and were not taken; please report this with the program"))),
+        count => Err(Failure::Work(format!(
+            "{count} steps broke their own label and were not taken; please report this with the program"
+        ))),
     }
 }
 
 /// The derivation to be read; of a direction with the whole program at the end.
 fn markdown(derivation: &Derivation, whole: Option<&Program>) -> String {
-    let whole = whole.map(|whole| format!("\n## As a whole program\n\n```\n{}\n```\n", whole.to_string().trim_end()));
+    let whole = whole.map(|whole| {
+        format!("\n## As a whole program\n\n```\n{}\n```\n", whole.to_string().trim_end())
+    });
     derivation.markdown() + &whole.unwrap_or_default()
 }
 
@@ -163,19 +173,25 @@ fn derive(arguments: &Arguments, found: &Found) -> Result<Derivation, Failure> {
     let suite = Arc::new(SuiteSource::find(&arguments.suite)?.suite()?);
     let interrupt = interrupt::flag()?;
     let line = CountLine::new("trainings");
-    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let watch = Watch {
+        interrupted: &|| interrupt.load(Ordering::Relaxed),
+        observe: &|done, total| line.draw(done as u64, total as u64),
+    };
     let zoo_name = symopt_programs::find(&arguments.program).map(|entry| entry.name);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let criterion = Criterion { tolerance: arguments.tolerance, confidence: arguments.confidence };
     let seeds = usize::from(arguments.seeds);
     let judge = found.direction.as_ref();
-    let judge = judge.map(|direction| judge_of_directions(&suite, Purpose::Simplification, seeds, direction.fitness.tuning_seeds));
+    let judge = judge.map(|direction| {
+        judge_of_directions(&suite, Purpose::Simplification, seeds, direction.fitness.tuning_seeds)
+    });
     let judge = judge.transpose()?;
     let trials = match &judge {
         Some(judge) => Trials::of_directions(&suite, judge, seeds, criterion, threads, watch),
         None => Trials::new(&suite, zoo_name, &Trials::seeds(seeds), criterion, threads, watch),
     };
-    let derivation = trials.and_then(|mut trials| simplify_on_tasks(program, &options, &mut streams, &mut trials));
+    let derivation = trials
+        .and_then(|mut trials| simplify_on_tasks(program, &options, &mut streams, &mut trials));
     line.finish();
     Ok(derivation?)
 }

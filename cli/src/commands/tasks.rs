@@ -29,7 +29,8 @@ pub struct Arguments {
     /// Print a suite that needs data of yours, to fill in the paths: vit-paper or lm-paper
     #[arg(long, value_name = "NAME", conflicts_with_all = ["suites", "json", "no_cost", "landscape"])]
     preset: Option<String>,
-    /// Measure the gain over tuned AdamW on a suite (name or TOML file), each program tuned with the same budget
+    /// Measure the gain over tuned AdamW on a suite (name or TOML file), each program tuned with
+    /// the same budget
     #[arg(long, value_name = "SUITE", conflicts_with_all = ["suites", "no_cost"])]
     landscape: Option<String>,
     #[command(flatten)]
@@ -87,7 +88,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         return Ok(std::io::Write::write_all(&mut out, b"\n")?);
     }
-    let heading = ["SUITE", "TASK", "PARAMS", "STEPS", "BATCH", "TRAIN", "VALID", "NOISE", "MS/RUN", "MODEL AND DATA"];
+    let heading = [
+        "SUITE",
+        "TASK",
+        "PARAMS",
+        "STEPS",
+        "BATCH",
+        "TRAIN",
+        "VALID",
+        "NOISE",
+        "MS/RUN",
+        "MODEL AND DATA",
+    ];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     for Row { suite, task, description: d, milliseconds, .. } in rows {
         lines.push(vec![

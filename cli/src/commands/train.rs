@@ -27,24 +27,30 @@ use report::{SeedRun, Training};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
+    /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own,
+    /// FILE/TASK
     #[arg(long, required_unless_present = "task_command", conflicts_with = "task_command")]
     task: Option<String>,
     #[command(flatten)]
     command: TaskCommand,
-    /// Program to train with: zoo name, file, `-` or STORE:HASH; may be given several times: all train on the same seeds
+    /// Program to train with: zoo name, file, `-` or STORE:HASH; may be given several times: all
+    /// train on the same seeds
     #[arg(long = "program", value_name = "PROGRAM", required = true)]
     programs: Vec<String>,
-    /// Another program, as it stands, that all others are compared with; without it that is AdamW if it is among them, or the first
+    /// Another program, as it stands, that all others are compared with; without it that is AdamW
+    /// if it is among them, or the first
     #[arg(long, value_name = "PROGRAM")]
     vs: Option<String>,
-    /// Set a hyperparameter, or the peak learning rate as `lr`, for all programs that have it; PROGRAM:NAME=VALUE for one of them
+    /// Set a hyperparameter, or the peak learning rate as `lr`, for all programs that have it;
+    /// PROGRAM:NAME=VALUE for one of them
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = options::setting, allow_hyphen_values = true)]
     settings: Vec<(String, f64)>,
-    /// Take constants that work with AdamW: sign-like programs such as lion train with lr / 3 and decay × 3, and with lr / 10 and decay × 10
+    /// Take constants that work with AdamW: sign-like programs such as lion train with lr / 3 and
+    /// decay × 3, and with lr / 10 and decay × 10
     #[arg(long, value_name = "lr=LR,wd=DECAY")]
     from_adamw: Option<AdamwConstants>,
-    /// With --from-adamw: divide and multiply by this instead of by 3 and by 10; may be given several times
+    /// With --from-adamw: divide and multiply by this instead of by 3 and by 10; may be given
+    /// several times
     #[arg(long = "factor", value_name = "F", requires = "from_adamw", value_parser = options::factor, allow_negative_numbers = true)]
     factors: Vec<f64>,
     /// How many seeds to train with
@@ -56,10 +62,12 @@ pub struct Arguments {
     /// Write the curves into FILE as a picture: means over the seeds with their standard errors
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Keep every run in DIR, checkpoint by checkpoint; the same command goes on from there, and ends with the same bits
+    /// Keep every run in DIR, checkpoint by checkpoint; the same command goes on from there, and
+    /// ends with the same bits
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
-    /// Write the final weights into FILE, safetensors: of one run as ARRAY, of several as PROGRAM/SEED/ARRAY
+    /// Write the final weights into FILE, safetensors: of one run as ARRAY, of several as
+    /// PROGRAM/SEED/ARRAY
     #[arg(long, value_name = "FILE.safetensors")]
     save: Option<PathBuf>,
     /// Print JSON
@@ -70,7 +78,8 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let interrupt = interrupt::flag()?;
     // Programs train as they stand: so does AdamW, unless somebody wants it tuned.
-    let task = arguments.command.or_named(arguments.task.as_deref(), 0, arguments.json, interrupt)?;
+    let task =
+        arguments.command.or_named(arguments.task.as_deref(), 0, arguments.json, interrupt)?;
     let mut factors = arguments.factors.clone();
     factors.dedup();
     let wanted = Wanted {
@@ -81,7 +90,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         factors: if factors.is_empty() { &rule_of_thumb::ENDS } else { &factors },
     };
     let again = || arguments.command.or_named(arguments.task.as_deref(), 0, true, interrupt);
-    let on = Task { task: &task, again: &again, interrupted: &|| interrupt.load(Ordering::Relaxed) };
+    let on =
+        Task { task: &task, again: &again, interrupted: &|| interrupt.load(Ordering::Relaxed) };
     let (contenders, reference) = contender::contenders(&on, &wanted)?;
     // What can't be written is said before anything is done.
     for path in [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten() {
@@ -90,7 +100,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let seeds = Suite::held_out_seeds(usize::from(arguments.seeds));
     let keeper = Keeper::new(&task, arguments.checkpoint.as_deref(), arguments.save.is_some())?;
     let interrupted = || interrupt.load(Ordering::Relaxed);
-    let _lock = arguments.checkpoint.as_deref().zip(keeper.as_ref()).map(|(path, keeper)| keeper.wait(path, &interrupted)).transpose()?;
+    let _lock = arguments
+        .checkpoint
+        .as_deref()
+        .zip(keeper.as_ref())
+        .map(|(path, keeper)| keeper.wait(path, &interrupted))
+        .transpose()?;
     if let Some(keeper) = &keeper {
         keeper.check(&contenders, &seeds)?;
     }
@@ -99,8 +114,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     for (place, contender) in contenders.iter().enumerate() {
         let mut runs = Vec::new();
         for seed in seeds.iter().take_while(|_| !interrupted()) {
-            let (run, last) = train(&task, keeper.as_ref(), (place, contender), *seed, &interrupted, &mut line)?;
-            finals.extend(last.filter(|_| run.completed()).map(|snapshot| (contender.label.as_str(), snapshot)));
+            let (run, last) =
+                train(&task, keeper.as_ref(), (place, contender), *seed, &interrupted, &mut line)?;
+            finals.extend(
+                last.filter(|_| run.completed())
+                    .map(|snapshot| (contender.label.as_str(), snapshot)),
+            );
             runs.push(run);
         }
         if !runs.is_empty() {
@@ -115,7 +134,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let all_completed = finals.len() == contenders.len() * seeds.len();
     let save = arguments.save.as_ref().filter(|_| all_completed);
     if let Some(path) = save {
-        let finals: Vec<(&str, &Snapshot)> = finals.iter().map(|(name, snapshot)| (*name, snapshot)).collect();
+        let finals: Vec<(&str, &Snapshot)> =
+            finals.iter().map(|(name, snapshot)| (*name, snapshot)).collect();
         files::write_bytes(path, &weights_to_bytes(&finals).map_err(Failure::Work)?)?;
     }
     let curves = report::curves(task.task.name(), &trainings);
@@ -133,13 +153,21 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     } else {
         report::print(&mut out, &curves, &trainings, arguments.from_adamw)?;
-        let written = [arguments.csv.as_ref(), arguments.svg.as_ref(), save].into_iter().flatten().map(PathBuf::as_path);
-        report::print_end(&mut out, written, arguments.checkpoint.as_deref().filter(|_| interrupted()))?;
+        let written = [arguments.csv.as_ref(), arguments.svg.as_ref(), save]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path);
+        report::print_end(
+            &mut out,
+            written,
+            arguments.checkpoint.as_deref().filter(|_| interrupted()),
+        )?;
     }
     match &arguments.save {
-        Some(path) if !all_completed => {
-            Err(Failure::Work(format!("`{}` is not written: not every run completed, so not all weights are final", path.display())))
-        }
+        Some(path) if !all_completed => Err(Failure::Work(format!(
+            "`{}` is not written: not every run completed, so not all weights are final",
+            path.display()
+        ))),
         _ => Ok(()),
     }
 }
@@ -153,22 +181,29 @@ struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     /// `None` if no snapshots are wanted.
-    fn new(task: &'a WeightedTask, directory: Option<&Path>, saves: bool) -> Result<Option<Keeper<'a>>, Failure> {
+    fn new(
+        task: &'a WeightedTask,
+        directory: Option<&Path>,
+        saves: bool,
+    ) -> Result<Option<Keeper<'a>>, Failure> {
         let option = match (directory, saves) {
             (Some(_), _) => "--checkpoint",
             (None, true) => "--save",
             (None, false) => return Ok(None),
         };
         let Some(resumable) = task.task.resumable() else {
-            let reason =
-                format!("{} trains outside of symopt, so its weights can't be kept: {option} is for other tasks", task.task.name());
+            let reason = format!(
+                "{} trains outside of symopt, so its weights can't be kept: {option} is for other tasks",
+                task.task.name()
+            );
             return Err(Failure::Input(reason));
         };
         let store = directory.map(SnapshotStore::open).transpose()?;
         Ok(Some(Keeper { task: resumable, store }))
     }
 
-    /// Waits while another process trains into the same directory: all runs that it ends are there then.
+    /// Waits while another process trains into the same directory: all runs that it ends are there
+    /// then.
     fn wait(&self, path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Option<File>, Failure> {
         let Some(store) = &self.store else { return Ok(None) };
         let mut told = false;
@@ -178,19 +213,33 @@ impl<'a> Keeper<'a> {
             }
             if !told {
                 // If nobody reads it, nothing is lost.
-                let _ = writeln!(std::io::stderr(), "waiting for another process that trains into `{}`", path.display());
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "waiting for another process that trains into `{}`",
+                    path.display()
+                );
                 told = true;
             }
             if interrupted() {
-                return Err(Failure::Work(format!("interrupted while another process trained into `{}`", path.display())));
+                return Err(Failure::Work(format!(
+                    "interrupted while another process trained into `{}`",
+                    path.display()
+                )));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
     /// Where a run stands; `None` if it has not begun.
-    fn load(&self, (place, contender): (usize, &Contender), seed: u64) -> Result<Option<Snapshot>, Failure> {
-        let Some(store) = self.store.as_ref().filter(|store| store.path(place, seed).exists()) else { return Ok(None) };
+    fn load(
+        &self,
+        (place, contender): (usize, &Contender),
+        seed: u64,
+    ) -> Result<Option<Snapshot>, Failure> {
+        let Some(store) = self.store.as_ref().filter(|store| store.path(place, seed).exists())
+        else {
+            return Ok(None);
+        };
         let identity = self.task.identity(&contender.candidate(), seed)?;
         Ok(store.load(place, &identity, &self.task.layout(seed)?)?)
     }
@@ -241,7 +290,8 @@ fn train(
             unwritten = Some(error);
             return Verdict::Stop;
         }
-        let verdict = snapshot.curve.last().map_or(Verdict::Continue, |checkpoint| see(checkpoint, line));
+        let verdict =
+            snapshot.curve.last().map_or(Verdict::Continue, |checkpoint| see(checkpoint, line));
         last = Some(snapshot);
         verdict
     });

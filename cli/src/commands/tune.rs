@@ -31,7 +31,8 @@ const SHOWN: usize = 10;
 #[derive(Args)]
 #[command(group(ArgGroup::new("where").required(true).args(["task", "suite", "task_command"])))]
 pub struct Arguments {
-    /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own, FILE/TASK
+    /// Task of a built-in suite, TASK or SUITE/TASK (`symopt tasks` lists them), or of your own,
+    /// FILE/TASK
     #[arg(long)]
     task: Option<String>,
     /// All tasks of a suite, a name or a TOML file: prints the tables for the suite's file
@@ -48,13 +49,15 @@ pub struct Arguments {
     /// Tuning seeds that judge a pair; by default 8 for fine, 4 for coarse, 2 for local
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1000>)]
     seeds: Option<u16>,
-    /// Instead of a grid, search by patterns, the betas included, with at most this many training runs
+    /// Instead of a grid, search by patterns, the betas included, with at most this many training
+    /// runs
     #[arg(long, value_name = "RUNS", value_parser = options::size, allow_negative_numbers = true, conflicts_with_all = ["suite", "grid", "seeds"])]
     budget: Option<usize>,
     /// With --budget: leave the betas at their defaults
     #[arg(long, requires = "budget")]
     no_betas: bool,
-    /// Write the grid into FILE: the gain over AdamW, which says whether it is tuned, by learning rate and weight decay, as a picture for .svg, as a table for .csv
+    /// Write the grid into FILE: the gain over AdamW, which says whether it is tuned, by learning
+    /// rate and weight decay, as a picture for .svg, as a table for .csv
     #[arg(long, value_name = "FILE", conflicts_with_all = ["budget", "suite"])]
     map: Option<PathBuf>,
     /// Print JSON: every pair that was tried; a list, if there are several tasks or programs
@@ -66,7 +69,8 @@ pub struct Arguments {
 enum Pairs {
     /// All
     Fine,
-    /// Every second learning rate with every second decay, then steps from the best of them while they help
+    /// Every second learning rate with every second decay, then steps from the best of them while
+    /// they help
     Coarse,
     /// Steps from the constants in the suite, or from the middle, while they help
     Local,
@@ -104,26 +108,44 @@ struct Report {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
     let interrupt = interrupt::flag()?;
-    let map = arguments.map.as_deref().map(|path| Ok::<_, Failure>((path, map::Format::of(path)?))).transpose()?;
+    let map = arguments
+        .map
+        .as_deref()
+        .map(|path| Ok::<_, Failure>((path, map::Format::of(path)?)))
+        .transpose()?;
     let tasks = match &arguments.suite {
         Some(suite) => SuiteSource::find(suite)?.suite()?.tasks,
-        // Gains on a map are over AdamW, which is tuned as well; its own map is against the best of itself.
+        // Gains on a map are over AdamW, which is tuned as well; its own map is against the best of
+        // itself.
         None => {
-            let needs_adamw = map.is_some() && arguments.program.iter().any(|program| program != BASELINE);
+            let needs_adamw =
+                map.is_some() && arguments.program.iter().any(|program| program != BASELINE);
             let runs = if needs_adamw { external::usual_runs() } else { 0 };
-            vec![arguments.command.or_named(arguments.task.as_deref(), runs, arguments.json, interrupt)?]
+            vec![arguments.command.or_named(
+                arguments.task.as_deref(),
+                runs,
+                arguments.json,
+                interrupt,
+            )?]
         }
     };
-    let named: Vec<(&String, Tunable)> =
-        arguments.program.iter().map(|name| Ok((name, Tunable::find(name)?))).collect::<Result<_, Failure>>()?;
+    let named: Vec<(&String, Tunable)> = arguments
+        .program
+        .iter()
+        .map(|name| Ok((name, Tunable::find(name)?)))
+        .collect::<Result<_, Failure>>()?;
     let strategy = Strategy::from(arguments.grid);
-    let grid = Grid { seeds: arguments.seeds.map_or(strategy.seeds(), usize::from), ..Grid::default() };
+    let grid =
+        Grid { seeds: arguments.seeds.map_or(strategy.seeds(), usize::from), ..Grid::default() };
     if (map.is_some() || arguments.budget.is_some()) && named.len() > 1 {
         return Err(Failure::Input("--map and --budget take one program at a time".to_owned()));
     }
-    if let (Some(budget), Some(task), Some((name, program))) = (arguments.budget, tasks.first(), named.first()) {
+    if let (Some(budget), Some(task), Some((name, program))) =
+        (arguments.budget, tasks.first(), named.first())
+    {
         let protocol = Protocol { budget, shares: !arguments.no_betas, ..Protocol::default() };
-        let on = pattern::On { task, argument: arguments.task.as_deref(), command: &arguments.command };
+        let on =
+            pattern::On { task, argument: arguments.task.as_deref(), command: &arguments.command };
         return pattern::run(&on, name, program, &protocol, arguments.json, interrupt);
     }
     let one = arguments.suite.is_none() && named.len() == 1;
@@ -133,11 +155,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         for (name, program) in &named {
             let mut report = tune(task, name, program, &grid, strategy, interrupt)?;
             if let Some((path, format)) = map {
-                report.gains_against = map::write(path, format, task, name, &report.trials, grid.seeds)?;
+                report.gains_against =
+                    map::write(path, format, task, name, &report.trials, grid.seeds)?;
             }
             let interrupted = interrupt.load(Ordering::Relaxed);
             if interrupted && report.trials.is_empty() && !arguments.json {
-                return Err(Failure::Work(format!("interrupted before a pair was tried for {name} on {}", task.task.name())));
+                return Err(Failure::Work(format!(
+                    "interrupted before a pair was tried for {name} on {}",
+                    task.task.name()
+                )));
             }
             if arguments.json {
                 reports.push(report);
@@ -147,12 +173,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 print_one(&mut out, report)?;
                 print_uses(&mut out, &uses)?;
                 if let Some((path, _)) = map {
-                    let what = against.map_or_else(|| "losses".to_owned(), |adamw| format!("gains over {adamw}"));
+                    let what = against
+                        .map_or_else(|| "losses".to_owned(), |adamw| format!("gains over {adamw}"));
                     writeln!(out, "\nmap written: {}, {what}", path.display())?;
                 }
                 return Ok(());
             } else if interrupted {
-                return Err(Failure::Work(format!("interrupted while {name} was tuned on {}", task.task.name())));
+                return Err(Failure::Work(format!(
+                    "interrupted while {name} was tuned on {}",
+                    task.task.name()
+                )));
             } else {
                 print_table(&mut out, &report)?;
             }
@@ -183,13 +213,19 @@ impl Tunable {
         Ok(Tunable { program: found.with_constants(), is_direction: found.direction.is_some() })
     }
 
-    /// The size of its steps on a task, in which those of a direction are tried: with the learning rates of the grid they have the sizes that those of
-    /// other optimizers have. 1 for a whole program.
+    /// The size of its steps on a task, in which those of a direction are tried: with the learning
+    /// rates of the grid they have the sizes that those of other optimizers have. 1 for a whole
+    /// program.
     fn size(&self, task: &WeightedTask) -> Result<f64, Failure> {
         if !self.is_direction {
             return Ok(1.0);
         }
-        let wrong = || Failure::Work(format!("the direction is not finite on the gradients of {}", task.task.name()));
+        let wrong = || {
+            Failure::Work(format!(
+                "the direction is not finite on the gradients of {}",
+                task.task.name()
+            ))
+        };
         size_on(task, &self.program)?.ok_or_else(wrong)
     }
 
@@ -206,12 +242,20 @@ impl Tunable {
             ..grid.clone()
         };
         let signature = self.program.signature();
-        let decay = signature.hyperparameters().find(|(_, p)| p.name == WEIGHT_DECAY).and_then(|(_, p)| p.default);
-        let states_rate = signature.learning_rate().is_some_and(|id| signature.parameters[id.index()].default.is_some());
+        let decay = signature
+            .hyperparameters()
+            .find(|(_, p)| p.name == WEIGHT_DECAY)
+            .and_then(|(_, p)| p.default);
+        let states_rate = signature
+            .learning_rate()
+            .is_some_and(|id| signature.parameters[id.index()].default.is_some());
         let start = states_rate.then(|| Tuned {
             program: signature.name.clone(),
             peak_lr: signature.peak_learning_rate(),
-            hyperparameters: decay.map(|value| (WEIGHT_DECAY.to_owned(), value)).into_iter().collect(),
+            hyperparameters: decay
+                .map(|value| (WEIGHT_DECAY.to_owned(), value))
+                .into_iter()
+                .collect(),
             origin: Origin::Stated,
         });
         Ok((grid, start))
@@ -233,7 +277,10 @@ fn tune(
         Strategy::Fine => "pairs tried",
         Strategy::Coarse | Strategy::Local => "pairs tried, at most",
     });
-    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == "weight_decay");
+    let has_decay = program
+        .signature()
+        .hyperparameters()
+        .any(|(_, parameter)| parameter.name == "weight_decay");
     let pairs = grid.peak_lr.len() * if has_decay { grid.weight_decay.len() } else { 1 };
     let mut tried = 0;
     let trials = grid::tune(task.task.as_ref(), program, &grid, strategy, start, &mut |_| {
@@ -260,10 +307,20 @@ fn tune(
 fn print_table(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
     let Report { task, program, trials, grid, .. } = report;
     let Some(best) = &report.best else {
-        return Ok(writeln!(out, "# {program} on {task} diverges with each of {} pairs{}\n", trials.len(), report.failed())?);
+        return Ok(writeln!(
+            out,
+            "# {program} on {task} diverges with each of {} pairs{}\n",
+            trials.len(),
+            report.failed()
+        )?);
     };
     let loss = best.loss.unwrap_or(f64::NAN);
-    writeln!(out, "# {program} on {task}: loss {loss:.5}, the best of {} pairs over {} tuning seeds", trials.len(), grid.seeds)?;
+    writeln!(
+        out,
+        "# {program} on {task}: loss {loss:.5}, the best of {} pairs over {} tuning seeds",
+        trials.len(),
+        grid.seeds
+    )?;
     if let Some(warning) = report.edge() {
         writeln!(out, "# {warning}")?;
     }
@@ -273,7 +330,11 @@ fn print_table(out: &mut impl Write, report: &Report) -> Result<(), Failure> {
 
 fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
     let Some(best) = report.best.clone() else {
-        return Err(Failure::Work(format!("{} diverges with every pair of the grid{}", report.program, report.failed())));
+        return Err(Failure::Work(format!(
+            "{} diverges with every pair of the grid{}",
+            report.program,
+            report.failed()
+        )));
     };
     writeln!(
         out,
@@ -283,8 +344,11 @@ fn print_one(out: &mut impl Write, mut report: Report) -> Result<(), Failure> {
         report.trials.len(),
         report.grid.seeds
     )?;
-    report.trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
-    let mut lines = vec![["PEAK LR", "WEIGHT DECAY", "VALIDATION LOSS"].map(str::to_owned).to_vec()];
+    report.trials.sort_by(|a, b| {
+        a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY))
+    });
+    let mut lines =
+        vec![["PEAK LR", "WEIGHT DECAY", "VALIDATION LOSS"].map(str::to_owned).to_vec()];
     for trial in report.trials.iter().take(SHOWN) {
         let none = if trial.failure.is_some() { "failed" } else { "diverged" };
         let loss = trial.loss.map_or_else(|| none.to_owned(), |loss| format!("{loss:.5}"));
@@ -314,24 +378,35 @@ impl Report {
     /// Commands that use the best pair.
     fn uses(&self, command: &TaskCommand, task: Option<&str>) -> Vec<Command> {
         // The standard input can be read once.
-        let Some(best) = self.best.as_ref().filter(|_| self.program != "-") else { return Vec::new() };
+        let Some(best) = self.best.as_ref().filter(|_| self.program != "-") else {
+            return Vec::new();
+        };
         let decay = self.has_decay.then(|| (WEIGHT_DECAY.to_owned(), best.weight_decay));
         let (runs, seeds) = (self.trials.len() * self.grid.seeds, self.grid.seeds);
         let origin = Origin::Tuned { runs, seeds };
         let (program, hyperparameters) = (self.program.clone(), decay.into_iter().collect());
-        command.uses(task, &self.program, &Tuned { program, peak_lr: best.peak_lr, hyperparameters, origin })
+        command.uses(
+            task,
+            &self.program,
+            &Tuned { program, peak_lr: best.peak_lr, hyperparameters, origin },
+        )
     }
 
     /// What failed, as a clause.
     fn failed(&self) -> String {
-        let failures: Vec<_> = self.trials.iter().filter_map(|trial| trial.failure.as_ref()).collect();
-        failures.first().map_or_else(String::new, |first| format!(", {} failed, the first one: {}", failures.len(), first.reason))
+        let failures: Vec<_> =
+            self.trials.iter().filter_map(|trial| trial.failure.as_ref()).collect();
+        failures.first().map_or_else(String::new, |first| {
+            format!(", {} failed, the first one: {}", failures.len(), first.reason)
+        })
     }
 
     fn edge(&self) -> Option<&'static str> {
         let best = self.best.as_ref()?;
         if [self.grid.peak_lr.first(), self.grid.peak_lr.last()].contains(&Some(&best.peak_lr)) {
-            Some("the best learning rate is at the edge of the grid: a better one may lie beyond it")
+            Some(
+                "the best learning rate is at the edge of the grid: a better one may lie beyond it",
+            )
         } else if self.has_decay && self.grid.weight_decay.last() == Some(&best.weight_decay) {
             Some("the best weight decay is the largest of the grid: a better one may lie beyond it")
         } else {
@@ -341,7 +416,11 @@ impl Report {
 
     fn toml(&self, best: &Trial) -> String {
         let table = if self.is_external { "external" } else { "task" };
-        let hyperparameters = if self.has_decay { format!("[[\"weight_decay\", {:?}]]", best.weight_decay) } else { "[]".to_owned() };
+        let hyperparameters = if self.has_decay {
+            format!("[[\"weight_decay\", {:?}]]", best.weight_decay)
+        } else {
+            "[]".to_owned()
+        };
         let (runs, seeds) = (self.trials.len() * self.grid.seeds, self.grid.seeds);
         format!(
             "[[{table}.tuned]]\nprogram = {:?}\npeak_lr = {:?}\nhyperparameters = {hyperparameters}\norigin = {{ tuned = {{ runs = {runs}, seeds = {seeds} }} }}",

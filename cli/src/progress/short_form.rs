@@ -41,7 +41,9 @@ fn rounded(formula: &str) -> String {
             continue;
         }
         // A name may end in digits, but has no point in it.
-        let round = |number: &str| number.parse::<f64>().ok().and_then(|value| format!("{value:.2e}").parse::<f64>().ok());
+        let round = |number: &str| {
+            number.parse::<f64>().ok().and_then(|value| format!("{value:.2e}").parse::<f64>().ok())
+        };
         match round(&number).filter(|_| number.contains('.') && number.len() > 5) {
             Some(value) => text.push_str(&value.to_string()),
             None => text.push_str(&number),
@@ -63,6 +65,9 @@ mod tests {
         let program = symopt_programs::find("lion-raw").unwrap().program();
         let text = formula(&program);
         assert!(text.starts_with("update = ") && text.chars().count() < 80, "{text}");
-        assert_eq!(rounded("0.0031415926535897933·m1234567 + 10⁻⁸ + 0.01·w12.0"), "0.00314·m1234567 + 10⁻⁸ + 0.01·w12.0");
+        assert_eq!(
+            rounded("0.0031415926535897933·m1234567 + 10⁻⁸ + 0.01·w12.0"),
+            "0.00314·m1234567 + 10⁻⁸ + 0.01·w12.0"
+        );
     }
 }

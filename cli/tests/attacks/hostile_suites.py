@@ -32,9 +32,18 @@ REFUSED = {}
 CASES = {}
 
 
-def suite(data='{ kind = "digits" }', model='{ kind = "linear" }', head=HEAD, tuned=TUNED, **changes):
+def suite(
+    data='{ kind = "digits" }', model='{ kind = "linear" }', head=HEAD, tuned=TUNED, **changes
+):
     """The text of a suite of one small task, with changes."""
-    task = {"name": '"t"', "steps": 4, "batch": 16, "checkpoints": 2, "training": 256, "validation": 64} | changes
+    task = {
+        "name": '"t"',
+        "steps": 4,
+        "batch": 16,
+        "checkpoints": 2,
+        "training": 256,
+        "validation": 64,
+    } | changes
     keys = "".join(f"{key} = {value}\n" for key, value in task.items() if value is not None)
     return f"{head}[[task]]\n{keys}data = {data}\nmodel = {model}\n{tuned}"
 
@@ -75,24 +84,70 @@ def wrong_suites():
 
 
 def models():
-    hidden = ["[0]", "[]", "[100000]", "[1000000]", "[100000, 100000]", f"[{LARGEST}]", "[" + ",".join(["2"] * 5000) + "]", "[-1]"]
+    hidden = [
+        "[0]",
+        "[]",
+        "[100000]",
+        "[1000000]",
+        "[100000, 100000]",
+        f"[{LARGEST}]",
+        "[" + ",".join(["2"] * 5000) + "]",
+        "[-1]",
+    ]
     hidden.append("[" + ",".join(["2"] * 500_000) + "]")
     for widths in hidden:
-        case(f"perceptron {widths[:40]}", suite(model=f'{{ kind = "mlp", hidden = {widths}, activation = "tanh" }}'))
+        case(
+            f"perceptron {widths[:40]}",
+            suite(model=f'{{ kind = "mlp", hidden = {widths}, activation = "tanh" }}'),
+        )
     REFUSED["perceptron [1000000]"] = "memory"
-    sizes = [(0, 8, 2, 8, 4), (1, 0, 1, 8, 4), (1, 8, 0, 8, 4), (1, 8, 3, 8, 4), (1, 8, 2, 0, 4), (1, 8, 2, 8, 0), (1, 8, 2, 8, 3), (1, 8, 2, 8, 100)]
-    sizes += [(LARGEST, 8, 2, 8, 4), (1, LARGEST, 1, 8, 4), (1, 8, 2, LARGEST, 4), (1, 8, 2, 8, LARGEST), (100_000, 8, 2, 8, 4)]
-    sizes += [(1_000_000, 1, 1, 1, 4), (1, 100_000, 2, 8, 4), (1, 8, 2, 10**9, 4), (1, 1 << 20, 1 << 20, 1 << 20, 4), (16_000, 8, 8, 8, 1)]
+    sizes = [
+        (0, 8, 2, 8, 4),
+        (1, 0, 1, 8, 4),
+        (1, 8, 0, 8, 4),
+        (1, 8, 3, 8, 4),
+        (1, 8, 2, 0, 4),
+        (1, 8, 2, 8, 0),
+        (1, 8, 2, 8, 3),
+        (1, 8, 2, 8, 100),
+    ]
+    sizes += [
+        (LARGEST, 8, 2, 8, 4),
+        (1, LARGEST, 1, 8, 4),
+        (1, 8, 2, LARGEST, 4),
+        (1, 8, 2, 8, LARGEST),
+        (100_000, 8, 2, 8, 4),
+    ]
+    sizes += [
+        (1_000_000, 1, 1, 1, 4),
+        (1, 100_000, 2, 8, 4),
+        (1, 8, 2, 10**9, 4),
+        (1, 1 << 20, 1 << 20, 1 << 20, 4),
+        (16_000, 8, 8, 8, 1),
+    ]
     for layers, width, heads, of_perceptron, patch in sizes:
         block = f'kind = "transformer", layers = {layers}, width = {width}, heads = {heads}, hidden = {of_perceptron}, patch = {patch}'
-        case(f"transformer {layers} {width} {heads} {of_perceptron} patch {patch}", suite(model=f"{{ {block} }}"))
+        case(
+            f"transformer {layers} {width} {heads} {of_perceptron} patch {patch}",
+            suite(model=f"{{ {block} }}"),
+        )
 
 
 def drawn_data():
-    case("unknown key of digits", suite(data='{ kind = "digits", path = "x" }'), "unknown field `path`")
-    case("unknown key of a linear model", suite(model='{ kind = "linear", hidden = [3] }'), "unknown field `hidden`")
+    case(
+        "unknown key of digits",
+        suite(data='{ kind = "digits", path = "x" }'),
+        "unknown field `path`",
+    )
+    case(
+        "unknown key of a linear model",
+        suite(model='{ kind = "linear", hidden = [3] }'),
+        "unknown field `hidden`",
+    )
     case("teacher without sizes", suite(data='{ kind = "teacher" }'), "missing field")
-    case("misspelt key", suite(data='{ kind = "teacher", feature = 8 }'), "did you mean `features`?")
+    case(
+        "misspelt key", suite(data='{ kind = "teacher", feature = 8 }'), "did you mean `features`?"
+    )
     case("unknown kind", suite(data='{ kind = "mnits", path = "x" }'), "did you mean `mnist`?")
     teacher = '{ kind = "teacher", features = %d, classes = %d, hidden = %d, weights = "normal", scale = 1.0 }'
     case("teacher of 34 GB", suite(data=teacher % (65536, 2, 65536)), "memory")
@@ -103,16 +158,31 @@ def drawn_data():
     case("language of 3 GB", suite(data=language, model=LANGUAGE_MODEL % 4), "memory")
 
 
-LANGUAGE_MODEL = '{ kind = "transformer", layers = 1, width = 8, heads = 2, hidden = 8, context = %s }'
+LANGUAGE_MODEL = (
+    '{ kind = "transformer", layers = 1, width = 8, heads = 2, hidden = 8, context = %s }'
+)
 
 
 def texts():
     def text(name, content, unit="bytes", held_out="0.2", context=4, extra=""):
         Path(name).write_bytes(content)
-        data = f'{{ kind = "text", path = "{name}", unit = "{unit}", held_out = {held_out}{extra} }}'
-        case(f"text {name} {unit} {held_out} {context} {extra}", suite(data=data, model=LANGUAGE_MODEL % context, training=None))
+        data = (
+            f'{{ kind = "text", path = "{name}", unit = "{unit}", held_out = {held_out}{extra} }}'
+        )
+        case(
+            f"text {name} {unit} {held_out} {context} {extra}",
+            suite(data=data, model=LANGUAGE_MODEL % context, training=None),
+        )
 
-    contents = {"empty": b"", "one": b"a", "two": b"ab", "spaces": b" \n" * 500, "binary": bytes(range(256)) * 20, "same": b"a" * 5000, "nul": b"\0" * 5000}
+    contents = {
+        "empty": b"",
+        "one": b"a",
+        "two": b"ab",
+        "spaces": b" \n" * 500,
+        "binary": bytes(range(256)) * 20,
+        "same": b"a" * 5000,
+        "nul": b"\0" * 5000,
+    }
     for unit in ["bytes", "characters", "words"]:
         for name, content in contents.items():
             text(f"{name}.txt", content, unit, extra=", vocabulary = 10" if unit == "words" else "")
@@ -125,10 +195,17 @@ def texts():
         text("good.txt", good, "words", extra=f", vocabulary = {vocabulary}")
     for path in ["/dev/zero", "/dev/random", "/", "/nonexistent"]:
         data = f'{{ kind = "text", path = "{path}", unit = "bytes", held_out = 0.1 }}'
-        case(f"text {path}", suite(data=data, model=LANGUAGE_MODEL % 4, training=None), "cannot read")
+        case(
+            f"text {path}", suite(data=data, model=LANGUAGE_MODEL % 4, training=None), "cannot read"
+        )
 
 
-MNIST = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+MNIST = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+]
 
 
 def idx(sizes, body):
@@ -140,11 +217,20 @@ def images():
         directory = Path(name)
         directory.mkdir()
         labels = bytes(i % 10 for i in range(300))
-        files = {MNIST[0]: ((300, 4, 4), bytes(4800)), MNIST[1]: ((300,), labels), MNIST[2]: ((100, 4, 4), bytes(1600)), MNIST[3]: ((100,), labels[:100])}
+        files = {
+            MNIST[0]: ((300, 4, 4), bytes(4800)),
+            MNIST[1]: ((300,), labels),
+            MNIST[2]: ((100, 4, 4), bytes(1600)),
+            MNIST[3]: ((100,), labels[:100]),
+        }
         change(files)
         for file, content in files.items():
             content = content if isinstance(content, bytes) else idx(*content)
-            (directory / (file + ending)).write_bytes(gzip.compress(content, 1) if ending and not content.startswith(b"\x1f\x8b") else content)
+            (directory / (file + ending)).write_bytes(
+                gzip.compress(content, 1)
+                if ending and not content.startswith(b"\x1f\x8b")
+                else content
+            )
         case(f"mnist {name}", suite(data=f'{{ kind = "mnist", path = "{name}" }}'), refused)
 
     most = 2**32 - 1
@@ -164,7 +250,11 @@ def images():
     }
     for name, change in changes.items():
         for ending in ["", ".gz"]:
-            mnist(name + ending.replace(".", "_"), lambda files, change=change: files.update(change), ending=ending)
+            mnist(
+                name + ending.replace(".", "_"),
+                lambda files, change=change: files.update(change),
+                ending=ending,
+            )
     # A gigabyte and more of zeros in a few hundred kilobytes, and files that end early.
     bomb = gzip.compress(bytes(1 << 26), 9) * 20
     mnist("bomb", lambda files: files.update({MNIST[0]: bomb}), "unpacks to more than", ".gz")
@@ -175,9 +265,13 @@ def images():
     for name in MNIST:
         with open(holes / name, "wb") as file:
             file.truncate(5 << 30)
-    case("mnist of five sparse gigabytes", suite(data='{ kind = "mnist", path = "holes" }'), "memory")
+    case(
+        "mnist of five sparse gigabytes", suite(data='{ kind = "mnist", path = "holes" }'), "memory"
+    )
     for path in ["/nonexistent", ""]:
-        case(f"mnist at {path!r}", suite(data=f'{{ kind = "mnist", path = "{path}" }}'), "four files")
+        case(
+            f"mnist at {path!r}", suite(data=f'{{ kind = "mnist", path = "{path}" }}'), "four files"
+        )
 
     cifar = Path("cifar")
     cifar.mkdir()
@@ -199,7 +293,16 @@ def images():
     Path("pixels").write_bytes(bytes(48 * 400))
     Path("labels").write_bytes(b"".join(struct.pack("<H", i % 3) for i in range(400)))
     raw = '{ kind = "raw-images", images = "pixels", labels = "%s", height = %d, width = %d, channels = %d, classes = %d }'
-    for sizes in [(4, 4, 3, 3), (0, 4, 3, 3), (LARGEST, LARGEST, 3, 3), (4, 4, 3, 0), (4, 4, 3, 1), (4, 4, 3, 2), (4, 4, 3, 10**9), (4, 4, LARGEST, 3)]:
+    for sizes in [
+        (4, 4, 3, 3),
+        (0, 4, 3, 3),
+        (LARGEST, LARGEST, 3, 3),
+        (4, 4, 3, 0),
+        (4, 4, 3, 1),
+        (4, 4, 3, 2),
+        (4, 4, 3, 10**9),
+        (4, 4, LARGEST, 3),
+    ]:
         case(f"raw {sizes}", suite(data=raw % ("labels", *sizes)))
     case("raw without labels", suite(data=raw % ("pixels", 4, 4, 3, 3)))
 
@@ -208,7 +311,20 @@ def run(text):
     """Exit code, message and seconds of a search on a suite."""
     Path("suite.toml").write_text(text)
     shutil.rmtree("store", ignore_errors=True)
-    command = [SYMOPT, "search", "--suite", "suite.toml", "--population", "8", "--programs", "40", "--store", "store", "--held-out", "0"]
+    command = [
+        SYMOPT,
+        "search",
+        "--suite",
+        "suite.toml",
+        "--population",
+        "8",
+        "--programs",
+        "40",
+        "--store",
+        "store",
+        "--held-out",
+        "0",
+    ]
     command += ["--seconds", "5", "--threads", "1"]
     begin = time.monotonic()
 
@@ -216,7 +332,13 @@ def run(text):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
 
     try:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=SECONDS_OF_A_CASE, preexec_fn=limit)
+        done = subprocess.run(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS_OF_A_CASE,
+            preexec_fn=limit,
+        )
         code, message = done.returncode, done.stderr.decode(errors="replace")
     except subprocess.TimeoutExpired as error:
         code, message = "none in time", (error.stderr or b"").decode(errors="replace")
@@ -239,12 +361,19 @@ def main():
                 break
             code, message, seconds = run(CASES[name])
             expected = REFUSED.get(name)
-            fine = code in (0, 1, 2) and "panicked" not in message and (code == 0 or re.search(r"^error", message, re.M))
+            fine = (
+                code in (0, 1, 2)
+                and "panicked" not in message
+                and (code == 0 or re.search(r"^error", message, re.M))
+            )
             if expected is not None:
                 fine = fine and code == 2 and expected in message
             if not fine:
                 bad += 1
-                print(f"BAD: {name[:100]}: exit code {code} after {seconds:.1f} s: {' '.join(message.split())[-300:]}", flush=True)
+                print(
+                    f"BAD: {name[:100]}: exit code {code} after {seconds:.1f} s: {' '.join(message.split())[-300:]}",
+                    flush=True,
+                )
         print(f"{len(names)} cases, {bad} bad, {time.monotonic() - begin:.0f} s")
     finally:
         os.chdir("/")

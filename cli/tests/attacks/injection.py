@@ -46,9 +46,24 @@ DOCS = [
     "x" * 5000,
     "\\",
 ]
-NAMES = ['a"b', "a'b", "a`id`b", "a$(id)b", "a|<script>alert(1)<|script>&b", "a\\b ]]>{b}%s", "-x", "a\x1b[31m\x9bb", "é\u202e", "a\nINJECTED", '"""', "'''"]
+NAMES = [
+    'a"b',
+    "a'b",
+    "a`id`b",
+    "a$(id)b",
+    "a|<script>alert(1)<|script>&b",
+    "a\\b ]]>{b}%s",
+    "-x",
+    "a\x1b[31m\x9bb",
+    "é\u202e",
+    "a\nINJECTED",
+    '"""',
+    "'''",
+]
 # What must not reach a terminal.
-HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
 
 failures = checks = 0
 
@@ -67,9 +82,16 @@ def check(holds, *words):
 
 
 def run(*arguments):
-    result = subprocess.run([SYMOPT, *arguments], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+    result = subprocess.run(
+        [SYMOPT, *arguments], capture_output=True, timeout=60, stdin=subprocess.DEVNULL
+    )
     out, err = result.stdout.decode(), result.stderr.decode()
-    check(not HIDDEN.search(out + err), arguments[0], repr(arguments[-1][:40]), "hidden characters reach the terminal")
+    check(
+        not HIDDEN.search(out + err),
+        arguments[0],
+        repr(arguments[-1][:40]),
+        "hidden characters reach the terminal",
+    )
     return result.returncode, out, err
 
 
@@ -87,7 +109,12 @@ def check_python(text, *what):
     except (SyntaxError, ValueError) as error:
         return check(False, *what, "no Python:", error)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    check("INJECTED" not in names | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, *what, "INJECTED is code")
+    check(
+        "INJECTED"
+        not in names | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)},
+        *what,
+        "INJECTED is code",
+    )
 
 
 def check_c(*what):
@@ -114,7 +141,9 @@ def attack_by_doc_strings():
     for doc in DOCS:
         for quote in ('"""', "'''", "#"):
             if quote == "#":
-                text = "# " + doc.replace("\n", "\n# ") + "\ndef p(w, g, m, lr, *, beta=0.9):\n" + BODY
+                text = (
+                    "# " + doc.replace("\n", "\n# ") + "\ndef p(w, g, m, lr, *, beta=0.9):\n" + BODY
+                )
             else:
                 text = f"def p(w, g, m, lr, *, beta=0.9):\n  {quote}{doc}{quote}\n" + BODY
             Path("p.opt").write_bytes(text.encode())
@@ -150,7 +179,12 @@ def check_hint(line, store):
         words = shlex.split(line)
     except ValueError:
         words = []
-    check(len(words) >= 3 and store in words, repr(store), "the command to go on with is not quoted:", line.strip()[:80])
+    check(
+        len(words) >= 3 and store in words,
+        repr(store),
+        "the command to go on with is not quoted:",
+        line.strip()[:80],
+    )
 
 
 def attack_by_names():
@@ -159,26 +193,82 @@ def attack_by_names():
     sizes = "steps = 8\nbatch = 16\ncheckpoints = 2\ntraining = 256\nvalidation = 64\n"
     for name in NAMES:
         store = f"store {name}"
-        code, out, err = run("search", "--suite", "smoke", "--population", "16", "--programs", "100", "--held-out", "0", "--store", store)
+        code, out, err = run(
+            "search",
+            "--suite",
+            "smoke",
+            "--population",
+            "16",
+            "--programs",
+            "100",
+            "--held-out",
+            "0",
+            "--store",
+            store,
+        )
         check(code == 0, repr(name), "store", err[-150:])
         for line in out.splitlines():
             if line.startswith("  symopt resume"):
                 check_hint(line, store)
-        code, _, err = run("report", store, "-o", "rep", "--seeds", "2", "--validate", "smoke", "--sample", "2")
+        code, _, err = run(
+            "report", store, "-o", "rep", "--seeds", "2", "--validate", "smoke", "--sample", "2"
+        )
         check(code == 0, repr(name), "report", err[-150:])
         for file in Path("rep").glob("*.svg"):
             check(is_xml(file), repr(name), file.name)
         # What stands in fences and in `code` is shown as it is.
-        prose = re.sub(r"`[^`]*`", "", re.sub(r"(?s)```.*?```", "", Path("rep/report.md").read_text()))
+        prose = re.sub(
+            r"`[^`]*`", "", re.sub(r"(?s)```.*?```", "", Path("rep/report.md").read_text())
+        )
         check("<script>" not in prose, repr(name), "report.md", "raw HTML of a store's name")
 
         suite = f"name = {json.dumps('s ' + name)}\nsummary = {json.dumps(name)}\nseeds = [1]\n[[task]]\nname = {json.dumps('t ' + name)}\n"
-        Path("s.toml").write_text(suite + sizes + 'data = { kind = "digits" }\nmodel = { kind = "linear" }\n' + tuned)
-        tasks = ["tasks", "--landscape", "s.toml", "--program", "lion", "--program", "adamw", "--budget", "10", "--tuning-seeds", "1"]
-        tasks += ["--seeds", "2", "--no-betas", "--svg", "l.svg", "--markdown", "l.md", "--csv", "l.csv"]
-        train = ["train", "--task", f"s.toml/t {name}", "--program", "lion", "--program", "p.opt", "--svg", "t.svg", "--csv", "t.csv"]
+        Path("s.toml").write_text(
+            suite + sizes + 'data = { kind = "digits" }\nmodel = { kind = "linear" }\n' + tuned
+        )
+        tasks = [
+            "tasks",
+            "--landscape",
+            "s.toml",
+            "--program",
+            "lion",
+            "--program",
+            "adamw",
+            "--budget",
+            "10",
+            "--tuning-seeds",
+            "1",
+        ]
+        tasks += [
+            "--seeds",
+            "2",
+            "--no-betas",
+            "--svg",
+            "l.svg",
+            "--markdown",
+            "l.md",
+            "--csv",
+            "l.csv",
+        ]
+        train = [
+            "train",
+            "--task",
+            f"s.toml/t {name}",
+            "--program",
+            "lion",
+            "--program",
+            "p.opt",
+            "--svg",
+            "t.svg",
+            "--csv",
+            "t.csv",
+        ]
         train += ["--seeds", "2", "--set", "p.opt:lr=0.1"]
-        for arguments in (["tune", "--suite", "s.toml", "--program", "lion", "--grid", "local", "--seeds", "1"], tasks, train):
+        for arguments in (
+            ["tune", "--suite", "s.toml", "--program", "lion", "--grid", "local", "--seeds", "1"],
+            tasks,
+            train,
+        ):
             code, _, err = run(*arguments)
             check(code == 0, repr(name), arguments[0], err[-150:])
         check(is_xml("l.svg") and is_xml("t.svg"), repr(name), "a task's name in a picture")
@@ -187,8 +277,17 @@ def attack_by_names():
         run("inspect", f"no {name}")
         run("no" + name)
     long = "x" * 5000
-    for arguments in (["inspect", long], [long], ["train", "--task", long, "--program", "lion"], ["search", "--suite", long]):
-        check(max(map(len, run(*arguments)[2].splitlines())) < 2500, arguments[0][:20], "a message of enormous length")
+    for arguments in (
+        ["inspect", long],
+        [long],
+        ["train", "--task", long, "--program", "lion"],
+        ["search", "--suite", long],
+    ):
+        check(
+            max(map(len, run(*arguments)[2].splitlines())) < 2500,
+            arguments[0][:20],
+            "a message of enormous length",
+        )
 
 
 def main():

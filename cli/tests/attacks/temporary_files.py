@@ -31,23 +31,41 @@ def main() -> int:
         os.chdir(work)
         Path("tmp").mkdir()
         environment = {**os.environ, "TMPDIR": f"{work}/tmp"}
-        subprocess.run([*search, "--programs", "20000", "--store", "a"], env=environment, check=True, **QUIET)
-        subprocess.run([*search, "--seed", "5", "--programs", "1000", "--store", "b"], env=environment, check=True, **QUIET)
+        subprocess.run(
+            [*search, "--programs", "20000", "--store", "a"], env=environment, check=True, **QUIET
+        )
+        subprocess.run(
+            [*search, "--seed", "5", "--programs", "1000", "--store", "b"],
+            env=environment,
+            check=True,
+            **QUIET,
+        )
         report = [SYMOPT, "report", "b", "--seeds", "1"]
         for turn in range(ROUNDS):
-            process = subprocess.Popen([*container, SYMOPT, "resume", "a", "--programs", "30000", "--held-out", "0"], env=environment, **QUIET)
+            process = subprocess.Popen(
+                [*container, SYMOPT, "resume", "a", "--programs", "30000", "--held-out", "0"],
+                env=environment,
+                **QUIET,
+            )
             time.sleep(draw.uniform(0.02, 0.3))
             process.kill()
             process.wait()
-            after = subprocess.run([*container, *report], env=environment, capture_output=True, text=True)
+            after = subprocess.run(
+                [*container, *report], env=environment, capture_output=True, text=True
+            )
             if after.returncode:
-                faults.append(f"round {turn}: a healthy store is refused: {after.stderr.strip()[:200]}")
+                faults.append(
+                    f"round {turn}: a healthy store is refused: {after.stderr.strip()[:200]}"
+                )
         left = sorted(path.name for path in Path("tmp").iterdir())
         if left:
             faults.append(f"left in the temporary directory: {left}")
         victim = Path("victim")
         victim.write_text("precious\n")
-        plant = "mkdir -p $TMPDIR/symopt-check-$$-0 && ln -s $PWD/victim $TMPDIR/symopt-check-$$-0/db; exec " + " ".join(report)
+        plant = (
+            "mkdir -p $TMPDIR/symopt-check-$$-0 && ln -s $PWD/victim $TMPDIR/symopt-check-$$-0/db; exec "
+            + " ".join(report)
+        )
         subprocess.run(["sh", "-c", plant], env=environment, **QUIET)
         if victim.read_text(errors="replace") != "precious\n":
             faults.append("a planted link was followed")

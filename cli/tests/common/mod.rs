@@ -19,7 +19,11 @@ pub struct Ended {
 /// The binary in a directory, with nothing in the environment that changes what it prints.
 pub fn symopt(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_symopt"));
-    command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     for name in ["COLUMNS", "LINES", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
@@ -48,8 +52,9 @@ pub fn run(directory: &Path, arguments: &[&str]) -> Ended {
     run_with(command, b"")
 }
 
-/// The standard output of `symopt ARGUMENTS`, which must succeed and be silent on the standard error stream, but for how far it is: on a loaded machine
-/// every command may take so long that it would say that.
+/// The standard output of `symopt ARGUMENTS`, which must succeed and be silent on the standard
+/// error stream, but for how far it is: on a loaded machine every command may take so long that it
+/// would say that.
 pub fn output(directory: &Path, arguments: &[&str]) -> String {
     let ended = run(directory, &[&["--log-every", "0"], arguments].concat());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "symopt {arguments:?}");
@@ -57,7 +62,8 @@ pub fn output(directory: &Path, arguments: &[&str]) -> String {
 }
 
 /// What an interrupt is answered with, at once.
-pub const INTERRUPTED: &str = "interrupted: the runs under way are stopped; Ctrl-C again ends at once\n";
+pub const INTERRUPTED: &str =
+    "interrupted: the runs under way are stopped; Ctrl-C again ends at once\n";
 
 /// All that is below a directory: the bytes of files, `None` for directories.
 pub fn tree(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {

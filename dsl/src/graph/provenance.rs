@@ -6,11 +6,12 @@ use crate::function::Function;
 use crate::graph::{Graph, Node, NodeId, NodeKind};
 use crate::program::{Operand, Program, Statement, VarId};
 
-/// For each node of the program's graph the statements whose value it is, in their order. A node that only came from a rewriting or a
-/// parameter has none.
+/// For each node of the program's graph the statements whose value it is, in their order. A node
+/// that only came from a rewriting or a parameter has none.
 ///
-/// The graph itself does not keep this, since a search makes graphs by the million. Instead the program is run once more with every statement
-/// kept alive, and the nodes of both graphs are compared by their structure.
+/// The graph itself does not keep this, since a search makes graphs by the million. Instead the
+/// program is run once more with every statement kept alive, and the nodes of both graphs are
+/// compared by their structure.
 pub fn statements_of_nodes(program: &Program, graph: &Graph) -> Vec<Vec<usize>> {
     let mut statements = vec![Vec::new(); graph.nodes().len()];
     let Some(probe) = with_all_statements_alive(program) else { return statements };
@@ -22,7 +23,8 @@ pub fn statements_of_nodes(program: &Program, graph: &Graph) -> Vec<Vec<usize>> 
     }
     let mut same: Vec<Option<usize>> = Vec::with_capacity(probe_graph.nodes().len());
     for node in probe_graph.nodes() {
-        let arguments: Option<Vec<usize>> = node.arguments().iter().map(|a| same[a.index()]).collect();
+        let arguments: Option<Vec<usize>> =
+            node.arguments().iter().map(|a| same[a.index()]).collect();
         same.push(arguments.and_then(|arguments| known.get(&(node.kind, arguments)).copied()));
     }
     let mut chain = probe_graph.update();
@@ -37,8 +39,8 @@ pub fn statements_of_nodes(program: &Program, graph: &Graph) -> Vec<Vec<usize>> 
     statements
 }
 
-/// The program with a variable of its own for every statement, and the update a chain of calls that reads each of them.
-/// `None` if there are not enough variables.
+/// The program with a variable of its own for every statement, and the update a chain of calls that
+/// reads each of them. `None` if there are not enough variables.
 fn with_all_statements_alive(program: &Program) -> Option<Program> {
     let count = program.statements.len();
     let first = program.variable_count();
@@ -59,7 +61,8 @@ fn with_all_statements_alive(program: &Program) -> Option<Program> {
         statement.target = variable(first + index);
         statements.push(statement);
     }
-    // The weights are the first parameter. A power of an array is never rewritten into another call.
+    // The weights are the first parameter. A power of an array is never rewritten into another
+    // call.
     let mut chain = VarId(0);
     for index in 0..count {
         let next = variable(first + count + index);
@@ -68,7 +71,11 @@ fn with_all_statements_alive(program: &Program) -> Option<Program> {
         chain = next;
     }
     for slot in program.signature().slots() {
-        statements.push(Statement::new(slot, Function::Copy, &[Operand::Variable(current[slot.index()])]));
+        statements.push(Statement::new(
+            slot,
+            Function::Copy,
+            &[Operand::Variable(current[slot.index()])],
+        ));
     }
     Some(Program::new(program.signature().clone(), Vec::new(), statements, chain, Vec::new()))
 }

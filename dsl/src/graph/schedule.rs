@@ -1,7 +1,9 @@
 //! When the values of a step are known.
 //!
-//! A step goes over the parameter arrays in *passes*: a first one, and one more for each reduction whose value has to be known before the next
-//! can start. The cost of a graph, its [`Plan`](crate::Plan) and the listings that exports are written from all cut a step as this file says.
+//! A step goes over the parameter arrays in *passes*: a first one, and one more for each reduction
+//! whose value has to be known before the next can start. The cost of a graph, its
+//! [`Plan`](crate::Plan) and the listings that exports are written from all cut a step as this file
+//! says.
 
 use super::{Graph, Node, NodeId, NodeKind};
 use crate::function::{Function, Profile};
@@ -28,13 +30,16 @@ pub fn summed_in(node: &Node, pass_of: impl Fn(NodeId) -> usize) -> usize {
     }
 }
 
-/// The first pass in which a node can be computed. `reduces` says whether it has to go over the arrays first.
+/// The first pass in which a node can be computed. `reduces` says whether it has to go over the
+/// arrays first.
 pub fn pass(node: &Node, reduces: bool, pass_of: impl Fn(NodeId) -> usize) -> usize {
-    let of_arguments = node.arguments().iter().map(|argument| pass_of(*argument)).max().unwrap_or(0);
+    let of_arguments =
+        node.arguments().iter().map(|argument| pass_of(*argument)).max().unwrap_or(0);
     if reduces { of_arguments.max(summed_in(node, pass_of) + 1) } else { of_arguments }
 }
 
-/// Of each node the first pass in which it can be computed, where `reduces` says which nodes have to go over the arrays first.
+/// Of each node the first pass in which it can be computed, where `reduces` says which nodes have
+/// to go over the arrays first.
 pub fn passes(graph: &Graph, reduces: impl Fn(NodeId, &Node) -> bool) -> Vec<usize> {
     let mut passes: Vec<usize> = Vec::with_capacity(graph.nodes().len());
     for (index, node) in graph.nodes().iter().enumerate() {

@@ -1,4 +1,5 @@
-//! The lines of a text: comments taken off, lines that brackets join joined, everything that the grammar must not see refused.
+//! The lines of a text: comments taken off, lines that brackets join joined, everything that the
+//! grammar must not see refused.
 
 use std::ops::Range;
 
@@ -39,21 +40,39 @@ pub(super) struct Line {
 
 impl Line {
     fn at(indentation: Range<usize>, start: usize) -> Line {
-        Line { indentation, code: start..start, comments_within: Vec::new(), comment_beside: None, broken: false }
+        Line {
+            indentation,
+            code: start..start,
+            comments_within: Vec::new(),
+            comment_beside: None,
+            broken: false,
+        }
     }
 }
 
 /// The items of a text, or `None` if the text as a whole is refused.
 pub(super) fn lay_out(source: &str, problems: &mut Vec<Diagnostic>) -> Option<Vec<Item>> {
     if source.len() > limits::TEXT_BYTES {
-        let message = format!("the text has {} bytes; a program has at most {}", source.len(), limits::TEXT_BYTES);
-        problems.push(Diagnostic::new(DiagnosticKind::TooLarge, 0..0, message, "").with_help("check that this is the right file"));
+        let message = format!(
+            "the text has {} bytes; a program has at most {}",
+            source.len(),
+            limits::TEXT_BYTES
+        );
+        problems.push(
+            Diagnostic::new(DiagnosticKind::TooLarge, 0..0, message, "")
+                .with_help("check that this is the right file"),
+        );
         return None;
     }
     if let Some(at) = source.bytes().position(|byte| byte == 0) {
         problems.push(
-            Diagnostic::new(DiagnosticKind::StrayCharacter, at..at + 1, "the text holds a NUL byte: it is not a text file", "here")
-                .with_help("save the program as UTF-8 text"),
+            Diagnostic::new(
+                DiagnosticKind::StrayCharacter,
+                at..at + 1,
+                "the text holds a NUL byte: it is not a text file",
+                "here",
+            )
+            .with_help("save the program as UTF-8 text"),
         );
         return None;
     }
@@ -64,7 +83,8 @@ pub(super) fn lay_out(source: &str, problems: &mut Vec<Diagnostic>) -> Option<Ve
 struct Scanner<'a> {
     source: &'a str,
     at: usize,
-    /// Where the line of the text begins, or where its last quotes end: only code counts towards the length of a line.
+    /// Where the line of the text begins, or where its last quotes end: only code counts towards
+    /// the length of a line.
     physical_start: usize,
     items: Vec<Item>,
     problems: &'a mut Vec<Diagnostic>,
@@ -126,9 +146,15 @@ impl Scanner<'_> {
         if length <= limits::LINE_CHARACTERS {
             return Ok(());
         }
-        let message = format!("the line has {length} characters; a line has at most {}", limits::LINE_CHARACTERS);
+        let message = format!(
+            "the line has {length} characters; a line has at most {}",
+            limits::LINE_CHARACTERS
+        );
         let help = "split it into several statements, or break it within brackets";
-        self.problems.push(Diagnostic::new(DiagnosticKind::TooLarge, code.start..code.start, message, "this line").with_help(help));
+        self.problems.push(
+            Diagnostic::new(DiagnosticKind::TooLarge, code.start..code.start, message, "this line")
+                .with_help(help),
+        );
         Err(GiveUp)
     }
 
@@ -201,20 +227,31 @@ impl Scanner<'_> {
                         Some((open, place)) => {
                             line.broken = true;
                             let message = format!("`{character}` closes `{open}`");
-                            let problem = self.problem(DiagnosticKind::UnbalancedBracket, message, "closed here");
-                            problem.secondary.push(crate::diagnostic::Label { span: place..place + 1, text: "opened here".into() });
+                            let problem = self.problem(
+                                DiagnosticKind::UnbalancedBracket,
+                                message,
+                                "closed here",
+                            );
+                            problem.secondary.push(crate::diagnostic::Label {
+                                span: place..place + 1,
+                                text: "opened here".into(),
+                            });
                         }
                         None => {
                             line.broken = true;
                             let message = format!("`{character}` without a `{opening}` before it");
-                            self.problem(DiagnosticKind::UnbalancedBracket, message, "closes nothing").help =
-                                Some(format!("delete it, or add the missing `{opening}`"));
+                            self.problem(
+                                DiagnosticKind::UnbalancedBracket,
+                                message,
+                                "closes nothing",
+                            )
+                            .help = Some(format!("delete it, or add the missing `{opening}`"));
                         }
                     }
                 }
                 ';' if brackets.is_empty() => {
-                    self.problem(DiagnosticKind::NotInLanguage, "`;` between statements", "here").help =
-                        Some("put each statement on a line of its own".into());
+                    self.problem(DiagnosticKind::NotInLanguage, "`;` between statements", "here")
+                        .help = Some("put each statement on a line of its own".into());
                     self.measure()?;
                     self.at += 1;
                     self.skip_while(|c| matches!(c, ' ' | '\t' | '\x0c'));
@@ -230,7 +267,9 @@ impl Scanner<'_> {
                     self.at += 1;
                     continue;
                 }
-                _ if hints::is_program_character(character) || XID_START(character) || XID_CONTINUE(character) => {}
+                _ if hints::is_program_character(character)
+                    || XID_START(character)
+                    || XID_CONTINUE(character) => {}
                 _ => {
                     line.broken = true;
                     self.stray(character, &mut strays);
@@ -245,7 +284,11 @@ impl Scanner<'_> {
         self.measure()?;
         if let Some((open, place)) = brackets.pop() {
             line.broken = true;
-            let problem = self.problem(DiagnosticKind::UnbalancedBracket, format!("`{open}` is never closed"), "opened here");
+            let problem = self.problem(
+                DiagnosticKind::UnbalancedBracket,
+                format!("`{open}` is never closed"),
+                "opened here",
+            );
             problem.span = place..place + 1;
             let closing = match open {
                 '(' => ')',
@@ -258,14 +301,20 @@ impl Scanner<'_> {
     }
 
     /// Reports a fault at the current character.
-    fn problem(&mut self, kind: DiagnosticKind, message: impl Into<String>, label: &str) -> &mut Diagnostic {
+    fn problem(
+        &mut self,
+        kind: DiagnosticKind,
+        message: impl Into<String>,
+        label: &str,
+    ) -> &mut Diagnostic {
         let end = self.at + self.peek().map_or(0, char::len_utf8);
         let index = self.problems.len();
         self.problems.push(Diagnostic::new(kind, self.at..end, message, label));
         &mut self.problems[index]
     }
 
-    /// Reports a character that no program contains, unless the line has several already, and skips it and its repetitions.
+    /// Reports a character that no program contains, unless the line has several already, and skips
+    /// it and its repetitions.
     fn stray(&mut self, character: char, known: &mut Vec<char>) {
         let start = self.at;
         self.skip_while(|c| c == character);
@@ -280,8 +329,12 @@ impl Scanner<'_> {
         } else {
             format!("`{}`", quote(&character.to_string()))
         };
-        let mut problem =
-            Diagnostic::new(DiagnosticKind::StrayCharacter, start..self.at, format!("{shown} has no meaning in a program"), "here");
+        let mut problem = Diagnostic::new(
+            DiagnosticKind::StrayCharacter,
+            start..self.at,
+            format!("{shown} has no meaning in a program"),
+            "here",
+        );
         problem.help = hints::for_character(character).map(str::to_string);
         self.problems.push(problem);
     }
@@ -290,7 +343,8 @@ impl Scanner<'_> {
     fn skip_quotes(&mut self, quote: char) -> bool {
         let start = self.at;
         let triple: String = std::iter::repeat_n(quote, 3).collect();
-        let closing = if self.source[self.at..].starts_with(&triple) { triple } else { quote.to_string() };
+        let closing =
+            if self.source[self.at..].starts_with(&triple) { triple } else { quote.to_string() };
         self.at += closing.len();
         while let Some(character) = self.peek() {
             if self.source[self.at..].starts_with(&closing) {
@@ -308,13 +362,19 @@ impl Scanner<'_> {
         let label = "opened here";
         let message = format!("quotes that are never closed by {closing}");
         self.problems.push(
-            Diagnostic::new(DiagnosticKind::UnclosedQuotes, start..start + closing.len(), message, label)
-                .with_help("a doc string begins and ends with \"\"\"; a remark begins with #"),
+            Diagnostic::new(
+                DiagnosticKind::UnclosedQuotes,
+                start..start + closing.len(),
+                message,
+                label,
+            )
+            .with_help("a doc string begins and ends with \"\"\"; a remark begins with #"),
         );
         false
     }
 
-    /// Whether the line of the text that begins here is a statement, although brackets before it are open: then the brackets are at fault.
+    /// Whether the line of the text that begins here is a statement, although brackets before it
+    /// are open: then the brackets are at fault.
     fn looks_like_a_new_statement(&self, line: &Line, is_definition: bool, last: char) -> bool {
         let rest = &self.source[self.at..];
         let text = rest.trim_start_matches([' ', '\t', '\x0c']);

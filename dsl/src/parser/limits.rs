@@ -1,5 +1,5 @@
-//! How large a program text may be. The limits are far above any program that a search or a person writes; they keep the time and the
-//! stack that a hostile text can use within bounds.
+//! How large a program text may be. The limits are far above any program that a search or a person
+//! writes; they keep the time and the stack that a hostile text can use within bounds.
 
 /// Bytes of the whole text.
 pub const TEXT_BYTES: usize = 1 << 20;

@@ -1,4 +1,5 @@
-//! The parts of a text: doc string, marker, `def` line, body, comments, and how the body is indented.
+//! The parts of a text: doc string, marker, `def` line, body, comments, and how the body is
+//! indented.
 
 use super::layout::{Item, Line, begins_with_word};
 use super::syntax::{Definition, Reader, Statement, names};
@@ -33,20 +34,32 @@ pub(super) struct BodyLine<'a> {
 }
 
 /// What a text without a program is to be like.
-const SKELETON: &str = "a program looks like this:\n  def sgd(w, g, lr):\n    update = g * lr\n    return update";
+const SKELETON: &str =
+    "a program looks like this:\n  def sgd(w, g, lr):\n    update = g * lr\n    return update";
 
 /// The outline of a text, or `None` if it has no program or its `def` line cannot be read.
-pub(super) fn outline<'a>(source: &'a str, items: Vec<Item>, problems: &mut Vec<Diagnostic>) -> Option<Outline<'a>> {
-    let lines = || items.iter().filter_map(|item| if let Item::Line(line) = item { Some(line) } else { None });
+pub(super) fn outline<'a>(
+    source: &'a str,
+    items: Vec<Item>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Outline<'a>> {
+    let lines = || {
+        items.iter().filter_map(|item| if let Item::Line(line) = item { Some(line) } else { None })
+    };
     let is_definition = |line: &Line| begins_with_word(&source[line.code.clone()], "def");
     if !lines().any(is_definition) {
         let (span, message, label) = match lines().next() {
             None => (0..0, "the text holds no program", ""),
             // What breaks a line may hide the `def` line too, and has been reported.
             Some(_) if lines().any(|line| line.broken) => return None,
-            Some(line) => (line.code.clone(), "the text holds no program: no line begins with `def`", "the text begins here"),
+            Some(line) => (
+                line.code.clone(),
+                "the text holds no program: no line begins with `def`",
+                "the text begins here",
+            ),
         };
-        problems.push(Diagnostic::new(DiagnosticKind::Empty, span, message, label).with_help(SKELETON));
+        problems
+            .push(Diagnostic::new(DiagnosticKind::Empty, span, message, label).with_help(SKELETON));
         return None;
     }
     let reader = Reader::new(source, problems);
@@ -66,7 +79,9 @@ pub(super) fn outline<'a>(source: &'a str, items: Vec<Item>, problems: &mut Vec<
     for item in items {
         match item {
             Item::Comment(comment) => builder.comment(&source[comment]),
-            Item::Line(line) if builder.definition.is_none() => builder.line_before_definition(&line),
+            Item::Line(line) if builder.definition.is_none() => {
+                builder.line_before_definition(&line)
+            }
             Item::Line(line) => {
                 if builder.begins_second_program(&line) {
                     break;
@@ -129,7 +144,14 @@ impl<'a> Builder<'a, '_> {
         &self.source[line.code.clone()]
     }
 
-    fn problem(&mut self, kind: DiagnosticKind, span: std::ops::Range<usize>, message: impl Into<String>, label: &str, help: &str) {
+    fn problem(
+        &mut self,
+        kind: DiagnosticKind,
+        span: std::ops::Range<usize>,
+        message: impl Into<String>,
+        label: &str,
+        help: &str,
+    ) {
         self.reader.problems.push(Diagnostic::new(kind, span, message, label).with_help(help));
     }
 
@@ -140,7 +162,8 @@ impl<'a> Builder<'a, '_> {
             let definition = self.reader.definition(line);
             let indentation = &self.source[line.indentation.clone()];
             let header = std::mem::take(&mut self.comments);
-            self.definition = Some(Head { definition, header, beside, indentation, span: line.code.clone() });
+            self.definition =
+                Some(Head { definition, header, beside, indentation, span: line.code.clone() });
             return;
         }
         self.comments.extend(beside);
@@ -153,10 +176,18 @@ impl<'a> Builder<'a, '_> {
             let help = match word {
                 "async" => "write a plain `def`",
                 "import" | "from" => "drop it: all functions are known by their plain names",
-                _ => "move it below the `def` line, or drop it; a constant is a hyperparameter, declared after `*`",
+                _ => {
+                    "move it below the `def` line, or drop it; a constant is a hyperparameter, declared after `*`"
+                }
             };
             let message = format!("`{}` stands above the program", quote(code));
-            self.problem(DiagnosticKind::NotInLanguage, line.code.clone(), message, "outside of the program", help);
+            self.problem(
+                DiagnosticKind::NotInLanguage,
+                line.code.clone(),
+                message,
+                "outside of the program",
+                help,
+            );
         }
     }
 
@@ -164,8 +195,15 @@ impl<'a> Builder<'a, '_> {
         if self.doc.is_none() {
             self.doc = Some(text);
         } else if !line.broken {
-            let help = "keep one doc string, above `def` or first in the body; other remarks begin with #";
-            self.problem(DiagnosticKind::NotInLanguage, line.code.clone(), "a second doc string", "here", help);
+            let help =
+                "keep one doc string, above `def` or first in the body; other remarks begin with #";
+            self.problem(
+                DiagnosticKind::NotInLanguage,
+                line.code.clone(),
+                "a second doc string",
+                "here",
+                help,
+            );
         }
     }
 
@@ -181,10 +219,14 @@ impl<'a> Builder<'a, '_> {
         if !is_outside || !begins {
             return false;
         }
-        let problem =
-            Diagnostic::new(DiagnosticKind::SecondProgram, line.code.clone(), "a second program in one text", "the second begins here")
-                .with_secondary(first, "the first")
-                .with_help("put each program into a file of its own");
+        let problem = Diagnostic::new(
+            DiagnosticKind::SecondProgram,
+            line.code.clone(),
+            "a second program in one text",
+            "the second begins here",
+        )
+        .with_secondary(first, "the first")
+        .with_help("put each program into a file of its own");
         self.reader.problems.push(problem);
         true
     }
@@ -195,7 +237,9 @@ impl<'a> Builder<'a, '_> {
         if let Some(block) = self.foreign_block {
             if indentation.len() > block.len() {
                 // Part of a statement that was reported as a whole.
-                if let Some(BodyLine { statement: Statement::Unknown { targets }, .. }) = self.body.last_mut() {
+                if let Some(BodyLine { statement: Statement::Unknown { targets }, .. }) =
+                    self.body.last_mut()
+                {
                     targets.extend(names(code));
                 }
                 return;
@@ -204,9 +248,14 @@ impl<'a> Builder<'a, '_> {
         }
         if let Some((place, said)) = &mut self.returned {
             if !line.broken && !std::mem::replace(said, true) {
-                let problem = Diagnostic::new(DiagnosticKind::AfterReturn, line.code.clone(), "a line after `return`", "never reached")
-                    .with_secondary(place.clone(), "the program ends here")
-                    .with_help("`return` is the last line: delete what follows, or move it above");
+                let problem = Diagnostic::new(
+                    DiagnosticKind::AfterReturn,
+                    line.code.clone(),
+                    "a line after `return`",
+                    "never reached",
+                )
+                .with_secondary(place.clone(), "the program ends here")
+                .with_help("`return` is the last line: delete what follows, or move it above");
                 self.reader.problems.push(problem);
             }
             return;
@@ -219,7 +268,13 @@ impl<'a> Builder<'a, '_> {
                 self.doc_string(text, line);
             } else if !line.broken {
                 let help = "a doc string stands above `def` or first in the body; other remarks begin with #";
-                self.problem(DiagnosticKind::NotInLanguage, line.code.clone(), "a text between statements", "here", help);
+                self.problem(
+                    DiagnosticKind::NotInLanguage,
+                    line.code.clone(),
+                    "a text between statements",
+                    "here",
+                    help,
+                );
             }
             return;
         }
@@ -230,7 +285,12 @@ impl<'a> Builder<'a, '_> {
         if matches!(statement, Statement::Return { .. }) {
             self.returned = Some((line.code.clone(), false));
         }
-        self.body.push(BodyLine { above: std::mem::take(&mut self.comments), statement, span: line.code.clone(), beside });
+        self.body.push(BodyLine {
+            above: std::mem::take(&mut self.comments),
+            statement,
+            span: line.code.clone(),
+            beside,
+        });
     }
 
     fn check_indentation(&mut self, indentation: &'a str, line: &Line) {
@@ -239,7 +299,13 @@ impl<'a> Builder<'a, '_> {
             self.indentation.body = Some(indentation);
             if indentation.len() <= outer.len() || !indentation.starts_with(outer) {
                 let help = "indent each line of the body by two spaces";
-                self.problem(DiagnosticKind::Indentation, line.code.clone(), "the body is not indented", "not deeper than `def`", help);
+                self.problem(
+                    DiagnosticKind::Indentation,
+                    line.code.clone(),
+                    "the body is not indented",
+                    "not deeper than `def`",
+                    help,
+                );
             }
             return;
         };
@@ -249,7 +315,10 @@ impl<'a> Builder<'a, '_> {
         self.indentation.reported = Some(indentation);
         let help = "indent all lines of the body alike, by two spaces";
         let (message, label) = if !indentation.starts_with(body) && !body.starts_with(indentation) {
-            ("tabs and spaces are mixed in the indentation".to_string(), "indented by other characters than the lines above")
+            (
+                "tabs and spaces are mixed in the indentation".to_string(),
+                "indented by other characters than the lines above",
+            )
         } else if indentation.len() > body.len() {
             ("this line is indented deeper than the body".to_string(), "too deep")
         } else if indentation.len() <= outer.len() {
@@ -262,15 +331,20 @@ impl<'a> Builder<'a, '_> {
 
     fn finish(self) -> Option<Outline<'a>> {
         let head = self.definition?;
-        let is_on_definition_line = |p: &Diagnostic| p.kind == DiagnosticKind::Indentation && head.span.contains(&p.span.start);
+        let is_on_definition_line = |p: &Diagnostic| {
+            p.kind == DiagnosticKind::Indentation && head.span.contains(&p.span.start)
+        };
         if self.body.is_empty() && self.reader.problems.iter().any(is_on_definition_line) {
             return None;
         }
         if self.body.is_empty() {
-            let name = head.definition.as_ref().map_or("the program", |definition| definition.name.text);
+            let name =
+                head.definition.as_ref().map_or("the program", |definition| definition.name.text);
             let message = format!("`{}` has no statements", quote(name));
             let at = head.span.clone();
-            let problem = Diagnostic::new(DiagnosticKind::Empty, at, message, "nothing follows this line").with_help(SKELETON);
+            let problem =
+                Diagnostic::new(DiagnosticKind::Empty, at, message, "nothing follows this line")
+                    .with_help(SKELETON);
             self.reader.problems.push(problem);
             return None;
         }
@@ -288,7 +362,8 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-/// The text of a comment, without `#` and blanks; hidden characters are written out, since a comment has no escapes.
+/// The text of a comment, without `#` and blanks; hidden characters are written out, since a
+/// comment has no escapes.
 fn comment_text(comment: &str) -> String {
     let text = comment.trim_start_matches(['\u{feff}']).strip_prefix('#').unwrap_or(comment);
     escape::lines(text.trim()).into_owned()
@@ -296,7 +371,9 @@ fn comment_text(comment: &str) -> String {
 
 /// The content of a line that is nothing but quoted text.
 fn doc_string(code: &str) -> Option<String> {
-    let prefix = code.find(['"', '\'']).filter(|at| *at <= 2 && code[..*at].bytes().all(|b| b.is_ascii_alphabetic()))?;
+    let prefix = code
+        .find(['"', '\''])
+        .filter(|at| *at <= 2 && code[..*at].bytes().all(|b| b.is_ascii_alphabetic()))?;
     let raw = code[..prefix].contains(['r', 'R']);
     let quoted = &code[prefix..];
     let mark = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|mark| quoted.starts_with(mark))?;
@@ -305,7 +382,9 @@ fn doc_string(code: &str) -> Option<String> {
     while !inside[at..].starts_with(mark) {
         let mut characters = inside[at..].chars();
         // Unclosed quotes have been reported; what there is of the text is the doc string.
-        let Some(character) = characters.next() else { return Some(unescaped(&clean(inside), raw)) };
+        let Some(character) = characters.next() else {
+            return Some(unescaped(&clean(inside), raw));
+        };
         let escaped = if character == '\\' { characters.next() } else { None };
         at += character.len_utf8() + escaped.map_or(0, char::len_utf8);
     }
@@ -321,8 +400,9 @@ fn unescaped(content: &str, raw: bool) -> String {
     let mut rest = content;
     while let Some(character) = rest.chars().next() {
         let mut length = character.len_utf8();
-        // A doc string is for people and often holds formulas, so \beta and \theta stand for themselves: only quotes, the backslash itself and
-        // characters that can't be seen are escaped.
+        // A doc string is for people and often holds formulas, so \beta and \theta stand for
+        // themselves: only quotes, the backslash itself and characters that can't be seen are
+        // escaped.
         match rest[length..].chars().next() {
             Some(escaped @ ('\\' | '"' | '\'')) if character == '\\' => {
                 text.push(escaped);
@@ -341,15 +421,26 @@ fn unescaped(content: &str, raw: bool) -> String {
     text
 }
 
-/// A doc string without the indentation that it has in the text: as Python's `inspect.cleandoc`, and without blanks at the ends of lines.
+/// A doc string without the indentation that it has in the text: as Python's `inspect.cleandoc`,
+/// and without blanks at the ends of lines.
 fn clean(content: &str) -> String {
     let content = content.replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<&str> = content.split('\n').map(str::trim_end).collect();
     let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
-    let margin = lines.iter().skip(1).filter(|line| !line.is_empty()).map(|line| indentation(line)).min().unwrap_or(0);
+    let margin = lines
+        .iter()
+        .skip(1)
+        .filter(|line| !line.is_empty())
+        .map(|line| indentation(line))
+        .min()
+        .unwrap_or(0);
     let mut cleaned: Vec<&str> = Vec::with_capacity(lines.len());
     for (index, line) in lines.iter().enumerate() {
-        cleaned.push(if index == 0 { line.trim_start_matches([' ', '\t']) } else { line.get(margin..).unwrap_or_default() });
+        cleaned.push(if index == 0 {
+            line.trim_start_matches([' ', '\t'])
+        } else {
+            line.get(margin..).unwrap_or_default()
+        });
     }
     cleaned.join("\n").trim_matches('\n').to_string()
 }
@@ -360,7 +451,10 @@ mod tests {
 
     #[test]
     fn a_doc_string_loses_the_indentation_of_the_text() {
-        assert_eq!(clean("Lion.\n\n    One slot.\n      More.\n    "), "Lion.\n\nOne slot.\n  More.");
+        assert_eq!(
+            clean("Lion.\n\n    One slot.\n      More.\n    "),
+            "Lion.\n\nOne slot.\n  More."
+        );
         assert_eq!(clean("\n  a\n    b\n"), "a\n  b");
         assert_eq!(clean(" "), "");
     }

@@ -1,4 +1,5 @@
-//! One logical line to names and expressions, through the pest grammar. What is valid Python but not in the language is reported here.
+//! One logical line to names and expressions, through the pest grammar. What is valid Python but
+//! not in the language is reported here.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -13,7 +14,8 @@ use super::{hints, limits};
 use crate::diagnostic::{Diagnostic, DiagnosticKind, quote};
 use crate::function::Function;
 
-/// What pest generates from the grammar; a module of its own because the generated items have no documentation.
+/// What pest generates from the grammar; a module of its own because the generated items have no
+/// documentation.
 mod grammar {
     /// The parser of `grammar.pest`.
     #[derive(pest_derive::Parser)]
@@ -68,7 +70,8 @@ pub(super) enum Statement<'a> {
     Unknown { targets: Vec<&'a str> },
 }
 
-/// An expression in the order of evaluation: operands before what is applied to them. Flat, so that nothing recurses over it.
+/// An expression in the order of evaluation: operands before what is applied to them. Flat, so that
+/// nothing recurses over it.
 pub(super) type Expression<'a> = Vec<Node<'a>>;
 
 /// A step of an expression.
@@ -134,7 +137,14 @@ impl<'a, 'p> Reader<'a, 'p> {
         Reader { source, problems, refused: HashSet::new(), offset: 0 }
     }
 
-    fn report(&mut self, kind: DiagnosticKind, span: Range<usize>, message: impl Into<String>, label: &str, help: impl Into<String>) {
+    fn report(
+        &mut self,
+        kind: DiagnosticKind,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
         self.problems.push(Diagnostic::new(kind, span, message, label).with_help(help));
     }
 
@@ -165,17 +175,30 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// A name, reported the first time that it is not one in ASCII or is too long.
     fn name(&mut self, pair: &Pair<'a, Rule>) -> Name<'a> {
         let name = Name { text: pair.as_str(), span: self.span(pair) };
-        let too_long = name.text.len() > limits::NAME_CHARACTERS && name.text.chars().count() > limits::NAME_CHARACTERS;
+        let too_long = name.text.len() > limits::NAME_CHARACTERS
+            && name.text.chars().count() > limits::NAME_CHARACTERS;
         if too_long && self.refused.insert(name.text) {
             let message = format!("a name of more than {} characters", limits::NAME_CHARACTERS);
-            self.report(DiagnosticKind::TooLarge, name.span.clone(), message, "this name", "choose a shorter one");
+            self.report(
+                DiagnosticKind::TooLarge,
+                name.span.clone(),
+                message,
+                "this name",
+                "choose a shorter one",
+            );
         } else if !name.text.is_ascii() && self.refused.insert(name.text) {
             let help = match hints::in_ascii(name.text) {
                 Some(ascii) => format!("call it `{ascii}`"),
                 None => "spell it with a to z, A to Z, digits and `_`".to_string(),
             };
             let message = format!("the name `{}` has letters beyond ASCII", quote(name.text));
-            self.report(DiagnosticKind::StrayCharacter, name.span.clone(), message, "this name", help);
+            self.report(
+                DiagnosticKind::StrayCharacter,
+                name.span.clone(),
+                message,
+                "this name",
+                help,
+            );
         }
         name
     }
@@ -236,7 +259,13 @@ impl<'a, 'p> Reader<'a, 'p> {
                 Rule::same_line => {
                     let span = self.span(&part);
                     let help = "put each statement on an indented line of its own below";
-                    self.report(DiagnosticKind::Indentation, span, "a statement on the `def` line", "belongs on its own line", help);
+                    self.report(
+                        DiagnosticKind::Indentation,
+                        span,
+                        "a statement on the `def` line",
+                        "belongs on its own line",
+                        help,
+                    );
                 }
                 _ => {}
             }
@@ -245,10 +274,20 @@ impl<'a, 'p> Reader<'a, 'p> {
         let close = text.rfind(')').map_or(text.len(), |at| at + 1);
         let name = name?;
         self.check_assignable(&name, "a program");
-        Some(Definition { name, parameters, star, parentheses: self.offset + open..self.offset + close })
+        Some(Definition {
+            name,
+            parameters,
+            star,
+            parentheses: self.offset + open..self.offset + close,
+        })
     }
 
-    fn parameter(&mut self, pair: Pair<'a, Rule>, parameters: &mut Vec<Parameter<'a>>, star: &mut Option<Range<usize>>) {
+    fn parameter(
+        &mut self,
+        pair: Pair<'a, Rule>,
+        parameters: &mut Vec<Parameter<'a>>,
+        star: &mut Option<Range<usize>>,
+    ) {
         let mut name = None;
         let mut default = None;
         for part in pair.into_inner() {
@@ -258,10 +297,16 @@ impl<'a, 'p> Reader<'a, 'p> {
                 Rule::star if part.as_str() == "*" && star.is_none() => *star = Some(span),
                 Rule::star => {
                     let help = "name each parameter: slots first, then `*`, then hyperparameters with defaults";
-                    self.foreign(span, format!("`{}` among the parameters", quote(part.as_str())), help);
+                    self.foreign(
+                        span,
+                        format!("`{}` among the parameters", quote(part.as_str())),
+                        help,
+                    );
                 }
                 Rule::slash => self.foreign(span, "`/` among the parameters", "drop it"),
-                Rule::annotation => self.foreign(span, "a type beside a parameter", "drop it: types are inferred"),
+                Rule::annotation => {
+                    self.foreign(span, "a type beside a parameter", "drop it: types are inferred")
+                }
                 Rule::default => {
                     if let Some(expression) = part.into_inner().next() {
                         default = Some(self.default(expression));
@@ -294,7 +339,13 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
         if value.is_none() && self.problems.len() == before {
             let message = format!("the default `{}` is not a number", quote(self.text(&span)));
-            self.report(DiagnosticKind::BadConstant, span.clone(), message, "must be a number", "write it out, as in `beta1=0.9`");
+            self.report(
+                DiagnosticKind::BadConstant,
+                span.clone(),
+                message,
+                "must be a number",
+                "write it out, as in `beta1=0.9`",
+            );
         }
         Default { span, value }
     }
@@ -304,9 +355,21 @@ impl<'a, 'p> Reader<'a, 'p> {
         let end = line.code.end..line.code.end;
         let help = "a program begins with a line such as `def lion(w, g, m, lr, *, beta1=0.9):`";
         if !code.contains('(') {
-            self.report(DiagnosticKind::Syntax, line.code.clone(), "a `def` line without parameters", "no parentheses", help);
+            self.report(
+                DiagnosticKind::Syntax,
+                line.code.clone(),
+                "a `def` line without parameters",
+                "no parentheses",
+                help,
+            );
         } else if code.ends_with(')') {
-            self.report(DiagnosticKind::Syntax, end, "a `:` is missing at the end of the `def` line", "here", help);
+            self.report(
+                DiagnosticKind::Syntax,
+                end,
+                "a `:` is missing at the end of the `def` line",
+                "here",
+                help,
+            );
         } else {
             let rest = self.skip_blanks(at, line.code.end);
             let token = self.token(rest, line.code.end);
@@ -315,8 +378,12 @@ impl<'a, 'p> Reader<'a, 'p> {
             } else {
                 format!("`{}` cannot stand here in the `def` line", quote(self.text(&token)))
             };
-            let follows_name = self.text(&(line.code.start..rest)).trim_end().ends_with(XID_CONTINUE);
-            if follows_name && self.text(&token).starts_with(XID_START) && rest > line.code.start + "def".len() + 1 {
+            let follows_name =
+                self.text(&(line.code.start..rest)).trim_end().ends_with(XID_CONTINUE);
+            if follows_name
+                && self.text(&token).starts_with(XID_START)
+                && rest > line.code.start + "def".len() + 1
+            {
                 let help = "parameters are separated by commas";
                 let message = format!("a comma is missing before `{}`", quote(self.text(&token)));
                 self.report(DiagnosticKind::Syntax, token, message, "here", help);
@@ -331,7 +398,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         let code = self.text(&line.code);
         let is_return = begins_with_word(code, "return") && !self.assigns(&code["return".len()..]);
         if line.broken {
-            return if is_return { Statement::Return { values: None } } else { Statement::Unknown { targets: assigned_names(code) } };
+            return if is_return {
+                Statement::Return { values: None }
+            } else {
+                Statement::Unknown { targets: assigned_names(code) }
+            };
         }
         let word = &code[..code.find(|c| !XID_CONTINUE(c)).unwrap_or(code.len())];
         if let Some(help) = hints::for_statement(word)
@@ -345,11 +416,17 @@ impl<'a, 'p> Reader<'a, 'p> {
             Ok(pair) => pair,
             Err(at) => {
                 self.syntax_error(line, at);
-                return if is_return { Statement::Return { values: None } } else { Statement::Unknown { targets: assigned_names(code) } };
+                return if is_return {
+                    Statement::Return { values: None }
+                } else {
+                    Statement::Unknown { targets: assigned_names(code) }
+                };
             }
         };
         match pair.into_inner().next() {
-            Some(inner) if inner.as_rule() == Rule::return_statement => Statement::Return { values: self.returned(inner) },
+            Some(inner) if inner.as_rule() == Rule::return_statement => {
+                Statement::Return { values: self.returned(inner) }
+            }
             Some(inner) => self.assignment(line, inner),
             None => Statement::Unknown { targets: Vec::new() },
         }
@@ -377,7 +454,11 @@ impl<'a, 'p> Reader<'a, 'p> {
             values = inside;
         }
         let before = self.problems.len();
-        let list = values.into_inner().filter(|part| part.as_rule() == Rule::value).map(|part| self.argument(part)).collect();
+        let list = values
+            .into_inner()
+            .filter(|part| part.as_rule() == Rule::value)
+            .map(|part| self.argument(part))
+            .collect();
         (self.problems.len() == before).then_some(list)
     }
 
@@ -409,7 +490,13 @@ impl<'a, 'p> Reader<'a, 'p> {
                 } else {
                     format!("write `update = {}`, or drop the line", quote(code))
                 };
-                self.report(DiagnosticKind::Syntax, line.code.clone(), message, "has no effect", help);
+                self.report(
+                    DiagnosticKind::Syntax,
+                    line.code.clone(),
+                    message,
+                    "has no effect",
+                    help,
+                );
             }
             return Statement::Unknown { targets: names(code) };
         };
@@ -429,7 +516,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         };
         let span = self.span(&values);
         let Some(first) = only(values) else {
-            self.foreign(span, "several values in one assignment", "write one assignment for each variable");
+            self.foreign(
+                span,
+                "several values in one assignment",
+                "write one assignment for each variable",
+            );
             return unknown();
         };
         let mut value = self.argument(first);
@@ -438,16 +529,27 @@ impl<'a, 'p> Reader<'a, 'p> {
         } else if operator != "=" {
             let symbol = &operator[..operator.len() - 1];
             let text = quote(self.text(&span));
-            let text = if value.len() > 1 && !matches!(value.last().map(|n| &n.step), Some(Step::Parentheses | Step::Call { .. })) {
+            let text = if value.len() > 1
+                && !matches!(
+                    value.last().map(|n| &n.step),
+                    Some(Step::Parentheses | Step::Call { .. })
+                ) {
                 format!("({text})")
             } else {
                 text
             };
             let help = match operator_of(symbol) {
                 Some(_) => format!("write `{0} = {0} {symbol} {text}`", target.text),
-                None => format!("write an assignment, `{} = ...`, with `+ - * / **` and functions", target.text),
+                None => format!(
+                    "write an assignment, `{} = ...`, with `+ - * / **` and functions",
+                    target.text
+                ),
             };
-            self.foreign(operator_span.clone(), format!("the augmented assignment `{operator}`"), help);
+            self.foreign(
+                operator_span.clone(),
+                format!("the augmented assignment `{operator}`"),
+                help,
+            );
             let variable = Node { step: Step::Variable(target.text), span: target.span.clone() };
             value.insert(0, variable);
             let step = operator_of(symbol).map_or(Step::Unknown(2), Step::Operator);
@@ -465,7 +567,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             self.foreign(span, "an assignment to several variables", help);
             return None;
         };
-        let primary = only(argument.clone()).and_then(only).filter(|part| part.as_rule() == Rule::primary).and_then(only);
+        let primary = only(argument.clone())
+            .and_then(only)
+            .filter(|part| part.as_rule() == Rule::primary)
+            .and_then(only);
         match primary {
             Some(name) if name.as_rule() == Rule::name => Some(self.name(&name)),
             Some(group) if group.as_rule() == Rule::group && group.as_str().contains(',') => {
@@ -488,21 +593,45 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// Appends an argument of `function`, or a value that stands outside of any call.
-    fn append_argument(&mut self, function: Option<&str>, pair: Pair<'a, Rule>, out: &mut Expression<'a>) {
+    fn append_argument(
+        &mut self,
+        function: Option<&str>,
+        pair: Pair<'a, Rule>,
+        out: &mut Expression<'a>,
+    ) {
         for part in pair.into_inner() {
             let span = self.span(&part);
             match part.as_rule() {
                 Rule::expression => self.append_expression(part, out),
                 Rule::keyword_argument => {
-                    let form = function.and_then(Function::from_name).map(|function| format!(": `{}`", hints::form(function.row())));
-                    let help = format!("give the arguments by position, without names{}", form.unwrap_or_default());
-                    self.foreign(span, format!("the keyword argument `{}`", quote(part.as_str())), help);
+                    let form = function
+                        .and_then(Function::from_name)
+                        .map(|function| format!(": `{}`", hints::form(function.row())));
+                    let help = format!(
+                        "give the arguments by position, without names{}",
+                        form.unwrap_or_default()
+                    );
+                    self.foreign(
+                        span,
+                        format!("the keyword argument `{}`", quote(part.as_str())),
+                        help,
+                    );
                 }
-                _ if function.is_some() => self.foreign(span, format!("unpacking with `{}`", part.as_str()), "write each argument out"),
+                _ if function.is_some() => self.foreign(
+                    span,
+                    format!("unpacking with `{}`", part.as_str()),
+                    "write each argument out",
+                ),
                 _ => {
                     let message = format!("a value is missing before `{}`", part.as_str());
                     let help = "give the operator or the call a value here";
-                    self.report(DiagnosticKind::Syntax, span, message, "a value is missing here", help);
+                    self.report(
+                        DiagnosticKind::Syntax,
+                        span,
+                        message,
+                        "a value is missing here",
+                        help,
+                    );
                 }
             }
         }
@@ -514,7 +643,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         expression
     }
 
-    /// Appends an expression in the order of evaluation: the shunting-yard algorithm with Python's precedence.
+    /// Appends an expression in the order of evaluation: the shunting-yard algorithm with Python's
+    /// precedence.
     fn append_expression(&mut self, pair: Pair<'a, Rule>, out: &mut Expression<'a>) {
         let whole = self.span(&pair);
         let mut pending: Vec<Pending> = Vec::new();
@@ -528,8 +658,14 @@ impl<'a, 'p> Reader<'a, 'p> {
             match part.as_rule() {
                 Rule::prefix if part.as_str() == "+" => {}
                 Rule::prefix => {
-                    let step = if part.as_str() == "-" { StepOperator::Negate } else { StepOperator::Foreign(1) };
-                    if matches!(step, StepOperator::Foreign(_)) && !std::mem::replace(&mut said_foreign, true) {
+                    let step = if part.as_str() == "-" {
+                        StepOperator::Negate
+                    } else {
+                        StepOperator::Foreign(1)
+                    };
+                    if matches!(step, StepOperator::Foreign(_))
+                        && !std::mem::replace(&mut said_foreign, true)
+                    {
                         self.foreign_operator(part.as_str(), span.clone());
                     }
                     pending.push(Pending { step, precedence: 3, span });
@@ -538,19 +674,29 @@ impl<'a, 'p> Reader<'a, 'p> {
                     let (step, precedence) = match (operator_of(part.as_str()), part.as_str()) {
                         (Some(function), "+" | "-") => (StepOperator::Binary(function), 1),
                         (Some(function), "**") => (StepOperator::Binary(function), 4),
-                        (Some(function), "<" | "<=" | ">" | ">=" | "==") => (StepOperator::Binary(function), 0),
+                        (Some(function), "<" | "<=" | ">" | ">=" | "==") => {
+                            (StepOperator::Binary(function), 0)
+                        }
                         (Some(function), _) => (StepOperator::Binary(function), 2),
                         (None, _) => (StepOperator::Foreign(2), 0),
                     };
-                    if matches!(step, StepOperator::Foreign(_)) && !std::mem::replace(&mut said_foreign, true) {
+                    if matches!(step, StepOperator::Foreign(_))
+                        && !std::mem::replace(&mut said_foreign, true)
+                    {
                         self.foreign_operator(part.as_str(), span.clone());
                     }
-                    if precedence == 0 && pending.iter().any(Pending::compares) && !std::mem::replace(&mut said_foreign, true) {
-                        let help = "multiply two comparisons: `(a < b) * (b < c)` is 1 where both hold";
+                    if precedence == 0
+                        && pending.iter().any(Pending::compares)
+                        && !std::mem::replace(&mut said_foreign, true)
+                    {
+                        let help =
+                            "multiply two comparisons: `(a < b) * (b < c)` is 1 where both hold";
                         self.foreign(span.clone(), "a chain of comparisons", help);
                     }
                     // Powers associate to the right: one that waits goes on waiting for the next.
-                    while let Some(top) = pending.pop_if(|top| top.precedence >= precedence && !(precedence == 4 && top.precedence == 4)) {
+                    while let Some(top) = pending.pop_if(|top| {
+                        top.precedence >= precedence && !(precedence == 4 && top.precedence == 4)
+                    }) {
                         apply(top, out);
                     }
                     pending.push(Pending { step, precedence, span });
@@ -561,7 +707,13 @@ impl<'a, 'p> Reader<'a, 'p> {
             if pending.len() > limits::NESTING && !std::mem::replace(&mut too_deep, true) {
                 let message = format!("signs or powers nested more than {} deep", limits::NESTING);
                 let help = "give the inner part a name in a statement of its own";
-                self.report(DiagnosticKind::TooLarge, whole.clone(), message, "this expression", help);
+                self.report(
+                    DiagnosticKind::TooLarge,
+                    whole.clone(),
+                    message,
+                    "this expression",
+                    help,
+                );
             }
         }
         while let Some(top) = pending.pop() {
@@ -616,18 +768,27 @@ impl<'a, 'p> Reader<'a, 'p> {
                 let before = name.span.start..last.span.start;
                 let path = self.text(&before);
                 let is_module = MODULES.contains(&name.text);
-                let help = if is_module && (call.is_some() || last.text != "pi" && last.text != "e") {
+                let help = if is_module && (call.is_some() || last.text != "pi" && last.text != "e")
+                {
                     format!("drop `{}`: functions are known by their plain names", quote(path))
                 } else if is_module {
                     format!("write `get_{}()`", last.text)
                 } else if let Some(call) = &call {
-                    let more = if call.clone().into_inner().next().is_some() { ", ..." } else { "" };
+                    let more =
+                        if call.clone().into_inner().next().is_some() { ", ..." } else { "" };
                     format!("write `{}({}{more})`", last.text, quote(path.trim_end_matches('.')))
                 } else {
                     "values have no attributes; constants and settings are hyperparameters: declare them after `*`".to_string()
                 };
                 let span = if is_module { before.clone() } else { dot };
-                self.foreign(span, format!("`{}` is not in the language", quote(self.text(&(before.start..last.span.end)))), help);
+                self.foreign(
+                    span,
+                    format!(
+                        "`{}` is not in the language",
+                        quote(self.text(&(before.start..last.span.end)))
+                    ),
+                    help,
+                );
                 if is_module && call.is_some() {
                     name = last;
                 } else {
@@ -681,14 +842,26 @@ impl<'a, 'p> Reader<'a, 'p> {
         let step = match name.text {
             "True" | "False" | "None" => {
                 let message = format!("`{}` is not a number", name.text);
-                self.report(DiagnosticKind::BadConstant, name.span.clone(), message, "not a number", "write 1.0 or 0.0");
+                self.report(
+                    DiagnosticKind::BadConstant,
+                    name.span.clone(),
+                    message,
+                    "not a number",
+                    "write 1.0 or 0.0",
+                );
                 Step::Unknown(0)
             }
             // The published Lion has a variable of this name.
             "lambda" => Step::Variable(name.text),
             word if hints::KEYWORDS.contains(&word) => {
                 let message = format!("a value is missing before the keyword `{word}`");
-                self.report(DiagnosticKind::Syntax, name.span.clone(), message, "a keyword of Python", "a keyword cannot be a variable");
+                self.report(
+                    DiagnosticKind::Syntax,
+                    name.span.clone(),
+                    message,
+                    "a keyword of Python",
+                    "a keyword cannot be a variable",
+                );
                 Step::Unknown(0)
             }
             _ => Step::Variable(name.text),
@@ -706,7 +879,8 @@ impl<'a, 'p> Reader<'a, 'p> {
                 }
             }
             Rule::group => {
-                let inner: Vec<_> = only(atom).map(|values| values.into_inner().collect()).unwrap_or_default();
+                let inner: Vec<_> =
+                    only(atom).map(|values| values.into_inner().collect()).unwrap_or_default();
                 match &inner[..] {
                     [] => {
                         let help = "put a value between the parentheses";
@@ -723,7 +897,11 @@ impl<'a, 'p> Reader<'a, 'p> {
                     ),
                 }
             }
-            Rule::string => self.foreign(span.clone(), "a text as a value", "values are numbers; a remark begins with #"),
+            Rule::string => self.foreign(
+                span.clone(),
+                "a text as a value",
+                "values are numbers; a remark begins with #",
+            ),
             _ => self.foreign(
                 span.clone(),
                 "a list or dictionary",
@@ -737,33 +915,49 @@ impl<'a, 'p> Reader<'a, 'p> {
     fn number(&mut self, text: &str, span: Range<usize>) -> Option<f64> {
         let problem = match decimal(text) {
             Ok(value) if value.is_finite() => return Some(value),
-            Ok(_) => {
-                Diagnostic::new(DiagnosticKind::BadConstant, span, format!("the number {} is too large", quote(text)), "infinite as f64")
-                    .with_help("the largest number is about 1.8e308")
-            }
-            Err(help) => Diagnostic::new(DiagnosticKind::BadConstant, span, format!("`{}` is not a number", quote(text)), "malformed")
-                .with_help(help),
+            Ok(_) => Diagnostic::new(
+                DiagnosticKind::BadConstant,
+                span,
+                format!("the number {} is too large", quote(text)),
+                "infinite as f64",
+            )
+            .with_help("the largest number is about 1.8e308"),
+            Err(help) => Diagnostic::new(
+                DiagnosticKind::BadConstant,
+                span,
+                format!("`{}` is not a number", quote(text)),
+                "malformed",
+            )
+            .with_help(help),
         };
         self.problems.push(problem);
         None
     }
 
-    /// Says what is wrong where the grammar could not go on: in terms of the tokens before and after, since the rules that pest
-    /// expected there mean nothing to the reader.
+    /// Says what is wrong where the grammar could not go on: in terms of the tokens before and
+    /// after, since the rules that pest expected there mean nothing to the reader.
     fn syntax_error(&mut self, line: &Line, at: usize) {
         let at = self.skip_blanks(at, line.code.end);
         let token = self.token(at, line.code.end);
         let before = self.text(&(line.code.start..at)).trim_end();
-        let after_value = before.ends_with(|c: char| XID_CONTINUE(c) || matches!(c, ')' | ']' | '}' | '.' | '"' | '\''));
+        let after_value = before.ends_with(|c: char| {
+            XID_CONTINUE(c) || matches!(c, ')' | ']' | '}' | '.' | '"' | '\'')
+        });
         let last = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default();
         let next = self.text(&token);
-        let begins_value = next.starts_with(|c: char| XID_CONTINUE(c) || matches!(c, '(' | '[' | '{' | '.' | '"' | '\''));
+        let begins_value = next.starts_with(|c: char| {
+            XID_CONTINUE(c) || matches!(c, '(' | '[' | '{' | '.' | '"' | '\'')
+        });
         let (message, label, help) = if next.is_empty() {
             let help = "give the operator its right side, or delete it";
             (format!("a value is missing after `{}`", quote(last)), "the line ends here", help)
         } else if after_value && begins_value {
             let message = format!("an operator or a comma is missing before `{}`", quote(next));
-            (message, "what is it to do?", "write an operator between the two values, such as `*`; calls need parentheses and commas")
+            (
+                message,
+                "what is it to do?",
+                "write an operator between the two values, such as `*`; calls need parentheses and commas",
+            )
         } else if !after_value {
             (
                 format!("a value is missing before `{}`", quote(next)),
@@ -844,23 +1038,37 @@ fn decimal(text: &str) -> Result<f64, String> {
         None => (text, None),
     };
     // Underscores stand between digits only.
-    let digits =
-        |part: &str| !part.is_empty() && part.split('_').all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = |part: &str| {
+        !part.is_empty()
+            && part
+                .split('_')
+                .all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let (whole, fraction) = match mantissa.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (mantissa, None),
     };
     let exponent_digits = exponent.map(|part| part.strip_prefix(['+', '-']).unwrap_or(part));
     let valid = match fraction {
-        Some(fraction) => (digits(whole) || whole.is_empty()) && (digits(fraction) || fraction.is_empty()) && mantissa != ".",
+        Some(fraction) => {
+            (digits(whole) || whole.is_empty())
+                && (digits(fraction) || fraction.is_empty())
+                && mantissa != "."
+        }
         None => digits(whole),
     } && exponent_digits.is_none_or(digits);
     if !valid {
         return Err(not_a_number(text));
     }
     let is_integer = fraction.is_none() && exponent.is_none();
-    if is_integer && whole.starts_with('0') && whole.bytes().any(|byte| !matches!(byte, b'0' | b'_')) {
-        return Err(format!("Python does not take leading zeros: write {}", quote(whole.trim_start_matches(['0', '_']))));
+    if is_integer
+        && whole.starts_with('0')
+        && whole.bytes().any(|byte| !matches!(byte, b'0' | b'_'))
+    {
+        return Err(format!(
+            "Python does not take leading zeros: write {}",
+            quote(whole.trim_start_matches(['0', '_']))
+        ));
     }
     let plain: String = text.chars().filter(|c| *c != '_').collect();
     plain.parse().map_err(|_| not_a_number(text))
@@ -878,7 +1086,10 @@ fn not_a_number(text: &str) -> String {
         "numbers are real".to_string()
     } else if number.matches('.').count() > 1 {
         "a number has one decimal point, as in 0.9 or 1e-3".to_string()
-    } else if !number.is_empty() && rest.starts_with(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E')) && !rest.contains('.') {
+    } else if !number.is_empty()
+        && rest.starts_with(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E'))
+        && !rest.contains('.')
+    {
         format!("a product is written `{} * {}`", quote(number), quote(rest))
     } else {
         "numbers are written as 0.9, 2, 1e-3 or 1_000".to_string()
@@ -887,8 +1098,10 @@ fn not_a_number(text: &str) -> String {
 
 /// The names in a line, once each.
 pub(super) fn names(code: &str) -> Vec<&str> {
-    let mut found: Vec<&str> =
-        code.split(|c| !XID_CONTINUE(c)).filter(|word| word.starts_with(|c: char| c == '_' || !c.is_ascii_digit())).collect();
+    let mut found: Vec<&str> = code
+        .split(|c| !XID_CONTINUE(c))
+        .filter(|word| word.starts_with(|c: char| c == '_' || !c.is_ascii_digit()))
+        .collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -898,7 +1111,9 @@ pub(super) fn names(code: &str) -> Vec<&str> {
 fn assigned_names(code: &str) -> Vec<&str> {
     let bytes = code.as_bytes();
     let last = (0..bytes.len()).rev().find(|&at| {
-        bytes[at] == b'=' && bytes.get(at + 1) != Some(&b'=') && !(at > 0 && matches!(bytes[at - 1], b'=' | b'!' | b'<' | b'>'))
+        bytes[at] == b'='
+            && bytes.get(at + 1) != Some(&b'=')
+            && !(at > 0 && matches!(bytes[at - 1], b'=' | b'!' | b'<' | b'>'))
     });
     last.map(|at| names(&code[..at])).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What the examples share: two classes of points that wind around each other in two spirals, the programs that are to be compared, and the
-//! table of their losses.
+//! What the examples share: two classes of points that wind around each other in two spirals, the
+//! programs that are to be compared, and the table of their losses.
 
 use std::error::Error;
 
@@ -40,7 +40,10 @@ pub fn points() -> (Vec<f32>, Vec<f32>) {
         let class = if point % 2 == 0 { 1.0 } else { -1.0 };
         let along = (point / 2) as f32 / (POINTS / 2) as f32;
         let (angle, radius) = (1.0 + 7.0 * along, 0.2 + 1.3 * along);
-        inputs.extend([class * radius * angle.cos(), class * radius * angle.sin()].map(|x| x + 0.05 * random.signed()));
+        inputs.extend(
+            [class * radius * angle.cos(), class * radius * angle.sin()]
+                .map(|x| x + 0.05 * random.signed()),
+        );
         classes.push(class);
     }
     (inputs, classes)
@@ -63,7 +66,8 @@ pub struct Contestant {
     pub learning_rate: f64,
 }
 
-/// Lion, and the program of the file that is named on the command line; without a name, of the file beside the examples.
+/// Lion, and the program of the file that is named on the command line; without a name, of the file
+/// beside the examples.
 pub fn contestants() -> Result<Vec<Contestant>, Box<dyn Error>> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/soft-lion.opt");
     let path = std::env::args().nth(1).unwrap_or_else(|| beside.to_owned());

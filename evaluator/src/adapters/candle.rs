@@ -26,8 +26,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is copied: nothing, where weights and gradients are f32 or bf16, on the CPU, and the gradients lie in row-major order. A gradient
-//! that is a view in another order (that of a `transpose`, say) is copied into row-major order first. Variables on other devices and of other
+//! What is copied: nothing, where weights and gradients are f32 or bf16, on the CPU, and the
+//! gradients lie in row-major order. A gradient that is a view in another order (that of a
+//! `transpose`, say) is copied into row-major order first. Variables on other devices and of other
 //! types are refused.
 
 use std::cell::Cell;
@@ -47,7 +48,8 @@ use crate::storage::{Values, ValuesMut};
 /// What an optimizer is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The learning rate, or the value of the schedule for a program that holds its peak learning rate as a constant.
+    /// The learning rate, or the value of the schedule for a program that holds its peak learning
+    /// rate as a constant.
     pub learning_rate: f64,
     /// The program with its options and hyperparameters; its layout does not matter.
     pub program: Optimizer,
@@ -64,8 +66,10 @@ impl Config {
 
 /// A program that trains the variables of a candle model.
 ///
-/// [`ProgramOptimizer::from_var_map`] knows the variables by their names. What `candle_nn::Optimizer::new` makes knows them by their number
-/// in the list (`0`, `1`, ...), so state files and patterns need the same order in every run, which `VarMap::all_vars` does not give.
+/// [`ProgramOptimizer::from_var_map`] knows the variables by their names. What
+/// `candle_nn::Optimizer::new` makes knows them by their number in the list (`0`, `1`, ...), so
+/// state files and patterns need the same order in every run, which `VarMap::all_vars` does not
+/// give.
 #[derive(Debug)]
 pub struct ProgramOptimizer {
     vars: Vec<Var>,
@@ -78,17 +82,22 @@ pub struct ProgramOptimizer {
 }
 
 impl ProgramOptimizer {
-    /// Trains the float variables of a map, in the order of their names. Variables that the map gets later are not trained.
+    /// Trains the float variables of a map, in the order of their names. Variables that the map
+    /// gets later are not trained.
     pub fn from_var_map(map: &VarMap, config: Config) -> Result<ProgramOptimizer, AdapterError> {
         // A thread that panicked while it held the map has left a map all the same.
         let data = map.data().lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut named: Vec<(String, Var)> = data.iter().map(|(name, var)| (name.clone(), var.clone())).collect();
+        let mut named: Vec<(String, Var)> =
+            data.iter().map(|(name, var)| (name.clone(), var.clone())).collect();
         named.sort_by(|(a, _), (b, _)| a.cmp(b));
         ProgramOptimizer::from_named(named, config)
     }
 
     /// Trains the float variables among these, in this order, under these names.
-    pub fn from_named(named: Vec<(String, Var)>, config: Config) -> Result<ProgramOptimizer, AdapterError> {
+    pub fn from_named(
+        named: Vec<(String, Var)>,
+        config: Config,
+    ) -> Result<ProgramOptimizer, AdapterError> {
         let named: Vec<_> = named.into_iter().filter(|(_, var)| var.dtype().is_float()).collect();
         let mut names = BTreeMap::new();
         for (name, var) in &named {
@@ -100,7 +109,8 @@ impl ProgramOptimizer {
             }
         }
         let layout =
-            Layout::new(named.iter().map(|(name, var)| (name.as_str(), var.dims().to_vec()))).map_err(crate::OptimizerError::from)?;
+            Layout::new(named.iter().map(|(name, var)| (name.as_str(), var.dims().to_vec())))
+                .map_err(crate::OptimizerError::from)?;
         Ok(ProgramOptimizer {
             optimizer: config.program.for_layout(&layout)?,
             vars: named.into_iter().map(|(_, var)| var).collect(),
@@ -116,24 +126,35 @@ impl ProgramOptimizer {
         &self.optimizer
     }
 
-    /// The same, to set hyperparameters and to load a state. A state file does not hold the learning rate.
+    /// The same, to set hyperparameters and to load a state. A state file does not hold the
+    /// learning rate.
     pub fn optimizer_mut(&mut self) -> &mut Optimizer {
         &mut self.optimizer
     }
 
-    /// One step, as that of the trait but with the adapter's own errors. On an error nothing has changed.
+    /// One step, as that of the trait but with the adapter's own errors. On an error nothing has
+    /// changed.
     pub fn step_with(&mut self, gradients: &GradStore) -> Result<(), AdapterError> {
         let gradients = self.gradients(gradients)?;
         let specs = self.layout.arrays();
-        let longest = specs.iter().zip(&gradients).filter(|(_, gradient)| gradient.is_none()).map(|(spec, _)| spec.range.len()).max();
+        let longest = specs
+            .iter()
+            .zip(&gradients)
+            .filter(|(_, gradient)| gradient.is_none())
+            .map(|(spec, _)| spec.range.len())
+            .max();
         self.zeros.resize(longest.unwrap_or(0).max(self.zeros.len()), 0.0);
-        let guards: Vec<_> = gradients.iter().map(|gradient| gradient.as_ref().map(Tensor::storage_and_layout)).collect();
+        let guards: Vec<_> = gradients
+            .iter()
+            .map(|gradient| gradient.as_ref().map(Tensor::storage_and_layout))
+            .collect();
         let mut arrays = Vec::with_capacity(specs.len());
         for ((spec, var), guard) in specs.iter().zip(&self.vars).zip(&guards) {
             let gradient = match guard {
                 None => Values::F32(&self.zeros[..spec.range.len()]),
                 Some((storage, layout)) => match &**storage {
-                    Storage::Cpu(storage) => values(storage, layout).map_err(|error| unsupported("the gradient", &spec.name, error))?,
+                    Storage::Cpu(storage) => values(storage, layout)
+                        .map_err(|error| unsupported("the gradient", &spec.name, error))?,
                     _ => return Err(unsupported("the gradient", &spec.name, DEVICE)),
                 },
             };
@@ -153,8 +174,13 @@ impl ProgramOptimizer {
                 Err(unsupported("the gradient", &spec.name, reason))
             }
             Some(gradient) => {
-                // A variable is locked while it is updated: its memory can't be read as a gradient as well.
-                let gradient = if weights.contains(&address(gradient)) { gradient.copy() } else { Ok(gradient.clone()) };
+                // A variable is locked while it is updated: its memory can't be read as a gradient
+                // as well.
+                let gradient = if weights.contains(&address(gradient)) {
+                    gradient.copy()
+                } else {
+                    Ok(gradient.clone())
+                };
                 let gradient = gradient.and_then(|gradient| gradient.contiguous());
                 Ok(Some(gradient.map_err(|error| unsupported("the gradient", &spec.name, error))?))
             }
@@ -167,7 +193,8 @@ impl candle_nn::Optimizer for ProgramOptimizer {
     type Config = Config;
 
     fn new(vars: Vec<Var>, config: Config) -> candle_core::Result<ProgramOptimizer> {
-        let named = vars.into_iter().enumerate().map(|(index, var)| (index.to_string(), var)).collect();
+        let named =
+            vars.into_iter().enumerate().map(|(index, var)| (index.to_string(), var)).collect();
         ProgramOptimizer::from_named(named, config).map_err(candle_core::Error::wrap)
     }
 
@@ -194,12 +221,14 @@ fn unsupported(what: &'static str, name: &str, reason: impl ToString) -> Adapter
     AdapterError::Unsupported { what, name: name.to_owned(), reason: reason.to_string() }
 }
 
-const DEVICE: &str =
-    "its numbers are not on the CPU; move the model there, or export the program to a framework that trains on this device";
+const DEVICE: &str = "its numbers are not on the CPU; move the model there, or export the program to a framework that trains on this device";
 const TYPE: &str = "its numbers are neither f32 nor bf16; convert the model with to_dtype";
 const ORDER: &str = "its numbers are not in row-major order; make it contiguous";
 
-fn values<'a>(storage: &'a CpuStorage, layout: &candle_core::Layout) -> Result<Values<'a>, &'static str> {
+fn values<'a>(
+    storage: &'a CpuStorage,
+    layout: &candle_core::Layout,
+) -> Result<Values<'a>, &'static str> {
     let (start, end) = layout.contiguous_offsets().ok_or(ORDER)?;
     match storage {
         CpuStorage::F32(values) => Ok(Values::F32(&values[start..end])),
@@ -208,7 +237,10 @@ fn values<'a>(storage: &'a CpuStorage, layout: &candle_core::Layout) -> Result<V
     }
 }
 
-fn values_mut<'a>(storage: &'a mut CpuStorage, layout: &candle_core::Layout) -> Result<ValuesMut<'a>, &'static str> {
+fn values_mut<'a>(
+    storage: &'a mut CpuStorage,
+    layout: &candle_core::Layout,
+) -> Result<ValuesMut<'a>, &'static str> {
     let (start, end) = layout.contiguous_offsets().ok_or(ORDER)?;
     match storage {
         CpuStorage::F32(values) => Ok(ValuesMut::F32(&mut values[start..end])),
@@ -237,14 +269,21 @@ const SHALLOW: usize = 512;
 const STACK_BYTES: usize = 4096;
 
 /// One step over variables that can all be updated in place.
-fn step(arrays: &[Array], optimizer: &mut Optimizer, learning_rate: f64) -> Result<(), AdapterError> {
+fn step(
+    arrays: &[Array],
+    optimizer: &mut Optimizer,
+    learning_rate: f64,
+) -> Result<(), AdapterError> {
     let mut all = || hold(arrays, Vec::with_capacity(arrays.len()), optimizer, learning_rate);
     let done = if arrays.len() <= SHALLOW {
         all()
     } else {
         let builder = thread::Builder::new().stack_size(arrays.len() * STACK_BYTES);
-        let joined = thread::scope(|scope| builder.spawn_scoped(scope, all).map(|thread| thread.join()));
-        match joined.map_err(|error| AdapterError::Framework { reason: format!("no thread for the step: {error}") })? {
+        let joined =
+            thread::scope(|scope| builder.spawn_scoped(scope, all).map(|thread| thread.join()));
+        match joined.map_err(|error| AdapterError::Framework {
+            reason: format!("no thread for the step: {error}"),
+        })? {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic),
         }
@@ -252,9 +291,15 @@ fn step(arrays: &[Array], optimizer: &mut Optimizer, learning_rate: f64) -> Resu
     done.map_err(|error| AdapterError::Framework { reason: error.to_string() })
 }
 
-/// Takes hold of the variables' weights, one after another, and does the step when it has them all. candle lends the memory of one variable
-/// for the time of one operation, so the operation on a variable contains those on all that follow.
-fn hold(arrays: &[Array], held: Vec<ParameterArray>, optimizer: &mut Optimizer, learning_rate: f64) -> candle_core::Result<()> {
+/// Takes hold of the variables' weights, one after another, and does the step when it has them all.
+/// candle lends the memory of one variable for the time of one operation, so the operation on a
+/// variable contains those on all that follow.
+fn hold(
+    arrays: &[Array],
+    held: Vec<ParameterArray>,
+    optimizer: &mut Optimizer,
+    learning_rate: f64,
+) -> candle_core::Result<()> {
     let Some((&(spec, var, gradients), rest)) = arrays.split_first() else {
         let mut held = held;
         return optimizer.step_arrays(&mut held, learning_rate).map_err(candle_core::Error::wrap);
@@ -278,7 +323,11 @@ impl InplaceOp1 for Hold<'_> {
         "symopt-step"
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &candle_core::Layout) -> candle_core::Result<()> {
+    fn cpu_fwd(
+        &self,
+        storage: &mut CpuStorage,
+        layout: &candle_core::Layout,
+    ) -> candle_core::Result<()> {
         let weights = values_mut(storage, layout).map_err(candle_core::Error::msg)?;
         let mut held: Vec<ParameterArray> = self.held.take();
         held.push(ParameterArray { name: self.name, weights, gradients: self.gradients });

@@ -1,10 +1,11 @@
 //! From a function of the language to the code that computes it element by element.
 //!
-//! [`unary`], [`binary`] and [`ternary`] serve the reference interpreter; [`TileOperation`]s apply a function to a whole tile in one vectorised loop.
-//! Both go through the same functions of [`crate::math`], so they agree bit for bit.
+//! [`unary`], [`binary`] and [`ternary`] serve the reference interpreter; [`TileOperation`]s apply
+//! a function to a whole tile in one vectorised loop. Both go through the same functions of
+//! [`crate::math`], so they agree bit for bit.
 //!
-//! The loops of each kind of operation have a module of their own: there are hundreds of them, three times over, and the compiler takes several
-//! times as long where they are one function.
+//! The loops of each kind of operation have a module of their own: there are hundreds of them,
+//! three times over, and the compiler takes several times as long where they are one function.
 
 use symopt_dsl::Function;
 
@@ -82,7 +83,8 @@ pub enum TileOperand<'a> {
     Tile(&'a [f32]),
     /// The same number for all elements.
     Number(f32),
-    /// What the place of the result holds before the operation. Only the second operand of a linear operation can be this.
+    /// What the place of the result holds before the operation. Only the second operand of a linear
+    /// operation can be this.
     Output,
 }
 
@@ -98,7 +100,8 @@ impl TileOperand<'_> {
     }
 }
 
-/// What is done to the value of a cheap operation before it is stored: a second function without a second trip through the cache.
+/// What is done to the value of a cheap operation before it is stored: a second function without a
+/// second trip through the cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Post<N = f32> {
     /// Nothing.
@@ -133,8 +136,9 @@ pub enum Then<N = f32> {
     },
 }
 
-/// An operation on tiles: a function of the language, or a super-operation that stands for several of them with the same bits. `N` is the type
-/// of its numbers: f32, or what they are to be made from.
+/// An operation on tiles: a function of the language, or a super-operation that stands for several
+/// of them with the same bits. `N` is the type of its numbers: f32, or what they are to be made
+/// from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TileOperation<N = f32> {
     /// A function of the first operand.
@@ -152,8 +156,9 @@ pub enum TileOperation<N = f32> {
         /// Keeps the divisor away from zero.
         shift: N,
     },
-    /// `weights[0] * x + weights[1] * y`, and what comes after it. Sums, differences, blends and affine forms are all of this kind: a product
-    /// with 1 or -1 is exact. With a number y, `weights[0] * x + y`.
+    /// `weights[0] * x + weights[1] * y`, and what comes after it. Sums, differences, blends and
+    /// affine forms are all of this kind: a product with 1 or -1 is exact. With a number y,
+    /// `weights[0] * x + y`.
     Linear {
         /// The two weights.
         weights: [N; 2],
@@ -162,15 +167,16 @@ pub enum TileOperation<N = f32> {
         /// What comes after it.
         post: Post<N>,
     },
-    /// `out - scale * (weights[0] * x + weights[1] * y)`: an update that is subtracted as it is computed. With a number y,
-    /// `out - scale * (weights[0] * x + y)`.
+    /// `out - scale * (weights[0] * x + weights[1] * y)`: an update that is subtracted as it is
+    /// computed. With a number y, `out - scale * (weights[0] * x + y)`.
     LinearStep {
         /// The two weights.
         weights: [N; 2],
         /// The factor of the sum.
         scale: N,
     },
-    /// A step of gradient descent on a root mean square: `(x / x_divisor) / (sqrt(y / y_divisor) + shift)`.
+    /// A step of gradient descent on a root mean square: `(x / x_divisor) / (sqrt(y / y_divisor) +
+    /// shift)`.
     RootQuotient {
         /// What the operands are divided by before.
         divisors: Option<[N; 2]>,
@@ -185,8 +191,9 @@ pub enum TileOperation<N = f32> {
     Copy,
 }
 
-/// Two blends of the same operands: `post(first[0] * x + first[1] * y)` goes to `out`, `second[0] * x + second[1] * y` takes the place of y.
-/// What an optimizer with two decay rates does with its momentum.
+/// Two blends of the same operands: `post(first[0] * x + first[1] * y)` goes to `out`, `second[0] *
+/// x + second[1] * y` takes the place of y. What an optimizer with two decay rates does with its
+/// momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BlendPair<N = f32> {
     /// The weights of the first blend.
@@ -197,8 +204,9 @@ pub struct BlendPair<N = f32> {
     pub second: [N; 2],
 }
 
-/// Two averages of one array, each in a place of its own: `out = weights[0] * x + weights[1] * out`, where the square of x may stand for x. What
-/// an optimizer does with its first and second moments.
+/// Two averages of one array, each in a place of its own: `out = weights[0] * x + weights[1] *
+/// out`, where the square of x may stand for x. What an optimizer does with its first and second
+/// moments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Averages<N = f32> {
     /// The weights of both.
@@ -207,8 +215,9 @@ pub struct Averages<N = f32> {
     pub squares: [bool; 2],
 }
 
-/// A whole step of an adaptive optimizer: two averages of x and of its square, each in a place of its own, and with them, as `a` and `b`, the
-/// weights: `(a / divisors[0]) / (sqrt(b / divisors[1]) + shift)`, as `then` says.
+/// A whole step of an adaptive optimizer: two averages of x and of its square, each in a place of
+/// its own, and with them, as `a` and `b`, the weights: `(a / divisors[0]) / (sqrt(b / divisors[1]) +
+/// shift)`, as `then` says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MomentStep<N = f32> {
     /// The weights of both averages.
@@ -230,7 +239,9 @@ impl<N: Copy> Then<N> {
         match self {
             Then::Store => Then::Store,
             Then::Blend(weights) => Then::Blend(weights.map(number)),
-            Then::Step { weights, scale } => Then::Step { weights: weights.map(number), scale: number(scale) },
+            Then::Step { weights, scale } => {
+                Then::Step { weights: weights.map(number), scale: number(scale) }
+            }
         }
     }
 }
@@ -273,10 +284,14 @@ impl<N: Copy> TileOperation<N> {
             TileOperation::Ternary(function) => TileOperation::Ternary(function),
             TileOperation::Product(post) => TileOperation::Product(post.map(number)),
             TileOperation::Quotient(post) => TileOperation::Quotient(post.map(number)),
-            TileOperation::ShiftedQuotient { shift } => TileOperation::ShiftedQuotient { shift: number(shift) },
-            TileOperation::Linear { weights, square, post } => {
-                TileOperation::Linear { weights: weights.map(number), square, post: post.map(number) }
+            TileOperation::ShiftedQuotient { shift } => {
+                TileOperation::ShiftedQuotient { shift: number(shift) }
             }
+            TileOperation::Linear { weights, square, post } => TileOperation::Linear {
+                weights: weights.map(number),
+                square,
+                post: post.map(number),
+            },
             TileOperation::LinearStep { weights, scale } => {
                 TileOperation::LinearStep { weights: weights.map(number), scale: number(scale) }
             }
@@ -290,8 +305,9 @@ impl<N: Copy> TileOperation<N> {
 }
 
 impl TileOperation {
-    /// Applies the operation. `out` and all tiles must have one length. Operands that an operation does not take, and functions that are not
-    /// element-wise, leave `out` as it is: a [`TileMachine`](crate::engine::tile_machine::TileMachine) never asks for them.
+    /// Applies the operation. `out` and all tiles must have one length. Operands that an operation
+    /// does not take, and functions that are not element-wise, leave `out` as it is: a
+    /// [`TileMachine`](crate::engine::tile_machine::TileMachine) never asks for them.
     pub fn run(&self, x: &TileOperand, y: &TileOperand, z: &TileOperand, out: &mut [f32]) {
         match *self {
             TileOperation::Copy => functions::copy(x, out),
@@ -301,7 +317,9 @@ impl TileOperation {
             TileOperation::Product(post) => products::multiply(post, x, y, out),
             TileOperation::Quotient(post) => products::divide(post, x, y, out),
             TileOperation::ShiftedQuotient { shift } => products::divide_shifted(shift, x, y, out),
-            TileOperation::Linear { weights, square, post } => linear::combine(weights, square, post, x, y, out),
+            TileOperation::Linear { weights, square, post } => {
+                linear::combine(weights, square, post, x, y, out)
+            }
             TileOperation::LinearStep { weights, scale } => linear::step(weights, scale, x, y, out),
             TileOperation::RootQuotient { divisors, shift, guarded, then } => {
                 root_quotient::apply(divisors, shift, guarded, then, x, y, out);
@@ -339,9 +357,18 @@ mod tests {
     fn every_element_wise_function_of_the_table_has_a_kernel() {
         for row in FUNCTIONS.iter().filter(|row| row.typing == Typing::ElementWise) {
             let found = match row.arity() {
-                1 => super::unary::<f32>(row.function).is_some() && super::unary::<f64>(row.function).is_some(),
-                2 => super::binary::<f32>(row.function).is_some() && super::binary::<f64>(row.function).is_some(),
-                _ => super::ternary::<f32>(row.function).is_some() && super::ternary::<f64>(row.function).is_some(),
+                1 => {
+                    super::unary::<f32>(row.function).is_some()
+                        && super::unary::<f64>(row.function).is_some()
+                }
+                2 => {
+                    super::binary::<f32>(row.function).is_some()
+                        && super::binary::<f64>(row.function).is_some()
+                }
+                _ => {
+                    super::ternary::<f32>(row.function).is_some()
+                        && super::ternary::<f64>(row.function).is_some()
+                }
             };
             assert!(found, "{} has a row in the function table but no kernel", row.name);
         }

@@ -1,10 +1,14 @@
-//! What the functions of matrices compute for the matrix of one array, plainly and in a fixed order.
+//! What the functions of matrices compute for the matrix of one array, plainly and in a fixed
+//! order.
 //!
-//! Sums are taken in f64 from the first term to the last and rounded once, so results have the same bits for any number of threads and any vector
-//! instructions: no product and sum are contracted. How an array is seen as a matrix is said in [`symopt_dsl::types`].
+//! Sums are taken in f64 from the first term to the last and rounded once, so results have the same
+//! bits for any number of threads and any vector instructions: no product and sum are contracted.
+//! How an array is seen as a matrix is said in [`symopt_dsl::types`].
 
 use rayon::prelude::*;
-use symopt_dsl::semantics::{NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_STEPS};
+use symopt_dsl::semantics::{
+    NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_STEPS,
+};
 
 use crate::math::Real;
 use crate::{reduce, simd_dispatch};
@@ -18,10 +22,12 @@ pub struct Matrix<'a, T> {
     pub numbers: &'a [T],
 }
 
-/// Rows of a product that are computed together: each number of the second factor is loaded once for all of them.
+/// Rows of a product that are computed together: each number of the second factor is loaded once
+/// for all of them.
 const ROWS: usize = 4;
 
-/// Columns of a product that are computed together: what they add up to stays in the first-level cache.
+/// Columns of a product that are computed together: what they add up to stays in the first-level
+/// cache.
 const COLUMNS: usize = 256;
 
 /// Multiplications from which a product is spread over threads.
@@ -30,19 +36,25 @@ const PARALLEL_FROM: usize = 1 << 21;
 /// The columns as rows.
 pub fn transpose<T: Real>(x: Matrix<'_, T>) -> Vec<T> {
     let [rows, columns] = x.shape;
-    (0..columns).flat_map(|column| (0..rows).map(move |row| x.numbers[row * columns + column])).collect()
+    (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| x.numbers[row * columns + column]))
+        .collect()
 }
 
 /// The mean of each row at every place of it.
 pub fn row_mean<T: Real>(x: Matrix<'_, T>) -> Vec<T> {
     let columns = x.shape[1].max(1);
-    x.numbers.chunks_exact(columns).flat_map(|row| std::iter::repeat_n(mean(row.iter()), columns)).collect()
+    x.numbers
+        .chunks_exact(columns)
+        .flat_map(|row| std::iter::repeat_n(mean(row.iter()), columns))
+        .collect()
 }
 
 /// The mean of each column at every place of it.
 pub fn column_mean<T: Real>(x: Matrix<'_, T>) -> Vec<T> {
     let [rows, columns] = x.shape;
-    let means: Vec<T> = (0..columns).map(|column| mean(x.numbers.iter().skip(column).step_by(columns))).collect();
+    let means: Vec<T> =
+        (0..columns).map(|column| mean(x.numbers.iter().skip(column).step_by(columns))).collect();
     std::iter::repeat_n(means, rows).flatten().collect()
 }
 
@@ -52,14 +64,15 @@ fn mean<'a, T: Real + 'a>(numbers: impl ExactSizeIterator<Item = &'a T>) -> T {
     T::from_f64(numbers.map(|x| x.to_f64()).reduce(|sum, x| sum + x).unwrap_or(0.0) / count)
 }
 
-/// The product of two matrices; the columns of the first are the rows of the second. Each number is a sum of products in f64, rounded once.
-/// Without inner columns all numbers are zero.
+/// The product of two matrices; the columns of the first are the rows of the second. Each number is
+/// a sum of products in f64, rounded once. Without inner columns all numbers are zero.
 pub fn product<T: Real>(x: Matrix<'_, T>, y: Matrix<'_, T>, threads: bool) -> Vec<T> {
     let ([rows, inner], columns) = (x.shape, y.shape[1]);
     if rows == 0 || columns == 0 {
         return Vec::new();
     }
-    let widen = |matrix: Matrix<'_, T>| -> Vec<f64> { matrix.numbers.iter().map(|x| x.to_f64()).collect() };
+    let widen =
+        |matrix: Matrix<'_, T>| -> Vec<f64> { matrix.numbers.iter().map(|x| x.to_f64()).collect() };
     let (x, y) = (widen(x), widen(y));
     let mut sums = vec![0.0; rows * columns];
     if inner > 0 {
@@ -74,7 +87,8 @@ pub fn product<T: Real>(x: Matrix<'_, T>, y: Matrix<'_, T>, threads: bool) -> Ve
 }
 
 simd_dispatch! {
-    /// The product of a few rows (at most [`ROWS`]) with a matrix, `inner` x `columns`; `inner` is not 0.
+    /// The product of a few rows (at most [`ROWS`]) with a matrix, `inner` x `columns`; `inner` is
+    /// not 0.
     fn product_of_rows(x: &[f64], y: &[f64], inner: usize, columns: usize, sums: &mut [f64]) {
         let rows = sums.len() / columns;
         for first in (0..columns).step_by(COLUMNS) {
@@ -99,10 +113,12 @@ simd_dispatch! {
     }
 }
 
-/// Five steps of Muon's Newton-Schulz iteration (Jordan 2024), after division by the Frobenius norm plus 1e-7: the singular values come close
-/// to 1. A matrix with more rows than columns is worked on transposed, as the products are smaller then.
+/// Five steps of Muon's Newton-Schulz iteration (Jordan 2024), after division by the Frobenius norm
+/// plus 1e-7: the singular values come close to 1. A matrix with more rows than columns is worked
+/// on transposed, as the products are smaller then.
 ///
-/// With X the matrix: `A = X X^T`, `B = b A + c A A`, `X = a X + B X`. Products are rounded once for each number, all else place by place.
+/// With X the matrix: `A = X X^T`, `B = b A + c A A`, `X = a X + B X`. Products are rounded once
+/// for each number, all else place by place.
 pub fn newton_schulz<T: Real>(x: Matrix<'_, T>, threads: bool) -> Vec<T> {
     let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS.map(T::from_f64);
     let [rows, columns] = x.shape;
@@ -113,7 +129,9 @@ pub fn newton_schulz<T: Real>(x: Matrix<'_, T>, threads: bool) -> Vec<T> {
         numbers = transpose(x);
         shape = [columns, rows];
     }
-    let norm = T::from_f64(libm::sqrt(reduce::sum_of_products(x.numbers, x.numbers)) + NEWTON_SCHULZ_EPSILON);
+    let norm = T::from_f64(
+        libm::sqrt(reduce::sum_of_products(x.numbers, x.numbers)) + NEWTON_SCHULZ_EPSILON,
+    );
     numbers.iter_mut().for_each(|x| *x = *x / norm);
     let square = [shape[0]; 2];
     for _ in 0..NEWTON_SCHULZ_STEPS {
@@ -141,13 +159,28 @@ mod tests {
     /// Sizes around those of tiles, and empty ones.
     #[test]
     fn a_product_is_the_plain_sum_in_f64_for_all_sizes_and_any_number_of_threads() {
-        for [rows, inner, columns] in [[1, 1, 1], [3, 5, 2], [4, 1, 255], [9, 17, 257], [130, 129, 140], [2, 0, 3], [0, 3, 2], [2, 3, 0]] {
+        for [rows, inner, columns] in [
+            [1, 1, 1],
+            [3, 5, 2],
+            [4, 1, 255],
+            [9, 17, 257],
+            [130, 129, 140],
+            [2, 0, 3],
+            [0, 3, 2],
+            [2, 3, 0],
+        ] {
             let (x, y) = (numbers(rows * inner, 1), numbers(inner * columns, 2));
-            let (x, y) = (Matrix { shape: [rows, inner], numbers: &x }, Matrix { shape: [inner, columns], numbers: &y });
+            let (x, y) = (
+                Matrix { shape: [rows, inner], numbers: &x },
+                Matrix { shape: [inner, columns], numbers: &y },
+            );
             let mut expected = Vec::new();
             for row in 0..rows {
                 for column in 0..columns {
-                    let terms = (0..inner).map(|k| f64::from(x.numbers[row * inner + k]) * f64::from(y.numbers[k * columns + column]));
+                    let terms = (0..inner).map(|k| {
+                        f64::from(x.numbers[row * inner + k])
+                            * f64::from(y.numbers[k * columns + column])
+                    });
                     expected.push(terms.reduce(|sum, term| sum + term).unwrap_or(0.0) as f32);
                 }
             }
@@ -163,20 +196,30 @@ mod tests {
         assert_eq!(column_mean(x), [0.0, 1.0, 5.0, 0.0, 1.0, 5.0]);
         assert_eq!(transpose(x), [1.0, -1.0, 2.0, 0.0, 6.0, 4.0]);
         let vector = Matrix { shape: [3, 1], numbers: &[-0.0, 1.0, f64::MAX] };
-        assert!(row_mean(vector).iter().zip(vector.numbers).all(|(a, b)| a.to_bits() == b.to_bits()));
+        assert!(
+            row_mean(vector).iter().zip(vector.numbers).all(|(a, b)| a.to_bits() == b.to_bits())
+        );
         for shape in [[0, 3], [3, 0], [0, 0]] {
             let empty: Matrix<'_, f64> = Matrix { shape, numbers: &[] };
-            assert!(row_mean(empty).is_empty() && column_mean(empty).is_empty() && transpose(empty).is_empty());
+            assert!(
+                row_mean(empty).is_empty()
+                    && column_mean(empty).is_empty()
+                    && transpose(empty).is_empty()
+            );
             assert!(newton_schulz(empty, false).is_empty());
         }
     }
 
     #[test]
-    fn newton_schulz_brings_singular_values_close_to_1_whatever_the_scale_and_keeps_the_singular_vectors() {
+    fn newton_schulz_brings_singular_values_close_to_1_whatever_the_scale_and_keeps_the_singular_vectors()
+     {
         // Orthogonal columns times singular values that are far apart.
         let (s, root) = ([3.0, 0.5], 0.5_f64.sqrt());
         for scale in [1.0, 1e-3, 1e4] {
-            let tall: Vec<f64> = [root * s[0], 0.5 * s[1], root * s[0], -0.5 * s[1], 0.0, root * s[1]].map(|x| scale * x).to_vec();
+            let tall: Vec<f64> =
+                [root * s[0], 0.5 * s[1], root * s[0], -0.5 * s[1], 0.0, root * s[1]]
+                    .map(|x| scale * x)
+                    .to_vec();
             let done = newton_schulz(Matrix { shape: [3, 2], numbers: &tall }, false);
             for column in 0..2 {
                 let singular = (0..3).map(|row| done[2 * row + column].powi(2)).sum::<f64>().sqrt();
@@ -187,8 +230,17 @@ mod tests {
                 }
             }
             let wide = transpose(Matrix { shape: [3, 2], numbers: &tall });
-            assert_eq!(transpose(Matrix { shape: [2, 3], numbers: &newton_schulz(Matrix { shape: [2, 3], numbers: &wide }, false) }), done);
+            assert_eq!(
+                transpose(Matrix {
+                    shape: [2, 3],
+                    numbers: &newton_schulz(Matrix { shape: [2, 3], numbers: &wide }, false)
+                }),
+                done
+            );
         }
-        assert_eq!(newton_schulz(Matrix { shape: [2, 2], numbers: &[0.0_f32; 4] }, false), [0.0; 4]);
+        assert_eq!(
+            newton_schulz(Matrix { shape: [2, 2], numbers: &[0.0_f32; 4] }, false),
+            [0.0; 4]
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Runs the steps of a [`Plan`]: small values, passes over the arrays, threads. What a pass does to a stretch of an array is its engine's
-//! business: the [`TileMachine`], or functions that were compiled from the same plan.
+//! Runs the steps of a [`Plan`]: small values, passes over the arrays, threads. What a pass does to
+//! a stretch of an array is its engine's business: the [`TileMachine`], or functions that were
+//! compiled from the same plan.
 //!
-//! Results do not depend on the number of threads: element-wise work has no order, and sums are taken block by block ([`reduce::BLOCK`]) and
-//! added in a fixed tree. A step allocates nothing.
+//! Results do not depend on the number of threads: element-wise work has no order, and sums are
+//! taken block by block ([`reduce::BLOCK`]) and added in a fixed tree. A step allocates nothing.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,12 +24,14 @@ use crate::options::{Options, Threads};
 use crate::reduce::{self, BLOCK};
 use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values, ValuesMut};
 
-/// Elements that one of several threads takes at a time: an eighth of all, but no fewer and no more than these.
+/// Elements that one of several threads takes at a time: an eighth of all, but no fewer and no more
+/// than these.
 const UNITS: [usize; 2] = [8 * BLOCK, 64 * BLOCK];
 
-/// Instructions times elements from which a step is spread over threads. Measured, so that two threads are not slower than one: handing a part to
-/// a thread that is still awake costs about a microsecond, waking it some tens of them, and more from outside the pool, which then has to wake the
-/// caller as well.
+/// Instructions times elements from which a step is spread over threads. Measured, so that two
+/// threads are not slower than one: handing a part to a thread that is still awake costs about a
+/// microsecond, waking it some tens of them, and more from outside the pool, which then has to wake
+/// the caller as well.
 struct ParallelFrom {
     awake: usize,
     asleep: usize,
@@ -40,10 +43,12 @@ const PARALLEL_FROM_INSIDE: ParallelFrom = ParallelFrom { awake: 1 << 18, asleep
 /// Where it is not.
 const PARALLEL_FROM_OUTSIDE: ParallelFrom = ParallelFrom { awake: 1 << 21, asleep: 1 << 24 };
 
-/// For so long after a step the threads of the pool are taken to be awake: an idle thread yields some dozens of times before it sleeps.
+/// For so long after a step the threads of the pool are taken to be awake: an idle thread yields
+/// some dozens of times before it sleeps.
 const AWAKE: Duration = Duration::from_micros(20);
 
-/// Bytes of the weights from which the arrays of a step are taken not to stay in the cache of a core.
+/// Bytes of the weights from which the arrays of a step are taken not to stay in the cache of a
+/// core.
 const STREAMS_FROM: usize = 1 << 20;
 
 /// Elements that are widened from bf16 at a time. A pass that takes sums works on whole blocks.
@@ -86,7 +91,13 @@ impl Work {
             for (array, range) in arrays.iter().enumerate() {
                 for start in (0..range.len()).step_by(longest) {
                     let length = longest.min(range.len() - start);
-                    units.push(Unit { array, start, length, place: range.start + start, block: block + start / BLOCK });
+                    units.push(Unit {
+                        array,
+                        start,
+                        length,
+                        place: range.start + start,
+                        block: block + start / BLOCK,
+                    });
                 }
                 block += range.len().div_ceil(BLOCK);
             }
@@ -104,10 +115,12 @@ struct Smalls {
     values: Vec<f64>,
     /// Of each small value the part of `values` that holds it.
     places: Vec<Range<usize>>,
-    /// Row after row the small values of an array, rounded; one row if they are the same for all arrays.
+    /// Row after row the small values of an array, rounded; one row if they are the same for all
+    /// arrays.
     rounded: Vec<f32>,
     rows: usize,
-    /// Whether every small value has exactly one number, at its own place: the usual case, and the fast one.
+    /// Whether every small value has exactly one number, at its own place: the usual case, and the
+    /// fast one.
     single: bool,
     /// For each pass the small values that differ from step to step.
     changing: Vec<Vec<usize>>,
@@ -125,14 +138,25 @@ impl Smalls {
         let mut changes: Vec<bool> = Vec::with_capacity(plan.smalls.len());
         for small in &plan.smalls {
             changes.push(match small.operation {
-                Some(SmallOperation::Constant(_) | SmallOperation::Hyperparameter(_) | SmallOperation::Size) => false,
-                Some(SmallOperation::Function(function, operands)) => operands[..function.arity()].iter().any(|o| changes[*o]),
+                Some(
+                    SmallOperation::Constant(_)
+                    | SmallOperation::Hyperparameter(_)
+                    | SmallOperation::Size,
+                ) => false,
+                Some(SmallOperation::Function(function, operands)) => {
+                    operands[..function.arity()].iter().any(|o| changes[*o])
+                }
                 _ => true,
             });
-            // Beside what the plan tells apart, values that come from a hyperparameter with overrides. The operands come first.
+            // Beside what the plan tells apart, values that come from a hyperparameter with
+            // overrides. The operands come first.
             let overridden = match small.operation {
-                Some(SmallOperation::Hyperparameter(index)) => hyperparameters.get(index).is_some_and(|h| !h.by_array.is_empty()),
-                Some(SmallOperation::Function(function, operands)) => operands[..function.arity()].iter().any(|o| varies[*o]),
+                Some(SmallOperation::Hyperparameter(index)) => {
+                    hyperparameters.get(index).is_some_and(|h| !h.by_array.is_empty())
+                }
+                Some(SmallOperation::Function(function, operands)) => {
+                    operands[..function.arity()].iter().any(|o| varies[*o])
+                }
                 Some(SmallOperation::SquareRoot(x)) => varies[x],
                 Some(SmallOperation::ClipFactor(_, limit)) => varies[limit],
                 _ => false,
@@ -149,7 +173,11 @@ impl Smalls {
             places,
             rounded: vec![0.0; rows * plan.smalls.len()],
             rows,
-            changing: plan.passes.iter().map(|pass| pass.smalls.iter().copied().filter(|small| changes[*small]).collect()).collect(),
+            changing: plan
+                .passes
+                .iter()
+                .map(|pass| pass.smalls.iter().copied().filter(|small| changes[*small]).collect())
+                .collect(),
             stale: true,
             sizes: arrays.iter().map(|array| array.len() as f64).collect(),
         }
@@ -174,7 +202,9 @@ impl Smalls {
                 SmallOperation::Constant(value) => value,
                 SmallOperation::LearningRate => inputs.lr,
                 SmallOperation::Step => inputs.step as f64,
-                SmallOperation::Hyperparameter(index) => inputs.hyperparameters.get(index).map_or(0.0, |h| h.at(array)),
+                SmallOperation::Hyperparameter(index) => {
+                    inputs.hyperparameters.get(index).map_or(0.0, |h| h.at(array))
+                }
                 SmallOperation::Function(function, operands) => {
                     let mut x = [0.0; 3];
                     for (x, operand) in x.iter_mut().zip(&operands[..function.arity()]) {
@@ -185,7 +215,9 @@ impl Smalls {
                 SmallOperation::SquareRoot(x) => libm::sqrt(self.at(x, array)),
                 SmallOperation::Size => self.sizes.get(array).copied().unwrap_or(0.0),
                 SmallOperation::Total(x) => reduce::combine(self.all(x)),
-                SmallOperation::Cosine([xy, xx, yy]) => semantics::cosine_similarity(self.at(xy, 0), self.at(xx, 0), self.at(yy, 0)),
+                SmallOperation::Cosine([xy, xx, yy]) => {
+                    semantics::cosine_similarity(self.at(xy, 0), self.at(xx, 0), self.at(yy, 0))
+                }
                 SmallOperation::ClipFactor(squares, limit) => {
                     semantics::clip_factor(libm::sqrt(self.at(squares, 0)), self.at(limit, array))
                 }
@@ -206,7 +238,10 @@ impl Smalls {
         if place.len() == self.rows {
             self.rounded[array * columns + small] = value as f32;
         } else {
-            self.rounded[small..].iter_mut().step_by(columns).for_each(|number| *number = value as f32);
+            self.rounded[small..]
+                .iter_mut()
+                .step_by(columns)
+                .for_each(|number| *number = value as f32);
         }
     }
 
@@ -256,8 +291,8 @@ struct Pointers {
     partials: Option<*mut f64>,
 }
 
-// SAFETY: the pointers are only followed while a step holds the borrows that they were made from, and then every thread follows them to
-// units of its own (see `Machine::run_unit`).
+// SAFETY: the pointers are only followed while a step holds the borrows that they were made from,
+// and then every thread follows them to units of its own (see `Machine::run_unit`).
 unsafe impl Send for Pointers {}
 // SAFETY: as above.
 unsafe impl Sync for Pointers {}
@@ -298,7 +333,8 @@ pub(crate) struct Machine {
     layout: Vec<Range<usize>>,
     length: usize,
     options: Options,
-    /// Over the arrays that are told apart: one for all of them where neither the plan nor an override tells them apart.
+    /// Over the arrays that are told apart: one for all of them where neither the plan nor an
+    /// override tells them apart.
     work: Work,
     /// Over the arrays of the layout; empty if that is what `work` is, or until a step needs it.
     work_by_array: Work,
@@ -325,9 +361,17 @@ impl Clone for Cursor {
 
 impl Machine {
     /// A machine with zero state.
-    pub(crate) fn new(plan: Plan, engine: Engine, layout: &Layout, hyperparameters: &[Hyperparameter], options: Options) -> Machine {
+    pub(crate) fn new(
+        plan: Plan,
+        engine: Engine,
+        layout: &Layout,
+        hyperparameters: &[Hyperparameter],
+        options: Options,
+    ) -> Machine {
         let mut machine = Machine {
-            slots: (0..plan.slots.len()).map(|slot| SlotValues::zeros(options.state, layout.len(), slot)).collect(),
+            slots: (0..plan.slots.len())
+                .map(|slot| SlotValues::zeros(options.state, layout.len(), slot))
+                .collect(),
             layout: layout.arrays().iter().map(|array| array.range.clone()).collect(),
             length: layout.len(),
             streams: layout.len().saturating_mul(size_of::<f32>()) >= STREAMS_FROM,
@@ -350,28 +394,40 @@ impl Machine {
     }
 
     /// The same plan, engine and options over other arrays, with zero state.
-    pub(crate) fn for_layout(&self, layout: &Layout, hyperparameters: &[Hyperparameter]) -> Machine {
+    pub(crate) fn for_layout(
+        &self,
+        layout: &Layout,
+        hyperparameters: &[Hyperparameter],
+    ) -> Machine {
         Machine::new(self.plan.clone(), self.engine.clone(), layout, hyperparameters, self.options)
     }
 
     /// Whether a sum over all arrays enters the results.
     pub(crate) fn couples_arrays(&self) -> bool {
         let total = |operation: &SmallOperation| {
-            matches!(operation, SmallOperation::Total(_) | SmallOperation::Cosine(_) | SmallOperation::ClipFactor(..))
+            matches!(
+                operation,
+                SmallOperation::Total(_)
+                    | SmallOperation::Cosine(_)
+                    | SmallOperation::ClipFactor(..)
+            )
         };
         self.plan.smalls.iter().filter_map(|small| small.operation.as_ref()).any(total)
     }
 
-    /// Settles which arrays are told apart. To be called when hyperparameters get overrides or lose them.
+    /// Settles which arrays are told apart. To be called when hyperparameters get overrides or lose
+    /// them.
     pub(crate) fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
-        self.told_apart = self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
+        self.told_apart =
+            self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
         let whole = 0..self.length;
         let arrays = if self.told_apart { &self.layout[..] } else { std::slice::from_ref(&whole) };
         self.work = Work::new(arrays);
         self.work_by_array = Work::default();
         self.smalls = Smalls::new(&self.plan, hyperparameters, arrays);
         self.blocks = arrays.iter().map(|range| range.len().div_ceil(BLOCK)).sum();
-        let reductions = self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
+        let reductions =
+            self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
         self.partials = vec![0.0; reductions * self.blocks];
         // Scratch is as long as the longest array that is told apart.
         self.scratch.clear();
@@ -417,12 +473,19 @@ impl Machine {
             self.compute_smalls(pass, inputs);
             self.run_pass(pass, by_array, inputs.step);
             let mut first_block = 0;
-            for (array, range) in self.layout.iter().enumerate().take(if self.told_apart { usize::MAX } else { 0 }) {
+            for (array, range) in
+                self.layout.iter().enumerate().take(if self.told_apart { usize::MAX } else { 0 })
+            {
                 let blocks = first_block..first_block + range.len().div_ceil(BLOCK);
                 first_block = blocks.end;
                 for (index, reduction) in self.plan.passes[pass].reductions.iter().enumerate() {
-                    let of_reduction = &self.partials[index * self.blocks..(index + 1) * self.blocks];
-                    self.smalls.set(reduction.target, array, reduce::combine(&of_reduction[blocks.clone()]));
+                    let of_reduction =
+                        &self.partials[index * self.blocks..(index + 1) * self.blocks];
+                    self.smalls.set(
+                        reduction.target,
+                        array,
+                        reduce::combine(&of_reduction[blocks.clone()]),
+                    );
                 }
             }
         }
@@ -435,7 +498,8 @@ impl Machine {
     fn compute_smalls(&mut self, pass: usize, inputs: StepInputs) {
         // Taken out for a moment: to compute a value changes the others' places in no way.
         let changing = std::mem::take(&mut self.smalls.changing);
-        let smalls = if self.smalls.stale { &self.plan.passes[pass].smalls } else { &changing[pass] };
+        let smalls =
+            if self.smalls.stale { &self.plan.passes[pass].smalls } else { &changing[pass] };
         for small in smalls {
             if let Some(operation) = self.plan.smalls[*small].operation {
                 self.smalls.compute(*small, operation, inputs);
@@ -452,14 +516,18 @@ impl Machine {
                 let [w, g] = [weights.as_mut_ptr(), gradients.as_ptr().cast_mut()];
                 if self.told_apart {
                     // `wrapping_add` would do for any place, and these are within the buffers.
-                    let pointers = |range: &Range<usize>| [w, g].map(|start| Pointer::F32(start.wrapping_add(range.start)));
+                    let pointers = |range: &Range<usize>| {
+                        [w, g].map(|start| Pointer::F32(start.wrapping_add(range.start)))
+                    };
                     arrays.extend(self.layout.iter().map(pointers));
                 } else {
                     arrays.push([w, g].map(Pointer::F32));
                 }
             }
             Buffers::Arrays(all) => {
-                arrays.extend(all.iter_mut().map(|array| [Pointer::of_mut(&mut array.weights), Pointer::of(array.gradients)]));
+                arrays.extend(all.iter_mut().map(|array| {
+                    [Pointer::of_mut(&mut array.weights), Pointer::of(array.gradients)]
+                }));
             }
         }
         slots.clear();
@@ -492,19 +560,21 @@ impl Machine {
             for (thread, cursor) in self.cursors.iter().enumerate().take(threads) {
                 cursor.0.store(first(thread), Ordering::Relaxed);
             }
-            // Every thread works through a part of its own, so that it finds in its caches what it left there at the last step, and then helps
-            // the others.
-            scratch[..threads].par_iter_mut().with_max_len(1).enumerate().for_each(|(thread, scratch)| {
-                for owner in (thread..threads).chain(0..thread) {
-                    loop {
-                        let part = self.cursors[owner].0.fetch_add(1, Ordering::Relaxed);
-                        if part >= first(owner + 1) {
-                            break;
+            // Every thread works through a part of its own, so that it finds in its caches what it
+            // left there at the last step, and then helps the others.
+            scratch[..threads].par_iter_mut().with_max_len(1).enumerate().for_each(
+                |(thread, scratch)| {
+                    for owner in (thread..threads).chain(0..thread) {
+                        loop {
+                            let part = self.cursors[owner].0.fetch_add(1, Ordering::Relaxed);
+                            if part >= first(owner + 1) {
+                                break;
+                            }
+                            self.run_unit(pass, parts[part], step, scratch);
                         }
-                        self.run_unit(pass, parts[part], step, scratch);
                     }
-                }
-            });
+                },
+            );
         }
         self.scratch = scratch;
         if work >= PARALLEL_FROM_INSIDE.awake {
@@ -512,7 +582,8 @@ impl Machine {
         }
     }
 
-    /// How many threads are worth their while for so much work. Only the time depends on the clock, not the results.
+    /// How many threads are worth their while for so much work. Only the time depends on the clock,
+    /// not the results.
     fn threads(&self, work: usize) -> usize {
         match self.options.threads {
             Threads::Auto if work >= PARALLEL_FROM_INSIDE.awake => {}
@@ -529,7 +600,8 @@ impl Machine {
     fn new_scratch(&self) -> Scratch {
         let longest = self.layout.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         let longest = if self.told_apart { longest } else { self.length };
-        // The first array's storage is mostly that of all; stages that are still missing are made when they are needed.
+        // The first array's storage is mostly that of all; stages that are still missing are made
+        // when they are needed.
         let of_array = self.pointers.arrays.first().into_iter().flatten();
         Scratch {
             pass: PassScratch {
@@ -540,13 +612,25 @@ impl Machine {
                 row: None,
             },
             stages: (of_array.chain(&self.pointers.slots))
-                .map(|pointer| if matches!(pointer, Pointer::Bf16(_)) { Aligned::zeros(BLOCK.min(longest)) } else { Aligned::default() })
+                .map(|pointer| {
+                    if matches!(pointer, Pointer::Bf16(_)) {
+                        Aligned::zeros(BLOCK.min(longest))
+                    } else {
+                        Aligned::default()
+                    }
+                })
                 .collect(),
         }
     }
 
     #[inline]
-    fn run_engine(&self, pass: usize, array: usize, stretch: &mut Stretch, scratch: &mut PassScratch) {
+    fn run_engine(
+        &self,
+        pass: usize,
+        array: usize,
+        stretch: &mut Stretch,
+        scratch: &mut PassScratch,
+    ) {
         let numbers = self.smalls.row(array);
         match &self.engine {
             Engine::Tiles(machine) => {
@@ -561,7 +645,8 @@ impl Machine {
         }
     }
 
-    /// Runs a pass over a unit. No unit is run twice in a pass, so that no two threads have the same elements.
+    /// Runs a pass over a unit. No unit is run twice in a pass, so that no two threads have the
+    /// same elements.
     #[inline]
     fn run_unit(&self, pass: usize, unit: Unit, step: u64, scratch: &mut Scratch) {
         let [weights, gradients] = self.pointers.arrays[unit.array];
@@ -570,21 +655,30 @@ impl Machine {
         if let Some(partials) = self.pointers.partials {
             for reduction in 0..reductions {
                 let first = reduction * self.blocks + unit.block;
-                // SAFETY: `partials` has `blocks` sums for each reduction; the blocks of a unit are those of no other one.
-                sums.push(unsafe { std::slice::from_raw_parts_mut(partials.add(first), unit.length.div_ceil(BLOCK)) });
+                // SAFETY: `partials` has `blocks` sums for each reduction; the blocks of a unit are
+                // those of no other one.
+                sums.push(unsafe {
+                    std::slice::from_raw_parts_mut(partials.add(first), unit.length.div_ceil(BLOCK))
+                });
             }
         }
         match (weights, gradients, self.options.state, &self.engine) {
             (Pointer::F32(weights), Pointer::F32(gradients), Storage::F32, _) => {
-                // SAFETY: the unit lies within the array, whose buffers are borrowed for this step, and no other unit has its elements.
-                let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::f32) };
+                // SAFETY: the unit lies within the array, whose buffers are borrowed for this step,
+                // and no other unit has its elements.
+                let mut stretch =
+                    unsafe { self.stretch(unit, weights, gradients, sums, Pointer::f32) };
                 self.run_engine(pass, unit.array, &mut stretch, &mut scratch.pass);
             }
-            (Pointer::F32(weights), Pointer::F32(gradients), Storage::Bf16, Engine::Compiled(passes))
-                if self.options.rounding == Rounding::Nearest =>
-            {
+            (
+                Pointer::F32(weights),
+                Pointer::F32(gradients),
+                Storage::Bf16,
+                Engine::Compiled(passes),
+            ) if self.options.rounding == Rounding::Nearest => {
                 // SAFETY: as above.
-                let mut stretch = unsafe { self.stretch(unit, weights, gradients, sums, Pointer::bf16) };
+                let mut stretch =
+                    unsafe { self.stretch(unit, weights, gradients, sums, Pointer::bf16) };
                 (passes[pass].bf16)(&mut stretch, self.smalls.row(unit.array));
             }
             _ => self.run_unit_in_stages(pass, unit, step, sums, scratch),
@@ -595,7 +689,8 @@ impl Machine {
     ///
     /// # Safety
     ///
-    /// The unit lies within the arrays that the pointers point to, and nothing else refers to its elements as long as the stretch lives.
+    /// The unit lies within the arrays that the pointers point to, and nothing else refers to its
+    /// elements as long as the stretch lives.
     #[inline]
     unsafe fn stretch<'a, S>(
         &self,
@@ -607,19 +702,34 @@ impl Machine {
     ) -> Stretch<'a, S> {
         Stretch {
             // SAFETY: the caller's promise.
-            weights: unsafe { std::slice::from_raw_parts_mut(weights.add(unit.start), unit.length) },
+            weights: unsafe {
+                std::slice::from_raw_parts_mut(weights.add(unit.start), unit.length)
+            },
             // SAFETY: the caller's promise; gradients are only read.
-            gradients: unsafe { std::slice::from_raw_parts(gradients.add(unit.start), unit.length) },
+            gradients: unsafe {
+                std::slice::from_raw_parts(gradients.add(unit.start), unit.length)
+            },
             slots: (self.pointers.slots.iter().filter_map(|pointer| slot(*pointer)))
-                // SAFETY: a slot is as long as all arrays together, and `place` is where the unit lies among them.
-                .map(|slot| unsafe { std::slice::from_raw_parts_mut(slot.add(unit.place), unit.length) })
+                // SAFETY: a slot is as long as all arrays together, and `place` is where the unit
+                // lies among them.
+                .map(|slot| unsafe {
+                    std::slice::from_raw_parts_mut(slot.add(unit.place), unit.length)
+                })
                 .collect(),
             sums,
         }
     }
 
-    /// The same where some arrays are bf16: they are widened, stage by stage, and what is written is rounded.
-    fn run_unit_in_stages(&self, pass: usize, unit: Unit, step: u64, mut sums: Sums, scratch: &mut Scratch) {
+    /// The same where some arrays are bf16: they are widened, stage by stage, and what is written
+    /// is rounded.
+    fn run_unit_in_stages(
+        &self,
+        pass: usize,
+        unit: Unit,
+        step: u64,
+        mut sums: Sums,
+        scratch: &mut Scratch,
+    ) {
         let [weights, gradients] = self.pointers.arrays[unit.array];
         let writes = self.plan.writes(pass);
         let length = if sums.is_empty() { STAGE } else { BLOCK };
@@ -629,20 +739,29 @@ impl Machine {
         let [stage_of_weights, stage_of_gradients] = stage_of_arrays else { return };
         for start in (0..unit.length).step_by(length) {
             let length = length.min(unit.length - start);
-            // SAFETY: the stage lies within the unit; see `run_unit`. The same holds for the gradients and slots below.
-            let mut weights = unsafe { Staged::new(weights, unit.start + start, length, stage_of_weights) };
-            let mut slots: smallvec::SmallVec<[Staged; 4]> = (self.pointers.slots.iter().zip(stage_of_slots.iter_mut()))
-                // SAFETY: as above.
-                .map(|(slot, stage)| unsafe { Staged::new(*slot, unit.place + start, length, stage) })
-                .collect();
+            // SAFETY: the stage lies within the unit; see `run_unit`. The same holds for the
+            // gradients and slots below.
+            let mut weights =
+                unsafe { Staged::new(weights, unit.start + start, length, stage_of_weights) };
+            let mut slots: smallvec::SmallVec<[Staged; 4]> =
+                (self.pointers.slots.iter().zip(stage_of_slots.iter_mut()))
+                    // SAFETY: as above.
+                    .map(|(slot, stage)| unsafe {
+                        Staged::new(*slot, unit.place + start, length, stage)
+                    })
+                    .collect();
             let mut stretch = Stretch {
                 weights: weights.values(),
                 gradients: match gradients {
                     // SAFETY: as above; gradients are only read.
-                    Pointer::F32(gradients) => unsafe { std::slice::from_raw_parts(gradients.add(unit.start + start), length) },
+                    Pointer::F32(gradients) => unsafe {
+                        std::slice::from_raw_parts(gradients.add(unit.start + start), length)
+                    },
                     Pointer::Bf16(gradients) => {
                         // SAFETY: as above.
-                        let values = unsafe { std::slice::from_raw_parts(gradients.add(unit.start + start), length) };
+                        let values = unsafe {
+                            std::slice::from_raw_parts(gradients.add(unit.start + start), length)
+                        };
                         let stage = stage_of(stage_of_gradients, length);
                         if read_gradients {
                             storage::widen(values, stage);
@@ -651,7 +770,10 @@ impl Machine {
                     }
                 },
                 slots: slots.iter_mut().map(Staged::values).collect(),
-                sums: sums.iter_mut().map(|sums| &mut sums[start / BLOCK..start / BLOCK + length.div_ceil(BLOCK)]).collect(),
+                sums: sums
+                    .iter_mut()
+                    .map(|sums| &mut sums[start / BLOCK..start / BLOCK + length.div_ceil(BLOCK)])
+                    .collect(),
             };
             self.run_engine(pass, unit.array, &mut stretch, pass_scratch);
             drop(stretch);
@@ -665,7 +787,8 @@ impl Machine {
     }
 }
 
-/// The first `length` numbers of a stage, which grows to that length when it is used for the first time.
+/// The first `length` numbers of a stage, which grows to that length when it is used for the first
+/// time.
 fn stage_of(stage: &mut Aligned<f32>, length: usize) -> &mut [f32] {
     if stage.len() < length {
         *stage = Aligned::zeros(length.max(STAGE));
@@ -682,11 +805,19 @@ enum Staged<'a> {
 impl<'a> Staged<'a> {
     /// # Safety
     ///
-    /// From `start` on there are `length` elements that nothing else refers to as long as this lives.
-    unsafe fn new(pointer: Pointer, start: usize, length: usize, stage: &'a mut Aligned<f32>) -> Staged<'a> {
+    /// From `start` on there are `length` elements that nothing else refers to as long as this
+    /// lives.
+    unsafe fn new(
+        pointer: Pointer,
+        start: usize,
+        length: usize,
+        stage: &'a mut Aligned<f32>,
+    ) -> Staged<'a> {
         match pointer {
             // SAFETY: the caller's promise.
-            Pointer::F32(pointer) => Staged::InPlace(unsafe { std::slice::from_raw_parts_mut(pointer.add(start), length) }),
+            Pointer::F32(pointer) => Staged::InPlace(unsafe {
+                std::slice::from_raw_parts_mut(pointer.add(start), length)
+            }),
             Pointer::Bf16(pointer) => {
                 // SAFETY: the caller's promise.
                 let values = unsafe { std::slice::from_raw_parts_mut(pointer.add(start), length) };
@@ -707,7 +838,12 @@ impl<'a> Staged<'a> {
         if let Staged::Widened(from, to) = self {
             match rounding {
                 Rounding::Nearest => storage::narrow(from, to),
-                Rounding::Stochastic { seed } => storage::narrow_stochastic(from, to, RoundingStream::new(seed, step, target), place),
+                Rounding::Stochastic { seed } => storage::narrow_stochastic(
+                    from,
+                    to,
+                    RoundingStream::new(seed, step, target),
+                    place,
+                ),
             }
         }
     }

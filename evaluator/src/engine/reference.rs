@@ -1,11 +1,14 @@
-//! The reference interpreter: a program run statement by statement over ndarray. Nothing else defines what a program means.
+//! The reference interpreter: a program run statement by statement over ndarray. Nothing else
+//! defines what a program means.
 //!
-//! It is written to be read, not to be fast. Trees are arrays of `T`; scalars and per-array values are f64 and are rounded to `T` where they
-//! enter the arithmetic of arrays, as Python floats are in eager array libraries. While a step runs, the parameter arrays of a tree stand one
-//! behind the other.
+//! It is written to be read, not to be fast. Trees are arrays of `T`; scalars and per-array values
+//! are f64 and are rounded to `T` where they enter the arithmetic of arrays, as Python floats are
+//! in eager array libraries. While a step runs, the parameter arrays of a tree stand one behind the
+//! other.
 //!
-//! What the functions of matrices compute for one array is in [`crate::engine::matrix`]. Programs that use them have no other engine: the
-//! [`Optimizer`](crate::Optimizer) runs them by the same interpreter, so that both have the same bits.
+//! What the functions of matrices compute for one array is in [`crate::engine::matrix`]. Programs
+//! that use them have no other engine: the [`Optimizer`](crate::Optimizer) runs them by the same
+//! interpreter, so that both have the same bits.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -80,7 +83,9 @@ impl<T> Value<T> {
     /// A scalar with each of its numbers put through a function.
     fn map_scalar(&self, f: impl Fn(f64) -> f64) -> Value<T> {
         match self {
-            Value::ScalarByArray(values) => Value::ScalarByArray(values.iter().map(|x| f(*x)).collect()),
+            Value::ScalarByArray(values) => {
+                Value::ScalarByArray(values.iter().map(|x| f(*x)).collect())
+            }
             other => Value::Scalar(f(other.at(0))),
         }
     }
@@ -96,12 +101,14 @@ pub(crate) struct Interpreter<T> {
     ranges: Vec<Range<usize>>,
     /// Whether products of matrices may be spread over threads.
     threads: bool,
-    /// Whether numbers that are no floats of the program's text or of its settings are rounded to f32.
+    /// Whether numbers that are no floats of the program's text or of its settings are rounded to
+    /// f32.
     scalars_in_f32: bool,
     numbers: PhantomData<T>,
 }
 
-/// The numbers of a matrix for each array, one behind the other, and where each matrix stands among them.
+/// The numbers of a matrix for each array, one behind the other, and where each matrix stands among
+/// them.
 type Matrices<'a, T> = (&'a [T], Cow<'a, [Range<usize>]>);
 
 /// What a step takes in, all arrays one behind the other.
@@ -135,8 +142,12 @@ pub struct Reference<T> {
 impl<T: Real> Reference<T> {
     /// A program with zero state for parameter arrays of the given shapes.
     pub fn new(program: &Program, shapes: &[Vec<usize>]) -> Result<Reference<T>, OptimizerError> {
-        Graph::new(program).map_err(|errors| OptimizerError::Type { program: program.signature().name.clone(), errors })?;
-        let zeros: Vec<ArrayD<T>> = shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
+        Graph::new(program).map_err(|errors| OptimizerError::Type {
+            program: program.signature().name.clone(),
+            errors,
+        })?;
+        let zeros: Vec<ArrayD<T>> =
+            shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
         Ok(Reference {
             interpreter: Interpreter::new(program, shapes.iter().map(Vec::as_slice), false),
             slots: program.signature().slots().map(|_| zeros.clone()).collect(),
@@ -146,8 +157,9 @@ impl<T: Real> Reference<T> {
         })
     }
 
-    /// The same program in a library whose scalars are f32, such as JAX: the learning rate, the step count, sums over arrays and all that is
-    /// computed from them are rounded to f32. This is not what the program means; it tells how much that matters.
+    /// The same program in a library whose scalars are f32, such as JAX: the learning rate, the
+    /// step count, sums over arrays and all that is computed from them are rounded to f32. This is
+    /// not what the program means; it tells how much that matters.
     pub fn with_scalars_in_f32(mut self) -> Reference<T> {
         self.interpreter.scalars_in_f32 = true;
         self
@@ -158,9 +170,15 @@ impl<T: Real> Reference<T> {
         self.hyperparameters.set(name, value, &self.array_names())
     }
 
-    /// Sets a hyperparameter for the arrays whose names match a pattern, as [`Optimizer::set_for`](crate::Optimizer::set_for) does. The arrays
-    /// are called `array0`, `array1` and so on.
-    pub fn set_for(&mut self, pattern: &str, name: &str, value: f64) -> Result<usize, OptimizerError> {
+    /// Sets a hyperparameter for the arrays whose names match a pattern, as
+    /// [`Optimizer::set_for`](crate::Optimizer::set_for) does. The arrays are called `array0`,
+    /// `array1` and so on.
+    pub fn set_for(
+        &mut self,
+        pattern: &str,
+        name: &str,
+        value: f64,
+    ) -> Result<usize, OptimizerError> {
         self.hyperparameters.set_for(pattern, name, value, &self.array_names())
     }
 
@@ -168,7 +186,8 @@ impl<T: Real> Reference<T> {
         (0..self.shapes.len()).map(|i| format!("array{i}")).collect()
     }
 
-    /// The state slots, in the order of the signature: for each an array of the shape of each parameter array.
+    /// The state slots, in the order of the signature: for each an array of the shape of each
+    /// parameter array.
     pub fn slots(&self) -> &[Vec<ArrayD<T>>] {
         &self.slots
     }
@@ -178,7 +197,8 @@ impl<T: Real> Reference<T> {
         &mut self.slots
     }
 
-    /// Back to the first step: zero state, as after [`Reference::new`]. Hyperparameters stay as they are.
+    /// Back to the first step: zero state, as after [`Reference::new`]. Hyperparameters stay as
+    /// they are.
     pub fn restart(&mut self) {
         self.step = 0;
         for array in self.slots.iter_mut().flatten() {
@@ -187,7 +207,12 @@ impl<T: Real> Reference<T> {
     }
 
     /// One step: `weights` become `weights - update`.
-    pub fn step(&mut self, weights: &mut [ArrayD<T>], gradients: &[ArrayD<T>], lr: f64) -> Result<(), OptimizerError> {
+    pub fn step(
+        &mut self,
+        weights: &mut [ArrayD<T>],
+        gradients: &[ArrayD<T>],
+        lr: f64,
+    ) -> Result<(), OptimizerError> {
         let update = self.update(weights, gradients, lr)?;
         for (weights, update) in weights.iter_mut().zip(&update) {
             Zip::from(weights).and(update).for_each(|w, u| *w = w.subtract(*u));
@@ -195,11 +220,22 @@ impl<T: Real> Reference<T> {
         Ok(())
     }
 
-    /// One step that leaves the weights alone: the state goes on, and what [`Reference::step`] would take from the weights is returned.
-    pub fn update(&mut self, weights: &[ArrayD<T>], gradients: &[ArrayD<T>], lr: f64) -> Result<Vec<ArrayD<T>>, OptimizerError> {
-        let fits = |arrays: &[ArrayD<T>]| arrays.len() == self.shapes.len() && arrays.iter().zip(&self.shapes).all(|(a, s)| a.shape() == s);
+    /// One step that leaves the weights alone: the state goes on, and what [`Reference::step`]
+    /// would take from the weights is returned.
+    pub fn update(
+        &mut self,
+        weights: &[ArrayD<T>],
+        gradients: &[ArrayD<T>],
+        lr: f64,
+    ) -> Result<Vec<ArrayD<T>>, OptimizerError> {
+        let fits = |arrays: &[ArrayD<T>]| {
+            arrays.len() == self.shapes.len()
+                && arrays.iter().zip(&self.shapes).all(|(a, s)| a.shape() == s)
+        };
         if !fits(weights) || !fits(gradients) {
-            return Err(OptimizerError::Shape { expected: format!("arrays of shapes {:?}", self.shapes) });
+            return Err(OptimizerError::Shape {
+                expected: format!("arrays of shapes {:?}", self.shapes),
+            });
         }
         self.step += 1;
         let inputs = Inputs {
@@ -214,7 +250,10 @@ impl<T: Real> Reference<T> {
         let ranges = &self.interpreter.ranges;
         let put = |tree: &Array1<T>, arrays: &mut [ArrayD<T>]| {
             for (array, range) in arrays.iter_mut().zip(ranges) {
-                array.iter_mut().zip(tree.slice(s![range.clone()])).for_each(|(place, x)| *place = *x);
+                array
+                    .iter_mut()
+                    .zip(tree.slice(s![range.clone()]))
+                    .for_each(|(place, x)| *place = *x);
             }
         };
         for (slot, next) in self.slots.iter_mut().zip(&outputs.slots) {
@@ -241,10 +280,21 @@ impl<T: Real> Reference<T> {
 
 impl<T: Real> Interpreter<T> {
     /// An interpreter of a well-typed program for arrays of the given shapes.
-    pub(crate) fn new<'a>(program: &Program, shapes: impl Iterator<Item = &'a [usize]>, threads: bool) -> Interpreter<T> {
+    pub(crate) fn new<'a>(
+        program: &Program,
+        shapes: impl Iterator<Item = &'a [usize]>,
+        threads: bool,
+    ) -> Interpreter<T> {
         let matrices: Vec<[usize; 2]> = shapes.map(matrix_shape).collect();
         let ranges = ranges(&matrices, Type::Tree);
-        Interpreter { program: program.clone(), ranges, matrices, threads, scalars_in_f32: false, numbers: PhantomData }
+        Interpreter {
+            program: program.clone(),
+            ranges,
+            matrices,
+            threads,
+            scalars_in_f32: false,
+            numbers: PhantomData,
+        }
     }
 
     /// The program.
@@ -257,7 +307,8 @@ impl<T: Real> Interpreter<T> {
         self.ranges.last().map_or(0, |range| range.end)
     }
 
-    /// One step. The inputs are as long as all arrays together, and there is one for each slot and hyperparameter of the signature.
+    /// One step. The inputs are as long as all arrays together, and there is one for each slot and
+    /// hyperparameter of the signature.
     pub(crate) fn run(&self, inputs: Inputs<'_, T>) -> Outputs<T> {
         let Inputs { weights, gradients, slots, lr, step, hyperparameters } = inputs;
         let signature = self.program.signature();
@@ -272,14 +323,20 @@ impl<T: Real> Interpreter<T> {
                 ParameterKind::Step => Some(Value::Scalar(self.rounded(step as f64))),
                 ParameterKind::Slot(_) => slots.next().map(Value::Tree),
                 ParameterKind::Hyperparameter => Some(match hyperparameters.next() {
-                    Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => Value::Scalar(*value),
+                    Some(Hyperparameter { value, by_array, .. }) if by_array.is_empty() => {
+                        Value::Scalar(*value)
+                    }
                     Some(Hyperparameter { by_array, .. }) => Value::ScalarByArray(by_array.clone()),
                     None => Value::Scalar(0.0),
                 }),
             };
         }
         // Floats, and what is computed from floats alone, are f64 in every library.
-        let mut floats: Vec<bool> = signature.parameters.iter().map(|parameter| parameter.kind == ParameterKind::Hyperparameter).collect();
+        let mut floats: Vec<bool> = signature
+            .parameters
+            .iter()
+            .map(|parameter| parameter.kind == ParameterKind::Hyperparameter)
+            .collect();
         floats.resize(environment.len(), false);
         for statement in &self.program.statements {
             let of_floats = statement.arguments().iter().all(|argument| match argument {
@@ -293,10 +350,14 @@ impl<T: Real> Interpreter<T> {
             environment[statement.target.index()] = Some(value);
         }
         // Abstract execution has shown that what is returned are trees.
-        let tree = |value: Option<&Value<T>>| value.and_then(Value::numbers).cloned().unwrap_or_default();
+        let tree =
+            |value: Option<&Value<T>>| value.and_then(Value::numbers).cloned().unwrap_or_default();
         Outputs {
             update: tree(environment[self.program.update.index()].as_ref()),
-            slots: signature.slots().map(|variable| tree(environment[variable.index()].as_ref())).collect(),
+            slots: signature
+                .slots()
+                .map(|variable| tree(environment[variable.index()].as_ref()))
+                .collect(),
         }
     }
 
@@ -323,20 +384,33 @@ impl<T: Real> Interpreter<T> {
         }
     }
 
-    /// The value of a statement; `is_rounded` says whether floats are rounded as they meet other numbers.
-    fn call(&self, statement: &Statement, environment: &[Option<Value<T>>], is_rounded: bool) -> Value<T> {
+    /// The value of a statement; `is_rounded` says whether floats are rounded as they meet other
+    /// numbers.
+    fn call(
+        &self,
+        statement: &Statement,
+        environment: &[Option<Value<T>>],
+        is_rounded: bool,
+    ) -> Value<T> {
         let function = statement.function.under(self.program.signature().numerics);
         let variable = |operand: &Operand| match operand {
             Operand::Constant(_) => None,
             Operand::Variable(id) => environment[id.index()].as_ref(),
         };
         // Where they meet arrays they are rounded anyway.
-        let is_rounded = is_rounded && !statement.arguments().iter().filter_map(variable).any(|value| value.ty().is_array());
-        // Constants, and NaN for a variable that has no value: abstract execution has shown that every variable is assigned before it is read.
+        let is_rounded = is_rounded
+            && !statement
+                .arguments()
+                .iter()
+                .filter_map(variable)
+                .any(|value| value.ty().is_array());
+        // Constants, and NaN for a variable that has no value: abstract execution has shown that
+        // every variable is assigned before it is read.
         let numbers: [Value<T>; 3] = std::array::from_fn(|i| match statement.arguments().get(i) {
             Some(Operand::Constant(value)) if is_rounded => Value::Scalar(self.rounded(*value)),
             Some(Operand::Constant(value)) => Value::Scalar(*value),
-            Some(operand) if is_rounded => variable(operand).map_or(Value::Scalar(f64::NAN), |value| self.rounded_value(value.clone())),
+            Some(operand) if is_rounded => variable(operand)
+                .map_or(Value::Scalar(f64::NAN), |value| self.rounded_value(value.clone())),
             _ => Value::Scalar(f64::NAN),
         });
         let arguments: SmallVec<[&Value<T>; 3]> = statement
@@ -351,9 +425,9 @@ impl<T: Real> Interpreter<T> {
         }
         match function {
             Function::Norm => match arguments[0] {
-                Value::Tree(_) | Value::Matrices(..) => {
-                    Value::PerArray(self.products(arguments[0], arguments[0]).into_iter().map(libm::sqrt).collect())
-                }
+                Value::Tree(_) | Value::Matrices(..) => Value::PerArray(
+                    self.products(arguments[0], arguments[0]).into_iter().map(libm::sqrt).collect(),
+                ),
                 _ => self.per_array(function, &arguments),
             },
             Function::Mean => match arguments[0].numbers() {
@@ -361,15 +435,22 @@ impl<T: Real> Interpreter<T> {
                 None => self.per_array(function, &arguments),
             },
             Function::Size => match arguments[0].numbers() {
-                Some(_) => Value::PerArray(self.ranges(arguments[0].ty()).iter().map(|range| range.len() as f64).collect()),
+                Some(_) => Value::PerArray(
+                    self.ranges(arguments[0].ty()).iter().map(|range| range.len() as f64).collect(),
+                ),
                 None => self.per_array(function, &arguments),
             },
             Function::GlobalNorm => Value::Scalar(self.global_norm(arguments[0])),
             Function::Dot => Value::Scalar(self.dot(arguments[0], arguments[1])),
             Function::CosineSim => {
                 // Broadcast first, so that both are vectors of one length.
-                let (x, y) = (self.broadcast(arguments[0], largest), self.broadcast(arguments[1], largest));
-                Value::Scalar(semantics::cosine_similarity(self.dot(&x, &y), self.dot(&x, &x), self.dot(&y, &y)))
+                let (x, y) =
+                    (self.broadcast(arguments[0], largest), self.broadcast(arguments[1], largest));
+                Value::Scalar(semantics::cosine_similarity(
+                    self.dot(&x, &y),
+                    self.dot(&x, &x),
+                    self.dot(&y, &y),
+                ))
             }
             Function::Clip => {
                 let norm = self.global_norm(arguments[0]);
@@ -397,7 +478,9 @@ impl<T: Real> Interpreter<T> {
     fn of_matrices(&self, function: Function, arguments: &[&Value<T>]) -> Value<T> {
         let types: SmallVec<[Type; 3]> = arguments.iter().map(|a| a.ty()).collect();
         // Abstract execution has shown that the shapes go together.
-        let (Some(first), Ok(ty)) = (types.first().filter(|ty| ty.is_array()), function.result_type(&types)) else {
+        let (Some(first), Ok(ty)) =
+            (types.first().filter(|ty| ty.is_array()), function.result_type(&types))
+        else {
             return self.per_array(function, arguments);
         };
         let shapes = |ty: Type| self.matrices.iter().map(move |matrix| ty.shape(*matrix));
@@ -407,13 +490,19 @@ impl<T: Real> Interpreter<T> {
         }
         let mut operands: SmallVec<[Matrices<T>; 3]> = SmallVec::new();
         for (argument, ty) in arguments.iter().zip(&types) {
-            operands.push((argument.numbers().and_then(|numbers| numbers.as_slice()).unwrap_or_default(), self.ranges(*ty)));
+            operands.push((
+                argument.numbers().and_then(|numbers| numbers.as_slice()).unwrap_or_default(),
+                self.ranges(*ty),
+            ));
         }
         let mut numbers = Vec::new();
         for (array, matrix) in self.matrices.iter().enumerate() {
             let operand = |index: usize| {
                 let (numbers, ranges) = &operands[index];
-                matrix::Matrix { shape: types[index].shape(*matrix), numbers: &numbers[ranges[array].clone()] }
+                matrix::Matrix {
+                    shape: types[index].shape(*matrix),
+                    numbers: &numbers[ranges[array].clone()],
+                }
             };
             let x = operand(0);
             numbers.extend(match function {
@@ -422,7 +511,9 @@ impl<T: Real> Interpreter<T> {
                 Function::RowMean => matrix::row_mean(x),
                 Function::ColumnMean => matrix::column_mean(x),
                 // Divided by a norm that is infinite in f32 alone.
-                _ if self.scalars_in_f32 && is_infinite_in_f32(reduce::sum_of_products(x.numbers, x.numbers)) => {
+                _ if self.scalars_in_f32
+                    && is_infinite_in_f32(reduce::sum_of_products(x.numbers, x.numbers)) =>
+                {
                     vec![T::from_f64(0.0); x.numbers.len()]
                 }
                 _ => matrix::newton_schulz(x, self.threads),
@@ -441,16 +532,26 @@ impl<T: Real> Interpreter<T> {
             return self.per_array(function, arguments);
         }
         let [first, rest @ ..] = arguments else { return Value::Scalar(f64::NAN) };
-        let Some(mut result) = self.broadcast(first, ty).into_numbers() else { return Value::Scalar(f64::NAN) };
+        let Some(mut result) = self.broadcast(first, ty).into_numbers() else {
+            return Value::Scalar(f64::NAN);
+        };
         if let Some(f) = kernel::unary::<T>(function) {
             result.mapv_inplace(f);
         } else if let (Some(f), [second, third]) = (kernel::ternary::<T>(function), rest) {
-            if let (Some(second), Some(third)) = (self.broadcast(second, ty).into_numbers(), self.broadcast(third, ty).into_numbers()) {
-                Zip::from(&mut result).and(&second).and(&third).for_each(|x, y, z| *x = f(*x, *y, *z));
+            if let (Some(second), Some(third)) = (
+                self.broadcast(second, ty).into_numbers(),
+                self.broadcast(third, ty).into_numbers(),
+            ) {
+                Zip::from(&mut result)
+                    .and(&second)
+                    .and(&third)
+                    .for_each(|x, y, z| *x = f(*x, *y, *z));
             }
         } else if let (Some(f), [second, ..]) = (kernel::binary::<T>(function), rest) {
             match second {
-                Value::Tree(second) | Value::Matrices(_, second) => Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y)),
+                Value::Tree(second) | Value::Matrices(_, second) => {
+                    Zip::from(&mut result).and(second).for_each(|x, y| *x = f(*x, *y))
+                }
                 Value::Scalar(number) => {
                     let y = T::from_f64(*number);
                     result.mapv_inplace(|x| f(x, y));
@@ -478,16 +579,30 @@ impl<T: Real> Interpreter<T> {
             return Value::Scalar(at(0));
         }
         let values = (0..self.matrices.len()).map(at).collect();
-        if arguments.iter().all(|a| a.ty() == Type::Scalar) { Value::ScalarByArray(values) } else { Value::PerArray(values) }
+        if arguments.iter().all(|a| a.ty() == Type::Scalar) {
+            Value::ScalarByArray(values)
+        } else {
+            Value::PerArray(values)
+        }
     }
 
     fn broadcast(&self, value: &Value<T>, ty: Type) -> Value<T> {
         match (value, ty) {
             (Value::Tree(_) | Value::Matrices(..), _) | (_, Type::Scalar) => value.clone(),
-            (_, Type::PerArray) => Value::PerArray((0..self.matrices.len()).map(|i| value.at(i)).collect()),
-            (Value::Scalar(x), _) => Value::of(ty, Array1::from_elem(self.ranges(ty).last().map_or(0, |range| range.end), T::from_f64(*x))),
+            (_, Type::PerArray) => {
+                Value::PerArray((0..self.matrices.len()).map(|i| value.at(i)).collect())
+            }
+            (Value::Scalar(x), _) => Value::of(
+                ty,
+                Array1::from_elem(
+                    self.ranges(ty).last().map_or(0, |range| range.end),
+                    T::from_f64(*x),
+                ),
+            ),
             _ => {
-                let array = |(i, range): (usize, &Range<usize>)| std::iter::repeat_n(T::from_f64(value.at(i)), range.len());
+                let array = |(i, range): (usize, &Range<usize>)| {
+                    std::iter::repeat_n(T::from_f64(value.at(i)), range.len())
+                };
                 Value::of(ty, self.ranges(ty).iter().enumerate().flat_map(array).collect())
             }
         }
@@ -498,13 +613,18 @@ impl<T: Real> Interpreter<T> {
         let largest = x.ty().max(y.ty());
         match (self.broadcast(x, largest), self.broadcast(y, largest)) {
             (Value::Tree(x), Value::Tree(y)) | (Value::Matrices(_, x), Value::Matrices(_, y)) => {
-                let array = |range: &Range<usize>| match (x.slice(s![range.clone()]).to_slice(), y.slice(s![range.clone()]).to_slice()) {
+                let array = |range: &Range<usize>| match (
+                    x.slice(s![range.clone()]).to_slice(),
+                    y.slice(s![range.clone()]).to_slice(),
+                ) {
                     (Some(x), Some(y)) => self.rounded(reduce::sum_of_products(x, y)),
                     _ => f64::NAN,
                 };
                 self.ranges(largest).iter().map(array).collect()
             }
-            (Value::PerArray(x), Value::PerArray(y)) => x.iter().zip(&y).map(|(x, y)| x * y).collect(),
+            (Value::PerArray(x), Value::PerArray(y)) => {
+                x.iter().zip(&y).map(|(x, y)| x * y).collect()
+            }
             (Value::Scalar(x), Value::Scalar(y)) => vec![x * y],
             _ => Vec::new(),
         }
@@ -537,7 +657,11 @@ fn ranges(matrices: &[[usize; 2]], ty: Type) -> Vec<Range<usize>> {
     let mut end = 0;
     let range = |matrix: &[usize; 2]| {
         let start = end;
-        end = ty.shape(*matrix).iter().fold(1_usize, |size, axis| size.saturating_mul(*axis)).saturating_add(start);
+        end = ty
+            .shape(*matrix)
+            .iter()
+            .fold(1_usize, |size, axis| size.saturating_mul(*axis))
+            .saturating_add(start);
         start..end
     };
     matrices.iter().map(range).collect()

@@ -44,7 +44,8 @@ impl Runner {
         }
     }
 
-    /// To be called when the value of a hyperparameter has changed. Statements read them at each step.
+    /// To be called when the value of a hyperparameter has changed. Statements read them at each
+    /// step.
     pub(crate) fn hyperparameters_changed(&mut self) {
         if let Runner::Passes(machine) = self {
             machine.hyperparameters_changed();

@@ -1,6 +1,7 @@
-//! Runs the steps of a program that has no plan, since it works on whole matrices: statement by statement over f32 arrays, by the operations of
-//! the oracle itself, so with its bits. Every value of a step is an array of its own, so that such a step needs more memory and time than passes
-//! do; only the products of matrices are spread over threads.
+//! Runs the steps of a program that has no plan, since it works on whole matrices: statement by
+//! statement over f32 arrays, by the operations of the oracle itself, so with its bits. Every value
+//! of a step is an array of its own, so that such a step needs more memory and time than passes do;
+//! only the products of matrices are spread over threads.
 
 use std::ops::Range;
 
@@ -21,7 +22,8 @@ use crate::storage::{self, Rounding, RoundingStream, SlotValues, Values, ValuesM
 #[derive(Clone, Debug)]
 pub(crate) struct StatementMachine {
     interpreter: Interpreter<f32>,
-    /// Of each slot of the signature its place among the live ones; `None` for a dead one, whose value nothing that matters reads.
+    /// Of each slot of the signature its place among the live ones; `None` for a dead one, whose
+    /// value nothing that matters reads.
     live: Vec<Option<usize>>,
     slots: Vec<SlotValues>,
     /// Where each array stands among the numbers of all.
@@ -33,7 +35,12 @@ pub(crate) struct StatementMachine {
 
 impl StatementMachine {
     /// A machine with zero state. The graph is that of the program.
-    pub(crate) fn new(graph: &Graph, program: &Program, layout: &Layout, options: Options) -> StatementMachine {
+    pub(crate) fn new(
+        graph: &Graph,
+        program: &Program,
+        layout: &Layout,
+        options: Options,
+    ) -> StatementMachine {
         let shapes = layout.arrays().iter().map(|array| array.shape.as_slice());
         let mut count = 0;
         let place = |slot: &Option<_>| {
@@ -61,9 +68,15 @@ impl StatementMachine {
     pub(crate) fn for_layout(&self, layout: &Layout) -> StatementMachine {
         let shapes = layout.arrays().iter().map(|array| array.shape.as_slice());
         StatementMachine {
-            interpreter: Interpreter::new(self.interpreter.program(), shapes, self.options.threads != Threads::One),
+            interpreter: Interpreter::new(
+                self.interpreter.program(),
+                shapes,
+                self.options.threads != Threads::One,
+            ),
             live: self.live.clone(),
-            slots: (0..self.slots.len()).map(|slot| SlotValues::zeros(self.options.state, layout.len(), slot)).collect(),
+            slots: (0..self.slots.len())
+                .map(|slot| SlotValues::zeros(self.options.state, layout.len(), slot))
+                .collect(),
             ranges: layout.arrays().iter().map(|array| array.range.clone()).collect(),
             options: self.options,
             rounding: self.options.rounding,
@@ -101,14 +114,21 @@ impl StatementMachine {
         let length = self.interpreter.length();
         let all = 0..length;
         let (mut weights, gradients): (Vec<ValuesMut>, Vec<Values>) = match buffers {
-            Buffers::Flat(weights, gradients) => (vec![ValuesMut::F32(weights)], vec![Values::F32(gradients)]),
+            Buffers::Flat(weights, gradients) => {
+                (vec![ValuesMut::F32(weights)], vec![Values::F32(gradients)])
+            }
             Buffers::Arrays(arrays) => {
                 let gradients = arrays.iter().map(|array| array.gradients).collect();
                 (arrays.iter_mut().map(|array| reborrow(&mut array.weights)).collect(), gradients)
             }
         };
-        let ranges = if weights.len() == self.ranges.len() { &self.ranges[..] } else { std::slice::from_ref(&all) };
-        let before: Vec<f32> = weights.iter().flat_map(|array| array.as_values().to_f32().into_owned()).collect();
+        let ranges = if weights.len() == self.ranges.len() {
+            &self.ranges[..]
+        } else {
+            std::slice::from_ref(&all)
+        };
+        let before: Vec<f32> =
+            weights.iter().flat_map(|array| array.as_values().to_f32().into_owned()).collect();
         let slot = |live: &Option<usize>| match live {
             Some(place) => Array1::from_vec(self.slots[*place].as_values().to_f32().into_owned()),
             None => Array1::zeros(length),
@@ -121,14 +141,21 @@ impl StatementMachine {
             step,
             hyperparameters,
         });
-        let after: Vec<f32> = before.iter().zip(&update).map(|(weight, update)| weight - update).collect();
-        let write = |from: &[f32], to: ValuesMut, target: usize, place: usize| match (to, self.rounding) {
-            (ValuesMut::F32(to), _) => to.copy_from_slice(from),
-            (ValuesMut::Bf16(to), Rounding::Nearest) => storage::narrow(from, to),
-            (ValuesMut::Bf16(to), Rounding::Stochastic { seed }) => {
-                storage::narrow_stochastic(from, to, RoundingStream::new(seed, step, target as u64), place as u64);
-            }
-        };
+        let after: Vec<f32> =
+            before.iter().zip(&update).map(|(weight, update)| weight - update).collect();
+        let write =
+            |from: &[f32], to: ValuesMut, target: usize, place: usize| match (to, self.rounding) {
+                (ValuesMut::F32(to), _) => to.copy_from_slice(from),
+                (ValuesMut::Bf16(to), Rounding::Nearest) => storage::narrow(from, to),
+                (ValuesMut::Bf16(to), Rounding::Stochastic { seed }) => {
+                    storage::narrow_stochastic(
+                        from,
+                        to,
+                        RoundingStream::new(seed, step, target as u64),
+                        place as u64,
+                    );
+                }
+            };
         for (array, range) in weights.iter_mut().zip(ranges) {
             write(&after[range.clone()], reborrow(array), 0, range.start);
         }

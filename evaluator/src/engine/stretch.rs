@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 /// Stretches of up to this many slots and sums need no memory of their own.
 const INLINE: usize = 4;
 
-/// Part of one parameter array, with the same part of its gradients and slots, all of one length; the slots in f32 or bf16.
+/// Part of one parameter array, with the same part of its gradients and slots, all of one length;
+/// the slots in f32 or bf16.
 #[derive(Debug)]
 pub struct Stretch<'a, S = f32> {
     /// Weights, updated by the last pass.
@@ -15,15 +16,16 @@ pub struct Stretch<'a, S = f32> {
     pub gradients: &'a [f32],
     /// The live slots, updated by the last pass.
     pub slots: SmallVec<[&'a mut [S]; INLINE]>,
-    /// For each reduction of the pass the sums of the stretch's blocks of [`BLOCK`](crate::reduce::BLOCK) elements; a stretch with sums begins
-    /// at a block's beginning.
+    /// For each reduction of the pass the sums of the stretch's blocks of
+    /// [`BLOCK`](crate::reduce::BLOCK) elements; a stretch with sums begins at a block's beginning.
     pub sums: Sums<'a>,
 }
 
 /// For each reduction of a pass the sums of some blocks.
 pub type Sums<'a> = SmallVec<[&'a mut [f64]; INLINE]>;
 
-/// A pass of a compiled program over a stretch. The numbers are the plan's small values at the stretch's array, rounded to f32.
+/// A pass of a compiled program over a stretch. The numbers are the plan's small values at the
+/// stretch's array, rounded to f32.
 #[derive(Clone, Copy, Debug)]
 pub struct CompiledPass {
     /// With slots in f32.

@@ -1,9 +1,12 @@
-//! The tile machine: interprets a [`Plan`] over stretches of arrays, tile by tile, with no compile step.
+//! The tile machine: interprets a [`Plan`] over stretches of arrays, tile by tile, with no compile
+//! step.
 //!
-//! The instructions of a pass are put together into as few operations on tiles as it takes ([`TileOperation`]; `lowering`): a product that is only
-//! added, a sign of a blend, a square root of a quotient need no tile of their own; the update is subtracted as it is computed; a slot is
-//! overwritten in place where nothing reads its old value any more. All of this keeps the bits. Tiles are as long as lets the arrays' and the
-//! scratch tiles stay in the first-level cache together.
+//! The instructions of a pass are put together into as few operations on tiles as it takes
+//! ([`TileOperation`]; `lowering`): a product that is only added, a sign of a blend, a square root
+//! of a quotient need no tile of their own; the update is subtracted as it is computed; a slot is
+//! overwritten in place where nothing reads its old value any more. All of this keeps the bits.
+//! Tiles are as long as lets the arrays' and the scratch tiles stay in the first-level cache
+//! together.
 
 mod lowering;
 
@@ -17,14 +20,15 @@ use crate::engine::stretch::Stretch;
 use crate::math::GUARD;
 use crate::reduce::{self, BLOCK, BlockSum};
 
-/// Bytes that the tiles of a pass may take together: three quarters of the smallest first-level cache that is common.
+/// Bytes that the tiles of a pass may take together: three quarters of the smallest first-level
+/// cache that is common.
 const CACHE: usize = 24 << 10;
 
 /// The shortest tile: below it, choosing the operation costs more than a cache miss.
 const SHORTEST: usize = 512;
 
-/// A number of an operation: its place in a table that is made when a pass runs. First come the small values, then the same negated, then 1, -1
-/// and the guard of divisors.
+/// A number of an operation: its place in a table that is made when a pass runs. First come the
+/// small values, then the same negated, then 1, -1 and the guard of divisors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Number(usize);
 
@@ -70,7 +74,8 @@ impl Numbers {
 enum Kind<N> {
     /// It has one result, in the target.
     Single(TileOperation<N>),
-    /// The first blend goes to the target, the second to this slot, which is also the second operand.
+    /// The first blend goes to the target, the second to this slot, which is also the second
+    /// operand.
     BlendPair(BlendPair<N>, usize),
     /// The first average is in the target, the second in this slot.
     Averages(Averages<N>, usize),
@@ -82,16 +87,25 @@ impl<N: Copy> Kind<N> {
     fn map<M>(self, number: impl Fn(N) -> M + Copy) -> Kind<M> {
         match self {
             Kind::Single(operation) => Kind::Single(operation.map(number)),
-            Kind::BlendPair(BlendPair { first, post, second }, slot) => {
-                Kind::BlendPair(BlendPair { first: first.map(number), post: post.map(number), second: second.map(number) }, slot)
-            }
-            Kind::Averages(Averages { weights, squares }, slot) => {
-                Kind::Averages(Averages { weights: weights.map(|weights| weights.map(number)), squares }, slot)
-            }
+            Kind::BlendPair(BlendPair { first, post, second }, slot) => Kind::BlendPair(
+                BlendPair {
+                    first: first.map(number),
+                    post: post.map(number),
+                    second: second.map(number),
+                },
+                slot,
+            ),
+            Kind::Averages(Averages { weights, squares }, slot) => Kind::Averages(
+                Averages { weights: weights.map(|weights| weights.map(number)), squares },
+                slot,
+            ),
             Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then }, slots) => {
                 let weights = weights.map(|weights| weights.map(number));
                 let (divisors, shift) = (divisors.map(|d| d.map(number)), shift.map(number));
-                Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then: then.map(number) }, slots)
+                Kind::MomentStep(
+                    MomentStep { weights, divisors, shift, guarded, then: then.map(number) },
+                    slots,
+                )
             }
         }
     }
@@ -180,7 +194,8 @@ pub struct TileMachine {
     smalls: usize,
 }
 
-/// The scratch of one thread: tiles, the running sums of a block, and the numbers and steps of the running pass.
+/// The scratch of one thread: tiles, the running sums of a block, and the numbers and steps of the
+/// running pass.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
     tiles: Vec<Aligned<f32>>,
@@ -207,10 +222,14 @@ impl TileMachine {
         let tile = self.passes.iter().map(|pass| pass.tile).max().unwrap_or(0).min(longest);
         let sums = self.passes.iter().map(|pass| pass.sums.len()).max().unwrap_or(0);
         Registers {
-            tiles: (0..self.registers).map(|register| Aligned::zeros_at_quarter(tile, register + 3)).collect(),
+            tiles: (0..self.registers)
+                .map(|register| Aligned::zeros_at_quarter(tile, register + 3))
+                .collect(),
             sums: vec![BlockSum::default(); sums],
             numbers: Vec::with_capacity(Numbers { smalls: self.smalls }.count()),
-            steps: Vec::with_capacity(self.passes.iter().map(|pass| pass.steps.len()).max().unwrap_or(0)),
+            steps: Vec::with_capacity(
+                self.passes.iter().map(|pass| pass.steps.len()).max().unwrap_or(0),
+            ),
         }
     }
 
@@ -224,7 +243,8 @@ impl TileMachine {
         self.registers
     }
 
-    /// Fills in the numbers of a pass: the plan's small values, rounded to f32. To be done before the pass is run, and again when they change.
+    /// Fills in the numbers of a pass: the plan's small values, rounded to f32. To be done before
+    /// the pass is run, and again when they change.
     pub fn prepare(&self, pass: usize, numbers: &[f32], registers: &mut Registers) {
         let Registers { numbers: table, steps, .. } = registers;
         Numbers::fill(table, numbers);
@@ -232,15 +252,28 @@ impl TileMachine {
         steps.extend(self.passes[pass].steps.iter().map(|step| step.ready(table)));
     }
 
-    /// Runs a pass over a stretch. `streams` says that the arrays are too large for the cache of a core.
-    pub fn run(&self, pass: usize, stretch: &mut Stretch, registers: &mut Registers, streams: bool) {
+    /// Runs a pass over a stretch. `streams` says that the arrays are too large for the cache of a
+    /// core.
+    pub fn run(
+        &self,
+        pass: usize,
+        stretch: &mut Stretch,
+        registers: &mut Registers,
+        streams: bool,
+    ) {
         let steps = std::mem::take(&mut registers.steps);
         run_tiles(&self.passes[pass], &steps, stretch, registers, streams);
         registers.steps = steps;
     }
 }
 
-fn run_tiles(pass: &TilePass, steps: &[Ready], stretch: &mut Stretch<'_>, registers: &mut Registers, streams: bool) {
+fn run_tiles(
+    pass: &TilePass,
+    steps: &[Ready],
+    stretch: &mut Stretch<'_>,
+    registers: &mut Registers,
+    streams: bool,
+) {
     let tile = if streams { pass.tile.min(SHORTEST) } else { pass.tile };
     let length = stretch.weights.len();
     let mut start = 0;
@@ -275,7 +308,8 @@ impl Ready {
             }
         };
         match self.kind {
-            // The operands stay where they are made: moving them on at once makes the processor wait for each.
+            // The operands stay where they are made: moving them on at once makes the processor
+            // wait for each.
             Kind::Single(ref operation) => operation.run(
                 &self.x.operand(&tile, stretch, registers),
                 &self.y.operand(&tile, stretch, registers),
@@ -316,12 +350,19 @@ impl Ready {
 
 impl Place {
     #[inline(always)]
-    fn operand<'a>(self, tile: &Range<usize>, stretch: &'a Stretch, registers: &'a Registers) -> TileOperand<'a> {
+    fn operand<'a>(
+        self,
+        tile: &Range<usize>,
+        stretch: &'a Stretch,
+        registers: &'a Registers,
+    ) -> TileOperand<'a> {
         match self {
             Place::Weights => TileOperand::Tile(&stretch.weights[tile.clone()]),
             Place::Gradients => TileOperand::Tile(&stretch.gradients[tile.clone()]),
             Place::Slot(slot) => TileOperand::Tile(&stretch.slots[slot][tile.clone()]),
-            Place::Register(register) => TileOperand::Tile(&registers.tiles[register][..tile.len()]),
+            Place::Register(register) => {
+                TileOperand::Tile(&registers.tiles[register][..tile.len()])
+            }
             Place::Number(number) => TileOperand::Number(number),
             Place::Output => TileOperand::Output,
         }
@@ -334,8 +375,12 @@ impl Operand {
             Operand::Source(Source::Weights) => Place::Weights,
             Operand::Source(Source::Gradients) => Place::Gradients,
             Operand::Source(Source::Slot(slot)) => Place::Slot(slot),
-            Operand::Register(register) | Operand::Source(Source::Value(register)) => Place::Register(register),
-            Operand::Number(Number(place)) | Operand::Source(Source::Small(place)) => Place::Number(numbers[place]),
+            Operand::Register(register) | Operand::Source(Source::Value(register)) => {
+                Place::Register(register)
+            }
+            Operand::Number(Number(place)) | Operand::Source(Source::Small(place)) => {
+                Place::Number(numbers[place])
+            }
             Operand::Output => Place::Output,
         }
     }
@@ -354,7 +399,8 @@ impl Step {
 }
 
 impl TilePass {
-    /// Adds a tile's products to the running sums, and stores the sums of the blocks that are complete.
+    /// Adds a tile's products to the running sums, and stores the sums of the blocks that are
+    /// complete.
     fn add_sums(&self, tile: Range<usize>, stretch: &mut Stretch, registers: &mut Registers) {
         let complete = tile.end.is_multiple_of(BLOCK) || tile.end == stretch.weights.len();
         for (index, (x, y)) in self.sums.iter().enumerate() {
@@ -362,7 +408,9 @@ impl TilePass {
             let operand = |factor: &Operand| factor.place(&[]).operand(&tile, stretch, registers);
             // What is summed, and the factors of products, are trees.
             match (operand(x), y.as_ref().map(operand)) {
-                (TileOperand::Tile(x), Some(TileOperand::Tile(y))) => reduce::add_products(&mut sum, x, y),
+                (TileOperand::Tile(x), Some(TileOperand::Tile(y))) => {
+                    reduce::add_products(&mut sum, x, y)
+                }
                 (TileOperand::Tile(x), None) => reduce::add_numbers(&mut sum, x),
                 _ => {}
             }

@@ -1,24 +1,27 @@
 //! The element-wise functions in f32: branch-free, so that a loop over any of them vectorises.
 //!
-//! The method is the same throughout. The argument is widened to f64, where range reduction and a short
-//! minimax polynomial are accurate to 2^-27 or better without compensated arithmetic; the one rounding back to
-//! f32 then gives the correctly rounded result for all but a few arguments, and gives overflow, gradual
-//! underflow and denormals for free. Every choice is a select, never a jump, and every integer step is one that
-//! AVX2 has for 64-bit lanes (so no arithmetic right shift and no float-to-integer conversion).
+//! The method is the same throughout. The argument is widened to f64, where range reduction and a
+//! short minimax polynomial are accurate to 2^-27 or better without compensated arithmetic; the one
+//! rounding back to f32 then gives the correctly rounded result for all but a few arguments, and
+//! gives overflow, gradual underflow and denormals for free. Every choice is a select, never a
+//! jump, and every integer step is one that AVX2 has for 64-bit lanes (so no arithmetic right shift
+//! and no float-to-integer conversion).
 //!
-//! Only `+ - * /`, square roots, comparisons and integer operations occur, all of which IEEE 754 defines to the
-//! last bit, and never a fused multiply-add: so the bits are the same on every machine and at every SIMD level.
+//! Only `+ - * /`, square roots, comparisons and integer operations occur, all of which IEEE 754
+//! defines to the last bit, and never a fused multiply-add: so the bits are the same on every
+//! machine and at every SIMD level.
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, LN_2, LOG2_10, LOG2_E, LOG10_2, PI};
 
-/// 1.5 * 2^52. Adding it to `|x| < 2^51` rounds x to the nearest integer, ties to even, and leaves that integer in
-/// the low bits of the sum; subtracting it again gives the integer as a float.
+/// 1.5 * 2^52. Adding it to `|x| < 2^51` rounds x to the nearest integer, ties to even, and leaves
+/// that integer in the low bits of the sum; subtracting it again gives the integer as a float.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
 /// The stored exponent of 1.0 in f64.
 const EXPONENT_BIAS: u64 = 1023;
 
-/// The bits of sqrt(1/2): mantissas are normalised to [sqrt(1/2), sqrt(2)), which puts 1 in the middle.
+/// The bits of sqrt(1/2): mantissas are normalised to [sqrt(1/2), sqrt(2)), which puts 1 in the
+/// middle.
 const SQRT_HALF_BITS: u64 = 0x3FE6_A09E_667F_3BCD;
 
 /// (2^f - 1) / f for |f| <= 1/2; relative error 2^-32.0.
@@ -33,26 +36,49 @@ const EXP2_MINUS_1: [f64; 7] = [
 ];
 
 /// sinh(f ln 2) / f in f², for |f| <= 1/2; relative error 2^-37.7.
-const SINH_BASE_2: [f64; 4] = [0.6931471805568568, 0.05550410906162214, 0.001333347863549957, 1.5303660969613646e-05];
+const SINH_BASE_2: [f64; 4] =
+    [0.6931471805568568, 0.05550410906162214, 0.001333347863549957, 1.5303660969613646e-05];
 
 /// cosh(f ln 2) in f², for |f| <= 1/2; relative error 2^-34.6.
-const COSH_BASE_2: [f64; 4] = [0.9999999999606574, 0.24022651205753873, 0.009618026424487688, 0.00015469517087729376];
+const COSH_BASE_2: [f64; 4] =
+    [0.9999999999606574, 0.24022651205753873, 0.009618026424487688, 0.00015469517087729376];
 
-/// log2((1 + s) / (1 - s)) / s in s², for (1 + s) / (1 - s) in [sqrt(1/2), sqrt(2)]; relative error 2^-30.4.
-const LOG2: [f64; 4] = [2.885390079780872, 0.9617988542156476, 0.5767136396266513, 0.431756099570928];
+/// log2((1 + s) / (1 - s)) / s in s², for (1 + s) / (1 - s) in [sqrt(1/2), sqrt(2)]; relative error
+/// 2^-30.4.
+const LOG2: [f64; 4] =
+    [2.885390079780872, 0.9617988542156476, 0.5767136396266513, 0.431756099570928];
 
 /// As [`LOG2`] with relative error 2^-37.8: `power` multiplies the error by up to 150.
-const LOG2_PRECISE: [f64; 5] = [2.885390081790142, 0.9617966732663349, 0.5770836003322961, 0.4116717453247166, 0.3407489932639617];
+const LOG2_PRECISE: [f64; 5] = [
+    2.885390081790142,
+    0.9617966732663349,
+    0.5770836003322961,
+    0.4116717453247166,
+    0.3407489932639617,
+];
 
 /// atanh(s) / s in s², for |s| <= 1/3; relative error 2^-33.2.
-const ARCTANH: [f64; 6] =
-    [0.999999999900803, 0.3333333968680488, 0.1999934265020987, 0.14310442064112006, 0.10695685882569773, 0.1221029586569686];
+const ARCTANH: [f64; 6] = [
+    0.999999999900803,
+    0.3333333968680488,
+    0.1999934265020987,
+    0.14310442064112006,
+    0.10695685882569773,
+    0.1221029586569686,
+];
 
 /// sin(pi r) / r in r², for |r| <= 1/2; relative error 2^-35.5.
-const SIN_PI: [f64; 6] =
-    [3.1415926535231886, -5.167712762079621, 2.5501632390278437, -0.599251314139091, 0.08204639886980819, -0.00702202447598591];
+const SIN_PI: [f64; 6] = [
+    3.1415926535231886,
+    -5.167712762079621,
+    2.5501632390278437,
+    -0.599251314139091,
+    0.08204639886980819,
+    -0.00702202447598591,
+];
 
-/// The numerator of a rational approximation of tan(pi/2 r) / r in r², for |r| <= 1/2; relative error 2^-35.4.
+/// The numerator of a rational approximation of tan(pi/2 r) / r in r², for |r| <= 1/2; relative
+/// error 2^-35.4.
 const TAN_NUMERATOR: [f64; 3] = [1.5707963268296632, -0.4316133431681694, 0.010281894649748515];
 
 /// The denominator that belongs to [`TAN_NUMERATOR`].
@@ -70,8 +96,14 @@ const ARCSIN: [f64; 7] = [
 ];
 
 /// atan(s) / s in s², for |s| <= tan(pi/8); relative error 2^-30.6.
-const ARCTAN: [f64; 6] =
-    [0.9999999993934435, -0.3333330750946197, 0.1999821056132229, -0.1423996342434541, 0.10572581630629074, -0.06032460343393591];
+const ARCTAN: [f64; 6] = [
+    0.9999999993934435,
+    -0.3333330750946197,
+    0.1999821056132229,
+    -0.1423996342434541,
+    0.10572581630629074,
+    -0.06032460343393591,
+];
 
 /// (1 - e)^(-2/3) for |e| <= 0.103; relative error 2^-30.3.
 const INVERSE_CUBE_ROOT_SQUARED: [f64; 7] = [
@@ -84,17 +116,23 @@ const INVERSE_CUBE_ROOT_SQUARED: [f64; 7] = [
     0.4064621736174589,
 ];
 
-/// A number c for which `x * c` is wanted modulo 2, for every f32 x: for |x| < 2^50, 2^77, 2^104 and 2^131, the three
-/// parts whose sum is c less multiples of 2 ulp(x), which only contribute whole periods.
+/// A number c for which `x * c` is wanted modulo 2, for every f32 x: for |x| < 2^50, 2^77, 2^104
+/// and 2^131, the three parts whose sum is c less multiples of 2 ulp(x), which only contribute
+/// whole periods.
 ///
-/// With the largest arguments of range i divided by 2^(27 i), x is an integer below 2^50; c times 2^(27 i) modulo 2 is
-/// at most 1 in size, and its first two parts have 29 significant bits each, so that their products with the 24 bits
-/// of x are exact. The third part brings the absolute error of the product below 2^-63, against a distance of 2^-31
-/// between a multiple of pi/2 and the f32 that comes closest to one.
+/// With the largest arguments of range i divided by 2^(27 i), x is an integer below 2^50; c times
+/// 2^(27 i) modulo 2 is at most 1 in size, and its first two parts have 29 significant bits each,
+/// so that their products with the 24 bits of x are exact. The third part brings the absolute error
+/// of the product below 2^-63, against a distance of 2^-31 between a multiple of pi/2 and the f32
+/// that comes closest to one.
 type Multiplier = [[f64; 3]; 4];
 
 /// The largest arguments of the first three ranges of a [`Multiplier`]: 2^50, 2^77, 2^104.
-const RANGE_ENDS: [f64; 3] = [1_125_899_906_842_624.0, 151_115_727_451_828_646_838_272.0, 20_282_409_603_651_670_423_947_251_286_016.0];
+const RANGE_ENDS: [f64; 3] = [
+    1_125_899_906_842_624.0,
+    151_115_727_451_828_646_838_272.0,
+    20_282_409_603_651_670_423_947_251_286_016.0,
+];
 
 /// 1 / pi. The parts of the first range share their sign, so that a negative zero stays one.
 const FRAC_1_PI_PARTS: Multiplier = [
@@ -141,13 +179,15 @@ struct PowerOfTwo {
     inverse_scale: f64,
 }
 
-/// Splits `t`, which is first clamped to [-160, 160]: far outside the range of f32 on both sides, well inside f64's.
+/// Splits `t`, which is first clamped to [-160, 160]: far outside the range of f32 on both sides,
+/// well inside f64's.
 #[inline(always)]
 fn split_power_of_two(t: f64) -> PowerOfTwo {
     let t = clamp(t, -160.0, 160.0);
     let rounded = t + ROUND;
     let k = rounded.to_bits();
-    // The shift drops all but the lowest 12 bits of the sum, which are the biased exponent and a zero sign.
+    // The shift drops all but the lowest 12 bits of the sum, which are the biased exponent and a
+    // zero sign.
     PowerOfTwo {
         fraction: t - (rounded - ROUND),
         scale: f64::from_bits(k.wrapping_add(EXPONENT_BIAS) << 52),
@@ -171,8 +211,8 @@ fn exp2_minus_1_wide(t: f64) -> f64 {
 
 /// sinh and cosh of `t ln 2` (but +0 for the sinh of -0).
 ///
-/// Both are combinations of sinh and cosh of the fraction, in which nothing cancels: for k = 0 the sinh is the
-/// polynomial alone.
+/// Both are combinations of sinh and cosh of the fraction, in which nothing cancels: for k = 0 the
+/// sinh is the polynomial alone.
 #[inline(always)]
 fn sinh_cosh_wide(t: f64) -> (f64, f64) {
     let p = split_power_of_two(t);
@@ -192,7 +232,8 @@ fn split_exponent(x: f64) -> (f64, f64) {
     let shifted = x.to_bits().wrapping_add((EXPONENT_BIAS << 52).wrapping_sub(SQRT_HALF_BITS));
     let mantissa = f64::from_bits((shifted & 0x000F_FFFF_FFFF_FFFF).wrapping_add(SQRT_HALF_BITS));
     // 2^52 + e has the integer e in its low bits, so this converts the exponent to a float.
-    let exponent = f64::from_bits((shifted >> 52) | 0x4330_0000_0000_0000) - (4_503_599_627_370_496.0 + EXPONENT_BIAS as f64);
+    let exponent = f64::from_bits((shifted >> 52) | 0x4330_0000_0000_0000)
+        - (4_503_599_627_370_496.0 + EXPONENT_BIAS as f64);
     (exponent, mantissa)
 }
 
@@ -204,8 +245,8 @@ fn log2_positive<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
     exponent + s * polynomial(s * s, coefficients)
 }
 
-/// log2 of x = 1 + d, where d is small and known better than x is: if x is in [sqrt(1/2), sqrt(2)), the numerator and
-/// denominator given, whose quotient is d / (2 + d), are used instead of x.
+/// log2 of x = 1 + d, where d is small and known better than x is: if x is in [sqrt(1/2), sqrt(2)),
+/// the numerator and denominator given, whose quotient is d / (2 + d), are used instead of x.
 #[inline(always)]
 fn log2_near_1(x: f64, numerator: f64, denominator: f64) -> f64 {
     let (exponent, mantissa) = split_exponent(x);
@@ -216,10 +257,12 @@ fn log2_near_1(x: f64, numerator: f64, denominator: f64) -> f64 {
     exponent + s * polynomial(s * s, LOG2)
 }
 
-/// `regular`, the logarithm of `x`, where x is positive and finite; at the other x, the value that IEEE 754 gives.
+/// `regular`, the logarithm of `x`, where x is positive and finite; at the other x, the value that
+/// IEEE 754 gives.
 #[inline(always)]
 fn with_logarithm_limits(x: f64, regular: f64) -> f64 {
-    // In order: infinity and NaN stay themselves; a negative x, with its own limit case -0 excluded, has no logarithm.
+    // In order: infinity and NaN stay themselves; a negative x, with its own limit case -0
+    // excluded, has no logarithm.
     let other = if x < 0.0 { f64::NAN } else { x };
     let other = if x == 0.0 { f64::NEG_INFINITY } else { other };
     if (x > 0.0) & (x < f64::INFINITY) { regular } else { other }
@@ -227,7 +270,8 @@ fn with_logarithm_limits(x: f64, regular: f64) -> f64 {
 
 /// The constant for the range of a [`Multiplier`] that `size` falls into.
 ///
-/// The constants come one by one, as values: of an array, LLVM would select an address and then gather.
+/// The constants come one by one, as values: of an array, LLVM would select an address and then
+/// gather.
 #[inline(always)]
 fn select_range(size: f64, first: f64, second: f64, third: f64, fourth: f64) -> f64 {
     let value = if size < RANGE_ENDS[2] { third } else { fourth };
@@ -235,7 +279,8 @@ fn select_range(size: f64, first: f64, second: f64, third: f64, fourth: f64) -> 
     if size < RANGE_ENDS[0] { first } else { value }
 }
 
-/// `x * c - offset` as n + r with n an integer and |r| <= 1/2: the bits of n modulo 2 (in the lowest place), and r.
+/// `x * c - offset` as n + r with n an integer and |r| <= 1/2: the bits of n modulo 2 (in the
+/// lowest place), and r.
 #[inline(always)]
 fn reduce_period(x: f64, c: Multiplier, offset: f64) -> (u64, f64) {
     let size = x.abs();
@@ -247,7 +292,8 @@ fn reduce_period(x: f64, c: Multiplier, offset: f64) -> (u64, f64) {
     let middle = x * select_range(size, first[1], second[1], third[1], fourth[1]);
     let middle_rounded = middle + ROUND;
     let middle_fraction = middle - (middle_rounded - ROUND);
-    let sum = (high_fraction + middle_fraction) + x * select_range(size, first[2], second[2], third[2], fourth[2]);
+    let sum = (high_fraction + middle_fraction)
+        + x * select_range(size, first[2], second[2], third[2], fourth[2]);
     let sum_rounded = sum + ROUND;
     let fraction = sum - (sum_rounded - ROUND);
     let n = high_rounded.to_bits() ^ middle_rounded.to_bits() ^ sum_rounded.to_bits();
@@ -270,7 +316,8 @@ pub fn abs(x: f32) -> f32 {
 /// Cosine.
 #[inline(always)]
 pub fn cos(x: f32) -> f32 {
-    // cos x = sin(|x| + pi/2): with x / pi = n + 1/2 + r, that is -sin(pi (n + r)), up to whole periods.
+    // cos x = sin(|x| + pi/2): with x / pi = n + 1/2 + r, that is -sin(pi (n + r)), up to whole
+    // periods.
     let (n, r) = reduce_period(x as f64, FRAC_1_PI_PARTS, 0.5);
     sine_of_reduced((n ^ 1, r))
 }
@@ -295,7 +342,8 @@ pub fn tan(x: f32) -> f32 {
     (numerator / denominator) as f32
 }
 
-/// asin(s) or asin(sqrt((1 - |x|) / 2)), whichever is well conditioned at `x`, and whether it is the second.
+/// asin(s) or asin(sqrt((1 - |x|) / 2)), whichever is well conditioned at `x`, and whether it is
+/// the second.
 #[inline(always)]
 fn arcsin_half(x: f64) -> (f64, bool) {
     let size = x.abs();
@@ -329,7 +377,8 @@ pub fn arccos(x: f32) -> f32 {
 /// Inverse tangent.
 #[inline(always)]
 pub fn arctan(x: f32) -> f32 {
-    // tan(pi/8) and tan(3 pi/8): between them the angle is measured from pi/4, above them from pi/2.
+    // tan(pi/8) and tan(3 pi/8): between them the angle is measured from pi/4, above them from
+    // pi/2.
     const LOW: f64 = 0.414_213_562_373_095_03;
     const HIGH: f64 = 2.414_213_562_373_095;
     let x = x as f64;
@@ -405,8 +454,9 @@ pub fn arccosh(x: f32) -> f32 {
 /// Inverse hyperbolic tangent; infinite at ±1, NaN beyond.
 #[inline(always)]
 pub fn arctanh(x: f32) -> f32 {
-    // Half the logarithm of a / b, a = 1 + |x|, b = 1 - |x|, as half a power of two and the atanh of the rest, all with
-    // one division: atanh of (a - 2^k b) / (a + 2^k b). The choice of k keeps that argument below 0.28.
+    // Half the logarithm of a / b, a = 1 + |x|, b = 1 - |x|, as half a power of two and the atanh
+    // of the rest, all with one division: atanh of (a - 2^k b) / (a + 2^k b). The choice of k keeps
+    // that argument below 0.28.
     let x = x as f64;
     let size = x.abs();
     let a = 1.0 + size;
@@ -512,7 +562,8 @@ pub fn cube(x: f32) -> f32 {
 pub fn cbrt(x: f32) -> f32 {
     let x = x as f64;
     let size = x.abs();
-    // A third of the exponent and mantissa bits, negated, is x^(-1/3) to 3.5 %; the multiplication divides by 3.
+    // A third of the exponent and mantissa bits, negated, is x^(-1/3) to 3.5 %; the multiplication
+    // divides by 3.
     let third = ((size.to_bits() >> 32) * 0x5555_5556) >> 32;
     let guess = f64::from_bits(0x553E_EAA8_u64.wrapping_sub(third) << 32);
     let root = size * guess * guess;
@@ -560,8 +611,8 @@ pub fn divide(x: f32, y: f32) -> f32 {
 /// x^y, with the special values of IEEE 754's `pow`.
 #[inline(always)]
 pub fn power(x: f32, y: f32) -> f32 {
-    // 2^50 raises any size but 1 to 0 or infinity, for log2 of no f32 but 1 is below 2^-25; it is even, as all f32 beyond it;
-    // and, being finite, it gives (-1)^inf = 2^(2^50 * 0) = 1.
+    // 2^50 raises any size but 1 to 0 or infinity, for log2 of no f32 but 1 is below 2^-25; it is
+    // even, as all f32 beyond it; and, being finite, it gives (-1)^inf = 2^(2^50 * 0) = 1.
     const LARGEST: f64 = 1_125_899_906_842_624.0;
     let (x, y) = (x as f64, clamp(y as f64, -LARGEST, LARGEST));
     let size = x.abs();
@@ -581,7 +632,8 @@ pub fn power(x: f32, y: f32) -> f32 {
 /// The larger; NaN if either is NaN; +0 is larger than -0.
 #[inline(always)]
 pub fn maximum(x: f32, y: f32) -> f32 {
-    // Equal arguments have equal bits, unless they are zeros: then the sign bit has to be set in both.
+    // Equal arguments have equal bits, unless they are zeros: then the sign bit has to be set in
+    // both.
     let equal = f32::from_bits(x.to_bits() & y.to_bits());
     let larger = if x > y { x } else { y };
     let result = if x == y { equal } else { larger };
@@ -591,7 +643,8 @@ pub fn maximum(x: f32, y: f32) -> f32 {
 /// The smaller; NaN if either is NaN; -0 is smaller than +0.
 #[inline(always)]
 pub fn minimum(x: f32, y: f32) -> f32 {
-    // Equal arguments have equal bits, unless they are zeros: then the sign bit has to be set in either.
+    // Equal arguments have equal bits, unless they are zeros: then the sign bit has to be set in
+    // either.
     let equal = f32::from_bits(x.to_bits() | y.to_bits());
     let smaller = if x < y { x } else { y };
     let result = if x == y { equal } else { smaller };

@@ -59,7 +59,12 @@ impl Network {
 
     /// The arrays, in the order of their names.
     fn arrays(&self) -> [Vec<f32>; 4] {
-        let [a, b, c, d] = [floats(&self.first.weight), floats1(&self.first.bias), floats(&self.second.weight), floats1(&self.second.bias)];
+        let [a, b, c, d] = [
+            floats(&self.first.weight),
+            floats1(&self.first.bias),
+            floats(&self.second.weight),
+            floats1(&self.second.bias),
+        ];
         [a, b, c, d]
     }
 
@@ -78,12 +83,14 @@ fn floats1(param: &Param<Tensor<1>>) -> Vec<f32> {
 
 /// Numbers of arrays in the order of their names.
 fn in_shape(arrays: [Vec<f32>; 4]) -> Vec<ArrayD<f32>> {
-    let shaped = |(values, shape)| ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many numbers");
+    let shaped =
+        |(values, shape)| ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many numbers");
     arrays.into_iter().zip(SHAPES).map(shaped).collect()
 }
 
 fn make(network: &impl Module, text: &str, values: &[(&str, f64)]) -> ProgramOptimizer {
-    ProgramOptimizer::new(network, &prototype(text, values), MissingGradients::Refuse).expect("it can be made")
+    ProgramOptimizer::new(network, &prototype(text, values), MissingGradients::Refuse)
+        .expect("it can be made")
 }
 
 fn train(mut network: Network, optimizer: &mut ProgramOptimizer, steps: usize) -> Network {
@@ -99,26 +106,41 @@ fn programs_train_a_module_to_the_bits_of_the_reference() {
     for (text, values) in [(LION, &[("weight_decay", 0.1)][..]), (ADAMW, &[]), (COUPLED, &[])] {
         let mut network = Network::new();
         let mut optimizer = make(&network, text, values);
-        let mut reference = Reference::<f32>::new(&program(text), &SHAPES.map(<[usize]>::to_vec)).expect("it types");
-        values.iter().for_each(|(name, value)| reference.set(name, *value).expect("there is such a hyperparameter"));
+        let mut reference = Reference::<f32>::new(&program(text), &SHAPES.map(<[usize]>::to_vec))
+            .expect("it types");
+        values.iter().for_each(|(name, value)| {
+            reference.set(name, *value).expect("there is such a hyperparameter")
+        });
         let mut expected = in_shape(network.arrays());
         for step in 0..30 {
             let gradients = network.gradients();
             let (first, second) = (&network.first, &network.second);
-            let [a, b] = [first.weight.id, second.weight.id].map(|id| gradients.get::<2>(id).expect("a gradient").into_data());
-            let [c, d] = [first.bias.id, second.bias.id].map(|id| gradients.get::<1>(id).expect("a gradient").into_data());
-            let by_array = in_shape([a, c, b, d].map(|data| data.try_to_vec().expect("f32 numbers")));
+            let [a, b] = [first.weight.id, second.weight.id]
+                .map(|id| gradients.get::<2>(id).expect("a gradient").into_data());
+            let [c, d] = [first.bias.id, second.bias.id]
+                .map(|id| gradients.get::<1>(id).expect("a gradient").into_data());
+            let by_array =
+                in_shape([a, c, b, d].map(|data| data.try_to_vec().expect("f32 numbers")));
             reference.step(&mut expected, &by_array, 0.01).expect("it fits");
             network = optimizer.step(0.01, network, gradients).expect("it steps");
-            let expected: Vec<u32> = expected.iter().flat_map(|array| bits(array.as_slice().expect("in order"))).collect();
-            assert_eq!(network.bits(), expected, "{} at step {step}", optimizer.optimizer().program_name());
+            let expected: Vec<u32> = expected
+                .iter()
+                .flat_map(|array| bits(array.as_slice().expect("in order")))
+                .collect();
+            assert_eq!(
+                network.bits(),
+                expected,
+                "{} at step {step}",
+                optimizer.optimizer().program_name()
+            );
         }
     }
 }
 
-/// burn computes with 1 - beta in f32 where we round f64(1 - beta), so the blends differ in their last bits; and it multiplies the weights by
-/// 1 - lr * decay where the published program subtracts lr * decay * w. Where no blend is so near to zero that its sign differs, that leaves
-/// nothing without decay, and with it a few roundings a step, each of half an ulp of a weight: 2^-24 of it.
+/// burn computes with 1 - beta in f32 where we round f64(1 - beta), so the blends differ in their
+/// last bits; and it multiplies the weights by 1 - lr * decay where the published program subtracts
+/// lr * decay * w. Where no blend is so near to zero that its sign differs, that leaves nothing
+/// without decay, and with it a few roundings a step, each of half an ulp of a weight: 2^-24 of it.
 #[test]
 fn lion_is_as_close_to_the_lion_of_burn_as_its_order_of_rounding_allows() {
     const STEPS: usize = 50;
@@ -129,18 +151,29 @@ fn lion_is_as_close_to_the_lion_of_burn_as_its_order_of_rounding_allows() {
         for step in 0..STEPS {
             let gradients = ours.gradients();
             // Both get the gradients at our weights, so that only the optimizers can part them.
-            let copies = [ours.first.weight.id, ours.second.weight.id].map(|id| gradients.get::<2>(id).expect("a gradient"));
-            let biases = [ours.first.bias.id, ours.second.bias.id].map(|id| gradients.get::<1>(id).expect("a gradient"));
+            let copies = [ours.first.weight.id, ours.second.weight.id]
+                .map(|id| gradients.get::<2>(id).expect("a gradient"));
+            let biases = [ours.first.bias.id, ours.second.bias.id]
+                .map(|id| gradients.get::<1>(id).expect("a gradient"));
             let mut same = GradientsParams::new();
-            copies.into_iter().zip([theirs.first.weight.id, theirs.second.weight.id]).for_each(|(copy, id)| same.register(id, copy));
-            biases.into_iter().zip([theirs.first.bias.id, theirs.second.bias.id]).for_each(|(copy, id)| same.register(id, copy));
+            copies
+                .into_iter()
+                .zip([theirs.first.weight.id, theirs.second.weight.id])
+                .for_each(|(copy, id)| same.register(id, copy));
+            biases
+                .into_iter()
+                .zip([theirs.first.bias.id, theirs.second.bias.id])
+                .for_each(|(copy, id)| same.register(id, copy));
             ours = our_lion.step(0.01, ours, gradients).expect("it steps");
             theirs = their_lion.step(0.01, theirs, same);
             let pairs = ours.arrays().concat().into_iter().zip(theirs.arrays().concat());
             let roundings = if decay == 0.0 { 0.0 } else { 4.0 * (step + 1) as f32 };
             for (a, b) in pairs {
                 // No weight is larger than 2 on the way.
-                assert!((a - b).abs() <= roundings * 2.0 * f32::EPSILON / 2.0, "decay {decay}, step {step}: {a} and {b}");
+                assert!(
+                    (a - b).abs() <= roundings * 2.0 * f32::EPSILON / 2.0,
+                    "decay {decay}, step {step}: {a} and {b}"
+                );
             }
         }
     }
@@ -184,8 +217,12 @@ fn a_step_copies_neither_weights_nor_gradients_unless_somebody_else_has_them_too
     let shared = vector.clone();
     let before = floats1(&shared.weights);
     let (bytes, vector) = step(&mut optimizer, vector);
-    // burn 0.22 copies twice what it can't give away: once out of the tensor, once more to align it.
-    assert!((4 * length..9 * length).contains(&bytes), "{bytes} bytes to copy {length} weights of 4 bytes");
+    // burn 0.22 copies twice what it can't give away: once out of the tensor, once more to align
+    // it.
+    assert!(
+        (4 * length..9 * length).contains(&bytes),
+        "{bytes} bytes to copy {length} weights of 4 bytes"
+    );
     assert_eq!(floats1(&shared.weights), before, "the clone has changed");
     assert_ne!(floats1(&vector.weights), before);
 }
@@ -206,7 +243,8 @@ fn one_array_at_a_time_copies_nothing_either() {
 
 #[test]
 fn one_array_at_a_time_rounds_other_numbers_to_f32_for_a_step() {
-    let tensor = Tensor::<1>::from_data(TensorData::new(vec![1.0_f64, -0.1], [2]), (&device(), DType::F64));
+    let tensor =
+        Tensor::<1>::from_data(TensorData::new(vec![1.0_f64, -0.1], [2]), (&device(), DType::F64));
     let vector = Vector { weights: Param::from_tensor(tensor) };
     let gradients = vector.gradients();
     let vector = by_array(&prototype(SGD, &[])).step(0.25, vector, gradients);
@@ -221,28 +259,43 @@ fn a_gradient_in_another_order_is_put_in_order() {
     let mut optimizer = make(&layer, SGD, &[]);
     let before = floats(&layer.weight);
     let mut gradients = GradientsParams::new();
-    let columns = Tensor::<2>::from_data(TensorData::new(vec![1_f32, 4.0, 2.0, 5.0, 3.0, 6.0], [3, 2]), &Device::flex());
+    let columns = Tensor::<2>::from_data(
+        TensorData::new(vec![1_f32, 4.0, 2.0, 5.0, 3.0, 6.0], [3, 2]),
+        &Device::flex(),
+    );
     gradients.register(layer.weight.id, columns.transpose());
     gradients.register(layer.bias.id, Tensor::<1>::zeros([3], &Device::flex()));
     let layer = optimizer.step(1.0, layer, gradients).expect("it steps");
-    let expected: Vec<f32> = before.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).map(|(w, g)| w - g).collect();
+    let expected: Vec<f32> =
+        before.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).map(|(w, g)| w - g).collect();
     assert_eq!(floats(&layer.weight), expected);
 }
 
 #[test]
 fn bf16_parameters_are_updated_as_our_bf16_weights_are() {
     let mut expected: Vec<bf16> = numbers(1, 50).into_iter().map(bf16::from_f32).collect();
-    let tensor = Tensor::<1>::from_data(TensorData::new(expected.clone(), [50]), (&device(), DType::BF16));
+    let tensor =
+        Tensor::<1>::from_data(TensorData::new(expected.clone(), [50]), (&device(), DType::BF16));
     let mut vector = Vector { weights: Param::from_tensor(tensor) };
     let mut optimizer = make(&vector, LION, &[]);
-    let mut ours = prototype(LION, &[]).for_layout(&Layout::new([("weights", vec![50])]).expect("a layout")).expect("it fits");
+    let mut ours = prototype(LION, &[])
+        .for_layout(&Layout::new([("weights", vec![50])]).expect("a layout"))
+        .expect("it fits");
     for _ in 0..10 {
         let gradients = vector.gradients();
-        let gradient: Vec<bf16> =
-            gradients.get::<1>(vector.weights.id).expect("a gradient").into_data().try_to_vec().expect("bf16 numbers");
-        ours.step_arrays(&mut [ParameterArray::new("weights", &mut expected, &gradient)], 0.01).expect("it fits");
+        let gradient: Vec<bf16> = gradients
+            .get::<1>(vector.weights.id)
+            .expect("a gradient")
+            .into_data()
+            .try_to_vec()
+            .expect("bf16 numbers");
+        ours.step_arrays(&mut [ParameterArray::new("weights", &mut expected, &gradient)], 0.01)
+            .expect("it fits");
         vector = optimizer.step(0.01, vector, gradients).expect("it steps");
-        assert_eq!(vector.weights.val().into_data().try_to_vec::<bf16>().expect("bf16 numbers"), expected);
+        assert_eq!(
+            vector.weights.val().into_data().try_to_vec::<bf16>().expect("bf16 numbers"),
+            expected
+        );
     }
 }
 
@@ -255,19 +308,28 @@ fn a_parameter_without_gradient_is_refused_or_gets_zeros_if_asked_for() {
         gradients.remove::<1>(network.second.bias.id).expect("a gradient");
         gradients
     };
-    let mut optimizer = ProgramOptimizer::new(&network, &lion, MissingGradients::Refuse).expect("it can be made");
+    let mut optimizer =
+        ProgramOptimizer::new(&network, &lion, MissingGradients::Refuse).expect("it can be made");
     let (before, missing) = (network.bits(), gradients(&network));
-    let StepError { module, error } = optimizer.step(0.5, network, missing).expect_err("a gradient is missing");
-    assert!(matches!(&error, AdapterError::NoGradient { name } if name == "second.bias"), "{error}");
+    let StepError { module, error } =
+        optimizer.step(0.5, network, missing).expect_err("a gradient is missing");
+    assert!(
+        matches!(&error, AdapterError::NoGradient { name } if name == "second.bias"),
+        "{error}"
+    );
     assert_eq!(optimizer.optimizer().steps(), 0);
     let network = *module.expect("the module comes back");
     assert_eq!(network.bits(), before);
 
-    let mut optimizer = ProgramOptimizer::new(&network, &lion, MissingGradients::Zeros).expect("it can be made");
+    let mut optimizer =
+        ProgramOptimizer::new(&network, &lion, MissingGradients::Zeros).expect("it can be made");
     let before = floats1(&network.second.bias);
     let missing = gradients(&network);
     let network = optimizer.step(0.5, network, missing).expect("it steps");
-    assert_eq!(floats1(&network.second.bias), before.iter().map(|w| w - w * 0.5 * 0.5).collect::<Vec<_>>());
+    assert_eq!(
+        floats1(&network.second.bias),
+        before.iter().map(|w| w - w * 0.5 * 0.5).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -276,8 +338,14 @@ fn frozen_parameters_are_left_alone_and_a_model_that_has_changed_is_refused() {
     let mut optimizer = make(&network, LION, &[]);
     network.first.weight = network.first.weight.set_require_grad(false);
     let gradients = network.gradients();
-    let error = optimizer.step(0.01, network.clone(), gradients).expect_err("an array is frozen").to_string();
-    assert!(error.contains("it has no array \"first.weight\" of shape [5, 7] in its place"), "{error}");
+    let error = optimizer
+        .step(0.01, network.clone(), gradients)
+        .expect_err("an array is frozen")
+        .to_string();
+    assert!(
+        error.contains("it has no array \"first.weight\" of shape [5, 7] in its place"),
+        "{error}"
+    );
 
     let mut optimizer = make(&network, LION, &[]);
     let before = network.arrays();
@@ -287,7 +355,8 @@ fn frozen_parameters_are_left_alone_and_a_model_that_has_changed_is_refused() {
     assert!((1..4).all(|array| after[array] != before[array]));
 
     let frozen = network.no_grad();
-    let error = ProgramOptimizer::new(&frozen, &prototype(LION, &[]), MissingGradients::Refuse).expect_err("nothing to train");
+    let error = ProgramOptimizer::new(&frozen, &prototype(LION, &[]), MissingGradients::Refuse)
+        .expect_err("nothing to train");
     assert!(matches!(error, AdapterError::NoArrays { .. }), "{error}");
 }
 
@@ -315,36 +384,60 @@ fn low_rank_adapters_are_trained_and_what_they_adapt_is_not() {
     let network = Network::new().apply_lora(Lora::new(2, 4.0));
     let before = network.arrays();
     let mut optimizer = make(&network, LION, &[]);
-    let names: Vec<_> = optimizer.optimizer().layout().arrays().iter().map(|array| array.name.clone()).collect();
-    assert_eq!(names, ["first.weight.lora.a", "first.weight.lora.b", "second.weight.lora.a", "second.weight.lora.b"]);
+    let names: Vec<_> =
+        optimizer.optimizer().layout().arrays().iter().map(|array| array.name.clone()).collect();
+    assert_eq!(
+        names,
+        [
+            "first.weight.lora.a",
+            "first.weight.lora.b",
+            "second.weight.lora.a",
+            "second.weight.lora.b"
+        ]
+    );
     let network = train(network, &mut optimizer, 3);
     let after = network.arrays();
     // The weights of the layers with the adapters, the biases, and what is adapted.
     assert!(after[0] != before[0] && after[2] != before[2]);
     assert!(after[1] == before[1] && after[3] == before[3]);
-    for (param, before) in [(&network.first.weight, &before[0]), (&network.second.weight, &before[2])] {
+    for (param, before) in
+        [(&network.first.weight, &before[0]), (&network.second.weight, &before[2])]
+    {
         assert_eq!(&param.base().into_data().try_to_vec::<f32>().expect("f32 numbers"), before);
     }
 }
 
 #[test]
 fn what_cannot_be_trained_is_refused_by_name() {
-    let double = Tensor::<1>::from_data(TensorData::new(vec![1.0_f64], [1]), (&device(), DType::F64));
+    let double =
+        Tensor::<1>::from_data(TensorData::new(vec![1.0_f64], [1]), (&device(), DType::F64));
     let vector = Vector { weights: Param::from_tensor(double) };
-    let error = ProgramOptimizer::new(&vector, &prototype(LION, &[]), MissingGradients::Refuse).expect_err("f64").to_string();
-    assert_eq!(error, "the weights of the array \"weights\" can't be used: its numbers are neither f32 nor bf16; cast the module");
+    let error = ProgramOptimizer::new(&vector, &prototype(LION, &[]), MissingGradients::Refuse)
+        .expect_err("f64")
+        .to_string();
+    assert_eq!(
+        error,
+        "the weights of the array \"weights\" can't be used: its numbers are neither f32 nor bf16; cast the module"
+    );
 
     let mut tied = Network::new();
     tied.second.weight = tied.first.weight.clone();
-    let error = ProgramOptimizer::new(&tied, &prototype(LION, &[]), MissingGradients::Refuse).expect_err("tied");
-    assert!(matches!(&error, AdapterError::Shared { first, second } if first == "first.weight" && second == "second.weight"), "{error}");
+    let error = ProgramOptimizer::new(&tied, &prototype(LION, &[]), MissingGradients::Refuse)
+        .expect_err("tied");
+    assert!(
+        matches!(&error, AdapterError::Shared { first, second } if first == "first.weight" && second == "second.weight"),
+        "{error}"
+    );
 
     let vector = Vector::new(vec![1.0]);
     let mut optimizer = make(&vector, LION, &[]);
     let mut gradients = GradientsParams::new();
     gradients.register(vector.weights.id, Tensor::<1>::zeros([2], &Device::flex()));
     let error = optimizer.step(0.1, vector, gradients).expect_err("another shape").to_string();
-    assert_eq!(error, "the gradient of the array \"weights\" can't be used: its shape is [2], not [1]");
+    assert_eq!(
+        error,
+        "the gradient of the array \"weights\" can't be used: its shape is [2], not [1]"
+    );
 }
 
 #[test]
@@ -364,7 +457,10 @@ fn a_saved_state_goes_on_to_the_same_bits() {
     let network = train(network, &mut second, 11);
 
     assert_eq!(network.bits(), whole.bits());
-    assert_eq!(second.optimizer().save_bytes().expect("a state"), uninterrupted.optimizer().save_bytes().expect("a state"));
+    assert_eq!(
+        second.optimizer().save_bytes().expect("a state"),
+        uninterrupted.optimizer().save_bytes().expect("a state")
+    );
 }
 
 #[derive(Module, Debug)]
@@ -381,9 +477,17 @@ fn a_state_of_other_names_or_of_another_program_is_refused() {
     let state = optimizer.optimizer().save_bytes().expect("a state");
 
     let renamed = Renamed { first: network.first.clone(), head: network.second.clone() };
-    let error = make(&renamed, LION, &[]).optimizer_mut().load_bytes(&state).expect_err("other names").to_string();
+    let error = make(&renamed, LION, &[])
+        .optimizer_mut()
+        .load_bytes(&state)
+        .expect_err("other names")
+        .to_string();
     assert_eq!(error, "the state does not fit the parameter arrays: m/head.weight is missing");
-    let error = make(&network, ADAMW, &[]).optimizer_mut().load_bytes(&state).expect_err("another program").to_string();
+    let error = make(&network, ADAMW, &[])
+        .optimizer_mut()
+        .load_bytes(&state)
+        .expect_err("another program")
+        .to_string();
     assert!(error.starts_with("the state was saved by the program lion"), "{error}");
 }
 
@@ -391,7 +495,10 @@ fn a_state_of_other_names_or_of_another_program_is_refused() {
 fn hyperparameters_are_set_by_name_and_for_arrays_by_pattern() {
     let network = Network::new();
     let mut optimizer = make(&network, LION, &[("weight_decay", 0.5)]);
-    assert_eq!(optimizer.optimizer_mut().set_for("*.bias", "weight_decay", 0.0).expect("there are biases"), 2);
+    assert_eq!(
+        optimizer.optimizer_mut().set_for("*.bias", "weight_decay", 0.0).expect("there are biases"),
+        2
+    );
     assert!(optimizer.optimizer_mut().set("decay", 0.0).is_err());
     let before = network.arrays();
     let mut gradients = GradientsParams::new();
@@ -403,7 +510,10 @@ fn hyperparameters_are_set_by_name_and_for_arrays_by_pattern() {
     }
     let network = optimizer.step(0.5, network, gradients).expect("it steps");
     for ((name, before), after) in NAMES.iter().zip(before).zip(network.arrays()) {
-        let expected: Vec<f32> = before.iter().map(|w| if name.ends_with("bias") { *w } else { w - w * 0.5 * 0.5 }).collect();
+        let expected: Vec<f32> = before
+            .iter()
+            .map(|w| if name.ends_with("bias") { *w } else { w - w * 0.5 * 0.5 })
+            .collect();
         assert_eq!(after, expected, "{name}");
     }
 }
@@ -437,7 +547,9 @@ fn one_array_at_a_time_gives_the_same_bits_and_burns_records_go_on() {
         let prototype = prototype(text, &[]);
         let mut first = by_array(&prototype);
         let network = train_by_array(Network::new(), &mut first, 9);
-        let mut second = by_array(&prototype).from_bytes(first.into_bytes().expect("a record")).expect("it loads");
+        let mut second = by_array(&prototype)
+            .from_bytes(first.into_bytes().expect("a record"))
+            .expect("it loads");
         let network = train_by_array(network, &mut second, 11);
         assert_eq!(network.bits(), expected, "{}", prototype.program_name());
     }
@@ -447,7 +559,9 @@ fn one_array_at_a_time_gives_the_same_bits_and_burns_records_go_on() {
 fn a_record_of_another_program_is_left_aside_and_a_coupled_program_refused() {
     let mut adamw = by_array(&prototype(ADAMW, &[]));
     let network = train_by_array(Network::new(), &mut adamw, 3);
-    let mut foreign = by_array(&prototype(LION, &[])).from_bytes(adamw.into_bytes().expect("a record")).expect("it loads");
+    let mut foreign = by_array(&prototype(LION, &[]))
+        .from_bytes(adamw.into_bytes().expect("a record"))
+        .expect("it loads");
     let expected = train_by_array(network.clone(), &mut by_array(&prototype(LION, &[])), 2);
     assert_eq!(train_by_array(network, &mut foreign, 2).bits(), expected.bits());
 

@@ -1,4 +1,5 @@
-//! Programs as optimizers of candle and burn: `cargo test -p symopt-evaluator --features candle,burn --test adapters`.
+//! Programs as optimizers of candle and burn: `cargo test -p symopt-evaluator --features
+//! candle,burn --test adapters`.
 
 #![cfg(any(feature = "candle", feature = "burn"))]
 
@@ -60,7 +61,8 @@ fn program(text: &str) -> Program {
 /// A prototype, whose layout does not matter, that works on the calling thread.
 fn prototype(text: &str, values: &[(&str, f64)]) -> Optimizer {
     let options = Options { threads: Threads::One, ..Options::default() };
-    let mut optimizer = Optimizer::with_options(&program(text), &Layout::default(), options).expect("it types");
+    let mut optimizer =
+        Optimizer::with_options(&program(text), &Layout::default(), options).expect("it types");
     for (name, value) in values {
         optimizer.set(name, *value).expect("there is such a hyperparameter");
     }

@@ -58,7 +58,10 @@ pub(super) const COLUMNS: Operator = Operator::Named("cols", r"\operatorname{col
 
 /// The symbols of the numbers that have one.
 pub(super) fn constant_symbols() -> [(f64, Symbol); 2] {
-    [(std::f64::consts::PI, Symbol::constant("π", r"\pi")), (std::f64::consts::E, Symbol::constant("e", r"\mathrm{e}"))]
+    [
+        (std::f64::consts::PI, Symbol::constant("π", r"\pi")),
+        (std::f64::consts::E, Symbol::constant("e", r"\mathrm{e}")),
+    ]
 }
 
 /// The expression of a number.
@@ -68,9 +71,15 @@ fn number(value: f64) -> Expression {
     } else if value.is_infinite() {
         Some(Symbol::constant("∞", r"\infty"))
     } else {
-        constant_symbols().into_iter().find(|(constant, _)| *constant == value.abs()).map(|(_, symbol)| symbol)
+        constant_symbols()
+            .into_iter()
+            .find(|(constant, _)| *constant == value.abs())
+            .map(|(_, symbol)| symbol)
     };
-    let magnitude = symbol.map_or_else(|| Expression::Number(Number::new(value)), |symbol| Expression::Symbol(symbol, None));
+    let magnitude = symbol.map_or_else(
+        || Expression::Number(Number::new(value)),
+        |symbol| Expression::Symbol(symbol, None),
+    );
     if value.is_sign_negative() && !value.is_nan() { negative(magnitude) } else { magnitude }
 }
 
@@ -172,7 +181,8 @@ impl Reader<'_> {
             NodeKind::Constant(bits) => number(f64::from_bits(bits)),
             NodeKind::Call(function) => self.call(function, node.arguments()),
             // All inputs have symbols.
-            _ => (self.symbol)(id).unwrap_or_else(|| Expression::Symbol(Symbol::spelled_out("?"), None)),
+            _ => (self.symbol)(id)
+                .unwrap_or_else(|| Expression::Symbol(Symbol::spelled_out("?"), None)),
         }
     }
 
@@ -207,25 +217,44 @@ impl Reader<'_> {
 
     fn is_never_negative(&self, id: NodeId) -> bool {
         use Function as F;
-        let never = [F::Abs, F::Square, F::Norm, F::GlobalNorm, F::Sqrt, F::GuardedSqrt, F::Exp, F::Exp2, F::Exp10];
+        let never = [
+            F::Abs,
+            F::Square,
+            F::Norm,
+            F::GlobalNorm,
+            F::Sqrt,
+            F::GuardedSqrt,
+            F::Exp,
+            F::Exp2,
+            F::Exp10,
+        ];
         matches!(self.graph.node(id).kind, NodeKind::Call(function) if never.contains(&function))
     }
 
     /// `[x < y]`, or `[y > x]` where x is a number: numbers stand on the right.
-    fn comparison(&self, arguments: &[NodeId], unicode: [&'static str; 2], latex: [&'static str; 2]) -> Expression {
+    fn comparison(
+        &self,
+        arguments: &[NodeId],
+        unicode: [&'static str; 2],
+        latex: [&'static str; 2],
+    ) -> Expression {
         let mut sides: Vec<Expression> = arguments.iter().map(|id| self.read(*id)).collect();
         let is_number = |id: &NodeId| self.graph.node(*id).constant().is_some();
         let turned = arguments.first().is_some_and(is_number);
         if turned {
             sides.reverse();
         }
-        Expression::Apply(Operator::Comparison(unicode[usize::from(turned)], latex[usize::from(turned)]), sides)
+        Expression::Apply(
+            Operator::Comparison(unicode[usize::from(turned)], latex[usize::from(turned)]),
+            sides,
+        )
     }
 
     fn call(&self, function: Function, arguments: &[NodeId]) -> Expression {
         use Function as F;
         // Missing arguments cannot occur: a call has as many as its function takes.
-        let argument = |index: usize| arguments.get(index).map_or_else(|| integer(0), |id| self.read(*id));
+        let argument =
+            |index: usize| arguments.get(index).map_or_else(|| integer(0), |id| self.read(*id));
         let named = |unicode, latex| {
             let arguments = arguments.iter().map(|id| self.read(*id)).collect();
             Expression::Apply(Operator::Named(unicode, latex), arguments)
@@ -235,14 +264,20 @@ impl Reader<'_> {
             Some(id) if self.is_never_negative(*id) => argument(0),
             _ => unary(Operator::Abs),
         };
-        let applied = |unicode, latex, to| Expression::Apply(Operator::Named(unicode, latex), vec![to]);
+        let applied =
+            |unicode, latex, to| Expression::Apply(Operator::Named(unicode, latex), vec![to]);
         let plus_one = || sum([(false, integer(1)), (false, argument(0))]);
         match function {
-            F::Add => sum(self.ordered(arguments, |id| self.order_in_sum(id)).into_iter().map(|term| (false, term))),
+            F::Add => sum(self
+                .ordered(arguments, |id| self.order_in_sum(id))
+                .into_iter()
+                .map(|term| (false, term))),
             F::Subtract => sum([(false, argument(0)), (true, argument(1))]),
             F::Multiply => product(self.ordered(arguments, |id| self.order_in_product(id))),
             F::Divide => quotient(argument(0), argument(1)),
-            F::GuardedDivide => quotient(argument(0), sum([(false, argument(1)), (false, number(EPSILON))])),
+            F::GuardedDivide => {
+                quotient(argument(0), sum([(false, argument(1)), (false, number(EPSILON))]))
+            }
             F::Reciprocal => quotient(integer(1), argument(0)),
             F::Negative => negative(argument(0)),
             F::Copy => argument(0),
@@ -256,8 +291,11 @@ impl Reader<'_> {
                 affine(argument(0), argument(1), argument(2), known)
             }
             F::Abs => unary(Operator::Abs),
-            // The arrays are reduced to one number each: of a single number that leaves its magnitude.
-            F::Norm if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => magnitude(),
+            // The arrays are reduced to one number each: of a single number that leaves its
+            // magnitude.
+            F::Norm if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => {
+                magnitude()
+            }
             F::Norm => unary(Operator::ArrayNorm),
             F::GlobalNorm => unary(Operator::GlobalNorm),
             F::Dot => Expression::Apply(Operator::Dot, vec![argument(0), argument(1)]),
@@ -274,7 +312,9 @@ impl Reader<'_> {
             F::GuardedLog => applied("log", r"\log", magnitude()),
             F::GuardedLog2 => applied("log₂", r"\log_2", magnitude()),
             F::GuardedLog10 => applied("log₁₀", r"\log_{10}", magnitude()),
-            F::GuardedLog1p => applied("log", r"\log", Expression::Apply(Operator::Abs, vec![plus_one()])),
+            F::GuardedLog1p => {
+                applied("log", r"\log", Expression::Apply(Operator::Abs, vec![plus_one()]))
+            }
             F::Exp => named("exp", r"\exp"),
             F::Cos => named("cos", r"\cos"),
             F::Sin => named("sin", r"\sin"),
@@ -298,7 +338,9 @@ impl Reader<'_> {
             F::GreaterEqual => self.comparison(arguments, ["≥", "≤"], [r"\ge", r"\le"]),
             F::Equal => self.comparison(arguments, ["=", "="], ["=", "="]),
             // Of one number for each array the mean is the number itself.
-            F::Mean if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => argument(0),
+            F::Mean if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => {
+                argument(0)
+            }
             F::Mean => unary(MEAN),
             F::Size => unary(SIZE),
             F::Transpose => unary(Operator::Transpose),

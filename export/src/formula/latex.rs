@@ -43,7 +43,11 @@ fn is_tall(expression: &Expression) -> bool {
 fn brackets(open: &str, inner: &str, close: &str, tall: bool) -> String {
     // A command needs a space before a letter.
     let space = if open.starts_with('\\') { " " } else { "" };
-    if tall { format!(r"\left{open}{space}{inner}\right{close}") } else { format!("{open}{space}{inner}{space}{close}") }
+    if tall {
+        format!(r"\left{open}{space}{inner}\right{close}")
+    } else {
+        format!("{open}{space}{inner}{space}{close}")
+    }
 }
 
 /// The expression as text.
@@ -72,20 +76,32 @@ pub(super) fn text(expression: &Expression) -> String {
             let mut product = String::new();
             let mut before_is_word = false;
             for factor in factors {
-                let factor = if let Expression::Number(_) = factor { text(factor) } else { within(factor, FRACTION) };
+                let factor = if let Expression::Number(_) = factor {
+                    text(factor)
+                } else {
+                    within(factor, FRACTION)
+                };
                 let is_word = factor.starts_with(r"\mathrm");
                 if !product.is_empty() {
-                    product.push_str(if before_is_word && !starts_with_digit(&factor) { r"\," } else { separator(&factor) });
+                    product.push_str(if before_is_word && !starts_with_digit(&factor) {
+                        r"\,"
+                    } else {
+                        separator(&factor)
+                    });
                 }
                 before_is_word = is_word;
                 product.push_str(&factor);
             }
             product
         }
-        Expression::Quotient(numerator, denominator) => format!(r"\frac{{{}}}{{{}}}", text(numerator), text(denominator)),
+        Expression::Quotient(numerator, denominator) => {
+            format!(r"\frac{{{}}}{{{}}}", text(numerator), text(denominator))
+        }
         Expression::Power(base, exponent) => {
             let base = match &**base {
-                Expression::Symbol(symbol, time) if symbol.is_primed() => format!("{{{}}}", symbol.latex(*time)),
+                Expression::Symbol(symbol, time) if symbol.is_primed() => {
+                    format!("{{{}}}", symbol.latex(*time))
+                }
                 base => within(base, ATOM),
             };
             format!("{base}^{{{}}}", text(exponent))
@@ -96,17 +112,29 @@ pub(super) fn text(expression: &Expression) -> String {
             let tall = arguments.iter().any(is_tall);
             match operator {
                 Operator::Abs => brackets(r"\lvert", &list, r"\rvert", tall),
-                Operator::GlobalNorm => format!("{}_2", brackets(r"\lVert", &list, r"\rVert", tall)),
-                Operator::ArrayNorm => format!(r"{}_{{\mathrm{{array}}}}", brackets(r"\lVert", &list, r"\rVert", tall)),
+                Operator::GlobalNorm => {
+                    format!("{}_2", brackets(r"\lVert", &list, r"\rVert", tall))
+                }
+                Operator::ArrayNorm => {
+                    format!(r"{}_{{\mathrm{{array}}}}", brackets(r"\lVert", &list, r"\rVert", tall))
+                }
                 Operator::Comparison(_, sign) => {
-                    let sides = arguments.iter().map(text).collect::<Vec<_>>().join(&format!(" {sign} "));
+                    let sides =
+                        arguments.iter().map(text).collect::<Vec<_>>().join(&format!(" {sign} "));
                     brackets("[", &sides, "]", tall)
                 }
                 Operator::Dot => brackets(r"\langle", &list, r"\rangle", tall),
                 Operator::Sqrt => format!(r"\sqrt{{{list}}}"),
                 Operator::CubeRoot => format!(r"\sqrt[3]{{{list}}}"),
-                Operator::Transpose => format!(r"{}^{{\top}}", arguments.first().map_or_else(String::new, |x| within(x, ATOM))),
-                Operator::MatrixProduct => arguments.iter().map(|x| within(x, FRACTION)).collect::<Vec<_>>().join(r" \mathbin{@} "),
+                Operator::Transpose => format!(
+                    r"{}^{{\top}}",
+                    arguments.first().map_or_else(String::new, |x| within(x, ATOM))
+                ),
+                Operator::MatrixProduct => arguments
+                    .iter()
+                    .map(|x| within(x, FRACTION))
+                    .collect::<Vec<_>>()
+                    .join(r" \mathbin{@} "),
                 // A magnitude has brackets of its own.
                 Operator::Named(_, name) if is_magnitude(arguments) => format!("{name} {list}"),
                 Operator::Named(_, name) => format!("{name}{}", brackets("(", &list, ")", tall)),
@@ -120,11 +148,15 @@ fn is_magnitude(arguments: &[Expression]) -> bool {
     matches!(arguments, [Expression::Apply(Operator::Abs, _)])
 }
 
-/// What stands between the factors of a product: digits need a dot, brackets and words a little space.
+/// What stands between the factors of a product: digits need a dot, brackets and words a little
+/// space.
 fn separator(factor: &str) -> &'static str {
     if starts_with_digit(factor) {
         r" \cdot "
-    } else if ["(", r"\left", r"\mathrm", r"\frac", r"\lvert", r"\lVert", r"\langle", "["].iter().any(|open| factor.starts_with(open)) {
+    } else if ["(", r"\left", r"\mathrm", r"\frac", r"\lvert", r"\lVert", r"\langle", "["]
+        .iter()
+        .any(|open| factor.starts_with(open))
+    {
         r"\,"
     } else {
         " "
@@ -136,5 +168,9 @@ fn starts_with_digit(text: &str) -> bool {
 }
 
 fn within(expression: &Expression, least: u8) -> String {
-    if level(expression) < least { brackets("(", &text(expression), ")", is_tall(expression)) } else { text(expression) }
+    if level(expression) < least {
+        brackets("(", &text(expression), ")", is_tall(expression))
+    } else {
+        text(expression)
+    }
 }

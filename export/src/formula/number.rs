@@ -13,8 +13,12 @@ impl Number {
     pub fn new(value: f64) -> Number {
         let (digits, exponent) = shortest_digits(value);
         let last = exponent - (digits.len() as i32 - 1);
-        // Small numbers with few zeros in front, and large ones whose digits reach the point or nearly so, are easier to read as they are.
-        if value == 0.0 || (-4..=0).contains(&exponent) || (exponent > 0 && exponent < 16 && (last <= 0 || exponent < 6)) {
+        // Small numbers with few zeros in front, and large ones whose digits reach the point or
+        // nearly so, are easier to read as they are.
+        if value == 0.0
+            || (-4..=0).contains(&exponent)
+            || (exponent > 0 && exponent < 16 && (last <= 0 || exponent < 6))
+        {
             return Number { mantissa: format!("{}", value.abs()), exponent: None };
         }
         let (first, rest) = digits.split_at(1.min(digits.len()));
@@ -28,15 +32,16 @@ impl Number {
     }
 }
 
-/// The digits of the shortest decimal that gives the number, without point, and the power of ten of the first one.
+/// The digits of the shortest decimal that gives the number, without point, and the power of ten of
+/// the first one.
 fn shortest_digits(value: f64) -> (String, i32) {
     let text = format!("{:e}", value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     (mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
 }
 
-/// `1 - value` of the shortest decimal of a finite number, exactly, as a sign (true for negative) and a number; `None` where that takes more
-/// than six decimals.
+/// `1 - value` of the shortest decimal of a finite number, exactly, as a sign (true for negative)
+/// and a number; `None` where that takes more than six decimals.
 pub(super) fn complement(value: f64) -> Option<(bool, Number)> {
     let (digits, exponent) = shortest_digits(value);
     let decimals = (digits.len() as i32 - 1 - exponent).max(0);
@@ -51,7 +56,8 @@ pub(super) fn complement(value: f64) -> Option<(bool, Number)> {
     let (integer, fraction) = (rest.abs() / one, rest.abs() % one);
     let fraction = format!("{fraction:0>width$}", width = decimals as usize);
     let fraction = fraction.trim_end_matches('0');
-    let mantissa = if fraction.is_empty() { integer.to_string() } else { format!("{integer}.{fraction}") };
+    let mantissa =
+        if fraction.is_empty() { integer.to_string() } else { format!("{integer}.{fraction}") };
     Some((rest < 0, Number { mantissa, exponent: None }))
 }
 
@@ -63,7 +69,9 @@ mod tests {
     fn numbers_are_exact_and_short() {
         let text = |value: f64| {
             let number = Number::new(value);
-            number.exponent.map_or(number.mantissa.clone(), |exponent| format!("{}e{exponent}", number.mantissa))
+            number.exponent.map_or(number.mantissa.clone(), |exponent| {
+                format!("{}e{exponent}", number.mantissa)
+            })
         };
         let cases = [
             (0.0, "0"),
@@ -89,8 +97,11 @@ mod tests {
 
     #[test]
     fn complements_are_exact_or_not_there() {
-        let text =
-            |value: f64| complement(value).map(|(negative, number)| format!("{}{}", if negative { "-" } else { "" }, number.mantissa));
+        let text = |value: f64| {
+            complement(value).map(|(negative, number)| {
+                format!("{}{}", if negative { "-" } else { "" }, number.mantissa)
+            })
+        };
         let cases = [
             (0.9, Some("0.1")),
             (0.999, Some("0.001")),

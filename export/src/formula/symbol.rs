@@ -46,7 +46,11 @@ pub(super) struct Symbol {
 }
 
 impl Symbol {
-    fn new(unicode: impl Into<String>, base: impl Into<String>, subscript: Option<String>) -> Symbol {
+    fn new(
+        unicode: impl Into<String>,
+        base: impl Into<String>,
+        subscript: Option<String>,
+    ) -> Symbol {
         Symbol { unicode: unicode.into(), base: base.into(), subscript, prime: false }
     }
 
@@ -59,11 +63,17 @@ impl Symbol {
             "eps" => return Symbol::of_name("epsilon"),
             _ => {}
         }
-        for (ending, combining, command) in [("_hat", '\u{302}', r"\hat"), ("_bar", '\u{304}', r"\bar")] {
+        for (ending, combining, command) in
+            [("_hat", '\u{302}', r"\hat"), ("_bar", '\u{304}', r"\bar")]
+        {
             if let Some(stem) = name.strip_suffix(ending)
                 && let Some(letter) = letter(stem)
             {
-                return Symbol::new(format!("{}{combining}", letter.0), format!("{command}{{{}}}", letter.1), None);
+                return Symbol::new(
+                    format!("{}{combining}", letter.0),
+                    format!("{command}{{{}}}", letter.1),
+                    None,
+                );
             }
         }
         let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -71,7 +81,11 @@ impl Symbol {
         if !digits.is_empty()
             && let Some(letter) = letter(stem.trim_end_matches('_'))
         {
-            return Symbol::new(format!("{}{}", letter.0, subscript_digits(digits)), letter.1, Some(digits.to_string()));
+            return Symbol::new(
+                format!("{}{}", letter.0, subscript_digits(digits)),
+                letter.1,
+                Some(digits.to_string()),
+            );
         }
         if let Some(letter) = letter(name) {
             return Symbol::new(letter.0, letter.1, None);
@@ -93,7 +107,11 @@ impl Symbol {
     /// A letter with a number below it.
     pub fn numbered(letter: char, number: usize) -> Symbol {
         let digits = number.to_string();
-        Symbol::new(format!("{letter}{}", subscript_digits(&digits)), letter.to_string(), Some(digits))
+        Symbol::new(
+            format!("{letter}{}", subscript_digits(&digits)),
+            letter.to_string(),
+            Some(digits),
+        )
     }
 
     /// A number that has a symbol of its own.
@@ -148,17 +166,24 @@ impl Symbol {
 
 /// A name that is one letter, Latin or Greek, in Unicode and in LaTeX.
 fn letter(name: &str) -> Option<(&str, String)> {
-    if let Some((command, letter)) = GREEK.iter().find(|(command, letter)| *command == name || *letter == name) {
+    if let Some((command, letter)) =
+        GREEK.iter().find(|(command, letter)| *command == name || *letter == name)
+    {
         return Some((letter, format!(r"\{command}")));
     }
-    (name.len() == 1 && name.chars().all(|c| c.is_ascii_alphabetic())).then(|| (name, name.to_string()))
+    (name.len() == 1 && name.chars().all(|c| c.is_ascii_alphabetic()))
+        .then(|| (name, name.to_string()))
 }
 
 fn subscript_digits(digits: &str) -> String {
-    digits.chars().map(|c| c.to_digit(10).and_then(|d| char::from_u32('₀' as u32 + d)).unwrap_or(c)).collect()
+    digits
+        .chars()
+        .map(|c| c.to_digit(10).and_then(|d| char::from_u32('₀' as u32 + d)).unwrap_or(c))
+        .collect()
 }
 
-/// A name or a remark inside `\mathrm`, `\text` or `\texttt`: what LaTeX takes for commands is escaped, what its plain fonts lack is a question mark.
+/// A name or a remark inside `\mathrm`, `\text` or `\texttt`: what LaTeX takes for commands is
+/// escaped, what its plain fonts lack is a question mark.
 pub(super) fn latex_text(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -206,8 +231,17 @@ mod tests {
     #[test]
     fn marks_and_numbers_tell_symbols_apart() {
         let g = Symbol::of_name("g");
-        assert_eq!((g.marked(Mark::Prime).unicode.as_str(), g.marked(Mark::Prime).latex(Some("t")).as_str()), ("g′", "g'_t"));
-        assert_eq!((g.marked(Mark::Tilde).unicode.as_str(), g.marked(Mark::Tilde).latex(None).as_str()), ("g\u{303}", r"\tilde{g}"));
+        assert_eq!(
+            (
+                g.marked(Mark::Prime).unicode.as_str(),
+                g.marked(Mark::Prime).latex(Some("t")).as_str()
+            ),
+            ("g′", "g'_t")
+        );
+        assert_eq!(
+            (g.marked(Mark::Tilde).unicode.as_str(), g.marked(Mark::Tilde).latex(None).as_str()),
+            ("g\u{303}", r"\tilde{g}")
+        );
         assert_eq!(g.with_number(2), Some(Symbol::of_name("g2")));
         assert_eq!(Symbol::of_name("g2").with_number(1), None);
     }

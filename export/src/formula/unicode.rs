@@ -53,7 +53,11 @@ pub(super) fn text(expression: &Expression) -> String {
             factors.iter().map(factor).collect::<Vec<_>>().join("·")
         }
         Expression::Quotient(numerator, denominator) => {
-            let numerator = if level(numerator) == QUOTIENT { format!("({})", text(numerator)) } else { within(numerator, PRODUCT) };
+            let numerator = if level(numerator) == QUOTIENT {
+                format!("({})", text(numerator))
+            } else {
+                within(numerator, PRODUCT)
+            };
             format!("{numerator} / {}", within(denominator, POWER))
         }
         Expression::Power(base, exponent) => {
@@ -73,11 +77,18 @@ pub(super) fn text(expression: &Expression) -> String {
                 Operator::GlobalNorm => format!("‖{list}‖₂"),
                 Operator::ArrayNorm => format!("‖{list}‖ₐ"),
                 Operator::Dot => format!("⟨{list}⟩"),
-                Operator::Comparison(sign, _) => format!("[{}]", arguments.iter().map(text).collect::<Vec<_>>().join(&format!(" {sign} "))),
+                Operator::Comparison(sign, _) => format!(
+                    "[{}]",
+                    arguments.iter().map(text).collect::<Vec<_>>().join(&format!(" {sign} "))
+                ),
                 Operator::Sqrt => format!("√{}", bracketed(arguments, &list, true)),
                 Operator::CubeRoot => format!("∛{}", bracketed(arguments, &list, true)),
-                Operator::Transpose => format!("{}ᵀ", arguments.first().map_or_else(String::new, |x| within(x, ATOM))),
-                Operator::MatrixProduct => arguments.iter().map(|x| within(x, POWER)).collect::<Vec<_>>().join(" @ "),
+                Operator::Transpose => {
+                    format!("{}ᵀ", arguments.first().map_or_else(String::new, |x| within(x, ATOM)))
+                }
+                Operator::MatrixProduct => {
+                    arguments.iter().map(|x| within(x, POWER)).collect::<Vec<_>>().join(" @ ")
+                }
                 Operator::Named(name, _) => format!("{name}{}", bracketed(arguments, &list, false)),
             }
         }
@@ -89,11 +100,16 @@ fn is_magnitude(arguments: &[Expression]) -> bool {
     matches!(arguments, [Expression::Apply(Operator::Abs, _)])
 }
 
-/// Arguments between brackets. A magnitude has brackets of its own, and below a root a symbol or a number needs none.
+/// Arguments between brackets. A magnitude has brackets of its own, and below a root a symbol or a
+/// number needs none.
 fn bracketed(arguments: &[Expression], list: &str, below_root: bool) -> String {
     match arguments {
         _ if is_magnitude(arguments) && list.starts_with('|') => list.to_string(),
-        [Expression::Symbol(..) | Expression::Number(Number { exponent: None, .. })] if below_root => list.to_string(),
+        [Expression::Symbol(..) | Expression::Number(Number { exponent: None, .. })]
+            if below_root =>
+        {
+            list.to_string()
+        }
         _ => format!("({list})"),
     }
 }
@@ -105,8 +121,12 @@ fn within(expression: &Expression, least: u8) -> String {
 fn number_text(number: &Number) -> String {
     match number.exponent {
         None => number.mantissa.clone(),
-        Some(exponent) if number.is_power() => format!("10{}", superscript_digits(&exponent.to_string())),
-        Some(exponent) => format!("{}·10{}", number.mantissa, superscript_digits(&exponent.to_string())),
+        Some(exponent) if number.is_power() => {
+            format!("10{}", superscript_digits(&exponent.to_string()))
+        }
+        Some(exponent) => {
+            format!("{}·10{}", number.mantissa, superscript_digits(&exponent.to_string()))
+        }
     }
 }
 
@@ -120,7 +140,9 @@ fn superscript(exponent: &Expression) -> Option<String> {
         },
         _ => return None,
     };
-    let is_short = number.exponent.is_none() && number.mantissa.len() <= 3 && number.mantissa.bytes().all(|b| b.is_ascii_digit());
+    let is_short = number.exponent.is_none()
+        && number.mantissa.len() <= 3
+        && number.mantissa.bytes().all(|b| b.is_ascii_digit());
     is_short.then(|| superscript_digits(&format!("{minus}{}", number.mantissa)))
 }
 

@@ -1,22 +1,30 @@
-//! A program as one C header: C99 that also compiles as C++, with nothing but `math.h` and `stddef.h`.
+//! A program as one C header: C99 that also compiles as C++, with nothing but `math.h` and
+//! `stddef.h`.
 //!
-//! `NAME_step` takes one array with its gradients and its slots, and is called for each array of a model. Only where a program takes a sum over
-//! all arrays (a global norm, a dot product) it takes lists of them. The state belongs to the caller, who sets it to zero at first.
+//! `NAME_step` takes one array with its gradients and its slots, and is called for each array of a
+//! model. Only where a program takes a sum over all arrays (a global norm, a dot product) it takes
+//! lists of them. The state belongs to the caller, who sets it to zero at first.
 //!
-//! Scalars are `double` and are rounded to `float` where they meet arrays; sums over elements are taken in `double`, in the order of the reference
-//! interpreter. So a program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and
-//! sums is meant to have the reference's bits; in the conformance suite, on x86-64 with gcc 12, those of the zoo have them. Other functions are the
-//! C library's, whose last places differ from one library to the next. Functions of matrices are refused. What is meant to hold where:
+//! Scalars are `double` and are rounded to `float` where they meet arrays; sums over elements are
+//! taken in `double`, in the order of the reference interpreter. So a program of `+ - * /`, `sqrt`,
+//! `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and sums is meant to have the
+//! reference's bits; in the conformance suite, on x86-64 with gcc 12, those of the zoo have them.
+//! Other functions are the C library's, whose last places differ from one library to the next.
+//! Functions of matrices are refused. What is meant to hold where:
 //!
-//! - gcc (only 12 was tried): the header turns fused multiply-adds off for its own functions by `#pragma GCC optimize("fp-contract=off")`, which
-//!   holds at `-O3 -march=native` too, where gcc by itself fuses; it ignores `#pragma STDC FP_CONTRACT`. clang is to heed the latter, to the
-//!   end of the file that includes the header, and MSVC has a pragma of its own; neither compiler was tried.
-//! - gcc vectorises the loops at `-O3`. `sqrtf` may set `errno`, which prevents that, so the header declares it again as `const`; for clang,
-//!   there is `-fno-math-errno`. Other functions of `math.h` are not vectorised.
-//! - `-ffast-math` breaks all of this, and so does arithmetic wider than float (x87: `FLT_EVAL_METHOD` other than 0).
+//! - gcc (only 12 was tried): the header turns fused multiply-adds off for its own functions by
+//!   `#pragma GCC optimize("fp-contract=off")`, which holds at `-O3 -march=native` too, where gcc
+//!   by itself fuses; it ignores `#pragma STDC FP_CONTRACT`. clang is to heed the latter, to the
+//!   end of the file that includes the header, and MSVC has a pragma of its own; neither compiler
+//!   was tried.
+//! - gcc vectorises the loops at `-O3`. `sqrtf` may set `errno`, which prevents that, so the header
+//!   declares it again as `const`; for clang, there is `-fno-math-errno`. Other functions of
+//!   `math.h` are not vectorised.
+//! - `-ffast-math` breaks all of this, and so does arithmetic wider than float (x87:
+//!   `FLT_EVAL_METHOD` other than 0).
 //!
-//! The text is laid out as clang-format has it in its LLVM style with 100 columns, where the return type has no line of its own
-//! (`PenaltyReturnTypeOnItsOwnLine: 1000`).
+//! The text is laid out as clang-format has it in its LLVM style with 100 columns, where the return
+//! type has no line of its own (`PenaltyReturnTypeOnItsOwnLine: 1000`).
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -24,15 +32,20 @@ use std::fmt::Write;
 use symopt_dsl::{Function, Graph, Program, Type};
 
 use super::loops::{Loop, Loops, step_words};
-use crate::listing::{CAPITALS, Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED};
-use crate::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
+use crate::listing::{
+    CAPITALS, Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED,
+};
+use crate::notation::{
+    Level, Notation, comparison, condition, shortest, written, written_in_array, written_within,
+};
 use crate::python::{calls, wrapped};
 use crate::spelling::{SPELLINGS, lacks_matrix, spelling};
 
 /// Columns that a line may take.
 const WIDTH: usize = 100;
 
-/// Names that no variable can have: words of C and C++, macros, and what the file itself calls things.
+/// Names that no variable can have: words of C and C++, macros, and what the file itself calls
+/// things.
 const RESERVED: &[&str] = &[
     "NULL",
     "NAN",
@@ -150,13 +163,22 @@ const RESERVED: &[&str] = &[
     "xor_eq",
 ];
 
-/// Helpers: each in float and in double, where `REAL` is the type, `NAME` has the program's name before it, and `0#` is a number of the type.
+/// Helpers: each in float and in double, where `REAL` is the type, `NAME` has the program's name
+/// before it, and `0#` is a number of the type.
 const HELPERS: &[(&str, &str, &str)] = &[
     ("sign", "REAL x", "return x > 0# ? 1# : x < 0# ? -1# : x;"),
     ("square", "REAL x", "return x * x;"),
     ("cube", "REAL x", "return x * x * x;"),
-    ("maximum", "REAL x, REAL y", "return x != x ? x : x > y || (x == y && COPYSIGN(1#, x) > 0#) ? x : y;"),
-    ("minimum", "REAL x, REAL y", "return x != x ? x : x < y || (x == y && COPYSIGN(1#, x) < 0#) ? x : y;"),
+    (
+        "maximum",
+        "REAL x, REAL y",
+        "return x != x ? x : x > y || (x == y && COPYSIGN(1#, x) > 0#) ? x : y;",
+    ),
+    (
+        "minimum",
+        "REAL x, REAL y",
+        "return x != x ? x : x < y || (x == y && COPYSIGN(1#, x) < 0#) ? x : y;",
+    ),
     ("guarded_log1p", "REAL x", "return x < -1# ? LOG(-(1# + x)) : LOG1P(x);"),
 ];
 
@@ -211,7 +233,8 @@ pub fn lacks(function: Function) -> Option<String> {
     lacks_matrix(function)
 }
 
-/// C, with the name of the program, which the names of helpers begin with, and those of arrays, whose elements are read.
+/// C, with the name of the program, which the names of helpers begin with, and those of arrays,
+/// whose elements are read.
 struct CNotation<'a> {
     program: &'a str,
     arrays: Vec<&'a str>,
@@ -242,11 +265,25 @@ impl Notation for CNotation<'_> {
         Some(text.replace("symopt_", &format!("{}_", self.program)).into())
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         let call = || Expression::Call(Callee::Function(function), ty, arguments.to_vec());
         match (function, arguments) {
-            (Function::Where, [test, ..]) => Some(format!("{} ? {{y}} : {{z}}", condition(self, ty, test)).into()),
-            _ => Some(format!("({})({})", if ty == Type::Tree { "float" } else { "double" }, comparison(self, &call())?).into()),
+            (Function::Where, [test, ..]) => {
+                Some(format!("{} ? {{y}} : {{z}}", condition(self, ty, test)).into())
+            }
+            _ => Some(
+                format!(
+                    "({})({})",
+                    if ty == Type::Tree { "float" } else { "double" },
+                    comparison(self, &call())?
+                )
+                .into(),
+            ),
         }
     }
 
@@ -256,7 +293,9 @@ impl Notation for CNotation<'_> {
                 let level = if number.is_sign_negative() { Level::Negative } else { Level::Atom };
                 (float(*number as f32), level)
             }
-            value => (format!("(float){}", written_within(self, value, Level::Atom)), Level::Negative),
+            value => {
+                (format!("(float){}", written_within(self, value, Level::Atom)), Level::Negative)
+            }
         })
     }
 
@@ -265,7 +304,11 @@ impl Notation for CNotation<'_> {
     }
 
     fn name(&self, name: &str, ty: Type) -> String {
-        if ty == Type::Tree && self.arrays.contains(&name) { format!("{name}[i]") } else { name.to_owned() }
+        if ty == Type::Tree && self.arrays.contains(&name) {
+            format!("{name}[i]")
+        } else {
+            name.to_owned()
+        }
     }
 }
 
@@ -293,12 +336,16 @@ fn float(number: f32) -> String {
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
     let name = &program.signature().name;
-    let own: Vec<String> = ["tree", "lanes_sum", "clip_factor", "step", "update", "defaults", "hyperparameters"]
-        .into_iter()
-        .chain(HELPERS.iter().map(|(helper, ..)| *helper))
-        .flat_map(|helper| [format!("{name}_{helper}"), format!("{name}_{helper}_double")])
-        .chain((1..=program.statements.len() + 1).flat_map(|loop_| [format!("sums{loop_}"), format!("{name}_sums{loop_}")]))
-        .collect();
+    let own: Vec<String> =
+        ["tree", "lanes_sum", "clip_factor", "step", "update", "defaults", "hyperparameters"]
+            .into_iter()
+            .chain(HELPERS.iter().map(|(helper, ..)| *helper))
+            .flat_map(|helper| [format!("{name}_{helper}"), format!("{name}_{helper}_double")])
+            .chain(
+                (1..=program.statements.len() + 1)
+                    .flat_map(|loop_| [format!("sums{loop_}"), format!("{name}_sums{loop_}")]),
+            )
+            .collect();
     // The functions of `math.h` that the file may call.
     let called: Vec<String> = SPELLINGS
         .iter()
@@ -310,15 +357,24 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .chain(["copysign", "copysignf"].map(str::to_owned))
         .collect();
     let own = own.iter().chain(&called).map(String::as_str);
-    let reserved: Vec<&str> = RESERVED.iter().copied().chain([UNDERSCORED, CAPITALS]).chain(own).collect();
-    let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
+    let reserved: Vec<&str> =
+        RESERVED.iter().copied().chain([UNDERSCORED, CAPITALS]).chain(own).collect();
+    let listing = Listing::new(
+        program,
+        graph,
+        ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false },
+    );
     let mut arrays = vec![listing.weights.as_str(), listing.gradients.as_str()];
     arrays.extend(listing.slots.iter().map(String::as_str));
     let notation = CNotation { program: name, arrays };
     let fits = |line: &Line, inside: bool| {
         let ty = if line.value.ty() == Type::Tree { "float" } else { "double" };
         let margin = if inside { 8 } else { 4 };
-        let text = if inside { written_in_array(&notation, &line.value) } else { written(&notation, &line.value) };
+        let text = if inside {
+            written_in_array(&notation, &line.value)
+        } else {
+            written(&notation, &line.value)
+        };
         margin + format!("const {ty} {} = {text};", line.name).chars().count() <= WIDTH
     };
     let loops = Loops::new(&listing, &fits);
@@ -345,8 +401,14 @@ impl Writer<'_> {
         let body = self.body();
         let (guard, restrict) = (self.capitals("H"), self.capitals("RESTRICT"));
         let mut text = self.head();
-        let _ = writeln!(text, "#ifndef {guard}\n#define {guard}\n\n#include <math.h>\n#include <stddef.h>\n");
-        let _ = writeln!(text, "#ifdef __cplusplus\n#define {restrict} __restrict\n#else\n#define {restrict} restrict\n#endif\n");
+        let _ = writeln!(
+            text,
+            "#ifndef {guard}\n#define {guard}\n\n#include <math.h>\n#include <stddef.h>\n"
+        );
+        let _ = writeln!(
+            text,
+            "#ifdef __cplusplus\n#define {restrict} __restrict\n#else\n#define {restrict} restrict\n#endif\n"
+        );
         text += "/* Each product and each sum is rounded by itself: no fused multiply-adds. */\n#if defined(__clang__)\n";
         text += "#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n#pragma GCC push_options\n";
         text += "#pragma GCC optimize(\"fp-contract=off\", \"no-trapping-math\")\n#elif defined(_MSC_VER)\n#pragma fp_contract(off)\n#endif\n\n";
@@ -385,16 +447,26 @@ impl Writer<'_> {
         }
         let name = self.name();
         let mut text = "typedef struct {\n".to_owned();
-        let longest = parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or_default();
+        let longest =
+            parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or_default();
         parameters.iter().for_each(|parameter| {
             let declared = format!("double {};", parameter.name);
-            let _ = writeln!(text, "  {declared:width$} /* {} */", parameter.range, width = longest + "double ;".len());
+            let _ = writeln!(
+                text,
+                "  {declared:width$} /* {} */",
+                parameter.range,
+                width = longest + "double ;".len()
+            );
         });
         let _ = writeln!(text, "}} {name}_hyperparameters;\n");
         let signature = format!("static inline {name}_hyperparameters {name}_defaults(void)");
         let _ = writeln!(text, "{signature} {{\n  {name}_hyperparameters hyperparameters;");
         for ScalarParameter { name, default, .. } in parameters {
-            let _ = writeln!(text, "  hyperparameters.{name} = {};", self.notation.number(default.unwrap_or(0.0)));
+            let _ = writeln!(
+                text,
+                "  hyperparameters.{name} = {};",
+                self.notation.number(default.unwrap_or(0.0))
+            );
         }
         text + "  return hyperparameters;\n}\n\n"
     }
@@ -409,17 +481,23 @@ impl Writer<'_> {
                 if !calls(body, &own) {
                     continue;
                 }
-                let number = |text: String, digit: &str| text.replace(&format!("{digit}#"), &format!("{digit}.0{suffix}"));
+                let number = |text: String, digit: &str| {
+                    text.replace(&format!("{digit}#"), &format!("{digit}.0{suffix}"))
+                };
                 let value = number(number((*value).to_owned(), "0"), "1")
                     .replace("COPYSIGN", &format!("copysign{suffix}"))
                     .replace("LOG1P", &format!("log1p{suffix}"))
                     .replace("LOG", &format!("log{suffix}"));
-                text += &short_function(&format!("static inline {real} {own}({})", parameters.replace("REAL", real)), &value);
+                text += &short_function(
+                    &format!("static inline {real} {own}({})", parameters.replace("REAL", real)),
+                    &value,
+                );
             }
         }
         if calls(body, &format!("{name}_clip_factor")) {
             text += "/* The factor that makes a norm at most a limit. */\n";
-            let signature = format!("static inline double {name}_clip_factor(double norm, double limit)");
+            let signature =
+                format!("static inline double {name}_clip_factor(double norm, double limit)");
             text += &short_function(&signature, "return norm <= limit ? 1.0 : limit / norm;");
         }
         if calls(body, &format!("{name}_tree")) {
@@ -441,14 +519,24 @@ impl Writer<'_> {
 
     fn line(&self, line: &Line) -> String {
         match line.value.ty() {
-            Type::PerArray | Type::Scalar => format!("const double {} = {};", line.name, written(self.notation, &line.value)),
-            _ => format!("const float {} = {};", line.name, written_in_array(self.notation, &line.value)),
+            Type::PerArray | Type::Scalar => {
+                format!("const double {} = {};", line.name, written(self.notation, &line.value))
+            }
+            _ => format!(
+                "const float {} = {};",
+                line.name,
+                written_in_array(self.notation, &line.value)
+            ),
         }
     }
 
     /// The name of the function that runs a loop.
     fn function_of(&self, place: usize) -> String {
-        if place + 1 == self.loops.loops.len() { format!("{}_update", self.name()) } else { format!("{}_sums{}", self.name(), place + 1) }
+        if place + 1 == self.loops.loops.len() {
+            format!("{}_update", self.name())
+        } else {
+            format!("{}_sums{}", self.name(), place + 1)
+        }
     }
 
     fn array_parameter(&self, array: &str, written: &[String]) -> String {
@@ -457,7 +545,8 @@ impl Writer<'_> {
     }
 
     fn loop_function(&self, place: usize) -> String {
-        let Loop { arrays, written, reads_size, scalars, numbers, sums, .. } = &self.loops.loops[place];
+        let Loop { arrays, written, reads_size, scalars, numbers, sums, .. } =
+            &self.loops.loops[place];
         let mut parameters: Vec<String> = Vec::new();
         if self.loops.loops[place].has_elements() {
             parameters.extend(arrays.iter().map(|array| self.array_parameter(array, written)));
@@ -469,8 +558,18 @@ impl Writer<'_> {
         if !sums.is_empty() {
             parameters.push("double *sums".to_owned());
         }
-        let mut text = if sums.is_empty() { "/* Steps an array. */\n" } else { "/* Takes sums over an array. */\n" }.to_owned();
-        text += &list(0, &format!("static inline void {}(", self.function_of(place)), &parameters, ") {");
+        let mut text = if sums.is_empty() {
+            "/* Steps an array. */\n"
+        } else {
+            "/* Takes sums over an array. */\n"
+        }
+        .to_owned();
+        text += &list(
+            0,
+            &format!("static inline void {}(", self.function_of(place)),
+            &parameters,
+            ") {",
+        );
         for line in numbers {
             let _ = writeln!(text, "  {}", self.line(line));
         }
@@ -490,7 +589,11 @@ impl Writer<'_> {
         }
         for (array, value) in results {
             let operator = if *array == self.listing.weights { "-=" } else { "=" };
-            let _ = writeln!(text, "    {array}[i] {operator} {};", written_in_array(self.notation, value));
+            let _ = writeln!(
+                text,
+                "    {array}[i] {operator} {};",
+                written_in_array(self.notation, value)
+            );
         }
         *text += "  }\n";
     }
@@ -510,13 +613,18 @@ impl Writer<'_> {
             for line in lines {
                 let _ = writeln!(text, "        {}", self.line(line));
             }
-            let factor = |factor: &Expression| format!("(double){}", written_in_array(self.notation, factor));
+            let factor = |factor: &Expression| {
+                format!("(double){}", written_in_array(self.notation, factor))
+            };
             for (tree, sum) in sums.iter().filter(|sum| sum.is_of_trees()).enumerate() {
                 let _ = writeln!(text, "        lanes[{tree}][lane] += {};", sum.written(factor));
             }
             *text += "      }\n    }\n";
             for tree in 0..trees {
-                let _ = writeln!(text, "    {name}_tree_add(&trees[{tree}], {name}_lanes_sum(lanes[{tree}]));");
+                let _ = writeln!(
+                    text,
+                    "    {name}_tree_add(&trees[{tree}], {name}_lanes_sum(lanes[{tree}]));"
+                );
             }
             *text += "  }\n";
         }
@@ -526,7 +634,8 @@ impl Writer<'_> {
                 let _ = writeln!(text, "  sums[{index}] = {name}_tree_sum(&trees[{tree}]);");
                 tree += 1;
             } else {
-                let factor = |factor: &Expression| written_within(self.notation, factor, Level::Negative);
+                let factor =
+                    |factor: &Expression| written_within(self.notation, factor, Level::Negative);
                 let _ = writeln!(text, "  sums[{index}] = {};", sum.written(factor));
             }
         }
@@ -536,10 +645,12 @@ impl Writer<'_> {
         let listing = self.listing;
         let one = self.loops.is_of_one_array();
         let last = &self.loops.loops[self.loops.loops.len() - 1];
-        let arrays: Vec<&String> = [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
+        let arrays: Vec<&String> =
+            [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
         let mut parameters = Vec::new();
         if one {
-            parameters.extend(arrays.iter().map(|array| self.array_parameter(array, &last.written)));
+            parameters
+                .extend(arrays.iter().map(|array| self.array_parameter(array, &last.written)));
             parameters.push("size_t length".to_owned());
         } else {
             parameters.push("size_t arrays".to_owned());
@@ -549,21 +660,26 @@ impl Writer<'_> {
             }));
             parameters.push("const size_t *lengths".to_owned());
         }
-        let scalars: Vec<&ScalarParameter> = listing.learning_rate.iter().chain(&listing.step).collect();
+        let scalars: Vec<&ScalarParameter> =
+            listing.learning_rate.iter().chain(&listing.step).collect();
         parameters.extend(scalars.iter().map(|scalar| format!("double {}", scalar.name)));
         if !listing.hyperparameters.is_empty() {
             parameters.push(format!("{}_hyperparameters hyperparameters", self.name()));
         }
         let mut text = self.step_comment(one);
         text += &list(0, &format!("static inline void {}_step(", self.name()), &parameters, ") {");
-        let is_read = |array: &str| self.loops.loops.iter().any(|l| l.has_elements() && l.arrays.iter().any(|a| a == array));
+        let is_read = |array: &str| {
+            self.loops.loops.iter().any(|l| l.has_elements() && l.arrays.iter().any(|a| a == array))
+        };
         for unused in arrays.iter().filter(|array| !is_read(array)) {
             let _ = writeln!(text, "  (void){unused};");
         }
         for unused in scalars.iter().filter(|scalar| !scalar.used) {
             let _ = writeln!(text, "  (void){};", unused.name);
         }
-        if !listing.hyperparameters.is_empty() && listing.hyperparameters.iter().all(|parameter| !parameter.used) {
+        if !listing.hyperparameters.is_empty()
+            && listing.hyperparameters.iter().all(|parameter| !parameter.used)
+        {
             text += "  (void)hyperparameters;\n";
         }
         for parameter in listing.hyperparameters.iter().filter(|parameter| parameter.used) {
@@ -599,11 +715,23 @@ impl Writer<'_> {
             return;
         }
         let last = round.loops[round.loops.len() - 1];
-        let totals: Vec<(usize, &str)> = self.loops.loops[last].sums.iter().enumerate().map(|(i, sum)| (i, sum.name.as_str())).collect();
-        let totals: Vec<(usize, &str)> = totals.into_iter().filter(|(i, _)| !self.loops.loops[last].sums[*i].per_array).collect();
+        let totals: Vec<(usize, &str)> = self.loops.loops[last]
+            .sums
+            .iter()
+            .enumerate()
+            .map(|(i, sum)| (i, sum.name.as_str()))
+            .collect();
+        let totals: Vec<(usize, &str)> = totals
+            .into_iter()
+            .filter(|(i, _)| !self.loops.loops[last].sums[*i].per_array)
+            .collect();
         let number = last + 1;
         if !is_last {
-            let _ = writeln!(text, "  {name}_tree totals{number}[{}] = {{{{{{0.0}}, 0}}}};", totals.len());
+            let _ = writeln!(
+                text,
+                "  {name}_tree totals{number}[{}] = {{{{{{0.0}}, 0}}}};",
+                totals.len()
+            );
         }
         let margin = if one { 2 } else { 4 };
         if !one {
@@ -615,7 +743,10 @@ impl Writer<'_> {
         let margin = " ".repeat(margin);
         if !is_last {
             for (index, (sum, _)) in totals.iter().enumerate() {
-                let _ = writeln!(text, "{margin}{name}_tree_add(&totals{number}[{index}], sums{number}[{sum}]);");
+                let _ = writeln!(
+                    text,
+                    "{margin}{name}_tree_add(&totals{number}[{index}], sums{number}[{sum}]);"
+                );
             }
         }
         if !one {
@@ -623,7 +754,10 @@ impl Writer<'_> {
         }
         if !is_last {
             for (index, (_, total)) in totals.iter().enumerate() {
-                let _ = writeln!(text, "  const double {total} = {name}_tree_sum(&totals{number}[{index}]);");
+                let _ = writeln!(
+                    text,
+                    "  const double {total} = {name}_tree_sum(&totals{number}[{index}]);"
+                );
             }
         }
     }
@@ -647,8 +781,13 @@ impl Writer<'_> {
             arguments.push(format!("sums{}", place + 1));
         }
         *text += &list(indent, &format!("{margin}{}(", self.function_of(place)), &arguments, ");");
-        for (index, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.per_array && self.loops.is_read(&sum.name, round)) {
-            let _ = writeln!(text, "{margin}const double {} = sums{}[{index}];", sum.name, place + 1);
+        for (index, sum) in sums
+            .iter()
+            .enumerate()
+            .filter(|(_, sum)| sum.per_array && self.loops.is_read(&sum.name, round))
+        {
+            let _ =
+                writeln!(text, "{margin}const double {} = sums{}[{index}];", sum.name, place + 1);
         }
     }
 }
@@ -661,7 +800,8 @@ fn comment(text: &str, block: bool) -> String {
     if !block && one.chars().count() <= WIDTH + 1 {
         return one;
     }
-    let line = |line: &str| if line.is_empty() { " *\n".to_owned() } else { format!(" * {line}\n") };
+    let line =
+        |line: &str| if line.is_empty() { " *\n".to_owned() } else { format!(" * {line}\n") };
     format!("/*\n{} */\n", wrapped(&text).lines().map(line).collect::<String>())
 }
 
@@ -674,7 +814,8 @@ fn short_function(signature: &str, statement: &str) -> String {
     format!("{signature} {{\n  {statement}\n}}\n\n")
 }
 
-/// `HEAD ITEMS TAIL`, filled; further lines begin below the first item, or four columns in where there is no room.
+/// `HEAD ITEMS TAIL`, filled; further lines begin below the first item, or four columns in where
+/// there is no room.
 fn list(indent: usize, head: &str, items: &[String], tail: &str) -> String {
     let fill = |margin: usize, first: &str| {
         let mut lines = vec![first.to_owned()];
@@ -683,7 +824,9 @@ fn list(indent: usize, head: &str, items: &[String], tail: &str) -> String {
             let mut line = lines.pop().unwrap_or_default();
             let is_start = line.trim().is_empty() || line == head;
             let separator = if is_start { "" } else { " " };
-            if !is_start && line.chars().count() + 1 + item.chars().count() + end.chars().count() > WIDTH {
+            if !is_start
+                && line.chars().count() + 1 + item.chars().count() + end.chars().count() > WIDTH
+            {
                 lines.push(line);
                 line = format!("{}{item}{end}", " ".repeat(margin));
             } else {

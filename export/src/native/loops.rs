@@ -1,8 +1,10 @@
-//! A listing as loops over the elements of one array at a time: what exports to languages without arrays of their own are written from.
+//! A listing as loops over the elements of one array at a time: what exports to languages without
+//! arrays of their own are written from.
 //!
-//! Each stage of the listing is one loop over an array. The loops before the last one take sums, the last one writes. A number of each array
-//! (a norm) is not kept for all arrays: where a later round over the arrays needs it, the loop that gives it runs again, so no memory is needed
-//! beyond the state.
+//! Each stage of the listing is one loop over an array. The loops before the last one take sums,
+//! the last one writes. A number of each array (a norm) is not kept for all arrays: where a later
+//! round over the arrays needs it, the loop that gives it runs again, so no memory is needed beyond
+//! the state.
 
 use std::collections::BTreeSet;
 
@@ -28,13 +30,15 @@ pub struct Loop {
     pub lines: Vec<Line>,
     /// The sums that it takes; both factors are names or numbers.
     pub sums: Vec<Sum>,
-    /// What is written at its end, in order: of each array that is written the value that its elements get, without the subtraction for the
-    /// weights. None reads what was written before it.
+    /// What is written at its end, in order: of each array that is written the value that its
+    /// elements get, without the subtraction for the weights. None reads what was written before
+    /// it.
     pub results: Vec<(String, Expression)>,
 }
 
 impl Loop {
-    /// Whether it goes over the elements at all. If not, and if it reads how many there are, its only array is the weights.
+    /// Whether it goes over the elements at all. If not, and if it reads how many there are, its
+    /// only array is the weights.
     pub fn has_elements(&self) -> bool {
         self.sums.is_empty() || self.sums.iter().any(Sum::is_of_trees)
     }
@@ -45,7 +49,8 @@ impl Loop {
 pub struct Round {
     /// Scalars that are computed before the round, in order.
     pub scalars: Vec<Line>,
-    /// The loops, by their places in [`Loops::loops`]. The sums over all arrays are those of the last one.
+    /// The loops, by their places in [`Loops::loops`]. The sums over all arrays are those of the
+    /// last one.
     pub loops: Vec<usize>,
 }
 
@@ -54,13 +59,15 @@ pub struct Round {
 pub struct Loops {
     /// The loops, each a stage of the listing.
     pub loops: Vec<Loop>,
-    /// The rounds over all arrays. If there is one only, the arrays have nothing to do with each other.
+    /// The rounds over all arrays. If there is one only, the arrays have nothing to do with each
+    /// other.
     pub rounds: Vec<Round>,
 }
 
 impl Loops {
-    /// The loops of a listing whose options have `array_sums_inside` and `rebind` off. `fits` says whether a line is short enough for a formatter
-    /// to leave it on one line, the assignments in loops, and outside of them; a line that is too long is taken apart.
+    /// The loops of a listing whose options have `array_sums_inside` and `rebind` off. `fits` says
+    /// whether a line is short enough for a formatter to leave it on one line, the assignments in
+    /// loops, and outside of them; a line that is too long is taken apart.
     pub fn new(listing: &Listing, fits: &dyn Fn(&Line, bool) -> bool) -> Loops {
         let mut splitter = Splitter { taken: names(listing), fits };
         let last = listing.stages.len() - 1;
@@ -69,7 +76,11 @@ impl Loops {
         let mut first = 0;
         for (stage, content) in listing.stages.iter().enumerate() {
             if stage == last || content.sums.iter().any(|sum| !sum.per_array) {
-                let scalars = listing.stages[first].scalars.iter().flat_map(|line| splitter.split(line.clone(), false)).collect();
+                let scalars = listing.stages[first]
+                    .scalars
+                    .iter()
+                    .flat_map(|line| splitter.split(line.clone(), false))
+                    .collect();
                 rounds.push(Round { scalars, loops: with_needed(&loops, stage) });
                 first = stage + 1;
             }
@@ -94,7 +105,10 @@ fn with_needed(loops: &[Loop], last: usize) -> Vec<usize> {
     let mut open = vec![last];
     while let Some(place) = open.pop() {
         for (other, earlier) in loops[..place].iter().enumerate() {
-            let gives = earlier.sums.iter().any(|sum| sum.per_array && loops[place].scalars.contains(&sum.name));
+            let gives = earlier
+                .sums
+                .iter()
+                .any(|sum| sum.per_array && loops[place].scalars.contains(&sum.name));
             if gives && needed.insert(other) {
                 open.push(other);
             }
@@ -105,8 +119,16 @@ fn with_needed(loops: &[Loop], last: usize) -> Vec<usize> {
 
 /// All names that a listing has.
 fn names(listing: &Listing) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = listing.slots.iter().chain([&listing.weights, &listing.gradients]).cloned().collect();
-    names.extend(listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step).map(|p| p.name.clone()));
+    let mut names: BTreeSet<String> =
+        listing.slots.iter().chain([&listing.weights, &listing.gradients]).cloned().collect();
+    names.extend(
+        listing
+            .hyperparameters
+            .iter()
+            .chain(&listing.learning_rate)
+            .chain(&listing.step)
+            .map(|p| p.name.clone()),
+    );
     for stage in &listing.stages {
         names.extend(stage.scalars.iter().chain(&stage.lines).map(|line| line.name.clone()));
         names.extend(stage.sums.iter().map(|sum| sum.name.clone()));
@@ -121,7 +143,9 @@ fn note_names(expression: &Expression, found: &mut BTreeSet<String>) {
             found.insert(name.clone());
         }
         Expression::Number(_) => {}
-        Expression::Call(.., arguments) => arguments.iter().for_each(|argument| note_names(argument, found)),
+        Expression::Call(.., arguments) => {
+            arguments.iter().for_each(|argument| note_names(argument, found))
+        }
     }
 }
 
@@ -193,10 +217,16 @@ impl Splitter<'_> {
             let (x, y) = (self.named(&sum.x, "factor", into), self.named(&sum.y, "factor", into));
             sums.push(Sum { x, y, ..sum.clone() });
         }
-        let results = if stage + 1 == listing.stages.len() { self.results(listing, &mut lines) } else { Vec::new() };
+        let results = if stage + 1 == listing.stages.len() {
+            self.results(listing, &mut lines)
+        } else {
+            Vec::new()
+        };
         let mut read = BTreeSet::new();
         numbers.iter().chain(&lines).for_each(|line| note_names(&line.value, &mut read));
-        sums.iter().for_each(|sum| [&sum.x, &sum.y].into_iter().for_each(|factor| note_names(factor, &mut read)));
+        sums.iter().for_each(|sum| {
+            [&sum.x, &sum.y].into_iter().for_each(|factor| note_names(factor, &mut read))
+        });
         results.iter().for_each(|(_, value)| note_names(value, &mut read));
         let written: Vec<String> = results.iter().map(|(array, _)| array.clone()).collect();
         let reads_size = numbers.iter().chain(&lines).any(|line| is_size_read(&line.value));
@@ -204,17 +234,30 @@ impl Splitter<'_> {
         if reads_size && is_of_numbers {
             read.insert(listing.weights.clone());
         }
-        let all_arrays: Vec<&String> = [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
-        let arrays = all_arrays.iter().filter(|array| read.contains(**array) || written.contains(array)).map(|array| (*array).clone());
+        let all_arrays: Vec<&String> =
+            [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
+        let arrays = all_arrays
+            .iter()
+            .filter(|array| read.contains(**array) || written.contains(array))
+            .map(|array| (*array).clone());
         let arrays = arrays.collect();
-        let own = |name: &String| numbers.iter().chain(&lines).any(|line| line.name == *name) || all_arrays.contains(&name);
+        let own = |name: &String| {
+            numbers.iter().chain(&lines).any(|line| line.name == *name)
+                || all_arrays.contains(&name)
+        };
         let scalars = self.in_order(listing, read.into_iter().filter(|name| !own(name)).collect());
         Loop { arrays, written, reads_size, scalars, numbers, lines, sums, results }
     }
 
-    /// Numbers in the order in which a step has them: parameters, then scalars and totals as they come.
+    /// Numbers in the order in which a step has them: parameters, then scalars and totals as they
+    /// come.
     fn in_order(&self, listing: &Listing, names: BTreeSet<String>) -> Vec<String> {
-        let parameters = listing.learning_rate.iter().chain(&listing.step).chain(&listing.hyperparameters).map(|p| &p.name);
+        let parameters = listing
+            .learning_rate
+            .iter()
+            .chain(&listing.step)
+            .chain(&listing.hyperparameters)
+            .map(|p| &p.name);
         let computed = listing.stages.iter().flat_map(|stage| {
             let scalars = stage.scalars.iter().map(|line| &line.name);
             scalars.chain(stage.sums.iter().map(|sum| &sum.name))
@@ -226,10 +269,15 @@ impl Splitter<'_> {
     fn results(&mut self, listing: &Listing, lines: &mut Vec<Line>) -> Vec<(String, Expression)> {
         let is_line = |name: &str, lines: &[Line]| lines.iter().any(|line| line.name == name);
         let mut results: Vec<(String, Expression)> = Vec::new();
-        let values = listing.slots.iter().zip(&listing.next_slots).chain([(&listing.weights, &listing.update)]);
+        let values = listing
+            .slots
+            .iter()
+            .zip(&listing.next_slots)
+            .chain([(&listing.weights, &listing.update)]);
         for (array, value) in values {
             let is_update = *array == listing.weights;
-            if matches!(value, Expression::Name(name, _) if name == array && !is_update && !is_line(name, lines)) {
+            if matches!(value, Expression::Name(name, _) if name == array && !is_update && !is_line(name, lines))
+            {
                 continue;
             }
             let stale = results.iter().any(|(written, _)| value.reads(written));
@@ -253,7 +301,8 @@ impl Splitter<'_> {
 /// The largest call inside a call, of a type.
 fn largest_part(value: &mut Expression, ty: Type) -> Option<&mut Expression> {
     let Expression::Call(.., arguments) = value else { return None };
-    let is_call = |argument: &Expression| matches!(argument, Expression::Call(..)) && argument.ty() == ty;
+    let is_call =
+        |argument: &Expression| matches!(argument, Expression::Call(..)) && argument.ty() == ty;
     arguments.iter_mut().filter(|argument| is_call(argument)).max_by_key(|argument| argument.size())
 }
 
@@ -261,8 +310,13 @@ fn largest_part(value: &mut Expression, ty: Type) -> Option<&mut Expression> {
 pub fn step_words(listing: &Listing, first: &str) -> String {
     let mut words = first.to_owned();
     if let Some(step) = &listing.step {
-        let sums_over_all = listing.stages.iter().flat_map(|stage| &stage.sums).any(|sum| !sum.per_array);
-        let what = if sums_over_all { "the steps from 1, for all arrays together" } else { "the steps of the array from 1" };
+        let sums_over_all =
+            listing.stages.iter().flat_map(|stage| &stage.sums).any(|sum| !sum.per_array);
+        let what = if sums_over_all {
+            "the steps from 1, for all arrays together"
+        } else {
+            "the steps of the array from 1"
+        };
         words += &format!(" `{}` counts {what}.", step.name);
     }
     if let Some(ScalarParameter { name, default: Some(default), .. }) = &listing.learning_rate {

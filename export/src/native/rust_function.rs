@@ -1,15 +1,19 @@
 //! A program as a Rust module that needs the standard library only, for the editions 2021 and 2024.
 //!
-//! `step` takes one array with its gradients and its slots, and is called for each array of a model. Only where a program takes a sum over all
-//! arrays (a global norm, a dot product) it takes slices of them. The state belongs to the caller, who sets it to zero at first.
+//! `step` takes one array with its gradients and its slots, and is called for each array of a
+//! model. Only where a program takes a sum over all arrays (a global norm, a dot product) it takes
+//! slices of them. The state belongs to the caller, who sets it to zero at first.
 //!
-//! Scalars are f64 and are rounded to f32 where they meet arrays; sums over elements are taken in f64, in the order of the reference interpreter;
-//! Rust never fuses a product with a sum. So a program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and sums
-//! is meant to have the reference's bits; in the conformance suite, on x86-64, those of the zoo have them. Other functions are the standard
-//! library's, that is, the C library's, whose last places differ from one library to the next. Functions of matrices are refused.
+//! Scalars are f64 and are rounded to f32 where they meet arrays; sums over elements are taken in
+//! f64, in the order of the reference interpreter; Rust never fuses a product with a sum. So a
+//! program of `+ - * /`, `sqrt`, `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and sums
+//! is meant to have the reference's bits; in the conformance suite, on x86-64, those of the zoo
+//! have them. Other functions are the standard library's, that is, the C library's, whose last
+//! places differ from one library to the next. Functions of matrices are refused.
 //!
-//! The loops that the zoo is compiled to come from [`rust`](super::fused_loops): they are dispatched at run time to what the processor has, run over parts of
-//! arrays on several threads, and take slots in bf16 too, for which they need the evaluator.
+//! The loops that the zoo is compiled to come from [`rust`](super::fused_loops): they are
+//! dispatched at run time to what the processor has, run over parts of arrays on several threads,
+//! and take slots in bf16 too, for which they need the evaluator.
 //!
 //! The text is laid out as rustfmt has it by default.
 
@@ -20,15 +24,20 @@ use std::fmt::Write;
 use symopt_dsl::{Function, Graph, Profile, Program, Range, Type};
 
 use super::loops::{Loop, Loops, step_words};
-use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED};
-use crate::notation::{Level, Notation, comparison, condition, shortest, written, written_in_array, written_within};
+use crate::listing::{
+    Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED,
+};
+use crate::notation::{
+    Level, Notation, comparison, condition, shortest, written, written_in_array, written_within,
+};
 use crate::python::{calls, wrapped};
 use crate::spelling::{lacks_matrix, spelling};
 
 /// Columns that a line may take.
 const WIDTH: usize = 100;
 
-/// Columns that the arguments of a call, or a chain of method calls, may take before rustfmt puts them on lines of their own.
+/// Columns that the arguments of a call, or a chain of method calls, may take before rustfmt puts
+/// them on lines of their own.
 const CALL_WIDTH: usize = 60;
 
 /// Columns of a struct literal that stands on one line.
@@ -123,7 +132,8 @@ const RESERVED: &[&str] = &[
     "yield",
 ];
 
-/// Helpers: each for f32 and for f64, where `REAL` is the type, `WIDE` the argument in f64, and `NARROW` stands behind an f64 that is returned.
+/// Helpers: each for f32 and for f64, where `REAL` is the type, `WIDE` the argument in f64, and
+/// `NARROW` stands behind an f64 that is returned.
 const HELPERS: &[(&str, &str)] = &[
     (
         "sign",
@@ -152,7 +162,8 @@ const HELPERS: &[(&str, &str)] = &[
         "/// The logarithm of |1 + x|, accurate near 0.\nfn guarded_log1p(x: REAL) -> REAL {\n    if x < -1.0 {\n        \
          return (-(1.0 + x)).ln();\n    }\n    x.ln_1p()\n}\n",
     ),
-    // The standard library's overflow from half of the largest number on, and its inverse hyperbolic tangent loses its digits near -1.
+    // The standard library's overflow from half of the largest number on, and its inverse
+    // hyperbolic tangent loses its digits near -1.
     (
         "arcsinh",
         "/// The inverse hyperbolic sine, for large numbers too.\nfn arcsinh(x: REAL) -> REAL {\n    let wide = WIDE;\n    \
@@ -260,11 +271,18 @@ impl Notation for RustNotation<'_> {
             // At an element, rounding does it.
             Callee::Spread => Some("{x}".into()),
             Callee::Function(Function::Size) => Some("length as f64".into()),
-            Callee::Function(function) => Some(RustNotation::in_type(spelling(function)?.rust?, ty).into()),
+            Callee::Function(function) => {
+                Some(RustNotation::in_type(spelling(function)?.rust?, ty).into())
+            }
         }
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         let real = if ty == Type::Tree { "f32" } else { "f64" };
         let call = || Expression::Call(Callee::Function(function), ty, arguments.to_vec());
         if let (Function::Where, [test, ..]) = (function, arguments) {
@@ -275,16 +293,23 @@ impl Notation for RustNotation<'_> {
             return Some(format!("{real}::from({comparison})").into());
         }
         // A number that a method is called on says what it is.
-        let ([Expression::Number(number), ..], Some(text)) = (arguments, spelling(function).and_then(|row| row.rust)) else { return None };
+        let ([Expression::Number(number), ..], Some(text)) =
+            (arguments, spelling(function).and_then(|row| row.rust))
+        else {
+            return None;
+        };
         // What is not finite has its type in its name.
-        let suffixed = |text: String, suffix: &str| if text.contains("::") { format!("({text})") } else { format!("({text}{suffix})") };
+        let suffixed = |text: String, suffix: &str| {
+            if text.contains("::") { format!("({text})") } else { format!("({text}{suffix})") }
+        };
         let literal = match ty {
             Type::PerArray | Type::Scalar => suffixed(self.number(*number), "_f64"),
             _ => suffixed(float(*number as f32), "_f32"),
         };
         let is_plain = number.is_finite() && !number.is_sign_negative();
         let literal = if is_plain { literal.trim_matches(['(', ')']).to_owned() } else { literal };
-        text.contains("{x!}").then(|| RustNotation::in_type(text, ty).replace("{x!}", &literal).into())
+        text.contains("{x!}")
+            .then(|| RustNotation::in_type(text, ty).replace("{x!}", &literal).into())
     }
 
     fn rounded(&self, value: &Expression) -> Option<(String, Level)> {
@@ -293,7 +318,10 @@ impl Notation for RustNotation<'_> {
                 let level = if number.is_sign_negative() { Level::Negative } else { Level::Atom };
                 (float(*number as f32), level)
             }
-            value => (format!("{} as f32", written_within(self, value, Level::Negative)), Level::Negative),
+            value => (
+                format!("{} as f32", written_within(self, value, Level::Negative)),
+                Level::Negative,
+            ),
         })
     }
 
@@ -302,12 +330,20 @@ impl Notation for RustNotation<'_> {
     }
 
     fn name(&self, name: &str, ty: Type) -> String {
-        if ty == Type::Tree && self.arrays.contains(&name) { format!("{name}[i]") } else { name.to_owned() }
+        if ty == Type::Tree && self.arrays.contains(&name) {
+            format!("{name}[i]")
+        } else {
+            name.to_owned()
+        }
     }
 }
 
 fn not_finite(ty: &str, number: f64) -> String {
-    if number.is_nan() { format!("{ty}::NAN") } else { format!("{ty}::{}INFINITY", if number > 0.0 { "" } else { "NEG_" }) }
+    if number.is_nan() {
+        format!("{ty}::NAN")
+    } else {
+        format!("{ty}::{}INFINITY", if number > 0.0 { "" } else { "NEG_" })
+    }
 }
 
 /// A number as a literal of the type f32.
@@ -325,17 +361,33 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .iter()
         .flat_map(|(helper, _)| [(*helper).to_owned(), format!("{helper}_f64")])
         .chain((1..=program.statements.len() + 1).map(|loop_| format!("sums{loop_}")))
-        .chain(program.signature().parameters.iter().map(|parameter| format!("{}_i", parameter.name)))
+        .chain(
+            program.signature().parameters.iter().map(|parameter| format!("{}_i", parameter.name)),
+        )
         .collect();
-    let reserved: Vec<&str> = RESERVED.iter().copied().chain([UNDERSCORED]).chain(own.iter().map(String::as_str)).collect();
-    let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
+    let reserved: Vec<&str> = RESERVED
+        .iter()
+        .copied()
+        .chain([UNDERSCORED])
+        .chain(own.iter().map(String::as_str))
+        .collect();
+    let listing = Listing::new(
+        program,
+        graph,
+        ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false },
+    );
     let mut arrays = vec![listing.weights.as_str(), listing.gradients.as_str()];
     arrays.extend(listing.slots.iter().map(String::as_str));
     let notation = RustNotation { arrays };
     let fits = |line: &Line, inside: bool| {
-        let text = if inside { written_in_array(&notation, &line.value) } else { written(&notation, &line.value) };
+        let text = if inside {
+            written_in_array(&notation, &line.value)
+        } else {
+            written(&notation, &line.value)
+        };
         let margin = if inside { 16 } else { 8 };
-        margin + format!("let {} = {text};", line.name).chars().count() <= WIDTH && calls_fit(&notation, &line.value)
+        margin + format!("let {} = {text};", line.name).chars().count() <= WIDTH
+            && calls_fit(&notation, &line.value)
     };
     let loops = Loops::new(&listing, &fits);
     Writer { listing: &listing, loops: &loops, notation: &notation }.file()
@@ -345,8 +397,13 @@ pub fn file(program: &Program, graph: &Graph) -> String {
 fn calls_fit(notation: &RustNotation, expression: &Expression) -> bool {
     let Expression::Call(callee, ty, arguments) = expression else { return true };
     let is_call = notation.spelling(*callee, *ty).is_some() || is_select(*callee);
-    let text = if *ty == Type::Tree { written_in_array(notation, expression) } else { written(notation, expression) };
-    (!is_call || text.chars().count() <= CALL_WIDTH) && arguments.iter().all(|argument| calls_fit(notation, argument))
+    let text = if *ty == Type::Tree {
+        written_in_array(notation, expression)
+    } else {
+        written(notation, expression)
+    };
+    (!is_call || text.chars().count() <= CALL_WIDTH)
+        && arguments.iter().all(|argument| calls_fit(notation, argument))
 }
 
 /// Whether a call is one of those that are written with Rust's comparisons.
@@ -398,10 +455,17 @@ impl Writer<'_> {
                 let lines = l.numbers.iter().chain(&l.lines).map(|line| &line.value);
                 lines.chain(l.results.iter().map(|(_, value)| value))
             });
-            of_loops.chain(self.loops.rounds.iter().flat_map(|round| round.scalars.iter().map(|line| &line.value)))
+            of_loops.chain(
+                self.loops
+                    .rounds
+                    .iter()
+                    .flat_map(|round| round.scalars.iter().map(|line| &line.value)),
+            )
         };
-        let defaults = self.listing.hyperparameters.iter().filter_map(|parameter| parameter.default);
-        if expressions().any(|e| any(e, &|e| matches!(e, Expression::Number(n) if is_near_constant(*n))))
+        let defaults =
+            self.listing.hyperparameters.iter().filter_map(|parameter| parameter.default);
+        if expressions()
+            .any(|e| any(e, &|e| matches!(e, Expression::Number(n) if is_near_constant(*n))))
             || defaults.into_iter().any(is_near_constant)
         {
             lints.insert("clippy::approx_constant");
@@ -414,29 +478,49 @@ impl Writer<'_> {
         if self.loops.loops.iter().any(|l| l.lines.iter().any(is_copy)) {
             lints.insert("clippy::manual_swap");
         }
-        let names = self
-            .loops
-            .loops
-            .iter()
-            .flat_map(|l| l.numbers.iter().chain(&l.lines).map(|line| &line.name).chain(&l.arrays).chain(&l.scalars));
+        let names = self.loops.loops.iter().flat_map(|l| {
+            l.numbers
+                .iter()
+                .chain(&l.lines)
+                .map(|line| &line.name)
+                .chain(&l.arrays)
+                .chain(&l.scalars)
+        });
         let parameters = self.listing.hyperparameters.iter().map(|parameter| &parameter.name);
-        if names.chain(parameters).any(|name| name.contains("__") || name.contains(|c: char| c.is_ascii_uppercase())) {
+        if names
+            .chain(parameters)
+            .any(|name| name.contains("__") || name.contains(|c: char| c.is_ascii_uppercase()))
+        {
             lints.insert("non_snake_case");
         }
         let lints: Vec<&str> = lints.into_iter().collect();
-        if lints.is_empty() { String::new() } else { format!("\n#![allow({})]\n", lints.join(", ")) }
+        if lints.is_empty() {
+            String::new()
+        } else {
+            format!("\n#![allow({})]\n", lints.join(", "))
+        }
     }
 
     fn hyperparameters(&self) -> String {
         let parameters = &self.listing.hyperparameters;
         let mut text = "/// What a step can be told.\n#[derive(Clone, Copy, Debug, PartialEq)]\npub struct Hyperparameters {\n".to_owned();
-        let default = |parameter: &ScalarParameter| self.notation.number(parameter.default.unwrap_or(0.0));
+        let default =
+            |parameter: &ScalarParameter| self.notation.number(parameter.default.unwrap_or(0.0));
         for parameter in parameters {
-            let _ = writeln!(text, "    /// `{}` of the program, {}; {} by default.", parameter.given, parameter.range, default(parameter));
+            let _ = writeln!(
+                text,
+                "    /// `{}` of the program, {}; {} by default.",
+                parameter.given,
+                parameter.range,
+                default(parameter)
+            );
             let _ = writeln!(text, "    pub {}: f64,", parameter.name);
         }
         text += "}\n\nimpl Default for Hyperparameters {\n    fn default() -> Self {\n";
-        let fields: Vec<String> = parameters.iter().map(|parameter| format!("{}: {}", parameter.name, default(parameter))).collect();
+        let fields: Vec<String> = parameters
+            .iter()
+            .map(|parameter| format!("{}: {}", parameter.name, default(parameter)))
+            .collect();
         let one = fields.join(", ");
         if one.chars().count() <= LITERAL_WIDTH {
             let _ = writeln!(text, "        Self {{ {one} }}");
@@ -452,9 +536,11 @@ impl Writer<'_> {
         for ScalarParameter { name, range, .. } in parameters {
             let condition = self.condition(&format!("self.{name}"), *range);
             let is_call = condition.ends_with(')') && !condition.contains(" && ");
-            let condition = if is_call { format!("!{condition}") } else { format!("!({condition})") };
+            let condition =
+                if is_call { format!("!{condition}") } else { format!("!({condition})") };
             let _ = writeln!(text, "        if {condition} {{");
-            let _ = writeln!(text, "            return Err(\"{name} must be {range}\");\n        }}");
+            let _ =
+                writeln!(text, "            return Err(\"{name} must be {range}\");\n        }}");
         }
         text + "        Ok(())\n    }\n}\n"
     }
@@ -469,11 +555,21 @@ impl Writer<'_> {
                 format!("({}{dots}{}).contains(&{value})", bound(low), bound(high))
             }
             (Some((low, low_is_in)), Some((high, high_is_in))) => {
-                format!("{value} >{} {} && {value} <{} {}", sign(low_is_in), bound(low), sign(high_is_in), bound(high))
+                format!(
+                    "{value} >{} {} && {value} <{} {}",
+                    sign(low_is_in),
+                    bound(low),
+                    sign(high_is_in),
+                    bound(high)
+                )
             }
             (Some((low, true)), None) => format!("({}..=f64::MAX).contains(&{value})", bound(low)),
-            (Some((low, false)), None) => format!("{value}.is_finite() && {value} > {}", bound(low)),
-            (None, Some((high, is_in))) => format!("{value}.is_finite() && {value} <{} {}", sign(is_in), bound(high)),
+            (Some((low, false)), None) => {
+                format!("{value}.is_finite() && {value} > {}", bound(low))
+            }
+            (None, Some((high, is_in))) => {
+                format!("{value}.is_finite() && {value} <{} {}", sign(is_in), bound(high))
+            }
             (None, None) => format!("{value}.is_finite()"),
         }
     }
@@ -489,7 +585,11 @@ impl Writer<'_> {
     }
 
     fn function_of(&self, place: usize) -> String {
-        if place + 1 == self.loops.loops.len() { "update_array".to_owned() } else { format!("sums{}", place + 1) }
+        if place + 1 == self.loops.loops.len() {
+            "update_array".to_owned()
+        } else {
+            format!("sums{}", place + 1)
+        }
     }
 
     fn loop_function(&self, place: usize) -> String {
@@ -497,11 +597,18 @@ impl Writer<'_> {
         let Loop { arrays, written, scalars, numbers, sums, .. } = this;
         let mut parameters: Vec<String> = Vec::new();
         if takes_arrays(this) {
-            parameters.extend(arrays.iter().map(|array| array_parameter(array, written.contains(array))));
+            parameters
+                .extend(arrays.iter().map(|array| array_parameter(array, written.contains(array))));
         }
         parameters.extend(scalars.iter().map(|scalar| format!("{scalar}: f64")));
-        let mut text = if sums.is_empty() { "/// Steps an array.\n" } else { "/// Takes sums over an array.\n" }.to_owned();
-        let result = if sums.is_empty() { String::new() } else { format!(" -> [f64; {}]", sums.len()) };
+        let mut text = if sums.is_empty() {
+            "/// Steps an array.\n"
+        } else {
+            "/// Takes sums over an array.\n"
+        }
+        .to_owned();
+        let result =
+            if sums.is_empty() { String::new() } else { format!(" -> [f64; {}]", sums.len()) };
         text += &function(&format!("fn {}", self.function_of(place)), &parameters, &result);
         let needs_length = arrays.len() > 1 || this.reads_size || !sums.is_empty();
         if takes_arrays(this) && needs_length {
@@ -523,7 +630,11 @@ impl Writer<'_> {
         let Some((first, rest)) = arrays.split_first() else { return };
         let _ = writeln!(text, "    let length = {first}.len();");
         for array in rest {
-            let _ = writeln!(text, "    let {array} = &{}{array}[..length];", if written.contains(array) { "mut " } else { "" });
+            let _ = writeln!(
+                text,
+                "    let {array} = &{}{array}[..length];",
+                if written.contains(array) { "mut " } else { "" }
+            );
         }
     }
 
@@ -535,9 +646,11 @@ impl Writer<'_> {
             if !only_weights {
                 return text;
             }
-            let (place, element) = (format!("{}[i]", self.listing.weights), format!("{}_i", arrays[0]));
+            let (place, element) =
+                (format!("{}[i]", self.listing.weights), format!("{}_i", arrays[0]));
             // A method is called on what a reference refers to.
-            text.replace(&format!("{place}."), &format!("{element}.")).replace(&place, &format!("*{element}"))
+            text.replace(&format!("{place}."), &format!("{element}."))
+                .replace(&place, &format!("*{element}"))
         };
         if only_weights {
             let _ = writeln!(text, "    for {0}_i in {0}.iter_mut() {{", arrays[0]);
@@ -549,7 +662,14 @@ impl Writer<'_> {
         }
         for (array, value) in results {
             let operator = if *array == self.listing.weights { "-=" } else { "=" };
-            let _ = writeln!(text, "        {}", element(format!("{array}[i] {operator} {};", written_in_array(self.notation, value))));
+            let _ = writeln!(
+                text,
+                "        {}",
+                element(format!(
+                    "{array}[i] {operator} {};",
+                    written_in_array(self.notation, value)
+                ))
+            );
         }
         *text += "    }\n";
     }
@@ -571,7 +691,11 @@ impl Writer<'_> {
                 factor => format!("f64::from({})", written_in_array(self.notation, factor)),
             };
             for (tree, sum) in sums.iter().filter(|sum| sum.is_of_trees()).enumerate() {
-                let _ = writeln!(text, "                lanes[{tree}][lane] += {};", sum.written(factor));
+                let _ = writeln!(
+                    text,
+                    "                lanes[{tree}][lane] += {};",
+                    sum.written(factor)
+                );
             }
             *text += "            }\n        }\n        for (tree, lanes) in trees.iter_mut().zip(lanes) {\n";
             *text += "            tree.add(lanes_sum(lanes));\n        }\n    }\n";
@@ -582,7 +706,8 @@ impl Writer<'_> {
                 tree += 1;
                 format!("trees[{}].sum()", tree - 1)
             } else {
-                let factor = |factor: &Expression| written_within(self.notation, factor, Level::Negative);
+                let factor =
+                    |factor: &Expression| written_within(self.notation, factor, Level::Negative);
                 sum.written(factor)
             }
         });
@@ -594,9 +719,13 @@ impl Writer<'_> {
         let listing = self.listing;
         let one = self.loops.is_of_one_array();
         let last = &self.loops.loops[self.loops.loops.len() - 1];
-        let arrays: Vec<&String> = [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
-        let is_read = |array: &str| self.loops.loops.iter().any(|l| takes_arrays(l) && l.arrays.iter().any(|a| a == array));
-        let quiet = |name: &str, used: bool| if used { name.to_owned() } else { format!("_{name}") };
+        let arrays: Vec<&String> =
+            [&listing.weights, &listing.gradients].into_iter().chain(&listing.slots).collect();
+        let is_read = |array: &str| {
+            self.loops.loops.iter().any(|l| takes_arrays(l) && l.arrays.iter().any(|a| a == array))
+        };
+        let quiet =
+            |name: &str, used: bool| if used { name.to_owned() } else { format!("_{name}") };
         let mut parameters: Vec<String> = Vec::new();
         for array in &arrays {
             let (name, written) = (quiet(array, is_read(array)), last.written.contains(array));
@@ -604,8 +733,15 @@ impl Writer<'_> {
             let of_many = format!("{name}: &{constant}[&{constant}[f32]]");
             parameters.push(if one { array_parameter(&name, written) } else { of_many });
         }
-        parameters.extend(listing.learning_rate.iter().map(|rate| format!("{}: f64", quiet(&rate.name, rate.used))));
-        parameters.extend(listing.step.iter().map(|step| format!("{}: u64", quiet(&step.name, step.used))));
+        parameters.extend(
+            listing
+                .learning_rate
+                .iter()
+                .map(|rate| format!("{}: f64", quiet(&rate.name, rate.used))),
+        );
+        parameters.extend(
+            listing.step.iter().map(|step| format!("{}: u64", quiet(&step.name, step.used))),
+        );
         if !listing.hyperparameters.is_empty() {
             let used = listing.hyperparameters.iter().any(|parameter| parameter.used);
             parameters.push(format!("{}: &Hyperparameters", quiet("hyperparameters", used)));
@@ -625,7 +761,11 @@ impl Writer<'_> {
     }
 
     fn step_comment(&self, one: bool) -> String {
-        let first = if one { "One step of an array; call it for each array of a model." } else { "One step of a list of arrays." };
+        let first = if one {
+            "One step of an array; call it for each array of a model."
+        } else {
+            "One step of a list of arrays."
+        };
         let panics = "\n\n# Panics\n\nIf the arrays differ in length.";
         doc_comment("///", &format!("{}{panics}", wrapped(&step_words(self.listing, first))))
     }
@@ -650,20 +790,30 @@ impl Writer<'_> {
         }
         let last = round.loops[round.loops.len() - 1];
         let sums = &self.loops.loops[last].sums;
-        let totals: Vec<(usize, &str)> =
-            sums.iter().enumerate().filter(|(_, sum)| !sum.per_array).map(|(index, sum)| (index, sum.name.as_str())).collect();
+        let totals: Vec<(usize, &str)> = sums
+            .iter()
+            .enumerate()
+            .filter(|(_, sum)| !sum.per_array)
+            .map(|(index, sum)| (index, sum.name.as_str()))
+            .collect();
         let number = last + 1;
         if !is_last {
-            let _ = writeln!(text, "    let mut totals{number} = [TreeSum::EMPTY; {}];", totals.len());
+            let _ =
+                writeln!(text, "    let mut totals{number} = [TreeSum::EMPTY; {}];", totals.len());
         }
         let indent = if one { 4 } else { 8 };
-        let lists: BTreeSet<&String> = round.loops.iter().flat_map(|place| &self.loops.loops[*place].arrays).collect();
+        let lists: BTreeSet<&String> =
+            round.loops.iter().flat_map(|place| &self.loops.loops[*place].arrays).collect();
         let only_list = lists.first().filter(|_| lists.len() == 1);
         match only_list {
             _ if one => {}
             // Clippy would have a single list gone through by an iterator.
             Some(list) => {
-                let _ = writeln!(text, "    for {list} in {list}.iter{}() {{", if is_last { "_mut" } else { "" });
+                let _ = writeln!(
+                    text,
+                    "    for {list} in {list}.iter{}() {{",
+                    if is_last { "_mut" } else { "" }
+                );
             }
             None => {
                 let _ = writeln!(text, "    for array in 0..{}.len() {{", self.listing.weights);
@@ -674,7 +824,11 @@ impl Writer<'_> {
         }
         if !is_last {
             for (index, (sum, _)) in totals.iter().enumerate() {
-                let _ = writeln!(text, "{}totals{number}[{index}].add(sums{number}[{sum}]);", " ".repeat(indent));
+                let _ = writeln!(
+                    text,
+                    "{}totals{number}[{index}].add(sums{number}[{sum}]);",
+                    " ".repeat(indent)
+                );
             }
         }
         if !one {
@@ -688,7 +842,14 @@ impl Writer<'_> {
     }
 
     /// The call of the function that runs a loop, and the totals of the array that it gives.
-    fn call(&self, text: &mut String, indent: usize, place: usize, round: &[usize], is_of_one: bool) {
+    fn call(
+        &self,
+        text: &mut String,
+        indent: usize,
+        place: usize,
+        round: &[usize],
+        is_of_one: bool,
+    ) {
         let this = &self.loops.loops[place];
         let margin = " ".repeat(indent);
         let own = |array: &String| match (is_of_one, this.written.contains(array)) {
@@ -696,11 +857,19 @@ impl Writer<'_> {
             (false, true) => format!("&mut *{array}[array]"),
             (false, false) => format!("{array}[array]"),
         };
-        let mut arguments: Vec<String> = if takes_arrays(this) { this.arrays.iter().map(own).collect() } else { Vec::new() };
+        let mut arguments: Vec<String> =
+            if takes_arrays(this) { this.arrays.iter().map(own).collect() } else { Vec::new() };
         arguments.extend(this.scalars.iter().cloned());
-        let binding = if this.sums.is_empty() { String::new() } else { format!("let sums{} = ", place + 1) };
-        *text += &vertical(indent, &format!("{binding}{}(", self.function_of(place)), &arguments, ");");
-        for (index, sum) in this.sums.iter().enumerate().filter(|(_, sum)| sum.per_array && self.loops.is_read(&sum.name, round)) {
+        let binding =
+            if this.sums.is_empty() { String::new() } else { format!("let sums{} = ", place + 1) };
+        *text +=
+            &vertical(indent, &format!("{binding}{}(", self.function_of(place)), &arguments, ");");
+        for (index, sum) in this
+            .sums
+            .iter()
+            .enumerate()
+            .filter(|(_, sum)| sum.per_array && self.loops.is_read(&sum.name, round))
+        {
             let _ = writeln!(text, "{margin}let {} = sums{}[{index}];", sum.name, place + 1);
         }
     }
@@ -710,7 +879,9 @@ impl Writer<'_> {
 fn is_literal(value: &Expression) -> bool {
     match value {
         Expression::Number(_) => true,
-        Expression::Call(Callee::Spread, _, arguments) => matches!(arguments.first(), Some(Expression::Number(_))),
+        Expression::Call(Callee::Spread, _, arguments) => {
+            matches!(arguments.first(), Some(Expression::Number(_)))
+        }
         _ => false,
     }
 }
@@ -725,7 +896,8 @@ fn array_parameter(name: &str, written: bool) -> String {
 
 /// The head of a function, down to the brace.
 fn function(name: &str, parameters: &[String], result: &str) -> String {
-    let allowance = if parameters.len() > ARGUMENTS { "#[allow(clippy::too_many_arguments)]\n" } else { "" };
+    let allowance =
+        if parameters.len() > ARGUMENTS { "#[allow(clippy::too_many_arguments)]\n" } else { "" };
     let one = format!("{name}({}){result} {{\n", parameters.join(", "));
     if one.chars().count() <= WIDTH + 1 {
         return format!("{allowance}{one}");
@@ -751,16 +923,27 @@ fn helpers(body: &str) -> Vec<String> {
     let mut list = Vec::new();
     for (helper, definition) in HELPERS {
         if calls(body, helper) {
-            list.push(definition.replace("REAL", "f32").replace("WIDE", "f64::from(x)").replace("NARROW", " as f32"));
+            list.push(
+                definition
+                    .replace("REAL", "f32")
+                    .replace("WIDE", "f64::from(x)")
+                    .replace("NARROW", " as f32"),
+            );
         }
         let in_double = format!("{helper}_f64");
         if calls(body, &in_double) {
-            let definition = definition.replace("REAL", "f64").replace("WIDE", "x").replace("NARROW", "");
+            let definition =
+                definition.replace("REAL", "f64").replace("WIDE", "x").replace("NARROW", "");
             list.push(definition.replace(&format!("fn {helper}("), &format!("fn {in_double}(")));
         }
     }
     let parts = [("clip_factor", CLIP_FACTOR), ("TreeSum", TREE), ("lanes_sum", LANES)];
-    list.extend(parts.iter().filter(|(name, _)| calls(body, name)).map(|(_, definition)| (*definition).to_owned()));
+    list.extend(
+        parts
+            .iter()
+            .filter(|(name, _)| calls(body, name))
+            .map(|(_, definition)| (*definition).to_owned()),
+    );
     list
 }
 
@@ -770,7 +953,10 @@ fn fenced(text: &str) -> String {
     let mut inside = false;
     let all: Vec<&str> = text.lines().collect();
     for (index, line) in all.iter().enumerate() {
-        let goes_on = line.starts_with(' ') || (inside && line.is_empty() && all.get(index + 1).is_some_and(|next| next.starts_with(' ')));
+        let goes_on = line.starts_with(' ')
+            || (inside
+                && line.is_empty()
+                && all.get(index + 1).is_some_and(|next| next.starts_with(' ')));
         if goes_on != inside {
             lines.push(if goes_on { "```text" } else { "```" }.to_owned());
             inside = goes_on;
@@ -797,7 +983,8 @@ fn any(expression: &Expression, holds: &dyn Fn(&Expression) -> bool) -> bool {
     inside || holds(expression)
 }
 
-/// Whether a number is so near to one of the constants of the standard library that clippy takes it for a bad copy.
+/// Whether a number is so near to one of the constants of the standard library that clippy takes it
+/// for a bad copy.
 fn is_near_constant(number: f64) -> bool {
     use std::f64::consts as c;
     let constants = [

@@ -1,9 +1,11 @@
-//! What the exports to TensorFlow and Keras have in common: libraries that don't round a scalar by themselves where it meets an array, and whose
-//! variables are assigned in place.
+//! What the exports to TensorFlow and Keras have in common: libraries that don't round a scalar by
+//! themselves where it meets an array, and whose variables are assigned in place.
 //!
-//! A scalar that is made of hyperparameters and numbers alone stays a Python float; NumPy computes it, in f64. Any other (the learning rate, the
-//! step count, sums) is a tensor, and is cast to the type of the array that it meets. All new values of a variable and its slots are computed
-//! before any is assigned, because a library may give a view of a variable where it is asked for its value.
+//! A scalar that is made of hyperparameters and numbers alone stays a Python float; NumPy computes
+//! it, in f64. Any other (the learning rate, the step count, sums) is a tensor, and is cast to the
+//! type of the array that it meets. All new values of a variable and its slots are computed before
+//! any is assigned, because a library may give a view of a variable where it is asked for its
+//! value.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +40,8 @@ pub struct Library {
     pub spread: &'static str,
     /// The value of a variable as a new tensor.
     pub copy: fn(&str) -> String,
-    /// A Python float as a scalar tensor, with `{x}` for it, if a function does not take a float before a tensor.
+    /// A Python float as a scalar tensor, with `{x}` for it, if a function does not take a float
+    /// before a tensor.
     pub scalar: Option<&'static str>,
     /// Names that it takes, besides those that all take.
     pub reserved: &'static [&'static str],
@@ -74,13 +77,21 @@ pub struct Casts<'a> {
     bounds: BTreeMap<String, f64>,
     /// The floats that have a line and may be -0.0.
     negative_zeros: BTreeSet<String>,
-    /// The scalars that depend on the hyperparameter that can be turned off, or on the step count: they are computed for each variable.
+    /// The scalars that depend on the hyperparameter that can be turned off, or on the step count:
+    /// they are computed for each variable.
     pub by_variable: Vec<String>,
 }
 
 /// The listing of a program for a library.
 pub fn listing(program: &Program, graph: &Graph, library: &Library) -> Listing {
-    let mut reserved: Vec<&str> = library.reserved.iter().chain(RESERVED).chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
+    let mut reserved: Vec<&str> = library
+        .reserved
+        .iter()
+        .chain(RESERVED)
+        .chain(python::KEYWORDS)
+        .chain(&[UNDERSCORED])
+        .copied()
+        .collect();
     // Keras has a decay of that name, which only a hyperparameter may take the place of.
     if !program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY) {
         reserved.push(WEIGHT_DECAY);
@@ -93,20 +104,30 @@ impl<'a> Casts<'a> {
     /// What is needed to write the program of a listing.
     pub fn new(listing: &'a Listing, library: &'a Library) -> Casts<'a> {
         let lines = || listing.stages.iter().flat_map(|stage| &stage.scalars);
-        let mut floats: BTreeSet<String> = listing.hyperparameters.iter().map(|p| p.name.clone()).collect();
+        let mut floats: BTreeSet<String> =
+            listing.hyperparameters.iter().map(|p| p.name.clone()).collect();
         floats.extend(lines().map(|line| line.name.clone()));
         for parameter in listing.learning_rate.iter().chain(&listing.step) {
             floats.remove(&parameter.name);
         }
-        let mut casts =
-            Casts { listing, library, floats, bounds: BTreeMap::new(), negative_zeros: BTreeSet::new(), by_variable: Vec::new() };
+        let mut casts = Casts {
+            listing,
+            library,
+            floats,
+            bounds: BTreeMap::new(),
+            negative_zeros: BTreeSet::new(),
+            by_variable: Vec::new(),
+        };
         // A name may be bound twice: it is a float only if it always is.
-        while let Some(line) = lines().find(|line| casts.floats.contains(&line.name) && !casts.is_float(&line.value)) {
+        while let Some(line) =
+            lines().find(|line| casts.floats.contains(&line.name) && !casts.is_float(&line.value))
+        {
             casts.floats.remove(&line.name);
         }
         for line in lines() {
             // A name that is bound again may have either value.
-            let bound = casts.bound(&line.value).max(casts.bounds.get(&line.name).copied().unwrap_or(0.0));
+            let bound =
+                casts.bound(&line.value).max(casts.bounds.get(&line.name).copied().unwrap_or(0.0));
             casts.bounds.insert(line.name.clone(), bound);
             if casts.may_be_negative_zero(&line.value) {
                 casts.negative_zeros.insert(line.name.clone());
@@ -116,7 +137,8 @@ impl<'a> Casts<'a> {
         casts
     }
 
-    /// How large a float may be, with hyperparameters of any size that makes sense; infinite where that is not told.
+    /// How large a float may be, with hyperparameters of any size that makes sense; infinite where
+    /// that is not told.
     fn bound(&self, expression: &Expression) -> f64 {
         use Function::*;
         let (function, arguments) = match expression {
@@ -126,12 +148,16 @@ impl<'a> Casts<'a> {
                     return *bound;
                 }
                 let parameter = self.listing.hyperparameters.iter().find(|p| p.name == *name);
-                return parameter.map_or(f64::INFINITY, |p| p.default.map_or(SENSIBLE, |default| (1e3 * default.abs()).max(SENSIBLE)));
+                return parameter.map_or(f64::INFINITY, |p| {
+                    p.default.map_or(SENSIBLE, |default| (1e3 * default.abs()).max(SENSIBLE))
+                });
             }
             Expression::Call(Callee::Function(function), _, arguments) => (*function, arguments),
             Expression::Call(..) => return f64::INFINITY,
         };
-        let at = |place: usize| arguments.get(place).map_or(f64::INFINITY, |argument| self.bound(argument));
+        let at = |place: usize| {
+            arguments.get(place).map_or(f64::INFINITY, |argument| self.bound(argument))
+        };
         match function {
             Negative | Abs | Copy | Transpose | Mean => at(0),
             Sqrt | Cbrt => at(0).max(1.0),
@@ -150,16 +176,19 @@ impl<'a> Casts<'a> {
         }
     }
 
-    /// Whether a float may be beyond f32. Some libraries refuse such a one where it meets an array of f32.
+    /// Whether a float may be beyond f32. Some libraries refuse such a one where it meets an array
+    /// of f32.
     fn may_be_beyond(&self, float: &Expression) -> bool {
         let bound = self.bound(float);
         bound.is_nan() || bound > f64::from(f32::MAX)
     }
 
-    /// Whether a float may be -0.0, with hyperparameters that are not negative where their defaults are not.
+    /// Whether a float may be -0.0, with hyperparameters that are not negative where their defaults
+    /// are not.
     ///
-    /// TensorFlow keeps the tensors of floats by their value: whichever of 0.0 and -0.0 it meets first stands for both from then on, in the whole
-    /// process. So a float that may be -0.0 must not meet a tensor as it is.
+    /// TensorFlow keeps the tensors of floats by their value: whichever of 0.0 and -0.0 it meets
+    /// first stands for both from then on, in the whole process. So a float that may be -0.0 must
+    /// not meet a tensor as it is.
     fn may_be_negative_zero(&self, float: &Expression) -> bool {
         use Function::*;
         match float {
@@ -167,19 +196,26 @@ impl<'a> Casts<'a> {
             Expression::Name(name, _) => {
                 let parameter = self.listing.hyperparameters.iter().find(|p| p.name == *name);
                 let default = parameter.and_then(|p| p.default);
-                self.negative_zeros.contains(name) || default.is_some_and(|default| default == 0.0 && default.is_sign_negative())
+                self.negative_zeros.contains(name)
+                    || default.is_some_and(|default| default == 0.0 && default.is_sign_negative())
             }
             Expression::Call(Callee::Function(function), _, arguments) => {
-                let is = |place: usize| arguments.get(place).is_some_and(|argument| self.may_be_negative_zero(argument));
+                let is = |place: usize| {
+                    arguments.get(place).is_some_and(|argument| self.may_be_negative_zero(argument))
+                };
                 match function {
                     Negative => {
                         !matches!(arguments.first(), Some(Expression::Number(number)) if *number != 0.0 || number.is_sign_negative())
                     }
                     Add => is(0) && is(1),
                     Subtract => is(0),
-                    Multiply | Divide | GuardedDivide => arguments.iter().any(|argument| self.may_be_negative(argument)),
+                    Multiply | Divide | GuardedDivide => {
+                        arguments.iter().any(|argument| self.may_be_negative(argument))
+                    }
                     Square | Abs => false,
-                    _ => arguments.iter().any(|argument| self.may_be_negative_zero(argument) || self.may_be_negative(argument)),
+                    _ => arguments.iter().any(|argument| {
+                        self.may_be_negative_zero(argument) || self.may_be_negative(argument)
+                    }),
                 }
             }
             Expression::Call(..) => false,
@@ -191,27 +227,42 @@ impl<'a> Casts<'a> {
         use Function::*;
         match float {
             Expression::Number(number) => number.is_sign_negative(),
-            Expression::Name(name, _) => match self.listing.hyperparameters.iter().find(|p| p.name == *name) {
-                Some(parameter) => parameter.default.is_some_and(f64::is_sign_negative),
-                None => true,
-            },
+            Expression::Name(name, _) => {
+                match self.listing.hyperparameters.iter().find(|p| p.name == *name) {
+                    Some(parameter) => parameter.default.is_some_and(f64::is_sign_negative),
+                    None => true,
+                }
+            }
             // One minus a share.
             Expression::Call(Callee::Function(Subtract), _, arguments) => match &arguments[..] {
                 [Expression::Number(one), Expression::Name(name, _)] if *one >= 1.0 => {
-                    let share = self.listing.hyperparameters.iter().find(|p| p.name == *name).and_then(|p| p.default);
+                    let share = self
+                        .listing
+                        .hyperparameters
+                        .iter()
+                        .find(|p| p.name == *name)
+                        .and_then(|p| p.default);
                     share.is_none_or(|share| !(0.0..=1.0).contains(&share))
                 }
                 _ => true,
             },
-            Expression::Call(Callee::Function(Square | Abs | Exp | Size | Less | LessEqual | Greater | GreaterEqual | Equal), ..) => false,
-            Expression::Call(Callee::Function(Add | Multiply | Divide | Sqrt | Maximum | Minimum | Where), _, arguments) => {
-                arguments.iter().any(|argument| self.may_be_negative(argument))
-            }
+            Expression::Call(
+                Callee::Function(
+                    Square | Abs | Exp | Size | Less | LessEqual | Greater | GreaterEqual | Equal,
+                ),
+                ..,
+            ) => false,
+            Expression::Call(
+                Callee::Function(Add | Multiply | Divide | Sqrt | Maximum | Minimum | Where),
+                _,
+                arguments,
+            ) => arguments.iter().any(|argument| self.may_be_negative(argument)),
             Expression::Call(..) => true,
         }
     }
 
-    /// What a total begins with: a tensor, so that it is one where nothing but floats is added, or nothing.
+    /// What a total begins with: a tensor, so that it is one where nothing but floats is added, or
+    /// nothing.
     pub fn zero(&self) -> String {
         format!("{}(0.0, {})", self.library.constant, self.library.scalar_type)
     }
@@ -222,7 +273,9 @@ impl<'a> Casts<'a> {
             Expression::Number(_) => true,
             Expression::Name(name, ty) => *ty == Type::Scalar && self.floats.contains(name),
             Expression::Call(Callee::ClipFactor | Callee::Spread, ..) => false,
-            Expression::Call(_, ty, arguments) => *ty == Type::Scalar && arguments.iter().all(|argument| self.is_float(argument)),
+            Expression::Call(_, ty, arguments) => {
+                *ty == Type::Scalar && arguments.iter().all(|argument| self.is_float(argument))
+            }
         }
     }
 
@@ -231,17 +284,33 @@ impl<'a> Casts<'a> {
         written(self, &self.with_casts(expression))
     }
 
-    /// A value with a copy of itself, which stands for a cast, wherever a tensor that is no array meets an array.
+    /// A value with a copy of itself, which stands for a cast, wherever a tensor that is no array
+    /// meets an array.
     fn with_casts(&self, expression: &Expression) -> Expression {
         let Expression::Call(callee, ty, arguments) = expression else { return expression.clone() };
         let is_sum = *callee == Callee::Function(Function::Norm);
         let argument = |(index, argument): (usize, &Expression)| {
             let inner = self.with_casts(argument);
             let is_condition = index == 0 && *callee == Callee::Function(Function::Where);
-            let is_first = index == 0 && self.library.scalar.is_some() && takes_alike(*callee) && self.is_float(&inner);
+            let is_first = index == 0
+                && self.library.scalar.is_some()
+                && takes_alike(*callee)
+                && self.is_float(&inner);
             match inner {
-                inner if index == 0 && *callee == Callee::Spread && ty.is_array() && self.is_float(&inner) => in_type_of_arrays(inner),
-                inner if is_first && ty.is_array() && !self.may_be_beyond(&inner) && !self.may_be_negative_zero(&inner) => {
+                inner
+                    if index == 0
+                        && *callee == Callee::Spread
+                        && ty.is_array()
+                        && self.is_float(&inner) =>
+                {
+                    in_type_of_arrays(inner)
+                }
+                inner
+                    if is_first
+                        && ty.is_array()
+                        && !self.may_be_beyond(&inner)
+                        && !self.may_be_negative_zero(&inner) =>
+                {
                     Expression::Call(Callee::Function(Function::Copy), Type::Scalar, vec![inner])
                 }
                 inner if ty.is_array() && !is_sum && !is_condition => self.entering(inner),
@@ -263,7 +332,9 @@ impl<'a> Casts<'a> {
     /// A value as it enters the arithmetic of arrays.
     fn entering(&self, expression: Expression) -> Expression {
         match self.is_float(&expression) {
-            true if self.may_be_beyond(&expression) || self.may_be_negative_zero(&expression) => return in_type_of_arrays(expression),
+            true if self.may_be_beyond(&expression) || self.may_be_negative_zero(&expression) => {
+                return in_type_of_arrays(expression);
+            }
             false if !expression.ty().is_array() => {}
             _ => return expression,
         }
@@ -272,7 +343,11 @@ impl<'a> Casts<'a> {
 
     /// A float as it meets scalars that are tensors.
     fn meeting_scalars(&self, float: Expression) -> Expression {
-        if self.may_be_negative_zero(&float) { Expression::Call(Callee::Spread, Type::PerArray, vec![float]) } else { float }
+        if self.may_be_negative_zero(&float) {
+            Expression::Call(Callee::Spread, Type::PerArray, vec![float])
+        } else {
+            float
+        }
     }
 
     /// A `where`, or a comparison as a number.
@@ -287,20 +362,27 @@ impl<'a> Casts<'a> {
                 Some(format!("{} if {} else {}", side(x), self.condition(ty, test), side(y)))
             }
             (Function::Where, [test, x, y]) => {
-                // A float alone would get the type that the library has for floats, and before a tensor too where that has to be told.
+                // A float alone would get the type that the library has for floats, and before a
+                // tensor too where that has to be told.
                 let is_told = self.is_float(x) && (self.is_float(y) || scalar.is_some());
-                let x = if is_told { format!("{constant}({}, {dtype})", value(x)) } else { value(x) };
+                let x =
+                    if is_told { format!("{constant}({}, {dtype})", value(x)) } else { value(x) };
                 Some(format!("{module}.where({}, {x}, {})", self.condition(ty, test), value(y)))
             }
             (_, [x, y]) => {
                 let compared = self.compared(function, x, y)?;
-                Some(if all_floats { format!("float({compared})") } else { format!("{module}.cast({compared}, {dtype})") })
+                Some(if all_floats {
+                    format!("float({compared})")
+                } else {
+                    format!("{module}.cast({compared}, {dtype})")
+                })
             }
             _ => None,
         }
     }
 
-    /// What a `where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
+    /// What a `where` of a type tests: a comparison itself, or whether a number is not 0. Beside
+    /// arrays it is rounded first, as all numbers are.
     fn condition(&self, ty: Type, test: &Expression) -> String {
         if let Expression::Call(Callee::Function(function), _, arguments) = test
             && let [x, y] = &arguments[..]
@@ -309,7 +391,11 @@ impl<'a> Casts<'a> {
             return compared;
         }
         if ty.is_array() && !test.ty().is_array() {
-            let test = if self.is_float(test) { in_type_of_arrays(test.clone()) } else { self.entering(test.clone()) };
+            let test = if self.is_float(test) {
+                in_type_of_arrays(test.clone())
+            } else {
+                self.entering(test.clone())
+            };
             return format!("{}.not_equal({}, 0)", self.library.module, written(self, &test));
         }
         if self.is_float(test) {
@@ -324,7 +410,12 @@ impl<'a> Casts<'a> {
         if function == Function::Equal && !(self.is_float(x) && self.is_float(y)) {
             // The sign asks graphs whether both are the same tensor.
             let (x, y) = if self.is_float(x) { (y, x) } else { (x, y) };
-            return Some(format!("{}.equal({}, {})", self.library.module, written(self, x), written(self, y)));
+            return Some(format!(
+                "{}.equal({}, {})",
+                self.library.module,
+                written(self, x),
+                written(self, y)
+            ));
         }
         let side = |value| written_within(self, value, Level::Sum);
         Some(format!("{} {sign} {}", side(x), side(y)))
@@ -338,22 +429,36 @@ impl<'a> Casts<'a> {
 
     /// `NAME = VALUE`.
     pub fn assign(&self, text: &mut String, margin: usize, line: &Line) {
-        // A name that stands for a tensor elsewhere is read as one: a float would become one of f32 there.
-        let is_tensor = line.value.ty() == Type::Scalar && self.is_float(&line.value) && !self.floats.contains(&line.name);
-        let tensor = is_tensor.then(|| Expression::Call(Callee::Spread, Type::PerArray, vec![line.value.clone()]));
-        *text += &python::assignment(margin, &line.name, &self.text(tensor.as_ref().unwrap_or(&line.value)));
+        // A name that stands for a tensor elsewhere is read as one: a float would become one of f32
+        // there.
+        let is_tensor = line.value.ty() == Type::Scalar
+            && self.is_float(&line.value)
+            && !self.floats.contains(&line.name);
+        let tensor = is_tensor
+            .then(|| Expression::Call(Callee::Spread, Type::PerArray, vec![line.value.clone()]));
+        *text += &python::assignment(
+            margin,
+            &line.name,
+            &self.text(tensor.as_ref().unwrap_or(&line.value)),
+        );
     }
 
     /// The scalars of a stage that are computed once for all variables.
     pub fn write_scalars(&self, text: &mut String, margin: usize, stage: usize) {
         let scalars = self.listing.stages[stage].scalars.iter();
-        scalars.filter(|line| !self.by_variable.contains(&line.name)).for_each(|line| self.assign(text, margin, line));
+        scalars
+            .filter(|line| !self.by_variable.contains(&line.name))
+            .for_each(|line| self.assign(text, margin, line));
     }
 
-    /// What a stage computes of a variable before its sums or its new values, after the arrays that it reads have been bound.
+    /// What a stage computes of a variable before its sums or its new values, after the arrays that
+    /// it reads have been bound.
     pub fn write_lines(&self, text: &mut String, margin: usize, stage: usize) {
         let needed = self.listing.lines_by_array(stage, &self.by_variable);
-        needed.into_iter().chain(&self.listing.stages[stage].lines).for_each(|line| self.assign(text, margin, line));
+        needed
+            .into_iter()
+            .chain(&self.listing.stages[stage].lines)
+            .for_each(|line| self.assign(text, margin, line));
     }
 
     /// Whether a stage reads the decay for each variable by itself.
@@ -382,13 +487,22 @@ impl<'a> Casts<'a> {
                 return format!("_dot({x}, {y})");
             }
             let arguments = vec![sum.x.clone(), sum.y.clone()];
-            self.text(&Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, arguments))
+            self.text(&Expression::Call(
+                Callee::Function(Function::Multiply),
+                Type::PerArray,
+                arguments,
+            ))
         };
         sums.map(|sum| (sum.name.clone(), term(sum))).collect()
     }
 
-    /// Binds the new values that have no name yet, and returns the names: of the update, and for each slot that changes its position and its name.
-    pub fn write_results(&self, text: &mut String, margin: usize) -> (String, Vec<(usize, String)>) {
+    /// Binds the new values that have no name yet, and returns the names: of the update, and for
+    /// each slot that changes its position and its name.
+    pub fn write_results(
+        &self,
+        text: &mut String,
+        margin: usize,
+    ) -> (String, Vec<(usize, String)>) {
         let listing = self.listing;
         let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);
         let mut taken: BTreeSet<String> = lines.iter().map(|line| line.name.clone()).collect();
@@ -397,13 +511,24 @@ impl<'a> Casts<'a> {
             listing
                 .stages
                 .iter()
-                .flat_map(|stage| stage.scalars.iter().map(|l| &l.name).chain(stage.sums.iter().map(|s| &s.name)))
+                .flat_map(|stage| {
+                    stage.scalars.iter().map(|l| &l.name).chain(stage.sums.iter().map(|s| &s.name))
+                })
                 .cloned(),
         );
-        taken.extend(listing.hyperparameters.iter().chain(&listing.learning_rate).chain(&listing.step).map(|p| p.name.clone()));
+        taken.extend(
+            listing
+                .hyperparameters
+                .iter()
+                .chain(&listing.learning_rate)
+                .chain(&listing.step)
+                .map(|p| p.name.clone()),
+        );
         let mut bind = |text: &mut String, base: &str, value: &Expression| {
             let value = match value {
-                Expression::Name(name, _) if lines.iter().any(|line| line.name == *name) => return name.clone(),
+                Expression::Name(name, _) if lines.iter().any(|line| line.name == *name) => {
+                    return name.clone();
+                }
                 Expression::Name(name, _) => (self.library.copy)(name),
                 value => self.text(value),
             };
@@ -449,26 +574,41 @@ impl Notation for Casts<'_> {
             Callee::Function(function) => {
                 let text = (self.library.spelling)(spelling(function)?);
                 // A product of the parameters' shape is an array of theirs again.
-                let is_matrix = ty == Type::Tree && matches!(function, Function::Matmul | Function::Transpose);
-                Some(if is_matrix { format!("{}.reshape({text}, shape)", self.library.module).into() } else { text.into() })
+                let is_matrix =
+                    ty == Type::Tree && matches!(function, Function::Matmul | Function::Transpose);
+                Some(if is_matrix {
+                    format!("{}.reshape({text}, shape)", self.library.module).into()
+                } else {
+                    text.into()
+                })
             }
         }
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         if let Some(text) = self.selection(function, ty, arguments) {
             return Some(text.into());
         }
         let all_floats = arguments.iter().all(|argument| self.is_float(argument));
-        if let (Some(scalar), true, [first, _], false) = (self.library.scalar, !ty.is_array(), arguments, all_floats) {
+        if let (Some(scalar), true, [first, _], false) =
+            (self.library.scalar, !ty.is_array(), arguments, all_floats)
+        {
             let is_mixed = takes_alike(Callee::Function(function)) && self.is_float(first);
-            return spelling(function).filter(|_| is_mixed).map(|row| (self.library.spelling)(row).replace("{x}", scalar).into());
+            return spelling(function)
+                .filter(|_| is_mixed)
+                .map(|row| (self.library.spelling)(row).replace("{x}", scalar).into());
         }
         if function == Function::Copy || ty != Type::Scalar || !all_floats {
             return None;
         }
         NumpyNotation.operator(function, ty, arguments).or_else(|| {
-            let is_operator = function.row().operator.is_some() || matches!(function, Function::Negative | Function::Reciprocal);
+            let is_operator = function.row().operator.is_some()
+                || matches!(function, Function::Negative | Function::Reciprocal);
             if is_operator { None } else { numpy::of_floats(function) }
         })
     }
@@ -476,7 +616,12 @@ impl Notation for Casts<'_> {
 
 /// Helpers with those that Python floats need.
 pub fn with_numpy<'a>(helpers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [&python::EITHER, &python::IS_NUMBER].into_iter().chain(numpy::OF_FLOATS).chain(helpers).copied().collect()
+    [&python::EITHER, &python::IS_NUMBER]
+        .into_iter()
+        .chain(numpy::OF_FLOATS)
+        .chain(helpers)
+        .copied()
+        .collect()
 }
 
 /// The import of NumPy, if a text needs it.

@@ -1,16 +1,21 @@
 //! A program as an optimizer for Keras 3, on any of its backends.
 //!
-//! Keras has a decoupled decay of its own, `weight_decay`, which it takes off the weights before the step. A program that has a hyperparameter of
-//! that name decays by itself: the class turns Keras' own decay off, and what `exclude_from_weight_decay` excludes has no decay in the program. In
-//! any other program the argument means what it means in Keras.
+//! Keras has a decoupled decay of its own, `weight_decay`, which it takes off the weights before
+//! the step. A program that has a hyperparameter of that name decays by itself: the class turns
+//! Keras' own decay off, and what `exclude_from_weight_decay` excludes has no decay in the program.
+//! In any other program the argument means what it means in Keras.
 //!
-//! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are stored; each variable counts its own steps, in
-//! variables of the optimizer, where Keras's own take `iterations` for all; hyperparameters are Python floats. The learning rate is an f32 variable, as Keras has it. With
-//! TensorFlow other scalars (the step count, sums over elements) are f64; with JAX and PyTorch they are f32, because neither has f64 on all of its
-//! devices: a correction such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps. Products of matrices are summed in the type of the
-//! arrays, and on GPUs with the precision that the backend is set to. Compiled steps (`jit_compile`, and JAX always in `fit`) may contract a product
-//! and a sum into one rounding. PyTorch's sign of NaN is 0, and on CPU JAX and TensorFlow take denormal numbers for zero. A program with sums over
-//! all variables takes those of one replica: it does not run under `tf.distribute` with several.
+//! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are
+//! stored; each variable counts its own steps, in variables of the optimizer, where Keras's own
+//! take `iterations` for all; hyperparameters are Python floats. The learning rate is an f32
+//! variable, as Keras has it. With TensorFlow other scalars (the step count, sums over elements)
+//! are f64; with JAX and PyTorch they are f32, because neither has f64 on all of its devices: a
+//! correction such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps. Products of
+//! matrices are summed in the type of the arrays, and on GPUs with the precision that the backend
+//! is set to. Compiled steps (`jit_compile`, and JAX always in `fit`) may contract a product and a
+//! sum into one rounding. PyTorch's sign of NaN is 0, and on CPU JAX and TensorFlow take denormal
+//! numbers for zero. A program with sums over all variables takes those of one replica: it does not
+//! run under `tf.distribute` with several.
 
 use std::fmt::Write;
 
@@ -66,8 +71,13 @@ const LIBRARY: Library = Library {
 };
 
 /// What the optimizers of Keras call things that programs call otherwise.
-pub(super) const KERAS_NAMES: &[(&str, &str)] =
-    &[("beta1", "beta_1"), ("beta2", "beta_2"), ("beta3", "beta_3"), ("momentum_decay", "momentum"), ("beta", "momentum")];
+pub(super) const KERAS_NAMES: &[(&str, &str)] = &[
+    ("beta1", "beta_1"),
+    ("beta2", "beta_2"),
+    ("beta3", "beta_3"),
+    ("momentum_decay", "momentum"),
+    ("beta", "momentum"),
+];
 
 const HELPERS: &[(&str, &str)] = &[
     (
@@ -104,13 +114,19 @@ const HELPERS: &[(&str, &str)] = &[
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements.\"\"\"\n    return ops.sum(ops.cast(x, _SCALAR) * ops.cast(y, _SCALAR))\n",
     ),
-    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return ops.sqrt(_dot(x, x))\n"),
+    (
+        "_norm",
+        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return ops.sqrt(_dot(x, x))\n",
+    ),
     (
         "_clip_factor",
         "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = ops.convert_to_tensor(norm, _SCALAR)\n    return ops.where(norm <= limit, ops.ones_like(norm), limit / norm)\n",
     ),
     ("_cube", "def _cube(x):\n    return x * x * x\n"),
-    ("_cbrt", "def _cbrt(x):\n    \"\"\"The cube root.\"\"\"\n    return ops.sign(x) * ops.power(ops.abs(x), 1 / 3)\n"),
+    (
+        "_cbrt",
+        "def _cbrt(x):\n    \"\"\"The cube root.\"\"\"\n    return ops.sign(x) * ops.power(ops.abs(x), 1 / 3)\n",
+    ),
     (
         "_guarded_log1p",
         "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return ops.where(x < -1, ops.log(-(1 + x)), ops.log1p(x))\n",
@@ -134,8 +150,14 @@ const HELPERS: &[(&str, &str)] = &[
     return ops.reshape(x, [x.shape[0] if len(x.shape) else 1, columns])
 "#,
     ),
-    ("_rows", "def _rows(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[0]), _SCALAR)\n"),
-    ("_columns", "def _columns(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[1]), _SCALAR)\n"),
+    (
+        "_rows",
+        "def _rows(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[0]), _SCALAR)\n",
+    ),
+    (
+        "_columns",
+        "def _columns(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[1]), _SCALAR)\n",
+    ),
     ("_transpose", "def _transpose(x):\n    return ops.transpose(_matrix(x))\n"),
     ("_matmul", "def _matmul(x, y):\n    return ops.matmul(_matrix(x), _matrix(y))\n"),
     (
@@ -185,8 +207,15 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let helpers = helpers(&body, &casts::with_numpy(HELPERS));
     // One empty line between the imports and what is no definition.
     let helpers = if helpers.starts_with("\n\n#") { &helpers[1..] } else { &helpers };
-    let ops = if python::calls(&format!("{helpers}{body}"), "ops") { "from keras import ops\n" } else { "" };
-    format!("{head}\nimport keras\n{}{ops}{helpers}\n\n{body}", numpy_import(&format!("{helpers}{body}")))
+    let ops = if python::calls(&format!("{helpers}{body}"), "ops") {
+        "from keras import ops\n"
+    } else {
+        ""
+    };
+    format!(
+        "{head}\nimport keras\n{}{ops}{helpers}\n\n{body}",
+        numpy_import(&format!("{helpers}{body}"))
+    )
 }
 
 fn class(listing: &Listing) -> String {
@@ -200,15 +229,25 @@ fn class(listing: &Listing) -> String {
         text += "\n    def _apply_weight_decay(self, variables):\n        \"\"\"Nothing: the program decays by itself.\"\"\"\n";
     }
     if !listing.slots.is_empty() || casts.count().is_some() {
-        let counts = if casts.count().is_some() { "Makes the slots, and counts the steps of each variable." } else { "Makes the slots." };
+        let counts = if casts.count().is_some() {
+            "Makes the slots, and counts the steps of each variable."
+        } else {
+            "Makes the slots."
+        };
         let _ = writeln!(text, "\n    def build(self, variables):\n        \"\"\"{counts}\"\"\"");
         text += "        if self.built:\n            return\n        super().build(variables)\n";
         for slot in &listing.slots {
-            let _ = writeln!(text, "        self.{slot} = self.add_optimizer_variables(variables, \"{slot}\")");
+            let _ = writeln!(
+                text,
+                "        self.{slot} = self.add_optimizer_variables(variables, \"{slot}\")"
+            );
         }
         if let Some(count) = casts.count() {
-            let value = format!("self.add_variable((), dtype=\"int\", name=\"{count}\") for _ in variables");
-            text += &bracketed(8, &format!("self.{count} = ["), &[value], "]").replace(",\n        ]", "\n        ]");
+            let value = format!(
+                "self.add_variable((), dtype=\"int\", name=\"{count}\") for _ in variables"
+            );
+            text += &bracketed(8, &format!("self.{count} = ["), &[value], "]")
+                .replace(",\n        ]", "\n        ]");
         }
     }
     if let Some(count) = casts.count() {
@@ -235,7 +274,8 @@ fn class(listing: &Listing) -> String {
     text
 }
 
-/// How a state is loaded, where steps are counted: the counts are the last of an optimizer's variables.
+/// How a state is loaded, where steps are counted: the counts are the last of an optimizer's
+/// variables.
 const LOAD: &str = r#"
     def load_own_variables(self, store):
         """Loads a state. That of an older file has one count for all variables."""
@@ -251,7 +291,8 @@ const LOAD: &str = r#"
 "#;
 
 fn doc(listing: &Listing, decays: bool) -> String {
-    let rate = "a float, a schedule of Keras, or a function without parameters that gives a number.";
+    let rate =
+        "a float, a schedule of Keras, or a function without parameters that gives a number.";
     let rate = if listing.learning_rate.is_some() { rate } else { "not read by the program." };
     let mut lines = vec![format!("learning_rate: {rate}")];
     let names: Vec<&str> = listing.hyperparameters.iter().map(|p| p.name.as_str()).collect();
@@ -259,14 +300,18 @@ fn doc(listing: &Listing, decays: bool) -> String {
         lines.push(format!("{}: as in the program.", names.join(", ")));
     }
     let other = if decays { "" } else { " and its own `weight_decay`" };
-    lines.push(format!("kwargs: what all optimizers of Keras take, such as `global_clipnorm`{other}."));
-    let lines: String = lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
+    lines.push(format!(
+        "kwargs: what all optimizers of Keras take, such as `global_clipnorm`{other}."
+    ));
+    let lines: String =
+        lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
     format!("    \"\"\"`{}`.\n\n    Args:\n{lines}    \"\"\"\n", listing.name)
 }
 
 fn write_constructor(text: &mut String, listing: &Listing, decays: bool) {
     let default = listing.learning_rate.as_ref().and_then(|p| p.default).unwrap_or(1.0);
-    let mut parameters = vec!["self".to_owned(), format!("learning_rate={}", python::python_float(default))];
+    let mut parameters =
+        vec!["self".to_owned(), format!("learning_rate={}", python::python_float(default))];
     parameters.extend(listing.hyperparameters.iter().map(python::parameter));
     parameters.push("name=None".to_owned());
     let aliases = python::aliases(listing, KERAS_NAMES);
@@ -278,8 +323,12 @@ fn write_constructor(text: &mut String, listing: &Listing, decays: bool) {
     text.push('\n');
     *text += &bracketed(4, "def __init__(", &parameters, "):");
     *text += &python::take_aliases(8, &aliases);
-    let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
-    let checked: Vec<ScalarParameter> = rate.chain(listing.hyperparameters.iter().cloned()).collect();
+    let rate = listing
+        .learning_rate
+        .iter()
+        .map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
+    let checked: Vec<ScalarParameter> =
+        rate.chain(listing.hyperparameters.iter().cloned()).collect();
     *text += &python::range_checks(8, checked.iter(), true);
     let mut arguments = vec!["learning_rate=learning_rate".to_owned()];
     arguments.extend(decays.then(|| "weight_decay=weight_decay".to_owned()));
@@ -295,7 +344,9 @@ fn write_step(text: &mut String, casts: &Casts) {
     let listing = casts.listing;
     let last = listing.stages.len() - 1;
     let mut start = String::new();
-    let used = |parameter: &Option<ScalarParameter>| parameter.as_ref().filter(|p| p.used).map(|p| p.name.clone());
+    let used = |parameter: &Option<ScalarParameter>| {
+        parameter.as_ref().filter(|p| p.used).map(|p| p.name.clone())
+    };
     if let Some(rate) = used(&listing.learning_rate) {
         let _ = writeln!(start, "        {rate} = ops.cast(learning_rate, _SCALAR)");
     }
@@ -304,7 +355,8 @@ fn write_step(text: &mut String, casts: &Casts) {
         casts.write_scalars(&mut body, 8, stage);
         let margin = if last == 0 { 8 } else { 12 };
         let sums = if stage < last { casts.sums(stage) } else { Vec::new() };
-        sums.iter().for_each(|(name, _)| body.push_str(&format!("        {name} = {}\n", casts.zero())));
+        sums.iter()
+            .for_each(|(name, _)| body.push_str(&format!("        {name} = {}\n", casts.zero())));
         if last > 0 {
             body += "        for gradient, variable in pairs:\n";
         }
@@ -317,7 +369,11 @@ fn write_step(text: &mut String, casts: &Casts) {
             let (update, slots) = casts.write_results(&mut inner, margin);
             let space = " ".repeat(margin);
             for (place, value) in slots {
-                let _ = writeln!(inner, "{space}self.assign(self.{}[index], {value})", listing.slots[place]);
+                let _ = writeln!(
+                    inner,
+                    "{space}self.assign(self.{}[index], {value})",
+                    listing.slots[place]
+                );
             }
             let _ = writeln!(inner, "{space}self.assign_sub(variable, {update})");
             if let Some(count) = casts.count() {
@@ -334,7 +390,11 @@ fn write_step(text: &mut String, casts: &Casts) {
         *text += "        pairs = list(zip(grads, trainable_variables, strict=True))\n";
     }
     *text += &start;
-    for parameter in listing.hyperparameters.iter().filter(|p| p.name != WEIGHT_DECAY && python::calls(&body, &p.name)) {
+    for parameter in listing
+        .hyperparameters
+        .iter()
+        .filter(|p| p.name != WEIGHT_DECAY && python::calls(&body, &p.name))
+    {
         let _ = writeln!(text, "        {0} = self.{0}", parameter.name);
     }
     *text += &body;

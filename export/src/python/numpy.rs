@@ -1,20 +1,34 @@
 //! A program as a NumPy class: the plain reference among the exports.
 //!
-//! Arrays keep their type; what is smaller than f32 is computed in f32 and rounded as it is stored. Each array counts its own steps. Scalars are Python
-//! floats, which NumPy rounds where they meet an array, as the reference interpreter does. Sums over elements are taken in f64.
+//! Arrays keep their type; what is smaller than f32 is computed in f32 and rounded as it is stored.
+//! Each array counts its own steps. Scalars are Python floats, which NumPy rounds where they meet
+//! an array, as the reference interpreter does. Sums over elements are taken in f64.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use symopt_dsl::{Function, Graph, Profile, Program, Type};
 
-use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED};
+use crate::listing::{
+    Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, UNDERSCORED,
+};
 use crate::notation::{Level, Notation, written, written_within};
 use crate::python::{self, bracketed, class_name, helpers};
 use crate::spelling::{lacks_row, spelling};
 
 /// What the file itself calls things.
-const RESERVED: &[&str] = &["np", "weights", "gradients", "index", "array", "gradient", "dtype", "step", "TypeError", UNDERSCORED];
+const RESERVED: &[&str] = &[
+    "np",
+    "weights",
+    "gradients",
+    "index",
+    "array",
+    "gradient",
+    "dtype",
+    "step",
+    "TypeError",
+    UNDERSCORED,
+];
 
 /// A quotient of numbers, by zero too.
 const DIVIDE: (&str, &str) = (
@@ -55,7 +69,10 @@ const HELPERS: &[(&str, &str)] = &[
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return float(np.sum(np.multiply(x, y, dtype=np.float64)))\n",
     ),
-    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return float(np.sqrt(_dot(x, x)))\n"),
+    (
+        "_norm",
+        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return float(np.sqrt(_dot(x, x)))\n",
+    ),
     (
         "_clip_factor",
         "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return 1.0 if norm <= limit else _divide(limit, norm)\n",
@@ -74,9 +91,15 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     ("_less", "def _less(x, y):\n    return np.less(x, y).astype(np.result_type(x, y))\n"),
-    ("_less_equal", "def _less_equal(x, y):\n    return np.less_equal(x, y).astype(np.result_type(x, y))\n"),
+    (
+        "_less_equal",
+        "def _less_equal(x, y):\n    return np.less_equal(x, y).astype(np.result_type(x, y))\n",
+    ),
     ("_greater", "def _greater(x, y):\n    return np.greater(x, y).astype(np.result_type(x, y))\n"),
-    ("_greater_equal", "def _greater_equal(x, y):\n    return np.greater_equal(x, y).astype(np.result_type(x, y))\n"),
+    (
+        "_greater_equal",
+        "def _greater_equal(x, y):\n    return np.greater_equal(x, y).astype(np.result_type(x, y))\n",
+    ),
     ("_equal", "def _equal(x, y):\n    return np.equal(x, y).astype(np.result_type(x, y))\n"),
     (
         "_mean",
@@ -156,24 +179,38 @@ impl Notation for NumpyNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
-            Callee::Spread => Some(if ty.is_array() { "np.full_like({y}, {x})" } else { "{x}" }.into()),
-            Callee::Function(function @ (Function::Norm | Function::Mean | Function::Size | Function::Rows | Function::Columns)) => {
-                spelling(function).map(|row| row.numpy.into())
+            Callee::Spread => {
+                Some(if ty.is_array() { "np.full_like({y}, {x})" } else { "{x}" }.into())
             }
+            Callee::Function(
+                function @ (Function::Norm
+                | Function::Mean
+                | Function::Size
+                | Function::Rows
+                | Function::Columns),
+            ) => spelling(function).map(|row| row.numpy.into()),
             // A product of the parameters' shape is an array of theirs again.
-            Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(WEIGHTS.shape)".into()),
-            Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(WEIGHTS.shape)".into()),
-            Callee::Function(function) if !ty.is_array() && function.row().profile == Profile::Select => Some(
-                match function {
-                    Function::Less => "{x!} < {y!}",
-                    Function::LessEqual => "{x!} <= {y!}",
-                    Function::Greater => "{x!} > {y!}",
-                    Function::GreaterEqual => "{x!} >= {y!}",
-                    Function::Equal => "{x!} == {y!}",
-                    _ => "{y} if {x} else {z}",
-                }
-                .into(),
-            ),
+            Callee::Function(Function::Matmul) if ty == Type::Tree => {
+                Some("_matmul({x}, {y}).reshape(WEIGHTS.shape)".into())
+            }
+            Callee::Function(Function::Transpose) if ty == Type::Tree => {
+                Some("_transpose({x}).reshape(WEIGHTS.shape)".into())
+            }
+            Callee::Function(function)
+                if !ty.is_array() && function.row().profile == Profile::Select =>
+            {
+                Some(
+                    match function {
+                        Function::Less => "{x!} < {y!}",
+                        Function::LessEqual => "{x!} <= {y!}",
+                        Function::Greater => "{x!} > {y!}",
+                        Function::GreaterEqual => "{x!} >= {y!}",
+                        Function::Equal => "{x!} == {y!}",
+                        _ => "{y} if {x} else {z}",
+                    }
+                    .into(),
+                )
+            }
             Callee::Function(function) => {
                 let text = spelling(function)?.numpy;
                 // A NumPy scalar, unlike a float, would turn the arrays that it meets into f64.
@@ -182,7 +219,12 @@ impl Notation for NumpyNotation {
         }
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         // Python raises where a float is divided by zero.
         match (function, arguments) {
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
@@ -204,7 +246,10 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
     let listing = Listing::with_own_steps(program, graph, options, "");
     let class = class(&listing);
-    let head = python::head(&listing, "NumPy: one step after another on a list of arrays, which are updated in place.");
+    let head = python::head(
+        &listing,
+        "NumPy: one step after another on a list of arrays, which are updated in place.",
+    );
     format!("{head}\nimport numpy as np\n{}\n\n{class}", helpers(&class, HELPERS))
 }
 
@@ -222,7 +267,8 @@ fn class(listing: &Listing) -> String {
     text += &bracketed(4, "def __init__(", &parameters, "):");
     text += &python::range_checks(8, rate.clone().chain(scalars.iter().copied()), false);
     text += "        for array in weights:\n";
-    text += "            # Types with other names than `float`, such as bfloat16, are of the kind V.\n";
+    text +=
+        "            # Types with other names than `float`, such as bfloat16, are of the kind V.\n";
     text += "            if array.dtype.kind not in \"fV\":\n";
     let message = "f\"an array of {array.dtype}: train its real numbers as floats\"".to_owned();
     text += &bracketed(16, "raise TypeError(", &[message], ")");
@@ -241,7 +287,8 @@ fn class(listing: &Listing) -> String {
         // A number of NumPy's own would turn the arrays that it meets into f64.
         let _ = writeln!(text, "        {0} = float(self.{0})", parameter.name);
     }
-    text += "        # NaN and infinities are values, as in NumPy itself, but without its warnings.\n";
+    text +=
+        "        # NaN and infinities are values, as in NumPy itself, but without its warnings.\n";
     text += "        with np.errstate(all=\"ignore\"):\n";
     let by_array = listing.scalars_by_array("");
     (0..listing.stages.len()).for_each(|stage| write_stage(&mut text, listing, stage, &by_array));
@@ -256,7 +303,11 @@ fn write_stage(text: &mut String, listing: &Listing, place: usize, by_array: &[S
     let assign = |text: &mut String, margin: usize, line: &Line| {
         *text += &python::assignment(margin, &line.name, &written(&NumpyNotation, &line.value));
     };
-    stage.scalars.iter().filter(|line| !by_array.contains(&line.name)).for_each(|line| assign(text, 12, line));
+    stage
+        .scalars
+        .iter()
+        .filter(|line| !by_array.contains(&line.name))
+        .for_each(|line| assign(text, 12, line));
     for sum in &stage.sums {
         let _ = writeln!(text, "            {} = 0.0", sum.name);
     }
@@ -286,7 +337,11 @@ fn write_stage(text: &mut String, listing: &Listing, place: usize, by_array: &[S
         if sum.is_of_trees() {
             let _ = writeln!(body, "{margin}{} += _dot({x}, {y})", sum.name);
         } else {
-            let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
+            let product = Expression::Call(
+                Callee::Function(Function::Multiply),
+                Type::PerArray,
+                vec![sum.x.clone(), sum.y.clone()],
+            );
             let _ = writeln!(body, "{margin}{} += {}", sum.name, written(&NumpyNotation, &product));
         }
     }
@@ -308,7 +363,8 @@ fn write_stage(text: &mut String, listing: &Listing, place: usize, by_array: &[S
         if let Some(step) = count {
             let _ = writeln!(body, "{margin}self.{step}[index] += 1");
         }
-        let (weights, update) = (&listing.weights, written_within(&NumpyNotation, &listing.update, Level::Product));
+        let (weights, update) =
+            (&listing.weights, written_within(&NumpyNotation, &listing.update, Level::Product));
         body += &python::assignment(16, "array[...]", &format!("{weights} - {update}"));
     }
     let (head, values) = ("array, gradient", "zip(self.weights, gradients, strict=True)");
@@ -317,8 +373,13 @@ fn write_stage(text: &mut String, listing: &Listing, place: usize, by_array: &[S
         if one.trim_end().chars().count() <= python::WIDTH {
             *text += &one;
         } else {
-            *text += &bracketed(12, &format!("for index, ({head}) in enumerate("), &[values.to_owned()], "):")
-                .replace(",\n            ):", "\n            ):");
+            *text += &bracketed(
+                12,
+                &format!("for index, ({head}) in enumerate("),
+                &[values.to_owned()],
+                "):",
+            )
+            .replace(",\n            ):", "\n            ):");
         }
     } else {
         let _ = writeln!(text, "            for {head} in {values}:");

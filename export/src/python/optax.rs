@@ -1,17 +1,20 @@
 //! A program as a gradient transformation for Optax.
 //!
-//! Where the update is `lr * (direction + weight_decay * w)`, or `lr * direction`, and neither the direction nor the slots read `lr` or the weights,
-//! the file has a `scale_by_NAME` that gives the direction, and `NAME` chains it with Optax's own decay and learning rate: the same roundings in the
-//! same order. Any other program is written out.
+//! Where the update is `lr * (direction + weight_decay * w)`, or `lr * direction`, and neither the
+//! direction nor the slots read `lr` or the weights, the file has a `scale_by_NAME` that gives the
+//! direction, and `NAME` chains it with Optax's own decay and learning rate: the same roundings in
+//! the same order. Any other program is written out.
 //!
-//! Numerics. Arrays are computed in f32 at least; slots are stored in the types that they came in, and an update has the widest type of the arrays that
-//! it is made of. Hyperparameters are Python floats, which JAX rounds where
-//! they meet an array, as the reference interpreter does; so without `jit` an element-wise program that takes no `t` has the reference's bits. What
-//! is a JAX number, though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as `1 - 0.999^t` is off by up
-//! to 3e-5 of itself at the first steps), sums over elements (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under
-//! `inject_hyperparams`. Sums of products beyond 3.4e38 are infinite in f32, and norms beyond 1.8e19. Means of rows and columns and products of
-//! matrices are summed in the type of the arrays. Under `jit` XLA may contract a product and a sum into one rounding. On CPU it takes denormal numbers
-//! for zero.
+//! Numerics. Arrays are computed in f32 at least; slots are stored in the types that they came in,
+//! and an update has the widest type of the arrays that it is made of. Hyperparameters are Python
+//! floats, which JAX rounds where they meet an array, as the reference interpreter does; so without
+//! `jit` an element-wise program that takes no `t` has the reference's bits. What is a JAX number,
+//! though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction
+//! such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps), sums over elements
+//! (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under `inject_hyperparams`.
+//! Sums of products beyond 3.4e38 are infinite in f32, and norms beyond 1.8e19. Means of rows and
+//! columns and products of matrices are summed in the type of the arrays. Under `jit` XLA may
+//! contract a product and a sum into one rounding. On CPU it takes denormal numbers for zero.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -22,7 +25,9 @@ use symopt_dsl::graph::{NodeId, NodeKind};
 use symopt_dsl::{Function, Graph, Program, Type};
 
 use super::casts::numpy_import;
-use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum, UNDERSCORED};
+use crate::listing::{
+    Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Sum, UNDERSCORED,
+};
 use crate::notation::{Level, Notation, comparison_sign, written, written_within};
 use crate::python::{self, bracketed, class_name, helpers};
 use crate::spelling::{lacks_row, spelling};
@@ -103,7 +108,10 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64 if JAX has it.\n\n    In f32, without `jax_enable_x64`, it is infinite beyond 3.4e38, and so is a norm\n    beyond 1.8e19.\n    \"\"\"\n    dtype = jax.dtypes.canonicalize_dtype(float)\n    return jnp.sum(jnp.asarray(x, dtype) * jnp.asarray(y, dtype))\n",
     ),
-    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return jnp.sqrt(_dot(x, x))\n"),
+    (
+        "_norm",
+        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return jnp.sqrt(_dot(x, x))\n",
+    ),
     (
         "_clip_factor",
         "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return _choice(norm <= limit, 1.0, _number(\"divide\", limit, norm))\n",
@@ -230,7 +238,8 @@ pub(super) const HELPERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// How JAX writes expressions. Numbers that may be Python floats are computed in f64, as floats are: a number of JAX's would be f32.
+/// How JAX writes expressions. Numbers that may be Python floats are computed in f64, as floats
+/// are: a number of JAX's would be f32.
 struct JaxNotation {
     /// The scalars that are JAX's, never floats.
     of_jax: BTreeSet<String>,
@@ -238,11 +247,16 @@ struct JaxNotation {
 
 impl JaxNotation {
     fn new(listing: &Listing) -> JaxNotation {
-        let totals = listing.stages.iter().flat_map(|stage| &stage.sums).map(|sum| sum.name.clone());
-        let mut notation = JaxNotation { of_jax: totals.chain(listing.step.iter().map(|step| step.name.clone())).collect() };
+        let totals =
+            listing.stages.iter().flat_map(|stage| &stage.sums).map(|sum| sum.name.clone());
+        let mut notation = JaxNotation {
+            of_jax: totals.chain(listing.step.iter().map(|step| step.name.clone())).collect(),
+        };
         // A name may be bound twice: it is JAX's if it is once.
         let lines = || listing.stages.iter().flat_map(|stage| &stage.scalars);
-        while let Some(line) = lines().find(|line| !notation.of_jax.contains(&line.name) && !notation.may_be_float(&line.value)) {
+        while let Some(line) = lines().find(|line| {
+            !notation.of_jax.contains(&line.name) && !notation.may_be_float(&line.value)
+        }) {
             notation.of_jax.insert(line.name.clone());
         }
         notation
@@ -254,14 +268,23 @@ impl JaxNotation {
             Expression::Number(_) => true,
             Expression::Name(name, ty) => *ty == Type::Scalar && !self.of_jax.contains(name),
             Expression::Call(
-                Callee::Function(Function::Norm | Function::Mean | Function::Size | Function::Rows | Function::Columns),
+                Callee::Function(
+                    Function::Norm
+                    | Function::Mean
+                    | Function::Size
+                    | Function::Rows
+                    | Function::Columns,
+                ),
                 ..,
             ) => false,
-            Expression::Call(_, ty, arguments) => !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument)),
+            Expression::Call(_, ty, arguments) => {
+                !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument))
+            }
         }
     }
 
-    /// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0. Beside arrays it is rounded first, as all numbers are.
+    /// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0.
+    /// Beside arrays it is rounded first, as all numbers are.
     fn condition(&self, ty: Type, test: &Expression) -> String {
         let compared = match test {
             Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
@@ -287,7 +310,11 @@ impl JaxNotation {
         if sum.is_of_trees() {
             return format!("_dot({}, {})", written(self, &sum.x), written(self, &sum.y));
         }
-        let product = Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]);
+        let product = Expression::Call(
+            Callee::Function(Function::Multiply),
+            Type::PerArray,
+            vec![sum.x.clone(), sum.y.clone()],
+        );
         written(self, &product)
     }
 
@@ -300,16 +327,28 @@ impl Notation for JaxNotation {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         match callee {
             Callee::ClipFactor => Some("_clip_factor({x}, {y})".into()),
-            Callee::Spread => Some(if ty.is_array() { "jnp.full_like({y}, {x})" } else { "{x}" }.into()),
+            Callee::Spread => {
+                Some(if ty.is_array() { "jnp.full_like({y}, {x})" } else { "{x}" }.into())
+            }
             // A product of the parameters' shape is an array of theirs again.
-            Callee::Function(Function::Matmul) if ty == Type::Tree => Some("_matmul({x}, {y}).reshape(shape)".into()),
-            Callee::Function(Function::Transpose) if ty == Type::Tree => Some("_transpose({x}).reshape(shape)".into()),
+            Callee::Function(Function::Matmul) if ty == Type::Tree => {
+                Some("_matmul({x}, {y}).reshape(shape)".into())
+            }
+            Callee::Function(Function::Transpose) if ty == Type::Tree => {
+                Some("_transpose({x}).reshape(shape)".into())
+            }
             Callee::Function(function) => Some(spelling(function)?.jax.into()),
         }
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
-        let of_floats = !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument));
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
+        let of_floats =
+            !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument));
         let choice = if of_floats { "_choice" } else { "jnp.where" };
         match (function, arguments) {
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
@@ -320,18 +359,22 @@ impl Notation for JaxNotation {
             (Function::Reciprocal, _) if !ty.is_array() => Some("jnp.divide(1.0, {x})".into()),
             (Function::Where, [test, x, y]) => {
                 let value = |value| python::float_or(value, || written(self, value));
-                Some(format!("{choice}({}, {}, {})", self.condition(ty, test), value(x), value(y)).into())
+                Some(
+                    format!("{choice}({}, {}, {})", self.condition(ty, test), value(x), value(y))
+                        .into(),
+                )
             }
-            (_, [x, y]) if comparison_sign(function).is_some() => {
-                self.compared(function, x, y).map(|test| format!("{choice}({test}, 1.0, 0.0)").into())
-            }
+            (_, [x, y]) if comparison_sign(function).is_some() => self
+                .compared(function, x, y)
+                .map(|test| format!("{choice}({test}, 1.0, 0.0)").into()),
             _ if of_floats => of_numbers(function),
             _ => None,
         }
     }
 }
 
-/// How a function of numbers that may be Python floats is written; `None` where it is as that of arrays.
+/// How a function of numbers that may be Python floats is written; `None` where it is as that of
+/// arrays.
 fn of_numbers(function: Function) -> Option<Cow<'static, str>> {
     let text = spelling(function)?.jax;
     match (function, text.strip_prefix("jnp.").and_then(|rest| rest.split_once('('))) {
@@ -358,7 +401,11 @@ impl Split {
     fn of(listing: &Listing, program: &Program, graph: &Graph) -> Option<Split> {
         let call = |id: NodeId, function: Function| {
             let node = graph.node(id);
-            if node.kind == NodeKind::Call(function) { <[NodeId; 2]>::try_from(node.arguments()).ok() } else { None }
+            if node.kind == NodeKind::Call(function) {
+                <[NodeId; 2]>::try_from(node.arguments()).ok()
+            } else {
+                None
+            }
         };
         let is = |id: NodeId, kind: NodeKind| graph.node(id).kind == kind;
         let other = |[x, y]: [NodeId; 2], test: &dyn Fn(NodeId) -> bool| match (test(x), test(y)) {
@@ -366,12 +413,20 @@ impl Split {
             (_, true) => Some(x),
             _ => None,
         };
-        let decay = program.signature().hyperparameters().find(|(_, p)| p.name == WEIGHT_DECAY).map(|(id, _)| id);
+        let decay = program
+            .signature()
+            .hyperparameters()
+            .find(|(_, p)| p.name == WEIGHT_DECAY)
+            .map(|(id, _)| id);
         let is_decay = |id: NodeId| {
-            let factor = call(id, Function::Multiply).and_then(|pair| other(pair, &|id| is(id, NodeKind::Weights)));
-            factor.zip(decay).is_some_and(|(factor, decay)| is(factor, NodeKind::Hyperparameter(decay)))
+            let factor = call(id, Function::Multiply)
+                .and_then(|pair| other(pair, &|id| is(id, NodeKind::Weights)));
+            factor
+                .zip(decay)
+                .is_some_and(|(factor, decay)| is(factor, NodeKind::Hyperparameter(decay)))
         };
-        let scaled = other(call(graph.update(), Function::Multiply)?, &|id| is(id, NodeKind::LearningRate))?;
+        let scaled =
+            other(call(graph.update(), Function::Multiply)?, &|id| is(id, NodeKind::LearningRate))?;
         let undecayed = call(scaled, Function::Add).and_then(|pair| other(pair, &is_decay));
         let split = Split { direction: undecayed.unwrap_or(scaled), decays: undecayed.is_some() };
         let mut needed = vec![false; graph.nodes().len()];
@@ -380,7 +435,11 @@ impl Split {
         let ids: Vec<NodeId> = node_ids(graph).collect();
         for id in ids.iter().rev() {
             if needed[id.index()] {
-                graph.node(*id).arguments().iter().for_each(|argument| needed[argument.index()] = true);
+                graph
+                    .node(*id)
+                    .arguments()
+                    .iter()
+                    .for_each(|argument| needed[argument.index()] = true);
             }
         }
         let taken_out = |kind: NodeKind| match kind {
@@ -390,7 +449,8 @@ impl Split {
         };
         let reads = ids.into_iter().any(|id| needed[id.index()] && taken_out(graph.node(id).kind));
         // A program of which the direction is the gradient itself needs no state of its own.
-        (!reads && listing.learning_rate.is_some() && !is(split.direction, NodeKind::Gradients)).then_some(split)
+        (!reads && listing.learning_rate.is_some() && !is(split.direction, NodeKind::Gradients))
+            .then_some(split)
     }
 }
 
@@ -399,7 +459,8 @@ const WEIGHT_DECAY: &str = "weight_decay";
 
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
-    let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
+    let reserved: Vec<&str> =
+        RESERVED.iter().chain(python::KEYWORDS).chain(&[UNDERSCORED]).copied().collect();
     let options = ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true };
     let listing = Listing::new(program, graph, options);
     let (body, title) = match Split::of(&listing, program, graph) {
@@ -413,14 +474,18 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         None => (Whole::new(&listing).text(), "Optax: a GradientTransformation."),
     };
     let head = python::head(&listing, title);
-    let import = if body.contains("(NamedTuple)") { "from typing import Any, NamedTuple\n\n" } else { "" };
+    let import =
+        if body.contains("(NamedTuple)") { "from typing import Any, NamedTuple\n\n" } else { "" };
     let (any, helpers) = (body.contains("Any\n"), helpers(&body, HELPERS));
     let import = if any { import } else { &import.replace("Any, ", "") };
     let numpy = numpy_import(&helpers);
-    format!("{head}\n{import}import jax\nimport jax.numpy as jnp\n{numpy}import optax\n{helpers}{body}")
+    format!(
+        "{head}\n{import}import jax\nimport jax.numpy as jnp\n{numpy}import optax\n{helpers}{body}"
+    )
 }
 
-/// A program's name, or one like it that is not taken: by the file, by Python or by a helper, all of which begin with an underscore.
+/// A program's name, or one like it that is not taken: by the file, by Python or by a helper, all
+/// of which begin with an underscore.
 pub(crate) fn free_name(name: &str) -> String {
     if RESERVED.contains(&name) || python::KEYWORDS.contains(&name) || name.starts_with("_") {
         format!("{}_", name.trim_start_matches('_'))
@@ -450,16 +515,37 @@ pub(super) fn fields(listing: &Listing) -> Vec<String> {
 fn split_in_two(listing: &Listing, part: &Listing, decays: bool) -> String {
     let name = function_name(listing);
     let scale_by = format!("scale_by_{}", listing.name);
-    let used: Vec<&ScalarParameter> = part.hyperparameters.iter().filter(|p| part.reads(&p.name)).collect();
-    let mut text = Transformation { listing: part, state: format!("ScaleBy{}State", class_name(listing)), masks: false, sign: "" }.text(
+    let used: Vec<&ScalarParameter> =
+        part.hyperparameters.iter().filter(|p| part.reads(&p.name)).collect();
+    let mut text = Transformation {
+        listing: part,
+        state: format!("ScaleBy{}State", class_name(listing)),
+        masks: false,
+        sign: "",
+    }
+    .text(
         &scale_by,
         &used,
-        &format!("The direction of `{}`: its update without learning rate{}.", listing.name, if decays { " and weight decay" } else { "" }),
+        &format!(
+            "The direction of `{}`: its update without learning rate{}.",
+            listing.name,
+            if decays { " and weight decay" } else { "" }
+        ),
     );
     text += "\n\n";
     let aliases = python::aliases(listing, OPTAX_NAMES);
-    text += &signature(&name, listing.learning_rate.iter().chain(&listing.hyperparameters), decays, !part.slots.is_empty(), &aliases);
-    text += &docs(listing, &format!("`{}` as a whole; its updates are what is added to the weights.", listing.name), decays);
+    text += &signature(
+        &name,
+        listing.learning_rate.iter().chain(&listing.hyperparameters),
+        decays,
+        !part.slots.is_empty(),
+        &aliases,
+    );
+    text += &docs(
+        listing,
+        &format!("`{}` as a whole; its updates are what is added to the weights.", listing.name),
+        decays,
+    );
     text += &python::take_aliases(4, &aliases);
     let mut inner: Vec<String> = used.iter().map(|p| p.name.clone()).collect();
     if !part.slots.is_empty() {
@@ -501,12 +587,19 @@ fn signature<'a>(
 }
 
 /// What Optax calls things that programs call otherwise.
-const OPTAX_NAMES: &[(&str, &str)] =
-    &[("beta1", "b1"), ("beta2", "b2"), ("beta3", "b3"), ("epsilon", "eps"), ("momentum_decay", "momentum"), ("beta", "momentum")];
+const OPTAX_NAMES: &[(&str, &str)] = &[
+    ("beta1", "b1"),
+    ("beta2", "b2"),
+    ("beta3", "b3"),
+    ("epsilon", "eps"),
+    ("momentum_decay", "momentum"),
+    ("beta", "momentum"),
+];
 
 /// A parameter as Optax calls it.
 fn as_argument(parameter: &ScalarParameter) -> ScalarParameter {
-    let name = if parameter.given == "lr" { "learning_rate".to_owned() } else { parameter.name.clone() };
+    let name =
+        if parameter.given == "lr" { "learning_rate".to_owned() } else { parameter.name.clone() };
     ScalarParameter { name, ..parameter.clone() }
 }
 
@@ -514,23 +607,33 @@ fn as_argument(parameter: &ScalarParameter) -> ScalarParameter {
 fn docs(listing: &Listing, title: &str, masks: bool) -> String {
     let mut lines = Vec::new();
     if listing.learning_rate.is_some() {
-        lines.push("learning_rate: a number, or a schedule: a function of the number of steps so far.".to_owned());
+        lines.push(
+            "learning_rate: a number, or a schedule: a function of the number of steps so far."
+                .to_owned(),
+        );
     }
     let names: Vec<&str> = listing.hyperparameters.iter().map(|p| p.name.as_str()).collect();
     if !names.is_empty() {
         lines.push(format!("{}: as in the program.", names.join(", ")));
     }
     if masks {
-        lines.push("mask: where to decay, as in `optax.add_decayed_weights`; None is everywhere.".to_owned());
+        lines.push(
+            "mask: where to decay, as in `optax.add_decayed_weights`; None is everywhere."
+                .to_owned(),
+        );
     }
     if !listing.slots.is_empty() {
-        lines.push("mu_dtype: the type that the slots are stored in; None is that of the weights.".to_owned());
+        lines.push(
+            "mu_dtype: the type that the slots are stored in; None is that of the weights."
+                .to_owned(),
+        );
     }
     let title = python::wrapped_within(title, 4, 4, 6);
     if lines.is_empty() {
         return format!("    \"\"\"{}\"\"\"\n", title.trim_start());
     }
-    let lines: String = lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
+    let lines: String =
+        lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
     format!("    \"\"\"{}\n\n    Args:\n{lines}    \"\"\"\n", title.trim_start())
 }
 
@@ -550,7 +653,13 @@ impl<'a> Whole<'a> {
     /// The head of a function with the same parameters.
     pub(super) fn signature(&self, name: &str) -> String {
         let Whole { listing, masks, .. } = self;
-        signature(name, listing.learning_rate.iter().chain(&listing.hyperparameters), *masks, !listing.slots.is_empty(), &[])
+        signature(
+            name,
+            listing.learning_rate.iter().chain(&listing.hyperparameters),
+            *masks,
+            !listing.slots.is_empty(),
+            &[],
+        )
     }
 
     /// The names of the parameters.
@@ -565,23 +674,42 @@ impl<'a> Whole<'a> {
     /// The state's class and the function.
     pub(super) fn text(&self) -> String {
         let Whole { listing, masks, name } = self;
-        let used: Vec<&ScalarParameter> = listing.learning_rate.iter().chain(&listing.hyperparameters).collect();
+        let used: Vec<&ScalarParameter> =
+            listing.learning_rate.iter().chain(&listing.hyperparameters).collect();
         let title = format!("`{}`; its updates are what is added to the weights.", listing.name);
-        Transformation { listing, state: format!("{}State", class_name(listing)), masks: *masks, sign: "-" }.text(name, &used, &title)
+        Transformation {
+            listing,
+            state: format!("{}State", class_name(listing)),
+            masks: *masks,
+            sign: "-",
+        }
+        .text(name, &used, &title)
     }
 }
 
 /// Whether `weight_decay` can differ from array to array: it must not enter a sum over all of them.
 fn can_mask(listing: &Listing) -> bool {
-    let Some(decay) = listing.hyperparameters.iter().find(|p| p.given == WEIGHT_DECAY && p.used) else { return false };
+    let Some(decay) = listing.hyperparameters.iter().find(|p| p.given == WEIGHT_DECAY && p.used)
+    else {
+        return false;
+    };
     let (dependent, last) = (listing.dependent_scalars(&decay.name), listing.stages.len() - 1);
-    let is_read = |stage: usize| listing.stage_reads(stage, &decay.name) || dependent.iter().any(|name| listing.stage_reads(stage, name));
+    let is_read = |stage: usize| {
+        listing.stage_reads(stage, &decay.name)
+            || dependent.iter().any(|name| listing.stage_reads(stage, name))
+    };
     // A name that is bound again could not be bound inside the function of a single array.
     let mut names: Vec<&str> = listing.learning_rate.iter().map(|p| p.name.as_str()).collect();
-    names.extend(listing.stages.iter().flat_map(|stage| &stage.scalars).map(|line| line.name.as_str()));
-    let is_bound_once = dependent.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1);
+    names.extend(
+        listing.stages.iter().flat_map(|stage| &stage.scalars).map(|line| line.name.as_str()),
+    );
+    let is_bound_once =
+        dependent.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1);
     is_bound_once
-        && !(0..last).any(|stage| is_read(stage) || listing.stages[stage].scalars.iter().any(|line| dependent.contains(&line.name)))
+        && !(0..last).any(|stage| {
+            is_read(stage)
+                || listing.stages[stage].scalars.iter().any(|line| dependent.contains(&line.name))
+        })
 }
 
 struct Transformation<'a> {
@@ -596,7 +724,8 @@ impl Transformation<'_> {
     fn text(&self, name: &str, parameters: &[&ScalarParameter], title: &str) -> String {
         let listing = self.listing;
         let has_rate = parameters.iter().any(|p| p.given == "lr");
-        let keeps_state = !listing.slots.is_empty() || self.reads_step() || (has_rate && self.reads_rate());
+        let keeps_state =
+            !listing.slots.is_empty() || self.reads_step() || (has_rate && self.reads_rate());
         let mut text = String::new();
         if keeps_state {
             let _ = write!(text, "\n\nclass {}(NamedTuple):\n", self.state);
@@ -605,17 +734,30 @@ impl Transformation<'_> {
         }
         text += "\n\n";
         let aliases = python::aliases(
-            &Listing { hyperparameters: parameters.iter().map(|p| (*p).clone()).collect(), ..listing.clone() },
+            &Listing {
+                hyperparameters: parameters.iter().map(|p| (*p).clone()).collect(),
+                ..listing.clone()
+            },
             OPTAX_NAMES,
         );
-        text += &signature(name, parameters.iter().copied(), self.masks, !listing.slots.is_empty(), &aliases);
+        text += &signature(
+            name,
+            parameters.iter().copied(),
+            self.masks,
+            !listing.slots.is_empty(),
+            &aliases,
+        );
         if has_rate {
             text += &docs(listing, title, self.masks);
         } else {
-            text += &format!("    \"\"\"{}\"\"\"\n", python::wrapped_within(title, 4, 4, 6).trim_start());
+            text += &format!(
+                "    \"\"\"{}\"\"\"\n",
+                python::wrapped_within(title, 4, 4, 6).trim_start()
+            );
         }
         text += &python::take_aliases(4, &aliases);
-        let checked: Vec<ScalarParameter> = parameters.iter().map(|parameter| as_argument(parameter)).collect();
+        let checked: Vec<ScalarParameter> =
+            parameters.iter().map(|parameter| as_argument(parameter)).collect();
         text += &python::range_checks(4, checked.iter(), true);
         text += "\n    def init_fn(params):\n";
         if keeps_state {
@@ -667,17 +809,26 @@ impl Transformation<'_> {
             let name = listing.step.as_ref().map_or("t", |p| p.name.as_str());
             let _ = writeln!(text, "        {name} = count * 1.0");
         }
-        if let (true, Some(rate)) = (self.reads_rate() && !self.sign.is_empty(), &listing.learning_rate) {
+        if let (true, Some(rate)) =
+            (self.reads_rate() && !self.sign.is_empty(), &listing.learning_rate)
+        {
             let name = &rate.name;
-            let _ =
-                writeln!(text, "        {name} = learning_rate\n        if callable({name}):\n            {name} = {name}(state.count)");
+            let _ = writeln!(
+                text,
+                "        {name} = learning_rate\n        if callable({name}):\n            {name} = {name}(state.count)"
+            );
         }
         if self.masks {
             *text += "        decays = _masked(weight_decay, mask, params)\n";
         }
         for (stage, content) in listing.stages.iter().enumerate() {
-            let inside = if self.masks && stage == last { listing.dependent_scalars(WEIGHT_DECAY) } else { Vec::new() };
-            let (within, before): (Vec<&Line>, Vec<&Line>) = content.scalars.iter().partition(|line| inside.contains(&line.name));
+            let inside = if self.masks && stage == last {
+                listing.dependent_scalars(WEIGHT_DECAY)
+            } else {
+                Vec::new()
+            };
+            let (within, before): (Vec<&Line>, Vec<&Line>) =
+                content.scalars.iter().partition(|line| inside.contains(&line.name));
             before.into_iter().for_each(|line| notation.assign(text, 8, line));
             if stage < last {
                 self.write_sums(text, stage);
@@ -687,7 +838,12 @@ impl Transformation<'_> {
         }
         if keeps_state {
             let mut items = vec!["count=count".to_owned()];
-            items.extend(fields(listing).iter().zip(&listing.slots).map(|(field, slot)| format!("{field}={slot}")));
+            items.extend(
+                fields(listing)
+                    .iter()
+                    .zip(&listing.slots)
+                    .map(|(field, slot)| format!("{field}={slot}")),
+            );
             let one = format!("        return updates, {}({})\n", self.state, items.join(", "));
             if one.trim_end().chars().count() <= python::WIDTH {
                 *text += &one;
@@ -710,7 +866,12 @@ impl Transformation<'_> {
             names.push(listing.weights.clone());
             trees.push("params".to_owned());
         }
-        for (slot, field) in listing.slots.iter().zip(fields(listing)).filter(|(slot, _)| listing.stage_reads(stage, slot)) {
+        for (slot, field) in listing
+            .slots
+            .iter()
+            .zip(fields(listing))
+            .filter(|(slot, _)| listing.stage_reads(stage, slot))
+        {
             names.push(slot.clone());
             trees.push(format!("state.{field}"));
         }
@@ -718,7 +879,9 @@ impl Transformation<'_> {
         *text += &bracketed(8, &format!("for {names} in _leaves("), &trees, "):");
         let mut body = String::new();
         content.lines.iter().for_each(|line| notation.assign(&mut body, 12, line));
-        content.sums.iter().for_each(|sum| body.push_str(&format!("            {} += {}\n", sum.name, notation.product(sum))));
+        content.sums.iter().for_each(|sum| {
+            body.push_str(&format!("            {} += {}\n", sum.name, notation.product(sum)))
+        });
         *text += &self.with_shape(&body);
     }
 
@@ -739,19 +902,30 @@ impl Transformation<'_> {
         text.push('\n');
         *text += &bracketed(8, "def step(", &parameters, "):");
         let mut body = String::new();
-        scalars.iter().copied().chain(&stage.lines).for_each(|line| notation.assign(&mut body, 12, line));
+        scalars
+            .iter()
+            .copied()
+            .chain(&stage.lines)
+            .for_each(|line| notation.assign(&mut body, 12, line));
         let mut results = vec![match self.sign {
             "" => written(&notation, &listing.update),
-            sign => format!("{sign}{}", written_within(&notation, &listing.update, Level::Negative)),
+            sign => {
+                format!("{sign}{}", written_within(&notation, &listing.update, Level::Negative))
+            }
         }];
         for (index, value) in listing.next_slots.iter().enumerate() {
             results.push(match value {
                 // Two trees must not share a buffer: it could not be donated.
-                Expression::Name(name, _) if self.is_shared(name, index) => format!("jnp.copy({name})"),
+                Expression::Name(name, _) if self.is_shared(name, index) => {
+                    format!("jnp.copy({name})")
+                }
                 value => written(&notation, value),
             });
         }
-        let one = format!("            return {}", if results.len() == 1 { format!("[{}]", results[0]) } else { results.join(", ") });
+        let one = format!(
+            "            return {}",
+            if results.len() == 1 { format!("[{}]", results[0]) } else { results.join(", ") }
+        );
         if one.chars().count() <= python::WIDTH {
             body += &format!("{one}\n");
         } else {
@@ -759,27 +933,39 @@ impl Transformation<'_> {
         }
         *text += &self.with_shape(&body);
         let mut arguments = vec!["step".to_owned(), "updates".to_owned()];
-        let old: Vec<String> = fields(listing).iter().map(|field| format!("state.{field}")).collect();
+        let old: Vec<String> =
+            fields(listing).iter().map(|field| format!("state.{field}")).collect();
         arguments.push(format!("[{}]", old.join(", ")));
         arguments.extend(trees);
         arguments.extend(self.masks.then(|| "numbers=[decays]".to_owned()));
-        let target = if listing.slots.is_empty() { "_".to_owned() } else { format!("[{}]", listing.slots.join(", ")) };
+        let target = if listing.slots.is_empty() {
+            "_".to_owned()
+        } else {
+            format!("[{}]", listing.slots.join(", "))
+        };
         text.push('\n');
         *text += &bracketed(8, &format!("updates, {target} = _step("), &arguments, ")");
     }
 
     /// What is computed of an array, with the shape of it if that is read.
     fn with_shape(&self, body: &str) -> String {
-        let shape =
-            if python::calls(body, "shape") { format!("            shape = {}.shape\n", self.listing.gradients) } else { String::new() };
+        let shape = if python::calls(body, "shape") {
+            format!("            shape = {}.shape\n", self.listing.gradients)
+        } else {
+            String::new()
+        };
         shape + body
     }
 
     /// Whether the next value of a slot is an array that stands elsewhere too.
     fn is_shared(&self, name: &str, index: usize) -> bool {
         let listing = self.listing;
-        let is_line = listing.stages.last().is_some_and(|stage| stage.lines.iter().any(|line| line.name == name));
-        let is_name = |value: &Expression| matches!(value, Expression::Name(other, _) if other == name);
+        let is_line = listing
+            .stages
+            .last()
+            .is_some_and(|stage| stage.lines.iter().any(|line| line.name == name));
+        let is_name =
+            |value: &Expression| matches!(value, Expression::Name(other, _) if other == name);
         let own = listing.slots[index] == name && !is_line;
         let update = self.sign.is_empty() && is_name(&listing.update);
         !own && (!is_line || update || listing.next_slots[..index].iter().any(is_name))

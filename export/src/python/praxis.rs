@@ -1,14 +1,16 @@
-//! A program as an optimizer for Praxis: the transformation of the [Optax export](super::optax), with the partition specs of its state, and
-//! the class that a Praxis experiment names.
+//! A program as an optimizer for Praxis: the transformation of the [Optax export](super::optax),
+//! with the partition specs of its state, and the class that a Praxis experiment names.
 //!
-//! Each slot is sharded as its weights are, and the step count is replicated. The learning rate is what the class of Praxis says it is: its
-//! `learning_rate` times its `lr_schedule`. That class has a decay of its own, `decoupled_weight_decay`; a program that decays by itself is given
-//! its own `weight_decay`, and the other one stays None.
+//! Each slot is sharded as its weights are, and the step count is replicated. The learning rate is
+//! what the class of Praxis says it is: its `learning_rate` times its `lr_schedule`. That class has
+//! a decay of its own, `decoupled_weight_decay`; a program that decays by itself is given its own
+//! `weight_decay`, and the other one stays None.
 //!
-//! Praxis pins versions of its dependencies that are long gone (NumPy 1.26, JAX 0.4.26), so tests run this export against a stand-in that has
-//! the interfaces of Praxis 1.4, not in Praxis itself. Once, by hand, it was run with the module `optimizers` of Praxis 1.4.0 itself and stubs for
-//! what that imports: the exported Lion then took the same 20 steps, bit for bit, as the Lion of that module with its clipping off. Numerics are those
-//! of the Optax export.
+//! Praxis pins versions of its dependencies that are long gone (NumPy 1.26, JAX 0.4.26), so tests
+//! run this export against a stand-in that has the interfaces of Praxis 1.4, not in Praxis itself.
+//! Once, by hand, it was run with the module `optimizers` of Praxis 1.4.0 itself and stubs for what
+//! that imports: the exported Lion then took the same 20 steps, bit for bit, as the Lion of that
+//! module with its clipping off. Numerics are those of the Optax export.
 
 use symopt_dsl::{Function, Graph, Program};
 
@@ -57,8 +59,18 @@ pub fn lacks(function: Function) -> Option<String> {
 
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
-    let reserved: Vec<&str> = optax::RESERVED.iter().chain(python::KEYWORDS).chain(FIELDS).chain(&[UNDERSCORED]).copied().collect();
-    let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true });
+    let reserved: Vec<&str> = optax::RESERVED
+        .iter()
+        .chain(python::KEYWORDS)
+        .chain(FIELDS)
+        .chain(&[UNDERSCORED])
+        .copied()
+        .collect();
+    let listing = Listing::new(
+        program,
+        graph,
+        ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: true },
+    );
     let mut whole = Whole::new(&listing);
     // The class has that name.
     if whole.name == class_name(&listing) {
@@ -70,7 +82,10 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .replace("optax.safe_increment(state.count)", "state.count + 1")
         .replace("GradientTransformationExtraArgs", "GradientTransformation");
     let body = format!("{text}{}", wrapper(&listing, &whole));
-    let head = python::head(&listing, "Praxis: a ShardedGradientTransformation, and the optimizer that an experiment names.");
+    let head = python::head(
+        &listing,
+        "Praxis: a ShardedGradientTransformation, and the optimizer that an experiment names.",
+    );
     let typing = match (body.contains("Any"), body.contains("(NamedTuple)")) {
         (true, true) => "from typing import Any, NamedTuple\n\n",
         (true, false) => "from typing import Any\n\n",
@@ -80,10 +95,16 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let copy = if body.contains("copy.deepcopy") { "import copy\n" } else { "" };
     let gap = if !copy.is_empty() && typing.is_empty() { "\n" } else { "" };
     let helpers = python::helpers(&body, optax::HELPERS);
-    let jnp = if python::calls(&format!("{body}{helpers}"), "jnp") { "import jax.numpy as jnp\n" } else { "" };
+    let jnp = if python::calls(&format!("{body}{helpers}"), "jnp") {
+        "import jax.numpy as jnp\n"
+    } else {
+        ""
+    };
     let numpy = numpy_import(&helpers);
     let layer = if body.contains("base_layer.") { "base_layer, " } else { "" };
-    format!("{head}\n{copy}{gap}{typing}import jax\n{jnp}{numpy}import optax\nfrom praxis import {layer}optimizers\n{helpers}{body}")
+    format!(
+        "{head}\n{copy}{gap}{typing}import jax\n{jnp}{numpy}import optax\nfrom praxis import {layer}optimizers\n{helpers}{body}"
+    )
 }
 
 fn wrapper(listing: &Listing, whole: &Whole) -> String {
@@ -91,7 +112,8 @@ fn wrapper(listing: &Listing, whole: &Whole) -> String {
     let sharded = format!("sharded_{}", listing.name);
     let has_slots = !listing.slots.is_empty();
     let mut text = format!("\n\n{}", whole.signature(&sharded));
-    text += "    \"\"\"The same, with partition specs: slots are sharded as their weights are.\"\"\"\n";
+    text +=
+        "    \"\"\"The same, with partition specs: slots are sharded as their weights are.\"\"\"\n";
     let arguments = whole.arguments();
     text += &bracketed(4, &format!("inner = {name}("), &arguments, ")");
     text += "\n    def init_partition_spec_fn(params):\n";
@@ -112,14 +134,19 @@ fn wrapper(listing: &Listing, whole: &Whole) -> String {
     }
     text += "\n    return optimizers.ShardedGradientTransformation(\n        init=inner.init,\n        update=inner.update,\n        init_partition_spec=init_partition_spec_fn,\n    )\n";
     text += &format!("\n\nclass {}(optimizers.BaseOptimizer):\n", class_name(listing));
-    text += &format!("    \"\"\"`{}` with the learning rate and the schedule of Praxis.", listing.name);
+    text +=
+        &format!("    \"\"\"`{}` with the learning rate and the schedule of Praxis.", listing.name);
     if listing.hyperparameters.iter().any(|p| p.given == "weight_decay") {
         text += "\n\n    It decays by itself: leave `decoupled_weight_decay` at None.\n    ";
     }
     text += "\"\"\"\n";
     let mut own = Vec::new();
     for parameter in &listing.hyperparameters {
-        own.push(format!("    {}: float = {}\n", parameter.name, python::python_float(parameter.default.unwrap_or(1.0))));
+        own.push(format!(
+            "    {}: float = {}\n",
+            parameter.name,
+            python::python_float(parameter.default.unwrap_or(1.0))
+        ));
     }
     let rest = arguments.iter().filter(|name| ["mask", "mu_dtype"].contains(&name.as_str()));
     own.extend(rest.map(|name| format!("    {name}: Any = None\n")));
@@ -131,8 +158,10 @@ fn wrapper(listing: &Listing, whole: &Whole) -> String {
     if rate.is_empty() {
         text += "        del lr\n";
     }
-    let values: Vec<String> =
-        arguments.iter().map(|name| if name == "learning_rate" { rate.to_owned() } else { format!("self.{name}") }).collect();
+    let values: Vec<String> = arguments
+        .iter()
+        .map(|name| if name == "learning_rate" { rate.to_owned() } else { format!("self.{name}") })
+        .collect();
     text += &bracketed(8, &format!("return {sharded}("), &values, ")");
     text
 }

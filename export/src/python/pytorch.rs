@@ -9,19 +9,24 @@
 //! | [`names`] | what users of PyTorch call hyperparameters and slots |
 //! | [`text`] | what all files have in common |
 //!
-//! Roundings are those of the reference interpreter: the program's order, no fused multiply-adds (so no `alpha=`, `lerp` or `addcmul`, which fuse
-//! on some machines and not on others), scalars in f64 that are rounded where they meet a tensor. All ways to run a step give the same bits where
+//! Roundings are those of the reference interpreter: the program's order, no fused multiply-adds
+//! (so no `alpha=`, `lerp` or `addcmul`, which fuse on some machines and not on others), scalars in
+//! f64 that are rounded where they meet a tensor. All ways to run a step give the same bits where
 //! the functions of PyTorch do, with these exceptions.
-//! - PyTorch's `sign` gives 0 for NaN, on CPU and CUDA, where the reference gives NaN. To keep it would cost two more operations; the Triton kernel
-//!   does as `torch.sign`, so that an optimizer is the same one on all paths. A zero has the positive sign after it.
-//! - PyTorch's `sqrt` of longer tensors on CPU comes from a vector library and is not always the nearest f32: 33 of 5000 random numbers were one
-//!   unit in the last place off (PyTorch 2.15 with AVX-512). The kernel's is.
+//! - PyTorch's `sign` gives 0 for NaN, on CPU and CUDA, where the reference gives NaN. To keep it
+//!   would cost two more operations; the Triton kernel does as `torch.sign`, so that an optimizer
+//!   is the same one on all paths. A zero has the positive sign after it.
+//! - PyTorch's `sqrt` of longer tensors on CPU comes from a vector library and is not always the
+//!   nearest f32: 33 of 5000 random numbers were one unit in the last place off (PyTorch 2.15 with
+//!   AVX-512). The kernel's is.
 //! - `maximum` and `minimum` of zeros of either sign may give either zero.
-//! - Transcendental functions are those of the device: within a few units in the last place of the reference's.
+//! - Transcendental functions are those of the device: within a few units in the last place of the
+//!   reference's.
 //! - A compiled step computes what Inductor makes of it, which may fuse multiply-adds.
-//! - Products of matrices are summed in f64 in an order of the library's, as means are, and rounded once; `PRODUCTS` in the file makes it another
-//!   type.
-//! - Parameters in bf16 and f16 are computed with in f32, and rounded as they are written. f64 stays f64.
+//! - Products of matrices are summed in f64 in an order of the library's, as means are, and rounded
+//!   once; `PRODUCTS` in the file makes it another type.
+//! - Parameters in bf16 and f16 are computed with in f32, and rounded as they are written. f64
+//!   stays f64.
 
 pub mod eager;
 pub mod kernel;
@@ -139,8 +144,14 @@ const HELPERS: &[(&str, &str)] = &[
     return torch.view_as_real(x.resolve_conj())
 "#,
     ),
-    ("_sum", "def _sum(x: Tensor) -> Tensor:\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n"),
-    ("_where", "def _where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:\n    return torch.where(condition != 0, x, y)\n"),
+    (
+        "_sum",
+        "def _sum(x: Tensor) -> Tensor:\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n",
+    ),
+    (
+        "_where",
+        "def _where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:\n    return torch.where(condition != 0, x, y)\n",
+    ),
     (
         "_where_like",
         r#"def _where_like(like: Tensor, condition: Any, x: Any, y: Any) -> Tensor:
@@ -160,9 +171,18 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     ("_less", "def _less(x: Tensor, y: Any) -> Tensor:\n    return torch.lt(x, y).to(x.dtype)\n"),
-    ("_less_equal", "def _less_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.le(x, y).to(x.dtype)\n"),
-    ("_greater", "def _greater(x: Tensor, y: Any) -> Tensor:\n    return torch.gt(x, y).to(x.dtype)\n"),
-    ("_greater_equal", "def _greater_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.ge(x, y).to(x.dtype)\n"),
+    (
+        "_less_equal",
+        "def _less_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.le(x, y).to(x.dtype)\n",
+    ),
+    (
+        "_greater",
+        "def _greater(x: Tensor, y: Any) -> Tensor:\n    return torch.gt(x, y).to(x.dtype)\n",
+    ),
+    (
+        "_greater_equal",
+        "def _greater_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.ge(x, y).to(x.dtype)\n",
+    ),
     ("_equal", "def _equal(x: Tensor, y: Any) -> Tensor:\n    return torch.eq(x, y).to(x.dtype)\n"),
     ("_rows", "def _rows(x: Tensor) -> int:\n    return x.shape[0] if x.dim() else 1\n"),
     ("_columns", "def _columns(x: Tensor) -> int:\n    return x.shape[1:].numel()\n"),
@@ -260,7 +280,12 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .parameters
         .iter()
         .flat_map(|p| {
-            [format!("{}_pointers", p.name), format!("next_{}", p.name), format!("update_of_{}", p.name), format!("{}_before", p.name)]
+            [
+                format!("{}_pointers", p.name),
+                format!("next_{}", p.name),
+                format!("update_of_{}", p.name),
+                format!("{}_before", p.name),
+            ]
         })
         .chain((2..64).map(|number| format!("scratch{number}")))
         .collect();
@@ -272,10 +297,18 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .chain(HELPERS.iter().map(|(name, _)| *name))
         .chain(own.iter().map(String::as_str))
         .collect();
-    let mut listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false });
+    let mut listing = Listing::new(
+        program,
+        graph,
+        ListingOptions { reserved: &reserved, rebind: false, array_sums_inside: false },
+    );
     let names = Names::new(program, graph, &listing);
     hoist_scalars(&mut listing);
-    let writer = Writer { listing: &listing, names: &names, takes_complex: graph.matrix_function().is_none() };
+    let writer = Writer {
+        listing: &listing,
+        names: &names,
+        takes_complex: graph.matrix_function().is_none(),
+    };
     let last = listing.stages.len() - 1;
     let with_kernel = kernel::exists(&listing);
     let mut functions = String::new();
@@ -287,7 +320,11 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     for style in [Style::Single, Style::Foreach] {
         functions += &format!("\n\n{}", writer.update(style));
     }
-    let (imports, definitions) = if with_kernel { kernel::definitions(&listing, &writer.read(last).0) } else { <_>::default() };
+    let (imports, definitions) = if with_kernel {
+        kernel::definitions(&listing, &writer.read(last).0)
+    } else {
+        <_>::default()
+    };
     let machinery = writer.machinery(with_kernel);
     let class = writer.class(with_kernel);
     let all = format!("{functions}{machinery}{class}");
@@ -298,7 +335,8 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         if with_kernel { "import operator\nimport os\nimport threading\n" } else { "" }
     );
     let imports = if imports.is_empty() { String::new() } else { format!("\n{imports}") };
-    let definitions = if definitions.is_empty() { String::new() } else { format!("\n\n{definitions}") };
+    let definitions =
+        if definitions.is_empty() { String::new() } else { format!("\n\n{definitions}") };
     let basics = writer.basics();
     format!(
         "{}\n{standard}\nimport torch\nfrom torch import Tensor\nfrom torch.optim.optimizer import ParamsT\n{imports}{basics}{helpers}{functions}{definitions}{machinery}\n\n{class}",
@@ -306,22 +344,43 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     )
 }
 
-/// Gives each scalar that is computed inside the expression of an array a line of its own: it is computed once, and in f64.
+/// Gives each scalar that is computed inside the expression of an array a line of its own: it is
+/// computed once, and in f64.
 fn hoist_scalars(listing: &mut Listing) {
-    let mut taken: BTreeSet<String> = listing.slots.iter().chain([&listing.weights, &listing.gradients]).cloned().collect();
-    taken.extend(listing.learning_rate.iter().chain(&listing.step).chain(&listing.hyperparameters).map(|p| p.name.clone()));
+    let mut taken: BTreeSet<String> =
+        listing.slots.iter().chain([&listing.weights, &listing.gradients]).cloned().collect();
+    taken.extend(
+        listing
+            .learning_rate
+            .iter()
+            .chain(&listing.step)
+            .chain(&listing.hyperparameters)
+            .map(|p| p.name.clone()),
+    );
     for Stage { scalars, lines, sums } in &listing.stages {
-        taken.extend(scalars.iter().chain(lines).map(|line| line.name.clone()).chain(sums.iter().map(|sum| sum.name.clone())));
+        taken.extend(
+            scalars
+                .iter()
+                .chain(lines)
+                .map(|line| line.name.clone())
+                .chain(sums.iter().map(|sum| sum.name.clone())),
+        );
     }
     let mut hoisted = Hoisted { lines: Vec::new(), taken };
     for stage in &mut listing.stages {
         let known = hoisted.lines.len();
         stage.lines.iter_mut().for_each(|line| hoisted.within(&mut line.value));
-        stage.sums.iter_mut().for_each(|sum| [&mut sum.x, &mut sum.y].into_iter().for_each(|factor| hoisted.within(factor)));
+        stage.sums.iter_mut().for_each(|sum| {
+            [&mut sum.x, &mut sum.y].into_iter().for_each(|factor| hoisted.within(factor))
+        });
         stage.scalars.extend_from_slice(&hoisted.lines[known..]);
     }
     let known = hoisted.lines.len();
-    listing.next_slots.iter_mut().chain([&mut listing.update]).for_each(|value| hoisted.within(value));
+    listing
+        .next_slots
+        .iter_mut()
+        .chain([&mut listing.update])
+        .for_each(|value| hoisted.within(value));
     if let Some(last) = listing.stages.last_mut() {
         last.scalars.extend_from_slice(&hoisted.lines[known..]);
     }
@@ -340,7 +399,9 @@ impl Hoisted {
                 let name = self.name(expression);
                 *expression = Expression::Name(name, Type::Scalar);
             }
-            Expression::Call(.., arguments) => arguments.iter_mut().for_each(|argument| self.within(argument)),
+            Expression::Call(.., arguments) => {
+                arguments.iter_mut().for_each(|argument| self.within(argument))
+            }
             Expression::Name(..) | Expression::Number(_) => {}
         }
     }
@@ -350,10 +411,14 @@ impl Hoisted {
             return line.name.clone();
         }
         let base = match value {
-            Expression::Call(Callee::Function(Function::Subtract), _, arguments) => match arguments.as_slice() {
-                [Expression::Number(one), Expression::Name(name, _)] if *one == 1.0 => format!("one_minus_{name}"),
-                _ => "number".to_owned(),
-            },
+            Expression::Call(Callee::Function(Function::Subtract), _, arguments) => {
+                match arguments.as_slice() {
+                    [Expression::Number(one), Expression::Name(name, _)] if *one == 1.0 => {
+                        format!("one_minus_{name}")
+                    }
+                    _ => "number".to_owned(),
+                }
+            }
             _ => "number".to_owned(),
         };
         let mut name = base.clone();
@@ -370,15 +435,22 @@ impl Hoisted {
 struct Writer<'a> {
     listing: &'a Listing,
     names: &'a Names,
-    /// Whether parameters may be complex: they are pairs of real numbers, which matrices can't be of.
+    /// Whether parameters may be complex: they are pairs of real numbers, which matrices can't be
+    /// of.
     takes_complex: bool,
 }
 
 /// The names in an expression that are not of arrays: scalars, and numbers for each array.
 fn names(expression: &Expression, found: &mut Vec<(String, Type)>) {
     match expression {
-        Expression::Name(name, ty) if !ty.is_array() && !found.iter().any(|(known, _)| known == name) => found.push((name.clone(), *ty)),
-        Expression::Call(.., arguments) => arguments.iter().for_each(|argument| names(argument, found)),
+        Expression::Name(name, ty)
+            if !ty.is_array() && !found.iter().any(|(known, _)| known == name) =>
+        {
+            found.push((name.clone(), *ty))
+        }
+        Expression::Call(.., arguments) => {
+            arguments.iter().for_each(|argument| names(argument, found))
+        }
         _ => {}
     }
 }
@@ -400,10 +472,16 @@ impl Writer<'_> {
             names(&sum.y, &mut found);
         }
         if self.is_last(stage) {
-            self.listing.next_slots.iter().chain([&self.listing.update]).for_each(|value| names(value, &mut found));
+            self.listing
+                .next_slots
+                .iter()
+                .chain([&self.listing.update])
+                .for_each(|value| names(value, &mut found));
         }
         found.retain(|(name, _)| !lines.iter().any(|line| line.name == *name));
-        let of = |ty: Type| found.iter().filter(|(_, own)| *own == ty).map(|(name, _)| name.clone()).collect();
+        let of = |ty: Type| {
+            found.iter().filter(|(_, own)| *own == ty).map(|(name, _)| name.clone()).collect()
+        };
         (of(Type::Scalar), of(Type::PerArray))
     }
 
@@ -437,7 +515,8 @@ impl Writer<'_> {
                 needed.extend(found.into_iter().map(|(name, _)| name));
             }
         }
-        let reads_totals = self.totals().any(|total| needed.contains(total)) || !per_array.is_empty();
+        let reads_totals =
+            self.totals().any(|total| needed.contains(total)) || !per_array.is_empty();
         let step = self.listing.step.iter().filter(|step| needed.contains(&step.name));
         let read: Vec<String> = self
             .parameters()
@@ -446,11 +525,18 @@ impl Writer<'_> {
             .map(|(p, place)| format!("    {} = _number({})\n", p.name, place.read()))
             .chain(step.map(|step| format!("    {0} = _number(totals[\"{0}\"])\n", step.name)))
             .collect();
-        let mut text = format!("def _numbers{}(group: dict[str, Any], totals: dict[str, Any]) -> tuple[Any, Any]:\n", self.suffix(stage));
+        let mut text = format!(
+            "def _numbers{}(group: dict[str, Any], totals: dict[str, Any]) -> tuple[Any, Any]:\n",
+            self.suffix(stage)
+        );
         let _ = writeln!(
             text,
             "    \"\"\"{}\"\"\"",
-            if self.is_last(stage) { "The numbers that an update reads." } else { "The numbers that the sums read." }
+            if self.is_last(stage) {
+                "The numbers that an update reads."
+            } else {
+                "The numbers that the sums read."
+            }
         );
         text += &read.concat();
         if reads_totals {
@@ -478,16 +564,28 @@ impl Writer<'_> {
     }
 
     fn arrays(&self) -> Vec<String> {
-        [&self.listing.weights, &self.listing.gradients].into_iter().chain(&self.listing.slots).cloned().collect()
+        [&self.listing.weights, &self.listing.gradients]
+            .into_iter()
+            .chain(&self.listing.slots)
+            .cloned()
+            .collect()
     }
 
     /// The parameters of a function of a stage, with their types.
     fn signature(&self, stage: usize, style: Style, out: bool) -> Vec<String> {
         let (scalars, per_array) = self.read(stage);
-        let (array, number) = if style == Style::Single { ("Tensor", "float") } else { ("Tensors", "list[float]") };
-        let of = |names: Vec<String>, ty: &str| names.into_iter().map(|name| format!("{name}: {ty}")).collect::<Vec<_>>();
+        let (array, number) =
+            if style == Style::Single { ("Tensor", "float") } else { ("Tensors", "list[float]") };
+        let of = |names: Vec<String>, ty: &str| {
+            names.into_iter().map(|name| format!("{name}: {ty}")).collect::<Vec<_>>()
+        };
         let out = out.then(|| format!("{OUT}: Sequence[Tensor | None]"));
-        of(self.arrays(), array).into_iter().chain(out).chain(of(scalars, "float")).chain(of(per_array, number)).collect()
+        of(self.arrays(), array)
+            .into_iter()
+            .chain(out)
+            .chain(of(scalars, "float"))
+            .chain(of(per_array, number))
+            .collect()
     }
 
     /// `_sums_1` and so on: the sums of a stage over one array.
@@ -496,28 +594,49 @@ impl Writer<'_> {
         let Stage { lines, sums, .. } = &self.listing.stages[stage];
         let mut flattening = Flattening::new(self.listing, &notation);
         lines.iter().for_each(|line| flattening.line(line));
-        let factors: Vec<Option<Vec<Value>>> = sums.iter().map(|sum| sum.is_of_trees().then(|| flattening.factors(sum))).collect();
+        let factors: Vec<Option<Vec<Value>>> =
+            sums.iter().map(|sum| sum.is_of_trees().then(|| flattening.factors(sum))).collect();
         let operations = flattening.finish();
         let results: Vec<Value> = factors.iter().flatten().flatten().copied().collect();
         let allocation = allocate(&operations.operations, &[], &results);
-        let eager =
-            Eager { listing: self.listing, operations: &operations, allocation: &allocation, style: Style::Single, given: Vec::new() };
+        let eager = Eager {
+            listing: self.listing,
+            operations: &operations,
+            allocation: &allocation,
+            style: Style::Single,
+            given: Vec::new(),
+        };
         let values: Vec<String> = sums
             .iter()
             .zip(&factors)
             .map(|(sum, factors)| match factors {
                 Some(factors) => match factors.as_slice() {
                     [x, y] => format!("_dot({}, {})", eager.name(*x), eager.name(*y)),
-                    factors => format!("_sum({})", factors.iter().map(|x| eager.name(*x)).collect::<String>()),
+                    factors => format!(
+                        "_sum({})",
+                        factors.iter().map(|x| eager.name(*x)).collect::<String>()
+                    ),
                 },
                 None => {
                     let factors = vec![sum.x.clone(), sum.y.clone()];
-                    written(&notation, &Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, factors))
+                    written(
+                        &notation,
+                        &Expression::Call(
+                            Callee::Function(Function::Multiply),
+                            Type::PerArray,
+                            factors,
+                        ),
+                    )
                 }
             })
             .collect();
         let signature = self.signature(stage, Style::Single, false);
-        let mut text = bracketed(0, &format!("def _sums{}(", self.suffix(stage)), &signature, ") -> list[Any]:");
+        let mut text = bracketed(
+            0,
+            &format!("def _sums{}(", self.suffix(stage)),
+            &signature,
+            ") -> list[Any]:",
+        );
         let names: Vec<&str> = sums.iter().map(|sum| sum.name.as_str()).collect();
         let _ = writeln!(text, "    \"\"\"What one tensor adds to {}.\"\"\"", names.join(", "));
         text += &eager.body();
@@ -534,7 +653,8 @@ impl Writer<'_> {
             .skip(self.listing.stages.len() - 1)
             .flat_map(|stage| &stage.lines)
             .for_each(|line| flattening.line(line));
-        let next_slots: Vec<Value> = self.listing.next_slots.iter().map(|value| flattening.array(value)).collect();
+        let next_slots: Vec<Value> =
+            self.listing.next_slots.iter().map(|value| flattening.array(value)).collect();
         let update = flattening.array(&self.listing.update);
         (flattening.finish(), update, next_slots)
     }
@@ -545,11 +665,24 @@ impl Writer<'_> {
         let (operations, update, next_slots) = self.last_stage(&notation);
         let allocation = allocate(&operations.operations, &next_slots, &[update]);
         let (name, doc, given) = match style {
-            Style::Single => ("_update", "A step of one tensor, in place.", scratch_to_give(&operations.operations, &allocation)),
-            Style::Foreach => ("_update_foreach", "A step of a list of tensors, in place.", Vec::new()),
+            Style::Single => (
+                "_update",
+                "A step of one tensor, in place.",
+                scratch_to_give(&operations.operations, &allocation),
+            ),
+            Style::Foreach => {
+                ("_update_foreach", "A step of a list of tensors, in place.", Vec::new())
+            }
         };
-        let eager = Eager { listing: self.listing, operations: &operations, allocation: &allocation, style, given };
-        let parameters = self.signature(self.listing.stages.len() - 1, style, style == Style::Single);
+        let eager = Eager {
+            listing: self.listing,
+            operations: &operations,
+            allocation: &allocation,
+            style,
+            given,
+        };
+        let parameters =
+            self.signature(self.listing.stages.len() - 1, style, style == Style::Single);
         let mut text = bracketed(0, &format!("def {name}("), &parameters, ") -> None:");
         let _ = writeln!(text, "    \"\"\"{doc}\"\"\"");
         text += &eager.body();
@@ -557,10 +690,14 @@ impl Writer<'_> {
         text
     }
 
-    /// How the numbers of an update become tensors on CPU: those that are no operands of arithmetic, such as exponents, stay what they are.
+    /// How the numbers of an update become tensors on CPU: those that are no operands of
+    /// arithmetic, such as exponents, stay what they are.
     fn numbers_as_tensors(&self, operations: &Operations) -> String {
         let (scalars, _) = self.read(self.listing.stages.len() - 1);
-        let kept: Vec<String> = (0..scalars.len()).filter(|i| !operations.is_term_or_factor(&scalars[*i])).map(|i| i.to_string()).collect();
+        let kept: Vec<String> = (0..scalars.len())
+            .filter(|i| !operations.is_term_or_factor(&scalars[*i]))
+            .map(|i| i.to_string())
+            .collect();
         match (scalars.is_empty(), kept.as_slice()) {
             (true, _) => String::new(),
             (false, []) => text::TENSORS.to_owned(),
@@ -573,7 +710,11 @@ impl Writer<'_> {
         let mut text = String::from("\n");
         text += "\n# The slots in the state of each parameter.\n";
         text += &quoted("_SLOTS", &self.names.slots);
-        let renamed: Vec<String> = self.names.renamed_slots().map(|(given, name)| format!("\"{given}\": \"{name}\"")).collect();
+        let renamed: Vec<String> = self
+            .names
+            .renamed_slots()
+            .map(|(given, name)| format!("\"{given}\": \"{name}\""))
+            .collect();
         if !renamed.is_empty() {
             text += "\n# Those that mean the same as `torch.optim`'s have its names, not the program's.\n";
             text += &bracketed(0, "_RENAMED = {", &renamed, "}");
@@ -582,7 +723,8 @@ impl Writer<'_> {
         let (operations, update, next_slots) = self.last_stage(&notation);
         let allocation = allocate(&operations.operations, &next_slots, &[update]);
         let scratch = scratch_to_give(&operations.operations, &allocation).len();
-        let _ = writeln!(text, "\n# How many scratch tensors an update takes.\n_SCRATCH = {scratch}");
+        let _ =
+            writeln!(text, "\n# How many scratch tensors an update takes.\n_SCRATCH = {scratch}");
         let last = self.listing.stages.len() - 1;
         if last > 0 {
             text += "\n# Sums that are taken before the update: of what, and whether each tensor keeps its own.\n_SUMS: tuple[tuple[Any, Any, list[tuple[str, bool]]], ...] = (\n";
@@ -590,9 +732,18 @@ impl Writer<'_> {
                 let names: Vec<String> = self.listing.stages[stage]
                     .sums
                     .iter()
-                    .map(|sum| format!("(\"{}\", {})", sum.name, if sum.per_array { "True" } else { "False" }))
+                    .map(|sum| {
+                        format!(
+                            "(\"{}\", {})",
+                            sum.name,
+                            if sum.per_array { "True" } else { "False" }
+                        )
+                    })
                     .collect();
-                text += &format!("    (\n        _numbers_{0},\n        _sums_{0},\n        [\n", stage + 1);
+                text += &format!(
+                    "    (\n        _numbers_{0},\n        _sums_{0},\n        [\n",
+                    stage + 1
+                );
                 for name in names {
                     let _ = writeln!(text, "            {name},");
                 }
@@ -615,7 +766,8 @@ impl Writer<'_> {
         text += text::ROUNDS;
         if self.has_state() {
             let is_renamed = self.names.renamed_slots().next().is_some();
-            let known = if is_renamed { "{_RENAMED.get(name, name) for name in own}" } else { "own" };
+            let known =
+                if is_renamed { "{_RENAMED.get(name, name) for name in own}" } else { "own" };
             text += &text::HIDE.replace("@KNOWN@", known);
         }
         text
@@ -642,8 +794,13 @@ impl Writer<'_> {
         contents.push(("_apply".to_owned(), "which of these takes a step"));
         contents.push((class_name(self.listing), "the optimizer"));
         let width = contents.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
-        let lines: String = contents.iter().map(|(name, what)| format!("    {name:width$}{what}\n")).collect();
-        format!("{}\nContents:\n{lines}\n{}\n\"\"\"\n", head.strip_suffix("\"\"\"\n").unwrap_or(&head), text::LICENSE)
+        let lines: String =
+            contents.iter().map(|(name, what)| format!("    {name:width$}{what}\n")).collect();
+        format!(
+            "{}\nContents:\n{lines}\n{}\n\"\"\"\n",
+            head.strip_suffix("\"\"\"\n").unwrap_or(&head),
+            text::LICENSE
+        )
     }
 
     /// What comes before all functions.
@@ -653,19 +810,24 @@ impl Writer<'_> {
             .names
             .elsewhere()
             .map(|place| {
-                let index = place.index.map_or_else(|| "None".to_owned(), |index| index.to_string());
+                let index =
+                    place.index.map_or_else(|| "None".to_owned(), |index| index.to_string());
                 format!("    \"{}\": (\"{}\", {index}),\n", place.own, place.key)
             })
             .collect();
         if !elsewhere.is_empty() {
             text += "\n\n# Where a group has what the program calls otherwise: as `torch.optim` does.\n";
-            text += &format!("_ELSEWHERE: dict[str, tuple[str, int | None]] = {{\n{}}}\n", elsewhere.concat());
+            text += &format!(
+                "_ELSEWHERE: dict[str, tuple[str, int | None]] = {{\n{}}}\n",
+                elsewhere.concat()
+            );
             text += text::SETTLE;
         }
         text
     }
 
-    /// The hyperparameters as `torch.optim` has them: key, type and default, and whether it is one of the program's own name.
+    /// The hyperparameters as `torch.optim` has them: key, type and default, and whether it is one
+    /// of the program's own name.
     fn keys(&self) -> Vec<(String, String, String)> {
         let mut keys: Vec<(String, Vec<String>, bool)> = Vec::new();
         for (parameter, place) in self.parameters().zip(&self.names.places) {
@@ -677,7 +839,11 @@ impl Writer<'_> {
         }
         let typed = |(key, defaults, is_tuple): (String, Vec<String>, bool)| {
             let floats = vec!["float"; defaults.len()].join(", ");
-            let tuple = if defaults.len() == 1 { format!("({},)", defaults[0]) } else { format!("({})", defaults.join(", ")) };
+            let tuple = if defaults.len() == 1 {
+                format!("({},)", defaults[0])
+            } else {
+                format!("({})", defaults.join(", "))
+            };
             match (is_tuple, key.as_str()) {
                 (true, _) => (key, format!("tuple[{floats}]"), tuple),
                 (false, "lr") => (key, "float | Tensor".to_owned(), defaults.concat()),
@@ -693,7 +859,9 @@ impl Writer<'_> {
         let mut parameters = vec!["self".to_owned(), "params: ParamsT".to_owned()];
         parameters.extend(keys.iter().map(|(key, ty, default)| format!("{key}: {ty} = {default}")));
         parameters.push("*".to_owned());
-        parameters.extend(self.names.elsewhere().map(|place| format!("{}: float | None = None", place.own)));
+        parameters.extend(
+            self.names.elsewhere().map(|place| format!("{}: float | None = None", place.own)),
+        );
         parameters.push("maximize: bool = False".to_owned());
         parameters.push("foreach: bool | None = None".to_owned());
         parameters.push("fused: bool | None = None".to_owned());
@@ -707,15 +875,25 @@ impl Writer<'_> {
             text += "            \"momentum\": 0.0,  # Nothing reads it: for schedulers that move one.\n";
         }
         for (key, value) in self.names.unread() {
-            let _ = writeln!(text, "            \"{key}\": {value},  # Nothing reads it but `torch.optim`, from a state.");
+            let _ = writeln!(
+                text,
+                "            \"{key}\": {value},  # Nothing reads it but `torch.optim`, from a state."
+            );
         }
         text += "            \"maximize\": maximize,\n            \"foreach\": foreach,\n            \"fused\": fused,\n            \"state_dtype\": state_dtype,\n        }\n";
-        let elsewhere: Vec<String> = self.names.elsewhere().map(|place| format!("\"{0}\": {0}", place.own)).collect();
+        let elsewhere: Vec<String> =
+            self.names.elsewhere().map(|place| format!("\"{0}\": {0}", place.own)).collect();
         if !elsewhere.is_empty() {
             text += &bracketed(8, "given = {", &elsewhere, "}");
             text += "        own = {name: x for name, x in given.items() if x is not None}\n";
-            for (key, _, default) in keys.iter().filter(|(key, ..)| self.names.elsewhere().any(|place| place.key == *key)) {
-                let _ = writeln!(text, "        if {key} != {default}:\n            _refuse_both(own, \"{key}\")");
+            for (key, _, default) in keys
+                .iter()
+                .filter(|(key, ..)| self.names.elsewhere().any(|place| place.key == *key))
+            {
+                let _ = writeln!(
+                    text,
+                    "        if {key} != {default}:\n            _refuse_both(own, \"{key}\")"
+                );
             }
             text += "        defaults.update(own)\n        _settle(defaults)\n";
         }
@@ -763,7 +941,8 @@ impl Writer<'_> {
     fn begin(&self) -> String {
         let counts = self.names.counts_steps;
         let mut text = String::from("\n");
-        let mut parameters: Vec<String> = ["self", "param: Tensor", "group: dict[str, Any]"].map(str::to_owned).to_vec();
+        let mut parameters: Vec<String> =
+            ["self", "param: Tensor", "group: dict[str, Any]"].map(str::to_owned).to_vec();
         if counts {
             parameters.push("count: float = 0.0".to_owned());
         }
@@ -800,11 +979,21 @@ impl Writer<'_> {
         let name = class_name(self.listing);
         let settles = self.names.elsewhere().next().is_some();
         let counts = self.names.counts_steps;
-        let mut text = format!("class {name}(torch.optim.Optimizer):\n{}\n", text::CLASS_DOC.replace("@NAMES@", &self.described()));
+        let mut text = format!(
+            "class {name}(torch.optim.Optimizer):\n{}\n",
+            text::CLASS_DOC.replace("@NAMES@", &self.described())
+        );
         text += &self.constructor(with_kernel);
         text += &self.setstate(with_kernel);
         text += &text::ADD
-            .replace("@BOTH@", if settles { "        for key in param_group:\n            _refuse_both(param_group, key)\n" } else { "" })
+            .replace(
+                "@BOTH@",
+                if settles {
+                    "        for key in param_group:\n            _refuse_both(param_group, key)\n"
+                } else {
+                    ""
+                },
+            )
             .replace("@SETTLE@", if settles { "            _settle(group)\n" } else { "" });
         text += &self.checks();
         if self.has_state() {
@@ -829,25 +1018,47 @@ impl Writer<'_> {
         } else {
             "        keys: list[Any] = [(param.device, param.dtype) for param in params]\n"
         };
-        let settle = if settles { "        for group in self.param_groups:\n            _settle(group)\n" } else { "" };
-        let totals = step.map_or_else(|| "{}".to_owned(), |step| format!("{{\"{}\": counts[indices[0]]}}", step.name));
+        let settle = if settles {
+            "        for group in self.param_groups:\n            _settle(group)\n"
+        } else {
+            ""
+        };
+        let totals = step.map_or_else(
+            || "{}".to_owned(),
+            |step| format!("{{\"{}\": counts[indices[0]]}}", step.name),
+        );
         text += &text::BATCHES
             .replace("@SETTLE@", settle)
             .replace("@COUNTS@", if step.is_some() { " and step count" } else { "" })
             .replace("@STATE@", &state)
             .replace("@KEYS@", keys)
             .replace("@PAIRS@", if self.takes_complex { text::PAIRS } else { "" })
-            .replace("@TAKEN@", if counts { "            taken = [steps[index] for index in indices]\n" } else { "" })
+            .replace(
+                "@TAKEN@",
+                if counts {
+                    "            taken = [steps[index] for index in indices]\n"
+                } else {
+                    ""
+                },
+            )
             .replace("@STEPS@", if counts { "taken" } else { "[]" })
             .replace("@TOTALS@", &totals);
-        text + &text::STEP.replace("@REDUCE@", if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" })
+        text + &text::STEP.replace(
+            "@REDUCE@",
+            if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" },
+        )
     }
 
     /// The hyperparameters of the class's doc string, where they have two names.
     fn described(&self) -> String {
         let mut text = String::new();
         for (key, ..) in self.keys() {
-            let own: Vec<&str> = self.names.elsewhere().filter(|place| place.key == key).map(|place| place.own.as_str()).collect();
+            let own: Vec<&str> = self
+                .names
+                .elsewhere()
+                .filter(|place| place.key == key)
+                .map(|place| place.own.as_str())
+                .collect();
             if !own.is_empty() {
                 let _ = writeln!(text, "        {key}: of the program: {}.", own.join(", "));
             }

@@ -1,12 +1,17 @@
-//! A program as an optimizer for TensorFlow: in version 2 a `tf.Module` with `apply_gradients`, in version 1 a `tf.compat.v1.train.Optimizer`.
+//! A program as an optimizer for TensorFlow: in version 2 a `tf.Module` with `apply_gradients`, in
+//! version 1 a `tf.compat.v1.train.Optimizer`.
 //!
-//! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are stored. Each variable counts its own steps. The learning rate, the step count and sums over elements are f64 tensors, hyperparameters are
-//! Python floats; both are rounded where they meet an array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
-//! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10` and `cbrt` go through f64, products of matrices are
-//! summed in the type of the arrays (on GPUs as TensorFloat-32 unless that is turned off), under `tf.function` with `jit_compile` XLA may contract a
-//! product and a sum into one rounding, and on CPU denormal numbers are taken for zero.
+//! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are
+//! stored. Each variable counts its own steps. The learning rate, the step count and sums over
+//! elements are f64 tensors, hyperparameters are Python floats; both are rounded where they meet an
+//! array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
+//! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10`
+//! and `cbrt` go through f64, products of matrices are summed in the type of the arrays (on GPUs as
+//! TensorFloat-32 unless that is turned off), under `tf.function` with `jit_compile` XLA may
+//! contract a product and a sum into one rounding, and on CPU denormal numbers are taken for zero.
 //!
-//! Sums over all variables are taken over those of one replica: under a distribution strategy they don't see the other replicas' gradients.
+//! Sums over all variables are taken over those of one replica: under a distribution strategy they
+//! don't see the other replicas' gradients.
 
 use std::fmt::Write;
 
@@ -144,7 +149,10 @@ const HELPERS: &[(&str, &str)] = &[
         "_dot",
         "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return tf.reduce_sum(tf.cast(x, tf.float64) * tf.cast(y, tf.float64))\n",
     ),
-    ("_norm", "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return tf.sqrt(_dot(x, x))\n"),
+    (
+        "_norm",
+        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return tf.sqrt(_dot(x, x))\n",
+    ),
     (
         "_clip_factor",
         "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = _scalar(norm)\n    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)\n",
@@ -188,7 +196,10 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     ("_rows", "def _rows(x):\n    return tf.constant(float(_matrix(x).shape[0]), tf.float64)\n"),
-    ("_columns", "def _columns(x):\n    return tf.constant(float(_matrix(x).shape[1]), tf.float64)\n"),
+    (
+        "_columns",
+        "def _columns(x):\n    return tf.constant(float(_matrix(x).shape[1]), tf.float64)\n",
+    ),
     ("_transpose", "def _transpose(x):\n    return tf.transpose(_matrix(x))\n"),
     ("_matmul", "def _matmul(x, y):\n    return tf.matmul(_matrix(x), _matrix(y))\n"),
     (
@@ -239,7 +250,11 @@ pub fn file(program: &Program, graph: &Graph) -> String {
 /// The file for TensorFlow 1. `graph` must be the program's own.
 pub fn file_of_version_1(program: &Program, graph: &Graph) -> String {
     let listing = casts::listing(program, graph, &LIBRARY);
-    finished(&listing, "TensorFlow 1: an optimizer for graphs and sessions, also as tf.compat.v1.", &optimizer(&listing))
+    finished(
+        &listing,
+        "TensorFlow 1: an optimizer for graphs and sessions, also as tf.compat.v1.",
+        &optimizer(&listing),
+    )
 }
 
 fn finished(listing: &Listing, title: &str, body: &str) -> String {
@@ -261,14 +276,18 @@ fn doc(listing: &Listing, title: &str, rate: &str) -> String {
     if lines.is_empty() {
         return format!("    \"\"\"{}\"\"\"\n", title.trim_start());
     }
-    let lines: String = lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
+    let lines: String =
+        lines.iter().map(|line| format!("{}\n", python::wrapped_within(line, 8, 12, 0))).collect();
     format!("    \"\"\"{}\n\n    Args:\n{lines}    \"\"\"\n", title.trim_start())
 }
 
 /// The parameters of a constructor.
 fn parameters(listing: &Listing) -> Vec<String> {
     let mut parameters = vec!["self".to_owned()];
-    let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
+    let rate = listing
+        .learning_rate
+        .iter()
+        .map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
     parameters.extend(rate.map(|p| python::parameter(&p)));
     parameters.extend(listing.hyperparameters.iter().map(python::parameter));
     parameters
@@ -276,8 +295,12 @@ fn parameters(listing: &Listing) -> Vec<String> {
 
 /// Refuses numbers outside of their ranges.
 fn checks(listing: &Listing) -> String {
-    let rate = listing.learning_rate.iter().map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
-    let checked: Vec<ScalarParameter> = rate.chain(listing.hyperparameters.iter().cloned()).collect();
+    let rate = listing
+        .learning_rate
+        .iter()
+        .map(|p| ScalarParameter { name: "learning_rate".to_owned(), ..p.clone() });
+    let checked: Vec<ScalarParameter> =
+        rate.chain(listing.hyperparameters.iter().cloned()).collect();
     python::range_checks(8, checked.iter(), true)
 }
 
@@ -290,20 +313,29 @@ fn bindings(listing: &Listing, margin: usize, prefix: &str, text: &str) -> Strin
 /// Whether the rows and columns of arrays matter.
 fn has_matrices(listing: &Listing) -> bool {
     let mut found = false;
-    let mut look = |callee, _| found |= matches!(callee, Callee::Function(function) if function.row().profile == Profile::Matrix);
+    let mut look = |callee, _| {
+        found |= matches!(callee, Callee::Function(function) if function.row().profile == Profile::Matrix)
+    };
     listing.expressions().for_each(|expression| expression.visit(&mut look));
     found
 }
 
 /// Binds the arrays that a stage reads.
-fn arrays(casts: &Casts, stage: usize, margin: usize, [gradient, variable]: [&str; 2], slot: impl Fn(&str) -> String) -> String {
+fn arrays(
+    casts: &Casts,
+    stage: usize,
+    margin: usize,
+    [gradient, variable]: [&str; 2],
+    slot: impl Fn(&str) -> String,
+) -> String {
     let listing = casts.listing;
     let mut text = String::new();
     let space = " ".repeat(margin);
     if listing.stage_reads(stage, &listing.gradients) {
         // A graph may not know the shape of a gradient, but that of its variable.
         let cast = format!("tf.cast({gradient}, dtype)");
-        let value = if has_matrices(listing) { format!("tf.ensure_shape({cast}, shape)") } else { cast };
+        let value =
+            if has_matrices(listing) { format!("tf.ensure_shape({cast}, shape)") } else { cast };
         let _ = writeln!(text, "{space}{} = {value}", listing.gradients);
     }
     if listing.stage_reads(stage, &listing.weights) {
@@ -319,7 +351,13 @@ fn arrays(casts: &Casts, stage: usize, margin: usize, [gradient, variable]: [&st
 }
 
 /// The loops that take the sums of all stages but the last, with the scalars of all stages.
-fn sums(casts: &Casts, margin: usize, base: &str, index: &str, slot: impl Fn(&str) -> String + Copy) -> String {
+fn sums(
+    casts: &Casts,
+    margin: usize,
+    base: &str,
+    index: &str,
+    slot: impl Fn(&str) -> String + Copy,
+) -> String {
     let listing = casts.listing;
     let space = " ".repeat(margin);
     let mut text = String::new();
@@ -329,7 +367,8 @@ fn sums(casts: &Casts, margin: usize, base: &str, index: &str, slot: impl Fn(&st
             break;
         }
         let sums = casts.sums(stage);
-        sums.iter().for_each(|(name, _)| text.push_str(&format!("{space}{name} = {}\n", casts.zero())));
+        sums.iter()
+            .for_each(|(name, _)| text.push_str(&format!("{space}{name} = {}\n", casts.zero())));
         let mut body = arrays(casts, stage, margin + 4, ["gradient", "variable"], slot);
         casts.write_lines(&mut body, margin + 4, stage);
         for (name, term) in sums {
@@ -364,8 +403,13 @@ fn preamble(body: &str, margin: usize, dtype: &str, index: &str) -> String {
 fn module(listing: &Listing) -> String {
     let casts = Casts::new(listing, &LIBRARY);
     let mut text = format!("class {}(tf.Module):\n", class_name(listing));
-    let title = format!("`{}`: `optimizer.apply_gradients(zip(gradients, variables))`.", listing.name);
-    text += &doc(listing, &title, "a number, a variable, or a schedule: a function of the number of steps so far.");
+    let title =
+        format!("`{}`: `optimizer.apply_gradients(zip(gradients, variables))`.", listing.name);
+    text += &doc(
+        listing,
+        &title,
+        "a number, a variable, or a schedule: a function of the number of steps so far.",
+    );
     let mut parameters = parameters(listing);
     parameters.push(format!("name=\"{}\"", listing.name));
     let aliases = python::aliases(listing, KERAS_NAMES);
@@ -395,7 +439,8 @@ fn module(listing: &Listing) -> String {
         text += "        # Not for checkpoints, which want names as keys.\n        object.__setattr__(self, \"_positions\", {})\n";
     }
     text += "\n    def get_config(self):\n        \"\"\"The hyperparameters, as the constructor takes them.\"\"\"\n";
-    let mut items: Vec<String> = listing.hyperparameters.iter().map(|p| format!("\"{0}\": self.{0}", p.name)).collect();
+    let mut items: Vec<String> =
+        listing.hyperparameters.iter().map(|p| format!("\"{0}\": self.{0}", p.name)).collect();
     items.push("\"name\": self.name".to_owned());
     text += &bracketed(8, "return {", &items, "}");
     text += "\n    def build(self, variables):\n        \"\"\"Makes the slots of those variables that have none.\"\"\"\n";
@@ -407,7 +452,10 @@ fn module(listing: &Listing) -> String {
             text += "                zeros = tf.zeros(variable.shape, variable.dtype)\n";
         }
         for slot in &listing.slots {
-            let _ = writeln!(text, "                self.{slot}.append(tf.Variable(zeros, trainable=False))");
+            let _ = writeln!(
+                text,
+                "                self.{slot}.append(tf.Variable(zeros, trainable=False))"
+            );
         }
         if let Some(count) = casts.count() {
             let value = "tf.Variable(0, dtype=tf.int64, trainable=False)".to_owned();
@@ -438,13 +486,18 @@ fn module(listing: &Listing) -> String {
     let (update, slots) = casts.write_results(&mut body, 12);
     for (place, value) in slots {
         let value = vec![format!("tf.cast({value}, variable.dtype)")];
-        body += &bracketed(12, &format!("self.{}[index].assign(", listing.slots[place]), &value, ")");
+        body +=
+            &bracketed(12, &format!("self.{}[index].assign(", listing.slots[place]), &value, ")");
     }
     let _ = writeln!(body, "            variable.assign_sub(tf.cast({update}, variable.dtype))");
     if let Some(count) = casts.count() {
         let _ = writeln!(body, "            self.{count}[index].assign_add(1)");
     }
-    let _ = write!(step, "        for gradient, variable in pairs:\n{}{body}", preamble(&body, 12, "variable.dtype", index));
+    let _ = write!(
+        step,
+        "        for gradient, variable in pairs:\n{}{body}",
+        preamble(&body, 12, "variable.dtype", index)
+    );
     text += &bindings(listing, 8, "", &step);
     text += &step;
     text
@@ -460,7 +513,11 @@ fn optimizer(listing: &Listing) -> String {
     let mut scalars = scalars_of_step(&casts);
     scalars.retain(|name| python::calls(&body, name));
     let mut text = format!("class {}(tf.compat.v1.train.Optimizer):\n", class_name(listing));
-    text += &doc(listing, &format!("`{}`.", listing.name), "a number, a tensor, or a function without parameters that gives one.");
+    text += &doc(
+        listing,
+        &format!("`{}`.", listing.name),
+        "a number, a tensor, or a function without parameters that gives one.",
+    );
     let mut parameters = parameters(listing);
     parameters.push("use_locking=False".to_owned());
     parameters.push(format!("name=\"{}\"", class_name(listing)));
@@ -487,11 +544,15 @@ fn optimizer(listing: &Listing) -> String {
     if count.is_some() || !listing.slots.is_empty() {
         text += "\n    def _create_slots(self, var_list):\n        for variable in var_list:\n";
         for slot in &listing.slots {
-            let _ = writeln!(text, "            self._zeros_slot(variable, \"{slot}\", self._name)");
+            let _ =
+                writeln!(text, "            self._zeros_slot(variable, \"{slot}\", self._name)");
         }
         if let Some(count) = count {
             text += "            zero = tf.compat.v1.zeros_initializer()\n            self._get_or_make_slot_with_initializer(\n";
-            let _ = writeln!(text, "                variable, zero, tf.TensorShape([]), tf.int64, \"{count}\", self._name\n            )");
+            let _ = writeln!(
+                text,
+                "                variable, zero, tf.TensorShape([]), tf.int64, \"{count}\", self._name\n            )"
+            );
         }
     }
     write_prepare(&mut text, &casts, &scalars);
@@ -501,7 +562,9 @@ fn optimizer(listing: &Listing) -> String {
     let cast = |value: &str| format!("tf.cast({value}, var.dtype.base_dtype)");
     let mut values = vec![update.clone()];
     values.extend(slots.iter().map(|(_, value)| value.clone()));
-    scalars.iter().for_each(|name| text.push_str(&format!("        {name} = self._scalars[\"{name}\"]\n")));
+    scalars
+        .iter()
+        .for_each(|name| text.push_str(&format!("        {name} = self._scalars[\"{name}\"]\n")));
     text += &bindings(listing, 8, "_", &body);
     text += &preamble(&body, 8, "var.dtype.base_dtype", "");
     text += &body;
@@ -509,11 +572,22 @@ fn optimizer(listing: &Listing) -> String {
     text += &bracketed(8, "with tf.control_dependencies([", &values, "]):");
     text += "            return tf.group(\n";
     for (place, value) in slots {
-        text += &bracketed(16, &format!("{}.assign(", slot(&listing.slots[place])), &[cast(&value), "self._use_locking".to_owned()], "),");
+        text += &bracketed(
+            16,
+            &format!("{}.assign(", slot(&listing.slots[place])),
+            &[cast(&value), "self._use_locking".to_owned()],
+            "),",
+        );
     }
-    text += &bracketed(16, "var.assign_sub(", &[cast(&update), "self._use_locking".to_owned()], "),");
+    text +=
+        &bracketed(16, "var.assign_sub(", &[cast(&update), "self._use_locking".to_owned()], "),");
     if let Some(count) = count {
-        text += &bracketed(16, &format!("{}.assign_add(", slot(count)), &["1".to_owned(), "self._use_locking".to_owned()], "),");
+        text += &bracketed(
+            16,
+            &format!("{}.assign_add(", slot(count)),
+            &["1".to_owned(), "self._use_locking".to_owned()],
+            "),",
+        );
     }
     text += "            )\n";
     text += "\n    def _apply_sparse(self, grad, var):\n";
@@ -526,11 +600,21 @@ fn optimizer(listing: &Listing) -> String {
 /// The scalars that a step computes once for all variables.
 fn scalars_of_step(casts: &Casts) -> Vec<String> {
     let listing = casts.listing;
-    let mut names: Vec<String> = listing.learning_rate.iter().filter(|p| p.used).map(|p| p.name.clone()).collect();
+    let mut names: Vec<String> =
+        listing.learning_rate.iter().filter(|p| p.used).map(|p| p.name.clone()).collect();
     for stage in &listing.stages {
-        names.extend(stage.scalars.iter().map(|line| line.name.clone()).chain(stage.sums.iter().map(|sum| sum.name.clone())));
+        names.extend(
+            stage
+                .scalars
+                .iter()
+                .map(|line| line.name.clone())
+                .chain(stage.sums.iter().map(|sum| sum.name.clone())),
+        );
     }
-    names.retain(|name| !casts.by_variable.contains(name) || listing.learning_rate.as_ref().is_some_and(|p| p.name == *name));
+    names.retain(|name| {
+        !casts.by_variable.contains(name)
+            || listing.learning_rate.as_ref().is_some_and(|p| p.name == *name)
+    });
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
@@ -542,7 +626,10 @@ fn write_prepare(text: &mut String, casts: &Casts, scalars: &[String]) {
     let mut start = String::new();
     if let Some(rate) = listing.learning_rate.as_ref().filter(|p| p.used) {
         let name = &rate.name;
-        let _ = writeln!(start, "        {name} = self._learning_rate\n        {name} = _scalar({name}() if callable({name}) else {name})");
+        let _ = writeln!(
+            start,
+            "        {name} = self._learning_rate\n        {name} = _scalar({name}() if callable({name}) else {name})"
+        );
     }
     let slot = |name: &str| format!("self.get_slot(variable, \"{name}\")");
     let body = sums(casts, 8, "self._pairs", "", slot);

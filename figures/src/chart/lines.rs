@@ -1,7 +1,10 @@
 //! Lines with bands over a common x axis.
 
 use super::scale::Scale;
-use crate::canvas::{Anchor, Canvas, FAINT, GRID, INK, MARGIN, Style, TEXT_SIZE, head_width, series_style, text_width};
+use crate::canvas::{
+    Anchor, Canvas, FAINT, GRID, INK, MARGIN, Style, TEXT_SIZE, head_width, series_style,
+    text_width,
+};
 
 /// What an axis shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +34,19 @@ impl Axis {
     }
 
     /// The axis from place to place.
-    pub(super) fn scale(&self, values: impl Iterator<Item = f64>, places: (f64, f64), pad: f64) -> Scale {
+    pub(super) fn scale(
+        &self,
+        values: impl Iterator<Item = f64>,
+        places: (f64, f64),
+        pad: f64,
+    ) -> Scale {
         if let Some(limits) = self.limits {
             return Scale::new(self.log, limits, places);
         }
         let usable = values.filter(|value| value.is_finite() && (!self.log || *value > 0.0));
-        let (low, high) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
         Scale::new(self.log, (low, high), places).padded(pad)
     }
 }
@@ -71,10 +81,12 @@ impl Series {
         Series { name: name.to_owned(), points }
     }
 
-    /// The mean of several runs, each in order along the x axis, with a band. A run holds each value until its next point, and the last
-    /// one to the end: so it is with the best fitness so far. The line begins where all runs have begun.
+    /// The mean of several runs, each in order along the x axis, with a band. A run holds each
+    /// value until its next point, and the last one to the end: so it is with the best fitness so
+    /// far. The line begins where all runs have begun.
     pub fn over_runs(name: &str, runs: &[Vec<(f64, f64)>], band: Band) -> Series {
-        let mut places: Vec<f64> = runs.iter().flatten().map(|(x, _)| *x).filter(|x| x.is_finite()).collect();
+        let mut places: Vec<f64> =
+            runs.iter().flatten().map(|(x, _)| *x).filter(|x| x.is_finite()).collect();
         places.sort_by(f64::total_cmp);
         places.dedup();
         let mut points = Vec::new();
@@ -83,7 +95,14 @@ impl Series {
                 let passed = run.partition_point(|(place, _)| *place <= x);
                 passed.checked_sub(1).and_then(|last| run.get(last)).map(|(_, y)| *y)
             };
-            let Some(values) = runs.iter().map(value).collect::<Option<Vec<f64>>>().filter(|values| !values.is_empty()) else { continue };
+            let Some(values) = runs
+                .iter()
+                .map(value)
+                .collect::<Option<Vec<f64>>>()
+                .filter(|values| !values.is_empty())
+            else {
+                continue;
+            };
             let y = values.iter().sum::<f64>() / values.len() as f64;
             points.push(Point { x, y, band: band(&values) });
         }
@@ -126,12 +145,14 @@ impl LineChart {
     /// The picture.
     pub fn svg(&self) -> String {
         let names = self.names();
-        let style = |name: &str| series_style(names.iter().position(|other| *other == name).unwrap_or(0));
+        let style =
+            |name: &str| series_style(names.iter().position(|other| *other == name).unwrap_or(0));
         let width = WIDTH.max(head_width(&self.title, &self.subtitle));
         let mut canvas = Canvas::new();
         let mut y = canvas.head(&self.title, &self.subtitle);
 
-        // The left margin must hold the widest label of all panels, so their scales come first; the places are set below.
+        // The left margin must hold the widest label of all panels, so their scales come first; the
+        // places are set below.
         let heights = |index: usize| match (index, self.panels.len()) {
             (_, 1) => ONLY_HEIGHT,
             (0, _) => FIRST_HEIGHT,
@@ -144,11 +165,20 @@ impl LineChart {
             });
             panel.y.scale(ends, (top + height, top), 0.05)
         };
-        let labels = self.panels.iter().enumerate().flat_map(|(index, panel)| y_scale(panel, 0.0, heights(index)).ticks(34.0));
+        let labels = self
+            .panels
+            .iter()
+            .enumerate()
+            .flat_map(|(index, panel)| y_scale(panel, 0.0, heights(index)).ticks(34.0));
         let widest = labels.map(|(_, label)| text_width(&label, TEXT_SIZE)).fold(0.0, f64::max);
         let left = MARGIN + TEXT_SIZE + 12.0 + widest + 8.0;
         let right = width - MARGIN - 12.0;
-        let xs = self.panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points).map(|point| point.x);
+        let xs = self
+            .panels
+            .iter()
+            .flat_map(|panel| &panel.series)
+            .flat_map(|series| &series.points)
+            .map(|point| point.x);
         let x_scale = self.x.scale(xs, (left, right), 0.0);
 
         let mut shown: Vec<&str> = Vec::new();
@@ -168,7 +198,13 @@ impl LineChart {
             let scale = y_scale(panel, y, height);
             let is_last = index + 1 == self.panels.len();
             draw_frame(&mut canvas, &x_scale, &scale, [left, y, right - left, height], is_last);
-            canvas.turned_text((MARGIN + TEXT_SIZE, y + height / 2.0), Anchor::Middle, Style::PLAIN, -90.0, &panel.y.label);
+            canvas.turned_text(
+                (MARGIN + TEXT_SIZE, y + height / 2.0),
+                Anchor::Middle,
+                Style::PLAIN,
+                -90.0,
+                &panel.y.label,
+            );
             canvas.begin_clip([left, y - 1.0, right - left + 1.0, height + 2.0]);
             for series in &panel.series {
                 draw_band(&mut canvas, series, &x_scale, &scale, style(&series.name).0);
@@ -220,7 +256,13 @@ fn draw_key<'a>(
 }
 
 /// Grid, ticks and frame of a panel.
-fn draw_frame(canvas: &mut Canvas, x_scale: &Scale, y_scale: &Scale, [left, top, width, height]: [f64; 4], is_last: bool) {
+fn draw_frame(
+    canvas: &mut Canvas,
+    x_scale: &Scale,
+    y_scale: &Scale,
+    [left, top, width, height]: [f64; 4],
+    is_last: bool,
+) {
     let (right, bottom) = (left + width, top + height);
     for (value, label) in x_scale.ticks(70.0) {
         let Some(x) = x_scale.place(value) else { continue };
@@ -243,9 +285,14 @@ fn draw_frame(canvas: &mut Canvas, x_scale: &Scale, y_scale: &Scale, [left, top,
 
 fn draw_band(canvas: &mut Canvas, series: &Series, x_scale: &Scale, y_scale: &Scale, color: &str) {
     let edge = |end: &dyn Fn((f64, f64)) -> f64| -> Vec<(f64, f64)> {
-        let banded = series.points.iter().filter_map(|point| point.band.map(|band| (point.x, end(band))));
+        let banded =
+            series.points.iter().filter_map(|point| point.band.map(|band| (point.x, end(band))));
         // A band that goes below what a logarithmic axis can show goes to its end.
-        let place = |y: f64| y_scale.place(y).or_else(|| (y <= 0.0).then(|| y_scale.place(y_scale.range().0)).flatten());
+        let place = |y: f64| {
+            y_scale
+                .place(y)
+                .or_else(|| (y <= 0.0).then(|| y_scale.place(y_scale.range().0)).flatten())
+        };
         banded.filter_map(|(x, y)| x_scale.place(x).zip(place(y))).collect()
     };
     let (mut outline, mut upper) = (edge(&|(low, _)| low), edge(&|(_, high)| high));
@@ -256,8 +303,15 @@ fn draw_band(canvas: &mut Canvas, series: &Series, x_scale: &Scale, y_scale: &Sc
     }
 }
 
-fn draw_line(canvas: &mut Canvas, series: &Series, x_scale: &Scale, y_scale: &Scale, (color, dashes): (&str, &str)) {
-    let places: Vec<(f64, f64)> = series.points.iter().filter_map(|p| x_scale.place(p.x).zip(y_scale.place(p.y))).collect();
+fn draw_line(
+    canvas: &mut Canvas,
+    series: &Series,
+    x_scale: &Scale,
+    y_scale: &Scale,
+    (color, dashes): (&str, &str),
+) {
+    let places: Vec<(f64, f64)> =
+        series.points.iter().filter_map(|p| x_scale.place(p.x).zip(y_scale.place(p.y))).collect();
     match places.as_slice() {
         [] => {}
         [only] => canvas.circle(*only, 3.0, &format!(r#"fill="{color}""#)),

@@ -16,7 +16,8 @@ pub(super) fn with_minus(text: &str) -> String {
 }
 
 impl Scale {
-    /// A scale over a range of numbers, which is widened if there is nothing in it. A logarithmic one needs numbers above 0.
+    /// A scale over a range of numbers, which is widened if there is nothing in it. A logarithmic
+    /// one needs numbers above 0.
     pub fn new(log: bool, (low, high): (f64, f64), (from, to): (f64, f64)) -> Scale {
         let usable = low.is_finite() && high.is_finite() && (!log || low > 0.0);
         let (low, high) = if usable { (low, high) } else { (1.0, 1.0) };
@@ -67,14 +68,27 @@ impl Scale {
     }
 
     fn log_ticks(&self, most: f64) -> Vec<(f64, String)> {
-        let (first, last) = (libm::log10(self.low).floor() as i32, libm::log10(self.high).ceil() as i32);
-        let within = |value: f64| value >= self.low * (1.0 - 1e-9) && value <= self.high * (1.0 + 1e-9);
+        let (first, last) =
+            (libm::log10(self.low).floor() as i32, libm::log10(self.high).ceil() as i32);
+        let within =
+            |value: f64| value >= self.low * (1.0 - 1e-9) && value <= self.high * (1.0 + 1e-9);
         let of = |mantissas: &[f64], every: usize| -> Vec<f64> {
             let decades = (first..=last).step_by(every);
-            decades.flat_map(|d| mantissas.iter().map(move |m| m * libm::pow(10.0, f64::from(d)))).filter(|v| within(*v)).collect()
+            decades
+                .flat_map(|d| mantissas.iter().map(move |m| m * libm::pow(10.0, f64::from(d))))
+                .filter(|v| within(*v))
+                .collect()
         };
-        let choices = [of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], 3), of(&[1.0], 6)];
-        let chosen = choices.into_iter().find(|values| values.len() as f64 <= most).unwrap_or_default();
+        let choices = [
+            of(&[1.0, 2.0, 5.0], 1),
+            of(&[1.0, 3.0], 1),
+            of(&[1.0], 1),
+            of(&[1.0], 2),
+            of(&[1.0], 3),
+            of(&[1.0], 6),
+        ];
+        let chosen =
+            choices.into_iter().find(|values| values.len() as f64 <= most).unwrap_or_default();
         chosen.into_iter().map(|value| (value, compact(value))).collect()
     }
 }
@@ -83,7 +97,8 @@ impl Scale {
 pub(super) fn compact(value: f64) -> String {
     let magnitude = value.abs();
     // What computing a tick has added in the last digit goes.
-    let plain = |value: f64| format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned();
+    let plain =
+        |value: f64| format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned();
     let text = match magnitude {
         0.0 => "0".to_owned(),
         m if !(9.99e-4..9.999e8).contains(&m) => {
@@ -101,7 +116,11 @@ pub(super) fn compact(value: f64) -> String {
 fn linear_ticks(low: f64, high: f64, most: f64) -> Vec<(f64, String)> {
     let rough = (high - low) / most;
     let power = libm::pow(10.0, libm::log10(rough).floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= rough * (1.0 - 1e-9)).unwrap_or(10.0 * power);
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|m| m * power)
+        .into_iter()
+        .find(|step| *step >= rough * (1.0 - 1e-9))
+        .unwrap_or(10.0 * power);
     let decimals = (-libm::log10(step).floor()).clamp(0.0, 12.0) as usize;
     let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
     // One label alone says nothing about the scale.
@@ -110,7 +129,13 @@ fn linear_ticks(low: f64, high: f64, most: f64) -> Vec<(f64, String)> {
     }
     // Labels with K and M only where all of them are whole.
     let large = step >= 1e3 || (step >= 1e2 && high.abs().max(low.abs()) >= 1e4);
-    let label = |value: f64| if large || step < 1e-9 { compact(value) } else { with_minus(&format!("{value:.decimals$}")) };
+    let label = |value: f64| {
+        if large || step < 1e-9 {
+            compact(value)
+        } else {
+            with_minus(&format!("{value:.decimals$}"))
+        }
+    };
     (first..=last)
         .take(100)
         .map(|i| i as f64 * step)
@@ -144,7 +169,10 @@ mod tests {
     #[test]
     fn what_has_no_logarithm_has_no_place() {
         let scale = Scale::new(true, (1.0, 100.0), (0.0, 10.0));
-        assert_eq!([scale.place(10.0), scale.place(0.0), scale.place(f64::NAN)], [Some(5.0), None, None]);
+        assert_eq!(
+            [scale.place(10.0), scale.place(0.0), scale.place(f64::NAN)],
+            [Some(5.0), None, None]
+        );
         assert_eq!(Scale::new(false, (1.0, 3.0), (10.0, 0.0)).place(1.5), Some(7.5));
     }
 }

@@ -12,8 +12,10 @@ const ROWS: usize = 16;
 /// Columns of the plot at least, however narrow the terminal.
 const LEAST: usize = 16;
 
-/// What the points of the series are drawn with, and the colours of these letters, as ANSI escapes have them.
-const MARKS: [(char, u8); 7] = [('o', 36), ('x', 33), ('*', 32), ('#', 35), ('@', 31), ('%', 34), ('&', 37)];
+/// What the points of the series are drawn with, and the colours of these letters, as ANSI escapes
+/// have them.
+const MARKS: [(char, u8); 7] =
+    [('o', 36), ('x', 33), ('*', 32), ('#', 35), ('@', 31), ('%', 34), ('&', 37)];
 
 fn mark(series: usize) -> (char, u8) {
     MARKS.get(series % MARKS.len()).copied().unwrap_or(('o', 36))
@@ -25,15 +27,17 @@ fn painted((letter, code): (char, u8), color: bool) -> String {
 }
 
 impl LineChart {
-    /// The chart as text of at most so many columns, in plain letters: title, panels, key. Bands are left out. Where lines meet, the first
-    /// series is in front. `color` colours the letters of the series by ANSI escapes, which take no columns.
+    /// The chart as text of at most so many columns, in plain letters: title, panels, key. Bands
+    /// are left out. Where lines meet, the first series is in front. `color` colours the letters of
+    /// the series by ANSI escapes, which take no columns.
     pub fn text(&self, columns: usize, color: bool) -> String {
         let mut text = format!("{}\n", escape::line(&self.title));
         for panel in &self.panels {
             self.panel_text(&mut text, panel, columns, color);
         }
         for (index, series) in self.panels.iter().flat_map(|panel| &panel.series).enumerate() {
-            let _ = writeln!(text, "  {} {}", painted(mark(index), color), escape::line(&series.name));
+            let _ =
+                writeln!(text, "  {} {}", painted(mark(index), color), escape::line(&series.name));
         }
         text
     }
@@ -49,9 +53,16 @@ impl LineChart {
         // Writing into a String does not fail.
         let _ = writeln!(text, "{}", escape::line(&panel.y.label));
         for (row, cells) in grid.iter().enumerate() {
-            let label = labels.iter().find(|(place, _)| *place == row).map_or("", |(_, label)| label.as_str());
-            let line: String =
-                cells.iter().map(|cell| cell.map_or_else(|| " ".to_owned(), |series| painted(mark(series), color))).collect();
+            let label = labels
+                .iter()
+                .find(|(place, _)| *place == row)
+                .map_or("", |(_, label)| label.as_str());
+            let line: String = cells
+                .iter()
+                .map(|cell| {
+                    cell.map_or_else(|| " ".to_owned(), |series| painted(mark(series), color))
+                })
+                .collect();
             let _ = writeln!(text, "{label:>left$} |{}", line.trim_end());
         }
         let _ = writeln!(text, "{:left$} +{}", "", "-".repeat(width));
@@ -64,7 +75,13 @@ impl LineChart {
 fn by_place(scale: &Scale, ticks: Vec<(f64, String)>, places: usize) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     for (value, label) in ticks {
-        let Some(place) = scale.place(value).map(f64::round).filter(|place| *place >= 0.0 && *place < places as f64) else { continue };
+        let Some(place) = scale
+            .place(value)
+            .map(f64::round)
+            .filter(|place| *place >= 0.0 && *place < places as f64)
+        else {
+            continue;
+        };
         if found.iter().all(|(taken, _)| *taken != place as usize) {
             found.push((place as usize, label));
         }
@@ -89,27 +106,41 @@ fn tick_line(scale: &Scale, width: usize) -> String {
 }
 
 /// Which series is seen in each cell, from the top.
-fn plotted(all: &[Series], x_scale: &Scale, y_scale: &Scale, width: usize) -> Vec<Vec<Option<usize>>> {
+fn plotted(
+    all: &[Series],
+    x_scale: &Scale,
+    y_scale: &Scale,
+    width: usize,
+) -> Vec<Vec<Option<usize>>> {
     let mut grid = vec![vec![None; width]; ROWS];
     let mut put = |column: f64, row: f64, series: usize| {
-        if let Some(cell) = grid.get_mut(row.round() as usize).and_then(|cells: &mut Vec<Option<usize>>| cells.get_mut(column as usize)) {
+        if let Some(cell) = grid
+            .get_mut(row.round() as usize)
+            .and_then(|cells: &mut Vec<Option<usize>>| cells.get_mut(column as usize))
+        {
             *cell = Some(series);
         }
     };
     for (index, series) in all.iter().enumerate().rev() {
-        let places: Vec<(f64, f64)> =
-            series.points.iter().filter_map(|p| Some((x_scale.place(p.x)?.round(), y_scale.place(p.y)?))).collect();
+        let places: Vec<(f64, f64)> = series
+            .points
+            .iter()
+            .filter_map(|p| Some((x_scale.place(p.x)?.round(), y_scale.place(p.y)?)))
+            .collect();
         if let [(column, row)] = places.as_slice() {
             put(*column, *row, index);
         }
         for pair in places.windows(2) {
             let [(from, start), (to, end)] = [pair[0], pair[1]];
-            let at = |column: f64| if to > from { start + (end - start) * (column - from) / (to - from) } else { end };
+            let at = |column: f64| {
+                if to > from { start + (end - start) * (column - from) / (to - from) } else { end }
+            };
             let mut column = from;
             let mut before = start;
             while column <= to {
                 let row = at(column);
-                // A steep line has several cells in a column: those from halfway to the column before.
+                // A steep line has several cells in a column: those from halfway to the column
+                // before.
                 let (low, high) = (before.min(row).round(), before.max(row).round());
                 let mut between = low + 1.0;
                 while between < high {
@@ -130,13 +161,17 @@ mod tests {
     use crate::chart::{Axis, LineChart, Panel, Series};
 
     fn chart() -> LineChart {
-        let falling: Vec<(f64, f64)> = (1..=10).map(|i| (10.0 * f64::from(i), 2.0 / f64::from(i))).collect();
+        let falling: Vec<(f64, f64)> =
+            (1..=10).map(|i| (10.0 * f64::from(i), 2.0 / f64::from(i))).collect();
         let flat = [(10.0, 1.5), (100.0, 1.0)];
         LineChart {
             title: "Two lines".to_owned(),
             subtitle: String::new(),
             x: Axis::linear("steps"),
-            panels: vec![Panel { y: Axis::linear("loss"), series: vec![Series::line("falling", &falling), Series::line("flat", &flat)] }],
+            panels: vec![Panel {
+                y: Axis::linear("loss"),
+                series: vec![Series::line("falling", &falling), Series::line("flat", &flat)],
+            }],
         }
     }
 
@@ -171,7 +206,10 @@ mod tests {
         assert_eq!(text, EXPECTED, "\n{text}");
         for columns in [10, 40, 60, 100, 240] {
             let text = chart().text(columns, false);
-            assert!(text.lines().all(|line| line.chars().count() <= columns.max(24)), "{columns}:\n{text}");
+            assert!(
+                text.lines().all(|line| line.chars().count() <= columns.max(24)),
+                "{columns}:\n{text}"
+            );
         }
     }
 
@@ -189,7 +227,11 @@ mod tests {
     #[test]
     fn lines_of_one_point_and_of_none_have_their_place_in_the_key() {
         let mut few = chart();
-        few.panels[0].series = vec![Series::line("one", &[(5.0, 1.0)]), Series::line("none", &[]), Series::line("nan", &[(1.0, f64::NAN)])];
+        few.panels[0].series = vec![
+            Series::line("one", &[(5.0, 1.0)]),
+            Series::line("none", &[]),
+            Series::line("nan", &[(1.0, f64::NAN)]),
+        ];
         let text = few.text(60, false);
         assert!(text.contains("  o one\n  x none\n  * nan\n"), "{text}");
         assert_eq!(text.matches("|").count(), super::ROWS, "{text}");

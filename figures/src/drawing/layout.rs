@@ -1,8 +1,10 @@
 //! Layered layout of a data flow: values above, what uses them below.
 //!
-//! After Sugiyama, Tagawa and Toda 1981: nodes are put into layers by their longest path, ordered within the layers so that few edges cross
-//! (barycentres, then swaps of neighbours), and moved to where their edges are short and straight. All edges from a node share one line down
-//! to the layer before each of their ends, so that a value that is used in many places does not fill the picture.
+//! After Sugiyama, Tagawa and Toda 1981: nodes are put into layers by their longest path, ordered
+//! within the layers so that few edges cross (barycentres, then swaps of neighbours), and moved to
+//! where their edges are short and straight. All edges from a node share one line down to the layer
+//! before each of their ends, so that a value that is used in many places does not fill the
+//! picture.
 
 /// Space between two boxes of a layer.
 const BOX_GAP: f64 = 26.0;
@@ -57,15 +59,22 @@ struct Cell {
 /// Lays out boxes and the edges between them, each from an earlier box to a later one.
 pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
     let layers = layers(items, edges);
-    let mut cells: Vec<Cell> =
-        items.iter().zip(&layers).map(|(item, layer)| Cell { layer: *layer, width: item.width, is_box: true, x: 0.0 }).collect();
+    let mut cells: Vec<Cell> = items
+        .iter()
+        .zip(&layers)
+        .map(|(item, layer)| Cell { layer: *layer, width: item.width, is_box: true, x: 0.0 })
+        .collect();
 
     // The line of each node, layer by layer, and the neighbours of each cell.
     let mut deepest: Vec<usize> = layers.clone();
     for (from, to) in edges {
         deepest[*from] = deepest[*from].max(layers[*to]);
     }
-    let bends: usize = deepest.iter().zip(&layers).map(|(deepest, layer)| (deepest - layer).saturating_sub(1)).sum();
+    let bends: usize = deepest
+        .iter()
+        .zip(&layers)
+        .map(|(deepest, layer)| (deepest - layer).saturating_sub(1))
+        .sum();
     let straight = bends > MOST_BENDS;
     let mut lines: Vec<Vec<usize>> = (0..items.len()).map(|index| vec![index]).collect();
     let mut links: Vec<(usize, usize)> = Vec::new();
@@ -90,7 +99,8 @@ pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
         above[*to].push(*from);
     }
 
-    let mut rows: Vec<Vec<usize>> = vec![Vec::new(); layers.iter().max().map_or(0, |last| last + 1)];
+    let mut rows: Vec<Vec<usize>> =
+        vec![Vec::new(); layers.iter().max().map_or(0, |last| last + 1)];
     for (cell, Cell { layer, .. }) in cells.iter().enumerate() {
         rows[*layer].push(cell);
     }
@@ -99,8 +109,12 @@ pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
     straighten(&rows, &mut cells, &lines);
 
     // Down the page.
-    let heights: Vec<f64> =
-        rows.iter().map(|row| row.iter().filter(|c| cells[**c].is_box).map(|c| items[*c].height).fold(0.0, f64::max)).collect();
+    let heights: Vec<f64> = rows
+        .iter()
+        .map(|row| {
+            row.iter().filter(|c| cells[**c].is_box).map(|c| items[*c].height).fold(0.0, f64::max)
+        })
+        .collect();
     let mut tops = Vec::with_capacity(rows.len());
     let mut y = 0.0;
     for height in &heights {
@@ -108,7 +122,8 @@ pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
         y += height + LAYER_GAP;
     }
     let left = cells.iter().map(|cell| cell.x - cell.width / 2.0).fold(f64::INFINITY, f64::min);
-    let right = cells.iter().map(|cell| cell.x + cell.width / 2.0).fold(f64::NEG_INFINITY, f64::max);
+    let right =
+        cells.iter().map(|cell| cell.x + cell.width / 2.0).fold(f64::NEG_INFINITY, f64::max);
     if cells.is_empty() {
         return Layout { centres: Vec::new(), courses: Vec::new(), width: 0.0, height: 0.0 };
     }
@@ -125,8 +140,12 @@ pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
         let bottom = |layer: usize| tops[layer] + heights[layer];
         let mut points: Vec<(f64, f64)> = Vec::new();
         let mut go_to = |x: f64, y: f64| {
-            // A box as high as its layer has no way to go to the layer's edge, and of a straight part the ends are enough.
-            if points.last().is_some_and(|last| (last.0 - x).abs() < 1e-9 && (last.1 - y).abs() < 1e-9) {
+            // A box as high as its layer has no way to go to the layer's edge, and of a straight
+            // part the ends are enough.
+            if points
+                .last()
+                .is_some_and(|last| (last.0 - x).abs() < 1e-9 && (last.1 - y).abs() < 1e-9)
+            {
                 return;
             }
             if let [.., before, last] = &mut points[..]
@@ -157,7 +176,8 @@ pub(super) fn layout(items: &[Item], edges: &[(usize, usize)]) -> Layout {
     }
 }
 
-/// The layer of each box. Boxes with at most one edge into them stand as low as they can, near to what uses them.
+/// The layer of each box. Boxes with at most one edge into them stand as low as they can, near to
+/// what uses them.
 fn layers(items: &[Item], edges: &[(usize, usize)]) -> Vec<usize> {
     let mut layers = vec![0_usize; items.len()];
     let mut into = vec![0_usize; items.len()];
@@ -173,7 +193,13 @@ fn layers(items: &[Item], edges: &[(usize, usize)]) -> Vec<usize> {
             layers[*to] = layers[*to].max(layers[from] + 1);
         }
     }
-    let last_between = layers.iter().zip(items).filter(|(_, i)| i.place != Place::Bottom).map(|(layer, _)| *layer).max().unwrap_or(0);
+    let last_between = layers
+        .iter()
+        .zip(items)
+        .filter(|(_, i)| i.place != Place::Bottom)
+        .map(|(layer, _)| *layer)
+        .max()
+        .unwrap_or(0);
     for (layer, item) in layers.iter_mut().zip(items) {
         if item.place == Place::Bottom {
             *layer = last_between + 1;
@@ -196,7 +222,9 @@ fn order(rows: &mut Vec<Vec<usize>>, above: &[Vec<usize>], below: &[Vec<usize>])
     let cells: usize = rows.iter().map(Vec::len).sum();
     let sweeps = if cells > 4_000 { 2 } else { 16 };
     let mut position = vec![0_usize; above.len()];
-    let number = |row: &[usize], position: &mut [usize]| row.iter().enumerate().for_each(|(place, cell)| position[*cell] = place);
+    let number = |row: &[usize], position: &mut [usize]| {
+        row.iter().enumerate().for_each(|(place, cell)| position[*cell] = place)
+    };
     rows.iter().for_each(|row| number(row, &mut position));
     let mut best = rows.clone();
     let mut least = usize::MAX;
@@ -212,7 +240,14 @@ fn order(rows: &mut Vec<Vec<usize>>, above: &[Vec<usize>], below: &[Vec<usize>])
                 .map(|cell| {
                     let places = neighbours[*cell].iter().map(|other| position[*other] as f64);
                     let count = neighbours[*cell].len();
-                    (if count == 0 { position[*cell] as f64 } else { places.sum::<f64>() / count as f64 }, *cell)
+                    (
+                        if count == 0 {
+                            position[*cell] as f64
+                        } else {
+                            places.sum::<f64>() / count as f64
+                        },
+                        *cell,
+                    )
                 })
                 .collect();
             keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -240,7 +275,10 @@ fn crossings(row: &[usize], below: &[Vec<usize>], position: &[usize]) -> usize {
     let mut count = 0;
     for cell in row {
         let own: Vec<usize> = below[*cell].iter().map(|to| position[*to]).collect();
-        count += own.iter().map(|end| ends.len() - ends.partition_point(|other| other <= end)).sum::<usize>();
+        count += own
+            .iter()
+            .map(|end| ends.len() - ends.partition_point(|other| other <= end))
+            .sum::<usize>();
         ends.extend(own);
         ends.sort_unstable();
     }
@@ -248,7 +286,12 @@ fn crossings(row: &[usize], below: &[Vec<usize>], position: &[usize]) -> usize {
 }
 
 /// Swaps neighbours where that takes crossings away.
-fn swap_neighbours(rows: &mut [Vec<usize>], above: &[Vec<usize>], below: &[Vec<usize>], position: &mut [usize]) {
+fn swap_neighbours(
+    rows: &mut [Vec<usize>],
+    above: &[Vec<usize>],
+    below: &[Vec<usize>],
+    position: &mut [usize],
+) {
     for _ in 0..8 {
         let mut changed = false;
         for row in rows.iter_mut() {
@@ -256,7 +299,9 @@ fn swap_neighbours(rows: &mut [Vec<usize>], above: &[Vec<usize>], below: &[Vec<u
                 let (left, right) = (row[place - 1], row[place]);
                 let crossed = |left: usize, right: usize| {
                     let between = |links: &[Vec<usize>]| {
-                        let pairs = links[left].iter().flat_map(|a| links[right].iter().map(move |b| (*a, *b)));
+                        let pairs = links[left]
+                            .iter()
+                            .flat_map(|a| links[right].iter().map(move |b| (*a, *b)));
                         pairs.filter(|(a, b)| position[*a] > position[*b]).count()
                     };
                     between(above) + between(below)
@@ -279,8 +324,8 @@ fn gap(a: &Cell, b: &Cell) -> f64 {
     (a.width + b.width) / 2.0 + if a.is_box && b.is_box { BOX_GAP } else { LINE_GAP }
 }
 
-/// Moves the cells of ordered rows to where the links are short: each row in turn to the least squares of its links, under the order and the
-/// gaps (an isotonic regression).
+/// Moves the cells of ordered rows to where the links are short: each row in turn to the least
+/// squares of its links, under the order and the gaps (an isotonic regression).
 fn place(rows: &[Vec<usize>], cells: &mut [Cell], above: &[Vec<usize>], below: &[Vec<usize>]) {
     for row in rows {
         let mut x = 0.0;
@@ -300,7 +345,8 @@ fn place(rows: &[Vec<usize>], cells: &mut [Cell], above: &[Vec<usize>], below: &
             indices.reverse();
         }
         for row in indices.into_iter().map(|index| &rows[index]) {
-            // Distances that the order asks for are taken off first; then the wishes need only not decrease.
+            // Distances that the order asks for are taken off first; then the wishes need only not
+            // decrease.
             let mut offset = 0.0;
             let mut blocks: Vec<(f64, f64, usize)> = Vec::new();
             let mut offsets = Vec::with_capacity(row.len());
@@ -326,11 +372,16 @@ fn place(rows: &[Vec<usize>], cells: &mut [Cell], above: &[Vec<usize>], below: &
                     && before.0 > last.0
                 {
                     let weight = before.1 + last.1;
-                    *before = ((before.0 * before.1 + last.0 * last.1) / weight, weight, before.2 + last.2);
+                    *before = (
+                        (before.0 * before.1 + last.0 * last.1) / weight,
+                        weight,
+                        before.2 + last.2,
+                    );
                     blocks.pop();
                 }
             }
-            let values = blocks.iter().flat_map(|(value, _, count)| std::iter::repeat_n(*value, *count));
+            let values =
+                blocks.iter().flat_map(|(value, _, count)| std::iter::repeat_n(*value, *count));
             for ((cell, offset), value) in row.iter().zip(&offsets).zip(values) {
                 cells[*cell].x = value + offset;
             }
@@ -341,7 +392,8 @@ fn place(rows: &[Vec<usize>], cells: &mut [Cell], above: &[Vec<usize>], below: &
 /// Makes the long lines straight for as many layers at a time as their neighbours let them.
 fn straighten(rows: &[Vec<usize>], cells: &mut [Cell], lines: &[Vec<usize>]) {
     let mut position = vec![0_usize; cells.len()];
-    rows.iter().for_each(|row| row.iter().enumerate().for_each(|(place, cell)| position[*cell] = place));
+    rows.iter()
+        .for_each(|row| row.iter().enumerate().for_each(|(place, cell)| position[*cell] = place));
     for line in lines {
         let mut x = cells[line[0]].x;
         let mut rest = &line[1..];
@@ -350,10 +402,14 @@ fn straighten(rows: &[Vec<usize>], cells: &mut [Cell], lines: &[Vec<usize>]) {
             for cell in rest {
                 let row = &rows[cells[*cell].layer];
                 let place = position[*cell];
-                let left =
-                    place.checked_sub(1).map_or(f64::NEG_INFINITY, |left| cells[row[left]].x + gap(&cells[row[left]], &cells[*cell]));
-                let right = row.get(place + 1).map_or(f64::INFINITY, |right| cells[*right].x - gap(&cells[*cell], &cells[*right]));
-                // Rounding may leave a cell that touches both of its neighbours no room at all; it then stays.
+                let left = place.checked_sub(1).map_or(f64::NEG_INFINITY, |left| {
+                    cells[row[left]].x + gap(&cells[row[left]], &cells[*cell])
+                });
+                let right = row.get(place + 1).map_or(f64::INFINITY, |right| {
+                    cells[*right].x - gap(&cells[*cell], &cells[*right])
+                });
+                // Rounding may leave a cell that touches both of its neighbours no room at all; it
+                // then stays.
                 if count > 0 && (least.max(left) > most.min(right)) {
                     break;
                 }
@@ -369,7 +425,8 @@ fn straighten(rows: &[Vec<usize>], cells: &mut [Cell], lines: &[Vec<usize>]) {
     }
 }
 
-/// For each edge how far from the centre of its end it arrives: in the order in which the lines come from above.
+/// For each edge how far from the centre of its end it arrives: in the order in which the lines
+/// come from above.
 fn ports(items: &[Item], edges: &[(usize, usize)], comes_from: impl Fn(usize) -> f64) -> Vec<f64> {
     let mut by_end: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
     for (edge, (_, to)) in edges.iter().enumerate() {

@@ -6,7 +6,8 @@ use symopt_dsl::escape::xml as escaped;
 
 use super::{Arrow, Drawing, Role, Shape};
 
-/// Fonts whose characters are all 0.6 of their size wide, so that boxes can be measured without them.
+/// Fonts whose characters are all 0.6 of their size wide, so that boxes can be measured without
+/// them.
 const FONTS: &str = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace";
 const CHARACTER: f64 = 0.605;
 
@@ -64,7 +65,8 @@ fn short(value: f64) -> String {
 pub(super) fn write(drawing: &Drawing) -> String {
     let subtitle = "one step: inputs above, results below";
     let key = key();
-    let key_width = key.iter().map(|(_, text)| 30.0 + text_width(text, DETAIL_SIZE) + 22.0).sum::<f64>() - 22.0;
+    let key_width =
+        key.iter().map(|(_, text)| 30.0 + text_width(text, DETAIL_SIZE) + 22.0).sum::<f64>() - 22.0;
     let head = text_width(&drawing.title, TITLE_SIZE).max(text_width(subtitle, DETAIL_SIZE));
     let width = drawing.width.max(key_width).max(head) + 2.0 * MARGIN;
     let height = drawing.height + HEAD + FOOT + 2.0 * MARGIN;
@@ -95,13 +97,24 @@ pub(super) fn write(drawing: &Drawing) -> String {
     let mut by_start: Vec<&Arrow> = drawing.arrows.iter().collect();
     by_start.sort_by_key(|arrow| arrow.from);
     for same_start in by_start.chunk_by(|a, b| a.from == b.from) {
-        // A white edge tells lines apart where they cross. Lines of one value are drawn over all of their edges: they run together.
+        // A white edge tells lines apart where they cross. Lines of one value are drawn over all of
+        // their edges: they run together.
         for arrow in same_start {
-            line(format_args!(r##"<path d="{}" fill="none" stroke="#ffffff" stroke-width="5"/>"##, path(arrow)));
+            line(format_args!(
+                r##"<path d="{}" fill="none" stroke="#ffffff" stroke-width="5"/>"##,
+                path(arrow)
+            ));
         }
         for arrow in same_start {
-            let (width, dashes) = if arrow.ty.is_array() { ("1.6", "") } else { ("1.2", r#" stroke-dasharray="5 3""#) };
-            line(format_args!(r##"<path d="{}" fill="none" stroke="#64748b" stroke-width="{width}"{dashes}/>"##, path(arrow)));
+            let (width, dashes) = if arrow.ty.is_array() {
+                ("1.6", "")
+            } else {
+                ("1.2", r#" stroke-dasharray="5 3""#)
+            };
+            line(format_args!(
+                r##"<path d="{}" fill="none" stroke="#64748b" stroke-width="{width}"{dashes}/>"##,
+                path(arrow)
+            ));
         }
     }
     for arrow in &drawing.arrows {
@@ -145,7 +158,11 @@ pub(super) fn write(drawing: &Drawing) -> String {
                 ));
             }
         }
-        line(format_args!(r##"<text x="{}" y="{}" font-size="{DETAIL_SIZE}" fill="#475569">{text}</text>"##, short(x + 30.0), short(y)));
+        line(format_args!(
+            r##"<text x="{}" y="{}" font-size="{DETAIL_SIZE}" fill="#475569">{text}</text>"##,
+            short(x + 30.0),
+            short(y)
+        ));
         x += 30.0 + text_width(text, DETAIL_SIZE) + 22.0;
     }
     line(format_args!("</svg>"));
@@ -166,7 +183,11 @@ fn key() -> [(Option<Role>, &'static str); 6] {
     ]
 }
 
-fn write_shape<'a>(shape: &Shape, arriving: impl Iterator<Item = &'a Arrow>, line: &mut impl FnMut(std::fmt::Arguments<'_>)) {
+fn write_shape<'a>(
+    shape: &Shape,
+    arriving: impl Iterator<Item = &'a Arrow>,
+    line: &mut impl FnMut(std::fmt::Arguments<'_>),
+) {
     let (middle, bottom) = (shape.x + shape.width / 2.0, shape.y + shape.height);
     line(format_args!("<g>"));
     if !shape.statements.is_empty() {
@@ -210,7 +231,8 @@ fn write_shape<'a>(shape: &Shape, arriving: impl Iterator<Item = &'a Arrow>, lin
     line(format_args!("</g>"));
 }
 
-/// The line of an arrow: smooth between layers, straight down past the boxes of a layer, up to the head.
+/// The line of an arrow: smooth between layers, straight down past the boxes of a layer, up to the
+/// head.
 fn path(arrow: &Arrow) -> String {
     let mut path = String::new();
     let mut last: Option<(f64, f64)> = None;
@@ -222,10 +244,18 @@ fn path(arrow: &Arrow) -> String {
         }
         match last {
             None => path.push_str(&format!("M{} {}", short(x), short(y))),
-            Some((before_x, _)) if (before_x - x).abs() < 0.05 => path.push_str(&format!(" L{} {}", short(x), short(y))),
+            Some((before_x, _)) if (before_x - x).abs() < 0.05 => {
+                path.push_str(&format!(" L{} {}", short(x), short(y)))
+            }
             Some((before_x, before_y)) => {
                 let middle = short((before_y + y) / 2.0);
-                path.push_str(&format!(" C{} {middle} {} {middle} {} {}", short(before_x), short(x), short(x), short(y)));
+                path.push_str(&format!(
+                    " C{} {middle} {} {middle} {} {}",
+                    short(before_x),
+                    short(x),
+                    short(x),
+                    short(y)
+                ));
             }
         }
         last = Some((x, y));

@@ -11,6 +11,7 @@
 
 Weights and gradients are made from integers, so that a test in another language makes the same ones: see `unit`.
 """
+
 import json
 import re
 import sys
@@ -25,7 +26,14 @@ import torch  # noqa: E402
 
 STEPS = [1, 2, 10, 50]
 MUON = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
-ADAFACTOR = {"lr": 0.01, "beta2_decay": -0.8, "clip_threshold": 1.0, "epsilon1": 1e-30, "epsilon2": 1e-3, "weight_decay": 0.1}
+ADAFACTOR = {
+    "lr": 0.01,
+    "beta2_decay": -0.8,
+    "clip_threshold": 1.0,
+    "epsilon1": 1e-30,
+    "epsilon2": 1e-3,
+    "weight_decay": 0.1,
+}
 SHAPES = {"wide": [3, 5], "tall": [6, 2], "square": [4, 4], "row": [1, 4], "column": [5, 1]}
 CONVOLUTION = {"convolution": [4, 2, 3, 1]}
 VECTORS = {"vector": [7], "single": [1]}
@@ -91,7 +99,9 @@ def torch_stepper(make):
 
 
 def muon_torch(parameters):
-    return torch.optim.Muon(parameters, lr=MUON["lr"], momentum=MUON["momentum"], weight_decay=MUON["weight_decay"])
+    return torch.optim.Muon(
+        parameters, lr=MUON["lr"], momentum=MUON["momentum"], weight_decay=MUON["weight_decay"]
+    )
 
 
 def zeropower_via_newtonschulz5(g):
@@ -160,7 +170,12 @@ def adafactor_optax(w):
 
 
 result = {
-    "versions": {"torch": torch.__version__, "optax": optax.__version__, "jax": jax.__version__, "numpy": np.__version__},
+    "versions": {
+        "torch": torch.__version__,
+        "optax": optax.__version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+    },
     "muon": {
         "hyperparameters": MUON,
         "torch": run(SHAPES, torch_stepper(muon_torch)),
@@ -173,5 +188,9 @@ result = {
     },
 }
 # One line for each list of numbers.
-text = re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", json.dumps(result, indent=1))
+text = re.sub(
+    r"\[\s+([^\[\]]*?)\s+\]",
+    lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]",
+    json.dumps(result, indent=1),
+)
 sys.stdout.write(text + "\n")

@@ -42,7 +42,10 @@ def arrays(number):
     """Arrays of all shapes, from a function of the place."""
     flat = [number(i) for i in range(sum(SIZES))]
     ends = np.cumsum([0] + SIZES)
-    return [np.array(flat[a:b], dtype=np.float64).reshape(shape) for a, b, shape in zip(ends, ends[1:], SHAPES)]
+    return [
+        np.array(flat[a:b], dtype=np.float64).reshape(shape)
+        for a, b, shape in zip(ends, ends[1:], SHAPES)
+    ]
 
 
 def weights():
@@ -71,7 +74,9 @@ def with_optax(transformation):
     parameters = [jnp.asarray(w) for w in weights()]
     state = transformation.init(parameters)
     for t in range(1, STEPS + 1):
-        updates, state = transformation.update([jnp.asarray(g) for g in gradients(t)], state, parameters)
+        updates, state = transformation.update(
+            [jnp.asarray(g) for g in gradients(t)], state, parameters
+        )
         parameters = optax.apply_updates(parameters, updates)
     return [np.asarray(parameter) for parameter in parameters]
 
@@ -169,7 +174,9 @@ def sophia_clip(w, g, state, t, lr, beta1, beta2, gamma, epsilon, weight_decay):
 
 def smooth_lion(mode, lr, beta1, beta2, weight_decay, **more):
     scale = optax.scale_by_lion(b1=beta1, b2=beta2, mode=mode, **more)
-    return optax.chain(scale, optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(lr))
+    return optax.chain(
+        scale, optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(lr)
+    )
 
 
 LION = dict(lr=1e-2, beta1=0.9, beta2=0.99, weight_decay=0.3)
@@ -184,32 +191,57 @@ def cases():
         return name, f"numpy: {source}", settings, with_numpy(step, **settings)
 
     def torch_case(name, source, settings, make):
-        return name, f"torch.optim {torch.__version__.split('+')[0]}: {source}", settings, with_torch(make)
+        return (
+            name,
+            f"torch.optim {torch.__version__.split('+')[0]}: {source}",
+            settings,
+            with_torch(make),
+        )
 
     def optax_case(name, source, settings, transformation):
         return name, f"optax {optax.__version__}: {source}", settings, with_optax(transformation)
 
     s = dict(LION, smooth_beta=3.0)
-    yield optax_case("lion-smooth", "scale_by_lion(mode='smooth')", s, smooth_lion("smooth", LION["lr"], 0.9, 0.99, 0.3, smooth_beta=3.0))
+    yield optax_case(
+        "lion-smooth",
+        "scale_by_lion(mode='smooth')",
+        s,
+        smooth_lion("smooth", LION["lr"], 0.9, 0.99, 0.3, smooth_beta=3.0),
+    )
     s = dict(LION, beta1=0.5)  # Blends above 1, too.
-    yield optax_case("lion-refined", "scale_by_lion(mode='refined')", s, smooth_lion("refined", **s))
+    yield optax_case(
+        "lion-refined", "scale_by_lion(mode='refined')", s, smooth_lion("refined", **s)
+    )
     yield numpy_case("cautious-lion", "C-Optim's code", cautious_lion, **LION)
     yield numpy_case("cautious-adamw", "C-Optim's code", cautious_adamw, **ADAMW)
     yield numpy_case("cautious-decay-lion", "arXiv 2510.12402", cautious_decay_lion, **LION)
     yield numpy_case("cautious-decay-adamw", "arXiv 2510.12402", cautious_decay_adamw, **ADAMW)
     s = dict(lr=2.0, momentum_decay=0.9, trust_coefficient=0.01, weight_decay=0.1)
-    yield optax_case("lars", "lars", s, optax.lars(2.0, weight_decay=0.1, trust_coefficient=0.01, momentum=0.9))
+    yield optax_case(
+        "lars", "lars", s, optax.lars(2.0, weight_decay=0.1, trust_coefficient=0.01, momentum=0.9)
+    )
     s = dict(lr=1e-2, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.1)
     yield optax_case("lamb", "lamb", s, optax.lamb(1e-2, 0.9, 0.999, 1e-6, weight_decay=0.1))
     s = dict(lr=1e-2, beta1=0.9, beta2=0.25, epsilon=1e-6, weight_decay=0.1)
-    yield optax_case("novograd", "novograd", s, optax.novograd(1e-2, 0.9, 0.25, 1e-6, weight_decay=0.1))
+    yield optax_case(
+        "novograd", "novograd", s, optax.novograd(1e-2, 0.9, 0.25, 1e-6, weight_decay=0.1)
+    )
     s = dict(lr=1e-2, eta_minus=0.5, eta_plus=1.2, min_step=4e-3, max_step=3e-2)
-    make = lambda p: torch.optim.Rprop(p, lr=1e-2, etas=(0.5, 1.2), step_sizes=(4e-3, 3e-2), foreach=False)
+    make = lambda p: torch.optim.Rprop(
+        p, lr=1e-2, etas=(0.5, 1.2), step_sizes=(4e-3, 3e-2), foreach=False
+    )
     yield torch_case("rprop", "Rprop", s, make)
-    yield torch_case("adamax", "Adamax", ADAM, lambda p: torch.optim.Adamax(p, lr=1e-2, foreach=False))
+    yield torch_case(
+        "adamax", "Adamax", ADAM, lambda p: torch.optim.Adamax(p, lr=1e-2, foreach=False)
+    )
     s = dict(lr=1.0, rho=0.9, epsilon=1e-6)
     yield torch_case("adadelta", "Adadelta", s, lambda p: torch.optim.Adadelta(p, foreach=False))
-    yield torch_case("amsgrad", "Adam(amsgrad=True)", ADAM, lambda p: torch.optim.Adam(p, lr=1e-2, amsgrad=True, foreach=False))
+    yield torch_case(
+        "amsgrad",
+        "Adam(amsgrad=True)",
+        ADAM,
+        lambda p: torch.optim.Adam(p, lr=1e-2, amsgrad=True, foreach=False),
+    )
     s = dict(lr=1e-2, beta1=0.98, beta2=0.92, beta3=0.99, epsilon=1e-8, weight_decay=0.1)
     yield numpy_case("adan", "sail-sg/Adan's code", adan, **s)
     yield torch_case("radam", "RAdam", ADAM, lambda p: torch.optim.RAdam(p, lr=1e-2, foreach=False))
@@ -220,11 +252,28 @@ def cases():
     yield optax_case("yogi", "yogi", s, optax.yogi(1e-2))
     yield numpy_case("grams", "arXiv 2412.17107", grams, **ADAMW)
     s = dict(ADAMW, beta3=0.9999, alpha=5.0)
-    yield optax_case("ademamix", "contrib.ademamix", s, optax.contrib.ademamix(1e-2, alpha=5.0, weight_decay=0.1))
-    yield numpy_case("mars-lion", "MARS's code, mars-lion", mars_lion, lr=3e-3, beta1=0.95, gamma=0.025, weight_decay=0.1)
+    yield optax_case(
+        "ademamix", "contrib.ademamix", s, optax.contrib.ademamix(1e-2, alpha=5.0, weight_decay=0.1)
+    )
+    yield numpy_case(
+        "mars-lion",
+        "MARS's code, mars-lion",
+        mars_lion,
+        lr=3e-3,
+        beta1=0.95,
+        gamma=0.025,
+        weight_decay=0.1,
+    )
     s = dict(lr=1e-2, beta1=0.965, beta2=0.99, gamma=0.05, epsilon=1e-12, weight_decay=0.1)
-    yield numpy_case("sophia-clip", "arXiv 2305.14342 with squared gradients for the Hessian", sophia_clip, **s)
-    yield optax_case("schedule-free-sgd", "contrib.schedule_free_sgd", dict(lr=0.1, beta=0.9), optax.contrib.schedule_free_sgd(0.1))
+    yield numpy_case(
+        "sophia-clip", "arXiv 2305.14342 with squared gradients for the Hessian", sophia_clip, **s
+    )
+    yield optax_case(
+        "schedule-free-sgd",
+        "contrib.schedule_free_sgd",
+        dict(lr=0.1, beta=0.9),
+        optax.contrib.schedule_free_sgd(0.1),
+    )
     transformation = optax.contrib.schedule_free_adamw(1e-2, weight_decay=0.1)
     yield optax_case("schedule-free-adamw", "contrib.schedule_free_adamw", ADAMW, transformation)
 
@@ -235,7 +284,12 @@ def main():
         final = [float(x) for array in result for x in array.ravel()]
         assert np.all(np.isfinite(final)), name
         entries[name] = {"reference": reference, "settings": settings, "weights": final}
-    file = {"recipe": __doc__.split("\n\n")[2], "shapes": SHAPES, "steps": STEPS, "optimizers": entries}
+    file = {
+        "recipe": __doc__.split("\n\n")[2],
+        "shapes": SHAPES,
+        "steps": STEPS,
+        "optimizers": entries,
+    }
     json.dump(file, sys.stdout, indent=1)
     sys.stdout.write("\n")
 

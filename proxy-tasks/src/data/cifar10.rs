@@ -12,8 +12,14 @@ const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 const DEVIATION: [f32; 3] = [0.2470, 0.2435, 0.2616];
 
 /// The files, the last of which is the test set.
-const FILES: [&str; 6] =
-    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"];
+const FILES: [&str; 6] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+    "test_batch.bin",
+];
 /// As they are published.
 const ARCHIVE: &str = "cifar-10-binary.tar.gz";
 
@@ -44,19 +50,33 @@ fn empty() -> Vectors {
 }
 
 fn append(vectors: &mut Vectors, path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let foreign = |found: String| DataError::Foreign { path: path.to_owned(), expected: "a batch of CIFAR-10", found };
+    let foreign = |found: String| DataError::Foreign {
+        path: path.to_owned(),
+        expected: "a batch of CIFAR-10",
+        found,
+    };
     check_numbers(path, vectors.rows.len() + bytes.len())?;
     if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
-        let found = format!("its {} bytes are no whole number of records of {RECORD}; it may be truncated", bytes.len());
+        let found = format!(
+            "its {} bytes are no whole number of records of {RECORD}; it may be truncated",
+            bytes.len()
+        );
         return Err(foreign(found));
     }
     for (i, record) in bytes.chunks_exact(RECORD).enumerate() {
         if record[0] > 9 {
-            return Err(foreign(format!("record {i} has the label {}; labels go from 0 to 9", record[0])));
+            return Err(foreign(format!(
+                "record {i} has the label {}; labels go from 0 to 9",
+                record[0]
+            )));
         }
         vectors.labels.push(u16::from(record[0]));
-        for (plane, (mean, deviation)) in record[1..].chunks_exact(1024).zip(MEAN.iter().zip(DEVIATION)) {
-            vectors.rows.extend(plane.iter().map(|&pixel| (f32::from(pixel) / 255.0 - mean) / deviation));
+        for (plane, (mean, deviation)) in
+            record[1..].chunks_exact(1024).zip(MEAN.iter().zip(DEVIATION))
+        {
+            vectors
+                .rows
+                .extend(plane.iter().map(|&pixel| (f32::from(pixel) / 255.0 - mean) / deviation));
         }
     }
     Ok(())
@@ -69,7 +89,17 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let mut record = vec![255; RECORD];
-        for (i, name) in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"].iter().enumerate() {
+        for (i, name) in [
+            "data_batch_1",
+            "data_batch_2",
+            "data_batch_3",
+            "data_batch_4",
+            "data_batch_5",
+            "test_batch",
+        ]
+        .iter()
+        .enumerate()
+        {
             record[0] = i as u8;
             std::fs::write(folder.path().join(format!("{name}.bin")), &record).unwrap();
         }
@@ -101,12 +131,17 @@ mod tests {
         add("cifar-10-batches-bin/readme.html", b'0', b"about the files");
         // Not in their order.
         for name in FILES.iter().rev() {
-            add(&format!("cifar-10-batches-bin/{name}"), b'0', &std::fs::read(plain.path().join(name)).unwrap());
+            add(
+                &format!("cifar-10-batches-bin/{name}"),
+                b'0',
+                &std::fs::read(plain.path().join(name)).unwrap(),
+            );
         }
         archive.extend([0; 1024]);
         let path = published.path().join(ARCHIVE);
         let write = |archive: &[u8]| {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut encoder, archive).unwrap();
             std::fs::write(&path, encoder.finish().unwrap()).unwrap();
         };
@@ -115,7 +150,9 @@ mod tests {
         // Cut off within a file and before the last one, and with a size that lies.
         let last = std::fs::metadata(plain.path().join(FILES[0])).unwrap().len() as usize;
         let before_the_last = archive.len() - 1024 - last.next_multiple_of(512) - 512;
-        for (damage, expected) in [(4000, "ends within a file"), (before_the_last, "no file data_batch_1.bin")] {
+        for (damage, expected) in
+            [(4000, "ends within a file"), (before_the_last, "no file data_batch_1.bin")]
+        {
             write(&archive[..damage]);
             let error = cifar10(published.path()).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains(ARCHIVE), "{error}");

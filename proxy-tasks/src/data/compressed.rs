@@ -1,4 +1,5 @@
-//! Files as they are published: plain, compressed by gzip, or in a compressed archive. No more is unpacked than a data set can have.
+//! Files as they are published: plain, compressed by gzip, or in a compressed archive. No more is
+//! unpacked than a data set can have.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -7,15 +8,18 @@ use flate2::read::MultiGzDecoder;
 
 use super::{DataError, read};
 
-/// Bytes that are unpacked of a file, at most: many times the largest data set of the formats that are read here, and far less than a file made
-/// for that purpose unpacks to.
+/// Bytes that are unpacked of a file, at most: many times the largest data set of the formats that
+/// are read here, and far less than a file made for that purpose unpacks to.
 const LARGEST: u64 = 1 << 30;
 
 /// How compressed files begin.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The bytes of a file, or where it is not there, of its compressed form with the ending `.gz`.
-pub(super) fn read_plain_or_compressed(path: &Path, expected: &'static str) -> Result<(Vec<u8>, PathBuf), DataError> {
+pub(super) fn read_plain_or_compressed(
+    path: &Path,
+    expected: &'static str,
+) -> Result<(Vec<u8>, PathBuf), DataError> {
     let mut compressed = path.as_os_str().to_owned();
     compressed.push(".gz");
     let compressed = PathBuf::from(compressed);
@@ -25,15 +29,23 @@ pub(super) fn read_plain_or_compressed(path: &Path, expected: &'static str) -> R
         return Ok((bytes, found));
     }
     let mut unpacked = Vec::new();
-    MultiGzDecoder::new(bytes.as_slice()).take(LARGEST + 1).read_to_end(&mut unpacked).map_err(|error| damaged(&found, &error))?;
+    MultiGzDecoder::new(bytes.as_slice())
+        .take(LARGEST + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| damaged(&found, &error))?;
     match unpacked.len() as u64 > LARGEST {
         true => Err(too_large(&found)),
         false => Ok((unpacked, found)),
     }
 }
 
-/// The files of some names in a compressed tar archive, whatever the directory that it has them in, in the order of the names.
-pub(super) fn read_archive(path: &Path, names: &[&str], expected: &'static str) -> Result<Vec<Vec<u8>>, DataError> {
+/// The files of some names in a compressed tar archive, whatever the directory that it has them in,
+/// in the order of the names.
+pub(super) fn read_archive(
+    path: &Path,
+    names: &[&str],
+    expected: &'static str,
+) -> Result<Vec<Vec<u8>>, DataError> {
     let bytes = read(path, expected)?;
     let mut found: Vec<Option<Vec<u8>>> = vec![None; names.len()];
     let mut archive = MultiGzDecoder::new(bytes.as_slice()).take(LARGEST + 1);
@@ -53,16 +65,25 @@ pub(super) fn read_archive(path: &Path, names: &[&str], expected: &'static str) 
 const BLOCK: usize = 512;
 
 /// Takes the files of some names out of an archive.
-fn unpack(archive: &mut impl Read, names: &[&str], found: &mut [Option<Vec<u8>>]) -> io::Result<()> {
+fn unpack(
+    archive: &mut impl Read,
+    names: &[&str],
+    found: &mut [Option<Vec<u8>>],
+) -> io::Result<()> {
     let wrong = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason.to_owned());
     let mut header = [0; BLOCK];
     // An archive ends with a block of zeros. A damaged end does no harm to files that are whole.
     while archive.read_exact(&mut header).is_ok() && header[0] != 0 {
         let text = |range: std::ops::Range<usize>| -> String {
             let field = &header[range];
-            String::from_utf8_lossy(&field[..field.iter().position(|byte| *byte == 0).unwrap_or(field.len())]).trim().to_owned()
+            String::from_utf8_lossy(
+                &field[..field.iter().position(|byte| *byte == 0).unwrap_or(field.len())],
+            )
+            .trim()
+            .to_owned()
         };
-        let size = u64::from_str_radix(&text(124..136), 8).map_err(|_| wrong("a header in it has no size"))?;
+        let size = u64::from_str_radix(&text(124..136), 8)
+            .map_err(|_| wrong("a header in it has no size"))?;
         if size > LARGEST {
             return Err(wrong("a header in it promises a file that is too large"));
         }
@@ -70,7 +91,11 @@ fn unpack(archive: &mut impl Read, names: &[&str], found: &mut [Option<Vec<u8>>]
         let name = name.rsplit('/').next().unwrap_or_default();
         let mut content = archive.by_ref().take(size);
         // A plain file; others are directories and links.
-        match names.iter().position(|wanted| *wanted == name).filter(|_| matches!(header[156], b'0' | 0)) {
+        match names
+            .iter()
+            .position(|wanted| *wanted == name)
+            .filter(|_| matches!(header[156], b'0' | 0))
+        {
             Some(place) => {
                 let mut file = Vec::new();
                 content.read_to_end(&mut file)?;

@@ -1,7 +1,8 @@
 //! The UCI handwritten digits: 1,797 images of 8 x 8 pixels.
 //!
-//! "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0. The
-//! file `data/digits.bin` and its origin are described in `data/README.md`.
+//! "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, UCI Machine
+//! Learning Repository, CC BY 4.0. The file `data/digits.bin` and its origin are described in
+//! `data/README.md`.
 
 use super::Vectors;
 
@@ -38,10 +39,15 @@ mod tests {
             counts[usize::from(label)] += 1;
         }
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        let sum: u64 = BYTES.chunks_exact(65).flat_map(|record| &record[..64]).map(|&pixel| u64::from(pixel)).sum();
+        let sum: u64 = BYTES
+            .chunks_exact(65)
+            .flat_map(|record| &record[..64])
+            .map(|&pixel| u64::from(pixel))
+            .sum();
         assert_eq!(sum, 561_718);
         // The first image of the source: 0 0 5 13 9 1 0 0.
-        let first: Vec<f32> = digits.row(0)[..8].iter().map(|x| (x * DEVIATION + MEAN).round()).collect();
+        let first: Vec<f32> =
+            digits.row(0)[..8].iter().map(|x| (x * DEVIATION + MEAN).round()).collect();
         assert_eq!(first, [0.0, 0.0, 5.0, 13.0, 9.0, 1.0, 0.0, 0.0]);
     }
 
@@ -49,7 +55,8 @@ mod tests {
     fn pixels_are_standardised() {
         let rows = digits().rows;
         let mean = rows.iter().map(|&x| f64::from(x)).sum::<f64>() / rows.len() as f64;
-        let square = rows.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / rows.len() as f64;
+        let square =
+            rows.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / rows.len() as f64;
         assert!(mean.abs() < 1e-4 && (square - 1.0).abs() < 1e-4, "{mean} {square}");
     }
 }

@@ -1,8 +1,9 @@
 //! A synthetic language: Zipf's vocabulary under a hidden Markov model.
 //!
-//! A hidden state moves among a few successors of its own; each state emits tokens by Zipf's law, p(rank r) ∝ 1 / r^exponent, over
-//! its own order of the vocabulary. Guessing the state from the tokens before is what a model can learn, from a loss near the logarithm
-//! of the effective vocabulary down to the entropy rate, which is known: the exact forward algorithm gives it.
+//! A hidden state moves among a few successors of its own; each state emits tokens by Zipf's law,
+//! p(rank r) ∝ 1 / r^exponent, over its own order of the vocabulary. Guessing the state from the
+//! tokens before is what a model can learn, from a loss near the logarithm of the effective
+//! vocabulary down to the entropy rate, which is known: the exact forward algorithm gives it.
 
 use crate::rng::{Purpose, stream};
 use rand::RngExt;
@@ -37,7 +38,8 @@ pub struct Language {
 }
 
 impl Language {
-    /// The language of these sizes and this seed. Sizes are at least 1; `successors` at most `states`.
+    /// The language of these sizes and this seed. Sizes are at least 1; `successors` at most
+    /// `states`.
     pub fn new(sizes: LanguageSizes) -> Self {
         let LanguageSizes { vocabulary, states, successors, exponent, seed } = sizes;
         let mut random = stream(seed, Purpose::Language);
@@ -76,7 +78,8 @@ impl Language {
         let mut state = random.random_range(0..states as u32) as usize;
         let mut text = Vec::with_capacity(length);
         for _ in 0..length {
-            let successor = first_above(&self.next_up_to[state * successors..][..successors], random.random());
+            let successor =
+                first_above(&self.next_up_to[state * successors..][..successors], random.random());
             state = self.next[state * successors + successor];
             let rank = first_above(&self.rank_up_to, random.random());
             text.push(self.token[state * vocabulary + rank]);
@@ -84,8 +87,9 @@ impl Language {
         text
     }
 
-    /// The entropy rate in nats a token, estimated as the mean surprise -ln p(token | all tokens before) of a fixed text of `length` tokens
-    /// under the language itself. No model can have a lower expected loss.
+    /// The entropy rate in nats a token, estimated as the mean surprise -ln p(token | all tokens
+    /// before) of a fixed text of `length` tokens under the language itself. No model can have a
+    /// lower expected loss.
     pub fn entropy_rate(&self, length: usize) -> f64 {
         let LanguageSizes { vocabulary, states, successors, seed, .. } = self.sizes;
         let text = self.text(length, &mut stream(seed, Purpose::EntropyRate));
@@ -136,7 +140,8 @@ fn first_above(sums: &[f64], x: f64) -> usize {
 mod tests {
     use super::*;
 
-    const SIZES: LanguageSizes = LanguageSizes { vocabulary: 20, states: 6, successors: 3, exponent: 2.0, seed: 1 };
+    const SIZES: LanguageSizes =
+        LanguageSizes { vocabulary: 20, states: 6, successors: 3, exponent: 2.0, seed: 1 };
 
     #[test]
     fn probabilities_of_successors_and_ranks_add_up_to_one() {
@@ -179,7 +184,8 @@ mod tests {
     #[test]
     fn a_language_depends_on_its_seed_and_a_text_on_its_stream() {
         let text = |language_seed, seed| {
-            Language::new(LanguageSizes { seed: language_seed, ..SIZES }).text(50, &mut stream(seed, Purpose::TrainingExamples))
+            Language::new(LanguageSizes { seed: language_seed, ..SIZES })
+                .text(50, &mut stream(seed, Purpose::TrainingExamples))
         };
         assert_eq!(text(1, 1), text(1, 1));
         assert_ne!(text(1, 1), text(1, 2));

@@ -1,4 +1,5 @@
-//! MNIST and its relatives: files in the IDX format, as they are published, compressed, or unpacked (LeCun, Cortes and Burges 1998).
+//! MNIST and its relatives: files in the IDX format, as they are published, compressed, or unpacked
+//! (LeCun, Cortes and Burges 1998).
 
 use super::compressed::read_plain_or_compressed;
 use super::{DataError, Vectors, check_numbers};
@@ -19,7 +20,9 @@ pub fn mnist(folder: &Path) -> Result<(Vectors, Vectors, [usize; 2]), DataError>
         return Err(DataError::Foreign {
             path: folder.join("t10k-images-idx3-ubyte"),
             expected: "the test set of this training set",
-            found: format!("its images are {test_sizes:?} pixels, those of the training set {sizes:?}"),
+            found: format!(
+                "its images are {test_sizes:?} pixels, those of the training set {sizes:?}"
+            ),
         });
     }
     Ok((training, test, sizes))
@@ -30,13 +33,21 @@ fn part(folder: &Path, name: &str) -> Result<(Vectors, [usize; 2]), DataError> {
     let labels_path = folder.join(format!("{name}-labels-idx1-ubyte"));
     let (images, image_sizes) = idx::<3>(&images_path)?;
     let (labels, [count]) = idx::<1>(&labels_path)?;
-    let foreign = |path: PathBuf, expected: &'static str, found: String| DataError::Foreign { path, expected, found };
+    let foreign = |path: PathBuf, expected: &'static str, found: String| DataError::Foreign {
+        path,
+        expected,
+        found,
+    };
     if image_sizes[0] != count {
         let found = format!("it has {count} labels for {} images", image_sizes[0]);
         return Err(foreign(labels_path, "the labels of the images beside it", found));
     }
     if let Some(label) = labels.iter().find(|&&label| label > 9) {
-        return Err(foreign(labels_path, "a file of labels from 0 to 9", format!("it has a label {label}")));
+        return Err(foreign(
+            labels_path,
+            "a file of labels from 0 to 9",
+            format!("it has a label {label}"),
+        ));
     }
     let features = image_sizes[1] * image_sizes[2];
     if features == 0 || count == 0 {
@@ -51,10 +62,17 @@ fn part(folder: &Path, name: &str) -> Result<(Vectors, [usize; 2]), DataError> {
 /// The bytes and sizes of an IDX file of D dimensions.
 fn idx<const D: usize>(path: &Path) -> Result<(Vec<u8>, [usize; D]), DataError> {
     let (mut bytes, path) = read_plain_or_compressed(path, HINT)?;
-    let foreign = |found: String| DataError::Foreign { path: path.clone(), expected: "an IDX file of bytes", found };
+    let foreign = |found: String| DataError::Foreign {
+        path: path.clone(),
+        expected: "an IDX file of bytes",
+        found,
+    };
     let header = 4 + 4 * D;
     if bytes.len() < header {
-        return Err(foreign(format!("it has {} bytes, fewer than the header's {header}", bytes.len())));
+        return Err(foreign(format!(
+            "it has {} bytes, fewer than the header's {header}",
+            bytes.len()
+        )));
     }
     // Two zeros, the type (8: unsigned bytes), the number of dimensions.
     let magic = [0, 0, 8, D as u8];
@@ -69,7 +87,9 @@ fn idx<const D: usize>(path: &Path) -> Result<(Vec<u8>, [usize; D]), DataError> 
     }
     if bytes.len() - header != expected {
         let found = bytes.len() - header;
-        return Err(foreign(format!("its header promises {expected} bytes of sizes {sizes:?}, and {found} follow; it may be truncated")));
+        return Err(foreign(format!(
+            "its header promises {expected} bytes of sizes {sizes:?}, and {found} follow; it may be truncated"
+        )));
     }
     bytes.drain(..header);
     Ok((bytes, sizes))
@@ -90,8 +110,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["train", "t10k"] {
             let images = idx_bytes(&[2, 2, 3], &[0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255]);
-            std::fs::write(folder.path().join(format!("{name}-images-idx3-ubyte")), images).unwrap();
-            std::fs::write(folder.path().join(format!("{name}-labels-idx1-ubyte")), idx_bytes(&[2], &[7, 3])).unwrap();
+            std::fs::write(folder.path().join(format!("{name}-images-idx3-ubyte")), images)
+                .unwrap();
+            std::fs::write(
+                folder.path().join(format!("{name}-labels-idx1-ubyte")),
+                idx_bytes(&[2], &[7, 3]),
+            )
+            .unwrap();
         }
         folder
     }
@@ -100,7 +125,10 @@ mod tests {
     fn idx_files_are_read() {
         let folder = folder();
         let (training, test, sizes) = mnist(folder.path()).unwrap();
-        assert_eq!((training.features, training.labels.as_slice(), sizes), (6, &[7, 3][..], [2, 3]));
+        assert_eq!(
+            (training.features, training.labels.as_slice(), sizes),
+            (6, &[7, 3][..], [2, 3])
+        );
         assert_eq!(training, test);
         assert!((training.row(1)[5] - (1.0 - MEAN) / DEVIATION).abs() < 1e-6);
     }
@@ -114,9 +142,18 @@ mod tests {
     #[test]
     fn files_are_read_as_they_are_published() {
         let (plain, published) = (folder(), folder());
-        for part in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        for part in [
+            "train-images-idx3-ubyte",
+            "train-labels-idx1-ubyte",
+            "t10k-images-idx3-ubyte",
+            "t10k-labels-idx1-ubyte",
+        ] {
             let path = published.path().join(part);
-            std::fs::write(published.path().join(format!("{part}.gz")), gzip(&std::fs::read(&path).unwrap())).unwrap();
+            std::fs::write(
+                published.path().join(format!("{part}.gz")),
+                gzip(&std::fs::read(&path).unwrap()),
+            )
+            .unwrap();
             std::fs::remove_file(path).unwrap();
         }
         assert_eq!(mnist(plain.path()).unwrap(), mnist(published.path()).unwrap());
@@ -134,7 +171,10 @@ mod tests {
         let member = gzip(&vec![0; 1 << 26]);
         std::fs::write(&path, member.repeat(17)).unwrap();
         let error = mnist(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("unpacks to more than") && error.contains("train-images-idx3-ubyte"), "{error}");
+        assert!(
+            error.contains("unpacks to more than") && error.contains("train-images-idx3-ubyte"),
+            "{error}"
+        );
     }
 
     #[test]

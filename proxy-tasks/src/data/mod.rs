@@ -84,7 +84,9 @@ pub enum DataError {
         found: String,
     },
     /// More examples are wanted than there are.
-    #[error("{wanted} {what} are wanted, but there are {available}; lower `training` or `validation`")]
+    #[error(
+        "{wanted} {what} are wanted, but there are {available}; lower `training` or `validation`"
+    )]
     TooFew {
         /// Which examples.
         what: &'static str,
@@ -101,10 +103,13 @@ fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, DataError> {
         let file = File::open(path)?;
         let about = file.metadata()?;
         if !about.is_file() {
-            let kind = if about.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::InvalidInput };
+            let kind =
+                if about.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::InvalidInput };
             return Err(std::io::Error::new(kind, "it is no regular file"));
         }
-        memory::check(u128::from(about.len())).map_err(|shortage| std::io::Error::new(ErrorKind::OutOfMemory, shortage.to_string()))?;
+        memory::check(u128::from(about.len())).map_err(|shortage| {
+            std::io::Error::new(ErrorKind::OutOfMemory, shortage.to_string())
+        })?;
         let mut bytes = Vec::new();
         // One that grows meanwhile is read as it was.
         file.take(about.len()).read_to_end(&mut bytes)?;
@@ -115,11 +120,16 @@ fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, DataError> {
 
 /// Refuses so many numbers of examples, of four bytes each, where the memory does not hold them.
 fn check_numbers(path: &Path, count: usize) -> Result<(), DataError> {
-    let foreign = |found: String| DataError::Foreign { path: path.to_owned(), expected: "of a size that fits", found };
+    let foreign = |found: String| DataError::Foreign {
+        path: path.to_owned(),
+        expected: "of a size that fits",
+        found,
+    };
     memory::check(4 * count as u128).map_err(|shortage| foreign(shortage.to_string()))
 }
 
-/// A class drawn from the softmax of the logits, of which there is at least one; they are overwritten.
+/// A class drawn from the softmax of the logits, of which there is at least one; they are
+/// overwritten.
 fn sample_softmax(logits: &mut [f64], random: &mut ChaCha8Rng) -> u16 {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for logit in &mut *logits {

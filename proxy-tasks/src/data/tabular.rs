@@ -1,4 +1,5 @@
-//! Synthetic tables: columns of very different kinds, labels from a random ensemble of decision trees.
+//! Synthetic tables: columns of very different kinds, labels from a random ensemble of decision
+//! trees.
 //!
 //! | part of a row | what it is |
 //! |---|---|
@@ -8,8 +9,9 @@
 //! | categorical columns | categories by Zipf's law, p(rank r) ∝ 1 / r, one-hot |
 //! | label | sampled from the softmax of the trees' summed leaves |
 //!
-//! As practitioners do, numeric columns are standardised by the mean and the deviation of the training rows, which takes the units away and
-//! leaves the tails; one-hot columns stay 0 and 1. What is left is what a table makes of gradients: rare categories, outliers, correlated inputs,
+//! As practitioners do, numeric columns are standardised by the mean and the deviation of the
+//! training rows, which takes the units away and leaves the tails; one-hot columns stay 0 and 1.
+//! What is left is what a table makes of gradients: rare categories, outliers, correlated inputs,
 //! and steps that a smooth model has to approximate.
 
 use super::{Vectors, sample_softmax};
@@ -95,25 +97,42 @@ pub struct Table {
     /// For each categorical column, the sums of the probabilities up to each category.
     up_to: Vec<Vec<f64>>,
     trees: Vec<Tree>,
-    /// What is taken from the logits, so that no class is frequent by chance alone; one for each class.
+    /// What is taken from the logits, so that no class is frequent by chance alone; one for each
+    /// class.
     centre: Vec<f64>,
     factor: f64,
 }
 
 impl Table {
-    /// The table of a seed. There is at least one column, one class and one category in each categorical column.
+    /// The table of a seed. There is at least one column, one class and one category in each
+    /// categorical column.
     pub fn new(sizes: TableSizes, seed: u64) -> Table {
         let mut random = stream(seed, Purpose::Table);
         let columns = (0..sizes.numeric).map(|i| column(i, sizes.numeric, &mut random)).collect();
         let up_to = sizes.categories.iter().map(|&count| zipf(count)).collect();
         let classes = sizes.classes;
-        let mut table = Table { sizes, columns, up_to, trees: Vec::new(), centre: vec![0.0; classes], factor: 1.0 };
+        let mut table = Table {
+            sizes,
+            columns,
+            up_to,
+            trees: Vec::new(),
+            centre: vec![0.0; classes],
+            factor: 1.0,
+        };
         let reference: Vec<Row> = (0..REFERENCE_ROWS).map(|_| table.row(&mut random)).collect();
         table.trees = (0..table.sizes.trees).map(|_| table.tree(&reference, &mut random)).collect();
         let logits: Vec<Vec<f64>> = reference.iter().map(|row| table.logits(row)).collect();
-        let mean = |of: &dyn Fn(&[f64]) -> f64| logits.iter().map(|logits| of(logits)).sum::<f64>() / REFERENCE_ROWS as f64;
+        let mean = |of: &dyn Fn(&[f64]) -> f64| {
+            logits.iter().map(|logits| of(logits)).sum::<f64>() / REFERENCE_ROWS as f64
+        };
         let centre: Vec<f64> = (0..classes).map(|class| mean(&|logits| logits[class])).collect();
-        let square = mean(&|logits| logits.iter().zip(&centre).map(|(logit, centre)| (logit - centre) * (logit - centre)).sum());
+        let square = mean(&|logits| {
+            logits
+                .iter()
+                .zip(&centre)
+                .map(|(logit, centre)| (logit - centre) * (logit - centre))
+                .sum()
+        });
         let deviation = (square / classes as f64).sqrt();
         // With no tree, or with trees that decide nothing, there is nothing to scale.
         table.factor = if deviation > 0.0 { table.sizes.scale / deviation } else { 0.0 };
@@ -121,16 +140,25 @@ impl Table {
         table
     }
 
-    /// Training and validation examples, the numeric columns of both standardised by the training rows. A seed of the table and one of the
-    /// examples are the same seed.
+    /// Training and validation examples, the numeric columns of both standardised by the training
+    /// rows. A seed of the table and one of the examples are the same seed.
     pub fn examples(&self, training: usize, validation: usize, seed: u64) -> (Vectors, Vectors) {
         let mut training = self.draw(training, &mut stream(seed, Purpose::TrainingExamples));
         let mut validation = self.draw(validation, &mut stream(seed, Purpose::ValidationExamples));
         for column in 0..self.sizes.numeric {
-            let values = |vectors: &Vectors| vectors.rows.iter().skip(column).step_by(vectors.features).map(|&x| f64::from(x)).collect();
+            let values = |vectors: &Vectors| {
+                vectors
+                    .rows
+                    .iter()
+                    .skip(column)
+                    .step_by(vectors.features)
+                    .map(|&x| f64::from(x))
+                    .collect()
+            };
             let known: Vec<f64> = values(&training);
             let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-            let square = known.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / known.len().max(1) as f64;
+            let square = known.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>()
+                / known.len().max(1) as f64;
             // A column that is constant in the training rows says nothing; it stays at zero there.
             let deviation = if square > 0.0 { square.sqrt() } else { 1.0 };
             for vectors in [&mut training, &mut validation] {
@@ -150,7 +178,12 @@ impl Table {
         let mut labels = Vec::with_capacity(count);
         for _ in 0..count {
             let row = self.row(random);
-            rows.extend(row.numbers.iter().zip(&self.columns).map(|(x, column)| (column.unit * (x + column.shift)) as f32));
+            rows.extend(
+                row.numbers
+                    .iter()
+                    .zip(&self.columns)
+                    .map(|(x, column)| (column.unit * (x + column.shift)) as f32),
+            );
             for (&category, &count) in row.categories.iter().zip(&self.sizes.categories) {
                 rows.extend((0..count).map(|i| if i == category { 1.0 } else { 0.0 }));
             }
@@ -167,7 +200,12 @@ impl Table {
         let factors: Vec<f64> = (0..factors(self.sizes.numeric)).map(|_| normal(random)).collect();
         let half = 0.5_f64.sqrt();
         let numbers = self.columns.iter().map(|column| {
-            let shared: f64 = column.loadings.iter().zip(&factors).map(|(loading, factor)| loading * factor).sum();
+            let shared: f64 = column
+                .loadings
+                .iter()
+                .zip(&factors)
+                .map(|(loading, factor)| loading * factor)
+                .sum();
             let z = half * (shared + normal(random));
             match column.kind {
                 Kind::Normal => z,
@@ -196,11 +234,17 @@ impl Table {
                 None => {
                     let threshold = match self.columns[column].kind {
                         Kind::Binary { .. } => 0.5,
-                        _ => reference[random.random_range(0..reference.len() as u32) as usize].numbers[column],
+                        _ => {
+                            reference[random.random_range(0..reference.len() as u32) as usize]
+                                .numbers[column]
+                        }
                     };
                     Decision::Above { column, threshold }
                 }
-                Some(column) => Decision::OneOf { column, categories: (0..categories[column]).map(|_| random.random::<bool>()).collect() },
+                Some(column) => Decision::OneOf {
+                    column,
+                    categories: (0..categories[column]).map(|_| random.random::<bool>()).collect(),
+                },
             }
         });
         let decisions = decisions.collect();
@@ -251,7 +295,12 @@ fn column(i: usize, columns: usize, random: &mut ChaCha8Rng) -> Column {
     for loading in &mut loadings {
         *loading /= length;
     }
-    Column { kind, loadings, unit: libm::pow(10.0, random.random_range(-3.0..3.0)), shift: normal(random) }
+    Column {
+        kind,
+        loadings,
+        unit: libm::pow(10.0, random.random_range(-3.0..3.0)),
+        shift: normal(random),
+    }
 }
 
 /// The sums of the probabilities of Zipf's law with exponent 1.
@@ -271,7 +320,14 @@ mod tests {
     use super::*;
 
     fn sizes() -> TableSizes {
-        TableSizes { numeric: 12, categories: vec![3, 10], classes: 4, trees: 12, depth: 3, scale: 2.0 }
+        TableSizes {
+            numeric: 12,
+            categories: vec![3, 10],
+            classes: 4,
+            trees: 12,
+            depth: 3,
+            scale: 2.0,
+        }
     }
 
     fn column_of(vectors: &Vectors, column: usize) -> Vec<f64> {
@@ -298,7 +354,11 @@ mod tests {
         for column in 0..12 {
             let known = column_of(&training, column);
             let square = mean(&known.iter().map(|x| x * x).collect::<Vec<f64>>());
-            assert!(mean(&known).abs() < 1e-3 && (square - 1.0).abs() < 1e-3, "column {column}: {} {square}", mean(&known));
+            assert!(
+                mean(&known).abs() < 1e-3 && (square - 1.0).abs() < 1e-3,
+                "column {column}: {} {square}",
+                mean(&known)
+            );
             // The other rows go along by the same shift and scale: nearly, not exactly.
             let other = mean(&column_of(&validation, column));
             assert!(other.abs() > 1e-6 && other.abs() < 0.3, "column {column}: {other}");
@@ -314,7 +374,9 @@ mod tests {
     fn columns_are_of_the_kinds_that_they_should_be() {
         let table = Table::new(sizes(), 5);
         let (vectors, _) = table.examples(8_000, 1, 5);
-        let largest = |column| column_of(&vectors, column).into_iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let largest = |column| {
+            column_of(&vectors, column).into_iter().fold(0.0, |most: f64, x| most.max(x.abs()))
+        };
         for column in (0..12).step_by(4) {
             assert!(largest(column) < 5.5, "normal: {}", largest(column));
             let log_normal = column_of(&vectors, column + 1);
@@ -327,11 +389,15 @@ mod tests {
             assert_eq!(binary.len(), 2, "binary");
         }
         // Zipf: the second category of ten comes half as often as the first, and all ten come.
-        let counts: Vec<f64> = (15..25).map(|column| column_of(&vectors, column).iter().sum()).collect();
+        let counts: Vec<f64> =
+            (15..25).map(|column| column_of(&vectors, column).iter().sum()).collect();
         assert!((counts[1] / counts[0] - 0.5).abs() < 0.08 && counts[9] > 100.0, "{counts:?}");
         // Units are far apart before the standardisation.
         let units: Vec<f64> = table.columns.iter().map(|column| column.unit).collect();
-        let (least, most) = (units.iter().copied().fold(f64::INFINITY, f64::min), units.iter().copied().fold(0.0, f64::max));
+        let (least, most) = (
+            units.iter().copied().fold(f64::INFINITY, f64::min),
+            units.iter().copied().fold(0.0, f64::max),
+        );
         assert!(most / least > 100.0, "{units:?}");
     }
 
@@ -341,9 +407,23 @@ mod tests {
         let (vectors, _) = table.examples(8_000, 1, 7);
         let mut strongest: f64 = 0.0;
         for (a, b) in [(0, 4), (0, 8), (4, 8)] {
-            let expected: f64 = 0.5 * table.columns[a].loadings.iter().zip(&table.columns[b].loadings).map(|(x, y)| x * y).sum::<f64>();
-            let products: Vec<f64> = column_of(&vectors, a).iter().zip(column_of(&vectors, b)).map(|(x, y)| x * y).collect();
-            assert!((mean(&products) - expected).abs() < 0.05, "{a} {b}: {} {expected}", mean(&products));
+            let expected: f64 = 0.5
+                * table.columns[a]
+                    .loadings
+                    .iter()
+                    .zip(&table.columns[b].loadings)
+                    .map(|(x, y)| x * y)
+                    .sum::<f64>();
+            let products: Vec<f64> = column_of(&vectors, a)
+                .iter()
+                .zip(column_of(&vectors, b))
+                .map(|(x, y)| x * y)
+                .collect();
+            assert!(
+                (mean(&products) - expected).abs() < 0.05,
+                "{a} {b}: {} {expected}",
+                mean(&products)
+            );
             strongest = strongest.max(expected.abs());
         }
         assert!(strongest > 0.1, "{strongest}");
@@ -357,9 +437,13 @@ mod tests {
             for &label in &vectors.labels {
                 counts[usize::from(label)] += 1;
             }
-            assert!(counts.iter().all(|&count| count > 500 && count < 1_700), "seed {seed}: {counts:?}");
+            assert!(
+                counts.iter().all(|&count| count > 500 && count < 1_700),
+                "seed {seed}: {counts:?}"
+            );
         }
-        let labels = |scale| Table::new(TableSizes { scale, ..sizes() }, 1).examples(2_000, 1, 1).0.labels;
+        let labels =
+            |scale| Table::new(TableSizes { scale, ..sizes() }, 1).examples(2_000, 1, 1).0.labels;
         let sure = labels(1e6);
         let agree = |scale| labels(scale).iter().zip(&sure).filter(|(a, b)| a == b).count();
         let (weak, strong) = (agree(0.5), agree(4.0));
@@ -369,10 +453,20 @@ mod tests {
     #[test]
     fn tables_without_trees_or_without_numbers_are_tables_too() {
         let (vectors, _) = Table::new(TableSizes { trees: 0, ..sizes() }, 1).examples(1_000, 1, 1);
-        assert!((0..4).all(|class| vectors.labels.iter().filter(|&&label| label == class).count() > 180));
-        let (vectors, _) = Table::new(TableSizes { numeric: 0, categories: vec![1, 2], depth: 1, ..sizes() }, 1).examples(100, 1, 1);
+        assert!(
+            (0..4)
+                .all(|class| vectors.labels.iter().filter(|&&label| label == class).count() > 180)
+        );
+        let (vectors, _) =
+            Table::new(TableSizes { numeric: 0, categories: vec![1, 2], depth: 1, ..sizes() }, 1)
+                .examples(100, 1, 1);
         assert_eq!(vectors.features, 3);
-        let (vectors, _) = Table::new(TableSizes { categories: Vec::new(), depth: 0, classes: 1, ..sizes() }, 1).examples(10, 1, 1);
-        assert!(vectors.labels.iter().all(|&label| label == 0) && vectors.rows.iter().all(|x| x.is_finite()));
+        let (vectors, _) =
+            Table::new(TableSizes { categories: Vec::new(), depth: 0, classes: 1, ..sizes() }, 1)
+                .examples(10, 1, 1);
+        assert!(
+            vectors.labels.iter().all(|&label| label == 0)
+                && vectors.rows.iter().all(|x| x.is_finite())
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! Synthetic classification: inputs from N(0, I), labels from a random teacher.
 //!
-//! The teacher is a softmax regression or a perceptron with one layer of tanh units. Its labels are sampled from its softmax, so the
-//! lowest reachable loss is the mean entropy of the teacher, not zero. A teacher of signs, all of whose weights have one magnitude, suits
-//! optimizers whose updates have one magnitude; a normal teacher does not. Which one a task uses is part of what it measures.
+//! The teacher is a softmax regression or a perceptron with one layer of tanh units. Its labels are
+//! sampled from its softmax, so the lowest reachable loss is the mean entropy of the teacher, not
+//! zero. A teacher of signs, all of whose weights have one magnitude, suits optimizers whose
+//! updates have one magnitude; a normal teacher does not. Which one a task uses is part of what it
+//! measures.
 
 use super::{Vectors, sample_softmax};
 use crate::rng::{Purpose, stream};
@@ -32,8 +34,8 @@ pub struct TeacherSizes {
     pub classes: usize,
     /// The distribution of all weights before scaling.
     pub weights: Weights,
-    /// The scale of the logits: they are `scale / sqrt(n)` times the sum over the n inputs of the last layer. Hidden units get their sum
-    /// divided by `sqrt(features)`.
+    /// The scale of the logits: they are `scale / sqrt(n)` times the sum over the n inputs of the
+    /// last layer. Hidden units get their sum divided by `sqrt(features)`.
     pub scale: f64,
 }
 
@@ -106,17 +108,22 @@ mod tests {
     #[test]
     fn labels_follow_the_teacher_more_often_the_larger_its_scale() {
         let right = |scale, hidden| {
-            let sizes = TeacherSizes { features: 16, hidden, classes: 4, weights: Weights::Signs, scale };
+            let sizes =
+                TeacherSizes { features: 16, hidden, classes: 4, weights: Weights::Signs, scale };
             let teacher = Teacher::new(sizes, 1);
             let examples = teacher.examples(2_000, &mut stream(1, Purpose::TrainingExamples));
             // A teacher of a huge scale labels the same inputs with its most likely class.
-            let sure = Teacher::new(TeacherSizes { scale: 1e6, ..sizes }, 1).examples(2_000, &mut stream(1, Purpose::TrainingExamples));
+            let sure = Teacher::new(TeacherSizes { scale: 1e6, ..sizes }, 1)
+                .examples(2_000, &mut stream(1, Purpose::TrainingExamples));
             assert_eq!(examples.rows, sure.rows);
             examples.labels.iter().zip(&sure.labels).filter(|(a, b)| a == b).count()
         };
         for hidden in [0, 24] {
             let (weak, strong) = (right(0.5, hidden), right(4.0, hidden));
-            assert!(weak > 600 && weak < strong && strong > 1_400 && strong < 2_000, "{weak} {strong}");
+            assert!(
+                weak > 600 && weak < strong && strong > 1_400 && strong < 2_000,
+                "{weak} {strong}"
+            );
         }
     }
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 pub enum Unit {
     /// One byte; the vocabulary is the bytes that occur, in order.
     Bytes,
-    /// One Unicode character of UTF-8; the vocabulary is the characters that occur, in order of their code points.
+    /// One Unicode character of UTF-8; the vocabulary is the characters that occur, in order of
+    /// their code points.
     Characters,
     /// One word, whatever stands between white space. Words beyond the most frequent share token 0.
     Words,
@@ -27,17 +28,23 @@ pub struct Text {
     pub tokens: Vec<u16>,
 }
 
-/// Reads a text file. `vocabulary` is for words: the most tokens, token 0 for all rarer words among them; at least 2 and at most 65,536.
+/// Reads a text file. `vocabulary` is for words: the most tokens, token 0 for all rarer words among
+/// them; at least 2 and at most 65,536.
 pub fn text(path: &Path, unit: Unit, vocabulary: Option<usize>) -> Result<Text, DataError> {
     const EXPECTED: &str = "a text file";
-    let foreign = |found: String| DataError::Foreign { path: path.to_owned(), expected: EXPECTED, found };
+    let foreign =
+        |found: String| DataError::Foreign { path: path.to_owned(), expected: EXPECTED, found };
     let bytes = read(path, "`path` must name a text file")?;
     if bytes.is_empty() {
         return Err(foreign("it is empty".to_owned()));
     }
     let characters = || {
-        std::str::from_utf8(&bytes)
-            .map_err(|error| foreign(format!("byte {} is no UTF-8; use `unit = \"bytes\"` for other encodings", error.valid_up_to())))
+        std::str::from_utf8(&bytes).map_err(|error| {
+            foreign(format!(
+                "byte {} is no UTF-8; use `unit = \"bytes\"` for other encodings",
+                error.valid_up_to()
+            ))
+        })
     };
     match unit {
         Unit::Bytes => Ok(numbered(&bytes)),
@@ -45,7 +52,10 @@ pub fn text(path: &Path, unit: Unit, vocabulary: Option<usize>) -> Result<Text, 
             let characters: Vec<char> = characters()?.chars().collect();
             let text = numbered(&characters);
             if text.vocabulary > 1 << 16 {
-                return Err(foreign(format!("it has {} different characters; at most 65,536 are supported", text.vocabulary)));
+                return Err(foreign(format!(
+                    "it has {} different characters; at most 65,536 are supported",
+                    text.vocabulary
+                )));
             }
             Ok(text)
         }
@@ -59,8 +69,8 @@ pub fn text(path: &Path, unit: Unit, vocabulary: Option<usize>) -> Result<Text, 
     }
 }
 
-/// Token 0 is every word that is not among the `vocabulary` - 1 most frequent, which are numbered by frequency and, where that is equal, by
-/// the alphabet.
+/// Token 0 is every word that is not among the `vocabulary` - 1 most frequent, which are numbered
+/// by frequency and, where that is equal, by the alphabet.
 fn words(text: &str, vocabulary: usize) -> Text {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for word in text.split_whitespace() {
@@ -70,14 +80,17 @@ fn words(text: &str, vocabulary: usize) -> Text {
     let mut known: Vec<(&str, usize)> = counts.into_iter().collect();
     known.sort_unstable_by_key(|&(word, count)| (Reverse(count), word));
     known.truncate(vocabulary - 1);
-    let numbers: HashMap<&str, u16> = known.iter().zip(1..=u16::MAX).map(|(&(word, _), number)| (word, number)).collect();
-    let tokens = text.split_whitespace().map(|word| numbers.get(word).copied().unwrap_or(0)).collect();
+    let numbers: HashMap<&str, u16> =
+        known.iter().zip(1..=u16::MAX).map(|(&(word, _), number)| (word, number)).collect();
+    let tokens =
+        text.split_whitespace().map(|word| numbers.get(word).copied().unwrap_or(0)).collect();
     Text { vocabulary: known.len() + 1, tokens }
 }
 
 fn numbered<T: Copy + Ord>(units: &[T]) -> Text {
     let vocabulary: Vec<T> = units.iter().copied().collect::<BTreeSet<T>>().into_iter().collect();
-    let tokens = units.iter().map(|unit| vocabulary.partition_point(|known| known < unit) as u16).collect();
+    let tokens =
+        units.iter().map(|unit| vocabulary.partition_point(|known| known < unit) as u16).collect();
     Text { vocabulary: vocabulary.len(), tokens }
 }
 
@@ -107,14 +120,17 @@ mod tests {
         assert_eq!(of(4), Text { vocabulary: 4, tokens: vec![2, 1, 3, 1, 0, 2, 0] });
         assert_eq!(of(2), Text { vocabulary: 2, tokens: vec![0, 1, 0, 1, 0, 0, 0] });
         assert_eq!(of(1000), Text { vocabulary: 6, tokens: vec![2, 1, 3, 1, 4, 2, 5] });
-        assert!(text(&file(b" \n"), Unit::Words, Some(10)).unwrap_err().to_string().contains("no word"));
+        assert!(
+            text(&file(b" \n"), Unit::Words, Some(10)).unwrap_err().to_string().contains("no word")
+        );
         let foreign = text(&file(b"ab\xff"), Unit::Words, None).unwrap_err().to_string();
         assert!(foreign.contains("byte 2"), "{foreign}");
     }
 
     #[test]
     fn missing_empty_and_foreign_texts_are_refused_with_a_way_out() {
-        let missing = text(Path::new("no/such/file.txt"), Unit::Bytes, None).unwrap_err().to_string();
+        let missing =
+            text(Path::new("no/such/file.txt"), Unit::Bytes, None).unwrap_err().to_string();
         assert!(missing.contains("no/such/file.txt") && missing.contains("`path`"), "{missing}");
         assert!(text(&file(b""), Unit::Bytes, None).unwrap_err().to_string().contains("empty"));
         let foreign = text(&file(b"ab\xff"), Unit::Characters, None).unwrap_err().to_string();

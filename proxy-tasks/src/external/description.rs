@@ -38,7 +38,8 @@ pub struct ExternalSpec {
     /// What programs are written as for the command.
     #[serde(default = "program")]
     pub export: String,
-    /// Constants of zoo programs, with where they come from; AdamW's own defaults, if it is not there.
+    /// Constants of zoo programs, with where they come from; AdamW's own defaults, if it is not
+    /// there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tuned: Vec<Tuned>,
 }
@@ -81,11 +82,17 @@ impl ExternalSpec {
 
     /// The task. `place` says in errors where the description stands.
     pub fn task(mut self, place: &str) -> Result<WeightedTask, TaskError> {
-        self.check().map_err(|reason| TaskError::Description { place: place.to_owned(), reason })?;
+        self.check()
+            .map_err(|reason| TaskError::Description { place: place.to_owned(), reason })?;
         let (weight, mut tuned) = (self.weight, std::mem::take(&mut self.tuned));
         if !tuned.iter().any(|tuned| tuned.program == BASELINE) {
             let peak_lr = symopt_programs::adamw().program().signature().peak_learning_rate();
-            tuned.push(Tuned { program: BASELINE.to_owned(), peak_lr, hyperparameters: Vec::new(), origin: Origin::Untuned });
+            tuned.push(Tuned {
+                program: BASELINE.to_owned(),
+                peak_lr,
+                hyperparameters: Vec::new(),
+                origin: Origin::Untuned,
+            });
         }
         Ok(WeightedTask { task: Box::new(ExternalTask::new(self)), weight, tuned })
     }
@@ -98,17 +105,27 @@ impl ExternalSpec {
             return Err("`command` must be what you would type to start the script, such as command = \"python train.py\"".to_owned());
         }
         if self.steps.is_some_and(|steps| steps == 0 || steps > 1 << 40) {
-            return Err("`steps` must be at least 1, and no more than 2^40; without it the command decides".to_owned());
+            return Err(
+                "`steps` must be at least 1, and no more than 2^40; without it the command decides"
+                    .to_owned(),
+            );
         }
         if !(1..=MOST_CHECKPOINTS).contains(&self.checkpoints) {
-            return Err(format!("`checkpoints` = {} must be from 1 to {MOST_CHECKPOINTS}", self.checkpoints));
+            return Err(format!(
+                "`checkpoints` = {} must be from 1 to {MOST_CHECKPOINTS}",
+                self.checkpoints
+            ));
         }
         if !(self.weight > 0.0 && self.weight.is_finite()) {
             return Err(format!("`weight` = {} must be above 0", self.weight));
         }
-        for (name, seconds) in [("seconds", self.seconds), ("startup_seconds", self.startup_seconds)] {
+        for (name, seconds) in
+            [("seconds", self.seconds), ("startup_seconds", self.startup_seconds)]
+        {
             if !(seconds > 0.0 && seconds <= MOST_SECONDS) {
-                return Err(format!("`{name}` = {seconds} must be above 0, and at most {MOST_SECONDS}"));
+                return Err(format!(
+                    "`{name}` = {seconds} must be above 0, and at most {MOST_SECONDS}"
+                ));
             }
         }
         constants::check(&self.tuned)

@@ -27,11 +27,18 @@ pub type Exporter = dyn Fn(&Program, &str) -> Result<Exported, String> + Send + 
 pub(super) fn export(program: &Program, name: &str) -> Result<Exported, String> {
     let own = program.signature().name.clone();
     if name == PROGRAM {
-        return Ok(Exported { file: "program.opt".to_owned(), text: program.to_string(), name: own });
+        return Ok(Exported {
+            file: "program.opt".to_owned(),
+            text: program.to_string(),
+            name: own,
+        });
     }
     let target = if name == JAX { Some(Target::Optax) } else { Target::from_name(name) };
     let Some(target) = target else {
-        let names: Vec<&str> = [PROGRAM, JAX].into_iter().chain(Target::ALL.iter().map(|target| target.name())).collect();
+        let names: Vec<&str> = [PROGRAM, JAX]
+            .into_iter()
+            .chain(Target::ALL.iter().map(|target| target.name()))
+            .collect();
         return Err(format!("there is no export to {name:?}; use one of {}", names.join(", ")));
     };
     let text = symopt_export::export(program, target).map_err(|error| error.to_string())?;

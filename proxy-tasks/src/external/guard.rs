@@ -1,14 +1,17 @@
 //! The guard of a process group: a shell that kills it when symopt is no more.
 //!
-//! It waits for the end of a pipe that only symopt holds, so it does not matter how symopt ends: by a signal, a panic or `kill -9`. It has a process
-//! group of its own, which an interrupt at the terminal does not reach.
+//! It waits for the end of a pipe that only symopt holds, so it does not matter how symopt ends: by
+//! a signal, a panic or `kill -9`. It has a process group of its own, which an interrupt at the
+//! terminal does not reach.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Reads the group, and then nothing, or the word that releases it. `--` before the group is not for every shell.
-const SCRIPT: &str = r#"read -r group || exit 0; read -r word; [ "$word" = released ] || kill -9 "-$group""#;
+/// Reads the group, and then nothing, or the word that releases it. `--` before the group is not
+/// for every shell.
+const SCRIPT: &str =
+    r#"read -r group || exit 0; read -r word; [ "$word" = released ] || kill -9 "-$group""#;
 
 /// A guard, which ends when it is dropped.
 pub(super) struct Guard {

@@ -66,7 +66,9 @@ pub(super) enum Answer {
 impl Message {
     /// Reads a line, or says what is wrong with it.
     pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
-        let text = std::str::from_utf8(line).map_err(|_| format!("a line that is not UTF-8: {}", shown(&String::from_utf8_lossy(line))))?;
+        let text = std::str::from_utf8(line).map_err(|_| {
+            format!("a line that is not UTF-8: {}", shown(&String::from_utf8_lossy(line)))
+        })?;
         let object = match read(text) {
             Some(Value::Object(object)) => object,
             _ => return Err(format!("a line that is no JSON object: {}", shown(text))),
@@ -76,8 +78,12 @@ impl Message {
 
     fn of(object: &Map<String, Value>) -> Result<Message, String> {
         let flag = |name: &str| object.get(name).and_then(Value::as_bool).unwrap_or(false);
-        if let Some(protocol) = object.get("protocol").filter(|protocol| protocol.as_u64() != Some(u64::from(PROTOCOL))) {
-            return Err(format!("the script speaks protocol {protocol}, and this release speaks {PROTOCOL}"));
+        if let Some(protocol) =
+            object.get("protocol").filter(|protocol| protocol.as_u64() != Some(u64::from(PROTOCOL)))
+        {
+            return Err(format!(
+                "the script speaks protocol {protocol}, and this release speaks {PROTOCOL}"
+            ));
         }
         let Some(id) = object.get("id") else {
             if flag("ready") {
@@ -86,10 +92,13 @@ impl Message {
             return Err("a line without `id`, the number of the request".to_owned());
         };
         let id = id.as_u64().ok_or("an `id` that is no whole number")?;
-        let ends = ["curve", "error", "stopped"].into_iter().find(|name| object.contains_key(*name));
+        let ends =
+            ["curve", "error", "stopped"].into_iter().find(|name| object.contains_key(*name));
         let answer = if object.contains_key("step") {
             if let Some(name) = ends {
-                return Err(format!("a line with `step`, which is progress, and `{name}`, which is the end"));
+                return Err(format!(
+                    "a line with `step`, which is progress, and `{name}`, which is the end"
+                ));
             }
             Answer::Progress(checkpoint(object, "loss")?)
         } else if let Some(error) = object.get("error") {
@@ -99,7 +108,8 @@ impl Message {
             Answer::Stopped
         } else {
             let metrics = metrics(object, "loss")?;
-            let curve = object.get("curve").filter(|curve| !curve.is_null()).map(curve).transpose()?;
+            let curve =
+                object.get("curve").filter(|curve| !curve.is_null()).map(curve).transpose()?;
             Answer::Result { metrics, curve }
         };
         Ok(Message::Of(id, answer))
@@ -118,7 +128,8 @@ fn curve(value: &Value) -> Result<Vec<Checkpoint>, String> {
 }
 
 fn checkpoint(object: &Map<String, Value>, loss: &str) -> Result<Checkpoint, String> {
-    let step = object.get("step").and_then(Value::as_u64).and_then(|step| usize::try_from(step).ok());
+    let step =
+        object.get("step").and_then(Value::as_u64).and_then(|step| usize::try_from(step).ok());
     Ok(Checkpoint {
         step: step.ok_or("a `step` that is no whole number, or none")?,
         training_loss: number(object, "training_loss")?.unwrap_or(f64::NAN),
@@ -135,7 +146,9 @@ fn metrics(object: &Map<String, Value>, loss: &str) -> Result<Metrics, String> {
         (Some(fitness), _) if fitness.is_finite() => libm::exp(-fitness),
         (Some(_), _) => f64::NAN,
         (None, Some(value)) if value < 0.0 && value.is_finite() => {
-            return Err(format!("a `{loss}` below 0, which can't be compared relatively; give `fitness` instead, higher for better"));
+            return Err(format!(
+                "a `{loss}` below 0, which can't be compared relatively; give `fitness` instead, higher for better"
+            ));
         }
         (None, Some(value)) => value,
         (None, None) => return Err(format!("a line without `{loss}` or `fitness`")),
@@ -148,7 +161,9 @@ fn number(object: &Map<String, Value>, name: &str) -> Result<Option<f64>, String
     match object.get(name) {
         None => Ok(None),
         Some(Value::Null) => Ok(Some(f64::NAN)),
-        Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("a `{name}` that is no number")),
+        Some(value) => {
+            value.as_f64().map(Some).ok_or_else(|| format!("a `{name}` that is no number"))
+        }
     }
 }
 
@@ -165,7 +180,9 @@ fn without_names(text: &str) -> String {
     let mut rest = text;
     let mut quoted = false;
     while let Some(next) = rest.chars().next() {
-        let name = ["-Infinity", "Infinity", "NaN"].into_iter().find(|name| !quoted && rest.starts_with(name));
+        let name = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|name| !quoted && rest.starts_with(name));
         let length = match (name, next) {
             (Some(name), _) => {
                 plain.push_str("null");
@@ -207,26 +224,41 @@ mod tests {
 
     #[test]
     fn a_fitness_stands_for_a_loss_that_falls_as_it_rises() {
-        assert_eq!(result(r#"{"id":1,"loss":0.5,"accuracy":0.75}"#), Metrics { loss: 0.5, accuracy: Some(0.75) });
+        assert_eq!(
+            result(r#"{"id":1,"loss":0.5,"accuracy":0.75}"#),
+            Metrics { loss: 0.5, accuracy: Some(0.75) }
+        );
         assert_eq!(result(r#"{"id":1,"fitness":0}"#).loss, 1.0);
         assert_eq!(result(r#"{"id":1,"fitness":-2.5}"#).loss, libm::exp(2.5));
-        let (worse, better) = (result(r#"{"id":1,"fitness":0.80}"#).loss, result(r#"{"id":1,"fitness":0.81}"#).loss);
+        let (worse, better) =
+            (result(r#"{"id":1,"fitness":0.80}"#).loss, result(r#"{"id":1,"fitness":0.81}"#).loss);
         let improvement = (worse - better) / worse;
         assert!((improvement - 0.00995).abs() < 1e-5, "{improvement}");
         // Where both are given, the fitness counts; the largest ones still are numbers above 0.
         assert_eq!(result(r#"{"id":1,"fitness":0,"loss":7}"#).loss, 1.0);
-        assert!(result(r#"{"id":1,"fitness":500}"#).loss > 0.0 && result(r#"{"id":1,"fitness":-500}"#).loss.is_finite());
+        assert!(
+            result(r#"{"id":1,"fitness":500}"#).loss > 0.0
+                && result(r#"{"id":1,"fitness":-500}"#).loss.is_finite()
+        );
     }
 
     #[test]
     fn losses_that_are_not_finite_are_read_as_python_and_json_write_them() {
         for value in ["NaN", "Infinity", "-Infinity", "null"] {
             for key in ["loss", "fitness"] {
-                assert!(!result(&format!(r#"{{"id": 1, "{key}": {value}, "note": "a \"NaN\" \\"}}"#)).loss.is_finite(), "{key} {value}");
+                assert!(
+                    !result(&format!(r#"{{"id": 1, "{key}": {value}, "note": "a \"NaN\" \\"}}"#))
+                        .loss
+                        .is_finite(),
+                    "{key} {value}"
+                );
             }
         }
         // Only outside of texts.
-        assert_eq!(parse(r#"{"id":1,"error":"loss is NaN","x":NaN}"#), Ok(Message::Of(1, Answer::Error("loss is NaN".to_owned()))));
+        assert_eq!(
+            parse(r#"{"id":1,"error":"loss is NaN","x":NaN}"#),
+            Ok(Message::Of(1, Answer::Error("loss is NaN".to_owned())))
+        );
     }
 
     #[test]
@@ -259,7 +291,16 @@ mod tests {
     #[test]
     fn a_curve_keeps_its_finite_points() {
         let line = r#"{"id":1,"loss":0.5,"curve":[{"step":1,"validation_loss":2,"training_loss":3},{"step":2,"validation_loss":null}]}"#;
-        let Ok(Message::Of(1, Answer::Result { curve: Some(curve), .. })) = parse(line) else { panic!() };
-        assert_eq!(curve, [Checkpoint { step: 1, training_loss: 3.0, validation: Metrics { loss: 2.0, accuracy: None } }]);
+        let Ok(Message::Of(1, Answer::Result { curve: Some(curve), .. })) = parse(line) else {
+            panic!()
+        };
+        assert_eq!(
+            curve,
+            [Checkpoint {
+                step: 1,
+                training_loss: 3.0,
+                validation: Metrics { loss: 2.0, accuracy: None }
+            }]
+        );
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// A folder in the system's folder for temporary files, made when it is needed first and removed in the end.
+/// A folder in the system's folder for temporary files, made when it is needed first and removed in
+/// the end.
 #[derive(Default)]
 pub(super) struct Scratch {
     folder: Mutex<Option<PathBuf>>,
@@ -19,10 +20,12 @@ pub(super) struct RequestFile {
 }
 
 impl Scratch {
-    /// Writes the file of a request. Its path is a new one, since what a script imports from a path that it knows may be what was there before.
+    /// Writes the file of a request. Its path is a new one, since what a script imports from a path
+    /// that it knows may be what was there before.
     pub(super) fn write(&self, id: u64, name: &str, text: &str) -> Result<RequestFile, String> {
-        let wrong =
-            |path: &Path, error: std::io::Error| format!("{}: the program can't be written for the command ({error})", path.display());
+        let wrong = |path: &Path, error: std::io::Error| {
+            format!("{}: the program can't be written for the command ({error})", path.display())
+        };
         let folder = self.folder()?.join(format!("request-{id}"));
         fs::create_dir(&folder).map_err(|e| wrong(&folder, e))?;
         let file = RequestFile { path: folder.join(name), folder };
@@ -38,13 +41,19 @@ impl Scratch {
         }
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("symopt-task-{}-{number}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("symopt-task-{}-{number}", std::process::id()));
             // For nobody else: what is in it gets run.
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(folder.insert(path).clone()),
                 // Of a process that had the same number once.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(format!("{}: a folder for the command can't be made ({error})", path.display())),
+                Err(error) => {
+                    return Err(format!(
+                        "{}: a folder for the command can't be made ({error})",
+                        path.display()
+                    ));
+                }
             }
         }
     }

@@ -50,7 +50,8 @@ pub(super) struct Worker {
     /// What is to be written, and how long the request is.
     outgoing: VecDeque<u8>,
     request: usize,
-    /// What came, from where it was not heard yet, and to where it was searched for the end of a line.
+    /// What came, from where it was not heard yet, and to where it was searched for the end of a
+    /// line.
     pending: Vec<u8>,
     heard: usize,
     searched: usize,
@@ -88,7 +89,8 @@ impl Worker {
             .spawn()?;
         let group = Pid::from_child(&child);
         let watched = guard.watch(child.id());
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let worker = Worker {
             child,
             group,
@@ -111,9 +113,11 @@ impl Worker {
         };
         // From here on the process ends with the worker.
         watched?;
-        for pipe in
-            [worker.stdin.as_ref().map(AsFd::as_fd), worker.stdout.as_ref().map(AsFd::as_fd), worker.stderr.as_ref().map(AsFd::as_fd)]
-        {
+        for pipe in [
+            worker.stdin.as_ref().map(AsFd::as_fd),
+            worker.stdout.as_ref().map(AsFd::as_fd),
+            worker.stderr.as_ref().map(AsFd::as_fd),
+        ] {
             ioctl_fionbio(pipe.ok_or(ErrorKind::BrokenPipe)?, true)?;
         }
         Ok(worker)
@@ -170,7 +174,8 @@ impl Worker {
         self.complaints.clear();
     }
 
-    /// Says a line. It is written while the worker listens, so that a process that does not read holds nobody up.
+    /// Says a line. It is written while the worker listens, so that a process that does not read
+    /// holds nobody up.
     pub(super) fn say(&mut self, line: &str) {
         self.outgoing.extend(line.as_bytes());
         self.outgoing.push_back(b'\n');
@@ -180,7 +185,8 @@ impl Worker {
     pub(super) fn was_not_taken(&self) -> bool {
         let Some(pipe) = &self.stdin else { return true };
         // What is still in the pipe can be asked for, though nobody will read it.
-        let unread = ioctl_fionread(pipe).ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let unread =
+            ioctl_fionread(pipe).ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         self.outgoing.len() + unread >= self.request
     }
 
@@ -199,13 +205,20 @@ impl Worker {
                 return too_long();
             }
             if self.received > MOST_OUTPUT {
-                return Heard::Flood(format!("more than {} MiB of output for one run", MOST_OUTPUT >> 20));
+                return Heard::Flood(format!(
+                    "more than {} MiB of output for one run",
+                    MOST_OUTPUT >> 20
+                ));
             }
             if self.stdout.is_none() {
                 // A last line may lack its end; what is half a line is no JSON.
                 let rest = self.pending.split_off(self.heard);
                 self.searched = self.heard;
-                return if rest.iter().all(u8::is_ascii_whitespace) { Heard::Closed } else { Heard::Line(rest) };
+                return if rest.iter().all(u8::is_ascii_whitespace) {
+                    Heard::Closed
+                } else {
+                    Heard::Line(rest)
+                };
             }
             if called_off() {
                 return Heard::CalledOff;
@@ -246,7 +259,8 @@ impl Worker {
         if !self.outgoing.is_empty() {
             pipes.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         }
-        let timeout = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: i64::from(most.subsec_nanos()) };
+        let timeout =
+            Timespec { tv_sec: most.as_secs() as i64, tv_nsec: i64::from(most.subsec_nanos()) };
         if poll(&mut pipes, Some(&timeout)).is_err() {
             // Interrupted by a signal, or out of memory: not at once again.
             std::thread::sleep(LOOK_AT_END);
@@ -302,14 +316,19 @@ impl Worker {
         }
     }
 
-    /// Whether the process has ended. It is not waited for, so that its number stays its own until its group is killed.
+    /// Whether the process has ended. It is not waited for, so that its number stays its own until
+    /// its group is killed.
     fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(self.group), options), Ok(None))
     }
 
     /// Waits for the process to end by itself; how it did, or `None` if it runs on.
-    pub(super) fn wait_for_end(&mut self, deadline: Instant, called_off: &dyn Fn() -> bool) -> Option<ExitStatus> {
+    pub(super) fn wait_for_end(
+        &mut self,
+        deadline: Instant,
+        called_off: &dyn Fn() -> bool,
+    ) -> Option<ExitStatus> {
         while !self.has_ended() {
             if Instant::now() >= deadline || called_off() {
                 return None;
@@ -336,7 +355,8 @@ impl Worker {
     /// Kills the group. The last of what it complained of.
     pub(super) fn end(mut self) -> String {
         self.kill();
-        // What is in the pipe is there now; something that has left the group may hold it open for ever.
+        // What is in the pipe is there now; something that has left the group may hold it open for
+        // ever.
         for _ in 0..64 {
             self.read_stderr();
         }

@@ -12,7 +12,8 @@ pub enum Activation {
     Tanh,
     /// max(x, 0); its derivative at 0 is 0.
     Relu,
-    /// x / (1 + exp(-2u)), u = sqrt(2/π) (x + 0.044715 x³): the tanh form of GELU (Hendrycks and Gimpel 2016).
+    /// x / (1 + exp(-2u)), u = sqrt(2/π) (x + 0.044715 x³): the tanh form of GELU (Hendrycks and
+    /// Gimpel 2016).
     Gelu,
 }
 

@@ -1,7 +1,7 @@
 //! Multi-head scaled dot-product attention (Vaswani et al. 2017).
 //!
-//! Arrays are [features, positions, batch] with the batch innermost: the matrices of one sequence are too small for a matrix
-//! product, but sixteen sequences side by side fill the vectors.
+//! Arrays are [features, positions, batch] with the batch innermost: the matrices of one sequence
+//! are too small for a matrix product, but sixteen sequences side by side fill the vectors.
 
 use super::scalar::Scalar;
 use multiversion::multiversion;
@@ -41,21 +41,42 @@ impl Sizes {
     }
 }
 
-/// `output = softmax(query · key / sqrt(head width)) · value`; keeps the probabilities for the way back.
-pub fn forward<T: Scalar>(sizes: Sizes, query: &[T], key: &[T], value: &[T], probabilities: &mut [T], output: &mut [T]) {
+/// `output = softmax(query · key / sqrt(head width)) · value`; keeps the probabilities for the way
+/// back.
+pub fn forward<T: Scalar>(
+    sizes: Sizes,
+    query: &[T],
+    key: &[T],
+    value: &[T],
+    probabilities: &mut [T],
+    output: &mut [T],
+) {
     let length = sizes.features();
-    assert!(query.len() == length && key.len() == length && value.len() == length && output.len() == length);
+    assert!(
+        query.len() == length
+            && key.len() == length
+            && value.len() == length
+            && output.len() == length
+    );
     assert!(probabilities.len() == sizes.probabilities());
     attend(sizes, query, key, value, probabilities, output);
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn attend<T: Scalar>(sizes: Sizes, query: &[T], key: &[T], value: &[T], probabilities: &mut [T], output: &mut [T]) {
+fn attend<T: Scalar>(
+    sizes: Sizes,
+    query: &[T],
+    key: &[T],
+    value: &[T],
+    probabilities: &mut [T],
+    output: &mut [T],
+) {
     let plane = sizes.positions * sizes.batch;
     for head in 0..sizes.heads {
         let features = head * sizes.head_width * plane..(head + 1) * sizes.head_width * plane;
         let pairs = head * sizes.positions * plane..(head + 1) * sizes.positions * plane;
-        let (query, key, value) = (&query[features.clone()], &key[features.clone()], &value[features.clone()]);
+        let (query, key, value) =
+            (&query[features.clone()], &key[features.clone()], &value[features.clone()]);
         let (probabilities, output) = (&mut probabilities[pairs], &mut output[features]);
         let mut b = 0;
         while b + LANES <= sizes.batch {
@@ -137,7 +158,8 @@ fn attend_of<T: Scalar, const W: usize>(
     }
 }
 
-/// The gradients with respect to query, key and value (overwritten) from that with respect to the output.
+/// The gradients with respect to query, key and value (overwritten) from that with respect to the
+/// output.
 ///
 /// `score_gradient` is room for as many numbers as there are probabilities of one head.
 pub fn backward<T: Scalar>(
@@ -149,10 +171,26 @@ pub fn backward<T: Scalar>(
     score_gradient: &mut [T],
 ) {
     let length = sizes.features();
-    assert!(query.len() == length && key.len() == length && value.len() == length && output_gradient.len() == length);
-    assert!(query_gradient.len() == length && key_gradient.len() == length && value_gradient.len() == length);
+    assert!(
+        query.len() == length
+            && key.len() == length
+            && value.len() == length
+            && output_gradient.len() == length
+    );
+    assert!(
+        query_gradient.len() == length
+            && key_gradient.len() == length
+            && value_gradient.len() == length
+    );
     assert!(probabilities.len() == sizes.probabilities());
-    go_back(sizes, [query, key, value], probabilities, output_gradient, [query_gradient, key_gradient, value_gradient], score_gradient);
+    go_back(
+        sizes,
+        [query, key, value],
+        probabilities,
+        output_gradient,
+        [query_gradient, key_gradient, value_gradient],
+        score_gradient,
+    );
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
@@ -169,8 +207,13 @@ fn go_back<T: Scalar>(
     for head in 0..sizes.heads {
         let features = head * sizes.head_width * plane..(head + 1) * sizes.head_width * plane;
         let pairs = head * sizes.positions * plane..(head + 1) * sizes.positions * plane;
-        let inputs = [&inputs[0][features.clone()], &inputs[1][features.clone()], &inputs[2][features.clone()]];
-        let (probabilities, output_gradient) = (&probabilities[pairs], &output_gradient[features.clone()]);
+        let inputs = [
+            &inputs[0][features.clone()],
+            &inputs[1][features.clone()],
+            &inputs[2][features.clone()],
+        ];
+        let (probabilities, output_gradient) =
+            (&probabilities[pairs], &output_gradient[features.clone()]);
         let query_gradient = &mut query_gradient[features.clone()];
         let key_gradient = &mut key_gradient[features.clone()];
         let value_gradient = &mut value_gradient[features];
@@ -178,10 +221,26 @@ fn go_back<T: Scalar>(
         while b < sizes.batch {
             let gradients = [&mut *query_gradient, &mut *key_gradient, &mut *value_gradient];
             if b + LANES <= sizes.batch {
-                go_back_of::<T, LANES>(sizes, inputs, probabilities, output_gradient, gradients, score_gradient, b);
+                go_back_of::<T, LANES>(
+                    sizes,
+                    inputs,
+                    probabilities,
+                    output_gradient,
+                    gradients,
+                    score_gradient,
+                    b,
+                );
                 b += LANES;
             } else {
-                go_back_of::<T, 1>(sizes, inputs, probabilities, output_gradient, gradients, score_gradient, b);
+                go_back_of::<T, 1>(
+                    sizes,
+                    inputs,
+                    probabilities,
+                    output_gradient,
+                    gradients,
+                    score_gradient,
+                    b,
+                );
                 b += 1;
             }
         }
@@ -208,7 +267,9 @@ fn go_back_of<T: Scalar, const W: usize>(
         let mut along = [T::ZERO; W];
         for s in 0..seen {
             let mut gradient = [T::ZERO; W];
-            for (output, value) in output_gradient.chunks_exact(plane).zip(value.chunks_exact(plane)) {
+            for (output, value) in
+                output_gradient.chunks_exact(plane).zip(value.chunks_exact(plane))
+            {
                 let (output, value) = (&output[t * batch + b..][..W], &value[s * batch + b..][..W]);
                 for l in 0..W {
                     gradient[l] = output[l].mul_add(value[l], gradient[l]);
@@ -240,7 +301,8 @@ fn go_back_of<T: Scalar, const W: usize>(
     for s in 0..positions {
         let first = if sizes.causal { s } else { 0 };
         let inputs = query.chunks_exact(plane).zip(output_gradient.chunks_exact(plane));
-        let outputs = key_gradient.chunks_exact_mut(plane).zip(value_gradient.chunks_exact_mut(plane));
+        let outputs =
+            key_gradient.chunks_exact_mut(plane).zip(value_gradient.chunks_exact_mut(plane));
         for ((query, output), (key_gradient, value_gradient)) in inputs.zip(outputs) {
             let (mut key_sum, mut value_sum) = ([T::ZERO; W], [T::ZERO; W]);
             for t in first..positions {

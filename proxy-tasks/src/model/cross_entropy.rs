@@ -1,6 +1,7 @@
 //! Softmax cross-entropy over the rows of a matrix of logits.
 //!
-//! Logits are [classes, samples]: a class is a row, so that sixteen samples are computed at once and no sum runs across a vector.
+//! Logits are [classes, samples]: a class is a row, so that sixteen samples are computed at once
+//! and no sum runs across a vector.
 
 use super::scalar::Scalar;
 use multiversion::multiversion;
@@ -8,7 +9,8 @@ use multiversion::multiversion;
 /// Samples that are computed at once.
 const LANES: usize = 16;
 
-/// Puts (softmax - one-hot) / samples in the place of the logits, and returns the mean loss in nats.
+/// Puts (softmax - one-hot) / samples in the place of the logits, and returns the mean loss in
+/// nats.
 ///
 /// `losses` is room for one number for each sample.
 ///
@@ -21,7 +23,8 @@ pub fn loss_and_gradient<T: Scalar>(logits: &mut [T], labels: &[u16], losses: &m
     losses.iter().map(|x| x.to_f64()).sum::<f64>() / n as f64
 }
 
-/// The sum of the losses in nats and the number of samples whose label has the largest logit, alone.
+/// The sum of the losses in nats and the number of samples whose label has the largest logit,
+/// alone.
 ///
 /// # Panics
 /// As [`loss_and_gradient`].
@@ -46,7 +49,13 @@ fn gradient<T: Scalar>(logits: &mut [T], labels: &[u16], losses: &mut [T]) {
 }
 
 #[inline(always)]
-fn gradient_of<T: Scalar, const W: usize>(logits: &mut [T], labels: &[u16], losses: &mut [T], n: usize, j: usize) {
+fn gradient_of<T: Scalar, const W: usize>(
+    logits: &mut [T],
+    labels: &[u16],
+    losses: &mut [T],
+    n: usize,
+    j: usize,
+) {
     let labels = &labels[j..j + W];
     let (largest, picked) = largest_and_picked::<T, W>(logits, labels, n, j);
     let mut sum = [T::ZERO; W];
@@ -75,7 +84,12 @@ fn gradient_of<T: Scalar, const W: usize>(logits: &mut [T], labels: &[u16], loss
 }
 
 #[inline(always)]
-fn largest_and_picked<T: Scalar, const W: usize>(logits: &[T], labels: &[u16], n: usize, j: usize) -> ([T; W], [T; W]) {
+fn largest_and_picked<T: Scalar, const W: usize>(
+    logits: &[T],
+    labels: &[u16],
+    n: usize,
+    j: usize,
+) -> ([T; W], [T; W]) {
     let mut picked = [T::ZERO; W];
     for l in 0..W {
         picked[l] = logits[usize::from(labels[l]) * n + j + l];
@@ -108,7 +122,13 @@ fn judge<T: Scalar>(logits: &[T], labels: &[u16], losses: &mut [T]) -> usize {
 }
 
 #[inline(always)]
-fn judge_of<T: Scalar, const W: usize>(logits: &[T], labels: &[u16], losses: &mut [T], n: usize, j: usize) -> usize {
+fn judge_of<T: Scalar, const W: usize>(
+    logits: &[T],
+    labels: &[u16],
+    losses: &mut [T],
+    n: usize,
+    j: usize,
+) -> usize {
     let (largest, picked) = largest_and_picked::<T, W>(logits, &labels[j..j + W], n, j);
     let mut sum = [T::ZERO; W];
     let mut at_least = [T::ZERO; W];

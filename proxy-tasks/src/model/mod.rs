@@ -6,10 +6,11 @@
 //! | [`Mlp`]: layers with tanh, ReLU or GELU between them | `mlp.rs` | vectors |
 //! | [`Transformer`]: pre-norm blocks, as language model or image classifier | `transformer.rs` | tokens or images |
 //!
-//! Inside, arrays are [features, samples]: the samples of a batch lie side by side, so that softmax, layer normalisation and
-//! attention fill the vectors of the machine whatever the width of a small model. Results do not depend on threads: a model runs on
-//! the thread that calls it. Everything is generic over `f32` and `f64`; the tests check each gradient in `f64` against central
-//! differences.
+//! Inside, arrays are [features, samples]: the samples of a batch lie side by side, so that
+//! softmax, layer normalisation and attention fill the vectors of the machine whatever the width of
+//! a small model. Results do not depend on threads: a model runs on the thread that calls it.
+//! Everything is generic over `f32` and `f64`; the tests check each gradient in `f64` against
+//! central differences.
 
 mod activation;
 mod attention;
@@ -38,7 +39,8 @@ use std::ops::Range;
 /// The inputs of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum Inputs<'a, T> {
-    /// Vectors of features, or images channel by channel and row by row, in two layouts of the same numbers.
+    /// Vectors of features, or images channel by channel and row by row, in two layouts of the same
+    /// numbers.
     Vectors {
         /// [batch, features].
         rows: &'a [T],
@@ -126,7 +128,12 @@ impl Parameters {
         // What does not fit is above all that `check_parameters` accepts.
         let length = shape.iter().fold(1_usize, |product, size| product.saturating_mul(*size));
         let range = from..from.saturating_add(length);
-        self.arrays.push(ParameterArray { name: name.into(), shape: shape.to_vec(), range: range.clone(), start });
+        self.arrays.push(ParameterArray {
+            name: name.into(),
+            shape: shape.to_vec(),
+            range: range.clone(),
+            start,
+        });
         range
     }
 
@@ -148,18 +155,21 @@ impl Parameters {
 
 /// A differentiable model with a softmax cross-entropy loss.
 ///
-/// The lengths of the slices are those of [`Model::parameters`] and of a batch that the model was built for, at most
-/// as large as the workspace: that is the caller's part, and the methods panic where it is broken.
+/// The lengths of the slices are those of [`Model::parameters`] and of a batch that the model was
+/// built for, at most as large as the workspace: that is the caller's part, and the methods panic
+/// where it is broken.
 pub trait Model<T: Scalar>: Send + Sync {
     /// Names, shapes and places of the parameters.
     fn parameters(&self) -> &Parameters;
 
-    /// The largest batch whose arrays stay in the fast caches. A larger one is better computed in parts, whose gradients are averaged.
+    /// The largest batch whose arrays stay in the fast caches. A larger one is better computed in
+    /// parts, whose gradients are averaged.
     fn batch_at_a_time(&self) -> usize {
         usize::MAX
     }
 
-    /// Numbers in the scratch memory for batches of up to `batch` vectors or sequences; of any size, as no memory may hold them.
+    /// Numbers in the scratch memory for batches of up to `batch` vectors or sequences; of any
+    /// size, as no memory may hold them.
     fn workspace_length(&self, batch: usize) -> u128;
 
     /// Scratch memory for batches of up to `batch` vectors or sequences.
@@ -170,11 +180,23 @@ pub trait Model<T: Scalar>: Send + Sync {
         Workspace::new(usize::try_from(self.workspace_length(batch)).unwrap_or(usize::MAX))
     }
 
-    /// Mean cross-entropy in nats over the labels of the batch; overwrites `gradient` with its gradient.
-    fn loss_and_gradient(&self, parameters: &[T], batch: &Batch<T>, gradient: &mut [T], workspace: &mut Workspace<T>) -> f64;
+    /// Mean cross-entropy in nats over the labels of the batch; overwrites `gradient` with its
+    /// gradient.
+    fn loss_and_gradient(
+        &self,
+        parameters: &[T],
+        batch: &Batch<T>,
+        gradient: &mut [T],
+        workspace: &mut Workspace<T>,
+    ) -> f64;
 
     /// Loss and accuracy of the batch.
-    fn evaluate(&self, parameters: &[T], batch: &Batch<T>, workspace: &mut Workspace<T>) -> Evaluation;
+    fn evaluate(
+        &self,
+        parameters: &[T],
+        batch: &Batch<T>,
+        workspace: &mut Workspace<T>,
+    ) -> Evaluation;
 
     /// Fresh parameters, drawn from `random` in the order of the buffer.
     fn initialize(&self, random: &mut ChaCha8Rng) -> Vec<T> {
@@ -200,7 +222,9 @@ pub enum ModelError {
     #[error("{0} must be at least 1")]
     Zero(&'static str),
     /// The heads do not share the width.
-    #[error("a width of {width} cannot be shared by {heads} heads; make the width a multiple of the heads")]
+    #[error(
+        "a width of {width} cannot be shared by {heads} heads; make the width a multiple of the heads"
+    )]
     Heads {
         /// Features of the residual stream.
         width: usize,
@@ -208,7 +232,9 @@ pub enum ModelError {
         heads: usize,
     },
     /// The patches do not tile the image.
-    #[error("patches of {patch} x {patch} do not tile an image of {height} x {width}; choose a patch size that divides both")]
+    #[error(
+        "patches of {patch} x {patch} do not tile an image of {height} x {width}; choose a patch size that divides both"
+    )]
     Patches {
         /// Side of a patch in pixels.
         patch: usize,
@@ -231,7 +257,8 @@ pub enum ModelError {
 /// Parameters of the largest model that is accepted (4 GB in f32).
 pub const MAXIMUM_PARAMETERS: usize = 1 << 30;
 
-/// Layers, or blocks, of the deepest model that is accepted. Each has arrays with names of their own, whose number counts whatever their sizes.
+/// Layers, or blocks, of the deepest model that is accepted. Each has arrays with names of their
+/// own, whose number counts whatever their sizes.
 pub const MAXIMUM_LAYERS: usize = 1 << 14;
 
 /// Refuses more layers than are supported.

@@ -1,10 +1,11 @@
 //! Matrix products.
 //!
-//! Matrices are row-major slices without gaps. Small products run in the kernels below, the others in the `gemm` crate on the
-//! calling thread. Up to about a million multiplications the kernels are as fast or faster (112 to 117 GFLOP/s against 89 to
-//! 117 on a Zen 4 core), they add the bias on the way, and every element is one chain of fused multiply-adds over the inner
-//! index: its bits depend neither on the width of the vectors nor on the machine, so that a small task has the same result
-//! everywhere. Which of the two runs depends on the shape alone.
+//! Matrices are row-major slices without gaps. Small products run in the kernels below, the others
+//! in the `gemm` crate on the calling thread. Up to about a million multiplications the kernels are
+//! as fast or faster (112 to 117 GFLOP/s against 89 to 117 on a Zen 4 core), they add the bias on
+//! the way, and every element is one chain of fused multiply-adds over the inner index: its bits
+//! depend neither on the width of the vectors nor on the machine, so that a small task has the same
+//! result everywhere. Which of the two runs depends on the shape alone.
 
 use super::scalar::Scalar;
 use multiversion::multiversion;
@@ -25,7 +26,13 @@ pub enum Start<'a, T> {
 ///
 /// # Panics
 /// If a slice does not have the length that the sizes say.
-pub fn multiply<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &[T], [m, k, n]: [usize; 3]) {
+pub fn multiply<T: Scalar>(
+    destination: &mut [T],
+    start: Start<T>,
+    left: &[T],
+    right: &[T],
+    [m, k, n]: [usize; 3],
+) {
     assert!(destination.len() == m * n && left.len() == m * k && right.len() == k * n);
     if m * k * n > GEMM_FROM {
         fill(destination, start, n);
@@ -39,7 +46,13 @@ pub fn multiply<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], r
 ///
 /// # Panics
 /// If a slice does not have the length that the sizes say.
-pub fn multiply_left_transposed<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &[T], [m, k, n]: [usize; 3]) {
+pub fn multiply_left_transposed<T: Scalar>(
+    destination: &mut [T],
+    start: Start<T>,
+    left: &[T],
+    right: &[T],
+    [m, k, n]: [usize; 3],
+) {
     assert!(destination.len() == m * n && left.len() == m * k && right.len() == k * n);
     if m * k * n > GEMM_FROM {
         fill(destination, start, n);
@@ -53,7 +66,13 @@ pub fn multiply_left_transposed<T: Scalar>(destination: &mut [T], start: Start<T
 ///
 /// # Panics
 /// If a slice does not have the length that the sizes say.
-pub fn multiply_right_transposed<T: Scalar>(destination: &mut [T], left: &[T], right: &[T], [m, k, n]: [usize; 3], scratch: &mut [T]) {
+pub fn multiply_right_transposed<T: Scalar>(
+    destination: &mut [T],
+    left: &[T],
+    right: &[T],
+    [m, k, n]: [usize; 3],
+    scratch: &mut [T],
+) {
     assert!(destination.len() == m * n && left.len() == m * k && right.len() == k * n);
     if m * k * n > GEMM_FROM {
         destination.fill(T::ZERO);
@@ -86,15 +105,18 @@ fn large<T: Scalar>(
     right_strides: [usize; 2],
     [m, k, n]: [usize; 3],
 ) {
-    let last = |strides: [usize; 2], rows: usize, columns: usize| (rows - 1) * strides[0] + (columns - 1) * strides[1];
+    let last = |strides: [usize; 2], rows: usize, columns: usize| {
+        (rows - 1) * strides[0] + (columns - 1) * strides[1]
+    };
     if m == 0 || k == 0 || n == 0 {
         return;
     }
     assert!(destination.len() == m * n);
     assert!(last(left_strides, m, k) < left.len() && last(right_strides, k, n) < right.len());
-    // SAFETY: all three pointers come from slices that live through the call. The farthest element that the strides reach is
-    // inside each slice (asserted above), the destination is borrowed mutably, so it overlaps neither operand, and it holds
-    // initialised numbers, so that it may be read.
+    // SAFETY: all three pointers come from slices that live through the call. The farthest element
+    // that the strides reach is inside each slice (asserted above), the destination is borrowed
+    // mutably, so it overlaps neither operand, and it holds initialised numbers, so that it may be
+    // read.
     unsafe {
         gemm::gemm(
             m,
@@ -120,18 +142,25 @@ fn large<T: Scalar>(
     }
 }
 
-/// Columns of the destination that are held in registers at a time; twice as many where the row is long enough.
+/// Columns of the destination that are held in registers at a time; twice as many where the row is
+/// long enough.
 const COLUMNS: usize = 16;
 
-/// Rows of the destination that are held in registers at a time, with so many still to do. Fives where they come out even,
-/// so that the ten classes of the digits leave no thin rest.
+/// Rows of the destination that are held in registers at a time, with so many still to do. Fives
+/// where they come out even, so that the ten classes of the digits leave no thin rest.
 #[inline(always)]
 fn rows_at_a_time(left: usize) -> usize {
     if left.is_multiple_of(5) { 5 } else { left.min(4) }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn small<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &[T], [m, k, n]: [usize; 3]) {
+fn small<T: Scalar>(
+    destination: &mut [T],
+    start: Start<T>,
+    left: &[T],
+    right: &[T],
+    [m, k, n]: [usize; 3],
+) {
     let mut i = 0;
     while i < m {
         let rows = rows_at_a_time(m - i);
@@ -149,7 +178,13 @@ fn small<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn small_left_transposed<T: Scalar>(destination: &mut [T], start: Start<T>, left: &[T], right: &[T], [m, k, n]: [usize; 3]) {
+fn small_left_transposed<T: Scalar>(
+    destination: &mut [T],
+    start: Start<T>,
+    left: &[T],
+    right: &[T],
+    [m, k, n]: [usize; 3],
+) {
     let mut i = 0;
     while i < m {
         let rows = rows_at_a_time(m - i);
@@ -178,7 +213,11 @@ impl<T: Scalar> Start<'_, T> {
 
 /// Columns p = 0, 1, ... of R rows of a row-major matrix.
 #[inline(always)]
-fn row_major<T: Scalar, const R: usize>(left: &[T], k: usize, i: usize) -> impl Iterator<Item = [T; R]> + Clone {
+fn row_major<T: Scalar, const R: usize>(
+    left: &[T],
+    k: usize,
+    i: usize,
+) -> impl Iterator<Item = [T; R]> + Clone {
     let mut rows: [&[T]; R] = [&[]; R];
     for (r, row) in rows.iter_mut().enumerate() {
         *row = &left[(i + r) * k..][..k];
@@ -194,7 +233,12 @@ fn row_major<T: Scalar, const R: usize>(left: &[T], k: usize, i: usize) -> impl 
 
 /// Columns p = 0, 1, ... of R rows of a column-major matrix of m rows.
 #[inline(always)]
-fn column_major<T: Scalar, const R: usize>(left: &[T], k: usize, m: usize, i: usize) -> impl Iterator<Item = [T; R]> + Clone {
+fn column_major<T: Scalar, const R: usize>(
+    left: &[T],
+    k: usize,
+    m: usize,
+    i: usize,
+) -> impl Iterator<Item = [T; R]> + Clone {
     left.chunks_exact(m).take(k).map(move |column| {
         let mut factors = [T::ZERO; R];
         factors.copy_from_slice(&column[i..i + R]);
@@ -203,7 +247,13 @@ fn column_major<T: Scalar, const R: usize>(left: &[T], k: usize, m: usize, i: us
 }
 
 #[inline(always)]
-fn rows_of<T: Scalar, const R: usize>(out: &mut [T], start: Start<T>, left: impl Iterator<Item = [T; R]> + Clone, right: &[T], n: usize) {
+fn rows_of<T: Scalar, const R: usize>(
+    out: &mut [T],
+    start: Start<T>,
+    left: impl Iterator<Item = [T; R]> + Clone,
+    right: &[T],
+    n: usize,
+) {
     let mut j = 0;
     while j + 2 * COLUMNS <= n {
         tile::<T, R, { 2 * COLUMNS }>(out, start, left.clone(), right, n, j);
@@ -272,8 +322,18 @@ fn transpose_blocks<T: Scalar>(destination: &mut [T], source: &[T], [rows, colum
     let (whole_rows, whole_columns) = (rows - rows % BLOCK, columns - columns % BLOCK);
     for i in (0..whole_rows).step_by(BLOCK) {
         let mut lines = source[i * columns..(i + BLOCK) * columns].chunks_exact(columns);
-        let (Some(a), Some(b), Some(c), Some(d)) = (lines.next(), lines.next(), lines.next(), lines.next()) else { return };
-        let sources = a.as_chunks::<4>().0.iter().zip(b.as_chunks::<4>().0).zip(c.as_chunks::<4>().0).zip(d.as_chunks::<4>().0);
+        let (Some(a), Some(b), Some(c), Some(d)) =
+            (lines.next(), lines.next(), lines.next(), lines.next())
+        else {
+            return;
+        };
+        let sources = a
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .zip(b.as_chunks::<4>().0)
+            .zip(c.as_chunks::<4>().0)
+            .zip(d.as_chunks::<4>().0);
         for ((((a, b), c), d), target) in sources.zip(destination.chunks_exact_mut(BLOCK * rows)) {
             let block = T::transpose_block([*a, *b, *c, *d]);
             for (line, column) in target.chunks_exact_mut(rows).zip(&block) {
@@ -297,7 +357,11 @@ mod tests {
         (0..count).map(|i| (i as f64 * factor).sin()).collect()
     }
 
-    fn plain(left: impl Fn(usize, usize) -> f64, right: impl Fn(usize, usize) -> f64, [m, k, n]: [usize; 3]) -> Vec<f64> {
+    fn plain(
+        left: impl Fn(usize, usize) -> f64,
+        right: impl Fn(usize, usize) -> f64,
+        [m, k, n]: [usize; 3],
+    ) -> Vec<f64> {
         let mut product = Vec::new();
         for i in 0..m {
             for j in 0..n {
@@ -316,7 +380,15 @@ mod tests {
     #[test]
     fn products_of_all_forms_and_sizes_equal_the_plain_sum() {
         // From thin rests of every tile up to a product that the gemm crate takes.
-        for shape in [[1, 1, 1], [2, 3, 5], [5, 7, 31], [10, 64, 64], [7, 9, 61], [13, 33, 29], [110, 101, 103]] {
+        for shape in [
+            [1, 1, 1],
+            [2, 3, 5],
+            [5, 7, 31],
+            [10, 64, 64],
+            [7, 9, 61],
+            [13, 33, 29],
+            [110, 101, 103],
+        ] {
             let [m, k, n] = shape;
             let (a, b) = (numbers(m * k, 0.37), numbers(k * n, 0.73));
             // Stale numbers, which no product may read.
@@ -327,7 +399,11 @@ mod tests {
             multiply(&mut out, Start::Zero, &a, &b, shape);
             assert_close(&out, &want, shape);
             multiply(&mut out, Start::Rows(&rows), &a, &b, shape);
-            assert_close(&out, &want.iter().enumerate().map(|(i, x)| x + rows[i / n]).collect::<Vec<_>>(), shape);
+            assert_close(
+                &out,
+                &want.iter().enumerate().map(|(i, x)| x + rows[i / n]).collect::<Vec<_>>(),
+                shape,
+            );
 
             multiply_left_transposed(&mut out, Start::Zero, &a, &b, shape);
             assert_close(&out, &plain(|i, p| a[p * m + i], |p, j| b[p * n + j], shape), shape);

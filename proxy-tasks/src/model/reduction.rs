@@ -42,7 +42,8 @@ pub fn dot_rows<T: Scalar>(sums: &mut [T], left: &[T], right: &[T]) {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn add_products<T: Scalar>(sums: &mut [T], left: &[T], right: &[T]) {
     let n = left.len() / sums.len();
-    for ((sum, left), right) in sums.iter_mut().zip(left.chunks_exact(n)).zip(right.chunks_exact(n)) {
+    for ((sum, left), right) in sums.iter_mut().zip(left.chunks_exact(n)).zip(right.chunks_exact(n))
+    {
         let (left_blocks, left_rest) = left.as_chunks::<LANES>();
         let (right_blocks, right_rest) = right.as_chunks::<LANES>();
         let mut lanes = [T::ZERO; LANES];
@@ -51,7 +52,10 @@ fn add_products<T: Scalar>(sums: &mut [T], left: &[T], right: &[T]) {
                 lanes[l] = x[l].mul_add(y[l], lanes[l]);
             }
         }
-        *sum = left_rest.iter().zip(right_rest).fold(add_lanes(&lanes), |sum, (&x, &y)| x.mul_add(y, sum));
+        *sum = left_rest
+            .iter()
+            .zip(right_rest)
+            .fold(add_lanes(&lanes), |sum, (&x, &y)| x.mul_add(y, sum));
     }
 }
 

@@ -1,8 +1,9 @@
 //! The number type of a model: `f32` to train, `f64` to check the gradients.
 //!
-//! The `f32` functions are polynomials of our own. libm's `exp` and `tanh` take 3 to 14 ns each and do not vectorise; these have
-//! no branches and no table, so the compiler vectorises the loops around them. They use plain multiplications and additions, in
-//! one order, so a value does not depend on the width of the vectors or on the machine.
+//! The `f32` functions are polynomials of our own. libm's `exp` and `tanh` take 3 to 14 ns each and
+//! do not vectorise; these have no branches and no table, so the compiler vectorises the loops
+//! around them. They use plain multiplications and additions, in one order, so a value does not
+//! depend on the width of the vectors or on the machine.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -38,9 +39,11 @@ pub trait Scalar:
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
-    /// e to the power of `self`; in f32 within 2 ulp from -87 to 88, and held at the value of the nearer end outside. NaN stays NaN.
+    /// e to the power of `self`; in f32 within 2 ulp from -87 to 88, and held at the value of the
+    /// nearer end outside. NaN stays NaN.
     fn exp(self) -> Self;
-    /// Natural logarithm of a positive normal number; in f32 within 2 ulp. Other arguments give no meaningful number.
+    /// Natural logarithm of a positive normal number; in f32 within 2 ulp. Other arguments give no
+    /// meaningful number.
     fn ln(self) -> Self;
     /// Hyperbolic tangent; in f32 within 3 ulp. NaN stays NaN.
     fn tanh(self) -> Self;
@@ -75,7 +78,8 @@ fn split_exp(x: f32) -> (f32, f32) {
     let shifted = x * LOG2_E + (ROUND + 127.0);
     let n = shifted - (ROUND + 127.0);
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    // Taylor's polynomial to r^7: its error on |r| <= 0.347 is 5e-9 relative, below the rounding of f32.
+    // Taylor's polynomial to r^7: its error on |r| <= 0.347 is 5e-9 relative, below the rounding of
+    // f32.
     let tail = 1.0 / 5040.0;
     let tail = tail * r + 1.0 / 720.0;
     let tail = tail * r + 1.0 / 120.0;
@@ -127,10 +131,12 @@ impl Scalar for f32 {
         let exponent = (bits >> 23) as i32 - 127;
         let mantissa = f32::from_bits((bits & 0x007f_ffff) + 0x3f35_04f3);
         let f = mantissa - 1.0;
-        // ln(1 + f) = f - f²/2 + s (f²/2 + R(s²)) with s = f / (2 + f) and R the rest of 2 artanh s = 2 s + 2 s³/3 + ...
+        // ln(1 + f) = f - f²/2 + s (f²/2 + R(s²)) with s = f / (2 + f) and R the rest of 2 artanh s =
+        // 2 s + 2 s³/3 + ...
         let s = f / (2.0 + f);
         let z = s * s;
-        let rest = z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0 + z * (2.0 / 11.0)))));
+        let rest = z
+            * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0 + z * (2.0 / 11.0)))));
         let half = 0.5 * f * f;
         let e = exponent as f32;
         e * LN2_HIGH + (f - (half - (s * (half + rest) + e * LN2_LOW)))
@@ -138,7 +144,8 @@ impl Scalar for f32 {
 
     #[inline(always)]
     fn tanh(self) -> f32 {
-        // (e^2x - 1) / (e^2x + 1) with e^2x - 1 built from e^r - 1, which keeps all digits of a small x.
+        // (e^2x - 1) / (e^2x + 1) with e^2x - 1 built from e^r - 1, which keeps all digits of a
+        // small x.
         let x = self + self;
         let x = if x < -18.0 { -18.0 } else { x };
         let x = if x > 18.0 { 18.0 } else { x };
@@ -147,14 +154,17 @@ impl Scalar for f32 {
         numerator / (numerator + 2.0)
     }
 
-    /// The compiler moves the sixteen numbers one by one, which is four times slower than these eight shuffles.
+    /// The compiler moves the sixteen numbers one by one, which is four times slower than these
+    /// eight shuffles.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn transpose_block(block: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
         use std::arch::x86_64::{__m128, _MM_TRANSPOSE4_PS};
-        // SAFETY: both types are 64 bytes of f32, for which every bit pattern is valid; SSE is part of every x86-64 machine.
+        // SAFETY: both types are 64 bytes of f32, for which every bit pattern is valid; SSE is part
+        // of every x86-64 machine.
         unsafe {
-            let [mut a, mut b, mut c, mut d] = std::mem::transmute::<[[f32; 4]; 4], [__m128; 4]>(block);
+            let [mut a, mut b, mut c, mut d] =
+                std::mem::transmute::<[[f32; 4]; 4], [__m128; 4]>(block);
             _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
             std::mem::transmute::<[__m128; 4], [[f32; 4]; 4]>([a, b, c, d])
         }
@@ -212,7 +222,8 @@ mod tests {
         for i in 0..=steps {
             let x = from + (to - from) * (i as f32 / steps as f32);
             let want = exact(f64::from(x));
-            let ulp = f64::from(f32::from_bits((want as f32).abs().to_bits() + 1)) - f64::from((want as f32).abs());
+            let ulp = f64::from(f32::from_bits((want as f32).abs().to_bits() + 1))
+                - f64::from((want as f32).abs());
             worst = worst.max((f64::from(ours(x)) - want).abs() / ulp);
         }
         worst

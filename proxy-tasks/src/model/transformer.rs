@@ -1,12 +1,14 @@
-//! Pre-norm Transformer (Vaswani et al. 2017; Xiong et al. 2020), as a causal language model and as a classifier of images
-//! (ViT, Dosovitskiy et al. 2021).
+//! Pre-norm Transformer (Vaswani et al. 2017; Xiong et al. 2020), as a causal language model and as
+//! a classifier of images (ViT, Dosovitskiy et al. 2021).
 
 use super::attention;
-use super::product::{self, multiply, multiply_left_transposed, multiply_right_transposed, transpose};
+use super::product::{
+    self, multiply, multiply_left_transposed, multiply_right_transposed, transpose,
+};
 use super::workspace::take;
 use super::{
-    Activation, Batch, Evaluation, Inputs, Model, ModelError, Parameters, Scalar, Start, Workspace, check_depth, check_parameters,
-    check_sizes, cross_entropy, normalization, reduction,
+    Activation, Batch, Evaluation, Inputs, Model, ModelError, Parameters, Scalar, Start, Workspace,
+    check_depth, check_parameters, check_sizes, cross_entropy, normalization, reduction,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -26,7 +28,8 @@ pub struct TransformerSizes {
     pub activation: Activation,
 }
 
-/// The shape of an image and of its square patches, in pixels. Images are stored channel by channel, row by row.
+/// The shape of an image and of its square patches, in pixels. Images are stored channel by
+/// channel, row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {
     /// Rows.
@@ -51,14 +54,23 @@ pub enum Pooling {
 
 #[derive(Clone, Debug)]
 enum Entry {
-    Tokens { embedding: Range<usize> },
-    Patches { image: Image, weight: Range<usize>, bias: Range<usize>, class_token: Option<Range<usize>> },
+    Tokens {
+        embedding: Range<usize>,
+    },
+    Patches {
+        image: Image,
+        weight: Range<usize>,
+        bias: Range<usize>,
+        class_token: Option<Range<usize>>,
+    },
 }
 
-/// A stack of blocks `x += attention(norm(x)); x += perceptron(norm(x))`, a last norm and a linear head.
+/// A stack of blocks `x += attention(norm(x)); x += perceptron(norm(x))`, a last norm and a linear
+/// head.
 ///
-/// Positions are learned. Matrices begin normal with standard deviation 1 / sqrt(inputs); those that write into the residual
-/// stream are divided by sqrt(2 layers), the head has 0.1 / sqrt(width); embeddings and positions 0.1; biases are zero.
+/// Positions are learned. Matrices begin normal with standard deviation 1 / sqrt(inputs); those
+/// that write into the residual stream are divided by sqrt(2 layers), the head has 0.1 /
+/// sqrt(width); embeddings and positions 0.1; biases are zero.
 #[derive(Clone, Debug)]
 pub struct Transformer {
     sizes: TransformerSizes,
@@ -76,7 +88,8 @@ pub struct Transformer {
     parameters: Parameters,
 }
 
-/// Places of the parameters of a block. Neighbours are one range: scale and bias of a norm; query, key and value.
+/// Places of the parameters of a block. Neighbours are one range: scale and bias of a norm; query,
+/// key and value.
 #[derive(Clone, Debug)]
 struct Block {
     attention_norm: Range<usize>,
@@ -93,16 +106,26 @@ struct Block {
 
 impl Transformer {
     /// A causal language model over sequences of `context` tokens.
-    pub fn language(sizes: TransformerSizes, vocabulary: usize, context: usize) -> Result<Self, ModelError> {
+    pub fn language(
+        sizes: TransformerSizes,
+        vocabulary: usize,
+        context: usize,
+    ) -> Result<Self, ModelError> {
         check_sizes(&[("the vocabulary", vocabulary), ("the context", context)])?;
         check_sizes_of(&sizes)?;
         let mut parameters = Parameters::default();
-        let embedding = parameters.add("token.embedding", &[vocabulary, sizes.width], Start::Normal(0.1));
+        let embedding =
+            parameters.add("token.embedding", &[vocabulary, sizes.width], Start::Normal(0.1));
         Self::build(sizes, context, vocabulary, None, Entry::Tokens { embedding }, parameters)
     }
 
     /// A classifier of images.
-    pub fn vision(sizes: TransformerSizes, image: Image, classes: usize, pooling: Pooling) -> Result<Self, ModelError> {
+    pub fn vision(
+        sizes: TransformerSizes,
+        image: Image,
+        classes: usize,
+        pooling: Pooling,
+    ) -> Result<Self, ModelError> {
         check_sizes(&[
             ("the height of the image", image.height),
             ("the width of the image", image.width),
@@ -122,7 +145,9 @@ impl Transformer {
         let bias = parameters.add("patch.bias", &[sizes.width], Start::Constant(0.0));
         let class_token = match pooling {
             Pooling::Mean => None,
-            Pooling::ClassToken => Some(parameters.add("class_token", &[sizes.width], Start::Normal(0.1))),
+            Pooling::ClassToken => {
+                Some(parameters.add("class_token", &[sizes.width], Start::Normal(0.1)))
+            }
         };
         let positions = (height / patch) * (width / patch) + usize::from(class_token.is_some());
         let entry = Entry::Patches { image, weight, bias, class_token };
@@ -147,7 +172,9 @@ impl Transformer {
         let residual = 1.0 / (2.0 * layers as f64).sqrt();
         let mut blocks = Vec::new();
         for i in 0..layers {
-            let mut add = |name: &str, shape: &[usize], start| parameters.add(format!("block.{i}.{name}"), shape, start);
+            let mut add = |name: &str, shape: &[usize], start| {
+                parameters.add(format!("block.{i}.{name}"), shape, start)
+            };
             let norm_scale = add("attention.norm.scale", &[width], one);
             let norm_bias = add("attention.norm.bias", &[width], zero);
             let query_weight = add("attention.query.weight", &[width, width], matrix(width, 1.0));
@@ -156,13 +183,15 @@ impl Transformer {
             let query_bias = add("attention.query.bias", &[width], zero);
             add("attention.key.bias", &[width], zero);
             let value_bias = add("attention.value.bias", &[width], zero);
-            let output_weight = add("attention.output.weight", &[width, width], matrix(width, residual));
+            let output_weight =
+                add("attention.output.weight", &[width, width], matrix(width, residual));
             let output_bias = add("attention.output.bias", &[width], zero);
             let second_scale = add("perceptron.norm.scale", &[width], one);
             let second_bias = add("perceptron.norm.bias", &[width], zero);
             let up_weight = add("perceptron.up.weight", &[hidden, width], matrix(width, 1.0));
             let up_bias = add("perceptron.up.bias", &[hidden], zero);
-            let down_weight = add("perceptron.down.weight", &[width, hidden], matrix(hidden, residual));
+            let down_weight =
+                add("perceptron.down.weight", &[width, hidden], matrix(hidden, residual));
             let down_bias = add("perceptron.down.bias", &[width], zero);
             blocks.push(Block {
                 attention_norm: norm_scale.start..norm_bias.end,
@@ -228,7 +257,8 @@ impl Transformer {
 
     /// Numbers that a block keeps for the way back.
     fn kept_of_block(&self, batch: usize) -> u128 {
-        let (positions, TransformerSizes { width, hidden, heads, .. }) = (self.positions as u128, self.sizes);
+        let (positions, TransformerSizes { width, hidden, heads, .. }) =
+            (self.positions as u128, self.sizes);
         let probabilities = heads as u128 * positions;
         (8 * width as u128 + 2 * hidden as u128 + 2 + probabilities) * positions * batch as u128
     }
@@ -351,7 +381,10 @@ impl Transformer {
                 }
                 transpose(kept.stream, rows, [n, d]);
             }
-            (Entry::Patches { image, weight, bias, class_token }, Inputs::Vectors { columns, .. }) => {
+            (
+                Entry::Patches { image, weight, bias, class_token },
+                Inputs::Vectors { columns, .. },
+            ) => {
                 let inputs = self.patch_inputs();
                 let first = usize::from(class_token.is_some());
                 let m = n - first * b;
@@ -361,8 +394,16 @@ impl Transformer {
                 }
                 let embedded = &mut kept.scratch[..d * m];
                 let bias = product::Start::Rows(&parameters[bias.clone()]);
-                multiply(embedded, bias, &parameters[weight.clone()], &kept.patches[..inputs * m], [d, inputs, m]);
-                for (i, (feature, embedded)) in kept.stream.chunks_exact_mut(n).zip(embedded.chunks_exact(m)).enumerate() {
+                multiply(
+                    embedded,
+                    bias,
+                    &parameters[weight.clone()],
+                    &kept.patches[..inputs * m],
+                    [d, inputs, m],
+                );
+                for (i, (feature, embedded)) in
+                    kept.stream.chunks_exact_mut(n).zip(embedded.chunks_exact(m)).enumerate()
+                {
                     if let Some(class_token) = class_token {
                         feature[..b].fill(parameters[class_token.start + i]);
                     }
@@ -385,11 +426,20 @@ impl Transformer {
         let n = self.positions * b;
         let bias_of = |range: &Range<usize>| product::Start::Rows(&parameters[range.clone()]);
         self.embed(parameters, batch, kept);
-        for (block, region) in self.blocks.iter().zip(kept.blocks.chunks_exact_mut(self.kept_of_block(b) as usize)) {
+        for (block, region) in
+            self.blocks.iter().zip(kept.blocks.chunks_exact_mut(self.kept_of_block(b) as usize))
+        {
             let kept_block = self.kept_block(b, region);
             let (scale, bias) = parameters[block.attention_norm.clone()].split_at(d);
             let (normal, inverse) = (kept_block.attention_normal, kept_block.attention_inverse);
-            normalization::forward(kept.stream, scale, bias, normal, kept_block.attention_input, inverse);
+            normalization::forward(
+                kept.stream,
+                scale,
+                bias,
+                normal,
+                kept_block.attention_input,
+                inverse,
+            );
             multiply(
                 kept_block.projections,
                 bias_of(&block.projection_biases),
@@ -402,18 +452,43 @@ impl Transformer {
             let (probabilities, attended) = (kept_block.probabilities, kept_block.attended);
             attention::forward(self.attention_sizes(b), query, key, value, probabilities, attended);
             let output = &mut kept.scratch[..d * n];
-            multiply(output, bias_of(&block.output_bias), &parameters[block.output_weight.clone()], attended, [d, d, n]);
+            multiply(
+                output,
+                bias_of(&block.output_bias),
+                &parameters[block.output_weight.clone()],
+                attended,
+                [d, d, n],
+            );
             add(kept.stream, output);
 
             let (scale, bias) = parameters[block.perceptron_norm.clone()].split_at(d);
             let (normal, inverse) = (kept_block.perceptron_normal, kept_block.perceptron_inverse);
-            normalization::forward(kept.stream, scale, bias, normal, kept_block.perceptron_input, inverse);
+            normalization::forward(
+                kept.stream,
+                scale,
+                bias,
+                normal,
+                kept_block.perceptron_input,
+                inverse,
+            );
             let (before, after) = (kept_block.before, kept_block.after);
             let up = &parameters[block.up_weight.clone()];
-            multiply(before, bias_of(&block.up_bias), up, kept_block.perceptron_input, [hidden, d, n]);
+            multiply(
+                before,
+                bias_of(&block.up_bias),
+                up,
+                kept_block.perceptron_input,
+                [hidden, d, n],
+            );
             activation.forward(before, after);
             let output = &mut kept.scratch[..d * n];
-            multiply(output, bias_of(&block.down_bias), &parameters[block.down_weight.clone()], after, [d, hidden, n]);
+            multiply(
+                output,
+                bias_of(&block.down_bias),
+                &parameters[block.down_weight.clone()],
+                after,
+                [d, hidden, n],
+            );
             add(kept.stream, output);
         }
         let (scale, bias) = parameters[self.norm.clone()].split_at(d);
@@ -422,7 +497,9 @@ impl Transformer {
             None => kept.normed,
             Some(pooling) => {
                 let share = T::from_f64(1.0 / self.positions as f64);
-                for (feature, pooled) in kept.normed.chunks_exact(n).zip(kept.pooled.chunks_exact_mut(b)) {
+                for (feature, pooled) in
+                    kept.normed.chunks_exact(n).zip(kept.pooled.chunks_exact_mut(b))
+                {
                     match pooling {
                         Pooling::ClassToken => pooled.copy_from_slice(&feature[..b]),
                         Pooling::Mean => {
@@ -439,7 +516,13 @@ impl Transformer {
             }
         };
         let shape = [self.classes, d, self.head_columns(b) as usize];
-        multiply(kept.logits, bias_of(&self.head_bias), &parameters[self.head_weight.clone()], read, shape);
+        multiply(
+            kept.logits,
+            bias_of(&self.head_bias),
+            &parameters[self.head_weight.clone()],
+            read,
+            shape,
+        );
     }
 
     /// From the gradient of the residual stream at the entry to those of embeddings and positions.
@@ -473,12 +556,21 @@ impl Transformer {
                     }
                 }
                 let embedded = &mut kept.scratch[..d * m];
-                for (target, feature) in embedded.chunks_exact_mut(m).zip(kept.stream.chunks_exact(n)) {
+                for (target, feature) in
+                    embedded.chunks_exact_mut(m).zip(kept.stream.chunks_exact(n))
+                {
                     target.copy_from_slice(&feature[first * b..]);
                 }
                 reduction::sum_rows(&mut gradient[bias.clone()], embedded);
-                let (weight, patches) = (&mut gradient[weight.clone()], &kept.patches[..inputs * m]);
-                multiply_right_transposed(weight, embedded, patches, [d, m, inputs], kept.more_scratch);
+                let (weight, patches) =
+                    (&mut gradient[weight.clone()], &kept.patches[..inputs * m]);
+                multiply_right_transposed(
+                    weight,
+                    embedded,
+                    patches,
+                    [d, m, inputs],
+                    kept.more_scratch,
+                );
             }
             _ => panic!("the batch has inputs of another kind than the model"),
         }
@@ -486,12 +578,14 @@ impl Transformer {
 }
 
 impl Image {
-    /// The place in the image of row r of the patch matrix [channels, rows of a patch, columns of a patch, patches].
+    /// The place in the image of row r of the patch matrix [channels, rows of a patch, columns of a
+    /// patch, patches].
     fn pixel(&self, r: usize) -> usize {
         let across = self.width / self.patch;
         let patches = across * (self.height / self.patch);
         let (inside, patch) = (r / patches, r % patches);
-        let (channel, inside) = (inside / (self.patch * self.patch), inside % (self.patch * self.patch));
+        let (channel, inside) =
+            (inside / (self.patch * self.patch), inside % (self.patch * self.patch));
         let row = patch / across * self.patch + inside / self.patch;
         let column = patch % across * self.patch + inside % self.patch;
         (channel * self.height + row) * self.width + column
@@ -510,8 +604,8 @@ impl<T: Scalar> Model<T> for Transformer {
     }
 
     fn batch_at_a_time(&self) -> usize {
-        // Rows of 256 numbers: with 1,024, all rows of a matrix share a few sets of the first cache, and a step takes twice as long.
-        // At least the sixteen sequences that fill a vector.
+        // Rows of 256 numbers: with 1,024, all rows of a matrix share a few sets of the first
+        // cache, and a step takes twice as long. At least the sixteen sequences that fill a vector.
         (256 / self.positions / 16 * 16).max(16)
     }
 
@@ -522,7 +616,13 @@ impl<T: Scalar> Model<T> for Transformer {
         self.kept_length(batch) + back + self.head_columns(batch)
     }
 
-    fn loss_and_gradient(&self, parameters: &[T], batch: &Batch<T>, gradient: &mut [T], workspace: &mut Workspace<T>) -> f64 {
+    fn loss_and_gradient(
+        &self,
+        parameters: &[T],
+        batch: &Batch<T>,
+        gradient: &mut [T],
+        workspace: &mut Workspace<T>,
+    ) -> f64 {
         let TransformerSizes { width: d, hidden, activation, .. } = self.sizes;
         let b = batch.size;
         let n = self.positions * b;
@@ -544,19 +644,29 @@ impl<T: Scalar> Model<T> for Transformer {
         reduction::sum_rows(&mut gradient[self.head_bias.clone()], kept.logits);
         let read_gradient = &mut kept.scratch[..d * columns];
         let head = &parameters[self.head_weight.clone()];
-        multiply_left_transposed(read_gradient, zero, head, kept.logits, [d, self.classes, columns]);
+        multiply_left_transposed(
+            read_gradient,
+            zero,
+            head,
+            kept.logits,
+            [d, self.classes, columns],
+        );
         let normed_gradient = &mut kept.more_scratch[..d * n];
         match self.pooling {
             None => normed_gradient.copy_from_slice(read_gradient),
             Some(Pooling::ClassToken) => {
                 normed_gradient.fill(T::ZERO);
-                for (feature, pooled) in normed_gradient.chunks_exact_mut(n).zip(read_gradient.chunks_exact(b)) {
+                for (feature, pooled) in
+                    normed_gradient.chunks_exact_mut(n).zip(read_gradient.chunks_exact(b))
+                {
                     feature[..b].copy_from_slice(pooled);
                 }
             }
             Some(Pooling::Mean) => {
                 let share = T::from_f64(1.0 / self.positions as f64);
-                for (feature, pooled) in normed_gradient.chunks_exact_mut(n).zip(read_gradient.chunks_exact(b)) {
+                for (feature, pooled) in
+                    normed_gradient.chunks_exact_mut(n).zip(read_gradient.chunks_exact(b))
+                {
                     for samples in feature.chunks_exact_mut(b) {
                         for (x, &pooled) in samples.iter_mut().zip(pooled) {
                             *x = pooled * share;
@@ -569,7 +679,15 @@ impl<T: Scalar> Model<T> for Transformer {
         kept.stream.fill(T::ZERO);
         let scale = &parameters[self.norm.start..self.norm.start + d];
         let (scale_gradient, bias_gradient) = gradient[self.norm.clone()].split_at_mut(d);
-        normalization::backward(normed_gradient, kept.normal, kept.inverse, scale, kept.stream, scale_gradient, bias_gradient);
+        normalization::backward(
+            normed_gradient,
+            kept.normal,
+            kept.inverse,
+            scale,
+            kept.stream,
+            scale_gradient,
+            bias_gradient,
+        );
 
         let region = self.kept_of_block(b) as usize;
         for (block, region) in self.blocks.iter().zip(kept.blocks.chunks_exact_mut(region)).rev() {
@@ -577,25 +695,52 @@ impl<T: Scalar> Model<T> for Transformer {
 
             reduction::sum_rows(&mut gradient[block.down_bias.clone()], kept.stream);
             let down = &mut gradient[block.down_weight.clone()];
-            multiply_right_transposed(down, kept.stream, kept_block.after, [d, n, hidden], kept.scratch);
+            multiply_right_transposed(
+                down,
+                kept.stream,
+                kept_block.after,
+                [d, n, hidden],
+                kept.scratch,
+            );
             let hidden_gradient = &mut kept.more_scratch[..hidden * n];
             let down = &parameters[block.down_weight.clone()];
             multiply_left_transposed(hidden_gradient, zero, down, kept.stream, [hidden, d, n]);
             activation.backward(kept_block.before, kept_block.after, hidden_gradient);
             reduction::sum_rows(&mut gradient[block.up_bias.clone()], hidden_gradient);
             let up = &mut gradient[block.up_weight.clone()];
-            multiply_right_transposed(up, hidden_gradient, kept_block.perceptron_input, [hidden, n, d], kept.scratch);
+            multiply_right_transposed(
+                up,
+                hidden_gradient,
+                kept_block.perceptron_input,
+                [hidden, n, d],
+                kept.scratch,
+            );
             let normed_gradient = &mut kept.scratch[..d * n];
             let up = &parameters[block.up_weight.clone()];
             multiply_left_transposed(normed_gradient, zero, up, hidden_gradient, [d, hidden, n]);
             let scale = &parameters[block.perceptron_norm.start..block.perceptron_norm.start + d];
-            let (scale_gradient, bias_gradient) = gradient[block.perceptron_norm.clone()].split_at_mut(d);
+            let (scale_gradient, bias_gradient) =
+                gradient[block.perceptron_norm.clone()].split_at_mut(d);
             let (normal, inverse) = (kept_block.perceptron_normal, kept_block.perceptron_inverse);
-            normalization::backward(normed_gradient, normal, inverse, scale, kept.stream, scale_gradient, bias_gradient);
+            normalization::backward(
+                normed_gradient,
+                normal,
+                inverse,
+                scale,
+                kept.stream,
+                scale_gradient,
+                bias_gradient,
+            );
 
             reduction::sum_rows(&mut gradient[block.output_bias.clone()], kept.stream);
             let output = &mut gradient[block.output_weight.clone()];
-            multiply_right_transposed(output, kept.stream, kept_block.attended, [d, n, d], kept.scratch);
+            multiply_right_transposed(
+                output,
+                kept.stream,
+                kept_block.attended,
+                [d, n, d],
+                kept.scratch,
+            );
             let attended_gradient = &mut kept.more_scratch[..d * n];
             let output = &parameters[block.output_weight.clone()];
             multiply_left_transposed(attended_gradient, zero, output, kept.stream, [d, d, n]);
@@ -611,22 +756,51 @@ impl<T: Scalar> Model<T> for Transformer {
                 [query_gradient, key_gradient, value_gradient],
                 score_gradient,
             );
-            reduction::sum_rows(&mut gradient[block.projection_biases.clone()], projection_gradient);
+            reduction::sum_rows(
+                &mut gradient[block.projection_biases.clone()],
+                projection_gradient,
+            );
             let projections = &mut gradient[block.projection_weights.clone()];
-            multiply_right_transposed(projections, projection_gradient, kept_block.attention_input, [3 * d, n, d], kept.scratch);
+            multiply_right_transposed(
+                projections,
+                projection_gradient,
+                kept_block.attention_input,
+                [3 * d, n, d],
+                kept.scratch,
+            );
             let normed_gradient = &mut kept.scratch[..d * n];
             let projections = &parameters[block.projection_weights.clone()];
-            multiply_left_transposed(normed_gradient, zero, projections, projection_gradient, [d, 3 * d, n]);
+            multiply_left_transposed(
+                normed_gradient,
+                zero,
+                projections,
+                projection_gradient,
+                [d, 3 * d, n],
+            );
             let scale = &parameters[block.attention_norm.start..block.attention_norm.start + d];
-            let (scale_gradient, bias_gradient) = gradient[block.attention_norm.clone()].split_at_mut(d);
+            let (scale_gradient, bias_gradient) =
+                gradient[block.attention_norm.clone()].split_at_mut(d);
             let (normal, inverse) = (kept_block.attention_normal, kept_block.attention_inverse);
-            normalization::backward(normed_gradient, normal, inverse, scale, kept.stream, scale_gradient, bias_gradient);
+            normalization::backward(
+                normed_gradient,
+                normal,
+                inverse,
+                scale,
+                kept.stream,
+                scale_gradient,
+                bias_gradient,
+            );
         }
         self.embed_backward(batch, &mut kept, gradient);
         loss
     }
 
-    fn evaluate(&self, parameters: &[T], batch: &Batch<T>, workspace: &mut Workspace<T>) -> Evaluation {
+    fn evaluate(
+        &self,
+        parameters: &[T],
+        batch: &Batch<T>,
+        workspace: &mut Workspace<T>,
+    ) -> Evaluation {
         let mut rest = workspace.numbers();
         let mut kept = self.kept(batch.size, &mut rest);
         self.forward(parameters, batch, &mut kept);
@@ -640,7 +814,13 @@ mod tests {
     use super::*;
     use crate::model::gradient_check::{Example, check};
 
-    fn sizes(layers: usize, width: usize, heads: usize, hidden: usize, activation: Activation) -> TransformerSizes {
+    fn sizes(
+        layers: usize,
+        width: usize,
+        heads: usize,
+        hidden: usize,
+        activation: Activation,
+    ) -> TransformerSizes {
         TransformerSizes { layers, width, heads, hidden, activation }
     }
 
@@ -651,7 +831,10 @@ mod tests {
             (sizes(2, 6, 3, 7, Activation::Relu), 5, 4, 17),
             (sizes(1, 4, 1, 8, Activation::Tanh), 6, 1, 32),
         ] {
-            check(&Transformer::language(sizes, vocabulary, context).unwrap(), Example::tokens(vocabulary, context, batch));
+            check(
+                &Transformer::language(sizes, vocabulary, context).unwrap(),
+                Example::tokens(vocabulary, context, batch),
+            );
         }
     }
 
@@ -659,10 +842,15 @@ mod tests {
     fn gradient_of_image_classifiers_equals_finite_differences() {
         let small = Image { height: 4, width: 6, channels: 2, patch: 2 };
         let digit = Image { height: 8, width: 8, channels: 1, patch: 4 };
-        for (image, pooling, batch) in
-            [(small, Pooling::Mean, 3), (small, Pooling::ClassToken, 18), (digit, Pooling::ClassToken, 2), (digit, Pooling::Mean, 16)]
-        {
-            let model = Transformer::vision(sizes(2, 8, 2, 10, Activation::Gelu), image, 3, pooling).unwrap();
+        for (image, pooling, batch) in [
+            (small, Pooling::Mean, 3),
+            (small, Pooling::ClassToken, 18),
+            (digit, Pooling::ClassToken, 2),
+            (digit, Pooling::Mean, 16),
+        ] {
+            let model =
+                Transformer::vision(sizes(2, 8, 2, 10, Activation::Gelu), image, 3, pooling)
+                    .unwrap();
             check(&model, Example::vectors(image.height * image.width * image.channels, 3, batch));
         }
     }
@@ -680,13 +868,19 @@ mod tests {
     #[test]
     fn a_language_model_sees_no_later_token() {
         let model = Transformer::language(sizes(2, 8, 2, 8, Activation::Gelu), 7, 4).unwrap();
-        let parameters: Vec<f64> = model.initialize(&mut crate::rng::stream(1, crate::rng::Purpose::Initialization));
+        let parameters: Vec<f64> =
+            model.initialize(&mut crate::rng::stream(1, crate::rng::Purpose::Initialization));
         let mut workspace = model.workspace(1);
-        // The loss of the first position alone: the label at the other positions stays, so the sum changes only if theirs do.
+        // The loss of the first position alone: the label at the other positions stays, so the sum
+        // changes only if theirs do.
         let mut first = |tokens: &[u16]| {
             let mut rest = workspace.numbers();
             let mut kept = model.kept(1, &mut rest);
-            model.forward(&parameters, &Batch { size: 1, inputs: Inputs::Tokens(tokens), labels: &[0; 4] }, &mut kept);
+            model.forward(
+                &parameters,
+                &Batch { size: 1, inputs: Inputs::Tokens(tokens), labels: &[0; 4] },
+                &mut kept,
+            );
             kept.logits.chunks(4).map(|row| row[1]).collect::<Vec<f64>>()
         };
         let before = first(&[1, 2, 3, 4]);
@@ -699,7 +893,9 @@ mod tests {
         let error = Transformer::language(sizes(1, 8, 3, 8, Activation::Gelu), 7, 4).unwrap_err();
         assert_eq!(error, ModelError::Heads { width: 8, heads: 3 });
         let image = Image { height: 8, width: 8, channels: 1, patch: 3 };
-        let error = Transformer::vision(sizes(1, 8, 2, 8, Activation::Gelu), image, 10, Pooling::Mean).unwrap_err();
+        let error =
+            Transformer::vision(sizes(1, 8, 2, 8, Activation::Gelu), image, 10, Pooling::Mean)
+                .unwrap_err();
         assert!(error.to_string().contains("3 x 3"), "{error}");
     }
 }

@@ -12,16 +12,18 @@ use crate::rng::{Purpose, stream};
 use crate::run::Metrics;
 use crate::run::training::{Problem, Workspace};
 
-/// Validation examples that are evaluated at a time, at most. Not the size of the training batch, so that the metrics of the same weights have
-/// the same bits whatever the batch.
+/// Validation examples that are evaluated at a time, at most. Not the size of the training batch,
+/// so that the metrics of the same weights have the same bits whatever the batch.
 const VALIDATION_CHUNK: usize = 64;
 
 /// Slots of the optimizer that all others are held against.
 const LEAST_SLOTS: u128 = 2;
 
-/// Bytes that a run takes beside its examples and the slots of its optimizer: weights, gradients and the scratch memory of the model.
+/// Bytes that a run takes beside its examples and the slots of its optimizer: weights, gradients
+/// and the scratch memory of the model.
 fn run_bytes(model: &dyn Model<f32>, batch: usize) -> u128 {
-    let part = batch.min(model.batch_at_a_time()).max(VALIDATION_CHUNK.min(model.batch_at_a_time()));
+    let part =
+        batch.min(model.batch_at_a_time()).max(VALIDATION_CHUNK.min(model.batch_at_a_time()));
     let arrays = if batch > part { 3 } else { 2 };
     4 * (arrays * model.parameters().len() as u128 + model.workspace_length(part))
 }
@@ -34,12 +36,20 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// The model with its parameters under a seed, where the memory holds a run of it with batches of so many examples.
+    /// The model with its parameters under a seed, where the memory holds a run of it with batches
+    /// of so many examples.
     pub(crate) fn new(model: Arc<dyn Model<f32>>, batch: usize, seed: u64) -> Result<Self, String> {
         let parameters = 4 * model.parameters().len() as u128;
-        memory::check(parameters + run_bytes(model.as_ref(), batch) + LEAST_SLOTS * parameters).map_err(|shortage| shortage.to_string())?;
-        let layout = Layout::new(model.parameters().arrays().iter().map(|array| (array.name.as_str(), array.shape.clone())))
-            .map_err(|error| error.to_string())?;
+        memory::check(parameters + run_bytes(model.as_ref(), batch) + LEAST_SLOTS * parameters)
+            .map_err(|shortage| shortage.to_string())?;
+        let layout = Layout::new(
+            model
+                .parameters()
+                .arrays()
+                .iter()
+                .map(|array| (array.name.as_str(), array.shape.clone())),
+        )
+        .map_err(|error| error.to_string())?;
         let initial = model.initialize(&mut stream(seed, Purpose::Initialization));
         Ok(Bound { model, layout, initial })
     }
@@ -71,7 +81,13 @@ struct Chunk {
 
 impl Chunk {
     fn new() -> Self {
-        Chunk { size: 0, rows: Vec::new(), columns: Vec::new(), tokens: Vec::new(), labels: Vec::new() }
+        Chunk {
+            size: 0,
+            rows: Vec::new(),
+            columns: Vec::new(),
+            tokens: Vec::new(),
+            labels: Vec::new(),
+        }
     }
 
     fn batch(&self) -> Batch<'_, f32> {
@@ -89,7 +105,11 @@ impl Chunk {
     }
 
     /// Fills the chunk with examples of a set of vectors.
-    fn gather_vectors(&mut self, vectors: &Vectors, places: impl ExactSizeIterator<Item = (usize, u16)>) {
+    fn gather_vectors(
+        &mut self,
+        vectors: &Vectors,
+        places: impl ExactSizeIterator<Item = (usize, u16)>,
+    ) {
         self.size = places.len();
         self.rows.clear();
         self.labels.clear();
@@ -101,8 +121,14 @@ impl Chunk {
         model::transpose(&mut self.columns, &self.rows, [self.size, vectors.features]);
     }
 
-    /// Fills the chunk with windows of a text; window i begins at token i * context, and its labels are one token later.
-    fn gather_windows(&mut self, text: &[u16], context: usize, windows: impl ExactSizeIterator<Item = usize> + Clone) {
+    /// Fills the chunk with windows of a text; window i begins at token i * context, and its labels
+    /// are one token later.
+    fn gather_windows(
+        &mut self,
+        text: &[u16],
+        context: usize,
+        windows: impl ExactSizeIterator<Item = usize> + Clone,
+    ) {
         self.size = windows.len();
         self.tokens.clear();
         self.labels.clear();
@@ -198,7 +224,8 @@ pub(crate) struct TextProblem {
 }
 
 impl TextProblem {
-    /// The training text as so many windows of `context` tokens, and the windows of the validation text that are used.
+    /// The training text as so many windows of `context` tokens, and the windows of the validation
+    /// text that are used.
     pub(crate) fn new(
         bound: Bound,
         context: usize,
@@ -209,7 +236,11 @@ impl TextProblem {
     ) -> Self {
         let chunks = validation.chunks(bound.validation_chunk()).map(|windows| {
             let mut chunk = Chunk::new();
-            chunk.gather_windows(validation_text, context, windows.iter().map(|&window| window as usize));
+            chunk.gather_windows(
+                validation_text,
+                context,
+                windows.iter().map(|&window| window as usize),
+            );
             chunk
         });
         let validation = chunks.collect();
@@ -271,7 +302,15 @@ impl<'a, F: Fn(&mut Chunk, &[u32])> Buffers<'a, F> {
     fn new(bound: &'a Bound, validation: &'a [Chunk], gather: F) -> Self {
         let capacity = validation.iter().map(|chunk| chunk.size).max().unwrap_or(0);
         let scratch = bound.model.workspace(capacity);
-        Buffers { bound, validation, gather, batch: Chunk::new(), part: Vec::new(), scratch, capacity }
+        Buffers {
+            bound,
+            validation,
+            gather,
+            batch: Chunk::new(),
+            part: Vec::new(),
+            scratch,
+            capacity,
+        }
     }
 
     fn of_part(&mut self, weights: &[f32], batch: &[u32], gradients: &mut [f32]) -> f64 {
@@ -280,7 +319,12 @@ impl<'a, F: Fn(&mut Chunk, &[u32])> Buffers<'a, F> {
             self.scratch = self.bound.model.workspace(batch.len());
         }
         (self.gather)(&mut self.batch, batch);
-        self.bound.model.loss_and_gradient(weights, &self.batch.batch(), gradients, &mut self.scratch)
+        self.bound.model.loss_and_gradient(
+            weights,
+            &self.batch.batch(),
+            gradients,
+            &mut self.scratch,
+        )
     }
 }
 

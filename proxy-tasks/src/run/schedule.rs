@@ -22,8 +22,9 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The value in [0, 1] at a step, counted from 0, of a run of `steps`. Warm-up step i has (i + 1) / warm-up steps, so no step is without
-    /// effect at the start, and the last step of all is just above 0.
+    /// The value in [0, 1] at a step, counted from 0, of a run of `steps`. Warm-up step i has (i + 1)
+    /// / warm-up steps, so no step is without effect at the start, and the last step of all is just
+    /// above 0.
     pub fn value(self, step: usize, steps: usize) -> f64 {
         match self {
             Schedule::Constant => 1.0,
@@ -47,7 +48,11 @@ mod tests {
     fn warms_up_linearly_to_one_and_falls_to_nearly_zero() {
         let schedule = Schedule::WarmupCosine { warmup: 0.1 };
         let values: Vec<f64> = (0..100).map(|step| schedule.value(step, 100)).collect();
-        assert!((values[0] - 0.1).abs() < 1e-12 && (values[9] - 1.0).abs() < 1e-12 && (values[10] - 1.0).abs() < 1e-12);
+        assert!(
+            (values[0] - 0.1).abs() < 1e-12
+                && (values[9] - 1.0).abs() < 1e-12
+                && (values[10] - 1.0).abs() < 1e-12
+        );
         assert!(values[10..].windows(2).all(|pair| pair[1] < pair[0]));
         assert!(values[99] > 0.0 && values[99] < 0.01);
     }

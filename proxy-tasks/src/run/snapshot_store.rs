@@ -8,7 +8,8 @@ use symopt_evaluator::Layout;
 use crate::error::SnapshotError;
 use crate::run::snapshot::{RunIdentity, Snapshot};
 
-/// A directory that keeps the last snapshot of each run of a command: those of several programs, each under several seeds.
+/// A directory that keeps the last snapshot of each run of a command: those of several programs,
+/// each under several seeds.
 #[derive(Clone, Debug)]
 pub struct SnapshotStore {
     directory: PathBuf,
@@ -28,8 +29,9 @@ impl SnapshotStore {
         Ok(store)
     }
 
-    /// Keeps other processes from training the same runs, until what is returned is dropped; `None` while another process has the directory. Where
-    /// the file system knows no locks all may train: they do the same work, and end with the same bits.
+    /// Keeps other processes from training the same runs, until what is returned is dropped; `None`
+    /// while another process has the directory. Where the file system knows no locks all may train:
+    /// they do the same work, and end with the same bits.
     pub fn lock(&self) -> Option<fs::File> {
         let directory = fs::File::open(&self.directory).ok()?;
         match directory.try_lock() {
@@ -38,13 +40,20 @@ impl SnapshotStore {
         }
     }
 
-    /// The file of a run, by the place of its program among all, from 0. Not by its name: so another program in its place is noticed.
+    /// The file of a run, by the place of its program among all, from 0. Not by its name: so
+    /// another program in its place is noticed.
     pub fn path(&self, program: usize, seed: u64) -> PathBuf {
         self.directory.join(format!("program-{}-seed-{seed}.safetensors", program + 1))
     }
 
-    /// The last snapshot of a run; `None` if there is none. It is an error if what is there is of a run of another identity.
-    pub fn load(&self, program: usize, run: &RunIdentity, layout: &Layout) -> Result<Option<Snapshot>, SnapshotError> {
+    /// The last snapshot of a run; `None` if there is none. It is an error if what is there is of a
+    /// run of another identity.
+    pub fn load(
+        &self,
+        program: usize,
+        run: &RunIdentity,
+        layout: &Layout,
+    ) -> Result<Option<Snapshot>, SnapshotError> {
         let path = self.path(program, run.seed);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -54,10 +63,13 @@ impl SnapshotStore {
         Snapshot::from_bytes(&bytes, run, layout, &path).map(Some)
     }
 
-    /// Keeps a snapshot in place of the last one of its run. The file is replaced as a whole: a crash leaves the old one or the new one.
+    /// Keeps a snapshot in place of the last one of its run. The file is replaced as a whole: a
+    /// crash leaves the old one or the new one.
     pub fn save(&self, program: usize, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         let path = self.path(program, snapshot.run.seed);
-        let bytes = snapshot.to_bytes().map_err(|reason| SnapshotError::Damaged { path: path.clone(), reason })?;
+        let bytes = snapshot
+            .to_bytes()
+            .map_err(|reason| SnapshotError::Damaged { path: path.clone(), reason })?;
         Ok(symopt_files::write(&path, &bytes)?)
     }
 }

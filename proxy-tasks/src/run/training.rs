@@ -17,14 +17,16 @@ use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::task::{Candidate, Recording, ResumableTask, Task, TaskDescription, Verdict};
 use crate::{interrupt, memory};
 
-/// A run has diverged when its loss is above this many times the validation loss before training: no optimizer comes back from there within the
-/// short runs of a proxy task.
+/// A run has diverged when its loss is above this many times the validation loss before training:
+/// no optimizer comes back from there within the short runs of a proxy task.
 pub const DIVERGENCE_FACTOR: f64 = 10.0;
 
-/// Problems of this many seeds are kept between runs, those used last: a search asks for the same few again and again.
+/// Problems of this many seeds are kept between runs, those used last: a search asks for the same
+/// few again and again.
 const KEPT_PROBLEMS: usize = 64;
 
-/// A model bound to the data of one seed: everything about a task that does not change while it trains.
+/// A model bound to the data of one seed: everything about a task that does not change while it
+/// trains.
 pub trait Problem: Send + Sync {
     /// The parameter arrays.
     fn layout(&self) -> &Layout;
@@ -34,9 +36,11 @@ pub trait Problem: Send + Sync {
     fn training_examples(&self) -> usize;
     /// How many validation examples there are.
     fn validation_examples(&self) -> usize;
-    /// A digest of the examples, the parameter arrays and the weights before training: what the model is bound to.
+    /// A digest of the examples, the parameter arrays and the weights before training: what the
+    /// model is bound to.
     fn fingerprint(&self) -> String;
-    /// Bytes of memory that a run with batches of so many examples takes beside the slots of its optimizer.
+    /// Bytes of memory that a run with batches of so many examples takes beside the slots of its
+    /// optimizer.
     fn run_bytes(&self, batch: usize) -> u128;
     /// Buffers for one run.
     fn workspace(&self) -> Box<dyn Workspace + '_>;
@@ -44,7 +48,8 @@ pub trait Problem: Send + Sync {
 
 /// What computes losses and gradients of a problem in buffers of its own.
 pub trait Workspace {
-    /// The mean loss over the training examples with the given numbers, and its gradient, which overwrites `gradients`.
+    /// The mean loss over the training examples with the given numbers, and its gradient, which
+    /// overwrites `gradients`.
     fn loss_and_gradient(&mut self, weights: &[f32], batch: &[u32], gradients: &mut [f32]) -> f64;
     /// Metrics over all validation examples.
     fn validate(&mut self, weights: &[f32]) -> Metrics;
@@ -136,7 +141,8 @@ impl TrainingTask {
         let prepared = Arc::new(Prepared { problem, order, initial });
         let problems = &mut lock().problems;
         if problems.len() >= KEPT_PROBLEMS
-            && let Some(oldest) = problems.iter().min_by_key(|(_, (used, _))| *used).map(|(seed, _)| *seed)
+            && let Some(oldest) =
+                problems.iter().min_by_key(|(_, (used, _))| *used).map(|(seed, _)| *seed)
         {
             problems.remove(&oldest);
         }
@@ -146,7 +152,10 @@ impl TrainingTask {
 
     /// Refuses what the memory does not hold.
     fn check_memory(&self, bytes: u128) -> Result<(), TaskError> {
-        memory::check(bytes).map_err(|shortage| TaskError::Data { task: self.name.clone(), reason: shortage.to_string() })
+        memory::check(bytes).map_err(|shortage| TaskError::Data {
+            task: self.name.clone(),
+            reason: shortage.to_string(),
+        })
     }
 
     /// Steps after which checkpoint `index` is taken.
@@ -155,7 +164,8 @@ impl TrainingTask {
     }
 }
 
-/// Numbers of examples, `length` of them: all examples in a random order, then all again in another, and so on.
+/// Numbers of examples, `length` of them: all examples in a random order, then all again in
+/// another, and so on.
 fn example_order(examples: usize, length: usize, seed: u64) -> Vec<u32> {
     let mut rng = stream(seed, Purpose::Batches);
     let mut epoch: Vec<u32> = (0..examples as u32).collect();
@@ -193,8 +203,19 @@ impl Task for TrainingTask {
         self.checkpoints
     }
 
-    fn run(&self, candidate: &Candidate, seed: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
-        self.train(candidate, seed, None, &mut |at| at.curve.last().map_or(Ok(Verdict::Continue), |last| Ok(watch(last))), &mut |_| {})
+    fn run(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+    ) -> Result<Run, TaskError> {
+        self.train(
+            candidate,
+            seed,
+            None,
+            &mut |at| at.curve.last().map_or(Ok(Verdict::Continue), |last| Ok(watch(last))),
+            &mut |_| {},
+        )
     }
 
     fn call_off(&self, off: bool) {
@@ -227,7 +248,11 @@ impl ResumableTask for TrainingTask {
             program: optimizer.program_name().to_owned(),
             hash: optimizer.hash().to_string(),
             peak_lr: candidate.peak_lr,
-            hyperparameters: optimizer.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect(),
+            hyperparameters: optimizer
+                .hyperparameters()
+                .iter()
+                .map(|h| (h.name.clone(), h.value))
+                .collect(),
         })
     }
 
@@ -281,12 +306,16 @@ impl TrainingTask {
         let mut digest = Digest::new();
         digest.bytes(prepared.problem.fingerprint().as_bytes());
         digest.bytes(self.builder.model().as_bytes());
-        [self.steps, self.batch, self.checkpoints].iter().for_each(|number| digest.number(*number as u64));
-        (0..self.steps).for_each(|step| digest.number(self.schedule.value(step, self.steps).to_bits()));
+        [self.steps, self.batch, self.checkpoints]
+            .iter()
+            .for_each(|number| digest.number(*number as u64));
+        (0..self.steps)
+            .for_each(|step| digest.number(self.schedule.value(step, self.steps).to_bits()));
         digest.hex()
     }
 
-    /// A run, from its beginning or from a snapshot of it. `watch` sees where it stands at every checkpoint, `meet` the gradients of every step.
+    /// A run, from its beginning or from a snapshot of it. `watch` sees where it stands at every
+    /// checkpoint, `meet` the gradients of every step.
     fn train(
         &self,
         candidate: &Candidate,
@@ -299,7 +328,9 @@ impl TrainingTask {
         let prepared = self.prepare(seed)?;
         let problem = &prepared.problem;
         let slots = candidate.program.signature().slots().count() as u128;
-        self.check_memory(problem.run_bytes(self.batch) + 4 * slots * problem.layout().len() as u128)?;
+        self.check_memory(
+            problem.run_bytes(self.batch) + 4 * slots * problem.layout().len() as u128,
+        )?;
         let mut optimizer = optimizer(candidate, problem.layout())?;
         let mut workspace = problem.workspace();
         let mut weights = problem.initial_weights().to_vec();
@@ -331,7 +362,11 @@ impl TrainingTask {
             meet(&gradients);
             loss_sum += loss;
             loss_count += 1;
-            optimizer.step(&mut weights, &gradients, candidate.peak_lr * self.schedule.value(step, self.steps))?;
+            optimizer.step(
+                &mut weights,
+                &gradients,
+                candidate.peak_lr * self.schedule.value(step, self.steps),
+            )?;
             let done = step + 1;
             if done != self.checkpoint_step(curve.len()) {
                 continue;
@@ -341,9 +376,14 @@ impl TrainingTask {
             if !within_bound {
                 return finish(curve, StopReason::Diverged { step: done });
             }
-            curve.push(Checkpoint { step: done, training_loss: loss_sum / f64::from(loss_count), validation });
+            curve.push(Checkpoint {
+                step: done,
+                training_loss: loss_sum / f64::from(loss_count),
+                validation,
+            });
             (loss_sum, loss_count) = (0.0, 0);
-            let verdict = watch(&Position { curve: &curve, weights: &weights, optimizer: &optimizer })?;
+            let verdict =
+                watch(&Position { curve: &curve, weights: &weights, optimizer: &optimizer })?;
             if verdict == Verdict::Stop && done < self.steps {
                 return finish(curve, StopReason::Stopped { step: done });
             }

@@ -12,21 +12,24 @@ use crate::data::text::Unit;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DataSpec {
-    /// The 1,797 UCI digits. A seed shuffles them; the first are for validation, the next for training.
+    /// The 1,797 UCI digits. A seed shuffles them; the first are for validation, the next for
+    /// training.
     // With braces, as every kind: only so are unknown keys refused.
     Digits {},
-    /// MNIST, or what is published in its form. A seed shuffles both sets; validation examples come from the test set.
+    /// MNIST, or what is published in its form. A seed shuffles both sets; validation examples come
+    /// from the test set.
     Mnist {
         /// The folder with the four files, compressed (`.gz`) or not.
         path: PathBuf,
     },
-    /// CIFAR-10, binary version. A seed shuffles both sets; validation examples come from the test set.
+    /// CIFAR-10, binary version. A seed shuffles both sets; validation examples come from the test
+    /// set.
     Cifar10 {
         /// The folder with the six files, or with the archive of them (`cifar-10-binary.tar.gz`).
         path: PathBuf,
     },
-    /// Images of any size as raw bytes; see [`raw_images`](crate::data::raw_images). A seed shuffles them; the first are for validation, the next
-    /// for training.
+    /// Images of any size as raw bytes; see [`raw_images`](crate::data::raw_images). A seed
+    /// shuffles them; the first are for validation, the next for training.
     RawImages {
         /// The file of pixels: N x height x width x channels bytes.
         images: PathBuf,
@@ -41,7 +44,8 @@ pub enum DataSpec {
         /// Labels are below this.
         classes: usize,
     },
-    /// A synthetic table for each seed; see [`tabular`](crate::data::tabular). `training` rows (2,048 by default).
+    /// A synthetic table for each seed; see [`tabular`](crate::data::tabular). `training` rows
+    /// (2,048 by default).
     Tabular {
         /// Numeric columns.
         numeric: usize,
@@ -109,7 +113,8 @@ impl DataSpec {
         matches!(self, DataSpec::Language { .. } | DataSpec::Text { .. })
     }
 
-    /// Says what is wrong with the description, as far as it shows without its data, for so many training and validation examples.
+    /// Says what is wrong with the description, as far as it shows without its data, for so many
+    /// training and validation examples.
     pub(super) fn check(&self, training: Option<usize>, validation: usize) -> Result<(), String> {
         match self {
             DataSpec::Digits {} | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
@@ -125,15 +130,22 @@ impl DataSpec {
             DataSpec::Tabular { numeric, categories, classes, trees, depth, scale } => {
                 at_least_one("classes", *classes)?;
                 if categories.contains(&0) {
-                    return Err("`categories` has a 0; each categorical column has at least 1 category".to_owned());
+                    return Err(
+                        "`categories` has a 0; each categorical column has at least 1 category"
+                            .to_owned(),
+                    );
                 }
-                let features = categories.iter().fold(*numeric, |sum, count| sum.saturating_add(*count));
+                let features =
+                    categories.iter().fold(*numeric, |sum, count| sum.saturating_add(*count));
                 if features == 0 || features > 1 << 16 || *classes > 1 << 16 {
                     return Err(
                         "a table has from 1 to 65,536 numeric columns and categories together, and at most 65,536 classes".to_owned()
                     );
                 }
-                if *depth > 12 || *trees > 1 << 12 || (trees << depth).saturating_mul(*classes) > LARGEST {
+                if *depth > 12
+                    || *trees > 1 << 12
+                    || (trees << depth).saturating_mul(*classes) > LARGEST
+                {
                     return Err(
                         "`depth` is at most 12, `trees` at most 4,096, and trees × 2^depth × classes at most 100,000,000".to_owned()
                     );
@@ -144,14 +156,17 @@ impl DataSpec {
                 // Categories of the decisions, and the rows themselves.
                 let rows = training.unwrap_or(TABLE_ROWS).max(validation);
                 if rows.saturating_mul(features) > 10 * LARGEST {
-                    return Err(format!("{rows} rows of {features} columns are too large a table; lower `training` or `validation`"));
+                    return Err(format!(
+                        "{rows} rows of {features} columns are too large a table; lower `training` or `validation`"
+                    ));
                 }
             }
             DataSpec::Teacher { features, classes, hidden, scale, .. } => {
                 at_least_one("features", *features)?;
                 at_least_one("classes", *classes)?;
                 if *hidden > 1 << 16 || *features > 1 << 16 || *classes > 1 << 16 {
-                    return Err("a teacher has at most 65,536 features, hidden units and classes".to_owned());
+                    return Err("a teacher has at most 65,536 features, hidden units and classes"
+                        .to_owned());
                 }
                 if !scale.is_finite() {
                     return Err(format!("`scale` = {scale} must be a finite number"));
@@ -162,7 +177,9 @@ impl DataSpec {
                 at_least_one("states", *states)?;
                 at_least_one("successors", *successors)?;
                 if successors > states {
-                    return Err(format!("`successors` = {successors} are more than the {states} states"));
+                    return Err(format!(
+                        "`successors` = {successors} are more than the {states} states"
+                    ));
                 }
                 if *vocabulary > 1 << 16 || *states > 1 << 12 {
                     return Err("a language has at most 65,536 tokens and 4,096 states".to_owned());
@@ -173,9 +190,16 @@ impl DataSpec {
             }
             DataSpec::Text { held_out, unit, vocabulary, .. } => {
                 match (unit, vocabulary) {
-                    (Unit::Words, None) => return Err("words need `vocabulary`, the most tokens, such as vocabulary = 3000".to_owned()),
+                    (Unit::Words, None) => {
+                        return Err(
+                            "words need `vocabulary`, the most tokens, such as vocabulary = 3000"
+                                .to_owned(),
+                        );
+                    }
                     (Unit::Words, Some(vocabulary)) if !(2..=1 << 16).contains(vocabulary) => {
-                        return Err(format!("`vocabulary` = {vocabulary} must be from 2 to 65,536"));
+                        return Err(format!(
+                            "`vocabulary` = {vocabulary} must be from 2 to 65,536"
+                        ));
                     }
                     (Unit::Bytes | Unit::Characters, Some(_)) => {
                         return Err("`vocabulary` is for words; bytes and characters all have their own tokens".to_owned());

@@ -1,6 +1,7 @@
 //! What no description may go beyond.
 
-/// Largest accepted value of any count in a description, so that no size overflows or fills the memory by a slip of the finger.
+/// Largest accepted value of any count in a description, so that no size overflows or fills the
+/// memory by a slip of the finger.
 pub(super) const LARGEST: usize = 100_000_000;
 
 /// Training rows of a table, if nothing else is said.

@@ -47,7 +47,8 @@ fn gelu() -> Activation {
 }
 
 impl ModelSpec {
-    /// Says what is wrong with the description for such data, of which a share of the labels is random.
+    /// Says what is wrong with the description for such data, of which a share of the labels is
+    /// random.
     pub(super) fn check(&self, data: &DataSpec, label_noise: f64) -> Result<(), String> {
         match self {
             ModelSpec::Linear {} | ModelSpec::Mlp { .. } if data.is_text() => {
@@ -57,12 +58,16 @@ impl ModelSpec {
             ModelSpec::Transformer { context, patch, pooling, .. } => {
                 if data.is_text() {
                     if patch.is_some() || pooling.is_some() {
-                        return Err("`patch` and `pooling` are for images; a language model has neither".to_owned());
+                        return Err(
+                            "`patch` and `pooling` are for images; a language model has neither"
+                                .to_owned(),
+                        );
                     }
                     if label_noise > 0.0 {
                         return Err("`label_noise` is for classification; a language model has no labels but its text".to_owned());
                     }
-                    let context = context.ok_or("a language model needs `context`, the tokens of a window")?;
+                    let context = context
+                        .ok_or("a language model needs `context`, the tokens of a window")?;
                     return at_least_one("context", context);
                 }
                 if context.is_some() {
@@ -71,7 +76,8 @@ impl ModelSpec {
                 if matches!(data, DataSpec::Teacher { .. } | DataSpec::Tabular { .. }) {
                     return Err("the inputs of a teacher or a table are no images; use `kind = \"linear\"` or \"mlp\"".to_owned());
                 }
-                let patch = patch.ok_or("a classifier of images needs `patch`, the side of a patch in pixels")?;
+                let patch = patch
+                    .ok_or("a classifier of images needs `patch`, the side of a patch in pixels")?;
                 at_least_one("patch", patch)
             }
         }

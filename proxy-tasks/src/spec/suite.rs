@@ -50,25 +50,35 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// Names and texts of the presets: suites that need the user's data.
-const PRESETS: &[(&str, &str)] =
-    &[("vit-paper", include_str!("../../suites/presets/vit-paper.toml")), ("lm-paper", include_str!("../../suites/presets/lm-paper.toml"))];
+const PRESETS: &[(&str, &str)] = &[
+    ("vit-paper", include_str!("../../suites/presets/vit-paper.toml")),
+    ("lm-paper", include_str!("../../suites/presets/lm-paper.toml")),
+];
 
 impl SuiteSource {
     /// The built-in suites.
     pub fn built_in() -> impl Iterator<Item = SuiteSource> {
-        BUILT_IN.iter().map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
+        BUILT_IN
+            .iter()
+            .map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
     }
 
     /// The presets: suites to copy, since they need the user's data.
     pub fn presets() -> impl Iterator<Item = SuiteSource> {
-        PRESETS.iter().map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
+        PRESETS
+            .iter()
+            .map(|(name, text)| SuiteSource { name: (*name).to_owned(), text: (*text).to_owned() })
     }
 
     /// The preset of a name.
     pub fn preset(name: &str) -> Result<SuiteSource, TaskError> {
         SuiteSource::presets().find(|source| source.name == name).ok_or_else(|| {
             let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-            let reason = format!("there is none of this name{}; presets: {}", suggestion(name, &names), names.join(", "));
+            let reason = format!(
+                "there is none of this name{}; presets: {}",
+                suggestion(name, &names),
+                names.join(", ")
+            );
             TaskError::Description { place: format!("preset `{name}`"), reason }
         })
     }
@@ -90,7 +100,9 @@ impl SuiteSource {
             Err(error) => {
                 let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
                 let reason = match error.kind() {
-                    std::io::ErrorKind::NotFound => "no built-in suite and no file has this name".to_owned(),
+                    std::io::ErrorKind::NotFound => {
+                        "no built-in suite and no file has this name".to_owned()
+                    }
                     _ => format!("no built-in suite, and as a file it cannot be read: {error}"),
                 };
                 let suggestion = suggestion(name_or_path, &names);
@@ -100,9 +112,13 @@ impl SuiteSource {
         }
     }
 
-    /// The text of a suite with one external task and so many seeds. `name` is what the suite is called where it is used, such as the path that the
-    /// text is written to.
-    pub fn of_command(name: &str, task: &ExternalSpec, seeds: usize) -> Result<SuiteSource, TaskError> {
+    /// The text of a suite with one external task and so many seeds. `name` is what the suite is
+    /// called where it is used, such as the path that the text is written to.
+    pub fn of_command(
+        name: &str,
+        task: &ExternalSpec,
+        seeds: usize,
+    ) -> Result<SuiteSource, TaskError> {
         #[derive(Serialize)]
         struct Written<'a> {
             name: &'a str,
@@ -110,9 +126,16 @@ impl SuiteSource {
             seeds: Vec<u64>,
             external: [&'a ExternalSpec; 1],
         }
-        let written = Written { name: &task.name, summary: &task.command, seeds: (1..=seeds.max(1) as u64).collect(), external: [task] };
-        let text = toml::to_string(&written)
-            .map_err(|error| TaskError::Description { place: format!("suite {name}"), reason: error.to_string() })?;
+        let written = Written {
+            name: &task.name,
+            summary: &task.command,
+            seeds: (1..=seeds.max(1) as u64).collect(),
+            external: [task],
+        };
+        let text = toml::to_string(&written).map_err(|error| TaskError::Description {
+            place: format!("suite {name}"),
+            reason: error.to_string(),
+        })?;
         Ok(SuiteSource { name: name.to_owned(), text })
     }
 
@@ -127,10 +150,14 @@ impl SuiteSource {
         })
     }
 
-    /// The suite: parsed, checked, with its models built. Data is loaded when a task is first run or described.
+    /// The suite: parsed, checked, with its models built. Data is loaded when a task is first run
+    /// or described.
     pub fn suite(&self) -> Result<Suite, TaskError> {
         let spec = self.spec()?;
-        let wrong = |place: String, reason: &str| TaskError::Description { place, reason: reason.to_owned() };
+        let wrong = |place: String, reason: &str| TaskError::Description {
+            place,
+            reason: reason.to_owned(),
+        };
         let whole = || format!("suite {}", self.name);
         if spec.tasks.is_empty() && spec.externals.is_empty() {
             return Err(wrong(whole(), "it has no [[task]] and no [[external]]"));
@@ -139,7 +166,12 @@ impl SuiteSource {
             return Err(wrong(whole(), "`seeds` is empty; give at least one, such as seeds = [1]"));
         }
         if let Some(seed) = spec.seeds.iter().find(|&&seed| seed >= 1_000_000) {
-            return Err(wrong(whole(), &format!("the seed {seed} is reserved for held-out and tuning runs; use seeds below 1,000,000")));
+            return Err(wrong(
+                whole(),
+                &format!(
+                    "the seed {seed} is reserved for held-out and tuning runs; use seeds below 1,000,000"
+                ),
+            ));
         }
         let mut seen = HashSet::with_capacity(spec.seeds.len());
         if let Some(seed) = spec.seeds.iter().find(|seed| !seen.insert(**seed)) {
@@ -147,32 +179,40 @@ impl SuiteSource {
         }
         let mut tasks: Vec<WeightedTask> = Vec::new();
         let mut names = HashSet::new();
-        let mut add = |start: usize, name: &str, make: &dyn Fn(&str) -> Result<WeightedTask, TaskError>| {
-            let place = format!("{}, task {name}", self.place(start));
-            if !names.insert(name.to_owned()) {
-                return Err(wrong(place, "another task of the suite has this name"));
-            }
-            tasks.push(make(&place)?);
-            Ok(())
-        };
+        let mut add =
+            |start: usize, name: &str, make: &dyn Fn(&str) -> Result<WeightedTask, TaskError>| {
+                let place = format!("{}, task {name}", self.place(start));
+                if !names.insert(name.to_owned()) {
+                    return Err(wrong(place, "another task of the suite has this name"));
+                }
+                tasks.push(make(&place)?);
+                Ok(())
+            };
         let known = self.tuned_tasks()?;
         for task in &spec.tasks {
-            add(task.span().start, &task.get_ref().name, &|place| known.task(task.get_ref(), place))?;
+            add(task.span().start, &task.get_ref().name, &|place| {
+                known.task(task.get_ref(), place)
+            })?;
         }
         for task in &spec.externals {
-            add(task.span().start, &task.get_ref().name, &|place| known.external(task.get_ref(), place))?;
+            add(task.span().start, &task.get_ref().name, &|place| {
+                known.external(task.get_ref(), place)
+            })?;
         }
         Ok(Suite { name: spec.name, tasks, seeds: spec.seeds })
     }
 
-    /// The names of the external tasks of the suite for which nobody has tuned or given constants of AdamW.
+    /// The names of the external tasks of the suite for which nobody has tuned or given constants
+    /// of AdamW.
     pub fn untuned(&self) -> Result<Vec<String>, TaskError> {
         let externals = self.spec()?.externals.into_iter().map(toml::Spanned::into_inner);
-        let untuned = externals.filter(|task| constants_of(task).is_none_or(|tuned| tuned.origin == Origin::Untuned));
+        let untuned = externals
+            .filter(|task| constants_of(task).is_none_or(|tuned| tuned.origin == Origin::Untuned));
         Ok(untuned.map(|task| task.name).collect())
     }
 
-    /// The suite with constants of AdamW for external tasks of it, by their names. It is written anew, without the comments of the text.
+    /// The suite with constants of AdamW for external tasks of it, by their names. It is written
+    /// anew, without the comments of the text.
     pub fn with_constants(&self, constants: &[(String, Tuned)]) -> Result<SuiteSource, TaskError> {
         let mut spec = self.spec()?;
         for external in &mut spec.externals {
@@ -182,12 +222,15 @@ impl SuiteSource {
                 external.tuned.push(tuned.clone());
             }
         }
-        let text = toml::to_string(&spec)
-            .map_err(|error| TaskError::Description { place: format!("suite {}", self.name), reason: error.to_string() })?;
+        let text = toml::to_string(&spec).map_err(|error| TaskError::Description {
+            place: format!("suite {}", self.name),
+            reason: error.to_string(),
+        })?;
         Ok(SuiteSource { name: self.name.clone(), text })
     }
 
-    /// Whether another text is this suite, with constants that were tuned for AdamW where this one has none.
+    /// Whether another text is this suite, with constants that were tuned for AdamW where this one
+    /// has none.
     pub fn is_kept_as(&self, text: &str) -> bool {
         let Ok(untuned) = self.untuned() else { return false };
         if untuned.is_empty() {
@@ -196,17 +239,28 @@ impl SuiteSource {
         let kept = SuiteSource { name: self.name.clone(), text: text.to_owned() };
         let Ok(kept) = kept.spec() else { return false };
         let constants_for = |task: String| {
-            let of_name = kept.externals.iter().map(toml::Spanned::get_ref).find(|other| other.name == task)?;
-            let tuned = constants_of(of_name).filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. }))?.clone();
+            let of_name = kept
+                .externals
+                .iter()
+                .map(toml::Spanned::get_ref)
+                .find(|other| other.name == task)?;
+            let tuned = constants_of(of_name)
+                .filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. }))?
+                .clone();
             Some((task, tuned))
         };
-        let constants: Option<Vec<(String, Tuned)>> = untuned.into_iter().map(constants_for).collect();
-        constants.and_then(|constants| self.with_constants(&constants).ok()).is_some_and(|source| source.text == text)
+        let constants: Option<Vec<(String, Tuned)>> =
+            untuned.into_iter().map(constants_for).collect();
+        constants
+            .and_then(|constants| self.with_constants(&constants).ok())
+            .is_some_and(|source| source.text == text)
     }
 
     /// The tasks whose constants are tuned ones although they do not say where they come from.
     fn tuned_tasks(&self) -> Result<TunedTasks, TaskError> {
-        if SuiteSource::built_in().any(|source| source.name == self.name || source.text == self.text) {
+        if SuiteSource::built_in()
+            .any(|source| source.name == self.name || source.text == self.text)
+        {
             return Ok(TunedTasks::All);
         }
         let mut known = Vec::new();
@@ -227,7 +281,8 @@ fn constants_of(task: &ExternalSpec) -> Option<&Tuned> {
     task.tuned.iter().find(|tuned| tuned.program == BASELINE)
 }
 
-/// The tasks whose constants are tuned ones although they do not say where they come from: those of built-in suites, also where they are copied.
+/// The tasks whose constants are tuned ones although they do not say where they come from: those of
+/// built-in suites, also where they are copied.
 enum TunedTasks {
     All,
     Of(Vec<TaskSpec>),
@@ -235,7 +290,9 @@ enum TunedTasks {
 
 impl TunedTasks {
     fn task(&self, spec: &TaskSpec, place: &str) -> Result<WeightedTask, TaskError> {
-        let same = |other: &TaskSpec| TaskSpec { name: spec.name.clone(), weight: spec.weight, ..other.clone() } == *spec;
+        let same = |other: &TaskSpec| {
+            TaskSpec { name: spec.name.clone(), weight: spec.weight, ..other.clone() } == *spec
+        };
         let is_tuned = match self {
             TunedTasks::All => true,
             TunedTasks::Of(known) => known.iter().any(same),
@@ -259,9 +316,12 @@ fn as_given(mut task: WeightedTask) -> WeightedTask {
     task
 }
 
-/// A message of the parser without the names of Rust's types, and with what an unknown name may have been meant to be.
+/// A message of the parser without the names of Rust's types, and with what an unknown name may
+/// have been meant to be.
 fn reason(message: &str) -> String {
-    let reason = message.replace("expected usize", "expected a whole number").replace("expected u64", "expected a whole number");
+    let reason = message
+        .replace("expected usize", "expected a whole number")
+        .replace("expected u64", "expected a whole number");
     // Its names stand between backquotes: the unknown one, then those that there are.
     let mut names = message.split('`').skip(1).step_by(2);
     match names.next() {
@@ -276,12 +336,15 @@ fn reason(message: &str) -> String {
 fn suggestion(name: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!(" (did you mean `{known}`?)"),
+        Some((distance, known)) if distance <= 1 + known.len() / 3 => {
+            format!(" (did you mean `{known}`?)")
+        }
         _ => String::new(),
     }
 }
 
-/// A task of a built-in suite by `SUITE/TASK`, or by its name alone (then the first suite that has it), or of a suite file by `FILE/TASK`.
+/// A task of a built-in suite by `SUITE/TASK`, or by its name alone (then the first suite that has
+/// it), or of a suite file by `FILE/TASK`.
 pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
     if let Some((file, task)) = name.rsplit_once('/')
         && (file.ends_with(".toml") || std::path::Path::new(file).is_file())
@@ -297,8 +360,13 @@ pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
             return known.external(found.get_ref(), &place(found.span().start));
         }
         let names = tasks.iter().map(|task| task.get_ref().name.as_str());
-        let names: Vec<&str> = names.chain(externals.iter().map(|task| task.get_ref().name.as_str())).collect();
-        let reason = format!("no task of it is called `{task}`{}; tasks: {}", suggestion(task, &names), names.join(", "));
+        let names: Vec<&str> =
+            names.chain(externals.iter().map(|task| task.get_ref().name.as_str())).collect();
+        let reason = format!(
+            "no task of it is called `{task}`{}; tasks: {}",
+            suggestion(task, &names),
+            names.join(", ")
+        );
         return Err(TaskError::Description { place: format!("suite {file}"), reason });
     }
     let mut known = Vec::new();
@@ -313,7 +381,8 @@ pub fn find_task(name: &str) -> Result<WeightedTask, TaskError> {
         }
     }
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let shorts: Vec<&str> = known.iter().map(|full| full.rsplit('/').next().unwrap_or(full)).collect();
+    let shorts: Vec<&str> =
+        known.iter().map(|full| full.rsplit('/').next().unwrap_or(full)).collect();
     let suggestion = suggestion(name, if name.contains('/') { &known } else { &shorts });
     Err(TaskError::Description {
         place: format!("task `{name}`"),

@@ -63,9 +63,30 @@ fn five_hundred_and_twelve() -> usize {
 impl TaskSpec {
     /// The task. `place` says in errors where the description stands.
     pub fn task(self, place: &str) -> Result<WeightedTask, TaskError> {
-        self.check().map_err(|reason| TaskError::Description { place: place.to_owned(), reason })?;
-        let TaskSpec { name, weight, steps, batch, checkpoints, schedule, training, validation, label_noise, data, model, tuned } = self;
-        let wanted = Wanted { task: name.clone(), place: place.to_owned(), batch, training, validation, label_noise };
+        self.check()
+            .map_err(|reason| TaskError::Description { place: place.to_owned(), reason })?;
+        let TaskSpec {
+            name,
+            weight,
+            steps,
+            batch,
+            checkpoints,
+            schedule,
+            training,
+            validation,
+            label_noise,
+            data,
+            model,
+            tuned,
+        } = self;
+        let wanted = Wanted {
+            task: name.clone(),
+            place: place.to_owned(),
+            batch,
+            training,
+            validation,
+            label_noise,
+        };
         let builder = Builder::new(data, model, wanted);
         let task = TrainingTask::new(name, Box::new(builder), steps, batch, schedule, checkpoints);
         Ok(WeightedTask { task: Box::new(task), weight, tuned })
@@ -85,7 +106,10 @@ impl TaskSpec {
             return Err("`steps` times `batch` is above 2^31".to_owned());
         }
         if self.checkpoints > self.steps {
-            return Err(format!("`checkpoints` = {} are more than the {} steps", self.checkpoints, self.steps));
+            return Err(format!(
+                "`checkpoints` = {} are more than the {} steps",
+                self.checkpoints, self.steps
+            ));
         }
         if !(self.weight > 0.0 && self.weight.is_finite()) {
             return Err(format!("`weight` = {} must be above 0", self.weight));
@@ -96,7 +120,9 @@ impl TaskSpec {
         if let Schedule::WarmupCosine { warmup } = self.schedule
             && !(0.0..=1.0).contains(&warmup)
         {
-            return Err(format!("`warmup` = {warmup} must be from 0 to 1, the part of the steps that warm up"));
+            return Err(format!(
+                "`warmup` = {warmup} must be from 0 to 1, the part of the steps that warm up"
+            ));
         }
         constants::check(&self.tuned)?;
         self.data.check(self.training, self.validation)?;

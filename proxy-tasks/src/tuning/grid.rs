@@ -1,9 +1,10 @@
 //! Tuned constants of known optimizers on the built-in tasks, and the protocol that finds them.
 //!
-//! The protocol: pairs of a peak learning rate and a weight decay from a grid, all else at the program's defaults, judged by the mean final
-//! validation loss over the tuning seeds ([`Suite::tuning_seeds`](crate::suite::Suite::tuning_seeds)), which no search and no report uses. A pair
-//! that diverges on any seed is out. How many pairs are tried is the [`Strategy`]; a program without `weight_decay` has its learning rate only, and
-//! so fewer pairs.
+//! The protocol: pairs of a peak learning rate and a weight decay from a grid, all else at the
+//! program's defaults, judged by the mean final validation loss over the tuning seeds
+//! ([`Suite::tuning_seeds`](crate::suite::Suite::tuning_seeds)), which no search and no report
+//! uses. A pair that diverges on any seed is out. How many pairs are tried is the [`Strategy`]; a
+//! program without `weight_decay` has its learning rate only, and so fewer pairs.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,9 @@ impl Default for Grid {
     /// Learning rates from 1e-4 to 10, four a decade; decays from 0 to 3.
     fn default() -> Grid {
         Grid {
-            peak_lr: (0..=20).map(|i| rounded(libm::pow(10.0, -4.0 + f64::from(i) / 4.0))).collect(),
+            peak_lr: (0..=20)
+                .map(|i| rounded(libm::pow(10.0, -4.0 + f64::from(i) / 4.0)))
+                .collect(),
             weight_decay: vec![0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
             seeds: Strategy::Fine.seeds(),
         }
@@ -67,14 +70,16 @@ pub enum Strategy {
     Fine,
     /// Every second learning rate with every second decay, then a walk from the best of them.
     Coarse,
-    /// Only the walk, from a given pair, such as the one that a smaller task of the kind had. First it goes by two learning rates or one decay as long
-    /// as that helps, then by one; and by both in opposite directions, since their product is what a long run feels. It finds the nearest
+    /// Only the walk, from a given pair, such as the one that a smaller task of the kind had. First
+    /// it goes by two learning rates or one decay as long as that helps, then by one; and by both
+    /// in opposite directions, since their product is what a long run feels. It finds the nearest
     /// optimum, which need not be the best one.
     Local,
 }
 
 impl Strategy {
-    /// Tuning seeds that judge a pair, if nothing else is said: the fewer, the costlier the tasks that a strategy is for.
+    /// Tuning seeds that judge a pair, if nothing else is said: the fewer, the costlier the tasks
+    /// that a strategy is for.
     pub fn seeds(self) -> usize {
         match self {
             Strategy::Fine => 8,
@@ -84,8 +89,9 @@ impl Strategy {
     }
 }
 
-/// Tries the pairs of the grid that the strategy wants. A walk begins at the pair of the grid that is nearest to `start`, or in the middle of the
-/// grid. `report` sees each trial as it ends and may stop the tuning.
+/// Tries the pairs of the grid that the strategy wants. A walk begins at the pair of the grid that
+/// is nearest to `start`, or in the middle of the grid. `report` sees each trial as it ends and may
+/// stop the tuning.
 pub fn tune(
     task: &dyn Task,
     program: &Program,
@@ -94,9 +100,20 @@ pub fn tune(
     start: Option<&Tuned>,
     report: &mut dyn FnMut(&Trial) -> Verdict,
 ) -> Result<Vec<Trial>, TaskError> {
-    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
+    let has_decay =
+        program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
     let decays: &[f64] = if has_decay { &grid.weight_decay } else { &[0.0] };
-    let mut tuning = Tuning { task, program, grid, has_decay, decays, trials: Vec::new(), losses: BTreeMap::new(), stopped: false, report };
+    let mut tuning = Tuning {
+        task,
+        program,
+        grid,
+        has_decay,
+        decays,
+        trials: Vec::new(),
+        losses: BTreeMap::new(),
+        stopped: false,
+        report,
+    };
     let (rates, decays) = (grid.peak_lr.len(), decays.len());
     if rates == 0 || decays == 0 {
         return Ok(Vec::new());
@@ -152,7 +169,8 @@ impl Tuning<'_> {
     fn walk(&mut self, mut at: Pair) -> Result<(), TaskError> {
         let mut best = self.loss(at)?;
         for stride in [2, 1] {
-            let directions = [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
+            let directions =
+                [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
             let mut moved = true;
             while moved && !self.stopped {
                 moved = false;
@@ -174,21 +192,33 @@ impl Tuning<'_> {
     }
 
     fn neighbour(&self, at: Pair, direction: [isize; 2]) -> Option<Pair> {
-        let rate = at[0].checked_add_signed(direction[0]).filter(|&rate| rate < self.grid.peak_lr.len())?;
-        let decay = at[1].checked_add_signed(direction[1]).filter(|&decay| decay < self.decays.len())?;
+        let rate = at[0]
+            .checked_add_signed(direction[0])
+            .filter(|&rate| rate < self.grid.peak_lr.len())?;
+        let decay =
+            at[1].checked_add_signed(direction[1]).filter(|&decay| decay < self.decays.len())?;
         Some([rate, decay])
     }
 
     fn nearest(&self, start: &Tuned) -> Pair {
-        let decay = start.hyperparameters.iter().find(|(name, _)| name == WEIGHT_DECAY).map_or(0.0, |(_, value)| *value);
+        let decay = start
+            .hyperparameters
+            .iter()
+            .find(|(name, _)| name == WEIGHT_DECAY)
+            .map_or(0.0, |(_, value)| *value);
         let nearest = |values: &[f64], distance: &dyn Fn(f64) -> f64| {
-            let places = values.iter().enumerate().min_by(|a, b| distance(*a.1).total_cmp(&distance(*b.1)));
+            let places =
+                values.iter().enumerate().min_by(|a, b| distance(*a.1).total_cmp(&distance(*b.1)));
             places.map_or(0, |(place, _)| place)
         };
-        [nearest(&self.grid.peak_lr, &|rate| libm::log(rate / start.peak_lr).abs()), nearest(self.decays, &|value| (value - decay).abs())]
+        [
+            nearest(&self.grid.peak_lr, &|rate| libm::log(rate / start.peak_lr).abs()),
+            nearest(self.decays, &|value| (value - decay).abs()),
+        ]
     }
 
-    /// The mean loss of a pair, infinite where it diverges; of each pair once. Once the tuning is stopped, no further pair is tried.
+    /// The mean loss of a pair, infinite where it diverges; of each pair once. Once the tuning is
+    /// stopped, no further pair is tried.
     fn loss(&mut self, pair: Pair) -> Result<f64, TaskError> {
         if let Some(&loss) = self.losses.get(&pair) {
             return Ok(loss);
@@ -197,8 +227,10 @@ impl Tuning<'_> {
             return Ok(f64::INFINITY);
         }
         let (peak_lr, weight_decay) = (self.grid.peak_lr[pair[0]], self.decays[pair[1]]);
-        let hyperparameters = if self.has_decay { vec![(WEIGHT_DECAY.to_owned(), weight_decay)] } else { Vec::new() };
-        let candidate = Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
+        let hyperparameters =
+            if self.has_decay { vec![(WEIGHT_DECAY.to_owned(), weight_decay)] } else { Vec::new() };
+        let candidate =
+            Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
         let (mut sum, mut failure) = (Some(0.0), None);
         for seed in Suite::tuning_seeds(self.grid.seeds) {
             let run = match self.task.run(&candidate, seed, &mut |_| Verdict::Continue) {
@@ -217,7 +249,12 @@ impl Tuning<'_> {
                 break;
             }
         }
-        let trial = Trial { peak_lr, weight_decay, loss: sum.map(|sum| sum / self.grid.seeds as f64), failure };
+        let trial = Trial {
+            peak_lr,
+            weight_decay,
+            loss: sum.map(|sum| sum / self.grid.seeds as f64),
+            failure,
+        };
         self.stopped = (self.report)(&trial) == Verdict::Stop;
         let loss = trial.loss.unwrap_or(f64::INFINITY);
         self.losses.insert(pair, loss);
@@ -259,11 +296,13 @@ pub struct Found {
     pub converged: bool,
 }
 
-/// Tunes learning rate and weight decay from coarse to fine, with a budget of runs, where a run may cost minutes and nothing is known of the task:
-/// learning rates of every decade from 1e-6 to 10 on the first tuning seed, from the program's own outwards; then a walk from the best of them over
-/// all tuning seeds, first by half a decade of the learning rate or one decay, then by a quarter. What is found does not depend on the number of
-/// threads. `name` is the program's in the zoo. `None` if it is `interrupted`, which is asked before every run. `observe` is told about every run,
-/// from all threads.
+/// Tunes learning rate and weight decay from coarse to fine, with a budget of runs, where a run may
+/// cost minutes and nothing is known of the task: learning rates of every decade from 1e-6 to 10 on
+/// the first tuning seed, from the program's own outwards; then a walk from the best of them over
+/// all tuning seeds, first by half a decade of the learning rate or one decay, then by a quarter.
+/// What is found does not depend on the number of threads. `name` is the program's in the zoo.
+/// `None` if it is `interrupted`, which is asked before every run. `observe` is told about every
+/// run, from all threads.
 pub fn tune_within(
     task: &dyn Task,
     name: &str,
@@ -272,7 +311,8 @@ pub fn tune_within(
     interrupted: &(dyn Fn() -> bool + Sync),
     observe: &(dyn Fn(&Run) + Sync),
 ) -> Result<Option<Found>, TaskError> {
-    let has_decay = program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
+    let has_decay =
+        program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
     let grid = Grid {
         peak_lr: (0..=28).map(|i| rounded(libm::pow(10.0, -6.0 + f64::from(i) / 4.0))).collect(),
         weight_decay: if has_decay { Grid::default().weight_decay } else { vec![0.0] },
@@ -301,7 +341,12 @@ pub fn tune_within(
     let untuned_loss = search.mean(own).filter(|loss| loss.is_finite());
     let Some((best, loss)) = search.best() else {
         let failed = search.failures.first().map_or_else(String::new, |failure| {
-            format!(", {} of {} runs failed, the first one: {}", search.failures.len(), search.runs, failure.reason)
+            format!(
+                ", {} of {} runs failed, the first one: {}",
+                search.failures.len(),
+                search.runs,
+                failure.reason
+            )
         });
         let reason = format!("{name} diverges with every learning rate that was tried{failed}");
         return Err(TaskError::Data { task: task.name().to_owned(), reason });
@@ -309,7 +354,14 @@ pub fn tune_within(
     let (peak_lr, hyperparameters) = search.constants(best);
     let origin = Origin::Tuned { runs: search.runs, seeds: search.judged(best) };
     let tuned = Tuned { program: name.to_owned(), peak_lr, hyperparameters, origin };
-    Ok(Some(Found { tuned, loss, untuned_loss, runs: search.runs, failed: search.failures.len(), converged }))
+    Ok(Some(Found {
+        tuned,
+        loss,
+        untuned_loss,
+        runs: search.runs,
+        failed: search.failures.len(),
+        converged,
+    }))
 }
 
 /// Numbers between the learning rates of a scan in its grid: a decade.
@@ -345,26 +397,39 @@ impl Within<'_> {
         // That the command works at all shows with the program as it is.
         self.try_on(&[[own, decay]], 1)?;
         let decades = self.grid.peak_lr.len() / DECADE;
-        let outwards = (1..=decades).flat_map(|by| [own.checked_add(by * DECADE), own.checked_sub(by * DECADE)]).flatten();
-        let scan: Vec<Pair> = outwards.filter(|rate| *rate < self.grid.peak_lr.len()).map(|rate| [rate, decay]).collect();
+        let outwards = (1..=decades)
+            .flat_map(|by| [own.checked_add(by * DECADE), own.checked_sub(by * DECADE)])
+            .flatten();
+        let scan: Vec<Pair> = outwards
+            .filter(|rate| *rate < self.grid.peak_lr.len())
+            .map(|rate| [rate, decay])
+            .collect();
         self.try_on(&scan, 1)?;
-        // What did best on one seed is tried on all of them, and so is the program as it is, to compare with.
+        // What did best on one seed is tried on all of them, and so is the program as it is, to
+        // compare with.
         let Some((best, _)) = self.best() else { return Ok(()) };
         self.try_on(&[best, [own, decay]], self.seeds.len())?;
         let Some((mut best, _)) = self.best() else { return Ok(()) };
         for stride in [2_isize, 1] {
-            let directions = [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
+            let directions =
+                [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
             let mut moved = true;
             while moved {
                 moved = false;
                 for [rate, decay] in directions {
                     // On in the same direction as long as it pays.
-                    while let (Some(rate), Some(decay)) = (best[0].checked_add_signed(rate), best[1].checked_add_signed(decay)) {
-                        if rate >= self.grid.peak_lr.len() || decay >= self.grid.weight_decay.len() {
+                    while let (Some(rate), Some(decay)) =
+                        (best[0].checked_add_signed(rate), best[1].checked_add_signed(decay))
+                    {
+                        if rate >= self.grid.peak_lr.len() || decay >= self.grid.weight_decay.len()
+                        {
                             break;
                         }
                         self.try_on(&[[rate, decay]], self.seeds.len())?;
-                        let better = self.mean([rate, decay]).zip(self.mean(best)).is_some_and(|(new, old)| new < old);
+                        let better = self
+                            .mean([rate, decay])
+                            .zip(self.mean(best))
+                            .is_some_and(|(new, old)| new < old);
                         if !better {
                             break;
                         }
@@ -379,9 +444,14 @@ impl Within<'_> {
     /// The pair of the grid that is nearest to the program's own.
     fn own(&self) -> Pair {
         let signature = self.program.signature();
-        let decay = signature.hyperparameters().find(|(_, p)| p.name == WEIGHT_DECAY).and_then(|(_, p)| p.default).unwrap_or(0.0);
+        let decay = signature
+            .hyperparameters()
+            .find(|(_, p)| p.name == WEIGHT_DECAY)
+            .and_then(|(_, p)| p.default)
+            .unwrap_or(0.0);
         let nearest = |values: &[f64], distance: &dyn Fn(f64) -> f64| {
-            let places = values.iter().enumerate().min_by(|a, b| distance(*a.1).total_cmp(&distance(*b.1)));
+            let places =
+                values.iter().enumerate().min_by(|a, b| distance(*a.1).total_cmp(&distance(*b.1)));
             places.map_or(0, |(place, _)| place)
         };
         let rate = signature.peak_learning_rate();
@@ -392,7 +462,8 @@ impl Within<'_> {
     }
 
     fn constants(&self, [rate, decay]: Pair) -> (f64, Vec<(String, f64)>) {
-        let decay = self.has_decay.then(|| (WEIGHT_DECAY.to_owned(), self.grid.weight_decay[decay]));
+        let decay =
+            self.has_decay.then(|| (WEIGHT_DECAY.to_owned(), self.grid.weight_decay[decay]));
         (self.grid.peak_lr[rate], decay.into_iter().collect())
     }
 
@@ -408,22 +479,31 @@ impl Within<'_> {
 
     /// The best of the pairs that were tried on the most seeds.
     fn best(&self) -> Option<(Pair, f64)> {
-        let finite = |(pair, losses): (&Pair, &Vec<f64>)| Some((*pair, losses.len(), self.mean(*pair).filter(|loss| loss.is_finite())?));
-        // Of equals the one nearest to the program as it is: of a task that tells nothing apart nothing is learnt.
+        let finite = |(pair, losses): (&Pair, &Vec<f64>)| {
+            Some((*pair, losses.len(), self.mean(*pair).filter(|loss| loss.is_finite())?))
+        };
+        // Of equals the one nearest to the program as it is: of a task that tells nothing apart
+        // nothing is learnt.
         let own = self.own();
-        let far = |pair: &Pair| pair.iter().zip(&own).map(|(place, own)| place.abs_diff(*own)).sum::<usize>();
-        let order =
-            |a: &(Pair, usize, f64), b: &(Pair, usize, f64)| b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)).then(far(&a.0).cmp(&far(&b.0)));
+        let far = |pair: &Pair| {
+            pair.iter().zip(&own).map(|(place, own)| place.abs_diff(*own)).sum::<usize>()
+        };
+        let order = |a: &(Pair, usize, f64), b: &(Pair, usize, f64)| {
+            b.1.cmp(&a.1).then(a.2.total_cmp(&b.2)).then(far(&a.0).cmp(&far(&b.0)))
+        };
         let found = self.known.iter().filter_map(finite).min_by(order);
         found.map(|(pair, _, loss)| (pair, loss))
     }
 
-    /// Tries pairs on the first so many tuning seeds, as far as the budget goes, side by side. A pair that diverges somewhere is not tried further.
+    /// Tries pairs on the first so many tuning seeds, as far as the budget goes, side by side. A
+    /// pair that diverges somewhere is not tried further.
     fn try_on(&mut self, pairs: &[Pair], seeds: usize) -> Result<(), End> {
         let mut jobs: Vec<(Pair, u64)> = Vec::new();
         for pair in pairs {
             let known = self.known.get(pair);
-            if known.is_some_and(|losses| losses.iter().any(|loss| !loss.is_finite())) || jobs.iter().any(|(other, _)| other == pair) {
+            if known.is_some_and(|losses| losses.iter().any(|loss| !loss.is_finite()))
+                || jobs.iter().any(|(other, _)| other == pair)
+            {
                 continue;
             }
             let wanted = self.seeds.iter().take(seeds).skip(known.map_or(0, Vec::len));
@@ -437,7 +517,8 @@ impl Within<'_> {
                 return Err(End::Interrupted);
             }
             let (peak_lr, hyperparameters) = self.constants(*pair);
-            let candidate = Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
+            let candidate =
+                Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
             let run = match self.task.run(&candidate, *seed, &mut |_| Verdict::Continue) {
                 Err(TaskError::Interrupted { .. }) => return Err(End::Interrupted),
                 run => run.map_err(End::Task)?,
@@ -448,7 +529,11 @@ impl Within<'_> {
         let runs: Vec<_> = jobs.par_iter().map(train).collect();
         for ((pair, _), run) in jobs.iter().zip(runs) {
             // A command that fails at the first try will hardly do better at the next.
-            let run = if self.runs == 0 { run?.or_failed(self.task.name()).map_err(End::Task)? } else { run? };
+            let run = if self.runs == 0 {
+                run?.or_failed(self.task.name()).map_err(End::Task)?
+            } else {
+                run?
+            };
             self.runs += 1;
             self.failures.extend(run.failure().cloned());
             let loss = run.final_metrics().map_or(f64::INFINITY, |metrics| metrics.loss);
@@ -472,7 +557,8 @@ mod tests {
     use crate::run::{Checkpoint, Metrics, StopReason};
     use crate::task::TaskDescription;
 
-    /// A task whose loss is known: a ridge along lr x decay = 0.03 with its lowest point at lr = 0.1; learning rates above 1 diverge.
+    /// A task whose loss is known: a ridge along lr x decay = 0.03 with its lowest point at lr =
+    /// 0.1; learning rates above 1 diverge.
     struct Ridge;
 
     impl Task for Ridge {
@@ -488,19 +574,34 @@ mod tests {
             1
         }
 
-        fn run(&self, candidate: &Candidate, _: u64, _: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
+        fn run(
+            &self,
+            candidate: &Candidate,
+            _: u64,
+            _: &mut dyn FnMut(&Checkpoint) -> Verdict,
+        ) -> Result<Run, TaskError> {
             let decay = candidate.hyperparameters.first().map_or(0.3, |(_, value)| *value);
-            let (rate, product) = (candidate.peak_lr.log10() + 1.0, (candidate.peak_lr * decay + 1e-9).log10() + 1.523);
-            let validation = Metrics { loss: 1.0 + 0.1 * rate * rate + 3.0 * product * product, accuracy: None };
+            let (rate, product) = (
+                candidate.peak_lr.log10() + 1.0,
+                (candidate.peak_lr * decay + 1e-9).log10() + 1.523,
+            );
+            let validation =
+                Metrics { loss: 1.0 + 0.1 * rate * rate + 3.0 * product * product, accuracy: None };
             let curve = vec![Checkpoint { step: 1, training_loss: 0.0, validation }];
-            let stop = if candidate.peak_lr > 1.0 { StopReason::Diverged { step: 0 } } else { StopReason::Completed };
+            let stop = if candidate.peak_lr > 1.0 {
+                StopReason::Diverged { step: 0 }
+            } else {
+                StopReason::Completed
+            };
             Ok(Run { curve, stop, elapsed: std::time::Duration::ZERO })
         }
     }
 
     fn found(program: &str, strategy: Strategy, start: Option<&Tuned>) -> (usize, Trial) {
         let program = symopt_programs::find(program).unwrap().program();
-        let trials = tune(&Ridge, &program, &Grid::default(), strategy, start, &mut |_| Verdict::Continue).unwrap();
+        let trials =
+            tune(&Ridge, &program, &Grid::default(), strategy, start, &mut |_| Verdict::Continue)
+                .unwrap();
         (trials.len(), best(&trials).unwrap().clone())
     }
 
@@ -516,7 +617,9 @@ mod tests {
         assert_eq!((all, finest.peak_lr, finest.weight_decay), (147, 0.1, 0.3));
         let (coarse, trial) = found("lion", Strategy::Coarse, None);
         assert_eq!(trial, finest);
-        for start in [None, Some(&start(1e-3, 3.0)), Some(&start(0.9, 0.02)), Some(&start(0.12, 0.25))] {
+        for start in
+            [None, Some(&start(1e-3, 3.0)), Some(&start(0.9, 0.02)), Some(&start(0.12, 0.25))]
+        {
             let (local, trial) = found("lion", Strategy::Local, start);
             assert_eq!(trial, finest);
             assert!(local < 45 && local < coarse && coarse < 70, "{local} {coarse}");
@@ -538,7 +641,9 @@ mod tests {
 
     fn within(runs: usize, seeds: usize) -> Found {
         let program = symopt_programs::find("adamw").unwrap().program();
-        tune_within(&Ridge, "adamw", &program, Budget { runs, seeds }, &|| false, &|_| {}).unwrap().unwrap()
+        tune_within(&Ridge, "adamw", &program, Budget { runs, seeds }, &|| false, &|_| {})
+            .unwrap()
+            .unwrap()
     }
 
     #[test]
@@ -546,14 +651,23 @@ mod tests {
         let found = within(48, 2);
         assert_eq!((found.tuned.peak_lr, found.tuned.hyperparameters[0].1), (0.1, 0.3));
         assert_eq!(found.tuned.origin, Origin::Tuned { runs: found.runs, seeds: 2 });
-        assert!(found.converged && found.runs <= 48 && found.untuned_loss.is_some_and(|loss| found.loss < loss), "{found:?}");
+        assert!(
+            found.converged
+                && found.runs <= 48
+                && found.untuned_loss.is_some_and(|loss| found.loss < loss),
+            "{found:?}"
+        );
         for runs in [1, 2, 7, 12, 20] {
             let found = within(runs, 2);
             assert!(found.runs <= runs && !found.converged, "{found:?}");
             assert!(found.untuned_loss.is_none_or(|loss| found.loss <= loss));
         }
         let program = symopt_programs::find("adamw").unwrap().program();
-        assert!(tune_within(&Ridge, "adamw", &program, Budget::default(), &|| true, &|_| {}).unwrap().is_none());
+        assert!(
+            tune_within(&Ridge, "adamw", &program, Budget::default(), &|| true, &|_| {})
+                .unwrap()
+                .is_none()
+        );
     }
 
     /// A task that tells nothing apart.
@@ -572,17 +686,32 @@ mod tests {
             1
         }
 
-        fn run(&self, _: &Candidate, _: u64, watch: &mut dyn FnMut(&Checkpoint) -> Verdict) -> Result<Run, TaskError> {
-            let checkpoint = Checkpoint { step: 1, training_loss: 0.5, validation: Metrics { loss: 0.5, accuracy: None } };
+        fn run(
+            &self,
+            _: &Candidate,
+            _: u64,
+            watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
+        ) -> Result<Run, TaskError> {
+            let checkpoint = Checkpoint {
+                step: 1,
+                training_loss: 0.5,
+                validation: Metrics { loss: 0.5, accuracy: None },
+            };
             watch(&checkpoint);
-            Ok(Run { curve: vec![checkpoint], stop: StopReason::Completed, elapsed: std::time::Duration::ZERO })
+            Ok(Run {
+                curve: vec![checkpoint],
+                stop: StopReason::Completed,
+                elapsed: std::time::Duration::ZERO,
+            })
         }
     }
 
     #[test]
     fn where_nothing_matters_the_defaults_stay() {
         let program = symopt_programs::find("adamw").unwrap().program();
-        let found = tune_within(&Flat, "adamw", &program, Budget::default(), &|| false, &|_| {}).unwrap().unwrap();
+        let found = tune_within(&Flat, "adamw", &program, Budget::default(), &|| false, &|_| {})
+            .unwrap()
+            .unwrap();
         assert_eq!((found.tuned.peak_lr, found.loss), (1e-3, 0.5));
     }
 
@@ -594,7 +723,12 @@ mod tests {
             (Origin::Given, "AdamW as given"),
             (Origin::Untuned, "untuned AdamW"),
         ] {
-            let tuned = Tuned { program: "adamw".to_owned(), peak_lr: 0.1, hyperparameters: Vec::new(), origin };
+            let tuned = Tuned {
+                program: "adamw".to_owned(),
+                peak_lr: 0.1,
+                hyperparameters: Vec::new(),
+                origin,
+            };
             let text = toml::to_string(&tuned).unwrap();
             assert_eq!(toml::from_str::<Tuned>(&text).unwrap(), tuned, "{text}");
             assert_eq!(origin.of("AdamW"), words);

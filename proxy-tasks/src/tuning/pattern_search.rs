@@ -1,22 +1,27 @@
-//! The best hyperparameters of a program on a task, found by a pattern search with a fixed budget of training runs.
+//! The best hyperparameters of a program on a task, found by a pattern search with a fixed budget
+//! of training runs.
 //!
-//! What is searched: the peak learning rate, `weight_decay` where the program has it, and the shares that its averages keep (`beta1` and the
-//! like). All of them are moved by factors: the learning rate and the decay themselves, of a share what is left of it, so that 0.9 goes to
-//! 0.95 and 0.975. See [`dimensions`].
+//! What is searched: the peak learning rate, `weight_decay` where the program has it, and the
+//! shares that its averages keep (`beta1` and the like). All of them are moved by factors: the
+//! learning rate and the decay themselves, of a share what is left of it, so that 0.9 goes to 0.95
+//! and 0.975. See [`dimensions`].
 //!
-//! How: first a coarse grid of learning rates by factors of 4 and three decays. From its best point on, one dimension after the other goes up
-//! or down by a factor of 4, and stays where that is better; what a whole round has gained is tried once more in the same direction (Hooke and
-//! Jeeves 1961). When a round gains nothing, two dimensions are moved at the same time, since a longer average may need a smaller learning
-//! rate, and when that gains nothing either, the factor becomes 2. In the end single dimensions are moved by √2. Where there are shares, all
-//! this is done once more from the best point of the grid with averages four times as long, so that less depends on the defaults of the
-//! program. Every point is judged by the mean final validation loss over the same seeds ([`Suite::tuning_seeds`]), and is out if it diverges
-//! on any of them.
+//! How: first a coarse grid of learning rates by factors of 4 and three decays. From its best point
+//! on, one dimension after the other goes up or down by a factor of 4, and stays where that is
+//! better; what a whole round has gained is tried once more in the same direction (Hooke and Jeeves
+//! 1961). When a round gains nothing, two dimensions are moved at the same time, since a longer
+//! average may need a smaller learning rate, and when that gains nothing either, the factor becomes 2.
+//! In the end single dimensions are moved by √2. Where there are shares, all this is done once more
+//! from the best point of the grid with averages four times as long, so that less depends on the
+//! defaults of the program. Every point is judged by the mean final validation loss over the same
+//! seeds ([`Suite::tuning_seeds`]), and is out if it diverges on any of them.
 //!
-//! The budget counts training runs: a point costs one for each seed, also where it diverges and the rest of its runs is left out. So programs
-//! with the same budget have the same number of points to try, whatever they do with them.
+//! The budget counts training runs: a point costs one for each seed, also where it diverges and the
+//! rest of its runs is left out. So programs with the same budget have the same number of points to
+//! try, whatever they do with them.
 //!
-//! The same program, task and settings give the same trials, on any number of threads: points are tried in a fixed order, and only the runs of
-//! one point, or of the coarse grid, go side by side.
+//! The same program, task and settings give the same trials, on any number of threads: points are
+//! tried in a fixed order, and only the runs of one point, or of the coarse grid, go side by side.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +47,8 @@ const COARSE_LEARNING_RATES: std::ops::RangeInclusive<i32> = -24..=8;
 const COARSE_DECAYS: [i32; 3] = [-14, -2, 6];
 /// No learning rate below or above these, in notches: 2^-30 to 2^14.
 const LEARNING_RATES: (i32, i32) = (-60, 28);
-/// No decay below or above these, in notches: 2^-10, where it does nothing in a run of a proxy task, to 256.
+/// No decay below or above these, in notches: 2^-10, where it does nothing in a run of a proxy
+/// task, to 256.
 const DECAYS: (i32, i32) = (-20, 16);
 /// What is left of a share is at least this: an average over some ten thousand steps.
 const LEAST_LEFT: f64 = 1e-4;
@@ -88,7 +94,11 @@ impl Dimension {
         let notches = |factor: f64| (NOTCHES * libm::log2(factor)).floor() as i32;
         let left = 1.0 - start;
         let range = (-notches(1.0 / left).max(0), notches(left / LEAST_LEFT).max(0));
-        Dimension { quantity: Quantity::Share { name: name.to_owned(), start }, coarse: vec![0], range }
+        Dimension {
+            quantity: Quantity::Share { name: name.to_owned(), start },
+            coarse: vec![0],
+            range,
+        }
     }
 
     /// The value at a position for steps of a size, in as many digits as a suite file should hold.
@@ -110,9 +120,11 @@ fn three_digits(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 
-/// What there is to tune of a program: the learning rate, if it takes one, whether or not it states a conventional peak (one without a peak may hold
-/// it as a constant, of which the rate is a multiple), `weight_decay`, and with `shares` every hyperparameter whose default is at least one half and
-/// below one: these are the weights of averages, such as `beta1`, `alpha` of RMSProp, or `nu` of quasi-hyperbolic momentum.
+/// What there is to tune of a program: the learning rate, if it takes one, whether or not it states
+/// a conventional peak (one without a peak may hold it as a constant, of which the rate is a
+/// multiple), `weight_decay`, and with `shares` every hyperparameter whose default is at least one
+/// half and below one: these are the weights of averages, such as `beta1`, `alpha` of RMSProp, or
+/// `nu` of quasi-hyperbolic momentum.
 pub fn dimensions(program: &Program, shares: bool) -> Vec<Dimension> {
     let signature = program.signature();
     let mut found = Vec::new();
@@ -126,7 +138,9 @@ pub fn dimensions(program: &Program, shares: bool) -> Vec<Dimension> {
                 let quantity = Quantity::Decay(parameter.name.clone());
                 found.push(Dimension { quantity, coarse: COARSE_DECAYS.to_vec(), range: DECAYS });
             }
-            Some(start) if shares && (0.5..1.0).contains(&start) => found.push(Dimension::share(&parameter.name, start)),
+            Some(start) if shares && (0.5..1.0).contains(&start) => {
+                found.push(Dimension::share(&parameter.name, start))
+            }
             _ => {}
         }
     }
@@ -176,7 +190,12 @@ impl Trial {
 
     /// For a suite file, with how it was found.
     pub fn tuned(&self, program: &str, origin: Origin) -> Tuned {
-        Tuned { program: program.to_owned(), peak_lr: self.peak_lr, hyperparameters: self.hyperparameters.clone(), origin }
+        Tuned {
+            program: program.to_owned(),
+            peak_lr: self.peak_lr,
+            hyperparameters: self.hyperparameters.clone(),
+            origin,
+        }
     }
 }
 
@@ -217,7 +236,8 @@ impl Tuning {
 pub struct Watch<'a> {
     /// Asked often, from all threads; true ends the search with what it has.
     pub interrupted: &'a (dyn Fn() -> bool + Sync),
-    /// Told, from all threads, how many training runs of the budget have been used since the last time.
+    /// Told, from all threads, how many training runs of the budget have been used since the last
+    /// time.
     pub used: &'a (dyn Fn(usize) + Sync),
 }
 
@@ -226,14 +246,27 @@ impl Watch<'_> {
     pub const NOBODY: Watch<'static> = Watch { interrupted: &|| false, used: &|_| {} };
 }
 
-/// Tunes a program on a task. Runs go side by side on the threads of the rayon pool that this is called in.
-pub fn search(task: &dyn Task, program: &Program, protocol: &Protocol, watch: Watch) -> Result<Tuning, TaskError> {
+/// Tunes a program on a task. Runs go side by side on the threads of the rayon pool that this is
+/// called in.
+pub fn search(
+    task: &dyn Task,
+    program: &Program,
+    protocol: &Protocol,
+    watch: Watch,
+) -> Result<Tuning, TaskError> {
     search_in_units(task, program, 1.0, protocol, watch)
 }
 
-/// The same for a program whose steps, at a learning rate of 1, have another size than those of the known optimizers: learning rates are tried in units
-/// of its inverse and decays in units of the size, so that every position means the same for it as for others.
-pub fn search_in_units(task: &dyn Task, program: &Program, size: f64, protocol: &Protocol, watch: Watch) -> Result<Tuning, TaskError> {
+/// The same for a program whose steps, at a learning rate of 1, have another size than those of the
+/// known optimizers: learning rates are tried in units of its inverse and decays in units of the
+/// size, so that every position means the same for it as for others.
+pub fn search_in_units(
+    task: &dyn Task,
+    program: &Program,
+    size: f64,
+    protocol: &Protocol,
+    watch: Watch,
+) -> Result<Tuning, TaskError> {
     let mut search = Search {
         task,
         program,
@@ -319,7 +352,8 @@ impl Search<'_> {
                 if best == start {
                     break;
                 }
-                let ahead: Point = best.iter().zip(&start).map(|(now, before)| 2 * now - before).collect();
+                let ahead: Point =
+                    best.iter().zip(&start).map(|(now, before)| 2 * now - before).collect();
                 if self.is_better(&ahead, &best)? {
                     best = ahead;
                 }
@@ -329,7 +363,12 @@ impl Search<'_> {
     }
 
     /// Moves every dimension up or down in turn, where that is better.
-    fn move_one_by_one(&mut self, step: i32, directions: &mut [i32], best: &mut Point) -> Result<(), Halt> {
+    fn move_one_by_one(
+        &mut self,
+        step: i32,
+        directions: &mut [i32],
+        best: &mut Point,
+    ) -> Result<(), Halt> {
         for (dimension, direction) in directions.iter_mut().enumerate() {
             // The direction that was the better one the last time goes first.
             for sign in [*direction, -*direction] {
@@ -344,8 +383,9 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Moves two dimensions at the same time: the first two for which that is better. A longer average that needs a smaller learning rate, or
-    /// two averages that only help if both are long, are found in no other way.
+    /// Moves two dimensions at the same time: the first two for which that is better. A longer
+    /// average that needs a smaller learning rate, or two averages that only help if both are long,
+    /// are found in no other way.
     fn move_a_pair(&mut self, step: i32, best: &mut Point) -> Result<(), Halt> {
         for first in 0..best.len() {
             for second in first + 1..best.len() {
@@ -361,28 +401,43 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Tries the coarse grid, or as much of it as half of the budget is enough for: every second value of its longest side is left out until
-    /// it fits.
+    /// Tries the coarse grid, or as much of it as half of the budget is enough for: every second
+    /// value of its longest side is left out until it fits.
     fn try_grid(&mut self) -> Result<(), Halt> {
-        let mut sides: Vec<Vec<i32>> = self.dimensions.iter().map(|dimension| dimension.coarse.clone()).collect();
+        let mut sides: Vec<Vec<i32>> =
+            self.dimensions.iter().map(|dimension| dimension.coarse.clone()).collect();
         while sides.iter().map(Vec::len).product::<usize>() > (self.points / 2).max(1) {
             // Learning rates matter more than decays: of these fewer will do.
             let length = |side: &Vec<i32>, dimension: &Dimension| {
-                if dimension.quantity == Quantity::LearningRate { side.len() } else { 2 * side.len() }
+                if dimension.quantity == Quantity::LearningRate {
+                    side.len()
+                } else {
+                    2 * side.len()
+                }
             };
-            let longest = sides.iter_mut().zip(&self.dimensions).max_by_key(|(side, dimension)| length(side, dimension));
-            let Some(longest) = longest.map(|(side, _)| side).filter(|side| side.len() > 1) else { break };
+            let longest = sides
+                .iter_mut()
+                .zip(&self.dimensions)
+                .max_by_key(|(side, dimension)| length(side, dimension));
+            let Some(longest) = longest.map(|(side, _)| side).filter(|side| side.len() > 1) else {
+                break;
+            };
             // With an odd number the ends stay, until only the middle is left.
             let first = usize::from(longest.len() <= 3);
             *longest = longest.iter().skip(first).step_by(2).copied().collect();
         }
         let mut grid: Vec<Point> = vec![Vec::new()];
         for side in &sides {
-            let longer = |point: &Point| side.iter().map(|position| [&point[..], &[*position]].concat()).collect::<Vec<Point>>();
+            let longer = |point: &Point| {
+                side.iter()
+                    .map(|position| [&point[..], &[*position]].concat())
+                    .collect::<Vec<Point>>()
+            };
             grid = grid.iter().flat_map(longer).collect();
         }
         grid.truncate(self.points);
-        let losses: Vec<Result<Option<f64>, Halt>> = grid.par_iter().map(|point| self.train(point)).collect();
+        let losses: Vec<Result<Option<f64>, Halt>> =
+            grid.par_iter().map(|point| self.train(point)).collect();
         for (point, loss) in grid.into_iter().zip(losses) {
             let loss = loss?;
             self.keep(point, loss);
@@ -392,8 +447,15 @@ impl Search<'_> {
 
     /// Where the whole grid diverges, ever smaller learning rates may not.
     fn lower_until_finite(&mut self) -> Result<(), Halt> {
-        let Some((mut point, _)) = self.known.first_key_value().map(|(point, trial)| (point.clone(), *trial)) else { return Ok(()) };
-        let learning_rate = self.dimensions.iter().position(|dimension| dimension.quantity == Quantity::LearningRate);
+        let Some((mut point, _)) =
+            self.known.first_key_value().map(|(point, trial)| (point.clone(), *trial))
+        else {
+            return Ok(());
+        };
+        let learning_rate = self
+            .dimensions
+            .iter()
+            .position(|dimension| dimension.quantity == Quantity::LearningRate);
         let Some(learning_rate) = learning_rate else { return Ok(()) };
         while self.best().is_none() {
             if let Some(position) = point.get_mut(learning_rate) {
@@ -410,12 +472,20 @@ impl Search<'_> {
     /// The point with the lowest loss, and its trial; of equals the one that was tried first.
     fn best(&self) -> Option<(Point, usize)> {
         let loss = |trial: usize| self.trials.get(trial).and_then(|trial| trial.loss);
-        let finite = self.known.iter().filter_map(|(point, trial)| loss(*trial).map(|loss| (loss, *trial, point)));
-        finite.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, trial, point)| (point.clone(), trial))
+        let finite = self
+            .known
+            .iter()
+            .filter_map(|(point, trial)| loss(*trial).map(|loss| (loss, *trial, point)));
+        finite
+            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
+            .map(|(_, trial, point)| (point.clone(), trial))
     }
 
     fn is_inside(&self, point: &Point) -> bool {
-        point.iter().zip(&self.dimensions).all(|(position, dimension)| (dimension.range.0..=dimension.range.1).contains(position))
+        point
+            .iter()
+            .zip(&self.dimensions)
+            .all(|(position, dimension)| (dimension.range.0..=dimension.range.1).contains(position))
     }
 
     fn is_better(&mut self, point: &Point, than: &Point) -> Result<bool, Halt> {
@@ -446,12 +516,18 @@ impl Search<'_> {
     }
 
     fn trial(&self, point: &Point, loss: Option<f64>) -> Trial {
-        let mut trial = Trial { peak_lr: self.program.signature().peak_learning_rate(), hyperparameters: Vec::new(), loss };
+        let mut trial = Trial {
+            peak_lr: self.program.signature().peak_learning_rate(),
+            hyperparameters: Vec::new(),
+            loss,
+        };
         for (position, dimension) in point.iter().zip(&self.dimensions) {
             let value = dimension.value(*position, self.size);
             match &dimension.quantity {
                 Quantity::LearningRate => trial.peak_lr = value,
-                Quantity::Decay(name) | Quantity::Share { name, .. } => trial.hyperparameters.push((name.clone(), value)),
+                Quantity::Decay(name) | Quantity::Share { name, .. } => {
+                    trial.hyperparameters.push((name.clone(), value))
+                }
             }
         }
         trial
@@ -480,7 +556,9 @@ impl Search<'_> {
             let run = match run {
                 Err(TaskError::Interrupted { .. }) => return Err(Halt::Interrupted),
                 // A command that fails at the first try will hardly do better at the next.
-                run if self.trials.is_empty() => run.and_then(|run| run.or_failed(self.task.name())),
+                run if self.trials.is_empty() => {
+                    run.and_then(|run| run.or_failed(self.task.name()))
+                }
                 run => run,
             };
             match run.map_err(Halt::Failed)?.final_metrics() {

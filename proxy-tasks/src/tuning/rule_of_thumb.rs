@@ -1,8 +1,9 @@
 //! From AdamW's constants to those of a program whose steps are signs, such as Lion.
 //!
-//! Every step of such a program has the size of the learning rate in every coordinate, which is more than AdamW's. So Chen et al. 2023 (section 5
-//! of "Symbolic Discovery of Optimization Algorithms", arXiv 2302.06675) divide AdamW's learning rate by 3 to 10 and multiply its decay by the
-//! same, so that their product, which is what decays the weights, stays as it is.
+//! Every step of such a program has the size of the learning rate in every coordinate, which is
+//! more than AdamW's. So Chen et al. 2023 (section 5 of "Symbolic Discovery of Optimization
+//! Algorithms", arXiv 2302.06675) divide AdamW's learning rate by 3 to 10 and multiply its decay by
+//! the same, so that their product, which is what decays the weights, stays as it is.
 
 use std::str::FromStr;
 
@@ -41,8 +42,11 @@ impl FromStr for AdamwConstants {
                 "wd" | WEIGHT_DECAY => &mut weight_decay,
                 other => return Err(format!("{EXPECTED}, and no `{other}`")),
             };
-            let value = value.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
-            let value = value.ok_or_else(|| format!("expected a finite number of 0 or more after `{}=`", name.trim()))?;
+            let value =
+                value.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+            let value = value.ok_or_else(|| {
+                format!("expected a finite number of 0 or more after `{}=`", name.trim())
+            })?;
             if place.replace(value).is_some() {
                 return Err(format!("`{}` is there twice", name.trim()));
             }
@@ -89,12 +93,15 @@ pub enum RuleError {
 }
 
 impl AdamwConstants {
-    /// The constants of a sign-like program at one place of the rule: learning rate divided, decay multiplied by `factor`. `name` is what the
-    /// program is called. AdamW itself takes its constants as they are, whatever the factor.
+    /// The constants of a sign-like program at one place of the rule: learning rate divided, decay
+    /// multiplied by `factor`. `name` is what the program is called. AdamW itself takes its
+    /// constants as they are, whatever the factor.
     pub fn convert(&self, name: &str, program: &Program, factor: f64) -> Result<Tuned, RuleError> {
         let called = || name.to_owned();
         let signature = program.signature();
-        let states_rate = signature.learning_rate().is_some_and(|id| signature.parameters[id.index()].default.is_some());
+        let states_rate = signature
+            .learning_rate()
+            .is_some_and(|id| signature.parameters[id.index()].default.is_some());
         if !states_rate {
             return Err(RuleError::ConstantRate { program: called() });
         }
@@ -123,7 +130,8 @@ pub fn is_adamw(program: &Program) -> bool {
     hash(program).is_some_and(|own| Some(own) == hash(&symopt_programs::adamw().program()))
 }
 
-/// Whether the steps of a program, but for those that are left out as 0, have one size in all coordinates: seen on random gradients, without decay.
+/// Whether the steps of a program, but for those that are left out as 0, have one size in all
+/// coordinates: seen on random gradients, without decay.
 fn has_signs_for_steps(program: &Program) -> Result<bool, OptimizerError> {
     const COORDINATES: usize = 64;
     const STEPS: usize = 30;
@@ -135,7 +143,8 @@ fn has_signs_for_steps(program: &Program) -> Result<bool, OptimizerError> {
     let mut weights = vec![0.0; COORDINATES];
     for _ in 0..STEPS {
         // Of very different sizes, so that no average of them has one size by chance.
-        let gradients: Vec<f32> = (0..COORDINATES).map(|_| random.random_range(-1.0_f32..1.0).powi(3)).collect();
+        let gradients: Vec<f32> =
+            (0..COORDINATES).map(|_| random.random_range(-1.0_f32..1.0).powi(3)).collect();
         weights.fill(0.0);
         optimizer.step(&mut weights, &gradients, 1.0)?;
     }
@@ -159,7 +168,10 @@ mod tests {
         for factor in ENDS {
             let Tuned { peak_lr, hyperparameters, .. } = converted("lion", factor).unwrap();
             let [(name, decay)] = hyperparameters.as_slice() else { panic!("{hyperparameters:?}") };
-            assert_eq!((name.as_str(), peak_lr, *decay), ("weight_decay", 1e-3 / factor, 0.1 * factor));
+            assert_eq!(
+                (name.as_str(), peak_lr, *decay),
+                ("weight_decay", 1e-3 / factor, 0.1 * factor)
+            );
             assert!((peak_lr * decay - 1e-4).abs() < 1e-18);
             let own = converted("adamw", factor).unwrap();
             assert_eq!((own.peak_lr, own.hyperparameters[0].1), (1e-3, 0.1));
@@ -178,7 +190,10 @@ mod tests {
         let scaled = symopt_dsl::parse(
             "def f(w, g, lr=0.1, *, weight_decay=0.0):\n  update = g + w * weight_decay\n  update = update * lr\n  return update\n",
         );
-        assert!(matches!(CONSTANTS.convert("f", &scaled.unwrap(), 3.0), Err(RuleError::NoSigns { .. })));
+        assert!(matches!(
+            CONSTANTS.convert("f", &scaled.unwrap(), 3.0),
+            Err(RuleError::NoSigns { .. })
+        ));
     }
 
     #[test]
@@ -186,9 +201,17 @@ mod tests {
         for text in ["lr=1e-3,wd=0.1", "weight_decay=0.1, lr=0.001"] {
             assert_eq!(text.parse(), Ok(CONSTANTS), "{text}");
         }
-        for text in
-            ["", "lr=1e-3", "wd=0.1", "lr=0,wd=0", "lr=x,wd=0", "lr=1,wd=-1", "lr=1,lr=2,wd=0", "lr=1,wd=0,beta1=0.9", "lr=inf,wd=0"]
-        {
+        for text in [
+            "",
+            "lr=1e-3",
+            "wd=0.1",
+            "lr=0,wd=0",
+            "lr=x,wd=0",
+            "lr=1,wd=-1",
+            "lr=1,lr=2,wd=0",
+            "lr=1,wd=0,beta1=0.9",
+            "lr=inf,wd=0",
+        ] {
             assert!(AdamwConstants::from_str(text).is_err(), "{text}");
         }
     }

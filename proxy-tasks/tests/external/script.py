@@ -13,7 +13,20 @@ import time
 
 MODE, *REST = sys.argv[1:] + ["ok"][len(sys.argv) - 1 :]
 
-FAULTS = ["crash", "garbage", "hang", "partial", "error", "signal", "wrong-id", "unicode", "close", "flood", "long", "negative"]
+FAULTS = [
+    "crash",
+    "garbage",
+    "hang",
+    "partial",
+    "error",
+    "signal",
+    "wrong-id",
+    "unicode",
+    "close",
+    "flood",
+    "long",
+    "negative",
+]
 
 
 ANSWERED = []
@@ -117,7 +130,10 @@ def answer(request):
             say(id=old, loss=0.001)
         ANSWERED.append(number)
         # In one piece, so that both are there when the first is read.
-        raw(b'{"id": %d, "loss": %s}\n{"id": %d, "loss": 0.002}\n' % (number, repr(loss).encode(), number))
+        raw(
+            b'{"id": %d, "loss": %s}\n{"id": %d, "loss": 0.002}\n'
+            % (number, repr(loss).encode(), number)
+        )
     elif MODE == "stops":
         for step in range(1, 5):
             say(id=number, step=step, loss=loss * (5 - step))
@@ -135,7 +151,14 @@ def answer(request):
         curve = []
         for step in range(1, steps + 1):
             point = loss * steps / step
-            curve.append({"step": step, "training_loss": point / 2, "validation_loss": point, "accuracy": 0.25})
+            curve.append(
+                {
+                    "step": step,
+                    "training_loss": point / 2,
+                    "validation_loss": point,
+                    "accuracy": 0.25,
+                }
+            )
             if step < steps:
                 say(id=number, step=step, loss=point)
         say(id=number, loss=loss, accuracy=0.25, curve=curve)

@@ -1,5 +1,6 @@
-//! Fitness by functional hash: a program that computes what an earlier one computed is not evaluated again. Or, where the settings say so, by the
-//! hash of what the simplifier makes of the program, which is the same for more programs.
+//! Fitness by functional hash: a program that computes what an earlier one computed is not
+//! evaluated again. Or, where the settings say so, by the hash of what the simplifier makes of the
+//! program, which is the same for more programs.
 
 use std::collections::HashMap;
 
@@ -12,8 +13,8 @@ use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
 use crate::store::Log;
 
-/// Evaluations that were asked for of late, at most; a power of two. Most of what is asked for was asked for shortly before, by another child of
-/// the same parent.
+/// Evaluations that were asked for of late, at most; a power of two. Most of what is asked for was
+/// asked for shortly before, by another child of the same parent.
 const RECENT: usize = 1 << 13;
 
 /// What is known of the programs of a key.
@@ -26,8 +27,9 @@ enum Entry {
     Logged(u64),
 }
 
-/// All evaluations so far, by functional hash. What is in the log is read from there, so that an entry takes less than a hundred bytes whatever
-/// the suite. Only looked up, never walked, so its order does not matter.
+/// All evaluations so far, by functional hash. What is in the log is read from there, so that an
+/// entry takes less than a hundred bytes whatever the suite. Only looked up, never walked, so its
+/// order does not matter.
 #[derive(Default)]
 pub struct FitnessCache {
     entries: HashMap<FunctionalHash, Entry>,
@@ -123,16 +125,19 @@ impl<'a> Keys<'a> {
         Keys { kind, judge, known: HashMap::new() }
     }
 
-    /// The key of a program with a functional hash, and whether it is the first of that hash. Constants are part of it, so what was simplified
-    /// by other roads, with other roundings of the same number, may still have keys of its own.
+    /// The key of a program with a functional hash, and whether it is the first of that hash.
+    /// Constants are part of it, so what was simplified by other roads, with other roundings of the
+    /// same number, may still have keys of its own.
     pub fn of(&mut self, hash: FunctionalHash, program: &Program) -> (FunctionalHash, bool) {
         if let Some(known) = self.known.get(&hash) {
             return (*known, false);
         }
-        let simplified = |label| Graph::new(&canonical(program, label)).map_or(hash, |graph| graph.hash());
+        let simplified =
+            |label| Graph::new(&canonical(program, label)).map_or(hash, |graph| graph.hash());
         let probe = self.judge.and_then(|judge| judge.probe(program));
         if probe.is_none() && matches!(self.kind, CacheKey::Functional | CacheKey::Probe) {
-            // It costs nothing to find again. Only the first of a rejected hash counts, and nothing rejects it.
+            // It costs nothing to find again. Only the first of a rejected hash counts, and nothing
+            // rejects it.
             return (hash, true);
         }
         let key = match (self.kind, probe) {
@@ -154,7 +159,8 @@ mod tests {
 
     #[test]
     fn an_entry_of_the_cache_takes_less_than_100_bytes() {
-        // A table is filled to seven eighths, and to half of that just after it has grown, with a byte of its own for each place.
+        // A table is filled to seven eighths, and to half of that just after it has grown, with a
+        // byte of its own for each place.
         let place = size_of::<(FunctionalHash, Entry)>() + 1;
         assert!(place * 16 <= 100 * 7, "{place} bytes");
     }

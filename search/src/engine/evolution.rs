@@ -1,4 +1,5 @@
-//! Regularized evolution (Real et al. 2019): the fittest of a few drawn at random has a child, the child comes in, the oldest goes.
+//! Regularized evolution (Real et al. 2019): the fittest of a few drawn at random has a child, the
+//! child comes in, the oldest goes.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -33,17 +34,30 @@ pub struct Evolution<'a> {
 }
 
 impl<'a> Evolution<'a> {
-    /// A population of copies of one individual. The judge, if there is one, screens and probes programs.
-    pub fn new(mut initial: Individual, profile: Profile, config: &SearchConfig, judge: Option<&'a dyn Judge>) -> Evolution<'a> {
+    /// A population of copies of one individual. The judge, if there is one, screens and probes
+    /// programs.
+    pub fn new(
+        mut initial: Individual,
+        profile: Profile,
+        config: &SearchConfig,
+        judge: Option<&'a dyn Judge>,
+    ) -> Evolution<'a> {
         let EvolutionConfig { population, islands, copies, .. } = config.evolution;
         let mut keys = Keys::new(config.cache.key, judge);
         (initial.key, _) = keys.of(initial.hash, &initial.program);
         // The first islands are larger by one if the population can't be divided evenly.
-        let size = |island: usize| population / islands + usize::from(island < population % islands);
+        let size =
+            |island: usize| population / islands + usize::from(island < population % islands);
         Evolution {
             copies: HashMap::from([(initial.key, population)]),
-            islands: (0..islands).map(|island| std::iter::repeat_n(initial.clone(), size(island)).collect()).collect(),
-            most_copies: if copies < 1.0 { (copies * population as f64).ceil() as usize } else { usize::MAX },
+            islands: (0..islands)
+                .map(|island| std::iter::repeat_n(initial.clone(), size(island)).collect())
+                .collect(),
+            most_copies: if copies < 1.0 {
+                (copies * population as f64).ceil() as usize
+            } else {
+                usize::MAX
+            },
             config: config.evolution.clone(),
             mutator: Mutator::new(profile, config.mutation.clone()),
             keys,
@@ -62,8 +76,8 @@ impl<'a> Evolution<'a> {
         self.islands.iter().flatten()
     }
 
-    /// Breeds child number `index` from the population as it stands. Every child has a random stream of its own, so what it is depends on the
-    /// seed, its number and the population alone.
+    /// Breeds child number `index` from the population as it stands. Every child has a random
+    /// stream of its own, so what it is depends on the seed, its number and the population alone.
     pub fn breed(&mut self, index: u64) -> Child {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(index);
@@ -83,7 +97,8 @@ impl<'a> Evolution<'a> {
         };
         let graph = self.mutator.graph();
         let statements = program.statements.len();
-        let redundant = |kind: Redundancy| graph.redundancy().iter().filter(|r| **r == kind).count();
+        let redundant =
+            |kind: Redundancy| graph.redundancy().iter().filter(|r| **r == kind).count();
         let live = redundant(Redundancy::Live);
         let within_step = redundant(Redundancy::WithinStep);
         let hash = graph.hash();
@@ -122,15 +137,18 @@ impl<'a> Evolution<'a> {
     /// Whether an individual wins a tournament against another that was drawn before it.
     fn wins(&self, other: &Individual, first: &Individual) -> bool {
         match (other.fitness, first.fitness) {
-            (Fitness::Improvement(a), Fitness::Improvement(b)) if (a - b).abs() < self.config.parsimony && other.live != first.live => {
+            (Fitness::Improvement(a), Fitness::Improvement(b))
+                if (a - b).abs() < self.config.parsimony && other.live != first.live =>
+            {
                 other.live < first.live
             }
             (a, b) => a.is_better_than(b),
         }
     }
 
-    /// Takes in a child of an island that has its fitness; the oldest goes. If the population has too many of its key already, the child itself
-    /// goes, and nothing changes. Gives back who is gone.
+    /// Takes in a child of an island that has its fitness; the oldest goes. If the population has
+    /// too many of its key already, the child itself goes, and nothing changes. Gives back who is
+    /// gone.
     pub fn absorb(&mut self, individual: Individual, island: usize) -> Option<Individual> {
         if self.most_copies < usize::MAX {
             let count = self.copies.entry(individual.key).or_default();
@@ -153,10 +171,14 @@ impl<'a> Evolution<'a> {
         Some(oldest)
     }
 
-    /// The best individuals with different keys, the fittest first; of equals the one that comes first in the population.
+    /// The best individuals with different keys, the fittest first; of equals the one that comes
+    /// first in the population.
     pub fn elite(&self, count: usize) -> Vec<&Individual> {
         let mut seen = HashSet::new();
-        let mut elite: Vec<&Individual> = self.population().filter(|i| i.fitness.improvement().is_some() && seen.insert(i.key)).collect();
+        let mut elite: Vec<&Individual> = self
+            .population()
+            .filter(|i| i.fitness.improvement().is_some() && seen.insert(i.key))
+            .collect();
         elite.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
         elite.truncate(count);
         elite

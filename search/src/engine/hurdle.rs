@@ -1,4 +1,5 @@
-//! Early stopping of hopeless evaluations: at each checkpoint of the suite, far below what the population had there.
+//! Early stopping of hopeless evaluations: at each checkpoint of the suite, far below what the
+//! population had there.
 
 use std::sync::Arc;
 
@@ -17,14 +18,19 @@ pub struct Hurdle {
 }
 
 impl Hurdle {
-    /// A hurdle that stops nothing yet. The last checkpoint never stops an evaluation: it is over then.
+    /// A hurdle that stops nothing yet. The last checkpoint never stops an evaluation: it is over
+    /// then.
     pub fn new(config: HurdleConfig, checkpoints: usize) -> Hurdle {
         Hurdle { config, checkpoints, thresholds: Arc::from(vec![f64::NEG_INFINITY; checkpoints]) }
     }
 
-    /// The thresholds for child number `index`. They are taken anew from the population at every so-manieth child, so they depend on nothing
-    /// but the search itself.
-    pub fn thresholds<'i, P: Iterator<Item = &'i Individual> + Clone>(&mut self, index: u64, population: P) -> Thresholds {
+    /// The thresholds for child number `index`. They are taken anew from the population at every
+    /// so-manieth child, so they depend on nothing but the search itself.
+    pub fn thresholds<'i, P: Iterator<Item = &'i Individual> + Clone>(
+        &mut self,
+        index: u64,
+        population: P,
+    ) -> Thresholds {
         if self.config.quantile > 0.0 && index.is_multiple_of(self.config.every) {
             let size = population.clone().count();
             let mut values = Vec::with_capacity(size);
@@ -32,7 +38,11 @@ impl Hurdle {
             let threshold = |checkpoint: usize| {
                 values.clear();
                 // Those that never came so far count as worse than any.
-                values.extend(population.clone().map(|i| i.curve.get(checkpoint).copied().unwrap_or(f64::NEG_INFINITY)));
+                values.extend(
+                    population
+                        .clone()
+                        .map(|i| i.curve.get(checkpoint).copied().unwrap_or(f64::NEG_INFINITY)),
+                );
                 if values.is_empty() {
                     return f64::NEG_INFINITY;
                 }

@@ -33,7 +33,12 @@ pub struct Individual {
 
 impl Individual {
     /// The program that a search starts from. Its key is set by the population that it comes into.
-    pub fn initial(program: &Arc<Program>, graph: &Graph, evaluation: &Evaluation, penalty: f64) -> Individual {
+    pub fn initial(
+        program: &Arc<Program>,
+        graph: &Graph,
+        evaluation: &Evaluation,
+        penalty: f64,
+    ) -> Individual {
         Individual {
             index: None,
             program: Arc::clone(program),
@@ -56,7 +61,8 @@ pub struct Child {
     pub hash: FunctionalHash,
     /// Its key in the fitness cache.
     pub key: FunctionalHash,
-    /// Number of the child that it was bred from; `None` for the initial program, and for a random program.
+    /// Number of the child that it was bred from; `None` for the initial program, and for a random
+    /// program.
     pub parent: Option<u64>,
     /// How it differs from its parent.
     pub mutation: Mutation,

@@ -1,8 +1,10 @@
-//! The lineage of a program of a store: every ancestor's mutation with its fitness, from the initial program on.
+//! The lineage of a program of a store: every ancestor's mutation with its fitness, from the
+//! initial program on.
 //!
-//! A journal keeps evaluations and no parents, since a search follows from its settings: it is bred again up to the program that is asked
-//! for, with the journal's evaluations in place of new ones. No child is trained for that. Only the initial program is, as whenever a
-//! search is resumed, since it is no child and has no entry in the journal, unless a task is external.
+//! A journal keeps evaluations and no parents, since a search follows from its settings: it is bred
+//! again up to the program that is asked for, with the journal's evaluations in place of new ones.
+//! No child is trained for that. Only the initial program is, as whenever a search is resumed,
+//! since it is no child and has no entry in the journal, unless a task is external.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -24,7 +26,9 @@ use crate::journal::{CheckedStore, JournalError, Place, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::{self, Judge, Request};
 use crate::store::Log;
-use crate::store::program_source::{Bred, ProgramError, find_in_store, find_program, store_and_hash};
+use crate::store::program_source::{
+    Bred, ProgramError, find_in_store, find_program, store_and_hash,
+};
 
 /// `observe` is called after this many programs bred.
 const OBSERVE_EVERY: u64 = 1000;
@@ -51,8 +55,11 @@ pub enum LineageError {
     /// The suite, which gives the initial program its fitness.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// The journal holds something that this search does not breed, or lacks something that it needs.
-    #[error("{store}: the store does not belong to this release: {reason}; use the release that began the search")]
+    /// The journal holds something that this search does not breed, or lacks something that it
+    /// needs.
+    #[error(
+        "{store}: the store does not belong to this release: {reason}; use the release that began the search"
+    )]
     Diverging {
         /// The store.
         store: PathBuf,
@@ -83,7 +90,8 @@ pub struct Ancestor {
 pub struct Change {
     /// Its kind.
     pub kind: MutationKind,
-    /// Index of the statement, from 0: in the child for an insertion, in the parent for a deletion, in both for a modification.
+    /// Index of the statement, from 0: in the child for an insertion, in the parent for a deletion,
+    /// in both for a modification.
     pub statement: usize,
     /// The statement in the parent; `None` for an insertion.
     pub before: Option<String>,
@@ -97,7 +105,8 @@ fn as_text<S: Serializer>(hash: &FunctionalHash, serializer: S) -> Result<S::Ok,
     serializer.collect_str(hash)
 }
 
-/// A child of the search that is bred again, with its ancestors. It goes when nothing that lives descends from it.
+/// A child of the search that is bred again, with its ancestors. It goes when nothing that lives
+/// descends from it.
 struct Relative {
     index: Option<u64>,
     program: Arc<Program>,
@@ -116,32 +125,50 @@ impl Drop for Relative {
     }
 }
 
-/// Where the constants of AdamW come from, which the fitness of a program that is named `STORE:HASH` was measured against.
+/// Where the constants of AdamW come from, which the fitness of a program that is named
+/// `STORE:HASH` was measured against.
 pub fn baseline_origin(name: &str) -> Result<BaselineOrigin, LineageError> {
-    let Some((path, _)) = store_and_hash(name) else { return Err(LineageError::NoStore { name: name.to_owned() }) };
+    let Some((path, _)) = store_and_hash(name) else {
+        return Err(LineageError::NoStore { name: name.to_owned() });
+    };
     let store = CheckedStore::of(path)?;
     let settings = store.settings();
-    Ok(SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?.baseline_origin())
+    Ok(SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }
+        .suite()?
+        .baseline_origin())
 }
 
-/// The lineage of a program that is named `STORE:HASH`, the initial program first. `observe` sees how many programs have been bred, and how
-/// many there are to breed.
-pub fn lineage(name: &str, observe: &mut dyn FnMut(u64, u64)) -> Result<Vec<Ancestor>, LineageError> {
+/// The lineage of a program that is named `STORE:HASH`, the initial program first. `observe` sees
+/// how many programs have been bred, and how many there are to breed.
+pub fn lineage(
+    name: &str,
+    observe: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Ancestor>, LineageError> {
     let Some((path, digits)) = store_and_hash(name) else {
         // What is no program at all is told first.
         if name != "-" {
             find_program(name)?;
         }
-        return Err(LineageError::NoStore { name: if name == "-" { "the standard input".to_owned() } else { name.to_owned() } });
+        return Err(LineageError::NoStore {
+            name: if name == "-" { "the standard input".to_owned() } else { name.to_owned() },
+        });
     };
     let (store, wanted) = find_in_store(path, digits)?;
     let settings = store.settings();
-    let initial = source::parse("the store's initial program", &settings.initial).map_err(ProgramError::from)?;
-    let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }.suite()?;
+    let initial = source::parse("the store's initial program", &settings.initial)
+        .map_err(ProgramError::from)?;
+    let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }
+        .suite()?;
     let judge = judge::with_baselines(&settings.config, &Arc::new(suite), store.baselines()?)?;
     let journal = Recorded::new(store.log(), store.children(), &settings.config);
     let evaluation = store.initial()?.map(|kept| kept.evaluation());
-    let origin = Origin { config: &settings.config, initial, evaluation, judge: judge.as_ref(), log: Some(store.log()) };
+    let origin = Origin {
+        config: &settings.config,
+        initial,
+        evaluation,
+        judge: judge.as_ref(),
+        log: Some(store.log()),
+    };
     trace(origin, journal, (wanted.bred, &wanted.hash), observe).map_err(|error| match error {
         TraceError::Task(error) => LineageError::Task(error),
         TraceError::Journal(error) => LineageError::Journal(error),
@@ -184,7 +211,8 @@ impl From<RecordedError> for TraceError {
     }
 }
 
-/// Breeds a search again up to the program that is wanted, told by where it comes from and by its hash, and gives its lineage: the initial program first, then what its mutations made of it.
+/// Breeds a search again up to the program that is wanted, told by where it comes from and by its
+/// hash, and gives its lineage: the initial program first, then what its mutations made of it.
 fn trace(
     origin: Origin,
     mut journal: Recorded,
@@ -193,14 +221,23 @@ fn trace(
 ) -> Result<Vec<Ancestor>, TraceError> {
     let Origin { config, initial, evaluation, judge, log } = origin;
     let diverging = |reason: String| TraceError::Diverging(reason);
-    let graph = Graph::new(&initial).map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
+    let graph = Graph::new(&initial)
+        .map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
     let initial = Arc::new(initial);
     let evaluation = match evaluation {
         Some(kept) => kept,
-        None => judge.judge(&Request::new(&initial), &mut |_, _| Verdict::Continue).map_err(TraceError::Task)?,
+        None => judge
+            .judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)
+            .map_err(TraceError::Task)?,
     };
     let fitness = evaluation.fitness;
-    let root = Rc::new(Relative { index: None, program: Arc::clone(&initial), hash: graph.hash(), fitness, origin: None });
+    let root = Rc::new(Relative {
+        index: None,
+        program: Arc::clone(&initial),
+        hash: graph.hash(),
+        fitness,
+        origin: None,
+    });
     let (most, by_hash) = match wanted {
         Bred::Initial => return Ok(ancestors(&root)),
         Bred::Child(index) => (index.saturating_add(1), false),
@@ -226,7 +263,8 @@ fn trace(
         match standing.next() {
             Step::Breed => {
                 let UnderWay { child, index, first } = standing.breed();
-                let parent = child.parent.and_then(|parent| population.get(&parent)).unwrap_or(&root);
+                let parent =
+                    child.parent.and_then(|parent| population.get(&parent)).unwrap_or(&root);
                 let (index, key, hash) = (*index, child.key, child.hash);
                 // The fitness is filled in when it is known.
                 under_way.push_back(Relative {
@@ -246,13 +284,19 @@ fn trace(
             }
             Step::Absorb => {
                 // Whoever has the evaluation of its own comes in before those that share it.
-                let oldest = standing.oldest().map(|UnderWay { child, index, .. }| (child.key, *index));
-                let evaluation = oldest.map(|(key, _)| standing.evaluation(key)).transpose()?.flatten();
+                let oldest =
+                    standing.oldest().map(|UnderWay { child, index, .. }| (child.key, *index));
+                let evaluation =
+                    oldest.map(|(key, _)| standing.evaluation(key)).transpose()?.flatten();
                 let fitness = evaluation.map(|evaluation| evaluation.fitness);
                 let number = oldest.map_or(0, |(_, index)| index);
-                let missing = |error| no_evaluation(error, format!("the evaluation of child {number} is missing"));
+                let missing = |error| {
+                    no_evaluation(error, format!("the evaluation of child {number} is missing"))
+                };
                 let absorbed = standing.absorb().map_err(missing)?;
-                if let (Some(absorbed), Some(mut relative), Some(fitness)) = (absorbed, under_way.pop_front(), fitness) {
+                if let (Some(absorbed), Some(mut relative), Some(fitness)) =
+                    (absorbed, under_way.pop_front(), fitness)
+                {
                     relative.fitness = fitness;
                     population.insert(absorbed.index, Rc::new(relative));
                     if let Some(index) = absorbed.gone.and_then(|gone| gone.index) {
@@ -267,10 +311,22 @@ fn trace(
                     .enumerate()
                     .map(|(rank, program)| {
                         let known = journal.revision(epoch, rank, program.hash)?;
-                        known.ok_or_else(|| diverging(format!("the evaluation of {} is missing", Place::Revision(revision(epoch, rank)))))
+                        known.ok_or_else(|| {
+                            diverging(format!(
+                                "the evaluation of {} is missing",
+                                Place::Revision(revision(epoch, rank))
+                            ))
+                        })
                     })
                     .collect::<Result<_, TraceError>>()?;
-                let missing = |error| no_evaluation(error, format!("evaluations of the elite at change {epoch} of the seeds are missing"));
+                let missing = |error| {
+                    no_evaluation(
+                        error,
+                        format!(
+                            "evaluations of the elite at change {epoch} of the seeds are missing"
+                        ),
+                    )
+                };
                 standing.change_seeds(epoch, elite, &evaluations).map_err(missing)?;
             }
         }
@@ -279,7 +335,8 @@ fn trace(
     let number = standing.newest().map_or(0, |under_way| under_way.index);
     let missing = || diverging(format!("the evaluation of child {number} is missing"));
     let key = standing.newest().map(|under_way| under_way.child.key);
-    let fitness = key.map(|key| standing.evaluation(key)).transpose()?.flatten().ok_or_else(missing)?.fitness;
+    let fitness =
+        key.map(|key| standing.evaluation(key)).transpose()?.flatten().ok_or_else(missing)?.fitness;
     let mut last = under_way.pop_back().filter(is_wanted).ok_or_else(missing)?;
     last.fitness = fitness;
     Ok(ancestors(&Rc::new(last)))
@@ -294,7 +351,10 @@ fn ancestors(last: &Rc<Relative>) -> Vec<Ancestor> {
             program: Arc::clone(&relative.program),
             hash: relative.hash,
             fitness: relative.fitness,
-            change: relative.origin.as_ref().map(|(parent, mutation)| change(parent, relative, *mutation)),
+            change: relative
+                .origin
+                .as_ref()
+                .map(|(parent, mutation)| change(parent, relative, *mutation)),
         });
         next = relative.origin.as_ref().map(|(parent, _)| parent);
     }
@@ -304,12 +364,16 @@ fn ancestors(last: &Rc<Relative>) -> Vec<Ancestor> {
 
 fn change(parent: &Relative, child: &Relative, mutation: Mutation) -> Change {
     let Mutation { kind, statement } = mutation;
-    let text = |program: &Program| program.statements.get(statement).map(|s| program.statement_text(s).to_string());
+    let text = |program: &Program| {
+        program.statements.get(statement).map(|s| program.statement_text(s).to_string())
+    };
     Change {
         kind,
         statement,
-        before: text(&parent.program).filter(|_| !matches!(kind, MutationKind::Insert | MutationKind::Random)),
-        after: text(&child.program).filter(|_| !matches!(kind, MutationKind::Delete | MutationKind::Random)),
+        before: text(&parent.program)
+            .filter(|_| !matches!(kind, MutationKind::Insert | MutationKind::Random)),
+        after: text(&child.program)
+            .filter(|_| !matches!(kind, MutationKind::Delete | MutationKind::Random)),
         neutral: parent.hash == child.hash,
     }
 }
@@ -330,7 +394,11 @@ mod tests {
             1
         }
 
-        fn judge(&self, _: &Request, _: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+        fn judge(
+            &self,
+            _: &Request,
+            _: &mut dyn FnMut(usize, f64) -> Verdict,
+        ) -> Result<Evaluation, TaskError> {
             Ok(evaluation())
         }
     }
@@ -340,7 +408,8 @@ mod tests {
     }
 
     fn initial() -> Program {
-        symopt_dsl::parse("def f(w, g, lr):\n  x = lr * 0.5\n  update = g * lr\n  return update").unwrap()
+        symopt_dsl::parse("def f(w, g, lr):\n  x = lr * 0.5\n  update = g * lr\n  return update")
+            .unwrap()
     }
 
     /// In a population of one every child descends from all before it.
@@ -354,7 +423,8 @@ mod tests {
     /// What the journal of a search would hold if it evaluated every child.
     fn evaluations(children: u64) -> Vec<(u64, EvaluationRecord)> {
         let initial = Arc::new(initial());
-        let first = Individual::initial(&initial, &Graph::new(&initial).unwrap(), &evaluation(), 0.0);
+        let first =
+            Individual::initial(&initial, &Graph::new(&initial).unwrap(), &evaluation(), 0.0);
         let mut evolution = Evolution::new(first, Profile::Paper, &config(), None);
         let child = |index| {
             let child = evolution.breed(index);
@@ -371,7 +441,13 @@ mod tests {
         observe: &mut dyn FnMut(u64, u64),
     ) -> Result<Vec<Ancestor>, String> {
         let (config, recorded) = (config(), Recorded::at_hand(evaluations));
-        let origin = Origin { config: &config, initial: initial(), evaluation: None, judge: &Indifferent, log: None };
+        let origin = Origin {
+            config: &config,
+            initial: initial(),
+            evaluation: None,
+            judge: &Indifferent,
+            log: None,
+        };
         trace(origin, recorded, (Bred::Child(wanted), ""), observe).map_err(|error| match error {
             TraceError::Diverging(reason) => reason,
             TraceError::Task(error) => panic!("{error}"),
@@ -383,9 +459,16 @@ mod tests {
     fn a_lineage_longer_than_the_stack_is_deep_is_told() {
         const CHILDREN: u64 = 60_000;
         let mut observed = 0;
-        let lineage = trace_of(evaluations(CHILDREN), CHILDREN - 1, &mut |done, _| observed = done).unwrap();
+        let lineage =
+            trace_of(evaluations(CHILDREN), CHILDREN - 1, &mut |done, _| observed = done).unwrap();
         assert_eq!(lineage.len() as u64, CHILDREN + 1);
-        assert!(lineage.iter().skip(1).enumerate().all(|(i, ancestor)| ancestor.index == Some(i as u64)));
+        assert!(
+            lineage
+                .iter()
+                .skip(1)
+                .enumerate()
+                .all(|(i, ancestor)| ancestor.index == Some(i as u64))
+        );
         assert!(observed > CHILDREN / 2);
     }
 
@@ -394,7 +477,8 @@ mod tests {
         let whole = evaluations(50);
         let hash = |index: usize| whole[index].1.hash.clone();
         // The first whose hash is new.
-        let at = (1..50).find(|i| hash(*i) != hash(0) && (0..*i).all(|j| hash(j) != hash(*i))).unwrap();
+        let at =
+            (1..50).find(|i| hash(*i) != hash(0) && (0..*i).all(|j| hash(j) != hash(*i))).unwrap();
         let mut lacking = whole.clone();
         lacking.remove(at);
         let error = trace_of(lacking, 49, &mut |_, _| {}).unwrap_err();

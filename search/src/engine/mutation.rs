@@ -1,7 +1,8 @@
 //! The mutations of the paper: insert a statement, delete one, or modify an argument of one.
 //!
-//! A kind is drawn by its weight, then the mutation is tried until the child is valid (types and data flow), so that the kinds come out with
-//! their weights. Redundant statements stay in: they are the raw material of later changes.
+//! A kind is drawn by its weight, then the mutation is tried until the child is valid (types and
+//! data flow), so that the kinds come out with their weights. Redundant statements stay in: they
+//! are the raw material of later changes.
 //!
 //! For comparison there are also random programs, and a mutation of nothing but constants.
 
@@ -15,14 +16,15 @@ use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
 
 use crate::config::MutationConfig;
 
-/// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one statement never works.
+/// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one
+/// statement never works.
 const ATTEMPTS: usize = 200;
 
-/// Kinds that are drawn. If none of them works, as where a program that can't lose any more is only to be deleted from, a statement is inserted
-/// all the same: the search would never end.
+/// Kinds that are drawn. If none of them works, as where a program that can't lose any more is only
+/// to be deleted from, a statement is inserted all the same: the search would never end.
 const KINDS: usize = 50;
-/// Attempts at a random program of one length before another length is drawn, and lengths that are drawn. Of the programs of each length a good
-/// part is valid.
+/// Attempts at a random program of one length before another length is drawn, and lengths that are
+/// drawn. Of the programs of each length a good part is valid.
 const RANDOM_ATTEMPTS: usize = 2000;
 const RANDOM_LENGTHS: usize = 100;
 
@@ -56,7 +58,8 @@ impl fmt::Display for MutationKind {
 pub struct Mutation {
     /// Its kind.
     pub kind: MutationKind,
-    /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both for a modification, 0 for a random program.
+    /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both
+    /// for a modification, 0 for a random program.
     pub statement: usize,
 }
 
@@ -72,7 +75,8 @@ pub struct Mutator {
 impl Mutator {
     /// A mutator that draws from the functions of a profile.
     pub fn new(profile: Profile, config: MutationConfig) -> Mutator {
-        let functions = FUNCTIONS.iter().filter(|row| row.profile == profile).map(|row| row.function).collect();
+        let functions =
+            FUNCTIONS.iter().filter(|row| row.profile == profile).map(|row| row.function).collect();
         Mutator { functions, config, graph: Graph::default(), variables: Vec::new() }
     }
 
@@ -86,7 +90,8 @@ impl Mutator {
         }
         loop {
             kinds += 1;
-            let kind = if kinds > KINDS { MutationKind::Insert } else { self.draw_kind(parent, rng) };
+            let kind =
+                if kinds > KINDS { MutationKind::Insert } else { self.draw_kind(parent, rng) };
             for _ in 0..ATTEMPTS {
                 let changed = match kind {
                     MutationKind::Insert => self.insert(&mut child, rng),
@@ -105,10 +110,12 @@ impl Mutator {
         }
     }
 
-    /// A random program with the signature of another, and with up to twice as many statements. Afterwards [`Mutator::graph`] is its graph.
+    /// A random program with the signature of another, and with up to twice as many statements.
+    /// Afterwards [`Mutator::graph`] is its graph.
     ///
-    /// Each statement is drawn as an inserted one, from what is there before it; the last one assigns the update, without which hardly any
-    /// program would be valid. The number of statements is drawn first and stays when the rest is drawn again, so that every length is as
+    /// Each statement is drawn as an inserted one, from what is there before it; the last one
+    /// assigns the update, without which hardly any program would be valid. The number of
+    /// statements is drawn first and stays when the rest is drawn again, so that every length is as
     /// frequent as another.
     pub fn random(&mut self, template: &Program, rng: &mut impl Rng) -> (Program, Mutation) {
         let mutation = Mutation { kind: MutationKind::Random, statement: 0 };
@@ -148,7 +155,10 @@ impl Mutator {
             let (statement, position) = places[below(rng, places.len())];
             let changed = &mut child.statements[statement];
             if let Operand::Constant(value) = changed.arguments()[position] {
-                let new = if position == 2 && changed.function == Function::Interp && !self.config.interp_weights.is_empty() {
+                let new = if position == 2
+                    && changed.function == Function::Interp
+                    && !self.config.interp_weights.is_empty()
+                {
                     Some(self.interp_weight(rng))
                 } else {
                     scaled(value, rng)
@@ -203,7 +213,12 @@ impl Mutator {
     }
 
     /// A random statement that can stand at a place.
-    fn new_statement(&mut self, program: &Program, place: usize, rng: &mut impl Rng) -> Option<Statement> {
+    fn new_statement(
+        &mut self,
+        program: &Program,
+        place: usize,
+        rng: &mut impl Rng,
+    ) -> Option<Statement> {
         let function = self.functions[below(rng, self.functions.len())];
         let mut arguments = [Operand::Constant(0.0); 3];
         self.collect_variables(program, place);
@@ -235,10 +250,14 @@ impl Mutator {
             return None;
         }
         let position = below(rng, arity);
-        let is_weight = position == 2 && child.statements[index].function == Function::Interp && !self.config.interp_weights.is_empty();
+        let is_weight = position == 2
+            && child.statements[index].function == Function::Interp
+            && !self.config.interp_weights.is_empty();
         let new = match child.statements[index].arguments()[position] {
             _ if is_weight => self.interp_weight(rng),
-            Operand::Constant(value) if rng.random::<f64>() < self.config.scale => scaled(value, rng)?,
+            Operand::Constant(value) if rng.random::<f64>() < self.config.scale => {
+                scaled(value, rng)?
+            }
             _ => {
                 self.collect_variables(child, index);
                 self.new_argument(rng)
@@ -263,7 +282,8 @@ impl Mutator {
         Operand::Constant(self.config.interp_weights[below(rng, self.config.interp_weights.len())])
     }
 
-    /// Collects the variables that have a value before statement `place` runs, but for hidden parameters.
+    /// Collects the variables that have a value before statement `place` runs, but for hidden
+    /// parameters.
     fn collect_variables(&mut self, program: &Program, place: usize) {
         self.variables.clear();
         self.variables.extend((0..program.signature().parameters.len()).map(|i| VarId(i as u16)));
@@ -276,7 +296,9 @@ impl Mutator {
         }
         if !self.config.hidden.is_empty() {
             let parameters = &program.signature().parameters;
-            let hidden = |v: &VarId| parameters.get(v.index()).is_some_and(|p| self.config.hidden.contains(&p.name));
+            let hidden = |v: &VarId| {
+                parameters.get(v.index()).is_some_and(|p| self.config.hidden.contains(&p.name))
+            };
             self.variables.retain(|v| !hidden(v));
         }
     }
@@ -292,7 +314,9 @@ fn scaled(value: f64, rng: &mut impl Rng) -> Option<Operand> {
 /// The places of the constants of a program: statement and argument.
 pub fn constants(program: &Program) -> Vec<(usize, usize)> {
     let of_statement = |(index, statement): (usize, &Statement)| {
-        let constant = |(position, argument): (usize, &Operand)| matches!(argument, Operand::Constant(_)).then_some((index, position));
+        let constant = |(position, argument): (usize, &Operand)| {
+            matches!(argument, Operand::Constant(_)).then_some((index, position))
+        };
         statement.arguments().iter().enumerate().filter_map(constant).collect::<Vec<_>>()
     };
     program.statements.iter().enumerate().flat_map(of_statement).collect()

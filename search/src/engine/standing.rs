@@ -1,7 +1,9 @@
-//! Where a search stands, and the steps that it takes: breed a child, take one in, change the seeds.
+//! Where a search stands, and the steps that it takes: breed a child, take one in, change the
+//! seeds.
 //!
-//! What the next step is, and what comes of it, follows from the settings and from the evaluations alone. The engine makes the evaluations, or
-//! finds them in the journal; a lineage has them from the journal only.
+//! What the next step is, and what comes of it, follows from the settings and from the evaluations
+//! alone. The engine makes the evaluations, or finds them in the journal; a lineage has them from
+//! the journal only.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -123,7 +125,8 @@ pub(crate) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    /// Before the first child. The judge screens and probes programs; `evaluation` is the initial program's.
+    /// Before the first child. The judge screens and probes programs; `evaluation` is the initial
+    /// program's.
     pub fn new(
         config: &SearchConfig,
         target: Option<FunctionalHash>,
@@ -158,7 +161,8 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// What comes next. The seeds change between two children, and all that were bred on the old ones come in before.
+    /// What comes next. The seeds change between two children, and all that were bred on the old
+    /// ones come in before.
     pub fn next(&self) -> Step {
         let epoch = self.bred.checked_div(self.rotate).unwrap_or(0);
         let changes = epoch > self.epoch;
@@ -191,11 +195,14 @@ impl<'a> Standing<'a> {
         self.under_way.back()
     }
 
-    /// Takes in the child that has been under way the longest, whose evaluation must be in the cache. `None` if there is none.
+    /// Takes in the child that has been under way the longest, whose evaluation must be in the
+    /// cache. `None` if there is none.
     pub fn absorb(&mut self) -> Result<Option<Absorbed>, NoEvaluation> {
         let Some(UnderWay { child, .. }) = self.under_way.front() else { return Ok(None) };
         let evaluation = self.cache.get(child.key)?.ok_or(NoEvaluation::Missing)?;
-        let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else { return Ok(None) };
+        let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else {
+            return Ok(None);
+        };
         self.statistics.count(&child, first, evaluation.fitness);
         let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
         let island = child.island;
@@ -213,7 +220,8 @@ impl<'a> Standing<'a> {
 
     /// The programs that are judged when the seeds change.
     pub fn elite(&self) -> Vec<Best> {
-        let mut elite: Vec<Best> = self.evolution.elite(self.elite).into_iter().map(Best::of).collect();
+        let mut elite: Vec<Best> =
+            self.evolution.elite(self.elite).into_iter().map(Best::of).collect();
         // The best of all may have died of old age.
         if !elite.is_empty() && !elite.iter().any(|program| program.key == self.best.key) {
             elite.push(self.best.clone());
@@ -221,8 +229,14 @@ impl<'a> Standing<'a> {
         elite
     }
 
-    /// Changes the seeds. What was known of the elite and its evaluations on the new seeds, one for each, make one fitness.
-    pub fn change_seeds(&mut self, epoch: u64, elite: Vec<Best>, evaluations: &[Evaluation]) -> Result<(), NoEvaluation> {
+    /// Changes the seeds. What was known of the elite and its evaluations on the new seeds, one for
+    /// each, make one fitness.
+    pub fn change_seeds(
+        &mut self,
+        epoch: u64,
+        elite: Vec<Best>,
+        evaluations: &[Evaluation],
+    ) -> Result<(), NoEvaluation> {
         if evaluations.len() < elite.len() {
             return Err(NoEvaluation::Missing);
         }
@@ -233,7 +247,8 @@ impl<'a> Standing<'a> {
             let evaluation = self.cache.get(key)?.map_or_else(|| new.clone(), |old| old.with(new));
             let fitness = evaluation.score(self.penalty);
             if best.as_ref().is_none_or(|best| fitness.is_better_than(best.fitness)) {
-                best = Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
+                best =
+                    Some(Best { fitness, settings: Arc::clone(&evaluation.settings), ..program });
             }
             self.cache.insert(key, evaluation.clone());
             revised.insert(key, evaluation);
@@ -294,7 +309,8 @@ impl<'a> Standing<'a> {
 
     /// Children that were evaluated, and those under way that will have been.
     pub fn evaluations_begun(&self) -> u64 {
-        self.statistics.evaluated + self.under_way.iter().filter(|under_way| under_way.first).count() as u64
+        self.statistics.evaluated
+            + self.under_way.iter().filter(|under_way| under_way.first).count() as u64
     }
 
     /// Children that have come in since the best program was found.
@@ -343,11 +359,13 @@ impl From<JournalError> for RecordedError {
     }
 }
 
-/// The evaluations that a journal holds, each to be taken out once, when the program is bred that it belongs to.
+/// The evaluations that a journal holds, each to be taken out once, when the program is bred that
+/// it belongs to.
 ///
-/// They are read as they are needed, and few are held at a time. Child j is bred after all up to j - lag have come in, whose evaluations were
-/// acknowledged before that: so once one of a child j is read, all of children up to j - lag have been, as far as they are there. When the
-/// seeds change no child is under way: all of an epoch's revisions come before its first child.
+/// They are read as they are needed, and few are held at a time. Child j is bred after all up to j -
+/// lag have come in, whose evaluations were acknowledged before that: so once one of a child j is
+/// read, all of children up to j - lag have been, as far as they are there. When the seeds change
+/// no child is under way: all of an epoch's revisions come before its first child.
 pub(crate) struct Recorded {
     evaluations: Option<Evaluations>,
     lag: u64,
@@ -379,19 +397,32 @@ impl Recorded {
     }
 
     /// The evaluation of a child, if the journal has it, with its offset in the log.
-    pub fn child(&mut self, index: u64, hash: FunctionalHash) -> Result<Option<(Evaluation, u64)>, RecordedError> {
-        while !self.children.contains_key(&index) && self.reach <= index.saturating_add(self.lag) && self.read()? {}
+    pub fn child(
+        &mut self,
+        index: u64,
+        hash: FunctionalHash,
+    ) -> Result<Option<(Evaluation, u64)>, RecordedError> {
+        while !self.children.contains_key(&index)
+            && self.reach <= index.saturating_add(self.lag)
+            && self.read()?
+        {}
         checked(self.children.remove(&index), Place::Child(index), hash)
     }
 
     /// The evaluation of a program of the elite, likewise.
-    pub fn revision(&mut self, epoch: u64, rank: usize, hash: FunctionalHash) -> Result<Option<Evaluation>, RecordedError> {
+    pub fn revision(
+        &mut self,
+        epoch: u64,
+        rank: usize,
+        hash: FunctionalHash,
+    ) -> Result<Option<Evaluation>, RecordedError> {
         let number = revision(epoch, rank);
         let first = epoch.saturating_mul(self.rotate);
         while !self.revisions.contains_key(&number) && self.reach <= first && self.read()? {}
         // What is left of epochs before belongs to no program of this search.
         self.revisions.retain(|number, _| epoch_of(*number) >= epoch);
-        Ok(checked(self.revisions.remove(&number), Place::Revision(number), hash)?.map(|(evaluation, _)| evaluation))
+        Ok(checked(self.revisions.remove(&number), Place::Revision(number), hash)?
+            .map(|(evaluation, _)| evaluation))
     }
 
     /// Reads one more. False if there is none.
@@ -432,9 +463,15 @@ impl Recorded {
     }
 }
 
-fn checked(entry: Option<Entry>, place: Place, bred: FunctionalHash) -> Result<Option<(Evaluation, u64)>, RecordedError> {
+fn checked(
+    entry: Option<Entry>,
+    place: Place,
+    bred: FunctionalHash,
+) -> Result<Option<(Evaluation, u64)>, RecordedError> {
     match entry {
-        Some((found, ..)) if found != bred => Err(RecordedError::Mismatch(Mismatch { place, bred, found })),
+        Some((found, ..)) if found != bred => {
+            Err(RecordedError::Mismatch(Mismatch { place, bred, found }))
+        }
         entry => Ok(entry.map(|(_, evaluation, offset)| (evaluation, offset))),
     }
 }

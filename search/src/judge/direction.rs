@@ -15,7 +15,8 @@ use crate::judge::evaluation::Evaluation;
 use crate::judge::form::{WEIGHT_DECAY, complete};
 use crate::judge::inner_tuning::{START, Setting, Tuning};
 
-/// Checkpoints of an evaluation: at the start, after the coarse tuning, on the first half of the judging seeds, in the end.
+/// Checkpoints of an evaluation: at the start, after the coarse tuning, on the first half of the
+/// judging seeds, in the end.
 const CHECKPOINTS: usize = 4;
 
 /// Lengths of the steps of the tuning, in halves.
@@ -57,9 +58,14 @@ impl DirectionJudge {
         DirectionJudge::with_baselines(suite, config, Baselines::default())
     }
 
-    pub(super) fn with_baselines(suite: Arc<Suite>, config: &SearchConfig, kept: Baselines) -> Result<DirectionJudge, TaskError> {
+    pub(super) fn with_baselines(
+        suite: Arc<Suite>,
+        config: &SearchConfig,
+        kept: Baselines,
+    ) -> Result<DirectionJudge, TaskError> {
         let prober = Prober::new(&suite, &config.fitness.screens)?;
-        let looks = config.cache.key == CacheKey::Probe || config.fitness.screens.iter().any(|screen| *screen != Screen::Steady);
+        let looks = config.cache.key == CacheKey::Probe
+            || config.fitness.screens.iter().any(|screen| *screen != Screen::Steady);
         if looks && !prober.has_recordings() {
             return Err(TaskError::Description {
                 place: format!("suite {}", suite.name),
@@ -68,7 +74,14 @@ impl DirectionJudge {
                     .to_owned(),
             });
         }
-        let judge = DirectionJudge { suite, config: config.fitness.clone(), search: config.seed, prober, epochs: PerEpoch::new(), kept };
+        let judge = DirectionJudge {
+            suite,
+            config: config.fitness.clone(),
+            search: config.seed,
+            prober,
+            epochs: PerEpoch::new(),
+            kept,
+        };
         judge.epoch(0)?;
         Ok(judge)
     }
@@ -84,10 +97,20 @@ impl DirectionJudge {
     }
 
     /// The loss at the end on a task; infinite if the run diverges.
-    fn loss(&self, ready: &Ready, task: usize, setting: Setting, seed: u64) -> Result<f64, TaskError> {
+    fn loss(
+        &self,
+        ready: &Ready,
+        task: usize,
+        setting: Setting,
+        seed: u64,
+    ) -> Result<f64, TaskError> {
         let rms = ready.probe.rms.get(task).copied().unwrap_or(1.0);
         let hyperparameters = [(WEIGHT_DECAY.to_owned(), setting.weight_decay(rms))];
-        let candidate = Candidate { program: &ready.program, peak_lr: setting.peak_lr(rms), hyperparameters: &hyperparameters };
+        let candidate = Candidate {
+            program: &ready.program,
+            peak_lr: setting.peak_lr(rms),
+            hyperparameters: &hyperparameters,
+        };
         let task = &self.suite.tasks[task].task;
         let run = task.run(&candidate, seed, &mut |_| Verdict::Continue)?.or_failed(task.name())?;
         Ok(run.final_metrics().map_or(f64::INFINITY, |metrics| metrics.loss))
@@ -96,17 +119,22 @@ impl DirectionJudge {
     /// The mean over the tasks, by their weights.
     fn mean(&self, of_task: impl Fn(usize) -> f64) -> f64 {
         let weights = self.suite.tasks.iter().map(|task| task.weight);
-        let sum: f64 = weights.clone().enumerate().map(|(task, weight)| weight * of_task(task)).sum();
+        let sum: f64 =
+            weights.clone().enumerate().map(|(task, weight)| weight * of_task(task)).sum();
         sum / weights.sum::<f64>()
     }
 }
 
 impl DirectionJudge {
-    /// The fitness of a direction on each judging seed of an epoch, at its own best settings; `None` if it can't be trained, or diverges.
+    /// The fitness of a direction on each judging seed of an epoch, at its own best settings;
+    /// `None` if it can't be trained, or diverges.
     pub fn scores(&self, program: &Program, epoch: u64) -> Result<Option<Scores>, TaskError> {
-        let evaluation = self.evaluate(&Request { program, epoch, start: &[] }, &mut |_, _| Verdict::Continue)?;
+        let evaluation =
+            self.evaluate(&Request { program, epoch, start: &[] }, &mut |_, _| Verdict::Continue)?;
         Ok(match evaluation.0.fitness {
-            Fitness::Improvement(_) => Some(Scores { by_seed: evaluation.1, settings: evaluation.0.settings }),
+            Fitness::Improvement(_) => {
+                Some(Scores { by_seed: evaluation.1, settings: evaluation.0.settings })
+            }
             _ => None,
         })
     }
@@ -138,13 +166,19 @@ impl Judge for DirectionJudge {
         CHECKPOINTS
     }
 
-    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(
+        &self,
+        request: &Request,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Evaluation, TaskError> {
         // A baseline that fails is no failure of the program.
         self.epoch(request.epoch)?;
         match self.evaluate(request, watch) {
             Ok((evaluation, _)) => Ok(evaluation),
             // At whatever setting: what the others gave is no longer the best.
-            Err(TaskError::Failed { failure, .. }) => Ok(Evaluation::failed(failure, Arc::from([]))),
+            Err(TaskError::Failed { failure, .. }) => {
+                Ok(Evaluation::failed(failure, Arc::from([])))
+            }
             Err(error) => Err(error),
         }
     }
@@ -156,10 +190,17 @@ impl Judge for DirectionJudge {
 
 impl DirectionJudge {
     /// An evaluation, with the fitness on each judging seed.
-    fn evaluate(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<(Evaluation, Vec<f64>), TaskError> {
+    fn evaluate(
+        &self,
+        request: &Request,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<(Evaluation, Vec<f64>), TaskError> {
         let mut curve = Vec::with_capacity(CHECKPOINTS);
-        let ended = |fitness, curve: Vec<f64>| Ok((Evaluation::new(fitness, curve.into()), Vec::new()));
-        let Some(program) = complete(request.program) else { return ended(Fitness::Screened, curve) };
+        let ended =
+            |fitness, curve: Vec<f64>| Ok((Evaluation::new(fitness, curve.into()), Vec::new()));
+        let Some(program) = complete(request.program) else {
+            return ended(Fitness::Screened, curve);
+        };
         let probe = self.prober.probe(&program);
         if probe.rejected.is_some() {
             return ended(Fitness::Screened, curve);
@@ -172,7 +213,9 @@ impl DirectionJudge {
         let mut tunings: Vec<_> = (0..tasks)
             .map(|task| {
                 let (ready, epoch) = (&ready, &epoch);
-                Tuning::new(start(task), tuning_seeds, move |setting, seed| self.loss(ready, task, setting, epoch.tuning[seed]))
+                Tuning::new(start(task), tuning_seeds, move |setting, seed| {
+                    self.loss(ready, task, setting, epoch.tuning[seed])
+                })
             })
             .collect();
         let improvement = |loss: f64, seeds: std::ops::Range<usize>, task: usize| {
@@ -188,11 +231,18 @@ impl DirectionJudge {
         let hopeless = |curve: Vec<f64>| {
             let checkpoint = curve.len().saturating_sub(1);
             let diverged = curve.last().is_some_and(|running| *running == f64::MIN);
-            ended(if diverged { Fitness::Diverged } else { Fitness::Hopeless { checkpoint } }, curve)
+            ended(
+                if diverged { Fitness::Diverged } else { Fitness::Hopeless { checkpoint } },
+                curve,
+            )
         };
 
         // A program that nobody has a setting for is looked for further around.
-        let steps: &[&[i16]] = if request.start.is_empty() { &[&[], &[2 * COARSE, COARSE]] } else { &[&[], &[COARSE]] };
+        let steps: &[&[i16]] = if request.start.is_empty() {
+            &[&[], &[2 * COARSE, COARSE]]
+        } else {
+            &[&[], &[COARSE]]
+        };
         for steps in steps {
             let count = if steps.is_empty() { tuning_seeds.div_ceil(2) } else { tuning_seeds };
             let mut losses = Vec::with_capacity(tasks);
@@ -231,7 +281,10 @@ impl DirectionJudge {
             if !mean.is_finite() {
                 return ended(Fitness::Diverged, curve);
             }
-            if done < judging_seeds && done == judging_seeds.div_ceil(2) && checkpoint(mean, &mut curve) {
+            if done < judging_seeds
+                && done == judging_seeds.div_ceil(2)
+                && checkpoint(mean, &mut curve)
+            {
                 return hopeless(curve);
             }
         }

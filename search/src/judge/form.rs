@@ -1,8 +1,9 @@
 //! Directions: programs whose learning rate and weight decay stand outside.
 //!
-//! A direction is a program that returns, in place of the update, what the training loop multiplies by the learning rate after it has added the
-//! decoupled weight decay: `w -= lr * (direction + weight_decay * w)`. It neither reads nor assigns `w`, `lr` and `weight_decay`, which are
-//! among its parameters so that [`complete`] is nothing but three more statements.
+//! A direction is a program that returns, in place of the update, what the training loop multiplies
+//! by the learning rate after it has added the decoupled weight decay: `w -= lr * (direction +
+//! weight_decay * w)`. It neither reads nor assigns `w`, `lr` and `weight_decay`, which are among
+//! its parameters so that [`complete`] is nothing but three more statements.
 
 use symopt_dsl::program::{Parameter, ParameterKind};
 use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
@@ -18,8 +19,8 @@ pub const WEIGHT_DECAY: &str = "weight_decay";
 )]
 pub struct SplitError(String);
 
-/// The direction of a program: without the last product with the learning rate, and without the sum with a multiple of the weights before it.
-/// A program that reads neither is a direction already.
+/// The direction of a program: without the last product with the learning rate, and without the sum
+/// with a multiple of the weights before it. A program that reads neither is a direction already.
 pub fn split(program: &Program) -> Result<Program, SplitError> {
     let error = |reason: &str| SplitError(reason.to_owned());
     let graph = Graph::new(program).map_err(|_| error("it is not well typed"))?;
@@ -32,13 +33,17 @@ pub fn split(program: &Program) -> Result<Program, SplitError> {
     let mut update = direction.update;
     if let Some(lr) = lr
         && let Some(at) = definition(&direction.statements, update)
-        && let Some(rest) = factor_beside(&direction.statements, at, &|operand| is_rate(&direction.statements, at, operand, lr))
+        && let Some(rest) = factor_beside(&direction.statements, at, &|operand| {
+            is_rate(&direction.statements, at, operand, lr)
+        })
     {
         direction.statements.truncate(at);
         update = rest;
     }
     if let Some(at) = definition(&direction.statements, update)
-        && let Some(rest) = summand_beside(&direction.statements, at, &|operand| is_decay(&direction.statements, at, operand, weights))
+        && let Some(rest) = summand_beside(&direction.statements, at, &|operand| {
+            is_decay(&direction.statements, at, operand, weights)
+        })
     {
         // What comes after it may assign slots.
         direction.statements.remove(at);
@@ -53,8 +58,11 @@ pub fn split(program: &Program) -> Result<Program, SplitError> {
     let direction = with_parameters(&direction);
     for name in hidden(&direction) {
         let uses = |s: &Statement| {
-            let is = |id: VarId| direction.signature().parameters.get(id.index()).is_some_and(|p| p.name == name);
-            is(s.target) || s.arguments().iter().any(|a| matches!(a, Operand::Variable(id) if is(*id)))
+            let is = |id: VarId| {
+                direction.signature().parameters.get(id.index()).is_some_and(|p| p.name == name)
+            };
+            is(s.target)
+                || s.arguments().iter().any(|a| matches!(a, Operand::Variable(id) if is(*id)))
         };
         if direction.statements.iter().any(uses) {
             return Err(SplitError(format!("`{name}` is used in what would be the direction")));
@@ -72,18 +80,26 @@ pub fn hidden(direction: &Program) -> Vec<String> {
     direction.signature().parameters.iter().filter(is_hidden).map(|p| p.name.clone()).collect()
 }
 
-/// The whole program of a direction: the learning rate is `lr`, the decay the hyperparameter `weight_decay`. `None` if the program is not a
-/// direction that [`split`] gave, or was bred from one.
+/// The whole program of a direction: the learning rate is `lr`, the decay the hyperparameter
+/// `weight_decay`. `None` if the program is not a direction that [`split`] gave, or was bred from
+/// one.
 pub fn complete(direction: &Program) -> Option<Program> {
     let signature = direction.signature();
-    let find = |good: &dyn Fn(&Parameter) -> bool| signature.parameters.iter().position(good).map(|i| VarId(i as u16));
+    let find = |good: &dyn Fn(&Parameter) -> bool| {
+        signature.parameters.iter().position(good).map(|i| VarId(i as u16))
+    };
     let weights = find(&|p| p.kind == ParameterKind::Weights)?;
     let lr = find(&|p| p.kind == ParameterKind::LearningRate)?;
-    let weight_decay = find(&|p| p.kind == ParameterKind::Hyperparameter && p.name == WEIGHT_DECAY)?;
+    let weight_decay =
+        find(&|p| p.kind == ParameterKind::Hyperparameter && p.name == WEIGHT_DECAY)?;
     let mut program = direction.clone();
     let mut add = |function, a, b| {
         let target = program.fresh_variable()?;
-        program.statements.push(Statement::new(target, function, &[Operand::Variable(a), Operand::Variable(b)]));
+        program.statements.push(Statement::new(
+            target,
+            function,
+            &[Operand::Variable(a), Operand::Variable(b)],
+        ));
         Some(target)
     };
     let decay = add(Function::Multiply, weights, weight_decay)?;
@@ -93,7 +109,11 @@ pub fn complete(direction: &Program) -> Option<Program> {
 }
 
 fn live(program: &Program, graph: &Graph) -> Vec<Statement> {
-    let kept = program.statements.iter().zip(graph.redundancy()).filter(|(_, r)| **r == symopt_dsl::graph::Redundancy::Live);
+    let kept = program
+        .statements
+        .iter()
+        .zip(graph.redundancy())
+        .filter(|(_, r)| **r == symopt_dsl::graph::Redundancy::Live);
     kept.map(|(s, _)| *s).collect()
 }
 
@@ -110,7 +130,12 @@ fn definition_of(statements: &[Statement], before: usize, operand: Operand) -> O
     }
 }
 
-fn beside(statements: &[Statement], at: usize, function: Function, is_other: &dyn Fn(Operand) -> bool) -> Option<VarId> {
+fn beside(
+    statements: &[Statement],
+    at: usize,
+    function: Function,
+    is_other: &dyn Fn(Operand) -> bool,
+) -> Option<VarId> {
     let statement = &statements[at];
     if statement.function != function {
         return None;
@@ -123,11 +148,19 @@ fn beside(statements: &[Statement], at: usize, function: Function, is_other: &dy
     }
 }
 
-fn factor_beside(statements: &[Statement], at: usize, is_other: &dyn Fn(Operand) -> bool) -> Option<VarId> {
+fn factor_beside(
+    statements: &[Statement],
+    at: usize,
+    is_other: &dyn Fn(Operand) -> bool,
+) -> Option<VarId> {
     beside(statements, at, Function::Multiply, is_other)
 }
 
-fn summand_beside(statements: &[Statement], at: usize, is_other: &dyn Fn(Operand) -> bool) -> Option<VarId> {
+fn summand_beside(
+    statements: &[Statement],
+    at: usize,
+    is_other: &dyn Fn(Operand) -> bool,
+) -> Option<VarId> {
     beside(statements, at, Function::Add, is_other)
 }
 
@@ -148,36 +181,59 @@ fn is_rate(statements: &[Statement], before: usize, operand: Operand, lr: VarId)
 /// Whether an operand is a multiple of the weights.
 fn is_decay(statements: &[Statement], before: usize, operand: Operand, weights: VarId) -> bool {
     let Some(at) = definition_of(statements, before, operand) else { return false };
-    let is_weights = |a: &Operand| *a == Operand::Variable(weights) && definition_of(statements, at, *a).is_none();
+    let is_weights = |a: &Operand| {
+        *a == Operand::Variable(weights) && definition_of(statements, at, *a).is_none()
+    };
     // A number or a hyperparameter, neither of which a statement has computed.
     let is_factor = |a: &Operand| definition_of(statements, at, *a).is_none() && !is_weights(a);
     match statements[at].arguments() {
-        [a, b] => statements[at].function == Function::Multiply && (is_weights(a) && is_factor(b) || is_weights(b) && is_factor(a)),
+        [a, b] => {
+            statements[at].function == Function::Multiply
+                && (is_weights(a) && is_factor(b) || is_weights(b) && is_factor(a))
+        }
         _ => false,
     }
 }
 
-/// The program with the parameters that [`complete`] needs, where it lacks them: a simplifier drops what nothing reads.
+/// The program with the parameters that [`complete`] needs, where it lacks them: a simplifier drops
+/// what nothing reads.
 pub fn with_parameters(program: &Program) -> Program {
     let mut signature = program.signature().clone();
-    let positional =
-        signature.parameters.iter().position(|p| p.kind == ParameterKind::Hyperparameter).unwrap_or(signature.parameters.len());
+    let positional = signature
+        .parameters
+        .iter()
+        .position(|p| p.kind == ParameterKind::Hyperparameter)
+        .unwrap_or(signature.parameters.len());
     // The places where parameters come in, so that the numbers of variables behind them move up.
     let mut added = Vec::new();
     if !signature.parameters.iter().any(|p| p.kind == ParameterKind::LearningRate) {
-        signature.parameters.insert(positional, Parameter { name: "lr".to_owned(), kind: ParameterKind::LearningRate, default: None });
+        signature.parameters.insert(
+            positional,
+            Parameter { name: "lr".to_owned(), kind: ParameterKind::LearningRate, default: None },
+        );
         added.push(positional);
     }
     if !signature.parameters.iter().any(|p| p.name == WEIGHT_DECAY) {
         added.push(signature.parameters.len());
-        let parameter = Parameter { name: WEIGHT_DECAY.to_owned(), kind: ParameterKind::Hyperparameter, default: Some(0.0) };
+        let parameter = Parameter {
+            name: WEIGHT_DECAY.to_owned(),
+            kind: ParameterKind::Hyperparameter,
+            default: Some(0.0),
+        };
         signature.parameters.push(parameter);
     }
-    let moved = |id: VarId| added.iter().fold(id, |id, &place| if id.index() >= place { VarId(id.0.saturating_add(1)) } else { id });
+    let moved = |id: VarId| {
+        added.iter().fold(
+            id,
+            |id, &place| if id.index() >= place { VarId(id.0.saturating_add(1)) } else { id },
+        )
+    };
     let statements = program.statements.iter().map(|s| s.map_variables(moved)).collect();
     // Names of locals, in order, as the text has them.
     let first = program.signature().parameters.len();
-    let locals = (first..program.variable_count()).map(|i| program.variable_name(VarId(i as u16)).to_string()).collect();
+    let locals = (first..program.variable_count())
+        .map(|i| program.variable_name(VarId(i as u16)).to_string())
+        .collect();
     Program::new(signature, locals, statements, moved(program.update), Vec::new())
 }
 
@@ -198,9 +254,16 @@ mod tests {
             let text = whole.to_string();
             // The text is a program again, and the same one.
             let parsed = symopt_dsl::parse(&text).unwrap();
-            assert_eq!(Graph::new(&parsed).unwrap().hash(), Graph::new(&whole).unwrap().hash(), "{text}");
+            assert_eq!(
+                Graph::new(&parsed).unwrap().hash(),
+                Graph::new(&whole).unwrap().hash(),
+                "{text}"
+            );
             assert_eq!(split(&whole).unwrap().statements.len(), statements, "{text}");
-            assert_eq!(Graph::new(&split(&direction).unwrap()).unwrap().hash(), Graph::new(&direction).unwrap().hash());
+            assert_eq!(
+                Graph::new(&split(&direction).unwrap()).unwrap().hash(),
+                Graph::new(&direction).unwrap().hash()
+            );
         }
         let lion = symopt_programs::find("lion").unwrap().program();
         let same = Graph::new(&complete(&direction_of("lion")).unwrap()).unwrap().hash();
@@ -209,7 +272,8 @@ mod tests {
 
     #[test]
     fn what_is_not_of_that_form_is_refused() {
-        let error = split(&symopt_programs::find("published-regularized").unwrap().program()).unwrap_err();
+        let error =
+            split(&symopt_programs::find("published-regularized").unwrap().program()).unwrap_err();
         assert!(error.to_string().contains("`w` is used"), "{error}");
     }
 }

@@ -1,9 +1,12 @@
-//! The small tuning that gives each direction its own best peak learning rate and weight decay on a task, as practitioners tune optimizers.
+//! The small tuning that gives each direction its own best peak learning rate and weight decay on a
+//! task, as practitioners tune optimizers.
 //!
-//! Both are tuned in coordinates in which directions are alike, whatever their size: x is log2(lr * RMS), the size of a step at the peak of the
-//! schedule, and z is log2(RMS / weight_decay), the size of weights at which the decay holds the direction up, where RMS is the root mean square
-//! of the direction on recorded gradients. A compass search moves along both from where the parent did best, by whole steps and then by halves;
-//! each point is first tried on half of the tuning seeds, and on the others only if it is better there.
+//! Both are tuned in coordinates in which directions are alike, whatever their size: x is log2(lr *
+//! RMS), the size of a step at the peak of the schedule, and z is log2(RMS / weight_decay), the
+//! size of weights at which the decay holds the direction up, where RMS is the root mean square of
+//! the direction on recorded gradients. A compass search moves along both from where the parent did
+//! best, by whole steps and then by halves; each point is first tried on half of the tuning seeds,
+//! and on the others only if it is better there.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +21,16 @@ pub struct Setting {
     pub z: i16,
 }
 
-/// Where the tuning of a direction that has no parent begins: between what suits AdamW and what suits signs.
+/// Where the tuning of a direction that has no parent begins: between what suits AdamW and what
+/// suits signs.
 pub const START: Setting = Setting { x: -13, z: 0 };
 
 /// Bounds of x and z. Beyond the last z the decay is without effect in a short training.
 const X: std::ops::RangeInclusive<i16> = -40..=8;
 const Z: std::ops::RangeInclusive<i16> = -12..=20;
 
-/// Twice the log2 of the largest lr * weight_decay: one eighth. Beyond that the decay does not regularize training any more, but makes the weights a
-/// copy of the last directions.
+/// Twice the log2 of the largest lr * weight_decay: one eighth. Beyond that the decay does not
+/// regularize training any more, but makes the weights a copy of the last directions.
 const MOST_SHRINKING: i16 = -6;
 
 /// Moves at one length, at most.
@@ -45,9 +49,13 @@ impl Setting {
 
     /// The setting one step further along x or z, if that is within the bounds.
     fn moved(self, axis: usize, by: i16) -> Option<Setting> {
-        let moved =
-            if axis == 0 { Setting { x: self.x.saturating_add(by), ..self } } else { Setting { z: self.z.saturating_add(by), ..self } };
-        (X.contains(&moved.x) && Z.contains(&moved.z) && moved.x - moved.z <= MOST_SHRINKING).then_some(moved)
+        let moved = if axis == 0 {
+            Setting { x: self.x.saturating_add(by), ..self }
+        } else {
+            Setting { z: self.z.saturating_add(by), ..self }
+        };
+        (X.contains(&moved.x) && Z.contains(&moved.z) && moved.x - moved.z <= MOST_SHRINKING)
+            .then_some(moved)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Probes of directions on recorded gradients: their size, what they do, and whether they pass the screens.
+//! Probes of directions on recorded gradients: their size, what they do, and whether they pass the
+//! screens.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -22,17 +23,21 @@ const SCREENED_STEPS: usize = 24;
 /// How far, relative to its size, a direction may be from what a screen demands.
 const TOLERANCE: f64 = 2e-2;
 
-/// Projections of a direction, of size 1 over a whole recording, that make its fingerprint, and the grid that they are rounded to. Rounding errors, and
-/// the guards of the functions at small gradients, rarely move a projection across a line of so coarse a grid, and other directions nearly always do.
+/// Projections of a direction, of size 1 over a whole recording, that make its fingerprint, and the
+/// grid that they are rounded to. Rounding errors, and the guards of the functions at small
+/// gradients, rarely move a projection across a line of so coarse a grid, and other directions
+/// nearly always do.
 const PROJECTIONS: usize = 2;
 const GRID: f64 = 0.02;
 
-/// The long stream of [`Screen::Steady`]: steps in each of three windows, the last two of which are compared.
+/// The long stream of [`Screen::Steady`]: steps in each of three windows, the last two of which are
+/// compared.
 const WINDOW: usize = 1500;
 /// The most that the size of the direction may change from window to window.
 const STEADY: f64 = 1.6;
-/// In two other runs, over it and over its negative, the first gradients are so many of this size, the same in both, and the directions of the last
-/// steps must be opposite by this cosine: what began long ago is forgotten, and what comes is followed.
+/// In two other runs, over it and over its negative, the first gradients are so many of this size,
+/// the same in both, and the directions of the last steps must be opposite by this cosine: what
+/// began long ago is forgotten, and what comes is followed.
 const PULSE: usize = 100;
 const PULSE_SIZE: f32 = 10.0;
 const COMPARED: usize = 100;
@@ -54,7 +59,11 @@ impl Prober {
     pub(super) fn new(suite: &Suite, screens: &[Screen]) -> Result<Prober, TaskError> {
         let adamw = symopt_programs::adamw().program();
         let mut random = ChaCha8Rng::seed_from_u64(0x7072_6f62_6573);
-        let recordings: Vec<Option<Recording>> = suite.tasks.iter().map(|task| record(task, &adamw)).collect::<Result<_, TaskError>>()?;
+        let recordings: Vec<Option<Recording>> = suite
+            .tasks
+            .iter()
+            .map(|task| record(task, &adamw))
+            .collect::<Result<_, TaskError>>()?;
         let mut normal = || -> f32 { StandardNormal.sample(&mut random) };
         let projections = recordings
             .iter()
@@ -63,8 +72,11 @@ impl Prober {
                 (0..numbers).map(|_| std::array::from_fn(|_| normal())).collect()
             })
             .collect();
-        let shape = Layout::new([("a", vec![4]), ("b", vec![2])])
-            .map_err(|e| TaskError::Description { place: "the stream of the probes".to_owned(), reason: e.to_string() })?;
+        let shape =
+            Layout::new([("a", vec![4]), ("b", vec![2])]).map_err(|e| TaskError::Description {
+                place: "the stream of the probes".to_owned(),
+                reason: e.to_string(),
+            })?;
         let mut mean = vec![0.0; shape.len()];
         let gradients: Vec<Vec<f32>> = (0..3 * WINDOW)
             .map(|_| {
@@ -78,11 +90,20 @@ impl Prober {
         let pulse: Vec<f32> = mean.iter().map(|_| PULSE_SIZE.copysign(normal())).collect();
         let stream = |gradients| Recording { layout: shape.clone(), gradients };
         let pulsed = [1.0, -1.0].map(|sign| {
-            let mut gradients: Vec<Vec<f32>> = gradients.iter().map(|gradient| gradient.iter().map(|x| sign * x).collect()).collect();
+            let mut gradients: Vec<Vec<f32>> = gradients
+                .iter()
+                .map(|gradient| gradient.iter().map(|x| sign * x).collect())
+                .collect();
             gradients[..PULSE].fill(pulse.clone());
             stream(gradients)
         });
-        Ok(Prober { recordings, screens: screens.to_vec(), projections, pulsed, long: stream(gradients) })
+        Ok(Prober {
+            recordings,
+            screens: screens.to_vec(),
+            projections,
+            pulsed,
+            long: stream(gradients),
+        })
     }
 
     /// Whether there are gradients of a task to probe with.
@@ -96,7 +117,10 @@ impl Prober {
         // Most programs fail here, so it comes first.
         let mut rejected = self.screen(program);
         let mut fingerprint = 0xcbf2_9ce4_8422_2325_u128;
-        let mut mix = |number: i64| fingerprint = (fingerprint ^ u128::from(number as u64)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
+        let mut mix = |number: i64| {
+            fingerprint = (fingerprint ^ u128::from(number as u64))
+                .wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+        };
         let all = if rejected.is_none() { self.recordings.len() } else { 0 };
         for (recording, projections) in self.recordings.iter().zip(&self.projections).take(all) {
             let Some(recording) = recording else {
@@ -134,8 +158,11 @@ impl Prober {
 
     /// What the screens have against a program, on the recording with the fewest parameters.
     fn screen(&self, program: &Program) -> Option<Rejection> {
-        let recording = self.recordings.iter().flatten().min_by_key(|recording| recording.layout.len())?;
-        let Some(mut runner) = Runner::new(program, &recording.layout) else { return Some(Rejection::NotFinite) };
+        let recording =
+            self.recordings.iter().flatten().min_by_key(|recording| recording.layout.len())?;
+        let Some(mut runner) = Runner::new(program, &recording.layout) else {
+            return Some(Rejection::NotFinite);
+        };
         let mut plain = Vec::with_capacity(SCREENED_STEPS * recording.layout.len());
         let finite = runner.run(recording, SCREENED_STEPS, 1.0, &mut |direction| {
             plain.extend_from_slice(direction);
@@ -167,8 +194,8 @@ impl Prober {
         None
     }
 
-    /// Whether a direction settles on a long stream: its size no longer changes, how the stream began no longer matters, and gradients of the other
-    /// sign give the other direction.
+    /// Whether a direction settles on a long stream: its size no longer changes, how the stream
+    /// began no longer matters, and gradients of the other sign give the other direction.
     pub(super) fn is_steady(&self, program: &Program) -> bool {
         let Some(mut runner) = Runner::new(program, &self.long.layout) else { return false };
         let mut windows = [0.0; 3];
@@ -204,9 +231,12 @@ fn record(task: &WeightedTask, adamw: &Program) -> Result<Option<Recording>, Tas
     task.task.record(&task.candidate(adamw, Some(BASELINE)), RECORDED)
 }
 
-/// The size of a completed direction on a task as `Prober::probe` measures it: 1 where no gradients can be recorded, `None` if it is not finite.
+/// The size of a completed direction on a task as `Prober::probe` measures it: 1 where no gradients
+/// can be recorded, `None` if it is not finite.
 pub fn size_on(task: &WeightedTask, program: &Program) -> Result<Option<f64>, TaskError> {
-    let Some(recording) = record(task, &symopt_programs::adamw().program())? else { return Ok(Some(1.0)) };
+    let Some(recording) = record(task, &symopt_programs::adamw().program())? else {
+        return Ok(Some(1.0));
+    };
     let mut sum = 0.0;
     let finite = Runner::new(program, &recording.layout).is_some_and(|mut runner| {
         runner.run(&recording, recording.gradients.len(), 1.0, &mut |direction| {
@@ -217,7 +247,8 @@ pub fn size_on(task: &WeightedTask, program: &Program) -> Result<Option<f64>, Ta
     Ok(size_of(&recording, libm::sqrt(sum)).filter(|_| finite))
 }
 
-/// The root mean square of a direction whose norm over a recording is known; `None` if it is none to train with.
+/// The root mean square of a direction whose norm over a recording is known; `None` if it is none
+/// to train with.
 fn size_of(recording: &Recording, norm: f64) -> Option<f64> {
     let numbers = recording.gradients.len() * recording.layout.len();
     Some(norm / libm::sqrt(numbers.max(1) as f64)).filter(|size| (1e-12..1e12).contains(size))
@@ -240,12 +271,23 @@ impl Runner {
     fn new(program: &Program, layout: &Layout) -> Option<Runner> {
         let mut optimizer = symopt_programs::optimizer(program, layout, Options::default()).ok()?;
         optimizer.set(WEIGHT_DECAY, 0.0).ok()?;
-        Some(Runner { optimizer, weights: vec![0.0; layout.len()], gradients: vec![0.0; layout.len()] })
+        Some(Runner {
+            optimizer,
+            weights: vec![0.0; layout.len()],
+            gradients: vec![0.0; layout.len()],
+        })
     }
 
-    /// Runs from zero state over recorded gradients times a factor, with weights of zero, and shows the direction of each step. False if a step gives
-    /// what is not finite, or `see` has seen enough.
-    fn run(&mut self, recording: &Recording, steps: usize, factor: f32, see: &mut dyn FnMut(&[f32]) -> bool) -> bool {
+    /// Runs from zero state over recorded gradients times a factor, with weights of zero, and shows
+    /// the direction of each step. False if a step gives what is not finite, or `see` has seen
+    /// enough.
+    fn run(
+        &mut self,
+        recording: &Recording,
+        steps: usize,
+        factor: f32,
+        see: &mut dyn FnMut(&[f32]) -> bool,
+    ) -> bool {
         self.optimizer.reset();
         recording.gradients.iter().take(steps).all(|gradients| {
             self.weights.fill(0.0);

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What programs are judged for. Each purpose has seeds of its own: those of a search whose seed is this number, which no search should have.
+/// What programs are judged for. Each purpose has seeds of its own: those of a search whose seed is
+/// this number, which no search should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
@@ -14,7 +15,8 @@ pub enum Purpose {
     Report,
     /// Trials of what a direction can do without.
     Simplification,
-    /// The learning rate and the decay that a direction is trained with on a task of another search.
+    /// The learning rate and the decay that a direction is trained with on a task of another
+    /// search.
     Training,
 }
 
@@ -40,7 +42,13 @@ mod tests {
     #[test]
     fn every_purpose_has_seeds_of_its_own() {
         let seeds = |purpose: Purpose| Suite::rotating_seeds(purpose.search(), 0, 500);
-        let purposes = [Purpose::Funnel, Purpose::Restart, Purpose::Report, Purpose::Simplification, Purpose::Training];
+        let purposes = [
+            Purpose::Funnel,
+            Purpose::Restart,
+            Purpose::Report,
+            Purpose::Simplification,
+            Purpose::Training,
+        ];
         let mut all: Vec<u64> = purposes.into_iter().flat_map(seeds).collect();
         all.extend(Suite::held_out_seeds(500));
         all.extend(Suite::tuning_seeds(500));

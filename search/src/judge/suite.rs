@@ -10,7 +10,8 @@ use symopt_proxy_tasks::task::Verdict;
 use super::{Baselines, Judge, PerEpoch, Request, finite};
 use crate::judge::evaluation::Evaluation;
 
-/// The judge of the paper's form of search: a suite, with the learning rate's schedule value passed in and everything else inside the program.
+/// The judge of the paper's form of search: a suite, with the learning rate's schedule value passed
+/// in and everything else inside the program.
 pub struct SuiteJudge {
     suite: Arc<Suite>,
     /// For seeds that change, the seed of the search; `None` for the suite's own.
@@ -30,7 +31,11 @@ impl SuiteJudge {
         SuiteJudge::on(suite, Some(search), Baselines::default())
     }
 
-    pub(super) fn on(suite: Arc<Suite>, search: Option<u64>, kept: Baselines) -> Result<SuiteJudge, TaskError> {
+    pub(super) fn on(
+        suite: Arc<Suite>,
+        search: Option<u64>,
+        kept: Baselines,
+    ) -> Result<SuiteJudge, TaskError> {
         let judge = SuiteJudge { suite, search, baselines: PerEpoch::new(), kept };
         // What is wrong with the suite shows now.
         judge.baseline(0)?;
@@ -65,7 +70,11 @@ impl Judge for SuiteJudge {
         self.suite.checkpoints(self.suite.seeds.len())
     }
 
-    fn judge(&self, request: &Request, watch: &mut dyn FnMut(usize, f64) -> Verdict) -> Result<Evaluation, TaskError> {
+    fn judge(
+        &self,
+        request: &Request,
+        watch: &mut dyn FnMut(usize, f64) -> Verdict,
+    ) -> Result<Evaluation, TaskError> {
         let baseline = self.baseline(request.epoch)?;
         let outcome = self.suite.evaluate(request.program, None, &baseline, watch)?;
         let curve: Arc<[f64]> = outcome.curve.iter().map(|value| finite(*value)).collect();

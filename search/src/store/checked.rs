@@ -77,7 +77,8 @@ impl CheckedStore {
         check(path, Access::Write(salvage), None)
     }
 
-    /// What the search of a store was started with; nothing else of the store is looked at, unless it is of an earlier format.
+    /// What the search of a store was started with; nothing else of the store is looked at, unless
+    /// it is of an earlier format.
     pub fn settings_of(path: &Path) -> Result<Settings, JournalError> {
         if check_manifest(path)? <= LAST_SLED {
             return Ok(CheckedStore::of(path)?.summary.settings);
@@ -85,14 +86,19 @@ impl CheckedStore {
         let log_path = path.join(LOG);
         let file = File::open(&log_path).map_err(|e| store_error(path, &log_path, &e))?;
         Log::settings(file, path, &log_path).map_err(|error| match error {
-            LogError::Damaged(reason) => JournalError::Damaged { path: path.to_owned(), reason, salvage: false },
+            LogError::Damaged(reason) => {
+                JournalError::Damaged { path: path.to_owned(), reason, salvage: false }
+            }
             LogError::File(error) => store_error(path, &log_path, &error),
         })
     }
 
-    /// Checks as much of a store as it takes to find the evaluations of the programs whose hashes begin with digits: for each hash the first one.
-    /// What an index knows is not read through.
-    pub fn find(path: &Path, digits: &str) -> Result<(CheckedStore, Vec<FoundEvaluation>), JournalError> {
+    /// Checks as much of a store as it takes to find the evaluations of the programs whose hashes
+    /// begin with digits: for each hash the first one. What an index knows is not read through.
+    pub fn find(
+        path: &Path,
+        digits: &str,
+    ) -> Result<(CheckedStore, Vec<FoundEvaluation>), JournalError> {
         let digits = Digits::of(digits);
         let mut store = check(path, Access::Read, digits)?;
         // Of equal programs the first; a child comes before all of the elite.
@@ -107,7 +113,8 @@ impl CheckedStore {
         self.log.record_of(&found.0)
     }
 
-    /// The records of the evaluations that are wanted, children and the elite, in the order of the log. Nothing is held of the others.
+    /// The records of the evaluations that are wanted, children and the elite, in the order of the
+    /// log. Nothing is held of the others.
     pub fn records_where(
         &self,
         wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
@@ -121,7 +128,10 @@ impl CheckedStore {
     }
 
     /// Every evaluation, of children and of the elite, in the order of the log.
-    pub fn each_evaluation(&self, f: impl FnMut(Place, FunctionalHash, &Evaluation)) -> Result<(), JournalError> {
+    pub fn each_evaluation(
+        &self,
+        f: impl FnMut(Place, FunctionalHash, &Evaluation),
+    ) -> Result<(), JournalError> {
         self.log.each_evaluation(f)
     }
 
@@ -135,7 +145,8 @@ impl CheckedStore {
         self.log.records(true)
     }
 
-    /// The acknowledged evaluations of the elite on new seeds, in order, by [`revision`](super::record::revision).
+    /// The acknowledged evaluations of the elite on new seeds, in order, by
+    /// [`revision`](super::record::revision).
     pub fn revisions(&self) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         self.log.records(false)
     }
@@ -177,7 +188,11 @@ enum Access {
     Write(Salvage),
 }
 
-fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedStore, JournalError> {
+fn check(
+    path: &Path,
+    access: Access,
+    wanted: Option<Digits>,
+) -> Result<CheckedStore, JournalError> {
     if !path.exists() {
         return Err(JournalError::Missing { path: path.to_owned() });
     }
@@ -187,12 +202,17 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
     let is_old = version <= LAST_SLED && (old::is_there(path) || !log_path.is_file());
     let lock = match access {
         Access::Write(_) => Some(take_lock(path)?),
-        // sled's files change while they are read, and a search of an earlier release waits for its end.
+        // sled's files change while they are read, and a search of an earlier release waits for its
+        // end.
         Access::Read if is_old => take_lock_to_read(path)?,
         Access::Read => None,
     };
     let salvage = matches!(access, Access::Write(Salvage::Yes));
-    let damaged = |reason: String, salvage: bool| JournalError::Damaged { path: path.to_owned(), reason, salvage };
+    let damaged = |reason: String, salvage: bool| JournalError::Damaged {
+        path: path.to_owned(),
+        reason,
+        salvage,
+    };
     // It is read before the log, which only grows.
     let claimed = match read_witness(path) {
         Ok(claimed) => claimed,
@@ -207,7 +227,9 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
         false => {
             let opened = match access {
                 Access::Read => File::open(&log_path),
-                Access::Write(_) => no_follow(File::options().read(true).write(true)).open(&log_path),
+                Access::Write(_) => {
+                    no_follow(File::options().read(true).write(true)).open(&log_path)
+                }
             };
             opened.map_err(|e| match e.kind() {
                 ErrorKind::NotFound => damaged(format!("{LOG} is missing"), false),
@@ -217,7 +239,9 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
     };
     let length = file.metadata().map_err(|e| store_error(path, &log_path, &e))?.len();
     let index = match (access, wanted) {
-        (Access::Read, Some(digits)) if !is_old => File::open(path.join(INDEX)).ok().map(|index| (index, digits)),
+        (Access::Read, Some(digits)) if !is_old => {
+            File::open(path.join(INDEX)).ok().map(|index| (index, digits))
+        }
         _ => None,
     };
     let scanned = match index {
@@ -231,7 +255,9 @@ fn check(path: &Path, access: Access, wanted: Option<Digits>) -> Result<CheckedS
     let hash_version = summary.settings.hash_version;
     if hash_version != FunctionalHash::FORMAT_VERSION {
         let ours = FunctionalHash::FORMAT_VERSION;
-        let reason = format!("its functional hashes have version {hash_version}, this release's have {ours}: use the release that made it");
+        let reason = format!(
+            "its functional hashes have version {hash_version}, this release's have {ours}: use the release that made it"
+        );
         return Err(damaged(reason, false));
     }
     let (there, bytes) = (summary.evaluations, length.saturating_sub(log.end));

@@ -11,10 +11,12 @@
 //! | | standard error, 8 bytes; curve, its length and 8 bytes each; settings, their count and two varints each; failure, its length and JSON |
 //! | | program: its text, or the variable of the update, the count of statements and the statements |
 //!
-//! A statement is a varint: 0 for one that follows, or the number of one that came before in the same *window*, from 1. Programs of a search have
-//! most of their statements in common, so most are a byte or two. A window is a run of frames; each evaluation can be read by itself, and a
-//! program from the begin of its window on. Numbers are exact: eight bytes, little-endian. Variables are numbered as in the initial program,
-//! which gives them their names, and functions by a table of names at the begin of the log.
+//! A statement is a varint: 0 for one that follows, or the number of one that came before in the
+//! same *window*, from 1. Programs of a search have most of their statements in common, so most are
+//! a byte or two. A window is a run of frames; each evaluation can be read by itself, and a program
+//! from the begin of its window on. Numbers are exact: eight bytes, little-endian. Variables are
+//! numbered as in the initial program, which gives them their names, and functions by a table of
+//! names at the begin of the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,7 +107,8 @@ impl<'a> Bytes<'a> {
     pub fn name(&mut self) -> Option<(FunctionalHash, Place)> {
         let hash = FunctionalHash(u128::from_le_bytes(self.array()?));
         let number = self.varint()?;
-        let place = if number & 1 == 0 { Place::Child(number >> 1) } else { Place::Revision(number >> 1) };
+        let place =
+            if number & 1 == 0 { Place::Child(number >> 1) } else { Place::Revision(number >> 1) };
         Some((hash, place))
     }
 }
@@ -137,7 +140,13 @@ pub(super) fn parts(mut record: Bytes<'_>) -> Option<Parts<'_>> {
     let seeds = u32::try_from(record.varint()?).ok()?;
     let standard_error = if flags & STANDARD_ERROR != 0 { record.number()? } else { 0.0 };
     let count = record.length()?;
-    let curve: Arc<[f64]> = record.take(count.checked_mul(8)?)?.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    let curve: Arc<[f64]> = record
+        .take(count.checked_mul(8)?)?
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f64::from_le_bytes(*bytes))
+        .collect();
     if flags & 7 == 5 {
         fitness = Fitness::Improvement(*curve.last()?);
     }
@@ -154,8 +163,16 @@ pub(super) fn parts(mut record: Bytes<'_>) -> Option<Parts<'_>> {
             Some(Arc::new(serde_json::from_slice(record.take(length)?).ok()?))
         }
     };
-    let evaluation = Evaluation { fitness, curve, standard_error, seeds, settings: settings.into(), failure };
-    Some(Parts { hash, place, evaluation, terse: flags & TERSE != 0, is_text: flags & TEXT != 0, program: record })
+    let evaluation =
+        Evaluation { fitness, curve, standard_error, seeds, settings: settings.into(), failure };
+    Some(Parts {
+        hash,
+        place,
+        evaluation,
+        terse: flags & TERSE != 0,
+        is_text: flags & TEXT != 0,
+        program: record,
+    })
 }
 
 /// Writes records.
@@ -180,14 +197,29 @@ pub(super) enum Source<'a> {
 
 impl Encoder {
     pub fn new(head: Option<Arc<Program>>, table: &[Option<Function>]) -> Encoder {
-        let place = |function: Function| table.iter().position(|other| *other == Some(function)).and_then(|place| u8::try_from(place).ok());
+        let place = |function: Function| {
+            table
+                .iter()
+                .position(|other| *other == Some(function))
+                .and_then(|place| u8::try_from(place).ok())
+        };
         let functions = Function::all().map(place).collect();
-        Encoder { head, functions, window: HashMap::new(), programs: 0, statement: Vec::new(), body: Vec::new() }
+        Encoder {
+            head,
+            functions,
+            window: HashMap::new(),
+            programs: 0,
+            statement: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// Begins a window if there is none, or if the last is full. True if it did.
     pub fn begin(&mut self) -> bool {
-        if self.programs > 0 && self.programs < WINDOW_PROGRAMS && self.window.len() < WINDOW_STATEMENTS {
+        if self.programs > 0
+            && self.programs < WINDOW_PROGRAMS
+            && self.window.len() < WINDOW_STATEMENTS
+        {
             return false;
         }
         self.end_window();
@@ -201,7 +233,15 @@ impl Encoder {
     }
 
     /// Writes a record.
-    pub fn put(&mut self, out: &mut Vec<u8>, place: Place, hash: FunctionalHash, evaluation: &Evaluation, terse: bool, program: Source) {
+    pub fn put(
+        &mut self,
+        out: &mut Vec<u8>,
+        place: Place,
+        hash: FunctionalHash,
+        evaluation: &Evaluation,
+        terse: bool,
+        program: Source,
+    ) {
         let rebased;
         let program = match program {
             Source::Text(text) => {
@@ -210,7 +250,9 @@ impl Encoder {
             }
             program => program,
         };
-        let known = |program: &&Program| program.statements.iter().all(|statement| self.function(statement.function).is_some());
+        let known = |program: &&Program| {
+            program.statements.iter().all(|statement| self.function(statement.function).is_some())
+        };
         let owned;
         let program = match &program {
             Source::Program(program) if known(program) => Ok(*program),
@@ -230,7 +272,11 @@ impl Encoder {
                 Place::Revision(number) => number << 1 | 1,
             },
         );
-        put_evaluation(&mut body, evaluation, if terse { TERSE } else { 0 } | if program.is_err() { TEXT } else { 0 });
+        put_evaluation(
+            &mut body,
+            evaluation,
+            if terse { TERSE } else { 0 } | if program.is_err() { TEXT } else { 0 },
+        );
         match program {
             Ok(program) => self.put_program(&mut body, program),
             Err(text) => body.extend(text.as_bytes()),
@@ -286,7 +332,9 @@ fn put_evaluation(body: &mut Vec<u8>, evaluation: &Evaluation, mut flags: u8) {
         Fitness::Improvement(value) => 4 + u8::from(ends_with(*value)),
     };
     let bit = |is: bool, bit: u8| if is { bit } else { 0 };
-    flags |= bit(standard_error.to_bits() != 0, STANDARD_ERROR) | bit(!settings.is_empty(), SETTINGS) | bit(failure.is_some(), FAILURE);
+    flags |= bit(standard_error.to_bits() != 0, STANDARD_ERROR)
+        | bit(!settings.is_empty(), SETTINGS)
+        | bit(failure.is_some(), FAILURE);
     body.push(flags);
     match fitness {
         Fitness::Hopeless { checkpoint } => put_varint(body, *checkpoint as u64),
@@ -314,17 +362,21 @@ fn put_evaluation(body: &mut Vec<u8>, evaluation: &Evaluation, mut flags: u8) {
     }
 }
 
-/// The program of a text with the variables of the head, if it has the same names and its text is the same then.
+/// The program of a text with the variables of the head, if it has the same names and its text is
+/// the same then.
 fn rebase(text: &str, head: &Program) -> Option<Program> {
     let program = symopt_dsl::parse(text).ok()?;
     let named = head.variable_count();
     let name_in_head = |id: VarId| head.variable_name(id).to_string();
-    let names: HashMap<String, VarId> = (0..named).map(|i| VarId(i as u16)).map(|id| (name_in_head(id), id)).collect();
+    let names: HashMap<String, VarId> =
+        (0..named).map(|i| VarId(i as u16)).map(|id| (name_in_head(id), id)).collect();
     let map: Vec<Option<VarId>> = (0..program.variable_count())
         .map(|i| {
             let name = program.variable_name(VarId(i as u16)).to_string();
             let numbered = || name.trim_end_matches('_').strip_prefix('v')?.parse().ok().map(VarId);
-            names.get(&name).copied().or_else(|| numbered().filter(|id| id.index() >= named && name_in_head(*id) == name))
+            names.get(&name).copied().or_else(|| {
+                numbered().filter(|id| id.index() >= named && name_in_head(*id) == name)
+            })
         })
         .collect();
     if map.iter().any(Option::is_none) {
@@ -333,7 +385,8 @@ fn rebase(text: &str, head: &Program) -> Option<Program> {
     let new = |id: VarId| map.get(id.index()).copied().flatten().unwrap_or(id);
     let mut rebased = head.clone();
     rebased.clear_comments();
-    rebased.statements = program.statements.iter().map(|statement| statement.map_variables(new)).collect();
+    rebased.statements =
+        program.statements.iter().map(|statement| statement.map_variables(new)).collect();
     rebased.update = new(program.update);
     (rebased.to_string() == text).then_some(rebased)
 }
@@ -356,7 +409,8 @@ impl Decoder {
         self.window.clear();
     }
 
-    /// The text of a record's program. All records of a window must pass here, or through [`Decoder::skip`].
+    /// The text of a record's program. All records of a window must pass here, or through
+    /// [`Decoder::skip`].
     pub fn text(&mut self, parts: &Parts) -> Option<String> {
         if parts.is_text {
             return String::from_utf8(parts.program.0.to_vec()).ok();

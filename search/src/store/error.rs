@@ -42,7 +42,9 @@ pub enum JournalError {
         reason: String,
     },
     /// A newer release wrote it.
-    #[error("{path}: the store has format version {found}, this release reads up to {FORMAT_VERSION}; use a newer release")]
+    #[error(
+        "{path}: the store has format version {found}, this release reads up to {FORMAT_VERSION}; use a newer release"
+    )]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -76,7 +78,9 @@ pub enum JournalError {
         next: String,
     },
     /// The disk fails.
-    #[error("{path}: the disk can't be read or written ({reason}); see to the disk first, then {next}")]
+    #[error(
+        "{path}: the disk can't be read or written ({reason}); see to the disk first, then {next}"
+    )]
     Disk {
         /// The file.
         path: PathBuf,
@@ -108,7 +112,10 @@ pub enum JournalError {
 
 fn way_out(path: &Path, salvage: bool) -> String {
     match salvage {
-        true => format!("go on from what is whole with `{}`", Command::new("resume").operand(path).flag("--salvage")),
+        true => format!(
+            "go on from what is whole with `{}`",
+            Command::new("resume").operand(path).flag("--salvage")
+        ),
         false => "begin a new search".to_owned(),
     }
 }
@@ -116,13 +123,19 @@ fn way_out(path: &Path, salvage: bool) -> String {
 impl JournalError {
     /// Whether the work failed, and nothing is wrong with what was asked for.
     pub fn is_failed_work(&self) -> bool {
-        matches!(self, JournalError::Full { .. } | JournalError::Disk { .. } | JournalError::Temporary { .. })
+        matches!(
+            self,
+            JournalError::Full { .. } | JournalError::Disk { .. } | JournalError::Temporary { .. }
+        )
     }
 }
 
 /// Whether a disk or a quota is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 /// EIO.
@@ -142,15 +155,27 @@ fn error_at(path: &Path, error: &io::Error, next: impl FnOnce() -> String) -> Jo
 
 /// An error at a file of a store that is there.
 pub(super) fn store_error(store: &Path, path: &Path, error: &io::Error) -> JournalError {
-    match error_at(path, error, || format!("go on with `{}`", Command::new("resume").operand(store))) {
-        JournalError::File { path, reason } if error.kind() == io::ErrorKind::PermissionDenied => JournalError::File {
-            path,
-            reason: format!("{reason}: this user may not do that with the store; ask its owner, or take a copy of it"),
-        },
-        JournalError::File { path, reason } if error.kind() == io::ErrorKind::ReadOnlyFilesystem => JournalError::File {
-            path,
-            reason: format!("{reason}: the store can be read there, and gone on with in a copy of it elsewhere"),
-        },
+    match error_at(path, error, || {
+        format!("go on with `{}`", Command::new("resume").operand(store))
+    }) {
+        JournalError::File { path, reason } if error.kind() == io::ErrorKind::PermissionDenied => {
+            JournalError::File {
+                path,
+                reason: format!(
+                    "{reason}: this user may not do that with the store; ask its owner, or take a copy of it"
+                ),
+            }
+        }
+        JournalError::File { path, reason }
+            if error.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+        {
+            JournalError::File {
+                path,
+                reason: format!(
+                    "{reason}: the store can be read there, and gone on with in a copy of it elsewhere"
+                ),
+            }
+        }
         error => error,
     }
 }
@@ -158,9 +183,12 @@ pub(super) fn store_error(store: &Path, path: &Path, error: &io::Error) -> Journ
 /// An error at a file of a store that is being made.
 pub(super) fn making_error(path: &Path, error: &io::Error) -> JournalError {
     match error_at(path, error, || "begin the search again".to_owned()) {
-        JournalError::File { path, reason } => {
-            JournalError::File { path, reason: format!("a store can't be made there ({reason}); choose another directory with --store") }
-        }
+        JournalError::File { path, reason } => JournalError::File {
+            path,
+            reason: format!(
+                "a store can't be made there ({reason}); choose another directory with --store"
+            ),
+        },
         error => error,
     }
 }

@@ -20,13 +20,17 @@ pub struct Failures {
     pub first: Failure,
 }
 
-/// The failures among evaluations, by kind; the first of each is the first child, or the first of the elite.
+/// The failures among evaluations, by kind; the first of each is the first child, or the first of
+/// the elite.
 pub fn failures(mut records: Vec<(Place, EvaluationRecord)>) -> Vec<Failures> {
     records.sort_by_key(|(place, _)| *place);
     let mut kinds: BTreeMap<FailureKind, Failures> = BTreeMap::new();
     for (_, record) in records {
         let EvaluationRecord { hash, failure: Some(first), .. } = record else { continue };
-        kinds.entry(first.kind).or_insert_with(|| Failures { kind: first.kind, count: 0, hash, first }).count += 1;
+        kinds
+            .entry(first.kind)
+            .or_insert_with(|| Failures { kind: first.kind, count: 0, hash, first })
+            .count += 1;
     }
     kinds.into_values().collect()
 }
@@ -44,7 +48,12 @@ impl std::fmt::Display for Failures {
             FailureKind::Flood => "wrote too much",
             FailureKind::Reported => "failed, as the command says",
         };
-        write!(f, "{count} {what}, the first one {}: {}", hash.get(..12).unwrap_or(hash), first.reason)?;
+        write!(
+            f,
+            "{count} {what}, the first one {}: {}",
+            hash.get(..12).unwrap_or(hash),
+            first.reason
+        )?;
         // The last line is mostly the one that says it.
         match first.stderr.trim_end().lines().next_back() {
             Some(line) => write!(f, " ({line})"),

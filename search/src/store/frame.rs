@@ -1,7 +1,8 @@
 //! The log as a file: a head of 16 bytes, then frames, one after the other.
 //!
-//! A frame is the length of its payload and a checksum, four bytes each, then the payload, which begins with its kind. The checksum is the CRC-32
-//! of the frame's place in the file, the length and the payload, so that a frame that was moved is damaged too. A frame that is cut off at the
+//! A frame is the length of its payload and a checksum, four bytes each, then the payload, which
+//! begins with its kind. The checksum is the CRC-32 of the frame's place in the file, the length
+//! and the payload, so that a frame that was moved is damaged too. A frame that is cut off at the
 //! end of the file was never acknowledged, unless the [witness](super) says otherwise.
 
 use std::fs::File;
@@ -81,7 +82,8 @@ impl Frames {
         }
         let head = self.read(HEAD as usize)?;
         let [a, b, c, d, e, f, g, h] = *head else { return Ok(Next::CutOff) };
-        let (length, expected) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let (length, expected) =
+            (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         if length == 0 || length > LONGEST {
             return Ok(Next::Damaged);
         }

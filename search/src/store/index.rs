@@ -1,9 +1,11 @@
 //! An index of the log by functional hash, so that one program is found without reading all of it.
 //!
-//! It follows from the log, and is never the truth: whoever finds by it reads the log at that place. If it is missing, cut off, damaged or of
-//! another log, the log is read from where it ends, or as a whole. Who opens the store to write mends it; readers touch nothing.
+//! It follows from the log, and is never the truth: whoever finds by it reads the log at that
+//! place. If it is missing, cut off, damaged or of another log, the log is read from where it ends,
+//! or as a whole. Who opens the store to write mends it; readers touch nothing.
 //!
-//! The file is a row of *segments*, each for a run of whole frames with some 16,384 evaluations, so that appending to it is all that is ever done:
+//! The file is a row of *segments*, each for a run of whole frames with some 16,384 evaluations, so
+//! that appending to it is all that is ever done:
 //!
 //! | bytes | what they are |
 //! |---|---|
@@ -96,8 +98,17 @@ impl Segment {
             let (begin, end, frame, window) = (number()?, number()?, number()?, number()?);
             let (evaluations, children, entries) = (number()?, number()?, number()?);
             let tie = bytes.take(HEAD as usize)?.try_into().ok()?;
-            let entries = usize::try_from(entries).ok().filter(|entries| (1..=MOST as usize).contains(entries))?;
-            Some(Segment { begin, after: Position { end, window, evaluations, children }, frame, tie, entries, blocks: Vec::new() })
+            let entries = usize::try_from(entries)
+                .ok()
+                .filter(|entries| (1..=MOST as usize).contains(entries))?;
+            Some(Segment {
+                begin,
+                after: Position { end, window, evaluations, children },
+                frame,
+                tie,
+                entries,
+                blocks: Vec::new(),
+            })
         };
         let Some(mut segment) = read() else { return Ok(None) };
         let mut rest = vec![0; segment.entries.div_ceil(BLOCK) * 12 + 4];
@@ -115,7 +126,9 @@ impl Segment {
             .as_chunks::<12>()
             .0
             .iter()
-            .map(|&[a, b, c, d, e, f, g, h, i, j, k, l]| (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes([i, j, k, l])))
+            .map(|&[a, b, c, d, e, f, g, h, i, j, k, l]| {
+                (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes([i, j, k, l]))
+            })
             .collect();
         Ok(Some(segment))
     }
@@ -124,8 +137,12 @@ impl Segment {
     fn belongs(&self, last: &Position, log: &File, length: u64) -> io::Result<bool> {
         let [a, b, c, d, ..] = self.tie;
         let frame_end = self.frame.checked_add(HEAD + u64::from(u32::from_le_bytes([a, b, c, d])));
-        let fits = self.begin == last.end && self.frame >= self.begin && frame_end == Some(self.after.end) && self.after.end <= length;
-        let counted = self.after.evaluations == last.evaluations + self.entries as u64 && self.after.window < self.after.end;
+        let fits = self.begin == last.end
+            && self.frame >= self.begin
+            && frame_end == Some(self.after.end)
+            && self.after.end <= length;
+        let counted = self.after.evaluations == last.evaluations + self.entries as u64
+            && self.after.window < self.after.end;
         let mut tie = [0; HEAD as usize];
         Ok(fits && counted && read_at(log, &mut tie, self.frame)? == tie.len() && tie == self.tie)
     }
@@ -144,11 +161,19 @@ impl Segment {
         let from = number * BLOCK;
         let mut bytes = vec![0; (self.entries - from).min(BLOCK) * ENTRY];
         let read = read_at(index, &mut bytes, at + self.head_bytes() + (from * ENTRY) as u64)?;
-        Ok((read == bytes.len() && crc32fast::hash(&bytes) == self.blocks[number].1).then_some(bytes))
+        Ok((read == bytes.len() && crc32fast::hash(&bytes) == self.blocks[number].1)
+            .then_some(bytes))
     }
 
-    /// Adds the places of the keys, each the begin of the window and the record. False if a block is damaged.
-    fn places(&self, index: &File, at: u64, keys: &RangeInclusive<u64>, places: &mut Vec<(u64, u64)>) -> io::Result<bool> {
+    /// Adds the places of the keys, each the begin of the window and the record. False if a block
+    /// is damaged.
+    fn places(
+        &self,
+        index: &File,
+        at: u64,
+        keys: &RangeInclusive<u64>,
+        places: &mut Vec<(u64, u64)>,
+    ) -> io::Result<bool> {
         // Equal keys may stand at the end of the block before.
         let from = self.blocks.partition_point(|(first, _)| first < keys.start()).saturating_sub(1);
         for number in from..self.blocks.len() {
@@ -160,7 +185,9 @@ impl Segment {
                 let mut entry = Bytes(entry);
                 let mut number = || Some(u64::from_le_bytes(entry.take(8)?.try_into().ok()?));
                 let (Some(key), Some(window)) = (number(), number()) else { return Ok(false) };
-                let Some(distance) = entry.take(4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else {
+                let Some(distance) =
+                    entry.take(4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)
+                else {
                     return Ok(false);
                 };
                 if keys.contains(&key) {
@@ -181,7 +208,13 @@ pub(super) struct Known {
 }
 
 /// The places of keys as far as an index goes. `None` if the index is damaged there.
-pub(super) fn look_up(index: &File, log: &File, begin: u64, length: u64, keys: &RangeInclusive<u64>) -> io::Result<Option<Known>> {
+pub(super) fn look_up(
+    index: &File,
+    log: &File,
+    begin: u64,
+    length: u64,
+    keys: &RangeInclusive<u64>,
+) -> io::Result<Option<Known>> {
     let (mut position, mut places, mut at) = (Position::first(begin), Vec::new(), 0);
     while let Some(segment) = Segment::read(index, at)? {
         if !segment.belongs(&position, log, length)? {

@@ -12,14 +12,18 @@ use symopt_proxy_tasks::suite::{Baseline, Fitness};
 pub use super::FORMAT_VERSION;
 pub use super::checked::{CheckedStore, FoundEvaluation, Lost, Salvage};
 pub use super::error::JournalError;
-pub use super::record::{Evaluated, EvaluationRecord, Improvement, Place, Settings, epoch_of, revision};
+pub use super::record::{
+    Evaluated, EvaluationRecord, Improvement, Place, Settings, epoch_of, revision,
+};
 
 use super::encoding::{Encoder, Source, put_varint};
 use super::error::{making_error, store_error};
 use super::frame::{self, HEAD, MAGIC, read_at, write_at};
 use super::index::writer::Index;
 use super::lock::take_lock;
-use super::log::{Log, LogError, Summary, Tail, each_record, head_payload, json_payload, kind, value};
+use super::log::{
+    Log, LogError, Summary, Tail, each_record, head_payload, json_payload, kind, value,
+};
 use super::manifest::Manifest;
 use super::witness::witness_text;
 use super::{INDEX, JOURNAL, KIND, LOG, WITNESS, old};
@@ -35,7 +39,8 @@ pub struct Journal {
     index: Index,
     settings: Settings,
     encoder: Encoder,
-    /// Payloads that are written with the next evaluations: they follow from those, so nothing waits for them.
+    /// Payloads that are written with the next evaluations: they follow from those, so nothing
+    /// waits for them.
     notes: Vec<Vec<u8>>,
     acknowledged: u64,
     /// The number after the last child.
@@ -51,12 +56,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Whether a store can be made at a path: nothing is there, an empty directory, or one that a process did not finish.
+    /// Whether a store can be made at a path: nothing is there, an empty directory, or one that a
+    /// process did not finish.
     pub fn check_vacant(path: &Path) -> Result<(), JournalError> {
         match KIND.look(path).map_err(|e| making_error(path, &e))? {
             directory::Place::Vacant => Ok(()),
             directory::Place::Whole => Err(JournalError::Exists { path: path.to_owned() }),
-            directory::Place::Taken(reason) => Err(JournalError::Taken { path: path.to_owned(), reason }),
+            directory::Place::Taken(reason) => {
+                Err(JournalError::Taken { path: path.to_owned(), reason })
+            }
         }
     }
 
@@ -79,7 +87,9 @@ impl Journal {
         let making = Making::begin(path, &KIND).map_err(failed)?;
         let lock = take_lock(path)?;
         fs::create_dir(path.join(JOURNAL)).map_err(at)?;
-        let head = head_payload(&serde_json::to_vec(&settings).map_err(|e| unwritable(path, e.to_string()))?);
+        let head = head_payload(
+            &serde_json::to_vec(&settings).map_err(|e| unwritable(path, e.to_string()))?,
+        );
         let mut bytes = MAGIC.to_vec();
         frame::put(&mut bytes, MAGIC.len() as u64, &head);
         let log_path = path.join(LOG);
@@ -89,10 +99,11 @@ impl Journal {
         let witness = create_new(&path.join(WITNESS)).map_err(at)?;
         write_at(&witness, witness_text(0).as_bytes(), 0).map_err(at)?;
         drop(witness);
-        let (log, summary) = Log::scan(file, path, &log_path, None).map_err(|error| match error {
-            LogError::File(error) => at(error),
-            LogError::Damaged(reason) => unwritable(path, reason),
-        })?;
+        let (log, summary) =
+            Log::scan(file, path, &log_path, None).map_err(|error| match error {
+                LogError::File(error) => at(error),
+                LogError::Damaged(reason) => unwritable(path, reason),
+            })?;
         let journal = Journal::open_log(path.to_owned(), log, summary, false, lock)?;
         making.finish(&Manifest::text()).map_err(failed)?;
         Ok(journal)
@@ -103,7 +114,8 @@ impl Journal {
         Journal::of(CheckedStore::held(path, Salvage::No)?)
     }
 
-    /// Opens a store that has been checked, held by this process. One of an earlier format becomes one of this.
+    /// Opens a store that has been checked, held by this process. One of an earlier format becomes
+    /// one of this.
     pub fn of(checked: CheckedStore) -> Result<Journal, JournalError> {
         let CheckedStore { path, log, summary, is_old, lost, lock } = checked;
         let (log, summary, lock) = match lock {
@@ -117,26 +129,46 @@ impl Journal {
         Journal::open_log(path, log, summary, lost.is_some(), lock)
     }
 
-    /// Opens a log that was read through. What was not acknowledged of it is cut off; what is damaged of it is kept beside it.
-    fn open_log(path: PathBuf, log: Log, summary: Summary, lost: bool, lock: File) -> Result<Journal, JournalError> {
+    /// Opens a log that was read through. What was not acknowledged of it is cut off; what is
+    /// damaged of it is kept beside it.
+    fn open_log(
+        path: PathBuf,
+        log: Log,
+        summary: Summary,
+        lost: bool,
+        lock: File,
+    ) -> Result<Journal, JournalError> {
         let (log_path, witness_path) = (path.join(LOG), path.join(WITNESS));
         // It may be open to be read only.
-        let file = no_follow(File::options().read(true).write(true)).open(&log_path).map_err(|e| store_error(&path, &log_path, &e))?;
+        let file = no_follow(File::options().read(true).write(true))
+            .open(&log_path)
+            .map_err(|e| store_error(&path, &log_path, &e))?;
         let length = file.metadata().map_err(|e| store_error(&path, &log_path, &e))?.len();
         let mut kept = None;
         if length > log.end {
             if lost || summary.tail == Tail::Damaged {
                 kept = Some(keep_end(&path, &file, log.end, length)?);
             }
-            file.set_len(log.end).and_then(|()| file.sync_all()).map_err(|e| store_error(&path, &log_path, &e))?;
+            file.set_len(log.end)
+                .and_then(|()| file.sync_all())
+                .map_err(|e| store_error(&path, &log_path, &e))?;
         }
-        let witness = no_follow(File::options().write(true).create(true).truncate(false)).open(&witness_path);
+        let witness =
+            no_follow(File::options().write(true).create(true).truncate(false)).open(&witness_path);
         let witness = witness.map_err(|e| store_error(&path, &witness_path, &e))?;
         KIND.tidy(&path);
         let log = log.with_file(file);
         let index = Index::open(&path.join(INDEX), &log);
         let encoder = Encoder::new(log.head.clone(), &log.functions);
-        let Summary { settings, evaluations, children, last_improvement, last_statistics, last_end, .. } = summary;
+        let Summary {
+            settings,
+            evaluations,
+            children,
+            last_improvement,
+            last_statistics,
+            last_end,
+            ..
+        } = summary;
         let journal = Journal {
             path,
             log,
@@ -167,30 +199,40 @@ impl Journal {
         &self.settings
     }
 
-    /// The file that holds what the log had after its damage, if it was damaged when the store was opened.
+    /// The file that holds what the log had after its damage, if it was damaged when the store was
+    /// opened.
     pub fn kept_end(&self) -> Option<&Path> {
         self.kept.as_deref()
     }
 
-    /// Writes evaluations, each with the number of the child that was evaluated, and those of the elite on new seeds. When this returns they are
-    /// on the disk.
-    pub fn acknowledge(&mut self, records: &[(Place, EvaluationRecord)]) -> Result<(), JournalError> {
+    /// Writes evaluations, each with the number of the child that was evaluated, and those of the
+    /// elite on new seeds. When this returns they are on the disk.
+    pub fn acknowledge(
+        &mut self,
+        records: &[(Place, EvaluationRecord)],
+    ) -> Result<(), JournalError> {
         let mut entries = Vec::with_capacity(records.len());
         for (place, record) in records {
             entries.push((*place, self.hash_of(record)?, record.evaluation()));
         }
-        let sources = entries.iter().zip(records).map(|((place, hash, evaluation), (_, record))| Entry {
-            place: *place,
-            hash: *hash,
-            evaluation,
-            terse: false,
-            program: Source::Text(&record.program),
-        });
+        let sources =
+            entries.iter().zip(records).map(|((place, hash, evaluation), (_, record))| Entry {
+                place: *place,
+                hash: *hash,
+                evaluation,
+                terse: false,
+                program: Source::Text(&record.program),
+            });
         self.write(sources).map(drop)
     }
 
-    /// The same for programs that were bred from an initial program. Gives the places of the evaluations in the log.
-    pub(crate) fn acknowledge_bred(&mut self, evaluated: &[(Place, Evaluated)], initial: &Program) -> Result<Vec<u64>, JournalError> {
+    /// The same for programs that were bred from an initial program. Gives the places of the
+    /// evaluations in the log.
+    pub(crate) fn acknowledge_bred(
+        &mut self,
+        evaluated: &[(Place, Evaluated)],
+        initial: &Program,
+    ) -> Result<Vec<u64>, JournalError> {
         // Whoever has the signature of the initial program has its variables.
         let same_names = self.log.head.as_deref().is_some_and(|head| has_names_of(initial, head));
         let texts: Vec<Option<String>> = evaluated
@@ -205,12 +247,17 @@ impl Journal {
             hash: evaluated.hash,
             evaluation: &evaluated.evaluation,
             terse: false,
-            program: text.as_deref().map_or_else(|| Source::Program(&evaluated.program), Source::Text),
+            program: text
+                .as_deref()
+                .map_or_else(|| Source::Program(&evaluated.program), Source::Text),
         });
         self.write(entries)
     }
 
-    fn write<'e>(&mut self, entries: impl ExactSizeIterator<Item = Entry<'e>>) -> Result<Vec<u64>, JournalError> {
+    fn write<'e>(
+        &mut self,
+        entries: impl ExactSizeIterator<Item = Entry<'e>>,
+    ) -> Result<Vec<u64>, JournalError> {
         let begins = self.encoder.begin();
         let mut payload = vec![kind::EVALUATIONS, u8::from(begins)];
         put_varint(&mut payload, entries.len() as u64);
@@ -236,7 +283,8 @@ impl Journal {
 
     /// Writes the evaluation of the initial program, where it can't be made again.
     pub fn keep_initial(&mut self, record: &EvaluationRecord) -> Result<(), JournalError> {
-        let payload = initial_payload(&self.log, record).map_err(|reason| unwritable(&self.path, reason))?;
+        let payload =
+            initial_payload(&self.log, record).map_err(|reason| unwritable(&self.path, reason))?;
         self.append(payload).map(drop)
     }
 
@@ -299,7 +347,8 @@ impl Journal {
         self.log.records(false)
     }
 
-    /// The records of the evaluations that are wanted, children and the elite, in the order of the log. Nothing is held of the others.
+    /// The records of the evaluations that are wanted, children and the elite, in the order of the
+    /// log. Nothing is held of the others.
     pub fn records_where(
         &self,
         wanted: impl FnMut(Place, FunctionalHash, &Evaluation) -> bool,
@@ -322,7 +371,10 @@ impl Journal {
     }
 
     fn noted<T: serde::de::DeserializeOwned>(&self, kind: u8) -> impl Iterator<Item = T> + '_ {
-        self.notes.iter().filter(move |payload| payload.first() == Some(&kind)).filter_map(|payload| Some(value(payload, false)?.1))
+        self.notes
+            .iter()
+            .filter(move |payload| payload.first() == Some(&kind))
+            .filter_map(|payload| Some(value(payload, false)?.1))
     }
 
     /// The log, to be read in the order of time.
@@ -351,12 +403,16 @@ impl Journal {
                     entries.insert(("baseline/", epoch), serde_json::to_string(&baseline).ok()?);
                 }
                 Some(&kind::END) => {
-                    entries.insert(("end", 0), serde_json::to_string(&value::<StopReason>(payload, false)?.1).ok()?);
+                    entries.insert(
+                        ("end", 0),
+                        serde_json::to_string(&value::<StopReason>(payload, false)?.1).ok()?,
+                    );
                 }
                 _ => {}
             }
             each_record(payload, offset, &mut decoder, &mut |parts, _, decoder| {
-                let record = EvaluationRecord::of_text(parts.hash, decoder.text(parts)?, &parts.evaluation);
+                let record =
+                    EvaluationRecord::of_text(parts.hash, decoder.text(parts)?, &parts.evaluation);
                 let EvaluationRecord { hash, program, fitness, curve, .. } = &record;
                 let json = match parts.terse {
                     true => serde_json::to_string(&Terse { hash, program, fitness, curve }).ok()?,
@@ -398,7 +454,12 @@ impl Journal {
         Ok(entries.iter().map(line).collect())
     }
 
-    fn json<T: Serialize>(&self, kind: u8, number: Option<u64>, value: &T) -> Result<Vec<u8>, JournalError> {
+    fn json<T: Serialize>(
+        &self,
+        kind: u8,
+        number: Option<u64>,
+        value: &T,
+    ) -> Result<Vec<u8>, JournalError> {
         json_payload(kind, number, value).map_err(|reason| unwritable(&self.path, reason))
     }
 
@@ -408,11 +469,13 @@ impl Journal {
 
     fn hash_of(&self, record: &EvaluationRecord) -> Result<FunctionalHash, JournalError> {
         let hash = FunctionalHash::from_hex(&record.hash);
-        hash.ok_or_else(|| unwritable(&self.path, format!("{:?} is no functional hash", record.hash)))
+        hash.ok_or_else(|| {
+            unwritable(&self.path, format!("{:?} is no functional hash", record.hash))
+        })
     }
 
-    /// Writes all notes and a payload, and waits until they are on the disk. Gives the offset of the payload. If that fails, the log is as it
-    /// was before.
+    /// Writes all notes and a payload, and waits until they are on the disk. Gives the offset of
+    /// the payload. If that fails, the log is as it was before.
     fn append(&mut self, payload: Vec<u8>) -> Result<u64, JournalError> {
         if !frame::fits(&payload) {
             return Err(unwritable(&self.path, "an entry is too long".to_owned()));
@@ -427,7 +490,8 @@ impl Journal {
         frame::put(&mut bytes, begin, &payload);
         let file = &self.log.file;
         if let Err(error) = write_at(file, &bytes, end).and_then(|()| file.sync_data()) {
-            // Who reads the log, or opens it again, passes over what was not whole; this only makes room.
+            // Who reads the log, or opens it again, passes over what was not whole; this only makes
+            // room.
             let _ = file.set_len(end);
             self.encoder.end_window();
             return Err(store_error(&self.path, &self.path.join(LOG), &error));
@@ -453,13 +517,18 @@ impl Drop for Journal {
 
 /// Copies what the log has after its damage into a file of its own, which nothing reads.
 fn keep_end(store: &Path, log: &File, mut from: u64, end: u64) -> Result<PathBuf, JournalError> {
-    let free = (1u32..).map(|number| store.join(format!("{LOG}.damaged-{number}"))).find(|path| fs::symlink_metadata(path).is_err());
-    let path = free.ok_or_else(|| unwritable(store, "there is no name for the damaged end of the log".to_owned()))?;
+    let free = (1u32..)
+        .map(|number| store.join(format!("{LOG}.damaged-{number}")))
+        .find(|path| fs::symlink_metadata(path).is_err());
+    let path = free.ok_or_else(|| {
+        unwritable(store, "there is no name for the damaged end of the log".to_owned())
+    })?;
     let mut copy = || -> std::io::Result<()> {
         let mut file = create_new(&path)?;
         let mut buffer = vec![0; 1 << 18];
         while from < end {
-            let most = usize::try_from(end - from).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            let most =
+                usize::try_from(end - from).map_or(buffer.len(), |rest| rest.min(buffer.len()));
             let read = read_at(log, &mut buffer[..most], from)?;
             if read == 0 {
                 break;
@@ -488,19 +557,31 @@ pub(super) struct Entry<'e> {
 
 /// The payload of the initial program's evaluation.
 pub(super) fn initial_payload(log: &Log, record: &EvaluationRecord) -> Result<Vec<u8>, String> {
-    let hash = FunctionalHash::from_hex(&record.hash).ok_or_else(|| format!("{:?} is no functional hash", record.hash))?;
+    let hash = FunctionalHash::from_hex(&record.hash)
+        .ok_or_else(|| format!("{:?} is no functional hash", record.hash))?;
     let mut payload = vec![kind::INITIAL];
     let mut encoder = Encoder::new(log.head.clone(), &log.functions);
-    encoder.put(&mut payload, Place::Child(0), hash, &record.evaluation(), false, Source::Text(&record.program));
+    encoder.put(
+        &mut payload,
+        Place::Child(0),
+        hash,
+        &record.evaluation(),
+        false,
+        Source::Text(&record.program),
+    );
     Ok(payload)
 }
 
-/// Whether the variables of a program have the same names and numbers as those of another, as far as either has names.
+/// Whether the variables of a program have the same names and numbers as those of another, as far
+/// as either has names.
 fn has_names_of(program: &Program, other: &Program) -> bool {
     let count = program.variable_count().max(other.variable_count());
-    let names =
-        |program: &Program| -> Vec<String> { (0..count).map(|i| program.variable_name(symopt_dsl::VarId(i as u16)).to_string()).collect() };
-    program.signature() == other.signature() && program.comments().is_empty() && names(program) == names(other)
+    let names = |program: &Program| -> Vec<String> {
+        (0..count).map(|i| program.variable_name(symopt_dsl::VarId(i as u16)).to_string()).collect()
+    };
+    program.signature() == other.signature()
+        && program.comments().is_empty()
+        && names(program) == names(other)
 }
 
 fn unwritable(path: &Path, reason: String) -> JournalError {
@@ -518,8 +599,7 @@ struct Terse<'a> {
 
 /// FNV-1a of an entry. Sums of these do not depend on the order of the entries.
 fn checksum(key: &[u8], value: &[u8]) -> u64 {
-    key.iter()
-        .chain(&[0])
-        .chain(value)
-        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    key.iter().chain(&[0]).chain(value).fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

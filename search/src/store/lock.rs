@@ -14,7 +14,8 @@ pub(super) fn take_lock(path: &Path) -> Result<File, JournalError> {
     hold(path, lock.map_err(|e| store_error(path, &lock_path, &e))?)
 }
 
-/// The lock of a store that may be another user's or on a disk that can't be written: `None` if it can't be had at all.
+/// The lock of a store that may be another user's or on a disk that can't be written: `None` if it
+/// can't be had at all.
 pub(super) fn take_lock_to_read(path: &Path) -> Result<Option<File>, JournalError> {
     File::open(path.join(LOCK)).ok().map(|lock| hold(path, lock)).transpose()
 }

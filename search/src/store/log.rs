@@ -1,4 +1,5 @@
-//! The log of a store, read: the settings first, then whatever was acknowledged, in the order of time.
+//! The log of a store, read: the settings first, then whatever was acknowledged, in the order of
+//! time.
 
 use std::fs::File;
 use std::io;
@@ -59,7 +60,11 @@ fn head(payload: &[u8]) -> Option<(Vec<String>, &[u8])> {
 }
 
 /// The payload of a frame that holds JSON.
-pub(super) fn json_payload<T: Serialize>(kind: u8, number: Option<u64>, value: &T) -> Result<Vec<u8>, String> {
+pub(super) fn json_payload<T: Serialize>(
+    kind: u8,
+    number: Option<u64>,
+    value: &T,
+) -> Result<Vec<u8>, String> {
     let mut payload = vec![kind];
     if let Some(number) = number {
         put_varint(&mut payload, number);
@@ -164,20 +169,36 @@ impl From<io::Error> for LogError {
 
 impl Log {
     /// Reads a log through once: its checksums and what is in it, up to the last whole frame.
-    pub(super) fn scan(file: File, store: &Path, path: &Path, wanted: Option<Digits>) -> Result<(Log, Summary), LogError> {
+    pub(super) fn scan(
+        file: File,
+        store: &Path,
+        path: &Path,
+        wanted: Option<Digits>,
+    ) -> Result<(Log, Summary), LogError> {
         let (mut log, length, mut summary) = Log::begin(file, store, path)?;
         log.scan_from(Position::first(log.first), length, wanted, &mut summary)?;
         Ok((log, summary))
     }
 
-    /// The same without reading what an index knows: what is in that is read when it is asked for. All of the log, where the index does not serve.
-    pub(super) fn scan_with_index(file: File, index: &File, store: &Path, path: &Path, wanted: Digits) -> Result<(Log, Summary), LogError> {
+    /// The same without reading what an index knows: what is in that is read when it is asked for.
+    /// All of the log, where the index does not serve.
+    pub(super) fn scan_with_index(
+        file: File,
+        index: &File,
+        store: &Path,
+        path: &Path,
+        wanted: Digits,
+    ) -> Result<(Log, Summary), LogError> {
         let (mut log, length, mut summary) = Log::begin(file, store, path)?;
-        let known = index::look_up(index, &log.file, log.first, length, &wanted.keys()).ok().flatten();
-        let known = known.and_then(|Known { position, places }| Some((position, log.found_at(&places, wanted)?)));
+        let known =
+            index::look_up(index, &log.file, log.first, length, &wanted.keys()).ok().flatten();
+        let known = known.and_then(|Known { position, places }| {
+            Some((position, log.found_at(&places, wanted)?))
+        });
         let position = match known {
             Some((position, found)) => {
-                (summary.evaluations, summary.children, summary.found) = (position.evaluations, position.children, found);
+                (summary.evaluations, summary.children, summary.found) =
+                    (position.evaluations, position.children, found);
                 position
             }
             None => Position::first(log.first),
@@ -186,7 +207,8 @@ impl Log {
         Ok((log, summary))
     }
 
-    /// The evaluations of hashes that begin with digits among the records at places, each with the begin of its window. `None` if there is no record.
+    /// The evaluations of hashes that begin with digits among the records at places, each with the
+    /// begin of its window. `None` if there is no record.
     fn found_at(&self, places: &[(u64, u64)], wanted: Digits) -> Option<Vec<Found>> {
         let mut found = Vec::new();
         for (window, offset) in places {
@@ -220,7 +242,9 @@ impl Log {
         let mut frames = Frames::new(Arc::clone(&file), MAGIC.len() as u64, length);
         let (functions, settings): (Vec<String>, Settings) = match frames.next()? {
             Next::Frame(_, payload) => head(payload)
-                .and_then(|(functions, settings)| Some((functions, serde_json::from_slice(settings).ok()?)))
+                .and_then(|(functions, settings)| {
+                    Some((functions, serde_json::from_slice(settings).ok()?))
+                })
                 .ok_or_else(|| damaged("the settings can't be read"))?,
             _ => return Err(damaged("the settings at its begin are damaged")),
         };
@@ -237,11 +261,29 @@ impl Log {
             tail: Tail::Whole,
             found: Vec::new(),
         };
-        Ok((Log { file, store: store.to_owned(), path: path.to_owned(), first, end: first, head: initial, functions }, length, summary))
+        Ok((
+            Log {
+                file,
+                store: store.to_owned(),
+                path: path.to_owned(),
+                first,
+                end: first,
+                head: initial,
+                functions,
+            },
+            length,
+            summary,
+        ))
     }
 
     /// Reads what follows a position, up to the last whole frame, which becomes the end.
-    fn scan_from(&mut self, position: Position, length: u64, wanted: Option<Digits>, summary: &mut Summary) -> Result<(), LogError> {
+    fn scan_from(
+        &mut self,
+        position: Position,
+        length: u64,
+        wanted: Option<Digits>,
+        summary: &mut Summary,
+    ) -> Result<(), LogError> {
         let mut frames = Frames::new(Arc::clone(&self.file), position.end, length);
         let mut window = position.window;
         self.end = loop {
@@ -249,7 +291,12 @@ impl Log {
             match frames.next()? {
                 Next::Frame(offset, payload) => {
                     let read = summary.take(payload, offset, begin, &mut window, wanted);
-                    let reason = || LogError::Damaged(format!("{}: the frame at byte {begin} can't be read", name(&self.path)));
+                    let reason = || {
+                        LogError::Damaged(format!(
+                            "{}: the frame at byte {begin} can't be read",
+                            name(&self.path)
+                        ))
+                    };
                     read.ok_or_else(reason)?;
                 }
                 tail => {
@@ -293,24 +340,35 @@ impl Log {
         let begin = MAGIC.len() as u64;
         let mut frames = self.frames(begin);
         let json = match frames.next().map_err(|e| self.error(&e))? {
-            Next::Frame(_, payload) => head(payload).and_then(|(_, settings)| String::from_utf8(settings.to_vec()).ok()),
+            Next::Frame(_, payload) => {
+                head(payload).and_then(|(_, settings)| String::from_utf8(settings.to_vec()).ok())
+            }
             _ => None,
         };
         json.ok_or_else(|| self.damaged(begin))
     }
 
     /// Every frame after the settings, with the offset of its payload.
-    pub(super) fn each(&self, mut f: impl FnMut(u64, &[u8]) -> Option<()>) -> Result<(), JournalError> {
+    pub(super) fn each(
+        &self,
+        mut f: impl FnMut(u64, &[u8]) -> Option<()>,
+    ) -> Result<(), JournalError> {
         self.each_from(self.first, |_, offset, payload| f(offset, payload))
     }
 
     /// Every frame from one that begins at an offset, with its own offset and that of its payload.
-    pub(super) fn each_from(&self, first: u64, mut f: impl FnMut(u64, u64, &[u8]) -> Option<()>) -> Result<(), JournalError> {
+    pub(super) fn each_from(
+        &self,
+        first: u64,
+        mut f: impl FnMut(u64, u64, &[u8]) -> Option<()>,
+    ) -> Result<(), JournalError> {
         let mut frames = self.frames(first);
         loop {
             let begin = frames.offset;
             match frames.next().map_err(|e| self.error(&e))? {
-                Next::Frame(offset, payload) => f(begin, offset, payload).ok_or_else(|| self.damaged(begin))?,
+                Next::Frame(offset, payload) => {
+                    f(begin, offset, payload).ok_or_else(|| self.damaged(begin))?
+                }
                 Next::End => return Ok(()),
                 Next::CutOff | Next::Damaged => return Err(self.damaged(begin)),
             }
@@ -318,7 +376,11 @@ impl Log {
     }
 
     /// The values of the frames of a kind that hold JSON, each with its number.
-    pub(super) fn values<T: DeserializeOwned>(&self, wanted: u8, numbered: bool) -> Result<Vec<(u64, T)>, JournalError> {
+    pub(super) fn values<T: DeserializeOwned>(
+        &self,
+        wanted: u8,
+        numbered: bool,
+    ) -> Result<Vec<(u64, T)>, JournalError> {
         let mut values = Vec::new();
         self.each(|_, payload| {
             if payload.first() == Some(&wanted) {
@@ -342,7 +404,10 @@ impl Log {
                     return decoder.skip(parts);
                 }
                 let text = decoder.text(parts)?;
-                records.push((parts.place, EvaluationRecord::of_text(parts.hash, text, &parts.evaluation)));
+                records.push((
+                    parts.place,
+                    EvaluationRecord::of_text(parts.hash, text, &parts.evaluation),
+                ));
                 Some(())
             })
         })?;
@@ -350,7 +415,10 @@ impl Log {
     }
 
     /// Every evaluation, without its program, in the order of the log.
-    pub(super) fn each_evaluation(&self, mut f: impl FnMut(Place, FunctionalHash, &Evaluation)) -> Result<(), JournalError> {
+    pub(super) fn each_evaluation(
+        &self,
+        mut f: impl FnMut(Place, FunctionalHash, &Evaluation),
+    ) -> Result<(), JournalError> {
         let mut evaluations = self.evaluations();
         while let Some(Logged { place, hash, evaluation, .. }) = evaluations.next()? {
             f(place, hash, &evaluation);
@@ -363,10 +431,15 @@ impl Log {
     }
 
     /// The records of children, or of the elite, by number.
-    pub(super) fn records(&self, children: bool) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
+    pub(super) fn records(
+        &self,
+        children: bool,
+    ) -> Result<Vec<(u64, EvaluationRecord)>, JournalError> {
         let all = self.records_where(|place, _, _| matches!(place, Place::Child(_)) == children)?;
-        let mut records: Vec<_> =
-            all.into_iter().map(|(Place::Child(number) | Place::Revision(number), record)| (number, record)).collect();
+        let mut records: Vec<_> = all
+            .into_iter()
+            .map(|(Place::Child(number) | Place::Revision(number), record)| (number, record))
+            .collect();
         records.sort_by_key(|(number, _)| *number);
         Ok(records)
     }
@@ -388,8 +461,12 @@ impl Log {
                 return Ok(evaluation);
             }
             // Longer, or damaged.
-            let whole = length.and_then(|length| usize::try_from(length).ok()).map(|length| length.saturating_add(10));
-            match whole.filter(|whole| read == buffer.len() && *whole > buffer.len() && *whole <= LONGEST as usize) {
+            let whole = length
+                .and_then(|length| usize::try_from(length).ok())
+                .map(|length| length.saturating_add(10));
+            match whole.filter(|whole| {
+                read == buffer.len() && *whole > buffer.len() && *whole <= LONGEST as usize
+            }) {
                 Some(whole) => buffer.resize(whole, 0),
                 None => return Err(self.damaged(offset)),
             }
@@ -402,7 +479,9 @@ impl Log {
         let mut decoder = self.decoder();
         loop {
             let begin = frames.offset;
-            let Next::Frame(offset, payload) = frames.next().map_err(|e| self.error(&e))? else { return Err(self.damaged(begin)) };
+            let Next::Frame(offset, payload) = frames.next().map_err(|e| self.error(&e))? else {
+                return Err(self.damaged(begin));
+            };
             let mut record = None;
             let read = each_record(payload, offset, &mut decoder, &mut |parts, at, decoder| {
                 if at != found.offset {
@@ -473,7 +552,8 @@ pub(super) fn value<T: DeserializeOwned>(payload: &[u8], numbered: bool) -> Opti
     Some((number, serde_json::from_slice(bytes.0).ok()?))
 }
 
-/// Every record of a frame, with its offset, if the frame holds evaluations. A window that begins is begun.
+/// Every record of a frame, with its offset, if the frame holds evaluations. A window that begins
+/// is begun.
 pub(super) fn each_record(
     payload: &[u8],
     offset: u64,
@@ -492,8 +572,13 @@ pub(super) fn each_record(
     bytes.0.is_empty().then_some(())
 }
 
-/// The hash, the place and the offset of every record of a frame, and whether a window begins with it.
-pub(super) fn names(payload: &[u8], offset: u64, f: &mut dyn FnMut(FunctionalHash, Place, u64)) -> Option<bool> {
+/// The hash, the place and the offset of every record of a frame, and whether a window begins with
+/// it.
+pub(super) fn names(
+    payload: &[u8],
+    offset: u64,
+    f: &mut dyn FnMut(FunctionalHash, Place, u64),
+) -> Option<bool> {
     let [kind::EVALUATIONS, begins, rest @ ..] = payload else { return Some(false) };
     let mut bytes = Bytes(rest);
     for _ in 0..bytes.varint()? {
@@ -506,7 +591,14 @@ pub(super) fn names(payload: &[u8], offset: u64, f: &mut dyn FnMut(FunctionalHas
 
 impl Summary {
     /// Takes a frame in.
-    fn take(&mut self, payload: &[u8], offset: u64, begin: u64, window: &mut u64, wanted: Option<Digits>) -> Option<()> {
+    fn take(
+        &mut self,
+        payload: &[u8],
+        offset: u64,
+        begin: u64,
+        window: &mut u64,
+        wanted: Option<Digits>,
+    ) -> Option<()> {
         match payload {
             [kind::EVALUATIONS, begins, ..] => {
                 if *begins != 0 {
@@ -522,8 +614,12 @@ impl Summary {
                     }
                 })?;
             }
-            [kind::IMPROVEMENT, ..] => self.last_improvement = Some(value::<Improvement>(payload, false)?.1.index),
-            [kind::STATISTICS, ..] => self.last_statistics = Some(value::<Statistics>(payload, false)?.1.generated),
+            [kind::IMPROVEMENT, ..] => {
+                self.last_improvement = Some(value::<Improvement>(payload, false)?.1.index)
+            }
+            [kind::STATISTICS, ..] => {
+                self.last_statistics = Some(value::<Statistics>(payload, false)?.1.generated)
+            }
             [kind::END, ..] => self.last_end = Some(value(payload, false)?.1),
             _ => {}
         }
@@ -559,11 +655,17 @@ impl Evaluations {
             match self.frames.next().map_err(|e| self.log.error(&e))? {
                 Next::Frame(offset, payload) => {
                     let (mut decoder, ready) = (Decoder::new(None, Arc::from([])), &mut self.ready);
-                    let read = each_record(payload, offset, &mut decoder, &mut |parts, offset, _| {
-                        let Parts { place, hash, .. } = *parts;
-                        ready.push(Logged { place, hash, evaluation: parts.evaluation.clone(), offset });
-                        Some(())
-                    });
+                    let read =
+                        each_record(payload, offset, &mut decoder, &mut |parts, offset, _| {
+                            let Parts { place, hash, .. } = *parts;
+                            ready.push(Logged {
+                                place,
+                                hash,
+                                evaluation: parts.evaluation.clone(),
+                                offset,
+                            });
+                            Some(())
+                        });
                     read.ok_or_else(|| self.log.damaged(begin))?;
                     self.ready.reverse();
                 }

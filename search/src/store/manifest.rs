@@ -33,7 +33,8 @@ pub(super) fn check_manifest(path: &Path) -> Result<u32, JournalError> {
         ErrorKind::NotFound => foreign(format!("it has no {MANIFEST}")),
         _ => store_error(path, &manifest_path, &e),
     })?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| foreign(format!("{MANIFEST}: {e}")))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|e| foreign(format!("{MANIFEST}: {e}")))?;
     if manifest.format != FORMAT {
         return Err(foreign(format!("{MANIFEST} says it is {:?}", manifest.format)));
     }

@@ -1,7 +1,8 @@
 //! Stores of formats 1 to 3, whose journal is a sled database with an entry for each evaluation.
 //!
-//! sled writes where it only reads, so such a database is read through a copy. It is read once, into a log, which is a temporary file without a
-//! name; when the store is opened to write, that log takes the place of the database.
+//! sled writes where it only reads, so such a database is read through a copy. It is read once,
+//! into a log, which is a temporary file without a name; when the store is opened to write, that
+//! log takes the place of the database.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -59,11 +60,14 @@ pub(super) fn is_of_database(name: &str) -> bool {
     file.is_some_and(|file| [DATA, "conf", "blobs"].contains(&file) || file.starts_with("snap."))
 }
 
-/// The log of a store whose journal is a database, in a temporary file. With `salvage` it may hold fewer evaluations than were acknowledged.
+/// The log of a store whose journal is a database, in a temporary file. With `salvage` it may hold
+/// fewer evaluations than were acknowledged.
 pub(super) fn log_of(store: &Path, claimed: u64, salvage: bool) -> Result<File, JournalError> {
-    let damaged = |reason: String| JournalError::Damaged { path: store.to_owned(), reason, salvage: true };
+    let damaged =
+        |reason: String| JournalError::Damaged { path: store.to_owned(), reason, salvage: true };
     // Private, of a random name, and removed in any case but a kill.
-    let copy = tempfile::Builder::new().prefix("symopt-").tempdir().map_err(|e| temporary_error(&e))?;
+    let copy =
+        tempfile::Builder::new().prefix("symopt-").tempdir().map_err(|e| temporary_error(&e))?;
     let database_path = copy.path().join(JOURNAL);
     copy_directory(store, &store.join(JOURNAL), &database_path)?;
     let database = open_database(&database_path).map_err(damaged)?;
@@ -79,7 +83,8 @@ pub(super) fn log_of(store: &Path, claimed: u64, salvage: bool) -> Result<File, 
     result
 }
 
-/// Puts a log in the place of the database, which is removed unless it is kept. Until the manifest says so, the database is the journal.
+/// Puts a log in the place of the database, which is removed unless it is kept. Until the manifest
+/// says so, the database is the journal.
 pub(super) fn replace(store: &Path, log: &Log, keep: bool) -> Result<(), JournalError> {
     let (new, path) = (store.join(format!("{LOG}.new")), store.join(LOG));
     let at = |path: &Path| {
@@ -91,7 +96,8 @@ pub(super) fn replace(store: &Path, log: &Log, keep: bool) -> Result<(), Journal
         let mut file = create_new(&new)?;
         let (mut offset, mut buffer) = (0, vec![0; 1 << 18]);
         while offset < log.end {
-            let most = usize::try_from(log.end - offset).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            let most = usize::try_from(log.end - offset)
+                .map_or(buffer.len(), |rest| rest.min(buffer.len()));
             let read = read_at(&log.file, &mut buffer[..most], offset)?;
             if read == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
@@ -108,7 +114,8 @@ pub(super) fn replace(store: &Path, log: &Log, keep: bool) -> Result<(), Journal
     fs::rename(&new, &path).and_then(|()| sync(&store.join(JOURNAL))).map_err(at(&path))?;
     let (new, path) = (store.join(format!("{MANIFEST}.new")), store.join(MANIFEST));
     remove_if_there(&new).map_err(at(&new))?;
-    let written = create_new(&new).and_then(|mut file| file.write_all(&Manifest::text()).and_then(|()| file.sync_all()));
+    let written = create_new(&new)
+        .and_then(|mut file| file.write_all(&Manifest::text()).and_then(|()| file.sync_all()));
     if let Err(error) = written {
         let _ = fs::remove_file(&new);
         return Err(at(&new)(error));
@@ -134,7 +141,8 @@ fn remove_database(journal: &Path) -> io::Result<()> {
     remove_if_there(&journal.join("conf"))?;
     for entry in fs::read_dir(journal)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("snap.") && entry.file_type()?.is_file() {
+        if entry.file_name().to_string_lossy().starts_with("snap.") && entry.file_type()?.is_file()
+        {
             fs::remove_file(entry.path())?;
         }
     }
@@ -142,7 +150,12 @@ fn remove_database(journal: &Path) -> io::Result<()> {
     if fs::symlink_metadata(&blobs).is_ok_and(|metadata| metadata.is_dir()) {
         for entry in fs::read_dir(&blobs)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            if entry
+                .file_name()
+                .to_string_lossy()
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'-')
+            {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -216,11 +229,19 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn put(&mut self, place: Place, record: &EvaluationRecord, terse: bool) -> Result<(), Failed> {
-        let hash = FunctionalHash::from_hex(&record.hash).ok_or_else(|| format!("{place} has the hash {:?}", record.hash))?;
+        let hash = FunctionalHash::from_hex(&record.hash)
+            .ok_or_else(|| format!("{place} has the hash {:?}", record.hash))?;
         if self.count == 0 {
             self.begins = self.encoder.begin();
         }
-        self.encoder.put(&mut self.records, place, hash, &record.evaluation(), terse, Source::Text(&record.program));
+        self.encoder.put(
+            &mut self.records,
+            place,
+            hash,
+            &record.evaluation(),
+            terse,
+            Source::Text(&record.program),
+        );
         self.count += 1;
         if self.count >= TOGETHER { self.write() } else { Ok(()) }
     }
@@ -238,11 +259,19 @@ impl Batch<'_> {
 }
 
 /// Reads a database into a log, in the order of a search.
-fn convert(database: &sled::Db, claimed: u64, salvage: bool, log: &mut Writing) -> Result<(), Failed> {
+fn convert(
+    database: &sled::Db,
+    claimed: u64,
+    salvage: bool,
+    log: &mut Writing,
+) -> Result<(), Failed> {
     let get = |key: &[u8]| database.get(key).map_err(|e| unreadable(&e));
-    let needed = |key: &[u8]| get(key)?.ok_or_else(|| format!("the entry {} is missing", String::from_utf8_lossy(key)));
+    let needed = |key: &[u8]| {
+        get(key)?.ok_or_else(|| format!("the entry {} is missing", String::from_utf8_lossy(key)))
+    };
     let settings_json = needed(KEY_SETTINGS)?;
-    let settings: Settings = serde_json::from_slice(&settings_json).map_err(|e| format!("settings: {e}"))?;
+    let settings: Settings =
+        serde_json::from_slice(&settings_json).map_err(|e| format!("settings: {e}"))?;
     let acknowledged: Acknowledged = match needed(KEY_ACKNOWLEDGED) {
         Ok(json) => serde_json::from_slice(&json).map_err(|e| format!("acknowledged: {e}"))?,
         Err(_) if salvage => Acknowledged::default(),
@@ -251,14 +280,25 @@ fn convert(database: &sled::Db, claimed: u64, salvage: bool, log: &mut Writing) 
     let rotate = settings.config.fitness.rotate;
     let initial = symopt_dsl::parse(&settings.initial).ok().map(std::sync::Arc::new);
     log.put(&head_payload(&settings_json))?;
-    each::<Baseline>(database, PREFIX_BASELINE, |epoch, baseline, _, _| log.put(&json_payload(kind::BASELINE, Some(epoch), &baseline)?))?;
+    each::<Baseline>(database, PREFIX_BASELINE, |epoch, baseline, _, _| {
+        log.put(&json_payload(kind::BASELINE, Some(epoch), &baseline)?)
+    })?;
     let functions: Vec<_> = symopt_dsl::Function::all().map(Some).collect();
     if let Some(json) = get(KEY_INITIAL)? {
-        let record: EvaluationRecord = serde_json::from_slice(&json).map_err(|e| format!("entry initial: {e}"))?;
-        let hash = FunctionalHash::from_hex(&record.hash).ok_or_else(|| format!("entry initial has the hash {:?}", record.hash))?;
+        let record: EvaluationRecord =
+            serde_json::from_slice(&json).map_err(|e| format!("entry initial: {e}"))?;
+        let hash = FunctionalHash::from_hex(&record.hash)
+            .ok_or_else(|| format!("entry initial has the hash {:?}", record.hash))?;
         let mut payload = vec![kind::INITIAL];
         let mut encoder = Encoder::new(initial.clone(), &functions);
-        encoder.put(&mut payload, Place::Child(0), hash, &record.evaluation(), false, Source::Text(&record.program));
+        encoder.put(
+            &mut payload,
+            Place::Child(0),
+            hash,
+            &record.evaluation(),
+            false,
+            Source::Text(&record.program),
+        );
         log.put(&payload)?;
     }
 
@@ -269,8 +309,17 @@ fn convert(database: &sled::Db, claimed: u64, salvage: bool, log: &mut Writing) 
     };
     // The seeds change before the child is bred whose number is the epoch's times `rotate`.
     let mut revisions = database.scan_prefix(PREFIX_REVISION).peekable();
-    let mut batch = Batch { log, encoder: Encoder::new(initial, &functions), records: Vec::new(), count: 0, begins: false };
-    let mut put_revisions = |before: u64, batch: &mut Batch, count: &mut dyn FnMut(&[u8], &[u8])| -> Result<(), Failed> {
+    let mut batch = Batch {
+        log,
+        encoder: Encoder::new(initial, &functions),
+        records: Vec::new(),
+        count: 0,
+        begins: false,
+    };
+    let mut put_revisions = |before: u64,
+                             batch: &mut Batch,
+                             count: &mut dyn FnMut(&[u8], &[u8])|
+     -> Result<(), Failed> {
         while let Some(entry) = revisions.peek() {
             let (key, value) = entry.as_ref().map_err(unreadable)?;
             let (number, record) = read_entry::<EvaluationRecord>(PREFIX_REVISION, key, value)?;
@@ -296,13 +345,22 @@ fn convert(database: &sled::Db, claimed: u64, salvage: bool, log: &mut Writing) 
             return Err(format!("{found} evaluations are there and {acknowledged} were acknowledged, or their checksums differ").into());
         }
         if found.count < claimed {
-            return Err(format!("{} evaluations are there, but {claimed} were acknowledged", found.count).into());
+            return Err(format!(
+                "{} evaluations are there, but {claimed} were acknowledged",
+                found.count
+            )
+            .into());
         }
     }
-    each::<Improvement>(database, PREFIX_IMPROVEMENT, |_, value, _, _| log.put(&json_payload(kind::IMPROVEMENT, None, &value)?))?;
-    each::<Statistics>(database, PREFIX_STATISTICS, |_, value, _, _| log.put(&json_payload(kind::STATISTICS, None, &value)?))?;
+    each::<Improvement>(database, PREFIX_IMPROVEMENT, |_, value, _, _| {
+        log.put(&json_payload(kind::IMPROVEMENT, None, &value)?)
+    })?;
+    each::<Statistics>(database, PREFIX_STATISTICS, |_, value, _, _| {
+        log.put(&json_payload(kind::STATISTICS, None, &value)?)
+    })?;
     if let Some(json) = get(KEY_END)? {
-        let end: StopReason = serde_json::from_slice(&json).map_err(|e| format!("entry end: {e}"))?;
+        let end: StopReason =
+            serde_json::from_slice(&json).map_err(|e| format!("entry end: {e}"))?;
         log.put(&json_payload(kind::END, None, &end)?)?;
     }
     Ok(())
@@ -327,8 +385,13 @@ fn each<T: DeserializeOwned>(
     Ok(())
 }
 
-fn read_entry<T: DeserializeOwned>(prefix: &[u8], key: &[u8], value: &[u8]) -> Result<(u64, T), String> {
-    let number = key.get(prefix.len()..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+fn read_entry<T: DeserializeOwned>(
+    prefix: &[u8],
+    key: &[u8],
+    value: &[u8],
+) -> Result<(u64, T), String> {
+    let number =
+        key.get(prefix.len()..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
     let number = number.ok_or_else(|| format!("a key of {} bytes", key.len()))?;
     let name = String::from_utf8_lossy(prefix);
     let value = serde_json::from_slice(value).map_err(|e| format!("entry {name}{number}: {e}"))?;
@@ -337,10 +400,9 @@ fn read_entry<T: DeserializeOwned>(prefix: &[u8], key: &[u8], value: &[u8]) -> R
 
 /// FNV-1a of an entry. Sums of these do not depend on the order of the entries.
 fn checksum(key: &[u8], value: &[u8]) -> u64 {
-    key.iter()
-        .chain(&[0])
-        .chain(value)
-        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    key.iter().chain(&[0]).chain(value).fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// sled's errors are for its developers.
@@ -352,13 +414,16 @@ fn unreadable(error: &sled::Error) -> String {
     }
 }
 
-/// Opens a copy of a database. On some damaged files sled panics: that is an error like any other here.
+/// Opens a copy of a database. On some damaged files sled panics: that is an error like any other
+/// here.
 fn open_database(path: &Path) -> Result<sled::Db, String> {
-    let open = || sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open();
+    let open =
+        || sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open();
     guard(open)?.map_err(|e| unreadable(&e))
 }
 
-/// Runs something that may panic on damaged files. The panic's message, which is for developers, does not reach the screen.
+/// Runs something that may panic on damaged files. The panic's message, which is for developers,
+/// does not reach the screen.
 fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     // The hook is one for all threads.
     static HOOK: Mutex<()> = Mutex::new(());
@@ -370,8 +435,9 @@ fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|_| "the database is corrupted".to_owned())
 }
 
-/// Copies the files of a database. What a killed process had not finished is left out: sled 0.34 takes an unfinished snapshot of the index for the
-/// newest whole one, and it holds nothing that the log doesn't.
+/// Copies the files of a database. What a killed process had not finished is left out: sled 0.34
+/// takes an unfinished snapshot of the index for the newest whole one, and it holds nothing that
+/// the log doesn't.
 fn copy_directory(store: &Path, source: &Path, target: &Path) -> Result<(), JournalError> {
     let source_error = |path: &Path, e: &io::Error| store_error(store, path, e);
     fs::create_dir(target).map_err(|e| temporary_error(&e))?;
@@ -380,8 +446,12 @@ fn copy_directory(store: &Path, source: &Path, target: &Path) -> Result<(), Jour
         let (from, to) = (entry.path(), target.join(entry.file_name()));
         if from.is_dir() {
             copy_directory(store, &from, &to)?;
-        } else if !entry.file_name().to_string_lossy().ends_with(".generating") && entry.file_name() != "log" {
-            fs::copy(&from, &to).map_err(|e| if is_full(&e) { temporary_error(&e) } else { source_error(&from, &e) })?;
+        } else if !entry.file_name().to_string_lossy().ends_with(".generating")
+            && entry.file_name() != "log"
+        {
+            fs::copy(&from, &to).map_err(|e| {
+                if is_full(&e) { temporary_error(&e) } else { source_error(&from, &e) }
+            })?;
         }
     }
     Ok(())

@@ -48,24 +48,32 @@ pub struct FoundDirection {
     pub name: String,
     /// The suite of the search.
     pub suite: SuiteSource,
-    /// Where the direction did best on each task of the suite; empty if it was never trained to the end, or if the store does not say.
+    /// Where the direction did best on each task of the suite; empty if it was never trained to the
+    /// end, or if the store does not say.
     pub settings: Vec<Setting>,
     /// How the search judged.
     pub fitness: FitnessConfig,
 }
 
 impl Found {
-    /// The whole program: of a direction with `lr` and `weight_decay` as parameters, as training applies it.
+    /// The whole program: of a direction with `lr` and `weight_decay` as parameters, as training
+    /// applies it.
     pub fn whole(&self) -> Program {
         self.documented(None)
     }
 
-    /// The same with the learning rate and the decay that suited a direction best, as the mean over the tasks of its search, for their defaults. For
-    /// that, AdamW is trained once on each of these, unless they are commands; where they can't be had, there are no defaults.
+    /// The same with the learning rate and the decay that suited a direction best, as the mean over
+    /// the tasks of its search, for their defaults. For that, AdamW is trained once on each of
+    /// these, unless they are commands; where they can't be had, there are no defaults.
     pub fn with_constants(&self) -> Program {
-        let Some(direction) = self.direction.as_ref().filter(|direction| !direction.settings.is_empty()) else { return self.whole() };
+        let Some(direction) =
+            self.direction.as_ref().filter(|direction| !direction.settings.is_empty())
+        else {
+            return self.whole();
+        };
         let suite = direction.suite.suite();
-        let settled = suite.and_then(|suite| Settled::new(&self.program, &direction.settings, &suite.tasks));
+        let settled =
+            suite.and_then(|suite| Settled::new(&self.program, &direction.settings, &suite.tasks));
         // Without the data of the search, the program is still what it is.
         self.documented(settled.ok().flatten().map(|settled| settled.with_defaults()))
     }
@@ -73,17 +81,24 @@ impl Found {
     fn documented(&self, with_defaults: Option<Program>) -> Program {
         let Some(direction) = &self.direction else { return self.program.clone() };
         let constants = match with_defaults {
-            Some(_) => "The defaults of lr and weight_decay are what suited it in the search, as the mean over the tasks.",
+            Some(_) => {
+                "The defaults of lr and weight_decay are what suited it in the search, as the mean over the tasks."
+            }
             None => "lr and weight_decay have to be tuned for it.",
         };
-        let Some(program) = with_defaults.or_else(|| complete(&self.program)) else { return self.program.clone() };
-        let doc = format!("The direction {}, as a whole program: w -= lr * (direction + weight_decay * w).\n\n{constants}", direction.name);
+        let Some(program) = with_defaults.or_else(|| complete(&self.program)) else {
+            return self.program.clone();
+        };
+        let doc = format!(
+            "The direction {}, as a whole program: w -= lr * (direction + weight_decay * w).\n\n{constants}",
+            direction.name
+        );
         program.with_signature(Signature { doc: Some(doc), ..program.signature().clone() })
     }
 }
 
-/// A whole program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-` for the standard input. A direction of a store
-/// is completed.
+/// A whole program by zoo name, `STORE:HASH` (the first digits of a hash are enough), file, or `-`
+/// for the standard input. A direction of a store is completed.
 pub fn find_program(name: &str) -> Result<Program, ProgramError> {
     Ok(find(name)?.whole())
 }
@@ -99,7 +114,10 @@ pub fn find(name: &str) -> Result<Found, ProgramError> {
         let settings = checked.settings();
         let direction = (settings.config.fitness.form == Form::Direction).then(|| FoundDirection {
             name,
-            suite: SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() },
+            suite: SuiteSource {
+                name: settings.config.suite.clone(),
+                text: settings.suite.clone(),
+            },
             settings: stored.settings,
             fitness: settings.config.fitness.clone(),
         });
@@ -120,7 +138,8 @@ pub enum Bred {
     Initial,
     /// It is the child of this number, the first one of its key.
     Child(u64),
-    /// It shares the key of an earlier child, and was the one of the elite that was judged on the seeds of this epoch.
+    /// It shares the key of an earlier child, and was the one of the elite that was judged on the
+    /// seeds of this epoch.
     Elite(u64),
 }
 
@@ -136,32 +155,42 @@ pub struct Stored {
     pub settings: Vec<Setting>,
 }
 
-/// The store and the hash that the name of a program speaks of, if it is one of a store: `STORE:HASH`.
+/// The store and the hash that the name of a program speaks of, if it is one of a store:
+/// `STORE:HASH`.
 pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
     if name == "-" || symopt_programs::find(name).is_some() || Path::new(name).exists() {
         return None;
     }
     // What ends like a hash was meant as one, even if there is no store.
     let (store, hash) = name.rsplit_once(':')?;
-    (!store.is_empty() && (Path::new(store).exists() || is_hash(hash))).then_some((Path::new(store), hash))
+    (!store.is_empty() && (Path::new(store).exists() || is_hash(hash)))
+        .then_some((Path::new(store), hash))
 }
 
 /// The program of a store whose hash begins with the given digits, and the store.
 pub fn find_in_store(path: &Path, digits: &str) -> Result<(CheckedStore, Stored), ProgramError> {
     let not_there = |reason: String| ProgramError::NotInStore { store: path.to_owned(), reason };
     if !is_hash(digits) {
-        return Err(not_there(format!("{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough")));
+        return Err(not_there(format!(
+            "{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough"
+        )));
     }
     let (store, evaluations) = CheckedStore::find(path, digits)?;
     let digits = digits.to_ascii_lowercase();
     let initial_text = &store.settings().initial;
     let initial = source::parse("the store's initial program", initial_text)?;
-    let initial = Graph::new(&initial).map(|graph| graph.hash()).ok().filter(|hash| hash.to_string().starts_with(&digits));
+    let initial = Graph::new(&initial)
+        .map(|graph| graph.hash())
+        .ok()
+        .filter(|hash| hash.to_string().starts_with(&digits));
     // Of equal programs the first, and that is the initial one.
-    let evaluations: Vec<&FoundEvaluation> = evaluations.iter().filter(|found| Some(found.hash()) != initial).collect();
+    let evaluations: Vec<&FoundEvaluation> =
+        evaluations.iter().filter(|found| Some(found.hash()) != initial).collect();
     let count = evaluations.len() + usize::from(initial.is_some());
     if count > 1 {
-        return Err(not_there(format!("{count} programs have hashes that begin with {digits}; give more digits")));
+        return Err(not_there(format!(
+            "{count} programs have hashes that begin with {digits}; give more digits"
+        )));
     }
     let is_direction = store.settings().config.fitness.form == Form::Direction;
     let stored = match (initial, evaluations.first()) {
@@ -169,7 +198,11 @@ pub fn find_in_store(path: &Path, digits: &str) -> Result<(CheckedStore, Stored)
             bred: Bred::Initial,
             hash: hash.to_string(),
             text: initial_text.clone(),
-            settings: if is_direction { store.initial()?.map_or_else(Vec::new, |record| record.settings) } else { Vec::new() },
+            settings: if is_direction {
+                store.initial()?.map_or_else(Vec::new, |record| record.settings)
+            } else {
+                Vec::new()
+            },
         },
         (None, Some(found)) => {
             let record = store.record(found)?;

@@ -17,7 +17,8 @@ use crate::judge::inner_tuning::Setting;
 pub struct Settings {
     /// The settings.
     pub config: SearchConfig,
-    /// Text of the program that the search starts from, so that a resumed search does not depend on a file or on the release's zoo.
+    /// Text of the program that the search starts from, so that a resumed search does not depend on
+    /// a file or on the release's zoo.
     pub initial: String,
     /// Text of the suite, likewise.
     pub suite: String,
@@ -54,12 +55,20 @@ pub struct EvaluationRecord {
 
 impl EvaluationRecord {
     /// The record of an evaluation.
-    pub fn new(hash: FunctionalHash, program: &Program, evaluation: &Evaluation) -> EvaluationRecord {
+    pub fn new(
+        hash: FunctionalHash,
+        program: &Program,
+        evaluation: &Evaluation,
+    ) -> EvaluationRecord {
         EvaluationRecord::of_text(hash, program.to_string(), evaluation)
     }
 
     /// The same of a program's text.
-    pub(super) fn of_text(hash: FunctionalHash, program: String, evaluation: &Evaluation) -> EvaluationRecord {
+    pub(super) fn of_text(
+        hash: FunctionalHash,
+        program: String,
+        evaluation: &Evaluation,
+    ) -> EvaluationRecord {
         EvaluationRecord {
             hash: hash.to_string(),
             program,
@@ -119,7 +128,12 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Child(index) => write!(f, "child {index}"),
-            Place::Revision(number) => write!(f, "program {} of the elite at change {} of the seeds", number & 0xffff, epoch_of(*number)),
+            Place::Revision(number) => write!(
+                f,
+                "program {} of the elite at change {} of the seeds",
+                number & 0xffff,
+                epoch_of(*number)
+            ),
         }
     }
 }

@@ -15,7 +15,8 @@ pub struct Statistics {
     pub generated: u64,
     /// Of those, how many had a functional hash that was new, so that they were evaluated.
     pub evaluated: u64,
-    /// Of those, how many had a functional hash that was new, and were rejected by a screen before any training.
+    /// Of those, how many had a functional hash that was new, and were rejected by a screen before
+    /// any training.
     #[serde(default)]
     pub screened: u64,
     /// Of the evaluated, how many were stopped as hopeless.
@@ -34,10 +35,20 @@ pub struct Statistics {
 impl Statistics {
     /// Before the first child.
     pub fn new(initial: Fitness) -> Statistics {
-        Statistics { generated: 0, evaluated: 0, screened: 0, hopeless: 0, diverged: 0, failed: 0, redundant_sum: 0.0, best: initial }
+        Statistics {
+            generated: 0,
+            evaluated: 0,
+            screened: 0,
+            hopeless: 0,
+            diverged: 0,
+            failed: 0,
+            redundant_sum: 0.0,
+            best: initial,
+        }
     }
 
-    /// Counts a child that comes in. `first` is whether it was evaluated, and not an earlier program of its key.
+    /// Counts a child that comes in. `first` is whether it was evaluated, and not an earlier
+    /// program of its key.
     pub(crate) fn count(&mut self, child: &Child, first: bool, fitness: Fitness) {
         self.generated += 1;
         self.redundant_sum += child.redundant_share;
@@ -55,7 +66,11 @@ impl Statistics {
 
     /// Share of the children whose fitness was known from an earlier program.
     pub fn cache_hit_rate(&self) -> f64 {
-        if self.generated == 0 { 0.0 } else { 1.0 - (self.evaluated + self.screened) as f64 / self.generated as f64 }
+        if self.generated == 0 {
+            0.0
+        } else {
+            1.0 - (self.evaluated + self.screened) as f64 / self.generated as f64
+        }
     }
 
     /// Mean share of redundant statements among the children.

@@ -49,7 +49,8 @@ pub struct Searched {
     pub seed: u64,
     /// Why the search ended; a rediscovery ends it.
     pub stop: StopReason,
-    /// Wall-clock seconds, all tries of finals included. The only figure here that is not the same in every run.
+    /// Wall-clock seconds, all tries of finals included. The only figure here that is not the same
+    /// in every run.
     pub seconds: f64,
     /// Counts of the search.
     pub statistics: Statistics,
@@ -96,7 +97,8 @@ pub struct Final {
     pub by_form: Option<Structure>,
     /// What the classification says.
     pub classification: String,
-    /// Mean fitness (gain over tuned AdamW of the suite file) of the simplified program on the report's seeds, with its standard error.
+    /// Mean fitness (gain over tuned AdamW of the suite file) of the simplified program on the
+    /// report's seeds, with its standard error.
     pub fitness: Option<(f64, f64)>,
     /// The gain over each peer, paired, with its standard error.
     pub gains: Vec<(String, f64, f64)>,

@@ -13,7 +13,8 @@ use crate::checked_json;
 /// What is kept of a search.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// Wall-clock seconds of all its sessions, of those that were killed up to [`NOTED_EVERY`] before that.
+    /// Wall-clock seconds of all its sessions, of those that were killed up to [`NOTED_EVERY`]
+    /// before that.
     pub(super) seconds: f64,
     /// `None` while it can go on.
     pub(super) ended: Option<Searched>,
@@ -57,7 +58,9 @@ pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Redisc
     match std::fs::read(path) {
         Ok(bytes) => {
             let hint = "no result of a rediscovery; move it away";
-            checked_json::from_text(&bytes).map(Some).map_err(|reason| failed(format!("{hint} ({reason})")))
+            checked_json::from_text(&bytes)
+                .map(Some)
+                .map_err(|reason| failed(format!("{hint} ({reason})")))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(failed(e.to_string())),
@@ -65,6 +68,7 @@ pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Redisc
 }
 
 pub(super) fn keep(path: &Path, result: &impl Serialize) -> Result<(), RediscoveryError> {
-    let text = checked_json::to_text(result).map_err(|e| RediscoveryError::File { path: path.to_owned(), reason: e.to_string() })?;
+    let text = checked_json::to_text(result)
+        .map_err(|e| RediscoveryError::File { path: path.to_owned(), reason: e.to_string() })?;
     Ok(symopt_files::write(path, &text)?)
 }

@@ -14,7 +14,8 @@ pub const PROTOCOL: &str = include_str!("protocol.toml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
-    /// Searches under one seed, at most: the next one begins where the last has ended without being Lion-like.
+    /// Searches under one seed, at most: the next one begins where the last has ended without being
+    /// Lion-like.
     pub repeats: u64,
     /// How finals are simplified and judged.
     pub finals: Finals,
@@ -26,7 +27,8 @@ pub struct Protocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finals {
-    /// A best program is tried as a final when it may be Lion-like and so many programs have been generated since the last try.
+    /// A best program is tried as a final when it may be Lion-like and so many programs have been
+    /// generated since the last try.
     pub every: u64,
     /// Seeds that learning rate and decay are tuned on.
     pub tuning_seeds: usize,
@@ -61,18 +63,35 @@ impl Protocol {
         let protocol: Protocol = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         protocol.search.check().map_err(|e: ConfigError| wrong(e.to_string()))?;
         if !(1..=1_000).contains(&protocol.repeats) {
-            return Err(wrong(format!("repeats = {} is out of range; expected a whole number from 1 to 1000", protocol.repeats)));
+            return Err(wrong(format!(
+                "repeats = {} is out of range; expected a whole number from 1 to 1000",
+                protocol.repeats
+            )));
         }
-        let Finals { tuning_seeds, simplification_seeds, report_seeds, tolerance, confidence, .. } = protocol.finals;
-        let counts = [("tuning_seeds", tuning_seeds), ("simplification_seeds", simplification_seeds), ("report_seeds", report_seeds)];
-        if let Some((name, count)) = counts.into_iter().find(|(_, count)| !(2..=1_000).contains(count)) {
-            return Err(wrong(format!("finals.{name} = {count} is out of range; expected a whole number from 2 to 1000")));
+        let Finals {
+            tuning_seeds, simplification_seeds, report_seeds, tolerance, confidence, ..
+        } = protocol.finals;
+        let counts = [
+            ("tuning_seeds", tuning_seeds),
+            ("simplification_seeds", simplification_seeds),
+            ("report_seeds", report_seeds),
+        ];
+        if let Some((name, count)) =
+            counts.into_iter().find(|(_, count)| !(2..=1_000).contains(count))
+        {
+            return Err(wrong(format!(
+                "finals.{name} = {count} is out of range; expected a whole number from 2 to 1000"
+            )));
         }
         if !(tolerance >= 0.0 && tolerance.is_finite()) {
-            return Err(wrong(format!("finals.tolerance = {tolerance} is out of range; expected a share of 0 or more, such as 0.005")));
+            return Err(wrong(format!(
+                "finals.tolerance = {tolerance} is out of range; expected a share of 0 or more, such as 0.005"
+            )));
         }
         if !(0.5..1.0).contains(&confidence) {
-            return Err(wrong(format!("finals.confidence = {confidence} is out of range; expected a share from 0.5 to below 1")));
+            return Err(wrong(format!(
+                "finals.confidence = {confidence} is out of range; expected a share from 0.5 to below 1"
+            )));
         }
         if protocol.search.fitness.form != symopt_search::config::Form::Direction {
             return Err(wrong(
@@ -83,7 +102,8 @@ impl Protocol {
     }
 }
 
-/// Writes the protocol into a directory of results, or checks that it is the one that is there: results of two protocols must not be mixed.
+/// Writes the protocol into a directory of results, or checks that it is the one that is there:
+/// results of two protocols must not be mixed.
 pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), RediscoveryError> {
     let path = directory.join("protocol.toml");
     match std::fs::read_to_string(&path) {

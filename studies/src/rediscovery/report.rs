@@ -24,7 +24,11 @@ impl Summary {
         let mut seconds: Vec<f64> = attempts.iter().map(Attempt::seconds).collect();
         seconds.sort_by(f64::total_cmp);
         let middle = |place: usize| seconds.get(place).copied().unwrap_or(0.0);
-        let median = if seconds.is_empty() { 0.0 } else { (middle((seconds.len() - 1) / 2) + middle(seconds.len() / 2)) / 2.0 };
+        let median = if seconds.is_empty() {
+            0.0
+        } else {
+            (middle((seconds.len() - 1) / 2) + middle(seconds.len() / 2)) / 2.0
+        };
         Summary {
             attempts: attempts.len(),
             rediscovered: attempts.iter().filter(|attempt| attempt.rediscovered()).count(),
@@ -40,7 +44,8 @@ impl Rediscovery {
         let mut text = String::new();
         let summary = Summary::of(attempts);
         let search = &self.protocol.search;
-        let percent = |(mean, error): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * mean, 100.0 * error);
+        let percent =
+            |(mean, error): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * mean, 100.0 * error);
         text.push_str(&format!(
             "# Rediscovery of Lion\n\n{} of {} seeds end Lion-like, from {} on the suite {}; so do {} of the {} searches, of which a seed has up to \
              {}. Median time of all seeds: {:.0} s.\n\n",
@@ -65,9 +70,19 @@ impl Rediscovery {
         for peer in &self.peers {
             text.push_str(&format!(" over {} |", peer.name));
         }
-        text.push_str(&format!("\n|---|---|---|---|---|---|---|---|---|{}\n", "---|".repeat(self.peers.len())));
-        let searches =
-            || attempts.iter().flat_map(|attempt| attempt.searches.iter().zip(1..).map(|(search, place)| (attempt.seed, place, search)));
+        text.push_str(&format!(
+            "\n|---|---|---|---|---|---|---|---|---|{}\n",
+            "---|".repeat(self.peers.len())
+        ));
+        let searches = || {
+            attempts.iter().flat_map(|attempt| {
+                attempt
+                    .searches
+                    .iter()
+                    .zip(1..)
+                    .map(|(search, place)| (attempt.seed, place, search))
+            })
+        };
         for (seed, place, Searched { statistics, seconds, last, .. }) in searches() {
             text.push_str(&format!(
                 "| {seed} | {place} | {} | {} | {seconds:.0} | {} | {} | {:.1} % | {} |",
@@ -80,7 +95,13 @@ impl Rediscovery {
             ));
             for peer in &self.peers {
                 let gain = last.gains.iter().find(|(name, ..)| *name == peer.name);
-                text.push_str(&format!(" {} |", gain.map_or_else(|| "-".to_owned(), |(_, mean, error)| percent((*mean, *error)))));
+                text.push_str(&format!(
+                    " {} |",
+                    gain.map_or_else(
+                        || "-".to_owned(),
+                        |(_, mean, error)| percent((*mean, *error))
+                    )
+                ));
             }
             text.push('\n');
         }
@@ -91,7 +112,9 @@ impl Rediscovery {
             ));
             text.push_str("| generated | seconds | fitness in the search | structure | structure of its sign |\n|---|---|---|---|---|\n");
             for ClassChange { generated, seconds, structure, of_sign, fitness } in classes {
-                text.push_str(&format!("| {generated} | {seconds:.0} | {fitness} | {structure} | {of_sign} |\n"));
+                text.push_str(&format!(
+                    "| {generated} | {seconds:.0} | {fitness} | {structure} | {of_sign} |\n"
+                ));
             }
             text.push_str(&format!(
                 "\nThe best program (a direction, without redundant statements), and what simplification leaves (label `{}`):\n\n```python\n{}\n```\n\n\

@@ -70,21 +70,39 @@ impl Report {
         let own_lines = self.stores.len() <= OWN_LINES;
         let names = self.store_names();
         let (above, below) = if own_lines {
-            let line = |(store, name): (&StoreReport, &String)| stepped(Series::line(name, &curve(store, Over::Programs)));
+            let line = |(store, name): (&StoreReport, &String)| {
+                stepped(Series::line(name, &curve(store, Over::Programs)))
+            };
             let above: Vec<Series> = self.stores.iter().zip(&names).map(line).collect();
             let banded = self.stores.len() <= OWN_BANDS;
             let point = |(programs, judged): (u64, Judged)| {
                 let y = percent(judged.fitness.improvement()?);
-                let band = judged.standard_error.filter(|_| banded).map(|error| (y - percent(error), y + percent(error)));
+                let band = judged
+                    .standard_error
+                    .filter(|_| banded)
+                    .map(|error| (y - percent(error), y + percent(error)));
                 Some(Point { x: programs as f64, y, band })
             };
-            let points = |store: &StoreReport| store.validation.iter().map(|v| (v.programs, v.validation)).filter_map(point).collect();
-            let below = self.stores.iter().zip(&names).map(|(store, name)| Series { name: name.clone(), points: points(store) }).collect();
+            let points = |store: &StoreReport| {
+                store
+                    .validation
+                    .iter()
+                    .map(|v| (v.programs, v.validation))
+                    .filter_map(point)
+                    .collect()
+            };
+            let below = self
+                .stores
+                .iter()
+                .zip(&names)
+                .map(|(store, name)| Series { name: name.clone(), points: points(store) })
+                .collect();
             (above, below)
         } else {
             let runs = |store: &StoreReport| -> Vec<(f64, f64)> {
-                let points =
-                    store.validation.iter().filter_map(|v| Some((v.programs as f64, percent(v.validation.fitness.improvement()?))));
+                let points = store.validation.iter().filter_map(|v| {
+                    Some((v.programs as f64, percent(v.validation.fitness.improvement()?)))
+                });
                 points.collect()
             };
             (self.group_curves(Over::Programs), self.over_groups(&runs))
@@ -96,7 +114,9 @@ impl Report {
         };
         let chart = LineChart {
             title: "Fitness and meta-validation".to_owned(),
-            subtitle: format!("below: programs that were the best, on the suite {suite}, which the search does not see; {spread}"),
+            subtitle: format!(
+                "below: programs that were the best, on the suite {suite}, which the search does not see; {spread}"
+            ),
             x: Axis::linear("programs generated"),
             panels: vec![
                 Panel { y: gain_axis("fitness (%)", &above), series: above },
@@ -120,11 +140,25 @@ impl Report {
 
     /// (b) Cache hits and redundant statements, against the published searches'.
     fn redundancy(&self) -> Option<Figure> {
-        let end = self.stores.iter().filter_map(|store| store.rates.last()).map(|rates| rates.programs).max()?;
+        let end = self
+            .stores
+            .iter()
+            .filter_map(|store| store.rates.last())
+            .map(|rates| rates.programs)
+            .max()?;
         let panel = |label: &str, paper: f64, of: &dyn Fn(&super::RatePoint) -> f64| {
-            let runs = |store: &StoreReport| store.rates.iter().map(|row| (row.programs as f64, percent(of(row)))).collect::<Vec<_>>();
+            let runs = |store: &StoreReport| {
+                store
+                    .rates
+                    .iter()
+                    .map(|row| (row.programs as f64, percent(of(row))))
+                    .collect::<Vec<_>>()
+            };
             let mut series = self.over_groups(&runs);
-            series.push(Series::line("published searches", &[(0.0, percent(paper)), (end as f64, percent(paper))]));
+            series.push(Series::line(
+                "published searches",
+                &[(0.0, percent(paper)), (end as f64, percent(paper))],
+            ));
             Panel { y: Axis::linear(label).between(0.0, 100.0), series }
         };
         let chart = LineChart {
@@ -157,7 +191,10 @@ impl Report {
         let series = self.group_curves(self.over);
         let chart = LineChart {
             title: "Strategies compared".to_owned(),
-            subtitle: format!("best fitness on the seeds that the search sees; {}", self.spread_text()),
+            subtitle: format!(
+                "best fitness on the seeds that the search sees; {}",
+                self.spread_text()
+            ),
             x: Axis::log(self.over.label()),
             panels: vec![Panel { y: gain_axis("fitness (%)", &series), series }],
         };
@@ -176,21 +213,35 @@ impl Report {
     /// The last best programs on fresh seeds.
     fn fresh(&self) -> Figure {
         let dot = |judged: Judged| {
-            judged.fitness.improvement().map(|value| Dot { value: percent(value), error: judged.standard_error.map(percent) })
+            judged.fitness.improvement().map(|value| Dot {
+                value: percent(value),
+                error: judged.standard_error.map(percent),
+            })
         };
         let suites: Vec<&String> = self.stores.iter().map(|store| &store.suite).collect();
         let own = match suites.as_slice() {
             [first, rest @ ..] if rest.iter().all(|suite| suite == first) => short(first),
             _ => "own suite".to_owned(),
         };
-        let mut groups = vec![DotGroup { name: own, dots: self.stores.iter().map(|store| dot(store.best_fresh)).collect() }];
+        let mut groups = vec![DotGroup {
+            name: own,
+            dots: self.stores.iter().map(|store| dot(store.best_fresh)).collect(),
+        }];
         if let Some(suite) = &self.validation_suite {
-            let last = |store: &StoreReport| store.validation.last().and_then(|point| dot(point.validation));
-            groups.push(DotGroup { name: short(suite), dots: self.stores.iter().map(last).collect() });
+            let last = |store: &StoreReport| {
+                store.validation.last().and_then(|point| dot(point.validation))
+            };
+            groups.push(DotGroup {
+                name: short(suite),
+                dots: self.stores.iter().map(last).collect(),
+            });
         }
         let chart = DotChart {
             title: "The last best programs on fresh seeds".to_owned(),
-            subtitle: format!("{} seeds, the same for all; bars are one standard error", self.seeds),
+            subtitle: format!(
+                "{} seeds, the same for all; bars are one standard error",
+                self.seeds
+            ),
             label: format!("loss saved against {} (%)", self.adamw()),
             categories: self.store_names(),
             groups,
@@ -213,13 +264,19 @@ impl Report {
         let directions = self.stores.iter().filter(|store| store.form == Form::Direction).count();
         let how = match directions {
             0 => "as they stand, with their own constants",
-            all if all == self.stores.len() => "each at the learning rate and the weight decay that suit it on other fresh seeds",
+            all if all == self.stores.len() => {
+                "each at the learning rate and the weight decay that suit it on other fresh seeds"
+            }
             _ => {
                 "whole programs with their own constants, directions at the learning rate and the weight decay that suit them on other fresh seeds"
             }
         };
         let adamw = self.adamw();
-        let adamw = if adamw.is_tuned() { "AdamW tuned for each task".to_owned() } else { adamw.to_string() };
+        let adamw = if adamw.is_tuned() {
+            "AdamW tuned for each task".to_owned()
+        } else {
+            adamw.to_string()
+        };
         format!("{how}, against {adamw}")
     }
 
@@ -239,8 +296,13 @@ impl Report {
     fn over_groups(&self, run: &dyn Fn(&StoreReport) -> Vec<(f64, f64)>) -> Vec<Series> {
         let series = |group: &super::Group| {
             let members = self.stores.iter().filter(|store| store.group == group.name);
-            let runs: Vec<Vec<(f64, f64)>> = members.map(run).filter(|run| !run.is_empty()).collect();
-            let searches = if group.stores == 1 { "1 search".to_owned() } else { format!("{} searches", group.stores) };
+            let runs: Vec<Vec<(f64, f64)>> =
+                members.map(run).filter(|run| !run.is_empty()).collect();
+            let searches = if group.stores == 1 {
+                "1 search".to_owned()
+            } else {
+                format!("{} searches", group.stores)
+            };
             Series::over_runs(&format!("{} ({searches})", group.name), &runs, sample::range)
         };
         self.groups.iter().map(series).collect()
@@ -248,11 +310,20 @@ impl Report {
 
     /// Names of the stores, without the directories that all have in common.
     pub(super) fn store_names(&self) -> Vec<String> {
-        let parts: Vec<Vec<&str>> = self.stores.iter().map(|s| s.store.trim_end_matches('/').split('/').collect()).collect();
+        let parts: Vec<Vec<&str>> = self
+            .stores
+            .iter()
+            .map(|s| s.store.trim_end_matches('/').split('/').collect())
+            .collect();
         let shortest = parts.iter().map(Vec::len).min().unwrap_or(1);
-        let same = |place: usize| parts.windows(2).all(|pair| matches!(pair, [a, b] if a.get(place) == b.get(place)));
+        let same = |place: usize| {
+            parts.windows(2).all(|pair| matches!(pair, [a, b] if a.get(place) == b.get(place)))
+        };
         let common = (0..shortest.saturating_sub(1)).take_while(|place| same(*place)).count();
-        parts.iter().map(|parts| short(&parts[common.min(parts.len().saturating_sub(1))..].join("/"))).collect()
+        parts
+            .iter()
+            .map(|parts| short(&parts[common.min(parts.len().saturating_sub(1))..].join("/")))
+            .collect()
     }
 }
 
@@ -270,7 +341,10 @@ fn curve(store: &StoreReport, over: Over) -> Vec<(f64, f64)> {
 fn stepped(series: Series) -> Series {
     let mut points: Vec<Point> = Vec::with_capacity(2 * series.points.len());
     for point in series.points {
-        if let Some(before) = points.last().copied().filter(|before| before.x < point.x && (before.y, before.band) != (point.y, point.band))
+        if let Some(before) = points
+            .last()
+            .copied()
+            .filter(|before| before.x < point.x && (before.y, before.band) != (point.y, point.band))
         {
             points.push(Point { x: point.x, ..before });
         }
@@ -293,13 +367,19 @@ fn short(name: &str) -> String {
     }
 }
 
-/// An axis of gains that shows where lines end and where they came from shortly before, not how bad they were at the very beginning.
+/// An axis of gains that shows where lines end and where they came from shortly before, not how bad
+/// they were at the very beginning.
 fn gain_axis(label: &str, series: &[Series]) -> Axis {
     let points = || series.iter().flat_map(|line| &line.points);
-    let ends = || points().flat_map(|point| point.band.map_or([point.y, point.y], |(low, high)| [low, high]));
+    let ends = || {
+        points().flat_map(|point| point.band.map_or([point.y, point.y], |(low, high)| [low, high]))
+    };
     let high = ends().fold(f64::NEG_INFINITY, f64::max);
     let low = ends().fold(f64::INFINITY, f64::min);
-    let last = series.iter().filter_map(|line| line.points.last()).map(|point| point.band.map_or(point.y, |(low, _)| low));
+    let last = series
+        .iter()
+        .filter_map(|line| line.points.last())
+        .map(|point| point.band.map_or(point.y, |(low, _)| low));
     let last = last.fold(f64::INFINITY, f64::min);
     let axis = Axis::linear(label);
     if !(low.is_finite() && high.is_finite() && last.is_finite()) {

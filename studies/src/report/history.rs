@@ -54,7 +54,12 @@ pub(super) struct Standing {
 
 impl Standing {
     pub fn best_program(&self) -> BestProgram {
-        BestProgram { index: self.index, hash: self.hash.clone(), fitness: self.fitness, program: self.program.to_string() }
+        BestProgram {
+            index: self.index,
+            hash: self.hash.clone(),
+            fitness: self.fitness,
+            program: self.program.to_string(),
+        }
     }
 }
 
@@ -104,12 +109,14 @@ impl Leading {
     fn read(store: &CheckedStore, penalty: f64) -> Result<Leading, ReportError> {
         let improvements = store.improvements()?;
         let revisions = store.revisions()?;
-        let hashes: HashSet<FunctionalHash> = (improvements.iter().map(|improvement| &improvement.hash))
-            .chain(revisions.iter().map(|(_, record)| &record.hash))
-            .filter_map(|hash| FunctionalHash::from_hex(hash))
-            .collect();
+        let hashes: HashSet<FunctionalHash> =
+            (improvements.iter().map(|improvement| &improvement.hash))
+                .chain(revisions.iter().map(|(_, record)| &record.hash))
+                .filter_map(|hash| FunctionalHash::from_hex(hash))
+                .collect();
         // The cache may know a program by another one of its kind, which has its fitness.
-        let fitnesses: BTreeSet<Fitness> = improvements.iter().map(|improvement| improvement.fitness).collect();
+        let fitnesses: BTreeSet<Fitness> =
+            improvements.iter().map(|improvement| improvement.fitness).collect();
         let mut same: BTreeMap<Fitness, u64> = BTreeMap::new();
         store.each_evaluation(|place, _, evaluation| {
             let score = evaluation.score(penalty);
@@ -118,10 +125,17 @@ impl Leading {
                 *first = number.min(*first);
             }
         })?;
-        let wanted: BTreeSet<u64> = improvements.iter().map(|improvement| improvement.index).chain(same.into_values()).collect();
+        let wanted: BTreeSet<u64> = improvements
+            .iter()
+            .map(|improvement| improvement.index)
+            .chain(same.into_values())
+            .collect();
         let records = store
             .records_where(|place, hash, _| matches!(place, Place::Child(number) if wanted.contains(&number) || hashes.contains(&hash)))?;
-        let mut children: Vec<_> = records.into_iter().map(|(Place::Child(n) | Place::Revision(n), record)| (n, record)).collect();
+        let mut children: Vec<_> = records
+            .into_iter()
+            .map(|(Place::Child(n) | Place::Revision(n), record)| (n, record))
+            .collect();
         children.sort_by_key(|(number, _)| *number);
         Ok(Leading { improvements, revisions, children })
     }
@@ -134,9 +148,14 @@ impl History {
         let settings = store.settings().clone();
         let leading = Leading::read(&store, settings.config.fitness.penalty)?;
         let statistics = store.statistics()?;
-        let initial = Arc::new(source::parse("the store's initial program", &settings.initial).map_err(ProgramError::from)?);
-        let initial_hash = Graph::new(&initial).map_or_else(|_| String::new(), |graph| graph.hash().to_string());
-        let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() };
+        let initial = Arc::new(
+            source::parse("the store's initial program", &settings.initial)
+                .map_err(ProgramError::from)?,
+        );
+        let initial_hash =
+            Graph::new(&initial).map_or_else(|_| String::new(), |graph| graph.hash().to_string());
+        let suite =
+            SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() };
         let mut history = History {
             store: path.display().to_string(),
             config: settings.config,
@@ -148,13 +167,23 @@ impl History {
             compute: Vec::new(),
             counted: false,
             rates: statistics.iter().map(rates).collect(),
-            failures: failures(store.records_where(|_, _, evaluation| evaluation.failure.is_some())?),
-            end: CurvePoint { programs: 0, evaluations: 0, training_runs: None, best: Fitness::Diverged },
+            failures: failures(
+                store.records_where(|_, _, evaluation| evaluation.failure.is_some())?,
+            ),
+            end: CurvePoint {
+                programs: 0,
+                evaluations: 0,
+                training_runs: None,
+                best: Fitness::Diverged,
+            },
             suite,
         };
         history.follow(&leading)?;
         history.count(&store)?;
-        let programs = statistics.last().map_or(0, |row| row.generated).max(history.compute.last().map_or(0, |(programs, ..)| *programs));
+        let programs = statistics
+            .last()
+            .map_or(0, |row| row.generated)
+            .max(history.compute.last().map_or(0, |(programs, ..)| *programs));
         history.end = history.point(programs, Fitness::Diverged);
         Ok(history)
     }
@@ -163,7 +192,8 @@ impl History {
         self.config.fitness.penalty
     }
 
-    /// Which program was the best when. Where the seeds change, the best of the elite on old and new seeds is.
+    /// Which program was the best when. Where the seeds change, the best of the elite on old and
+    /// new seeds is.
     fn follow(&mut self, leading: &Leading) -> Result<(), ReportError> {
         let Leading { improvements, revisions, children } = leading;
         let mut by_hash: BTreeMap<&str, (&EvaluationRecord, u64)> = BTreeMap::new();
@@ -172,7 +202,8 @@ impl History {
             by_hash.entry(&record.hash).or_insert((record, *index));
             known.entry(&record.hash).or_insert_with(|| record.evaluation());
         }
-        let by_index: BTreeMap<u64, &EvaluationRecord> = children.iter().map(|(index, record)| (*index, record)).collect();
+        let by_index: BTreeMap<u64, &EvaluationRecord> =
+            children.iter().map(|(index, record)| (*index, record)).collect();
         let penalty = self.penalty();
         let rotate = self.config.fitness.rotate;
         let mut epochs: BTreeMap<u64, Vec<&EvaluationRecord>> = BTreeMap::new();
@@ -187,14 +218,27 @@ impl History {
             let record = by_index.get(index).filter(|record| record.hash == *hash).copied();
             let record = record.or_else(|| by_hash.get(hash.as_str()).map(|(record, _)| *record));
             // The cache may know the program by another one of its kind.
-            let same = || children.iter().map(|(_, record)| record).find(|record| record.evaluation().score(penalty) == *fitness);
-            events.push(Event { programs: index + 1, index: Some(*index), hash, fitness: *fitness, record: record.or_else(same) });
+            let same = || {
+                children
+                    .iter()
+                    .map(|(_, record)| record)
+                    .find(|record| record.evaluation().score(penalty) == *fitness)
+            };
+            events.push(Event {
+                programs: index + 1,
+                index: Some(*index),
+                hash,
+                fitness: *fitness,
+                record: record.or_else(same),
+            });
         }
         for (epoch, elite) in &epochs {
             let mut best: Option<(&EvaluationRecord, Fitness)> = None;
             for record in elite {
                 let new = record.evaluation();
-                let merged = known.get(record.hash.as_str()).map_or_else(|| new.clone(), |old| old.with(&new));
+                let merged = known
+                    .get(record.hash.as_str())
+                    .map_or_else(|| new.clone(), |old| old.with(&new));
                 let fitness = merged.score(penalty);
                 known.insert(&record.hash, merged);
                 if best.is_none_or(|(_, best)| fitness.is_better_than(best)) {
@@ -203,7 +247,13 @@ impl History {
             }
             if let Some((record, fitness)) = best {
                 let index = by_hash.get(record.hash.as_str()).map(|(_, index)| *index);
-                events.push(Event { programs: epoch.saturating_mul(rotate), index, hash: &record.hash, fitness, record: Some(record) });
+                events.push(Event {
+                    programs: epoch.saturating_mul(rotate),
+                    index,
+                    hash: &record.hash,
+                    fitness,
+                    record: Some(record),
+                });
             }
         }
         events.sort_by_key(|event| event.programs);
@@ -213,8 +263,17 @@ impl History {
                 self.without_text += 1;
                 continue;
             };
-            let program = Arc::new(source::parse(&format!("{}:{}", self.store, record.hash), &record.program).map_err(ProgramError::from)?);
-            self.standings.push(Standing { programs, index, hash: hash.to_owned(), fitness, program });
+            let program = Arc::new(
+                source::parse(&format!("{}:{}", self.store, record.hash), &record.program)
+                    .map_err(ProgramError::from)?,
+            );
+            self.standings.push(Standing {
+                programs,
+                index,
+                hash: hash.to_owned(),
+                fitness,
+                program,
+            });
         }
         Ok(())
     }
@@ -253,7 +312,10 @@ impl History {
 
     fn point(&self, programs: u64, best: Fitness) -> CurvePoint {
         let passed = self.compute.partition_point(|(place, ..)| *place <= programs);
-        let (evaluations, runs) = passed.checked_sub(1).and_then(|last| self.compute.get(last)).map_or((0, 0.0), |(_, e, r)| (*e, *r));
+        let (evaluations, runs) = passed
+            .checked_sub(1)
+            .and_then(|last| self.compute.get(last))
+            .map_or((0, 0.0), |(_, e, r)| (*e, *r));
         CurvePoint { programs, evaluations, training_runs: self.counted.then_some(runs), best }
     }
 
@@ -273,8 +335,9 @@ impl History {
         curve
     }
 
-    /// The best programs to be validated, at most so many, with the programs generated: those at regular intervals and, as far as there is
-    /// room, improvements at regular ranks. `None` is the initial program.
+    /// The best programs to be validated, at most so many, with the programs generated: those at
+    /// regular intervals and, as far as there is room, improvements at regular ranks. `None` is the
+    /// initial program.
     pub fn sample(&self, most: usize) -> Vec<(u64, Option<&Standing>)> {
         let end = self.end.programs;
         let at = |programs: u64| {
@@ -282,11 +345,17 @@ impl History {
             passed.checked_sub(1).and_then(|last| self.standings.get(last))
         };
         let intervals = (most / 2).max(1) as u64;
-        let mut places: Vec<u64> = (0..=intervals).map(|i| (u128::from(end) * u128::from(i) / u128::from(intervals)) as u64).collect();
+        let mut places: Vec<u64> = (0..=intervals)
+            .map(|i| (u128::from(end) * u128::from(i) / u128::from(intervals)) as u64)
+            .collect();
         let room = most.saturating_sub(places.len());
         let improvements = self.standings.len();
         let ranks = room.min(improvements);
-        places.extend((0..ranks).filter_map(|i| self.standings.get(i * improvements / ranks)).map(|standing| standing.programs));
+        places.extend(
+            (0..ranks)
+                .filter_map(|i| self.standings.get(i * improvements / ranks))
+                .map(|standing| standing.programs),
+        );
         places.sort_unstable();
         places.dedup();
         places.into_iter().map(|programs| (programs, at(programs))).collect()
@@ -307,14 +376,20 @@ fn differences(prefix: &str, table: &toml::Table, default: &toml::Table, lines: 
             (toml::Value::Table(table), Some(toml::Value::Table(default))) => {
                 differences(&format!("{prefix}{name}."), table, default, lines);
             }
-            (value, default) if default != Some(value) => lines.push(format!("{prefix}{name} = {value}")),
+            (value, default) if default != Some(value) => {
+                lines.push(format!("{prefix}{name} = {value}"))
+            }
             _ => {}
         }
     }
 }
 
 fn rates(row: &Statistics) -> RatePoint {
-    RatePoint { programs: row.generated, cache_hit_rate: row.cache_hit_rate(), redundant_share: row.redundant_share() }
+    RatePoint {
+        programs: row.generated,
+        cache_hit_rate: row.cache_hit_rate(),
+        redundant_share: row.redundant_share(),
+    }
 }
 
 /// Training runs that are done at each checkpoint of an evaluation.

@@ -1,4 +1,5 @@
-//! Programs judged again: what is to be judged is collected, each program once for each judge, and then done on many threads.
+//! Programs judged again: what is to be judged is collected, each program once for each judge, and
+//! then done on many threads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub(super) struct Judges {
 
 impl Judges {
     pub fn new(histories: &[History], seeds: usize) -> Judges {
-        let taken = |seed: u64| histories.iter().any(|history| history.config.seed % SEARCHES == seed);
+        let taken =
+            |seed: u64| histories.iter().any(|history| history.config.seed % SEARCHES == seed);
         let search = (0..SEARCHES).rev().find(|seed| !taken(*seed)).unwrap_or(SEARCHES - 1);
         Judges { judges: Vec::new(), known: BTreeMap::new(), seeds, search }
     }
@@ -97,8 +99,16 @@ impl Work {
     }
 
     /// Judges all, in order.
-    pub fn run(self, judges: &Judges, threads: usize, watch: Watch) -> Result<Vec<Evaluation>, ReportError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build().map_err(|e| ReportError::Threads(e.to_string()))?;
+    pub fn run(
+        self,
+        judges: &Judges,
+        threads: usize,
+        watch: Watch,
+    ) -> Result<Vec<Evaluation>, ReportError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .build()
+            .map_err(|e| ReportError::Threads(e.to_string()))?;
         let (done, total) = (AtomicUsize::new(0), self.jobs.len());
         let judge = |(judge, program): &(usize, Arc<Program>)| -> Result<Evaluation, ReportError> {
             let mut stopped = false;
@@ -114,12 +124,14 @@ impl Work {
             Ok(evaluation)
         };
         // The first error in order, so that it is the same every time.
-        let results: Vec<Result<Evaluation, ReportError>> = pool.install(|| self.jobs.par_iter().map(judge).collect());
+        let results: Vec<Result<Evaluation, ReportError>> =
+            pool.install(|| self.jobs.par_iter().map(judge).collect());
         results.into_iter().collect()
     }
 }
 
 /// The standard error of an evaluation, if it is known.
 pub(super) fn spread(evaluation: &Evaluation) -> Option<f64> {
-    (evaluation.seeds > 1 && evaluation.fitness.improvement().is_some()).then_some(evaluation.standard_error)
+    (evaluation.seeds > 1 && evaluation.fitness.improvement().is_some())
+        .then_some(evaluation.standard_error)
 }

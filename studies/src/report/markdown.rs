@@ -21,7 +21,11 @@ impl Report {
 
     fn write_markdown(&self, text: &mut String, command: &str) -> std::fmt::Result {
         writeln!(text, "# Report\n\nMade by\n\n{}\n", markdown_block("", command))?;
-        let count = if self.stores.len() == 1 { "1 search".to_owned() } else { format!("{} searches", self.stores.len()) };
+        let count = if self.stores.len() == 1 {
+            "1 search".to_owned()
+        } else {
+            format!("{} searches", self.stores.len())
+        };
         writeln!(
             text,
             "on {count}. Fitness is the share of the validation loss of {} that is saved on the same seeds: more is better. `report.json` has \
@@ -73,8 +77,17 @@ impl Report {
 
     /// A row for each store under a heading.
     pub fn table(&self) -> Vec<Vec<String>> {
-        let mut heading =
-            vec!["search", "kind", "programs", "evaluated", "cache hits", "redundant", "fitness", "fresh seeds", "initial, fresh"];
+        let mut heading = vec![
+            "search",
+            "kind",
+            "programs",
+            "evaluated",
+            "cache hits",
+            "redundant",
+            "fitness",
+            "fresh seeds",
+            "initial, fresh",
+        ];
         let runs = self.stores.iter().any(|store| store.end.training_runs.is_some());
         if runs {
             heading.insert(4, "training runs");
@@ -87,11 +100,21 @@ impl Report {
         let mut rows: Vec<Vec<String>> = vec![heading.into_iter().map(str::to_owned).collect()];
         for (store, name) in self.stores.iter().zip(self.store_names()) {
             let rate = |of: &dyn Fn(&super::RatePoint) -> f64| {
-                store.rates_at_end.as_ref().map_or_else(|| "-".to_owned(), |rates| format!("{:.1} %", 100.0 * of(rates)))
+                store
+                    .rates_at_end
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |rates| format!("{:.1} %", 100.0 * of(rates)))
             };
-            let mut row = vec![name, store.group.clone(), store.end.programs.to_string(), store.end.evaluations.to_string()];
+            let mut row = vec![
+                name,
+                store.group.clone(),
+                store.end.programs.to_string(),
+                store.end.evaluations.to_string(),
+            ];
             if failed {
-                row.push(store.failures.iter().map(|failures| failures.count).sum::<u64>().to_string());
+                row.push(
+                    store.failures.iter().map(|failures| failures.count).sum::<u64>().to_string(),
+                );
             }
             if runs {
                 row.push(store.end.training_runs.map_or_else(|| "-".to_owned(), whole));
@@ -146,7 +169,11 @@ impl Report {
         let mut rows = vec![heading.to_vec()];
         for (store, name) in self.stores.iter().zip(self.store_names()) {
             let Some((peak, end)) = store.validation_peak_and_end() else { continue };
-            let diverged = store.validation.iter().filter(|point| point.validation.fitness.improvement().is_none()).count();
+            let diverged = store
+                .validation
+                .iter()
+                .filter(|point| point.validation.fitness.improvement().is_none())
+                .count();
             rows.push(vec![
                 name,
                 judged(peak.validation),
@@ -160,15 +187,26 @@ impl Report {
 
     fn write_validation(&self, text: &mut String) -> std::fmt::Result {
         write_table(text, &self.validation_table(), &[0], None)?;
-        writeln!(text, "\nThe highest of several noisy numbers is too high by some of the noise.\n")?;
+        writeln!(
+            text,
+            "\nThe highest of several noisy numbers is too high by some of the noise.\n"
+        )?;
         for (store, name) in self.stores.iter().zip(self.store_names()) {
             let Some(suite) = &self.validation_suite else { continue };
             writeln!(text, "### {}\n", markdown(&name))?;
-            let heading = ["programs", "program", "fitness in the search"].map(str::to_owned).into_iter().chain([format!("on {suite}")]);
+            let heading = ["programs", "program", "fitness in the search"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain([format!("on {suite}")]);
             let mut rows = vec![heading.collect::<Vec<_>>()];
             for point in &store.validation {
                 let hash = point.hash.get(..12).unwrap_or(&point.hash).to_owned();
-                rows.push(vec![point.programs.to_string(), hash, point.fitness.to_string(), judged(point.validation)]);
+                rows.push(vec![
+                    point.programs.to_string(),
+                    hash,
+                    point.fitness.to_string(),
+                    judged(point.validation),
+                ]);
             }
             write_table(text, &rows, &[1], Some(1))?;
             if store.without_text > 0 {
@@ -201,13 +239,21 @@ impl Report {
             Form::Program => "program",
             Form::Direction => "direction",
         };
-        // What no output depends on is not worth a reader's time; `report.json` has the program as it was bred.
-        let best =
-            parse(&store.best.program).ok().and_then(|program| Graph::new(&program).ok().map(|graph| program.pruned(&graph).to_string()));
+        // What no output depends on is not worth a reader's time; `report.json` has the program as
+        // it was bred.
+        let best = parse(&store.best.program).ok().and_then(|program| {
+            Graph::new(&program).ok().map(|graph| program.pruned(&graph).to_string())
+        });
         let best = best.as_ref().unwrap_or(&store.best.program);
         match store.best.index {
-            None => writeln!(text, "No {what} was better than the initial one, `{}`:\n", store.best.hash)?,
-            Some(index) => writeln!(text, "The last best {what}, child {index}, `{}`:\n", store.best.hash)?,
+            None => writeln!(
+                text,
+                "No {what} was better than the initial one, `{}`:\n",
+                store.best.hash
+            )?,
+            Some(index) => {
+                writeln!(text, "The last best {what}, child {index}, `{}`:\n", store.best.hash)?
+            }
         }
         writeln!(text, "{}\n", markdown_block("", best.trim_end()))
     }
@@ -215,7 +261,9 @@ impl Report {
 
 fn judged(judged: Judged) -> String {
     match (judged.fitness, judged.standard_error) {
-        (Fitness::Improvement(value), Some(error)) => format!("{:+.2} ± {:.2} %", 100.0 * value, 100.0 * error),
+        (Fitness::Improvement(value), Some(error)) => {
+            format!("{:+.2} ± {:.2} %", 100.0 * value, 100.0 * error)
+        }
         (fitness, _) => fitness.to_string(),
     }
 }
@@ -223,7 +271,13 @@ fn judged(judged: Judged) -> String {
 fn mean(mean: Option<&Mean>) -> String {
     let Some(Mean { mean, standard_error, low, high }) = mean else { return "-".to_owned() };
     match standard_error {
-        Some(error) => format!("{:+.2} ± {:.2} % ({:+.2} to {:+.2})", 100.0 * mean, 100.0 * error, 100.0 * low, 100.0 * high),
+        Some(error) => format!(
+            "{:+.2} ± {:.2} % ({:+.2} to {:+.2})",
+            100.0 * mean,
+            100.0 * error,
+            100.0 * low,
+            100.0 * high
+        ),
         None => format!("{:+.2} %", 100.0 * mean),
     }
 }
@@ -232,16 +286,25 @@ fn whole(number: f64) -> String {
     format!("{number:.0}")
 }
 
-/// A Markdown table; the named columns are aligned to the left, the others, after the first two, to the right. `code` is a column of code.
-fn write_table(text: &mut String, rows: &[Vec<String>], left: &[usize], code: Option<usize>) -> std::fmt::Result {
+/// A Markdown table; the named columns are aligned to the left, the others, after the first two, to
+/// the right. `code` is a column of code.
+fn write_table(
+    text: &mut String,
+    rows: &[Vec<String>],
+    left: &[usize],
+    code: Option<usize>,
+) -> std::fmt::Result {
     let Some((heading, rows)) = rows.split_first() else { return Ok(()) };
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
     let cells = |row: &Vec<String>| {
-        let cell = |(column, cell): (usize, &String)| if code == Some(column) { markdown_code(cell) } else { markdown(cell) };
+        let cell = |(column, cell): (usize, &String)| {
+            if code == Some(column) { markdown_code(cell) } else { markdown(cell) }
+        };
         line(row.iter().enumerate().map(cell).collect())
     };
     let is_left = |column: usize| if left.is_empty() { column < 2 } else { left.contains(&column) };
-    let rule: String = (0..heading.len()).map(|column| if is_left(column) { "---|" } else { "---:|" }).collect();
+    let rule: String =
+        (0..heading.len()).map(|column| if is_left(column) { "---|" } else { "---:|" }).collect();
     writeln!(text, "{}\n|{rule}", line(heading.iter().map(|cell| markdown(cell)).collect()))?;
     rows.iter().try_for_each(|row| writeln!(text, "{}", cells(row)))
 }

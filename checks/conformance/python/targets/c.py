@@ -34,7 +34,9 @@ def interface(path):
     """The program's name, the parameters of the step and the fields of the hyperparameters."""
     text = Path(path).read_text()
     name, parameters = prototype(text)
-    fields = re.search(r"typedef struct \{\n((?:  double \w+;[^\n]*\n)+)\} " + name + "_hyperparameters;", text)
+    fields = re.search(
+        r"typedef struct \{\n((?:  double \w+;[^\n]*\n)+)\} " + name + "_hyperparameters;", text
+    )
     return name, parameters, re.findall(r"double (\w+);", fields[1]) if fields else []
 
 
@@ -55,7 +57,8 @@ def shim(path, function="run"):
     if fields:
         text += f"{name}_hyperparameters hyperparameters = {name}_defaults();\n"
         text += "".join(
-            f"if (values[{index}] == values[{index}]) hyperparameters.{field} = values[{index}];\n" for index, field in enumerate(fields)
+            f"if (values[{index}] == values[{index}]) hyperparameters.{field} = values[{index}];\n"
+            for index, field in enumerate(fields)
         )
     return text + f"{name}_step({', '.join(passed)});\n}}\n"
 
@@ -64,7 +67,16 @@ def compiled(shims, flags):
     """The library of some functions."""
     folder = Path(tempfile.mkdtemp(prefix="symopt-c-"))
     (folder / "shim.c").write_text("".join(shims))
-    command = [COMPILER, *flags, "-shared", "-fPIC", str(folder / "shim.c"), "-o", str(folder / "shim.so"), "-lm"]
+    command = [
+        COMPILER,
+        *flags,
+        "-shared",
+        "-fPIC",
+        str(folder / "shim.c"),
+        "-o",
+        str(folder / "shim.so"),
+        "-lm",
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode != 0:
         raise RuntimeError(built.stderr)
@@ -87,7 +99,9 @@ def prepare(files):
 
 @cache
 def library(path, flags):
-    step = (TOGETHER.get(path) if flags == tuple(FLAGS) else None) or compiled([shim(path)], flags)["run"]
+    step = (TOGETHER.get(path) if flags == tuple(FLAGS) else None) or compiled([shim(path)], flags)[
+        "run"
+    ]
     return step, *interface(path)[1:]
 
 
@@ -102,7 +116,9 @@ def run(path, weights, gradients, learning_rates, hyperparameters, flags=FLAGS):
     names = [word.lstrip("*") for kind, word in parameters if "float" in kind.split()]
     slots = {name: [np.zeros_like(array) for array in weights] for name in names[2:]}
     # NaN stands for a default.
-    values = (ctypes.c_double * max(len(fields), 1))(*[hyperparameters.get(field, float("nan")) for field in fields])
+    values = (ctypes.c_double * max(len(fields), 1))(
+        *[hyperparameters.get(field, float("nan")) for field in fields]
+    )
     scalars = [word for kind, word in parameters if kind == "double"]
     lengths = (ctypes.c_size_t * len(weights))(*[array.size for array in weights])
     for number, gradient in enumerate(gradients):
@@ -115,7 +131,10 @@ def run(path, weights, gradients, learning_rates, hyperparameters, flags=FLAGS):
         numbers = [ctypes.c_double(value) for value in numbers]
         tail = [*numbers, values] if fields else numbers
         if of_lists:
-            pointers = [(ctypes.c_void_p * len(tree))(*[array.ctypes.data for array in tree]) for tree in trees]
+            pointers = [
+                (ctypes.c_void_p * len(tree))(*[array.ctypes.data for array in tree])
+                for tree in trees
+            ]
             step(ctypes.c_size_t(len(weights)), *pointers, lengths, *tail)
         else:
             for index, array in enumerate(weights):

@@ -21,7 +21,9 @@ def own_lion(learning_rate, beta1=0.9, beta2=0.99, weight_decay=None):
     """Keras's own Lion."""
     import keras
 
-    return keras.optimizers.Lion(learning_rate, beta_1=beta1, beta_2=beta2, weight_decay=weight_decay)
+    return keras.optimizers.Lion(
+        learning_rate, beta_1=beta1, beta_2=beta2, weight_decay=weight_decay
+    )
 
 
 def train(path, weights, gradients, learning_rates, hyperparameters):
@@ -31,7 +33,11 @@ def train(path, weights, gradients, learning_rates, hyperparameters):
     cls = own_lion
     if path is not None:
         module = load(path)
-        cls = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+        cls = [
+            c
+            for c in vars(module).values()
+            if isinstance(c, type) and c.__module__ == module.__name__
+        ][-1]
     rate = {} if learning_rates is None else {"learning_rate": float(learning_rates[0])}
     optimizer = cls(**rate, **hyperparameters)
     variables = [keras.Variable(w, name=f"w{i}") for i, w in enumerate(weights)]
@@ -40,8 +46,16 @@ def train(path, weights, gradients, learning_rates, hyperparameters):
         if learning_rates is not None:
             optimizer.learning_rate = learning_rates[index]
         optimizer.apply([keras.ops.convert_to_tensor(g) for g in arrays], variables)
-    slots = {name: list(value) for name, value in vars(optimizer).items() if not name.startswith("_") and isinstance(value, (list, tuple))}
-    slots = {name: [v.numpy() if hasattr(v, "numpy") else v for v in value] for name, value in slots.items() if len(value) == len(weights)}
+    slots = {
+        name: list(value)
+        for name, value in vars(optimizer).items()
+        if not name.startswith("_") and isinstance(value, (list, tuple))
+    }
+    slots = {
+        name: [v.numpy() if hasattr(v, "numpy") else v for v in value]
+        for name, value in slots.items()
+        if len(value) == len(weights)
+    }
     to_array = keras.ops.convert_to_numpy
     slots = {name: [to_array(v) for v in value] for name, value in slots.items()}
     if path is None:
@@ -62,7 +76,9 @@ def serve():
         try:
             answer = train(*request)
         except Exception as error:
-            answer = error if isinstance(error, (ValueError, TypeError)) else RuntimeError(repr(error))
+            answer = (
+                error if isinstance(error, (ValueError, TypeError)) else RuntimeError(repr(error))
+            )
         pickle.dump(answer, answers)
         answers.flush()
 
@@ -70,13 +86,20 @@ def serve():
 @functools.cache
 def worker(backend):
     environment = {**os.environ, "KERAS_BACKEND": backend}
-    return subprocess.Popen([sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-P", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
 
 
 def run(backend, path, weights, gradients, learning_rates, hyperparameters):
     """On a backend of Keras, without compilation."""
     process = worker(backend)
-    pickle.dump((path and str(path), weights, gradients, learning_rates, hyperparameters), process.stdin)
+    pickle.dump(
+        (path and str(path), weights, gradients, learning_rates, hyperparameters), process.stdin
+    )
     process.stdin.flush()
     answer = pickle.load(process.stdout)
     if isinstance(answer, Exception):
@@ -85,7 +108,10 @@ def run(backend, path, weights, gradients, learning_rates, hyperparameters):
 
 
 BACKENDS = ("tensorflow", "jax", "torch")
-LIONS = {f"keras {backend}": ("keras.optimizers.Lion", functools.partial(run, backend, None)) for backend in BACKENDS}
+LIONS = {
+    f"keras {backend}": ("keras.optimizers.Lion", functools.partial(run, backend, None))
+    for backend in BACKENDS
+}
 VARIANTS = {f"keras {backend}": functools.partial(run, backend) for backend in BACKENDS}
 # Each variant runs in a process of its own.
 PROCESSES = True

@@ -12,7 +12,11 @@ def load(path):
 
 
 def optimizer_class(module):
-    (found,) = (value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__)
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    )
     return found
 
 
@@ -23,7 +27,11 @@ def run(path, weights, gradients, learning_rates, hyperparameters):
         if learning_rates is not None:
             optimizer.lr = learning_rates[step]
         optimizer.step(gradient)
-    slots = {name: value for name, value in vars(optimizer).items() if isinstance(value, list) and value is not weights}
+    slots = {
+        name: value
+        for name, value in vars(optimizer).items()
+        if isinstance(value, list) and value is not weights
+    }
     return weights, slots
 
 

@@ -20,7 +20,11 @@ def load(path):
 
 def factory(module):
     """The function that makes the whole transformation: the last one that the file defines."""
-    functions = [f for name, f in vars(module).items() if callable(f) and getattr(f, "__module__", "") == module.__name__]
+    functions = [
+        f
+        for name, f in vars(module).items()
+        if callable(f) and getattr(f, "__module__", "") == module.__name__
+    ]
     return functions[-1]
 
 
@@ -58,12 +62,16 @@ def train(make, weights, gradients, learning_rates, hyperparameters, compiled):
 
 def run(path, weights, gradients, learning_rates, hyperparameters):
     """Without compilation: each operation by itself, with Python floats as hyperparameters."""
-    return train(factory(load(path)), weights, gradients, learning_rates, hyperparameters, compiled=False)
+    return train(
+        factory(load(path)), weights, gradients, learning_rates, hyperparameters, compiled=False
+    )
 
 
 def run_compiled(path, weights, gradients, learning_rates, hyperparameters):
     """The whole step compiled; the learning rate is a JAX number."""
-    return train(factory(load(path)), weights, gradients, learning_rates, hyperparameters, compiled=True)
+    return train(
+        factory(load(path)), weights, gradients, learning_rates, hyperparameters, compiled=True
+    )
 
 
 def own_lion(compiled, weights, gradients, learning_rates, hyperparameters):

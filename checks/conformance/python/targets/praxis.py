@@ -48,7 +48,11 @@ class BaseOptimizer:
         dataclasses.dataclass(cls)
 
     def get_learning_rate(self, step_count):
-        return self.learning_rate if self.lr_schedule is None else self.lr_schedule(step_count) * self.learning_rate
+        return (
+            self.learning_rate
+            if self.lr_schedule is None
+            else self.lr_schedule(step_count) * self.learning_rate
+        )
 
     def get_grad_transformation(self, var_weight_hparams=None, include_ema=True):
         return self._get_raw_grad_transformation(self.get_learning_rate)
@@ -62,7 +66,13 @@ def stand_in():
     package.optimizers = types.ModuleType("praxis.optimizers")
     package.optimizers.ShardedGradientTransformation = ShardedGradientTransformation
     package.optimizers.BaseOptimizer = dataclasses.dataclass(BaseOptimizer)
-    sys.modules.update({"praxis": package, "praxis.base_layer": package.base_layer, "praxis.optimizers": package.optimizers})
+    sys.modules.update(
+        {
+            "praxis": package,
+            "praxis.base_layer": package.base_layer,
+            "praxis.optimizers": package.optimizers,
+        }
+    )
 
 
 def load(path):
@@ -79,7 +89,9 @@ def load(path):
 
 def optimizer_class(module):
     """The optimizer of an exported file: the last class that it defines."""
-    return [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+    return [
+        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+    ][-1]
 
 
 def run(path, weights, gradients, learning_rates, hyperparameters):
@@ -87,17 +99,29 @@ def run(path, weights, gradients, learning_rates, hyperparameters):
     cls = optimizer_class(load(path))
     rates = learning_rates or [1.0] * len(gradients)
     # The schedule is multiplied by the base, in f32.
-    optimizer = cls(learning_rate=1.0, lr_schedule=lambda step: jnp.array(rates)[step], **hyperparameters)
+    optimizer = cls(
+        learning_rate=1.0, lr_schedule=lambda step: jnp.array(rates)[step], **hyperparameters
+    )
     transformation = optimizer.get_grad_transformation()
     params = [jnp.array(w) for w in weights]
     state = transformation.init(params)
-    specs = transformation.init_partition_spec([sys.modules["praxis.base_layer"].WeightHParams(shape=w.shape) for w in params])
-    assert jax.tree.structure(specs) == jax.tree.structure(state), "the specs have the structure of the state"
-    assert [list(spec.shape) for spec in jax.tree.leaves(specs)] == [list(np.shape(x)) for x in jax.tree.leaves(state)]
+    specs = transformation.init_partition_spec(
+        [sys.modules["praxis.base_layer"].WeightHParams(shape=w.shape) for w in params]
+    )
+    assert jax.tree.structure(specs) == jax.tree.structure(state), (
+        "the specs have the structure of the state"
+    )
+    assert [list(spec.shape) for spec in jax.tree.leaves(specs)] == [
+        list(np.shape(x)) for x in jax.tree.leaves(state)
+    ]
     for arrays in gradients:
         updates, state = transformation.update([jnp.array(g) for g in arrays], state, params)
         params = optax.apply_updates(params, updates)
-    slots = {name: [np.asarray(x) for x in value] for name, value in state._asdict().items() if name != "count"}
+    slots = {
+        name: [np.asarray(x) for x in value]
+        for name, value in state._asdict().items()
+        if name != "count"
+    }
     return [np.asarray(w) for w in params], slots
 
 

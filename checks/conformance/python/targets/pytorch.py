@@ -38,7 +38,11 @@ def load(path):
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)]
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
+    ]
     return module, classes[0]
 
 
@@ -53,7 +57,17 @@ def slots_of(module):
     return {renamed.get(name, name): name for name in module._SLOTS}
 
 
-def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None, device="cpu", slots=None, **options):
+def _run(
+    path,
+    weights,
+    gradients,
+    learning_rates,
+    hyperparameters,
+    prepare=None,
+    device="cpu",
+    slots=None,
+    **options,
+):
     module, optimizer_class = load(path)
     if prepare is not None:
         prepare(module)
@@ -68,7 +82,10 @@ def _run(path, weights, gradients, learning_rates, hyperparameters, prepare=None
             for group in optimizer.param_groups:
                 group["lr"] = learning_rates[index]
         optimizer.step()
-    slots = {given: [optimizer.state[param][name].cpu().numpy() for param in params] for given, name in (slots or slots_of(module)).items()}
+    slots = {
+        given: [optimizer.state[param][name].cpu().numpy() for param in params]
+        for given, name in (slots or slots_of(module)).items()
+    }
     return [param.detach().cpu().numpy() for param in params], slots
 
 
@@ -108,20 +125,29 @@ def run_plain(path, weights, gradients, learning_rates, hyperparameters):
     taken = inspect.signature(load(plain)[1]).parameters
     if any(name not in taken for name in hyperparameters):
         raise Cannot("its hyperparameters have the names of torch.optim alone")
-    return _run(plain, weights, gradients, learning_rates, hyperparameters, slots=slots_of(load(path)[0]))
+    return _run(
+        plain, weights, gradients, learning_rates, hyperparameters, slots=slots_of(load(path)[0])
+    )
 
 
 def own_lion(cls, weights, gradients, learning_rates, hyperparameters):
     """A Lion of lion_pytorch."""
     params = [torch.nn.Parameter(torch.tensor(array)) for array in weights]
     betas = (hyperparameters.get("beta1", 0.9), hyperparameters.get("beta2", 0.99))
-    optimizer = cls(params, lr=learning_rates[0], betas=betas, weight_decay=hyperparameters.get("weight_decay", 0.0))
+    optimizer = cls(
+        params,
+        lr=learning_rates[0],
+        betas=betas,
+        weight_decay=hyperparameters.get("weight_decay", 0.0),
+    )
     for lr, arrays in zip(learning_rates, gradients, strict=True):
         for param, array in zip(params, arrays, strict=True):
             param.grad = torch.tensor(array)
         optimizer.param_groups[0]["lr"] = lr
         optimizer.step()
-    return [param.detach().numpy() for param in params], {"m": [optimizer.state[param]["exp_avg"].numpy() for param in params]}
+    return [param.detach().numpy() for param in params], {
+        "m": [optimizer.state[param]["exp_avg"].numpy() for param in params]
+    }
 
 
 VARIANTS = {
@@ -133,5 +159,8 @@ VARIANTS = {
 }
 LIONS = {
     "pytorch": ("lion_pytorch.Lion", functools.partial(own_lion, lion_pytorch.Lion)),
-    "pytorch foreach": ("lion_pytorch.foreach.Lion", functools.partial(own_lion, lion_pytorch.foreach.Lion)),
+    "pytorch foreach": (
+        "lion_pytorch.foreach.Lion",
+        functools.partial(own_lion, lion_pytorch.foreach.Lion),
+    ),
 }

@@ -13,7 +13,9 @@ FLAGS = ["--edition", "2024", "-C", "opt-level=3", "-C", "target-cpu=native"]
 
 
 def version():
-    return subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["rustc", "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def prototype(text):
@@ -31,11 +33,15 @@ def shim(path, parameters, fields, function="run"):
     for place, (name, kind) in enumerate(parameters):
         if "f32" in kind:
             mutable = "mut" in kind
-            pointer, make = ("*mut f32", "from_raw_parts_mut") if mutable else ("*const f32", "from_raw_parts")
+            pointer, make = (
+                ("*mut f32", "from_raw_parts_mut") if mutable else ("*const f32", "from_raw_parts")
+            )
             declared.append(f"p{place}: *const {pointer}")
             item = f"std::slice::{make}(*p{place}.add(k), *lengths.add(k))"
             if of_lists:
-                lines.append(f"let {'mut ' if mutable else ''}a{place}: Vec<_> = (0..arrays).map(|k| unsafe {{ {item} }}).collect();")
+                lines.append(
+                    f"let {'mut ' if mutable else ''}a{place}: Vec<_> = (0..arrays).map(|k| unsafe {{ {item} }}).collect();"
+                )
                 passed.append(f"&{'mut ' if mutable else ''}a{place}")
             else:
                 places.append(f"let a{place} = unsafe {{ {item} }};")
@@ -54,8 +60,14 @@ def shim(path, parameters, fields, function="run"):
     call = f"exported::step({', '.join(passed)});"
     if not of_lists:
         call = f"for k in 0..arrays {{ {' '.join(places)} {call} }}"
-    head = f'pub mod module_{function} {{\n#[path = "{path}"]\nmod exported;\n#[unsafe(no_mangle)]\n'
-    return f'{head}pub unsafe extern "C" fn {function}({", ".join(declared)}) {{\n' + "\n".join([*lines, call]) + "\n}\n}\n"
+    head = (
+        f'pub mod module_{function} {{\n#[path = "{path}"]\nmod exported;\n#[unsafe(no_mangle)]\n'
+    )
+    return (
+        f'{head}pub unsafe extern "C" fn {function}({", ".join(declared)}) {{\n'
+        + "\n".join([*lines, call])
+        + "\n}\n}\n"
+    )
 
 
 @cache
@@ -70,7 +82,15 @@ def compiled(shims):
     """The library of a crate."""
     folder = Path(tempfile.mkdtemp(prefix="symopt-rust-"))
     (folder / "shim.rs").write_text("".join(shims))
-    command = ["rustc", *FLAGS, "--crate-type", "cdylib", str(folder / "shim.rs"), "-o", str(folder / "shim.so")]
+    command = [
+        "rustc",
+        *FLAGS,
+        "--crate-type",
+        "cdylib",
+        str(folder / "shim.rs"),
+        "-o",
+        str(folder / "shim.so"),
+    ]
     built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode != 0:
         raise RuntimeError(built.stderr)
@@ -85,7 +105,9 @@ def prepare(files):
     """Compiles all files as one library. If that fails, each is compiled by itself, so that the others still run."""
     paths = [str(Path(file).resolve()) for file in files]
     try:
-        library = compiled([shim(path, *interface(path), f"run{index}") for index, path in enumerate(paths)])
+        library = compiled(
+            [shim(path, *interface(path), f"run{index}") for index, path in enumerate(paths)]
+        )
     except RuntimeError:
         return
     TOGETHER.update((path, library[f"run{index}"]) for index, path in enumerate(paths))
@@ -102,12 +124,16 @@ def run(path, weights, gradients, learning_rates, hyperparameters):
     weights = [np.array(array, np.float32, order="C") for array in weights]
     names = [name.lstrip("_") for name, kind in parameters if "f32" in kind]
     slots = {name: [np.zeros_like(array) for array in weights] for name in names[2:]}
-    values = (ctypes.c_double * max(len(fields), 1))(*[hyperparameters.get(field, float("nan")) for field in fields])
+    values = (ctypes.c_double * max(len(fields), 1))(
+        *[hyperparameters.get(field, float("nan")) for field in fields]
+    )
     lengths = (ctypes.c_size_t * len(weights))(*[array.size for array in weights])
     for number, gradient in enumerate(gradients):
         gradient = [np.array(array, np.float32, order="C") for array in gradient]
         trees = [weights, gradient, *slots.values()]
-        pointers = [(ctypes.c_void_p * len(tree))(*[array.ctypes.data for array in tree]) for tree in trees]
+        pointers = [
+            (ctypes.c_void_p * len(tree))(*[array.ctypes.data for array in tree]) for tree in trees
+        ]
         tail = []
         for _, kind in parameters[len(trees) :]:
             if kind == "f64":

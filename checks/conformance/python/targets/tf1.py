@@ -18,12 +18,17 @@ def load(path):
 
 def optimizer_class(module):
     """The optimizer of an exported file: the last class that it defines."""
-    return [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+    return [
+        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+    ][-1]
 
 
 def train(path, weights, gradients, learning_rates, hyperparameters, use_resource):
     with tf.Graph().as_default():
-        variables = [v1.get_variable(f"w{i}", initializer=w, use_resource=use_resource) for i, w in enumerate(weights)]
+        variables = [
+            v1.get_variable(f"w{i}", initializer=w, use_resource=use_resource)
+            for i, w in enumerate(weights)
+        ]
         inputs = [v1.placeholder(tf.float32, w.shape) for w in weights]
         rate = v1.placeholder(tf.float64, [])
         arguments = {} if learning_rates is None else {"learning_rate": rate}
@@ -35,7 +40,10 @@ def train(path, weights, gradients, learning_rates, hyperparameters, use_resourc
                 feed = dict(zip(inputs, arrays))
                 feed[rate] = 0.0 if learning_rates is None else learning_rates[index]
                 session.run(step, feed)
-            slots = {name: [session.run(optimizer.get_slot(v, name)) for v in variables] for name in optimizer.get_slot_names()}
+            slots = {
+                name: [session.run(optimizer.get_slot(v, name)) for v in variables]
+                for name in optimizer.get_slot_names()
+            }
             return session.run(variables), slots
 
 

@@ -22,7 +22,9 @@ def load(path):
 
 def optimizer_class(module):
     """The optimizer of an exported file: the last class that it defines."""
-    return [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__][-1]
+    return [
+        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+    ][-1]
 
 
 def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
@@ -49,7 +51,9 @@ def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
         and len(value) == len(weights)
         and all(isinstance(v, tf.Variable) for v in value)
     }
-    return [w.numpy() for w in variables], {name: [v.numpy() for v in value] for name, value in slots.items()}
+    return [w.numpy() for w in variables], {
+        name: [v.numpy() for v in value] for name, value in slots.items()
+    }
 
 
 def run(path, weights, gradients, learning_rates, hyperparameters):

@@ -11,7 +11,8 @@ use crate::{table, terminal};
 
 #[derive(Args)]
 pub struct LineageOptions {
-    /// Show every mutation from the initial program of its search on, with the fitness; for STORE:HASH
+    /// Show every mutation from the initial program of its search on, with the fitness; for
+    /// STORE:HASH
     #[arg(long, conflicts_with = "tasks")]
     pub lineage: bool,
     /// With --lineage: show the mutations that change nothing too
@@ -22,7 +23,8 @@ pub struct LineageOptions {
 /// Prints the lineage of a PROGRAM argument.
 pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Failure> {
     let line = CountLine::new("programs bred again");
-    let lineage = symopt_search::engine::lineage::lineage(program, &mut |done, total| line.draw(done, total));
+    let lineage =
+        symopt_search::engine::lineage::lineage(program, &mut |done, total| line.draw(done, total));
     line.finish();
     let lineage = lineage?;
     let mut out = terminal::output();
@@ -34,8 +36,14 @@ pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Fa
     Ok(print(&mut out, &lineage, &against, options.all)?)
 }
 
-fn print(out: &mut impl Write, lineage: &[Ancestor], against: &str, all: bool) -> std::io::Result<()> {
-    let is_neutral = |ancestor: &Ancestor| ancestor.change.as_ref().is_some_and(|change| change.neutral);
+fn print(
+    out: &mut impl Write,
+    lineage: &[Ancestor],
+    against: &str,
+    all: bool,
+) -> std::io::Result<()> {
+    let is_neutral =
+        |ancestor: &Ancestor| ancestor.change.as_ref().is_some_and(|change| change.neutral);
     let mutations = lineage.len().saturating_sub(1);
     if let Some(last) = lineage.last() {
         let neutral = lineage.iter().filter(|ancestor| is_neutral(ancestor)).count();
@@ -43,10 +51,15 @@ fn print(out: &mut impl Write, lineage: &[Ancestor], against: &str, all: bool) -
         writeln!(out, "lineage of {}", last.hash)?;
         table::paragraph(
             out,
-            &format!("{} from the initial program, {} of them change what it computes{note}\n", count(mutations), mutations - neutral),
+            &format!(
+                "{} from the initial program, {} of them change what it computes{note}\n",
+                count(mutations),
+                mutations - neutral
+            ),
         )?;
     }
-    let mut rows = vec![["CHILD", "FITNESS", "MUTATION", "STATEMENT", ""].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["CHILD", "FITNESS", "MUTATION", "STATEMENT", ""].map(str::to_owned).to_vec()];
     let mut folded = 0;
     let fold = |rows: &mut Vec<Vec<String>>, folded: &mut usize| {
         if *folded > 0 {
@@ -64,7 +77,9 @@ fn print(out: &mut impl Write, lineage: &[Ancestor], against: &str, all: bool) -
         fold(&mut rows, &mut folded);
         let child = ancestor.index.map_or_else(|| "initial".to_owned(), |index| index.to_string());
         let (kind, statement, text) = match &ancestor.change {
-            Some(change) => (change.kind.to_string(), (change.statement + 1).to_string(), describe(change)),
+            Some(change) => {
+                (change.kind.to_string(), (change.statement + 1).to_string(), describe(change))
+            }
             None => (String::new(), String::new(), String::new()),
         };
         rows.push(vec![child, ancestor.fitness.to_string(), kind, statement, text]);

@@ -36,8 +36,8 @@ struct Report {
     stop: StopReason,
     seconds: f64,
     evaluating_seconds: f64,
-    /// Since the search began or was resumed, what was done in that time. Like the other times these are not the search's result, and differ from
-    /// run to run.
+    /// Since the search began or was resumed, what was done in that time. Like the other times
+    /// these are not the search's result, and differ from run to run.
     session_seconds: f64,
     generated_in_session_seconds: u64,
     evaluated_in_session_seconds: u64,
@@ -49,7 +49,8 @@ struct Report {
     best: BestReport,
     /// Evaluations that failed, by what went wrong.
     failures: Vec<Failures>,
-    /// AdamW, which all fitness is measured against: its constants on each task, and where they come from.
+    /// AdamW, which all fitness is measured against: its constants on each task, and where they
+    /// come from.
     baseline: Vec<BaselineReport>,
     /// Training runs of the user's commands in this session.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,15 +90,31 @@ struct BestReport {
 }
 
 /// Runs a search that is set up, and reports.
-pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &AtomicBool) -> Result<(), Failure> {
+pub fn execute(
+    launch: Launch,
+    store: &Path,
+    execution: &Execution,
+    interrupt: &AtomicBool,
+) -> Result<(), Failure> {
     let threads = execution.threads();
     if !execution.json {
         let config = launch.config();
         let mut out = terminal::output();
         writeln!(out, "store: {}", store.display())?;
-        writeln!(out, "search from {} on the suite {}, seed {}, {}", config.initial, config.suite, config.seed, count_of(threads))?;
+        writeln!(
+            out,
+            "search from {} on the suite {}, seed {}, {}",
+            config.initial,
+            config.suite,
+            config.seed,
+            count_of(threads)
+        )?;
     }
-    let (searched, limits, stored_limits) = (launch.config().suite.clone(), launch.config().limits.clone(), launch.stored_limits().clone());
+    let (searched, limits, stored_limits) = (
+        launch.config().suite.clone(),
+        launch.config().limits.clone(),
+        launch.stored_limits().clone(),
+    );
     let config = launch.config().clone();
     let adamw = launch.suite().baseline_origin();
     if !execution.json && !adamw.is_tuned() {
@@ -106,17 +123,22 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let mut line = ProgressLine::new(&config.limits).against(&adamw);
     let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
     line.finish();
-    let Finished { result, suite, history } = result.map_err(|error| interrupted_first(error, store))?;
-    let graph = Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
+    let Finished { result, suite, history } =
+        result.map_err(|error| interrupted_first(error, store))?;
+    let graph =
+        Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
     let pruned = result.best.program.pruned(&graph);
-    let derivation = simplify(&result.best.program, &Options::default(), &mut RandomStreams::default());
+    let derivation =
+        simplify(&result.best.program, &Options::default(), &mut RandomStreams::default());
 
     let held_out = execution.held_out(suite.is_external());
     let compared = match held_out {
         // An interrupted search reports what it has at once.
         0 => Ok(None),
         _ if interrupt.load(Ordering::Relaxed) => Ok(None),
-        held_out => compare(&result, &pruned, &config, &suite, usize::from(held_out), threads, interrupt),
+        held_out => {
+            compare(&result, &pruned, &config, &suite, usize::from(held_out), threads, interrupt)
+        }
     };
     // What the search found is reported even if the comparison fails.
     let (comparison, failed) = match compared {
@@ -125,13 +147,17 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     };
     let settled = match config.fitness.form {
         Form::Program => None,
-        Form::Direction => match Settled::new(&result.best.program, &result.best.settings, &suite.tasks) {
-            // What an interrupted search has is reported at once, without the runs that this takes.
-            Err(TaskError::Interrupted { .. }) => None,
-            settled => settled?,
-        },
+        Form::Direction => {
+            match Settled::new(&result.best.program, &result.best.settings, &suite.tasks) {
+                // What an interrupted search has is reported at once, without the runs that this
+                // takes.
+                Err(TaskError::Interrupted { .. }) => None,
+                settled => settled?,
+            }
+        }
     };
-    // The search has ended, and its comparison has not: that is made again when the search is resumed as it is.
+    // The search has ended, and its comparison has not: that is made again when the search is
+    // resumed as it is.
     let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;
     let further = if compared { hint::further(&result, &limits) } else { limits };
     let resume = execution.given(hint::resume(store, &further, &stored_limits));
@@ -177,7 +203,8 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
         let RunCount { made, failed } = suite.run_count();
         writeln!(out, "\nruns of the command in this session: {made}, {failed} of them failed")?;
     }
-    let (before, after) = (derivation.original.statements.len(), derivation.result().statements.len());
+    let (before, after) =
+        (derivation.original.statements.len(), derivation.result().statements.len());
     if after < pruned.statements.len() {
         writeln!(
             out,
@@ -192,10 +219,17 @@ pub fn execute(launch: Launch, store: &Path, execution: &Execution, interrupt: &
     let best = hint::program(store, &result.best.hash.to_string());
     writeln!(out, "\nto go on:")?;
     hint::print(&mut out, &Command::new("inspect").operand(&best).flag("--lineage"))?;
-    hint::print(&mut out, &Command::new("simplify").operand(&best).flag("--ablate").option_operand("--suite", &searched))?;
+    hint::print(
+        &mut out,
+        &Command::new("simplify")
+            .operand(&best)
+            .flag("--ablate")
+            .option_operand("--suite", &searched),
+    )?;
     if let Some(task) = suite.tasks.first() {
         let task = format!("{searched}/{}", task.task.name());
-        let train = Command::new("train").option_operand("--task", task).option_operand("--program", &best);
+        let train =
+            Command::new("train").option_operand("--task", task).option_operand("--program", &best);
         hint::print(&mut out, &train.option("--vs", "adamw"))?;
     }
     hint::print(&mut out, &resume)?;
@@ -216,8 +250,18 @@ fn compare(
 ) -> Result<Option<Vec<Row>>, Failure> {
     let contenders = comparison::contenders(result, pruned, config, suite)?;
     let line = CountLine::new("of the comparison on held-out seeds");
-    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
-    let rows = comparison::compare(suite, &contenders, &first_seeds(config, suite), held_out, threads, watch);
+    let watch = Watch {
+        interrupted: &|| interrupt.load(Ordering::Relaxed),
+        observe: &|done, total| line.draw(done as u64, total as u64),
+    };
+    let rows = comparison::compare(
+        suite,
+        &contenders,
+        &first_seeds(config, suite),
+        held_out,
+        threads,
+        watch,
+    );
     line.finish();
     match rows {
         Ok(rows) => Ok(Some(rows)),
@@ -228,10 +272,19 @@ fn compare(
 
 /// What a direction was run with on each task.
 fn print_constants(out: &mut impl Write, settled: &Settled, suite: &Suite) -> std::io::Result<()> {
-    writeln!(out, "\na direction: training applies w -= lr * (direction + weight_decay * w), at its best with")?;
+    writeln!(
+        out,
+        "\na direction: training applies w -= lr * (direction + weight_decay * w), at its best with"
+    )?;
     for (candidate, task) in settled.candidates().iter().zip(&suite.tasks) {
         let decay = candidate.hyperparameters.first().map_or(0.0, |(_, value)| *value);
-        writeln!(out, "  {}: lr {}, weight_decay {}", task.task.name(), table::rounded(candidate.peak_lr), table::rounded(decay))?;
+        writeln!(
+            out,
+            "  {}: lr {}, weight_decay {}",
+            task.task.name(),
+            table::rounded(candidate.peak_lr),
+            table::rounded(decay)
+        )?;
     }
     Ok(())
 }
@@ -247,7 +300,13 @@ fn interrupted_first(error: LaunchError, store: &Path) -> Failure {
     error.into()
 }
 
-fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, adamw: &BaselineOrigin, threads: usize) -> std::io::Result<()> {
+fn print_result(
+    out: &mut impl Write,
+    result: &SearchResult,
+    pruned: &str,
+    adamw: &BaselineOrigin,
+    threads: usize,
+) -> std::io::Result<()> {
     let statistics = &result.statistics;
     let seconds = result.elapsed.as_secs_f64().max(1e-3);
     let session = &result.session;
@@ -259,7 +318,11 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, adamw
     };
     writeln!(out, "ended after {}: {}", clock(result.elapsed), result.stop)?;
     // Only a search that has screens speaks of them.
-    let screened = if statistics.screened > 0 { format!("{} screened, ", statistics.screened) } else { String::new() };
+    let screened = if statistics.screened > 0 {
+        format!("{} screened, ", statistics.screened)
+    } else {
+        String::new()
+    };
     let counts = format!(
         "{} programs generated ({}), {screened}{} evaluated ({}; {} stopped as hopeless, {} diverged{})",
         statistics.generated,
@@ -268,7 +331,11 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, adamw
         rate(statistics.evaluated, session.evaluated),
         statistics.hopeless,
         statistics.diverged,
-        if statistics.failed > 0 { format!(", {} failed", statistics.failed) } else { String::new() }
+        if statistics.failed > 0 {
+            format!(", {} failed", statistics.failed)
+        } else {
+            String::new()
+        }
     );
     table::paragraph(out, &counts)?;
     for failures in &result.failures {
@@ -294,23 +361,49 @@ fn print_result(out: &mut impl Write, result: &SearchResult, pruned: &str, adamw
     )
 }
 
-fn print_comparison(out: &mut impl Write, rows: &[Row], adamw: &BaselineOrigin, form: Form, held_out: u16) -> std::io::Result<()> {
-    let directions = if form == Form::Direction { "; directions at their best learning rate and decay on each task" } else { "" };
+fn print_comparison(
+    out: &mut impl Write,
+    rows: &[Row],
+    adamw: &BaselineOrigin,
+    form: Form,
+    held_out: u16,
+) -> std::io::Result<()> {
+    let directions = if form == Form::Direction {
+        "; directions at their best learning rate and decay on each task"
+    } else {
+        ""
+    };
     let text = format!(
         "validation loss saved against {adamw} (more is better; ± is the standard error over {held_out} held-out seeds{directions}):"
     );
     table::paragraph(out, &format!("\n{text}\n"))?;
-    let tasks: Vec<String> =
-        rows.iter().map(|row| &row.tasks).max_by_key(|tasks| tasks.len()).into_iter().flatten().map(|(t, _)| t.clone()).collect();
+    let tasks: Vec<String> = rows
+        .iter()
+        .map(|row| &row.tasks)
+        .max_by_key(|tasks| tasks.len())
+        .into_iter()
+        .flatten()
+        .map(|(t, _)| t.clone())
+        .collect();
     let mut lines = vec![
-        ["PROGRAM".to_owned(), "SEARCH SEEDS".to_owned(), "HELD-OUT SEEDS".to_owned()].into_iter().chain(tasks.clone()).collect::<Vec<_>>(),
+        ["PROGRAM".to_owned(), "SEARCH SEEDS".to_owned(), "HELD-OUT SEEDS".to_owned()]
+            .into_iter()
+            .chain(tasks.clone())
+            .collect::<Vec<_>>(),
     ];
     for row in rows {
-        let spread = row.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
-        let mut cells = vec![row.name.clone(), row.search_seeds.to_string(), format!("{}{spread}", row.held_out)];
+        let spread =
+            row.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
+        let mut cells = vec![
+            row.name.clone(),
+            row.search_seeds.to_string(),
+            format!("{}{spread}", row.held_out),
+        ];
         for task in &tasks {
             let mean = row.tasks.iter().find(|(name, _)| name == task);
-            cells.push(mean.map_or_else(|| "-".to_owned(), |(_, mean)| format!("{:+.2} %", 100.0 * mean)));
+            cells.push(
+                mean.map_or_else(|| "-".to_owned(), |(_, mean)| format!("{:+.2} %", 100.0 * mean)),
+            );
         }
         lines.push(cells);
     }

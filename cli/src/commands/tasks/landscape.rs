@@ -27,11 +27,12 @@ pub struct Measurement {
     /// With --landscape: training runs, at most, that each program is tuned with on each task
     #[arg(long, value_name = "N", default_value_t = Protocol::default().budget, requires = "landscape", value_parser = options::size, allow_negative_numbers = true)]
     budget: usize,
-    /// With --landscape: leave the betas at their defaults and tune learning rate and weight decay only
+    /// With --landscape: leave the betas at their defaults and tune learning rate and weight decay
+    /// only
     #[arg(long, requires = "landscape")]
     no_betas: bool,
-    /// With --landscape: a program to compare with AdamW, a zoo name, file, `-` or STORE:HASH; may be repeated. By default all optimizers of
-    /// the zoo that take a learning rate
+    /// With --landscape: a program to compare with AdamW, a zoo name, file, `-` or STORE:HASH; may
+    /// be repeated. By default all optimizers of the zoo that take a learning rate
     #[arg(long = "program", value_name = "PROGRAM", requires = "landscape")]
     programs: Vec<String>,
     /// With --landscape: threads that train; by default one for each core
@@ -62,13 +63,23 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
     let paths = [&arguments.csv, &arguments.markdown, &arguments.svg];
     paths.into_iter().flatten().try_for_each(|path| files::check_writable(path))?;
     let suite = SuiteSource::find(suite)?.suite()?;
-    let entries = if arguments.programs.is_empty() { landscape::zoo() } else { named(&arguments.programs)? };
-    let tuning = Protocol { seeds: usize::from(arguments.tuning_seeds), budget: arguments.budget, shares: !arguments.no_betas };
+    let entries =
+        if arguments.programs.is_empty() { landscape::zoo() } else { named(&arguments.programs)? };
+    let tuning = Protocol {
+        seeds: usize::from(arguments.tuning_seeds),
+        budget: arguments.budget,
+        shares: !arguments.no_betas,
+    };
     let settings = Settings { tuning, seeds: usize::from(arguments.seeds) };
-    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let interrupt = interrupt::flag()?;
     let line = CountLine::new("training runs, at most");
-    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), observe: &|done, total| line.draw(done as u64, total as u64) };
+    let watch = Watch {
+        interrupted: &|| interrupt.load(Ordering::Relaxed),
+        observe: &|done, total| line.draw(done as u64, total as u64),
+    };
     let begin = Instant::now();
     let result = landscape::measure(&suite, &entries, &settings, threads, watch);
     line.finish();
@@ -85,10 +96,16 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
     }
     let mut out = terminal::output();
     if json {
-        serde_json::to_writer_pretty(&mut out, &Report { seconds: time.as_secs_f64(), threads, landscape })?;
+        serde_json::to_writer_pretty(
+            &mut out,
+            &Report { seconds: time.as_secs_f64(), threads, landscape },
+        )?;
         return Ok(out.write_all(b"\n")?);
     }
-    table::paragraph(&mut out, &format!("landscape of the suite {}\n{}\n", landscape.suite, landscape.protocol()))?;
+    table::paragraph(
+        &mut out,
+        &format!("landscape of the suite {}\n{}\n", landscape.suite, landscape.protocol()),
+    )?;
     let tasks = landscape.tasks.len();
     table::print(&mut out, &landscape.table(), &(1..2 + tasks).collect::<Vec<_>>(), &[])?;
     writeln!(out)?;
@@ -112,7 +129,8 @@ fn named(arguments: &[String]) -> Result<Vec<Entry>, Failure> {
     for argument in arguments {
         let found = programs::found(argument)?;
         let (program, is_direction) = (found.with_constants(), found.direction.is_some());
-        let name = symopt_programs::find(argument).map_or_else(|| argument.clone(), |entry| entry.name.to_owned());
+        let name = symopt_programs::find(argument)
+            .map_or_else(|| argument.clone(), |entry| entry.name.to_owned());
         if !entries.iter().any(|entry| entry.name == name) {
             entries.push(Entry { name, program, is_direction });
         }

@@ -32,7 +32,8 @@ enum Framework {
 }
 
 /// Names of what the scripts import.
-const IMPORTED: [&str; 8] = ["importlib", "jax", "json", "numpy", "optax", "queue", "symopt_task", "torch"];
+const IMPORTED: [&str; 8] =
+    ["importlib", "jax", "json", "numpy", "optax", "queue", "symopt_task", "torch"];
 
 impl Framework {
     /// The script; `None` where only the module is wanted.
@@ -50,7 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let text = template.map_or(HELPER, Template::text);
     let mut out = terminal::output();
     let Some(path) = &arguments.output else { return Ok(out.write_all(text.as_bytes())?) };
-    if template.is_some() && path.file_stem().is_some_and(|stem| IMPORTED.iter().any(|name| stem == *name)) {
+    if template.is_some()
+        && path.file_stem().is_some_and(|stem| IMPORTED.iter().any(|name| stem == *name))
+    {
         return Err(Failure::Input(format!(
             "{}: Python would import the script in place of the library of this name; choose another name",
             path.display()
@@ -68,8 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     writeln!(out, "{what}: {}, which it imports\n\nto train with it:", helper.display())?;
     // The command is itself a line for a shell.
     let script = Command::of_words(["python".into()]).operand(path).to_string();
-    let command =
-        Command::new("train").option("--task-command", script).option("--task-export", template.name()).option("--program", "lion");
+    let command = Command::new("train")
+        .option("--task-command", script)
+        .option("--task-export", template.name())
+        .option("--program", "lion");
     Ok(hint::print(&mut out, &command)?)
 }
 
@@ -89,7 +94,10 @@ fn is_helper(path: &Path) -> Result<bool, Failure> {
 
 /// Writes a file that must not be there: somebody may have worked on it.
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let wrong = |error: std::io::Error| Failure::Input(format!("{}: can't be written: {error}", path.display()));
-    let mut file = std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;
+    let wrong = |error: std::io::Error| {
+        Failure::Input(format!("{}: can't be written: {error}", path.display()))
+    };
+    let mut file =
+        std::fs::File::options().write(true).create_new(true).open(path).map_err(wrong)?;
     file.write_all(text.as_bytes()).map_err(wrong)
 }

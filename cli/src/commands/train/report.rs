@@ -57,7 +57,8 @@ struct Comparison {
     program: String,
     /// With how it is run, if that is not tuned.
     called: String,
-    /// Mean share of the other's validation loss that is saved; `None` unless every run of both completed.
+    /// Mean share of the other's validation loss that is saved; `None` unless every run of both
+    /// completed.
     saved: Option<f64>,
     /// Standard error of that over the seeds.
     standard_error: Option<f64>,
@@ -83,7 +84,8 @@ impl Training {
         let finals: Option<Vec<Metrics>> = runs.iter().map(|run| run.run.final_metrics()).collect();
         let finals = finals.filter(|finals| !finals.is_empty());
         let losses = |finals: &[Metrics]| finals.iter().map(|m| m.loss).collect::<Vec<f64>>();
-        let hash = symopt_dsl::Graph::new(&contender.program).map_or_else(|_| String::new(), |graph| graph.hash().to_string());
+        let hash = symopt_dsl::Graph::new(&contender.program)
+            .map_or_else(|_| String::new(), |graph| graph.hash().to_string());
         Training {
             program: contender.label.clone(),
             hash,
@@ -94,7 +96,11 @@ impl Training {
             hyperparameters: contender.hyperparameters.clone(),
             mean: finals.as_deref().map(|finals| Metrics {
                 loss: mean(&losses(finals)),
-                accuracy: finals.iter().map(|m| m.accuracy).collect::<Option<Vec<f64>>>().map(|values| mean(&values)),
+                accuracy: finals
+                    .iter()
+                    .map(|m| m.accuracy)
+                    .collect::<Option<Vec<f64>>>()
+                    .map(|values| mean(&values)),
             }),
             standard_error: finals.as_deref().and_then(|finals| standard_error(&losses(finals))),
             runs,
@@ -104,7 +110,9 @@ impl Training {
 
     /// Whether no run has come to a checkpoint.
     pub fn is_empty(&self) -> bool {
-        self.runs.iter().all(|run| run.run.curve.is_empty() && matches!(run.run.stop, StopReason::Stopped { .. }))
+        self.runs.iter().all(|run| {
+            run.run.curve.is_empty() && matches!(run.run.stop, StopReason::Stopped { .. })
+        })
     }
 
     /// The share of another's validation loss that is saved, seed by seed.
@@ -125,8 +133,14 @@ pub fn compare(trainings: &mut [Training], reference: usize) {
     let Some(other) = trainings.get(reference) else { return };
     let of = |training: &Training| {
         let saved = training.saved(other);
-        let (saved, standard_error) = (saved.as_deref().map(mean), saved.as_deref().and_then(standard_error));
-        Comparison { program: other.program.clone(), called: other.called.clone(), saved, standard_error }
+        let (saved, standard_error) =
+            (saved.as_deref().map(mean), saved.as_deref().and_then(standard_error));
+        Comparison {
+            program: other.program.clone(),
+            called: other.called.clone(),
+            saved,
+            standard_error,
+        }
     };
     let comparisons: Vec<Comparison> = trainings.iter().map(of).collect();
     for (place, (training, comparison)) in trainings.iter_mut().zip(comparisons).enumerate() {
@@ -149,7 +163,12 @@ pub fn print_json(out: &mut impl Write, trainings: &[Training]) -> Result<(), Fa
 }
 
 /// All of it, for people.
-pub fn print(out: &mut Output, curves: &TrainingCurves, trainings: &[Training], from_adamw: Option<AdamwConstants>) -> Result<(), Failure> {
+pub fn print(
+    out: &mut Output,
+    curves: &TrainingCurves,
+    trainings: &[Training],
+    from_adamw: Option<AdamwConstants>,
+) -> Result<(), Failure> {
     writeln!(out, "task {}", curves.task)?;
     if let Some(constants) = from_adamw {
         print_rule(out, constants)?;
@@ -157,9 +176,12 @@ pub fn print(out: &mut Output, curves: &TrainingCurves, trainings: &[Training], 
     for training in trainings {
         print_training(out, training)?;
     }
-    if curves.programs.iter().any(|program| program.runs.iter().any(|(_, curve)| !curve.is_empty())) {
+    if curves.programs.iter().any(|program| program.runs.iter().any(|(_, curve)| !curve.is_empty()))
+    {
         writeln!(out)?;
-        out.write_painted(&curves.validation_chart().text(terminal::columns().min(CHART), terminal::color()))?;
+        out.write_painted(
+            &curves.validation_chart().text(terminal::columns().min(CHART), terminal::color()),
+        )?;
     }
     let mut before = "\n";
     for training in trainings {
@@ -174,30 +196,43 @@ pub fn print(out: &mut Output, curves: &TrainingCurves, trainings: &[Training], 
 fn print_rule(out: &mut impl Write, constants: AdamwConstants) -> std::io::Result<()> {
     let AdamwConstants { peak_lr, weight_decay } = constants;
     let [near, far] = ENDS;
-    let [product, peak, decay] = [peak_lr * weight_decay, peak_lr, weight_decay].map(table::rounded);
+    let [product, peak, decay] =
+        [peak_lr * weight_decay, peak_lr, weight_decay].map(table::rounded);
     table::paragraph(
         out,
-        &format!("\nAdamW's learning rate {peak} and weight decay {decay} are, by the rule of thumb for sign-like programs:"),
+        &format!(
+            "\nAdamW's learning rate {peak} and weight decay {decay} are, by the rule of thumb for sign-like programs:"
+        ),
     )?;
     for factor in [near, far] {
         let [peak, decay] = [peak_lr / factor, weight_decay * factor].map(table::rounded);
         table::indented(
             out,
-            &format!("learning rate / {factor} = {peak}, weight decay × {factor} = {decay}; their product stays {product}"),
+            &format!(
+                "learning rate / {factor} = {peak}, weight decay × {factor} = {decay}; their product stays {product}"
+            ),
         )?;
     }
     Ok(())
 }
 
 fn print_training(out: &mut impl Write, training: &Training) -> std::io::Result<()> {
-    let hyperparameters: Vec<String> =
-        training.hyperparameters.iter().map(|(name, value)| format!(", {name} {}", table::rounded(*value))).collect();
+    let hyperparameters: Vec<String> = training
+        .hyperparameters
+        .iter()
+        .map(|(name, value)| format!(", {name} {}", table::rounded(*value)))
+        .collect();
     let Training { program, constants, peak_lr, .. } = training;
     table::paragraph(
         out,
-        &format!("\n{program}: peak learning rate {}{} ({constants})", table::rounded(*peak_lr), hyperparameters.concat()),
+        &format!(
+            "\n{program}: peak learning rate {}{} ({constants})",
+            table::rounded(*peak_lr),
+            hyperparameters.concat()
+        ),
     )?;
-    let mut lines = vec![["STEP", "TRAINING LOSS", "VALIDATION LOSS", "ACCURACY"].map(str::to_owned).to_vec()];
+    let mut lines =
+        vec![["STEP", "TRAINING LOSS", "VALIDATION LOSS", "ACCURACY"].map(str::to_owned).to_vec()];
     if let Some(first) = training.runs.first() {
         writeln!(out, "curve of seed {}, {:.1} ms:", first.seed, first.milliseconds)?;
         for checkpoint in &first.run.curve {
@@ -216,15 +251,30 @@ fn print_training(out: &mut impl Write, training: &Training) -> std::io::Result<
         }
         match &run.run.stop {
             StopReason::Completed => {}
-            StopReason::Failed(failure) => table::paragraph(out, &format!("seed {}: failed: {failure}", run.seed))?,
-            StopReason::Diverged { step } => writeln!(out, "seed {}: diverged at step {step}", run.seed)?,
-            StopReason::Stopped { step } => writeln!(out, "seed {}: interrupted at step {step}", run.seed)?,
+            StopReason::Failed(failure) => {
+                table::paragraph(out, &format!("seed {}: failed: {failure}", run.seed))?
+            }
+            StopReason::Diverged { step } => {
+                writeln!(out, "seed {}: diverged at step {step}", run.seed)?
+            }
+            StopReason::Stopped { step } => {
+                writeln!(out, "seed {}: interrupted at step {step}", run.seed)?
+            }
         }
     }
     if let Some(mean) = training.mean {
-        let spread = training.standard_error.map_or_else(String::new, |error| format!(" ± {error:.4}"));
-        let accuracy = mean.accuracy.map_or_else(String::new, |a| format!(", accuracy {:.2} %", 100.0 * a));
-        table::paragraph(out, &format!("final validation loss over {} seeds: {:.4}{spread}{accuracy}", training.runs.len(), mean.loss))?;
+        let spread =
+            training.standard_error.map_or_else(String::new, |error| format!(" ± {error:.4}"));
+        let accuracy =
+            mean.accuracy.map_or_else(String::new, |a| format!(", accuracy {:.2} %", 100.0 * a));
+        table::paragraph(
+            out,
+            &format!(
+                "final validation loss over {} seeds: {:.4}{spread}{accuracy}",
+                training.runs.len(),
+                mean.loss
+            ),
+        )?;
     }
     Ok(())
 }
@@ -233,21 +283,38 @@ fn accuracy(metrics: Metrics) -> String {
     metrics.accuracy.map_or_else(|| "-".to_owned(), |accuracy| format!("{:.2} %", 100.0 * accuracy))
 }
 
-fn print_comparison(out: &mut impl Write, before: &str, training: &Training, comparison: &Comparison) -> std::io::Result<()> {
+fn print_comparison(
+    out: &mut impl Write,
+    before: &str,
+    training: &Training,
+    comparison: &Comparison,
+) -> std::io::Result<()> {
     let (a, b) = (&training.program, &comparison.called);
     let Some(saved) = comparison.saved else {
-        return table::paragraph(out, &format!("{before}no comparison of {a} with {b}: not every run completed"));
+        return table::paragraph(
+            out,
+            &format!("{before}no comparison of {a} with {b}: not every run completed"),
+        );
     };
-    let spread = comparison.standard_error.map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
+    let spread = comparison
+        .standard_error
+        .map_or_else(String::new, |error| format!(" ± {:.2}", 100.0 * error));
     let seeds = training.runs.len();
     table::paragraph(
         out,
-        &format!("{before}{a} against {b}: {:+.2}{spread} % validation loss saved, paired over {seeds} seeds", 100.0 * saved),
+        &format!(
+            "{before}{a} against {b}: {:+.2}{spread} % validation loss saved, paired over {seeds} seeds",
+            100.0 * saved
+        ),
     )
 }
 
 /// What was written, and how an interrupted training goes on.
-pub fn print_end<'a>(out: &mut impl Write, written: impl Iterator<Item = &'a Path>, interrupted: Option<&Path>) -> Result<(), Failure> {
+pub fn print_end<'a>(
+    out: &mut impl Write,
+    written: impl Iterator<Item = &'a Path>,
+    interrupted: Option<&Path>,
+) -> Result<(), Failure> {
     let mut before = "\n";
     for path in written {
         writeln!(out, "{before}written: {}", path.display())?;
@@ -261,5 +328,8 @@ pub fn print_end<'a>(out: &mut impl Write, written: impl Iterator<Item = &'a Pat
 
 /// What is said at the end of a training that was interrupted.
 pub fn interrupted(checkpoints: &Path) -> String {
-    format!("interrupted; the same command goes on from the checkpoints in {}", checkpoints.display())
+    format!(
+        "interrupted; the same command goes on from the checkpoints in {}",
+        checkpoints.display()
+    )
 }

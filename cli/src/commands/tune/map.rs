@@ -25,7 +25,10 @@ impl Format {
             Some("csv") => Format::Csv,
             _ => {
                 let reason = "the file's name must end with .svg (a picture) or .csv";
-                return Err(Failure::Input(format!("can't tell from `{}` how to write the map: {reason}", path.display())));
+                return Err(Failure::Input(format!(
+                    "can't tell from `{}` how to write the map: {reason}",
+                    path.display()
+                )));
             }
         };
         files::check_writable(path)?;
@@ -33,7 +36,8 @@ impl Format {
     }
 }
 
-/// Writes the trials of a grid as a map of gains over AdamW, or of losses where the task has no constants for it. What the gains are against.
+/// Writes the trials of a grid as a map of gains over AdamW, or of losses where the task has no
+/// constants for it. What the gains are against.
 pub fn write(
     path: &Path,
     format: Format,

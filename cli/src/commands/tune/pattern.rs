@@ -35,10 +35,19 @@ pub struct On<'a> {
 }
 
 /// Tunes a program by a pattern search.
-pub fn run(on: &On, name: &str, tunable: &Tunable, protocol: &Protocol, json: bool, interrupt: &AtomicBool) -> Result<(), Failure> {
+pub fn run(
+    on: &On,
+    name: &str,
+    tunable: &Tunable,
+    protocol: &Protocol,
+    json: bool,
+    interrupt: &AtomicBool,
+) -> Result<(), Failure> {
     let line = CountLine::new("training runs, at most");
     let (done, total) = (AtomicUsize::new(0), protocol.points() * protocol.seeds);
-    let used = |runs: usize| line.draw((done.fetch_add(runs, Ordering::Relaxed) + runs) as u64, total as u64);
+    let used = |runs: usize| {
+        line.draw((done.fetch_add(runs, Ordering::Relaxed) + runs) as u64, total as u64)
+    };
     let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), used: &used };
     let task = on.task.task.as_ref();
     let size = tunable.size(on.task)?;
@@ -48,14 +57,24 @@ pub fn run(on: &On, name: &str, tunable: &Tunable, protocol: &Protocol, json: bo
     let mut out = terminal::output();
     if json {
         let Tuning { trials, runs, end, .. } = &tuning;
-        let report = Report { task: task.name(), program: name, protocol, runs: *runs, end: *end, trials, best: tuning.best() };
+        let report = Report {
+            task: task.name(),
+            program: name,
+            protocol,
+            runs: *runs,
+            end: *end,
+            trials,
+            best: tuning.best(),
+        };
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);
     }
     let Some(best) = tuning.best() else {
         return Err(match tuning.end {
             End::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
-            End::Converged | End::Budget => Failure::Work(format!("{name} diverges with every setting that was tried")),
+            End::Converged | End::Budget => {
+                Failure::Work(format!("{name} diverges with every setting that was tried"))
+            }
         });
     };
     let end = match tuning.end {
@@ -64,15 +83,22 @@ pub fn run(on: &On, name: &str, tunable: &Tunable, protocol: &Protocol, json: bo
         End::Interrupted => "interrupted",
     };
     let (count, seeds) = (tuning.trials.len(), protocol.seeds);
-    writeln!(out, "{name} on {}: the best of {count} settings, by mean validation loss over {seeds} tuning seeds", task.name())?;
+    writeln!(
+        out,
+        "{name} on {}: the best of {count} settings, by mean validation loss over {seeds} tuning seeds",
+        task.name()
+    )?;
     writeln!(out, "{} training runs; {end}\n", tuning.runs)?;
     let mut heading = vec!["PEAK LR".to_owned()];
-    heading.extend(best.hyperparameters.iter().map(|(name, _)| name.to_uppercase().replace('_', " ")));
+    heading
+        .extend(best.hyperparameters.iter().map(|(name, _)| name.to_uppercase().replace('_', " ")));
     heading.push("VALIDATION LOSS".to_owned());
     let columns: Vec<usize> = (0..heading.len()).collect();
     let mut lines = vec![heading];
     let mut trials: Vec<&Trial> = tuning.trials.iter().collect();
-    trials.sort_by(|a, b| a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY)));
+    trials.sort_by(|a, b| {
+        a.loss.unwrap_or(f64::INFINITY).total_cmp(&b.loss.unwrap_or(f64::INFINITY))
+    });
     for trial in trials.into_iter().take(SHOWN) {
         let mut cells = vec![table::number(trial.peak_lr)];
         cells.extend(trial.hyperparameters.iter().map(|(_, value)| table::number(*value)));
@@ -80,14 +106,27 @@ pub fn run(on: &On, name: &str, tunable: &Tunable, protocol: &Protocol, json: bo
         lines.push(cells);
     }
     table::print(&mut out, &lines, &columns, &[])?;
-    let hyperparameters: Vec<String> = best.hyperparameters.iter().map(|(name, value)| format!("[{name:?}, {value:?}]")).collect();
+    let hyperparameters: Vec<String> =
+        best.hyperparameters.iter().map(|(name, value)| format!("[{name:?}, {value:?}]")).collect();
     let table = if task.is_external() { "external" } else { "task" };
     writeln!(out, "\nfor the task's table in a suite file:\n\n[[{table}.tuned]]")?;
-    writeln!(out, "program = {name:?}\npeak_lr = {:?}\nhyperparameters = [{}]", best.peak_lr, hyperparameters.join(", "))?;
+    writeln!(
+        out,
+        "program = {name:?}\npeak_lr = {:?}\nhyperparameters = [{}]",
+        best.peak_lr,
+        hyperparameters.join(", ")
+    )?;
     writeln!(out, "origin = {{ tuned = {{ runs = {}, seeds = {seeds} }} }}", tuning.runs)?;
     // The standard input can be read once.
     if name != "-" {
-        print_uses(&mut out, &on.command.uses(on.argument, name, &best.tuned(name, Origin::Tuned { runs: tuning.runs, seeds })))?;
+        print_uses(
+            &mut out,
+            &on.command.uses(
+                on.argument,
+                name,
+                &best.tuned(name, Origin::Tuned { runs: tuning.runs, seeds }),
+            ),
+        )?;
     }
     Ok(())
 }

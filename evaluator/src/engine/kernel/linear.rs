@@ -4,8 +4,8 @@ use super::{Post, TileOperand};
 use crate::math::Real;
 use crate::simd_dispatch;
 
-/// `out[i] = body` for a linear operation: x is a tile; y is a tile, a number or the old `out[i]`. `sum` is the weighted sum in `body`, `old`
-/// the old `out[i]`.
+/// `out[i] = body` for a linear operation: x is a tile; y is a tile, a number or the old `out[i]`.
+/// `sum` is the weighted sum in `body`, `old` the old `out[i]`.
 macro_rules! linear {
     ($out:ident, $x:ident, $y:ident, $weights:ident, |$a:ident| $of_x:expr, |$sum:ident, $old:ident| $body:expr) => {{
         let [p, q] = $weights;

@@ -1,5 +1,6 @@
-//! The loops over tiles that the operations have in common. They are macros because a closure would stay a call for each element: in a function
-//! of many arms the compiler stops inlining closures, and nothing vectorises then.
+//! The loops over tiles that the operations have in common. They are macros because a closure would
+//! stay a call for each element: in a function of many arms the compiler stops inlining closures,
+//! and nothing vectorises then.
 
 /// `out[i] = body` for each element of a tile, or for a number.
 macro_rules! map {
@@ -45,8 +46,9 @@ macro_rules! zip {
     };
 }
 
-/// `out[i] = body` for each triple of elements of three tiles; a number stands for a tile of it. A first operand that is a number comes up where
-/// somebody chooses between arrays by one number: one slow loop does for all of its forms.
+/// `out[i] = body` for each triple of elements of three tiles; a number stands for a tile of it. A
+/// first operand that is a number comes up where somebody chooses between arrays by one number: one
+/// slow loop does for all of its forms.
 macro_rules! zip3 {
     ($out:ident, $x:ident, $y:ident, $z:ident, |$a:ident, $b:ident, $c:ident| $body:expr) => {
         match (*$x, *$y, *$z) {
@@ -80,12 +82,14 @@ macro_rules! zip3 {
                     *out = $body;
                 }
             }
-            (TileOperand::Output, ..) | (_, TileOperand::Output, _) | (.., TileOperand::Output) => {}
+            (TileOperand::Output, ..) | (_, TileOperand::Output, _) | (.., TileOperand::Output) => {
+            }
         }
     };
 }
 
-/// `out[i] = body` for each pair of elements of two tiles, where `old` is the old `out[i]` in `body`.
+/// `out[i] = body` for each pair of elements of two tiles, where `old` is the old `out[i]` in
+/// `body`.
 macro_rules! zip_with_old {
     ($out:ident, $x:ident, $y:ident, |$a:ident, $b:ident, $old:ident| $body:expr) => {
         if let (TileOperand::Tile(x), TileOperand::Tile(y)) = (*$x, *$y) {

@@ -1,4 +1,5 @@
-//! From the instructions of a plan's pass to steps: what can be put together is, slots are written in place, values get scratch tiles.
+//! From the instructions of a plan's pass to steps: what can be put together is, slots are written
+//! in place, values get scratch tiles.
 
 use symopt_dsl::Function;
 use symopt_dsl::plan::{Instruction, Operation, Plan, Source};
@@ -22,7 +23,8 @@ struct Only {
 
 /// A pass on its way from the instructions of a plan to steps.
 struct Lowering {
-    /// For each instruction the step that computes its value; `None` once another step computes it along the way.
+    /// For each instruction the step that computes its value; `None` once another step computes it
+    /// along the way.
     steps: Vec<Option<Step>>,
     /// How often the value of each instruction is read.
     uses: Vec<usize>,
@@ -35,35 +37,57 @@ impl Lowering {
         let count = plan.passes[pass].instructions.len();
         let mut uses = vec![0; count];
         for instruction in &plan.passes[pass].instructions {
-            for operand in [instruction.x, instruction.y, instruction.z].into_iter().take(operands(instruction.operation)) {
+            for operand in [instruction.x, instruction.y, instruction.z]
+                .into_iter()
+                .take(operands(instruction.operation))
+            {
                 count_use(&mut uses, operand);
             }
         }
         for reduction in &plan.passes[pass].reductions {
-            std::iter::once(reduction.x).chain(reduction.y).for_each(|operand| count_use(&mut uses, operand));
+            std::iter::once(reduction.x)
+                .chain(reduction.y)
+                .for_each(|operand| count_use(&mut uses, operand));
         }
         if plan.writes(pass) {
             count_use(&mut uses, plan.update);
             plan.slots.iter().for_each(|slot| count_use(&mut uses, *slot));
         }
-        Lowering { steps: Vec::with_capacity(count), uses, pass, numbers: Numbers { smalls: plan.smalls.len() } }
+        Lowering {
+            steps: Vec::with_capacity(count),
+            uses,
+            pass,
+            numbers: Numbers { smalls: plan.smalls.len() },
+        }
     }
 
     fn lower(mut self, plan: &Plan) -> (TilePass, usize) {
         let pass = &plan.passes[self.pass];
         for (index, instruction) in pass.instructions.iter().enumerate() {
             let (operation, x, y) = self.fuse(*instruction);
-            let z = if let Op::Ternary(_) = operation { Operand::numbered(instruction.z) } else { x };
-            self.steps.push(Some(Step { kind: Kind::Single(operation), x, y, z, target: Target::Value(index) }));
+            let z =
+                if let Op::Ternary(_) = operation { Operand::numbered(instruction.z) } else { x };
+            self.steps.push(Some(Step {
+                kind: Kind::Single(operation),
+                x,
+                y,
+                z,
+                target: Target::Value(index),
+            }));
         }
         let mut copies = Vec::new();
         if plan.writes(self.pass) {
             self.write(plan, &mut copies);
         }
-        let mut steps: Vec<Step> = std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
+        let mut steps: Vec<Step> =
+            std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
         put_averages_together(&mut steps);
         put_moments_together(&mut steps);
-        let sums: Vec<_> = pass.reductions.iter().map(|r| (Operand::Source(r.x), r.y.map(Operand::Source))).collect();
+        let sums: Vec<_> = pass
+            .reductions
+            .iter()
+            .map(|r| (Operand::Source(r.x), r.y.map(Operand::Source)))
+            .collect();
         assign_registers(steps, sums, self.uses.len(), plan.slots.len())
     }
 
@@ -71,7 +95,9 @@ impl Lowering {
     fn only_use(&self, operand: Source) -> Option<(usize, Only)> {
         match operand {
             Source::Value(value) if self.uses[value] == 1 => match self.steps[value] {
-                Some(Step { kind: Kind::Single(operation), x, y, .. }) => Some((value, Only { operation, x, y })),
+                Some(Step { kind: Kind::Single(operation), x, y, .. }) => {
+                    Some((value, Only { operation, x, y }))
+                }
                 _ => None,
             },
             _ => None,
@@ -82,12 +108,16 @@ impl Lowering {
         let plain = |operation: Op| (operation, Operand::numbered(x), Operand::numbered(y));
         match operation {
             Operation::Copy => plain(Op::Copy),
-            Operation::Blend { rest, weight } => self.linear([Number(rest), Number(weight)], [Operand::from(x), Operand::from(y)]),
+            Operation::Blend { rest, weight } => {
+                self.linear([Number(rest), Number(weight)], [Operand::from(x), Operand::from(y)])
+            }
             Operation::Function(Function::Add) => self.sum(x, y, false),
             Operation::Function(Function::Subtract) => self.sum(x, y, true),
             Operation::Function(Function::Multiply) => {
                 let scaled = match (x, y) {
-                    (Source::Small(small), value) | (value, Source::Small(small)) => Some((value, Number(small))),
+                    (Source::Small(small), value) | (value, Source::Small(small)) => {
+                        Some((value, Number(small)))
+                    }
                     _ => None,
                 };
                 if let Some((value, number)) = scaled {
@@ -100,7 +130,8 @@ impl Lowering {
                 plain(Op::Product(Post::None))
             }
             Operation::Function(Function::Divide) => {
-                if let Some((value, Only { operation, x: divisor, y: Operand::Number(shift) })) = self.only_use(y)
+                if let Some((value, Only { operation, x: divisor, y: Operand::Number(shift) })) =
+                    self.only_use(y)
                     && matches!(operation, Op::Linear { weights: [p, _], square: false, post: Post::None } if p == self.numbers.one())
                 {
                     self.steps[value] = None;
@@ -124,11 +155,19 @@ impl Lowering {
         }
     }
 
-    /// `x / (divisor + shift)`, where the divisor is a square root that nothing else reads, as one step.
-    fn root_quotient(&mut self, x: Source, divisor: Operand, shift: Option<Number>) -> Option<(Op, Operand, Operand)> {
+    /// `x / (divisor + shift)`, where the divisor is a square root that nothing else reads, as one
+    /// step.
+    fn root_quotient(
+        &mut self,
+        x: Source,
+        divisor: Operand,
+        shift: Option<Number>,
+    ) -> Option<(Op, Operand, Operand)> {
         let Operand::Source(divisor) = divisor else { return None };
         let (root_value, root) = self.only_use(divisor)?;
-        let whole = |guarded, divisors, x, y| Some((Op::RootQuotient { divisors, shift, guarded, then: Then::Store }, x, y));
+        let whole = |guarded, divisors, x, y| {
+            Some((Op::RootQuotient { divisors, shift, guarded, then: Then::Store }, x, y))
+        };
         match root.operation {
             Op::Unary(function @ (Function::Sqrt | Function::GuardedSqrt)) => {
                 self.steps[root_value] = None;
@@ -137,7 +176,11 @@ impl Lowering {
             // With bias correction: both operands are divided by numbers first.
             Op::Quotient(post @ (Post::Sqrt | Post::GuardedSqrt)) => {
                 let Operand::Number(y_divisor) = root.y else { return None };
-                let (value, Only { operation: Op::Quotient(Post::None), x, y: Operand::Number(x_divisor) }) = self.only_use(x)? else {
+                let (
+                    value,
+                    Only { operation: Op::Quotient(Post::None), x, y: Operand::Number(x_divisor) },
+                ) = self.only_use(x)?
+                else {
                     return None;
                 };
                 self.steps[root_value] = None;
@@ -152,7 +195,9 @@ impl Lowering {
     fn after(&mut self, value: Source, what: Post<Number>) -> Option<(Op, Operand, Operand)> {
         let (value, mut step) = self.only_use(value)?;
         match &mut step.operation {
-            Op::Product(post @ Post::None) | Op::Quotient(post @ Post::None) | Op::Linear { post: post @ Post::None, .. } => *post = what,
+            Op::Product(post @ Post::None)
+            | Op::Quotient(post @ Post::None)
+            | Op::Linear { post: post @ Post::None, .. } => *post = what,
             _ => return None,
         }
         self.steps[value] = None;
@@ -162,7 +207,11 @@ impl Lowering {
     /// `x + y`, or `x - y`. Products with a number that only the sum reads become weights of it.
     fn sum(&mut self, x: Source, y: Source, subtract: bool) -> (Op, Operand, Operand) {
         let mut term = |source: Source| {
-            if let Some((value, Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) })) = self.only_use(source) {
+            if let Some((
+                value,
+                Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) },
+            )) = self.only_use(source)
+            {
                 self.steps[value] = None;
                 return (number, x);
             }
@@ -175,9 +224,15 @@ impl Lowering {
     }
 
     /// `p * x + q * y`. At least one of the two is no number.
-    fn linear(&mut self, [mut p, mut q]: [Number; 2], [mut x, mut y]: [Operand; 2]) -> (Op, Operand, Operand) {
+    fn linear(
+        &mut self,
+        [mut p, mut q]: [Number; 2],
+        [mut x, mut y]: [Operand; 2],
+    ) -> (Op, Operand, Operand) {
         let number = |weight: Number, operand: Operand| match operand {
-            Operand::Source(Source::Small(small)) if weight != self.numbers.one() => Operand::Number(self.numbers.negated(Number(small))),
+            Operand::Source(Source::Small(small)) if weight != self.numbers.one() => {
+                Operand::Number(self.numbers.negated(Number(small)))
+            }
             Operand::Source(Source::Small(small)) => Operand::Number(Number(small)),
             other => other,
         };
@@ -189,7 +244,9 @@ impl Lowering {
                 .map(|(value, step)| (value, step.x)),
             _ => None,
         };
-        if matches!(x, Operand::Number(_)) || (squared(self, x).is_none() && squared(self, y).is_some()) {
+        if matches!(x, Operand::Number(_))
+            || (squared(self, x).is_none() && squared(self, y).is_some())
+        {
             std::mem::swap(&mut p, &mut q);
             std::mem::swap(&mut x, &mut y);
         }
@@ -201,9 +258,11 @@ impl Lowering {
         (Op::Linear { weights: [p, q], square, post: Post::None }, x, y)
     }
 
-    /// The writes of the last pass: slots in place where that is possible, the weights, and the other slots.
+    /// The writes of the last pass: slots in place where that is possible, the weights, and the
+    /// other slots.
     fn write(&mut self, plan: &Plan, copies: &mut Vec<Step>) {
-        let copy = |x: Operand, target| Step { kind: Kind::Single(Op::Copy), x, y: x, z: x, target };
+        let copy =
+            |x: Operand, target| Step { kind: Kind::Single(Op::Copy), x, y: x, z: x, target };
         let mut update = plan.update;
         let mut slots = plan.slots.clone();
         // What would be overwritten before it is read gets a value of its own.
@@ -213,7 +272,8 @@ impl Lowering {
             Source::Value(lowering.steps.len() - 1)
         };
         for (slot, source) in slots.iter_mut().enumerate() {
-            if matches!(source, Source::Weights | Source::Slot(_)) && *source != Source::Slot(slot) {
+            if matches!(source, Source::Weights | Source::Slot(_)) && *source != Source::Slot(slot)
+            {
                 *source = keep(self, *source);
             }
         }
@@ -222,12 +282,34 @@ impl Lowering {
         }
 
         let mut step = match self.only_use(update) {
-            Some((value, Only { operation: Op::Linear { weights, square: false, post: post @ (Post::None | Post::Scale(_)) }, x, y })) => {
+            Some((
+                value,
+                Only {
+                    operation:
+                        Op::Linear {
+                            weights,
+                            square: false,
+                            post: post @ (Post::None | Post::Scale(_)),
+                        },
+                    x,
+                    y,
+                },
+            )) => {
                 self.steps[value] = None;
-                let scale = if let Post::Scale(number) = post { number } else { self.numbers.one() };
-                Step { kind: Kind::Single(Op::LinearStep { weights, scale }), x, y, z: x, target: Target::Weights }
+                let scale =
+                    if let Post::Scale(number) = post { number } else { self.numbers.one() };
+                Step {
+                    kind: Kind::Single(Op::LinearStep { weights, scale }),
+                    x,
+                    y,
+                    z: x,
+                    target: Target::Weights,
+                }
             }
-            Some((value, Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) })) => {
+            Some((
+                value,
+                Only { operation: Op::Product(Post::None), x, y: Operand::Number(number) },
+            )) => {
                 self.steps[value] = None;
                 self.subtract(x, number)
             }
@@ -246,25 +328,33 @@ impl Lowering {
         for (slot, source) in slots.into_iter().enumerate() {
             match source {
                 Source::Slot(own) if own == slot => {}
-                Source::Value(value) if self.write_in_place(slot, value) => in_place.push((value, slot)),
+                Source::Value(value) if self.write_in_place(slot, value) => {
+                    in_place.push((value, slot))
+                }
                 _ => copies.push(copy(source.into(), Target::Slot(slot))),
             }
         }
         // Two slots may get one value: it is where the first of them has it.
         for copy in copies {
             if let Operand::Source(Source::Value(value)) = copy.x
-                && let Some(slot) = in_place.iter().find(|(known, _)| *known == value).map(|(_, slot)| *slot)
+                && let Some(slot) =
+                    in_place.iter().find(|(known, _)| *known == value).map(|(_, slot)| *slot)
             {
                 copy.redirect(copy.x, Operand::Source(Source::Slot(slot)));
             }
         }
     }
 
-    /// Makes the step that computes the slot's next value write it to its place, if no later step reads the slot's old value.
+    /// Makes the step that computes the slot's next value write it to its place, if no later step
+    /// reads the slot's old value.
     fn write_in_place(&mut self, slot: usize, value: usize) -> bool {
         let old = Operand::Source(Source::Slot(slot));
         let reads_later = self.steps[value + 1..].iter().flatten().any(|step| step.reads(old));
-        let Some(mut step) = self.steps[value].filter(|step| step.target == Target::Value(value) && !reads_later) else { return false };
+        let Some(mut step) =
+            self.steps[value].filter(|step| step.target == Target::Value(value) && !reads_later)
+        else {
+            return false;
+        };
         step.target = Target::Slot(slot);
         if !step.read_own_target() {
             return false;
@@ -277,23 +367,39 @@ impl Lowering {
         true
     }
 
-    /// The step that writes the weights together with the root quotient that it needs, if nothing else needs that.
+    /// The step that writes the weights together with the root quotient that it needs, if nothing
+    /// else needs that.
     fn step_along(&mut self, step: Step) -> Step {
         let then = match step.kind {
-            Kind::Single(Op::Linear { weights, square: false, post: Post::None }) => Then::Blend(weights),
+            Kind::Single(Op::Linear { weights, square: false, post: Post::None }) => {
+                Then::Blend(weights)
+            }
             Kind::Single(Op::LinearStep { weights, scale }) => Then::Step { weights, scale },
             _ => return step,
         };
         let (Operand::Source(source), Operand::Output) = (step.x, step.y) else { return step };
-        let Some((value, Only { operation: Op::RootQuotient { divisors, shift, guarded, .. }, x, y })) = self.only_use(source) else {
+        let Some((
+            value,
+            Only { operation: Op::RootQuotient { divisors, shift, guarded, .. }, x, y },
+        )) = self.only_use(source)
+        else {
             return step;
         };
         // The loops for it read two arrays beside the one that they write.
-        if [x, y].iter().any(|operand| matches!(operand, Operand::Number(_) | Operand::Source(Source::Weights))) {
+        if [x, y]
+            .iter()
+            .any(|operand| matches!(operand, Operand::Number(_) | Operand::Source(Source::Weights)))
+        {
             return step;
         }
         self.steps[value] = None;
-        Step { kind: Kind::Single(Op::RootQuotient { divisors, shift, guarded, then }), x, y, z: x, target: step.target }
+        Step {
+            kind: Kind::Single(Op::RootQuotient { divisors, shift, guarded, then }),
+            x,
+            y,
+            z: x,
+            target: step.target,
+        }
     }
 
     /// `w - number * x`, as `-number * x + w`, which has the same bits.
@@ -303,16 +409,25 @@ impl Lowering {
         Step { kind, x, y: Operand::Source(Source::Weights), z: x, target: Target::Weights }
     }
 
-    /// Puts the blend that overwrites a slot together with an earlier blend of the same operands, if nothing reads the slot in between.
+    /// Puts the blend that overwrites a slot together with an earlier blend of the same operands,
+    /// if nothing reads the slot in between.
     fn pair_with(&mut self, value: usize, slot: usize) {
         let old = Operand::Source(Source::Slot(slot));
-        let Some(Step { kind: Kind::Single(operation), x, y: Operand::Output, .. }) = self.steps[value] else { return };
-        let Op::Linear { weights: second, square: false, post: Post::None } = operation else { return };
-        // The gradients or the weights, which are there from the beginning: the second blend moves to the place of the first.
+        let Some(Step { kind: Kind::Single(operation), x, y: Operand::Output, .. }) =
+            self.steps[value]
+        else {
+            return;
+        };
+        let Op::Linear { weights: second, square: false, post: Post::None } = operation else {
+            return;
+        };
+        // The gradients or the weights, which are there from the beginning: the second blend moves
+        // to the place of the first.
         if !matches!(x, Operand::Source(Source::Gradients | Source::Weights)) {
             return;
         }
-        let last_reader = self.steps[..value].iter().rposition(|step| step.is_some_and(|step| step.reads(old)));
+        let last_reader =
+            self.steps[..value].iter().rposition(|step| step.is_some_and(|step| step.reads(old)));
         let Some(earlier) = last_reader else { return };
         if let Some(step) = &mut self.steps[earlier]
             && let Kind::Single(Op::Linear { weights: first, square: false, post }) = step.kind
@@ -332,8 +447,8 @@ impl Step {
         [self.x, self.y, self.z].contains(&operand)
     }
 
-    /// Reads `to` wherever it read `from`. All operands are looked at: those that a step does not take repeat the first, and have to be
-    /// somewhere, too.
+    /// Reads `to` wherever it read `from`. All operands are looked at: those that a step does not
+    /// take repeat the first, and have to be somewhere, too.
     fn redirect(&mut self, from: Operand, to: Operand) {
         for operand in [&mut self.x, &mut self.y, &mut self.z] {
             if *operand == from {
@@ -342,8 +457,9 @@ impl Step {
         }
     }
 
-    /// Whether all that the step reads is there when it runs: its operands are neither its target, which is taken out, nor another slot that
-    /// it writes, nor a scratch tile that no earlier step has written.
+    /// Whether all that the step reads is there when it runs: its operands are neither its target,
+    /// which is taken out, nor another slot that it writes, nor a scratch tile that no earlier step
+    /// has written.
     fn finds_its_operands(&self, written: &[bool]) -> bool {
         let slots: &[usize] = match &self.kind {
             Kind::Single(_) => &[],
@@ -351,16 +467,23 @@ impl Step {
             Kind::MomentStep(_, slots) => slots,
         };
         [self.x, self.y, self.z].into_iter().all(|operand| match operand {
-            Operand::Source(source @ Source::Slot(slot)) => self.target.overwritten() != Some(source) && !slots.contains(&slot),
+            Operand::Source(source @ Source::Slot(slot)) => {
+                self.target.overwritten() != Some(source) && !slots.contains(&slot)
+            }
             Operand::Source(Source::Weights) => self.target != Target::Weights,
-            Operand::Register(register) => written[register] && self.target != Target::Register(register),
+            Operand::Register(register) => {
+                written[register] && self.target != Target::Register(register)
+            }
             // By now it has a register.
             Operand::Source(Source::Value(_)) => false,
-            Operand::Source(Source::Gradients | Source::Small(_)) | Operand::Number(_) | Operand::Output => true,
+            Operand::Source(Source::Gradients | Source::Small(_))
+            | Operand::Number(_)
+            | Operand::Output => true,
         })
     }
 
-    /// Makes an operand that is the target itself an [`Operand::Output`]. False if the operation can't do that.
+    /// Makes an operand that is the target itself an [`Operand::Output`]. False if the operation
+    /// can't do that.
     fn read_own_target(&mut self) -> bool {
         let Some(own) = self.target.overwritten().map(Operand::Source) else { return true };
         if !self.reads(own) {
@@ -368,7 +491,9 @@ impl Step {
         }
         let Kind::Single(operation) = &mut self.kind else { return false };
         match operation {
-            Op::Linear { weights, square: false, .. } | Op::LinearStep { weights, .. } if self.x == own && self.y != own => {
+            Op::Linear { weights, square: false, .. } | Op::LinearStep { weights, .. }
+                if self.x == own && self.y != own =>
+            {
                 if matches!(self.y, Operand::Number(_)) {
                     return false;
                 }
@@ -410,28 +535,43 @@ fn put_averages_together(steps: &mut Vec<Step>) {
         _ => None,
     };
     for second in (1..steps.len()).rev() {
-        if let (Some((p, square_p, _)), Some((q, square_q, slot))) = (average(&steps[second - 1]), average(&steps[second])) {
-            steps[second - 1].kind = Kind::Averages(Averages { weights: [p, q], squares: [square_p, square_q] }, slot);
+        if let (Some((p, square_p, _)), Some((q, square_q, slot))) =
+            (average(&steps[second - 1]), average(&steps[second]))
+        {
+            steps[second - 1].kind =
+                Kind::Averages(Averages { weights: [p, q], squares: [square_p, square_q] }, slot);
             steps.remove(second);
         }
     }
 }
 
-/// The averages of the gradients and of their squares and, right after it, the step that divides the one by the root of the other, as one step.
+/// The averages of the gradients and of their squares and, right after it, the step that divides
+/// the one by the root of the other, as one step.
 fn put_moments_together(steps: &mut Vec<Step>) {
     let Some([.., averages, step]) = steps.get_mut(..) else { return };
-    let Kind::Averages(Averages { weights: [p, q], squares }, other) = averages.kind else { return };
+    let Kind::Averages(Averages { weights: [p, q], squares }, other) = averages.kind else {
+        return;
+    };
     let Target::Slot(target) = averages.target else { return };
     let (weights, slots) = match squares {
         [false, true] => ([p, q], [target, other]),
         [true, false] => ([q, p], [other, target]),
         _ => return,
     };
-    let Kind::Single(Op::RootQuotient { divisors, shift, guarded, then: then @ (Then::Blend(_) | Then::Step { .. }) }) = step.kind else {
+    let Kind::Single(Op::RootQuotient {
+        divisors,
+        shift,
+        guarded,
+        then: then @ (Then::Blend(_) | Then::Step { .. }),
+    }) = step.kind
+    else {
         return;
     };
-    if (step.x, step.y) == (Operand::Source(Source::Slot(slots[0])), Operand::Source(Source::Slot(slots[1]))) {
-        averages.kind = Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then }, slots);
+    if (step.x, step.y)
+        == (Operand::Source(Source::Slot(slots[0])), Operand::Source(Source::Slot(slots[1])))
+    {
+        averages.kind =
+            Kind::MomentStep(MomentStep { weights, divisors, shift, guarded, then }, slots);
         averages.target = Target::Weights;
         steps.pop();
     }
@@ -469,7 +609,12 @@ fn count_use(uses: &mut [usize], source: Source) {
 }
 
 /// Gives every value a scratch tile, for as long as something reads it.
-fn assign_registers(mut steps: Vec<Step>, mut sums: Vec<(Operand, Option<Operand>)>, values: usize, slots: usize) -> (TilePass, usize) {
+fn assign_registers(
+    mut steps: Vec<Step>,
+    mut sums: Vec<(Operand, Option<Operand>)>,
+    values: usize,
+    slots: usize,
+) -> (TilePass, usize) {
     let mut last_read = vec![0; values];
     let mut note = |operand: Operand, at: usize| {
         if let Operand::Source(Source::Value(value)) = operand {

@@ -1,4 +1,5 @@
-//! Operations as PyTorch runs them one by one: on single tensors, or on lists of them by `torch._foreach_*`.
+//! Operations as PyTorch runs them one by one: on single tensors, or on lists of them by
+//! `torch._foreach_*`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -40,12 +41,19 @@ impl Notation for EagerNotation<'_> {
         Some(format!("_scalar({}, {arguments})", callable(function)).into())
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         // Python raises where a float is divided by zero.
         match (function, arguments) {
             (_, _) if ty.is_array() => None,
             (Function::Size, _) => Some(format!("{}.numel()", self.weights).into()),
-            (Function::Rows | Function::Columns, _) => Some(format!("_{}({})", function.name(), self.weights).into()),
+            (Function::Rows | Function::Columns, _) => {
+                Some(format!("_{}({})", function.name(), self.weights).into())
+            }
             (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
             (Function::Divide, _) => Some("_scalar(torch.div, {x}, {y})".into()),
             (Function::Reciprocal, _) => Some("_scalar(torch.div, 1.0, {x})".into()),
@@ -55,9 +63,11 @@ impl Notation for EagerNotation<'_> {
 }
 
 /// Functions of `torch` without one for lists of tensors.
-const WITHOUT_FOREACH: [Function; 5] = [Function::Arcsinh, Function::Arccosh, Function::Arctanh, Function::Exp2, Function::Square];
+const WITHOUT_FOREACH: [Function; 5] =
+    [Function::Arcsinh, Function::Arccosh, Function::Arctanh, Function::Exp2, Function::Square];
 
-/// The name of a function in `torch`, where its row of spellings is a call of it; `None` where the file has a helper of its own.
+/// The name of a function in `torch`, where its row of spellings is a call of it; `None` where the
+/// file has a helper of its own.
 fn torch_name(function: Function) -> Option<&'static str> {
     match function {
         Function::Reciprocal => Some("reciprocal"),
@@ -67,7 +77,8 @@ fn torch_name(function: Function) -> Option<&'static str> {
         Function::Multiply => Some("mul"),
         Function::Divide => Some("div"),
         _ => {
-            let (name, arguments) = spelling(function)?.torch.strip_prefix("torch.")?.split_once('(')?;
+            let (name, arguments) =
+                spelling(function)?.torch.strip_prefix("torch.")?.split_once('(')?;
             ["{x})", "{x}, {y})"].contains(&arguments).then_some(name)
         }
     }
@@ -80,11 +91,12 @@ pub fn is_zero_in_f32(number: f64) -> bool {
 
 /// A function by which a tensor is computed from others, as an expression.
 pub fn callable(function: Function) -> String {
-    torch_name(function).map_or_else(|| format!("_{}", function.name()), |name| format!("torch.{name}"))
+    torch_name(function)
+        .map_or_else(|| format!("_{}", function.name()), |name| format!("torch.{name}"))
 }
 
-/// The scratch arrays in which the first result comes from a function of PyTorch that writes to a given array, and which have the shape of the
-/// weights: a caller can hold them ready.
+/// The scratch arrays in which the first result comes from a function of PyTorch that writes to a
+/// given array, and which have the shape of the weights: a caller can hold them ready.
 pub fn scratch_to_give(operations: &[Operation], allocation: &Allocation) -> Vec<usize> {
     let is_first_given = |number: &usize| {
         let first = allocation.places.iter().position(|place| *place == Place::Scratch(*number));
@@ -106,8 +118,9 @@ pub struct Eager<'a> {
     pub allocation: &'a Allocation,
     /// What is worked on.
     pub style: Style,
-    /// Scratch arrays for which the caller may give memory, in `out`. Where it gives `None`, each operation makes an array of its own, as tensors of
-    /// other types want it: those that are parts of distributed ones, say.
+    /// Scratch arrays for which the caller may give memory, in `out`. Where it gives `None`, each
+    /// operation makes an array of its own, as tensors of other types want it: those that are parts
+    /// of distributed ones, say.
     pub given: Vec<usize>,
 }
 
@@ -152,7 +165,10 @@ impl Eager<'_> {
                 }
                 Item::PerArray(name, value, names) => {
                     let one = format!("{MARGIN}{name} = {}", self.per_array(value, names));
-                    if one.chars().count() <= WIDTH || names.is_empty() || self.style == Style::Single {
+                    if one.chars().count() <= WIDTH
+                        || names.is_empty()
+                        || self.style == Style::Single
+                    {
                         let _ = writeln!(text, "{one}");
                     } else {
                         let _ = writeln!(text, "{MARGIN}{name} = [");
@@ -191,17 +207,25 @@ impl Eager<'_> {
         let operands = &operation.operands;
         match operation.action {
             Action::Ones => {
-                let like = operands.first().map_or_else(|| self.listing.weights.clone(), |operand| self.element(operand));
+                let like = operands
+                    .first()
+                    .map_or_else(|| self.listing.weights.clone(), |operand| self.element(operand));
                 let is_scratch = target.starts_with("scratch");
                 vec![match (single, is_scratch) {
                     (true, true) => format!("{target} = torch.ones_like({like})"),
                     (true, false) => format!("{target}.fill_(1.0)"),
-                    (false, true) => format!("{} = [torch.ones_like(tensor) for tensor in {like}]", self.bound(&target, is_new)),
-                    (false, false) => format!("torch._foreach_copy_({target}, [torch.ones_like(tensor) for tensor in {like}])"),
+                    (false, true) => format!(
+                        "{} = [torch.ones_like(tensor) for tensor in {like}]",
+                        self.bound(&target, is_new)
+                    ),
+                    (false, false) => format!(
+                        "torch._foreach_copy_({target}, [torch.ones_like(tensor) for tensor in {like}])"
+                    ),
                 }]
             }
             Action::Where(comparison) => {
-                let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
+                let texts: Vec<String> =
+                    operands.iter().map(|operand| self.element(operand)).collect();
                 let condition = match (comparison, texts.as_slice()) {
                     (Some(function), [x, y, ..]) => compared(function, x, y),
                     (_, texts) => texts[0].clone(),
@@ -216,48 +240,80 @@ impl Eager<'_> {
                     self.operator(function, rounded.as_deref().unwrap_or(operands), place, is_new)
                 }
                 _ => {
-                    let texts: Vec<String> = operands.iter().map(|operand| self.element(operand)).collect();
+                    let texts: Vec<String> =
+                        operands.iter().map(|operand| self.element(operand)).collect();
                     let call = format!("{}({})", callable(function), texts.join(", "));
                     // A product of the parameters' shape is an array of theirs again.
-                    let reshaped = matches!(function, Function::Matmul | Function::Transpose) && operation.ty == Type::Tree;
+                    let reshaped = matches!(function, Function::Matmul | Function::Transpose)
+                        && operation.ty == Type::Tree;
                     let weights = &self.listing.weights;
-                    let call = if reshaped { format!("_placed({call}.reshape({weights}.shape), {weights})") } else { call };
+                    let call = if reshaped {
+                        format!("_placed({call}.reshape({weights}.shape), {weights})")
+                    } else {
+                        call
+                    };
                     self.called(&call, operands, reshaped, &target, is_new)
                 }
             },
         }
     }
 
-    /// The operands of a function that does not round a number beyond the type of the tensors, with the number rounded; `None` where all may stay.
+    /// The operands of a function that does not round a number beyond the type of the tensors, with
+    /// the number rounded; `None` where all may stay.
     fn rounded(&self, function: Function, operands: &[Operand]) -> Option<Vec<Operand>> {
-        let is_small = |text: &str| text.parse::<f64>().is_ok_and(|number| number.abs() <= f64::from(f32::MAX));
+        let is_small = |text: &str| {
+            text.parse::<f64>().is_ok_and(|number| number.abs() <= f64::from(f32::MAX))
+        };
         let weights = &self.listing.weights;
         match (function, operands) {
-            (Function::Maximum | Function::Minimum, [x, Operand::Number(number)]) if !is_small(number) => {
-                let like = if self.style == Style::Single { weights.clone() } else { format!("{weights}[0]") };
+            (Function::Maximum | Function::Minimum, [x, Operand::Number(number)])
+                if !is_small(number) =>
+            {
+                let like = if self.style == Style::Single {
+                    weights.clone()
+                } else {
+                    format!("{weights}[0]")
+                };
                 Some(vec![x.clone(), Operand::Number(format!("_rounded({number}, {like})"))])
             }
             // PyTorch takes an exponent in f64, where a negative number has no such power.
-            (Function::Power, [x, Operand::Number(number)]) if number.parse().is_ok_and(is_zero_in_f32) => {
+            (Function::Power, [x, Operand::Number(number)])
+                if number.parse().is_ok_and(is_zero_in_f32) =>
+            {
                 Some(vec![x.clone(), Operand::Number("0.0".to_owned())])
             }
             (Function::Maximum | Function::Minimum, [x, Operand::PerArray(text, names)]) => {
-                let names = names.iter().filter(|name| *name != weights).chain([weights]).cloned().collect();
-                Some(vec![x.clone(), Operand::PerArray(format!("_rounded({text}, {weights})"), names)])
+                let names = names
+                    .iter()
+                    .filter(|name| *name != weights)
+                    .chain([weights])
+                    .cloned()
+                    .collect();
+                Some(vec![
+                    x.clone(),
+                    Operand::PerArray(format!("_rounded({text}, {weights})"), names),
+                ])
             }
             _ => None,
         }
     }
 
     /// A function that PyTorch has for what is worked on.
-    fn operator(&self, function: Function, operands: &[Operand], place: Place, is_new: bool) -> Vec<String> {
+    fn operator(
+        &self,
+        function: Function,
+        operands: &[Operand],
+        place: Place,
+        is_new: bool,
+    ) -> Vec<String> {
         let target = &self.place_name(place)[..];
         let text = |operand: &Operand| match operand {
             Operand::PerArray(text, names) => self.per_array(text, names),
             operand => self.element(operand),
         };
         let x = operands.first().map(text).unwrap_or_default();
-        let (y, y_is_array) = (operands.get(1).map(text), matches!(operands.get(1), Some(Operand::Array(_))));
+        let (y, y_is_array) =
+            (operands.get(1).map(text), matches!(operands.get(1), Some(Operand::Array(_))));
         // Where the second operand's array takes the result, the function commutes.
         let (x, y) = match y {
             Some(y) if y_is_array && y == target && x != target => (y, Some(x)),
@@ -281,14 +337,30 @@ impl Eager<'_> {
 
     /// How a scratch array is bound; where it first is, with its type.
     fn bound(&self, target: &str, is_new: bool) -> String {
-        if is_new && self.style == Style::Foreach { format!("{target}: Tensors") } else { target.to_owned() }
+        if is_new && self.style == Style::Foreach {
+            format!("{target}: Tensors")
+        } else {
+            target.to_owned()
+        }
     }
 
-    /// What a call on single arrays computes, on all of them; `reads_weights` says whether it reads their shape.
-    fn called(&self, call: &str, operands: &[Operand], reads_weights: bool, target: &str, is_new: bool) -> Vec<String> {
+    /// What a call on single arrays computes, on all of them; `reads_weights` says whether it reads
+    /// their shape.
+    fn called(
+        &self,
+        call: &str,
+        operands: &[Operand],
+        reads_weights: bool,
+        target: &str,
+        is_new: bool,
+    ) -> Vec<String> {
         if self.style == Style::Single {
             // What is called makes a new array in any case.
-            return vec![if target.starts_with("scratch") { format!("{target} = {call}") } else { format!("{target}.copy_({call})") }];
+            return vec![if target.starts_with("scratch") {
+                format!("{target} = {call}")
+            } else {
+                format!("{target}.copy_({call})")
+            }];
         }
         let mut names: Vec<String> = Vec::new();
         let read = operands.iter().flat_map(|operand| match operand {
@@ -313,26 +385,46 @@ impl Eager<'_> {
         }
         if target.starts_with("scratch") {
             let lines = comprehension("", call, &names);
-            return std::iter::once(format!("{bound} = [")).chain(lines).chain(["]".to_owned()]).collect();
+            return std::iter::once(format!("{bound} = ["))
+                .chain(lines)
+                .chain(["]".to_owned()])
+                .collect();
         }
         let short = format!("{MARGIN}{target}, [{call} {source}]");
         if MARGIN.len() + short.chars().count() <= WIDTH {
             return vec!["torch._foreach_copy_(".to_owned(), short, ")".to_owned()];
         }
-        let start = ["torch._foreach_copy_(".to_owned(), format!("{MARGIN}{target},"), format!("{MARGIN}[")];
-        start.into_iter().chain(comprehension(MARGIN, call, &names)).chain([format!("{MARGIN}],"), ")".to_owned()]).collect()
+        let start = [
+            "torch._foreach_copy_(".to_owned(),
+            format!("{MARGIN}{target},"),
+            format!("{MARGIN}["),
+        ];
+        start
+            .into_iter()
+            .chain(comprehension(MARGIN, call, &names))
+            .chain([format!("{MARGIN}],"), ")".to_owned()])
+            .collect()
     }
 
     fn copy(&self, x: &str, target: &str, is_new: bool) -> String {
         match (self.style, is_new) {
             (Style::Single, true) => format!("{target} = {x}.clone()"),
             (Style::Single, false) => format!("{target}.copy_({x})"),
-            (Style::Foreach, true) => format!("{} = [tensor.clone() for tensor in {x}]", self.bound(target, true)),
+            (Style::Foreach, true) => {
+                format!("{} = [tensor.clone() for tensor in {x}]", self.bound(target, true))
+            }
             (Style::Foreach, false) => format!("torch._foreach_copy_({target}, {x})"),
         }
     }
 
-    fn single(&self, function: Function, x: &str, y: Option<&str>, y_is_array: bool, place: Place) -> Vec<String> {
+    fn single(
+        &self,
+        function: Function,
+        x: &str,
+        y: Option<&str>,
+        y_is_array: bool,
+        place: Place,
+    ) -> Vec<String> {
         let target = self.place_name(place);
         let name = torch_name(function).unwrap_or_default();
         let (name, arguments) = match (function, y) {
@@ -346,10 +438,21 @@ impl Eager<'_> {
         let number = match (place, is_method, x == target) {
             (_, true, true) => return vec![format!("{target}.{name}_({arguments})")],
             (Place::Scratch(number), ..) => number,
-            (_, true, false) => return vec![format!("{target}.copy_({x})"), format!("{target}.{name}_({arguments})")],
-            (_, false, _) => return vec![format!("{target}.copy_(torch.{name}({x}{comma}{arguments}))")],
+            (_, true, false) => {
+                return vec![
+                    format!("{target}.copy_({x})"),
+                    format!("{target}.{name}_({arguments})"),
+                ];
+            }
+            (_, false, _) => {
+                return vec![format!("{target}.copy_(torch.{name}({x}{comma}{arguments}))")];
+            }
         };
-        let out = self.given.iter().position(|given| *given == number).map_or_else(String::new, |at| format!(", {OUT}={OUT}[{at}]"));
+        let out = self
+            .given
+            .iter()
+            .position(|given| *given == number)
+            .map_or_else(String::new, |at| format!(", {OUT}={OUT}[{at}]"));
         let one = format!("{target} = torch.{name}({x}{comma}{arguments}{out})");
         if MARGIN.len() + one.chars().count() <= WIDTH {
             return vec![one];
@@ -358,7 +461,15 @@ impl Eager<'_> {
         vec![format!("{target} = torch.{name}("), inner, ")".to_owned()]
     }
 
-    fn foreach(&self, function: Function, x: &str, y: Option<&str>, is_number: bool, target: &str, is_new: bool) -> Vec<String> {
+    fn foreach(
+        &self,
+        function: Function,
+        x: &str,
+        y: Option<&str>,
+        is_number: bool,
+        target: &str,
+        is_new: bool,
+    ) -> Vec<String> {
         let is_scratch = target.starts_with("scratch");
         let name = torch_name(function).unwrap_or_default();
         // A number may be a tensor in a compiled step, and there is no difference from a tensor.
@@ -373,33 +484,53 @@ impl Eager<'_> {
             // Gone before the next one comes, so that the allocator can give the same memory again.
             let gone = (!is_new).then(|| format!("del {target}"));
             let bound = self.bound(target, is_new);
-            gone.into_iter().chain([format!("{bound} = torch._foreach_{name}({x}{second})")]).collect()
+            gone.into_iter()
+                .chain([format!("{bound} = torch._foreach_{name}({x}{second})")])
+                .collect()
         } else {
-            vec![format!("torch._foreach_copy_({target}, {x})"), format!("torch._foreach_{name}_({target}{second})")]
+            vec![
+                format!("torch._foreach_copy_({target}, {x})"),
+                format!("torch._foreach_{name}_({target}{second})"),
+            ]
         }
     }
 
-    /// The end of a step: the slots take their next values, and the update is subtracted from the weights.
+    /// The end of a step: the slots take their next values, and the update is subtracted from the
+    /// weights.
     pub fn end(&self, update: Value, next_slots: &[Value]) -> String {
         let mut text = String::new();
         let moves = |slot: usize| self.place(next_slots[slot]) != Place::Slot(slot);
         // What stands in the array of a slot that is about to be written is put aside first.
         let mut aside: Vec<(Place, String)> = Vec::new();
-        for value in next_slots.iter().enumerate().filter(|(slot, _)| moves(*slot)).map(|(_, value)| value).chain([&update]) {
+        for value in next_slots
+            .iter()
+            .enumerate()
+            .filter(|(slot, _)| moves(*slot))
+            .map(|(_, value)| value)
+            .chain([&update])
+        {
             let place = self.place(*value);
             let Place::Slot(slot) = place else { continue };
             if moves(slot) && !aside.iter().any(|(known, _)| *known == place) {
                 let name = format!("{}_before", self.listing.slots[slot]);
-                let _ = writeln!(text, "{MARGIN}{}", self.copy(&self.place_name(place), &name, true));
+                let _ =
+                    writeln!(text, "{MARGIN}{}", self.copy(&self.place_name(place), &name, true));
                 aside.push((place, name));
             }
         }
         let name = |value: Value| {
             let place = self.place(value);
-            aside.iter().find(|(known, _)| *known == place).map_or_else(|| self.place_name(place), |(_, name)| name.clone())
+            aside
+                .iter()
+                .find(|(known, _)| *known == place)
+                .map_or_else(|| self.place_name(place), |(_, name)| name.clone())
         };
         for (slot, value) in next_slots.iter().enumerate().filter(|(slot, _)| moves(*slot)) {
-            let _ = writeln!(text, "{MARGIN}{}", self.copy(&name(*value), &self.listing.slots[slot], false));
+            let _ = writeln!(
+                text,
+                "{MARGIN}{}",
+                self.copy(&name(*value), &self.listing.slots[slot], false)
+            );
         }
         let (weights, update) = (&self.listing.weights, name(update));
         let _ = match self.style {
@@ -455,7 +586,12 @@ pub fn compared(function: Function, x: &str, y: &str) -> String {
 fn negative(number: &str) -> String {
     match number.strip_prefix('-') {
         Some(positive) => positive.to_owned(),
-        None if number.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.') => format!("-{number}"),
+        None if number
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.') =>
+        {
+            format!("-{number}")
+        }
         None => format!("-({number})"),
     }
 }

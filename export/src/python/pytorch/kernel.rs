@@ -1,7 +1,8 @@
 //! A step as a Triton kernel: one pass over all elements of all tensors of a group.
 //!
-//! Contraction to fused multiply-adds is switched off at the launch, divisions and roots are the rounded ones, and the other functions come from
-//! libdevice, so that a kernel rounds as PyTorch's own operations do.
+//! Contraction to fused multiply-adds is switched off at the launch, divisions and roots are the
+//! rounded ones, and the other functions come from libdevice, so that a kernel rounds as PyTorch's
+//! own operations do.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -26,16 +27,25 @@ impl Notation for KernelNotation {
         }
     }
 
-    fn operator(&self, function: Function, _ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        _ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         match function {
             Function::Where => Some(match arguments.first() {
-                Some(Expression::Call(Callee::Function(function), _, sides)) if is_comparison(*function) => {
+                Some(Expression::Call(Callee::Function(function), _, sides))
+                    if is_comparison(*function) =>
+                {
                     let [x, y] = [0, 1].map(|side| written_within(self, &sides[side], Level::Sum));
                     format!("tl.where({}, {{y}}, {{z}})", compared(*function, &x, &y)).into()
                 }
                 _ => "tl.where({x!} != 0.0, {y}, {z})".into(),
             }),
-            function if is_comparison(function) => Some(format!("tl.where({}, 1.0, 0.0)", compared(function, "{x!}", "{y!}")).into()),
+            function if is_comparison(function) => {
+                Some(format!("tl.where({}, 1.0, 0.0)", compared(function, "{x!}", "{y!}")).into())
+            }
             Function::Divide => Some("tl.div_rn({x}, {y})".into()),
             Function::Reciprocal => Some("tl.div_rn(1.0, {x})".into()),
             _ => None,
@@ -49,7 +59,10 @@ impl Notation for KernelNotation {
 
 /// Their names are others than those of the helpers for tensors, beside which they stand in a file.
 const HELPERS: &[(&str, &str)] = &[
-    ("_triton_sign", "    def _triton_sign(x):  # type: ignore\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n"),
+    (
+        "_triton_sign",
+        "    def _triton_sign(x):  # type: ignore\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n",
+    ),
     ("_triton_square", "    def _triton_square(x):  # type: ignore\n        return x * x\n"),
     ("_triton_cube", "    def _triton_cube(x):  # type: ignore\n        return x * x * x\n"),
     (
@@ -86,18 +99,23 @@ pub const RESERVED: &[&str] = &[
     "libdevice",
 ];
 
-/// The part of a file that defines the kernel, and what it imports. `numbers` are the numbers that the last stage reads.
+/// The part of a file that defines the kernel, and what it imports. `numbers` are the numbers that
+/// the last stage reads.
 pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     let stage = listing.stages.last();
     let mut parameters: Vec<String> = ["addresses", "owners", "firsts"].map(str::to_owned).to_vec();
     parameters.extend(numbers.iter().cloned());
-    parameters.extend(["W_TYPE", "G_TYPE", "SLOT_TYPE", "BLOCK"].map(|name| format!("{name}: tl.constexpr")));
-    let arrays: Vec<(&String, &str)> = [(&listing.weights, "W_TYPE"), (&listing.gradients, "G_TYPE")]
-        .into_iter()
-        .chain(listing.slots.iter().map(|slot| (slot, "SLOT_TYPE")))
-        .collect();
+    parameters.extend(
+        ["W_TYPE", "G_TYPE", "SLOT_TYPE", "BLOCK"].map(|name| format!("{name}: tl.constexpr")),
+    );
+    let arrays: Vec<(&String, &str)> =
+        [(&listing.weights, "W_TYPE"), (&listing.gradients, "G_TYPE")]
+            .into_iter()
+            .chain(listing.slots.iter().map(|slot| (slot, "SLOT_TYPE")))
+            .collect();
     let width = arrays.len() + 1;
-    let mut text = bracketed(4, "def _kernel(", &parameters, "):").replacen('(', "(  # type: ignore", 1);
+    let mut text =
+        bracketed(4, "def _kernel(", &parameters, "):").replacen('(', "(  # type: ignore", 1);
     let mut line = |line: String| {
         let _ = writeln!(text, "        {line}");
     };
@@ -107,15 +125,21 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     line("place = start + tl.arange(0, BLOCK)".to_owned());
     line(format!("row = addresses + array * {width}"));
     line("inside = place < tl.load(row)".to_owned());
-    let writes = |name: &str| name == listing.weights || listing.slots.iter().any(|slot| slot == name);
+    let writes =
+        |name: &str| name == listing.weights || listing.slots.iter().any(|slot| slot == name);
     let read = |name: &str| listing.weights == name || reads(listing, name);
     for (index, (name, ty)) in arrays.iter().enumerate() {
         if read(name) || writes(name) {
-            line(format!("{name}_pointers = tl.load(row + {}).to(tl.pointer_type({ty}))", index + 1));
+            line(format!(
+                "{name}_pointers = tl.load(row + {}).to(tl.pointer_type({ty}))",
+                index + 1
+            ));
             line(format!("{name}_pointers = tl.multiple_of({name}_pointers, 16) + place"));
         }
         if read(name) {
-            line(format!("{name} = tl.load({name}_pointers, mask=inside, other=0.0).to(tl.float32)"));
+            line(format!(
+                "{name} = tl.load({name}_pointers, mask=inside, other=0.0).to(tl.float32)"
+            ));
         }
     }
     for assignment in stage.iter().flat_map(|stage| &stage.lines) {
@@ -123,7 +147,8 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     }
     // All values are computed before the first one is written, as slots may be swapped.
     for (slot, value) in listing.slots.iter().zip(&listing.next_slots) {
-        let spread = if value.ty() == Type::Tree { "" } else { " + tl.zeros_like(place).to(tl.float32)" };
+        let spread =
+            if value.ty() == Type::Tree { "" } else { " + tl.zeros_like(place).to(tl.float32)" };
         line(format!("next_{slot} = {}{spread}", written(&KernelNotation, value)));
     }
     let weights = &listing.weights;
@@ -133,10 +158,16 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     }
     line(format!("next_{weights} = {weights} - update_of_{weights}"));
     line(format!("tl.store({weights}_pointers, next_{weights}.to(W_TYPE), mask=inside)"));
-    let helpers: String =
-        HELPERS.iter().filter(|(name, _)| calls(&text, name)).map(|(_, definition)| format!("    @triton.jit\n{definition}\n")).collect();
-    let device =
-        if calls(&text, "libdevice") || calls(&helpers, "libdevice") { "    from triton.language.extra import libdevice\n" } else { "" };
+    let helpers: String = HELPERS
+        .iter()
+        .filter(|(name, _)| calls(&text, name))
+        .map(|(_, definition)| format!("    @triton.jit\n{definition}\n"))
+        .collect();
+    let device = if calls(&text, "libdevice") || calls(&helpers, "libdevice") {
+        "    from triton.language.extra import libdevice\n"
+    } else {
+        ""
+    };
     let imports = format!(
         "try:\n    import triton\n    import triton.language as tl\n{device}except ImportError:  # There is no Triton for this machine.\n    triton = None\n"
     );
@@ -146,14 +177,17 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
 /// Whether the last stage reads an array as it comes in.
 fn reads(listing: &Listing, name: &str) -> bool {
     let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);
-    let values = lines.iter().map(|line| &line.value).chain(&listing.next_slots).chain([&listing.update]);
+    let values =
+        lines.iter().map(|line| &line.value).chain(&listing.next_slots).chain([&listing.update]);
     values.into_iter().any(|value| value.reads(name))
 }
 
-/// Whether there is a kernel: it works element by element, on numbers that are the same for all arrays.
+/// Whether there is a kernel: it works element by element, on numbers that are the same for all
+/// arrays.
 pub fn exists(listing: &Listing) -> bool {
     let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);
-    let values = lines.iter().map(|line| &line.value).chain(&listing.next_slots).chain([&listing.update]);
+    let values =
+        lines.iter().map(|line| &line.value).chain(&listing.next_slots).chain([&listing.update]);
     values.into_iter().all(is_element_wise)
 }
 
@@ -161,7 +195,11 @@ fn is_element_wise(expression: &Expression) -> bool {
     let is_own = matches!(expression.ty(), Type::Scalar | Type::Tree);
     match expression {
         Expression::Name(..) | Expression::Number(_) => is_own,
-        Expression::Call(Callee::Function(function), ..) if function.row().profile == Profile::Matrix => false,
+        Expression::Call(Callee::Function(function), ..)
+            if function.row().profile == Profile::Matrix =>
+        {
+            false
+        }
         Expression::Call(.., arguments) => is_own && arguments.iter().all(is_element_wise),
     }
 }

@@ -1,8 +1,11 @@
-//! The last stage of a step (or any other) as single operations on arrays, and where each of them puts its result.
+//! The last stage of a step (or any other) as single operations on arrays, and where each of them
+//! puts its result.
 //!
-//! An array library runs one operation after another, each over whole arrays, so what counts is how many arrays have to be held at once. Operations
-//! work in place where an operand is not needed any more, a slot's own array takes its next value as soon as the old one is not read again, and
-//! everything else goes into scratch arrays, each of which is used again once what it holds is not needed.
+//! An array library runs one operation after another, each over whole arrays, so what counts is how
+//! many arrays have to be held at once. Operations work in place where an operand is not needed any
+//! more, a slot's own array takes its next value as soon as the old one is not read again, and
+//! everything else goes into scratch arrays, each of which is used again once what it holds is not
+//! needed.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +34,8 @@ pub enum Operand {
     Array(Value),
     /// A number, as text.
     Number(String),
-    /// A number of its own for each array, as text, and the names of numbers of that kind that it reads.
+    /// A number of its own for each array, as text, and the names of numbers of that kind that it
+    /// reads.
     PerArray(String, Vec<String>),
 }
 
@@ -40,8 +44,8 @@ pub enum Operand {
 pub enum Action {
     /// A function of operands of which the first is an array.
     Function(Function),
-    /// The last operand but one where a condition holds, the last one where it doesn't. The condition is that the first operand is not 0, or
-    /// that a comparison of the first two is true.
+    /// The last operand but one where a condition holds, the last one where it doesn't. The
+    /// condition is that the first operand is not 0, or that a comparison of the first two is true.
     Where(Option<Function>),
     /// Ones, in the shape of the operand if there is one, or else of the weights.
     Ones,
@@ -73,7 +77,8 @@ impl Operation {
 pub enum Item {
     /// A line of the listing begins, which is said in a comment.
     Line(String),
-    /// A number for each array gets a name: text, and the names of the numbers of that kind that it reads.
+    /// A number for each array gets a name: text, and the names of the numbers of that kind that it
+    /// reads.
     PerArray(String, String, Vec<String>),
     /// An operation, by its number.
     Operation(usize),
@@ -89,11 +94,16 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Whether a number is an operand of sums, differences, products and quotients alone, where it may as well be an array without dimensions.
+    /// Whether a number is an operand of sums, differences, products and quotients alone, where it
+    /// may as well be an array without dimensions.
     pub fn is_term_or_factor(&self, number: &str) -> bool {
         use Function::{Add, Divide, Multiply, Subtract};
-        let reads = |operation: &&Operation| operation.operands.iter().any(|x| matches!(x, Operand::Number(text) if text == number));
-        let is_arithmetic = |operation: &Operation| matches!(operation.action, Action::Function(Add | Subtract | Multiply | Divide));
+        let reads = |operation: &&Operation| {
+            operation.operands.iter().any(|x| matches!(x, Operand::Number(text) if text == number))
+        };
+        let is_arithmetic = |operation: &Operation| {
+            matches!(operation.action, Action::Function(Add | Subtract | Multiply | Divide))
+        };
         self.operations.iter().filter(reads).all(is_arithmetic)
     }
 }
@@ -106,12 +116,19 @@ pub struct Flattening<'a> {
     done: Operations,
 }
 
-/// The names of numbers that differ from array to array in an expression, and that of the weights where their shape is asked for.
+/// The names of numbers that differ from array to array in an expression, and that of the weights
+/// where their shape is asked for.
 fn per_array_names(expression: &Expression, weights: &str, names: &mut Vec<String>) {
     let name = match expression {
         Expression::Name(name, Type::PerArray) => name,
-        Expression::Call(Callee::Function(Function::Size | Function::Rows | Function::Columns), Type::PerArray, _) => weights,
-        Expression::Call(.., arguments) => return arguments.iter().for_each(|argument| per_array_names(argument, weights, names)),
+        Expression::Call(
+            Callee::Function(Function::Size | Function::Rows | Function::Columns),
+            Type::PerArray,
+            _,
+        ) => weights,
+        Expression::Call(.., arguments) => {
+            return arguments.iter().for_each(|argument| per_array_names(argument, weights, names));
+        }
         _ => return,
     };
     if !names.iter().any(|known| known == name) {
@@ -119,7 +136,8 @@ fn per_array_names(expression: &Expression, weights: &str, names: &mut Vec<Strin
     }
 }
 
-/// The names over which an expression of numbers for each array goes: where it reads none, there is one for each of the weights.
+/// The names over which an expression of numbers for each array goes: where it reads none, there is
+/// one for each of the weights.
 fn names_for_arrays(expression: &Expression, weights: &str) -> Vec<String> {
     let mut names = Vec::new();
     per_array_names(expression, weights, &mut names);
@@ -146,7 +164,11 @@ impl<'a> Flattening<'a> {
     pub fn line(&mut self, line: &Line) {
         let text = written(self.notation, &line.value);
         if line.value.ty() == Type::PerArray {
-            self.done.items.push(Item::PerArray(line.name.clone(), text, names_for_arrays(&line.value, self.weights)));
+            self.done.items.push(Item::PerArray(
+                line.name.clone(),
+                text,
+                names_for_arrays(&line.value, self.weights),
+            ));
             return;
         }
         self.done.items.push(Item::Line(format!("{} = {text}", line.name)));
@@ -165,7 +187,11 @@ impl<'a> Flattening<'a> {
     /// The factors of a sum over arrays: one if it is of an array itself.
     pub fn factors(&mut self, sum: &Sum) -> Vec<Value> {
         let is_one = sum.y == Expression::Number(1.0);
-        [&sum.x, &sum.y].into_iter().take(if is_one { 1 } else { 2 }).map(|factor| self.array(factor)).collect()
+        [&sum.x, &sum.y]
+            .into_iter()
+            .take(if is_one { 1 } else { 2 })
+            .map(|factor| self.array(factor))
+            .collect()
     }
 
     /// The operations.
@@ -180,8 +206,8 @@ impl<'a> Flattening<'a> {
         Value::Result(index)
     }
 
-    /// An array of a type with a number at each place, in the shape of another array of the type or of the weights. One times a number keeps the
-    /// sign of a zero.
+    /// An array of a type with a number at each place, in the shape of another array of the type or
+    /// of the weights. One times a number keeps the sign of a zero.
     fn spread(&mut self, number: Operand, like: Option<Value>, ty: Type) -> Value {
         let ones = self.emit(Action::Ones, like.map(Operand::Array).into_iter().collect(), ty);
         self.emit(Action::Function(Function::Multiply), vec![Operand::Array(ones), number], ty)
@@ -192,19 +218,31 @@ impl<'a> Flattening<'a> {
         let text = || written(self.notation, expression);
         match (expression.ty(), expression) {
             (Type::Scalar, _) => Operand::Number(text()),
-            (Type::PerArray, _) => Operand::PerArray(text(), names_for_arrays(expression, self.weights)),
-            (_, Expression::Name(name, _)) => self.values.get(name).cloned().unwrap_or(Operand::Array(Value::Weights)),
+            (Type::PerArray, _) => {
+                Operand::PerArray(text(), names_for_arrays(expression, self.weights))
+            }
+            (_, Expression::Name(name, _)) => {
+                self.values.get(name).cloned().unwrap_or(Operand::Array(Value::Weights))
+            }
             (ty, Expression::Call(Callee::Function(Function::Where), _, arguments)) => {
                 let condition = match &arguments[0] {
-                    Expression::Call(Callee::Function(function), ty, compared) if is_comparison(*function) && ty.is_array() => {
+                    Expression::Call(Callee::Function(function), ty, compared)
+                        if is_comparison(*function) && ty.is_array() =>
+                    {
                         Some((*function, compared))
                     }
                     _ => None,
                 };
                 let compared = condition.map_or(&arguments[..1], |(_, compared)| compared);
-                let mut operands: Vec<Operand> = compared.iter().chain(&arguments[1..]).map(|argument| self.operand(argument)).collect();
+                let mut operands: Vec<Operand> = compared
+                    .iter()
+                    .chain(&arguments[1..])
+                    .map(|argument| self.operand(argument))
+                    .collect();
                 let mut comparison = condition.map(|(function, _)| function);
-                if let (Some(function), [Operand::Number(_) | Operand::PerArray(..), ..]) = (comparison, operands.as_slice()) {
+                if let (Some(function), [Operand::Number(_) | Operand::PerArray(..), ..]) =
+                    (comparison, operands.as_slice())
+                {
                     operands.swap(0, 1);
                     comparison = Some(mirrored(function));
                 }
@@ -216,7 +254,8 @@ impl<'a> Flattening<'a> {
                 Operand::Array(self.spread(number, like, ty))
             }
             (ty, Expression::Call(Callee::Function(function), _, arguments)) => {
-                let arguments: Vec<Operand> = arguments.iter().map(|argument| self.operand(argument)).collect();
+                let arguments: Vec<Operand> =
+                    arguments.iter().map(|argument| self.operand(argument)).collect();
                 Operand::Array(self.call(*function, &arguments, ty))
             }
             // Neither a number nor the factor of a clip is an array.
@@ -229,7 +268,9 @@ impl<'a> Flattening<'a> {
         let multiply = Action::Function(Function::Multiply);
         match (function, arguments) {
             (Function::Copy, [Operand::Array(x)]) => *x,
-            (Function::Square, [x @ Operand::Array(_)]) => self.emit(multiply, vec![x.clone(), x.clone()], ty),
+            (Function::Square, [x @ Operand::Array(_)]) => {
+                self.emit(multiply, vec![x.clone(), x.clone()], ty)
+            }
             (Function::Cube, [x @ Operand::Array(_)]) => {
                 let square = self.emit(multiply, vec![x.clone(), x.clone()], ty);
                 self.emit(multiply, vec![Operand::Array(square), x.clone()], ty)
@@ -237,9 +278,15 @@ impl<'a> Flattening<'a> {
             (_, [Operand::Array(_), ..]) => self.emit(action, arguments.to_vec(), ty),
             (Function::Subtract, [x, y @ Operand::Array(_)]) => {
                 let negative = self.emit(Action::Function(Function::Negative), vec![y.clone()], ty);
-                self.emit(Action::Function(Function::Add), vec![Operand::Array(negative), x.clone()], ty)
+                self.emit(
+                    Action::Function(Function::Add),
+                    vec![Operand::Array(negative), x.clone()],
+                    ty,
+                )
             }
-            (_, [x, y @ Operand::Array(_)]) if function.row().commutative => self.emit(action, vec![y.clone(), x.clone()], ty),
+            (_, [x, y @ Operand::Array(_)]) if function.row().commutative => {
+                self.emit(action, vec![y.clone(), x.clone()], ty)
+            }
             (_, [x, y @ Operand::Array(_)]) if is_comparison(function) => {
                 self.emit(Action::Function(mirrored(function)), vec![y.clone(), x.clone()], ty)
             }
@@ -251,7 +298,8 @@ impl<'a> Flattening<'a> {
                 let spread = self.spread(x.clone(), like, ty);
                 self.emit(action, vec![Operand::Array(spread), y.clone()], ty)
             }
-            // No call on arrays has another number of arguments: the listing says what those are made of.
+            // No call on arrays has another number of arguments: the listing says what those are
+            // made of.
             _ => Value::Weights,
         }
     }
@@ -319,8 +367,9 @@ fn uses(operations: &[Operation], results: &[Value]) -> Uses {
     uses
 }
 
-/// The places of the results of operations. `next_slots` are the next values of the slots and `update` is the last value that is read; in a
-/// stage that writes no slots, `next_slots` is empty and `others` are the values that it is for.
+/// The places of the results of operations. `next_slots` are the next values of the slots and
+/// `update` is the last value that is read; in a stage that writes no slots, `next_slots` is empty
+/// and `others` are the values that it is for.
 pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]) -> Allocation {
     let results: Vec<Value> = next_slots.iter().chain(others).copied().collect();
     let uses = uses(operations, &results);
@@ -331,21 +380,29 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
     // What the array of each slot holds.
     let mut slots: Vec<Value> = (0..next_slots.len()).map(Value::Slot).collect();
     for (index, operation) in operations.iter().enumerate() {
-        let is_over = |value: &Value, at: usize| uses.last.get(value).is_none_or(|last| *last <= at);
-        // An operand may be overwritten by what is computed of it; anything else must be over before.
-        let commutes = matches!(operation.action, Action::Function(function) if function.row().commutative);
+        let is_over =
+            |value: &Value, at: usize| uses.last.get(value).is_none_or(|last| *last <= at);
+        // An operand may be overwritten by what is computed of it; anything else must be over
+        // before.
+        let commutes =
+            matches!(operation.action, Action::Function(function) if function.row().commutative);
         let first = operation.arrays().next();
-        let other = |value: &Value| Some(*value) != first && operation.arrays().any(|operand| operand == *value);
+        let other = |value: &Value| {
+            Some(*value) != first && operation.arrays().any(|operand| operand == *value)
+        };
         let may_overwrite = |value: &Value| is_over(value, index) && (!other(value) || commutes);
         let own_slot = home[index].filter(|slot| slots.get(*slot).is_some_and(may_overwrite));
         let held = |value: &Value| match value {
-            Value::Result(result) if operations[*result].ty == operation.ty => places.get(*result).copied(),
+            Value::Result(result) if operations[*result].ty == operation.ty => {
+                places.get(*result).copied()
+            }
             _ => None,
         };
-        let in_place = operation.arrays().filter(may_overwrite).find_map(|value| match held(&value) {
-            Some(place @ Place::Scratch(_)) => Some(place),
-            _ => None,
-        });
+        let in_place =
+            operation.arrays().filter(may_overwrite).find_map(|value| match held(&value) {
+                Some(place @ Place::Scratch(_)) => Some(place),
+                _ => None,
+            });
         let place = match (own_slot, in_place) {
             (Some(slot), _) => Place::Slot(slot),
             (None, Some(place)) => place,
@@ -372,8 +429,8 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
     Allocation { places, scratch: scratch.len() }
 }
 
-/// For each operation the slot in whose array it may put its result: that of which it is the next value, or that of the only operation that reads
-/// it.
+/// For each operation the slot in whose array it may put its result: that of which it is the next
+/// value, or that of the only operation that reads it.
 fn homes(operations: &[Operation], next_slots: &[Value], uses: &Uses) -> Vec<Option<usize>> {
     let mut homes = vec![None; operations.len()];
     for (slot, value) in next_slots.iter().enumerate() {

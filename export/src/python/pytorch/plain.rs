@@ -1,7 +1,9 @@
-//! A program as a PyTorch optimizer that a person might have written: one path, tensor by tensor, each line of the program a line of Python.
+//! A program as a PyTorch optimizer that a person might have written: one path, tensor by tensor,
+//! each line of the program a line of Python.
 //!
-//! The bits are those of the single-tensor path of the full file. Where Python's operator would round in another way, a function stands instead:
-//! a number over an array, which PyTorch takes for a product with a reciprocal.
+//! The bits are those of the single-tensor path of the full file. Where Python's operator would
+//! round in another way, a function stands instead: a number over an array, which PyTorch takes for
+//! a product with a reciprocal.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -26,37 +28,54 @@ impl Notation for PlainNotation<'_> {
     fn spelling(&self, callee: Callee, ty: Type) -> Option<Cow<'static, str>> {
         let weights = self.weights;
         let function = match callee {
-            Callee::Spread if ty == Type::Tree => return Some(format!("(torch.ones_like({weights}) * {{x!}})").into()),
+            Callee::Spread if ty == Type::Tree => {
+                return Some(format!("(torch.ones_like({weights}) * {{x!}})").into());
+            }
             Callee::Spread if ty.is_array() => return Some("(torch.ones_like({y}) * {x!})".into()),
             Callee::Function(function) if ty.is_array() => function,
             _ => return EagerNotation { weights }.spelling(callee, ty),
         };
         Some(match function {
             Function::Copy => "{x}.clone()".into(),
-            Function::Matmul if ty == Type::Tree => format!("_placed(_matmul({{x}}, {{y}}).reshape({weights}.shape), {weights})").into(),
-            Function::Transpose if ty == Type::Tree => format!("_placed(_transpose({{x}}).reshape({weights}.shape), {weights})").into(),
+            Function::Matmul if ty == Type::Tree => {
+                format!("_placed(_matmul({{x}}, {{y}}).reshape({weights}.shape), {weights})").into()
+            }
+            Function::Transpose if ty == Type::Tree => {
+                format!("_placed(_transpose({{x}}).reshape({weights}.shape), {weights})").into()
+            }
             function => {
-                let arguments = ["{x}", "{x}, {y}", "{x}, {y}, {z}"][function.arity().clamp(1, 3) - 1];
+                let arguments =
+                    ["{x}", "{x}, {y}", "{x}, {y}, {z}"][function.arity().clamp(1, 3) - 1];
                 format!("{}({arguments})", callable(function)).into()
             }
         })
     }
 
-    fn operator(&self, function: Function, ty: Type, arguments: &[Expression]) -> Option<Cow<'static, str>> {
+    fn operator(
+        &self,
+        function: Function,
+        ty: Type,
+        arguments: &[Expression],
+    ) -> Option<Cow<'static, str>> {
         let weights = self.weights;
         if !ty.is_array() {
             return EagerNotation { weights }.operator(function, ty, arguments);
         }
         let first_is_number = arguments.first().is_some_and(|x| !x.ty().is_array());
         let bound = |number: &Expression, place: &str| match number {
-            Expression::Number(number) if number.abs() <= f64::from(f32::MAX) => format!("{{{place}}}"),
+            Expression::Number(number) if number.abs() <= f64::from(f32::MAX) => {
+                format!("{{{place}}}")
+            }
             _ => format!("_rounded({{{place}}}, {weights})"),
         };
         match (function, arguments) {
             (Function::Where, [condition, ..]) => Some(match condition {
-                Expression::Call(Callee::Function(function), _, sides) if is_comparison(*function) => {
+                Expression::Call(Callee::Function(function), _, sides)
+                    if is_comparison(*function) =>
+                {
                     let [x, y] = [0, 1].map(|side| written_within(self, &sides[side], Level::Sum));
-                    format!("_where_like({weights}, {}, {{y}}, {{z}})", compared(*function, &x, &y)).into()
+                    format!("_where_like({weights}, {}, {{y}}, {{z}})", compared(*function, &x, &y))
+                        .into()
                 }
                 _ => format!("_where_like({weights}, {{x}}, {{y}}, {{z}})").into(),
             }),
@@ -64,13 +83,19 @@ impl Notation for PlainNotation<'_> {
                 let name = if function == Function::Divide { "div" } else { "pow" };
                 Some(format!("torch.{name}(torch.ones_like({{y}}) * {{x!}}, {{y}})").into())
             }
-            (Function::Power, [_, Expression::Number(exponent)]) if is_zero_in_f32(*exponent) => Some("torch.pow({x}, 0.0)".into()),
+            (Function::Power, [_, Expression::Number(exponent)]) if is_zero_in_f32(*exponent) => {
+                Some("torch.pow({x}, 0.0)".into())
+            }
             (Function::Reciprocal, _) => Some("torch.reciprocal({x})".into()),
             (Function::Maximum | Function::Minimum, [x, y]) => {
                 let side = if function == Function::Maximum { "min" } else { "max" };
                 match (x.ty().is_array(), y.ty().is_array()) {
-                    (true, false) => Some(format!("torch.clamp({{x}}, {side}={})", bound(y, "y")).into()),
-                    (false, true) => Some(format!("torch.clamp({{y}}, {side}={})", bound(x, "x")).into()),
+                    (true, false) => {
+                        Some(format!("torch.clamp({{x}}, {side}={})", bound(y, "y")).into())
+                    }
+                    (false, true) => {
+                        Some(format!("torch.clamp({{y}}, {side}={})", bound(x, "x")).into())
+                    }
                     _ => None,
                 }
             }
@@ -84,10 +109,23 @@ impl Notation for PlainNotation<'_> {
 
 /// The file. `graph` must be the program's own.
 pub fn file(program: &Program, graph: &Graph) -> String {
-    let reserved: Vec<&str> = RESERVED.iter().chain(python::KEYWORDS).copied().chain(HELPERS.iter().map(|(name, _)| *name)).collect();
-    let listing = Listing::new(program, graph, ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: false });
+    let reserved: Vec<&str> = RESERVED
+        .iter()
+        .chain(python::KEYWORDS)
+        .copied()
+        .chain(HELPERS.iter().map(|(name, _)| *name))
+        .collect();
+    let listing = Listing::new(
+        program,
+        graph,
+        ListingOptions { reserved: &reserved, rebind: true, array_sums_inside: false },
+    );
     let names = Names::new(program, graph, &listing);
-    let writer = Writer { listing: &listing, names: &names, takes_complex: graph.matrix_function().is_none() };
+    let writer = Writer {
+        listing: &listing,
+        names: &names,
+        takes_complex: graph.matrix_function().is_none(),
+    };
     Plain { writer: &writer, notation: PlainNotation { weights: &listing.weights } }.file()
 }
 
@@ -100,7 +138,8 @@ impl Plain<'_> {
     fn file(&self) -> String {
         let (listing, names) = (self.writer.listing, self.writer.names);
         let last = listing.stages.len() - 1;
-        let mut functions: String = (0..=last).map(|stage| format!("\n\n{}", self.function(stage))).collect();
+        let mut functions: String =
+            (0..=last).map(|stage| format!("\n\n{}", self.function(stage))).collect();
         let class = self.class();
         if last > 0 {
             functions = format!("{functions}\n\n{}", self.table());
@@ -110,9 +149,14 @@ impl Plain<'_> {
         if calls(&helpers, "_PLAIN") {
             helpers = format!("\n\n_PLAIN: set[type] = {{Tensor, torch.nn.Parameter}}\n{helpers}");
         }
-        let callable = if calls(&helpers, "Callable") { "from collections.abc import Callable\n" } else { "" };
+        let callable =
+            if calls(&helpers, "Callable") { "from collections.abc import Callable\n" } else { "" };
         let head = python::head(listing, text::TITLE_OF_PLAIN);
-        let head = format!("{}{}\n\"\"\"\n", head.strip_suffix("\"\"\"\n").unwrap_or(&head), text::LICENSE);
+        let head = format!(
+            "{}{}\n\"\"\"\n",
+            head.strip_suffix("\"\"\"\n").unwrap_or(&head),
+            text::LICENSE
+        );
         let slots = format!("\n{}", super::quoted("_SLOTS", &names.slots));
         format!(
             "{head}\n{callable}from typing import Any\n\nimport torch\nfrom torch import Tensor\nfrom torch.optim.optimizer import ParamsT\n{slots}{helpers}{functions}\n\n{class}"
@@ -128,7 +172,8 @@ impl Plain<'_> {
     fn function(&self, stage: usize) -> String {
         let listing = self.writer.listing;
         let Stage { lines, sums, .. } = &listing.stages[stage];
-        let mut parameters: Vec<String> = self.writer.arrays().into_iter().map(|name| format!("{name}: Tensor")).collect();
+        let mut parameters: Vec<String> =
+            self.writer.arrays().into_iter().map(|name| format!("{name}: Tensor")).collect();
         parameters.push("group: dict[str, Any]".to_owned());
         if self.reads_totals() {
             parameters.push("totals: dict[str, Any]".to_owned());
@@ -158,7 +203,11 @@ impl Plain<'_> {
                     (true, false) => format!("_dot({x}, {y})"),
                     _ => written(
                         &self.notation,
-                        &Expression::Call(Callee::Function(Function::Multiply), Type::PerArray, vec![sum.x.clone(), sum.y.clone()]),
+                        &Expression::Call(
+                            Callee::Function(Function::Multiply),
+                            Type::PerArray,
+                            vec![sum.x.clone(), sum.y.clone()],
+                        ),
                     ),
                 }
             })
@@ -188,7 +237,12 @@ impl Plain<'_> {
             }
         }
         let mut text = String::new();
-        for (parameter, place) in self.writer.parameters().zip(&self.writer.names.places).filter(|(p, _)| needed.contains(&p.name)) {
+        for (parameter, place) in self
+            .writer
+            .parameters()
+            .zip(&self.writer.names.places)
+            .filter(|(p, _)| needed.contains(&p.name))
+        {
             let _ = writeln!(text, "    {} = float({})", parameter.name, place.read());
         }
         let totals = listing.step.iter().map(|step| step.name.as_str()).chain(self.writer.totals());
@@ -208,18 +262,33 @@ impl Plain<'_> {
         let is_line = |name: &str| lines.iter().any(|line| line.name == name);
         let after = |(slot, value): (&String, &Expression)| match value {
             // An array of the step's must not become another slot's own.
-            Expression::Name(name, _) if value.ty().is_array() && name != slot && !is_line(name) => format!("{name}.clone()"),
+            Expression::Name(name, _)
+                if value.ty().is_array() && name != slot && !is_line(name) =>
+            {
+                format!("{name}.clone()")
+            }
             value if value.ty().is_array() => written(&self.notation, value),
-            value => format!("torch.ones_like({slot}) * {}", written_within(&self.notation, value, Level::Atom)),
+            value => format!(
+                "torch.ones_like({slot}) * {}",
+                written_within(&self.notation, value, Level::Atom)
+            ),
         };
-        let weights = format!("{} - {}", listing.weights, written_within(&self.notation, &listing.update, Level::Product));
+        let weights = format!(
+            "{} - {}",
+            listing.weights,
+            written_within(&self.notation, &listing.update, Level::Product)
+        );
         let slots = listing.slots.iter().zip(&listing.next_slots).map(after);
         let values: Vec<String> = std::iter::once(weights).chain(slots).collect();
         match values.as_slice() {
             [one] => format!("    return ({one},)\n"),
             values => {
                 let one = format!("    return {}\n", values.join(", "));
-                if one.chars().count() <= python::WIDTH + 1 { one } else { bracketed(4, "return (", values, ")") }
+                if one.chars().count() <= python::WIDTH + 1 {
+                    one
+                } else {
+                    bracketed(4, "return (", values, ")")
+                }
             }
         }
     }
@@ -227,12 +296,18 @@ impl Plain<'_> {
     /// The sums of all stages.
     fn table(&self) -> String {
         let stages = &self.writer.listing.stages;
-        let said = "# Sums that are taken before the update, and whether each tensor keeps its own.\n";
+        let said =
+            "# Sums that are taken before the update, and whether each tensor keeps its own.\n";
         let start = "_SUMS: tuple[tuple[Any, list[tuple[str, bool]]], ...] = (";
         let mut text = format!("{said}{start}\n");
         for (index, stage) in stages[..stages.len() - 1].iter().enumerate() {
-            let names: Vec<String> =
-                stage.sums.iter().map(|sum| format!("(\"{}\", {})", sum.name, if sum.per_array { "True" } else { "False" })).collect();
+            let names: Vec<String> = stage
+                .sums
+                .iter()
+                .map(|sum| {
+                    format!("(\"{}\", {})", sum.name, if sum.per_array { "True" } else { "False" })
+                })
+                .collect();
             text += &bracketed(4, &format!("(_sums_{}, [", index + 1), &names, "]),");
         }
         let lines: Vec<&str> = text.lines().collect();
@@ -248,21 +323,33 @@ impl Plain<'_> {
     fn class(&self) -> String {
         let names = self.writer.names;
         let keys = self.writer.keys();
-        let mut text = format!("class {}(torch.optim.Optimizer):\n", class_name(self.writer.listing));
-        text += "    \"\"\"One step: `optimizer.step()`. All hyperparameters are per group.\"\"\"\n\n";
+        let mut text =
+            format!("class {}(torch.optim.Optimizer):\n", class_name(self.writer.listing));
+        text +=
+            "    \"\"\"One step: `optimizer.step()`. All hyperparameters are per group.\"\"\"\n\n";
         let mut parameters = vec!["self".to_owned(), "params: ParamsT".to_owned()];
         parameters.extend(keys.iter().map(|(key, ty, default)| format!("{key}: {ty} = {default}")));
         text += &bracketed(4, "def __init__(", &parameters, ") -> None:");
         for (parameter, place) in self.writer.parameters().zip(&names.places) {
-            let value = place.index.map_or_else(|| place.key.clone(), |index| format!("{}[{index}]", place.key));
+            let value = place
+                .index
+                .map_or_else(|| place.key.clone(), |index| format!("{}[{index}]", place.key));
             let sign = |is_in: bool| if is_in { "<=" } else { "<" };
-            let low = parameter.range.low.map_or_else(|| "-torch.inf <".to_owned(), |(low, is_in)| format!("{low} {}", sign(is_in)));
-            let high = parameter.range.high.map_or_else(|| "< torch.inf".to_owned(), |(high, is_in)| format!("{} {high}", sign(is_in)));
+            let low = parameter.range.low.map_or_else(
+                || "-torch.inf <".to_owned(),
+                |(low, is_in)| format!("{low} {}", sign(is_in)),
+            );
+            let high = parameter.range.high.map_or_else(
+                || "< torch.inf".to_owned(),
+                |(high, is_in)| format!("{} {high}", sign(is_in)),
+            );
             let _ = writeln!(text, "        if not {low} {value} {high}:");
-            let message = format!("f\"{} is {{{value}}}, but must be {}\"", place.own, parameter.range);
+            let message =
+                format!("f\"{} is {{{value}}}, but must be {}\"", place.own, parameter.range);
             text += &bracketed(12, "raise ValueError(", &[message], ")");
         }
-        let mut defaults: Vec<String> = keys.iter().map(|(key, ..)| format!("\"{key}\": {key}")).collect();
+        let mut defaults: Vec<String> =
+            keys.iter().map(|(key, ..)| format!("\"{key}\": {key}")).collect();
         if names.lacks_momentum {
             defaults.push("\"momentum\": 0.0".to_owned());
         }
@@ -281,15 +368,30 @@ impl Plain<'_> {
         let step = self.writer.listing.step.as_ref();
         // A parameter that is there twice has made a step by then; sums are taken before.
         let sums = self.writer.listing.stages.len() > 1;
-        let now = step
-            .filter(|_| !sums)
-            .map_or_else(String::new, |step| format!("            totals[\"{}\"] = self.state[param][\"step\"].item() + 1\n", step.name));
+        let now = step.filter(|_| !sums).map_or_else(String::new, |step| {
+            format!(
+                "            totals[\"{}\"] = self.state[param][\"step\"].item() + 1\n",
+                step.name
+            )
+        });
         let totals = step.filter(|_| sums);
-        let totals = totals.map_or_else(|| "{}".to_owned(), |step| format!("{{\"{}\": state[\"step\"].item() + 1}}", step.name));
+        let totals = totals.map_or_else(
+            || "{}".to_owned(),
+            |step| format!("{{\"{}\": state[\"step\"].item() + 1}}", step.name),
+        );
         let slots = if names.slots.is_empty() { "" } else { ", *(state[name] for name in _SLOTS)" };
-        let pairs = if self.writer.takes_complex { text::PLAIN_PAIRS } else { text::PLAIN_NO_PAIRS };
-        let update = if self.reads_totals() { "_update(*(*arrays, group, totals))" } else { "_update(*(*arrays, group))" };
-        let state = if self.writer.has_state() { "                state = self.state[param]\n" } else { "" };
+        let pairs =
+            if self.writer.takes_complex { text::PLAIN_PAIRS } else { text::PLAIN_NO_PAIRS };
+        let update = if self.reads_totals() {
+            "_update(*(*arrays, group, totals))"
+        } else {
+            "_update(*(*arrays, group))"
+        };
+        let state = if self.writer.has_state() {
+            "                state = self.state[param]\n"
+        } else {
+            ""
+        };
         text + &text::PLAIN_STEP
             .replace("@STATE@", state)
             .replace("@BEGIN@", begin)
@@ -298,7 +400,10 @@ impl Plain<'_> {
             .replace("@TOTALS@", &totals)
             .replace("@NOW@", &now)
             .replace("@REDUCE@", if sums { "        _reduce(work)\n" } else { "" })
-            .replace("@COUNT@", if counts { "            self.state[param][\"step\"] += 1\n" } else { "" })
+            .replace(
+                "@COUNT@",
+                if counts { "            self.state[param][\"step\"] += 1\n" } else { "" },
+            )
             .replace("@UPDATE@", update)
     }
 }

@@ -4,7 +4,8 @@
 pub const TITLE: &str = "PyTorch: an optimizer whose steps are single operations in the program's order, and a\nTriton kernel that does the same in one pass where tensors are on CUDA.";
 
 /// The same, where steps are not element by element.
-pub const TITLE_WITHOUT_KERNEL: &str = "PyTorch: an optimizer whose steps are single operations in the program's order.";
+pub const TITLE_WITHOUT_KERNEL: &str =
+    "PyTorch: an optimizer whose steps are single operations in the program's order.";
 
 /// The licence of what is written, as symopt's own.
 pub const LICENSE: &str = "SPDX-License-Identifier: MIT OR Apache-2.0";

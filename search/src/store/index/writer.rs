@@ -29,11 +29,19 @@ pub(in crate::store) struct Index {
 }
 
 impl Index {
-    /// Opens the index of a log that is whole up to its end, and brings it there. The lock of the store must be held.
+    /// Opens the index of a log that is whole up to its end, and brings it there. The lock of the
+    /// store must be held.
     pub fn open(path: &Path, log: &Log) -> Index {
         let position = Position::first(log.first());
-        let mut index =
-            Index { path: path.to_owned(), file: None, works: true, end: 0, begin: position.end, position, entries: Vec::new() };
+        let mut index = Index {
+            path: path.to_owned(),
+            file: None,
+            works: true,
+            end: 0,
+            begin: position.end,
+            position,
+            entries: Vec::new(),
+        };
         match no_follow(File::options().read(true).write(true)).open(path) {
             Ok(file) => index.file = Some(file),
             Err(error) => index.works = error.kind() == io::ErrorKind::NotFound,
@@ -49,7 +57,8 @@ impl Index {
         let Some(file) = &self.file else { return Some(()) };
         while let Some(segment) = Segment::read(file, self.end).ok()? {
             let whole = segment.belongs(&self.position, &log.file, log.end).ok()?
-                && (0..segment.blocks.len()).all(|number| matches!(segment.block(file, self.end, number), Ok(Some(_))));
+                && (0..segment.blocks.len())
+                    .all(|number| matches!(segment.block(file, self.end, number), Ok(Some(_))));
             if !whole {
                 break;
             }
@@ -63,7 +72,9 @@ impl Index {
     fn catch_up(&mut self, log: &Log) -> Option<()> {
         let mut records = Vec::new();
         log.each_from(self.position.end, |frame, offset, payload| {
-            let begins = names(payload, offset, &mut |hash, place, offset| records.push((hash, place, offset)))?;
+            let begins = names(payload, offset, &mut |hash, place, offset| {
+                records.push((hash, place, offset))
+            })?;
             let end = offset + payload.len() as u64;
             self.take(&log.file, frame, end, begins, &records);
             records.clear();
@@ -72,8 +83,16 @@ impl Index {
         .ok()
     }
 
-    /// Takes a frame in that stands in the log: whether a window begins with it, and its evaluations with the offsets of their records.
-    pub fn take(&mut self, log: &File, frame: u64, end: u64, begins: bool, records: &[(FunctionalHash, Place, u64)]) {
+    /// Takes a frame in that stands in the log: whether a window begins with it, and its
+    /// evaluations with the offsets of their records.
+    pub fn take(
+        &mut self,
+        log: &File,
+        frame: u64,
+        end: u64,
+        begins: bool,
+        records: &[(FunctionalHash, Place, u64)],
+    ) {
         if !self.works {
             return;
         }
@@ -82,7 +101,9 @@ impl Index {
         }
         for (hash, place, offset) in records {
             let window = self.position.window;
-            let Some(distance) = offset.checked_sub(window).and_then(|distance| u32::try_from(distance).ok()) else {
+            let Some(distance) =
+                offset.checked_sub(window).and_then(|distance| u32::try_from(distance).ok())
+            else {
                 return self.give_up();
             };
             self.position.count(*place);
@@ -113,7 +134,9 @@ impl Index {
         }
         let Position { end, window, evaluations, children } = self.position;
         let mut bytes = SEGMENT_MAGIC.to_vec();
-        for number in [self.begin, end, frame, window, evaluations, children, self.entries.len() as u64] {
+        for number in
+            [self.begin, end, frame, window, evaluations, children, self.entries.len() as u64]
+        {
             bytes.extend(number.to_le_bytes());
         }
         bytes.extend(tie);
