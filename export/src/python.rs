@@ -9,8 +9,11 @@ pub mod praxis;
 pub mod pytorch;
 pub mod tensorflow;
 
+use std::sync::LazyLock;
+
 use crate::listing::{Expression, Listing, ScalarParameter};
 use crate::notation::python_number;
+use crate::runtime::{self, Helpers};
 
 /// Columns that a line may take.
 pub const WIDTH: usize = 88;
@@ -198,7 +201,7 @@ pub fn parameter(parameter: &ScalarParameter) -> String {
 
 /// The statements of a constructor that refuse numbers outside of their ranges. Where `traced`
 /// values may come, arrays and schedules among them, only numbers are looked at, and the text calls
-/// [`IS_NUMBER`].
+/// `_is_number`.
 pub fn range_checks<'a>(
     margin: usize,
     parameters: impl Iterator<Item = &'a ScalarParameter>,
@@ -257,7 +260,7 @@ pub fn aliases(
     aliases
 }
 
-/// Binds hyperparameters to what was given under their other names. The text calls [`EITHER`].
+/// Binds hyperparameters to what was given under their other names. The text calls `_either`.
 pub fn take_aliases(margin: usize, aliases: &[(ScalarParameter, &str)]) -> String {
     let bind = |(parameter, alias): &(ScalarParameter, &str)| {
         let (name, default) = (&parameter.name, python_float(parameter.default.unwrap_or(1.0)));
@@ -273,33 +276,12 @@ pub fn take_aliases(margin: usize, aliases: &[(ScalarParameter, &str)]) -> Strin
     aliases.iter().map(bind).collect()
 }
 
-/// What chooses between the two names of a hyperparameter. `inject_hyperparams` of Optax gives the
-/// first one whatever the caller gave, as an array.
-pub const EITHER: (&str, &str) = (
-    "_either",
-    r#"def _either(name, value, default, alias, other):
-    """A number that has two names, of which one at most is given."""
-    if other is None:
-        return value
-    if isinstance(value, (int, float)) and value != default:
-        raise TypeError(f"give `{name}` or `{alias}`, not both")
-    return other
-"#,
-);
-
-/// What tells numbers, which can be compared, from traced arrays, variables of a graph and
-/// schedules.
-pub const IS_NUMBER: (&str, &str) = (
-    "_is_number",
-    r#"def _is_number(x):
-    """Whether x is a number whose value is known: no schedule, and nothing traced."""
-    try:
-        float(x)
-    except (AttributeError, NotImplementedError, TypeError):
-        return False
-    return True
-"#,
-);
+/// What constructors do with their arguments. `_either` chooses between the two names of a
+/// hyperparameter; `inject_hyperparams` of Optax gives the first one whatever the caller gave, as an
+/// array. `_is_number` tells numbers, which can be compared, from traced arrays, variables of a
+/// graph and schedules.
+pub static ARGUMENTS: Helpers =
+    LazyLock::new(|| runtime::helpers(include_str!("../runtime/python/arguments.py")));
 
 /// A number that Python takes for a float.
 pub fn python_float(number: f64) -> String {

@@ -195,6 +195,9 @@ fn a_file_defines_each_helper_that_it_calls_once_and_no_other() {
             (target, export(&program, target).unwrap_or_else(|error| panic!("{error}")))
         });
         for (target, file) in files.into_iter().chain([plain]) {
+            for mark in ["# where ", "# end ", "__CLASS__", "__TOTALS__"] {
+                assert!(!file.contains(mark), "{target}: a mark of a template is left: {file}");
+            }
             assert!(!file.contains('?') || file.contains(":?"), "{target}: {file}");
             for helper in helpers_called(&file) {
                 let definitions = [

@@ -39,6 +39,7 @@ use crate::notation::{
     Level, Notation, comparison, condition, shortest, written, written_in_array, written_within,
 };
 use crate::python::{calls, wrapped};
+use crate::runtime;
 use crate::spelling::{SPELLINGS, lacks_matrix, spelling};
 
 /// Columns that a line may take.
@@ -182,51 +183,10 @@ const HELPERS: &[(&str, &str, &str)] = &[
     ("guarded_log1p", "REAL x", "return x < -1# ? LOG(-(1# + x)) : LOG1P(x);"),
 ];
 
-const TREE: &str = "\
-/* A sum of numbers that come one by one, in a tree whose shape depends on their number only. */
-typedef struct {
-  double levels[64];
-  size_t count;
-} NAME_tree;
-
-static inline void NAME_tree_add(NAME_tree *tree, double value) {
-  size_t level = 0;
-  for (size_t count = tree->count; count % 2 == 1; count /= 2) {
-    value += tree->levels[level];
-    level++;
-  }
-  tree->levels[level] = value;
-  tree->count++;
+/// A file of helpers, in which `NAME` stands for the program's name.
+fn helper_file(file: &str, name: &str) -> String {
+    format!("{}\n", runtime::after_head(file).trim_start().replace("NAME", name))
 }
-
-static inline double NAME_tree_sum(const NAME_tree *tree) {
-  double sum = 0.0;
-  size_t level = 0;
-  int empty = 1;
-  for (size_t count = tree->count; count > 0; count /= 2) {
-    if (count % 2 == 1) {
-      sum = empty ? tree->levels[level] : tree->levels[level] + sum;
-      empty = 0;
-    }
-    level++;
-  }
-  return sum;
-}
-
-";
-
-const LANES: &str = "\
-/* The sum of 16 lanes, in a fixed order. */
-static inline double NAME_lanes_sum(double *lanes) {
-  for (size_t half = 8; half > 0; half /= 2) {
-    for (size_t lane = 0; lane < half; lane++) {
-      lanes[lane] += lanes[lane + half];
-    }
-  }
-  return lanes[0];
-}
-
-";
 
 /// Why C can't express a function.
 pub fn lacks(function: Function) -> Option<String> {
@@ -501,10 +461,10 @@ impl Writer<'_> {
             text += &short_function(&signature, "return norm <= limit ? 1.0 : limit / norm;");
         }
         if calls(body, &format!("{name}_tree")) {
-            text += &TREE.replace("NAME", name);
+            text += &helper_file(include_str!("../../runtime/c/tree.h"), name);
         }
         if calls(body, &format!("{name}_lanes_sum")) {
-            text += &LANES.replace("NAME", name);
+            text += &helper_file(include_str!("../../runtime/c/lanes.h"), name);
         }
         text
     }

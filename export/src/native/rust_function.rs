@@ -20,6 +20,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use symopt_dsl::{Function, Graph, Profile, Program, Range, Type};
 
@@ -31,6 +32,7 @@ use crate::notation::{
     Level, Notation, comparison, condition, shortest, written, written_in_array, written_within,
 };
 use crate::python::{calls, wrapped};
+use crate::runtime::{self, Helpers};
 use crate::spelling::{lacks_matrix, spelling};
 
 /// Columns that a line may take.
@@ -132,117 +134,18 @@ const RESERVED: &[&str] = &[
     "yield",
 ];
 
-/// Helpers: each for f32 and for f64, where `REAL` is the type, `WIDE` the argument in f64, and
-/// `NARROW` stands behind an f64 that is returned.
-const HELPERS: &[(&str, &str)] = &[
-    (
-        "sign",
-        "/// -1, 0 or 1; zeros and NaN stay as they are.\nfn sign(x: REAL) -> REAL {\n    if x > 0.0 {\n        1.0\n    } else if x < 0.0 {\n        \
-         -1.0\n    } else {\n        x\n    }\n}\n",
-    ),
-    ("square", "fn square(x: REAL) -> REAL {\n    x * x\n}\n"),
-    ("cube", "fn cube(x: REAL) -> REAL {\n    x * x * x\n}\n"),
-    (
-        "maximum",
-        "/// The larger; NaN if either is.\nfn maximum(x: REAL, y: REAL) -> REAL {\n    if x.is_nan() || x > y || (x == y && \
-         x.is_sign_positive()) {\n        x\n    } else {\n        y\n    }\n}\n",
-    ),
-    (
-        "minimum",
-        "/// The smaller; NaN if either is.\nfn minimum(x: REAL, y: REAL) -> REAL {\n    if x.is_nan() || x < y || (x == y && \
-         x.is_sign_negative()) {\n        x\n    } else {\n        y\n    }\n}\n",
-    ),
-    (
-        "select",
-        "/// x where the condition holds, y where it does not.\nfn select(condition: bool, x: REAL, y: REAL) -> REAL {\n    if condition {\n        \
-         return x;\n    }\n    y\n}\n",
-    ),
-    (
-        "guarded_log1p",
-        "/// The logarithm of |1 + x|, accurate near 0.\nfn guarded_log1p(x: REAL) -> REAL {\n    if x < -1.0 {\n        \
-         return (-(1.0 + x)).ln();\n    }\n    x.ln_1p()\n}\n",
-    ),
-    // The standard library's overflow from half of the largest number on, and its inverse
-    // hyperbolic tangent loses its digits near -1.
-    (
-        "arcsinh",
-        "/// The inverse hyperbolic sine, for large numbers too.\nfn arcsinh(x: REAL) -> REAL {\n    let wide = WIDE;\n    \
-         let size = wide.abs();\n    let value = if size > 1e10 {\n        size.ln() + std::f64::consts::LN_2\n    } else {\n        \
-         size.asinh()\n    };\n    value.copysign(wide)NARROW\n}\n",
-    ),
-    (
-        "arccosh",
-        "/// The inverse hyperbolic cosine, for large numbers too.\nfn arccosh(x: REAL) -> REAL {\n    let wide = WIDE;\n    \
-         let value = if wide > 1e10 {\n        wide.ln() + std::f64::consts::LN_2\n    } else {\n        wide.acosh()\n    };\n    \
-         valueNARROW\n}\n",
-    ),
-    (
-        "arctanh",
-        "/// The inverse hyperbolic tangent, near -1 too.\nfn arctanh(x: REAL) -> REAL {\n    let wide = WIDE;\n    let size = wide.abs();\n    \
-         let value = 0.5 * (2.0 * size / (1.0 - size)).ln_1p();\n    value.copysign(wide)NARROW\n}\n",
-    ),
+/// Helpers for f32; those for f64 are made of them. Some go around the standard library: its inverse
+/// hyperbolic functions overflow from half of the largest number on, and its inverse hyperbolic
+/// tangent loses its digits near -1.
+static HELPERS: Helpers =
+    LazyLock::new(|| runtime::functions(include_str!("../../runtime/rust/functions.rs")));
+
+/// What a file may call besides, by the name that it calls.
+const PARTS: [(&str, &str); 3] = [
+    ("clip_factor", include_str!("../../runtime/rust/clip_factor.rs")),
+    ("TreeSum", include_str!("../../runtime/rust/tree_sum.rs")),
+    ("lanes_sum", include_str!("../../runtime/rust/lanes_sum.rs")),
 ];
-
-const CLIP_FACTOR: &str = "\
-/// The factor that makes a norm at most a limit.
-fn clip_factor(norm: f64, limit: f64) -> f64 {
-    if norm <= limit {
-        return 1.0;
-    }
-    limit / norm
-}
-";
-
-const TREE: &str = "\
-/// A sum of numbers that come one by one, in a tree whose shape depends on their number only.
-#[derive(Clone, Copy)]
-struct TreeSum {
-    levels: [f64; 64],
-    count: u64,
-}
-
-impl TreeSum {
-    const EMPTY: Self = Self {
-        levels: [0.0; 64],
-        count: 0,
-    };
-
-    fn add(&mut self, mut value: f64) {
-        let level = self.count.trailing_ones() as usize;
-        for carried in &self.levels[..level] {
-            value += carried;
-        }
-        self.levels[level] = value;
-        self.count += 1;
-    }
-
-    fn sum(&self) -> f64 {
-        let full = |level: &usize| (self.count >> level) & 1 == 1;
-        let parts = (0..64).filter(full).map(|level| self.levels[level]);
-        parts.reduce(|right, left| left + right).unwrap_or(0.0)
-    }
-}
-";
-
-const LANES: &str = "\
-/// Elements of an array that are summed before their sum enters the tree.
-const BLOCK: usize = 4096;
-
-/// Sums that run side by side.
-const LANES: usize = 16;
-
-/// The sum of the lanes, in a fixed order.
-fn lanes_sum(mut lanes: [f64; LANES]) -> f64 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-";
 
 /// Why Rust can't express a function.
 pub fn lacks(function: Function) -> Option<String> {
@@ -921,25 +824,21 @@ fn vertical(indent: usize, head: &str, items: &[String], tail: &str) -> String {
 /// The helpers that a text calls, in the order of the list.
 fn helpers(body: &str) -> Vec<String> {
     let mut list = Vec::new();
-    for (helper, definition) in HELPERS {
+    for (helper, definition) in HELPERS.iter() {
         if calls(body, helper) {
-            list.push(
-                definition
-                    .replace("REAL", "f32")
-                    .replace("WIDE", "f64::from(x)")
-                    .replace("NARROW", " as f32"),
-            );
+            list.push((*definition).to_owned());
         }
         let in_double = format!("{helper}_f64");
         if calls(body, &in_double) {
-            let definition =
-                definition.replace("REAL", "f64").replace("WIDE", "x").replace("NARROW", "");
+            let definition = definition
+                .replace(" as f32", "")
+                .replace("f64::from(x)", "x")
+                .replace("f32", "f64");
             list.push(definition.replace(&format!("fn {helper}("), &format!("fn {in_double}(")));
         }
     }
-    let parts = [("clip_factor", CLIP_FACTOR), ("TreeSum", TREE), ("lanes_sum", LANES)];
     list.extend(
-        parts
+        PARTS
             .iter()
             .filter(|(name, _)| calls(body, name))
             .map(|(_, definition)| (*definition).to_owned()),

@@ -616,12 +616,7 @@ impl Notation for Casts<'_> {
 
 /// Helpers with those that Python floats need.
 pub fn with_numpy<'a>(helpers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    [&python::EITHER, &python::IS_NUMBER]
-        .into_iter()
-        .chain(numpy::OF_FLOATS)
-        .chain(helpers)
-        .copied()
-        .collect()
+    python::ARGUMENTS.iter().chain(&*numpy::OF_FLOATS).chain(helpers).copied().collect()
 }
 
 /// The import of NumPy, if a text needs it.

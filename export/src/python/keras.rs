@@ -18,12 +18,14 @@
 //! run under `tf.distribute` with several.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use symopt_dsl::{Function, Graph, Program};
 
 use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
 use crate::listing::{Listing, ScalarParameter};
 use crate::python::{self, bracketed, class_name, helpers};
+use crate::runtime::{self, Helpers};
 use crate::spelling::lacks_row;
 
 const LIBRARY: Library = Library {
@@ -79,124 +81,12 @@ pub(super) const KERAS_NAMES: &[(&str, &str)] = &[
     ("beta", "momentum"),
 ];
 
-const HELPERS: &[(&str, &str)] = &[
-    (
-        "_SCALAR",
-        "# The type of scalars: JAX and PyTorch don't have f64 on all of their devices. In f32,\n# sums of products beyond 3.4e38 are infinite, and norms beyond 1.8e19.\n_SCALAR = \"float64\" if keras.backend.backend() == \"tensorflow\" else \"float32\"\n",
-    ),
-    (
-        "_wide",
-        r#"def _wide(variable):
-    """The type that a variable is computed in: f32 at least."""
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    if "float" not in dtype:
-        raise TypeError(f"a variable of {dtype}: train its real numbers as floats")
-    return keras.backend.result_type(dtype, "float32")
-"#,
-    ),
-    (
-        "_dense",
-        r#"def _dense(gradient, variable, dtype):
-    """A gradient as an array; with TensorFlow, that of a lookup is sparse."""
-    return ops.cast(ops.reshape(gradient, variable.shape), dtype)
-"#,
-    ),
-    (
-        "_rounded",
-        r#"def _rounded(x, dtype):
-    """A number in a type; beyond it, it is infinite."""
-    # TensorFlow keeps one tensor for equal floats, such as 0.0 and -0.0; not for arrays.
-    x = np.array(x) if isinstance(x, float) else x
-    return ops.cast(ops.convert_to_tensor(x, _SCALAR), dtype)
-"#,
-    ),
-    (
-        "_dot",
-        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements.\"\"\"\n    return ops.sum(ops.cast(x, _SCALAR) * ops.cast(y, _SCALAR))\n",
-    ),
-    (
-        "_norm",
-        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements.\"\"\"\n    return ops.sqrt(_dot(x, x))\n",
-    ),
-    (
-        "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = ops.convert_to_tensor(norm, _SCALAR)\n    return ops.where(norm <= limit, ops.ones_like(norm), limit / norm)\n",
-    ),
-    ("_cube", "def _cube(x):\n    return x * x * x\n"),
-    (
-        "_cbrt",
-        "def _cbrt(x):\n    \"\"\"The cube root.\"\"\"\n    return ops.sign(x) * ops.power(ops.abs(x), 1 / 3)\n",
-    ),
-    (
-        "_guarded_log1p",
-        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return ops.where(x < -1, ops.log(-(1 + x)), ops.log1p(x))\n",
-    ),
-    (
-        "_mean",
-        r#"def _mean(x):
-    """The mean of all elements."""
-    return ops.mean(ops.cast(x, _SCALAR))
-"#,
-    ),
-    ("_size", "def _size(x):\n    return ops.cast(ops.size(x), _SCALAR)\n"),
-    (
-        "_matrix",
-        r#"def _matrix(x):
-    """An array as a matrix: its first dimension by the rest; a vector is a column."""
-    x = ops.convert_to_tensor(x)
-    columns = 1
-    for length in x.shape[1:]:
-        columns *= length
-    return ops.reshape(x, [x.shape[0] if len(x.shape) else 1, columns])
-"#,
-    ),
-    (
-        "_rows",
-        "def _rows(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[0]), _SCALAR)\n",
-    ),
-    (
-        "_columns",
-        "def _columns(x):\n    return ops.convert_to_tensor(float(_matrix(x).shape[1]), _SCALAR)\n",
-    ),
-    ("_transpose", "def _transpose(x):\n    return ops.transpose(_matrix(x))\n"),
-    ("_matmul", "def _matmul(x, y):\n    return ops.matmul(_matrix(x), _matrix(y))\n"),
-    (
-        "_row_mean",
-        r#"def _row_mean(x):
-    """The mean of each row, at every place of the row."""
-    y = _matrix(x)
-    mean = ops.mean(ops.cast(y, _SCALAR), axis=1, keepdims=True)
-    return ops.reshape(ops.broadcast_to(ops.cast(mean, y.dtype), y.shape), x.shape)
-"#,
-    ),
-    (
-        "_column_mean",
-        r#"def _column_mean(x):
-    """The mean of each column, at every place of the column."""
-    y = _matrix(x)
-    mean = ops.mean(ops.cast(y, _SCALAR), axis=0, keepdims=True)
-    return ops.reshape(ops.broadcast_to(ops.cast(mean, y.dtype), y.shape), x.shape)
-"#,
-    ),
-    (
-        "_newton_schulz",
-        r#"def _newton_schulz(x):
-    """Five steps of Muon's iteration: the singular values come close to 1."""
-    y = _matrix(x)
-    tall = y.shape[0] > y.shape[1]
-    y = ops.transpose(y) if tall else y
-    y = y / ops.cast(_norm(y) + 1e-7, y.dtype)
-    for _ in range(5):
-        a = ops.matmul(y, ops.transpose(y))
-        y = 3.4445 * y + ops.matmul(-4.775 * a + 2.0315 * ops.matmul(a, a), y)
-    return ops.reshape(ops.transpose(y) if tall else y, x.shape)
-"#,
-    ),
-];
+static HELPERS: Helpers =
+    LazyLock::new(|| runtime::helpers(include_str!("../../runtime/keras/helpers.py")));
 
 /// Why Keras can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function, LIBRARY.spelling, HELPERS)
+    lacks_row(function, LIBRARY.spelling, &HELPERS)
 }
 
 /// The file. `graph` must be the program's own.
@@ -204,7 +94,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let listing = casts::listing(program, graph, &LIBRARY);
     let body = class(&listing);
     let head = python::head(&listing, "Keras 3: an optimizer for any of its backends.");
-    let helpers = helpers(&body, &casts::with_numpy(HELPERS));
+    let helpers = helpers(&body, &casts::with_numpy(&HELPERS));
     // One empty line between the imports and what is no definition.
     let helpers = if helpers.starts_with("\n\n#") { &helpers[1..] } else { &helpers };
     let ops = if python::calls(&format!("{helpers}{body}"), "ops") {
@@ -251,7 +141,11 @@ fn class(listing: &Listing) -> String {
         }
     }
     if let Some(count) = casts.count() {
-        text += &LOAD.replace("@COUNT@", count);
+        let file = include_str!("../../runtime/keras/optimizer.py");
+        let class = runtime::filled(file, &[], &[("COUNT", count)]);
+        // The counts are the last of an optimizer's variables, so a state has them at its end.
+        text.push('\n');
+        text += class.split_once(":\n").map_or("", |(_, methods)| methods);
     }
     write_step(&mut text, &casts);
     text += "\n    def get_config(self):\n        \"\"\"The arguments of the constructor.\"\"\"\n";
@@ -273,22 +167,6 @@ fn class(listing: &Listing) -> String {
     }
     text
 }
-
-/// How a state is loaded, where steps are counted: the counts are the last of an optimizer's
-/// variables.
-const LOAD: &str = r#"
-    def load_own_variables(self, store):
-        """Loads a state. That of an older file has one count for all variables."""
-        counts = getattr(self, "@COUNT@", [])
-        others = self.variables[: len(self.variables) - len(counts)]
-        if not counts or len(store.keys()) != len(others):
-            super().load_own_variables(store)
-            return
-        for index, variable in enumerate(others):
-            variable.assign(store[str(index)])
-        for variable in counts:
-            variable.assign(int(self.iterations))  # A value of its own.
-"#;
 
 fn doc(listing: &Listing, decays: bool) -> String {
     let rate =

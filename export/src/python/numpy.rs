@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use symopt_dsl::{Function, Graph, Profile, Program, Type};
 
@@ -14,6 +15,7 @@ use crate::listing::{
 };
 use crate::notation::{Level, Notation, written, written_within};
 use crate::python::{self, bracketed, class_name, helpers};
+use crate::runtime::{self, Helpers};
 use crate::spelling::{lacks_row, spelling};
 
 /// What the file itself calls things.
@@ -30,137 +32,14 @@ const RESERVED: &[&str] = &[
     UNDERSCORED,
 ];
 
-/// A quotient of numbers, by zero too.
-const DIVIDE: (&str, &str) = (
-    "_divide",
-    r#"def _divide(x, y):
-    """A quotient of numbers: by zero it is infinite or NaN."""
-    return float(np.divide(x, y))
-"#,
-);
-
 /// Helpers for Python floats, for files whose other helpers are for the tensors of a library.
-pub(super) const OF_FLOATS: &[(&str, &str)] = &[
-    DIVIDE,
-    ("_float_cube", "def _float_cube(x):\n    return x * x * x\n"),
-    (
-        "_float_guarded_log1p",
-        r#"def _float_guarded_log1p(x):
-    """The logarithm of |1 + x|, accurate near 0."""
-    return float(np.log(-(1 + x)) if x < -1 else np.log1p(x))
-"#,
-    ),
-    (
-        "_float_newton_schulz",
-        r#"def _float_newton_schulz(x):
-    """Five steps of Muon's iteration on a number."""
-    x = x / (abs(x) + 1e-7)
-    for _ in range(5):
-        square = x * x
-        x = 3.4445 * x + (-4.775 * square + 2.0315 * (square * square)) * x
-    return x
-"#,
-    ),
-];
+pub(super) static OF_FLOATS: Helpers =
+    LazyLock::new(|| runtime::helpers(include_str!("../../runtime/numpy/floats.py")));
 
-const HELPERS: &[(&str, &str)] = &[
-    DIVIDE,
-    (
-        "_dot",
-        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return float(np.sum(np.multiply(x, y, dtype=np.float64)))\n",
-    ),
-    (
-        "_norm",
-        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return float(np.sqrt(_dot(x, x)))\n",
-    ),
-    (
-        "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    return 1.0 if norm <= limit else _divide(limit, norm)\n",
-    ),
-    ("_cube", "def _cube(x):\n    return x * x * x\n"),
-    (
-        "_guarded_log1p",
-        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return np.where(x < -1, np.log(-(1 + x)), np.log1p(x))\n",
-    ),
-    (
-        "_where",
-        r#"def _where(condition, x, y):
-    """x where the condition is not 0, y where it is."""
-    dtype = np.result_type(condition, x, y)
-    return np.where(np.asarray(condition, dtype) != 0, x, y).astype(dtype)
-"#,
-    ),
-    ("_less", "def _less(x, y):\n    return np.less(x, y).astype(np.result_type(x, y))\n"),
-    (
-        "_less_equal",
-        "def _less_equal(x, y):\n    return np.less_equal(x, y).astype(np.result_type(x, y))\n",
-    ),
-    ("_greater", "def _greater(x, y):\n    return np.greater(x, y).astype(np.result_type(x, y))\n"),
-    (
-        "_greater_equal",
-        "def _greater_equal(x, y):\n    return np.greater_equal(x, y).astype(np.result_type(x, y))\n",
-    ),
-    ("_equal", "def _equal(x, y):\n    return np.equal(x, y).astype(np.result_type(x, y))\n"),
-    (
-        "_mean",
-        r#"def _mean(x):
-    """The mean of all elements, in f64."""
-    return _divide(np.sum(x, dtype=np.float64), np.size(x))
-"#,
-    ),
-    ("_size", "def _size(x):\n    return float(np.size(x))\n"),
-    (
-        "_matrix",
-        r#"def _matrix(x):
-    """An array as a matrix: its first dimension by the rest; a vector is a column."""
-    return x.reshape(x.shape[0] if x.ndim else 1, int(np.prod(x.shape[1:])))
-"#,
-    ),
-    ("_rows", "def _rows(x):\n    return float(_matrix(x).shape[0])\n"),
-    ("_columns", "def _columns(x):\n    return float(_matrix(x).shape[1])\n"),
-    ("_transpose", "def _transpose(x):\n    return _matrix(x).T\n"),
-    (
-        "_matmul",
-        r#"def _matmul(x, y):
-    """The product of two matrices, summed in f64."""
-    x, y = _matrix(x), _matrix(y)
-    return np.matmul(x, y, dtype=np.float64).astype(x.dtype)
-"#,
-    ),
-    (
-        "_row_mean",
-        r#"def _row_mean(x):
-    """The mean of each row, at every place of the row."""
-    y = _matrix(x)
-    mean = np.sum(y, axis=1, keepdims=True, dtype=np.float64) / y.shape[1]
-    return np.broadcast_to(mean.astype(y.dtype), y.shape).reshape(x.shape)
-"#,
-    ),
-    (
-        "_column_mean",
-        r#"def _column_mean(x):
-    """The mean of each column, at every place of the column."""
-    y = _matrix(x)
-    mean = np.sum(y, axis=0, keepdims=True, dtype=np.float64) / y.shape[0]
-    return np.broadcast_to(mean.astype(y.dtype), y.shape).reshape(x.shape)
-"#,
-    ),
-    (
-        "_newton_schulz",
-        r#"def _newton_schulz(x):
-    """Five steps of Muon's iteration: the singular values come close to 1."""
-    x = np.asarray(x)
-    y = _matrix(x)
-    tall = y.shape[0] > y.shape[1]
-    y = y.T if tall else y
-    y = y / float(_norm(y) + 1e-7)
-    for _ in range(5):
-        a = _matmul(y, y.T)
-        y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
-    return (y.T if tall else y).reshape(x.shape)
-"#,
-    ),
-];
+static HELPERS: Helpers = LazyLock::new(|| {
+    let divide = OF_FLOATS.iter().filter(|(name, _)| *name == "_divide").copied();
+    divide.chain(runtime::helpers(include_str!("../../runtime/numpy/helpers.py"))).collect()
+});
 
 /// How NumPy writes expressions, with scalars as Python floats.
 pub(super) struct NumpyNotation;
@@ -237,7 +116,7 @@ impl Notation for NumpyNotation {
 
 /// Why NumPy can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function, |row| row.numpy, HELPERS)
+    lacks_row(function, |row| row.numpy, &HELPERS)
 }
 
 /// The file. `graph` must be the program's own.
@@ -250,7 +129,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         &listing,
         "NumPy: one step after another on a list of arrays, which are updated in place.",
     );
-    format!("{head}\nimport numpy as np\n{}\n\n{class}", helpers(&class, HELPERS))
+    format!("{head}\nimport numpy as np\n{}\n\n{class}", helpers(&class, &HELPERS))
 }
 
 fn class(listing: &Listing) -> String {

@@ -54,7 +54,7 @@ const FIELDS: &[&str] = &[
 
 /// Why Praxis can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function, |row| row.jax, optax::HELPERS)
+    lacks_row(function, |row| row.jax, &optax::HELPERS)
 }
 
 /// The file. `graph` must be the program's own.
@@ -94,7 +94,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     };
     let copy = if body.contains("copy.deepcopy") { "import copy\n" } else { "" };
     let gap = if !copy.is_empty() && typing.is_empty() { "\n" } else { "" };
-    let helpers = python::helpers(&body, optax::HELPERS);
+    let helpers = python::helpers(&body, &optax::HELPERS);
     let jnp = if python::calls(&format!("{body}{helpers}"), "jnp") {
         "import jax.numpy as jnp\n"
     } else {

@@ -46,6 +46,7 @@ use self::operations::{Flattening, Operations, Value, allocate};
 use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, ScalarParameter, Stage};
 use crate::notation::written;
 use crate::python::{self, bracketed, calls, class_name, helpers};
+use crate::runtime::{after_head, filled};
 
 /// What the file itself calls things.
 const RESERVED: &[&str] = &[
@@ -65,207 +66,6 @@ const RESERVED: &[&str] = &[
     "tensor",
     "scratch",
     OUT,
-];
-
-const HELPERS: &[(&str, &str)] = &[
-    ("_exp10", "def _exp10(x: Tensor) -> Tensor:\n    return torch.pow(10.0, x)\n"),
-    ("_cube", "def _cube(x: Tensor) -> Tensor:\n    return x * x * x\n"),
-    (
-        "_cbrt",
-        r#"def _cbrt(x: Tensor) -> Tensor:
-    """The cube root, by way of f64."""
-    root = torch.pow(x.double().abs(), 1 / 3)
-    return torch.copysign(root, x).to(x.dtype)
-"#,
-    ),
-    (
-        "_guarded_log1p",
-        r#"def _guarded_log1p(x: Tensor) -> Tensor:
-    """The logarithm of |1 + x|, accurate near 0."""
-    return torch.where(x < -1, torch.log(-(1 + x)), torch.log1p(x))
-"#,
-    ),
-    (
-        "_f64",
-        r#"def _f64(x: Any) -> Tensor:
-    """A number as a tensor in f64, of a distributed one the whole."""
-    if not isinstance(x, Tensor):
-        return torch.tensor(x, dtype=torch.float64, device="cpu")
-    whole = getattr(x, "full_tensor", None)
-    return x.double() if whole is None else _f64(whole())
-"#,
-    ),
-    (
-        "_scalar",
-        r#"def _scalar(function: Callable[..., Tensor], *numbers: Any) -> Any:
-    """A function of numbers in f64, which gives NaN and infinities where Python would raise."""
-    value = function(*(_f64(x) for x in numbers))
-    return value if torch.compiler.is_compiling() else value.item()
-"#,
-    ),
-    (
-        "_clip_factor",
-        r#"def _clip_factor(norm: Any, limit: Any) -> Any:
-    """The factor that makes a norm at most a limit."""
-    if torch.compiler.is_compiling():
-        norm = _f64(norm)
-        limit = _f64(limit).to(norm.device)
-        return torch.where(norm <= limit, torch.ones_like(norm), limit / norm)
-    return 1.0 if norm <= limit else _scalar(torch.div, limit, norm)
-"#,
-    ),
-    (
-        "_dot",
-        r#"def _dot(x: Tensor, y: Tensor) -> Tensor:
-    """The sum of the products of all elements, in f64, a stretch at a time."""
-    if type(x) not in _PLAIN or type(y) not in _PLAIN:
-        return (x.double() * y).sum()
-    x, y = x.reshape(-1), y.reshape(-1)
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
-    for start in range(0, x.numel(), 1 << 22):
-        part = slice(start, start + (1 << 22))
-        total += (x[part].double() * y[part]).sum()
-    return total
-"#,
-    ),
-    (
-        "_rounded",
-        r#"def _rounded(number: Any, like: Tensor) -> Any:
-    """A number as clamps take it: beyond the type of a tensor it is infinite."""
-    if isinstance(number, Tensor) or abs(number) <= torch.finfo(like.dtype).max:
-        return number
-    return torch.tensor(number, dtype=like.dtype, device="cpu").item()
-"#,
-    ),
-    (
-        "_pairs",
-        r#"def _pairs(x: Tensor) -> Tensor:
-    """Complex numbers as pairs of real ones."""
-    return torch.view_as_real(x.resolve_conj())
-"#,
-    ),
-    (
-        "_sum",
-        "def _sum(x: Tensor) -> Tensor:\n    \"\"\"The sum of all elements, in f64.\"\"\"\n    return x.sum(dtype=torch.float64)\n",
-    ),
-    (
-        "_where",
-        "def _where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:\n    return torch.where(condition != 0, x, y)\n",
-    ),
-    (
-        "_where_like",
-        r#"def _where_like(like: Tensor, condition: Any, x: Any, y: Any) -> Tensor:
-    """x where the condition is not 0 and y where it is: a new tensor like another one."""
-    if not isinstance(condition, Tensor):
-        limits = torch.finfo(like.dtype)
-        is_zero = abs(condition) <= limits.tiny * limits.eps / 2
-        spread: Tensor = torch.ones_like(like) * (y if is_zero else x)
-        return spread
-    x, y = _rounded(x, like), _rounded(y, like)
-    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        x = torch.full_like(like, x)
-    if condition.dtype != torch.bool:
-        condition = condition.to(like.device, like.dtype) != 0
-    result: Tensor = torch.where(condition, x, y).to(like.dtype)
-    return result
-"#,
-    ),
-    ("_less", "def _less(x: Tensor, y: Any) -> Tensor:\n    return torch.lt(x, y).to(x.dtype)\n"),
-    (
-        "_less_equal",
-        "def _less_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.le(x, y).to(x.dtype)\n",
-    ),
-    (
-        "_greater",
-        "def _greater(x: Tensor, y: Any) -> Tensor:\n    return torch.gt(x, y).to(x.dtype)\n",
-    ),
-    (
-        "_greater_equal",
-        "def _greater_equal(x: Tensor, y: Any) -> Tensor:\n    return torch.ge(x, y).to(x.dtype)\n",
-    ),
-    ("_equal", "def _equal(x: Tensor, y: Any) -> Tensor:\n    return torch.eq(x, y).to(x.dtype)\n"),
-    ("_rows", "def _rows(x: Tensor) -> int:\n    return x.shape[0] if x.dim() else 1\n"),
-    ("_columns", "def _columns(x: Tensor) -> int:\n    return x.shape[1:].numel()\n"),
-    (
-        "_matrix",
-        r#"def _matrix(x: Tensor) -> Tensor:
-    """An array as a matrix: its first dimension by the rest; a vector is a column."""
-    return x.reshape(x.shape[0] if x.dim() else 1, x.shape[1:].numel())
-"#,
-    ),
-    (
-        "_transpose",
-        "def _transpose(x: Tensor) -> Tensor:\n    turned = _matrix(x).t().clone(memory_format=torch.contiguous_format)\n    return _replicated(turned)\n",
-    ),
-    (
-        "_placed",
-        r#"def _placed(x: Tensor, like: Any) -> Tensor:
-    """An array of the shape of another one, where that one is if they are distributed:
-    what works in place needs it there."""
-    array: Any = x
-    placements = getattr(like, "placements", None)
-    if placements is not None and array.placements != placements:
-        array = array.redistribute(like.device_mesh, placements)
-    return array  # type: ignore[no-any-return]
-"#,
-    ),
-    (
-        "_replicated",
-        r#"def _replicated(x: Tensor) -> Tensor:
-    """An array of another shape than its operands, if it is distributed: each has it all."""
-    array: Any = x
-    if hasattr(x, "placements"):
-        from torch.distributed.tensor import Replicate
-
-        array = array.redistribute(placements=[Replicate()] * array.device_mesh.ndim)
-    return array  # type: ignore[no-any-return]
-"#,
-    ),
-    (
-        "_matmul",
-        r#"# The type in which products of matrices are summed; f32 is faster on most devices.
-PRODUCTS = torch.float64
-
-
-def _matmul(x: Tensor, y: Tensor) -> Tensor:
-    """The product of two matrices."""
-    x, y = _matrix(x), _matrix(y)
-    dtype = torch.promote_types(x.dtype, PRODUCTS)
-    return _replicated(torch.matmul(x.to(dtype), y.to(dtype)).to(x.dtype))
-"#,
-    ),
-    (
-        "_row_mean",
-        r#"def _row_mean(x: Tensor) -> Tensor:
-    """The mean of each row, at every place of the row."""
-    y = _matrix(x)
-    mean = y.mean(1, keepdim=True, dtype=torch.float64).to(y.dtype)
-    return _placed(mean.expand_as(y).reshape(x.shape).contiguous(), x)
-"#,
-    ),
-    (
-        "_column_mean",
-        r#"def _column_mean(x: Tensor) -> Tensor:
-    """The mean of each column, at every place of the column."""
-    y = _matrix(x)
-    mean = y.mean(0, keepdim=True, dtype=torch.float64).to(y.dtype)
-    return _placed(mean.expand_as(y).reshape(x.shape).contiguous(), x)
-"#,
-    ),
-    (
-        "_newton_schulz",
-        r#"def _newton_schulz(x: Tensor) -> Tensor:
-    """Five steps of Muon's iteration: the singular values come close to 1."""
-    y = _matrix(x)
-    tall = y.shape[0] > y.shape[1]
-    y = y.t() if tall else y
-    y = y / (y.double().square().sum().sqrt() + 1e-7).to(y.dtype)
-    for _ in range(5):
-        a = _matmul(y, y.t())
-        y = 3.4445 * y + _matmul(-4.775 * a + 2.0315 * _matmul(a, a), y)
-    return _placed((y.t() if tall else y).reshape(x.shape), x)
-"#,
-    ),
 ];
 
 /// Why PyTorch can't express a function; it can express all.
@@ -294,7 +94,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .chain(kernel::RESERVED)
         .chain(python::KEYWORDS)
         .copied()
-        .chain(HELPERS.iter().map(|(name, _)| *name))
+        .chain(text::HELPERS.iter().map(|(name, _)| *name))
         .chain(own.iter().map(String::as_str))
         .collect();
     let mut listing = Listing::new(
@@ -328,7 +128,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
     let machinery = writer.machinery(with_kernel);
     let class = writer.class(with_kernel);
     let all = format!("{functions}{machinery}{class}");
-    let helpers = helpers(&all, HELPERS);
+    let helpers = helpers(&all, &text::HELPERS);
     let callable = if calls(&format!("{all}{helpers}"), "Callable") { "Callable, " } else { "" };
     let standard = format!(
         "{}from collections.abc import {callable}Sequence\nfrom typing import Any, NamedTuple\n",
@@ -690,19 +490,19 @@ impl Writer<'_> {
         text
     }
 
-    /// How the numbers of an update become tensors on CPU: those that are no operands of
-    /// arithmetic, such as exponents, stay what they are.
-    fn numbers_as_tensors(&self, operations: &Operations) -> String {
+    /// `_update_blocks` and what it calls.
+    fn blocks(&self, operations: &Operations) -> String {
         let (scalars, _) = self.read(self.listing.stages.len() - 1);
+        // Numbers that are no operands of arithmetic, such as exponents, stay what they are.
         let kept: Vec<String> = (0..scalars.len())
             .filter(|i| !operations.is_term_or_factor(&scalars[*i]))
             .map(|i| i.to_string())
             .collect();
-        match (scalars.is_empty(), kept.as_slice()) {
-            (true, _) => String::new(),
-            (false, []) => text::TENSORS.to_owned(),
-            (false, kept) => text::SOME_TENSORS.replace("@KEPT@", &kept.join(", ")),
-        }
+        let conditions = [
+            ("tensors", !scalars.is_empty() && kept.is_empty()),
+            ("some_tensors", !kept.is_empty()),
+        ];
+        filled(text::BLOCKS, &conditions, &[("KEPT", &kept.join(", "))])
     }
 
     /// What surrounds the functions of the program, and how a step is run.
@@ -752,23 +552,27 @@ impl Writer<'_> {
             text += ")\n";
         }
         if last > 0 {
-            text += text::REDUCE;
+            text += after_head(text::REDUCE);
         }
         if with_kernel {
-            text += &text::BLOCKS.replace("@TENSORS@", &self.numbers_as_tensors(&operations));
-            text += text::FUSED;
+            text += &self.blocks(&operations);
+            text += after_head(text::FUSED);
         }
-        text += &text::APPLY
-            .replace("@FAST@", if with_kernel { text::FAST } else { "" })
-            .replace("@IF@", if with_kernel { "elif" } else { "if" })
-            .replace("@STEPS@", if self.names.counts_steps { "steps" } else { "_" })
-            .replace("@COUNT@", if self.names.counts_steps { text::COUNT } else { "" });
-        text += text::ROUNDS;
+        let counts = self.names.counts_steps;
+        let mut apply = filled(text::APPLY, &[("kernel", with_kernel), ("counts", counts)], &[]);
+        if !with_kernel {
+            apply = apply.replace("    elif foreach", "    if foreach");
+        }
+        if !counts {
+            apply = apply.replace("lists, steps, totals", "lists, _, totals");
+        }
+        text += &apply;
+        text += after_head(text::ROUNDS);
         if self.has_state() {
             let is_renamed = self.names.renamed_slots().next().is_some();
             let known =
                 if is_renamed { "{_RENAMED.get(name, name) for name in own}" } else { "own" };
-            text += &text::HIDE.replace("@KNOWN@", known);
+            text += &filled(text::HIDE, &[], &[("KNOWN", known)]);
         }
         text
     }
@@ -805,7 +609,7 @@ impl Writer<'_> {
 
     /// What comes before all functions.
     fn basics(&self) -> String {
-        let mut text = text::BASICS.to_owned();
+        let mut text = after_head(text::BASICS).to_owned();
         let elsewhere: Vec<String> = self
             .names
             .elsewhere()
@@ -821,7 +625,7 @@ impl Writer<'_> {
                 "_ELSEWHERE: dict[str, tuple[str, int | None]] = {{\n{}}}\n",
                 elsewhere.concat()
             );
-            text += text::SETTLE;
+            text += after_head(text::SETTLE);
         }
         text
     }
@@ -903,150 +707,48 @@ impl Writer<'_> {
         text + "        super().__init__(params, defaults)\n"
     }
 
-    /// `__setstate__`.
-    fn setstate(&self, with_kernel: bool) -> String {
-        let settles = self.names.elsewhere().next().is_some();
-        let mut text = "\n    def __setstate__(self, state: dict[str, Any]) -> None:\n        super().__setstate__(state)\n".to_owned();
-        if settles {
-            text += "        _settle(self.defaults)\n";
-        }
-        text += "        for group in self.param_groups:\n            for name, default in self.defaults.items():\n                group.setdefault(name, default)\n";
-        if settles {
-            text += "            _settle(group)\n";
-        }
-        if !with_kernel {
-            text += "            group[\"fused\"] = None\n";
-        }
-        if !self.has_state() {
-            return text;
-        }
-        text += text::SHOW;
-        if self.names.renamed_slots().next().is_some() {
-            text += "            for given in own.keys() & _RENAMED.keys():  # Of an older file.\n                own[_RENAMED[given]] = own.pop(given)\n";
-        }
-        text += "        for group in self.param_groups:\n";
-        if self.names.counts_steps {
-            text += "            count = group.pop(\"step\", 0.0)  # Of an older file.\n";
-        }
-        text += "            for param in group[\"params\"]:\n                if self.state.get(param):\n";
-        text += if self.names.counts_steps {
-            "                    self._begin(param, group, float(count))\n"
-        } else {
-            "                    self._begin(param, group)\n"
-        };
-        text
-    }
-
-    /// `_begin`, which makes what is missing of a state.
-    fn begin(&self) -> String {
-        let counts = self.names.counts_steps;
-        let mut text = String::from("\n");
-        let mut parameters: Vec<String> =
-            ["self", "param: Tensor", "group: dict[str, Any]"].map(str::to_owned).to_vec();
-        if counts {
-            parameters.push("count: float = 0.0".to_owned());
-        }
-        text += &bracketed(4, "def _begin(", &parameters, ") -> None:");
-        text += "        \"\"\"Makes what a parameter's state lacks.\"\"\"\n        state = self.state[param]\n";
-        if counts {
-            text += "        step = state.get(\"step\", count)\n        if not isinstance(step, Tensor):\n            state[\"step\"] = torch.tensor(step, dtype=torch.float32, device=\"cpu\")\n";
-        }
-        if !self.names.slots.is_empty() {
-            text += "        dtype = group[\"state_dtype\"]\n        dtype = dtype or torch.promote_types(param.dtype, torch.float32)\n        for name in _SLOTS:\n            if state.get(name) is None:\n                state[name] = torch.zeros_like(param, dtype=dtype)\n";
-        }
-        text
-    }
-
-    /// Refusals of a group.
-    fn checks(&self) -> String {
+    /// Refusals of numbers outside of their ranges.
+    fn ranges(&self) -> String {
         let mut text = String::new();
         for (parameter, place) in self.parameters().zip(&self.names.places) {
             let checked = ScalarParameter { name: place.own.clone(), ..parameter.clone() };
             let _ = writeln!(text, "        {} = {}", place.own, place.read());
             text += &python::range_checks(8, std::iter::once(&checked), false);
         }
-        text += "        for param in group[\"params\"]:\n            if not param.is_floating_point() and not param.is_complex():\n                raise TypeError(f\"a parameter of {param.dtype}: only floats take steps\")\n";
-        text += "        is_complex = any(param.is_complex() for param in group[\"params\"])\n        if is_complex";
-        text += if self.takes_complex {
-            " and group[\"state_dtype\"]:\n            name = type(self).__name__\n            raise RuntimeError(f\"{name}: a complex parameter has no `state_dtype`\")\n"
-        } else {
-            ":\n            name = type(self).__name__\n            raise RuntimeError(f\"{name} does not support complex parameters\")\n"
-        };
         text
     }
 
     fn class(&self, with_kernel: bool) -> String {
-        let name = class_name(self.listing);
-        let settles = self.names.elsewhere().next().is_some();
-        let counts = self.names.counts_steps;
-        let mut text = format!(
-            "class {name}(torch.optim.Optimizer):\n{}\n",
-            text::CLASS_DOC.replace("@NAMES@", &self.described())
-        );
-        text += &self.constructor(with_kernel);
-        text += &self.setstate(with_kernel);
-        text += &text::ADD
-            .replace(
-                "@BOTH@",
-                if settles {
-                    "        for key in param_group:\n            _refuse_both(param_group, key)\n"
-                } else {
-                    ""
-                },
-            )
-            .replace("@SETTLE@", if settles { "            _settle(group)\n" } else { "" });
-        text += &self.checks();
-        if self.has_state() {
-            text += text::LOAD;
-        }
-        text += text::READY;
-        let mut state = String::new();
-        if self.has_state() {
-            text += &self.begin();
-            state += "        states = [self.state[param] for param in params]\n        if not all(states):\n            for param, state in zip(params, states, strict=True):\n                if not state:\n                    self._begin(param, group)\n";
-        }
-        state += "        lists: list[list[Any]] = [params, grads]\n";
-        if !self.names.slots.is_empty() {
-            state += "        lists += [[state[name] for state in states] for name in _SLOTS]\n";
-        }
-        if counts {
-            state += "        steps = [state[\"step\"] for state in states]\n";
-        }
         let step = self.listing.step.as_ref();
-        let keys = if step.is_some() {
-            "        # A compiled step does not know the counts, so there each parameter is by itself.\n        compiling = torch.compiler.is_compiling()\n        counts = steps if compiling else [step.item() for step in steps]\n        counts = [count + (made + 1) for count in counts]\n        keys: list[Any] = [\n            (param.device, param.dtype, index if compiling else counts[index])\n            for index, param in enumerate(params)\n        ]\n"
-        } else {
-            "        keys: list[Any] = [(param.device, param.dtype) for param in params]\n"
-        };
-        let settle = if settles {
-            "        for group in self.param_groups:\n            _settle(group)\n"
-        } else {
-            ""
-        };
         let totals = step.map_or_else(
             || "{}".to_owned(),
             |step| format!("{{\"{}\": counts[indices[0]]}}", step.name),
         );
-        text += &text::BATCHES
-            .replace("@SETTLE@", settle)
-            .replace("@COUNTS@", if step.is_some() { " and step count" } else { "" })
-            .replace("@STATE@", &state)
-            .replace("@KEYS@", keys)
-            .replace("@PAIRS@", if self.takes_complex { text::PAIRS } else { "" })
-            .replace(
-                "@TAKEN@",
-                if counts {
-                    "            taken = [steps[index] for index in indices]\n"
-                } else {
-                    ""
-                },
-            )
-            .replace("@STEPS@", if counts { "taken" } else { "[]" })
-            .replace("@TOTALS@", &totals);
-        text + &text::STEP.replace(
-            "@REDUCE@",
-            if self.listing.stages.len() > 1 { "        _reduce(batches)\n" } else { "" },
-        )
+        let counts = self.names.counts_steps;
+        let conditions = [
+            ("kernel", with_kernel),
+            ("settles", self.names.elsewhere().next().is_some()),
+            ("state", self.has_state()),
+            ("slots", !self.names.slots.is_empty()),
+            ("renamed", self.names.renamed_slots().next().is_some()),
+            ("counts", counts),
+            ("step", step.is_some()),
+            ("sums", self.listing.stages.len() > 1),
+            ("complex", self.takes_complex),
+        ];
+        let texts = [
+            ("CLASS", &class_name(self.listing)[..]),
+            ("NAMES", &self.described()),
+            ("CONSTRUCTOR", &self.constructor(with_kernel)),
+            ("RANGES", &self.ranges()),
+            ("AND_COUNT", if step.is_some() { " and step count" } else { "" }),
+            ("TOTALS", &totals),
+        ];
+        let template = match counts {
+            true => text::OPTIMIZER.to_owned(),
+            false => text::OPTIMIZER.replace(", count: float = 0.0", ""),
+        };
+        filled(&template, &conditions, &texts).trim_start().to_owned()
     }
 
     /// The hyperparameters of the class's doc string, where they have two names.

@@ -14,6 +14,7 @@
 //! don't see the other replicas' gradients.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use symopt_dsl::{Function, Graph, Profile, Program};
 
@@ -21,6 +22,7 @@ use super::casts::{self, Casts, Library, WEIGHT_DECAY, numpy_import};
 use super::keras::KERAS_NAMES;
 use crate::listing::{Callee, Listing, ScalarParameter};
 use crate::python::{self, bracketed, class_name, helpers};
+use crate::runtime::{self, Helpers};
 use crate::spelling::lacks_row;
 
 const LIBRARY: Library = Library {
@@ -122,123 +124,12 @@ const LIBRARY: Library = Library {
     ],
 };
 
-const HELPERS: &[(&str, &str)] = &[
-    (
-        "_wide",
-        r#"def _wide(dtype):
-    """The type that arrays of a type are computed in: f32 at least."""
-    if not dtype.is_floating:
-        raise TypeError(f"a variable of {dtype.name}: train its real numbers as floats")
-    return tf.float32 if dtype.size < 4 else dtype
-"#,
-    ),
-    (
-        "_scalar",
-        "def _scalar(x):\n    \"\"\"A number in f64.\"\"\"\n    if isinstance(x, (int, float)):\n        return tf.constant(x, tf.float64)\n    return tf.cast(x, tf.float64)\n",
-    ),
-    (
-        "_rounded",
-        r#"def _rounded(x, dtype):
-    """A number in a type; beyond it, it is infinite."""
-    # TensorFlow keeps one tensor for equal floats, such as 0.0 and -0.0; not for arrays.
-    x = np.array(x) if isinstance(x, float) else x
-    return tf.cast(tf.constant(x, tf.float64), dtype)
-"#,
-    ),
-    (
-        "_dot",
-        "def _dot(x, y):\n    \"\"\"The sum of the products of all elements, in f64.\"\"\"\n    return tf.reduce_sum(tf.cast(x, tf.float64) * tf.cast(y, tf.float64))\n",
-    ),
-    (
-        "_norm",
-        "def _norm(x):\n    \"\"\"The Euclidean norm of all elements, in f64.\"\"\"\n    return tf.sqrt(_dot(x, x))\n",
-    ),
-    (
-        "_clip_factor",
-        "def _clip_factor(norm, limit):\n    \"\"\"The factor that makes a norm at most a limit.\"\"\"\n    norm = _scalar(norm)\n    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)\n",
-    ),
-    ("_exp2", "def _exp2(x):\n    return tf.pow(tf.constant(2.0, x.dtype), x)\n"),
-    ("_exp10", "def _exp10(x):\n    return tf.pow(tf.constant(10.0, x.dtype), x)\n"),
-    ("_cube", "def _cube(x):\n    return x * x * x\n"),
-    (
-        "_cbrt",
-        "def _cbrt(x):\n    \"\"\"The cube root, through f64.\"\"\"\n    root = tf.pow(tf.abs(tf.cast(x, tf.float64)), 1 / 3)\n    return tf.sign(x) * tf.cast(root, x.dtype)\n",
-    ),
-    (
-        "_log10",
-        "def _log10(x):\n    \"\"\"The logarithm to base 10, through f64.\"\"\"\n    log = tf.math.log(tf.cast(x, tf.float64))\n    return tf.cast(log / tf.math.log(tf.constant(10.0, tf.float64)), x.dtype)\n",
-    ),
-    (
-        "_log2",
-        "def _log2(x):\n    \"\"\"The logarithm to base 2, through f64.\"\"\"\n    log = tf.math.log(tf.cast(x, tf.float64))\n    return tf.cast(log / tf.math.log(tf.constant(2.0, tf.float64)), x.dtype)\n",
-    ),
-    (
-        "_guarded_log1p",
-        "def _guarded_log1p(x):\n    \"\"\"The logarithm of |1 + x|, accurate near 0.\"\"\"\n    return tf.where(x < -1, tf.math.log(-(1 + x)), tf.math.log1p(x))\n",
-    ),
-    (
-        "_mean",
-        r#"def _mean(x):
-    """The mean of all elements, in f64."""
-    return tf.reduce_mean(tf.cast(x, tf.float64))
-"#,
-    ),
-    ("_size", "def _size(x):\n    return tf.cast(tf.size(x), tf.float64)\n"),
-    (
-        "_matrix",
-        r#"def _matrix(x):
-    """An array as a matrix: its first dimension by the rest; a vector is a column."""
-    x = tf.convert_to_tensor(x)
-    columns = 1
-    for length in x.shape[1:]:
-        columns *= length
-    return tf.reshape(x, [x.shape[0] if len(x.shape) else 1, columns])
-"#,
-    ),
-    ("_rows", "def _rows(x):\n    return tf.constant(float(_matrix(x).shape[0]), tf.float64)\n"),
-    (
-        "_columns",
-        "def _columns(x):\n    return tf.constant(float(_matrix(x).shape[1]), tf.float64)\n",
-    ),
-    ("_transpose", "def _transpose(x):\n    return tf.transpose(_matrix(x))\n"),
-    ("_matmul", "def _matmul(x, y):\n    return tf.matmul(_matrix(x), _matrix(y))\n"),
-    (
-        "_row_mean",
-        r#"def _row_mean(x):
-    """The mean of each row, at every place of the row."""
-    y = _matrix(x)
-    mean = tf.reduce_mean(tf.cast(y, tf.float64), axis=1, keepdims=True)
-    return tf.reshape(tf.broadcast_to(tf.cast(mean, y.dtype), y.shape), x.shape)
-"#,
-    ),
-    (
-        "_column_mean",
-        r#"def _column_mean(x):
-    """The mean of each column, at every place of the column."""
-    y = _matrix(x)
-    mean = tf.reduce_mean(tf.cast(y, tf.float64), axis=0, keepdims=True)
-    return tf.reshape(tf.broadcast_to(tf.cast(mean, y.dtype), y.shape), x.shape)
-"#,
-    ),
-    (
-        "_newton_schulz",
-        r#"def _newton_schulz(x):
-    """Five steps of Muon's iteration: the singular values come close to 1."""
-    y = _matrix(x)
-    tall = y.shape[0] > y.shape[1]
-    y = tf.transpose(y) if tall else y
-    y = y / tf.cast(_norm(y) + 1e-7, y.dtype)
-    for _ in range(5):
-        a = tf.matmul(y, tf.transpose(y))
-        y = 3.4445 * y + tf.matmul(-4.775 * a + 2.0315 * tf.matmul(a, a), y)
-    return tf.reshape(tf.transpose(y) if tall else y, x.shape)
-"#,
-    ),
-];
+static HELPERS: Helpers =
+    LazyLock::new(|| runtime::helpers(include_str!("../../runtime/tensorflow/helpers.py")));
 
 /// Why TensorFlow can't express a function, if it can't.
 pub fn lacks(function: Function) -> Option<String> {
-    lacks_row(function, LIBRARY.spelling, HELPERS)
+    lacks_row(function, LIBRARY.spelling, &HELPERS)
 }
 
 /// The file for TensorFlow 2. `graph` must be the program's own.
@@ -259,7 +150,7 @@ pub fn file_of_version_1(program: &Program, graph: &Graph) -> String {
 
 fn finished(listing: &Listing, title: &str, body: &str) -> String {
     let head = python::head(listing, title);
-    let body = format!("{}\n\n{body}", helpers(body, &casts::with_numpy(HELPERS)));
+    let body = format!("{}\n\n{body}", helpers(body, &casts::with_numpy(&HELPERS)));
     format!("{head}\n{}import tensorflow as tf\n{body}", numpy_import(&body))
 }
 

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use symopt_dsl::{Function, Profile, Type};
 
@@ -14,6 +15,7 @@ use super::operations::is_comparison;
 use crate::listing::{Callee, Expression, Listing};
 use crate::notation::{Level, Notation, written, written_within};
 use crate::python::{bracketed, calls, python_float};
+use crate::runtime::{self, Helpers};
 use crate::spelling::spelling;
 
 struct KernelNotation;
@@ -58,26 +60,8 @@ impl Notation for KernelNotation {
 }
 
 /// Their names are others than those of the helpers for tensors, beside which they stand in a file.
-const HELPERS: &[(&str, &str)] = &[
-    (
-        "_triton_sign",
-        "    def _triton_sign(x):  # type: ignore\n        return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, 0.0))\n",
-    ),
-    ("_triton_square", "    def _triton_square(x):  # type: ignore\n        return x * x\n"),
-    ("_triton_cube", "    def _triton_cube(x):  # type: ignore\n        return x * x * x\n"),
-    (
-        "_triton_maximum",
-        "    def _triton_maximum(x, y):  # type: ignore\n        return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)\n",
-    ),
-    (
-        "_triton_minimum",
-        "    def _triton_minimum(x, y):  # type: ignore\n        return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)\n",
-    ),
-    (
-        "_triton_guarded_log1p",
-        "    def _triton_guarded_log1p(x):  # type: ignore\n        return tl.where(x < -1.0, libdevice.log(-(1.0 + x)), libdevice.log1p(x))\n",
-    ),
-];
+static HELPERS: Helpers =
+    LazyLock::new(|| runtime::helpers(include_str!("../../../runtime/pytorch/kernel.py")));
 
 /// Names that the text of a kernel uses. A variable of the program must not have them.
 pub const RESERVED: &[&str] = &[
@@ -161,7 +145,8 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     let helpers: String = HELPERS
         .iter()
         .filter(|(name, _)| calls(&text, name))
-        .map(|(_, definition)| format!("    @triton.jit\n{definition}\n"))
+        .flat_map(|(_, definition)| definition.lines().chain([""]))
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
         .collect();
     let device = if calls(&text, "libdevice") || calls(&helpers, "libdevice") {
         "    from triton.language.extra import libdevice\n"

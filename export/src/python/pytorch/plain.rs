@@ -14,10 +14,11 @@ use symopt_dsl::{Function, Graph, Program, Type};
 use super::eager::{EagerNotation, callable, compared, is_zero_in_f32};
 use super::names::Names;
 use super::operations::{is_comparison, mirrored};
-use super::{HELPERS, RESERVED, Writer, names, text};
+use super::{RESERVED, Writer, names, text};
 use crate::listing::{Callee, Expression, Line, Listing, ListingOptions, Stage};
 use crate::notation::{Level, Notation, written, written_within};
 use crate::python::{self, bracketed, calls, class_name, helpers};
+use crate::runtime::{after_head, filled};
 
 /// Expressions of arrays as Python has them, and of numbers as the full file has them.
 struct PlainNotation<'a> {
@@ -113,7 +114,7 @@ pub fn file(program: &Program, graph: &Graph) -> String {
         .iter()
         .chain(python::KEYWORDS)
         .copied()
-        .chain(HELPERS.iter().map(|(name, _)| *name))
+        .chain(text::HELPERS.iter().map(|(name, _)| *name))
         .collect();
     let listing = Listing::new(
         program,
@@ -145,7 +146,7 @@ impl Plain<'_> {
             functions = format!("{functions}\n\n{}", self.table());
         }
         let all = format!("{functions}{class}");
-        let mut helpers = helpers(&all, HELPERS);
+        let mut helpers = helpers(&all, &text::HELPERS);
         if calls(&helpers, "_PLAIN") {
             helpers = format!("\n\n_PLAIN: set[type] = {{Tensor, torch.nn.Parameter}}\n{helpers}");
         }
@@ -315,21 +316,17 @@ impl Plain<'_> {
             && start.len() + row.trim().len() < python::WIDTH
         {
             text = format!("{said}{start}{})\n", row.trim());
-            return text + text::PLAIN_REDUCE;
+            return text + after_head(text::PLAIN_REDUCE);
         }
-        text + ")\n" + text::PLAIN_REDUCE
+        text + ")\n" + after_head(text::PLAIN_REDUCE)
     }
 
-    fn class(&self) -> String {
+    fn constructor(&self) -> String {
         let names = self.writer.names;
         let keys = self.writer.keys();
-        let mut text =
-            format!("class {}(torch.optim.Optimizer):\n", class_name(self.writer.listing));
-        text +=
-            "    \"\"\"One step: `optimizer.step()`. All hyperparameters are per group.\"\"\"\n\n";
         let mut parameters = vec!["self".to_owned(), "params: ParamsT".to_owned()];
         parameters.extend(keys.iter().map(|(key, ty, default)| format!("{key}: {ty} = {default}")));
-        text += &bracketed(4, "def __init__(", &parameters, ") -> None:");
+        let mut text = bracketed(4, "def __init__(", &parameters, ") -> None:");
         for (parameter, place) in self.writer.parameters().zip(&names.places) {
             let value = place
                 .index
@@ -355,55 +352,40 @@ impl Plain<'_> {
         }
         defaults.extend(names.unread().iter().map(|(key, value)| format!("\"{key}\": {value}")));
         text += &bracketed(8, "defaults = {", &defaults, "}");
-        text += "        super().__init__(params, defaults)\n";
-        if self.writer.has_state() {
-            text += text::PLAIN_LOAD;
-        }
-        let counts = names.counts_steps;
-        let begin = match (counts, names.slots.is_empty()) {
-            (true, _) => text::PLAIN_BEGIN_COUNTED,
-            (false, true) => "",
-            (false, false) => text::PLAIN_BEGIN,
-        };
-        let step = self.writer.listing.step.as_ref();
+        text + "        super().__init__(params, defaults)\n"
+    }
+
+    fn class(&self) -> String {
+        let Writer { listing, names, takes_complex } = *self.writer;
+        let step = listing.step.as_ref();
         // A parameter that is there twice has made a step by then; sums are taken before.
-        let sums = self.writer.listing.stages.len() > 1;
-        let now = step.filter(|_| !sums).map_or_else(String::new, |step| {
-            format!(
-                "            totals[\"{}\"] = self.state[param][\"step\"].item() + 1\n",
-                step.name
-            )
-        });
-        let totals = step.filter(|_| sums);
-        let totals = totals.map_or_else(
+        let sums = listing.stages.len() > 1;
+        let totals = step.filter(|_| sums).map_or_else(
             || "{}".to_owned(),
             |step| format!("{{\"{}\": state[\"step\"].item() + 1}}", step.name),
         );
-        let slots = if names.slots.is_empty() { "" } else { ", *(state[name] for name in _SLOTS)" };
-        let pairs =
-            if self.writer.takes_complex { text::PLAIN_PAIRS } else { text::PLAIN_NO_PAIRS };
-        let update = if self.reads_totals() {
-            "_update(*(*arrays, group, totals))"
-        } else {
-            "_update(*(*arrays, group))"
-        };
-        let state = if self.writer.has_state() {
-            "                state = self.state[param]\n"
-        } else {
-            ""
-        };
-        text + &text::PLAIN_STEP
-            .replace("@STATE@", state)
-            .replace("@BEGIN@", begin)
-            .replace("@SLOTS@", slots)
-            .replace("@PAIRS@", pairs)
-            .replace("@TOTALS@", &totals)
-            .replace("@NOW@", &now)
-            .replace("@REDUCE@", if sums { "        _reduce(work)\n" } else { "" })
-            .replace(
-                "@COUNT@",
-                if counts { "            self.state[param][\"step\"] += 1\n" } else { "" },
-            )
-            .replace("@UPDATE@", update)
+        let conditions = [
+            ("state", self.writer.has_state()),
+            ("slots", !names.slots.is_empty()),
+            ("counts", names.counts_steps),
+            ("step_now", step.is_some() && !sums),
+            ("sums", sums),
+            ("complex", takes_complex),
+        ];
+        let texts = [
+            ("CLASS", &class_name(listing)[..]),
+            ("CONSTRUCTOR", &self.constructor()),
+            ("STEP", step.map_or("", |step| &step.name)),
+            ("TOTALS", &totals),
+            (
+                "UPDATE",
+                if self.reads_totals() {
+                    "_update(*(*arrays, group, totals))"
+                } else {
+                    "_update(*(*arrays, group))"
+                },
+            ),
+        ];
+        filled(text::PLAIN, &conditions, &texts).trim_start().to_owned()
     }
 }
