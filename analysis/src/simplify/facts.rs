@@ -182,7 +182,53 @@ fn is_total(node: &Term, children: &[Facts]) -> bool {
                 F::Power => at(0).is_some_and(Facts::is_positive),
                 // The mean of an array without numbers is NaN.
                 F::Tan | F::GuardedLog1p | F::CosineSim | F::Mean => false,
-                _ => true,
+                // No wildcard: a new function must say so.
+                F::Abs
+                | F::Cos
+                | F::Sin
+                | F::Arctan
+                | F::Exp
+                | F::Sinh
+                | F::Cosh
+                | F::Tanh
+                | F::Arcsinh
+                | F::Sign
+                | F::Exp2
+                | F::Exp10
+                | F::Expm1
+                | F::Square
+                | F::Cube
+                | F::Cbrt
+                | F::Add
+                | F::Subtract
+                | F::Multiply
+                | F::Maximum
+                | F::Minimum
+                | F::Norm
+                | F::GlobalNorm
+                | F::Dot
+                | F::Clip
+                | F::Interp
+                | F::GetPi
+                | F::GetE
+                | F::GetEps
+                | F::Negative
+                | F::Copy
+                | F::GuardedSqrt
+                | F::Where
+                | F::Less
+                | F::LessEqual
+                | F::Greater
+                | F::GreaterEqual
+                | F::Equal
+                | F::Size
+                | F::Transpose
+                | F::Matmul
+                | F::RowMean
+                | F::ColumnMean
+                | F::NewtonSchulz
+                | F::Rows
+                | F::Columns => true,
             }
         }
     }
