@@ -188,7 +188,9 @@ pub struct Listing {
 pub struct ListingOptions<'a> {
     /// Names that are taken: keywords of the language, and what the export itself calls things.
     pub reserved: &'a [&'a str],
-    /// Whether a name may be bound again once the value that it had is not needed any more.
+    /// Whether a name may be bound again once the value that it had is not needed any more. A number
+    /// that is made of hyperparameters and constants alone never shares its name with another: in
+    /// some libraries the one is a float in f64 and the other one a tensor in f32.
     pub rebind: bool,
     /// Whether the sums of a single array's elements are taken inside expressions, as array
     /// libraries do: `norm` is then a function like others. If not, they too end a stage, every
@@ -871,6 +873,20 @@ impl<'a> Writer<'a> {
         by_variable
     }
 
+    /// Which values are made of hyperparameters and constants alone.
+    fn of_numbers(&self) -> Vec<bool> {
+        let mut of_numbers = vec![false; self.graph.nodes().len()];
+        for id in node_ids(self.graph) {
+            let node = self.graph.node(id);
+            of_numbers[id.index()] = match node.kind {
+                NodeKind::Constant(_) | NodeKind::Hyperparameter(_) => true,
+                NodeKind::Call(_) => node.arguments().iter().all(|id| of_numbers[id.index()]),
+                _ => false,
+            };
+        }
+        of_numbers
+    }
+
     /// Whether a line may bind a name that is bound already: what it is bound to must not be read
     /// after the line.
     fn may_rebind(
@@ -889,6 +905,7 @@ impl<'a> Writer<'a> {
     /// Names scalars, totals and the factors of clips.
     fn name_scalars(&mut self) {
         let last = self.last_reads(None);
+        let of_numbers = self.of_numbers();
         let learning_rate =
             node_ids(self.graph).find(|id| self.graph.node(*id).kind == NodeKind::LearningRate);
         let mut bound: BTreeMap<String, NodeId> = learning_rate
@@ -898,7 +915,10 @@ impl<'a> Writer<'a> {
         for stage in 0..self.stages() {
             for (index, id) in self.scalar_lines[stage].clone().into_iter().enumerate() {
                 let base = self.base_name(id);
-                let rebinds = self.may_rebind(&base, &bound, &last, Place::Scalars(stage, index));
+                let rebinds = self.may_rebind(&base, &bound, &last, Place::Scalars(stage, index))
+                    && bound
+                        .get(&base)
+                        .is_some_and(|holder| of_numbers[holder.index()] == of_numbers[id.index()]);
                 let name = if rebinds { base } else { self.fresh(&base) };
                 bound.insert(name.clone(), id);
                 self.names.insert(id, name);

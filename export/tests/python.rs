@@ -105,6 +105,17 @@ fn a_decay_that_keras_can_turn_off_is_never_bound_to_itself_in_a_loop() {
     assert!(!file.contains("            lr = lr"), "{file}");
 }
 
+/// A tensor of f32 would lose what a float has: the factor of a clip of floats is one, and no name
+/// stands for a float here and for a tensor there.
+#[test]
+fn numbers_of_hyperparameters_alone_stay_floats_in_keras() {
+    let text = "def f(w, g, lr, *, a=0.7):\n  c = a * 1e39\n  x = clip(c, 1e38) / c\n  y = log(c)\n  c = lr * a\n  update = g * c + x + y\n  return update\n";
+    let file = exported(text, Target::Keras);
+    assert!(file.contains("        c = a * 1e39\n"), "{file}");
+    assert!(file.contains("        c2 = lr * a\n"), "{file}");
+    assert!(!file.contains("_clip_factor"), "{file}");
+}
+
 #[test]
 fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
     for function in Function::all().filter(|function| function.row().profile == Profile::Paper) {

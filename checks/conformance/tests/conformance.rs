@@ -161,6 +161,9 @@ fn the_found_programs_have_their_right_values() {
     near("sizes-of-numbers", [7.0 + 32.0 + 128.0 + 1024.0 + 2.0, 7.0 + 24.0 + 192.0 + 512.0 + 2.0]);
     near("size-of-a-sum", [2.0, 1.5]);
     near("reads-weights-only", [1.0_f64.cos(), 1.0_f64.cos()]);
+    // The hyperparameter is moved to 0.4, and the learning rate is 0.5.
+    let apart = 1.0 + 0.35 + (0.4_f64.ln() / 1e39_f64.ln() + 1.0) + 0.5 * 0.4;
+    near("floats-apart", [apart, apart]);
     // All gradients that are first in their array are positive.
     near("negative-zeros", [2.0 + 4.0 + 16.0 + 64.0 + 1.0, 2.0 + 4.0 + 16.0 + 64.0 + 0.5]);
 }

@@ -404,12 +404,16 @@ impl<T: Real> Interpreter<T> {
                 .iter()
                 .filter_map(variable)
                 .any(|value| value.ty().is_array());
+        // A number that is tested meets no other: a float is compared with 0 as it is.
+        let is_rounded_at = |i: usize| is_rounded && !(i == 0 && function == Function::Where);
         // Constants, and NaN for a variable that has no value: abstract execution has shown that
         // every variable is assigned before it is read.
         let numbers: [Value<T>; 3] = std::array::from_fn(|i| match statement.arguments().get(i) {
-            Some(Operand::Constant(value)) if is_rounded => Value::Scalar(self.rounded(*value)),
+            Some(Operand::Constant(value)) if is_rounded_at(i) => {
+                Value::Scalar(self.rounded(*value))
+            }
             Some(Operand::Constant(value)) => Value::Scalar(*value),
-            Some(operand) if is_rounded => variable(operand)
+            Some(operand) if is_rounded_at(i) => variable(operand)
                 .map_or(Value::Scalar(f64::NAN), |value| self.rounded_value(value.clone())),
             _ => Value::Scalar(f64::NAN),
         });
@@ -417,7 +421,10 @@ impl<T: Real> Interpreter<T> {
             .arguments()
             .iter()
             .zip(&numbers)
-            .map(|(operand, number)| variable(operand).filter(|_| !is_rounded).unwrap_or(number))
+            .enumerate()
+            .map(|(i, (operand, number))| {
+                variable(operand).filter(|_| !is_rounded_at(i)).unwrap_or(number)
+            })
             .collect();
         let largest = arguments.iter().map(|a| a.ty()).max().unwrap_or(Type::Scalar);
         if largest == Type::Scalar {

@@ -218,6 +218,9 @@ impl<'a> Casts<'a> {
                     }),
                 }
             }
+            Expression::Call(Callee::ClipFactor, _, arguments) => {
+                arguments.get(1).is_some_and(|limit| self.may_be_negative(limit))
+            }
             Expression::Call(..) => false,
         }
     }
@@ -272,7 +275,7 @@ impl<'a> Casts<'a> {
         match expression {
             Expression::Number(_) => true,
             Expression::Name(name, ty) => *ty == Type::Scalar && self.floats.contains(name),
-            Expression::Call(Callee::ClipFactor | Callee::Spread, ..) => false,
+            Expression::Call(Callee::Spread, ..) => false,
             Expression::Call(_, ty, arguments) => {
                 *ty == Type::Scalar && arguments.iter().all(|argument| self.is_float(argument))
             }
@@ -288,6 +291,11 @@ impl<'a> Casts<'a> {
     /// meets an array.
     fn with_casts(&self, expression: &Expression) -> Expression {
         let Expression::Call(callee, ty, arguments) = expression else { return expression.clone() };
+        if let (Callee::ClipFactor, [norm, limit], true) =
+            (*callee, &arguments[..], self.is_float(expression))
+        {
+            return self.with_casts(&clip_factor_of_floats(norm, limit));
+        }
         let is_sum = *callee == Callee::Function(Function::Norm);
         let argument = |(index, argument): (usize, &Expression)| {
             let inner = self.with_casts(argument);
@@ -549,6 +557,15 @@ impl<'a> Casts<'a> {
         }
         (update, slots)
     }
+}
+
+/// The factor of a clip whose norm and limit are floats, as a float: the helper gives a tensor.
+fn clip_factor_of_floats(norm: &Expression, limit: &Expression) -> Expression {
+    let call =
+        |function, arguments| Expression::Call(Callee::Function(function), Type::Scalar, arguments);
+    let is_within = call(Function::LessEqual, vec![norm.clone(), limit.clone()]);
+    let quotient = call(Function::Divide, vec![limit.clone(), norm.clone()]);
+    call(Function::Where, vec![is_within, Expression::Number(1.0), quotient])
 }
 
 /// A float as a tensor of the type of the array at hand.

@@ -14,7 +14,8 @@
 //! (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under `inject_hyperparams`.
 //! Sums of products beyond 3.4e38 are infinite in f32, and norms beyond 1.8e19. Means of rows and
 //! columns and products of matrices are summed in the type of the arrays. Under `jit` XLA may
-//! contract a product and a sum into one rounding. On CPU it takes denormal numbers for zero.
+//! contract a product and a sum into one rounding. On CPU it takes denormal numbers for zero, and
+//! so the reciprocals of numbers beyond 2^126, by which it multiplies arrays instead of dividing.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -184,9 +185,20 @@ impl Notation for JaxNotation {
             !ty.is_array() && arguments.iter().all(|argument| self.may_be_float(argument));
         let choice = if of_floats { "_choice" } else { "jnp.where" };
         match (function, arguments) {
-            (Function::Divide, [_, Expression::Number(divisor)]) if *divisor != 0.0 => None,
+            (Function::Divide, [_, Expression::Number(divisor)])
+                if *divisor != 0.0 && divisor.abs() <= LARGEST_DIVISOR =>
+            {
+                None
+            }
             // Python raises where a float is divided by zero.
-            (Function::Divide, _) if of_floats => Some("_number(\"divide\", {x}, {y})".into()),
+            (Function::Divide, [_, divisor])
+                if of_floats
+                    || !ty.is_array()
+                        && self.may_be_float(divisor)
+                        && *divisor != Expression::Number(0.0) =>
+            {
+                Some("_number(\"divide\", {x}, {y})".into())
+            }
             (Function::Reciprocal, _) if of_floats => Some("_number(\"divide\", 1.0, {x})".into()),
             (Function::Divide, _) if !ty.is_array() => Some("jnp.divide({x}, {y})".into()),
             (Function::Reciprocal, _) if !ty.is_array() => Some("jnp.divide(1.0, {x})".into()),
@@ -286,6 +298,11 @@ impl Split {
             .then_some(split)
     }
 }
+
+/// The reciprocal of what is beyond this, 2^126, is a denormal number, which XLA takes for zero on
+/// CPU; in a compiled step it multiplies by the reciprocal of a constant divisor. Numbers are
+/// divided otherwise; of arrays no quotient by such a number is kept from that, compiled or not.
+const LARGEST_DIVISOR: f64 = (1_u128 << 126) as f64;
 
 /// The hyperparameter that a mask turns off.
 const WEIGHT_DECAY: &str = "weight_decay";
