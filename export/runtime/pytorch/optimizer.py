@@ -117,6 +117,11 @@ class __CLASS__(torch.optim.Optimizer):
     # end state
     def _ready(self, group: dict[str, Any]) -> tuple[list[Tensor], list[Any]]:
         """The parameters of a group that have gradients, and these."""
+        # where no_rate
+        if group["lr"] != 1.0:
+            name = type(self).__name__
+            raise RuntimeError(f"{name} reads no learning rate: nothing can change it")
+        # end no_rate
         params: list[Tensor] = group["params"]
         grads: list[Any] = [param.grad for param in params]
         if any(grad is None for grad in grads):

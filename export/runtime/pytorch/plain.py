@@ -42,6 +42,10 @@ class __CLASS__(torch.optim.Optimizer):
                 loss = closure()
         work: list[Any] = []
         for group in self.param_groups:
+            # where no_rate
+            if group["lr"] != 1.0:
+                raise RuntimeError("no learning rate is read: nothing can change it")
+            # end no_rate
             for param in group["params"]:
                 if (grad := param.grad) is None:
                     continue

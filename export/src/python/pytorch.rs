@@ -675,6 +675,9 @@ impl Writer<'_> {
         for (key, ..) in &keys {
             let _ = writeln!(text, "            \"{key}\": {key},");
         }
+        if self.names.lacks_rate {
+            text += "            \"lr\": 1.0,  # Nothing reads it, and no scheduler may move it.\n";
+        }
         if self.names.lacks_momentum {
             text += "            \"momentum\": 0.0,  # Nothing reads it: for schedulers that move one.\n";
         }
@@ -735,6 +738,7 @@ impl Writer<'_> {
             ("step", step.is_some()),
             ("sums", self.listing.stages.len() > 1),
             ("complex", self.takes_complex),
+            ("no_rate", self.names.lacks_rate),
         ];
         let texts = [
             ("CLASS", &class_name(self.listing)[..]),

@@ -73,6 +73,9 @@ pub struct Names {
     pub counts_steps: bool,
     /// Whether schedulers that move the momentum find none.
     pub lacks_momentum: bool,
+    /// Whether the program reads no learning rate: a group has one all the same, as those of
+    /// `torch.optim` do, which nothing may move.
+    pub lacks_rate: bool,
 }
 
 /// Two hyperparameters that a group has as a tuple.
@@ -195,7 +198,15 @@ impl Names {
         }
         let counts_steps = listing.step.is_some()
             || names.iter().any(|name| name == "square_avg" || name == "sum");
-        Names { places, slots: names, given_slots, counts_steps, lacks_momentum: !has_momentum }
+        let lacks_rate = places.iter().all(|place| place.key != "lr");
+        Names {
+            places,
+            slots: names,
+            given_slots,
+            counts_steps,
+            lacks_momentum: !has_momentum,
+            lacks_rate,
+        }
     }
 
     /// The places whose values a group has elsewhere than under the program's name.

@@ -347,6 +347,9 @@ impl Plain<'_> {
         }
         let mut defaults: Vec<String> =
             keys.iter().map(|(key, ..)| format!("\"{key}\": {key}")).collect();
+        if names.lacks_rate {
+            defaults.push("\"lr\": 1.0".to_owned());
+        }
         if names.lacks_momentum {
             defaults.push("\"momentum\": 0.0".to_owned());
         }
@@ -371,6 +374,7 @@ impl Plain<'_> {
             ("step_now", step.is_some() && !sums),
             ("sums", sums),
             ("complex", takes_complex),
+            ("no_rate", names.lacks_rate),
         ];
         let texts = [
             ("CLASS", &class_name(listing)[..]),
