@@ -14,14 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from targets.keras import load
-
-
-def optimizer_class(path):
-    module = load(path)
-    return [
-        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
-    ][-1]
+from behaviour import failures, refused
+from targets import load, optimizer_class
 
 
 def variables_of(*shapes, dtype="float32"):
@@ -38,14 +32,6 @@ def step(optimizer, variables, *gradients):
     ]
     optimizer.apply(gradients, variables)
     return [ops.convert_to_numpy(ops.cast(v, "float32")) for v in variables]
-
-
-def refused(kind, call):
-    try:
-        call()
-    except kind as error:
-        return str(error)
-    raise AssertionError(f"no {kind.__name__}")
 
 
 def defaults(cls):
@@ -238,19 +224,5 @@ CHECKS = [
 ]
 
 
-def main(paths):
-    failed = 0
-    for path in paths:
-        cls = optimizer_class(path)
-        for check in CHECKS:
-            try:
-                check(cls)
-            except Exception as error:
-                failed += 1
-                print(f"{path}: {check.__name__}: {type(error).__name__}: {error}")
-    print(f"{len(paths)} files, {len(CHECKS)} checks each, {failed} failed")
-    return 1 if failed or not paths else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(failures(sys.argv[1:], CHECKS, lambda path: [optimizer_class(load(path))]))

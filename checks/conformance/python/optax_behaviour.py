@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from targets.optax import factory, load
+from behaviour import failures, refused
+from targets import load
+from targets.optax import factory
 
 
 def params_of(dtype=jnp.float32, seed=0):
@@ -42,14 +44,6 @@ def same(x, y, tolerance=0.0):
         np.testing.assert_allclose(
             np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=tolerance, atol=tolerance
         )
-
-
-def refused(kind, call):
-    try:
-        call()
-    except kind as error:
-        return str(error)
-    raise AssertionError(f"no {kind.__name__}")
 
 
 def hyperparameters(make):
@@ -231,19 +225,5 @@ CHECKS = [
 ]
 
 
-def main(paths):
-    failed = 0
-    for path in paths:
-        make = factory(load(path))
-        for check in CHECKS:
-            try:
-                check(make)
-            except Exception as error:
-                failed += 1
-                print(f"{path}: {check.__name__}: {type(error).__name__}: {error}")
-    print(f"{len(paths)} files, {len(CHECKS)} checks each, {failed} failed")
-    return 1 if failed or not paths else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(failures(sys.argv[1:], CHECKS, lambda path: [factory(load(path))]))

@@ -13,6 +13,7 @@ import sys
 import torch
 
 import pytorch_generic
+from behaviour import failures
 from targets.pytorch import has_paths, load
 
 SHAPES = [(), (1,), (7,), (5, 3), (2, 3, 4), (40000,)]
@@ -289,17 +290,7 @@ CHECKS = [
 def main(arguments):
     paths = [argument for argument in arguments if argument != "--inductor"]
     checks = [*CHECKS, inductor_computes_the_same] if "--inductor" in arguments else CHECKS
-    failed = 0
-    for path in paths:
-        module, cls = load(path)
-        for check in checks:
-            try:
-                check(cls, module)
-            except Exception as error:
-                failed += 1
-                print(f"{path}: {check.__name__}: {type(error).__name__}: {error}")
-    print(f"{len(paths)} files, {len(checks)} checks each, {failed} failed")
-    return 1 if failed or not paths else 0
+    return failures(paths, checks, lambda path: load(path)[::-1])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from targets.tf2 import load, optimizer_class
+from behaviour import failures, refused
+from targets import load, optimizer_class
 
 
 class OfTensorFlow:
@@ -44,14 +45,6 @@ class OfNumpy:
 
 def ones(count, dtype=np.float32):
     return [np.ones(3, dtype) for _ in range(count)]
-
-
-def refused(kind, call):
-    try:
-        call()
-    except kind as error:
-        return str(error)
-    raise AssertionError(f"no {kind.__name__}")
 
 
 def a_variable_counts_its_own_steps(make):
@@ -135,20 +128,10 @@ class Maker:
         return self.func(self.cls, arrays, **options)
 
 
-def main(paths):
-    failed = 0
-    for path in paths:
-        cls = optimizer_class(load(path))
-        make = Maker(OfTensorFlow if issubclass(cls, tf.Module) else OfNumpy, cls)
-        for check in CHECKS:
-            try:
-                check(make)
-            except Exception as error:
-                failed += 1
-                print(f"{path}: {check.__name__}: {type(error).__name__}: {error}")
-    print(f"{len(paths)} files, {len(CHECKS)} checks each, {failed} failed")
-    return 1 if failed or not paths else 0
+def maker(path):
+    cls = optimizer_class(load(path))
+    return Maker(OfTensorFlow if issubclass(cls, tf.Module) else OfNumpy, cls)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(failures(sys.argv[1:], CHECKS, lambda path: [maker(path)]))

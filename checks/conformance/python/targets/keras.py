@@ -1,20 +1,13 @@
 """Runs exported Keras optimizers on each backend. A process has one backend, so each has a worker process of its own, which stays."""
 
 import functools
-import importlib.util
 import os
 import pathlib
 import pickle
 import subprocess
 import sys
 
-
-def load(path):
-    """The module of an exported file."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from targets import load, optimizer_class
 
 
 def own_lion(learning_rate, beta1=0.9, beta2=0.99, weight_decay=None):
@@ -32,12 +25,7 @@ def train(path, weights, gradients, learning_rates, hyperparameters):
 
     cls = own_lion
     if path is not None:
-        module = load(path)
-        cls = [
-            c
-            for c in vars(module).values()
-            if isinstance(c, type) and c.__module__ == module.__name__
-        ][-1]
+        cls = optimizer_class(load(path))
     rate = {} if learning_rates is None else {"learning_rate": float(learning_rates[0])}
     optimizer = cls(**rate, **hyperparameters)
     variables = [keras.Variable(w, name=f"w{i}") for i, w in enumerate(weights)]
@@ -85,7 +73,9 @@ def serve():
 
 @functools.cache
 def worker(backend):
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    # Not the directory of this file, where Keras would be this file itself.
+    here = pathlib.Path(__file__).resolve().parent.parent
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(here)}
     return subprocess.Popen(
         [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,

@@ -1,23 +1,6 @@
 """The NumPy export: a class over a list of arrays."""
 
-import importlib.util
-
-
-def load(path):
-    """The module of an exported file."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def optimizer_class(module):
-    (found,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and value.__module__ == module.__name__
-    )
-    return found
+from targets import load, optimizer_class
 
 
 def run(path, weights, gradients, learning_rates, hyperparameters):

@@ -1,21 +1,13 @@
 """Runs exported Optax transformations: eagerly, and compiled with `jax.jit` and donated buffers."""
 
 import functools
-import importlib.util
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-
-def load(path):
-    """The module of an exported file."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from targets import load
 
 
 def factory(module):

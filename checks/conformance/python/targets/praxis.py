@@ -5,8 +5,6 @@ names and the fields of Praxis 1.4: `base_layer.WeightHParams`, `optimizers.Shar
 """
 
 import dataclasses
-import importlib.util
-import pathlib
 import sys
 import types
 from collections.abc import Callable
@@ -16,6 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+import targets
+from targets import optimizer_class
 
 
 @dataclasses.dataclass
@@ -81,17 +82,7 @@ def load(path):
         import praxis.optimizers  # noqa: F401
     except ImportError:
         stand_in()
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def optimizer_class(module):
-    """The optimizer of an exported file: the last class that it defines."""
-    return [
-        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
-    ][-1]
+    return targets.load(path)
 
 
 def run(path, weights, gradients, learning_rates, hyperparameters):

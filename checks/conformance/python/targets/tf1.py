@@ -1,26 +1,10 @@
 """Runs exported TensorFlow 1 optimizers in a graph and a session, on resource variables and on reference variables."""
 
-import importlib.util
-import pathlib
-
 import tensorflow as tf
 
+from targets import load, optimizer_class
+
 v1 = tf.compat.v1
-
-
-def load(path):
-    """The module of an exported file."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def optimizer_class(module):
-    """The optimizer of an exported file: the last class that it defines."""
-    return [
-        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
-    ][-1]
 
 
 def train(path, weights, gradients, learning_rates, hyperparameters, use_resource):

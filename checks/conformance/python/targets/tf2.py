@@ -1,30 +1,12 @@
 """Runs exported TensorFlow 2 modules: eagerly, and inside `tf.function`."""
 
-import importlib.util
-import pathlib
-
 import tensorflow as tf
 
-from targets import keras
+from targets import keras, load, optimizer_class
 
 # Files of so many bytes are traced without AutoGraph, which takes five times as long to rewrite them as they take to be traced. It has nothing to
 # find in an export: no condition is a tensor.
 LONG = 20_000
-
-
-def load(path):
-    """The module of an exported file."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem + "_export", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def optimizer_class(module):
-    """The optimizer of an exported file: the last class that it defines."""
-    return [
-        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
-    ][-1]
 
 
 def train(path, weights, gradients, learning_rates, hyperparameters, compiled):
