@@ -1,9 +1,10 @@
 //! `--task-command`: a training script of the user's in place of a built-in task.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::constants::{Origin, Tuned};
 use symopt_proxy_tasks::error::TaskError;
@@ -173,13 +174,13 @@ impl TaskCommand {
         runs: usize,
         threads: usize,
         quiet: bool,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
     ) -> Result<Option<ExternalSpec>, Failure> {
         let Some(mut spec) = self.spec() else { return Ok(None) };
         let runs = self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
         if spec.tuned.is_empty() && runs > 0 {
             let task = spec.clone().task(PLACE)?;
-            let tuning = Tuning { runs, threads, quiet, interrupt };
+            let tuning = Tuning { runs, threads, quiet, cancel };
             spec.tuned.push(tuning.adamw(&task, &|found| {
                 format!(
                     "adamw: loss {:.5} with --task-adamw {}",
@@ -215,7 +216,7 @@ impl TaskCommand {
         place: &str,
         threads: usize,
         quiet: bool,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
     ) -> Result<Option<SuiteSource>, Failure> {
         let untuned = source.untuned()?;
         let runs =
@@ -224,7 +225,7 @@ impl TaskCommand {
             return Ok(None);
         }
         let suite = source.suite()?;
-        let tuning = Tuning { runs, threads, quiet, interrupt };
+        let tuning = Tuning { runs, threads, quiet, cancel };
         let mut constants = Vec::new();
         for task in
             suite.tasks.iter().filter(|task| untuned.iter().any(|name| name == task.task.name()))
@@ -248,9 +249,9 @@ impl TaskCommand {
         name: Option<&str>,
         runs: usize,
         quiet: bool,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
     ) -> Result<WeightedTask, Failure> {
-        match (self.tuned(runs, cores(), quiet, interrupt)?, name) {
+        match (self.tuned(runs, cores(), quiet, cancel)?, name) {
             (Some(spec), _) => Ok(spec.task(PLACE)?),
             (None, Some(name)) => {
                 let mut task = spec::find_task(name)?;
@@ -260,7 +261,7 @@ impl TaskCommand {
                 let runs =
                     self.task_tune.map_or(runs, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
                 if is_untuned && runs > 0 {
-                    let tuning = Tuning { runs, threads: cores(), quiet, interrupt };
+                    let tuning = Tuning { runs, threads: cores(), quiet, cancel };
                     let says = |found: &Found| {
                         format!("adamw: loss {:.5} with {}", found.loss, adamw_option(&found.tuned))
                     };
@@ -291,14 +292,14 @@ pub fn usual_runs() -> usize {
 }
 
 /// How AdamW is tuned on commands.
-struct Tuning {
+struct Tuning<'a> {
     runs: usize,
     threads: usize,
     quiet: bool,
-    interrupt: &'static AtomicBool,
+    cancel: &'a CancelToken,
 }
 
-impl Tuning {
+impl Tuning<'_> {
     /// Tunes AdamW on a task. `says` begins the line that tells what was found.
     fn adamw(
         &self,
@@ -322,21 +323,17 @@ impl Tuning {
             line.draw(before + 1, budget.runs as u64);
         };
         let adamw = symopt_programs::adamw().program();
-        let interrupted = || self.interrupt.load(Ordering::Relaxed);
         let tune = || {
-            grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, &interrupted, &observe)
+            grid::tune_within(task.task.as_ref(), BASELINE, &adamw, budget, self.cancel, &observe)
         };
         let found = pool(self.threads)?.install(tune);
         line.finish();
-        let found = match found {
-            Ok(Some(found)) => found,
-            Ok(None) | Err(TaskError::Interrupted { .. }) => {
-                return Err(Failure::Work(
-                    "interrupted while adamw was tuned; nothing is kept of that".to_owned(),
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let found = found.map_err(|error| match error {
+            TaskError::Cancelled(_) => Failure::Work(
+                "interrupted while adamw was tuned; nothing is kept of that".to_owned(),
+            ),
+            error => error.into(),
+        })?;
         if !quiet {
             let before = found
                 .untuned_loss

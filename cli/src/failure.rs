@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use symopt_benchmark::BenchmarkError;
+use symopt_cancel::Cancelled;
 use symopt_conformance::exports::ConformanceError;
 use symopt_evaluator::OptimizerError;
 use symopt_export::ExportError;
@@ -17,12 +18,7 @@ use symopt_search::engine::lineage::LineageError;
 use symopt_search::journal::JournalError;
 use symopt_search::launch::LaunchError;
 use symopt_search::store::program_source::ProgramError;
-use symopt_studies::funnel::FunnelError;
-use symopt_studies::landscape::LandscapeError;
-use symopt_studies::rediscovery::RediscoveryError;
-use symopt_studies::report::ReportError;
-use symopt_studies::restarts::CampaignError;
-use symopt_studies::trials::TrialError;
+use symopt_studies::StudyError;
 
 use crate::terminal;
 
@@ -135,7 +131,7 @@ impl From<BenchmarkError> for Failure {
 impl From<TaskError> for Failure {
     fn from(error: TaskError) -> Failure {
         match error {
-            TaskError::Interrupted { .. } | TaskError::TimeLimit { .. } => {
+            TaskError::Cancelled(_) | TaskError::TimeLimit { .. } => {
                 Failure::Work(error.to_string())
             }
             error => Failure::Input(error.to_string()),
@@ -180,46 +176,10 @@ impl From<LaunchError> for Failure {
             LaunchError::Search(SearchError::Journal(error)) => error.into(),
             LaunchError::Search(SearchError::Task(
                 error @ (TaskError::Failed { .. }
-                | TaskError::Interrupted { .. }
+                | TaskError::Cancelled(_)
                 | TaskError::TimeLimit { .. }),
             )) => error.into(),
             error => Failure::Work(error.to_string()),
-        }
-    }
-}
-
-impl From<RediscoveryError> for Failure {
-    fn from(error: RediscoveryError) -> Failure {
-        match error {
-            RediscoveryError::Launch(error) => error.into(),
-            RediscoveryError::Task(error) => error.into(),
-            RediscoveryError::Trial(error) => error.into(),
-            RediscoveryError::Write(error) => error.into(),
-            error => Failure::Input(error.to_string()),
-        }
-    }
-}
-
-impl From<CampaignError> for Failure {
-    fn from(error: CampaignError) -> Failure {
-        match error {
-            CampaignError::Launch(error) => error.into(),
-            CampaignError::Trial(error) => error.into(),
-            CampaignError::Write(error) => error.into(),
-            error => Failure::Input(error.to_string()),
-        }
-    }
-}
-
-impl From<FunnelError> for Failure {
-    fn from(error: FunnelError) -> Failure {
-        match error {
-            FunnelError::Journal(error) => error.into(),
-            FunnelError::Program(error) => error.into(),
-            FunnelError::Task(error) => error.into(),
-            FunnelError::Trial(error) => error.into(),
-            FunnelError::Write(error) => error.into(),
-            error => Failure::Input(error.to_string()),
         }
     }
 }
@@ -234,40 +194,26 @@ impl From<LineageError> for Failure {
     }
 }
 
-impl From<ReportError> for Failure {
-    fn from(error: ReportError) -> Failure {
+impl From<StudyError> for Failure {
+    fn from(error: StudyError) -> Failure {
         match error {
-            ReportError::Journal(error) => error.into(),
-            ReportError::Program(error) => error.into(),
-            ReportError::Task(error) => error.into(),
-            ReportError::NoRuns { .. } => Failure::Input(error.to_string()),
-            error => Failure::Work(error.to_string()),
+            StudyError::Cancelled(_) => {
+                Failure::Work("interrupted before there was a result".to_owned())
+            }
+            StudyError::Program(error) => error.into(),
+            StudyError::Journal(error) => error.into(),
+            StudyError::Launch(error) => error.into(),
+            StudyError::Task(error) => error.into(),
+            StudyError::Write(error) => error.into(),
+            StudyError::Threads(_) => Failure::Work(error.to_string()),
+            error => Failure::Input(error.to_string()),
         }
     }
 }
 
-impl From<LandscapeError> for Failure {
-    fn from(error: LandscapeError) -> Failure {
-        match error {
-            LandscapeError::Task(error) => error.into(),
-            LandscapeError::Baseline { .. } => Failure::Input(error.to_string()),
-            LandscapeError::Interrupted => {
-                Failure::Work("interrupted before there was a result".to_owned())
-            }
-            error => Failure::Work(error.to_string()),
-        }
-    }
-}
-
-impl From<TrialError> for Failure {
-    fn from(error: TrialError) -> Failure {
-        match error {
-            TrialError::Task(error) => error.into(),
-            TrialError::Interrupted => {
-                Failure::Work("interrupted before there was a result".to_owned())
-            }
-            error => Failure::Work(error.to_string()),
-        }
+impl From<Cancelled> for Failure {
+    fn from(cancelled: Cancelled) -> Failure {
+        Failure::Work(cancelled.to_string())
     }
 }
 

@@ -60,10 +60,10 @@ pub fn further(result: &SearchResult, limits: &Limits) -> Limits {
     let statistics = &result.statistics;
     match result.stop {
         // What was used of the time does not come back.
-        StopReason::Interrupted if limits.seconds > 0 => {
+        StopReason::Cancelled if limits.seconds > 0 => {
             limits.seconds = limits.seconds.saturating_sub(result.elapsed.as_secs()).max(1)
         }
-        StopReason::Interrupted => {}
+        StopReason::Cancelled => {}
         StopReason::Programs => limits.programs = 2 * statistics.generated,
         StopReason::Evaluations => limits.evaluations = 2 * statistics.evaluated,
         // Every session has its own time.

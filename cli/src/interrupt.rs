@@ -1,33 +1,33 @@
 //! Ctrl-C and SIGTERM: the first ends the work cleanly, the second at once.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use symopt_cancel::CancelToken;
 
 use crate::failure::Failure;
 use crate::progress;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// What the handler cancels, or why there is no handler. It is set once.
+static WATCHED: OnceLock<Result<CancelToken, String>> = OnceLock::new();
 
-/// What came of watching for interrupts, which begins once.
-static WATCHED: OnceLock<Result<(), String>> = OnceLock::new();
-
-/// The flag that an interrupt sets.
-pub fn flag() -> Result<&'static AtomicBool, Failure> {
+/// The token that an interrupt cancels: the root of all others. Without a call of this, an
+/// interrupt ends the process at once.
+pub fn token() -> Result<CancelToken, Failure> {
     let watched = WATCHED.get_or_init(|| watch().map_err(|error| error.to_string()));
-    match watched {
-        Ok(()) => Ok(&INTERRUPTED),
-        Err(error) => Err(Failure::Work(format!("can't watch for interrupts: {error}"))),
-    }
+    watched.clone().map_err(|error| Failure::Work(format!("can't watch for interrupts: {error}")))
 }
 
-fn watch() -> Result<(), ctrlc::Error> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+fn watch() -> Result<CancelToken, ctrlc::Error> {
+    let token = CancelToken::new();
+    let root = token.clone();
+    ctrlc::set_handler(move || {
+        if root.is_cancelled() {
             // What was acknowledged is on the disk.
             std::process::exit(130);
         }
         // Runs that are under way end between two steps, and training scripts are killed.
-        symopt_proxy_tasks::interrupt::interrupt();
+        root.cancel();
         progress::note("interrupted: the runs under way are stopped; Ctrl-C again ends at once");
-    })
+    })?;
+    Ok(token)
 }

@@ -1,6 +1,7 @@
 //! PROGRAM arguments.
 
 use symopt_analysis::simplify::{Derivation, Label, reduced};
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_search::store::program_source::{self, Found};
 
@@ -18,8 +19,8 @@ pub fn found(name: &str) -> Result<Found, Failure> {
 
 /// A whole program for use: a direction of a store with the learning rate and the decay that suited
 /// it in its search as its defaults.
-pub fn find_with_constants(name: &str) -> Result<Program, Failure> {
-    Ok(found(name)?.with_constants())
+pub fn find_with_constants(name: &str, cancel: &CancelToken) -> Result<Program, Failure> {
+    Ok(found(name)?.with_constants(cancel)?)
 }
 
 /// What to call a program that was asked for: by its zoo name if it was asked for by it, or by the

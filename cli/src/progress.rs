@@ -422,7 +422,7 @@ impl CellLine {
 
     /// Draws the line.
     pub fn draw(&self, progress: &symopt_benchmark::Progress) {
-        let symopt_benchmark::Progress { done, total, what } = progress;
+        let symopt_benchmark::Progress { done, total, what, .. } = progress;
         let eta = || left(self.start, *done as f64, total.saturating_sub(*done) as f64);
         self.line.show(|| {
             vec![
@@ -525,7 +525,7 @@ impl FunnelLine {
 
     /// Draws the line; from any thread.
     pub fn draw(&self, progress: &symopt_studies::funnel::FunnelProgress) {
-        let symopt_studies::fresh_seeds::Progress { done, total, runs } = progress.judging;
+        let symopt_studies::fresh_seeds::Progress { done, total, runs, .. } = progress.judging;
         let stage = if total == 0 {
             "AdamW".to_owned()
         } else {

@@ -6,6 +6,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
+use symopt_cancel::CancelToken;
 use symopt_evaluator::{Layout, Optimizer};
 use symopt_proxy_tasks::model::{
     Activation, Batch, Inputs, Linear, Mlp, Model, Transformer, TransformerSizes,
@@ -25,7 +26,10 @@ fn runs(criterion: &mut Criterion) {
         let candidate = weighted.candidate(&adamw, Some("adamw"));
         group.bench_function(weighted.task.name(), |bencher| {
             bencher.iter(|| {
-                weighted.task.run(&candidate, 1, &mut |_| Verdict::Continue).expect("adamw runs")
+                weighted
+                    .task
+                    .run(&candidate, 1, &CancelToken::new(), &mut |_| Verdict::Continue)
+                    .expect("adamw runs")
             });
         });
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use symopt_cancel::Cancelled;
 use symopt_evaluator::OptimizerError;
 
 /// Why a task can't be built or run. A run that diverges is no error.
@@ -52,12 +53,16 @@ pub enum TaskError {
         /// Seeds.
         seeds: usize,
     },
-    /// A run was called off.
-    #[error("interrupted while task {task} was running")]
-    Interrupted {
-        /// The task.
-        task: String,
-    },
+    /// A run was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl TaskError {
+    /// Whether the work was cancelled, which says nothing about the task.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, TaskError::Cancelled(_))
+    }
 }
 
 /// What went wrong in a run of an [external](crate::external) task. It says nothing about the

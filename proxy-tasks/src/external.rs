@@ -81,6 +81,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::Graph;
 use symopt_evaluator::OptimizerError;
 
@@ -92,7 +93,6 @@ pub use self::template::{HELPER, HELPER_FILE, Template};
 use self::worker::{Heard, Worker};
 use crate::error::TaskError;
 use crate::error::{Failure, FailureKind};
-use crate::interrupt;
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::task::{Candidate, RunCount, Task, TaskDescription, Verdict};
 
@@ -111,7 +111,6 @@ pub struct ExternalTask {
     idle: Mutex<Vec<Worker>>,
     /// Whether the command answers one request only.
     answers_once: AtomicBool,
-    called_off: AtomicBool,
     requests: AtomicU64,
     failures: AtomicU64,
     scratch: Scratch,
@@ -123,8 +122,8 @@ enum End {
     Run { stop: StopReason, goes_on: bool },
     /// The process ended before it took the request.
     NotTaken,
-    /// It was called off.
-    CalledOff,
+    /// It was cancelled.
+    Cancelled,
 }
 
 /// What is known of a run so far.
@@ -151,15 +150,10 @@ impl ExternalTask {
             exporter,
             idle: Mutex::default(),
             answers_once: AtomicBool::new(false),
-            called_off: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             scratch: Scratch::default(),
         }
-    }
-
-    fn is_called_off(&self) -> bool {
-        self.called_off.load(Ordering::Relaxed) || interrupt::is_interrupted()
     }
 
     /// A process: one that waits, or a new one.
@@ -220,7 +214,13 @@ impl ExternalTask {
     }
 
     /// Sends a request and takes in what comes, up to the answer.
-    fn exchange(&self, worker: &mut Worker, id: u64, line: &str, progress: &mut Progress) -> End {
+    fn exchange(
+        &self,
+        worker: &mut Worker,
+        (id, line): (u64, &str),
+        cancel: &CancelToken,
+        progress: &mut Progress,
+    ) -> End {
         let seconds = Duration::from_secs_f64(self.spec.seconds);
         let startup = Duration::from_secs_f64(self.spec.startup_seconds);
         let reused = worker.has_answered();
@@ -229,9 +229,9 @@ impl ExternalTask {
             if starting { worker.started() + startup + seconds } else { Instant::now() + seconds };
         worker.begin(line);
         loop {
-            let bytes = match worker.listen(deadline, &|| self.is_called_off()) {
+            let bytes = match worker.listen(deadline, cancel) {
                 Heard::Line(bytes) => bytes,
-                Heard::CalledOff => return End::CalledOff,
+                Heard::Cancelled => return End::Cancelled,
                 Heard::Flood(reason) => return failed(FailureKind::Flood, reason),
                 Heard::Late => {
                     let limit = self.spec.seconds;
@@ -246,7 +246,7 @@ impl ExternalTask {
                         format!("no answer within the time limit of {limit} s{more}"),
                     );
                 }
-                Heard::Closed => return ended(worker, reused, &|| self.is_called_off()),
+                Heard::Closed => return ended(worker, reused, cancel),
             };
             let message = match Message::parse(&bytes) {
                 Ok(message) => message,
@@ -289,18 +289,18 @@ impl ExternalTask {
                     );
                 }
             };
-            return End::Run { stop, goes_on: self.call_back(worker, id) };
+            return End::Run { stop, goes_on: self.call_back(worker, id, cancel) };
         }
     }
 
     /// Tells a script that nobody needs the rest of a run. Whether it can take the next request.
-    fn call_back(&self, worker: &mut Worker, id: u64) -> bool {
+    fn call_back(&self, worker: &mut Worker, id: u64, cancel: &CancelToken) -> bool {
         if !worker.stops() {
             return false;
         }
         worker.say(&format!("{{\"stop\":{id}}}"));
         let deadline = Instant::now() + GRACE;
-        while let Heard::Line(bytes) = worker.listen(deadline, &|| self.is_called_off()) {
+        while let Heard::Line(bytes) = worker.listen(deadline, cancel) {
             match Message::parse(&bytes) {
                 Ok(Message::Of(of, Answer::Stopped | Answer::Result { .. })) if of == id => {
                     worker.note_answered(id);
@@ -322,11 +322,11 @@ fn failed(kind: FailureKind, reason: String) -> End {
 }
 
 /// Why there is no more output.
-fn ended(worker: &mut Worker, reused: bool, called_off: &dyn Fn() -> bool) -> End {
+fn ended(worker: &mut Worker, reused: bool, cancel: &CancelToken) -> End {
     // How a process ends that is through with its work says nothing about the next request.
     let not_taken = reused && worker.was_not_taken();
-    match worker.wait_for_end(Instant::now() + GRACE, called_off) {
-        None if called_off() => End::CalledOff,
+    match worker.wait_for_end(Instant::now() + GRACE, cancel) {
+        None if cancel.is_cancelled() => End::Cancelled,
         None => failed(
             FailureKind::Closed,
             "it closed its output without an answer, and ran on".to_owned(),
@@ -458,18 +458,15 @@ impl Task for ExternalTask {
         }
     }
 
-    fn call_off(&self, off: bool) {
-        self.called_off.store(off, Ordering::Relaxed);
-    }
-
     fn run(
         &self,
         candidate: &Candidate,
         seed: u64,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
     ) -> Result<Run, TaskError> {
         let begin = Instant::now();
-        let interrupted = || TaskError::Interrupted { task: self.spec.name.clone() };
+        let running = || format!("task {} was running", self.spec.name);
         let mut progress = Progress {
             checkpoints: self.spec.checkpoints,
             steps: self.spec.steps,
@@ -491,15 +488,13 @@ impl Task for ExternalTask {
             Ok((file, exported)) => {
                 let line = self.request_line(candidate, seed, id, file.path(), &exported)?;
                 loop {
-                    if self.is_called_off() {
-                        return Err(interrupted());
-                    }
+                    cancel.check_during(running)?;
                     let mut worker = match self.hire() {
                         Ok(worker) => worker,
                         Err(failure) => break StopReason::Failed(failure),
                     };
-                    match self.exchange(&mut worker, id, &line, &mut progress) {
-                        End::CalledOff => return Err(interrupted()),
+                    match self.exchange(&mut worker, (id, &line), cancel, &mut progress) {
+                        End::Cancelled => return Err(Cancelled::during(running()).into()),
                         // A process that answers one request only. The new one can't say that it is
                         // over.
                         End::NotTaken => self.answers_once.store(true, Ordering::Relaxed),

@@ -8,33 +8,37 @@
 //! | tasks and suites from TOML, with tuned constants | [`spec`], [`constants`] |
 //! | what the memory does not hold is refused | [`memory`] |
 //! | fitness against tuned AdamW | [`suite`] |
-//! | samples over seeds, and who watches | [`sample`], [`watch`] |
+//! | samples over seeds | [`sample`] |
 //! | training scripts of the user's | [`external`] |
 //! | the best hyperparameters of a program: by a grid, by a pattern search, by a rule of thumb from AdamW's | [`tuning`] |
 //! | what goes wrong | [`error`] |
 //!
 //! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits,
-//! whatever the number of threads. What an external task gives is its own business.
+//! whatever the number of threads. What an external task gives is its own business. Whatever trains
+//! takes a [`CancelToken`](symopt_cancel::CancelToken), and ends with
+//! [`TaskError::Cancelled`](error::TaskError::Cancelled) soon after that was cancelled.
 //!
 //! ```
+//! use symopt_cancel::CancelToken;
 //! use symopt_proxy_tasks::spec::SuiteSource;
 //! use symopt_proxy_tasks::task::Verdict;
 //!
+//! let cancel = CancelToken::new();
 //! let suite = SuiteSource::find("smoke")?.suite()?;
-//! let baseline = suite.baseline(&suite.seeds)?;
+//! let baseline = suite.baseline(&suite.seeds, &cancel)?;
 //! // AdamW with its tuned constants is the baseline, so it is no better and no worse than itself.
-//! let outcome = suite.evaluate(&symopt_programs::adamw().program(), Some("adamw"), &baseline, &mut |_, _| Verdict::Continue)?;
+//! let adamw = symopt_programs::adamw().program();
+//! let watch = &mut |_, _| Verdict::Continue;
+//! let outcome = suite.evaluate(&adamw, Some("adamw"), &baseline, &cancel, watch)?;
 //! assert_eq!(outcome.fitness.improvement(), Some(0.0));
 //! # Ok::<(), symopt_proxy_tasks::error::TaskError>(())
 //! ```
 
 pub mod constants;
 pub mod data;
-pub mod deadline;
 mod digest;
 pub mod error;
 pub mod external;
-pub mod interrupt;
 pub mod memory;
 pub mod model;
 pub mod rng;
@@ -44,4 +48,3 @@ pub mod spec;
 pub mod suite;
 pub mod task;
 pub mod tuning;
-pub mod watch;

@@ -58,6 +58,7 @@ pub enum StopReason {
 
 /// A finished training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct Run {
     /// Training and validation loss over the steps.
     pub curve: Vec<Checkpoint>,

@@ -83,6 +83,7 @@ pub type Scores = Option<Arc<[f64]>>;
 
 /// A difference of fitness, paired over the seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use]
 pub struct Difference {
     /// Mean over the seeds of the fitness after less the fitness before.
     pub mean: f64,

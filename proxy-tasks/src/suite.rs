@@ -1,10 +1,10 @@
 //! A suite: tasks with weights and seeds, and the fitness of a program on them.
 
 use std::cmp::Ordering;
-use std::sync::atomic::{self, AtomicUsize};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_programs as programs;
 
@@ -12,7 +12,6 @@ use crate::constants::{Origin, Tuned};
 use crate::error::{Failure, TaskError};
 use crate::run::{Metrics, StopReason};
 use crate::task::{Candidate, RunCount, Task, Verdict};
-use crate::{deadline, interrupt};
 
 /// The zoo program, with each task's tuned constants, that fitness is measured against.
 pub const BASELINE: &str = "adamw";
@@ -110,6 +109,8 @@ impl std::fmt::Display for Fitness {
 
 /// The result of one task under one seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct TaskResult {
     /// The task.
     pub task: String,
@@ -125,6 +126,8 @@ pub struct TaskResult {
 
 /// The result of evaluating a program on a suite.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Outcome {
     /// The fitness.
     pub fitness: Fitness,
@@ -305,13 +308,6 @@ impl Suite {
         self.tasks.iter().any(|task| task.task.is_external())
     }
 
-    /// Calls off all runs, until that is taken back.
-    pub fn call_off(&self, off: bool) {
-        for task in &self.tasks {
-            task.task.call_off(off);
-        }
-    }
-
     /// How many training runs the external tasks have made in this process.
     pub fn run_count(&self) -> RunCount {
         self.tasks.iter().map(|task| task.task.run_count()).fold(
@@ -325,16 +321,17 @@ impl Suite {
 
     /// Trains AdamW on the first of some seeds, on the external tasks, to see that their commands
     /// work.
-    pub fn check_commands(&self, seeds: &[u64]) -> Result<(), TaskError> {
+    pub fn check_commands(&self, seeds: &[u64], cancel: &CancelToken) -> Result<(), TaskError> {
         let adamw = programs::adamw().program();
         for weighted in self.tasks.iter().filter(|weighted| weighted.task.is_external()) {
             for seed in seeds.iter().take(1) {
                 let run = weighted.task.run(
                     &weighted.candidate(&adamw, Some(BASELINE)),
                     *seed,
+                    cancel,
                     &mut |_| Verdict::Continue,
                 )?;
-                run.or_failed(weighted.task.name())?;
+                run.or_failed(weighted.task.name()).map(drop)?;
             }
         }
         Ok(())
@@ -346,48 +343,40 @@ impl Suite {
     }
 
     /// Trains AdamW, with each task's constants for it, on all tasks and the given seeds.
-    pub fn baseline(&self, seeds: &[u64]) -> Result<Baseline, TaskError> {
-        self.baseline_until(seeds, None)
+    pub fn baseline(&self, seeds: &[u64], cancel: &CancelToken) -> Result<Baseline, TaskError> {
+        self.baseline_until(seeds, None, cancel)
     }
 
-    /// The same, unless it takes longer than until a moment.
+    /// The same, unless it takes longer than until a moment: then it fails with
+    /// [`TaskError::TimeLimit`].
     pub fn baseline_until(
         &self,
         seeds: &[u64],
         end: Option<Instant>,
+        cancel: &CancelToken,
     ) -> Result<Baseline, TaskError> {
-        let done = AtomicUsize::new(0);
-        let baseline =
-            deadline::until(end, &|off| self.call_off(off), || self.baseline_of(seeds, end, &done));
-        match baseline {
-            Err(TaskError::Interrupted { .. })
-                if end.is_some_and(|end| Instant::now() >= end) && !interrupt::is_interrupted() =>
-            {
-                Err(TaskError::TimeLimit {
-                    suite: self.name.clone(),
-                    done: done.into_inner(),
-                    seeds: seeds.len(),
-                })
-            }
-            baseline => baseline,
+        let mut losses = Vec::with_capacity(seeds.len());
+        match self.train_baseline(seeds, &cancel.child_until(end), &mut losses) {
+            // Nobody but the clock wants the end.
+            Err(TaskError::Cancelled(_)) if !cancel.is_cancelled() => Err(TaskError::TimeLimit {
+                suite: self.name.clone(),
+                done: losses.len(),
+                seeds: seeds.len(),
+            }),
+            Err(error) => Err(error),
+            Ok(()) => Ok(Baseline { seeds: seeds.to_vec(), losses }),
         }
     }
 
-    fn baseline_of(
+    /// Trains AdamW on one seed after the other, and adds its losses on each that is done.
+    fn train_baseline(
         &self,
         seeds: &[u64],
-        end: Option<Instant>,
-        seeds_done: &AtomicUsize,
-    ) -> Result<Baseline, TaskError> {
-        let is_over = || end.is_some_and(|end| Instant::now() >= end);
+        cancel: &CancelToken,
+        losses: &mut Vec<Vec<Vec<f64>>>,
+    ) -> Result<(), TaskError> {
         let adamw = programs::adamw().program();
-        let over = |seeds_done: usize| TaskError::TimeLimit {
-            suite: self.name.clone(),
-            done: seeds_done,
-            seeds: seeds.len(),
-        };
-        let mut losses = Vec::with_capacity(seeds.len());
-        for (done, seed) in seeds.iter().enumerate() {
+        for seed in seeds {
             let mut of_seed = Vec::with_capacity(self.tasks.len());
             for weighted in &self.tasks {
                 let WeightedTask { task, tuned, .. } = weighted;
@@ -402,14 +391,12 @@ impl Suite {
                 let run = task.run(
                     &weighted.candidate(&adamw, Some(BASELINE)),
                     *seed,
+                    cancel,
                     &mut |checkpoint| {
                         losses.push(checkpoint.validation.loss);
-                        if is_over() { Verdict::Stop } else { Verdict::Continue }
+                        Verdict::Continue
                     },
                 )?;
-                if is_over() {
-                    return Err(over(done));
-                }
                 if run.or_failed(task.name())?.stop != StopReason::Completed {
                     let constants = match weighted.origin(BASELINE) {
                         Origin::Tuned { .. } | Origin::Stated => "its tuned constants",
@@ -428,9 +415,8 @@ impl Suite {
                 of_seed.push(losses);
             }
             losses.push(of_seed);
-            seeds_done.store(done + 1, atomic::Ordering::Relaxed);
         }
-        Ok(Baseline { seeds: seeds.to_vec(), losses })
+        Ok(())
     }
 
     /// The fitness of a program on all tasks and the seeds of a baseline, run as
@@ -441,11 +427,12 @@ impl Suite {
         program: &Program,
         tuned_as: Option<&str>,
         baseline: &Baseline,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Outcome, TaskError> {
         let candidates: Vec<Candidate> =
             self.tasks.iter().map(|task| task.candidate(program, tuned_as)).collect();
-        self.evaluate_as(&candidates, baseline, watch)
+        self.evaluate_as(&candidates, baseline, cancel, watch)
     }
 
     /// The same for a program with constants of its own for each task, in the order of the tasks.
@@ -453,6 +440,7 @@ impl Suite {
         &self,
         candidates: &[Candidate],
         baseline: &Baseline,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Outcome, TaskError> {
         let mut curve = Vec::with_capacity(self.checkpoints(baseline.seeds.len()));
@@ -465,7 +453,7 @@ impl Suite {
                     losses.get(checkpoint).map_or(0.0, |baseline| (baseline - loss) / baseline)
                 };
                 let mut checkpoint_of_run = 0;
-                let run = task.run(candidate, *seed, &mut |checkpoint| {
+                let run = task.run(candidate, *seed, cancel, &mut |checkpoint| {
                     let improvement = improvement_at(checkpoint_of_run, checkpoint.validation.loss);
                     checkpoint_of_run += 1;
                     let running = (sum + weight * improvement) / (weights + weight);
@@ -525,7 +513,7 @@ impl Outcome {
 
 /// Milliseconds of one run of tuned AdamW on one core: the median of three, after one that is not
 /// counted; of costly tasks just one.
-pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
+pub fn measure_cost(weighted: &WeightedTask, cancel: &CancelToken) -> Result<f64, TaskError> {
     /// Beside a run as long as this, what only the first run does is little.
     const COSTLY: f64 = 200.0;
     let adamw = programs::adamw().program();
@@ -535,7 +523,7 @@ pub fn measure_cost(weighted: &WeightedTask) -> Result<f64, TaskError> {
     let run = || {
         let run = weighted
             .task
-            .run(&candidate, 0, &mut |_| Verdict::Continue)?
+            .run(&candidate, 0, cancel, &mut |_| Verdict::Continue)?
             .or_failed(weighted.task.name())?;
         Ok::<f64, TaskError>(1e3 * run.elapsed.as_secs_f64())
     };

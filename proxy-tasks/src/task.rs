@@ -1,6 +1,7 @@
 //! What a task is: something that trains with a given program and says how well it went.
 
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_evaluator::Layout;
 
@@ -63,6 +64,7 @@ pub struct TaskDescription {
 
 /// The gradients that a training run met, one flat array for each step.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Recording {
     /// The parameter arrays.
     pub layout: Layout,
@@ -91,11 +93,13 @@ pub trait Task: Send + Sync {
     fn checkpoints(&self) -> usize;
 
     /// Trains with a candidate. `watch` sees every checkpoint as it is taken, of a completed run
-    /// [`Task::checkpoints`] of them, and may stop the run.
+    /// [`Task::checkpoints`] of them, and may stop the run. Once `cancel` is cancelled, the run ends
+    /// soon with [`TaskError::Cancelled`], also between two checkpoints.
     fn run(
         &self,
         candidate: &Candidate,
         seed: u64,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
     ) -> Result<Run, TaskError>;
 
@@ -105,10 +109,6 @@ pub trait Task: Send + Sync {
         false
     }
 
-    /// Calls off the runs: those under way and all that begin end with [`TaskError::Interrupted`]
-    /// until it is taken back.
-    fn call_off(&self, _off: bool) {}
-
     /// How many training runs an external task has made in this process.
     fn run_count(&self) -> RunCount {
         RunCount::default()
@@ -116,7 +116,12 @@ pub trait Task: Send + Sync {
 
     /// The gradients that a run with a candidate meets. `None` if the task can't say, or the run
     /// does not complete.
-    fn record(&self, _candidate: &Candidate, _seed: u64) -> Result<Option<Recording>, TaskError> {
+    fn record(
+        &self,
+        _candidate: &Candidate,
+        _seed: u64,
+        _cancel: &CancelToken,
+    ) -> Result<Option<Recording>, TaskError> {
         Ok(None)
     }
 
@@ -143,6 +148,7 @@ pub trait ResumableTask: Task {
         candidate: &Candidate,
         seed: u64,
         snapshot: Option<&Snapshot>,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(Snapshot) -> Verdict,
     ) -> Result<Run, TaskError>;
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::constants::{Origin, Tuned};
-use symopt_proxy_tasks::error::{Failure, FailureKind, TaskError};
+use symopt_proxy_tasks::error::{Failure, FailureKind};
 use symopt_proxy_tasks::external::{Exported, ExternalSpec, ExternalTask};
 use symopt_proxy_tasks::run::{Checkpoint, Run, StopReason};
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
@@ -43,7 +44,8 @@ fn lion() -> Program {
 }
 
 fn run_with(task: &ExternalTask, program: &Program, seed: u64) -> Run {
-    task.run(&Candidate::new(program), seed, &mut |_| Verdict::Continue).unwrap()
+    task.run(&Candidate::new(program), seed, &CancelToken::new(), &mut |_| Verdict::Continue)
+        .unwrap()
 }
 
 fn run(arguments: &str) -> Run {
@@ -107,10 +109,15 @@ fn zombies() -> usize {
 fn a_run_has_the_curve_of_the_script_and_shows_the_watcher_its_checkpoints() {
     let task = task("ok");
     let mut seen = Vec::new();
-    let run = task.run(&Candidate::new(&lion()), 3, &mut |checkpoint: &Checkpoint| {
-        seen.push((checkpoint.step, checkpoint.validation.loss));
-        Verdict::Continue
-    });
+    let run = task.run(
+        &Candidate::new(&lion()),
+        3,
+        &CancelToken::new(),
+        &mut |checkpoint: &Checkpoint| {
+            seen.push((checkpoint.step, checkpoint.validation.loss));
+            Verdict::Continue
+        },
+    );
     let (run, loss) = (run.unwrap(), loss(&lion(), 3));
     assert_eq!(run.stop, StopReason::Completed);
     assert_eq!(seen, [(2, loss * 2.0), (4, loss)]);
@@ -133,7 +140,7 @@ fn a_script_that_reports_no_progress_has_all_checkpoints_at_the_end() {
     for arguments in ["quiet", "once"] {
         let task = ExternalTask::new(ExternalSpec { checkpoints: 5, ..spec(&script(arguments)) });
         let mut seen = 0;
-        let run = task.run(&Candidate::new(&lion()), 3, &mut |_| {
+        let run = task.run(&Candidate::new(&lion()), 3, &CancelToken::new(), &mut |_| {
             seen += 1;
             Verdict::Continue
         });
@@ -214,7 +221,9 @@ fn requests_carry_the_program_its_settings_and_a_fresh_file() {
     let lion = lion();
     let candidate =
         Candidate { program: &lion, peak_lr: 0.25, hyperparameters: &[("beta1".to_owned(), 0.5)] };
-    let run = task.run(&candidate, (1 << 62) + 1, &mut |_| Verdict::Continue).unwrap();
+    let run = task
+        .run(&candidate, (1 << 62) + 1, &CancelToken::new(), &mut |_| Verdict::Continue)
+        .unwrap();
     assert_eq!(run.final_metrics().unwrap().loss, 0.5, "{run:?}");
     let request: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&copy).unwrap()).unwrap();
@@ -256,7 +265,10 @@ fn hyperparameters_that_the_program_lacks_are_refused_before_anything_is_started
     let lion = lion();
     let candidate =
         Candidate { hyperparameters: &[("beta3".to_owned(), 0.5)], ..Candidate::new(&lion) };
-    let error = task.run(&candidate, 1, &mut |_| Verdict::Continue).unwrap_err().to_string();
+    let error = task
+        .run(&candidate, 1, &CancelToken::new(), &mut |_| Verdict::Continue)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("beta3") && error.contains("beta2"), "{error}");
 }
 
@@ -411,7 +423,7 @@ fn a_hopeless_run_is_stopped_by_a_line_or_by_its_end() {
         ..spec(&script(&format!("stops {}", file.display())))
     });
     let stop = |task: &ExternalTask| {
-        task.run(&Candidate::new(&lion()), 1, &mut |_| Verdict::Stop).unwrap()
+        task.run(&Candidate::new(&lion()), 1, &CancelToken::new(), &mut |_| Verdict::Stop).unwrap()
     };
     for _ in 0..2 {
         assert_eq!(stop(&task).stop, StopReason::Stopped { step: 1 });
@@ -433,26 +445,30 @@ fn a_hopeless_run_is_stopped_by_a_line_or_by_its_end() {
 }
 
 #[test]
-fn runs_that_are_called_off_end_at_once_and_leave_nothing() {
+fn runs_that_are_cancelled_end_at_once_and_leave_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("processes");
     let task = task(&format!("hang {}", file.display()));
+    let cancel = CancelToken::new();
+    let run = || task.run(&Candidate::new(&lion()), 1, &cancel, &mut |_| Verdict::Continue);
     std::thread::scope(|scope| {
-        let run = scope.spawn(|| task.run(&Candidate::new(&lion()), 1, &mut |_| Verdict::Continue));
+        let run = scope.spawn(run);
         while lines(&file).len() < 4 {
             std::thread::sleep(Duration::from_millis(5));
         }
-        task.call_off(true);
+        cancel.cancel();
         let begin = Instant::now();
-        assert!(matches!(run.join().unwrap(), Err(TaskError::Interrupted { .. })));
+        let error = run.join().unwrap().unwrap_err();
+        assert!(error.is_cancelled());
+        assert_eq!(error.to_string(), "interrupted while task stand-in was running");
         assert!(begin.elapsed() < Duration::from_secs(10));
     });
     assert_gone(
         &lines(&file).into_iter().filter(|line| !line.starts_with("request")).collect::<Vec<_>>(),
     );
-    // As long as that stands.
-    let again = || task.run(&Candidate::new(&lion()), 1, &mut |_| Verdict::Continue);
-    assert!(matches!(again(), Err(TaskError::Interrupted { .. })));
+    // A token stays cancelled: nothing is started for it any more.
+    assert!(run().unwrap_err().is_cancelled());
+    assert_eq!(lines(&file).iter().filter(|line| line.starts_with("request")).count(), 1);
 }
 
 /// The suite that the command line makes of a command.
@@ -463,29 +479,37 @@ fn suite(arguments: &str) -> Suite {
 #[test]
 fn fitness_is_the_loss_saved_against_adamw_by_the_same_command() {
     let suite = suite("ok");
-    let baseline = suite.baseline(&suite.seeds).unwrap();
+    let baseline = suite.baseline(&suite.seeds, &CancelToken::new()).unwrap();
     let adamw = loss(&symopt_programs::adamw().program(), 1);
     assert_eq!(baseline.final_loss(0, 0), Some(adamw));
     let mut watched = Vec::new();
-    let outcome = suite.evaluate(&lion(), None, &baseline, &mut |checkpoint, running| {
-        watched.push((checkpoint, running));
-        Verdict::Continue
-    });
+    let outcome = suite.evaluate(
+        &lion(),
+        None,
+        &baseline,
+        &CancelToken::new(),
+        &mut |checkpoint, running| {
+            watched.push((checkpoint, running));
+            Verdict::Continue
+        },
+    );
     let expected = (adamw - loss(&lion(), 1)) / adamw;
     assert_eq!(outcome.unwrap().fitness, Fitness::Improvement(expected));
     assert_eq!(watched.len(), 2);
     assert_eq!(watched[1], (1, expected));
     // Of a script that gives a fitness, here minus the loss.
     let suite = self::suite("fitness");
-    let baseline = suite.baseline(&suite.seeds).unwrap();
-    let outcome = suite.evaluate(&lion(), None, &baseline, &mut |_, _| Verdict::Continue).unwrap();
+    let baseline = suite.baseline(&suite.seeds, &CancelToken::new()).unwrap();
+    let outcome = suite
+        .evaluate(&lion(), None, &baseline, &CancelToken::new(), &mut |_, _| Verdict::Continue)
+        .unwrap();
     let Fitness::Improvement(value) = outcome.fitness else { panic!("{outcome:?}") };
     assert!((value - (1.0 - (loss(&lion(), 1) - adamw).exp())).abs() < 1e-12, "{value}");
 }
 
 #[test]
 fn a_failed_run_is_a_failed_evaluation_below_all_others_and_a_failed_baseline_an_error() {
-    let error = suite("crash").baseline(&[1]).unwrap_err().to_string();
+    let error = suite("crash").baseline(&[1], &CancelToken::new()).unwrap_err().to_string();
     assert!(
         error.contains("stand-in")
             && error.contains("exit status: 3")
@@ -493,9 +517,10 @@ fn a_failed_run_is_a_failed_evaluation_below_all_others_and_a_failed_baseline_an
         "{error}"
     );
     let good = suite("ok");
-    let baseline = good.baseline(&[1]).unwrap();
-    let outcome =
-        suite("crash").evaluate(&lion(), None, &baseline, &mut |_, _| Verdict::Continue).unwrap();
+    let baseline = good.baseline(&[1], &CancelToken::new()).unwrap();
+    let outcome = suite("crash")
+        .evaluate(&lion(), None, &baseline, &CancelToken::new(), &mut |_, _| Verdict::Continue)
+        .unwrap();
     assert_eq!(outcome.fitness, Fitness::Failed);
     assert_eq!(outcome.failure.unwrap().kind, FailureKind::Ended);
     assert!(
@@ -508,16 +533,28 @@ fn a_failed_run_is_a_failed_evaluation_below_all_others_and_a_failed_baseline_an
 fn a_command_that_fails_at_the_first_try_ends_a_tuning_and_a_later_failure_is_a_trial() {
     use symopt_proxy_tasks::tuning::grid::{Grid, Strategy, best, tune};
     let grid = Grid { peak_lr: vec![0.1, 0.2], weight_decay: vec![0.0], seeds: 1 };
-    let error =
-        tune(&task("crash"), &lion(), &grid, Strategy::Fine, None, &mut |_| Verdict::Continue)
-            .unwrap_err();
+    let error = tune(
+        &task("crash"),
+        &lion(),
+        &grid,
+        Strategy::Fine,
+        None,
+        &CancelToken::new(),
+        &mut |_| {},
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("boom"), "{error}");
     let command = r#"while read -r line; do case "$line" in *'"peak_lr":0.2'*) echo nonsense;; *) id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); echo "{\"id\":$id,\"loss\":0.5}";; esac; done"#;
-    let trials =
-        tune(&ExternalTask::new(spec(command)), &lion(), &grid, Strategy::Fine, None, &mut |_| {
-            Verdict::Continue
-        })
-        .unwrap();
+    let trials = tune(
+        &ExternalTask::new(spec(command)),
+        &lion(),
+        &grid,
+        Strategy::Fine,
+        None,
+        &CancelToken::new(),
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(best(&trials).unwrap().peak_lr, 0.1);
     assert_eq!(
         (trials[1].loss, trials[1].failure.as_ref().unwrap().kind),
@@ -617,7 +654,7 @@ fn a_guard_kills_the_group_when_the_process_that_holds_it_dies() {
     // The test binary again, as a process that is killed with a run under way.
     const CHILD: &str = "SYMOPT_TEST_EXTERNAL_CHILD";
     if let Ok(file) = std::env::var(CHILD) {
-        run(&format!("hang {file}"));
+        let _ = run(&format!("hang {file}"));
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -665,4 +702,25 @@ fn tasks_can_be_used_from_many_threads() {
         }
     });
     assert_eq!(done.into_inner(), 20);
+}
+
+#[test]
+fn a_run_that_is_cancelled_ends_its_process_and_no_other() {
+    let command = r#"while read -r line; do id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); case "$line" in *'"seed":1,'*) sleep 600;; *) sleep 1; echo "{\"id\":$id,\"loss\":0.5}";; esac; done"#;
+    let task = ExternalTask::new(spec(command));
+    let root = CancelToken::new();
+    let (hangs, answers) = (root.child(), root.child());
+    let run = |seed: u64, cancel: &CancelToken| {
+        task.run(&Candidate::new(&lion()), seed, cancel, &mut |_| Verdict::Continue)
+    };
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let (hanging, answering) =
+            (scope.spawn(|| run(1, &hangs)), scope.spawn(|| run(2, &answers)));
+        std::thread::sleep(Duration::from_millis(300));
+        hangs.cancel();
+        assert!(hanging.join().unwrap().unwrap_err().is_cancelled());
+        assert_eq!(answering.join().unwrap().unwrap().final_metrics().unwrap().loss, 0.5);
+    });
+    assert!(begin.elapsed() < Duration::from_secs(20));
 }

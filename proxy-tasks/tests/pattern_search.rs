@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Program, parse};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::{Checkpoint, Metrics, Run, StopReason};
 use symopt_proxy_tasks::spec::find_task;
 use symopt_proxy_tasks::task::{Candidate, Task, TaskDescription, Verdict};
 use symopt_proxy_tasks::tuning::pattern_search::{
-    End, Protocol, Tuning, Watch, dimensions, search, search_in_units,
+    End, Protocol, Tuning, dimensions, search, search_in_units,
 };
 
 /// The loss is a quadratic in the logarithms of learning rate and decay, tilted, and of what is
@@ -52,6 +53,7 @@ impl Task for Bowl {
         &self,
         candidate: &Candidate,
         seed: u64,
+        _: &CancelToken,
         watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
     ) -> Result<Run, TaskError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -87,7 +89,7 @@ fn zoo(name: &str) -> Program {
 }
 
 fn tune(task: &dyn Task, name: &str, protocol: &Protocol) -> Tuning {
-    search(task, &zoo(name), protocol, Watch::NOBODY).unwrap()
+    search(task, &zoo(name), protocol, &CancelToken::new(), &|_| {}).unwrap()
 }
 
 #[test]
@@ -217,18 +219,18 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn an_interrupted_search_says_so_and_keeps_what_it_has() {
+fn a_cancelled_search_says_so_and_keeps_what_it_has() {
     let task = Bowl::new(-6.0, 1.0, -5.0);
     let used = AtomicUsize::new(0);
     let protocol = Protocol { seeds: 2, budget: 1000, shares: true };
-    let watch = Watch {
-        interrupted: &|| used.load(Ordering::Relaxed) >= 100,
-        used: &|runs| {
-            used.fetch_add(runs, Ordering::Relaxed);
-        },
+    let cancel = CancelToken::new();
+    let count = |runs| {
+        if used.fetch_add(runs, Ordering::Relaxed) + runs >= 100 {
+            cancel.cancel();
+        }
     };
-    let tuning = search(&task, &zoo("lion"), &protocol, watch).unwrap();
-    assert_eq!((tuning.end, tuning.trials.len()), (End::Interrupted, 50));
+    let tuning = search(&task, &zoo("lion"), &protocol, &cancel, &count).unwrap();
+    assert_eq!((tuning.end, tuning.trials.len()), (End::Cancelled, 50));
     assert!(tuning.best().is_some());
 }
 
@@ -236,12 +238,13 @@ fn an_interrupted_search_says_so_and_keeps_what_it_has() {
 fn steps_of_another_size_are_tried_in_units_of_it() {
     let program = parse("def f(w, g, lr, *, weight_decay=0.0):\n  update = (g + w * weight_decay) * lr\n  return update\n").unwrap();
     let protocol = Protocol { seeds: 1, budget: 60, shares: false };
+    let cancel = CancelToken::new();
     // Steps a thousand times as large need a rate of a thousandth, and the decay in these units is
     // a thousand times as large.
-    let plain = search(&Bowl::new(-3.0, -2.0, 0.0), &program, &protocol, Watch::NOBODY).unwrap();
+    let plain = search(&Bowl::new(-3.0, -2.0, 0.0), &program, &protocol, &cancel, &|_| {}).unwrap();
     let thousand = 1000.0_f64.log2();
     let bowl = Bowl::new(-3.0 - thousand, -2.0 + thousand, 0.0);
-    let scaled = search_in_units(&bowl, &program, 1000.0, &protocol, Watch::NOBODY).unwrap();
+    let scaled = search_in_units(&bowl, &program, 1000.0, &protocol, &cancel, &|_| {}).unwrap();
     assert_eq!(plain.trials.len(), scaled.trials.len());
     for (plain, scaled) in plain.trials.iter().zip(&scaled.trials) {
         assert!(

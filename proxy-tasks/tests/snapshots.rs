@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::error::{SnapshotError, TaskError};
 use symopt_proxy_tasks::run::snapshot::{Snapshot, weights_to_bytes};
 use symopt_proxy_tasks::run::snapshot_store::SnapshotStore;
@@ -41,11 +42,17 @@ fn run(
     stop: usize,
 ) -> (Run, Option<Snapshot>) {
     let mut last = from.cloned();
-    let run = task.task.resumable().unwrap().run_from(candidate, 3, from, &mut |snapshot| {
-        let verdict = if snapshot.step() >= stop { Verdict::Stop } else { Verdict::Continue };
-        last = Some(snapshot);
-        verdict
-    });
+    let run = task.task.resumable().unwrap().run_from(
+        candidate,
+        3,
+        from,
+        &CancelToken::new(),
+        &mut |snapshot| {
+            let verdict = if snapshot.step() >= stop { Verdict::Stop } else { Verdict::Continue };
+            last = Some(snapshot);
+            verdict
+        },
+    );
     (run.unwrap(), last)
 }
 
@@ -90,7 +97,10 @@ fn a_run_that_is_stopped_anywhere_and_gone_on_with_ends_with_the_same_bits() {
             let end = end.unwrap();
             assert_eq!(whole.stop, StopReason::Completed);
             // Snapshots change nothing in a run.
-            let plain = task.task.run(&candidate, 3, &mut |_| Verdict::Continue).unwrap();
+            let plain = task
+                .task
+                .run(&candidate, 3, &CancelToken::new(), &mut |_| Verdict::Continue)
+                .unwrap();
             assert_eq!((&plain.curve, plain.stop), (&whole.curve, whole.stop));
             for stop in whole.curve.iter().map(|checkpoint| checkpoint.step) {
                 let (part, snapshot) = run(task, &candidate, None, stop);
@@ -202,8 +212,9 @@ fn a_snapshot_of_another_run_is_refused_with_what_differs() {
     says(refusal(&store, &task, &candidate, 4), &["the seed is 3 there, and 4 here"]);
     // In memory as well as in a file.
     let resumable = task.task.resumable().unwrap();
-    let error =
-        resumable.run_from(&candidate, 4, Some(&snapshot), &mut |_| Verdict::Continue).unwrap_err();
+    let error = resumable
+        .run_from(&candidate, 4, Some(&snapshot), &CancelToken::new(), &mut |_| Verdict::Continue)
+        .unwrap_err();
     assert!(matches!(error, TaskError::Snapshot(SnapshotError::OtherRun { .. })), "{error}");
 }
 

@@ -1,6 +1,7 @@
 //! The built-in suites, the descriptions of the user's own, and the laws of a run.
 
 use proptest::prelude::*;
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::StopReason;
 use symopt_proxy_tasks::spec::{SuiteSource, find_task};
@@ -113,7 +114,9 @@ fn every_quick_task_learns_and_does_not_saturate() {
     for weighted in &suite.tasks {
         let run = weighted
             .task
-            .run(&weighted.candidate(&adamw, Some("adamw")), 1, &mut |_| Verdict::Continue)
+            .run(&weighted.candidate(&adamw, Some("adamw")), 1, &CancelToken::new(), &mut |_| {
+                Verdict::Continue
+            })
             .unwrap();
         assert_eq!(run.stop, StopReason::Completed);
         let (first, last) =
@@ -126,9 +129,13 @@ fn every_quick_task_learns_and_does_not_saturate() {
 fn same_program_suite_and_seeds_give_the_same_bits_on_any_thread() {
     let evaluate = || {
         let suite = SuiteSource::find("smoke").unwrap().suite().unwrap();
-        let baseline = suite.baseline(&[3, 4]).unwrap();
+        let baseline = suite.baseline(&[3, 4], &CancelToken::new()).unwrap();
         let lion = symopt_programs::find("lion").unwrap().program();
-        suite.evaluate(&lion, Some("lion"), &baseline, &mut |_, _| Verdict::Continue).unwrap()
+        suite
+            .evaluate(&lion, Some("lion"), &baseline, &CancelToken::new(), &mut |_, _| {
+                Verdict::Continue
+            })
+            .unwrap()
     };
     let alone = evaluate();
     let shared = SuiteSource::find("smoke").unwrap().suite().unwrap();
@@ -143,7 +150,9 @@ fn same_program_suite_and_seeds_give_the_same_bits_on_any_thread() {
         let adamw = symopt_programs::adamw().program();
         weighted
             .task
-            .run(&weighted.candidate(&adamw, Some("adamw")), seed, &mut |_| Verdict::Continue)
+            .run(&weighted.candidate(&adamw, Some("adamw")), seed, &CancelToken::new(), &mut |_| {
+                Verdict::Continue
+            })
             .unwrap()
             .curve
     };
@@ -162,6 +171,7 @@ fn a_huge_learning_rate_diverges_and_sorts_last() {
     let run = suite.tasks[0].task.run(
         &Candidate { program: &sgd, peak_lr: 1e30, hyperparameters: &[] },
         1,
+        &CancelToken::new(),
         &mut |_| Verdict::Continue,
     );
     assert!(matches!(run.unwrap().stop, StopReason::Diverged { .. }));
@@ -172,10 +182,11 @@ fn a_huge_learning_rate_diverges_and_sorts_last() {
 #[test]
 fn a_watcher_stops_a_hopeless_evaluation_where_it_says() {
     let suite = SuiteSource::find("smoke").unwrap().suite().unwrap();
-    let baseline = suite.baseline(&[1]).unwrap();
+    let baseline = suite.baseline(&[1], &CancelToken::new()).unwrap();
     let adamw = symopt_programs::adamw().program();
     let mut watch = |checkpoint, _| if checkpoint == 2 { Verdict::Stop } else { Verdict::Continue };
-    let outcome = suite.evaluate(&adamw, Some("adamw"), &baseline, &mut watch).unwrap();
+    let outcome =
+        suite.evaluate(&adamw, Some("adamw"), &baseline, &CancelToken::new(), &mut watch).unwrap();
     assert_eq!(outcome.fitness, Fitness::Hopeless { checkpoint: 2 });
     assert_eq!((outcome.curve.len(), outcome.results.len()), (3, 1));
 }
@@ -399,7 +410,8 @@ fn the_baseline_of_many_seeds_looks_at_the_time() {
         suite_of(&text.replace("seeds = [1]", &format!("seeds = [{}]", seeds.join(", ")))).unwrap();
     assert_eq!(suite.seeds.len(), 100_000);
     let end = std::time::Instant::now() + std::time::Duration::from_millis(50);
-    let error = suite.baseline_until(&suite.seeds, Some(end)).unwrap_err().to_string();
+    let error = suite.baseline_until(&suite.seeds, Some(end), &CancelToken::new());
+    let error = error.unwrap_err().to_string();
     assert!(error.contains("the time limit") && error.contains("of 100000 were done"), "{error}");
 }
 
@@ -428,7 +440,7 @@ fn tables_are_learned_beyond_the_shares_of_their_classes() {
         let run = |seed| {
             suite_of(&text).unwrap().tasks[0]
                 .task
-                .run(&candidate, seed, &mut |_| Verdict::Continue)
+                .run(&candidate, seed, &CancelToken::new(), &mut |_| Verdict::Continue)
                 .unwrap()
         };
         for seed in 1..4 {
@@ -498,6 +510,7 @@ fn presets_are_sound_and_run_once_their_paths_are_filled_in() {
             .run(
                 &Candidate { program: &adamw, peak_lr: 0.001, hyperparameters: &[] },
                 1,
+                &CancelToken::new(),
                 &mut |_| Verdict::Continue,
             )
             .unwrap();
@@ -531,7 +544,10 @@ fn a_text_file_trains_a_language_model() {
         let suite = suite_of(&text).unwrap();
         let adamw = symopt_programs::adamw().program();
         let candidate = Candidate { program: &adamw, peak_lr: 0.03, hyperparameters: &[] };
-        let run = suite.tasks[0].task.run(&candidate, 1, &mut |_| Verdict::Continue).unwrap();
+        let run = suite.tasks[0]
+            .task
+            .run(&candidate, 1, &CancelToken::new(), &mut |_| Verdict::Continue)
+            .unwrap();
         let metrics = run.final_metrics().unwrap();
         assert!(metrics.loss < most, "{unit}: {metrics:?}");
     }

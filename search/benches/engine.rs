@@ -3,10 +3,11 @@
 //! evaluations, and 1.85 times the speed; the machine should have two idle cores.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use cpu_time::{ProcessTime, ThreadTime};
+use symopt_cancel::CancelToken;
 use symopt_dsl::FunctionalHash;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -36,10 +37,11 @@ impl Judge for Measured {
     fn judge(
         &self,
         request: &Request,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError> {
         let begin = ThreadTime::now();
-        let evaluation = self.judge.judge(request, watch);
+        let evaluation = self.judge.judge(request, cancel, watch);
         self.nanoseconds.fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
         evaluation
     }
@@ -70,13 +72,14 @@ fn main() {
             let mut journal = Journal::create(&directory.path().join("store"), settings)
                 .expect("the directory is new");
             let judge = Measured {
-                judge: SuiteJudge::new(Arc::clone(&suite)).expect("the suite is tuned"),
+                judge: SuiteJudge::new(Arc::clone(&suite), &CancelToken::new())
+                    .expect("the suite is tuned"),
                 nanoseconds: AtomicU64::new(0),
             };
             let (begin, process_begin) = (Instant::now(), ProcessTime::now());
             let search = Search::new(config.clone(), None, &judge, &mut journal, threads);
             let result = search
-                .run(initial.clone(), &AtomicBool::new(false), &mut |_| {})
+                .run(initial.clone(), &CancelToken::new(), &mut |_| {})
                 .expect("the search runs");
             let (elapsed, process) =
                 (begin.elapsed().as_secs_f64(), process_begin.elapsed().as_secs_f64());

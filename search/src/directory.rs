@@ -8,7 +8,7 @@
 //! Only these names are ever removed; a directory that holds anything else is somebody's.
 //!
 //! ```
-//! use symopt_search::directory::{Kind, Making, Place};
+//! use symopt_search::directory::{Kind, Making, Occupancy};
 //!
 //! static KIND: Kind = Kind { parts: &["pictures", "pictures/first.txt"], ..Kind::of("album.json") };
 //!
@@ -19,7 +19,7 @@
 //! std::fs::write(making.path().join("pictures/first.txt"), "a cat")?;
 //! // Whatever goes wrong before this, the path is vacant again.
 //! making.finish(b"{}")?;
-//! assert_eq!(KIND.look(&path)?, Place::Whole);
+//! assert_eq!(KIND.look(&path)?, Occupancy::Whole);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -49,7 +49,8 @@ pub struct Kind {
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+#[must_use]
+pub enum Occupancy {
     /// Nothing, an empty directory, or one that a process that is gone did not finish.
     Vacant,
     /// A directory of the kind.
@@ -93,18 +94,18 @@ impl Kind {
     }
 
     /// Looks at a path; nothing in it is touched.
-    pub fn look(&self, path: &Path) -> io::Result<Place> {
+    pub fn look(&self, path: &Path) -> io::Result<Occupancy> {
         match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_dir() => return Ok(Place::Taken("a file is there")),
+            Ok(metadata) if !metadata.is_dir() => return Ok(Occupancy::Taken("a file is there")),
             Ok(_) => {}
             // A file on the way is found when the directory is made.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(Place::Vacant);
+                return Ok(Occupancy::Vacant);
             }
             Err(e) => return Err(e),
         }
         if self.is_whole(path) {
-            return Ok(Place::Whole);
+            return Ok(Occupancy::Whole);
         }
         let mut names = Vec::new();
         list(path, String::new(), &mut names)?;
@@ -114,9 +115,9 @@ impl Kind {
             false => names.iter().all(|name| self.is_unmarked(name)) && (self.is_empty)(path),
         };
         Ok(if names.is_empty() || is_left {
-            Place::Vacant
+            Occupancy::Vacant
         } else {
-            Place::Taken("the directory holds something else")
+            Occupancy::Taken("the directory holds something else")
         })
     }
 
@@ -218,9 +219,9 @@ impl Making {
     /// Begins a directory, with those above it.
     pub fn begin(path: &Path, kind: &'static Kind) -> Result<Making, MakingError> {
         let refuse = |place| match place {
-            Place::Vacant => Ok(()),
-            Place::Whole => Err(MakingError::Exists),
-            Place::Taken(reason) => Err(MakingError::Taken(reason)),
+            Occupancy::Vacant => Ok(()),
+            Occupancy::Whole => Err(MakingError::Exists),
+            Occupancy::Taken(reason) => Err(MakingError::Taken(reason)),
         };
         refuse(kind.look(path).map_err(|e| file_error(path, e))?)?;
         let new = fs::symlink_metadata(path).is_err();
@@ -347,7 +348,7 @@ mod tests {
         let making = Making::begin(&path, &KIND).unwrap();
         fill(&making);
         making.finish(b"{}").unwrap();
-        assert_eq!(KIND.look(&path).unwrap(), Place::Whole);
+        assert_eq!(KIND.look(&path).unwrap(), Occupancy::Whole);
         assert!(!path.join(MARK).exists());
         assert!(matches!(Making::begin(&path, &KIND), Err(MakingError::Exists)));
         assert_eq!(fs::read_dir(&path).unwrap().count(), 3);
@@ -369,20 +370,20 @@ mod tests {
             std::mem::forget(making);
         };
         left(false);
-        assert_eq!(KIND.look(&path).unwrap(), Place::Vacant);
+        assert_eq!(KIND.look(&path).unwrap(), Occupancy::Vacant);
         // A user's file beside them.
         fs::write(path.join("data/thesis.txt"), "do not touch").unwrap();
-        assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+        assert!(matches!(KIND.look(&path).unwrap(), Occupancy::Taken(_)));
         assert!(matches!(Making::begin(&path, &KIND), Err(MakingError::Taken(_))));
         assert!(path.join("log").exists() && path.join("data/thesis.txt").exists());
         fs::remove_file(path.join("data/thesis.txt")).unwrap();
         left(true);
-        assert_eq!(KIND.look(&path).unwrap(), Place::Whole);
+        assert_eq!(KIND.look(&path).unwrap(), Occupancy::Whole);
         KIND.tidy(&path);
         assert!(!path.join(MARK).exists());
         // The same names without the mark are somebody's.
         fs::remove_file(path.join("whole.json")).unwrap();
-        assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+        assert!(matches!(KIND.look(&path).unwrap(), Occupancy::Taken(_)));
     }
 
     #[test]
@@ -393,11 +394,11 @@ mod tests {
         for name in ["base/db", "whole.json", ".whole.json.aB3xY90123.unfinished"] {
             fs::write(path.join(name), "").unwrap();
         }
-        assert_eq!(OLD.look(&path).unwrap(), Place::Vacant);
-        assert!(matches!(KIND.look(&path).unwrap(), Place::Taken(_)));
+        assert_eq!(OLD.look(&path).unwrap(), Occupancy::Vacant);
+        assert!(matches!(KIND.look(&path).unwrap(), Occupancy::Taken(_)));
         for name in ["thesis.txt", "base/db.bak", ".symopt.aB3xY90123.unfinished", "log"] {
             fs::write(path.join(name), "do not touch").unwrap();
-            assert!(matches!(OLD.look(&path).unwrap(), Place::Taken(_)), "{name}");
+            assert!(matches!(OLD.look(&path).unwrap(), Occupancy::Taken(_)), "{name}");
             assert!(matches!(Making::begin(&path, &OLD), Err(MakingError::Taken(_))), "{name}");
             assert_eq!(fs::read_to_string(path.join(name)).unwrap(), "do not touch");
             fs::remove_file(path.join(name)).unwrap();
@@ -406,7 +407,7 @@ mod tests {
         let making = Making::begin(&path, &OLD).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
         making.finish(b"{}").unwrap();
-        assert_eq!(OLD.look(&path).unwrap(), Place::Whole);
+        assert_eq!(OLD.look(&path).unwrap(), Occupancy::Whole);
     }
 
     #[cfg(unix)]

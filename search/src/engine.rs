@@ -17,13 +17,12 @@ pub(crate) mod standing;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::{FunctionalHash, Graph, Program};
-use symopt_proxy_tasks::deadline;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::Verdict;
@@ -107,6 +106,7 @@ impl From<RecordedError> for SearchError {
 
 /// How a search stands.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Counts and rates.
     pub statistics: &'a Statistics,
@@ -124,6 +124,7 @@ pub struct Progress<'a> {
 /// What was done since a search began or was resumed, without what was bred again from the journal:
 /// what rates are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Session {
     /// Children that came in.
     pub generated: u64,
@@ -143,6 +144,8 @@ impl Session {
 
 /// The end of a search.
 #[derive(Clone, Debug)]
+#[must_use]
+#[non_exhaustive]
 pub struct SearchResult {
     /// Why it ended.
     pub stop: StopReason,
@@ -189,12 +192,12 @@ impl<'a> Search<'a> {
         Search { config, judge, journal, threads: threads.max(1), target }
     }
 
-    /// Searches until a limit is reached or `interrupt` is set. `observe` is called often, on this
-    /// thread.
+    /// Searches until a limit is reached or `cancel` is cancelled. `observe` is called often, on
+    /// this thread.
     pub fn run(
         self,
         initial: Program,
-        interrupt: &AtomicBool,
+        cancel: &CancelToken,
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<SearchResult, SearchError> {
         let graph = Graph::new(&initial).map_err(|_| SearchError::Initial)?;
@@ -202,25 +205,12 @@ impl<'a> Search<'a> {
         let evaluation = match self.journal.initial()? {
             Some(kept) => kept.evaluation(),
             None => {
-                let end = self.config.limits.end();
-                let is_over = || {
-                    interrupt.load(Ordering::Relaxed)
-                        || end.is_some_and(|end| Instant::now() >= end)
-                };
-                let mut stopped = false;
-                let judge = self.judge;
-                let evaluation = deadline::until(end, &|off| judge.call_off(off), || {
-                    judge.judge(&Request::new(&initial), &mut |_, _| {
-                        stopped |= is_over();
-                        if stopped { Verdict::Stop } else { Verdict::Continue }
-                    })
-                });
-                match evaluation {
-                    Ok(evaluation) if !stopped => evaluation,
-                    Ok(_) => return Err(SearchError::Unbegun),
-                    Err(TaskError::Interrupted { .. })
-                        if is_over() && !interrupt.load(Ordering::Relaxed) =>
-                    {
+                let in_time = cancel.child_until(self.config.limits.end());
+                let request = Request::new(&initial);
+                match self.judge.judge(&request, &in_time, &mut |_, _| Verdict::Continue) {
+                    Ok(evaluation) => evaluation,
+                    // Nobody but the clock wants the end.
+                    Err(TaskError::Cancelled(_)) if !cancel.is_cancelled() => {
                         return Err(SearchError::Unbegun);
                     }
                     Err(error) => return Err(error.into()),
@@ -239,18 +229,16 @@ impl<'a> Search<'a> {
         let recorded = Recorded::new(self.journal.log(), self.journal.children(), &self.config);
 
         let queue = Queue::default();
-        let abort = AtomicBool::new(false);
-        let called_off = AtomicBool::new(false);
+        // Cancelled by whoever started the search, and in the end by the search itself.
+        let cancel = cancel.child();
         let (sender, receiver) = channel();
         let judge = self.judge;
-        let result = std::thread::scope(|scope| {
-            let _close = CloseOnDrop { queue: &queue, abort: &abort, judge };
+        std::thread::scope(|scope| {
+            let _close = CloseOnDrop { queue: &queue, cancel: &cancel };
             for thread in 1..=self.threads {
                 let sender = sender.clone();
-                let (queue, abort, called_off) = (&queue, &abort, &called_off);
-                let worker = move || {
-                    called_off.fetch_or(work(queue, judge, abort, &sender), Ordering::Relaxed)
-                };
+                let (queue, cancel) = (&queue, &cancel);
+                let worker = move || work(queue, judge, cancel, &sender);
                 let started = std::thread::Builder::new().spawn_scoped(scope, worker);
                 started.map_err(|error| SearchError::Threads {
                     thread,
@@ -279,14 +267,11 @@ impl<'a> Search<'a> {
                 finished_keys: Vec::new(),
                 evaluating: Duration::ZERO,
                 begin: Instant::now(),
-                interrupt,
-                called_off: &called_off,
+                cancel: &cancel,
             };
             let stop = running.run(observe)?;
             running.finish(stop, initial, evaluation)
-        });
-        judge.call_off(false);
-        result
+        })
     }
 }
 
@@ -319,9 +304,7 @@ struct Running<'a> {
     finished_keys: Vec<FunctionalHash>,
     evaluating: Duration,
     begin: Instant,
-    interrupt: &'a AtomicBool,
-    /// Whether a worker has left since its evaluation was called off.
-    called_off: &'a AtomicBool,
+    cancel: &'a CancelToken,
 }
 
 impl Running<'_> {
@@ -329,7 +312,7 @@ impl Running<'_> {
         loop {
             if let Some(stop) = self.limit_reached() {
                 // What is under way still counts, unless somebody wants the end now.
-                let wait = !matches!(stop, StopReason::Interrupted | StopReason::Seconds);
+                let wait = !matches!(stop, StopReason::Cancelled | StopReason::Seconds);
                 while wait && self.standing.oldest().is_some() {
                     if !self.absorb_next()? {
                         return Ok(self.stopped_by());
@@ -357,7 +340,7 @@ impl Running<'_> {
 
     /// Whether the search is to end without what is under way.
     fn is_stopped(&self) -> bool {
-        self.is_interrupted() || self.is_time_over()
+        self.cancel.is_cancelled() || self.is_time_over()
     }
 
     fn is_time_over(&self) -> bool {
@@ -366,7 +349,7 @@ impl Running<'_> {
 
     /// Why it is.
     fn stopped_by(&self) -> StopReason {
-        if self.is_interrupted() { StopReason::Interrupted } else { StopReason::Seconds }
+        if self.cancel.is_cancelled() { StopReason::Cancelled } else { StopReason::Seconds }
     }
 
     /// A limit that is reached, judged by what has been taken in so far.
@@ -377,8 +360,8 @@ impl Running<'_> {
             TargetFitness::Improvement(target) => best.fitness >= Fitness::Improvement(target),
             TargetFitness::None(_) => false,
         };
-        if self.interrupt.load(Ordering::Relaxed) {
-            Some(StopReason::Interrupted)
+        if self.cancel.is_cancelled() {
+            Some(StopReason::Cancelled)
         } else if self.target == Some(best.hash) {
             Some(StopReason::TargetProgram)
         } else if target {
@@ -424,7 +407,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Takes in the child that has been under way the longest. False if the search was interrupted
+    /// Takes in the child that has been under way the longest. False if the search was cancelled
     /// while waiting for it.
     fn absorb_next(&mut self) -> Result<bool, SearchError> {
         if let Some(UnderWay { child, first: true, .. }) = self.standing.oldest()
@@ -449,7 +432,7 @@ impl Running<'_> {
     }
 
     /// Waits until an evaluation has ended and is in the journal. False if the search was
-    /// interrupted before.
+    /// cancelled before.
     fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
         // What is in the cache between two calls is in the journal too.
         if self.standing.has_evaluation(key) {
@@ -471,27 +454,21 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Waits a while for an evaluation to end. False if the search was interrupted, or its time is
+    /// Waits a while for an evaluation to end. False if the search was cancelled, or its time is
     /// over.
     fn receive(&mut self) -> Result<bool, SearchError> {
         match self.receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(finished) => self.keep(finished)?,
             Err(RecvTimeoutError::Timeout) => {}
-            // Workers whose evaluations were called off have left, whoever did that.
+            // Workers whose evaluations were cancelled have left.
             Err(RecvTimeoutError::Disconnected) if self.is_stopped() => {}
             Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),
         }
         Ok(!self.is_stopped())
     }
 
-    /// Whether somebody wants the end, or a worker has left without its evaluation, for which one
-    /// would wait for ever.
-    fn is_interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed) || self.called_off.load(Ordering::Relaxed)
-    }
-
     /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new
-    /// make one fitness. False if the search was interrupted before that was done.
+    /// make one fitness. False if the search was cancelled before that was done.
     fn change_seeds(&mut self, epoch: u64) -> Result<bool, SearchError> {
         let elite = self.standing.elite();
         // Nobody's fitness on the old seeds says what is hopeless on the new ones.
@@ -597,7 +574,7 @@ impl Running<'_> {
         }
         self.acknowledge()?;
         match stop {
-            StopReason::Interrupted | StopReason::Seconds => self.journal.flush()?,
+            StopReason::Cancelled | StopReason::Seconds => self.journal.flush()?,
             stop => self.journal.note_end(stop)?,
         }
         let failures = match self.judge.is_repeatable() {
@@ -682,44 +659,43 @@ impl Queue {
 /// Lets the workers go when the search ends, however it ends.
 struct CloseOnDrop<'a> {
     queue: &'a Queue,
-    abort: &'a AtomicBool,
-    judge: &'a dyn Judge,
+    cancel: &'a CancelToken,
 }
 
 impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
-        self.abort.store(true, Ordering::Relaxed);
+        self.cancel.cancel();
         self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.queue.changed.notify_all();
-        self.judge.call_off(true);
     }
 }
 
-/// Evaluates what is in the queue, until that is closed. True if an evaluation was called off.
-fn work(queue: &Queue, judge: &dyn Judge, abort: &AtomicBool, results: &Sender<Finished>) -> bool {
+/// Evaluates what is in the queue, until that is closed or the search is cancelled.
+fn work(queue: &Queue, judge: &dyn Judge, cancel: &CancelToken, results: &Sender<Finished>) {
     while let Some(job) = queue.pop() {
         let begin = Instant::now();
-        let mut aborted = false;
         let mut watch = |checkpoint: usize, running: f64| {
-            aborted |= abort.load(Ordering::Relaxed);
             let hopeless =
                 job.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
-            if aborted || hopeless { Verdict::Stop } else { Verdict::Continue }
+            if hopeless { Verdict::Stop } else { Verdict::Continue }
         };
         // A worker that dies would leave the search waiting for its result for ever.
         let request = Request { program: &job.program, epoch: job.epoch, start: &job.start };
-        let result = match catch_unwind(AssertUnwindSafe(|| judge.judge(&request, &mut watch))) {
+        let judged = || judge.judge(&request, cancel, &mut watch);
+        let result = match catch_unwind(AssertUnwindSafe(judged)) {
             Ok(result) => result.map_err(SearchError::Task),
             Err(_) => Err(SearchError::Worker),
         };
-        let called_off = matches!(result, Err(SearchError::Task(TaskError::Interrupted { .. })));
-        // An aborted evaluation says nothing about its program.
-        if called_off
-            || aborted
-            || results.send(Finished { job, result, elapsed: begin.elapsed() }).is_err()
-        {
-            return called_off;
+        match result {
+            // Says nothing about its program. A judge that was cancelled by somebody else has
+            // failed, which the search must hear of: otherwise it would wait for ever.
+            Err(SearchError::Task(TaskError::Cancelled(_))) if cancel.is_cancelled() => return,
+            result => {
+                let finished = Finished { job, result, elapsed: begin.elapsed() };
+                if results.send(finished).is_err() {
+                    return;
+                }
+            }
         }
     }
-    false
 }

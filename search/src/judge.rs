@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
@@ -47,6 +48,7 @@ impl<'a> Request<'a> {
 
 /// What a program does on recorded gradients.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Probe {
     /// The same for programs that do the same, up to rounding and a factor.
     pub fingerprint: FunctionalHash,
@@ -58,6 +60,7 @@ pub struct Probe {
 
 /// Why a program is not to be trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rejection {
     /// What it returns is not finite, or zero.
     NotFinite,
@@ -72,10 +75,12 @@ pub trait Judge: Sync {
     fn checkpoints(&self) -> usize;
 
     /// Evaluates a program. `watch` sees each checkpoint's number and running fitness; when it says
-    /// stop, the fitness is hopeless.
+    /// stop, the fitness is hopeless. Once `cancel` is cancelled, the evaluation ends soon with
+    /// [`TaskError::Cancelled`]: the search waits for that.
     fn judge(
         &self,
         request: &Request,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError>;
 
@@ -90,10 +95,6 @@ pub trait Judge: Sync {
     fn new_baselines(&self) -> Vec<(u64, Baseline)> {
         Vec::new()
     }
-
-    /// Calls off what is under way, until that is taken back: it ends with
-    /// [`TaskError::Interrupted`].
-    fn call_off(&self, _off: bool) {}
 
     /// What a program does on recorded gradients, in a small part of the time of an evaluation;
     /// `None` if this judge does not look.
@@ -116,8 +117,12 @@ pub fn first_seeds(config: &SearchConfig, suite: &Suite) -> Vec<u64> {
 }
 
 /// The judge that the settings of a search ask for.
-pub fn of_config(config: &SearchConfig, suite: &Arc<Suite>) -> Result<Box<dyn Judge>, TaskError> {
-    with_baselines(config, suite, Vec::new())
+pub fn of_config(
+    config: &SearchConfig,
+    suite: &Arc<Suite>,
+    cancel: &CancelToken,
+) -> Result<Box<dyn Judge>, TaskError> {
+    with_baselines(config, suite, Vec::new(), cancel)
 }
 
 /// The same with baselines that are known, by epoch, and can't be made again.
@@ -125,15 +130,16 @@ pub fn with_baselines(
     config: &SearchConfig,
     suite: &Arc<Suite>,
     known: Vec<(u64, Baseline)>,
+    cancel: &CancelToken,
 ) -> Result<Box<dyn Judge>, TaskError> {
     let suite = Arc::clone(suite);
     let known = Baselines::new(known, config.limits.end());
     Ok(match config.fitness.form {
         Form::Program if config.fitness.rotate == 0 => {
-            Box::new(SuiteJudge::on(suite, None, known)?)
+            Box::new(SuiteJudge::on(suite, None, known, cancel)?)
         }
-        Form::Program => Box::new(SuiteJudge::on(suite, Some(config.seed), known)?),
-        Form::Direction => Box::new(DirectionJudge::with_baselines(suite, config, known)?),
+        Form::Program => Box::new(SuiteJudge::on(suite, Some(config.seed), known, cancel)?),
+        Form::Direction => Box::new(DirectionJudge::with_baselines(suite, config, known, cancel)?),
     })
 }
 
@@ -158,12 +164,18 @@ impl Baselines {
     }
 
     /// The baseline of an epoch on its seeds.
-    fn of(&self, epoch: u64, suite: &Suite, seeds: &[u64]) -> Result<Baseline, TaskError> {
+    fn of(
+        &self,
+        epoch: u64,
+        suite: &Suite,
+        seeds: &[u64],
+        cancel: &CancelToken,
+    ) -> Result<Baseline, TaskError> {
         if let Some(known) = self.known.get(&epoch) {
             return Ok(known.clone());
         }
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let baseline = suite.baseline_until(seeds, end)?;
+        let baseline = suite.baseline_until(seeds, end, cancel)?;
         if suite.is_external() {
             self.made
                 .lock()

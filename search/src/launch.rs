@@ -3,8 +3,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
@@ -65,13 +65,20 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// Whether it was interrupted before there was anything to report.
-    pub fn is_interrupt(&self) -> bool {
-        matches!(
-            self,
-            LaunchError::Task(TaskError::Interrupted { .. })
-                | LaunchError::Search(SearchError::Task(TaskError::Interrupted { .. }))
-        )
+    /// Whether it was cancelled before there was anything to report.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            LaunchError::Task(error) | LaunchError::Search(SearchError::Task(error)) => {
+                error.is_cancelled()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<Cancelled> for LaunchError {
+    fn from(cancelled: Cancelled) -> LaunchError {
+        LaunchError::Task(cancelled.into())
     }
 }
 
@@ -81,6 +88,7 @@ const EVOLVED: &str = "train";
 
 /// A search that has ended, and what it ran on.
 #[must_use]
+#[non_exhaustive]
 pub struct Finished {
     /// What it found.
     pub result: SearchResult,
@@ -105,10 +113,14 @@ pub struct Launch {
 impl Launch {
     /// A new search with a new store. The store is made last, when nothing about the settings, the
     /// programs or the suite's data can be wrong.
-    pub fn new(config: SearchConfig, store: &Path) -> Result<Launch, LaunchError> {
-        let program = initial(&config, store)?;
+    pub fn new(
+        config: SearchConfig,
+        store: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        let program = initial(&config, store, cancel)?;
         let source = SuiteSource::find(&config.suite)?;
-        Launch::of_parts(config, &program, source, store)
+        Launch::of_parts(config, &program, source, store, cancel)
     }
 
     /// The same with the initial program and the suite at hand, whatever the settings call them.
@@ -117,6 +129,7 @@ impl Launch {
         program: &Program,
         source: SuiteSource,
         store: &Path,
+        cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
@@ -126,8 +139,8 @@ impl Launch {
         }
         let suite = Arc::new(source.suite()?);
         let target = target_of(&config)?;
-        let judge = judge::of_config(&config, &suite)?;
-        let kept = kept_initial(judge.as_ref(), &suite, &initial)?;
+        let judge = judge::of_config(&config, &suite, cancel)?;
+        let kept = kept_initial(judge.as_ref(), &suite, &initial, cancel)?;
         let settings = Settings {
             config: config.clone(),
             initial: initial.to_string(),
@@ -174,8 +187,9 @@ impl Launch {
     pub fn resume(
         store: &Path,
         change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
-        Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, change_limits)
+        Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, change_limits, cancel)
     }
 
     /// The same with what is whole of a store that has lost some of what was acknowledged. Also
@@ -183,15 +197,17 @@ impl Launch {
     pub fn salvage(
         store: &Path,
         change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
     ) -> Result<(Launch, Option<Lost>), LaunchError> {
         let checked = CheckedStore::held(store, Salvage::Yes)?;
         let lost = checked.lost();
-        Ok((Launch::resume_checked(checked, change_limits)?, lost))
+        Ok((Launch::resume_checked(checked, change_limits, cancel)?, lost))
     }
 
     fn resume_checked(
         checked: CheckedStore,
         change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
         let settings = checked.settings();
         let mut config = settings.config.clone();
@@ -206,10 +222,10 @@ impl Launch {
         } else {
             target_of(&config)?
         };
-        let judge = judge::with_baselines(&config, &suite, checked.baselines()?)?;
+        let judge = judge::with_baselines(&config, &suite, checked.baselines()?, cancel)?;
         // The baseline is known, so nothing else would show that a command no longer works, before
         // it fails with all programs.
-        suite.check_commands(&suite.seeds)?;
+        suite.check_commands(&suite.seeds, cancel)?;
         let journal = Journal::of(checked)?;
         let stored_limits = journal.settings().config.limits.clone();
         Ok(Launch { config, stored_limits, suite, judge, initial, target, journal })
@@ -240,12 +256,12 @@ impl Launch {
     pub fn run(
         mut self,
         threads: usize,
-        interrupt: &AtomicBool,
+        cancel: &CancelToken,
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Finished, LaunchError> {
         let search =
             Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads);
-        let result = search.run(self.initial, interrupt, observe)?;
+        let result = search.run(self.initial, cancel, observe)?;
         let history = self.journal.statistics()?;
         Ok(Finished { result, suite: self.suite, history })
     }
@@ -255,26 +271,30 @@ impl Launch {
 /// the suite: for what takes time before the search is set up. A direction of another store goes on
 /// as a whole program, with the learning rate and the decay that suited it, where whole programs
 /// are searched for.
-pub fn initial(config: &SearchConfig, store: &Path) -> Result<Program, LaunchError> {
+pub fn initial(
+    config: &SearchConfig,
+    store: &Path,
+    cancel: &CancelToken,
+) -> Result<Program, LaunchError> {
     config.check()?;
     Journal::check_vacant(store)?;
-    named(config)
+    named(config, cancel)
 }
 
 /// The same, whatever stands where the store will be.
-pub fn named(config: &SearchConfig) -> Result<Program, LaunchError> {
+pub fn named(config: &SearchConfig, cancel: &CancelToken) -> Result<Program, LaunchError> {
     config.check()?;
     // The standard input can be read only once.
     if config.limits.target_program != "-" {
         target_of(config)?;
     }
-    initial_of(config)
+    initial_of(config, cancel)
 }
 
 /// The program that a search begins with.
-pub fn initial_of(config: &SearchConfig) -> Result<Program, LaunchError> {
+pub fn initial_of(config: &SearchConfig, cancel: &CancelToken) -> Result<Program, LaunchError> {
     let program = match config.fitness.form {
-        Form::Program => program_source::find(&config.initial)?.with_constants(),
+        Form::Program => program_source::find(&config.initial)?.with_constants(cancel)?,
         Form::Direction => find_program(&config.initial)?,
     };
     check_hidden(config, &program)?;
@@ -305,12 +325,13 @@ fn kept_initial(
     judge: &dyn Judge,
     suite: &Suite,
     initial: &Program,
+    cancel: &CancelToken,
 ) -> Result<Option<EvaluationRecord>, LaunchError> {
     let Ok(graph) = Graph::new(initial) else { return Ok(None) };
     if judge.is_repeatable() {
         return Ok(None);
     }
-    let evaluation = judge.judge(&Request::new(initial), &mut |_, _| Verdict::Continue)?;
+    let evaluation = judge.judge(&Request::new(initial), cancel, &mut |_, _| Verdict::Continue)?;
     match &evaluation.failure {
         Some(failure) => {
             let task = format!("{} with the initial program", suite.name);

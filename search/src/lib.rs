@@ -11,11 +11,12 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use std::sync::atomic::AtomicBool;
+//! use symopt_cancel::CancelToken;
 //! use symopt_search::{SearchConfig, launch::Launch};
 //!
-//! let launch = Launch::new(SearchConfig::default(), Path::new("runs/first"))?;
-//! let result = launch.run(2, &AtomicBool::new(false), &mut |_progress| {})?.result;
+//! let cancel = CancelToken::new();
+//! let launch = Launch::new(SearchConfig::default(), Path::new("runs/first"), &cancel)?;
+//! let result = launch.run(2, &cancel, &mut |_progress| {})?.result;
 //! println!("{} has fitness {}", result.best.program, result.best.fitness);
 //! # Ok::<(), symopt_search::launch::LaunchError>(())
 //! ```

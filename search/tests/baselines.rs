@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Function, Graph, Operand, Profile, Program, VarId};
 use symopt_search::SearchResult;
 use symopt_search::config::{ConfigError, MutationConfig, SearchConfig, Strategy};
@@ -177,8 +177,8 @@ fn smoke(change: impl FnOnce(&mut SearchConfig)) -> SearchConfig {
 }
 
 fn search(config: SearchConfig, store: &Path, threads: usize) -> SearchResult {
-    let launch = Launch::new(config, store).unwrap();
-    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().result
+    let launch = Launch::new(config, store, &CancelToken::new()).unwrap();
+    launch.run(threads, &CancelToken::new(), &mut |_| {}).unwrap().result
 }
 
 fn contents(store: &Path) -> String {
@@ -196,15 +196,20 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
         let at = |kind: &str| directory.path().join(format!("{name}-{kind}"));
         let result = search(config.clone(), &at("one"), 1);
         assert_eq!(result.statistics.generated, 2000);
-        search(config.clone(), &at("two"), 2);
+        let _ = search(config.clone(), &at("two"), 2);
         assert_eq!(contents(&at("one")), contents(&at("two")));
 
         // Half of it, and then the rest.
         let mut half = config.clone();
         half.limits.programs = 1000;
-        search(half, &at("half"), 1);
-        let launch = Launch::resume(&at("half"), |config| config.limits.programs = 2000).unwrap();
-        let resumed = launch.run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result;
+        let _ = search(half, &at("half"), 1);
+        let launch = Launch::resume(
+            &at("half"),
+            |config| config.limits.programs = 2000,
+            &CancelToken::new(),
+        )
+        .unwrap();
+        let resumed = launch.run(1, &CancelToken::new(), &mut |_| {}).unwrap().result;
         assert_eq!(
             (resumed.best.hash, resumed.statistics.evaluated),
             (result.best.hash, result.statistics.evaluated)
@@ -222,7 +227,7 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
             let index =
                 Journal::open(&at("one")).unwrap().evaluations().unwrap().last().unwrap().clone();
             let name = format!("{}:{}", at("one").display(), index.1.hash);
-            let lineage = lineage::lineage(&name, &mut |_, _| {}).unwrap();
+            let lineage = lineage::lineage(&name, &CancelToken::new(), &mut |_, _| {}).unwrap();
             assert_eq!(lineage.len(), 2);
             let change = lineage[1].change.as_ref().unwrap();
             assert_eq!(
@@ -251,7 +256,9 @@ fn what_can_not_work_is_refused_with_the_reason() {
         config.mutation.constants_only = true;
         config.initial = "signum".to_owned();
     });
-    let Err(error) = Launch::new(config, &store) else { panic!("nothing to tune") };
+    let Err(error) = Launch::new(config, &store, &CancelToken::new()) else {
+        panic!("nothing to tune")
+    };
     assert!(matches!(error, LaunchError::NoConstants { .. }));
     assert!(!store.exists());
 }

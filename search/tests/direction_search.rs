@@ -2,8 +2,8 @@
 //! and on two, resumed, and told by its lineage.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::Graph;
 use symopt_search::config::{CacheKey, Form, Screen};
 use symopt_search::engine::lineage::lineage;
@@ -25,11 +25,13 @@ fn config() -> SearchConfig {
 }
 
 fn run(launch: Launch, threads: usize, stop_at: u64) -> SearchResult {
-    let interrupt = AtomicBool::new(false);
+    let cancel = CancelToken::new();
     let mut observe = |progress: &Progress| {
-        interrupt.fetch_or(progress.statistics.generated >= stop_at, Ordering::Relaxed);
+        if progress.statistics.generated >= stop_at {
+            cancel.cancel();
+        }
     };
-    launch.run(threads, &interrupt, &mut observe).unwrap().result
+    launch.run(threads, &cancel, &mut observe).unwrap().result
 }
 
 fn contents(store: &Path) -> String {
@@ -41,7 +43,7 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
  {
     let directory = tempfile::tempdir().unwrap();
     let [one, two, parts] = ["one", "two", "parts"].map(|name| directory.path().join(name));
-    let result = run(Launch::new(config(), &one).unwrap(), 1, u64::MAX);
+    let result = run(Launch::new(config(), &one, &CancelToken::new()).unwrap(), 1, u64::MAX);
     let statistics = &result.statistics;
     assert_eq!((result.stop, statistics.generated), (StopReason::Programs, 350));
     assert!(statistics.screened > 10 && statistics.evaluated > 10, "{statistics:?}");
@@ -50,7 +52,7 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
         assert!(content.contains(&format!("revision/{}\t", epoch << 16)), "epoch {epoch}");
     }
 
-    let other = run(Launch::new(config(), &two).unwrap(), 2, u64::MAX);
+    let other = run(Launch::new(config(), &two, &CancelToken::new()).unwrap(), 2, u64::MAX);
     assert!(contents(&two) == content, "the journal differs with two threads");
     assert_eq!(
         (&other.statistics, other.best.hash, other.best.fitness),
@@ -58,10 +60,16 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
     );
     assert_eq!(other.best.settings, result.best.settings);
 
-    assert_eq!(run(Launch::new(config(), &parts).unwrap(), 2, 130).stop, StopReason::Interrupted);
-    assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), 1, 210).stop, StopReason::Interrupted);
     assert_eq!(
-        run(Launch::resume(&parts, |_| {}).unwrap(), 2, u64::MAX).stop,
+        run(Launch::new(config(), &parts, &CancelToken::new()).unwrap(), 2, 130).stop,
+        StopReason::Cancelled
+    );
+    assert_eq!(
+        run(Launch::resume(&parts, |_| {}, &CancelToken::new()).unwrap(), 1, 210).stop,
+        StopReason::Cancelled
+    );
+    assert_eq!(
+        run(Launch::resume(&parts, |_| {}, &CancelToken::new()).unwrap(), 2, u64::MAX).stop,
         StopReason::Programs
     );
     assert!(contents(&parts) == content, "the journal differs after interruptions");
@@ -71,8 +79,12 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
     for (index, record) in
         evaluations.iter().step_by(evaluations.len() / 6).chain(evaluations.last())
     {
-        let lineage =
-            lineage(&format!("{}:{}", one.display(), record.hash), &mut |_, _| {}).unwrap();
+        let lineage = lineage(
+            &format!("{}:{}", one.display(), record.hash),
+            &CancelToken::new(),
+            &mut |_, _| {},
+        )
+        .unwrap();
         let last = lineage.last().unwrap();
         assert_eq!(
             (last.index, last.hash.to_string(), last.fitness),
@@ -96,7 +108,9 @@ fn a_search_of_directions_is_the_same_on_two_threads_and_after_it_was_resumed_an
     );
     let hashes = revisions.iter().map(|(_, record)| record.hash.clone());
     for hash in hashes.chain([result.best.hash.to_string()]) {
-        let lineage = lineage(&format!("{}:{hash}", one.display()), &mut |_, _| {}).unwrap();
+        let lineage =
+            lineage(&format!("{}:{hash}", one.display()), &CancelToken::new(), &mut |_, _| {})
+                .unwrap();
         assert_eq!(lineage.last().unwrap().hash.to_string(), hash);
     }
     // No program touches what stands outside.

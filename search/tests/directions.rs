@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
@@ -19,8 +20,8 @@ fn judge(screens: &[Screen]) -> DirectionJudge {
     config.fitness.form = Form::Direction;
     config.fitness.screens = screens.to_vec();
     config.fitness.seeds = 8;
-    DirectionJudge::new(Arc::new(SuiteSource::find("lion").unwrap().suite().unwrap()), &config)
-        .unwrap()
+    let suite = Arc::new(SuiteSource::find("lion").unwrap().suite().unwrap());
+    DirectionJudge::new(suite, &config, &CancelToken::new()).unwrap()
 }
 
 /// A direction from the lines of its body.
@@ -42,7 +43,9 @@ const SIGNUM: &[&str] = &["m = interp(g, m, 0.99)", "update = sign(m)"];
 const LION: &[&str] = &["update = sign(interp(g, m, 0.98))", "m = interp(g, m, 0.995)"];
 
 fn fitness(judge: &DirectionJudge, program: &Program) -> f64 {
-    let evaluation = judge.judge(&Request::new(program), &mut |_, _| Verdict::Continue).unwrap();
+    let evaluation = judge
+        .judge(&Request::new(program), &CancelToken::new(), &mut |_, _| Verdict::Continue)
+        .unwrap();
     evaluation.fitness.improvement().unwrap()
 }
 
@@ -68,7 +71,7 @@ fn the_same_request_gives_the_same_evaluation_and_other_epochs_have_other_seeds(
     let program = direction_of(SIGNUM);
     let of_epoch = |judge: &DirectionJudge, epoch| {
         let request = Request { program: &program, epoch, start: &[] };
-        judge.judge(&request, &mut |_, _| Verdict::Continue).unwrap()
+        judge.judge(&request, &CancelToken::new(), &mut |_, _| Verdict::Continue).unwrap()
     };
     let (first, second) = (judge(&[]), judge(&[]));
     assert_eq!(of_epoch(&first, 0), of_epoch(&second, 0));
@@ -77,7 +80,7 @@ fn the_same_request_gives_the_same_evaluation_and_other_epochs_have_other_seeds(
     // Where it did best is a good start: the tuning from there does not end far away.
     let evaluation = of_epoch(&first, 0);
     let again = Request { program: &program, epoch: 0, start: &evaluation.settings };
-    let again = first.judge(&again, &mut |_, _| Verdict::Continue).unwrap();
+    let again = first.judge(&again, &CancelToken::new(), &mut |_, _| Verdict::Continue).unwrap();
     assert!(
         (again.fitness.improvement().unwrap() - evaluation.fitness.improvement().unwrap()).abs()
             < 0.01
@@ -92,7 +95,7 @@ fn a_watcher_stops_a_hopeless_direction_at_the_first_checkpoint() {
     let mut seen = Vec::new();
     let program = direction_of(ADAMW);
     let evaluation = judge
-        .judge(&Request::new(&program), &mut |checkpoint, _| {
+        .judge(&Request::new(&program), &CancelToken::new(), &mut |checkpoint, _| {
             seen.push(checkpoint);
             Verdict::Stop
         })
@@ -142,8 +145,9 @@ fn screens_reject_what_they_are_for_and_let_known_optimizers_through() {
     ] {
         assert_eq!(rejection(&judge, body), None, "{body:?}");
         let program = direction_of(body);
-        let evaluation =
-            judge.judge(&Request::new(&program), &mut |_, _| Verdict::Continue).unwrap();
+        let evaluation = judge
+            .judge(&Request::new(&program), &CancelToken::new(), &mut |_, _| Verdict::Continue)
+            .unwrap();
         assert_eq!(evaluation.fitness.to_string(), "screened", "{body:?}");
     }
 }
@@ -169,17 +173,22 @@ fn programs_that_do_the_same_share_a_fingerprint() {
 #[test]
 fn a_direction_in_its_settings_does_on_a_suite_what_its_judge_says() {
     let suite = Arc::new(SuiteSource::find("smoke").unwrap().suite().unwrap());
-    let judge = judge_of_directions(&suite, Purpose::Report, 3, 2).unwrap();
+    let judge = judge_of_directions(&suite, Purpose::Report, 3, 2, &CancelToken::new()).unwrap();
     for name in ["adamw-paper", "signum"] {
         let direction = zoo(name);
-        let evaluation =
-            judge.judge(&Request::new(&direction), &mut |_, _| Verdict::Continue).unwrap();
+        let evaluation = judge
+            .judge(&Request::new(&direction), &CancelToken::new(), &mut |_, _| Verdict::Continue)
+            .unwrap();
         let settled =
-            Settled::new(&direction, &evaluation.settings, &suite.tasks).unwrap().unwrap();
+            Settled::new(&direction, &evaluation.settings, &suite.tasks, &CancelToken::new())
+                .unwrap()
+                .unwrap();
         let seeds = Suite::rotating_seeds(Purpose::Report.search(), 0, 5).split_off(2);
-        let baseline = suite.baseline(&seeds).unwrap();
+        let baseline = suite.baseline(&seeds, &CancelToken::new()).unwrap();
         let outcome = suite
-            .evaluate_as(&settled.candidates(), &baseline, &mut |_, _| Verdict::Continue)
+            .evaluate_as(&settled.candidates(), &baseline, &CancelToken::new(), &mut |_, _| {
+                Verdict::Continue
+            })
             .unwrap();
         let (judged, trained) =
             (evaluation.fitness.improvement().unwrap(), outcome.fitness.improvement().unwrap());
@@ -195,7 +204,7 @@ fn a_direction_in_its_settings_does_on_a_suite_what_its_judge_says() {
         );
     }
     assert!(
-        Settled::new(&zoo("signum"), &[], &suite.tasks).unwrap().is_none(),
+        Settled::new(&zoo("signum"), &[], &suite.tasks, &CancelToken::new()).unwrap().is_none(),
         "nothing is known of it"
     );
 }

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
@@ -27,7 +28,7 @@ struct HashJudge<'a> {
     /// Whether it looks at programs before they are judged.
     probes: bool,
     /// The search is interrupted after so many requests of an epoch.
-    interrupt: Option<(u64, u64, &'a AtomicBool)>,
+    interrupt: Option<(u64, u64, &'a CancelToken)>,
     /// The epochs that each program was judged in.
     epochs: Mutex<HashMap<String, Vec<u64>>>,
     /// Requests of the epoch of `interrupt`.
@@ -48,6 +49,7 @@ impl Judge for HashJudge<'_> {
     fn judge(
         &self,
         request: &Request,
+        _: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError> {
         self.judged.fetch_add(1, Ordering::Relaxed);
@@ -58,11 +60,11 @@ impl Judge for HashJudge<'_> {
             .entry(FunctionalHash(hash).to_string())
             .or_default()
             .push(request.epoch);
-        if let Some((epoch, count, interrupt)) = self.interrupt
+        if let Some((epoch, count, cancel)) = self.interrupt
             && epoch == request.epoch
             && self.of_epoch.fetch_add(1, Ordering::Relaxed) + 1 == count
         {
-            interrupt.store(true, Ordering::Relaxed);
+            cancel.cancel();
         }
         let start = request.start.first().map_or(0, |setting| setting.x);
         let noise = (hash.rotate_left(9 * request.epoch as u32) % 97) as f64 / 970.0;
@@ -140,12 +142,12 @@ fn run(
     config: &SearchConfig,
     journal: &mut Journal,
     threads: usize,
-    interrupt: &AtomicBool,
+    cancel: &CancelToken,
     observe: &mut dyn FnMut(&Progress),
 ) -> SearchResult {
     let judge = judge_of(config);
     Search::new(config.clone(), None, &judge, journal, threads)
-        .run(initial(), interrupt, observe)
+        .run(initial(), cancel, observe)
         .unwrap()
 }
 
@@ -153,7 +155,7 @@ fn run(
 fn uninterrupted(config: &SearchConfig, threads: usize) -> (String, SearchResult) {
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), config);
-    let result = run(config, &mut journal, threads, &AtomicBool::new(false), &mut |_| {});
+    let result = run(config, &mut journal, threads, &CancelToken::new(), &mut |_| {});
     (journal.contents().unwrap(), result)
 }
 
@@ -231,12 +233,12 @@ fn with_every_option_a_search_that_is_interrupted_also_while_the_seeds_change_en
     {
         let mut journal = Journal::open(&path).unwrap();
         let before = journal.revisions().unwrap().len();
-        let interrupt = AtomicBool::new(false);
-        let judge = HashJudge { interrupt: Some((epoch, count, &interrupt)), ..judge_of(&config) };
+        let cancel = CancelToken::new();
+        let judge = HashJudge { interrupt: Some((epoch, count, &cancel)), ..judge_of(&config) };
         let partial = Search::new(config.clone(), None, &judge, &mut journal, 1 + round % 2)
-            .run(initial(), &interrupt, &mut |_| {})
+            .run(initial(), &cancel, &mut |_| {})
             .unwrap();
-        assert_eq!(partial.stop, StopReason::Interrupted);
+        assert_eq!(partial.stop, StopReason::Cancelled);
         let after = journal.revisions().unwrap();
         if epoch > 0 && count < 6 {
             let of_epoch = after.iter().filter(|(number, _)| number >> 16 == epoch).count();
@@ -250,7 +252,7 @@ fn with_every_option_a_search_that_is_interrupted_also_while_the_seeds_change_en
     }
     let mut journal = Journal::open(&path).unwrap();
     assert!(!journal.revisions().unwrap().is_empty());
-    let resumed = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    let resumed = run(&config, &mut journal, 2, &CancelToken::new(), &mut |_| {});
     assert_eq!(resumed.statistics, result.statistics);
     assert!(journal.contents().unwrap() == content, "the journal differs");
 }
@@ -262,8 +264,8 @@ fn the_seeds_change_by_the_count_of_children_and_revisions_are_acknowledged() {
     let path = directory.path().join("store");
     let mut journal = new_journal(&path, &config);
     let judge = judge_of(&config);
-    Search::new(config.clone(), None, &judge, &mut journal, 3)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+    let _ = Search::new(config.clone(), None, &judge, &mut journal, 3)
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap();
     let (evaluations, revisions) = (journal.evaluations().unwrap(), journal.revisions().unwrap());
     // Children 0 to 399 on the first seeds, 400 to 799 on the next, and so on; programs of the
@@ -296,8 +298,8 @@ fn the_seeds_change_by_the_count_of_children_and_revisions_are_acknowledged() {
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
     let again = judge_of(&config);
-    Search::new(config, None, &again, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+    let _ = Search::new(config, None, &again, &mut journal, 2)
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap();
     assert_eq!(again.judged.load(Ordering::Relaxed), 1);
     assert!(
@@ -316,7 +318,7 @@ fn screened_programs_are_counted_once_for_each_function() {
     let mut journal = new_journal(&directory.path().join("store"), &config);
     let judge = HashJudge { probes: true, ..HashJudge::default() };
     let result = Search::new(config, None, &judge, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap();
     let statistics = &result.statistics;
     // A seventh of the new functions is rejected.
@@ -346,16 +348,16 @@ fn a_search_that_is_interrupted_many_times_ends_as_if_it_never_was() {
     drop(new_journal(&path, &config));
     for (round, stop_at) in [10, 333, 334, 900, 1700, 2900].into_iter().enumerate() {
         let mut journal = Journal::open(&path).unwrap();
-        let interrupt = AtomicBool::new(false);
-        let partial = run(&config, &mut journal, 1 + round % 3, &interrupt, &mut |progress| {
+        let cancel = CancelToken::new();
+        let partial = run(&config, &mut journal, 1 + round % 3, &cancel, &mut |progress| {
             if progress.statistics.generated >= stop_at {
-                interrupt.store(true, Ordering::Relaxed);
+                cancel.cancel();
             }
         });
-        assert_eq!(partial.stop, StopReason::Interrupted);
+        assert_eq!(partial.stop, StopReason::Cancelled);
     }
     let mut journal = Journal::open(&path).unwrap();
-    let resumed = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    let resumed = run(&config, &mut journal, 2, &CancelToken::new(), &mut |_| {});
     assert_eq!(resumed.statistics, result.statistics);
     assert!(journal.contents().unwrap() == content, "the journal differs");
 }
@@ -366,7 +368,7 @@ fn a_resumed_search_evaluates_nothing_again_that_was_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let mut journal = new_journal(&path, &config);
-    let first = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    let first = run(&config, &mut journal, 2, &CancelToken::new(), &mut |_| {});
     let improvements = journal.improvements().unwrap();
     assert!(
         improvements
@@ -382,7 +384,7 @@ fn a_resumed_search_evaluates_nothing_again_that_was_acknowledged() {
     let mut journal = Journal::open(&path).unwrap();
     let judge = HashJudge::default();
     let again = Search::new(config, None, &judge, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap();
     assert_eq!(again.statistics, first.statistics);
     // The initial program is judged once more: it is no child.
@@ -408,7 +410,7 @@ fn an_evaluation_takes_at_most_300_bytes_of_disk() {
     let head = std::fs::metadata(path.join("journal/log")).unwrap().len();
     let judge = HashJudge::default();
     let result = Search::new(config, None, &judge, &mut journal, 2)
-        .run(initial, &AtomicBool::new(false), &mut |_| {})
+        .run(initial, &CancelToken::new(), &mut |_| {})
         .unwrap();
     let size = std::fs::metadata(path.join("journal/log")).unwrap().len() - head;
     let evaluated = result.statistics.evaluated;
@@ -451,12 +453,12 @@ fn a_target_program_ends_a_search_when_it_is_bred() {
     let config = config(2);
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("first"), &config);
-    let result = run(&config, &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    let result = run(&config, &mut journal, 2, &CancelToken::new(), &mut |_| {});
     let target = result.best.hash;
     let mut journal = new_journal(&directory.path().join("second"), &config);
     let judge = HashJudge::default();
     let found = Search::new(config, Some(target), &judge, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap();
     assert_eq!(
         (found.stop, found.best.hash, found.best.index),
@@ -468,10 +470,10 @@ fn a_target_program_ends_a_search_when_it_is_bred() {
 fn a_journal_of_another_search_is_refused_not_mixed() {
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), &config(1));
-    run(&config(1), &mut journal, 2, &AtomicBool::new(false), &mut |_| {});
+    let _ = run(&config(1), &mut journal, 2, &CancelToken::new(), &mut |_| {});
     let judge = HashJudge::default();
     let error = Search::new(config(2), None, &judge, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap_err();
     assert!(error.to_string().contains("does not belong"), "{error}");
 }
@@ -486,6 +488,7 @@ fn a_task_that_fails_ends_the_search_with_its_error() {
         fn judge(
             &self,
             request: &Request,
+            _: &CancelToken,
             _: &mut dyn FnMut(usize, f64) -> Verdict,
         ) -> Result<Evaluation, TaskError> {
             if *request.program == initial() {
@@ -497,7 +500,7 @@ fn a_task_that_fails_ends_the_search_with_its_error() {
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), &config(1));
     let error = Search::new(config(1), None, &Broken, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap_err();
     assert!(error.to_string().contains("no data"), "{error}");
 }
@@ -512,6 +515,7 @@ fn an_evaluation_that_panics_ends_the_search_with_an_error_and_not_in_a_wait() {
         fn judge(
             &self,
             request: &Request,
+            _: &CancelToken,
             _: &mut dyn FnMut(usize, f64) -> Verdict,
         ) -> Result<Evaluation, TaskError> {
             assert!(*request.program == initial(), "a bug");
@@ -521,7 +525,7 @@ fn an_evaluation_that_panics_ends_the_search_with_an_error_and_not_in_a_wait() {
     let directory = tempfile::tempdir().unwrap();
     let mut journal = new_journal(&directory.path().join("store"), &config(1));
     let error = Search::new(config(1), None, &Buggy, &mut journal, 2)
-        .run(initial(), &AtomicBool::new(false), &mut |_| {})
+        .run(initial(), &CancelToken::new(), &mut |_| {})
         .unwrap_err();
     assert!(matches!(error, symopt_search::SearchError::Worker), "{error}");
 }

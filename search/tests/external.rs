@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::error::FailureKind;
 use symopt_proxy_tasks::external::ExternalSpec;
@@ -75,11 +75,12 @@ fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchEr
         &symopt_programs::find("adamw-paper").unwrap().program(),
         source,
         store,
+        &CancelToken::new(),
     )
 }
 
 fn run(launch: Launch, threads: usize) -> SearchResult {
-    launch.run(threads, &AtomicBool::new(false), &mut |_| {}).unwrap().result
+    launch.run(threads, &CancelToken::new(), &mut |_| {}).unwrap().result
 }
 
 /// `mixed`, with a log, sparing the initial program.
@@ -217,9 +218,10 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
     // On another number of threads, and interrupted in between, the same answers make the same
     // search.
     let other = folder.path().join("other");
-    run(launch(&mixed(&log), 90, &other).unwrap(), 1);
+    let _ = run(launch(&mixed(&log), 90, &other).unwrap(), 1);
     let before = fs::read_to_string(&log).unwrap().matches("request").count();
-    let resumed = Launch::resume(&other, |config| config.limits.programs = 200).unwrap();
+    let resumed =
+        Launch::resume(&other, |config| config.limits.programs = 200, &CancelToken::new()).unwrap();
     let resumed = run(resumed, 2);
     assert_eq!((&resumed.best.hash, &resumed.statistics), (&result.best.hash, &result.statistics));
     // But for the words of failures, which may show a line of the command with the number of its
@@ -254,7 +256,10 @@ fn a_search_goes_on_from_its_own_baseline_though_the_command_now_gives_another()
     let command = format!("sh '{}' '{}'", script_file.display(), counter.display());
     let first = run(launch(&command, 40, &store).unwrap(), 1);
     let before = records(&store);
-    let resumed = run(Launch::resume(&store, |config| config.limits.programs = 80).unwrap(), 1);
+    let resumed = run(
+        Launch::resume(&store, |config| config.limits.programs = 80, &CancelToken::new()).unwrap(),
+        1,
+    );
     let after = records(&store);
     assert!(after.len() > before.len());
     assert_eq!(after[..before.len()], before[..]);
@@ -294,17 +299,19 @@ fn a_resumed_search_whose_command_no_longer_works_ends_at_once_and_records_no_fa
         &file,
     )
     .unwrap();
-    run(launch(&format!("exec python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
+    let _ = run(launch(&format!("exec python3 '{}' ok", file.display()), 20, &store).unwrap(), 1);
     let before = records(&store);
     fs::remove_file(&file).unwrap();
-    let error =
-        Launch::resume(&store, |config| config.limits.programs = 40).err().unwrap().to_string();
+    let error = Launch::resume(&store, |config| config.limits.programs = 40, &CancelToken::new())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("script.py"), "{error}");
     assert_eq!(records(&store), before);
 }
 
 #[test]
-fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation() {
+fn a_cancelled_search_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     // The baseline and the initial program answer; all others take ten minutes.
@@ -315,19 +322,20 @@ fn an_interrupt_ends_runs_at_once_and_what_they_would_have_been_is_no_evaluation
     let spec = ExternalSpec { seconds: 600.0, ..ExternalSpec::new("stand-in", &command) };
     let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
     let program = symopt_programs::find("adamw-paper").unwrap().program();
-    let launch = Launch::of_parts(config(100), &program, source, &store).unwrap();
-    let interrupt = AtomicBool::new(false);
+    let launch =
+        Launch::of_parts(config(100), &program, source, &store, &CancelToken::new()).unwrap();
+    let cancel = CancelToken::new();
     let result = std::thread::scope(|scope| {
-        let interrupter = scope.spawn(|| {
+        let canceller = scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(700));
-            interrupt.store(true, Ordering::Relaxed);
+            cancel.cancel();
             Instant::now()
         });
-        let result = launch.run(2, &interrupt, &mut |_| {}).unwrap().result;
-        assert!(interrupter.join().unwrap().elapsed() < Duration::from_secs(20));
+        let result = launch.run(2, &cancel, &mut |_| {}).unwrap().result;
+        assert!(canceller.join().unwrap().elapsed() < Duration::from_secs(20));
         result
     });
-    assert_eq!(result.stop, StopReason::Interrupted);
+    assert_eq!(result.stop, StopReason::Cancelled);
     assert!(records(&store).iter().all(|(_, record)| record.fitness == Fitness::Improvement(0.0)));
 }
 
@@ -336,7 +344,7 @@ fn nothing_is_kept_of_a_search_on_built_in_tasks_that_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let config = SearchConfig { suite: "smoke".to_owned(), ..config(20) };
-    run(Launch::new(config, &store).unwrap(), 1);
+    let _ = run(Launch::new(config, &store, &CancelToken::new()).unwrap(), 1);
     let contents = Journal::open(&store).unwrap().contents().unwrap();
     assert!(
         contents
@@ -368,6 +376,7 @@ fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measure
             &symopt_programs::find("adamw-paper").unwrap().program(),
             source,
             store,
+            &CancelToken::new(),
         )
         .unwrap()
     };
@@ -390,8 +399,11 @@ fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measure
         "each on three seeds"
     );
 
-    run(rotating(&parts, 45), 1);
-    let resumed = run(Launch::resume(&parts, |config| config.limits.programs = 100).unwrap(), 3);
+    let _ = run(rotating(&parts, 45), 1);
+    let resumed = run(
+        Launch::resume(&parts, |config| config.limits.programs = 100, &CancelToken::new()).unwrap(),
+        3,
+    );
     assert_eq!(
         (&resumed.best.hash, resumed.best.fitness, &resumed.statistics),
         (&result.best.hash, result.best.fitness, &result.statistics)

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::Graph;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::engine::lineage::{Ancestor, LineageError, lineage};
@@ -22,20 +22,22 @@ fn config() -> SearchConfig {
 
 /// A search in a new store, ended after `stop_at` programs.
 fn search(store: &Path, stop_at: u64) {
-    let launch = Launch::new(config(), store).unwrap();
+    let launch = Launch::new(config(), store, &CancelToken::new()).unwrap();
     run(launch, stop_at);
 }
 
 fn run(launch: Launch, stop_at: u64) -> StopReason {
-    let interrupt = AtomicBool::new(false);
+    let cancel = CancelToken::new();
     let observe = |progress: &symopt_search::engine::Progress| {
-        interrupt.fetch_or(progress.statistics.generated >= stop_at, Ordering::Relaxed);
+        if progress.statistics.generated >= stop_at {
+            cancel.cancel();
+        }
     };
-    launch.run(2, &interrupt, &mut { observe }).unwrap().result.stop
+    launch.run(2, &cancel, &mut { observe }).unwrap().result.stop
 }
 
 fn lineage_of(store: &Path, hash: &str) -> Vec<Ancestor> {
-    lineage(&format!("{}:{hash}", store.display()), &mut |_, _| {}).unwrap()
+    lineage(&format!("{}:{hash}", store.display()), &CancelToken::new(), &mut |_, _| {}).unwrap()
 }
 
 /// Replays the changes on the statements, and checks all that the journal says.
@@ -149,7 +151,10 @@ fn an_interrupted_store_tells_what_an_uninterrupted_one_does_before_and_after_it
     };
     // What was evaluated last was still under way when the search ended.
     let interrupted = same([&parts, &whole]);
-    assert_eq!(run(Launch::resume(&parts, |_| {}).unwrap(), u64::MAX), StopReason::Programs);
+    assert_eq!(
+        run(Launch::resume(&parts, |_| {}, &CancelToken::new()).unwrap(), u64::MAX),
+        StopReason::Programs
+    );
     assert!(same([&parts, &whole]) > interrupted);
 }
 
@@ -158,7 +163,7 @@ fn what_is_not_in_a_store_or_does_not_belong_to_it_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");
     search(&store, 300);
-    let of = |name: &str| lineage(name, &mut |_, _| {}).unwrap_err();
+    let of = |name: &str| lineage(name, &CancelToken::new(), &mut |_, _| {}).unwrap_err();
     assert!(matches!(of("lion"), LineageError::NoStore { .. }));
     assert!(matches!(of("-"), LineageError::NoStore { .. }));
     assert!(of("linon").to_string().contains("did you mean lion"));

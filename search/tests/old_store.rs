@@ -1,8 +1,8 @@
 //! A store that the first release wrote is read, and its search goes on as it began.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::Verdict;
@@ -25,6 +25,7 @@ impl Judge for Initial {
     fn judge(
         &self,
         request: &Request,
+        _: &CancelToken,
         _: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError> {
         let hash = symopt_dsl::Graph::new(request.program).unwrap().hash().0;
@@ -130,7 +131,7 @@ fn a_store_of_the_first_release_is_opened_and_bred_again_without_one_new_evaluat
     assert_eq!(config, expected);
     let initial = symopt_dsl::parse(&journal.settings().initial).unwrap();
     let result = Search::new(config, None, &Initial, &mut journal, 2)
-        .run(initial, &AtomicBool::new(false), &mut |_| {})
+        .run(initial, &CancelToken::new(), &mut |_| {})
         .unwrap();
     let statistics = &result.statistics;
     assert_eq!(result.stop, StopReason::Programs);

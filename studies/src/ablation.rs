@@ -18,13 +18,15 @@ use symopt_dsl::printer::number;
 use symopt_dsl::program::{Operand, ParameterKind};
 use symopt_dsl::{Function, FunctionalHash, Graph, Program, Statement, Type, VarId};
 
-use crate::trials::{TrialError, Trials};
+use crate::error::StudyError;
+use crate::trials::Trials;
 
 /// Digits that a constant is tried with.
 const DIGITS: std::ops::RangeInclusive<usize> = 1..=4;
 
 /// What came of trying.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Ablation {
     /// The changes that were kept, in order: each begins with the program that the one before ended
     /// with.
@@ -163,7 +165,7 @@ fn size(graph: &Graph) -> (usize, usize) {
 
 /// One round of ablation: at most one step. The program should be well typed; the step ends with a
 /// program without redundant statements.
-pub fn ablate_once(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
+pub fn ablate_once(program: &Program, trials: &mut Trials) -> Result<Ablation, StudyError> {
     let Ok(graph) = Graph::new(program) else {
         return Ok(Ablation { steps: Vec::new(), trials: Vec::new() });
     };
@@ -224,7 +226,7 @@ pub fn ablate_once(program: &Program, trials: &mut Trials) -> Result<Ablation, T
 /// Tries to put the sign of a value in the place of the whole update: a soft sign, such as x /
 /// sqrt(average of x²), becomes a hard one. At most one step: of those that pass the best, and of
 /// equals the smallest.
-pub fn harden(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
+pub fn harden(program: &Program, trials: &mut Trials) -> Result<Ablation, StudyError> {
     let nothing = |trials| Ok(Ablation { steps: Vec::new(), trials });
     let Ok(graph) = Graph::new(program) else { return nothing(Vec::new()) };
     let mut seen = BTreeSet::from([graph.hash()]);
@@ -282,7 +284,7 @@ pub fn harden(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialE
 }
 
 /// Bypasses statements as long as one passes.
-pub fn ablate(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
+pub fn ablate(program: &Program, trials: &mut Trials) -> Result<Ablation, StudyError> {
     let mut program = program.clone();
     let mut steps = Vec::new();
     loop {
@@ -334,7 +336,7 @@ enum Place {
 /// defaults are left alone, since they are not used.
 ///
 /// Every number that is shortened is a step, with the trials of that number.
-pub fn shorten_constants(program: &Program, trials: &mut Trials) -> Result<Ablation, TrialError> {
+pub fn shorten_constants(program: &Program, trials: &mut Trials) -> Result<Ablation, StudyError> {
     let mut program = program.clone();
     let mut result = Ablation { steps: Vec::new(), trials: Vec::new() };
     for (value, places) in constants(&program, trials.is_tuned()) {

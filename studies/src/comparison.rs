@@ -2,18 +2,18 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::constants::Origin;
-use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{BASELINE, Baseline, Fitness, Outcome, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::engine::SearchResult;
 use symopt_search::judge::Settled;
 
-use crate::trials::TrialError;
+use crate::error::{StudyError, pool};
+use crate::trials::Observe;
 
 /// A program to compare, in its own form.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub enum Contender {
 
 /// How a contender did.
 #[derive(Clone, Debug, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Row {
     /// Its name.
     pub name: String,
@@ -52,7 +54,8 @@ pub fn contenders(
     pruned: &Program,
     config: &SearchConfig,
     suite: &Suite,
-) -> Result<Vec<Contender>, TaskError> {
+    cancel: &CancelToken,
+) -> Result<Vec<Contender>, StudyError> {
     let (best, initial) = match config.fitness.form {
         Form::Program => {
             let known = (suite.is_external() || config.fitness.rotate > 0)
@@ -66,7 +69,7 @@ pub fn contenders(
         }
         Form::Direction => {
             let settled =
-                |program: &Program, settings| Settled::new(program, settings, &suite.tasks);
+                |program: &Program, settings| Settled::new(program, settings, &suite.tasks, cancel);
             let best = settled(&result.best.program, &result.best.settings)?;
             let initial = settled(&result.initial, &result.initial_evaluation.settings)?;
             (
@@ -97,28 +100,22 @@ pub fn compare(
     own: &[u64],
     held_out: usize,
     threads: usize,
-    watch: Watch,
-) -> Result<Vec<Row>, TrialError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.max(1))
-        .build()
-        .map_err(|e| TrialError::Threads(e.to_string()))?;
+    cancel: &CancelToken,
+    observe: Observe,
+) -> Result<Vec<Row>, StudyError> {
+    let pool = pool(threads)?;
     let done = std::sync::atomic::AtomicUsize::new(0);
     let contenders: Vec<&Contender> =
         contenders.iter().filter(|contender| !is_left_out(suite, contender)).collect();
     let fresh = Suite::held_out_seeds(held_out);
     // Baselines seed by seed, since there may be threads for it.
     let total = fresh.len() + contenders.len();
-    let one_more =
-        || (watch.observe)(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
-    let baseline = |seeds: &[u64]| -> Result<Baseline, TrialError> {
-        let parts: Vec<Result<Baseline, TrialError>> = seeds
+    let one_more = || observe(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, total);
+    let baseline = |seeds: &[u64]| -> Result<Baseline, StudyError> {
+        let parts: Vec<Result<Baseline, StudyError>> = seeds
             .par_iter()
             .map(|seed| {
-                if (watch.interrupted)() {
-                    return Err(TrialError::Interrupted);
-                }
-                let part = suite.baseline(&[*seed]).map_err(interrupt_or_error)?;
+                let part = suite.baseline(&[*seed], cancel)?;
                 one_more();
                 Ok(part)
             })
@@ -131,29 +128,18 @@ pub fn compare(
             Contender::AsIs(_, _, known) => known.is_none(),
             Contender::Direction(..) => false,
         });
-        let on_own = if needs_own {
-            suite.baseline(own).map_err(interrupt_or_error)?
-        } else {
-            Baseline::default()
-        };
+        let on_own = if needs_own { suite.baseline(own, cancel)? } else { Baseline::default() };
         let on_fresh = baseline(&fresh)?;
-        let rows: Vec<Result<Row, TrialError>> = contenders
+        let rows: Vec<Result<Row, StudyError>> = contenders
             .par_iter()
             .map(|contender| {
-                let row = row(suite, contender, &on_own, &on_fresh, watch)?;
+                let row = row(suite, contender, &on_own, &on_fresh, cancel)?;
                 one_more();
                 Ok(row)
             })
             .collect();
         rows.into_iter().collect()
     })
-}
-
-fn interrupt_or_error(error: TaskError) -> TrialError {
-    match error {
-        TaskError::Interrupted { .. } => TrialError::Interrupted,
-        error => TrialError::Task(error),
-    }
 }
 
 /// Whether all tasks have constants for a zoo program.
@@ -193,16 +179,10 @@ fn row(
     contender: &Contender,
     own: &Baseline,
     fresh: &Baseline,
-    watch: Watch,
-) -> Result<Row, TrialError> {
-    let evaluate = |candidates: &[Candidate], on: &Baseline| -> Result<Outcome, TrialError> {
-        let mut stopped = false;
-        let outcome = suite.evaluate_as(candidates, on, &mut |_, _| {
-            stopped |= (watch.interrupted)();
-            if stopped { Verdict::Stop } else { Verdict::Continue }
-        });
-        let outcome = outcome.map_err(interrupt_or_error)?;
-        if stopped { Err(TrialError::Interrupted) } else { Ok(outcome) }
+    cancel: &CancelToken,
+) -> Result<Row, StudyError> {
+    let evaluate = |candidates: &[Candidate], on: &Baseline| -> Result<Outcome, StudyError> {
+        Ok(suite.evaluate_as(candidates, on, cancel, &mut |_, _| Verdict::Continue)?)
     };
     let measured = |name: String, known: Option<Fitness>, candidates: &[Candidate]| {
         let search_seeds = match known {
@@ -218,7 +198,7 @@ fn row(
             tasks: task_means(&on_fresh, suite),
         })
     };
-    let as_tuned = |program: &'_ Program, name: &str| -> Result<Row, TrialError> {
+    let as_tuned = |program: &'_ Program, name: &str| -> Result<Row, StudyError> {
         let candidates: Vec<Candidate> =
             suite.tasks.iter().map(|task| task.candidate(program, Some(name))).collect();
         measured(called(suite, name), None, &candidates)

@@ -12,24 +12,25 @@
 //! task and the seed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::run::{Checkpoint, Run};
 use symopt_proxy_tasks::sample::{Criterion, Difference, Gain};
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{Candidate, Recording, Task, TaskDescription, Verdict};
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{FitnessConfig, Form, SearchConfig};
 use symopt_search::judge::form::{WEIGHT_DECAY, complete};
 use symopt_search::judge::inner_tuning::{Setting, median};
 use symopt_search::judge::purpose::Purpose;
 use symopt_search::judge::{DirectionJudge, Judge, Request};
 
-use crate::trials::{TrialError, Trials, with_factor};
+use crate::error::{StudyError, pool};
+use crate::trials::{Trials, with_factor};
 
 /// How programs are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,6 +78,7 @@ pub enum Tuned {
 
 /// A program's gain on a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TaskGain {
     /// The task.
     pub task: String,
@@ -88,6 +90,7 @@ pub struct TaskGain {
 
 /// How a program did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct Judged {
     /// The gain over AdamW, paired over the seeds; `None` if the program diverged on any.
     pub gain: Option<Gain>,
@@ -130,6 +133,7 @@ impl Judged {
 
 /// How the judging stands.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Progress {
     /// Programs judged.
     pub done: usize,
@@ -153,7 +157,7 @@ pub fn check_suite(suite: &Suite) -> Result<(), TaskError> {
 /// A judging that is set up for a suite: AdamW's losses are known.
 pub struct Judging<'a> {
     protocol: Protocol,
-    interrupt: &'static AtomicBool,
+    cancel: CancelToken,
     observe: &'a (dyn Fn(Progress) + Sync),
     pool: rayon::ThreadPool,
     threads: usize,
@@ -168,24 +172,20 @@ pub struct Judging<'a> {
 }
 
 impl<'a> Judging<'a> {
-    /// Trains AdamW. `observe` is called from all threads. The tasks hold the interrupt for as long
-    /// as they live.
+    /// Trains AdamW. `observe` is called from all threads.
     pub fn new(
         suite: &Arc<Suite>,
         protocol: Protocol,
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &'a (dyn Fn(Progress) + Sync),
-    ) -> Result<Judging<'a>, TrialError> {
+    ) -> Result<Judging<'a>, StudyError> {
         check_suite(suite)?;
         let threads = threads.max(1);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| TrialError::Threads(e.to_string()))?;
+        let pool = pool(threads)?;
         let runs = Arc::new(AtomicU64::new(0));
         let of_task = |task: usize| {
-            let part = Part { suite: Arc::clone(suite), task, interrupt, runs: Arc::clone(&runs) };
+            let part = Part { suite: Arc::clone(suite), task, runs: Arc::clone(&runs) };
             let whole = &suite.tasks[task];
             let task =
                 WeightedTask { task: Box::new(part), weight: 1.0, tuned: whole.tuned.clone() };
@@ -205,7 +205,7 @@ impl<'a> Judging<'a> {
         tuning_seeds.truncate(protocol.tuning_seeds);
         let mut judging = Judging {
             protocol,
-            interrupt,
+            cancel: cancel.clone(),
             observe,
             pool,
             threads,
@@ -220,16 +220,16 @@ impl<'a> Judging<'a> {
         Ok(judging)
     }
 
-    fn train_baseline(&self, total: usize) -> Result<Vec<Vec<f64>>, TrialError> {
+    fn train_baseline(&self, total: usize) -> Result<Vec<Vec<f64>>, StudyError> {
         let jobs: Vec<(usize, u64)> = (0..self.suites.len())
             .flat_map(|task| self.seeds.iter().map(move |seed| (task, *seed)))
             .collect();
         let train = |(task, seed): &(usize, u64)| {
-            let baseline = self.guard(self.suites[*task].baseline(&[*seed]));
+            let baseline = self.suites[*task].baseline(&[*seed], &self.cancel)?;
             self.tell(0, total);
-            Ok(baseline?.final_loss(0, 0).unwrap_or(f64::NAN))
+            Ok(baseline.final_loss(0, 0).unwrap_or(f64::NAN))
         };
-        let losses: Vec<Result<f64, TrialError>> =
+        let losses: Vec<Result<f64, StudyError>> =
             self.pool.install(|| jobs.par_iter().map(train).collect());
         let losses: Vec<f64> = losses.into_iter().collect::<Result<_, _>>()?;
         Ok(losses.chunks(self.seeds.len().max(1)).map(<[f64]>::to_vec).collect())
@@ -240,7 +240,7 @@ impl<'a> Judging<'a> {
         &self,
         entrants: &[Entrant],
         done: &(dyn Fn(usize, &Judged) + Sync),
-    ) -> Result<Vec<Judged>, TrialError> {
+    ) -> Result<Vec<Judged>, StudyError> {
         let count = AtomicU64::new(0);
         let total = entrants.len();
         let so_far = || count.load(Ordering::Relaxed) as usize;
@@ -254,9 +254,10 @@ impl<'a> Judging<'a> {
 
         let judges: Vec<DirectionJudge> = if entrants.iter().any(|entrant| is_direction(&entrant)) {
             let new = |suite: &Arc<Suite>| {
-                self.guard(DirectionJudge::new(Arc::clone(suite), &self.direction_config()))
+                let config = self.direction_config();
+                Ok(DirectionJudge::new(Arc::clone(suite), &config, &self.cancel)?)
             };
-            let judges: Vec<Result<_, TrialError>> =
+            let judges: Vec<Result<_, StudyError>> =
                 self.pool.install(|| self.suites.par_iter().map(new).collect());
             judges.into_iter().collect::<Result<_, _>>()?
         } else {
@@ -267,32 +268,31 @@ impl<'a> Judging<'a> {
             if entrant.form != Form::Direction {
                 return Ok(None);
             }
-            let tuned: Vec<Result<Tuned, TrialError>> =
+            let tuned: Vec<Result<Tuned, StudyError>> =
                 judges.par_iter().map(|judge| self.tune_direction(judge, entrant, &tell)).collect();
             let judged =
                 self.judge_tuned(entrant, tuned.into_iter().collect::<Result<_, _>>()?, &tell)?;
             ended(place, &judged);
             Ok(Some(judged))
         };
-        let judged: Vec<Result<Option<Judged>, TrialError>> =
+        let judged: Vec<Result<Option<Judged>, StudyError>> =
             self.pool.install(|| entrants.par_iter().enumerate().map(direct).collect());
         let mut judged = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
 
         // That of a whole program tries several factors and seeds at once.
-        let interrupted = || self.interrupt.load(Ordering::Relaxed);
         let observe = |_: usize, _: usize| tell();
         let mut trials: Vec<Trials> = Vec::new();
         if self.protocol.scaled && entrants.iter().any(|entrant| !is_direction(&entrant)) {
             for suite in &self.suites {
-                let watch = Watch { interrupted: &interrupted, observe: &observe };
-                trials.push(self.guard_trial(Trials::new(
+                trials.push(Trials::new(
                     suite,
                     None,
                     &self.tuning_seeds,
                     Criterion::default(),
                     self.threads,
-                    watch,
-                ))?);
+                    &self.cancel,
+                    &observe,
+                )?);
             }
         }
         for (place, entrant) in
@@ -300,7 +300,7 @@ impl<'a> Judging<'a> {
         {
             let mut tuned = vec![Tuned::Factor(1.0); self.suites.len()];
             for (trials, tuned) in trials.iter_mut().zip(&mut tuned) {
-                self.guard_trial(trials.tune(&entrant.program))?;
+                trials.tune(&entrant.program)?;
                 *tuned = Tuned::Factor(trials.factors().first().map_or(1.0, |(_, factor)| *factor));
             }
             let result = self.pool.install(|| self.judge_tuned(entrant, tuned, &tell))?;
@@ -326,13 +326,13 @@ impl<'a> Judging<'a> {
         judge: &DirectionJudge,
         entrant: &Entrant,
         tell: &dyn Fn(),
-    ) -> Result<Tuned, TrialError> {
+    ) -> Result<Tuned, StudyError> {
         let judge_from = |start: &[Setting]| {
             let request = Request { program: &entrant.program, epoch: 0, start };
-            self.guard(judge.judge(&request, &mut |_, _| {
+            judge.judge(&request, &self.cancel, &mut |_, _| {
                 tell();
                 Verdict::Continue
-            }))
+            })
         };
         let start: Vec<Setting> = entrant.start.into_iter().collect();
         let mut evaluation = judge_from(&start)?;
@@ -356,16 +356,15 @@ impl<'a> Judging<'a> {
         entrant: &Entrant,
         tuned: Vec<Tuned>,
         tell: &(dyn Fn() + Sync),
-    ) -> Result<Judged, TrialError> {
+    ) -> Result<Judged, StudyError> {
         let complete = complete(&entrant.program);
         let jobs: Vec<(usize, usize)> = (0..tuned.len())
             .flat_map(|task| (0..self.seeds.len()).map(move |seed| (task, seed)))
             .collect();
         let train = |&(task, seed): &(usize, usize)| {
             let run = |candidate: &Candidate| {
-                self.suites[task].tasks[0]
-                    .task
-                    .run(candidate, self.seeds[seed], &mut |_| Verdict::Continue)
+                let task = &self.suites[task].tasks[0].task;
+                task.run(candidate, self.seeds[seed], &self.cancel, &mut |_| Verdict::Continue)
             };
             let run = match (tuned[task], &complete) {
                 (Tuned::Direction { peak_lr, weight_decay, .. }, Some(program)) => {
@@ -377,12 +376,12 @@ impl<'a> Judging<'a> {
                 }
                 _ => return Ok(f64::NAN),
             };
-            let loss = self.guard(run)?.final_metrics().map_or(f64::NAN, |metrics| metrics.loss);
+            let loss = run?.final_metrics().map_or(f64::NAN, |metrics| metrics.loss);
             tell();
             let baseline = self.baseline[task][seed];
             Ok((baseline - loss) / baseline)
         };
-        let gains: Vec<Result<f64, TrialError>> = jobs.par_iter().map(train).collect();
+        let gains: Vec<Result<f64, StudyError>> = jobs.par_iter().map(train).collect();
         let gains: Vec<f64> = gains.into_iter().collect::<Result<_, _>>()?;
         let by_task: Vec<&[f64]> = gains.chunks(self.seeds.len().max(1)).collect();
         let weights: f64 = self.weights.iter().sum();
@@ -407,24 +406,12 @@ impl<'a> Judging<'a> {
     fn tell(&self, done: usize, total: usize) {
         (self.observe)(Progress { done, total, runs: self.runs.load(Ordering::Relaxed) });
     }
-
-    /// What fails after an interrupt fails because of it.
-    fn guard<T>(&self, result: Result<T, TaskError>) -> Result<T, TrialError> {
-        self.guard_trial(result.map_err(TrialError::Task))
-    }
-
-    fn guard_trial<T>(&self, result: Result<T, TrialError>) -> Result<T, TrialError> {
-        result.map_err(|error| {
-            if self.interrupt.load(Ordering::Relaxed) { TrialError::Interrupted } else { error }
-        })
-    }
 }
 
-/// A task of a suite that can be interrupted in the middle of a run, and counts its runs.
+/// A task of a suite that counts its runs.
 struct Part {
     suite: Arc<Suite>,
     task: usize,
-    interrupt: &'static AtomicBool,
     runs: Arc<AtomicU64>,
 }
 
@@ -451,27 +438,21 @@ impl Task for Part {
         &self,
         candidate: &Candidate,
         seed: u64,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
     ) -> Result<Run, TaskError> {
-        let interrupted = || self.interrupt.load(Ordering::Relaxed);
-        // A run that was cut short is no result of any kind, so it is an error.
-        let stopped = || {
-            Err(TaskError::Data { task: self.name().to_owned(), reason: "interrupted".to_owned() })
-        };
-        if interrupted() {
-            return stopped();
-        }
-        let mut cut = false;
-        let run = self.task().run(candidate, seed, &mut |checkpoint| {
-            cut |= interrupted();
-            if cut { Verdict::Stop } else { watch(checkpoint) }
-        })?;
+        let run = self.task().run(candidate, seed, cancel, watch)?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        if cut { stopped() } else { Ok(run) }
+        Ok(run)
     }
 
-    fn record(&self, candidate: &Candidate, seed: u64) -> Result<Option<Recording>, TaskError> {
-        self.task().record(candidate, seed)
+    fn record(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        cancel: &CancelToken,
+    ) -> Result<Option<Recording>, TaskError> {
+        self.task().record(candidate, seed, cancel)
     }
 }
 

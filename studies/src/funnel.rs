@@ -21,7 +21,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,14 +29,13 @@ use symopt_analysis::equivalence::RandomStreams;
 use symopt_analysis::identify::identify;
 use symopt_analysis::simplify::{Label, Limits, Options, canonical, simplify};
 use symopt_analysis::structure::{Classification, Classifier};
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, VarId};
-use symopt_files::WriteError;
 use symopt_programs::source;
-use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_search::config::Form;
-use symopt_search::journal::{CheckedStore, EvaluationRecord, JournalError, Place};
+use symopt_search::journal::{CheckedStore, EvaluationRecord, Place};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::form::complete;
 use symopt_search::judge::inner_tuning::{Setting, median};
@@ -45,8 +43,8 @@ use symopt_search::judge::purpose::Purpose;
 use symopt_search::store::program_source::ProgramError;
 
 use crate::checked_json::{self, checksum};
+use crate::error::StudyError;
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, check_suite};
-use crate::trials::TrialError;
 
 /// Programs of a store that are looked at in search of distinct ones, at most.
 const LOOKED_AT: usize = 2_000;
@@ -55,43 +53,6 @@ const FORMAT: &str = "symopt funnel";
 const FORMAT_VERSION: u32 = 1;
 /// The file in the directory of a funnel.
 pub const FILE: &str = "funnel.json";
-
-/// Why there is no ranking.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FunnelError {
-    /// A store.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A program of a store.
-    #[error(transparent)]
-    Program(#[from] ProgramError),
-    /// A suite.
-    #[error(transparent)]
-    Task(#[from] TaskError),
-    /// The judging, or an interrupt.
-    #[error(transparent)]
-    Trial(#[from] TrialError),
-    /// Nothing to judge.
-    #[error(
-        "{stores}: no program was evaluated to the end there; let the search go on with `symopt resume`"
-    )]
-    Empty {
-        /// The stores.
-        stores: String,
-    },
-    /// A file can't be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The file can't be read.
-    #[error("{path}: {reason}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what would help.
-        reason: String,
-    },
-}
 
 /// A program that comes into a funnel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -130,7 +91,7 @@ impl Candidate {
 }
 
 /// The best programs of stores, of each form one, `keep` at most.
-pub fn candidates(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, FunnelError> {
+pub fn candidates(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, StudyError> {
     let mut ranked = Vec::new();
     for store in stores {
         ranked.extend(of_store(store, keep)?.into_iter().enumerate());
@@ -153,12 +114,12 @@ pub fn candidates(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, Fun
     }
     if found.is_empty() {
         let names: Vec<String> = stores.iter().map(|store| store.display().to_string()).collect();
-        return Err(FunnelError::Empty { stores: names.join(", ") });
+        return Err(StudyError::Empty { stores: names.join(", ") });
     }
     Ok(found)
 }
 
-fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, FunnelError> {
+fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, StudyError> {
     let store = CheckedStore::of(path)?;
     let config = &store.settings().config;
     let penalty = config.fitness.penalty;
@@ -299,7 +260,7 @@ pub struct Settings {
     pub confidence: f64,
 }
 
-impl Report {
+impl FunnelReport {
     /// What AdamW is to be called in what is said of all suites.
     pub fn adamw(&self) -> BaselineOrigin {
         BaselineOrigin::joined(self.suites.iter().map(String::as_str).zip(&self.baselines))
@@ -319,6 +280,8 @@ impl Settings {
 
 /// How a program did on a suite.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Stage {
     /// The suite.
     pub suite: String,
@@ -330,6 +293,7 @@ pub struct Stage {
 
 /// The nearest program of the zoo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Nearest {
     /// Its name, with the numerics that it is read with where they are not its own.
     pub name: String,
@@ -341,6 +305,7 @@ pub struct Nearest {
 
 /// A program in the ranking.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Ranked {
     /// The program.
     #[serde(flatten)]
@@ -363,7 +328,9 @@ pub struct Ranked {
 
 /// What a funnel ends with.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+#[must_use]
+#[non_exhaustive]
+pub struct FunnelReport {
     /// The suites.
     pub suites: Vec<String>,
     /// Where the constants of AdamW on each of them come from.
@@ -376,6 +343,7 @@ pub struct Report {
 
 /// How a funnel stands.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct FunnelProgress<'a> {
     /// The suite.
     pub suite: &'a str,
@@ -415,7 +383,7 @@ struct Written<'a> {
     format: &'static str,
     version: u32,
     judged: &'a [Known],
-    report: Option<&'a Report>,
+    report: Option<&'a FunnelReport>,
 }
 
 /// What is known, and the file that keeps it.
@@ -425,9 +393,9 @@ struct Record {
 }
 
 impl Record {
-    fn open(directory: &Path) -> Result<Record, FunnelError> {
+    fn open(directory: &Path) -> Result<Record, StudyError> {
         let path = directory.join(FILE);
-        let wrong = |reason: String| FunnelError::File { path: path.clone(), reason };
+        let wrong = |reason: String| StudyError::File { path: path.clone(), reason };
         symopt_files::create_directory(directory)?;
         symopt_files::check_writable(&path)?;
         let known = match fs::read(&path) {
@@ -455,7 +423,7 @@ impl Record {
     }
 
     /// Keeps a result, and all in the file: it is on the disk when this returns.
-    fn keep(&self, key: Key, judged: Judged) -> Result<(), FunnelError> {
+    fn keep(&self, key: Key, judged: Judged) -> Result<(), StudyError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.push(Known { key, judged });
         // Whoever ended first, the file is the same.
@@ -463,14 +431,14 @@ impl Record {
         self.write(&known, None)
     }
 
-    fn finish(&self, report: &Report) -> Result<(), FunnelError> {
+    fn finish(&self, report: &FunnelReport) -> Result<(), StudyError> {
         self.write(&self.known.lock().unwrap_or_else(PoisonError::into_inner), Some(report))
     }
 
-    fn write(&self, judged: &[Known], report: Option<&Report>) -> Result<(), FunnelError> {
+    fn write(&self, judged: &[Known], report: Option<&FunnelReport>) -> Result<(), StudyError> {
         let written = Written { format: FORMAT, version: FORMAT_VERSION, judged, report };
         let text = checked_json::to_text(&written)
-            .map_err(|e| FunnelError::File { path: self.path.clone(), reason: e.to_string() })?;
+            .map_err(|e| StudyError::File { path: self.path.clone(), reason: e.to_string() })?;
         Ok(symopt_files::write(&self.path, &text)?)
     }
 }
@@ -488,7 +456,7 @@ impl Funnel {
         suites: &[String],
         settings: Settings,
         directory: &Path,
-    ) -> Result<Funnel, FunnelError> {
+    ) -> Result<Funnel, StudyError> {
         let mut stages = Vec::new();
         for name in suites {
             let source = SuiteSource::find(name)?;
@@ -509,9 +477,9 @@ impl Funnel {
         &self,
         candidates: Vec<Candidate>,
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &(dyn Fn(FunnelProgress) + Sync),
-    ) -> Result<Report, FunnelError> {
+    ) -> Result<FunnelReport, StudyError> {
         let mut results: Vec<(Candidate, Vec<Stage>)> =
             candidates.into_iter().map(|candidate| (candidate, Vec::new())).collect();
         for (number, (source, suite)) in self.stages.iter().enumerate() {
@@ -539,7 +507,7 @@ impl Funnel {
                     Entrant { form: candidate.form, program: program.clone(), start },
                 ));
             }
-            for (place, judged) in self.stage(suite, open, threads, interrupt, observe)? {
+            for (place, judged) in self.stage(suite, open, threads, cancel, observe)? {
                 let passed = judged.beats_baseline(self.settings.confidence);
                 results[place].1.push(Stage { suite: source.name.clone(), judged, passed });
             }
@@ -554,9 +522,9 @@ impl Funnel {
         suite: &Arc<Suite>,
         open: Vec<(usize, Key, Entrant)>,
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &(dyn Fn(FunnelProgress) + Sync),
-    ) -> Result<Vec<(usize, Judged)>, FunnelError> {
+    ) -> Result<Vec<(usize, Judged)>, StudyError> {
         let mut judged: Vec<(usize, Option<Judged>)> =
             open.iter().map(|(place, key, _)| (*place, self.record.get(key))).collect();
         let (mut entrants, mut keys, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -568,9 +536,9 @@ impl Funnel {
             }
         }
         if !entrants.is_empty() {
-            let failed: Mutex<Option<FunnelError>> = Mutex::new(None);
+            let failed: Mutex<Option<StudyError>> = Mutex::new(None);
             let tell = |judging: Progress| observe(FunnelProgress { suite: &suite.name, judging });
-            let judging = Judging::new(suite, self.settings.protocol(), threads, interrupt, &tell)?;
+            let judging = Judging::new(suite, self.settings.protocol(), threads, cancel, &tell)?;
             let new = judging.judge(&entrants, &|place, judged| {
                 if let Err(error) = self.record.keep(keys[place].clone(), judged.clone()) {
                     failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -586,7 +554,7 @@ impl Funnel {
         Ok(judged.into_iter().filter_map(|(place, judged)| Some((place, judged?))).collect())
     }
 
-    fn report(&self, results: Vec<(Candidate, Vec<Stage>)>) -> Report {
+    fn report(&self, results: Vec<(Candidate, Vec<Stage>)>) -> FunnelReport {
         let form = |program: &Program| canonical(program, Label::Domain);
         let classifier = Classifier::new(form);
         // The same on every machine, however slow it is.
@@ -633,7 +601,7 @@ impl Funnel {
             .iter()
             .map(|(source, suite)| (source.name.clone(), suite.baseline_origin()))
             .unzip();
-        Report { suites, baselines, settings: self.settings, ranking }
+        FunnelReport { suites, baselines, settings: self.settings, ranking }
     }
 }
 

@@ -14,11 +14,13 @@ use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::Candidate;
 
 use crate::ablation::bypasses;
-use crate::trials::{TrialError, Trials};
+use crate::error::StudyError;
+use crate::trials::Trials;
 
 /// How much a live statement matters. It is judged by the bypass that costs the least: what the
 /// best way to do without it loses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Importance {
     /// Index of the statement, from 0.
     pub statement: usize,
@@ -42,7 +44,9 @@ pub struct Importance {
 
 /// The importance of all live statements of a program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+#[must_use]
+#[non_exhaustive]
+pub struct ImportanceReport {
     /// The fitness of the program as it stands.
     pub fitness: Fitness,
     /// Seeds.
@@ -54,7 +58,7 @@ pub struct Report {
 }
 
 /// Bypasses each live statement of a program in every way, and says what the best of them costs.
-pub fn importance(program: &Program, trials: &mut Trials) -> Result<Report, TrialError> {
+pub fn importance(program: &Program, trials: &mut Trials) -> Result<ImportanceReport, StudyError> {
     let live = match Graph::new(program) {
         Ok(graph) => (0..program.statements.len())
             .filter(|i| graph.redundancy().get(*i) == Some(&Redundancy::Live))
@@ -92,7 +96,7 @@ pub fn importance(program: &Program, trials: &mut Trials) -> Result<Report, Tria
             }),
         });
     }
-    Ok(Report {
+    Ok(ImportanceReport {
         fitness: trials.fitness(program)?,
         seeds: trials.seed_count(),
         factors: trials.factors(),

@@ -19,17 +19,19 @@ use std::fmt::Write;
 
 use rayon::prelude::*;
 use serde::Serialize;
+use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::Program;
 use symopt_dsl::escape::markdown;
 use symopt_figures::chart::{Dot, DotChart, DotGroup};
 use symopt_programs::ZooEntry;
-use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
 use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning};
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::judge::size_on;
+
+use crate::error::{StudyError, pool};
+use crate::trials::Observe;
 
 /// A program to compare.
 #[derive(Clone, Debug)]
@@ -77,46 +79,14 @@ impl Default for Settings {
     }
 }
 
-/// Why there is no landscape.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LandscapeError {
-    /// A task can't be run.
-    #[error(transparent)]
-    Task(TaskError),
-    /// There is nothing to compare with.
-    #[error(
-        "task {task}: AdamW diverges {place}, so there is nothing to compare with; make the task easier to train"
-    )]
-    Baseline {
-        /// The task.
-        task: String,
-        /// Where.
-        place: &'static str,
-    },
-    /// The threads can't be had.
-    #[error("can't start the threads: {0}")]
-    Threads(String),
-    /// It was stopped before a task was done.
-    #[error("interrupted before a task was done")]
-    Interrupted,
-}
-
-impl From<TaskError> for LandscapeError {
-    fn from(error: TaskError) -> LandscapeError {
-        match error {
-            TaskError::Interrupted { .. } => LandscapeError::Interrupted,
-            error => LandscapeError::Task(error),
-        }
-    }
-}
-
 fn dot(gain: Gain) -> Dot {
     Dot { value: 100.0 * gain.mean, error: gain.standard_error.map(|error| 100.0 * error) }
 }
 
 /// How a program did on a task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct TaskResult {
     /// The gain over tuned AdamW; `None` if the program diverged.
     pub gain: Option<Gain>,
@@ -134,6 +104,7 @@ pub struct TaskResult {
 
 /// How a program did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Row {
     /// The program.
     pub program: String,
@@ -147,6 +118,8 @@ pub struct Row {
 
 /// The table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Landscape {
     /// The suite.
     pub suite: String,
@@ -166,31 +139,30 @@ pub struct Landscape {
     pub runs: usize,
 }
 
-/// Measures the landscape of a suite. AdamW is added to the programs if it is not there. With an
-/// interrupt between two tasks, those that are done are reported. The watcher is told training
-/// runs, of which there may be fewer in the end.
+/// Measures the landscape of a suite. AdamW is added to the programs if it is not there. Cancelled
+/// after its first task, it has the tasks that are done. `observe` is told training runs, of which
+/// there may be fewer in the end.
 pub fn measure(
     suite: &Suite,
     entries: &[Entry],
     settings: &Settings,
     threads: usize,
-    watch: Watch,
-) -> Result<Landscape, LandscapeError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.max(1))
-        .build()
-        .map_err(|e| LandscapeError::Threads(e.to_string()))?;
+    cancel: &CancelToken,
+    observe: Observe,
+) -> Result<Landscape, StudyError> {
+    let pool = pool(threads)?;
     let mut entries = entries.to_vec();
     let baseline = entries.iter().position(|entry| entry.name == BASELINE).unwrap_or_else(|| {
         entries.insert(0, Entry::of_zoo(symopt_programs::adamw()));
         0
     });
-    let counter = Counter::new(suite, &entries, settings, watch);
+    let counter = Counter::new(suite, &entries, settings, observe);
     let mut measured: Vec<Measured> = Vec::new();
     for weighted in &suite.tasks {
-        match pool.install(|| measure_task(weighted, &entries, baseline, settings, &counter)) {
+        let of_task = || measure_task(weighted, &entries, baseline, settings, cancel, &counter);
+        match pool.install(of_task) {
             Ok(results) => measured.push(results),
-            Err(LandscapeError::Interrupted) if !measured.is_empty() => break,
+            Err(StudyError::Cancelled(_)) if !measured.is_empty() => break,
             Err(error) => return Err(error),
         }
     }
@@ -246,24 +218,24 @@ fn measure_task(
     entries: &[Entry],
     baseline: usize,
     settings: &Settings,
+    cancel: &CancelToken,
     counter: &Counter,
-) -> Result<Measured, LandscapeError> {
+) -> Result<Measured, StudyError> {
     let task = weighted.task.as_ref();
-    let watch = counter.watch;
     // All tuning before the held-out seeds: a task keeps the data of a few dozen seeds at most.
-    let tune = |entry: &Entry| -> Result<Tuning, LandscapeError> {
+    let tune = |entry: &Entry| -> Result<Tuning, StudyError> {
         let used = |runs: usize| counter.add(runs);
-        let search = pattern_search::Watch { interrupted: watch.interrupted, used: &used };
         // One that is not finite on the task's gradients diverges in whatever units.
         let size = if entry.is_direction {
-            size_on(weighted, &entry.program)?.unwrap_or(1.0)
+            size_on(weighted, &entry.program, cancel)?.unwrap_or(1.0)
         } else {
             1.0
         };
-        let tuning =
-            pattern_search::search_in_units(task, &entry.program, size, &settings.tuning, search)?;
-        if tuning.end == End::Interrupted {
-            return Err(LandscapeError::Interrupted);
+        let (program, protocol) = (&entry.program, &settings.tuning);
+        let tuning = pattern_search::search_in_units(task, program, size, protocol, cancel, &used)?;
+        // A part of a tuning is no fair one.
+        if tuning.end == End::Cancelled {
+            return Err(Cancelled::default().into());
         }
         counter.add(settings.tuning.points() * settings.tuning.seeds - tuning.runs);
         Ok(tuning)
@@ -271,20 +243,11 @@ fn measure_task(
     let tunings: Vec<Tuning> =
         entries.par_iter().map(tune).collect::<Vec<_>>().into_iter().collect::<Result<_, _>>()?;
 
-    let train = |seed: &u64| -> Result<Vec<Option<f64>>, LandscapeError> {
+    let train = |seed: &u64| -> Result<Vec<Option<f64>>, StudyError> {
         let train = |(entry, tuning): (&Entry, &Tuning)| {
             let Some(best) = tuning.best() else { return Ok(None) };
-            let mut interrupted = (watch.interrupted)();
-            if interrupted {
-                return Err(LandscapeError::Interrupted);
-            }
-            let run = task.run(&best.candidate(&entry.program), *seed, &mut |_| {
-                interrupted |= (watch.interrupted)();
-                if interrupted { Verdict::Stop } else { Verdict::Continue }
-            })?;
-            if interrupted {
-                return Err(LandscapeError::Interrupted);
-            }
+            let candidate = best.candidate(&entry.program);
+            let run = task.run(&candidate, *seed, cancel, &mut |_| Verdict::Continue)?;
             counter.add(1);
             Ok(run.final_metrics().map(|metrics| metrics.loss).filter(|loss| loss.is_finite()))
         };
@@ -298,7 +261,7 @@ fn measure_task(
         losses.iter().map(|seed| seed.get(index).copied().flatten()).collect()
     };
 
-    let missing = |place| LandscapeError::Baseline { task: task.name().to_owned(), place };
+    let missing = |place| StudyError::Baseline { task: task.name().to_owned(), place };
     if tunings.get(baseline).is_none_or(|tuning| tuning.best().is_none()) {
         return Err(missing("with every setting that was tried"));
     }
@@ -350,23 +313,28 @@ fn suite_gains(tasks: &[&(TaskResult, Option<Vec<f64>>)], weights: &[f64]) -> Op
     Some((0..by_task.first()?.len()).map(on_seed).collect())
 }
 
-/// Counts training runs for the watcher.
+/// Counts training runs for whoever observes.
 struct Counter<'a> {
-    watch: Watch<'a>,
+    observe: Observe<'a>,
     done: std::sync::atomic::AtomicUsize,
     total: usize,
 }
 
 impl<'a> Counter<'a> {
-    fn new(suite: &Suite, entries: &[Entry], settings: &Settings, watch: Watch<'a>) -> Counter<'a> {
+    fn new(
+        suite: &Suite,
+        entries: &[Entry],
+        settings: &Settings,
+        observe: Observe<'a>,
+    ) -> Counter<'a> {
         let for_each = settings.tuning.points() * settings.tuning.seeds + settings.seeds;
         let total = suite.tasks.len().saturating_mul(entries.len()).saturating_mul(for_each);
-        Counter { watch, done: Default::default(), total }
+        Counter { observe, done: Default::default(), total }
     }
 
     fn add(&self, runs: usize) {
         let done = self.done.fetch_add(runs, std::sync::atomic::Ordering::Relaxed) + runs;
-        (self.watch.observe)(done, self.total);
+        (self.observe)(done, self.total);
     }
 }
 
@@ -441,7 +409,7 @@ impl Landscape {
                     task.loss.map_or_else(|| "diverged".to_owned(), |loss| format!("{loss:.4}"));
                 let runs = match task.tuning_end {
                     End::Budget => format!("{} (all)", task.tuning_runs),
-                    End::Converged | End::Interrupted => task.tuning_runs.to_string(),
+                    End::Converged | End::Cancelled => task.tuning_runs.to_string(),
                 };
                 rows.push(vec![
                     name.clone(),

@@ -16,10 +16,12 @@
 //! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
 //! | [`importance`](mod@importance) | how much each statement matters |
 //! | [`simplification`] | algebra and ablation in turn |
+//! | [`error`] | what goes wrong; a study that is cancelled has no result |
 
 pub mod ablation;
 pub(crate) mod checked_json;
 pub mod comparison;
+pub mod error;
 pub mod fresh_seeds;
 pub mod funnel;
 pub mod importance;
@@ -31,3 +33,5 @@ pub mod simplification;
 pub mod training_curves;
 pub mod trials;
 pub mod tuning_map;
+
+pub use error::StudyError;

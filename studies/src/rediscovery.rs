@@ -15,28 +15,26 @@ mod protocol;
 mod report;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use symopt_analysis::RandomStreams;
 use symopt_analysis::simplify::{Label, Options, reduced};
 use symopt_analysis::structure::{self, Structure};
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Function, Graph, Operand, Program, Statement};
-use symopt_files::WriteError;
-use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::{Criterion, mean, standard_error};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{LAST_SEED, SearchConfig};
 use symopt_search::journal::Journal;
 use symopt_search::judge::{DirectionJudge, form};
-use symopt_search::launch::{Finished, Launch, LaunchError};
+use symopt_search::launch::{Finished, Launch};
 use symopt_search::store::stop_reason::StopReason;
 
+use crate::error::StudyError;
 use crate::simplification::simplify_on_tasks;
-use crate::trials::{TrialError, Trials};
+use crate::trials::Trials;
 use kept::{Kept, Time, keep, kept};
 
 pub use attempt::{Attempt, ClassChange, Final, Searched};
@@ -50,40 +48,6 @@ pub use report::Summary;
 const SIMPLIFICATION: u64 = 0xf_fff0;
 const CHOICE: u64 = 0xf_fff1;
 const REPORT: u64 = 0xf_fff2;
-
-/// Why a rediscovery fails.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RediscoveryError {
-    /// A search.
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
-    /// A task.
-    #[error(transparent)]
-    Task(#[from] TaskError),
-    /// A trial.
-    #[error(transparent)]
-    Trial(#[from] TrialError),
-    /// The protocol.
-    #[error("{place}: {reason}")]
-    Protocol {
-        /// The file.
-        place: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A file can't be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// A file that is there.
-    #[error("{path}: {reason}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
-}
 
 /// Who watches.
 pub trait Observer {
@@ -109,7 +73,11 @@ pub struct Rediscovery {
 
 impl Rediscovery {
     /// Loads the suite and judges the peers.
-    pub fn new(protocol: Protocol, threads: usize) -> Result<Rediscovery, RediscoveryError> {
+    pub fn new(
+        protocol: Protocol,
+        threads: usize,
+        cancel: &CancelToken,
+    ) -> Result<Rediscovery, StudyError> {
         let suite = Arc::new(SuiteSource::find(&protocol.search.suite)?.suite()?);
         let judge = |seed: u64, seeds: usize| {
             let mut config = protocol.search.clone();
@@ -118,7 +86,7 @@ impl Rediscovery {
             config.fitness.tuning_seeds = protocol.finals.tuning_seeds;
             // What a search may not train may still be compared.
             config.fitness.screens.clear();
-            DirectionJudge::new(Arc::clone(&suite), &config)
+            DirectionJudge::new(Arc::clone(&suite), &config, cancel)
         };
         let finals = &protocol.finals;
         let simplification = judge(SIMPLIFICATION, finals.simplification_seeds)?;
@@ -126,7 +94,7 @@ impl Rediscovery {
         let choice = judge(CHOICE, finals.simplification_seeds)?;
         let mut peers = Vec::new();
         for peer in &finals.peers {
-            peers.push(judge_peer(peer, &choice, &report)?);
+            peers.push(judge_peer(peer, &choice, &report, cancel)?);
         }
         Ok(Rediscovery { suite, simplification, report, peers, threads: threads.max(1), protocol })
     }
@@ -153,7 +121,7 @@ impl Rediscovery {
 
     /// The seeds of the searches under one seed: no two searches of any two seeds have the same
     /// one.
-    fn seeds(&self, seed: u64) -> Result<Range<u64>, RediscoveryError> {
+    fn seeds(&self, seed: u64) -> Result<Range<u64>, StudyError> {
         let repeats = self.protocol.repeats;
         let most = (LAST_SEED + 1) / repeats;
         if seed >= most {
@@ -161,28 +129,25 @@ impl Rediscovery {
                 "the seed {seed} is reserved: with {repeats} searches each, seeds go up to {}",
                 most.saturating_sub(1)
             );
-            return Err(RediscoveryError::Protocol { place: "the seeds".to_owned(), reason });
+            return Err(StudyError::Protocol { place: "the seeds".to_owned(), reason });
         }
         Ok(seed * repeats..(seed + 1) * repeats)
     }
 
     /// One search with its own seed, new or where its store ends. All that is looked at on the way
-    /// is looked at again, so that it ends as if it had not been interrupted. `None` if it is.
+    /// is looked at again, so that it ends as if it had not been cancelled.
     fn search(
         &self,
         of: u64,
         seed: u64,
         store: &Path,
         time: &mut Time,
-        interrupt: &AtomicBool,
+        cancel: &CancelToken,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Searched>, RediscoveryError> {
-        let launch = match self.launch(seed, store) {
-            Err(RediscoveryError::Launch(error)) if error.is_interrupt() => return Ok(None),
-            launch => launch?,
-        };
-        // The search's own flag: it is set by a rediscovery as well.
-        let end = AtomicBool::new(false);
+    ) -> Result<Searched, StudyError> {
+        let launch = self.launch(seed, store, cancel)?;
+        // The search's own token: a rediscovery ends the search as well.
+        let end = cancel.child();
         let mut classes: Vec<ClassChange> = Vec::new();
         let mut known = None;
         let mut next_try = 0;
@@ -192,8 +157,7 @@ impl Rediscovery {
         let ended = launch.run(self.threads, &end, &mut |progress| {
             observer.progress(of, progress);
             time.note();
-            if interrupt.load(Ordering::Relaxed) {
-                end.store(true, Ordering::Relaxed);
+            if end.is_cancelled() {
                 return;
             }
             let (best, generated) = (progress.best, progress.statistics.generated);
@@ -211,52 +175,45 @@ impl Rediscovery {
                 }
             }
             let promising = known.is_some_and(|(_, (_, of_sign))| of_sign == Structure::LionLike);
-            if !promising || generated < next_try || end.load(Ordering::Relaxed) {
+            if !promising || generated < next_try {
                 return;
             }
             next_try = generated + self.protocol.finals.every;
-            match self.finish(&best.program, interrupt) {
+            match self.finish(&best.program, cancel) {
                 Ok(last) if last.structure == Structure::LionLike => {
                     found = Some(last);
                     generated_then = Some(progress.statistics.clone());
-                    end.store(true, Ordering::Relaxed);
+                    end.cancel();
                 }
                 Ok(_) => {}
                 Err(error) => {
                     failure = Some(error);
-                    end.store(true, Ordering::Relaxed);
+                    end.cancel();
                 }
             }
         });
-        let Finished { result, .. } = match ended {
-            Err(error) if error.is_interrupt() => return Ok(None),
-            ended => ended?,
-        };
+        let Finished { result, .. } = ended?;
         if let Some(error) = failure {
-            return match error {
-                RediscoveryError::Trial(TrialError::Interrupted) => Ok(None),
-                error => Err(error),
-            };
+            return Err(error);
         }
-        if interrupt.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
+        cancel.check()?;
         let rediscovered = found.is_some();
         let last = match found {
             Some(last) => last,
-            None => self.finish(&result.best.program, interrupt)?,
+            None => self.finish(&result.best.program, cancel)?,
         };
         let statistics = generated_then.unwrap_or(result.statistics);
         let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
-        Ok(Some(Searched { seed, stop, seconds: time.seconds(), statistics, classes, last }))
+        Ok(Searched { seed, stop, seconds: time.seconds(), statistics, classes, last })
     }
 
-    fn launch(&self, seed: u64, store: &Path) -> Result<Launch, RediscoveryError> {
-        let failed = |reason: String| RediscoveryError::File { path: store.to_owned(), reason };
+    fn launch(&self, seed: u64, store: &Path, cancel: &CancelToken) -> Result<Launch, StudyError> {
+        let failed = |reason: String| StudyError::File { path: store.to_owned(), reason };
         if !Journal::is_at(store) {
-            return Ok(Launch::new(SearchConfig { seed, ..self.protocol.search.clone() }, store)?);
+            let config = SearchConfig { seed, ..self.protocol.search.clone() };
+            return Ok(Launch::new(config, store, cancel)?);
         }
-        let launch = Launch::resume(store, |_| {})?;
+        let launch = Launch::resume(store, |_| {}, cancel)?;
         match launch.config().seed {
             found if found == seed => Ok(launch),
             found => Err(failed(format!(
@@ -266,13 +223,7 @@ impl Rediscovery {
     }
 
     /// Simplifies a direction, classifies it, and judges it on the report's seeds.
-    pub fn finish(
-        &self,
-        best: &Program,
-        interrupt: &AtomicBool,
-    ) -> Result<Final, RediscoveryError> {
-        let interrupted = || interrupt.load(Ordering::Relaxed);
-        let watch = Watch { interrupted: &interrupted, observe: &|_, _| {} };
+    pub fn finish(&self, best: &Program, cancel: &CancelToken) -> Result<Final, StudyError> {
         let finals = &self.protocol.finals;
         let criterion = Criterion { tolerance: finals.tolerance, confidence: finals.confidence };
         let pruned = Graph::new(best).map_or_else(|_| best.clone(), |graph| best.pruned(&graph));
@@ -282,7 +233,8 @@ impl Rediscovery {
             finals.simplification_seeds,
             criterion,
             self.threads,
-            watch,
+            cancel,
+            &|_, _| {},
         )?;
         let derivation = simplify_on_tasks(
             &pruned,
@@ -294,7 +246,7 @@ impl Rediscovery {
         let whole = form::complete(&simplified).unwrap_or_else(|| simplified.clone());
         let classification =
             structure::classify(&whole, |program| reduced(program, Label::Domain).result().clone());
-        let scores = self.report.scores(&simplified, 0)?;
+        let scores = self.report.scores(&simplified, 0, cancel)?;
         let gains = match &scores {
             Some(scores) => self.peers.iter().map(|peer| gain(&scores.by_seed, peer)).collect(),
             None => Vec::new(),
@@ -342,8 +294,9 @@ fn judge_peer(
     peer: &Peer,
     choice: &DirectionJudge,
     report: &DirectionJudge,
-) -> Result<JudgedPeer, RediscoveryError> {
-    let wrong = |reason: String| RediscoveryError::Protocol {
+    cancel: &CancelToken,
+) -> Result<JudgedPeer, StudyError> {
+    let wrong = |reason: String| StudyError::Protocol {
         place: format!("the peer {}", peer.program),
         reason,
     };
@@ -364,7 +317,7 @@ fn judge_peer(
         }
         program = program.with_signature(signature);
         let direction = form::split(&program).map_err(|e| wrong(e.to_string()))?;
-        let Some(scores) = choice.scores(&direction, 0)? else { continue };
+        let Some(scores) = choice.scores(&direction, 0, cancel)? else { continue };
         let fitness = mean(&scores.by_seed);
         if best.as_ref().is_none_or(|(other, ..)| fitness > *other) {
             best = Some((fitness, direction, name));
@@ -373,7 +326,7 @@ fn judge_peer(
     let (_, direction, name) =
         best.ok_or_else(|| wrong("it diverges on the suite with all betas".to_owned()))?;
     let scores = report
-        .scores(&direction, 0)?
+        .scores(&direction, 0, cancel)?
         .ok_or_else(|| wrong("it diverges on the report's seeds".to_owned()))?;
     Ok(JudgedPeer { name, by_seed: scores.by_seed })
 }
@@ -387,14 +340,14 @@ impl Rediscovery {
     /// The attempt of a seed in a directory of results: the one that is there, or one that goes on
     /// where it was interrupted, or a new one, which is kept there. The searches of a seed that
     /// have ended are kept beside their stores, and the one that has not goes on in its store.
-    /// `None` if it was interrupted.
+    /// `None` if it was cancelled.
     pub fn attempt_in(
         &self,
         directory: &Path,
         seed: u64,
-        interrupt: &AtomicBool,
+        cancel: &CancelToken,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Attempt>, RediscoveryError> {
+    ) -> Result<Option<Attempt>, StudyError> {
         let path = directory.join(format!("seed-{seed}.json"));
         if let Some(attempt) = kept(&path)? {
             return Ok(Some(attempt));
@@ -414,10 +367,13 @@ impl Rediscovery {
                 Some(searched) => searched,
                 None => {
                     let mut time = Time::new(&ended, before.seconds);
-                    let ended_now =
-                        self.search(seed, own, &store, &mut time, interrupt, observer)?;
-                    keep(&ended, &Kept { seconds: time.seconds(), ended: ended_now.clone() })?;
-                    let Some(searched) = ended_now else { return Ok(None) };
+                    let searched = match self.search(seed, own, &store, &mut time, cancel, observer)
+                    {
+                        Err(StudyError::Cancelled(_)) => None,
+                        searched => Some(searched?),
+                    };
+                    keep(&ended, &Kept { seconds: time.seconds(), ended: searched.clone() })?;
+                    let Some(searched) = searched else { return Ok(None) };
                     searched
                 }
             };

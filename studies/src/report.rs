@@ -19,7 +19,7 @@ mod markdown;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use symopt_proxy_tasks::error::TaskError;
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 
@@ -28,49 +28,11 @@ pub use self::history::{CurvePoint, RatePoint};
 use self::history::{History, Standing};
 use self::judging::{Judges, Work};
 use symopt_proxy_tasks::sample::standard_error;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{Form, Strategy};
-use symopt_search::journal::JournalError;
 use symopt_search::store::failures::Failures;
-use symopt_search::store::program_source::ProgramError;
 
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReportError {
-    /// A store.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A program of a store.
-    #[error(transparent)]
-    Program(#[from] ProgramError),
-    /// A suite.
-    #[error(transparent)]
-    Task(TaskError),
-    /// Training runs are not counted in all of the stores.
-    #[error(
-        "{store}: training runs are not counted where programs are directions; use --over evaluations"
-    )]
-    NoRuns {
-        /// The store.
-        store: String,
-    },
-    /// The threads can't be had.
-    #[error("can't start the threads: {0}")]
-    Threads(String),
-    /// It was stopped.
-    #[error("interrupted before there was a result")]
-    Interrupted,
-}
-
-impl From<TaskError> for ReportError {
-    fn from(error: TaskError) -> ReportError {
-        match error {
-            TaskError::Interrupted { .. } => ReportError::Interrupted,
-            error => ReportError::Task(error),
-        }
-    }
-}
+use crate::error::StudyError;
+use crate::trials::Observe;
 
 /// What searches are compared over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +84,8 @@ pub struct Options {
 
 /// A program judged on fresh seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Judged {
+#[non_exhaustive]
+pub struct FreshFitness {
     /// Its fitness there.
     pub fitness: Fitness,
     /// The standard error over the seeds; `None` if it is not known.
@@ -131,6 +94,7 @@ pub struct Judged {
 
 /// A program that was the best at some time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct BestProgram {
     /// Number of the child; `None` for the initial program.
     pub index: Option<u64>,
@@ -144,6 +108,7 @@ pub struct BestProgram {
 
 /// A point of a meta-validation curve.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Validated {
     /// Programs generated.
     pub programs: u64,
@@ -152,11 +117,12 @@ pub struct Validated {
     /// Its fitness as the search had it.
     pub fitness: Fitness,
     /// On the suite of the meta-validation.
-    pub validation: Judged,
+    pub validation: FreshFitness,
 }
 
 /// A search, by its store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct StoreReport {
     /// The store.
     pub store: String,
@@ -175,11 +141,11 @@ pub struct StoreReport {
     /// The program that it started from.
     pub initial: BestProgram,
     /// That on fresh seeds.
-    pub initial_fresh: Judged,
+    pub initial_fresh: FreshFitness,
     /// The best program at the end.
     pub best: BestProgram,
     /// That on fresh seeds.
-    pub best_fresh: Judged,
+    pub best_fresh: FreshFitness,
     /// The meta-validation, if asked for.
     pub validation: Vec<Validated>,
     /// Programs that were the best and whose text the journal does not hold, so that they can't be
@@ -208,6 +174,7 @@ impl StoreReport {
 
 /// A mean over stores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Mean {
     /// The mean.
     pub mean: f64,
@@ -235,6 +202,7 @@ impl Mean {
 
 /// Searches of the same kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Group {
     /// What they have in common.
     pub name: String,
@@ -253,6 +221,8 @@ pub struct Group {
 
 /// What searches did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Report {
     /// Fresh seeds that programs were judged on.
     pub seeds: usize,
@@ -271,15 +241,20 @@ pub struct Report {
     pub stores: Vec<StoreReport>,
 }
 
-/// Reads stores, and judges their programs. `watch` sees how many programs have been judged, and
+/// Reads stores, and judges their programs. `observe` sees how many programs have been judged, and
 /// how many there are to judge.
-pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Report, ReportError> {
+pub fn report(
+    stores: &[PathBuf],
+    options: &Options,
+    cancel: &CancelToken,
+    observe: Observe,
+) -> Result<Report, StudyError> {
     let histories =
         stores.iter().map(|store| History::read(store)).collect::<Result<Vec<_>, _>>()?;
     let counted = |history: &&History| history.end.training_runs.is_none();
     let over = match (options.over, histories.iter().find(counted)) {
         (Some(Over::TrainingRuns), Some(history)) => {
-            return Err(ReportError::NoRuns { store: history.store.clone() });
+            return Err(StudyError::NoRuns { store: history.store.clone() });
         }
         (Some(over), _) => over,
         (None, Some(_)) => Over::Evaluations,
@@ -293,14 +268,15 @@ pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Rep
     let mut work = Work::default();
     let mut wanted = Vec::new();
     for history in &histories {
-        let (own, fresh) = (judges.own(history)?, judges.fresh(history, &history.suite)?);
+        let (own, fresh) =
+            (judges.own(history, cancel)?, judges.fresh(history, &history.suite, cancel)?);
         let last = history.standings.last();
         let initial = work.add(own, &history.initial);
         let initial_fresh = work.add(fresh, &history.initial);
         let best_fresh = last.map_or(initial_fresh, |standing| work.add(fresh, &standing.program));
         let mut validation = Vec::new();
         if let Some(suite) = &options.validate {
-            let judge = judges.fresh(history, suite)?;
+            let judge = judges.fresh(history, suite, cancel)?;
             for (programs, standing) in history.sample(options.sample) {
                 let program = standing.map_or(&history.initial, |standing| &standing.program);
                 validation.push((programs, standing, work.add(judge, program)));
@@ -308,9 +284,9 @@ pub fn report(stores: &[PathBuf], options: &Options, watch: Watch) -> Result<Rep
         }
         wanted.push((initial, initial_fresh, best_fresh, validation));
     }
-    let results = work.run(&judges, options.threads, watch)?;
+    let results = work.run(&judges, options.threads, cancel, observe)?;
 
-    let judged = |at: usize| Judged {
+    let judged = |at: usize| FreshFitness {
         fitness: results[at].fitness,
         standard_error: judging::spread(&results[at]),
     };
@@ -378,7 +354,7 @@ impl Report {
 fn baselines(
     histories: &[History],
     options: &Options,
-) -> Result<Vec<(String, BaselineOrigin)>, ReportError> {
+) -> Result<Vec<(String, BaselineOrigin)>, StudyError> {
     let mut found: Vec<(String, BaselineOrigin)> = Vec::new();
     for source in histories.iter().map(|history| &history.suite).chain(&options.validate) {
         let origins = (source.name.clone(), source.suite()?.baseline_origin());

@@ -17,9 +17,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
+use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::Program;
 use symopt_dsl::shell::Command;
 use symopt_files::WriteError;
@@ -36,8 +36,8 @@ use symopt_search::launch::{self, Launch, LaunchError};
 use symopt_search::store::stop_reason::StopReason;
 
 use crate::checked_json;
+use crate::error::StudyError;
 use crate::fresh_seeds::{Entrant, Judged, Judging, Progress, Protocol, check_suite};
-use crate::trials::TrialError;
 
 const FORMAT: &str = "symopt campaign";
 const FORMAT_VERSION: u32 = 1;
@@ -47,46 +47,6 @@ pub const FILE: &str = symopt_search::store::CAMPAIGN;
 static KIND: Kind = Kind { manifest: FILE, ..symopt_search::store::KIND };
 /// Fresh seeds that decide what a restart begins with.
 const SEEDS: usize = 16;
-
-/// Why a campaign can't go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CampaignError {
-    /// A search of it.
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
-    /// The comparison of the best programs, or an interrupt in it.
-    #[error(transparent)]
-    Trial(#[from] TrialError),
-    /// A file can't be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The file can't be read, or is not what it should be.
-    #[error("{path}: {reason}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what would help.
-        reason: String,
-    },
-}
-
-impl CampaignError {
-    /// Whether it was interrupted.
-    pub fn is_interrupt(&self) -> bool {
-        match self {
-            CampaignError::Launch(error) => error.is_interrupt(),
-            CampaignError::Trial(error) => matches!(error, TrialError::Interrupted),
-            CampaignError::Write(_) | CampaignError::File { .. } => false,
-        }
-    }
-}
-
-impl From<JournalError> for CampaignError {
-    fn from(error: JournalError) -> CampaignError {
-        CampaignError::Launch(error.into())
-    }
-}
 
 /// What a search of a campaign starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +59,8 @@ pub enum Start {
 
 /// A search of a campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+#[non_exhaustive]
+pub struct PlannedSearch {
     /// The name of its store in the directory.
     pub name: String,
     /// Its seed.
@@ -111,13 +72,13 @@ pub struct Step {
 }
 
 /// The searches that settings ask for, in order.
-pub fn plan(config: &SearchConfig) -> Vec<Step> {
+pub fn plan(config: &SearchConfig) -> Vec<PlannedSearch> {
     let RestartConfig { repeats, restarts, then } = &config.restarts;
     let repeats = (1..=*repeats).map(|i| (format!("repeat-{i}"), &config.suite, Start::Initial));
     let restarts = (1..=*restarts).map(|i| (format!("restart-{i}"), &config.suite, Start::Best));
     let then = then.iter().zip(1..).map(|(suite, i)| (format!("then-{i}"), suite, Start::Best));
     let all = repeats.chain(restarts).chain(then);
-    let step = |((name, suite, start), i): ((String, &String, Start), u64)| Step {
+    let step = |((name, suite, start), i): ((String, &String, Start), u64)| PlannedSearch {
         name,
         seed: config.seed.wrapping_add(i),
         suite: suite.clone(),
@@ -128,6 +89,7 @@ pub fn plan(config: &SearchConfig) -> Vec<Step> {
 
 /// The best program of a search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Found {
     /// Its functional hash, in hexadecimal.
     pub hash: String,
@@ -141,6 +103,7 @@ pub struct Found {
 
 /// A search that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ended {
     /// The name of its store.
     pub name: String,
@@ -156,6 +119,7 @@ pub struct Ended {
 
 /// The best programs of searches against each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// The search that they were compared for.
     pub step: String,
@@ -193,11 +157,11 @@ pub fn is_campaign(path: &Path) -> bool {
 }
 
 /// Whether a campaign can be made at a path.
-fn check_vacant(path: &Path) -> Result<(), CampaignError> {
-    use symopt_search::directory::Place;
+fn check_vacant(path: &Path) -> Result<(), StudyError> {
+    use symopt_search::directory::Occupancy;
     match KIND.look(path).map_err(|e| WriteError::of_directory(path, e))? {
-        Place::Vacant => Ok(()),
-        Place::Whole => Err(CampaignError::File {
+        Occupancy::Vacant => Ok(()),
+        Occupancy::Whole => Err(StudyError::File {
             path: path.to_owned(),
             reason: format!(
                 "a campaign is there already; go on with `{}`",
@@ -205,22 +169,24 @@ fn check_vacant(path: &Path) -> Result<(), CampaignError> {
             ),
         }),
         // It may be a store, which has a way out of its own.
-        Place::Taken(_) if Journal::is_at(path) => Ok(Journal::check_vacant(path)?),
-        Place::Taken(reason) => Err(JournalError::Taken { path: path.to_owned(), reason }.into()),
+        Occupancy::Taken(_) if Journal::is_at(path) => Ok(Journal::check_vacant(path)?),
+        Occupancy::Taken(reason) => {
+            Err(JournalError::Taken { path: path.to_owned(), reason }.into())
+        }
     }
 }
 
 /// Why the directory of a campaign can't be made.
-fn unmade(path: &Path, error: MakingError) -> CampaignError {
+fn unmade(path: &Path, error: MakingError) -> StudyError {
     match error {
         MakingError::File { path, source } => WriteError::of_file(&path, source).into(),
-        error => CampaignError::File { path: path.to_owned(), reason: error.to_string() },
+        error => StudyError::File { path: path.to_owned(), reason: error.to_string() },
     }
 }
 
 /// The stores of a campaign's directory that are there, in order; of any other path that path
 /// itself.
-pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
+pub fn stores(path: &Path) -> Result<Vec<PathBuf>, StudyError> {
     if !is_campaign(path) {
         return Ok(vec![path.to_owned()]);
     }
@@ -235,18 +201,23 @@ pub fn stores(path: &Path) -> Result<Vec<PathBuf>, CampaignError> {
 impl Campaign {
     /// A new campaign. All that can be wrong with settings, programs and suites is found before the
     /// directory is made.
-    pub fn create(config: SearchConfig, path: &Path) -> Result<Campaign, CampaignError> {
-        Campaign::create_with(config, path, &mut Ok)
+    pub fn create(
+        config: SearchConfig,
+        path: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Campaign, StudyError> {
+        Campaign::create_with(config, path, cancel, &mut Ok)
     }
 
     /// The same with suites in the form that `prepare` gives them, when nothing else can be wrong:
     /// perhaps under another name.
-    pub fn create_with<E: From<CampaignError>>(
+    pub fn create_with<E: From<StudyError>>(
         mut config: SearchConfig,
         path: &Path,
+        cancel: &CancelToken,
         prepare: &mut dyn FnMut(SuiteSource) -> Result<SuiteSource, E>,
     ) -> Result<Campaign, E> {
-        let (initial, sources) = Campaign::check(&config, path)?;
+        let (initial, sources) = Campaign::check(&config, path, cancel)?;
         let mut suites: Vec<(String, String)> = Vec::new();
         for source in sources {
             let asked = source.name.clone();
@@ -273,7 +244,7 @@ impl Campaign {
         let making = match Making::begin(path, &KIND) {
             Err(MakingError::Exists | MakingError::Taken(_)) => {
                 check_vacant(path)?;
-                return Err(CampaignError::File {
+                return Err(StudyError::File {
                     path: path.to_owned(),
                     reason: MakingError::Busy.to_string(),
                 }
@@ -289,16 +260,16 @@ impl Campaign {
     fn check(
         config: &SearchConfig,
         path: &Path,
-    ) -> Result<(Program, Vec<SuiteSource>), CampaignError> {
+        cancel: &CancelToken,
+    ) -> Result<(Program, Vec<SuiteSource>), StudyError> {
         config.check().map_err(LaunchError::from)?;
         check_vacant(path)?;
-        let initial = launch::named(config)?;
+        let initial = launch::named(config, cancel)?;
         let mut suites: Vec<SuiteSource> = Vec::new();
         for step in plan(config) {
             if !suites.iter().any(|source| source.name == step.suite) {
-                let source = SuiteSource::find(&step.suite).map_err(LaunchError::from)?;
-                check_suite(&source.suite().map_err(LaunchError::from)?)
-                    .map_err(LaunchError::from)?;
+                let source = SuiteSource::find(&step.suite)?;
+                check_suite(&source.suite()?)?;
                 suites.push(source);
             }
         }
@@ -311,13 +282,17 @@ impl Campaign {
         path: &Path,
         config: &SearchConfig,
         is_suite: &dyn Fn(&SuiteSource, &str) -> bool,
-    ) -> bool {
-        let (Ok(campaign), Ok(initial)) = (Campaign::open(path), launch::initial_of(config)) else {
-            return false;
+        cancel: &CancelToken,
+    ) -> Result<bool, Cancelled> {
+        let Ok(campaign) = Campaign::open(path) else { return Ok(false) };
+        let initial = match launch::initial_of(config, cancel).map_err(StudyError::from) {
+            Ok(initial) => initial,
+            Err(StudyError::Cancelled(cancelled)) => return Err(cancelled),
+            Err(_) => return Ok(false),
         };
         let state = &campaign.state;
         let (steps, kept) = (plan(config), plan(&state.config));
-        let same_suite = |(step, kept): (&Step, &Step)| {
+        let same_suite = |(step, kept): (&PlannedSearch, &PlannedSearch)| {
             let (source, kept) = (SuiteSource::find(&step.suite), campaign.source(&kept.suite));
             source.is_ok_and(|source| kept.is_ok_and(|kept| is_suite(&source, &kept.text)))
         };
@@ -328,13 +303,14 @@ impl Campaign {
         };
         config.restarts.then.clone_from(&state.config.restarts.then);
         let same_settings = config == state.config && initial.to_string() == state.initial;
-        same_settings && steps.len() == kept.len() && steps.iter().zip(&kept).all(same_suite)
+        let same_steps = steps.len() == kept.len() && steps.iter().zip(&kept).all(same_suite);
+        Ok(same_settings && same_steps)
     }
 
     /// The campaign of a directory.
-    pub fn open(path: &Path) -> Result<Campaign, CampaignError> {
+    pub fn open(path: &Path) -> Result<Campaign, StudyError> {
         let file = path.join(FILE);
-        let wrong = |reason: String| CampaignError::File { path: file.clone(), reason };
+        let wrong = |reason: String| StudyError::File { path: file.clone(), reason };
         let bytes = fs::read(&file).map_err(|e| wrong(e.to_string()))?;
         let damaged = |e: &dyn std::fmt::Display| {
             wrong(format!(
@@ -377,12 +353,12 @@ impl Campaign {
     }
 
     /// The store of a search.
-    pub fn store(&self, step: &Step) -> PathBuf {
+    pub fn store(&self, step: &PlannedSearch) -> PathBuf {
         self.path.join(&step.name)
     }
 
     /// Sets limits for the searches that have not ended.
-    pub fn set_limits(&mut self, limits: Limits) -> Result<(), CampaignError> {
+    pub fn set_limits(&mut self, limits: Limits) -> Result<(), StudyError> {
         if self.state.config.limits == limits {
             return Ok(());
         }
@@ -392,31 +368,30 @@ impl Campaign {
     }
 
     /// The search that comes next; `None` if all have ended.
-    pub fn next(&self) -> Option<Step> {
+    pub fn next(&self) -> Option<PlannedSearch> {
         plan(&self.state.config).into_iter().nth(self.state.ended.len())
     }
 
     /// Sets the next search up, new or where it was interrupted, with the name of what it starts
-    /// from. For a new one that starts from the best, that is found first. The tasks of that
-    /// comparison hold the interrupt for as long as they live.
+    /// from. For a new one that starts from the best, that is found first.
     pub fn launch(
         &mut self,
-        step: &Step,
+        step: &PlannedSearch,
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Launch, CampaignError> {
+    ) -> Result<Launch, StudyError> {
         let store = self.store(step);
         let limits = self.state.config.limits.clone();
         if Journal::is_at(&store) {
-            return Ok(Launch::resume(&store, |config| config.limits = limits)?);
+            return Ok(Launch::resume(&store, |config| config.limits = limits, cancel)?);
         }
         // What is in its place is known before the programs are compared.
         Journal::check_vacant(&store)?;
         let (initial, text) = match step.start {
             Start::Initial => (self.state.config.initial.clone(), self.state.initial.clone()),
             Start::Best => {
-                let best = self.best_for(step, threads, interrupt, observe)?;
+                let best = self.best_for(step, threads, cancel, observe)?;
                 (format!("{}:{}", best.name, best.best.hash), best.best.program)
             }
         };
@@ -429,11 +404,11 @@ impl Campaign {
             restarts: RestartConfig::default(),
             ..self.config().clone()
         };
-        Ok(Launch::of_parts(config, &program, self.source(&step.suite)?, &store)?)
+        Ok(Launch::of_parts(config, &program, self.source(&step.suite)?, &store, cancel)?)
     }
 
     /// Notes that the next search has ended.
-    pub fn end(&mut self, result: &SearchResult) -> Result<(), CampaignError> {
+    pub fn end(&mut self, result: &SearchResult) -> Result<(), StudyError> {
         let Some(step) = self.next() else { return Ok(()) };
         self.state.ended.push(Ended {
             name: step.name,
@@ -451,9 +426,9 @@ impl Campaign {
     }
 
     /// Where the constants of AdamW on the suite of the last search come from.
-    pub fn baseline_origin(&self) -> Result<BaselineOrigin, CampaignError> {
+    pub fn baseline_origin(&self) -> Result<BaselineOrigin, StudyError> {
         let Some(last) = plan(self.config()).pop() else { return Ok(BaselineOrigin::default()) };
-        Ok(self.source(&last.suite)?.suite().map_err(LaunchError::from)?.baseline_origin())
+        Ok(self.source(&last.suite)?.suite()?.baseline_origin())
     }
 
     /// The best programs of all searches on the suite of the last one, on seeds that nothing else
@@ -462,21 +437,21 @@ impl Campaign {
         &self,
         seeds: usize,
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Vec<(String, Judged)>, CampaignError> {
+    ) -> Result<Vec<(String, Judged)>, StudyError> {
         let Some(last) = plan(self.config()).pop() else { return Ok(Vec::new()) };
-        self.judge(&last.suite, Purpose::Report, seeds, self.ended(), threads, interrupt, observe)
+        self.judge(&last.suite, Purpose::Report, seeds, self.ended(), threads, cancel, observe)
     }
 
     fn best_for(
         &mut self,
-        step: &Step,
+        step: &PlannedSearch,
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Ended, CampaignError> {
-        let nothing = || CampaignError::File {
+    ) -> Result<Ended, StudyError> {
+        let nothing = || StudyError::File {
             path: self.path.join(FILE),
             reason: "no search has ended".to_owned(),
         };
@@ -494,15 +469,8 @@ impl Campaign {
             [_] => Vec::new(),
             ended => ended.iter().filter(|ended| known(&ended.name).is_none()).cloned().collect(),
         };
-        let new = self.judge(
-            &step.suite,
-            Purpose::Restart,
-            SEEDS,
-            &unknown,
-            threads,
-            interrupt,
-            observe,
-        )?;
+        let new =
+            self.judge(&step.suite, Purpose::Restart, SEEDS, &unknown, threads, cancel, observe)?;
         let judged = |name: &str| {
             known(name).or_else(|| {
                 new.iter().find(|(other, _)| other == name).map(|(_, judged)| judged.clone())
@@ -542,13 +510,13 @@ impl Campaign {
         seeds: usize,
         searches: &[Ended],
         threads: usize,
-        interrupt: &'static AtomicBool,
+        cancel: &CancelToken,
         observe: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Vec<(String, Judged)>, CampaignError> {
+    ) -> Result<Vec<(String, Judged)>, StudyError> {
         if searches.is_empty() {
             return Ok(Vec::new());
         }
-        let suite = Arc::new(self.source(suite)?.suite().map_err(LaunchError::from)?);
+        let suite = Arc::new(self.source(suite)?.suite()?);
         let fitness = &self.config().fitness;
         let protocol =
             Protocol { purpose, seeds, tuning_seeds: fitness.tuning_seeds, scaled: false };
@@ -558,26 +526,26 @@ impl Campaign {
                 .map_err(|error| LaunchError::Program(error.into()))?;
             entrants.push(Entrant { form: fitness.form, program, start: ended.best.start });
         }
-        let judged = Judging::new(&suite, protocol, threads, interrupt, observe)?
+        let judged = Judging::new(&suite, protocol, threads, cancel, observe)?
             .judge(&entrants, &|_, _| {})?;
         Ok(searches.iter().map(|ended| ended.name.clone()).zip(judged).collect())
     }
 
-    fn source(&self, suite: &str) -> Result<SuiteSource, CampaignError> {
+    fn source(&self, suite: &str) -> Result<SuiteSource, StudyError> {
         let known = self.state.suites.iter().find(|(name, _)| name == suite);
-        let (name, text) = known.ok_or_else(|| CampaignError::File {
+        let (name, text) = known.ok_or_else(|| StudyError::File {
             path: self.path.join(FILE),
             reason: format!("the text of the suite {suite} is missing; restore the file from a copy, or begin a new campaign"),
         })?;
         Ok(SuiteSource { name: name.clone(), text: text.clone() })
     }
 
-    fn text(&self) -> Result<Vec<u8>, CampaignError> {
+    fn text(&self) -> Result<Vec<u8>, StudyError> {
         checked_json::to_text(&self.state)
-            .map_err(|e| CampaignError::File { path: self.path.join(FILE), reason: e.to_string() })
+            .map_err(|e| StudyError::File { path: self.path.join(FILE), reason: e.to_string() })
     }
 
-    fn write(&self) -> Result<(), CampaignError> {
+    fn write(&self) -> Result<(), StudyError> {
         Ok(symopt_files::write(&self.path.join(FILE), &self.text()?)?)
     }
 }

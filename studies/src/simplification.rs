@@ -4,7 +4,8 @@ use symopt_analysis::simplify::{Checker, Derivation, Options, Simplifier};
 use symopt_dsl::Program;
 
 use crate::ablation::{ablate_once, harden, shorten_constants};
-use crate::trials::{TrialError, Trials};
+use crate::error::StudyError;
+use crate::trials::Trials;
 
 /// Simplifies a program by algebra and by ablation, in turn, until neither changes anything; then
 /// numbers get the fewest digits that the tasks allow, and names.
@@ -18,7 +19,7 @@ pub fn simplify_on_tasks(
     options: &Options,
     checker: &mut dyn Checker,
     trials: &mut Trials,
-) -> Result<Derivation, TrialError> {
+) -> Result<Derivation, StudyError> {
     let mut simplifier = Simplifier::new(program, options.clone(), checker);
     simplifier.reduce();
     let adamw = trials.baseline_origin();

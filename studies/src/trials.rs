@@ -25,38 +25,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 use symopt_analysis::simplify::derivation::Trial;
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Function, FunctionalHash, Graph, Operand, Program, Statement};
-use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::{Criterion, Difference, Scores, mean};
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::judge::DirectionJudge;
 use symopt_search::judge::form::with_parameters;
 
-/// Why trials end without a result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrialError {
-    /// A task, or a program that it can't run.
-    #[error(transparent)]
-    Task(TaskError),
-    /// Somebody wants the end.
-    #[error("interrupted")]
-    Interrupted,
-    /// Threads can't be had.
-    #[error("can't start the threads for the trials: {0}")]
-    Threads(String),
-}
+use crate::error::{StudyError, pool};
 
-impl From<TaskError> for TrialError {
-    fn from(error: TaskError) -> TrialError {
-        match error {
-            TaskError::Interrupted { .. } => TrialError::Interrupted,
-            error => TrialError::Task(error),
-        }
-    }
-}
+/// Sees how much of some work is done, and how much there is, from all threads.
+pub type Observe<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Trains programs for trials, each once.
 pub struct Trials<'a> {
@@ -66,7 +46,9 @@ pub struct Trials<'a> {
     /// The zoo program whose tuned constants are used.
     tuned_as: Option<String>,
     criterion: Criterion,
-    watch: Watch<'a>,
+    cancel: CancelToken,
+    /// Told how many trainings of a batch have been done, and how many there are.
+    observe: Observe<'a>,
     pool: rayon::ThreadPool,
     seeds: Vec<u64>,
     /// For each seed and task the baseline's loss.
@@ -116,24 +98,19 @@ impl<'a> Trials<'a> {
         seeds: &[u64],
         criterion: Criterion,
         threads: usize,
-        watch: Watch<'a>,
-    ) -> Result<Trials<'a>, TrialError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.max(1))
-            .build()
-            .map_err(|e| TrialError::Threads(e.to_string()))?;
+        cancel: &CancelToken,
+        observe: Observe<'a>,
+    ) -> Result<Trials<'a>, StudyError> {
+        let pool = pool(threads)?;
         let done = AtomicUsize::new(0);
         let train = |seed: &u64| {
-            if (watch.interrupted)() {
-                return Err(TrialError::Interrupted);
-            }
-            let baseline = suite.baseline(&[*seed])?;
-            (watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, seeds.len());
+            let baseline = suite.baseline(&[*seed], cancel)?;
+            observe(done.fetch_add(1, Ordering::Relaxed) + 1, seeds.len());
             Ok((0..suite.tasks.len())
                 .map(|task| baseline.final_loss(0, task).unwrap_or(f64::NAN))
                 .collect())
         };
-        let baseline: Vec<Result<Vec<f64>, TrialError>> =
+        let baseline: Vec<Result<Vec<f64>, StudyError>> =
             pool.install(|| seeds.par_iter().map(train).collect());
         let has_constants = |name: &&str| {
             suite.tasks.iter().all(|task| task.tuned.iter().any(|tuned| tuned.program == *name))
@@ -143,7 +120,8 @@ impl<'a> Trials<'a> {
             directions: None,
             tuned_as: name.filter(has_constants).map(str::to_owned),
             criterion,
-            watch,
+            cancel: cancel.clone(),
+            observe,
             pool,
             seeds: seeds.to_vec(),
             baseline: baseline.into_iter().collect::<Result<_, _>>()?,
@@ -162,15 +140,16 @@ impl<'a> Trials<'a> {
         seeds: usize,
         criterion: Criterion,
         threads: usize,
-        watch: Watch<'a>,
-    ) -> Result<Trials<'a>, TrialError> {
-        let trials = Trials::new(suite, None, &[], criterion, threads, watch)?;
+        cancel: &CancelToken,
+        observe: Observe<'a>,
+    ) -> Result<Trials<'a>, StudyError> {
+        let trials = Trials::new(suite, None, &[], criterion, threads, cancel, observe)?;
         Ok(Trials { directions: Some(judge), seeds: (0..seeds as u64).collect(), ..trials })
     }
 
     /// Finds for each task the factor of the update with which a program does best, and uses these
     /// from now on. The factors stay at 1 where the program has tuned constants.
-    pub fn tune(&mut self, program: &Program) -> Result<(), TrialError> {
+    pub fn tune(&mut self, program: &Program) -> Result<(), StudyError> {
         if self.is_tuned() || self.directions.is_some() {
             return Ok(());
         }
@@ -277,7 +256,7 @@ impl<'a> Trials<'a> {
 
     /// The fitness of programs on each seed, in the order given. What is not known is trained, on
     /// all threads.
-    pub fn scores(&mut self, programs: &[&Program]) -> Result<Vec<Scores>, TrialError> {
+    pub fn scores(&mut self, programs: &[&Program]) -> Result<Vec<Scores>, StudyError> {
         let keys: Vec<Key> = programs.iter().map(|program| key(program)).collect();
         let mut wanted: Vec<(Key, &Program)> = Vec::new();
         for (key, program) in keys.iter().zip(programs) {
@@ -288,14 +267,11 @@ impl<'a> Trials<'a> {
         if let Some(judge) = self.directions {
             let done = AtomicUsize::new(0);
             let one = |(_, program): &(Key, &Program)| {
-                if (self.watch.interrupted)() {
-                    return Err(TrialError::Interrupted);
-                }
-                let scores = judge.scores(&with_parameters(program), 0)?;
-                (self.watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
+                let scores = judge.scores(&with_parameters(program), 0, &self.cancel)?;
+                (self.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
                 Ok(scores.map(|scores| Arc::from(scores.by_seed)))
             };
-            let results: Vec<Result<Scores, TrialError>> =
+            let results: Vec<Result<Scores, StudyError>> =
                 self.pool.install(|| wanted.par_iter().map(one).collect());
             for ((key, _), scores) in wanted.iter().zip(results) {
                 self.known.insert(*key, scores?);
@@ -341,13 +317,10 @@ impl<'a> Trials<'a> {
 
     /// The validation losses at the end, in the order of the jobs; `None` where a run diverged, or
     /// was not made since the program had diverged.
-    fn train(&self, jobs: &[Job]) -> Result<Vec<Option<f64>>, TrialError> {
+    fn train(&self, jobs: &[Job]) -> Result<Vec<Option<f64>>, StudyError> {
         let done = AtomicUsize::new(0);
         let train = |job: &Job| {
-            let mut interrupted = (self.watch.interrupted)();
-            if interrupted {
-                return Err(TrialError::Interrupted);
-            }
+            self.cancel.check()?;
             let mut loss = None;
             if !job.diverged.is_some_and(|diverged| diverged.load(Ordering::Relaxed))
                 && let (Some(task), Some(seed)) =
@@ -357,23 +330,18 @@ impl<'a> Trials<'a> {
                 let run = task.task.run(
                     &task.candidate(&program, self.tuned_as.as_deref()),
                     *seed,
-                    &mut |_| {
-                        interrupted |= (self.watch.interrupted)();
-                        if interrupted { Verdict::Stop } else { Verdict::Continue }
-                    },
+                    &self.cancel,
+                    &mut |_| Verdict::Continue,
                 )?;
-                if interrupted {
-                    return Err(TrialError::Interrupted);
-                }
                 loss = run.final_metrics().map(|metrics| metrics.loss);
             }
             if let Some(diverged) = job.diverged {
                 diverged.fetch_or(loss.is_none(), Ordering::Relaxed);
             }
-            (self.watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, jobs.len());
+            (self.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, jobs.len());
             Ok(loss)
         };
-        let results: Vec<Result<Option<f64>, TrialError>> =
+        let results: Vec<Result<Option<f64>, StudyError>> =
             self.pool.install(|| jobs.par_iter().map(train).collect());
         results.into_iter().collect()
     }
@@ -384,7 +352,7 @@ impl<'a> Trials<'a> {
     }
 
     /// The fitness of a program over all seeds.
-    pub fn fitness(&mut self, program: &Program) -> Result<Fitness, TrialError> {
+    pub fn fitness(&mut self, program: &Program) -> Result<Fitness, StudyError> {
         let scores = self.scores(&[program])?;
         Ok(match scores.first() {
             Some(Some(scores)) if !scores.is_empty() => Fitness::Improvement(mean(scores)),
@@ -402,7 +370,7 @@ impl<'a> Trials<'a> {
         &mut self,
         program: &Program,
         changes: &[(String, Program)],
-    ) -> Result<Vec<Trial>, TrialError> {
+    ) -> Result<Vec<Trial>, StudyError> {
         let programs: Vec<&Program> =
             std::iter::once(program).chain(changes.iter().map(|(_, changed)| changed)).collect();
         let mut scores = self.scores(&programs)?.into_iter();

@@ -1,5 +1,6 @@
 //! The trials of a grid of learning rates and weight decays as a map.
 
+use symopt_cancel::CancelToken;
 use symopt_figures::chart::{Better, Cell, HeatMap};
 use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::error::TaskError;
@@ -9,6 +10,7 @@ use symopt_proxy_tasks::tuning::grid::{Trial, best};
 
 /// Losses over peak learning rate and weight decay.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct TuningMap {
     /// The program.
     pub program: String,
@@ -32,6 +34,7 @@ impl TuningMap {
         program: &str,
         trials: &[Trial],
         seeds: usize,
+        cancel: &CancelToken,
     ) -> Result<TuningMap, TaskError> {
         let origin = task.origin(BASELINE);
         let mut baseline = None;
@@ -44,10 +47,9 @@ impl TuningMap {
             let adamw = symopt_programs::adamw().program();
             let mut losses = Vec::with_capacity(seeds);
             for seed in Suite::tuning_seeds(seeds) {
-                let run = task
-                    .task
-                    .run(&task.candidate(&adamw, Some(BASELINE)), seed, &mut |_| Verdict::Continue)?
-                    .or_failed(task.task.name())?;
+                let candidate = task.candidate(&adamw, Some(BASELINE));
+                let run = task.task.run(&candidate, seed, cancel, &mut |_| Verdict::Continue)?;
+                let run = run.or_failed(task.task.name())?;
                 losses.push(run.final_metrics().map(|metrics| metrics.loss));
             }
             let sum: Option<f64> = losses.into_iter().sum();

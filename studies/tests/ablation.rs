@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use symopt_analysis::simplify::derivation::{StepKind, Support};
 use symopt_analysis::simplify::label::Label;
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Graph, Program, parse};
 use symopt_proxy_tasks::sample::Criterion;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::Verdict;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_studies::ablation::{Ablation, ablate, ablate_once, bypasses, shorten_constants};
 use symopt_studies::importance::importance;
-use symopt_studies::trials::{TrialError, Trials};
+use symopt_studies::trials::Trials;
 
 fn suite() -> Suite {
     SuiteSource::find("smoke").unwrap().suite().unwrap()
@@ -29,7 +29,16 @@ fn criterion() -> Criterion {
 }
 
 fn trials<'a>(suite: &'a Suite, name: Option<&str>, threads: usize) -> Trials<'a> {
-    Trials::new(suite, name, &Trials::seeds(8), criterion(), threads, Watch::NOBODY).unwrap()
+    Trials::new(
+        suite,
+        name,
+        &Trials::seeds(8),
+        criterion(),
+        threads,
+        &CancelToken::new(),
+        &|_, _| {},
+    )
+    .unwrap()
 }
 
 /// Lion with a statement that does next to nothing, and one that nothing needs.
@@ -104,9 +113,12 @@ fn scores_are_the_fitness_of_the_suite_on_each_seed() {
         let mut trials = trials(&suite, Some(name), 2);
         assert_eq!(trials.is_tuned(), name == "lion");
         let program = zoo(name);
-        let baseline = suite.baseline(&Trials::seeds(8)).unwrap();
-        let outcome =
-            suite.evaluate(&program, Some(name), &baseline, &mut |_, _| Verdict::Continue).unwrap();
+        let baseline = suite.baseline(&Trials::seeds(8), &CancelToken::new()).unwrap();
+        let outcome = suite
+            .evaluate(&program, Some(name), &baseline, &CancelToken::new(), &mut |_, _| {
+                Verdict::Continue
+            })
+            .unwrap();
         assert_eq!(
             trials.scores(&[&program]).unwrap()[0].as_deref(),
             outcome.by_seed(&suite).as_deref()
@@ -200,9 +212,16 @@ def f(w, g, m, lr):
     )
     .unwrap();
     let suite = SuiteSource::find("quick").unwrap().suite().unwrap();
-    let mut trials =
-        Trials::new(&suite, None, &Trials::seeds(16), Criterion::default(), 2, Watch::NOBODY)
-            .unwrap();
+    let mut trials = Trials::new(
+        &suite,
+        None,
+        &Trials::seeds(16),
+        Criterion::default(),
+        2,
+        &CancelToken::new(),
+        &|_, _| {},
+    )
+    .unwrap();
     let Fitness::Improvement(untuned) = trials.fitness(&program).unwrap() else {
         panic!("it diverges")
     };
@@ -353,20 +372,25 @@ fn importance_tells_what_matters_most() {
 }
 
 #[test]
-fn trials_end_when_somebody_wants_it_and_tell_how_far_they_are() {
+fn trials_end_when_they_are_cancelled_and_tell_how_far_they_are() {
     let suite = suite();
-    let asked = AtomicUsize::new(0);
-    let interrupted = |limit: usize| {
-        let interrupted = || asked.fetch_add(1, Ordering::Relaxed) >= limit;
-        asked.store(0, Ordering::Relaxed);
-        let watch = Watch { interrupted: &interrupted, observe: &|_, _| {} };
-        Trials::new(&suite, None, &Trials::seeds(8), criterion(), 2, watch)
+    let cancelled_after = |limit: usize| {
+        let (seen, cancel) = (AtomicUsize::new(0), CancelToken::new());
+        let observe = |_: usize, _: usize| {
+            if seen.fetch_add(1, Ordering::Relaxed) + 1 == limit {
+                cancel.cancel();
+            }
+        };
+        if limit == 0 {
+            cancel.cancel();
+        }
+        Trials::new(&suite, None, &Trials::seeds(8), criterion(), 2, &cancel, &observe)
             .and_then(|mut trials| ablate(&with_arctan(), &mut trials))
     };
     for limit in [0, 1, 9, 40, 150] {
-        assert!(matches!(interrupted(limit), Err(TrialError::Interrupted)), "{limit}");
+        assert!(cancelled_after(limit).is_err_and(|error| error.is_cancelled()), "{limit}");
     }
-    assert!(interrupted(usize::MAX).is_ok());
+    assert!(cancelled_after(usize::MAX).is_ok());
 
     let (calls, last) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let observe = |done: usize, total: usize| {
@@ -374,8 +398,8 @@ fn trials_end_when_somebody_wants_it_and_tell_how_far_they_are() {
         calls.fetch_add(1, Ordering::Relaxed);
         last.fetch_max(done, Ordering::Relaxed);
     };
-    let watch = Watch { interrupted: &|| false, observe: &observe };
-    let mut trials = Trials::new(&suite, None, &Trials::seeds(3), criterion(), 2, watch).unwrap();
+    let (seeds, cancel) = (Trials::seeds(3), CancelToken::new());
+    let mut trials = Trials::new(&suite, None, &seeds, criterion(), 2, &cancel, &observe).unwrap();
     assert_eq!((calls.load(Ordering::Relaxed), last.load(Ordering::Relaxed)), (3, 3));
     trials.fitness(&with_arctan()).unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 3 + 3 * suite.tasks.len());

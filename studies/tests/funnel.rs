@@ -1,23 +1,20 @@
 //! Funnels: who comes in, who goes on, and that what was judged is not judged again.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use symopt_cancel::CancelToken;
 use symopt_search::SearchConfig;
 use symopt_search::config::Form;
 use symopt_search::launch::Launch;
+use symopt_studies::StudyError;
 use symopt_studies::fresh_seeds::Tuned;
 use symopt_studies::funnel::{
-    Candidate, FILE, Funnel, FunnelError, FunnelProgress, Report, Settings, candidates,
+    Candidate, FILE, Funnel, FunnelProgress, FunnelReport, Settings, candidates,
 };
-use symopt_studies::trials::TrialError;
 
 const SETTINGS: Settings = Settings { seeds: 4, tuning_seeds: 2, confidence: 0.95 };
-
-fn interrupt(value: bool) -> &'static AtomicBool {
-    Box::leak(Box::new(AtomicBool::new(value)))
-}
 
 /// A search on the suite smoke, once for each form.
 fn store(form: Form) -> PathBuf {
@@ -34,9 +31,9 @@ fn store(form: Form) -> PathBuf {
         config.fitness.tuning_seeds = 2;
         config.fitness.rotate = 200;
         config.limits.programs = 700;
-        let _ = Launch::new(config, &path)
+        let _ = Launch::new(config, &path, &CancelToken::new())
             .unwrap()
-            .run(1, &AtomicBool::new(false), &mut |_| {})
+            .run(1, &CancelToken::new(), &mut |_| {})
             .unwrap();
         (directory, path)
     });
@@ -44,7 +41,7 @@ fn store(form: Form) -> PathBuf {
 }
 
 /// Only one at a time can read a store.
-fn come_in(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, FunnelError> {
+fn come_in(stores: &[PathBuf], keep: usize) -> Result<Vec<Candidate>, StudyError> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     candidates(stores, keep)
@@ -68,14 +65,14 @@ fn run(
     keep: usize,
     directory: &Path,
     threads: usize,
-) -> (Report, u64) {
+) -> (FunnelReport, u64) {
     let runs = AtomicU64::new(0);
     let observe = |progress: FunnelProgress| {
         runs.fetch_max(progress.judging.runs, Ordering::Relaxed);
     };
     let funnel = Funnel::new(suites, SETTINGS, directory).unwrap();
     let report = funnel
-        .run(come_in(&[store(form)], keep).unwrap(), threads, interrupt(false), &observe)
+        .run(come_in(&[store(form)], keep).unwrap(), threads, &CancelToken::new(), &observe)
         .unwrap();
     (report, runs.into_inner())
 }
@@ -107,7 +104,7 @@ fn who_beats_adamw_goes_on_and_the_numbers_are_the_same_on_any_number_of_threads
         let (one, two) = (directory.path().join("one"), directory.path().join("two"));
         let (report, runs) = run(&suites, form, 3, &one, 1);
         assert!(runs > 0);
-        run(&suites, form, 3, &two, 2);
+        let _ = run(&suites, form, 3, &two, 2);
         let read = |path: &Path| std::fs::read_to_string(path.join(FILE)).unwrap();
         assert_eq!(read(&one), read(&two));
 
@@ -154,24 +151,25 @@ fn an_interrupted_funnel_keeps_what_it_has_and_ends_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let suites = [suite(directory.path(), "first", 20)];
     let (whole, parts) = (directory.path().join("whole"), directory.path().join("parts"));
-    run(&suites, Form::Direction, 3, &whole, 1);
-    let stop = interrupt(false);
+    let _ = run(&suites, Form::Direction, 3, &whole, 1);
+    let cancel = CancelToken::new();
     let observe = |progress: FunnelProgress| {
         if progress.judging.done == 1 {
-            stop.store(true, Ordering::Relaxed);
+            cancel.cancel();
         }
     };
     let funnel = Funnel::new(&suites, SETTINGS, &parts).unwrap();
-    let error =
-        funnel.run(come_in(&[store(Form::Direction)], 3).unwrap(), 1, stop, &observe).unwrap_err();
-    assert!(matches!(error, FunnelError::Trial(TrialError::Interrupted)), "{error}");
+    let error = funnel
+        .run(come_in(&[store(Form::Direction)], 3).unwrap(), 1, &cancel, &observe)
+        .unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
     let read = |path: &Path| std::fs::read_to_string(path.join(FILE)).unwrap();
     let judged = serde_json::from_str::<serde_json::Value>(&read(&parts)).unwrap()["judged"]
         .as_array()
         .unwrap()
         .len();
     assert_eq!(judged, 1);
-    run(&suites, Form::Direction, 3, &parts, 1);
+    let _ = run(&suites, Form::Direction, 3, &parts, 1);
     assert_eq!(read(&whole), read(&parts));
 }
 
@@ -197,6 +195,6 @@ fn what_is_wrong_is_said() {
     assert_eq!(std::fs::read_to_string(foreign.join(FILE)).unwrap(), "{}");
     assert!(matches!(
         candidates(&[directory.path().join("nowhere")], 3),
-        Err(FunnelError::Journal(_))
+        Err(StudyError::Journal(_))
     ));
 }

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::{Candidate, Verdict};
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
-use symopt_proxy_tasks::watch::Watch;
-use symopt_studies::landscape::{Entry, Landscape, LandscapeError, Settings, measure, zoo};
+use symopt_studies::landscape::{Entry, Landscape, Settings, measure, zoo};
 
 fn smoke() -> Suite {
     SuiteSource::find("smoke").unwrap().suite().unwrap()
@@ -26,7 +26,7 @@ const SETTINGS: Settings =
     Settings { tuning: Protocol { seeds: 3, budget: 3 * 24, shares: true }, seeds: 5 };
 
 fn landscape(names: &[&str], threads: usize) -> Landscape {
-    measure(&smoke(), &entries(names), &SETTINGS, threads, Watch::NOBODY).unwrap()
+    measure(&smoke(), &entries(names), &SETTINGS, threads, &CancelToken::new(), &|_, _| {}).unwrap()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn gains_are_paired_with_tuned_adamw() {
             let run = |seed| {
                 weighted
                     .task
-                    .run(&candidate, seed, &mut |_| Verdict::Continue)
+                    .run(&candidate, seed, &CancelToken::new(), &mut |_| Verdict::Continue)
                     .unwrap()
                     .final_metrics()
                     .unwrap()
@@ -168,24 +168,20 @@ fn the_zoo_is_compared_where_it_can_be_tuned() {
 }
 
 #[test]
-fn an_interrupt_leaves_the_tasks_that_are_done() {
+fn a_cancelled_landscape_has_the_tasks_that_are_done() {
     let seen = AtomicUsize::new(0);
     let after = |limit: usize| {
-        seen.store(0, Ordering::Relaxed);
-        let interrupted = || seen.load(Ordering::Relaxed) >= limit;
+        let cancel = CancelToken::new();
         let observe = |done: usize, total: usize| {
             assert!(done <= total, "{done} of {total}");
             seen.store(done, Ordering::Relaxed);
+            if done >= limit {
+                cancel.cancel();
+            }
         };
-        measure(
-            &smoke(),
-            &entries(&["sgd"]),
-            &SETTINGS,
-            1,
-            Watch { interrupted: &interrupted, observe: &observe },
-        )
+        measure(&smoke(), &entries(&["sgd"]), &SETTINGS, 1, &cancel, &observe)
     };
-    assert!(matches!(after(10), Err(LandscapeError::Interrupted)));
+    assert!(after(10).is_err_and(|error| error.is_cancelled()));
     let half = after(2 * (3 * 24 + 5) + 10).unwrap();
     assert!(
         !half.complete

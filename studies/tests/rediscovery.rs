@@ -1,9 +1,9 @@
 //! The protocol of the rediscovery, and what happens to finals.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use symopt_analysis::structure::Structure;
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_search::config::Form;
 use symopt_search::engine::Progress;
@@ -60,8 +60,8 @@ fn direction_of(body: &[&str]) -> Program {
 
 #[test]
 fn a_final_in_disguise_becomes_lion_and_one_with_a_single_average_does_not() {
-    let rediscovery = Rediscovery::new(small(), 2).unwrap();
-    let nobody = AtomicBool::new(false);
+    let rediscovery = Rediscovery::new(small(), 2, &CancelToken::new()).unwrap();
+    let nobody = CancelToken::new();
     let disguised = direction_of(&[
         "m = interp(g, m, 0.995)",
         "x = interp(g, m, 0.98)",
@@ -101,38 +101,35 @@ fn without_time(attempt: &mut Attempt) {
     }
 }
 
-/// Interrupts a search when so many programs have been generated, and notes what is generated that
+/// Cancels a search when so many programs have been generated, and notes what is generated that
 /// was not in the store.
-struct InterruptAt<'a> {
+struct CancelAt<'a> {
     programs: u64,
-    interrupt: &'a AtomicBool,
+    cancel: &'a CancelToken,
     new: u64,
 }
 
-impl Observer for InterruptAt<'_> {
+impl Observer for CancelAt<'_> {
     fn progress(&mut self, _seed: u64, progress: &Progress) {
         self.new += u64::from(progress.statistics.generated > progress.recorded);
-        self.interrupt.store(
-            progress.statistics.generated >= self.programs,
-            std::sync::atomic::Ordering::Relaxed,
-        );
+        if progress.statistics.generated >= self.programs {
+            self.cancel.cancel();
+        }
     }
 }
 
 #[test]
 fn an_interrupted_attempt_goes_on_in_its_search_and_ends_as_one_that_was_not() {
     let directory = tempfile::tempdir().unwrap();
-    let rediscovery = Rediscovery::new(small(), 2).unwrap();
+    let rediscovery = Rediscovery::new(small(), 2, &CancelToken::new()).unwrap();
     let of = |name: &str| directory.path().join(name);
-    let mut whole = rediscovery
-        .attempt_in(&of("whole"), 5, &AtomicBool::new(false), &mut Nobody)
-        .unwrap()
-        .unwrap();
+    let mut whole =
+        rediscovery.attempt_in(&of("whole"), 5, &CancelToken::new(), &mut Nobody).unwrap().unwrap();
     let parts = of("parts");
     let until = |programs: u64| {
-        let interrupt = AtomicBool::new(false);
-        let mut observer = InterruptAt { programs, interrupt: &interrupt, new: 0 };
-        let attempt = rediscovery.attempt_in(&parts, 5, &interrupt, &mut observer).unwrap();
+        let cancel = CancelToken::new();
+        let mut observer = CancelAt { programs, cancel: &cancel, new: 0 };
+        let attempt = rediscovery.attempt_in(&parts, 5, &cancel, &mut observer).unwrap();
         (attempt, observer.new)
     };
     for programs in [200, 900] {
@@ -157,7 +154,7 @@ fn an_interrupted_attempt_goes_on_in_its_search_and_ends_as_one_that_was_not() {
     std::fs::remove_dir_all(parts.join("seed-5/search-1")).unwrap();
     assert_eq!(
         until(1),
-        (rediscovery.attempt_in(&parts, 5, &AtomicBool::new(false), &mut Nobody).unwrap(), 0)
+        (rediscovery.attempt_in(&parts, 5, &CancelToken::new(), &mut Nobody).unwrap(), 0)
     );
 }
 
@@ -167,9 +164,8 @@ fn a_damaged_result_is_refused_and_one_of_an_earlier_release_is_read() {
     let mut protocol = small();
     protocol.repeats = 1;
     protocol.search.limits.programs = 100;
-    let rediscovery = Rediscovery::new(protocol, 2).unwrap();
-    let again =
-        || rediscovery.attempt_in(directory.path(), 1, &AtomicBool::new(false), &mut Nobody);
+    let rediscovery = Rediscovery::new(protocol, 2, &CancelToken::new()).unwrap();
+    let again = || rediscovery.attempt_in(directory.path(), 1, &CancelToken::new(), &mut Nobody);
     let attempt = again().unwrap().unwrap();
     let path = directory.path().join("seed-1.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -190,7 +186,7 @@ fn a_damaged_result_is_refused_and_one_of_an_earlier_release_is_read() {
     let mine = directory.path().join("seed-2/search-1/notes.txt");
     std::fs::write(&mine, "mine").unwrap();
     assert!(
-        rediscovery.attempt_in(directory.path(), 2, &AtomicBool::new(false), &mut Nobody).is_err()
+        rediscovery.attempt_in(directory.path(), 2, &CancelToken::new(), &mut Nobody).is_err()
             && mine.is_file()
     );
 }
@@ -199,17 +195,13 @@ fn a_damaged_result_is_refused_and_one_of_an_earlier_release_is_read() {
 fn an_attempt_is_the_same_on_any_number_of_threads_and_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let run = |threads: usize, name: &str| {
-        let rediscovery = Rediscovery::new(small(), threads).unwrap();
+        let rediscovery = Rediscovery::new(small(), threads, &CancelToken::new()).unwrap();
         let path = directory.path().join(name);
         keep_protocol(&path, "a protocol").unwrap();
-        let mut attempt = rediscovery
-            .attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody)
-            .unwrap()
-            .unwrap();
-        let again = rediscovery
-            .attempt_in(&path, 5, &AtomicBool::new(false), &mut Nobody)
-            .unwrap()
-            .unwrap();
+        let mut attempt =
+            rediscovery.attempt_in(&path, 5, &CancelToken::new(), &mut Nobody).unwrap().unwrap();
+        let again =
+            rediscovery.attempt_in(&path, 5, &CancelToken::new(), &mut Nobody).unwrap().unwrap();
         assert_eq!(attempt, again);
         let report = rediscovery.report(std::slice::from_ref(&attempt));
         assert!(
@@ -248,9 +240,9 @@ fn wrong_protocols_and_reserved_seeds_are_refused_with_the_name() {
         assert!(error.contains("mine.toml") && error.contains(name), "{wrong}: {error}");
     }
     let directory = tempfile::tempdir().unwrap();
-    let rediscovery = Rediscovery::new(small(), 1).unwrap();
+    let rediscovery = Rediscovery::new(small(), 1, &CancelToken::new()).unwrap();
     let error = rediscovery
-        .attempt_in(directory.path(), 0xf_fff0, &AtomicBool::new(false), &mut Nobody)
+        .attempt_in(directory.path(), 0xf_fff0, &CancelToken::new(), &mut Nobody)
         .unwrap_err()
         .to_string();
     assert!(error.contains("reserved"), "{error}");

@@ -1,25 +1,26 @@
 //! Reports: their numbers are those of the stores, and the same every time.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Fitness, Suite};
 use symopt_proxy_tasks::task::Verdict;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::SearchConfig;
 use symopt_search::config::{Form, Strategy};
 use symopt_search::engine::SearchResult;
 use symopt_search::launch::Launch;
-use symopt_studies::report::{Options, Over, Report, ReportError, report};
+use symopt_studies::StudyError;
+use symopt_studies::report::{Options, Over, Report, report};
 
 fn search(store: &Path, change: impl FnOnce(&mut SearchConfig)) -> SearchResult {
     let mut config = SearchConfig { suite: "smoke".to_owned(), ..SearchConfig::default() };
     config.evolution.population = 50;
     config.limits.programs = 2000;
     change(&mut config);
-    Launch::new(config, store).unwrap().run(1, &AtomicBool::new(false), &mut |_| {}).unwrap().result
+    let cancel = CancelToken::new();
+    Launch::new(config, store, &cancel).unwrap().run(1, &cancel, &mut |_| {}).unwrap().result
 }
 
 fn options(threads: usize) -> Options {
@@ -31,7 +32,7 @@ fn smoke_suite() -> Suite {
 }
 
 fn of(stores: &[PathBuf], options: &Options) -> Report {
-    report(stores, options, Watch::NOBODY).unwrap()
+    report(stores, options, &CancelToken::new(), &|_, _| {}).unwrap()
 }
 
 #[test]
@@ -41,11 +42,11 @@ fn strategies_are_compared_and_meta_validated() {
     let stores = [at("first"), at("second"), at("random"), at("constants")];
     let first = search(&stores[0], |_| {});
     let second = search(&stores[1], |config| config.seed = 1);
-    search(&stores[2], |config| {
+    let _ = search(&stores[2], |config| {
         config.evolution.strategy = Strategy::Random;
         config.limits.programs = 4000;
     });
-    search(&stores[3], |config| config.mutation.constants_only = true);
+    let _ = search(&stores[3], |config| config.mutation.constants_only = true);
 
     let validating = Options { validate: Some(SuiteSource::find("smoke").unwrap()), ..options(1) };
     let report = of(&stores, &validating);
@@ -88,9 +89,11 @@ fn strategies_are_compared_and_meta_validated() {
 
     // The best on fresh seeds, as the suite judges it.
     let suite = smoke_suite();
-    let baseline = suite.baseline(&Suite::held_out_seeds(4)).unwrap();
+    let baseline = suite.baseline(&Suite::held_out_seeds(4), &CancelToken::new()).unwrap();
     let outcome = suite
-        .evaluate(&first.best.program, None, &baseline, &mut |_, _| Verdict::Continue)
+        .evaluate(&first.best.program, None, &baseline, &CancelToken::new(), &mut |_, _| {
+            Verdict::Continue
+        })
         .unwrap();
     assert_eq!(report.stores[0].best_fresh.fitness, outcome.fitness);
     assert_eq!(
@@ -217,20 +220,21 @@ fn directions_are_tuned_anew_and_seeds_may_change() {
     assert!(report.markdown("x").contains("fitness.rotate = 200"));
 
     let over = Options { over: Some(Over::TrainingRuns), ..options.clone() };
-    let error = symopt_studies::report::report(&stores, &over, Watch::NOBODY).unwrap_err();
-    assert!(matches!(error, ReportError::NoRuns { .. }), "{error}");
-    let stopped = Watch { interrupted: &|| true, ..Watch::NOBODY };
-    assert!(matches!(
-        symopt_studies::report::report(&stores, &options, stopped).unwrap_err(),
-        ReportError::Interrupted
-    ));
+    let cancel = CancelToken::new();
+    let failed = |options: &Options| {
+        symopt_studies::report::report(&stores, options, &cancel, &|_, _| {}).unwrap_err()
+    };
+    let error = failed(&over);
+    assert!(matches!(error, StudyError::NoRuns { .. }), "{error}");
+    cancel.cancel();
+    assert!(failed(&options).is_cancelled());
 }
 
 #[test]
 fn a_search_that_hardly_began_has_a_report_too() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");
-    search(&store, |config| config.limits.programs = 1);
+    let _ = search(&store, |config| config.limits.programs = 1);
     let report = of(&[store], &options(1));
     assert_eq!((report.stores[0].end.programs, report.stores[0].rates_at_end.clone()), (1, None));
     let files: Vec<&str> = report.figures().iter().map(|figure| figure.file).collect();

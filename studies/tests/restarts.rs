@@ -2,8 +2,8 @@
 //! had happened.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use symopt_cancel::CancelToken;
 use symopt_search::StopReason;
 use symopt_search::config::{Form, RestartConfig, SearchConfig};
 use symopt_search::journal::{CheckedStore, Journal};
@@ -22,25 +22,21 @@ fn config(form: Form) -> SearchConfig {
     config
 }
 
-fn no_interrupt() -> &'static AtomicBool {
-    Box::leak(Box::new(AtomicBool::new(false)))
-}
-
 /// Goes on with a campaign; in the search of a name it is interrupted after so many programs. True
 /// if it came to its end.
 fn go_on(path: &Path, threads: usize, interrupt_in: Option<(&str, u64)>) -> bool {
     let mut campaign = Campaign::open(path).unwrap();
     while let Some(step) = campaign.next() {
-        let interrupt = no_interrupt();
-        let launch = campaign.launch(&step, threads, interrupt, &|_| {}).unwrap();
+        let cancel = CancelToken::new();
+        let launch = campaign.launch(&step, threads, &cancel, &|_| {}).unwrap();
         let at = interrupt_in.filter(|(name, _)| *name == step.name).map(|(_, at)| at);
         let mut observe = |progress: &symopt_search::engine::Progress| {
             if at.is_some_and(|at| progress.statistics.generated >= at) {
-                interrupt.store(true, Ordering::Relaxed);
+                cancel.cancel();
             }
         };
-        let result = launch.run(threads, interrupt, &mut observe).unwrap().result;
-        if result.stop == StopReason::Interrupted {
+        let result = launch.run(threads, &cancel, &mut observe).unwrap().result;
+        if result.stop == StopReason::Cancelled {
             return false;
         }
         campaign.end(&result).unwrap();
@@ -88,10 +84,10 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
     for form in [Form::Program, Form::Direction] {
         let directory = tempfile::tempdir().unwrap();
         let (whole, parts) = (directory.path().join("whole"), directory.path().join("parts"));
-        Campaign::create(config(form), &whole).unwrap();
+        Campaign::create(config(form), &whole, &CancelToken::new()).unwrap();
         assert!(go_on(&whole, 1, None));
 
-        Campaign::create(config(form), &parts).unwrap();
+        Campaign::create(config(form), &parts, &CancelToken::new()).unwrap();
         assert!(!go_on(&parts, 2, Some(("repeat-1", 20))));
         assert!(!go_on(&parts, 1, Some(("repeat-2", 50))));
         assert!(!go_on(&parts, 2, Some(("restart-1", 10))));
@@ -99,10 +95,10 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
         let mut campaign = Campaign::open(&parts).unwrap();
         let step = campaign.next().unwrap();
         assert_eq!(step.name, "restart-1");
-        let launch = campaign.launch(&step, 1, no_interrupt(), &|_| {}).unwrap();
+        let launch = campaign.launch(&step, 1, &CancelToken::new(), &|_| {}).unwrap();
         assert_ne!(
-            launch.run(1, no_interrupt(), &mut |_| {}).unwrap().result.stop,
-            StopReason::Interrupted
+            launch.run(1, &CancelToken::new(), &mut |_| {}).unwrap().result.stop,
+            StopReason::Cancelled
         );
         drop(campaign);
         // And while a store is made.
@@ -116,7 +112,7 @@ fn an_interrupted_campaign_ends_as_one_that_was_not() {
 fn a_restart_begins_with_the_best_on_fresh_seeds() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("campaign");
-    Campaign::create(config(Form::Direction), &path).unwrap();
+    Campaign::create(config(Form::Direction), &path, &CancelToken::new()).unwrap();
     assert!(go_on(&path, 1, None));
     let campaign = Campaign::open(&path).unwrap();
     assert_eq!(campaign.next(), None);
@@ -158,7 +154,7 @@ fn a_restart_begins_with_the_best_on_fresh_seeds() {
             .is_ok()
         );
     }
-    let report = |threads| campaign.report(3, threads, no_interrupt(), &|_| {}).unwrap();
+    let report = |threads| campaign.report(3, threads, &CancelToken::new(), &|_| {}).unwrap();
     let once = report(1);
     assert_eq!(once.len(), 4);
     assert_eq!(once, report(2));
@@ -171,7 +167,7 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     let refused = |change: &dyn Fn(&mut SearchConfig)| {
         let mut config = config(Form::Program);
         change(&mut config);
-        let error = Campaign::create(config, &path).unwrap_err().to_string();
+        let error = Campaign::create(config, &path, &CancelToken::new()).unwrap_err().to_string();
         assert!(!path.exists());
         error
     };
@@ -186,8 +182,8 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
         "{error}"
     );
 
-    Campaign::create(config(Form::Program), &path).unwrap();
-    assert!(Campaign::create(config(Form::Program), &path).is_err());
+    Campaign::create(config(Form::Program), &path, &CancelToken::new()).unwrap();
+    assert!(Campaign::create(config(Form::Program), &path, &CancelToken::new()).is_err());
     let file = path.join(restarts::FILE);
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, &text[..text.len() / 2]).unwrap();

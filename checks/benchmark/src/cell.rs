@@ -25,6 +25,7 @@ pub enum Engine {
 
 /// One engine over one program, size and number of threads.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Row {
     /// What ran the steps.
     pub engine: Engine,
@@ -56,6 +57,7 @@ pub struct Row {
 
 /// All engines over one program, size and number of threads, measured in turns.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Cell {
     /// Name of the zoo program.
     pub program: &'static str,
@@ -90,6 +92,7 @@ impl Row {
 
 /// Time that a plan takes.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct PlanTime {
     /// Name of the zoo program.
     pub program: &'static str,

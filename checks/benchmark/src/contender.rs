@@ -39,13 +39,13 @@ pub enum Source {
 }
 
 /// A process of peers, and what they are.
-pub type Peers<'a> = (Engine, Peer<'a>);
+pub type Peers = (Engine, Peer);
 
 /// What all contenders of a cell share.
-pub struct Ring<'a, 'b> {
+pub struct Ring<'a> {
     pub pool: &'a ThreadPool,
     pub buffers: Buffers,
-    pub peers: &'a mut [Peers<'b>],
+    pub peers: &'a mut [Peers],
     /// Lengths of the arrays of a peer.
     pub arrays: &'a [usize],
     /// How long a sample takes, where one step does not take longer.

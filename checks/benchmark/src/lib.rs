@@ -30,10 +30,10 @@ pub mod target;
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Graph, TypeError};
 use symopt_evaluator::layout::LayoutError;
 use symopt_evaluator::{Layout, OptimizerError, Storage};
@@ -104,6 +104,7 @@ pub struct Settings {
 
 /// Where a benchmark stands.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Progress {
     /// Cells that are done.
     pub done: usize,
@@ -162,11 +163,11 @@ pub enum BenchmarkError {
     Layout(#[from] LayoutError),
 }
 
-/// Measures everything. An interrupt ends it with what there is by then.
+/// Measures everything. Cancelled, it ends with what there is by then.
 pub fn run(
     settings: &Settings,
     progress: &mut dyn FnMut(Progress),
-    interrupted: &AtomicBool,
+    cancel: &CancelToken,
 ) -> Result<Report, BenchmarkError> {
     if let Some(entry) = settings.programs.iter().find(|entry| !entry.is_compiled()) {
         return Err(BenchmarkError::NoPasses { program: entry.name });
@@ -175,7 +176,7 @@ pub fn run(
     let mut bench = Bench {
         settings,
         directory: directory.path(),
-        interrupted,
+        cancel,
         baseline: None,
         notes: Vec::new(),
         barred: Vec::new(),
@@ -183,7 +184,7 @@ pub fn run(
     let mut cells = Vec::new();
     let cases = bench.cases();
     let mut done = 0;
-    let stopped = || interrupted.load(Ordering::Relaxed);
+    let stopped = || cancel.is_cancelled();
     if settings.python.is_some() {
         progress(Progress {
             done,
@@ -271,7 +272,7 @@ impl std::fmt::Display for Case {
 struct Bench<'a> {
     settings: &'a Settings,
     directory: &'a Path,
-    interrupted: &'a AtomicBool,
+    cancel: &'a CancelToken,
     baseline: Option<Baseline>,
     notes: Vec<String>,
     /// Peers that hung or crashed: they would again.
@@ -280,7 +281,7 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn stopped(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+        self.cancel.is_cancelled()
     }
 
     /// Keeps a note once.
@@ -319,7 +320,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The C loops, as a process.
-    fn c(&mut self, threads: usize) -> Option<Peer<'a>> {
+    fn c(&mut self, threads: usize) -> Option<Peer> {
         let baseline = self.baseline.as_ref()?;
         if threads > 1 && !baseline.parallel {
             self.note(
@@ -332,11 +333,11 @@ impl<'a> Bench<'a> {
             &baseline.executable,
             vec![threads.to_string().into()],
             Patience::default(),
-            self.interrupted,
+            self.cancel,
         );
         match started {
             Ok(peer) => Some(peer),
-            Err(PeerError::Interrupted) => None,
+            Err(PeerError::Cancelled(_)) => None,
             Err(error) => {
                 self.note(format!("no C loops: {error}"));
                 None
@@ -345,7 +346,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The Python peers, as a process.
-    fn python(&mut self, threads: usize) -> Result<Option<Peer<'a>>, BenchmarkError> {
+    fn python(&mut self, threads: usize) -> Result<Option<Peer>, BenchmarkError> {
         let Some(python) = &self.settings.python else { return Ok(None) };
         let script = self.directory.join("peers.py");
         std::fs::write(&script, PEERS)?;
@@ -353,7 +354,7 @@ impl<'a> Bench<'a> {
             python,
             vec![script.into(), threads.to_string().into()],
             Patience::default(),
-            self.interrupted,
+            self.cancel,
         ) {
             Ok(peer) => {
                 if peer.offers().is_empty() {
@@ -364,7 +365,7 @@ impl<'a> Bench<'a> {
                 }
                 Ok(Some(peer))
             }
-            Err(PeerError::Interrupted) => Ok(None),
+            Err(PeerError::Cancelled(_)) => Ok(None),
             Err(error) => {
                 Err(BenchmarkError::Python { python: python.to_string_lossy().into_owned(), error })
             }
@@ -460,7 +461,7 @@ impl<'a> Bench<'a> {
     /// Notes the fault of a peer; a fault of our own ends the benchmark.
     fn bear(&mut self, case: &Case, result: Result<(), Fault>) -> Result<(), BenchmarkError> {
         match result {
-            Ok(()) | Err(Fault::Peer { error: PeerError::Interrupted, .. }) => Ok(()),
+            Ok(()) | Err(Fault::Peer { error: PeerError::Cancelled(_), .. }) => Ok(()),
             Err(Fault::Optimizer(error)) => Err(error.into()),
             Err(Fault::Peer { offer, error: PeerError::Refused(message) }) => {
                 self.note(format!("{offer}: {case}: {message}"));

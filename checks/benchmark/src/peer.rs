@@ -20,18 +20,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use symopt_cancel::{CancelToken, Cancelled};
 
 /// Longer lines are no answers.
 const LONGEST_LINE: u64 = 1 << 20;
 /// Lines of the standard error stream that are kept to tell why a peer ended.
 const KEPT_LINES: usize = 20;
-/// How often a wait looks whether it was interrupted.
+/// How often a wait looks whether it was cancelled.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// An optimizer that a peer process offers.
@@ -94,9 +94,9 @@ pub enum PeerError {
     /// It answered that it can't do it.
     #[error("{0}")]
     Refused(String),
-    /// The benchmark was interrupted while it waited.
-    #[error("interrupted")]
-    Interrupted,
+    /// The benchmark was cancelled while it waited.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 impl PeerError {
@@ -129,11 +129,11 @@ impl Default for Patience {
 
 /// A peer process, started again where it failed.
 #[derive(Debug)]
-pub struct Peer<'a> {
+pub struct Peer {
     program: OsString,
     arguments: Vec<OsString>,
     patience: Patience,
-    interrupted: &'a AtomicBool,
+    cancel: CancelToken,
     running: Option<Running>,
     offers: Vec<Offer>,
     /// The arrays of the last question, and who has been asked about them.
@@ -143,21 +143,21 @@ pub struct Peer<'a> {
     lost: bool,
 }
 
-impl<'a> Peer<'a> {
+impl Peer {
     /// Starts a peer process and hears what it offers.
     pub fn start(
         program: impl Into<OsString>,
         arguments: Vec<OsString>,
         patience: Patience,
-        interrupted: &'a AtomicBool,
-    ) -> Result<Peer<'a>, PeerError> {
+        cancel: &CancelToken,
+    ) -> Result<Peer, PeerError> {
         let program = program.into();
         let (arrays, prepared) = (Vec::new(), BTreeSet::new());
         let mut peer = Peer {
             program,
             arguments,
             patience,
-            interrupted,
+            cancel: cancel.clone(),
             running: None,
             offers: Vec::new(),
             arrays,
@@ -177,7 +177,7 @@ impl<'a> Peer<'a> {
         self.running = None;
         self.prepared.clear();
         let mut running = Running::start(&self.program, &self.arguments)?;
-        let line = running.line(self.patience.greeting, self.interrupted)?;
+        let line = running.line(self.patience.greeting, &self.cancel)?;
         let greeting: Greeting = serde_json::from_slice(&line).map_err(|_| garbage(&line))?;
         self.running = Some(running);
         Ok(greeting.peers)
@@ -236,7 +236,7 @@ impl<'a> Peer<'a> {
         if running.questions.write_all(&text).is_err() {
             return Err(running.ended());
         }
-        let line = running.line(limit, self.interrupted)?;
+        let line = running.line(limit, &self.cancel)?;
         match serde_json::from_slice(&line) {
             Ok(Answer::Nanoseconds(samples))
                 if samples.iter().all(|sample| sample.is_finite() && *sample > 0.0)
@@ -303,12 +303,10 @@ impl Running {
     }
 
     /// The next line that it says.
-    fn line(&mut self, limit: Duration, interrupted: &AtomicBool) -> Result<Vec<u8>, PeerError> {
+    fn line(&mut self, limit: Duration, cancel: &CancelToken) -> Result<Vec<u8>, PeerError> {
         let start = Instant::now();
         loop {
-            if interrupted.load(Ordering::Relaxed) {
-                return Err(PeerError::Interrupted);
-            }
+            cancel.check()?;
             let left = limit.saturating_sub(start.elapsed());
             match self.answers.recv_timeout(left.min(GLANCE)) {
                 Ok(line) => return Ok(line),
@@ -393,17 +391,16 @@ fn keep_complaints(stderr: impl Read, kept: &Mutex<VecDeque<String>>) {
 mod tests {
     use super::*;
 
-    static RUNS_ON: AtomicBool = AtomicBool::new(false);
     const GREETING: &str = r#"echo '{"peers":[{"name":"a","program":"lion","version":"1"}]}'; "#;
 
     /// A peer that is a shell script.
-    fn script(text: &str) -> Result<Peer<'static>, PeerError> {
+    fn script(text: &str) -> Result<Peer, PeerError> {
         let moment = Duration::from_millis(500);
         let patience = Patience { greeting: moment, preparation: moment, answer: moment };
-        Peer::start("sh", vec!["-c".into(), text.into()], patience, &RUNS_ON)
+        Peer::start("sh", vec!["-c".into(), text.into()], patience, &CancelToken::new())
     }
 
-    fn greeted(text: &str) -> Peer<'static> {
+    fn greeted(text: &str) -> Peer {
         script(&format!("{GREETING}{text}")).unwrap()
     }
 
@@ -499,15 +496,17 @@ mod tests {
 
     #[test]
     fn what_is_no_program_can_t_be_started() {
-        let start = |program: &str| Peer::start(program, Vec::new(), Patience::default(), &RUNS_ON);
+        let cancel = CancelToken::new();
+        let start = |program: &str| Peer::start(program, Vec::new(), Patience::default(), &cancel);
         assert!(matches!(start("no/such/program"), Err(PeerError::Start(_))));
         assert!(matches!(start("/"), Err(PeerError::Start(_))));
     }
 
     #[test]
-    fn an_interrupt_ends_a_wait() {
-        static STOPS: AtomicBool = AtomicBool::new(true);
-        let peer = Peer::start("sleep", vec!["1000".into()], Patience::default(), &STOPS);
-        assert!(matches!(peer, Err(PeerError::Interrupted)));
+    fn a_wait_that_is_cancelled_ends() {
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        let peer = Peer::start("sleep", vec!["1000".into()], Patience::default(), &cancel);
+        assert!(matches!(peer, Err(PeerError::Cancelled(_))));
     }
 }

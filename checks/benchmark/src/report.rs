@@ -8,6 +8,8 @@ use super::target::Target;
 
 /// All that was measured.
 #[derive(Clone, Debug, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Report {
     /// Where.
     pub machine: Machine,

@@ -19,6 +19,7 @@ pub enum Bound {
 /// How a target came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[must_use]
 pub enum Verdict {
     /// Every measured value is within the limit.
     Met,
@@ -30,6 +31,7 @@ pub enum Verdict {
 
 /// One measured value of a target.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Value {
     /// Where: a size, or a name.
     pub place: String,
@@ -39,6 +41,7 @@ pub struct Value {
 
 /// Something to be reached.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Target {
     /// What is measured.
     pub what: String,

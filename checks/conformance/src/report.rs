@@ -10,6 +10,7 @@ use super::tolerance::{self, Tolerance};
 
 /// All that was found.
 #[derive(Clone, Debug, Default, Serialize)]
+#[must_use]
 pub struct Report {
     /// A finding for each engine, program and case.
     pub findings: Vec<Finding>,

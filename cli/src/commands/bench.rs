@@ -86,10 +86,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         c: !arguments.no_c,
         python: arguments.peers,
     };
-    let interrupted = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let line = CellLine::new();
-    let result =
-        symopt_benchmark::run(&settings, &mut |progress| line.draw(&progress), interrupted);
+    let result = symopt_benchmark::run(&settings, &mut |progress| line.draw(&progress), &cancel);
     line.finish();
     let report = result?;
     let mut out = terminal::output();

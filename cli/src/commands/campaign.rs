@@ -2,16 +2,17 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::StopReason;
 use symopt_search::launch::Finished;
+use symopt_studies::StudyError;
 use symopt_studies::fresh_seeds::{Judged, Progress};
-use symopt_studies::restarts::{Campaign, CampaignError, Comparison, Ended, Step, plan};
+use symopt_studies::restarts::{Campaign, Comparison, Ended, PlannedSearch, plan};
 
 use crate::execution::Execution;
 use crate::failure::Failure;
@@ -46,7 +47,7 @@ pub fn execute(
     mut campaign: Campaign,
     path: &Path,
     execution: &Execution,
-    interrupt: &'static AtomicBool,
+    cancel: &CancelToken,
 ) -> Result<(), Failure> {
     let threads = execution.threads();
     let mut interrupted = false;
@@ -65,9 +66,9 @@ pub fn execute(
         )?;
     }
     while let Some(step) = campaign.next() {
-        match search(&mut campaign, &step, execution, threads, interrupt) {
+        match search(&mut campaign, &step, execution, threads, cancel) {
             Ok(true) => {}
-            Err(error) if !error.is_interrupt() => return Err(error.into()),
+            Err(error) if !error.is_cancelled() => return Err(error.into()),
             Ok(false) | Err(_) => {
                 interrupted = true;
                 break;
@@ -79,11 +80,11 @@ pub fn execute(
     if !interrupted && held_out_seeds > 0 {
         let line = CountLine::new("best programs on held-out seeds");
         let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
-        let judged = campaign.report(usize::from(held_out_seeds), threads, interrupt, &draw);
+        let judged = campaign.report(usize::from(held_out_seeds), threads, cancel, &draw);
         line.finish();
         match judged {
             Ok(judged) => held_out = judged,
-            Err(error) if error.is_interrupt() => interrupted = true,
+            Err(error) if error.is_cancelled() => interrupted = true,
             Err(error) => return Err(error.into()),
         }
     }
@@ -140,23 +141,23 @@ pub fn execute(
 /// Runs the next search. False if somebody wants it to stop.
 fn search(
     campaign: &mut Campaign,
-    step: &Step,
+    step: &PlannedSearch,
     execution: &Execution,
     threads: usize,
-    interrupt: &'static AtomicBool,
-) -> Result<bool, CampaignError> {
+    cancel: &CancelToken,
+) -> Result<bool, StudyError> {
     let line = CountLine::new("best programs compared");
     let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
-    let launch = campaign.launch(step, threads, interrupt, &draw);
+    let launch = campaign.launch(step, threads, cancel, &draw);
     line.finish();
     let launch = launch?;
     let from = launch.config().initial.clone();
     let adamw = launch.suite().baseline_origin();
     let mut line = ProgressLine::new(&launch.config().limits).against(&adamw);
-    let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
+    let result = launch.run(threads, cancel, &mut |progress| line.draw(progress));
     line.finish();
     let Finished { result, .. } = result?;
-    let ended = result.stop != StopReason::Interrupted;
+    let ended = result.stop != StopReason::Cancelled;
     if ended {
         campaign.end(&result)?;
     }
@@ -174,13 +175,13 @@ fn search(
             result.stop
         );
     }
-    Ok(ended && !interrupt.load(Ordering::Relaxed))
+    Ok(ended && !cancel.is_cancelled())
 }
 
 fn print(
     out: &mut impl Write,
     searches: &[Search],
-    last: Option<&Step>,
+    last: Option<&PlannedSearch>,
     adamw: &BaselineOrigin,
     held_out: u16,
 ) -> std::io::Result<()> {

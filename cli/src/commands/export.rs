@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_export::{Target, export, export_plain};
 
 use crate::failure::Failure;
@@ -37,7 +38,7 @@ pub fn target(text: &str) -> Result<Target, String> {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.output.iter().try_for_each(|path| files::check_writable(path))?;
-    let program = programs::find_with_constants(&arguments.program)?;
+    let program = programs::find_with_constants(&arguments.program, &CancelToken::new())?;
     let text = if arguments.plain {
         export_plain(&program, arguments.to)?
     } else {

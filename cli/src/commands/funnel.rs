@@ -2,16 +2,13 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use symopt_proxy_tasks::sample::Gain;
+use symopt_studies::StudyError;
 use symopt_studies::fresh_seeds::{TaskGain, Tuned};
-use symopt_studies::funnel::{
-    Funnel, FunnelError, FunnelProgress, Ranked, Report, Settings, candidates,
-};
+use symopt_studies::funnel::{Funnel, FunnelProgress, FunnelReport, Ranked, Settings, candidates};
 use symopt_studies::restarts;
-use symopt_studies::trials::TrialError;
 
 use crate::failure::Failure;
 use crate::progress::FunnelLine;
@@ -55,7 +52,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let mut stores = Vec::new();
     for path in &arguments.stores {
         stores.extend(restarts::stores(path)?);
@@ -75,18 +72,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         settings,
         &arguments.output.clone().unwrap_or_else(|| default_output(&arguments.stores)),
     )?;
-    if interrupt.load(Ordering::Relaxed) {
+    if cancel.is_cancelled() {
         return Err(Failure::Work("interrupted before anything was judged".to_owned()));
     }
     let threads = arguments
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let line = FunnelLine::new();
-    let report = funnel
-        .run(candidates, threads, interrupt, &|progress: FunnelProgress| line.draw(&progress));
+    let report =
+        funnel.run(candidates, threads, &cancel, &|progress: FunnelProgress| line.draw(&progress));
     line.finish();
     let report = report.map_err(|error| match error {
-        FunnelError::Trial(TrialError::Interrupted) => Failure::Work(format!(
+        StudyError::Cancelled(_) => Failure::Work(format!(
             "interrupted; what was judged is in {}, and the same command goes on from there",
             funnel.file().display()
         )),
@@ -111,7 +108,7 @@ fn default_output(stores: &[PathBuf]) -> PathBuf {
     PathBuf::from("runs").join(format!("{name}-funnel"))
 }
 
-fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+fn print(out: &mut impl Write, report: &FunnelReport) -> std::io::Result<()> {
     let Settings { seeds, tuning_seeds, confidence } = report.settings;
     let protocol = format!(
         "{} programs through {}\ngain over {} on the same {seeds} fresh seeds, ± its standard error; each program tuned on {tuning_seeds} \

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use symopt_search::engine::Progress;
+use symopt_studies::StudyError;
 use symopt_studies::rediscovery::{
     Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary,
 };
@@ -78,7 +78,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let directory = &arguments.output;
     symopt_studies::rediscovery::keep_protocol(directory, &text)?;
     files::check_writable(&directory.join("report.md"))?;
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let threads = arguments
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
@@ -89,8 +89,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 .to_owned(),
         )
     };
-    let rediscovery = match Rediscovery::new(protocol, threads) {
-        Err(_) if interrupt.load(Ordering::Relaxed) => return Err(interrupted_first()),
+    let rediscovery = match Rediscovery::new(protocol, threads, &cancel) {
+        Err(StudyError::Cancelled(_)) => return Err(interrupted_first()),
         rediscovery => rediscovery?,
     };
     if !arguments.json {
@@ -117,7 +117,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut attempts: Vec<Attempt> = Vec::new();
     for seed in (0..u64::from(arguments.seeds)).map(|i| u64::from(arguments.first_seed) + i) {
         let mut line = Line { line: ProgressLine::new(&limits) };
-        let attempt = rediscovery.attempt_in(directory, seed, interrupt, &mut line)?;
+        let attempt = rediscovery.attempt_in(directory, seed, &cancel, &mut line)?;
         line.line.finish();
         let Some(attempt) = attempt else { break };
         if !arguments.json {
@@ -125,7 +125,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         attempts.push(attempt);
     }
-    let interrupted = interrupt.load(Ordering::Relaxed);
+    let interrupted = cancel.is_cancelled();
     if attempts.is_empty() {
         return Err(interrupted_first());
     }

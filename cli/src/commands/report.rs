@@ -2,12 +2,10 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_studies::report::{self, Options, Over, Report};
 
 use crate::failure::Failure;
@@ -76,13 +74,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             usize::from,
         ),
     };
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let line = CountLine::new("programs judged");
-    let watch = Watch {
-        interrupted: &|| interrupt.load(Ordering::Relaxed),
-        observe: &|done, total| line.draw(done as u64, total as u64),
-    };
-    let result = report::report(&arguments.stores, &options, watch);
+    let observe = |done: usize, total: usize| line.draw(done as u64, total as u64);
+    let result = report::report(&arguments.stores, &options, &cancel, &observe);
     line.finish();
     let report = result?;
 

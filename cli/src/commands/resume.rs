@@ -2,9 +2,9 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_dsl::shell::Command;
 use symopt_search::config::Limits;
 use symopt_search::journal::Lost;
@@ -32,20 +32,18 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     if arguments.salvage {
-        return salvage(arguments, interrupt);
+        return salvage(arguments, &cancel);
     }
-    go_on(&arguments.store, &arguments.execution, interrupt, |limits| {
-        arguments.limits.apply(limits)
-    })
+    go_on(&arguments.store, &arguments.execution, &cancel, |limits| arguments.limits.apply(limits))
 }
 
 /// Goes on with a search or a campaign, with limits that may be changed.
 pub fn go_on(
     store: &Path,
     execution: &Execution,
-    interrupt: &'static AtomicBool,
+    cancel: &CancelToken,
     change_limits: impl FnOnce(&mut Limits),
 ) -> Result<(), Failure> {
     if restarts::is_campaign(store) {
@@ -53,14 +51,14 @@ pub fn go_on(
         let mut limits = campaign.config().limits.clone();
         change_limits(&mut limits);
         campaign.set_limits(limits)?;
-        return campaign::execute(campaign, store, execution, interrupt);
+        return campaign::execute(campaign, store, execution, cancel);
     }
-    let launch = Launch::resume(store, |config| change_limits(&mut config.limits))?;
-    execute(launch, store, execution, interrupt)
+    let launch = Launch::resume(store, |config| change_limits(&mut config.limits), cancel)?;
+    execute(launch, store, execution, cancel)
 }
 
 /// Goes on from what is whole of a store, and says what was lost.
-fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), Failure> {
+fn salvage(arguments: Arguments, cancel: &CancelToken) -> Result<(), Failure> {
     let Arguments { store: path, limits, execution, .. } = arguments;
     let store = path.display();
     if restarts::is_campaign(&path) {
@@ -69,7 +67,7 @@ fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), F
             "{store}: a campaign, which has a store for each of its searches; name the damaged one: `{command}`"
         )));
     }
-    let (launch, lost) = Launch::salvage(&path, |config| limits.apply(&mut config.limits))?;
+    let (launch, lost) = Launch::salvage(&path, |config| limits.apply(&mut config.limits), cancel)?;
     let text = match lost {
         None => format!("{store}: nothing was lost"),
         Some(Lost { there, acknowledged, bytes }) => format!(
@@ -83,5 +81,5 @@ fn salvage(arguments: Arguments, interrupt: &'static AtomicBool) -> Result<(), F
     };
     // If nobody reads that, the search goes on all the same.
     let _ = writeln!(std::io::stderr(), "{text}");
-    execute(launch, &path, &execution, interrupt)
+    execute(launch, &path, &execution, cancel)
 }

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_dsl::shell::{self, Command};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_search::Journal;
@@ -107,7 +108,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Ok(terminal::output().write_all(DEFAULT_TOML.as_bytes())?);
     }
     let mut config = settings(&arguments)?;
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let Arguments { store, name, limits, execution, command, task_seeds, .. } = arguments;
     limits.apply(&mut config.limits);
     let task_seeds = usize::from(task_seeds.unwrap_or(TASK_SEEDS));
@@ -122,7 +123,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let given = store.or_else(|| name.map(|name| Path::new("runs").join(name)));
     let usual = usual_stores(&config);
     // The same settings give the same search, so that what is there need not be done again.
-    let is_same = |store: &PathBuf| holds(store, &config, &command, task_seeds).unwrap_or(false);
+    let is_same =
+        |store: &PathBuf| holds(store, &config, &command, task_seeds, &cancel).unwrap_or(false);
     let say = |note: &str| {
         if execution.json {
             progress::note(note);
@@ -136,7 +138,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 "{} holds this search already, which goes on there; another --seed is another search",
                 shell::quoted(&store)
             ))?;
-            return resume_command::go_on(&store, &execution, interrupt, |stored| {
+            return resume_command::go_on(&store, &execution, &cancel, |stored| {
                 *stored = config.limits
             });
         }
@@ -159,7 +161,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                     "{} holds this search already, which goes on there; another --seed is another search, and --name or --store repeats this one",
                     shell::quoted(store)
                 ))?;
-                return resume_command::go_on(store, &execution, interrupt, |stored| {
+                return resume_command::go_on(store, &execution, &cancel, |stored| {
                     *stored = config.limits
                 });
             }
@@ -170,13 +172,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let path = store.join(SUITE).display().to_string();
         config.suite.clone_from(&path);
         // What is wrong shows before anything is tuned.
-        let initial = launch::initial(&config, &store)?;
-        let tuned = command.tuned(
-            external::usual_runs(),
-            execution.threads(),
-            execution.json,
-            interrupt,
-        )?;
+        let initial = launch::initial(&config, &store, &cancel)?;
+        let tuned =
+            command.tuned(external::usual_runs(), execution.threads(), execution.json, &cancel)?;
         let Some(spec) = tuned else {
             return Err(Failure::Input("give --task-command COMMAND".to_owned()));
         };
@@ -185,11 +183,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let text = source.text.clone();
         let line =
             StageLine::new("AdamW is trained by the command, which fitness is measured against");
-        let launch = Launch::of_parts(config, &initial, source, &store);
+        let launch = Launch::of_parts(config, &initial, source, &store, &cancel);
         line.finish();
         let launch = launch?;
         files::write(Path::new(&path), &text)?;
-        return execute(launch, &store, &execution, interrupt);
+        return execute(launch, &store, &execution, &cancel);
     }
     let asked = std::iter::once(&config.suite).chain(&config.restarts.then);
     command.check_tune(
@@ -209,13 +207,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             format!("suite-{}.toml", kept.len() + 1)
         });
         let place = path.display().to_string();
-        match command.tuned_suite(
-            &source,
-            &place,
-            execution.threads(),
-            execution.json,
-            interrupt,
-        )? {
+        match command.tuned_suite(&source, &place, execution.threads(), execution.json, &cancel)? {
             None => Ok(source),
             Some(SuiteSource { text, .. }) => {
                 kept.push((path, text.clone()));
@@ -224,23 +216,23 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     };
     if is_campaign {
-        let campaign = Campaign::create_with(config, &store, &mut prepare)?;
+        let campaign = Campaign::create_with(config, &store, &cancel, &mut prepare)?;
         write_all(&kept)?;
-        return campaign::execute(campaign, &store, &execution, interrupt);
+        return campaign::execute(campaign, &store, &execution, &cancel);
     }
     let source = SuiteSource::find(&config.suite)?;
-    let initial = launch::initial(&config, &store)?;
+    let initial = launch::initial(&config, &store, &cancel)?;
     let source = prepare(source)?;
     config.suite.clone_from(&source.name);
     let line = StageLine::new(format!(
         "AdamW is trained on the suite {}, which fitness is measured against",
         config.suite
     ));
-    let launch = Launch::of_parts(config, &initial, source, &store);
+    let launch = Launch::of_parts(config, &initial, source, &store, &cancel);
     line.finish();
     let launch = launch?;
     write_all(&kept)?;
-    execute(launch, &store, &execution, interrupt)
+    execute(launch, &store, &execution, &cancel)
 }
 
 fn write_all(files: &[(PathBuf, String)]) -> Result<(), Failure> {
@@ -253,13 +245,14 @@ fn holds(
     config: &SearchConfig,
     command: &TaskCommand,
     task_seeds: usize,
+    cancel: &CancelToken,
 ) -> Result<bool, Failure> {
     // Whoever does not want AdamW to be tuned has no use for a store where it is.
     let is_suite = |source: &SuiteSource, kept: &str| {
         if command.is_untuned() { source.text == kept } else { source.is_kept_as(kept) }
     };
     if !config.restarts.is_plain() {
-        return Ok(Campaign::holds(store, config, &is_suite));
+        return Ok(Campaign::holds(store, config, &is_suite, cancel)?);
     }
     let path = store.join(SUITE);
     let source = match command.as_kept(&path) {
@@ -273,7 +266,7 @@ fn holds(
         program_source::find(&config.initial)?
     };
     let initial = if config.fitness.form == Form::Program {
-        initial.with_constants()
+        initial.with_constants(cancel)?
     } else {
         initial.whole()
     };

@@ -3,17 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::Serialize;
 use symopt_analysis::equivalence::RandomStreams;
 use symopt_analysis::simplify::{Derivation, Label, Limits, Options, simplify};
+use symopt_cancel::CancelToken;
 use symopt_dsl::program::Signature;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::sample::Criterion;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::judge::form::with_parameters;
 use symopt_search::judge::judge_of_directions;
 use symopt_search::judge::purpose::Purpose;
@@ -119,7 +118,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let whole = match found.direction {
         Some(direction) if arguments.ablate => Some(
             Found { program: with_parameters(derivation.result()), direction: Some(direction) }
-                .with_constants(),
+                .with_constants(&interrupt::token()?)?,
         ),
         _ => None,
     };
@@ -167,28 +166,31 @@ fn derive(arguments: &Arguments, found: &Found) -> Result<Derivation, Failure> {
     let options = Options { label, limits, ..Options::default() };
     let mut streams = RandomStreams::default();
     if !arguments.ablate {
-        return Ok(simplify(&found.with_constants(), &options, &mut streams));
+        return Ok(simplify(&found.with_constants(&CancelToken::new())?, &options, &mut streams));
     }
     let program = &found.program;
     let suite = Arc::new(SuiteSource::find(&arguments.suite)?.suite()?);
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let line = CountLine::new("trainings");
-    let watch = Watch {
-        interrupted: &|| interrupt.load(Ordering::Relaxed),
-        observe: &|done, total| line.draw(done as u64, total as u64),
-    };
+    let observe = |done: usize, total: usize| line.draw(done as u64, total as u64);
     let zoo_name = symopt_programs::find(&arguments.program).map(|entry| entry.name);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let criterion = Criterion { tolerance: arguments.tolerance, confidence: arguments.confidence };
     let seeds = usize::from(arguments.seeds);
     let judge = found.direction.as_ref();
     let judge = judge.map(|direction| {
-        judge_of_directions(&suite, Purpose::Simplification, seeds, direction.fitness.tuning_seeds)
+        let tuning_seeds = direction.fitness.tuning_seeds;
+        judge_of_directions(&suite, Purpose::Simplification, seeds, tuning_seeds, &cancel)
     });
     let judge = judge.transpose()?;
     let trials = match &judge {
-        Some(judge) => Trials::of_directions(&suite, judge, seeds, criterion, threads, watch),
-        None => Trials::new(&suite, zoo_name, &Trials::seeds(seeds), criterion, threads, watch),
+        Some(judge) => {
+            Trials::of_directions(&suite, judge, seeds, criterion, threads, &cancel, &observe)
+        }
+        None => {
+            let seeds = Trials::seeds(seeds);
+            Trials::new(&suite, zoo_name, &seeds, criterion, threads, &cancel, &observe)
+        }
     };
     let derivation = trials
         .and_then(|mut trials| simplify_on_tasks(program, &options, &mut streams, &mut trials));

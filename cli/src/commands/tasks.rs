@@ -5,6 +5,7 @@ mod new;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{Suite, measure_cost};
 use symopt_proxy_tasks::task::TaskDescription;
@@ -79,7 +80,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 task: task.task.name().to_owned(),
                 weight: task.weight,
                 description: task.task.describe()?,
-                milliseconds: if arguments.no_cost { None } else { Some(measure_cost(task)?) },
+                milliseconds: if arguments.no_cost {
+                    None
+                } else {
+                    Some(measure_cost(task, &CancelToken::new())?)
+                },
             });
         }
     }

@@ -6,10 +6,10 @@ mod report;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::error::{SnapshotError, TaskError};
 use symopt_proxy_tasks::run::snapshot::{Snapshot, weights_to_bytes};
 use symopt_proxy_tasks::run::snapshot_store::SnapshotStore;
@@ -76,10 +76,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     // Programs train as they stand: so does AdamW, unless somebody wants it tuned.
-    let task =
-        arguments.command.or_named(arguments.task.as_deref(), 0, arguments.json, interrupt)?;
+    let task = arguments.command.or_named(arguments.task.as_deref(), 0, arguments.json, &cancel)?;
     let mut factors = arguments.factors.clone();
     factors.dedup();
     let wanted = Wanted {
@@ -89,9 +88,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         from_adamw: arguments.from_adamw,
         factors: if factors.is_empty() { &rule_of_thumb::ENDS } else { &factors },
     };
-    let again = || arguments.command.or_named(arguments.task.as_deref(), 0, true, interrupt);
-    let on =
-        Task { task: &task, again: &again, interrupted: &|| interrupt.load(Ordering::Relaxed) };
+    let again = || arguments.command.or_named(arguments.task.as_deref(), 0, true, &cancel);
+    let on = Task { task: &task, again: &again, cancel: &cancel };
     let (contenders, reference) = contender::contenders(&on, &wanted)?;
     // What can't be written is said before anything is done.
     for path in [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten() {
@@ -99,12 +97,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let seeds = Suite::held_out_seeds(usize::from(arguments.seeds));
     let keeper = Keeper::new(&task, arguments.checkpoint.as_deref(), arguments.save.is_some())?;
-    let interrupted = || interrupt.load(Ordering::Relaxed);
     let _lock = arguments
         .checkpoint
         .as_deref()
         .zip(keeper.as_ref())
-        .map(|(path, keeper)| keeper.wait(path, &interrupted))
+        .map(|(path, keeper)| keeper.wait(path, &cancel))
         .transpose()?;
     if let Some(keeper) = &keeper {
         keeper.check(&contenders, &seeds)?;
@@ -113,9 +110,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let (mut trainings, mut finals) = (Vec::new(), Vec::new());
     for (place, contender) in contenders.iter().enumerate() {
         let mut runs = Vec::new();
-        for seed in seeds.iter().take_while(|_| !interrupted()) {
+        for seed in seeds.iter().take_while(|_| !cancel.is_cancelled()) {
             let (run, last) =
-                train(&task, keeper.as_ref(), (place, contender), *seed, &interrupted, &mut line)?;
+                train(&task, keeper.as_ref(), (place, contender), *seed, &cancel, &mut line)?;
             finals.extend(
                 last.filter(|_| run.completed())
                     .map(|snapshot| (contender.label.as_str(), snapshot)),
@@ -127,7 +124,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     line.finish();
-    if interrupted() && trainings.iter().all(Training::is_empty) {
+    if cancel.is_cancelled() && trainings.iter().all(Training::is_empty) {
         return Err(Failure::Work("interrupted before the first checkpoint of any run".to_owned()));
     }
     report::compare(&mut trainings, reference);
@@ -148,7 +145,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut out = terminal::output();
     if arguments.json {
         report::print_json(&mut out, &trainings)?;
-        if let Some(directory) = arguments.checkpoint.as_deref().filter(|_| interrupted()) {
+        if let Some(directory) = arguments.checkpoint.as_deref().filter(|_| cancel.is_cancelled()) {
             progress::note(&report::interrupted(directory));
         }
     } else {
@@ -160,7 +157,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         report::print_end(
             &mut out,
             written,
-            arguments.checkpoint.as_deref().filter(|_| interrupted()),
+            arguments.checkpoint.as_deref().filter(|_| cancel.is_cancelled()),
         )?;
     }
     match &arguments.save {
@@ -204,7 +201,7 @@ impl<'a> Keeper<'a> {
 
     /// Waits while another process trains into the same directory: all runs that it ends are there
     /// then.
-    fn wait(&self, path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Option<File>, Failure> {
+    fn wait(&self, path: &Path, cancel: &CancelToken) -> Result<Option<File>, Failure> {
         let Some(store) = &self.store else { return Ok(None) };
         let mut told = false;
         loop {
@@ -220,7 +217,7 @@ impl<'a> Keeper<'a> {
                 );
                 told = true;
             }
-            if interrupted() {
+            if cancel.is_cancelled() {
                 return Err(Failure::Work(format!(
                     "interrupted while another process trained into `{}`",
                     path.display()
@@ -261,7 +258,7 @@ fn train(
     keeper: Option<&Keeper>,
     (place, contender): (usize, &Contender),
     seed: u64,
-    interrupted: &dyn Fn() -> bool,
+    cancel: &CancelToken,
     line: &mut TrainingLine,
 ) -> Result<(SeedRun, Option<Snapshot>), Failure> {
     let name = format!("{}, seed {seed}", contender.label);
@@ -269,13 +266,13 @@ fn train(
     let mut see = |checkpoint: &Checkpoint, line: &mut TrainingLine| {
         done += 1;
         line.draw(&name, checkpoint);
-        if interrupted() { Verdict::Stop } else { Verdict::Continue }
     };
     let Some(keeper) = keeper else {
         let mut seen = Vec::new();
-        let run = task.task.run(&contender.candidate(), seed, &mut |checkpoint| {
+        let run = task.task.run(&contender.candidate(), seed, cancel, &mut |checkpoint| {
             seen.push(*checkpoint);
-            see(checkpoint, line)
+            see(checkpoint, line);
+            Verdict::Continue
         });
         let run = or_stopped(run, seen)?.or_failed(task.task.name())?;
         line.skip(task.task.checkpoints().saturating_sub(done));
@@ -285,16 +282,18 @@ fn train(
     let from = last.clone();
     line.skip(from.as_ref().map_or(0, |from| from.curve.len()));
     let mut unwritten: Option<SnapshotError> = None;
-    let run = keeper.task.run_from(&contender.candidate(), seed, from.as_ref(), &mut |snapshot| {
+    let mut keep = |snapshot: Snapshot| {
         if let Some(Err(error)) = keeper.store.as_ref().map(|store| store.save(place, &snapshot)) {
             unwritten = Some(error);
             return Verdict::Stop;
         }
-        let verdict =
-            snapshot.curve.last().map_or(Verdict::Continue, |checkpoint| see(checkpoint, line));
+        if let Some(checkpoint) = snapshot.curve.last() {
+            see(checkpoint, line);
+        }
         last = Some(snapshot);
-        verdict
-    });
+        Verdict::Continue
+    };
+    let run = keeper.task.run_from(&contender.candidate(), seed, from.as_ref(), cancel, &mut keep);
     let run = or_stopped(run, last.as_ref().map_or_else(Vec::new, |last| last.curve.clone()))?;
     if let Some(error) = unwritten {
         return Err(error.into());
@@ -306,7 +305,7 @@ fn train(
 /// A run; one that was interrupted between two checkpoints ends with the last one.
 fn or_stopped(run: Result<Run, TaskError>, seen: Vec<Checkpoint>) -> Result<Run, TaskError> {
     match run {
-        Err(TaskError::Interrupted { .. }) => {
+        Err(TaskError::Cancelled(_)) => {
             let step = seen.last().map_or(0, |last| last.step);
             Ok(Run { curve: seen, stop: StopReason::Stopped { step }, elapsed: Duration::ZERO })
         }

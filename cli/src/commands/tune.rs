@@ -5,16 +5,15 @@ mod pattern;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_dsl::shell::Command;
 use symopt_proxy_tasks::constants::{Origin, Tuned};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BASELINE, WeightedTask};
-use symopt_proxy_tasks::task::Verdict;
 use symopt_proxy_tasks::tuning::grid::{self, Grid, Strategy, Trial};
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
 use symopt_search::judge::form::WEIGHT_DECAY;
@@ -107,7 +106,7 @@ struct Report {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     // What can't be written is said before anything is done.
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let map = arguments
         .map
         .as_deref()
@@ -125,14 +124,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 arguments.task.as_deref(),
                 runs,
                 arguments.json,
-                interrupt,
+                &cancel,
             )?]
         }
     };
     let named: Vec<(&String, Tunable)> = arguments
         .program
         .iter()
-        .map(|name| Ok((name, Tunable::find(name)?)))
+        .map(|name| Ok((name, Tunable::find(name, &cancel)?)))
         .collect::<Result<_, Failure>>()?;
     let strategy = Strategy::from(arguments.grid);
     let grid =
@@ -146,19 +145,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let protocol = Protocol { budget, shares: !arguments.no_betas, ..Protocol::default() };
         let on =
             pattern::On { task, argument: arguments.task.as_deref(), command: &arguments.command };
-        return pattern::run(&on, name, program, &protocol, arguments.json, interrupt);
+        return pattern::run(&on, name, program, &protocol, arguments.json, &cancel);
     }
     let one = arguments.suite.is_none() && named.len() == 1;
     let mut out = terminal::output();
     let mut reports = Vec::new();
     'all: for task in &tasks {
         for (name, program) in &named {
-            let mut report = tune(task, name, program, &grid, strategy, interrupt)?;
+            let mut report = tune(task, name, program, &grid, strategy, &cancel)?;
             if let Some((path, format)) = map {
                 report.gains_against =
-                    map::write(path, format, task, name, &report.trials, grid.seeds)?;
+                    map::write(path, format, task, name, &report.trials, grid.seeds, &cancel)?;
             }
-            let interrupted = interrupt.load(Ordering::Relaxed);
+            let interrupted = cancel.is_cancelled();
             if interrupted && report.trials.is_empty() && !arguments.json {
                 return Err(Failure::Work(format!(
                     "interrupted before a pair was tried for {name} on {}",
@@ -208,15 +207,16 @@ struct Tunable {
 }
 
 impl Tunable {
-    fn find(name: &str) -> Result<Tunable, Failure> {
+    fn find(name: &str, cancel: &CancelToken) -> Result<Tunable, Failure> {
         let found = programs::found(name)?;
-        Ok(Tunable { program: found.with_constants(), is_direction: found.direction.is_some() })
+        let program = found.with_constants(cancel)?;
+        Ok(Tunable { program, is_direction: found.direction.is_some() })
     }
 
     /// The size of its steps on a task, in which those of a direction are tried: with the learning
     /// rates of the grid they have the sizes that those of other optimizers have. 1 for a whole
     /// program.
-    fn size(&self, task: &WeightedTask) -> Result<f64, Failure> {
+    fn size(&self, task: &WeightedTask, cancel: &CancelToken) -> Result<f64, Failure> {
         if !self.is_direction {
             return Ok(1.0);
         }
@@ -226,15 +226,20 @@ impl Tunable {
                 task.task.name()
             ))
         };
-        size_on(task, &self.program)?.ok_or_else(wrong)
+        size_on(task, &self.program, cancel)?.ok_or_else(wrong)
     }
 
     /// The grid for the program on a task, and where a walk begins.
-    fn grid(&self, task: &WeightedTask, grid: &Grid) -> Result<(Grid, Option<Tuned>), Failure> {
+    fn grid(
+        &self,
+        task: &WeightedTask,
+        grid: &Grid,
+        cancel: &CancelToken,
+    ) -> Result<(Grid, Option<Tuned>), Failure> {
         if !self.is_direction {
             return Ok((grid.clone(), None));
         }
-        let size = self.size(task)?;
+        let size = self.size(task, cancel)?;
         let rounded = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
         let grid = Grid {
             peak_lr: grid.peak_lr.iter().map(|rate| rounded(rate / size)).collect(),
@@ -268,10 +273,10 @@ fn tune(
     tunable: &Tunable,
     grid: &Grid,
     strategy: Strategy,
-    interrupt: &AtomicBool,
+    cancel: &CancelToken,
 ) -> Result<Report, Failure> {
     let program = &tunable.program;
-    let (grid, start) = tunable.grid(task, grid)?;
+    let (grid, start) = tunable.grid(task, grid, cancel)?;
     let start = task.tuned.iter().find(|tuned| tuned.program == name).or(start.as_ref());
     let line = CountLine::new(match strategy {
         Strategy::Fine => "pairs tried",
@@ -283,11 +288,12 @@ fn tune(
         .any(|(_, parameter)| parameter.name == "weight_decay");
     let pairs = grid.peak_lr.len() * if has_decay { grid.weight_decay.len() } else { 1 };
     let mut tried = 0;
-    let trials = grid::tune(task.task.as_ref(), program, &grid, strategy, start, &mut |_| {
+    let mut draw = |_: &Trial| {
         tried += 1;
         line.draw(tried, pairs as u64);
-        if interrupt.load(Ordering::Relaxed) { Verdict::Stop } else { Verdict::Continue }
-    });
+    };
+    let task_alone = task.task.as_ref();
+    let trials = grid::tune(task_alone, program, &grid, strategy, start, cancel, &mut draw);
     line.finish();
     let trials = trials?;
     Ok(Report {

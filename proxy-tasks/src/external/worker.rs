@@ -11,6 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use symopt_cancel::CancelToken;
+
 use super::guard::Guard;
 use crate::error::{Failure, FailureKind};
 
@@ -20,7 +22,7 @@ const LONGEST_LINE: usize = 1 << 20;
 const MOST_OUTPUT: usize = 16 << 20;
 /// Bytes of the standard error stream that are kept.
 const KEPT_STDERR: usize = 2000;
-/// Whether a run is called off is looked at so often.
+/// Whether a run is cancelled is looked at so often.
 const LOOK: Duration = Duration::from_millis(50);
 /// The same while a process is about to end.
 const LOOK_AT_END: Duration = Duration::from_millis(2);
@@ -33,8 +35,8 @@ pub(super) enum Heard {
     Closed,
     /// Nothing until the deadline.
     Late,
-    /// The run was called off.
-    CalledOff,
+    /// The run was cancelled.
+    Cancelled,
     /// Too much.
     Flood(String),
 }
@@ -191,7 +193,7 @@ impl Worker {
     }
 
     /// The next line that is not blank.
-    pub(super) fn listen(&mut self, deadline: Instant, called_off: &dyn Fn() -> bool) -> Heard {
+    pub(super) fn listen(&mut self, deadline: Instant, cancel: &CancelToken) -> Heard {
         loop {
             while let Some(line) = self.line() {
                 if line.len() > LONGEST_LINE {
@@ -220,8 +222,8 @@ impl Worker {
                     Heard::Line(rest)
                 };
             }
-            if called_off() {
-                return Heard::CalledOff;
+            if cancel.is_cancelled() {
+                return Heard::Cancelled;
             }
             let now = Instant::now();
             if now >= deadline {
@@ -327,10 +329,10 @@ impl Worker {
     pub(super) fn wait_for_end(
         &mut self,
         deadline: Instant,
-        called_off: &dyn Fn() -> bool,
+        cancel: &CancelToken,
     ) -> Option<ExitStatus> {
         while !self.has_ended() {
-            if Instant::now() >= deadline || called_off() {
+            if Instant::now() >= deadline || cancel.is_cancelled() {
                 return None;
             }
             self.read_stderr();
@@ -372,7 +374,7 @@ impl Worker {
     /// Lets the process end by itself, but not for longer than to the deadline.
     pub(super) fn retire(mut self, deadline: Instant) {
         self.dismiss();
-        self.wait_for_end(deadline, &|| false);
+        self.wait_for_end(deadline, &CancelToken::new());
     }
 }
 

@@ -1,21 +1,21 @@
 //! The training loop that all built-in tasks share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rand::RngExt;
+use symopt_cancel::{CancelToken, Cancelled};
 use symopt_evaluator::{Layout, Optimizer, OptimizerError, Options};
 
 use crate::digest::Digest;
 use crate::error::TaskError;
+use crate::memory;
 use crate::rng::{Purpose, stream};
 use crate::run::schedule::Schedule;
 use crate::run::snapshot::{RunIdentity, Snapshot};
 use crate::run::{Checkpoint, Metrics, Run, StopReason};
 use crate::task::{Candidate, Recording, ResumableTask, Task, TaskDescription, Verdict};
-use crate::{interrupt, memory};
 
 /// A run has diverged when its loss is above this many times the validation loss before training:
 /// no optimizer comes back from there within the short runs of a proxy task.
@@ -81,8 +81,6 @@ pub struct TrainingTask {
     pub checkpoints: usize,
     /// Problems already made.
     kept: Mutex<Kept>,
-    /// Whether runs end at once.
-    called_off: AtomicBool,
 }
 
 /// Problems by seed, each with the time of its last use, counted in uses.
@@ -118,7 +116,6 @@ impl TrainingTask {
             schedule,
             checkpoints: checkpoints.clamp(1, steps),
             kept: Mutex::default(),
-            called_off: AtomicBool::new(false),
         }
     }
 
@@ -156,6 +153,10 @@ impl TrainingTask {
             task: self.name.clone(),
             reason: shortage.to_string(),
         })
+    }
+
+    fn check_cancelled(&self, cancel: &CancelToken) -> Result<(), Cancelled> {
+        cancel.check_during(|| format!("task {} was running", self.name))
     }
 
     /// Steps after which checkpoint `index` is taken.
@@ -207,27 +208,32 @@ impl Task for TrainingTask {
         &self,
         candidate: &Candidate,
         seed: u64,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
     ) -> Result<Run, TaskError> {
         self.train(
             candidate,
             seed,
             None,
+            cancel,
             &mut |at| at.curve.last().map_or(Ok(Verdict::Continue), |last| Ok(watch(last))),
             &mut |_| {},
         )
     }
 
-    fn call_off(&self, off: bool) {
-        self.called_off.store(off, Ordering::Relaxed);
-    }
-
-    fn record(&self, candidate: &Candidate, seed: u64) -> Result<Option<Recording>, TaskError> {
+    fn record(
+        &self,
+        candidate: &Candidate,
+        seed: u64,
+        cancel: &CancelToken,
+    ) -> Result<Option<Recording>, TaskError> {
+        self.check_cancelled(cancel)?;
         let parameters = self.prepare(seed)?.problem.layout().len();
         self.check_memory(4 * self.steps as u128 * parameters as u128)?;
         let mut gradients = Vec::with_capacity(self.steps);
         let mut meet = |of_step: &[f32]| gradients.push(of_step.to_vec());
-        let run = self.train(candidate, seed, None, &mut |_| Ok(Verdict::Continue), &mut meet)?;
+        let run =
+            self.train(candidate, seed, None, cancel, &mut |_| Ok(Verdict::Continue), &mut meet)?;
         let layout = self.prepare(seed)?.problem.layout().clone();
         Ok((run.stop == StopReason::Completed).then_some(Recording { layout, gradients }))
     }
@@ -265,8 +271,10 @@ impl ResumableTask for TrainingTask {
         candidate: &Candidate,
         seed: u64,
         snapshot: Option<&Snapshot>,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(Snapshot) -> Verdict,
     ) -> Result<Run, TaskError> {
+        self.check_cancelled(cancel)?;
         let run = self.identity(candidate, seed)?;
         if let Some(snapshot) = snapshot {
             snapshot.run.check(&run, "memory")?;
@@ -280,7 +288,7 @@ impl ResumableTask for TrainingTask {
                 optimizer: at.optimizer.save_bytes()?,
             }))
         };
-        self.train(candidate, seed, snapshot, &mut take, &mut |_| {})
+        self.train(candidate, seed, snapshot, cancel, &mut take, &mut |_| {})
     }
 }
 
@@ -321,10 +329,13 @@ impl TrainingTask {
         candidate: &Candidate,
         seed: u64,
         snapshot: Option<&Snapshot>,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(&Position) -> Result<Verdict, TaskError>,
         meet: &mut dyn FnMut(&[f32]),
     ) -> Result<Run, TaskError> {
         let begin = Instant::now();
+        // Before the problem is made, which may take long by itself.
+        self.check_cancelled(cancel)?;
         let prepared = self.prepare(seed)?;
         let problem = &prepared.problem;
         let slots = candidate.program.signature().slots().count() as u128;
@@ -350,9 +361,7 @@ impl TrainingTask {
         let finish = |curve, stop| Ok(Run { curve, stop, elapsed: begin.elapsed() });
         let (mut loss_sum, mut loss_count) = (0.0, 0);
         for (step, batch) in prepared.order.chunks_exact(self.batch).enumerate().skip(first) {
-            if self.called_off.load(Ordering::Relaxed) || interrupt::is_interrupted() {
-                return Err(TaskError::Interrupted { task: self.name.clone() });
-            }
+            self.check_cancelled(cancel)?;
             let loss = workspace.loss_and_gradient(&weights, batch, &mut gradients);
             // Written so that NaN diverges too.
             let within_bound = loss <= bound;

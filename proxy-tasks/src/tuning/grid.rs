@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 
 use crate::constants::{Origin, Tuned};
@@ -90,15 +91,16 @@ impl Strategy {
 }
 
 /// Tries the pairs of the grid that the strategy wants. A walk begins at the pair of the grid that
-/// is nearest to `start`, or in the middle of the grid. `report` sees each trial as it ends and may
-/// stop the tuning.
+/// is nearest to `start`, or in the middle of the grid. `report` sees each trial as it ends. A
+/// tuning that is cancelled ends with the trials that it has.
 pub fn tune(
     task: &dyn Task,
     program: &Program,
     grid: &Grid,
     strategy: Strategy,
     start: Option<&Tuned>,
-    report: &mut dyn FnMut(&Trial) -> Verdict,
+    cancel: &CancelToken,
+    report: &mut dyn FnMut(&Trial),
 ) -> Result<Vec<Trial>, TaskError> {
     let has_decay =
         program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
@@ -111,27 +113,26 @@ pub fn tune(
         decays,
         trials: Vec::new(),
         losses: BTreeMap::new(),
-        stopped: false,
+        cancel,
         report,
     };
     let (rates, decays) = (grid.peak_lr.len(), decays.len());
     if rates == 0 || decays == 0 {
         return Ok(Vec::new());
     }
-    match strategy {
-        Strategy::Fine => {
-            tuning.all(1)?;
-        }
-        Strategy::Coarse => {
-            let best = tuning.all(2)?;
-            tuning.walk(best)?;
-        }
+    let ended = match strategy {
+        Strategy::Fine => tuning.all(1).map(drop),
+        Strategy::Coarse => tuning.all(2).and_then(|best| tuning.walk(best)),
         Strategy::Local => {
             let start = start.map_or([rates / 2, decays / 2], |start| tuning.nearest(start));
-            tuning.walk(start)?;
+            tuning.walk(start)
         }
+    };
+    match ended {
+        // What was tried before counts.
+        Ok(()) | Err(TaskError::Cancelled(_)) => Ok(tuning.trials),
+        Err(error) => Err(error),
     }
-    Ok(tuning.trials)
 }
 
 const WEIGHT_DECAY: &str = "weight_decay";
@@ -147,8 +148,8 @@ struct Tuning<'a> {
     decays: &'a [f64],
     trials: Vec<Trial>,
     losses: BTreeMap<Pair, f64>,
-    stopped: bool,
-    report: &'a mut dyn FnMut(&Trial) -> Verdict,
+    cancel: &'a CancelToken,
+    report: &'a mut dyn FnMut(&Trial),
 }
 
 impl Tuning<'_> {
@@ -172,7 +173,7 @@ impl Tuning<'_> {
             let directions =
                 [[stride, 0], [-stride, 0], [0, 1], [0, -1], [stride, -1], [-stride, 1]];
             let mut moved = true;
-            while moved && !self.stopped {
+            while moved {
                 moved = false;
                 for direction in directions {
                     // On in the same direction as long as it pays.
@@ -217,15 +218,12 @@ impl Tuning<'_> {
         ]
     }
 
-    /// The mean loss of a pair, infinite where it diverges; of each pair once. Once the tuning is
-    /// stopped, no further pair is tried.
+    /// The mean loss of a pair, infinite where it diverges; of each pair once.
     fn loss(&mut self, pair: Pair) -> Result<f64, TaskError> {
         if let Some(&loss) = self.losses.get(&pair) {
             return Ok(loss);
         }
-        if self.stopped {
-            return Ok(f64::INFINITY);
-        }
+        self.cancel.check()?;
         let (peak_lr, weight_decay) = (self.grid.peak_lr[pair[0]], self.decays[pair[1]]);
         let hyperparameters =
             if self.has_decay { vec![(WEIGHT_DECAY.to_owned(), weight_decay)] } else { Vec::new() };
@@ -233,14 +231,7 @@ impl Tuning<'_> {
             Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
         let (mut sum, mut failure) = (Some(0.0), None);
         for seed in Suite::tuning_seeds(self.grid.seeds) {
-            let run = match self.task.run(&candidate, seed, &mut |_| Verdict::Continue) {
-                // What was tried before counts.
-                Err(TaskError::Interrupted { .. }) => {
-                    self.stopped = true;
-                    return Ok(f64::INFINITY);
-                }
-                run => run?,
-            };
+            let run = self.task.run(&candidate, seed, self.cancel, &mut |_| Verdict::Continue)?;
             // A command that fails at the first try will hardly do better at the next.
             let run = if self.trials.is_empty() { run.or_failed(self.task.name())? } else { run };
             failure = run.failure().cloned();
@@ -255,7 +246,7 @@ impl Tuning<'_> {
             loss: sum.map(|sum| sum / self.grid.seeds as f64),
             failure,
         };
-        self.stopped = (self.report)(&trial) == Verdict::Stop;
+        (self.report)(&trial);
         let loss = trial.loss.unwrap_or(f64::INFINITY);
         self.losses.insert(pair, loss);
         self.trials.push(trial);
@@ -281,6 +272,8 @@ impl Default for Budget {
 
 /// What a tuning within a budget found.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
+#[non_exhaustive]
 pub struct Found {
     /// The constants.
     pub tuned: Tuned,
@@ -301,16 +294,15 @@ pub struct Found {
 /// the first tuning seed, from the program's own outwards; then a walk from the best of them over
 /// all tuning seeds, first by half a decade of the learning rate or one decay, then by a quarter.
 /// What is found does not depend on the number of threads. `name` is the program's in the zoo.
-/// `None` if it is `interrupted`, which is asked before every run. `observe` is told about every
-/// run, from all threads.
+/// `observe` is told about every run, from all threads.
 pub fn tune_within(
     task: &dyn Task,
     name: &str,
     program: &Program,
     budget: Budget,
-    interrupted: &(dyn Fn() -> bool + Sync),
+    cancel: &CancelToken,
     observe: &(dyn Fn(&Run) + Sync),
-) -> Result<Option<Found>, TaskError> {
+) -> Result<Found, TaskError> {
     let has_decay =
         program.signature().hyperparameters().any(|(_, parameter)| parameter.name == WEIGHT_DECAY);
     let grid = Grid {
@@ -328,13 +320,12 @@ pub fn tune_within(
         known: BTreeMap::new(),
         failures: Vec::new(),
         runs: 0,
-        interrupted,
+        cancel,
         observe,
     };
     let converged = match search.run() {
         Ok(()) => true,
         Err(End::Budget) => false,
-        Err(End::Interrupted) => return Ok(None),
         Err(End::Task(error)) => return Err(error),
     };
     let own = search.own();
@@ -354,14 +345,14 @@ pub fn tune_within(
     let (peak_lr, hyperparameters) = search.constants(best);
     let origin = Origin::Tuned { runs: search.runs, seeds: search.judged(best) };
     let tuned = Tuned { program: name.to_owned(), peak_lr, hyperparameters, origin };
-    Ok(Some(Found {
+    Ok(Found {
         tuned,
         loss,
         untuned_loss,
         runs: search.runs,
         failed: search.failures.len(),
         converged,
-    }))
+    })
 }
 
 /// Numbers between the learning rates of a scan in its grid: a decade.
@@ -370,7 +361,6 @@ const DECADE: usize = 4;
 /// What ends a tuning within a budget before it has converged.
 enum End {
     Budget,
-    Interrupted,
     Task(TaskError),
 }
 
@@ -387,7 +377,7 @@ struct Within<'a> {
     known: BTreeMap<Pair, Vec<f64>>,
     failures: Vec<Failure>,
     runs: usize,
-    interrupted: &'a (dyn Fn() -> bool + Sync),
+    cancel: &'a CancelToken,
     observe: &'a (dyn Fn(&Run) + Sync),
 }
 
@@ -513,16 +503,12 @@ impl Within<'_> {
         jobs.truncate(self.left);
         self.left -= jobs.len();
         let train = |(pair, seed): &(Pair, u64)| {
-            if (self.interrupted)() {
-                return Err(End::Interrupted);
-            }
+            self.cancel.check().map_err(|error| End::Task(error.into()))?;
             let (peak_lr, hyperparameters) = self.constants(*pair);
             let candidate =
                 Candidate { program: self.program, peak_lr, hyperparameters: &hyperparameters };
-            let run = match self.task.run(&candidate, *seed, &mut |_| Verdict::Continue) {
-                Err(TaskError::Interrupted { .. }) => return Err(End::Interrupted),
-                run => run.map_err(End::Task)?,
-            };
+            let run = self.task.run(&candidate, *seed, self.cancel, &mut |_| Verdict::Continue);
+            let run = run.map_err(End::Task)?;
             (self.observe)(&run);
             Ok(run)
         };
@@ -578,6 +564,7 @@ mod tests {
             &self,
             candidate: &Candidate,
             _: u64,
+            _: &CancelToken,
             _: &mut dyn FnMut(&Checkpoint) -> Verdict,
         ) -> Result<Run, TaskError> {
             let decay = candidate.hyperparameters.first().map_or(0.3, |(_, value)| *value);
@@ -599,8 +586,9 @@ mod tests {
 
     fn found(program: &str, strategy: Strategy, start: Option<&Tuned>) -> (usize, Trial) {
         let program = symopt_programs::find(program).unwrap().program();
+        let cancel = CancelToken::new();
         let trials =
-            tune(&Ridge, &program, &Grid::default(), strategy, start, &mut |_| Verdict::Continue)
+            tune(&Ridge, &program, &Grid::default(), strategy, start, &cancel, &mut |_| {})
                 .unwrap();
         (trials.len(), best(&trials).unwrap().clone())
     }
@@ -641,9 +629,8 @@ mod tests {
 
     fn within(runs: usize, seeds: usize) -> Found {
         let program = symopt_programs::find("adamw").unwrap().program();
-        tune_within(&Ridge, "adamw", &program, Budget { runs, seeds }, &|| false, &|_| {})
-            .unwrap()
-            .unwrap()
+        let budget = Budget { runs, seeds };
+        tune_within(&Ridge, "adamw", &program, budget, &CancelToken::new(), &|_| {}).unwrap()
     }
 
     #[test]
@@ -663,11 +650,10 @@ mod tests {
             assert!(found.untuned_loss.is_none_or(|loss| found.loss <= loss));
         }
         let program = symopt_programs::find("adamw").unwrap().program();
-        assert!(
-            tune_within(&Ridge, "adamw", &program, Budget::default(), &|| true, &|_| {})
-                .unwrap()
-                .is_none()
-        );
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        let cancelled = tune_within(&Ridge, "adamw", &program, Budget::default(), &cancel, &|_| {});
+        assert!(cancelled.is_err_and(|error| error.is_cancelled()));
     }
 
     /// A task that tells nothing apart.
@@ -690,6 +676,7 @@ mod tests {
             &self,
             _: &Candidate,
             _: u64,
+            _: &CancelToken,
             watch: &mut dyn FnMut(&Checkpoint) -> Verdict,
         ) -> Result<Run, TaskError> {
             let checkpoint = Checkpoint {
@@ -709,9 +696,9 @@ mod tests {
     #[test]
     fn where_nothing_matters_the_defaults_stay() {
         let program = symopt_programs::find("adamw").unwrap().program();
-        let found = tune_within(&Flat, "adamw", &program, Budget::default(), &|| false, &|_| {})
-            .unwrap()
-            .unwrap();
+        let cancel = CancelToken::new();
+        let found =
+            tune_within(&Flat, "adamw", &program, Budget::default(), &cancel, &|_| {}).unwrap();
         assert_eq!((found.tuned.peak_lr, found.loss), (1e-3, 0.5));
     }
 
@@ -736,14 +723,18 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_stops_any_strategy_at_once() {
+    fn any_strategy_that_is_cancelled_ends_at_once_with_what_it_has() {
         let program = symopt_programs::find("lion").unwrap().program();
         for strategy in [Strategy::Fine, Strategy::Coarse, Strategy::Local] {
-            let mut seen = 0;
-            let trials = tune(&Ridge, &program, &Grid::default(), strategy, None, &mut |_| {
+            let (mut seen, cancel) = (0, CancelToken::new());
+            let mut report = |_: &Trial| {
                 seen += 1;
-                if seen == 3 { Verdict::Stop } else { Verdict::Continue }
-            });
+                if seen == 3 {
+                    cancel.cancel();
+                }
+            };
+            let grid = Grid::default();
+            let trials = tune(&Ridge, &program, &grid, strategy, None, &cancel, &mut report);
             assert_eq!(trials.unwrap().len(), 3);
         }
     }

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 
 use crate::constants::{Origin, Tuned};
@@ -207,12 +208,15 @@ pub enum End {
     Converged,
     /// The budget is used up.
     Budget,
-    /// It was interrupted.
-    Interrupted,
+    /// It was cancelled.
+    #[serde(rename = "interrupted")]
+    Cancelled,
 }
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Tuning {
     /// All points, in the order in which they were tried.
     pub trials: Vec<Trial>,
@@ -231,30 +235,17 @@ impl Tuning {
     }
 }
 
-/// Who watches a search.
-#[derive(Clone, Copy)]
-pub struct Watch<'a> {
-    /// Asked often, from all threads; true ends the search with what it has.
-    pub interrupted: &'a (dyn Fn() -> bool + Sync),
-    /// Told, from all threads, how many training runs of the budget have been used since the last
-    /// time.
-    pub used: &'a (dyn Fn(usize) + Sync),
-}
-
-impl Watch<'_> {
-    /// Nobody.
-    pub const NOBODY: Watch<'static> = Watch { interrupted: &|| false, used: &|_| {} };
-}
-
 /// Tunes a program on a task. Runs go side by side on the threads of the rayon pool that this is
-/// called in.
+/// called in. A search that is cancelled ends with what it has. `used` is told, from all threads,
+/// how many training runs of the budget have been used since the last time.
 pub fn search(
     task: &dyn Task,
     program: &Program,
     protocol: &Protocol,
-    watch: Watch,
+    cancel: &CancelToken,
+    used: &(dyn Fn(usize) + Sync),
 ) -> Result<Tuning, TaskError> {
-    search_in_units(task, program, 1.0, protocol, watch)
+    search_in_units(task, program, 1.0, protocol, cancel, used)
 }
 
 /// The same for a program whose steps, at a learning rate of 1, have another size than those of the
@@ -265,7 +256,8 @@ pub fn search_in_units(
     program: &Program,
     size: f64,
     protocol: &Protocol,
-    watch: Watch,
+    cancel: &CancelToken,
+    used: &(dyn Fn(usize) + Sync),
 ) -> Result<Tuning, TaskError> {
     let mut search = Search {
         task,
@@ -274,14 +266,15 @@ pub fn search_in_units(
         dimensions: dimensions(program, protocol.shares),
         seeds: Suite::tuning_seeds(protocol.seeds.max(1)),
         points: protocol.points(),
-        watch,
+        cancel,
+        used,
         trials: Vec::new(),
         known: BTreeMap::new(),
     };
     let end = match search.run() {
         Ok(()) => End::Converged,
         Err(Halt::Budget) => End::Budget,
-        Err(Halt::Interrupted) => End::Interrupted,
+        Err(Halt::Failed(TaskError::Cancelled(_))) => End::Cancelled,
         Err(Halt::Failed(error)) => return Err(error),
     };
     let best = search.best().map(|(_, trial)| trial);
@@ -292,7 +285,6 @@ pub fn search_in_units(
 /// What ends a search before it has converged.
 enum Halt {
     Budget,
-    Interrupted,
     Failed(TaskError),
 }
 
@@ -318,7 +310,8 @@ struct Search<'a> {
     seeds: Vec<u64>,
     /// How many may be tried.
     points: usize,
-    watch: Watch<'a>,
+    cancel: &'a CancelToken,
+    used: &'a (dyn Fn(usize) + Sync),
     trials: Vec<Trial>,
     /// The trial of a point.
     known: BTreeMap<Point, usize>,
@@ -542,24 +535,13 @@ impl Search<'_> {
             if diverged.load(Ordering::Relaxed) {
                 return Ok(f64::INFINITY);
             }
-            let mut interrupted = (self.watch.interrupted)();
-            if interrupted {
-                return Err(Halt::Interrupted);
-            }
-            let run = self.task.run(&candidate, *seed, &mut |_| {
-                interrupted |= (self.watch.interrupted)();
-                if interrupted { Verdict::Stop } else { Verdict::Continue }
-            });
-            if interrupted {
-                return Err(Halt::Interrupted);
-            }
-            let run = match run {
-                Err(TaskError::Interrupted { .. }) => return Err(Halt::Interrupted),
-                // A command that fails at the first try will hardly do better at the next.
-                run if self.trials.is_empty() => {
-                    run.and_then(|run| run.or_failed(self.task.name()))
-                }
-                run => run,
+            self.cancel.check().map_err(|error| Halt::Failed(error.into()))?;
+            let run = self.task.run(&candidate, *seed, self.cancel, &mut |_| Verdict::Continue);
+            // A command that fails at the first try will hardly do better at the next.
+            let run = if self.trials.is_empty() {
+                run.and_then(|run| run.or_failed(self.task.name()))
+            } else {
+                run
             };
             match run.map_err(Halt::Failed)?.final_metrics() {
                 Some(metrics) if metrics.loss.is_finite() => Ok(metrics.loss),
@@ -570,7 +552,7 @@ impl Search<'_> {
             }
         };
         let losses: Vec<Result<f64, Halt>> = self.seeds.par_iter().map(run).collect();
-        (self.watch.used)(self.seeds.len());
+        (self.used)(self.seeds.len());
         let mut sum = 0.0;
         for loss in losses {
             sum += loss?;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use symopt_cancel::CancelToken;
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
@@ -70,6 +71,7 @@ pub enum LineageError {
 
 /// An ancestor, or the program itself.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Ancestor {
     /// Number of the child; `None` for the initial program.
     pub index: Option<u64>,
@@ -87,6 +89,7 @@ pub struct Ancestor {
 
 /// A mutation, with the statement that it changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Change {
     /// Its kind.
     pub kind: MutationKind,
@@ -142,6 +145,7 @@ pub fn baseline_origin(name: &str) -> Result<BaselineOrigin, LineageError> {
 /// how many programs have been bred, and how many there are to breed.
 pub fn lineage(
     name: &str,
+    cancel: &CancelToken,
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, LineageError> {
     let Some((path, digits)) = store_and_hash(name) else {
@@ -159,7 +163,8 @@ pub fn lineage(
         .map_err(ProgramError::from)?;
     let suite = SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() }
         .suite()?;
-    let judge = judge::with_baselines(&settings.config, &Arc::new(suite), store.baselines()?)?;
+    let suite = Arc::new(suite);
+    let judge = judge::with_baselines(&settings.config, &suite, store.baselines()?, cancel)?;
     let journal = Recorded::new(store.log(), store.children(), &settings.config);
     let evaluation = store.initial()?.map(|kept| kept.evaluation());
     let origin = Origin {
@@ -169,7 +174,8 @@ pub fn lineage(
         judge: judge.as_ref(),
         log: Some(store.log()),
     };
-    trace(origin, journal, (wanted.bred, &wanted.hash), observe).map_err(|error| match error {
+    let wanted = (wanted.bred, wanted.hash.as_str());
+    trace(origin, journal, wanted, cancel, observe).map_err(|error| match error {
         TraceError::Task(error) => LineageError::Task(error),
         TraceError::Journal(error) => LineageError::Journal(error),
         TraceError::Diverging(reason) => LineageError::Diverging { store: path.to_owned(), reason },
@@ -217,6 +223,7 @@ fn trace(
     origin: Origin,
     mut journal: Recorded,
     (wanted, wanted_hash): (Bred, &str),
+    cancel: &CancelToken,
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, TraceError> {
     let Origin { config, initial, evaluation, judge, log } = origin;
@@ -227,7 +234,7 @@ fn trace(
     let evaluation = match evaluation {
         Some(kept) => kept,
         None => judge
-            .judge(&Request::new(&initial), &mut |_, _| Verdict::Continue)
+            .judge(&Request::new(&initial), cancel, &mut |_, _| Verdict::Continue)
             .map_err(TraceError::Task)?,
     };
     let fitness = evaluation.fitness;
@@ -397,6 +404,7 @@ mod tests {
         fn judge(
             &self,
             _: &Request,
+            _: &CancelToken,
             _: &mut dyn FnMut(usize, f64) -> Verdict,
         ) -> Result<Evaluation, TaskError> {
             Ok(evaluation())
@@ -448,7 +456,9 @@ mod tests {
             judge: &Indifferent,
             log: None,
         };
-        trace(origin, recorded, (Bred::Child(wanted), ""), observe).map_err(|error| match error {
+        let traced =
+            trace(origin, recorded, (Bred::Child(wanted), ""), &CancelToken::new(), observe);
+        traced.map_err(|error| match error {
             TraceError::Diverging(reason) => reason,
             TraceError::Task(error) => panic!("{error}"),
             TraceError::Journal(error) => panic!("{error}"),

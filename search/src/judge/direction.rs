@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::standard_error;
@@ -54,16 +55,21 @@ struct Ready {
 
 impl DirectionJudge {
     /// Records the gradients for the probes. The suite must have constants for AdamW.
-    pub fn new(suite: Arc<Suite>, config: &SearchConfig) -> Result<DirectionJudge, TaskError> {
-        DirectionJudge::with_baselines(suite, config, Baselines::default())
+    pub fn new(
+        suite: Arc<Suite>,
+        config: &SearchConfig,
+        cancel: &CancelToken,
+    ) -> Result<DirectionJudge, TaskError> {
+        DirectionJudge::with_baselines(suite, config, Baselines::default(), cancel)
     }
 
     pub(super) fn with_baselines(
         suite: Arc<Suite>,
         config: &SearchConfig,
         kept: Baselines,
+        cancel: &CancelToken,
     ) -> Result<DirectionJudge, TaskError> {
-        let prober = Prober::new(&suite, &config.fitness.screens)?;
+        let prober = Prober::new(&suite, &config.fitness.screens, cancel)?;
         let looks = config.cache.key == CacheKey::Probe
             || config.fitness.screens.iter().any(|screen| *screen != Screen::Steady);
         if looks && !prober.has_recordings() {
@@ -82,15 +88,15 @@ impl DirectionJudge {
             epochs: PerEpoch::new(),
             kept,
         };
-        judge.epoch(0)?;
+        judge.epoch(0, cancel)?;
         Ok(judge)
     }
 
-    fn epoch(&self, epoch: u64) -> Result<Arc<Epoch>, TaskError> {
+    fn epoch(&self, epoch: u64, cancel: &CancelToken) -> Result<Arc<Epoch>, TaskError> {
         self.epochs.of(epoch, || {
             let (tuning, judging) = (self.config.tuning_seeds, self.config.seeds);
             let mut seeds = Suite::rotating_seeds(self.search, epoch, tuning + judging);
-            let baseline = self.kept.of(epoch, &self.suite, &seeds)?;
+            let baseline = self.kept.of(epoch, &self.suite, &seeds, cancel)?;
             let judging = seeds.split_off(tuning);
             Ok(Epoch { tuning: seeds, judging, baseline })
         })
@@ -103,6 +109,7 @@ impl DirectionJudge {
         task: usize,
         setting: Setting,
         seed: u64,
+        cancel: &CancelToken,
     ) -> Result<f64, TaskError> {
         let rms = ready.probe.rms.get(task).copied().unwrap_or(1.0);
         let hyperparameters = [(WEIGHT_DECAY.to_owned(), setting.weight_decay(rms))];
@@ -112,7 +119,8 @@ impl DirectionJudge {
             hyperparameters: &hyperparameters,
         };
         let task = &self.suite.tasks[task].task;
-        let run = task.run(&candidate, seed, &mut |_| Verdict::Continue)?.or_failed(task.name())?;
+        let run = task.run(&candidate, seed, cancel, &mut |_| Verdict::Continue)?;
+        let run = run.or_failed(task.name())?;
         Ok(run.final_metrics().map_or(f64::INFINITY, |metrics| metrics.loss))
     }
 
@@ -128,9 +136,14 @@ impl DirectionJudge {
 impl DirectionJudge {
     /// The fitness of a direction on each judging seed of an epoch, at its own best settings;
     /// `None` if it can't be trained, or diverges.
-    pub fn scores(&self, program: &Program, epoch: u64) -> Result<Option<Scores>, TaskError> {
-        let evaluation =
-            self.evaluate(&Request { program, epoch, start: &[] }, &mut |_, _| Verdict::Continue)?;
+    pub fn scores(
+        &self,
+        program: &Program,
+        epoch: u64,
+        cancel: &CancelToken,
+    ) -> Result<Option<Scores>, TaskError> {
+        let request = Request { program, epoch, start: &[] };
+        let evaluation = self.evaluate(&request, cancel, &mut |_, _| Verdict::Continue)?;
         Ok(match evaluation.0.fitness {
             Fitness::Improvement(_) => {
                 Some(Scores { by_seed: evaluation.1, settings: evaluation.0.settings })
@@ -142,6 +155,8 @@ impl DirectionJudge {
 
 /// How a direction does.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
+#[non_exhaustive]
 pub struct Scores {
     /// The fitness on each judging seed.
     pub by_seed: Vec<f64>,
@@ -158,10 +173,6 @@ impl Judge for DirectionJudge {
         self.kept.take_new()
     }
 
-    fn call_off(&self, off: bool) {
-        self.suite.call_off(off);
-    }
-
     fn checkpoints(&self) -> usize {
         CHECKPOINTS
     }
@@ -169,11 +180,12 @@ impl Judge for DirectionJudge {
     fn judge(
         &self,
         request: &Request,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError> {
         // A baseline that fails is no failure of the program.
-        self.epoch(request.epoch)?;
-        match self.evaluate(request, watch) {
+        self.epoch(request.epoch, cancel)?;
+        match self.evaluate(request, cancel, watch) {
             Ok((evaluation, _)) => Ok(evaluation),
             // At whatever setting: what the others gave is no longer the best.
             Err(TaskError::Failed { failure, .. }) => {
@@ -193,8 +205,11 @@ impl DirectionJudge {
     fn evaluate(
         &self,
         request: &Request,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<(Evaluation, Vec<f64>), TaskError> {
+        // The probes alone take time.
+        cancel.check()?;
         let mut curve = Vec::with_capacity(CHECKPOINTS);
         let ended =
             |fitness, curve: Vec<f64>| Ok((Evaluation::new(fitness, curve.into()), Vec::new()));
@@ -206,7 +221,7 @@ impl DirectionJudge {
             return ended(Fitness::Screened, curve);
         }
         let ready = Ready { program, probe };
-        let epoch = self.epoch(request.epoch)?;
+        let epoch = self.epoch(request.epoch, cancel)?;
         let tasks = self.suite.tasks.len();
         let (tuning_seeds, judging_seeds) = (epoch.tuning.len(), epoch.judging.len());
         let start = |task: usize| request.start.get(task).copied().unwrap_or(START);
@@ -214,7 +229,7 @@ impl DirectionJudge {
             .map(|task| {
                 let (ready, epoch) = (&ready, &epoch);
                 Tuning::new(start(task), tuning_seeds, move |setting, seed| {
-                    self.loss(ready, task, setting, epoch.tuning[seed])
+                    self.loss(ready, task, setting, epoch.tuning[seed], cancel)
                 })
             })
             .collect();
@@ -269,7 +284,7 @@ impl DirectionJudge {
         for (i, seed) in epoch.judging.iter().enumerate() {
             let mut losses = Vec::with_capacity(tasks);
             for (task, setting) in settings.iter().enumerate() {
-                losses.push(self.loss(&ready, task, *setting, *seed)?);
+                losses.push(self.loss(&ready, task, *setting, *seed, cancel)?);
             }
             let of_seed = |task: usize| {
                 let baseline = epoch.baseline(tuning_seeds + i, task);

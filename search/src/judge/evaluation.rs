@@ -9,6 +9,7 @@ use super::inner_tuning::Setting;
 
 /// What an evaluation gave.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Evaluation {
     /// The fitness.
     pub fitness: Fitness,

@@ -4,6 +4,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use symopt_cancel::CancelToken;
 use symopt_dsl::{FunctionalHash, Program};
 use symopt_evaluator::{Layout, Optimizer, Options};
 use symopt_proxy_tasks::error::TaskError;
@@ -56,13 +57,17 @@ pub(super) struct Prober {
 
 impl Prober {
     /// Records what AdamW meets on each task.
-    pub(super) fn new(suite: &Suite, screens: &[Screen]) -> Result<Prober, TaskError> {
+    pub(super) fn new(
+        suite: &Suite,
+        screens: &[Screen],
+        cancel: &CancelToken,
+    ) -> Result<Prober, TaskError> {
         let adamw = symopt_programs::adamw().program();
         let mut random = ChaCha8Rng::seed_from_u64(0x7072_6f62_6573);
         let recordings: Vec<Option<Recording>> = suite
             .tasks
             .iter()
-            .map(|task| record(task, &adamw))
+            .map(|task| record(task, &adamw, cancel))
             .collect::<Result<_, TaskError>>()?;
         let mut normal = || -> f32 { StandardNormal.sample(&mut random) };
         let projections = recordings
@@ -227,14 +232,22 @@ impl Prober {
 }
 
 /// The gradients that AdamW meets on a task.
-fn record(task: &WeightedTask, adamw: &Program) -> Result<Option<Recording>, TaskError> {
-    task.task.record(&task.candidate(adamw, Some(BASELINE)), RECORDED)
+fn record(
+    task: &WeightedTask,
+    adamw: &Program,
+    cancel: &CancelToken,
+) -> Result<Option<Recording>, TaskError> {
+    task.task.record(&task.candidate(adamw, Some(BASELINE)), RECORDED, cancel)
 }
 
 /// The size of a completed direction on a task as `Prober::probe` measures it: 1 where no gradients
 /// can be recorded, `None` if it is not finite.
-pub fn size_on(task: &WeightedTask, program: &Program) -> Result<Option<f64>, TaskError> {
-    let Some(recording) = record(task, &symopt_programs::adamw().program())? else {
+pub fn size_on(
+    task: &WeightedTask,
+    program: &Program,
+    cancel: &CancelToken,
+) -> Result<Option<f64>, TaskError> {
+    let Some(recording) = record(task, &symopt_programs::adamw().program(), cancel)? else {
         return Ok(Some(1.0));
     };
     let mut sum = 0.0;

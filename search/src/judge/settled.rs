@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_dsl::program::ParameterKind;
 use symopt_proxy_tasks::error::TaskError;
@@ -20,6 +21,7 @@ pub type Constants = (f64, Vec<(String, f64)>);
 
 /// A direction that is ready to be trained on some tasks.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Settled {
     /// The whole program.
     pub program: Program,
@@ -36,6 +38,7 @@ impl Settled {
         direction: &Program,
         settings: &[Setting],
         tasks: &[WeightedTask],
+        cancel: &CancelToken,
     ) -> Result<Option<Settled>, TaskError> {
         let (Some(program), Some(middle)) = (complete(direction), median(settings)) else {
             return Ok(None);
@@ -43,7 +46,7 @@ impl Settled {
         let mut constants = Vec::with_capacity(tasks.len());
         for (place, task) in tasks.iter().enumerate() {
             let setting = settings.get(place).copied().unwrap_or(middle);
-            let Some(rms) = probe::size_on(task, &program)? else { return Ok(None) };
+            let Some(rms) = probe::size_on(task, &program, cancel)? else { return Ok(None) };
             constants.push((
                 setting.peak_lr(rms),
                 vec![(WEIGHT_DECAY.to_owned(), setting.weight_decay(rms))],
@@ -54,23 +57,20 @@ impl Settled {
 
     /// A direction in the settings that suit it on the tasks of a suite, found on so many tuning
     /// seeds that no search has, from a start if there is one. `None` if it can't be trained there.
-    /// `interrupted` is asked now and then; what is found after that is worth nothing.
     pub fn tuned(
         direction: &Program,
         suite: Suite,
         start: Option<Setting>,
         tuning_seeds: usize,
-        interrupted: &dyn Fn() -> bool,
+        cancel: &CancelToken,
     ) -> Result<Option<Settled>, TaskError> {
         let suite = Arc::new(suite);
-        let judge = judge_of_directions(&suite, Purpose::Training, 1, tuning_seeds)?;
+        let judge = judge_of_directions(&suite, Purpose::Training, 1, tuning_seeds, cancel)?;
         let start: Vec<Setting> =
             start.iter().map(|start| vec![*start; suite.tasks.len()]).next().unwrap_or_default();
-        let mut watch =
-            |_: usize, _: f64| if interrupted() { Verdict::Stop } else { Verdict::Continue };
-        let evaluation =
-            judge.judge(&Request { program: direction, epoch: 0, start: &start }, &mut watch)?;
-        Settled::new(direction, &evaluation.settings, &suite.tasks)
+        let request = Request { program: direction, epoch: 0, start: &start };
+        let evaluation = judge.judge(&request, cancel, &mut |_, _| Verdict::Continue)?;
+        Settled::new(direction, &evaluation.settings, &suite.tasks, cancel)
     }
 
     /// How it is run on each task.
@@ -116,6 +116,7 @@ pub fn judge_of_directions(
     purpose: Purpose,
     seeds: usize,
     tuning_seeds: usize,
+    cancel: &CancelToken,
 ) -> Result<DirectionJudge, TaskError> {
     let fitness = FitnessConfig {
         form: Form::Direction,
@@ -127,5 +128,6 @@ pub fn judge_of_directions(
     DirectionJudge::new(
         Arc::clone(suite),
         &SearchConfig { seed: purpose.search(), fitness, ..SearchConfig::default() },
+        cancel,
     )
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
@@ -22,32 +23,40 @@ pub struct SuiteJudge {
 
 impl SuiteJudge {
     /// Trains the baseline on the suite's own seeds, which are those of every epoch.
-    pub fn new(suite: Arc<Suite>) -> Result<SuiteJudge, TaskError> {
-        SuiteJudge::on(suite, None, Baselines::default())
+    pub fn new(suite: Arc<Suite>, cancel: &CancelToken) -> Result<SuiteJudge, TaskError> {
+        SuiteJudge::on(suite, None, Baselines::default(), cancel)
     }
 
     /// With as many seeds as the suite has, other ones in every epoch of a search.
-    pub fn rotating(suite: Arc<Suite>, search: u64) -> Result<SuiteJudge, TaskError> {
-        SuiteJudge::on(suite, Some(search), Baselines::default())
+    pub fn rotating(
+        suite: Arc<Suite>,
+        search: u64,
+        cancel: &CancelToken,
+    ) -> Result<SuiteJudge, TaskError> {
+        SuiteJudge::on(suite, Some(search), Baselines::default(), cancel)
     }
 
     pub(super) fn on(
         suite: Arc<Suite>,
         search: Option<u64>,
         kept: Baselines,
+        cancel: &CancelToken,
     ) -> Result<SuiteJudge, TaskError> {
         let judge = SuiteJudge { suite, search, baselines: PerEpoch::new(), kept };
         // What is wrong with the suite shows now.
-        judge.baseline(0)?;
+        judge.baseline(0, cancel)?;
         Ok(judge)
     }
 
-    fn baseline(&self, epoch: u64) -> Result<Arc<Baseline>, TaskError> {
+    fn baseline(&self, epoch: u64, cancel: &CancelToken) -> Result<Arc<Baseline>, TaskError> {
         match self.search {
-            None => self.baselines.of(0, || self.kept.of(0, &self.suite, &self.suite.seeds)),
+            None => {
+                let seeds = &self.suite.seeds;
+                self.baselines.of(0, || self.kept.of(0, &self.suite, seeds, cancel))
+            }
             Some(search) => {
                 let seeds = Suite::rotating_seeds(search, epoch, self.suite.seeds.len());
-                self.baselines.of(epoch, || self.kept.of(epoch, &self.suite, &seeds))
+                self.baselines.of(epoch, || self.kept.of(epoch, &self.suite, &seeds, cancel))
             }
         }
     }
@@ -62,10 +71,6 @@ impl Judge for SuiteJudge {
         self.kept.take_new()
     }
 
-    fn call_off(&self, off: bool) {
-        self.suite.call_off(off);
-    }
-
     fn checkpoints(&self) -> usize {
         self.suite.checkpoints(self.suite.seeds.len())
     }
@@ -73,10 +78,11 @@ impl Judge for SuiteJudge {
     fn judge(
         &self,
         request: &Request,
+        cancel: &CancelToken,
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError> {
-        let baseline = self.baseline(request.epoch)?;
-        let outcome = self.suite.evaluate(request.program, None, &baseline, watch)?;
+        let baseline = self.baseline(request.epoch, cancel)?;
+        let outcome = self.suite.evaluate(request.program, None, &baseline, cancel, watch)?;
         let curve: Arc<[f64]> = outcome.curve.iter().map(|value| finite(*value)).collect();
         let spread = outcome.by_seed(&self.suite).and_then(|values| standard_error(&values));
         if let Some(failure) = outcome.failure {

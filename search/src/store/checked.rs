@@ -29,6 +29,7 @@ pub enum Salvage {
 
 /// What a damaged store has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Lost {
     /// Evaluations that are there.
     pub there: u64,

@@ -9,6 +9,7 @@ use crate::journal::{EvaluationRecord, Place};
 
 /// The failures of a kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Failures {
     /// The kind.
     pub kind: FailureKind,

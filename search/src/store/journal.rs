@@ -60,9 +60,9 @@ impl Journal {
     /// process did not finish.
     pub fn check_vacant(path: &Path) -> Result<(), JournalError> {
         match KIND.look(path).map_err(|e| making_error(path, &e))? {
-            directory::Place::Vacant => Ok(()),
-            directory::Place::Whole => Err(JournalError::Exists { path: path.to_owned() }),
-            directory::Place::Taken(reason) => {
+            directory::Occupancy::Vacant => Ok(()),
+            directory::Occupancy::Whole => Err(JournalError::Exists { path: path.to_owned() }),
+            directory::Occupancy::Taken(reason) => {
                 Err(JournalError::Taken { path: path.to_owned(), reason })
             }
         }
@@ -70,7 +70,7 @@ impl Journal {
 
     /// Whether a store is at a path, in order or not.
     pub fn is_at(path: &Path) -> bool {
-        KIND.look(path).is_ok_and(|place| place == directory::Place::Whole)
+        KIND.look(path).is_ok_and(|place| place == directory::Occupancy::Whole)
     }
 
     /// Makes a store in a new or empty directory.

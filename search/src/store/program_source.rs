@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::program::Signature;
 use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
 use symopt_programs::source::{self, SourceError};
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
 
 use crate::config::{FitnessConfig, Form};
@@ -43,6 +45,7 @@ pub struct Found {
 }
 
 /// What a store knows of a direction beside the program.
+#[non_exhaustive]
 pub struct FoundDirection {
     /// `STORE:HASH`, with the whole hash.
     pub name: String,
@@ -65,17 +68,23 @@ impl Found {
     /// The same with the learning rate and the decay that suited a direction best, as the mean over
     /// the tasks of its search, for their defaults. For that, AdamW is trained once on each of
     /// these, unless they are commands; where they can't be had, there are no defaults.
-    pub fn with_constants(&self) -> Program {
+    pub fn with_constants(&self, cancel: &CancelToken) -> Result<Program, Cancelled> {
         let Some(direction) =
             self.direction.as_ref().filter(|direction| !direction.settings.is_empty())
         else {
-            return self.whole();
+            return Ok(self.whole());
         };
         let suite = direction.suite.suite();
-        let settled =
-            suite.and_then(|suite| Settled::new(&self.program, &direction.settings, &suite.tasks));
-        // Without the data of the search, the program is still what it is.
-        self.documented(settled.ok().flatten().map(|settled| settled.with_defaults()))
+        let settled = suite.and_then(|suite| {
+            Settled::new(&self.program, &direction.settings, &suite.tasks, cancel)
+        });
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(TaskError::Cancelled(cancelled)) => return Err(cancelled),
+            // Without the data of the search, the program is still what it is.
+            Err(_) => None,
+        };
+        Ok(self.documented(settled.map(|settled| settled.with_defaults())))
     }
 
     fn documented(&self, with_defaults: Option<Program>) -> Program {

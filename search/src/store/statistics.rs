@@ -10,6 +10,7 @@ pub const EVERY: u64 = 500;
 
 /// The state of a search after a number of programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Statistics {
     /// Children bred whose fitness is known.
     pub generated: u64,

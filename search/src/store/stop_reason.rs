@@ -18,8 +18,9 @@ pub enum StopReason {
     TargetFitness,
     /// The target program was bred.
     TargetProgram,
-    /// Somebody asked for it.
-    Interrupted,
+    /// It was cancelled.
+    #[serde(rename = "interrupted")]
+    Cancelled,
 }
 
 impl std::fmt::Display for StopReason {
@@ -31,7 +32,7 @@ impl std::fmt::Display for StopReason {
             StopReason::Plateau => "no better program for the length of the plateau",
             StopReason::TargetFitness => "the target fitness is reached",
             StopReason::TargetProgram => "the target program is found",
-            StopReason::Interrupted => "interrupted",
+            StopReason::Cancelled => "interrupted",
         })
     }
 }

@@ -8,6 +8,7 @@ use symopt_search::store::stop_reason::StopReason;
 
 /// What happened under one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct Attempt {
     /// The seed.
     pub seed: u64,
@@ -44,6 +45,7 @@ impl Attempt {
 
 /// What happened in one search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct Searched {
     /// Its own seed.
     pub seed: u64,
@@ -69,6 +71,7 @@ impl Searched {
 
 /// A moment when the best program became one of another structure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ClassChange {
     /// Programs generated.
     pub generated: u64,
@@ -84,6 +87,7 @@ pub struct ClassChange {
 
 /// A final: the best program of a search, and what simplification leaves of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct Final {
     /// The direction as it was bred, without redundant statements.
     pub program: String,

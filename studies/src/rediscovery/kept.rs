@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::RediscoveryError;
 use super::attempt::Searched;
 use crate::checked_json;
+use crate::error::StudyError;
 
 /// What is kept of a search.
 #[derive(Default, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ impl Time<'_> {
 }
 
 /// The result in a file; `None` if there is no such file.
-pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RediscoveryError> {
-    let failed = |reason: String| RediscoveryError::File { path: path.to_owned(), reason };
+pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StudyError> {
+    let failed = |reason: String| StudyError::File { path: path.to_owned(), reason };
     match std::fs::read(path) {
         Ok(bytes) => {
             let hint = "no result of a rediscovery; move it away";
@@ -67,8 +67,8 @@ pub(super) fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Redisc
     }
 }
 
-pub(super) fn keep(path: &Path, result: &impl Serialize) -> Result<(), RediscoveryError> {
+pub(super) fn keep(path: &Path, result: &impl Serialize) -> Result<(), StudyError> {
     let text = checked_json::to_text(result)
-        .map_err(|e| RediscoveryError::File { path: path.to_owned(), reason: e.to_string() })?;
+        .map_err(|e| StudyError::File { path: path.to_owned(), reason: e.to_string() })?;
     Ok(symopt_files::write(path, &text)?)
 }

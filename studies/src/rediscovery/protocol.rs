@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use symopt_search::config::{ConfigError, SearchConfig};
 
-use super::RediscoveryError;
+use crate::error::StudyError;
 
 /// The frozen protocol.
 pub const PROTOCOL: &str = include_str!("protocol.toml");
@@ -58,8 +58,8 @@ pub struct Peer {
 
 impl Protocol {
     /// The protocol of a TOML text.
-    pub fn from_toml(place: &str, text: &str) -> Result<Protocol, RediscoveryError> {
-        let wrong = |reason: String| RediscoveryError::Protocol { place: place.to_owned(), reason };
+    pub fn from_toml(place: &str, text: &str) -> Result<Protocol, StudyError> {
+        let wrong = |reason: String| StudyError::Protocol { place: place.to_owned(), reason };
         let protocol: Protocol = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         protocol.search.check().map_err(|e: ConfigError| wrong(e.to_string()))?;
         if !(1..=1_000).contains(&protocol.repeats) {
@@ -104,18 +104,18 @@ impl Protocol {
 
 /// Writes the protocol into a directory of results, or checks that it is the one that is there:
 /// results of two protocols must not be mixed.
-pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), RediscoveryError> {
+pub fn keep_protocol(directory: &Path, text: &str) -> Result<(), StudyError> {
     let path = directory.join("protocol.toml");
     match std::fs::read_to_string(&path) {
         Ok(known) if known == text => Ok(()),
         Ok(_) => {
             let reason = "results of another protocol are in this directory; choose another one with --output".to_owned();
-            Err(RediscoveryError::File { path, reason })
+            Err(StudyError::File { path, reason })
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             symopt_files::create_directory(directory)?;
             Ok(symopt_files::write(&path, text.as_bytes())?)
         }
-        Err(e) => Err(RediscoveryError::File { path, reason: e.to_string() }),
+        Err(e) => Err(StudyError::File { path, reason: e.to_string() }),
     }
 }

@@ -7,6 +7,8 @@ use super::attempt::{Attempt, ClassChange, Searched};
 
 /// All attempts together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[must_use]
+#[non_exhaustive]
 pub struct Summary {
     /// Attempts: seeds.
     pub attempts: usize,

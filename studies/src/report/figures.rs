@@ -5,7 +5,7 @@ use symopt_figures::chart::{Axis, Dot, DotChart, DotGroup, LineChart, Panel, Poi
 use symopt_proxy_tasks::sample;
 use symopt_search::config::Form;
 
-use super::{Judged, Over, Report, StoreReport};
+use super::{FreshFitness, Over, Report, StoreReport};
 
 /// The published searches' share of programs whose fitness was known, and of redundant statements.
 pub(super) const PAPER_CACHE_HITS: f64 = 0.891;
@@ -75,7 +75,7 @@ impl Report {
             };
             let above: Vec<Series> = self.stores.iter().zip(&names).map(line).collect();
             let banded = self.stores.len() <= OWN_BANDS;
-            let point = |(programs, judged): (u64, Judged)| {
+            let point = |(programs, judged): (u64, FreshFitness)| {
                 let y = percent(judged.fitness.improvement()?);
                 let band = judged
                     .standard_error
@@ -212,7 +212,7 @@ impl Report {
 
     /// The last best programs on fresh seeds.
     fn fresh(&self) -> Figure {
-        let dot = |judged: Judged| {
+        let dot = |judged: FreshFitness| {
             judged.fitness.improvement().map(|value| Dot {
                 value: percent(value),
                 error: judged.standard_error.map(percent),

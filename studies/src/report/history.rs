@@ -16,10 +16,12 @@ use symopt_search::store::failures::{Failures, failures};
 use symopt_search::store::program_source::ProgramError;
 use symopt_search::store::statistics::Statistics;
 
-use super::{BestProgram, ReportError};
+use super::BestProgram;
+use crate::error::StudyError;
 
 /// How far a search had come, and the best fitness then.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CurvePoint {
     /// Programs generated.
     pub programs: u64,
@@ -33,6 +35,7 @@ pub struct CurvePoint {
 
 /// Rates over the programs generated so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RatePoint {
     /// Programs generated.
     pub programs: u64,
@@ -106,7 +109,7 @@ struct Leading {
 }
 
 impl Leading {
-    fn read(store: &CheckedStore, penalty: f64) -> Result<Leading, ReportError> {
+    fn read(store: &CheckedStore, penalty: f64) -> Result<Leading, StudyError> {
         let improvements = store.improvements()?;
         let revisions = store.revisions()?;
         let hashes: HashSet<FunctionalHash> =
@@ -143,7 +146,7 @@ impl Leading {
 
 impl History {
     /// Reads a store, also while its search runs.
-    pub fn read(path: &Path) -> Result<History, ReportError> {
+    pub fn read(path: &Path) -> Result<History, StudyError> {
         let store = CheckedStore::of(path)?;
         let settings = store.settings().clone();
         let leading = Leading::read(&store, settings.config.fitness.penalty)?;
@@ -194,7 +197,7 @@ impl History {
 
     /// Which program was the best when. Where the seeds change, the best of the elite on old and
     /// new seeds is.
-    fn follow(&mut self, leading: &Leading) -> Result<(), ReportError> {
+    fn follow(&mut self, leading: &Leading) -> Result<(), StudyError> {
         let Leading { improvements, revisions, children } = leading;
         let mut by_hash: BTreeMap<&str, (&EvaluationRecord, u64)> = BTreeMap::new();
         let mut known: BTreeMap<&str, Evaluation> = BTreeMap::new();
@@ -279,7 +282,7 @@ impl History {
     }
 
     /// Counts evaluations and training runs.
-    fn count(&mut self, store: &CheckedStore) -> Result<(), ReportError> {
+    fn count(&mut self, store: &CheckedStore) -> Result<(), StudyError> {
         self.counted = self.config.fitness.form == Form::Program;
         let suite = self.suite.suite()?;
         let runs = runs_at_checkpoints(&suite);

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
+use symopt_cancel::CancelToken;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::Verdict;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::{self, Judge, Request};
 
-use super::ReportError;
 use super::history::History;
+use crate::error::{StudyError, pool};
+use crate::trials::Observe;
 
 /// Seeds of searches count modulo this where seeds of tasks are made of them.
 const SEARCHES: u64 = 1 << 20;
@@ -39,12 +40,17 @@ impl Judges {
     }
 
     /// The judge of a search, as it was.
-    pub fn own(&mut self, history: &History) -> Result<usize, ReportError> {
-        self.find("own", &history.config, &history.suite, |_| {})
+    pub fn own(&mut self, history: &History, cancel: &CancelToken) -> Result<usize, StudyError> {
+        self.find("own", &history.config, &history.suite, cancel, |_| {})
     }
 
     /// A judge of the same form on fresh seeds of a suite.
-    pub fn fresh(&mut self, history: &History, source: &SuiteSource) -> Result<usize, ReportError> {
+    pub fn fresh(
+        &mut self,
+        history: &History,
+        source: &SuiteSource,
+        cancel: &CancelToken,
+    ) -> Result<usize, StudyError> {
         let mut config = history.config.clone();
         config.seed = self.search;
         config.fitness.seeds = self.seeds;
@@ -52,7 +58,9 @@ impl Judges {
         // Screens belong to the search: another suite has other gradients to pass them on.
         config.fitness.screens = Vec::new();
         let seeds = self.seeds;
-        self.find("fresh", &config, source, |suite| suite.seeds = Suite::held_out_seeds(seeds))
+        self.find("fresh", &config, source, cancel, |suite| {
+            suite.seeds = Suite::held_out_seeds(seeds)
+        })
     }
 
     fn find(
@@ -60,8 +68,9 @@ impl Judges {
         kind: &str,
         config: &SearchConfig,
         source: &SuiteSource,
+        cancel: &CancelToken,
         change: impl FnOnce(&mut Suite),
-    ) -> Result<usize, ReportError> {
+    ) -> Result<usize, StudyError> {
         let fitness = &config.fitness;
         // All that the numbers depend on.
         let seed = (fitness.form == Form::Direction || fitness.rotate > 0).then_some(config.seed);
@@ -71,7 +80,7 @@ impl Judges {
         }
         let mut suite = source.suite()?;
         change(&mut suite);
-        self.judges.push(judge::of_config(config, &Arc::new(suite))?);
+        self.judges.push(judge::of_config(config, &Arc::new(suite), cancel)?);
         self.known.insert(key, self.judges.len() - 1);
         Ok(self.judges.len() - 1)
     }
@@ -103,28 +112,19 @@ impl Work {
         self,
         judges: &Judges,
         threads: usize,
-        watch: Watch,
-    ) -> Result<Vec<Evaluation>, ReportError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.max(1))
-            .build()
-            .map_err(|e| ReportError::Threads(e.to_string()))?;
+        cancel: &CancelToken,
+        observe: Observe,
+    ) -> Result<Vec<Evaluation>, StudyError> {
+        let pool = pool(threads)?;
         let (done, total) = (AtomicUsize::new(0), self.jobs.len());
-        let judge = |(judge, program): &(usize, Arc<Program>)| -> Result<Evaluation, ReportError> {
-            let mut stopped = false;
-            let mut see = |_: usize, _: f64| {
-                stopped |= (watch.interrupted)();
-                if stopped { Verdict::Stop } else { Verdict::Continue }
-            };
-            let evaluation = judges.judges[*judge].judge(&Request::new(program), &mut see)?;
-            if stopped || (watch.interrupted)() {
-                return Err(ReportError::Interrupted);
-            }
-            (watch.observe)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+        let judge = |(judge, program): &(usize, Arc<Program>)| -> Result<Evaluation, StudyError> {
+            let (judge, request) = (&judges.judges[*judge], Request::new(program));
+            let evaluation = judge.judge(&request, cancel, &mut |_, _| Verdict::Continue)?;
+            observe(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             Ok(evaluation)
         };
         // The first error in order, so that it is the same every time.
-        let results: Vec<Result<Evaluation, ReportError>> =
+        let results: Vec<Result<Evaluation, StudyError>> =
             pool.install(|| self.jobs.par_iter().map(judge).collect());
         results.into_iter().collect()
     }

@@ -7,7 +7,7 @@ use symopt_dsl::{Graph, parse};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::config::Form;
 
-use super::{Judged, Mean, Report, StoreReport};
+use super::{FreshFitness, Mean, Report, StoreReport};
 use crate::report::figures::{PAPER_CACHE_HITS, PAPER_REDUNDANT};
 
 impl Report {
@@ -259,7 +259,7 @@ impl Report {
     }
 }
 
-fn judged(judged: Judged) -> String {
+fn judged(judged: FreshFitness) -> String {
     match (judged.fitness, judged.standard_error) {
         (Fitness::Improvement(value), Some(error)) => {
             format!("{:+.2} ± {:.2} %", 100.0 * value, 100.0 * error)

@@ -2,17 +2,15 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use serde::Serialize;
 use symopt_proxy_tasks::sample::Criterion;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::judge::judge_of_directions;
 use symopt_search::judge::purpose::Purpose;
 use symopt_search::store::program_source::Found;
-use symopt_studies::importance::{Importance, Report, importance};
+use symopt_studies::importance::{Importance, ImportanceReport, importance};
 use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
@@ -43,7 +41,7 @@ struct Json<'a> {
     program: &'a str,
     suite: &'a str,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a ImportanceReport,
 }
 
 /// Prints the importance of each statement of a PROGRAM argument on a suite.
@@ -56,22 +54,21 @@ pub fn run(
     let Found { program, direction } = programs::found(name)?;
     let source = SuiteSource::find(suite)?;
     let tasks = Arc::new(source.suite()?);
-    let interrupt = interrupt::flag()?;
+    let cancel = interrupt::token()?;
     let line = CountLine::new("trainings");
-    let watch = Watch {
-        interrupted: &|| interrupt.load(Ordering::Relaxed),
-        observe: &|done, total| line.draw(done as u64, total as u64),
-    };
+    let observe = |done: usize, total: usize| line.draw(done as u64, total as u64);
     let zoo_name = symopt_programs::find(name).map(|entry| entry.name);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let seeds = usize::from(options.seeds);
     let judge = direction.map(|direction| {
-        judge_of_directions(&tasks, Purpose::Simplification, seeds, direction.fitness.tuning_seeds)
+        let tuning_seeds = direction.fitness.tuning_seeds;
+        judge_of_directions(&tasks, Purpose::Simplification, seeds, tuning_seeds, &cancel)
     });
     let judge = judge.transpose()?;
     let trials = match &judge {
         Some(judge) => {
-            Trials::of_directions(&tasks, judge, seeds, Criterion::default(), threads, watch)
+            let criterion = Criterion::default();
+            Trials::of_directions(&tasks, judge, seeds, criterion, threads, &cancel, &observe)
         }
         None => Trials::new(
             &tasks,
@@ -79,7 +76,8 @@ pub fn run(
             &Trials::seeds(seeds),
             Criterion::default(),
             threads,
-            watch,
+            &cancel,
+            &observe,
         ),
     };
     let report = trials.and_then(|mut trials| {
@@ -111,7 +109,7 @@ pub fn run(
     Ok(print(&mut out, &report)?)
 }
 
-fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+fn print(out: &mut impl Write, report: &ImportanceReport) -> std::io::Result<()> {
     if report.factors.iter().any(|(_, factor)| *factor != 1.0) {
         let factors: Vec<String> =
             report.factors.iter().map(|(task, factor)| format!("{task} {factor:.3}")).collect();

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_search::engine::lineage::{Ancestor, Change};
 
 use crate::failure::Failure;
@@ -23,8 +24,11 @@ pub struct LineageOptions {
 /// Prints the lineage of a PROGRAM argument.
 pub fn run(program: &str, options: &LineageOptions, json: bool) -> Result<(), Failure> {
     let line = CountLine::new("programs bred again");
-    let lineage =
-        symopt_search::engine::lineage::lineage(program, &mut |done, total| line.draw(done, total));
+    let lineage = symopt_search::engine::lineage::lineage(
+        program,
+        &CancelToken::new(),
+        &mut |done, total| line.draw(done, total),
+    );
     line.finish();
     let lineage = lineage?;
     let mut out = terminal::output();

@@ -2,18 +2,17 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use symopt_analysis::equivalence::RandomStreams;
 use symopt_analysis::simplify::{Label, Options, simplify};
+use symopt_cancel::CancelToken;
 use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::constants::Tuned;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
 use symopt_proxy_tasks::task::RunCount;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_search::StopReason;
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::engine::SearchResult;
@@ -21,8 +20,8 @@ use symopt_search::judge::{Settled, first_seeds};
 use symopt_search::launch::{Finished, Launch, LaunchError};
 use symopt_search::store::failures::Failures;
 use symopt_search::store::statistics::Statistics;
+use symopt_studies::StudyError;
 use symopt_studies::comparison::{self, Row};
-use symopt_studies::trials::TrialError;
 
 use crate::execution::{Execution, count_of};
 use crate::failure::Failure;
@@ -94,7 +93,7 @@ pub fn execute(
     launch: Launch,
     store: &Path,
     execution: &Execution,
-    interrupt: &AtomicBool,
+    cancel: &CancelToken,
 ) -> Result<(), Failure> {
     let threads = execution.threads();
     if !execution.json {
@@ -121,9 +120,9 @@ pub fn execute(
         writeln!(terminal::output(), "fitness is measured against {adamw}")?;
     }
     let mut line = ProgressLine::new(&config.limits).against(&adamw);
-    let result = launch.run(threads, interrupt, &mut |progress| line.draw(progress));
+    let result = launch.run(threads, cancel, &mut |progress| line.draw(progress));
     line.finish();
-    let Finished { result, suite, history } =
+    let Finished { result, suite, history, .. } =
         result.map_err(|error| interrupted_first(error, store))?;
     let graph =
         Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
@@ -135,9 +134,9 @@ pub fn execute(
     let compared = match held_out {
         // An interrupted search reports what it has at once.
         0 => Ok(None),
-        _ if interrupt.load(Ordering::Relaxed) => Ok(None),
+        _ if cancel.is_cancelled() => Ok(None),
         held_out => {
-            compare(&result, &pruned, &config, &suite, usize::from(held_out), threads, interrupt)
+            compare(&result, &pruned, &config, &suite, usize::from(held_out), threads, cancel)
         }
     };
     // What the search found is reported even if the comparison fails.
@@ -148,17 +147,18 @@ pub fn execute(
     let settled = match config.fitness.form {
         Form::Program => None,
         Form::Direction => {
-            match Settled::new(&result.best.program, &result.best.settings, &suite.tasks) {
+            let best = &result.best;
+            match Settled::new(&best.program, &best.settings, &suite.tasks, cancel) {
                 // What an interrupted search has is reported at once, without the runs that this
                 // takes.
-                Err(TaskError::Interrupted { .. }) => None,
+                Err(TaskError::Cancelled(_)) => None,
                 settled => settled?,
             }
         }
     };
     // The search has ended, and its comparison has not: that is made again when the search is
     // resumed as it is.
-    let compared = !interrupt.load(Ordering::Relaxed) || result.stop == StopReason::Interrupted;
+    let compared = !cancel.is_cancelled() || result.stop == StopReason::Cancelled;
     let further = if compared { hint::further(&result, &limits) } else { limits };
     let resume = execution.given(hint::resume(store, &further, &stored_limits));
     let mut out = terminal::output();
@@ -190,7 +190,7 @@ pub fn execute(
         };
         serde_json::to_writer_pretty(&mut out, &report)?;
         out.write_all(b"\n")?;
-        if interrupt.load(Ordering::Relaxed) {
+        if cancel.is_cancelled() {
             progress::note(&format!("interrupted; `{resume}` goes on"));
         }
         return failed.map_or(Ok(()), Err);
@@ -246,26 +246,26 @@ fn compare(
     suite: &Suite,
     held_out: usize,
     threads: usize,
-    interrupt: &AtomicBool,
+    cancel: &CancelToken,
 ) -> Result<Option<Vec<Row>>, Failure> {
-    let contenders = comparison::contenders(result, pruned, config, suite)?;
-    let line = CountLine::new("of the comparison on held-out seeds");
-    let watch = Watch {
-        interrupted: &|| interrupt.load(Ordering::Relaxed),
-        observe: &|done, total| line.draw(done as u64, total as u64),
+    let contenders = match comparison::contenders(result, pruned, config, suite, cancel) {
+        Err(StudyError::Cancelled(_)) => return Ok(None),
+        contenders => contenders?,
     };
+    let line = CountLine::new("of the comparison on held-out seeds");
     let rows = comparison::compare(
         suite,
         &contenders,
         &first_seeds(config, suite),
         held_out,
         threads,
-        watch,
+        cancel,
+        &|done, total| line.draw(done as u64, total as u64),
     );
     line.finish();
     match rows {
         Ok(rows) => Ok(Some(rows)),
-        Err(TrialError::Interrupted) => Ok(None),
+        Err(StudyError::Cancelled(_)) => Ok(None),
         Err(error) => Err(Failure::Work(format!("no comparison on held-out seeds: {error}"))),
     }
 }
@@ -291,7 +291,7 @@ fn print_constants(out: &mut impl Write, settled: &Settled, suite: &Suite) -> st
 
 /// A search that was interrupted before it had a result says how it goes on.
 fn interrupted_first(error: LaunchError, store: &Path) -> Failure {
-    if error.is_interrupt() {
+    if error.is_cancelled() {
         return Failure::Work(format!(
             "interrupted before the first program was judged; `{}` goes on",
             Command::new("resume").operand(store)

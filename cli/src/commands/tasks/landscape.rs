@@ -2,14 +2,13 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
-use symopt_proxy_tasks::watch::Watch;
 use symopt_studies::landscape::{self, Entry, Landscape, Settings};
 
 use crate::failure::Failure;
@@ -63,8 +62,12 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
     let paths = [&arguments.csv, &arguments.markdown, &arguments.svg];
     paths.into_iter().flatten().try_for_each(|path| files::check_writable(path))?;
     let suite = SuiteSource::find(suite)?.suite()?;
-    let entries =
-        if arguments.programs.is_empty() { landscape::zoo() } else { named(&arguments.programs)? };
+    let cancel = interrupt::token()?;
+    let entries = if arguments.programs.is_empty() {
+        landscape::zoo()
+    } else {
+        named(&arguments.programs, &cancel)?
+    };
     let tuning = Protocol {
         seeds: usize::from(arguments.tuning_seeds),
         budget: arguments.budget,
@@ -74,14 +77,10 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
     let threads = arguments
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let interrupt = interrupt::flag()?;
     let line = CountLine::new("training runs, at most");
-    let watch = Watch {
-        interrupted: &|| interrupt.load(Ordering::Relaxed),
-        observe: &|done, total| line.draw(done as u64, total as u64),
-    };
+    let observe = |done: usize, total: usize| line.draw(done as u64, total as u64);
     let begin = Instant::now();
-    let result = landscape::measure(&suite, &entries, &settings, threads, watch);
+    let result = landscape::measure(&suite, &entries, &settings, threads, &cancel, &observe);
     line.finish();
     let (landscape, time) = (result?, begin.elapsed());
 
@@ -124,11 +123,11 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
 }
 
 /// The programs that were asked for, each once.
-fn named(arguments: &[String]) -> Result<Vec<Entry>, Failure> {
+fn named(arguments: &[String], cancel: &CancelToken) -> Result<Vec<Entry>, Failure> {
     let mut entries: Vec<Entry> = Vec::new();
     for argument in arguments {
         let found = programs::found(argument)?;
-        let (program, is_direction) = (found.with_constants(), found.direction.is_some());
+        let (program, is_direction) = (found.with_constants(cancel)?, found.direction.is_some());
         let name = symopt_programs::find(argument)
             .map_or_else(|| argument.clone(), |entry| entry.name.to_owned());
         if !entries.iter().any(|entry| entry.name == name) {

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::constants::Origin;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::Candidate;
 use symopt_proxy_tasks::tuning::rule_of_thumb::{self, AdamwConstants};
@@ -37,7 +39,7 @@ pub struct Task<'a> {
     pub task: &'a WeightedTask,
     /// The same task once more.
     pub again: &'a dyn Fn() -> Result<WeightedTask, Failure>,
-    pub interrupted: &'a dyn Fn() -> bool,
+    pub cancel: &'a CancelToken,
 }
 
 impl Contender {
@@ -69,18 +71,26 @@ impl Contender {
                     .zip(task.task.describe().ok())
                     .is_some_and(|(a, b)| a == b)
         };
+        let interrupted = |error: TaskError| match error {
+            TaskError::Cancelled(_) => {
+                Failure::Work(format!("interrupted while {argument} was tuned"))
+            }
+            error => error.into(),
+        };
         let place = direction.suite.suite()?.tasks.iter().position(same);
         let known = place.and_then(|place| direction.settings.get(place)).copied();
         let (settled, source) = match known {
             Some(setting) => (
-                Settled::new(program, &[setting], std::slice::from_ref(task))?,
+                Settled::new(program, &[setting], std::slice::from_ref(task), on.cancel)
+                    .map_err(interrupted)?,
                 "its best on this task in its search".to_owned(),
             ),
             // As many runs as a tuning takes are too many for a command that nobody asked for them.
             None if task.task.is_external() => {
                 let setting = median(&direction.settings).unwrap_or(START);
                 (
-                    Settled::new(program, &[setting], std::slice::from_ref(task))?,
+                    Settled::new(program, &[setting], std::slice::from_ref(task), on.cancel)
+                        .map_err(interrupted)?,
                     "from other tasks, not tuned for this one".to_owned(),
                 )
             }
@@ -91,19 +101,12 @@ impl Contender {
                     tasks: vec![(on.again)()?],
                     seeds: vec![1],
                 };
-                let settled = Settled::tuned(
-                    program,
-                    suite,
-                    median(&direction.settings),
-                    seeds,
-                    on.interrupted,
-                )?;
+                let start = median(&direction.settings);
+                let settled =
+                    Settled::tuned(program, suite, start, seeds, on.cancel).map_err(interrupted)?;
                 (settled, format!("tuned for this task on {seeds} seeds"))
             }
         };
-        if (on.interrupted)() {
-            return Err(Failure::Work(format!("interrupted while {argument} was tuned")));
-        }
         let name = task.task.name();
         let settled = settled.ok_or_else(|| {
             Failure::Work(format!(
@@ -280,7 +283,7 @@ pub fn contenders(on: &Task, wanted: &Wanted) -> Result<(Vec<Contender>, usize),
         }
         match wanted.from_adamw {
             Some(constants) => {
-                let program = programs::find_with_constants(argument)?;
+                let program = programs::find_with_constants(argument, on.cancel)?;
                 all.extend(Contender::by_rule(argument, &program, constants, wanted.factors)?);
             }
             None => all.push(Contender::found(on, argument)?),

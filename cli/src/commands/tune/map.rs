@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::suite::WeightedTask;
 use symopt_proxy_tasks::tuning::grid::Trial;
 use symopt_studies::tuning_map::TuningMap;
@@ -45,8 +46,9 @@ pub fn write(
     program: &str,
     trials: &[Trial],
     seeds: usize,
+    cancel: &CancelToken,
 ) -> Result<Option<String>, Failure> {
-    let map = TuningMap::new(task, program, trials, seeds)?;
+    let map = TuningMap::new(task, program, trials, seeds, cancel)?;
     let text = match format {
         Format::Svg => map.chart().svg(),
         Format::Csv => map.csv().map_err(|error| Failure::Work(error.to_string()))?,

@@ -1,12 +1,13 @@
 //! `symopt tune --budget`
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
+use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::suite::WeightedTask;
-use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning, Watch};
+use symopt_proxy_tasks::tuning::pattern_search::{self, End, Protocol, Trial, Tuning};
 
 use super::{SHOWN, Tunable, print_uses};
 use crate::external::TaskCommand;
@@ -41,17 +42,17 @@ pub fn run(
     tunable: &Tunable,
     protocol: &Protocol,
     json: bool,
-    interrupt: &AtomicBool,
+    cancel: &CancelToken,
 ) -> Result<(), Failure> {
     let line = CountLine::new("training runs, at most");
     let (done, total) = (AtomicUsize::new(0), protocol.points() * protocol.seeds);
     let used = |runs: usize| {
         line.draw((done.fetch_add(runs, Ordering::Relaxed) + runs) as u64, total as u64)
     };
-    let watch = Watch { interrupted: &|| interrupt.load(Ordering::Relaxed), used: &used };
     let task = on.task.task.as_ref();
-    let size = tunable.size(on.task)?;
-    let tuning = pattern_search::search_in_units(task, &tunable.program, size, protocol, watch);
+    let size = tunable.size(on.task, cancel)?;
+    let tuning =
+        pattern_search::search_in_units(task, &tunable.program, size, protocol, cancel, &used);
     line.finish();
     let tuning = tuning?;
     let mut out = terminal::output();
@@ -71,7 +72,7 @@ pub fn run(
     }
     let Some(best) = tuning.best() else {
         return Err(match tuning.end {
-            End::Interrupted => Failure::Work("interrupted before there was a result".to_owned()),
+            End::Cancelled => Failure::Work("interrupted before there was a result".to_owned()),
             End::Converged | End::Budget => {
                 Failure::Work(format!("{name} diverges with every setting that was tried"))
             }
@@ -80,7 +81,7 @@ pub fn run(
     let end = match tuning.end {
         End::Converged => "no neighbour is better",
         End::Budget => "the budget is used up; a larger one may find better settings",
-        End::Interrupted => "interrupted",
+        End::Cancelled => "interrupted",
     };
     let (count, seeds) = (tuning.trials.len(), protocol.seeds);
     writeln!(
