@@ -7,6 +7,7 @@ use symopt_dsl::{Graph, Program, parse};
 use symopt_figures::Drawing;
 use symopt_figures::drawing::{Role, Shape};
 use symopt_testing::texts;
+use symopt_testing::xml::assert_well_formed;
 
 fn zoo(name: &str) -> Program {
     let path = format!("{}/../programs/zoo/{name}.opt", env!("CARGO_MANIFEST_DIR"));
@@ -119,56 +120,6 @@ fn all_that_is_live_is_drawn() {
             }
         }
     }
-}
-
-/// A reader of as much XML as a picture needs: elements must be closed in order, and texts and
-/// attributes be escaped.
-fn assert_well_formed(xml: &str) {
-    let mut open: Vec<&str> = Vec::new();
-    let mut rest = xml;
-    while let Some(start) = rest.find('<') {
-        assert_text(&rest[..start]);
-        rest = &rest[start + 1..];
-        let end = rest.find('>').expect("an element ends");
-        let element = &rest[..end];
-        rest = &rest[end + 1..];
-        if let Some(name) = element.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name), "closed in order");
-            continue;
-        }
-        let (body, closed) =
-            element.strip_suffix('/').map_or((element, false), |body| (body, true));
-        let (name, mut attributes) = body.split_once(' ').unwrap_or((body, ""));
-        assert!(!name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic()), "{element}");
-        while !attributes.trim().is_empty() {
-            let (key, value) = attributes
-                .trim_start()
-                .split_once("=\"")
-                .expect("attributes have values between quotes");
-            assert!(key.chars().all(|c| c.is_ascii_alphabetic() || c == '-'), "{element}");
-            let (value, after) = value.split_once('"').expect("a value ends");
-            assert_text(value);
-            attributes = after;
-        }
-        if !closed {
-            open.push(name);
-        }
-    }
-    assert_text(rest);
-    assert!(open.is_empty(), "{open:?} stay open");
-}
-
-fn assert_text(text: &str) {
-    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-    for (place, _) in text.match_indices('&') {
-        assert!(
-            ["&amp;", "&lt;", "&gt;", "&quot;", "&apos;"]
-                .iter()
-                .any(|entity| text[place..].starts_with(entity)),
-            "{text}"
-        );
-    }
-    assert!(!text.contains('<'), "{text}");
 }
 
 #[test]

@@ -11,54 +11,7 @@ use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::sample;
 use symopt_proxy_tasks::tuning::grid::Trial;
 use symopt_studies::tuning_map::TuningMap;
-
-/// Elements are closed in order, attributes are quoted, and texts have no bare `<`, `>` or `&`.
-fn assert_well_formed(xml: &str) {
-    let assert_text = |text: &str| {
-        assert!(!text.contains(['<', '>']), "{text}");
-        for after in text.split('&').skip(1) {
-            assert!(
-                ["amp;", "lt;", "gt;", "quot;", "apos;"]
-                    .iter()
-                    .any(|entity| after.starts_with(entity)),
-                "{text}"
-            );
-        }
-        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-    };
-    let mut open: Vec<&str> = Vec::new();
-    let mut rest = xml;
-    while let Some(start) = rest.find('<') {
-        assert_text(&rest[..start]);
-        rest = &rest[start + 1..];
-        let end = rest.find('>').expect("an element ends");
-        let element = &rest[..end];
-        rest = &rest[end + 1..];
-        if let Some(name) = element.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name), "closed in order");
-            continue;
-        }
-        let (body, closed) =
-            element.strip_suffix('/').map_or((element, false), |body| (body, true));
-        let (name, mut attributes) = body.split_once(' ').unwrap_or((body, ""));
-        assert!(!name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic()), "{element}");
-        while !attributes.trim().is_empty() {
-            let (key, value) = attributes
-                .trim_start()
-                .split_once("=\"")
-                .expect("attributes have values between quotes");
-            assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{element}");
-            let (value, after) = value.split_once('"').expect("a value ends");
-            assert_text(value);
-            attributes = after;
-        }
-        if !closed {
-            open.push(name);
-        }
-    }
-    assert!(open.is_empty(), "{open:?}");
-    assert_eq!(rest, "\n");
-}
+use symopt_testing::xml::assert_well_formed;
 
 /// What holds for every picture.
 fn check(name: &str, svg: &str, texts: &[&str]) {

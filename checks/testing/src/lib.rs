@@ -5,9 +5,11 @@
 //! | [`case`] | a program, arrays and steps from any bytes: what the fuzz target runs |
 //! | [`random`] | seeded random numbers |
 //! | [`texts`] | random programs with all that a text may have: names, numbers of every size, comments |
+//! | [`xml`] | whether a picture is well-formed |
 //! | [`draws`] | random programs and numbers to run, and a comparison with the reference, bit for bit |
 
 pub mod case;
 pub mod draws;
 pub mod random;
 pub mod texts;
+pub mod xml;
