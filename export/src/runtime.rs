@@ -94,6 +94,18 @@ pub fn filled(file: &str, conditions: &[(&str, bool)], texts: &[(&str, &str)]) -
     text
 }
 
+/// The methods of the class in a template, filled, with an empty line before them.
+pub fn methods(file: &str, conditions: &[(&str, bool)], texts: &[(&str, &str)]) -> String {
+    let class = filled(file, conditions, texts);
+    class.split_once(":\n").map_or_else(String::new, |(_, methods)| format!("\n{methods}"))
+}
+
+/// A text as it stands inside of a function.
+pub fn indented(text: &str) -> String {
+    let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") };
+    text.lines().map(line).collect()
+}
+
 /// A line with texts for names. The texts themselves stay as they are.
 fn with_texts(line: &str, texts: &[(&str, &str)]) -> String {
     let (mut text, mut rest) = (String::new(), line);

@@ -142,10 +142,8 @@ fn class(listing: &Listing) -> String {
     }
     if let Some(count) = casts.count() {
         let file = include_str!("../../runtime/keras/optimizer.py");
-        let class = runtime::filled(file, &[], &[("COUNT", count)]);
         // The counts are the last of an optimizer's variables, so a state has them at its end.
-        text.push('\n');
-        text += class.split_once(":\n").map_or("", |(_, methods)| methods);
+        text += &runtime::methods(file, &[], &[("COUNT", count)]);
     }
     write_step(&mut text, &casts);
     text += "\n    def get_config(self):\n        \"\"\"The arguments of the constructor.\"\"\"\n";

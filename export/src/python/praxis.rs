@@ -18,6 +18,7 @@ use super::casts::numpy_import;
 use super::optax::{self, Whole, fields};
 use crate::listing::{Listing, ListingOptions, UNDERSCORED};
 use crate::python::{self, bracketed, class_name};
+use crate::runtime;
 use crate::spelling::lacks_row;
 
 /// What the class of Praxis calls its own fields.
@@ -116,22 +117,20 @@ fn wrapper(listing: &Listing, whole: &Whole) -> String {
         "    \"\"\"The same, with partition specs: slots are sharded as their weights are.\"\"\"\n";
     let arguments = whole.arguments();
     text += &bracketed(4, &format!("inner = {name}("), &arguments, ")");
-    text += "\n    def init_partition_spec_fn(params):\n";
-    let state = format!("{}State", class_name(listing));
-    if text_keeps_state(whole) {
-        if has_slots {
-            text += "        def spec(w):\n            w = copy.deepcopy(w)\n            w.init = None\n            w.dtype = mu_dtype or w.dtype\n            return w\n\n";
-            text += "        def slots():\n            return jax.tree.map(spec, params)\n\n";
-        } else {
-            text += "        del params\n";
-        }
-        text += "        count = base_layer.WeightHParams(\n            shape=[],\n            init=None,\n            dtype=jnp.int32,\n            collections=None,\n            tensor_split_dims_mapping=[],\n        )\n";
-        let mut items = vec!["count=count".to_owned()];
-        items.extend(fields(listing).iter().map(|field| format!("{field}=slots()")));
-        text += &bracketed(8, &format!("return {state}("), &items, ")");
-    } else {
-        text += "        del params\n        return optax.EmptyState()\n";
-    }
+    let keeps_state = text_keeps_state(whole);
+    let mut items = vec!["count=count".to_owned()];
+    items.extend(fields(listing).iter().map(|field| format!("{field}=slots()")));
+    let state = format!("return {}State(", class_name(listing));
+    let partition = runtime::filled(
+        include_str!("../../runtime/praxis/partition.py"),
+        &[("state", keeps_state), ("slots", keeps_state && has_slots)],
+        &[],
+    );
+    let partition = runtime::indented(partition.trim_start());
+    // It is broken into lines for the margin that it has inside of the function.
+    let state = bracketed(8, &state, &items, ")");
+    text.push('\n');
+    text += &partition.replace("        __STATE__\n", &state);
     text += "\n    return optimizers.ShardedGradientTransformation(\n        init=inner.init,\n        update=inner.update,\n        init_partition_spec=init_partition_spec_fn,\n    )\n";
     text += &format!("\n\nclass {}(optimizers.BaseOptimizer):\n", class_name(listing));
     text +=

@@ -334,25 +334,22 @@ fn module(listing: &Listing) -> String {
         listing.hyperparameters.iter().map(|p| format!("\"{0}\": self.{0}", p.name)).collect();
     items.push("\"name\": self.name".to_owned());
     text += &bracketed(8, "return {", &items, "}");
-    text += "\n    def build(self, variables):\n        \"\"\"Makes the slots of those variables that have none.\"\"\"\n";
-    if lists.is_empty() {
-        text += "        del variables\n";
-    } else {
-        text += "        with tf.init_scope():\n            for variable in variables:\n                if variable.ref() in self._positions:\n                    continue\n                self._positions[variable.ref()] = len(self._positions)\n";
-        if !listing.slots.is_empty() {
-            text += "                zeros = tf.zeros(variable.shape, variable.dtype)\n";
-        }
-        for slot in &listing.slots {
-            let _ = writeln!(
-                text,
-                "                self.{slot}.append(tf.Variable(zeros, trainable=False))"
-            );
-        }
-        if let Some(count) = casts.count() {
-            let value = "tf.Variable(0, dtype=tf.int64, trainable=False)".to_owned();
-            text += &bracketed(16, &format!("self.{count}.append("), &[value], ")");
-        }
+    let mut appends: String = listing
+        .slots
+        .iter()
+        .map(|slot| {
+            format!("                self.{slot}.append(tf.Variable(zeros, trainable=False))\n")
+        })
+        .collect();
+    if let Some(count) = casts.count() {
+        let value = "tf.Variable(0, dtype=tf.int64, trainable=False)".to_owned();
+        appends += &bracketed(16, &format!("self.{count}.append("), &[value], ")");
     }
+    text += &runtime::methods(
+        include_str!("../../runtime/tensorflow/build.py"),
+        &[("lists", !lists.is_empty()), ("slots", !listing.slots.is_empty())],
+        &[("APPENDS", &appends)],
+    );
     text += "\n    def apply_gradients(self, grads_and_vars):\n        \"\"\"One step of each variable that has a gradient.\"\"\"\n";
     text += "        pairs = [pair for pair in grads_and_vars if pair[0] is not None]\n";
     text += "        if any(isinstance(gradient, tf.IndexedSlices) for gradient, _ in pairs):\n";
@@ -429,7 +426,8 @@ fn optimizer(listing: &Listing) -> String {
         text += "        self._scalars = {}\n";
     }
     if last > 0 {
-        text += "\n    def apply_gradients(self, grads_and_vars, global_step=None, name=None):\n        \"\"\"Keeps the pairs, over which the sums are taken, and does what the base does.\"\"\"\n        grads_and_vars = list(grads_and_vars)\n        self._pairs = [pair for pair in grads_and_vars if pair[0] is not None]\n        return super().apply_gradients(grads_and_vars, global_step, name)\n";
+        let file = include_str!("../../runtime/tensorflow/pairs.py");
+        text += &runtime::methods(file, &[], &[]);
     }
     let count = casts.count();
     if count.is_some() || !listing.slots.is_empty() {

@@ -145,8 +145,7 @@ pub fn definitions(listing: &Listing, numbers: &[String]) -> (String, String) {
     let helpers: String = HELPERS
         .iter()
         .filter(|(name, _)| calls(&text, name))
-        .flat_map(|(_, definition)| definition.lines().chain([""]))
-        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
+        .map(|(_, definition)| format!("{}\n", runtime::indented(definition)))
         .collect();
     let device = if calls(&text, "libdevice") || calls(&helpers, "libdevice") {
         "    from triton.language.extra import libdevice\n"
