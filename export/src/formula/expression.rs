@@ -56,6 +56,30 @@ pub(super) const NEWTON_SCHULZ: Operator = Operator::Named("NS₅", r"\operatorn
 pub(super) const ROWS: Operator = Operator::Named("rows", r"\operatorname{rows}");
 pub(super) const COLUMNS: Operator = Operator::Named("cols", r"\operatorname{cols}");
 
+/// Whether there is one argument, and a magnitude: it has brackets of its own.
+pub(super) fn is_magnitude(arguments: &[Expression]) -> bool {
+    matches!(arguments, [Expression::Apply(Operator::Abs, _)])
+}
+
+/// The terms of a sum with signs between them, and one before the first where it is subtracted.
+pub(super) fn joined(
+    terms: &[(bool, Expression)],
+    minus: &str,
+    text: impl Fn(&Expression) -> String,
+) -> String {
+    let mut sum = String::new();
+    for (index, (subtracted, term)) in terms.iter().enumerate() {
+        let sign = if *subtracted { minus } else { "+" };
+        match (index, subtracted) {
+            (0, false) => {}
+            (0, true) => sum.push_str(sign),
+            _ => sum.push_str(&format!(" {sign} ")),
+        }
+        sum.push_str(&text(term));
+    }
+    sum
+}
+
 /// The symbols of the numbers that have one.
 pub(super) fn constant_symbols() -> [(f64, Symbol); 2] {
     [

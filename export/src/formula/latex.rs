@@ -1,6 +1,6 @@
 //! Expressions in LaTeX.
 
-use super::expression::{Expression, Operator};
+use super::expression::{Expression, Operator, is_magnitude, joined};
 use super::number::Number;
 
 /// How tightly an expression holds together. A fraction is as good as an atom but for powers.
@@ -59,19 +59,7 @@ pub(super) fn text(expression: &Expression) -> String {
             Some(exponent) if number.is_power() => format!("10^{{{exponent}}}"),
             Some(exponent) => format!(r"{} \cdot 10^{{{exponent}}}", number.mantissa),
         },
-        Expression::Sum(terms) => {
-            let mut sum = String::new();
-            for (index, (subtracted, term)) in terms.iter().enumerate() {
-                sum.push_str(match (index, subtracted) {
-                    (0, false) => "",
-                    (0, true) => "-",
-                    (_, false) => " + ",
-                    (_, true) => " - ",
-                });
-                sum.push_str(&within(term, PRODUCT));
-            }
-            sum
-        }
+        Expression::Sum(terms) => joined(terms, "-", |term| within(term, PRODUCT)),
         Expression::Product(factors) => {
             let mut product = String::new();
             let mut before_is_word = false;
@@ -141,11 +129,6 @@ pub(super) fn text(expression: &Expression) -> String {
             }
         }
     }
-}
-
-/// Whether there is one argument, and a magnitude.
-fn is_magnitude(arguments: &[Expression]) -> bool {
-    matches!(arguments, [Expression::Apply(Operator::Abs, _)])
 }
 
 /// What stands between the factors of a product: digits need a dot, brackets and words a little

@@ -1,6 +1,6 @@
 //! Expressions in Unicode.
 
-use super::expression::{Expression, Operator};
+use super::expression::{Expression, Operator, is_magnitude, joined};
 use super::number::Number;
 
 /// How tightly an expression holds together.
@@ -31,19 +31,7 @@ pub(super) fn text(expression: &Expression) -> String {
     match expression {
         Expression::Symbol(symbol, _) => symbol.unicode.clone(),
         Expression::Number(number) => number_text(number),
-        Expression::Sum(terms) => {
-            let mut sum = String::new();
-            for (index, (subtracted, term)) in terms.iter().enumerate() {
-                sum.push_str(match (index, subtracted) {
-                    (0, false) => "",
-                    (0, true) => "−",
-                    (_, false) => " + ",
-                    (_, true) => " − ",
-                });
-                sum.push_str(&within(term, PRODUCT));
-            }
-            sum
-        }
+        Expression::Sum(terms) => joined(terms, "−", |term| within(term, PRODUCT)),
         Expression::Product(factors) => {
             let factor = |factor: &Expression| match factor {
                 Expression::Number(number) => number_text(number),
@@ -93,11 +81,6 @@ pub(super) fn text(expression: &Expression) -> String {
             }
         }
     }
-}
-
-/// Whether there is one argument, and a magnitude.
-fn is_magnitude(arguments: &[Expression]) -> bool {
-    matches!(arguments, [Expression::Apply(Operator::Abs, _)])
 }
 
 /// Arguments between brackets. A magnitude has brackets of its own, and below a root a symbol or a
