@@ -117,6 +117,15 @@ fn numbers_of_hyperparameters_alone_stay_floats_in_keras() {
 }
 
 #[test]
+fn a_single_result_of_optax_is_a_list_on_many_lines_too() {
+    let text = "def f(w, g):\n  sum = g * 0.050653\n  sum_2 = (sum + (g + where(-0.050653, g, -1.0))) * 0.1\n  return sum_2\n";
+    for target in [Target::Optax, Target::Praxis] {
+        let file = exported(text, target);
+        assert!(file.contains("            return [\n"), "{target}: {file}");
+    }
+}
+
+#[test]
 fn every_function_of_the_paper_is_expressed_by_each_of_these_targets() {
     for function in Function::all().filter(|function| function.row().profile == Profile::Paper) {
         let arguments = ["g", "m", "0.3"];

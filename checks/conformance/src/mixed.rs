@@ -373,6 +373,7 @@ const FOUND: &[(&str, &str)] = &[
     ("numbers-only", include_str!("../found/numbers_only.opt")),
     ("rebound-slot", include_str!("../found/rebound_slot.opt")),
     ("shared-products", include_str!("../found/shared_products.opt")),
+    ("one-long-result", include_str!("../found/one_long_result.opt")),
     ("floats-apart", include_str!("../found/floats_apart.opt")),
     ("floats-beyond", include_str!("../found/floats_beyond.opt")),
 ];

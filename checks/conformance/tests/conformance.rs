@@ -164,6 +164,8 @@ fn the_found_programs_have_their_right_values() {
     // The hyperparameter is moved to 0.4, and the learning rate is 0.5.
     let apart = 1.0 + 0.35 + (0.4_f64.ln() / 1e39_f64.ln() + 1.0) + 0.5 * 0.4;
     near("floats-apart", [apart, apart]);
+    // Twice the gradients, 1 and 0.5, and a share of them.
+    near("one-long-result", [0.2 + 0.005_065_3, 0.1 + 0.002_532_65]);
     // All gradients that are first in their array are positive.
     near("negative-zeros", [2.0 + 4.0 + 16.0 + 64.0 + 1.0, 2.0 + 4.0 + 16.0 + 64.0 + 0.5]);
 }

@@ -778,6 +778,9 @@ impl Transformation<'_> {
         );
         if one.chars().count() <= python::WIDTH {
             body += &format!("{one}\n");
+        } else if results.len() == 1 {
+            // In round brackets a single result would be no sequence of one.
+            body += &bracketed(12, "return [", &results, "]");
         } else {
             body += &bracketed(12, "return (", &results, ")");
         }
