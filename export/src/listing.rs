@@ -1138,7 +1138,14 @@ impl<'a> Writer<'a> {
             (Function::GuardedLog2, _) => call(Function::Log2, vec![magnitude(at(0))]),
             (Function::GuardedLog10, _) => call(Function::Log10, vec![magnitude(at(0))]),
             (Function::GuardedDivide, _) => {
-                let guarded = call(Function::Add, vec![at(1), Expression::Number(EPSILON)]);
+                // A number meets the array first, and is rounded to its type before it is guarded.
+                let divisor = match at(1) {
+                    number if is_of_array(0) && !number.ty().is_array() => {
+                        Expression::Call(Callee::Spread, self.ty(arguments[0]), vec![number, at(0)])
+                    }
+                    divisor => divisor,
+                };
+                let guarded = call(Function::Add, vec![divisor, Expression::Number(EPSILON)]);
                 call(Function::Divide, vec![at(0), guarded])
             }
             // What a matrix function gives is of another shape than what it takes.

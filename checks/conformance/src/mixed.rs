@@ -374,6 +374,7 @@ const FOUND: &[(&str, &str)] = &[
     ("rebound-slot", include_str!("../found/rebound_slot.opt")),
     ("shared-products", include_str!("../found/shared_products.opt")),
     ("one-long-result", include_str!("../found/one_long_result.opt")),
+    ("guarded-divisors", include_str!("../found/guarded_divisors.opt")),
     ("floats-apart", include_str!("../found/floats_apart.opt")),
     ("floats-beyond", include_str!("../found/floats_beyond.opt")),
 ];

@@ -23,8 +23,10 @@ struct KernelNotation;
 impl Notation for KernelNotation {
     fn spelling(&self, callee: Callee, _ty: Type) -> Option<Cow<'static, str>> {
         match callee {
-            // Computed before: it is a number, or it belongs to a sum.
-            Callee::ClipFactor | Callee::Spread => None,
+            // Computed before: it is a number.
+            Callee::ClipFactor => None,
+            // Two numbers of the text would be added in f64.
+            Callee::Spread => Some("(tl.zeros_like(place).to(tl.float32) + {x!})".into()),
             Callee::Function(function) => spelling(function)?.triton.map(Cow::Borrowed),
         }
     }
