@@ -40,11 +40,13 @@ mod model;
 mod problem_builder;
 mod suite;
 mod task;
+mod variant;
 
 pub use data::DataSpec;
 pub use model::ModelSpec;
 pub use suite::{SuiteSource, SuiteSpec, find_task};
 pub use task::TaskSpec;
+pub use variant::Variant;
 
 #[cfg(doc)]
 use crate::constants::Tuned;

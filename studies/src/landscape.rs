@@ -46,7 +46,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of_zoo(entry: &ZooEntry) -> Entry {
+    /// A program of the zoo.
+    pub fn of_zoo(entry: &ZooEntry) -> Entry {
         Entry { name: entry.name.to_owned(), program: entry.program(), is_direction: false }
     }
 }
@@ -90,6 +91,9 @@ fn dot(gain: Gain) -> Dot {
 pub struct TaskResult {
     /// The gain over tuned AdamW; `None` if the program diverged.
     pub gain: Option<Gain>,
+    /// The gain on each held-out seed; empty if the program diverged on any.
+    #[serde(skip)]
+    pub gains: Vec<f64>,
     /// Mean validation loss over the held-out seeds; `None` if it diverged on any.
     pub loss: Option<f64>,
     /// On how many of the held-out seeds it diverged.
@@ -286,6 +290,7 @@ fn measure_task(
         });
         let result = TaskResult {
             gain: gains.as_deref().and_then(Gain::of),
+            gains: gains.clone().unwrap_or_default(),
             loss: losses.map(|losses| losses.iter().sum::<f64>() / losses.len() as f64),
             diverged_seeds,
             tuned: tuning.best().cloned(),
@@ -532,7 +537,7 @@ fn settings(tuned: Option<&Trial>, separator: &str) -> (String, String) {
     (tuned.peak_lr.to_string(), hyperparameters.join(separator))
 }
 
-fn markdown_table(text: &mut String, rows: &[Vec<String>]) {
+pub(crate) fn markdown_table(text: &mut String, rows: &[Vec<String>]) {
     text.push('\n');
     for (index, row) in rows.iter().enumerate() {
         let cells: Vec<String> = row.iter().map(|text| markdown(text)).collect();

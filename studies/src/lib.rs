@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`report`](mod@report) | what searches did, from their stores: figures, tables, meta-validation |
 //! | [`comparison`] | programs against each other on held-out seeds |
+//! | [`gate`] | whether a suite ranks optimizers as the world does, and keeps its ranking at other sizes |
 //! | [`landscape`] | the optimizers of the literature on a suite, all tuned with the same budget |
 //! | [`fresh_seeds`] | programs on seeds that no search has seen, each at the learning rate that suits it |
 //! | [`funnel`] | the best programs of searches on ever larger suites: what keeps beating AdamW stays |
@@ -24,6 +25,7 @@ pub mod comparison;
 pub mod error;
 pub mod fresh_seeds;
 pub mod funnel;
+pub mod gate;
 pub mod importance;
 pub mod landscape;
 pub mod rediscovery;

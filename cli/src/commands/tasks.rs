@@ -3,7 +3,7 @@
 mod landscape;
 mod new;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -16,6 +16,7 @@ use crate::terminal;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(group = ArgGroup::new("measured").args(["landscape", "gate"]))]
 pub struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
@@ -28,12 +29,16 @@ pub struct Arguments {
     #[arg(long)]
     no_cost: bool,
     /// Print a suite that needs data of yours, to fill in the paths: vit-paper or lm-paper
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["suites", "json", "no_cost", "landscape"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["suites", "json", "no_cost", "landscape", "gate"])]
     preset: Option<String>,
     /// Measure the gain over tuned AdamW on a suite (name or TOML file), each program tuned with
     /// the same budget
     #[arg(long, value_name = "SUITE", conflicts_with_all = ["suites", "no_cost"])]
     landscape: Option<String>,
+    /// Measure whether a suite (name or TOML file) ranks optimizers as the literature does, and
+    /// whether its ranking survives another width, batch and horizon
+    #[arg(long, value_name = "SUITE", conflicts_with_all = ["suites", "no_cost", "landscape"])]
+    gate: Option<String>,
     #[command(flatten)]
     measured: landscape::Measurement,
 }
@@ -64,7 +69,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Ok(std::io::Write::write_all(&mut terminal::output(), text.as_bytes())?);
     }
     if let Some(suite) = &arguments.landscape {
-        return landscape::run(suite, arguments.measured, arguments.json);
+        return landscape::run(suite, &arguments.measured, arguments.json);
+    }
+    if let Some(suite) = &arguments.gate {
+        return landscape::run_gate(suite, &arguments.measured, arguments.json);
     }
     let sources: Vec<SuiteSource> = if arguments.suites.is_empty() {
         SuiteSource::built_in().collect()

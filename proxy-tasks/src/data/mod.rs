@@ -3,16 +3,20 @@
 //! | source | file | what comes of a seed |
 //! |---|---|---|
 //! | UCI digits, inside the crate | `digits.rs` | split into training and validation, label noise |
+//! | real images, texts and tables, inside the crate | `bundled.rs` | as those from files below |
 //! | MNIST | `mnist.rs` | which examples are used, label noise |
 //! | CIFAR-10 | `cifar10.rs` | which examples are used, label noise |
 //! | raw images | `raw_images.rs` | split into training and validation, label noise |
+//! | CSV tables | `csv.rs` | split into training and validation, label noise |
 //! | random teachers | `teacher.rs` | teacher, inputs, labels, label noise |
 //! | synthetic tables | `tabular.rs` | columns, trees, rows, labels, label noise |
 //! | synthetic language | `language.rs` | the texts, not the language |
 //! | a text file | `text.rs` | nothing: the last part is for validation |
 
+pub mod bundled;
 pub mod cifar10;
 mod compressed;
+pub mod csv;
 pub mod digits;
 pub mod language;
 pub mod mnist;

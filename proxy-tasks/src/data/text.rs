@@ -31,38 +31,44 @@ pub struct Text {
 /// Reads a text file. `vocabulary` is for words: the most tokens, token 0 for all rarer words among
 /// them; at least 2 and at most 65,536.
 pub fn text(path: &Path, unit: Unit, vocabulary: Option<usize>) -> Result<Text, DataError> {
-    const EXPECTED: &str = "a text file";
-    let foreign =
-        |found: String| DataError::Foreign { path: path.to_owned(), expected: EXPECTED, found };
     let bytes = read(path, "`path` must name a text file")?;
+    tokens(&bytes, unit, vocabulary).map_err(|found| DataError::Foreign {
+        path: path.to_owned(),
+        expected: "a text file",
+        found,
+    })
+}
+
+/// The tokens of a text, or what is wrong with it.
+pub(super) fn tokens(bytes: &[u8], unit: Unit, vocabulary: Option<usize>) -> Result<Text, String> {
     if bytes.is_empty() {
-        return Err(foreign("it is empty".to_owned()));
+        return Err("it is empty".to_owned());
     }
     let characters = || {
-        std::str::from_utf8(&bytes).map_err(|error| {
-            foreign(format!(
+        std::str::from_utf8(bytes).map_err(|error| {
+            format!(
                 "byte {} is no UTF-8; use `unit = \"bytes\"` for other encodings",
                 error.valid_up_to()
-            ))
+            )
         })
     };
     match unit {
-        Unit::Bytes => Ok(numbered(&bytes)),
+        Unit::Bytes => Ok(numbered(bytes)),
         Unit::Characters => {
             let characters: Vec<char> = characters()?.chars().collect();
             let text = numbered(&characters);
             if text.vocabulary > 1 << 16 {
-                return Err(foreign(format!(
+                return Err(format!(
                     "it has {} different characters; at most 65,536 are supported",
                     text.vocabulary
-                )));
+                ));
             }
             Ok(text)
         }
         Unit::Words => {
             let text = words(characters()?, vocabulary.unwrap_or(1 << 16).clamp(2, 1 << 16));
             if text.tokens.is_empty() {
-                return Err(foreign("it has no word, only white space".to_owned()));
+                return Err("it has no word, only white space".to_owned());
             }
             Ok(text)
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{LARGEST, TABLE_ROWS, at_least_one};
+use crate::data::bundled::{BundledTable, BundledText};
 use crate::data::teacher::Weights;
 use crate::data::text::Unit;
 
@@ -16,6 +17,42 @@ pub enum DataSpec {
     /// training.
     // With braces, as every kind: only so are unknown keys refused.
     Digits {},
+    /// 14 x 14 images of Fashion-MNIST, inside the crate; see
+    /// [`bundled`](crate::data::bundled). A seed shuffles both sets; validation examples come from
+    /// the test set.
+    FashionMnist {},
+    /// A table inside the crate; see [`bundled`](crate::data::bundled). A seed shuffles the rows;
+    /// the first are for validation, the next for training.
+    BundledTable {
+        /// Which table.
+        table: BundledTable,
+        /// The name of the column to predict; the last by default.
+        label: Option<String>,
+    },
+    /// A text inside the crate; see [`bundled`](crate::data::bundled). The last tenth is for
+    /// validation.
+    BundledText {
+        /// Which text.
+        text: BundledText,
+        /// Tokens: bytes, characters or words.
+        unit: Unit,
+        /// The most tokens, for words: the most frequent have their own, all others share one.
+        vocabulary: Option<usize>,
+    },
+    /// A table of the user's; see [`csv`](crate::data::csv). A seed shuffles the rows; the first
+    /// are for validation, the next for training.
+    Csv {
+        /// The file, compressed (`.gz`) or not.
+        path: PathBuf,
+        /// The name of the column with the label; the last by default.
+        label: Option<String>,
+        /// Columns of numbers that stand for categories; none by default.
+        #[serde(default)]
+        categorical: Vec<String>,
+        /// The ASCII character between cells; a comma by default.
+        #[serde(default = "comma")]
+        delimiter: char,
+    },
     /// MNIST, or what is published in its form. A seed shuffles both sets; validation examples come
     /// from the test set.
     Mnist {
@@ -103,6 +140,10 @@ pub enum DataSpec {
     },
 }
 
+fn comma() -> char {
+    ','
+}
+
 fn a_tenth() -> f64 {
     0.1
 }
@@ -110,14 +151,40 @@ fn a_tenth() -> f64 {
 impl DataSpec {
     /// Whether the examples are windows of text.
     pub(super) fn is_text(&self) -> bool {
-        matches!(self, DataSpec::Language { .. } | DataSpec::Text { .. })
+        matches!(
+            self,
+            DataSpec::Language { .. } | DataSpec::Text { .. } | DataSpec::BundledText { .. }
+        )
+    }
+
+    /// Whether the examples are images, which have patches.
+    pub(super) fn is_images(&self) -> bool {
+        matches!(
+            self,
+            DataSpec::Digits {}
+                | DataSpec::FashionMnist {}
+                | DataSpec::Mnist { .. }
+                | DataSpec::Cifar10 { .. }
+                | DataSpec::RawImages { .. }
+        )
     }
 
     /// Says what is wrong with the description, as far as it shows without its data, for so many
     /// training and validation examples.
     pub(super) fn check(&self, training: Option<usize>, validation: usize) -> Result<(), String> {
         match self {
-            DataSpec::Digits {} | DataSpec::Mnist { .. } | DataSpec::Cifar10 { .. } => {}
+            DataSpec::Digits {}
+            | DataSpec::FashionMnist {}
+            | DataSpec::BundledTable { .. }
+            | DataSpec::Mnist { .. }
+            | DataSpec::Cifar10 { .. } => {}
+            DataSpec::Csv { delimiter, .. } => {
+                if !delimiter.is_ascii() || ['\n', '\r', '"'].contains(delimiter) {
+                    return Err(format!(
+                        "`delimiter` = {delimiter:?} must be an ASCII character, such as \";\""
+                    ));
+                }
+            }
             DataSpec::RawImages { height, width, channels, classes, .. } => {
                 at_least_one("height", *height)?;
                 at_least_one("width", *width)?;
@@ -188,29 +255,31 @@ impl DataSpec {
                     return Err(format!("`exponent` = {exponent} must be from 0 to 10"));
                 }
             }
+            DataSpec::BundledText { unit, vocabulary, .. } => check_unit(*unit, *vocabulary)?,
             DataSpec::Text { held_out, unit, vocabulary, .. } => {
-                match (unit, vocabulary) {
-                    (Unit::Words, None) => {
-                        return Err(
-                            "words need `vocabulary`, the most tokens, such as vocabulary = 3000"
-                                .to_owned(),
-                        );
-                    }
-                    (Unit::Words, Some(vocabulary)) if !(2..=1 << 16).contains(vocabulary) => {
-                        return Err(format!(
-                            "`vocabulary` = {vocabulary} must be from 2 to 65,536"
-                        ));
-                    }
-                    (Unit::Bytes | Unit::Characters, Some(_)) => {
-                        return Err("`vocabulary` is for words; bytes and characters all have their own tokens".to_owned());
-                    }
-                    _ => {}
-                }
+                check_unit(*unit, *vocabulary)?;
                 if !(*held_out > 0.0 && *held_out < 1.0) {
                     return Err(format!("`held_out` = {held_out} must be above 0 and below 1"));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses words without a vocabulary, and one for what has no words.
+fn check_unit(unit: Unit, vocabulary: Option<usize>) -> Result<(), String> {
+    match (unit, vocabulary) {
+        (Unit::Words, None) => {
+            Err("words need `vocabulary`, the most tokens, such as vocabulary = 3000".to_owned())
+        }
+        (Unit::Words, Some(vocabulary)) if !(2..=1 << 16).contains(&vocabulary) => {
+            Err(format!("`vocabulary` = {vocabulary} must be from 2 to 65,536"))
+        }
+        (Unit::Bytes | Unit::Characters, Some(_)) => {
+            Err("`vocabulary` is for words; bytes and characters all have their own tokens"
+                .to_owned())
+        }
+        _ => Ok(()),
     }
 }

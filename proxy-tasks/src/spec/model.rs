@@ -73,7 +73,7 @@ impl ModelSpec {
                 if context.is_some() {
                     return Err("`context` is for text; images have `patch`".to_owned());
                 }
-                if matches!(data, DataSpec::Teacher { .. } | DataSpec::Tabular { .. }) {
+                if !data.is_images() {
                     return Err("the inputs of a teacher or a table are no images; use `kind = \"linear\"` or \"mlp\"".to_owned());
                 }
                 let patch = patch

@@ -9,6 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::data::DataSpec;
 use super::limits::{LARGEST, TABLE_ROWS};
 use super::model::ModelSpec;
+use crate::data::bundled::{self, BundledTable, BundledText};
+use crate::data::csv::{self, Columns};
 use crate::data::language::{Language, LanguageSizes};
 use crate::data::raw_images::{ImageSizes, raw_images};
 use crate::data::tabular::{Table, TableSizes};
@@ -47,6 +49,23 @@ enum Examples {
         text: Arc<Text>,
         training: usize,
     },
+}
+
+/// The part of a text inside the crate that is for validation.
+const BUNDLED_HELD_OUT: f64 = 0.1;
+
+impl Examples {
+    /// The rows of a table: images of one row, as far as a model asks.
+    fn table(set: Vectors) -> Examples {
+        let image = [1, set.features, 1];
+        Examples::Images { set: Arc::new(set), image }
+    }
+
+    /// A text whose last part is for validation.
+    fn text(text: Text, held_out: f64) -> Examples {
+        let training = ((1.0 - held_out) * text.tokens.len() as f64) as usize;
+        Examples::Text { text: Arc::new(text), training }
+    }
 }
 
 /// Height, width and channels.
@@ -129,6 +148,25 @@ impl Builder {
             DataSpec::Digits {} => {
                 Ok(Examples::Images { set: Arc::new(digits::digits()), image: [8, 8, 1] })
             }
+            DataSpec::FashionMnist {} => {
+                bundled::fashion_mnist().map(|(training, validation)| Examples::Split {
+                    training: Arc::new(training),
+                    validation: Arc::new(validation),
+                    image: [bundled::FASHION_SIDE, bundled::FASHION_SIDE, 1],
+                })
+            }
+            DataSpec::BundledTable { table, label } => {
+                bundled::table(*table, label.as_deref()).map(Examples::table)
+            }
+            DataSpec::BundledText { text, unit, vocabulary } => {
+                bundled::text(*text, *unit, *vocabulary)
+                    .map(|text| Examples::text(text, BUNDLED_HELD_OUT))
+            }
+            DataSpec::Csv { path, label, categorical, delimiter } => {
+                let label = label.as_deref();
+                let columns = Columns { label, categorical, delimiter: *delimiter };
+                csv::csv(path, &columns).map(Examples::table)
+            }
             DataSpec::Mnist { path } => {
                 mnist::mnist(path).map(|(training, validation, [height, width])| Examples::Split {
                     training: Arc::new(training),
@@ -154,11 +192,9 @@ impl Builder {
                 raw_images(images, labels, sizes)
                     .map(|set| Examples::Images { set: Arc::new(set), image })
             }
-            DataSpec::Text { path, unit, vocabulary, held_out } => text(path, *unit, *vocabulary)
-                .map(|text| {
-                    let training = ((1.0 - held_out) * text.tokens.len() as f64) as usize;
-                    Examples::Text { text: Arc::new(text), training }
-                }),
+            DataSpec::Text { path, unit, vocabulary, held_out } => {
+                text(path, *unit, *vocabulary).map(|text| Examples::text(text, *held_out))
+            }
             DataSpec::Teacher { .. } | DataSpec::Tabular { .. } | DataSpec::Language { .. } => {
                 return Err(self.wrong("its examples are drawn, not loaded"));
             }
@@ -369,6 +405,22 @@ impl ProblemBuilder for Builder {
                 )
             }
             Source::Files(DataSpec::Digits {}) => "UCI digits, 8 × 8".to_owned(),
+            Source::Files(DataSpec::FashionMnist {}) => "Fashion-MNIST, 14 × 14".to_owned(),
+            Source::Files(DataSpec::BundledTable { table, label }) => {
+                let table = match table {
+                    BundledTable::Flights => "table of flights",
+                    BundledTable::Diamonds => "table of diamonds",
+                };
+                format!("{table}: the {}", label.as_deref().unwrap_or("last column"))
+            }
+            Source::Files(DataSpec::BundledText { text, unit, .. }) => {
+                let text = match text {
+                    BundledText::Glosses => "definitions of nouns",
+                    BundledText::PythonSources => "sources in Python",
+                };
+                format!("{text} by {}", format!("{unit:?}").to_lowercase())
+            }
+            Source::Files(DataSpec::Csv { path, .. }) => format!("table {}", path.display()),
             Source::Files(DataSpec::Mnist { path }) => format!("MNIST files in {}", path.display()),
             Source::Files(DataSpec::Cifar10 { path }) => {
                 format!("CIFAR-10 files in {}", path.display())

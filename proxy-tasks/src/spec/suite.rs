@@ -47,6 +47,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("10x", include_str!("../../suites/10x.toml")),
     ("100x", include_str!("../../suites/100x.toml")),
     ("held-out", include_str!("../../suites/held-out.toml")),
+    ("real-1x", include_str!("../../suites/real-1x.toml")),
+    ("real-10x", include_str!("../../suites/real-10x.toml")),
+    ("real-100x", include_str!("../../suites/real-100x.toml")),
+    ("real-held-out", include_str!("../../suites/real-held-out.toml")),
 ];
 
 /// Names and texts of the presets: suites that need the user's data.

@@ -1,14 +1,15 @@
-//! `symopt tasks --landscape`
+//! `symopt tasks --landscape` and `--gate`: optimizers tuned with the same budget
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
+use symopt_studies::gate::{self, Gate};
 use symopt_studies::landscape::{self, Entry, Landscape, Settings};
 
 use crate::failure::Failure;
@@ -17,34 +18,38 @@ use crate::{files, interrupt, options, programs, table, terminal};
 
 #[derive(Args)]
 pub struct Measurement {
-    /// With --landscape: held-out seeds that the tuned programs are compared on
-    #[arg(long, value_name = "N", default_value_t = 32, requires = "landscape", value_parser = options::between::<2, 1000>, allow_negative_numbers = true)]
-    seeds: u16,
-    /// With --landscape: seeds that each setting is judged on
-    #[arg(long, value_name = "N", default_value_t = 16, requires = "landscape", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
-    tuning_seeds: u16,
-    /// With --landscape: training runs, at most, that each program is tuned with on each task
-    #[arg(long, value_name = "N", default_value_t = Protocol::default().budget, requires = "landscape", value_parser = options::size, allow_negative_numbers = true)]
-    budget: usize,
-    /// With --landscape: leave the betas at their defaults and tune learning rate and weight decay
-    /// only
-    #[arg(long, requires = "landscape")]
+    /// With --landscape or --gate: held-out seeds that the tuned programs are compared on
+    /// [default: 32 for a landscape, 16 for a gate]
+    #[arg(long, value_name = "N", requires = "measured", value_parser = options::between::<2, 1000>, allow_negative_numbers = true)]
+    seeds: Option<u16>,
+    /// With --landscape or --gate: seeds that each setting is judged on [default: 16
+    /// for a landscape, 1 for a gate]
+    #[arg(long, value_name = "N", requires = "measured", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
+    tuning_seeds: Option<u16>,
+    /// With --landscape or --gate: training runs, at most, that each program is tuned with
+    /// on each task [default: 4000 for a landscape, 50 for a gate]
+    #[arg(long, value_name = "N", requires = "measured", value_parser = options::size, allow_negative_numbers = true)]
+    budget: Option<usize>,
+    /// With --landscape or --gate: leave the betas at their defaults and tune learning rate and weight decay
+    /// only; a gate always does
+    #[arg(long, requires = "measured")]
     no_betas: bool,
-    /// With --landscape: a program to compare with AdamW, a zoo name, file, `-` or STORE:HASH; may
-    /// be repeated. By default all optimizers of the zoo that take a learning rate
-    #[arg(long = "program", value_name = "PROGRAM", requires = "landscape")]
+    /// With --landscape or --gate: a program to compare with AdamW, a zoo name, file, `-` or STORE:HASH; may
+    /// be repeated. By default all optimizers of the zoo that take a learning rate; for a gate, those
+    /// of the published order, to which others are added
+    #[arg(long = "program", value_name = "PROGRAM", requires = "measured")]
     programs: Vec<String>,
-    /// With --landscape: threads that train; by default one for each core
-    #[arg(long, value_name = "N", requires = "landscape", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
+    /// With --landscape or --gate: threads that train; by default one for each core
+    #[arg(long, value_name = "N", requires = "measured", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
     threads: Option<u16>,
-    /// With --landscape: write the table into FILE, one line for each program and task
-    #[arg(long, value_name = "FILE", requires = "landscape")]
+    /// With --landscape or --gate: write the table into FILE, one line for each program and task
+    #[arg(long, value_name = "FILE", requires = "measured")]
     csv: Option<PathBuf>,
-    /// With --landscape: write the table into FILE, with the tuned settings
-    #[arg(long, value_name = "FILE", requires = "landscape")]
+    /// With --landscape or --gate: write the table into FILE, with the tuned settings
+    #[arg(long, value_name = "FILE", requires = "measured")]
     markdown: Option<PathBuf>,
-    /// With --landscape: draw the table into FILE
-    #[arg(long, value_name = "FILE", requires = "landscape")]
+    /// With --landscape or --gate: draw the table into FILE
+    #[arg(long, value_name = "FILE", requires = "measured")]
     svg: Option<PathBuf>,
 }
 
@@ -57,48 +62,81 @@ struct Report {
     landscape: Landscape,
 }
 
-pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failure> {
-    // What can't be written is said before anything is done.
-    let paths = [&arguments.csv, &arguments.markdown, &arguments.svg];
-    paths.into_iter().flatten().try_for_each(|path| files::check_writable(path))?;
+/// What `--gate --json` prints.
+#[derive(Serialize)]
+struct GateReport {
+    seconds: f64,
+    threads: usize,
+    #[serde(flatten)]
+    gate: Gate,
+}
+
+/// What is asked for, but for the suite.
+struct Request {
+    entries: Vec<Entry>,
+    settings: Settings,
+    threads: usize,
+}
+
+impl Measurement {
+    /// Files that the result is written into. What can't be written is said before anything is done.
+    fn paths(&self) -> Result<Vec<&PathBuf>, Failure> {
+        let paths: Vec<&PathBuf> =
+            [&self.csv, &self.markdown, &self.svg].into_iter().flatten().collect();
+        paths.iter().try_for_each(|path| files::check_writable(path))?;
+        Ok(paths)
+    }
+
+    fn request(
+        &self,
+        entries: Vec<Entry>,
+        defaults: Settings,
+        cancel: &CancelToken,
+    ) -> Result<Request, Failure> {
+        let entries =
+            if self.programs.is_empty() { entries } else { named(&self.programs, cancel)? };
+        let tuning = Protocol {
+            seeds: self.tuning_seeds.map_or(defaults.tuning.seeds, usize::from),
+            budget: self.budget.unwrap_or(defaults.tuning.budget),
+            shares: defaults.tuning.shares && !self.no_betas,
+        };
+        let settings = Settings { tuning, seeds: self.seeds.map_or(defaults.seeds, usize::from) };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Request { entries, settings, threads: self.threads.map_or_else(cores, usize::from) })
+    }
+
+    /// Writes what both kinds of measurement have.
+    fn write(&self, landscape: &Landscape, markdown: &str) -> Result<(), Failure> {
+        if let Some(path) = &self.csv {
+            let csv = landscape.csv().map_err(|error| Failure::Work(error.to_string()))?;
+            files::write(path, &csv)?;
+        }
+        if let Some(path) = &self.markdown {
+            files::write(path, markdown)?;
+        }
+        if let Some(path) = &self.svg {
+            files::write(path, &landscape.chart().svg())?;
+        }
+        Ok(())
+    }
+}
+
+pub fn run(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failure> {
+    let paths = arguments.paths()?;
     let suite = SuiteSource::find(suite)?.suite()?;
     let cancel = interrupt::token()?;
-    let entries = if arguments.programs.is_empty() {
-        landscape::zoo()
-    } else {
-        named(&arguments.programs, &cancel)?
-    };
-    let tuning = Protocol {
-        seeds: usize::from(arguments.tuning_seeds),
-        budget: arguments.budget,
-        shares: !arguments.no_betas,
-    };
-    let settings = Settings { tuning, seeds: usize::from(arguments.seeds) };
-    let threads = arguments
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let line = CountLine::new("training runs, at most");
-    let observe = |done: usize, total: usize| line.draw(done as u64, total as u64);
+    let request = arguments.request(landscape::zoo(), Settings::default(), &cancel)?;
+    let Request { entries, settings, threads } = &request;
     let begin = Instant::now();
-    let result = landscape::measure(&suite, &entries, &settings, threads, &cancel, &observe);
-    line.finish();
-    let (landscape, time) = (result?, begin.elapsed());
-
-    if let Some(path) = &arguments.csv {
-        files::write(path, &landscape.csv().map_err(|error| Failure::Work(error.to_string()))?)?;
-    }
-    if let Some(path) = &arguments.markdown {
-        files::write(path, &landscape.markdown())?;
-    }
-    if let Some(path) = &arguments.svg {
-        files::write(path, &landscape.chart().svg())?;
-    }
+    let measured = watched(|observe| {
+        landscape::measure(&suite, entries, settings, *threads, &cancel, observe)
+    });
+    let (landscape, time) = (measured?, begin.elapsed());
+    arguments.write(&landscape, &landscape.markdown())?;
     let mut out = terminal::output();
     if json {
-        serde_json::to_writer_pretty(
-            &mut out,
-            &Report { seconds: time.as_secs_f64(), threads, landscape },
-        )?;
+        let report = Report { seconds: time.as_secs_f64(), threads: *threads, landscape };
+        serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);
     }
     table::paragraph(
@@ -111,12 +149,66 @@ pub fn run(suite: &str, arguments: Measurement, json: bool) -> Result<(), Failur
     for note in landscape.notes() {
         table::paragraph(&mut out, &note)?;
     }
+    finish(&mut out, &landscape, suite.tasks.len(), time, *threads, &paths)
+}
+
+/// `symopt tasks --gate`
+pub fn run_gate(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failure> {
+    let paths = arguments.paths()?;
+    let source = SuiteSource::find(suite)?;
+    let all = source.with_variants()?.suite()?.tasks.len();
+    let cancel = interrupt::token()?;
+    let request = arguments.request(gate::published(), gate::SETTINGS, &cancel)?;
+    let Request { entries, settings, threads } = &request;
+    let begin = Instant::now();
+    let measured = watched(|observe| {
+        gate::measure(&source, entries, settings, *threads, &cancel, observe)
+    });
+    let (gate, time) = (measured?, begin.elapsed());
+    arguments.write(&gate.landscape, &gate.markdown())?;
+    let mut out = terminal::output();
+    if json {
+        let report = GateReport { seconds: time.as_secs_f64(), threads: *threads, gate };
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        return Ok(out.write_all(b"\n")?);
+    }
+    table::paragraph(
+        &mut out,
+        &format!("gate of the suite {}\n{}\n", gate.landscape.suite, gate.explanation()),
+    )?;
+    table::print(&mut out, &gate.table(), &[1, 2, 3, 4], &[])?;
+    writeln!(out, "\nbetween tasks")?;
+    let tasks = gate.tasks.len();
+    table::print(&mut out, &gate.between(), &(1..1 + tasks).collect::<Vec<_>>(), &[])?;
+    table::paragraph(&mut out, &format!("\n{}", gate.landscape.protocol()))?;
+    table::print(&mut out, &gate.gains(), &(1..1 + tasks).collect::<Vec<_>>(), &[])?;
+    writeln!(out)?;
+    finish(&mut out, &gate.landscape, all, time, *threads, &paths)
+}
+
+/// Measures with a line of progress.
+fn watched<T>(measure: impl FnOnce(&dyn Fn(usize, usize)) -> T) -> T {
+    let line = CountLine::new("training runs, at most");
+    let measured = measure(&|done, total| line.draw(done as u64, total as u64));
+    line.finish();
+    measured
+}
+
+/// Says what it took, and what was written.
+fn finish(
+    out: &mut impl Write,
+    landscape: &Landscape,
+    tasks: usize,
+    time: Duration,
+    threads: usize,
+    paths: &[&PathBuf],
+) -> Result<(), Failure> {
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     writeln!(out, "{} training runs in {} on {threads}", landscape.runs, clock(time))?;
     if !landscape.complete {
-        writeln!(out, "interrupted: {} of {} tasks were measured", tasks, suite.tasks.len())?;
+        writeln!(out, "interrupted: {} of {tasks} tasks were measured", landscape.tasks.len())?;
     }
-    for path in paths.into_iter().flatten() {
+    for path in paths {
         writeln!(out, "written: {}", path.display())?;
     }
     Ok(())
