@@ -47,13 +47,18 @@ pub enum Profile {
     Select,
     /// `mean` and `size`.
     Reduce,
-    /// Functions of the matrix of each parameter array, such as Muon and Adafactor need. No search
-    /// draws them: nothing but the reference interpreter's own operations runs them
+    /// Functions of the matrix of each parameter array, such as Muon and Adafactor need. Nothing but
+    /// the reference interpreter's own operations runs them
     /// ([`Graph::matrix_function`](crate::Graph::matrix_function)).
     Matrix,
 }
 
 impl Profile {
+    /// Its functions, in the order of the table.
+    pub fn functions(self) -> impl Iterator<Item = Function> {
+        FUNCTIONS.iter().filter(move |row| row.profile == self).map(|row| row.function)
+    }
+
     /// Its name for people: `paper`, `step`, `slots`, `select`, `reduce`, `matrix`.
     pub fn name(self) -> &'static str {
         match self {

@@ -245,6 +245,24 @@ impl Program {
         Program { signature: Arc::new(signature), ..self.clone() }
     }
 
+    /// The same program with one more parameter before the one at `place`, which nothing reads. The
+    /// caller sees to it that the signature stays one of the language.
+    pub fn with_parameter(&self, place: usize, parameter: Parameter) -> Program {
+        let mut signature = (*self.signature).clone();
+        signature.parameters.insert(place, parameter);
+        // Parameters come first among the variables, so those behind it move up.
+        let moved = |id: VarId| {
+            if id.index() >= place { VarId(id.0.saturating_add(1)) } else { id }
+        };
+        let statements = self.statements.iter().map(|s| s.map_variables(moved)).collect();
+        // Names of locals, in order, as the text has them.
+        let first = self.signature.parameters.len();
+        let locals = (first..self.variable_count())
+            .map(|i| self.variable_name(VarId(i as u16)).to_string())
+            .collect();
+        Program::new(signature, locals, statements, moved(self.update), Vec::new())
+    }
+
     /// The capability profiles that the program needs: always `paper`, `step` if it takes `t`,
     /// `slots` if it has more than two slots, and those of its functions, whether or not anything
     /// depends on them.

@@ -4,13 +4,13 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use symopt_dsl::{Profile, Program};
+use symopt_dsl::Program;
 use symopt_search::config::MutationConfig;
 use symopt_search::engine::mutation::Mutator;
 
 /// A program as a search has it after many mutations, of about 30 statements.
 fn evolved() -> Program {
-    let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+    let mut mutator = Mutator::new(MutationConfig::default());
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut program = symopt_programs::find("adamw-paper").expect("it is in the zoo").program();
     while program.statements.len() < 30 {
@@ -27,7 +27,7 @@ fn breeding(c: &mut Criterion) {
         ("30 statements", evolved()),
     ];
     for (name, program) in seeds {
-        let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+        let mut mutator = Mutator::new(MutationConfig::default());
         let mut index = 0;
         group.bench_function(name, |b| {
             b.iter_batched(

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use symopt_dsl::Numerics;
 
+use crate::space::{Space, SpaceError};
+
 /// The last remainder by 2^20 of the seed of a search whose problem seeds change. What follows from
 /// those above is for reports, funnels and the rediscovery, which judge on seeds that no search
 /// has.
@@ -142,6 +144,8 @@ pub enum Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MutationConfig {
+    /// What mutations draw; see [`space`](crate::space).
+    pub functions: Vec<String>,
     /// Whether only constants change.
     pub constants_only: bool,
     /// Weight of the insertion of a statement.
@@ -274,6 +278,9 @@ const WHOLE: &str = "expected a whole number of 0 or more";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The functions that mutations draw.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
     /// The text is no TOML, or has an unknown name or a value of the wrong kind.
     #[error("{}", .0.to_string().replace("expected u64", WHOLE).replace("expected usize", WHOLE))]
     Toml(#[from] toml::de::Error),
@@ -318,6 +325,7 @@ impl SearchConfig {
         let whole = |name, value: usize, least: usize, most: usize, expected| {
             check(name, value as f64, (least..=most).contains(&value), expected)
         };
+        Space::parse(&mutation.functions)?;
         whole(
             "evolution.population",
             evolution.population,
@@ -512,6 +520,7 @@ impl Default for EvolutionConfig {
 impl Default for MutationConfig {
     fn default() -> MutationConfig {
         MutationConfig {
+            functions: vec!["paper".to_owned()],
             constants_only: false,
             insert: 1.0,
             delete: 1.0,

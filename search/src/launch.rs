@@ -19,6 +19,7 @@ use crate::journal::{
 };
 use crate::judge::form::{self, SplitError};
 use crate::judge::{self, Judge, Request};
+use crate::space::Space;
 use crate::store::program_source::{self, ProgramError, find_program};
 use crate::store::statistics::Statistics;
 
@@ -297,7 +298,7 @@ pub fn initial_of(config: &SearchConfig, cancel: &CancelToken) -> Result<Program
         Form::Program => program_source::find(&config.initial)?.with_constants(cancel)?,
         Form::Direction => find_program(&config.initial)?,
     };
-    check_hidden(config, &program)?;
+    check_hidden(config, &space(config)?.extend(&program))?;
     if config.fitness.form == Form::Direction {
         form::split(&program)?;
     }
@@ -315,9 +316,15 @@ fn prepare(config: &mut SearchConfig, program: &Program) -> Result<Program, Laun
         initial = form::split(&initial)?;
         hide(config, &initial);
     }
+    initial = space(config)?.extend(&initial);
     // As a resumed search will have it: the text leaves out variables that are not used, after
     // which the names of new ones go.
     Ok(source::parse("the initial program", &initial.to_string()).map_err(ProgramError::from)?)
+}
+
+/// The functions and parameters that programs of a search may have.
+fn space(config: &SearchConfig) -> Result<Space, LaunchError> {
+    Ok(Space::parse(&config.mutation.functions).map_err(ConfigError::from)?)
 }
 
 /// The evaluation of the initial program, where it can't be made again. It must not fail.

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | all settings of a search, from TOML |
+//! | [`space`] | which functions and parameters programs may have |
 //! | [`engine`] | the search itself: mutation, evolution, cache, hurdle; asynchronous on many threads, and the same for any number of them |
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`store`] | every acknowledged evaluation, in a directory: [`journal`]; programs and failures of it, statistics |
@@ -30,6 +31,7 @@ pub mod directory;
 pub mod engine;
 pub mod judge;
 pub mod launch;
+pub mod space;
 pub mod store;
 
 pub use config::SearchConfig;

@@ -6,7 +6,7 @@ use std::path::Path;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use symopt_cancel::CancelToken;
-use symopt_dsl::{Function, Graph, Operand, Profile, Program, VarId};
+use symopt_dsl::{Function, Graph, Operand, Program, VarId};
 use symopt_search::SearchResult;
 use symopt_search::config::{ConfigError, MutationConfig, SearchConfig, Strategy};
 use symopt_search::engine::lineage;
@@ -31,7 +31,7 @@ fn without_constants(program: &Program) -> Program {
 #[test]
 fn random_programs_are_valid_of_all_lengths_and_of_all_functions() {
     let adamw = adamw();
-    let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+    let mut mutator = Mutator::new(MutationConfig::default());
     let (mut lengths, mut functions, mut hashes) =
         (vec![0; 2 * adamw.statements.len() + 1], BTreeSet::new(), BTreeSet::new());
     let trials = 4000;
@@ -73,7 +73,7 @@ fn random_directions_leave_alone_what_stands_outside() {
     let direction = form::split(&adamw()).unwrap();
     let config = MutationConfig { hidden: form::hidden(&direction), ..MutationConfig::default() };
     assert_eq!(config.hidden, ["w", "lr", "weight_decay"]);
-    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut mutator = Mutator::new(config);
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     for _ in 0..500 {
         let (program, _) = mutator.random(&direction, &mut rng);
@@ -103,7 +103,7 @@ fn where_everything_is_hidden_there_is_an_end() {
     let adamw = adamw();
     let hidden: Vec<String> = adamw.signature().parameters.iter().map(|p| p.name.clone()).collect();
     let config = MutationConfig { hidden, max_statements: 2, ..MutationConfig::default() };
-    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut mutator = Mutator::new(config);
     let (program, _) = mutator.random(&adamw, &mut ChaCha8Rng::seed_from_u64(1));
     assert_eq!(Graph::new(&program).unwrap().hash(), mutator.graph().hash());
 }
@@ -114,7 +114,7 @@ fn tuning_changes_one_constant_and_keeps_its_sign() {
     let places = constants(&adamw);
     assert_eq!(places.len(), 4);
     let config = MutationConfig { constants_only: true, ..MutationConfig::default() };
-    let mut mutator = Mutator::new(Profile::Paper, config.clone());
+    let mut mutator = Mutator::new(config.clone());
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let mut changed = BTreeSet::new();
     for _ in 0..300 {
@@ -144,10 +144,8 @@ fn tuning_changes_one_constant_and_keeps_its_sign() {
     assert_eq!(changed.len(), 4);
 
     // Weights of interp stay on their grid.
-    let mut on_grid = Mutator::new(
-        Profile::Paper,
-        MutationConfig { interp_weights: vec![0.5, 0.25], ..config.clone() },
-    );
+    let mut on_grid =
+        Mutator::new(MutationConfig { interp_weights: vec![0.5, 0.25], ..config.clone() });
     for _ in 0..100 {
         let (child, mutation) = on_grid.mutate(&adamw, &mut rng);
         let statement = &child.statements[mutation.statement];
@@ -163,7 +161,7 @@ fn tuning_changes_one_constant_and_keeps_its_sign() {
     // Nothing to tune: the child is its parent.
     let signum = symopt_programs::find("signum").unwrap().program();
     assert!(constants(&signum).is_empty());
-    let (child, _) = Mutator::new(Profile::Paper, config).mutate(&signum, &mut rng);
+    let (child, _) = Mutator::new(config).mutate(&signum, &mut rng);
     assert_eq!(child.statements, signum.statements);
     assert_eq!(Graph::new(&child).unwrap().hash(), Graph::new(&signum).unwrap().hash());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::SearchConfig;
 use symopt_search::engine::evolution::Evolution;
@@ -34,7 +34,7 @@ fn individual(index: u64, key: u128, fitness: f64, live: usize) -> Individual {
 }
 
 fn population_of(config: &SearchConfig) -> Evolution<'static> {
-    Evolution::new(initial(), Profile::Paper, config, None)
+    Evolution::new(initial(), config, None)
 }
 
 fn config(population: usize) -> SearchConfig {

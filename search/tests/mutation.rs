@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use symopt_dsl::{Function, Graph, Operand, Profile, Program};
+use symopt_dsl::{Function, Graph, Operand, Program};
 use symopt_search::config::MutationConfig;
 use symopt_search::engine::mutation::{Mutation, MutationKind, Mutator};
 
@@ -15,7 +15,7 @@ fn adamw() -> Program {
 
 #[test]
 fn a_long_chain_of_mutations_stays_valid_and_prints_and_parses() {
-    let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+    let mut mutator = Mutator::new(MutationConfig::default());
     let mut program = adamw();
     for index in 0..3000 {
         let mut rng = ChaCha8Rng::seed_from_u64(42);
@@ -36,7 +36,7 @@ fn a_long_chain_of_mutations_stays_valid_and_prints_and_parses() {
 fn every_kind_comes_with_its_weight() {
     let config =
         MutationConfig { insert: 3.0, delete: 1.0, modify: 2.0, ..MutationConfig::default() };
-    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut mutator = Mutator::new(config);
     let program = adamw();
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let mut counts: BTreeMap<MutationKind, f64> = BTreeMap::new();
@@ -67,7 +67,7 @@ fn every_kind_comes_with_its_weight() {
 
 #[test]
 fn inserts_reach_every_function_and_modifications_every_kind_of_argument() {
-    let mut mutator = Mutator::new(Profile::Paper, MutationConfig::default());
+    let mut mutator = Mutator::new(MutationConfig::default());
     let program = adamw();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut functions = BTreeSet::new();
@@ -137,7 +137,7 @@ fn a_program_at_its_limit_never_grows() {
     let program = adamw();
     let config =
         MutationConfig { max_statements: program.statements.len(), ..MutationConfig::default() };
-    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut mutator = Mutator::new(config);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for _ in 0..500 {
         assert!(mutator.mutate(&program, &mut rng).0.statements.len() <= program.statements.len());
@@ -160,7 +160,7 @@ fn hidden_parameters_are_no_argument_and_no_target_and_weights_come_from_the_gri
         interp_weights: grid.to_vec(),
         ..MutationConfig::default()
     };
-    let mut mutator = Mutator::new(Profile::Paper, config);
+    let mut mutator = Mutator::new(config);
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let own: Vec<Operand> = program
         .statements
@@ -210,7 +210,7 @@ fn settings_that_leave_nothing_to_draw_or_to_do_end_in_no_panic_and_no_endless_l
         MutationConfig { insert: 0.0, modify: 0.0, max_statements: 1, ..MutationConfig::default() },
     ];
     for config in settings {
-        let mut mutator = Mutator::new(Profile::Paper, config);
+        let mut mutator = Mutator::new(config);
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut child = symopt_dsl::parse("def f(w, g, m, v, lr):\n  return g, m, v").unwrap();
         for _ in 0..5 {

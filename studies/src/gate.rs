@@ -20,6 +20,7 @@ use symopt_proxy_tasks::tuning::pattern_search::Protocol;
 
 use crate::error::StudyError;
 use crate::landscape::{self, Entry, Landscape, Row, Settings, markdown_table};
+use crate::trials::Observe;
 
 /// Optimizers in the order in which the literature finds them on language models at batches and
 /// horizons of practice, the best level first.

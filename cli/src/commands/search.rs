@@ -42,6 +42,11 @@ pub struct Arguments {
     /// Program to start from: a zoo name or a file
     #[arg(long, value_name = "PROGRAM")]
     initial: Option<String>,
+    /// Functions that mutations draw: paper, step, slots, select, reduce, matrix (each with those
+    /// before it), names of functions, and `-NAME` to leave one out, such as matrix,-newton_schulz
+    /// [default: paper]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
+    functions: Vec<String>,
     /// Where children come from: mutations of the fittest (regularized evolution), or nowhere
     /// (random programs, to compare with)
     #[arg(long, value_enum)]
@@ -301,6 +306,9 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     }
     config.evolution.strategy =
         arguments.strategy.map_or(config.evolution.strategy, Strategy::from);
+    if !arguments.functions.is_empty() {
+        config.mutation.functions.clone_from(&arguments.functions);
+    }
     config.mutation.constants_only |= arguments.constants_only;
     config.evolution.population = arguments.population.unwrap_or(config.evolution.population);
     config.evolution.tournament = arguments.tournament.unwrap_or(config.evolution.tournament);

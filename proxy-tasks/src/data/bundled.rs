@@ -166,7 +166,7 @@ mod tests {
         let diamonds = table(BundledTable::Diamonds, None).unwrap();
         assert_eq!(counts(&diamonds), [375, 1_110, 4_943, 3_122, 2_738]);
         assert!(table(BundledTable::Diamonds, Some("cut")).unwrap() == diamonds);
-        assert_eq!(table(BundledTable::Flights, Some("destination")).unwrap().classes, 104);
+        assert_eq!(table(BundledTable::Flights, Some("destination")).unwrap().classes, 96);
         let unknown = table(BundledTable::Flights, Some("goal")).unwrap_err().to_string();
         assert!(unknown.contains("its columns: month, weekday"), "{unknown}");
         // Seven numbers, seven colours, eight clarities.

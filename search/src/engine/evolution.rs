@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use symopt_dsl::graph::Redundancy;
-use symopt_dsl::{FunctionalHash, Profile, Program};
+use symopt_dsl::{FunctionalHash, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::{EvolutionConfig, SearchConfig, Strategy};
@@ -38,7 +38,6 @@ impl<'a> Evolution<'a> {
     /// programs.
     pub fn new(
         mut initial: Individual,
-        profile: Profile,
         config: &SearchConfig,
         judge: Option<&'a dyn Judge>,
     ) -> Evolution<'a> {
@@ -59,7 +58,7 @@ impl<'a> Evolution<'a> {
                 usize::MAX
             },
             config: config.evolution.clone(),
-            mutator: Mutator::new(profile, config.mutation.clone()),
+            mutator: Mutator::new(config.mutation.clone()),
             keys,
             seed: config.seed,
             initial: initial.program,

@@ -391,7 +391,6 @@ mod tests {
     use crate::engine::evolution::Evolution;
     use crate::engine::individual::Individual;
     use crate::journal::EvaluationRecord;
-    use symopt_dsl::Profile;
 
     /// Gives every program the same fitness.
     struct Indifferent;
@@ -433,7 +432,7 @@ mod tests {
         let initial = Arc::new(initial());
         let first =
             Individual::initial(&initial, &Graph::new(&initial).unwrap(), &evaluation(), 0.0);
-        let mut evolution = Evolution::new(first, Profile::Paper, &config(), None);
+        let mut evolution = Evolution::new(first, &config(), None);
         let child = |index| {
             let child = evolution.breed(index);
             let record = EvaluationRecord::new(child.hash, &initial, &evaluation());

@@ -11,10 +11,11 @@ use std::fmt;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
-use symopt_dsl::function::{FUNCTIONS, Profile};
+use symopt_dsl::function::Profile;
 use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
 
 use crate::config::MutationConfig;
+use crate::space::Space;
 
 /// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one
 /// statement never works.
@@ -73,10 +74,13 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// A mutator that draws from the functions of a profile.
-    pub fn new(profile: Profile, config: MutationConfig) -> Mutator {
-        let functions =
-            FUNCTIONS.iter().filter(|row| row.profile == profile).map(|row| row.function).collect();
+    /// A mutator that draws from the functions of the settings, or from those of the paper where
+    /// they name none; [`SearchConfig::check`](crate::config::SearchConfig::check) refuses such.
+    pub fn new(config: MutationConfig) -> Mutator {
+        let functions = match Space::parse(&config.functions) {
+            Ok(space) => space.functions().to_vec(),
+            Err(_) => Profile::Paper.functions().collect(),
+        };
         Mutator { functions, config, graph: Graph::default(), variables: Vec::new() }
     }
 

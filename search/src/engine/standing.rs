@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use symopt_dsl::{FunctionalHash, Graph, Profile, Program};
+use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::SearchConfig;
@@ -138,7 +138,7 @@ impl<'a> Standing<'a> {
         let penalty = config.fitness.penalty;
         let individual = Individual::initial(initial, graph, &evaluation, penalty);
         let mut best = Best::of(&individual);
-        let mut evolution = Evolution::new(individual, Profile::Paper, config, Some(judge));
+        let mut evolution = Evolution::new(individual, config, Some(judge));
         best.key = evolution.key(best.hash, initial);
         let mut cache = FitnessCache::default();
         cache.insert(best.key, evaluation);

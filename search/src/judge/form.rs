@@ -198,43 +198,25 @@ fn is_decay(statements: &[Statement], before: usize, operand: Operand, weights: 
 /// The program with the parameters that [`complete`] needs, where it lacks them: a simplifier drops
 /// what nothing reads.
 pub fn with_parameters(program: &Program) -> Program {
-    let mut signature = program.signature().clone();
-    let positional = signature
-        .parameters
-        .iter()
-        .position(|p| p.kind == ParameterKind::Hyperparameter)
-        .unwrap_or(signature.parameters.len());
-    // The places where parameters come in, so that the numbers of variables behind them move up.
-    let mut added = Vec::new();
-    if !signature.parameters.iter().any(|p| p.kind == ParameterKind::LearningRate) {
-        signature.parameters.insert(
-            positional,
-            Parameter { name: "lr".to_owned(), kind: ParameterKind::LearningRate, default: None },
-        );
-        added.push(positional);
+    let mut program = program.clone();
+    let parameters = &program.signature().parameters;
+    if !parameters.iter().any(|p| p.kind == ParameterKind::LearningRate) {
+        let is_hyperparameter = |p: &Parameter| p.kind == ParameterKind::Hyperparameter;
+        let place = parameters.iter().position(is_hyperparameter).unwrap_or(parameters.len());
+        let parameter =
+            Parameter { name: "lr".to_owned(), kind: ParameterKind::LearningRate, default: None };
+        program = program.with_parameter(place, parameter);
     }
-    if !signature.parameters.iter().any(|p| p.name == WEIGHT_DECAY) {
-        added.push(signature.parameters.len());
+    let parameters = &program.signature().parameters;
+    if !parameters.iter().any(|p| p.name == WEIGHT_DECAY) {
         let parameter = Parameter {
             name: WEIGHT_DECAY.to_owned(),
             kind: ParameterKind::Hyperparameter,
             default: Some(0.0),
         };
-        signature.parameters.push(parameter);
+        program = program.with_parameter(parameters.len(), parameter);
     }
-    let moved = |id: VarId| {
-        added.iter().fold(
-            id,
-            |id, &place| if id.index() >= place { VarId(id.0.saturating_add(1)) } else { id },
-        )
-    };
-    let statements = program.statements.iter().map(|s| s.map_variables(moved)).collect();
-    // Names of locals, in order, as the text has them.
-    let first = program.signature().parameters.len();
-    let locals = (first..program.variable_count())
-        .map(|i| program.variable_name(VarId(i as u16)).to_string())
-        .collect();
-    Program::new(signature, locals, statements, moved(program.update), Vec::new())
+    program
 }
 
 #[cfg(test)]
