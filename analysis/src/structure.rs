@@ -7,6 +7,7 @@
 //! | Lion-like | sign-like; the current gradient weighs at least twice what the geometric tail over older gradients extrapolates to; the tail is one slow average (beta of 0.9 or more); decoupled weight decay |
 //! | Signum-like | sign-like; one geometric average of the gradients, the current one included: it weighs from half to twice what the tail extrapolates to |
 //! | AdamW-like | such an average, at most with Nesterov's look-ahead, over the root of a long average of squared gradients; decoupled weight decay |
+//! | Muon-like | an orthogonalised momentum: of matrices whose gradients have very different singular values the update has nearly equal ones; earlier gradients matter |
 //! | other | everything else |
 //!
 //! Sign-like means: all numbers of a step have one size, whatever the size of the gradients, and
@@ -33,6 +34,7 @@
 
 mod form;
 mod kernel;
+mod matrices;
 mod probes;
 mod streams;
 
@@ -43,6 +45,7 @@ use serde::{Deserialize, Serialize};
 use symopt_dsl::Program;
 use symopt_dsl::program::ParameterKind;
 
+pub use matrices::Matrices;
 pub use probes::{Blend, Decay, Probes, Rescaled, Size};
 
 /// The least share of finite numbers other than zero in a direction.
@@ -77,6 +80,9 @@ pub const LEAST_ADAM_COSINE: f64 = 0.98;
 pub const LEAST_DECAY: f64 = 1e-5;
 /// The largest share of the weights' effect that decoupled decay leaves unexplained.
 pub const MOST_DECAY_RESIDUAL: f64 = 0.01;
+/// The largest spread of the squared singular values of an orthogonalised update. Muon's five steps
+/// of Newton-Schulz leave 0.3 to 0.4, a random square matrix has 1.
+pub const MOST_SPREAD: f64 = 0.5;
 /// The value of a hyperparameter `weight_decay` that is off by default.
 const DECAY: f64 = 0.1;
 
@@ -91,6 +97,8 @@ pub enum Structure {
     /// The sign of a slow average and the current gradient, which counts more, with decoupled
     /// decay.
     LionLike,
+    /// An orthogonalised momentum: the updates of matrices have nearly equal singular values.
+    MuonLike,
     /// None of these.
     Other,
 }
@@ -101,6 +109,7 @@ impl fmt::Display for Structure {
             Structure::AdamwLike => "AdamW-like",
             Structure::SignumLike => "Signum-like",
             Structure::LionLike => "Lion-like",
+            Structure::MuonLike => "Muon-like",
             Structure::Other => "other",
         })
     }
@@ -257,6 +266,18 @@ fn judge(probes: &Probes) -> (Structure, Vec<String>) {
         ));
         return (Structure::Other, reasons);
     }
+    if let Some(matrices) = &probes.matrices {
+        if orthogonalises(matrices, &mut reasons) {
+            return (Structure::MuonLike, reasons);
+        }
+        if matrices.as_vectors < LEAST_COSINE {
+            reasons.push(format!(
+                "matrices get another direction than vectors of the same numbers (cosine {:.3})",
+                matrices.as_vectors
+            ));
+            return (Structure::Other, reasons);
+        }
+    }
     let is_invariant = is_invariant(probes, &mut reasons);
     let has_equal_sizes = has_equal_sizes(probes, &mut reasons);
     let decays = decays(probes, &mut reasons);
@@ -287,6 +308,29 @@ fn judge(probes: &Probes) -> (Structure, Vec<String>) {
         Structure::Other
     };
     (structure, reasons)
+}
+
+fn orthogonalises(matrices: &Matrices, reasons: &mut Vec<String>) -> bool {
+    let Matrices { spread, spread_of_gradients, memory, .. } = *matrices;
+    if spread > MOST_SPREAD {
+        reasons.push(format!(
+            "does not orthogonalise: squared singular values of matrix updates are spread by \
+             {spread:.2} of their mean, those of the gradients by {spread_of_gradients:.2}"
+        ));
+        return false;
+    }
+    let remembers = memory < LEAST_COSINE;
+    reasons.push(format!(
+        "orthogonalises: squared singular values of matrix updates are spread by {spread:.2} of \
+         their mean, those of the gradients by {spread_of_gradients:.2}"
+    ));
+    if !remembers {
+        reasons.push(
+            "earlier gradients make no difference: there is no stored average to speak of"
+                .to_owned(),
+        );
+    }
+    remembers
 }
 
 fn is_invariant(probes: &Probes, reasons: &mut Vec<String>) -> bool {

@@ -1,7 +1,7 @@
 //! Classification of structure: the zoo, and known optimizers in disguise.
 
 use symopt_analysis::simplify::{Label, canonical};
-use symopt_analysis::structure::Structure::{AdamwLike, LionLike, Other, SignumLike};
+use symopt_analysis::structure::Structure::{AdamwLike, LionLike, MuonLike, Other, SignumLike};
 use symopt_analysis::structure::{
     Classification, Classifier, Probes, Structure, by_probes, classify,
 };
@@ -45,6 +45,25 @@ fn assert_classes(cases: &[(&str, Structure, Option<Structure>)]) {
             found.reasons
         );
     }
+}
+
+#[test]
+fn an_orthogonalised_momentum_is_muon_like_however_it_is_written() {
+    assert_classes(&[
+        ("m = interp(g, m, 0.9); d = newton_schulz(m)", MuonLike, None),
+        ("m = m * 0.9 + g; v = interp(g, m, 0.9); d = newton_schulz(v)", MuonLike, None),
+        // No average, and an average that is not orthogonalised.
+        ("d = newton_schulz(g)", Other, None),
+        ("m = interp(g, m, 0.9); d = m / row_mean(abs(m))", Other, None),
+        ("m = interp(g, m, 0.9); d = sign(m) + transpose(transpose(m)) * 0.0", SignumLike, None),
+        // By products alone: one step of the iteration does not do, several do.
+        (
+            "m = interp(g, m, 0.9); a = m / norm(m); b = matmul(a, transpose(a)); \
+             d = a * 1.5 - matmul(b, a) * 0.5",
+            Other,
+            None,
+        ),
+    ]);
 }
 
 #[test]
@@ -101,7 +120,7 @@ fn every_program_of_the_zoo_has_its_structure() {
         ("rprop", Other, None),
         ("schedule-free-sgd", Other, None),
         ("schedule-free-adamw", Other, None),
-        ("muon", Other, None),
+        ("muon", MuonLike, Some(MuonLike)),
         ("adafactor", Other, None),
     ];
     assert_eq!(table, expected);

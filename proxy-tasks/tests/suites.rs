@@ -30,7 +30,8 @@ model = { kind = "linear" }
 #[test]
 fn built_in_suites_are_sound_and_tuned_constants_run() {
     let sources: Vec<SuiteSource> = SuiteSource::built_in().collect();
-    for name in ["quick", "smoke", "1x", "10x", "100x", "held-out"] {
+    let real = ["real-1x", "real-10x", "real-100x", "real-held-out"];
+    for name in ["quick", "smoke", "1x", "10x", "100x", "held-out"].into_iter().chain(real) {
         assert!(sources.iter().any(|source| source.name == name), "{name}");
     }
     for source in sources {
@@ -44,6 +45,9 @@ fn built_in_suites_are_sound_and_tuned_constants_run() {
                 "{}: {tuned:?}",
                 weighted.task.name()
             );
+            if source.name.starts_with("real") {
+                assert_eq!(tuned[5..], ["cautious-adamw", "muon"], "{}", weighted.task.name());
+            }
             assert!(weighted.task.describe().unwrap().parameters > 0);
             let found = find_task(&format!("{}/{}", suite.name, weighted.task.name())).unwrap();
             assert_eq!(found.task.describe().unwrap(), weighted.task.describe().unwrap());
@@ -59,9 +63,14 @@ fn every_scale_costs_about_ten_times_the_one_before() {
         let descriptions = tasks.iter().map(|weighted| weighted.task.describe().unwrap());
         descriptions.map(|d| d.parameters as f64 * d.steps as f64 * d.batch as f64).collect()
     };
-    let scales = [costs("1x"), costs("10x"), costs("100x")];
+    check_scales(&[costs("1x"), costs("10x"), costs("100x")], 3);
+    check_scales(&[costs("real-1x"), costs("real-10x"), costs("real-100x")], 5);
+}
+
+/// Each scale costs three to thirty times the one before, task by task and in all.
+fn check_scales(scales: &[Vec<f64>], tasks: usize) {
     for (small, large) in scales.iter().zip(&scales[1..]) {
-        assert_eq!((small.len(), large.len()), (3, 3));
+        assert_eq!((small.len(), large.len()), (tasks, tasks));
         for (small, large) in small.iter().zip(large) {
             assert!(large / small > 3.0 && large / small < 30.0, "{scales:?}");
         }
@@ -87,14 +96,16 @@ fn tasks_that_wait_in_comments_are_sound() {
 
 #[test]
 fn held_out_tasks_have_data_and_models_of_their_own() {
-    let tasks = |source: &SuiteSource| {
-        source.spec().unwrap().tasks.into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>()
+    let tasks = |name: &str| {
+        let spec = SuiteSource::find(name).unwrap().spec().unwrap();
+        spec.tasks.into_iter().map(toml::Spanned::into_inner).collect::<Vec<_>>()
     };
-    let held: Vec<_> = tasks(&SuiteSource::find("held-out").unwrap());
-    for source in SuiteSource::built_in().filter(|source| source.name != "held-out") {
-        for (seen, held) in
-            tasks(&source).iter().flat_map(|seen| held.iter().map(move |held| (seen, held)))
-        {
+    let old = ["quick", "smoke", "lion", "1x", "10x", "100x"];
+    let real = ["real-1x", "real-10x", "real-100x"];
+    for (held, seen) in [("held-out", &old[..]), ("real-held-out", &real[..])] {
+        let held = tasks(held);
+        let seen: Vec<_> = seen.iter().flat_map(|name| tasks(name)).collect();
+        for (seen, held) in seen.iter().flat_map(|seen| held.iter().map(move |held| (seen, held))) {
             assert_ne!(seen.model, held.model, "{} {}", seen.name, held.name);
             // There is one set of digits; its labels are noisy in the held-out task only.
             assert!(

@@ -33,7 +33,7 @@ pub(super) fn known(simplify: impl Fn(&Program) -> Program) -> Vec<Known> {
         signature.numerics = numerics;
         simplify(&program.with_signature(signature))
     };
-    let of_zoo = ["lion", "adamw", "signum"]
+    let of_zoo = ["lion", "adamw", "signum", "muon"]
         .into_iter()
         .filter_map(|name| Some((name, find(name)?.program())));
     // The text is compiled in, and a test meets it.
@@ -118,6 +118,7 @@ fn structure(relation: &Relation, known: &Known) -> Structure {
             // gradients that are k steps old.
             blend_structure(beta2, (1.0 - beta1) * beta2 / (beta1 * (1.0 - beta2)), decays)
         }
+        "muon" if value("momentum").is_some_and(is_average) => Structure::MuonLike,
         "signum" if value("beta").is_some_and(is_average) => Structure::SignumLike,
         "adamw" | "adamw without bias correction" => {
             let is_slow = value("beta2").is_some_and(|beta| (LEAST_SLOW_BETA..1.0).contains(&beta));

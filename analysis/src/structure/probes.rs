@@ -4,6 +4,7 @@ use serde::Serialize;
 use symopt_dsl::{Graph, Program};
 
 use super::kernel::{self, Kernel};
+use super::matrices::{self, Matrices};
 use super::streams::{BURN_IN, LANES, SHORT, STEPS, Setting, stream, updates};
 
 /// What was measured of a program on the fixed stream: 96 coordinates whose gradients have sizes
@@ -36,6 +37,10 @@ pub struct Probes {
     pub size: Option<Size>,
     /// How the update depends on the weights.
     pub decay: Decay,
+    /// What it does to matrices whose gradients have very different singular values; `None` if it
+    /// has no matrix function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matrices: Option<Matrices>,
 }
 
 /// The direction with gradients of another size.
@@ -100,7 +105,8 @@ impl Probes {
     /// Measures a program. `None` if it can't be run.
     pub(super) fn measure(program: &Program) -> Option<Probes> {
         // What makes no difference only takes time.
-        let live = program.pruned(&Graph::new(program).ok()?);
+        let graph = Graph::new(program).ok()?;
+        let live = program.pruned(&graph);
         let run = |steps, gradients, weights| updates(&live, Setting { steps, gradients, weights });
         let direction = run(STEPS, 1.0, 0.0)?;
         let large = run(SHORT, FACTOR, 0.0)?;
@@ -138,6 +144,7 @@ impl Probes {
             blend,
             size: kernel.map(|kernel| sizes(&direction, &kernel)),
             decay: decay(&direction, &weighted),
+            matrices: graph.matrix_function().and_then(|_| matrices::measure(&live)),
         })
     }
 }

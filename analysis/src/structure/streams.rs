@@ -104,7 +104,7 @@ pub(super) fn updates(program: &Program, setting: Setting) -> Option<Vec<f64>> {
 }
 
 /// SplitMix64 (Steele et al. 2014).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// In [0, 1).
@@ -119,7 +119,7 @@ impl Random {
 
     /// Mean 0 and variance 1, bell-shaped: a sum of six uniform numbers. Not by a logarithm, which
     /// may differ from machine to machine.
-    fn bell(&mut self) -> f64 {
+    pub(super) fn bell(&mut self) -> f64 {
         let sum: f64 = (0..6).map(|_| self.unit()).sum();
         std::f64::consts::SQRT_2 * (sum - 3.0)
     }
