@@ -1,10 +1,10 @@
-//! The rediscovery of Lion: the same search from AdamW under many seeds, each ended by its budget
-//! or by a program that is Lion-like, and what became of every one of them.
+//! The rediscovery of Lion, or of Muon: the same search from AdamW under many seeds, each ended by
+//! its budget or by a program of the target's structure, and what became of every one of them.
 //!
-//! The protocol is a file, `rediscovery/protocol.toml`: a suite, how often a search is repeated,
+//! The protocol is a file, such as `rediscovery/protocol.toml`: a target, a suite, how often a search is repeated,
 //! its settings, and how finals are simplified and judged. A search that is going to end somewhere
 //! else does so early, so a seed is a series of short searches, each from the initial program with
-//! a seed of its own, until one ends Lion-like or there have been enough. All finals go the same
+//! a seed of its own, until one ends there or there have been enough. All finals go the same
 //! way, whatever they are: algebra; the sign of some value in the place of the update, if that
 //! costs no more than the tolerance; ablation. Everything is judged on seeds that the search has
 //! not seen, each program at its own best peak learning rate and weight decay.
@@ -38,7 +38,7 @@ use crate::trials::Trials;
 use kept::{Kept, Time, keep, kept};
 
 pub use attempt::{Attempt, ClassChange, Final, Searched};
-pub use protocol::{Finals, PROTOCOL, Peer, Protocol, keep_protocol};
+pub use protocol::{Finals, PROTOCOL, PROTOCOLS, Peer, Protocol, keep_protocol};
 pub use report::Summary;
 
 /// Seeds of searches, which the seeds that change follow from, that no search has: for the
@@ -174,13 +174,13 @@ impl Rediscovery {
                     });
                 }
             }
-            let promising = known.is_some_and(|(_, (_, of_sign))| of_sign == Structure::LionLike);
+            let promising = known.is_some_and(|(_, classes)| self.is_promising(classes));
             if !promising || generated < next_try {
                 return;
             }
             next_try = generated + self.protocol.finals.every;
             match self.finish(&best.program, cancel) {
-                Ok(last) if last.structure == Structure::LionLike => {
+                Ok(last) if last.structure == self.protocol.target => {
                     found = Some(last);
                     generated_then = Some(progress.statistics.clone());
                     end.cancel();
@@ -205,6 +205,15 @@ impl Rediscovery {
         let statistics = generated_then.unwrap_or(result.statistics);
         let stop = if rediscovered { StopReason::TargetProgram } else { result.stop };
         Ok(Searched { seed, stop, seconds: time.seconds(), statistics, classes, last })
+    }
+
+    /// Whether a direction of some structure, whose sign has another, may be simplified to the
+    /// target: of something sign-like, a soft sign may become one.
+    fn is_promising(&self, (own, of_sign): (Structure, Structure)) -> bool {
+        match self.protocol.target {
+            target @ (Structure::LionLike | Structure::SignumLike) => of_sign == target,
+            target => own == target,
+        }
     }
 
     fn launch(&self, seed: u64, store: &Path, cancel: &CancelToken) -> Result<Launch, StudyError> {
@@ -356,7 +365,8 @@ impl Rediscovery {
         let stores = directory.join(format!("seed-{seed}"));
         symopt_files::create_directory(&stores)?;
         symopt_files::check_writable(&path)?;
-        let mut attempt = Attempt { seed, searches: Vec::new() };
+        let target = self.protocol.target;
+        let mut attempt = Attempt { seed, target, searches: Vec::new() };
         for (own, place) in seeds.zip(1..) {
             let (store, ended) = (
                 stores.join(format!("search-{place}")),

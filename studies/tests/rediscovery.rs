@@ -4,12 +4,13 @@ use std::path::Path;
 
 use symopt_analysis::structure::Structure;
 use symopt_cancel::CancelToken;
-use symopt_dsl::Program;
+use symopt_dsl::{Function, Program};
 use symopt_search::config::Form;
 use symopt_search::engine::Progress;
 use symopt_search::judge::form;
+use symopt_search::space::Space;
 use symopt_studies::rediscovery::{
-    Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Summary, keep_protocol,
+    Attempt, Observer, PROTOCOL, PROTOCOLS, Protocol, Rediscovery, Summary, keep_protocol,
 };
 
 struct Nobody;
@@ -34,6 +35,30 @@ fn the_frozen_protocol_starts_from_adamw_with_all_functions_and_the_three_mutati
     assert!(search.limits.target_program.is_empty());
     assert!(finals.peers.iter().any(|peer| peer.program == "lion"));
     assert!(finals.report_seeds >= 32);
+}
+
+#[test]
+fn the_protocols_of_muon_start_from_adamw_and_one_leaves_newton_schulz_out() {
+    let of = |name: &str| {
+        let (_, text) = PROTOCOLS.into_iter().find(|(known, _)| *known == name).unwrap();
+        Protocol::from_toml(name, text).unwrap()
+    };
+    let (muon, products) = (of("muon"), of("muon-by-products"));
+    assert_eq!((of("lion").target, muon.target), (Structure::LionLike, Structure::MuonLike));
+    assert_eq!(muon.search.initial, "adamw-paper");
+    assert!(muon.search.limits.target_program.is_empty());
+    let functions = |protocol: &Protocol| {
+        Space::parse(&protocol.search.mutation.functions).unwrap().functions().to_vec()
+    };
+    let all = functions(&muon);
+    assert!(all.contains(&Function::NewtonSchulz) && all.contains(&Function::Matmul));
+    // The rest of both is the same.
+    let without: Vec<Function> =
+        all.into_iter().filter(|function| *function != Function::NewtonSchulz).collect();
+    assert_eq!(functions(&products), without);
+    let mut same = products.clone();
+    same.search.mutation.functions.clone_from(&muon.search.mutation.functions);
+    assert_eq!(same, muon);
 }
 
 /// A smaller protocol on the same suite, for a search of a second.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use symopt_search::engine::Progress;
 use symopt_studies::StudyError;
 use symopt_studies::rediscovery::{
-    Attempt, Observer, PROTOCOL, Protocol, Rediscovery, Searched, Summary,
+    Attempt, Observer, PROTOCOL, PROTOCOLS, Protocol, Rediscovery, Searched, Summary,
 };
 
 use crate::failure::Failure;
@@ -18,7 +19,11 @@ use crate::{files, interrupt, options, progress, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// How many seeds; each is a series of searches until one ends Lion-like
+    /// What to look for: lion, muon, or muon-by-products, which leaves Newton-Schulz out of the
+    /// functions
+    #[arg(default_value = "lion", conflicts_with = "protocol", value_parser = PossibleValuesParser::new(PROTOCOLS.map(|(name, _)| name)))]
+    target: String,
+    /// How many seeds; each is a series of searches until one ends with what is looked for
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
     seeds: u16,
     /// The first seed; the others follow it
@@ -26,8 +31,9 @@ pub struct Arguments {
     first_seed: u32,
     /// Directory for the stores, one for each search, the results and report.md; results that are
     /// there already are kept
-    #[arg(short, long, default_value = "runs/rediscover", value_name = "DIR")]
-    output: PathBuf,
+    /// [default: runs/rediscover for lion, runs/rediscover-TARGET for others]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// Another protocol than the frozen one, a file such as --print-protocol writes
     #[arg(long, value_name = "FILE")]
     protocol: Option<PathBuf>,
@@ -62,11 +68,13 @@ impl Observer for Line {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut out = terminal::output();
+    let frozen = PROTOCOLS.iter().find(|(name, _)| *name == arguments.target);
+    let frozen = frozen.map_or(PROTOCOL, |(_, text)| *text);
     if arguments.print_protocol {
-        return Ok(out.write_all(PROTOCOL.as_bytes())?);
+        return Ok(out.write_all(frozen.as_bytes())?);
     }
     let (place, text) = match &arguments.protocol {
-        None => ("the frozen protocol".to_owned(), PROTOCOL.to_owned()),
+        None => ("the frozen protocol".to_owned(), frozen.to_owned()),
         Some(path) => {
             let hint = "`symopt rediscover --print-protocol` writes a file to start from";
             let text = std::fs::read_to_string(path)
@@ -75,7 +83,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     };
     let protocol = Protocol::from_toml(&place, &text)?;
-    let directory = &arguments.output;
+    let usual = match arguments.target.as_str() {
+        "lion" => "runs/rediscover".to_owned(),
+        target => format!("runs/rediscover-{target}"),
+    };
+    let directory = &arguments.output.clone().unwrap_or_else(|| PathBuf::from(usual));
     symopt_studies::rediscovery::keep_protocol(directory, &text)?;
     files::check_writable(&directory.join("report.md"))?;
     let cancel = interrupt::token()?;
@@ -145,9 +157,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     print_table(&mut out, &attempts)?;
     let text = format!(
-        "\n{} of {} seeds end Lion-like, {} of {} searches; median time of all seeds {}",
+        "\n{} of {} seeds end {}, {} of {} searches; median time of all seeds {}",
         summary.rediscovered,
         summary.attempts,
+        rediscovery.protocol().target,
         summary.rediscovered,
         summary.searches,
         clock(Duration::from_secs_f64(summary.median_seconds.max(0.0)))
@@ -164,10 +177,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 const INTERRUPTED: &str = "interrupted; the same command goes on where it was, to the same end";
 
 fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {
-    let verdict = if attempt.rediscovered() { "Lion-like" } else { "not Lion-like" };
+    let not = if attempt.rediscovered() { "" } else { "not " };
     let text = format!(
-        "\nseed {}: {verdict} after {}, {} searches, {} programs, {} evaluated\n",
+        "\nseed {}: {not}{} after {}, {} searches, {} programs, {} evaluated\n",
         attempt.seed,
+        attempt.target,
         clock(Duration::from_secs_f64(attempt.seconds().max(0.0))),
         attempt.searches.len(),
         attempt.generated(),

@@ -12,14 +12,17 @@ use symopt_search::store::stop_reason::StopReason;
 pub struct Attempt {
     /// The seed.
     pub seed: u64,
-    /// The searches, one after the other. None but the last may have ended Lion-like.
+    /// The structure that was looked for.
+    #[serde(default = "super::protocol::lion_like")]
+    pub target: Structure,
+    /// The searches, one after the other. None but the last may have ended with it.
     pub searches: Vec<Searched>,
 }
 
 impl Attempt {
-    /// Whether a final is Lion-like.
+    /// Whether a final has the target's structure.
     pub fn rediscovered(&self) -> bool {
-        self.searches.last().is_some_and(Searched::rediscovered)
+        self.last().is_some_and(|last| last.structure == self.target)
     }
 
     /// The final of the last search.
@@ -60,13 +63,6 @@ pub struct Searched {
     pub classes: Vec<ClassChange>,
     /// The best program in the end.
     pub last: Final,
-}
-
-impl Searched {
-    /// Whether the final is Lion-like.
-    pub fn rediscovered(&self) -> bool {
-        self.last.structure == Structure::LionLike
-    }
 }
 
 /// A moment when the best program became one of another structure.

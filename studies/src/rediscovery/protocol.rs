@@ -3,19 +3,34 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use symopt_analysis::structure::Structure;
 use symopt_search::config::{ConfigError, SearchConfig};
 
 use crate::error::StudyError;
 
-/// The frozen protocol.
+/// The frozen protocol of Lion.
 pub const PROTOCOL: &str = include_str!("protocol.toml");
+
+/// The frozen protocols, by the names of what they look for.
+pub const PROTOCOLS: [(&str, &str); 3] = [
+    ("lion", PROTOCOL),
+    ("muon", include_str!("muon.toml")),
+    ("muon-by-products", include_str!("muon-by-products.toml")),
+];
+
+pub(super) fn lion_like() -> Structure {
+    Structure::LionLike
+}
 
 /// The protocol of a rediscovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
+    /// The structure that is looked for; Lion-like by default.
+    #[serde(default = "lion_like")]
+    pub target: Structure,
     /// Searches under one seed, at most: the next one begins where the last has ended without being
-    /// Lion-like.
+    /// of the target's structure.
     pub repeats: u64,
     /// How finals are simplified and judged.
     pub finals: Finals,
@@ -27,7 +42,7 @@ pub struct Protocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finals {
-    /// A best program is tried as a final when it may be Lion-like and so many programs have been
+    /// A best program is tried as a final when it may be of the target's structure and so many programs have been
     /// generated since the last try.
     pub every: u64,
     /// Seeds that learning rate and decay are tuned on.

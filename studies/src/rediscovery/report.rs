@@ -12,9 +12,9 @@ use super::attempt::{Attempt, ClassChange, Searched};
 pub struct Summary {
     /// Attempts: seeds.
     pub attempts: usize,
-    /// Those that end Lion-like.
+    /// Those that end with the target's structure.
     pub rediscovered: usize,
-    /// Searches of all attempts; as many as are `rediscovered` end Lion-like.
+    /// Searches of all attempts; as many as are `rediscovered` end so.
     pub searches: usize,
     /// Median of the seconds of all attempts.
     pub median_seconds: f64,
@@ -45,12 +45,13 @@ impl Rediscovery {
     pub fn report(&self, attempts: &[Attempt]) -> String {
         let mut text = String::new();
         let summary = Summary::of(attempts);
-        let search = &self.protocol.search;
+        let (search, target) = (&self.protocol.search, self.protocol.target);
         let percent =
             |(mean, error): (f64, f64)| format!("{:+.2} ± {:.2} %", 100.0 * mean, 100.0 * error);
         text.push_str(&format!(
-            "# Rediscovery of Lion\n\n{} of {} seeds end Lion-like, from {} on the suite {}; so do {} of the {} searches, of which a seed has up to \
+            "# Rediscovery of {}\n\n{} of {} seeds end {target}, from {} on the suite {}; so do {} of the {} searches, of which a seed has up to \
              {}. Median time of all seeds: {:.0} s.\n\n",
+            target.to_string().trim_end_matches("-like"),
             summary.rediscovered,
             summary.attempts,
             search.initial,
