@@ -22,7 +22,7 @@ use symopt_dsl::escape;
 /// Discover, inspect and run optimizers that are written as programs.
 ///
 /// A PROGRAM is the name of a zoo program (`symopt programs`), a file, `-` for the standard input,
-/// or STORE:HASH for a program of a search.
+/// or a program of a search: STORE:HASH, STORE:best, or STORE:3 for the third of `symopt top STORE`.
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 110)]
 struct CommandLine {
@@ -40,7 +40,11 @@ enum Command {
     Search(commands::search::Arguments),
     /// Go on with a search that was interrupted
     Resume(commands::resume::Arguments),
-    /// Find Lion again, from AdamW, under many seeds
+    /// Show the hall of fame of a search: what no other program beats in fitness, length and memory
+    Top(commands::top::Arguments),
+    /// List the stores of searches under a directory
+    Runs(commands::runs::Arguments),
+    /// Find Lion or Muon again, from AdamW, under many seeds
     Rediscover(commands::rediscover::Arguments),
     /// Take the best programs of searches through ever larger suites: who keeps beating AdamW
     Funnel(commands::funnel::Arguments),
@@ -117,6 +121,8 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Search(arguments) => commands::search::run(arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
+        Command::Top(arguments) => commands::top::run(&arguments),
+        Command::Runs(arguments) => commands::runs::run(&arguments),
         Command::Rediscover(arguments) => commands::rediscover::run(arguments),
         Command::Funnel(arguments) => commands::funnel::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),

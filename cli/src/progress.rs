@@ -6,7 +6,7 @@
 //! terminal that breaks the line when it is made narrower takes the cursor along, and the next
 //! drawing clears all that the line has become.
 
-mod short_form;
+pub mod short_form;
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

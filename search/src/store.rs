@@ -31,6 +31,7 @@ mod encoding;
 mod error;
 pub mod failures;
 mod frame;
+pub mod hall_of_fame;
 mod index;
 pub mod journal;
 mod lock;

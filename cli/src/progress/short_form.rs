@@ -23,7 +23,7 @@ impl ShortForm {
 }
 
 /// What a program returns as its update, without what it does not need.
-fn formula(program: &Program) -> String {
+pub fn formula(program: &Program) -> String {
     let Ok(graph) = Graph::new(program) else { return String::new() };
     let pruned = program.pruned(&graph);
     let Ok(graph) = Graph::new(&pruned) else { return String::new() };

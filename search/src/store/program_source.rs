@@ -15,6 +15,7 @@ use crate::journal::{CheckedStore, FoundEvaluation, JournalError, Place, epoch_o
 use crate::judge::Settled;
 use crate::judge::form::complete;
 use crate::judge::inner_tuning::Setting;
+use crate::store::hall_of_fame::hall_of_fame;
 
 /// Why a program can't be found.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +136,16 @@ pub fn find(name: &str) -> Result<Found, ProgramError> {
     Ok(Found { program: source::find(name)?, direction: None })
 }
 
+/// The place of the hall of fame that a name speaks of: `best`, or a number of at most two digits,
+/// which is too short for a hash.
+fn place_of(text: &str) -> Option<usize> {
+    match text {
+        "best" => Some(1),
+        _ if text.len() <= 2 => text.parse().ok().filter(|place| *place > 0),
+        _ => None,
+    }
+}
+
 /// Whether a text can be the first digits of a functional hash.
 fn is_hash(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -176,12 +187,30 @@ pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
         .then_some((Path::new(store), hash))
 }
 
-/// The program of a store whose hash begins with the given digits, and the store.
+/// The program of a store whose hash begins with the given digits, or that has a place of its
+/// [`hall_of_fame`], and the store.
 pub fn find_in_store(path: &Path, digits: &str) -> Result<(CheckedStore, Stored), ProgramError> {
     let not_there = |reason: String| ProgramError::NotInStore { store: path.to_owned(), reason };
+    let of_place;
+    let digits = match place_of(digits) {
+        Some(place) => {
+            let front = hall_of_fame(&CheckedStore::of(path)?)?;
+            let count = front.len();
+            let entry = front.into_iter().nth(place - 1).ok_or_else(|| {
+                not_there(format!(
+                    "its hall of fame has {count} programs, no place {place}; `{}` lists them",
+                    Command::new("top").operand(path)
+                ))
+            })?;
+            of_place = entry.hash;
+            &of_place
+        }
+        None => digits,
+    };
     if !is_hash(digits) {
         return Err(not_there(format!(
-            "{digits:?} is no functional hash: it should be hexadecimal digits, the first few are enough"
+            "{digits:?} is no functional hash: it should be hexadecimal digits, the first few are \
+             enough; or `best`, or a place of the hall of fame"
         )));
     }
     let (store, evaluations) = CheckedStore::find(path, digits)?;
