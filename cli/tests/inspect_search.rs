@@ -24,6 +24,46 @@ fn store() -> (&'static Path, &'static str) {
 }
 
 #[test]
+fn the_hall_of_fame_is_a_front_and_its_places_name_programs() {
+    let (directory, hash) = store();
+    let front: Value =
+        serde_json::from_str(&output(directory, &["top", "store", "--json"])).unwrap();
+    let front = front.as_array().unwrap();
+    assert_eq!(front[0]["hash"], hash, "without parsimony and penalty the best is the first");
+    for (place, entry) in front.iter().enumerate() {
+        assert_eq!(entry["place"], place + 1);
+        let of = |entry: &Value, name: &str| entry[name].as_f64().unwrap();
+        for better in &front[..place] {
+            assert!(of(better, "fitness") >= of(entry, "fitness"));
+            assert!(
+                ["live_statements", "state_bytes"]
+                    .iter()
+                    .any(|name| of(better, name) > of(entry, name)),
+                "{better} beats {entry}"
+            );
+        }
+        let name = format!("store:{}", place + 1);
+        let found: Value =
+            serde_json::from_str(&output(directory, &["inspect", &name, "--json"])).unwrap();
+        assert_eq!(found["hash"], entry["hash"]);
+    }
+    let best: Value =
+        serde_json::from_str(&output(directory, &["inspect", "store:best", "--json"])).unwrap();
+    assert_eq!(best["hash"], hash);
+    let beyond = run(directory, &["inspect", "store:99"]);
+    assert_eq!(beyond.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&beyond.stderr).into_owned();
+    assert!(message.contains("no place 99") && message.contains("symopt top store"), "{message}");
+
+    output(directory, &["top", "store", "--csv", "front.csv"]);
+    let csv = std::fs::read_to_string(directory.join("front.csv")).unwrap();
+    assert!(csv.starts_with("place,hash,") && csv.contains(hash));
+    let runs: Value = serde_json::from_str(&output(directory, &["runs", ".", "--json"])).unwrap();
+    assert_eq!(runs[0]["store"], "./store");
+    assert_eq!((&runs[0]["suite"], &runs[0]["seed"]), (&"smoke".into(), &3.into()));
+}
+
+#[test]
 fn a_lineage_leads_from_the_initial_program_to_the_one_that_is_asked_for() {
     let (directory, hash) = store();
     let program = format!("store:{}", &hash[..12]);

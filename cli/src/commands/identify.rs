@@ -17,7 +17,7 @@ use crate::{options, programs, table, terminal};
     after_help = "Programs are compared in their simplified form. Equal ones come first, then those that are equal up to hyperparameters \
                         or a slot rescaling, then the others by the distance of their data flows, from 0 (the same functions on the same \
                         arguments) to 1 (nothing in common).\n\n\
-                        The structure is AdamW-like, Signum-like, Lion-like or other: by what the program does to a fixed stream of \
+                        The structure is AdamW-like, Signum-like, Lion-like, Muon-like or other: by what the program does to a fixed stream of \
                         gradients, and by its simplified form. --json has every number measured, and reasons."
 )]
 pub struct Arguments {

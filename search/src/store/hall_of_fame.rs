@@ -115,3 +115,33 @@ fn front(entries: Vec<Entry>) -> Vec<Entry> {
     }
     front
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_beaten_by_one_that_is_no_worse_in_anything() {
+        let entry = |fitness, live_statements, state_bytes| Entry {
+            place: 0,
+            hash: String::new(),
+            child: None,
+            fitness,
+            standard_error: 0.0,
+            seeds: 1,
+            live_statements,
+            state_bytes,
+            program: String::new(),
+        };
+        let kept = front(vec![
+            entry(0.5, 9, 8),
+            entry(0.4, 9, 8),
+            entry(0.3, 12, 4),
+            entry(0.2, 6, 8),
+            entry(0.1, 7, 8),
+            entry(0.0, 6, 4),
+        ]);
+        let of: Vec<(f64, usize)> = kept.iter().map(|entry| (entry.fitness, entry.place)).collect();
+        assert_eq!(of, [(0.5, 1), (0.3, 2), (0.2, 3), (0.0, 4)]);
+    }
+}
