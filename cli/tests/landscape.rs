@@ -12,6 +12,43 @@ fn words(command: &str) -> Vec<&str> {
 }
 
 #[test]
+fn a_gate_compares_the_rankings_of_a_suite_and_of_its_variants() {
+    const GATE: &str =
+        "tasks --gate smoke --program sgd --seeds 3 --tuning-seeds 1 --budget 30 --threads 2";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let text = output(path, &words(&format!("{GATE} --markdown gate.md")));
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert!(text.contains("arXiv 2509.02046") && text.contains("No paper proves"), "{text}");
+    assert!(std::fs::read_to_string(path.join("gate.md")).unwrap().contains("## Between tasks"));
+
+    let report: Value =
+        serde_json::from_str(&output(path, &words(&format!("{GATE} --json")))).unwrap();
+    let programs = report["landscape"]["rows"].as_array().unwrap().len();
+    assert_eq!(programs, 8, "those of the published order, and one more");
+    let tasks = report["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2);
+    for (task, has_wide) in tasks.iter().zip([false, true]) {
+        // Two pairs of the seven programs are of one level; sgd is of none.
+        let pairs = task["published"]["pairs"].as_u64().unwrap();
+        assert!(pairs >= 15 && pairs <= 19, "{task}");
+        let tau = task["published"]["tau"].as_f64().unwrap();
+        assert!((-1.0..=1.0).contains(&tau) && task["published"]["standard_error"].is_f64());
+        let variants: Vec<(&str, bool)> = task["variants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|variant| (variant[0].as_str().unwrap(), variant[1].is_object()))
+            .collect();
+        // A softmax regression has no width.
+        assert_eq!(variants, [("wide", has_wide), ("batch", true), ("long", true)]);
+        assert_eq!(task["tasks"].as_array().unwrap().len(), 2);
+        let own = tasks.iter().position(|other| other == task).unwrap();
+        assert_eq!(task["tasks"][own]["tau"], 1.0, "a task agrees with itself");
+    }
+}
+
+#[test]
 fn a_landscape_is_printed_and_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
