@@ -51,8 +51,8 @@ fn the_hall_of_fame_is_a_front_and_its_places_name_programs() {
         serde_json::from_str(&output(directory, &["inspect", "store:best", "--json"])).unwrap();
     assert_eq!(best["hash"], hash);
     let beyond = run(directory, &["inspect", "store:99"]);
-    assert_eq!(beyond.status.code(), Some(2));
-    let message = String::from_utf8_lossy(&beyond.stderr).into_owned();
+    let message = &beyond.stderr;
+    assert_eq!(beyond.code, Some(2));
     assert!(message.contains("no place 99") && message.contains("symopt top store"), "{message}");
 
     output(directory, &["top", "store", "--csv", "front.csv"]);

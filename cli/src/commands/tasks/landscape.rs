@@ -11,6 +11,7 @@ use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
 use symopt_studies::gate::{self, Gate};
 use symopt_studies::landscape::{self, Entry, Landscape, Settings};
+use symopt_studies::trials::Observe;
 
 use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
@@ -161,9 +162,8 @@ pub fn run_gate(suite: &str, arguments: &Measurement, json: bool) -> Result<(), 
     let request = arguments.request(gate::published(), gate::SETTINGS, &cancel)?;
     let Request { entries, settings, threads } = &request;
     let begin = Instant::now();
-    let measured = watched(|observe| {
-        gate::measure(&source, entries, settings, *threads, &cancel, observe)
-    });
+    let measured =
+        watched(|observe| gate::measure(&source, entries, settings, *threads, &cancel, observe));
     let (gate, time) = (measured?, begin.elapsed());
     arguments.write(&gate.landscape, &gate.markdown())?;
     let mut out = terminal::output();
@@ -187,7 +187,7 @@ pub fn run_gate(suite: &str, arguments: &Measurement, json: bool) -> Result<(), 
 }
 
 /// Measures with a line of progress.
-fn watched<T>(measure: impl FnOnce(&dyn Fn(usize, usize)) -> T) -> T {
+fn watched<T>(measure: impl FnOnce(Observe) -> T) -> T {
     let line = CountLine::new("training runs, at most");
     let measured = measure(&|done, total| line.draw(done as u64, total as u64));
     line.finish();
