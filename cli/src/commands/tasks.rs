@@ -128,5 +128,5 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             format!("{}; {}", d.model, d.data),
         ]);
     }
-    Ok(table::print(&mut out, &lines, &[2, 3, 4, 5, 6, 7, 8], &[(9, 43)])?)
+    Ok(table::print(&mut out, &lines, &[2, 3, 4, 5, 6, 7, 8], &[(9, 34)])?)
 }

@@ -10,10 +10,10 @@ def _number(function, *numbers):
     if all(isinstance(x, (int, float)) for x in numbers):
         with np.errstate(all="ignore"):
             return float(getattr(np, function)(*numbers))
-    if function == "divide" and isinstance(numbers[1], float):
-        # XLA multiplies by the reciprocal of a constant, and takes one below 2^-126 for 0.
-        if abs(numbers[1]) > 2.0**126:
-            numbers = jax.lax.optimization_barrier(numbers)
+    divisor = numbers[-1]
+    # XLA multiplies by the reciprocal of a constant, and takes one below 2^-126 for 0.
+    if function == "divide" and isinstance(divisor, float) and abs(divisor) > 2.0**126:
+        numbers = jax.lax.optimization_barrier(numbers)
     return getattr(jnp, function)(*numbers)
 
 

@@ -9,6 +9,7 @@ use symopt_dsl::{Graph, Program};
 use symopt_programs::source::{self, SourceError};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::{FitnessConfig, Form};
 use crate::journal::{CheckedStore, FoundEvaluation, JournalError, Place, epoch_of};
@@ -136,13 +137,73 @@ pub fn find(name: &str) -> Result<Found, ProgramError> {
     Ok(Found { program: source::find(name)?, direction: None })
 }
 
-/// The place of the hall of fame that a name speaks of: `best`, or a number of at most two digits,
-/// which is too short for a hash.
-fn place_of(text: &str) -> Option<usize> {
+/// What a name speaks of in place of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// `best`: what the search calls its best program.
+    Best,
+    /// A place of the hall of fame, from 1.
+    Place(usize),
+}
+
+/// What a name speaks of: `best`, or a number of at most two digits, which is too short for a hash.
+fn place_of(text: &str) -> Option<Named> {
     match text {
-        "best" => Some(1),
-        _ if text.len() <= 2 => text.parse().ok().filter(|place| *place > 0),
+        "best" => Some(Named::Best),
+        _ if text.len() <= 2 => text.parse().ok().filter(|place| *place > 0).map(Named::Place),
         _ => None,
+    }
+}
+
+/// The hash of what a search calls its best program: the last improvement, or where the seeds have
+/// changed since, the best of the elite on the new ones. `None` if it is the initial program.
+fn best_hash(store: &CheckedStore) -> Result<Option<String>, ProgramError> {
+    let improvement = store.improvements()?.pop();
+    let FitnessConfig { rotate, penalty, .. } = store.settings().config.fitness;
+    let revisions = store.revisions()?;
+    let epoch = revisions.iter().map(|(number, _)| epoch_of(*number)).max();
+    let Some(epoch) = epoch else {
+        return Ok(improvement.map(|improvement| improvement.hash));
+    };
+    if let Some(improvement) = improvement.filter(|i| i.index >= epoch.saturating_mul(rotate)) {
+        return Ok(Some(improvement.hash));
+    }
+    let of_epoch = revisions.into_iter().filter(|(number, _)| epoch_of(*number) == epoch);
+    let mut best: Option<(Fitness, String)> = None;
+    for (_, record) in of_epoch {
+        let score = record.evaluation().score(penalty);
+        if best.as_ref().is_none_or(|(other, _)| score.is_better_than(*other)) {
+            best = Some((score, record.hash));
+        }
+    }
+    Ok(best.map(|(_, hash)| hash))
+}
+
+/// The hash of the program of a store that a name speaks of.
+fn hash_of(path: &Path, named: Named) -> Result<String, ProgramError> {
+    let store = CheckedStore::of(path)?;
+    match named {
+        Named::Best => match best_hash(&store)? {
+            Some(hash) => Ok(hash),
+            // Nothing was better than the initial program.
+            None => {
+                let text = &store.settings().initial;
+                let initial = source::parse("the store's initial program", text)?;
+                Ok(Graph::new(&initial).map(|graph| graph.hash().to_string()).unwrap_or_default())
+            }
+        },
+        Named::Place(place) => {
+            let front = hall_of_fame(&store)?;
+            let count = front.len();
+            let entry = front.into_iter().nth(place - 1);
+            entry.map(|entry| entry.hash).ok_or_else(|| ProgramError::NotInStore {
+                store: path.to_owned(),
+                reason: format!(
+                    "its hall of fame has {count} programs, no place {place}; `{}` lists them",
+                    Command::new("top").operand(path)
+                ),
+            })
+        }
     }
 }
 
@@ -191,22 +252,8 @@ pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
 /// [`hall_of_fame`], and the store.
 pub fn find_in_store(path: &Path, digits: &str) -> Result<(CheckedStore, Stored), ProgramError> {
     let not_there = |reason: String| ProgramError::NotInStore { store: path.to_owned(), reason };
-    let of_place;
-    let digits = match place_of(digits) {
-        Some(place) => {
-            let front = hall_of_fame(&CheckedStore::of(path)?)?;
-            let count = front.len();
-            let entry = front.into_iter().nth(place - 1).ok_or_else(|| {
-                not_there(format!(
-                    "its hall of fame has {count} programs, no place {place}; `{}` lists them",
-                    Command::new("top").operand(path)
-                ))
-            })?;
-            of_place = entry.hash;
-            &of_place
-        }
-        None => digits,
-    };
+    let of_place = place_of(digits).map(|place| hash_of(path, place)).transpose()?;
+    let digits = of_place.as_deref().unwrap_or(digits);
     if !is_hash(digits) {
         return Err(not_there(format!(
             "{digits:?} is no functional hash: it should be hexadecimal digits, the first few are \
