@@ -32,7 +32,7 @@ fn a_gate_compares_the_rankings_of_a_suite_and_of_its_variants() {
     for (task, has_wide) in tasks.iter().zip([false, true]) {
         // Two pairs of the seven programs are of one level; sgd is of none.
         let pairs = task["published"]["pairs"].as_u64().unwrap();
-        assert!(pairs >= 15 && pairs <= 19, "{task}");
+        assert!((15..=19).contains(&pairs), "{task}");
         let tau = task["published"]["tau"].as_f64().unwrap();
         assert!((-1.0..=1.0).contains(&tau) && task["published"]["standard_error"].is_f64());
         let variants: Vec<(&str, bool)> = task["variants"]
