@@ -8,7 +8,7 @@
 //! | [`python`] | PyTorch, Optax, Praxis, Keras, TensorFlow, NumPy |
 //! | [`native`] | C and Rust, and the loops that the zoo is compiled to |
 //! | [`latex`], [`json`] | other languages |
-//! | [`runtime`] | what the files of all programs have in common, under `export/runtime` |
+//! | `runtime` | what the files of all programs have in common, under `export/runtime` |
 //! | [`formula`] | a program as mathematics, in Unicode and in LaTeX |
 
 pub mod formula;

@@ -6,8 +6,8 @@
 //! | data set | what it is |
 //! |---|---|
 //! | [`fashion_mnist`] | 8,192 training and 2,048 test images of clothes, 14 x 14 pixels, 10 classes |
-//! | [`text`] | 10,000 definitions of English nouns; or 800,000 characters of Python |
-//! | [`table`] | 12,288 flights, 4 classes of lateness; or 12,288 diamonds, 5 qualities of cut |
+//! | [`text()`] | 10,000 definitions of English nouns; or 800,000 characters of Python |
+//! | [`table()`] | 12,288 flights, 4 classes of lateness; or 12,288 diamonds, 5 qualities of cut |
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ pub fn fashion_mnist() -> Result<(Vectors, Vectors), DataError> {
     Ok((vectors(training), vectors(test)))
 }
 
-/// A text as tokens; `vocabulary` is for words, see [`text::text`].
+/// A text as tokens; `vocabulary` is for words, see [`text::text()`].
 pub fn text(which: BundledText, unit: Unit, vocabulary: Option<usize>) -> Result<Text, DataError> {
     let (name, packed) = match which {
         BundledText::Glosses => ("glosses", GLOSSES),
