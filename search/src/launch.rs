@@ -19,7 +19,7 @@ use crate::journal::{
 };
 use crate::judge::form::{self, SplitError};
 use crate::judge::{self, Judge, Request};
-use crate::space::Space;
+use crate::space::{Space, suggestion};
 use crate::store::program_source::{self, ProgramError, find_program};
 use crate::store::statistics::Statistics;
 
@@ -45,7 +45,7 @@ pub enum LaunchError {
         name: String,
     },
     /// A name that is hidden from mutations is no parameter.
-    #[error("mutation.hidden names `{name}`, which is no parameter of {program}{}; its parameters: {}", near(name, known), known.join(", "))]
+    #[error("mutation.hidden names `{name}`, which is no parameter of {program}{}; its parameters: {}", suggestion(name, known.iter().map(String::as_str)), known.join(", "))]
     Hidden {
         /// The name.
         name: String,
@@ -357,17 +357,6 @@ fn check_hidden(config: &SearchConfig, program: &Program) -> Result<(), LaunchEr
         Some(name) => {
             Err(LaunchError::Hidden { name: name.clone(), program: config.initial.clone(), known })
         }
-    }
-}
-
-/// What an unknown name may have been meant to be, as a part of a sentence.
-fn near(name: &str, known: &[String]) -> String {
-    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 3 => {
-            format!(" (did you mean `{known}`?)")
-        }
-        _ => String::new(),
     }
 }
 

@@ -96,7 +96,7 @@ impl Space {
             let Some(function) = Function::from_name(name) else {
                 return Err(SpaceError::Unknown {
                     word: word.to_owned(),
-                    suggestion: suggestion(name),
+                    suggestion: suggestion(name, words_known()),
                 });
             };
             if function.row().profile == Profile::Language {
@@ -160,16 +160,15 @@ impl Space {
     }
 }
 
-/// What an unknown word may have been meant to be.
-fn suggestion(name: &str) -> String {
-    let profiles = PROFILES.map(Profile::name);
-    let functions = FUNCTIONS.iter().map(|row| row.name);
-    let nearest = profiles
-        .into_iter()
-        .chain(functions)
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min();
-    match nearest {
+/// The words that a list of functions may have.
+fn words_known() -> impl Iterator<Item = &'static str> {
+    PROFILES.map(Profile::name).into_iter().chain(FUNCTIONS.iter().map(|row| row.name))
+}
+
+/// What an unknown name may have been meant to be, as a part of a sentence.
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let distance = |known| (strsim::damerau_levenshtein(name, known), known);
+    match known.into_iter().map(distance).min() {
         Some((distance, known)) if distance <= 1 + known.len() / 3 => {
             format!(" (did you mean `{known}`?)")
         }
