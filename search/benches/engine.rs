@@ -53,7 +53,8 @@ fn main() {
     let mut config = SearchConfig::default();
     config.limits.programs = PROGRAMS;
     let initial = {
-        let program = symopt_programs::find(&config.initial).expect("it is in the zoo").program();
+        let program =
+            symopt_programs::find(&config.initial.to_string()).expect("it is in the zoo").program();
         let mut signature = program.signature().clone();
         signature.numerics = config.numerics.into();
         program.with_signature(signature)
@@ -65,6 +66,7 @@ fn main() {
             let settings = Settings {
                 config: config.clone(),
                 initial: initial.to_string(),
+                others: Vec::new(),
                 suite: source.text.clone(),
                 target: None,
                 hash_version: FunctionalHash::FORMAT_VERSION,

@@ -1,6 +1,7 @@
 //! All settings of a search. `default.toml`, which `symopt search --print-config` writes, says what
 //! each means.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::space::{Space, SpaceError};
 /// has.
 pub const LAST_SEED: u64 = 0xf_feff;
 
+/// The program that a search starts from if nobody says which.
+const DEFAULT_INITIAL: &str = "adamw-paper";
+
 /// The commented default settings, as TOML.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
@@ -24,8 +28,8 @@ pub struct SearchConfig {
     pub seed: u64,
     /// The suite that gives a program its fitness: the name of a built-in one, or a path.
     pub suite: String,
-    /// The program that the search starts from: a zoo name or a path.
-    pub initial: String,
+    /// The programs that the search starts from.
+    pub initial: Initial,
     /// The numerics that programs are bred in.
     pub numerics: NumericsSetting,
     /// The fitness.
@@ -42,6 +46,75 @@ pub struct SearchConfig {
     pub limits: Limits,
     /// The searches of a campaign.
     pub restarts: RestartConfig,
+}
+
+/// The name that stands for all programs of the zoo among those that a search starts from.
+pub const ZOO: &str = "zoo";
+
+/// The programs that a search starts from, by name: zoo names, paths, or [`ZOO`]. A text in a file,
+/// or a list of texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Names", into = "Names")]
+pub struct Initial(Vec<String>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a program, or a list of names")]
+enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Initial {
+    /// The names, in order.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl From<Names> for Initial {
+    fn from(names: Names) -> Initial {
+        match names {
+            Names::One(name) => Initial(vec![name]),
+            Names::Several(names) => Initial(names),
+        }
+    }
+}
+
+impl From<Initial> for Names {
+    fn from(Initial(mut names): Initial) -> Names {
+        match names.pop() {
+            // As releases wrote it that knew one only.
+            Some(name) if names.is_empty() => Names::One(name),
+            last => {
+                names.extend(last);
+                Names::Several(names)
+            }
+        }
+    }
+}
+
+impl From<Vec<String>> for Initial {
+    fn from(names: Vec<String>) -> Initial {
+        Initial(names)
+    }
+}
+
+impl From<String> for Initial {
+    fn from(name: String) -> Initial {
+        Initial(vec![name])
+    }
+}
+
+impl From<&str> for Initial {
+    fn from(name: &str) -> Initial {
+        Initial(vec![name.to_owned()])
+    }
+}
+
+impl fmt::Display for Initial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
 }
 
 /// The numerics that a search breeds in.
@@ -300,6 +373,9 @@ pub enum ConfigError {
         /// Name of the setting, with its table.
         name: &'static str,
     },
+    /// There is nothing to start from.
+    #[error("initial = [] names no program to start from; leave it out for {DEFAULT_INITIAL}")]
+    NoInitial,
     /// Two settings that do not go together.
     #[error(
         "evolution.strategy = \"random\" and mutation.constants_only = true do not go together: random programs are not mutated; leave one of \
@@ -326,6 +402,9 @@ impl SearchConfig {
             check(name, value as f64, (least..=most).contains(&value), expected)
         };
         Space::parse(&mutation.functions)?;
+        if self.initial.names().is_empty() {
+            return Err(ConfigError::NoInitial);
+        }
         whole(
             "evolution.population",
             evolution.population,
@@ -475,7 +554,7 @@ impl Default for SearchConfig {
         SearchConfig {
             seed: 0,
             suite: "quick".to_owned(),
-            initial: "adamw-paper".to_owned(),
+            initial: DEFAULT_INITIAL.into(),
             numerics: NumericsSetting::Guarded,
             fitness: FitnessConfig::default(),
             evolution: EvolutionConfig::default(),
@@ -584,6 +663,20 @@ mod tests {
         let mut expected = SearchConfig { seed: 7, ..SearchConfig::default() };
         expected.limits.target_fitness = TargetFitness::Improvement(0.5);
         assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn initial_programs_are_one_name_or_a_list_and_one_is_written_as_before() {
+        let initial = |text: &str| SearchConfig::from_toml(text).map(|config| config.initial);
+        let one = initial("initial = \"lion\"\n").unwrap();
+        assert_eq!(initial("initial = [\"lion\"]\n").unwrap(), one);
+        assert_eq!(serde_json::to_string(&one).unwrap(), "\"lion\"");
+        let several = initial("initial = [\"lion\", \"zoo\"]\n").unwrap();
+        assert_eq!(several.names(), ["lion", "zoo"]);
+        assert_eq!(serde_json::to_string(&several).unwrap(), r#"["lion","zoo"]"#);
+        assert!(matches!(initial("initial = []\n"), Err(ConfigError::NoInitial)));
+        let error = initial("initial = 5\n").unwrap_err().to_string();
+        assert!(error.contains("the name of a program, or a list of names"), "{error}");
     }
 
     #[test]

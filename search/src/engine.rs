@@ -149,8 +149,10 @@ impl Session {
 pub struct SearchResult {
     /// Why it ended.
     pub stop: StopReason,
-    /// The program that the search started from.
+    /// The program that the search started from; of several, the best.
     pub initial: Arc<Program>,
+    /// Programs that the search started from.
+    pub initial_count: usize,
     /// What was found of it then.
     pub initial_evaluation: Evaluation,
     /// The best program.
@@ -177,6 +179,7 @@ pub struct Search<'a> {
     threads: usize,
     /// Programs whose hash ends the search.
     target: Option<FunctionalHash>,
+    others: Vec<Program>,
 }
 
 impl<'a> Search<'a> {
@@ -189,7 +192,14 @@ impl<'a> Search<'a> {
         journal: &'a mut Journal,
         threads: usize,
     ) -> Search<'a> {
-        Search { config, judge, journal, threads: threads.max(1), target }
+        Search { config, judge, journal, threads: threads.max(1), target, others: Vec::new() }
+    }
+
+    /// The same with further programs to start from, beside the one that [`run`](Search::run) is
+    /// given. They must be well typed, and fewer than the population has places.
+    pub fn with_others(mut self, others: Vec<Program>) -> Search<'a> {
+        self.others = others;
+        self
     }
 
     /// Searches until a limit is reached or `cancel` is cancelled. `observe` is called often, on
@@ -222,8 +232,9 @@ impl<'a> Search<'a> {
             self.target,
             self.judge,
             &initial,
+            &self.others,
             &graph,
-            evaluation.clone(),
+            evaluation,
         );
         standing.set_log(self.journal.log());
         let recorded = Recorded::new(self.journal.log(), self.journal.children(), &self.config);
@@ -270,7 +281,7 @@ impl<'a> Search<'a> {
                 cancel: &cancel,
             };
             let stop = running.run(observe)?;
-            running.finish(stop, initial, evaluation)
+            running.finish(stop)
         })
     }
 }
@@ -381,7 +392,12 @@ impl Running<'_> {
     }
 
     fn breed(&mut self) -> Result<(), SearchError> {
-        let thresholds = self.hurdle.thresholds(self.standing.bred(), self.standing.population());
+        // Programs that the search starts from are judged to the end.
+        let number = self.standing.bred().checked_sub(self.standing.others());
+        let thresholds = match number {
+            Some(number) => self.hurdle.thresholds(number, self.standing.population()),
+            None => Arc::from([]),
+        };
         let epoch = self.standing.epoch();
         let UnderWay { child, index, first: true } = self.standing.breed() else { return Ok(()) };
         let key = child.key;
@@ -561,12 +577,7 @@ impl Running<'_> {
         }
     }
 
-    fn finish(
-        mut self,
-        stop: StopReason,
-        initial: Arc<Program>,
-        initial_evaluation: Evaluation,
-    ) -> Result<SearchResult, SearchError> {
+    fn finish(mut self, stop: StopReason) -> Result<SearchResult, SearchError> {
         // Evaluations that ended while nobody waited are worth keeping: a resumed search would do
         // them again.
         while let Ok(finished) = self.receiver.try_recv() {
@@ -585,10 +596,12 @@ impl Running<'_> {
         };
         let mut population: Vec<Individual> = self.standing.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
+        let initial = self.standing.initial().clone();
         Ok(SearchResult {
             stop,
-            initial,
-            initial_evaluation,
+            initial: initial.program,
+            initial_count: 1 + self.standing.others() as usize,
+            initial_evaluation: initial.evaluation,
             best: self.standing.best().clone(),
             statistics: self.standing.statistics().clone(),
             elapsed: self.begin.elapsed(),

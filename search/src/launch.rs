@@ -1,6 +1,8 @@
 //! Sets a search up, new or resumed: from settings to the initial program, the suite and the
 //! journal.
 
+mod initial;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,15 +15,17 @@ use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::{ConfigError, Form, Limits, SearchConfig};
-use crate::engine::{Progress, Search, SearchError, SearchResult, mutation};
+use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{
     CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings,
 };
 use crate::judge::form::{self, SplitError};
 use crate::judge::{self, Judge, Request};
-use crate::space::{Space, suggestion};
-use crate::store::program_source::{self, ProgramError, find_program};
+use crate::space::suggestion;
+use crate::store::program_source::{self, ProgramError};
 use crate::store::statistics::Statistics;
+
+pub use self::initial::{InitialPrograms, LeftOut, Reason};
 
 /// Why a search can't be set up or fails.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,26 @@ pub enum LaunchError {
         /// The parameters that it has.
         known: Vec<String>,
     },
+    /// No program of the zoo is one to start from.
+    #[error(
+        "initial = \"zoo\" gives {left_out}; allow more functions, slots or statements, or name a \
+         program"
+    )]
+    NoInitial {
+        /// Which were left out, and why.
+        left_out: String,
+    },
+    /// More initial programs than places.
+    #[error(
+        "{programs} initial programs do not fit into evolution.population = {population}; raise \
+         that to {programs} or more, or name fewer programs"
+    )]
+    Crowded {
+        /// Initial programs.
+        programs: usize,
+        /// Places of the population.
+        population: usize,
+    },
     /// The suite.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -83,10 +107,6 @@ impl From<Cancelled> for LaunchError {
     }
 }
 
-/// What programs of a search are called: after its first mutation a program is no longer the one
-/// that the search started from.
-const EVOLVED: &str = "train";
-
 /// A search that has ended, and what it ran on.
 #[must_use]
 #[non_exhaustive]
@@ -107,6 +127,8 @@ pub struct Launch {
     suite: Arc<Suite>,
     judge: Box<dyn Judge>,
     initial: Program,
+    /// Further programs that the search starts from.
+    others: Vec<Program>,
     target: Option<FunctionalHash>,
     journal: Journal,
 }
@@ -119,25 +141,25 @@ impl Launch {
         store: &Path,
         cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
-        let program = initial(&config, store, cancel)?;
+        let InitialPrograms { programs, .. } = initial(&config, store, cancel)?;
         let source = SuiteSource::find(&config.suite)?;
-        Launch::of_parts(config, &program, source, store, cancel)
+        Launch::of_parts(config, &programs, source, store, cancel)
     }
 
-    /// The same with the initial program and the suite at hand, whatever the settings call them.
+    /// The same with the initial programs, at least one, and the suite at hand, whatever the settings
+    /// call them.
     pub fn of_parts(
         mut config: SearchConfig,
-        program: &Program,
+        programs: &[Program],
         source: SuiteSource,
         store: &Path,
         cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
         config.check()?;
         Journal::check_vacant(store)?;
-        let initial = prepare(&mut config, program)?;
-        if config.mutation.constants_only && mutation::constants(&initial).is_empty() {
-            return Err(LaunchError::NoConstants { name: config.initial });
-        }
+        let mut programs = initial::prepare(&mut config, programs)?.into_iter();
+        let Some(initial) = programs.next() else { return Err(ConfigError::NoInitial.into()) };
+        let others: Vec<Program> = programs.collect();
         let suite = Arc::new(source.suite()?);
         let target = target_of(&config)?;
         let judge = judge::of_config(&config, &suite, cancel)?;
@@ -145,6 +167,7 @@ impl Launch {
         let settings = Settings {
             config: config.clone(),
             initial: initial.to_string(),
+            others: others.iter().map(Program::to_string).collect(),
             suite: source.text,
             target: target.map(|hash| hash.to_string()),
             hash_version: FunctionalHash::FORMAT_VERSION,
@@ -160,6 +183,7 @@ impl Launch {
             suite,
             judge,
             initial,
+            others,
             target,
             journal,
         })
@@ -170,17 +194,20 @@ impl Launch {
     pub fn holds(
         store: &Path,
         mut config: SearchConfig,
-        program: &Program,
+        programs: &[Program],
         is_suite: impl FnOnce(&str) -> bool,
     ) -> bool {
-        let (Ok(stored), Ok(initial)) =
-            (CheckedStore::settings_of(store), prepare(&mut config, program))
+        let (Ok(stored), Ok(programs)) =
+            (CheckedStore::settings_of(store), initial::prepare(&mut config, programs))
         else {
             return false;
         };
         config.limits = stored.config.limits.clone();
         config.suite.clone_from(&stored.config.suite);
-        config == stored.config && initial.to_string() == stored.initial && is_suite(&stored.suite)
+        let texts = std::iter::once(&stored.initial).chain(&stored.others);
+        config == stored.config
+            && programs.iter().map(Program::to_string).eq(texts.cloned())
+            && is_suite(&stored.suite)
     }
 
     /// A search that goes on where its journal ends. `change_limits` may set other limits than it
@@ -216,6 +243,7 @@ impl Launch {
         config.check()?;
         let initial = source::parse("the store's initial program", &settings.initial)
             .map_err(ProgramError::from)?;
+        let others = program_source::others_of(settings)?;
         let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
         let suite = Arc::new(source.suite()?);
         let target = if config.limits.target_program == settings.config.limits.target_program {
@@ -229,7 +257,7 @@ impl Launch {
         suite.check_commands(&suite.seeds, cancel)?;
         let journal = Journal::of(checked)?;
         let stored_limits = journal.settings().config.limits.clone();
-        Ok(Launch { config, stored_limits, suite, judge, initial, target, journal })
+        Ok(Launch { config, stored_limits, suite, judge, initial, others, target, journal })
     }
 
     /// The file that holds what the log had after its damage, if it was damaged when the search was
@@ -261,70 +289,34 @@ impl Launch {
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Finished, LaunchError> {
         let search =
-            Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads);
+            Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads)
+                .with_others(self.others);
         let result = search.run(self.initial, cancel, observe)?;
         let history = self.journal.statistics()?;
         Ok(Finished { result, suite: self.suite, history })
     }
 }
 
-/// The program that a search begins with, and a look at all else that can be wrong with it but for
-/// the suite: for what takes time before the search is set up. A direction of another store goes on
-/// as a whole program, with the learning rate and the decay that suited it, where whole programs
-/// are searched for.
+/// The programs that a search begins with, and a look at all else that can be wrong with it but for
+/// the suite: for what takes time before the search is set up.
 pub fn initial(
     config: &SearchConfig,
     store: &Path,
     cancel: &CancelToken,
-) -> Result<Program, LaunchError> {
+) -> Result<InitialPrograms, LaunchError> {
     config.check()?;
     Journal::check_vacant(store)?;
     named(config, cancel)
 }
 
 /// The same, whatever stands where the store will be.
-pub fn named(config: &SearchConfig, cancel: &CancelToken) -> Result<Program, LaunchError> {
+pub fn named(config: &SearchConfig, cancel: &CancelToken) -> Result<InitialPrograms, LaunchError> {
     config.check()?;
     // The standard input can be read only once.
     if config.limits.target_program != "-" {
         target_of(config)?;
     }
-    initial_of(config, cancel)
-}
-
-/// The program that a search begins with.
-pub fn initial_of(config: &SearchConfig, cancel: &CancelToken) -> Result<Program, LaunchError> {
-    let program = match config.fitness.form {
-        Form::Program => program_source::find(&config.initial)?.with_constants(cancel)?,
-        Form::Direction => find_program(&config.initial)?,
-    };
-    check_hidden(config, &space(config)?.extend(&program))?;
-    if config.fitness.form == Form::Direction {
-        form::split(&program)?;
-    }
-    Ok(program)
-}
-
-/// The program that a search starts from, and what the settings get from it.
-fn prepare(config: &mut SearchConfig, program: &Program) -> Result<Program, LaunchError> {
-    let mut signature = program.signature().clone();
-    signature.numerics = config.numerics.into();
-    signature.name = EVOLVED.to_owned();
-    signature.doc = None;
-    let mut initial = program.with_signature(signature);
-    if config.fitness.form == Form::Direction {
-        initial = form::split(&initial)?;
-        hide(config, &initial);
-    }
-    initial = space(config)?.extend(&initial);
-    // As a resumed search will have it: the text leaves out variables that are not used, after
-    // which the names of new ones go.
-    Ok(source::parse("the initial program", &initial.to_string()).map_err(ProgramError::from)?)
-}
-
-/// The functions and parameters that programs of a search may have.
-fn space(config: &SearchConfig) -> Result<Space, LaunchError> {
-    Ok(Space::parse(&config.mutation.functions).map_err(ConfigError::from)?)
+    InitialPrograms::find(config, cancel)
 }
 
 /// The evaluation of the initial program, where it can't be made again. It must not fail.
@@ -345,27 +337,6 @@ fn kept_initial(
             Err(TaskError::Failed { task, failure: failure.as_ref().clone() }.into())
         }
         None => Ok(Some(EvaluationRecord::new(graph.hash(), initial, &evaluation))),
-    }
-}
-
-/// Refuses names that are hidden from mutations, and that the initial program has no parameter of.
-fn check_hidden(config: &SearchConfig, program: &Program) -> Result<(), LaunchError> {
-    let known: Vec<String> =
-        program.signature().parameters.iter().map(|parameter| parameter.name.clone()).collect();
-    match config.mutation.hidden.iter().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(name) => {
-            Err(LaunchError::Hidden { name: name.clone(), program: config.initial.clone(), known })
-        }
-    }
-}
-
-/// A direction does not touch what stands outside.
-fn hide(config: &mut SearchConfig, initial: &Program) {
-    for name in form::hidden(initial) {
-        if !config.mutation.hidden.contains(&name) {
-            config.mutation.hidden.push(name);
-        }
     }
 }
 

@@ -54,6 +54,27 @@ pub enum SpaceError {
     Empty,
 }
 
+/// State slots of the published search's programs, which programs of every space may have.
+const PAPER_SLOTS: usize = 2;
+
+/// Why a program is none of a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// A function that mutations do not draw.
+    #[error("`{}` is not among mutation.functions", .0.row().name)]
+    Function(Function),
+    /// More slots than the space has.
+    #[error("more than {most} state slots, which \"slots\" of mutation.functions would allow")]
+    Slots {
+        /// What the space has.
+        most: usize,
+    },
+    /// The step count.
+    #[error("it reads t, which \"step\" of mutation.functions would allow")]
+    Step,
+}
+
 /// Functions and parameters that programs of a search may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -114,6 +135,38 @@ impl Space {
             return Err(SpaceError::Empty);
         }
         Ok(Space { functions, step, slots: if slots { SLOTS } else { 0 } })
+    }
+
+    /// The same space with at least the parameters that programs have.
+    pub fn with_parameters_of<'p>(
+        mut self,
+        programs: impl IntoIterator<Item = &'p Program>,
+    ) -> Space {
+        for program in programs {
+            let signature = program.signature();
+            self.slots = self.slots.max(signature.slots().count());
+            self.step |= signature.parameters.iter().any(|p| p.kind == ParameterKind::Step);
+        }
+        self
+    }
+
+    /// Why a program is none of the space.
+    pub fn misfit(&self, program: &Program) -> Option<Misfit> {
+        let signature = program.signature();
+        let drawn = |function: Function| {
+            function.row().profile == Profile::Language || self.functions.contains(&function)
+        };
+        let foreign = program.statements.iter().find(|statement| !drawn(statement.function));
+        let most = self.slots.max(PAPER_SLOTS);
+        if let Some(foreign) = foreign {
+            Some(Misfit::Function(foreign.function))
+        } else if signature.slots().count() > most {
+            Some(Misfit::Slots { most })
+        } else if !self.step && signature.parameters.iter().any(|p| p.kind == ParameterKind::Step) {
+            Some(Misfit::Step)
+        } else {
+            None
+        }
     }
 
     /// The functions that mutations draw, in the order of the function table.

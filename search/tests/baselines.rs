@@ -252,7 +252,7 @@ fn what_can_not_work_is_refused_with_the_reason() {
     let store = directory.path().join("store");
     let config = smoke(|config| {
         config.mutation.constants_only = true;
-        config.initial = "signum".to_owned();
+        config.initial = "signum".into();
     });
     let Err(error) = Launch::new(config, &store, &CancelToken::new()) else {
         panic!("nothing to tune")

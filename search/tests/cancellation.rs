@@ -39,6 +39,7 @@ fn new_journal(store: &Path, config: &SearchConfig) -> Journal {
     let settings = Settings {
         config: config.clone(),
         initial: initial().to_string(),
+        others: Vec::new(),
         suite: String::new(),
         target: None,
         hash_version: FunctionalHash::FORMAT_VERSION,

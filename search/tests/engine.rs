@@ -131,6 +131,7 @@ fn new_journal(path: &Path, config: &SearchConfig) -> Journal {
     let settings = Settings {
         config: config.clone(),
         initial: initial().to_string(),
+        others: Vec::new(),
         suite: String::new(),
         target: None,
         hash_version: FunctionalHash::FORMAT_VERSION,
@@ -402,6 +403,7 @@ fn an_evaluation_takes_at_most_300_bytes_of_disk() {
     let settings = Settings {
         config: config.clone(),
         initial: initial.to_string(),
+        others: Vec::new(),
         suite: String::new(),
         target: None,
         hash_version: FunctionalHash::FORMAT_VERSION,

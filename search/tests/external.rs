@@ -72,7 +72,7 @@ fn launch(command: &str, programs: u64, store: &Path) -> Result<Launch, LaunchEr
     let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
     Launch::of_parts(
         config(programs),
-        &symopt_programs::find("adamw-paper").unwrap().program(),
+        &[symopt_programs::find("adamw-paper").unwrap().program()],
         source,
         store,
         &CancelToken::new(),
@@ -323,7 +323,7 @@ fn a_cancelled_search_ends_runs_at_once_and_what_they_would_have_been_is_no_eval
     let source = SuiteSource::of_command("stand-in", &spec, 1).unwrap();
     let program = symopt_programs::find("adamw-paper").unwrap().program();
     let launch =
-        Launch::of_parts(config(100), &program, source, &store, &CancelToken::new()).unwrap();
+        Launch::of_parts(config(100), &[program], source, &store, &CancelToken::new()).unwrap();
     let cancel = CancelToken::new();
     let result = std::thread::scope(|scope| {
         let canceller = scope.spawn(|| {
@@ -373,7 +373,7 @@ fn a_search_whose_seeds_change_on_a_command_goes_on_from_all_that_it_has_measure
         (config.hurdle.quantile, config.hurdle.margin, config.hurdle.every) = (0.5, 0.0, 10);
         Launch::of_parts(
             config,
-            &symopt_programs::find("adamw-paper").unwrap().program(),
+            &[symopt_programs::find("adamw-paper").unwrap().program()],
             source,
             store,
             &CancelToken::new(),

@@ -17,6 +17,7 @@ fn settings() -> Settings {
     Settings {
         config: SearchConfig::default(),
         initial: "def train(w, g, lr):\n  return g\n".to_owned(),
+        others: Vec::new(),
         suite: String::new(),
         target: None,
         hash_version: FunctionalHash::FORMAT_VERSION,

@@ -379,7 +379,7 @@ fn group_names(histories: &[History]) -> Vec<String> {
         Form::Direction => "directions".to_owned(),
     };
     let suite = |history: &History| history.suite.name.clone();
-    let initial = |history: &History| history.config.initial.clone();
+    let initial = |history: &History| history.config.initial.to_string();
     // The text may differ under the same name, but then a longer name would not help either.
     let (forms, suites, initials) = (differ(&form), differ(&suite), differ(&initial));
     let name = |history: &History| {

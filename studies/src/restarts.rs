@@ -32,7 +32,7 @@ use symopt_search::engine::SearchResult;
 use symopt_search::journal::{Journal, JournalError};
 use symopt_search::judge::inner_tuning::{Setting, median};
 use symopt_search::judge::purpose::Purpose;
-use symopt_search::launch::{self, Launch, LaunchError};
+use symopt_search::launch::{self, InitialPrograms, Launch, LaunchError};
 use symopt_search::store::stop_reason::StopReason;
 
 use crate::checked_json;
@@ -138,6 +138,9 @@ struct State {
     config: SearchConfig,
     /// Text of the initial program, so that a campaign does not depend on a file.
     initial: String,
+    /// Texts of further initial programs, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<String>,
     /// Names and texts of the suites of the steps.
     suites: Vec<(String, String)>,
     ended: Vec<Ended>,
@@ -217,7 +220,8 @@ impl Campaign {
         cancel: &CancelToken,
         prepare: &mut dyn FnMut(SuiteSource) -> Result<SuiteSource, E>,
     ) -> Result<Campaign, E> {
-        let (initial, sources) = Campaign::check(&config, path, cancel)?;
+        let (mut initial, sources) = Campaign::check(&config, path, cancel)?;
+        let others = initial.programs.split_off(1);
         let mut suites: Vec<(String, String)> = Vec::new();
         for source in sources {
             let asked = source.name.clone();
@@ -234,7 +238,8 @@ impl Campaign {
             format: FORMAT.to_owned(),
             version: FORMAT_VERSION,
             config,
-            initial: initial.to_string(),
+            initial: initial.programs.iter().map(Program::to_string).collect(),
+            others: others.iter().map(Program::to_string).collect(),
             suites,
             ended: Vec::new(),
             comparisons: Vec::new(),
@@ -256,12 +261,12 @@ impl Campaign {
         Ok(campaign)
     }
 
-    /// The initial program and the suites of a campaign, with a look at all that can be wrong.
+    /// The initial programs and the suites of a campaign, with a look at all that can be wrong.
     fn check(
         config: &SearchConfig,
         path: &Path,
         cancel: &CancelToken,
-    ) -> Result<(Program, Vec<SuiteSource>), StudyError> {
+    ) -> Result<(InitialPrograms, Vec<SuiteSource>), StudyError> {
         config.check().map_err(LaunchError::from)?;
         check_vacant(path)?;
         let initial = launch::named(config, cancel)?;
@@ -285,7 +290,7 @@ impl Campaign {
         cancel: &CancelToken,
     ) -> Result<bool, Cancelled> {
         let Ok(campaign) = Campaign::open(path) else { return Ok(false) };
-        let initial = match launch::initial_of(config, cancel).map_err(StudyError::from) {
+        let initial = match InitialPrograms::find(config, cancel).map_err(StudyError::from) {
             Ok(initial) => initial,
             Err(StudyError::Cancelled(cancelled)) => return Err(cancelled),
             Err(_) => return Ok(false),
@@ -302,7 +307,9 @@ impl Campaign {
             ..config.clone()
         };
         config.restarts.then.clone_from(&state.config.restarts.then);
-        let same_settings = config == state.config && initial.to_string() == state.initial;
+        let texts = std::iter::once(&state.initial).chain(&state.others);
+        let same_settings = config == state.config
+            && initial.programs.iter().map(Program::to_string).eq(texts.cloned());
         let same_steps = steps.len() == kept.len() && steps.iter().zip(&kept).all(same_suite);
         Ok(same_settings && same_steps)
     }
@@ -388,15 +395,22 @@ impl Campaign {
         }
         // What is in its place is known before the programs are compared.
         Journal::check_vacant(&store)?;
-        let (initial, text) = match step.start {
-            Start::Initial => (self.state.config.initial.clone(), self.state.initial.clone()),
+        let (initial, texts) = match step.start {
+            Start::Initial => {
+                let texts = std::iter::once(&self.state.initial).chain(&self.state.others);
+                (self.state.config.initial.clone(), texts.cloned().collect())
+            }
             Start::Best => {
                 let best = self.best_for(step, threads, cancel, observe)?;
-                (format!("{}:{}", best.name, best.best.hash), best.best.program)
+                (format!("{}:{}", best.name, best.best.hash).into(), vec![best.best.program])
             }
         };
-        let program =
-            source::parse(&initial, &text).map_err(|error| LaunchError::Program(error.into()))?;
+        let name = initial.to_string();
+        let programs = texts
+            .iter()
+            .map(|text| source::parse(&name, text))
+            .collect::<Result<Vec<Program>, _>>()
+            .map_err(|error| LaunchError::Program(error.into()))?;
         let config = SearchConfig {
             seed: step.seed,
             suite: step.suite.clone(),
@@ -404,7 +418,7 @@ impl Campaign {
             restarts: RestartConfig::default(),
             ..self.config().clone()
         };
-        Ok(Launch::of_parts(config, &program, self.source(&step.suite)?, &store, cancel)?)
+        Ok(Launch::of_parts(config, &programs, self.source(&step.suite)?, &store, cancel)?)
     }
 
     /// Notes that the next search has ended.

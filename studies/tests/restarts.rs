@@ -138,7 +138,10 @@ fn a_restart_begins_with_the_best_on_fresh_seeds() {
         let store = CheckedStore::of(&path.join(&comparison.step)).unwrap();
         let from = campaign.ended().iter().find(|ended| ended.name == comparison.best).unwrap();
         let settings = store.settings();
-        assert_eq!(settings.config.initial, format!("{}:{}", comparison.best, from.best.hash));
+        assert_eq!(
+            settings.config.initial.to_string(),
+            format!("{}:{}", comparison.best, from.best.hash)
+        );
         assert!(settings.config.restarts.is_plain());
         let hash = |text: &str| {
             symopt_dsl::Graph::new(&symopt_dsl::parse(text).unwrap()).unwrap().hash().to_string()
@@ -173,7 +176,7 @@ fn what_is_wrong_is_said_before_a_directory_is_made() {
     };
     assert!(refused(&|c| c.restarts.then = vec!["10y".to_owned()]).contains("10y"));
     assert!(refused(&|c| c.restarts.repeats = 0).contains("restarts.repeats"));
-    assert!(refused(&|c| c.initial = "nobody".to_owned()).contains("nobody"));
+    assert!(refused(&|c| c.initial = "nobody".into()).contains("nobody"));
     let error = refused(&|c| c.mutation.hidden = vec!["lrr".to_owned()]);
     assert!(
         error.contains("`lrr`")

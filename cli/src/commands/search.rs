@@ -11,9 +11,8 @@ use symopt_cancel::CancelToken;
 use symopt_dsl::shell::{self, Command};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_search::Journal;
-use symopt_search::config::{DEFAULT_TOML, Form, SearchConfig, Strategy};
-use symopt_search::launch::{self, Launch};
-use symopt_search::store::program_source;
+use symopt_search::config::{DEFAULT_TOML, SearchConfig, Strategy, ZOO};
+use symopt_search::launch::{self, InitialPrograms, Launch};
 use symopt_studies::restarts::{self, Campaign};
 
 use crate::commands::{campaign, resume as resume_command};
@@ -39,9 +38,10 @@ pub struct Arguments {
     /// Suite that gives programs their fitness: a name or a TOML file
     #[arg(long, conflicts_with = "task_command")]
     suite: Option<String>,
-    /// Program to start from: a zoo name or a file
+    /// Program to start from: a zoo name, a file or STORE:HASH; may be given several times, and
+    /// `zoo` is every program of the zoo that fits the functions and the form
     #[arg(long, value_name = "PROGRAM")]
-    initial: Option<String>,
+    initial: Vec<String>,
     /// Functions that mutations draw: paper, step, slots, select, reduce, matrix (each with those
     /// before it), names of functions, and `-NAME` to leave one out, such as matrix,-newton_schulz
     /// [default: paper]
@@ -178,6 +178,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         config.suite.clone_from(&path);
         // What is wrong shows before anything is tuned.
         let initial = launch::initial(&config, &store, &cancel)?;
+        say_left_out(&initial, &say)?;
         let tuned =
             command.tuned(external::usual_runs(), execution.threads(), execution.json, &cancel)?;
         let Some(spec) = tuned else {
@@ -188,7 +189,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let text = source.text.clone();
         let line =
             StageLine::new("AdamW is trained by the command, which fitness is measured against");
-        let launch = Launch::of_parts(config, &initial, source, &store, &cancel);
+        let launch = Launch::of_parts(config, &initial.programs, source, &store, &cancel);
         line.finish();
         let launch = launch?;
         files::write(Path::new(&path), &text)?;
@@ -221,19 +222,24 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     };
     if is_campaign {
+        // The standard input can be read once.
+        if config.initial.names().iter().any(|name| name == ZOO) {
+            say_left_out(&launch::named(&config, &cancel)?, &say)?;
+        }
         let campaign = Campaign::create_with(config, &store, &cancel, &mut prepare)?;
         write_all(&kept)?;
         return campaign::execute(campaign, &store, &execution, &cancel);
     }
     let source = SuiteSource::find(&config.suite)?;
     let initial = launch::initial(&config, &store, &cancel)?;
+    say_left_out(&initial, &say)?;
     let source = prepare(source)?;
     config.suite.clone_from(&source.name);
     let line = StageLine::new(format!(
         "AdamW is trained on the suite {}, which fitness is measured against",
         config.suite
     ));
-    let launch = Launch::of_parts(config, &initial, source, &store, &cancel);
+    let launch = Launch::of_parts(config, &initial.programs, source, &store, &cancel);
     line.finish();
     let launch = launch?;
     write_all(&kept)?;
@@ -242,6 +248,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn write_all(files: &[(PathBuf, String)]) -> Result<(), Failure> {
     files.iter().try_for_each(|(path, text)| files::write(path, text))
+}
+
+/// Says which programs the search does not start from, and why.
+fn say_left_out(
+    initial: &InitialPrograms,
+    say: &dyn Fn(&str) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    if initial.left_out.is_empty() { Ok(()) } else { say(&initial.to_string()) }
 }
 
 /// Whether a store holds the search, or a directory the campaign, that is asked for.
@@ -265,17 +279,11 @@ fn holds(
         None => SuiteSource::find(&config.suite)?,
     };
     // The standard input can be read once.
-    let initial = if config.initial == "-" {
+    if config.initial.names().iter().any(|name| name == "-") {
         return Ok(false);
-    } else {
-        program_source::find(&config.initial)?
-    };
-    let initial = if config.fitness.form == Form::Program {
-        initial.with_constants(cancel)?
-    } else {
-        initial.whole()
-    };
-    Ok(Launch::holds(store, config.clone(), &initial, |kept| is_suite(&source, kept)))
+    }
+    let initial = InitialPrograms::find(config, cancel)?;
+    Ok(Launch::holds(store, config.clone(), &initial.programs, |kept| is_suite(&source, kept)))
 }
 
 /// The suite of a search by a command, in its store.
@@ -301,8 +309,8 @@ fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     if arguments.command.is_given() {
         config.suite = "external".to_owned();
     }
-    if let Some(initial) = &arguments.initial {
-        config.initial.clone_from(initial);
+    if !arguments.initial.is_empty() {
+        config.initial = arguments.initial.clone().into();
     }
     config.evolution.strategy =
         arguments.strategy.map_or(config.evolution.strategy, Strategy::from);

@@ -31,6 +31,8 @@ pub struct Evolution<'a> {
     seed: u64,
     /// The program that the search starts from: random programs have its signature.
     initial: Arc<Program>,
+    /// Further programs that the search starts from, which are its first children.
+    others: Vec<Arc<Program>>,
 }
 
 impl<'a> Evolution<'a> {
@@ -62,7 +64,19 @@ impl<'a> Evolution<'a> {
             keys,
             seed: config.seed,
             initial: initial.program,
+            others: Vec::new(),
         }
+    }
+
+    /// The same with further programs to start from: the first children are these, in order.
+    pub fn with_others(mut self, others: Vec<Arc<Program>>) -> Evolution<'a> {
+        self.others = others;
+        self
+    }
+
+    /// Children that are initial programs.
+    pub fn others(&self) -> u64 {
+        self.others.len() as u64
     }
 
     /// The key of a program in the fitness cache.
@@ -81,15 +95,20 @@ impl<'a> Evolution<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(index);
         let island = (index % self.islands.len() as u64) as usize;
-        let (program, mutation, parent, start) = match self.config.strategy {
-            Strategy::Regularized => {
+        let other = usize::try_from(index).ok().and_then(|index| self.others.get(index)).cloned();
+        let (program, mutation, parent, start) = match (other, self.config.strategy) {
+            (Some(other), _) => {
+                let mutation = self.mutator.initial(&other);
+                (Arc::unwrap_or_clone(other), mutation, None, Arc::from([]))
+            }
+            (None, Strategy::Regularized) => {
                 let parent = self.select(island, &mut rng);
                 let (origin, start) = (parent.index, Arc::clone(&parent.settings));
                 let parent = Arc::clone(&parent.program);
                 let (program, mutation) = self.mutator.mutate(&parent, &mut rng);
                 (program, mutation, origin, start)
             }
-            Strategy::Random => {
+            (None, Strategy::Random) => {
                 let (program, mutation) = self.mutator.random(&self.initial, &mut rng);
                 (program, mutation, None, Arc::from([]))
             }
@@ -142,6 +161,21 @@ impl<'a> Evolution<'a> {
                 other.live < first.live
             }
             (a, b) => a.is_better_than(b),
+        }
+    }
+
+    /// Takes in one of the further programs that the search starts from, which is the child of this
+    /// number: of the population as it began each program gets the places in turn.
+    pub fn absorb_initial(&mut self, individual: &Individual, index: u64) {
+        let count = self.others.len() + 1;
+        let turn = index as usize + 1;
+        let places = self.islands.iter_mut().flatten().enumerate();
+        for (_, place) in places.filter(|(place, _)| place % count == turn) {
+            *place = individual.clone();
+        }
+        self.copies.clear();
+        for individual in self.islands.iter().flatten() {
+            *self.copies.entry(individual.key).or_default() += 1;
         }
     }
 

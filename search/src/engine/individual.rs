@@ -61,8 +61,8 @@ pub struct Child {
     pub hash: FunctionalHash,
     /// Its key in the fitness cache.
     pub key: FunctionalHash,
-    /// Number of the child that it was bred from; `None` for the initial program, and for a random
-    /// program.
+    /// Number of the child that it was bred from; `None` for the initial program, for a random
+    /// program, and for a child that is an initial program itself.
     pub parent: Option<u64>,
     /// How it differs from its parent.
     pub mutation: Mutation,

@@ -1,5 +1,5 @@
 //! The lineage of a program of a store: every ancestor's mutation with its fitness, from the
-//! initial program on.
+//! initial program on, or from the one of several that it descends from.
 //!
 //! A journal keeps evaluations and no parents, since a search follows from its settings: it is bred
 //! again up to the program that is asked for, with the journal's evaluations in place of new ones.
@@ -28,7 +28,7 @@ use crate::judge::evaluation::Evaluation;
 use crate::judge::{self, Judge, Request};
 use crate::store::Log;
 use crate::store::program_source::{
-    Bred, ProgramError, find_in_store, find_program, store_and_hash,
+    Bred, ProgramError, find_in_store, find_program, others_of, store_and_hash,
 };
 
 /// `observe` is called after this many programs bred.
@@ -73,7 +73,7 @@ pub enum LineageError {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Ancestor {
-    /// Number of the child; `None` for the initial program.
+    /// Number of the child; `None` for the initial program, the first one of several.
     pub index: Option<u64>,
     /// The program as it was bred.
     #[serde(skip)]
@@ -83,7 +83,7 @@ pub struct Ancestor {
     pub hash: FunctionalHash,
     /// Its fitness when it came in.
     pub fitness: Fitness,
-    /// The mutation that it came from; `None` for the initial program.
+    /// The mutation that it came from; `None` for an initial program.
     pub change: Option<Change>,
 }
 
@@ -170,6 +170,7 @@ pub fn lineage(
     let origin = Origin {
         config: &settings.config,
         initial,
+        others: others_of(settings)?,
         evaluation,
         judge: judge.as_ref(),
         log: Some(store.log()),
@@ -186,6 +187,8 @@ pub fn lineage(
 struct Origin<'a> {
     config: &'a SearchConfig,
     initial: Program,
+    /// Further programs that it starts from.
+    others: Vec<Program>,
     /// Its evaluation, if it was kept.
     evaluation: Option<Evaluation>,
     judge: &'a dyn Judge,
@@ -226,7 +229,7 @@ fn trace(
     cancel: &CancelToken,
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, TraceError> {
-    let Origin { config, initial, evaluation, judge, log } = origin;
+    let Origin { config, initial, others, evaluation, judge, log } = origin;
     let diverging = |reason: String| TraceError::Diverging(reason);
     let graph = Graph::new(&initial)
         .map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
@@ -255,7 +258,7 @@ fn trace(
     let is_wanted = |relative: &Relative| !by_hash || Some(relative.hash) == wanted_hash;
 
     // Which program is the target decides when a search ends, and nothing else.
-    let mut standing = Standing::new(config, None, judge, &initial, &graph, evaluation);
+    let mut standing = Standing::new(config, None, judge, &initial, &others, &graph, evaluation);
     if let Some(log) = log {
         standing.set_log(log);
     }
@@ -279,7 +282,8 @@ fn trace(
                     program: Arc::clone(&child.program),
                     hash,
                     fitness: Fitness::Diverged,
-                    origin: Some((Rc::clone(parent), child.mutation)),
+                    origin: (child.mutation.kind != MutationKind::Initial)
+                        .then(|| (Rc::clone(parent), child.mutation)),
                 });
                 if *first && let Some((evaluation, offset)) = journal.child(index, hash)? {
                     standing.keep(key, evaluation);
@@ -451,6 +455,7 @@ mod tests {
         let origin = Origin {
             config: &config,
             initial: initial(),
+            others: Vec::new(),
             evaluation: None,
             judge: &Indifferent,
             log: None,

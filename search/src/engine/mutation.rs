@@ -41,6 +41,8 @@ pub enum MutationKind {
     Modify,
     /// No mutation: a random program.
     Random,
+    /// No mutation: one of several programs that the search starts from.
+    Initial,
 }
 
 impl fmt::Display for MutationKind {
@@ -50,6 +52,7 @@ impl fmt::Display for MutationKind {
             MutationKind::Delete => "delete",
             MutationKind::Modify => "modify",
             MutationKind::Random => "random",
+            MutationKind::Initial => "initial",
         })
     }
 }
@@ -60,7 +63,7 @@ pub struct Mutation {
     /// Its kind.
     pub kind: MutationKind,
     /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both
-    /// for a modification, 0 for a random program.
+    /// for a modification, 0 for a random program and an initial one.
     pub statement: usize,
 }
 
@@ -102,7 +105,7 @@ impl Mutator {
                     MutationKind::Delete => delete(&mut child, rng),
                     MutationKind::Modify => self.modify(&mut child, rng),
                     // Never drawn.
-                    MutationKind::Random => None,
+                    MutationKind::Random | MutationKind::Initial => None,
                 };
                 if let Some(statement) = changed
                     && self.graph.rebuild(&child).is_ok()
@@ -146,6 +149,14 @@ impl Mutator {
         program.statements.clone_from(&template.statements);
         let _ = self.graph.rebuild(&program);
         (program, mutation)
+    }
+
+    /// A program as it is, which is one of those that the search starts from. Afterwards
+    /// [`Mutator::graph`] is its graph.
+    pub(crate) fn initial(&mut self, program: &Program) -> Mutation {
+        // It was found to be valid before the search began.
+        let _ = self.graph.rebuild(program);
+        Mutation { kind: MutationKind::Initial, statement: 0 }
     }
 
     /// Multiplies a random constant.

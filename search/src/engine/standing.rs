@@ -16,6 +16,7 @@ use crate::config::SearchConfig;
 use crate::engine::cache::{FitnessCache, SCREENED};
 use crate::engine::evolution::Evolution;
 use crate::engine::individual::{Child, Individual};
+use crate::engine::mutation::MutationKind;
 use crate::journal::{JournalError, Place, epoch_of, revision};
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
@@ -103,9 +104,18 @@ impl From<JournalError> for NoEvaluation {
     }
 }
 
+/// A program that a search starts from.
+#[derive(Clone, Debug)]
+pub(crate) struct Initial {
+    pub program: Arc<Program>,
+    pub evaluation: Evaluation,
+}
+
 /// Where a search stands.
 pub(crate) struct Standing<'a> {
     evolution: Evolution<'a>,
+    /// Of the programs that the search starts from, the best that has come in.
+    initial: Initial,
     cache: FitnessCache,
     under_way: VecDeque<UnderWay>,
     /// Children bred so far.
@@ -132,13 +142,16 @@ impl<'a> Standing<'a> {
         target: Option<FunctionalHash>,
         judge: &'a dyn Judge,
         initial: &Arc<Program>,
+        others: &[Program],
         graph: &Graph,
         evaluation: Evaluation,
     ) -> Standing<'a> {
         let penalty = config.fitness.penalty;
         let individual = Individual::initial(initial, graph, &evaluation, penalty);
         let mut best = Best::of(&individual);
-        let mut evolution = Evolution::new(individual, config, Some(judge));
+        let others = others.iter().cloned().map(Arc::new).collect();
+        let mut evolution = Evolution::new(individual, config, Some(judge)).with_others(others);
+        let first = Initial { program: Arc::clone(initial), evaluation: evaluation.clone() };
         best.key = evolution.key(best.hash, initial);
         let mut cache = FitnessCache::default();
         cache.insert(best.key, evaluation);
@@ -146,6 +159,7 @@ impl<'a> Standing<'a> {
         cache.insert(SCREENED, Evaluation::new(Fitness::Screened, Arc::from([])));
         Standing {
             evolution,
+            initial: first,
             cache,
             under_way: VecDeque::new(),
             bred: 0,
@@ -161,9 +175,13 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// What comes next. The seeds change between two children, and all that were bred on the old
-    /// ones come in before.
+    /// What comes next. The programs that the search starts from come in before any is bred from
+    /// them. The seeds change between two children, and all that were bred on the old ones come in
+    /// before.
     pub fn next(&self) -> Step {
+        if self.bred == self.evolution.others() && !self.under_way.is_empty() {
+            return Step::Absorb;
+        }
         let epoch = self.bred.checked_div(self.rotate).unwrap_or(0);
         let changes = epoch > self.epoch;
         if changes && self.under_way.is_empty() {
@@ -206,6 +224,7 @@ impl<'a> Standing<'a> {
         self.statistics.count(&child, first, evaluation.fitness);
         let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
         let island = child.island;
+        let is_initial = child.mutation.kind == MutationKind::Initial;
         let individual = child.individual(index, &evaluation, self.penalty);
         let (hash, fitness) = (individual.hash, individual.fitness);
         let is_best = fitness.is_better_than(self.best.fitness) || is_target;
@@ -213,6 +232,13 @@ impl<'a> Standing<'a> {
             self.best = Best::of(&individual);
             self.statistics.best = fitness;
             self.last_improvement = self.statistics.generated;
+        }
+        if is_initial {
+            self.evolution.absorb_initial(&individual, index);
+            if fitness.is_better_than(self.initial.evaluation.score(self.penalty)) {
+                self.initial = Initial { program: individual.program, evaluation };
+            }
+            return Ok(Some(Absorbed { index, hash, fitness, is_best, gone: None }));
         }
         let gone = self.evolution.absorb(individual, island);
         Ok(Some(Absorbed { index, hash, fitness, is_best, gone }))
@@ -295,6 +321,16 @@ impl<'a> Standing<'a> {
     /// How often the seeds have changed.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Children that are programs which the search starts from; the first of these is no child.
+    pub fn others(&self) -> u64 {
+        self.evolution.others()
+    }
+
+    /// Of the programs that the search starts from, the best that has come in.
+    pub fn initial(&self) -> &Initial {
+        &self.initial
     }
 
     /// The best program.

@@ -12,7 +12,7 @@ use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::{FitnessConfig, Form};
-use crate::journal::{CheckedStore, FoundEvaluation, JournalError, Place, epoch_of};
+use crate::journal::{CheckedStore, FoundEvaluation, JournalError, Place, Settings, epoch_of};
 use crate::judge::Settled;
 use crate::judge::form::complete;
 use crate::judge::inner_tuning::Setting;
@@ -135,6 +135,12 @@ pub fn find(name: &str) -> Result<Found, ProgramError> {
         return Ok(Found { program, direction });
     }
     Ok(Found { program: source::find(name)?, direction: None })
+}
+
+/// The further programs that a search starts from, of the settings of its store.
+pub(crate) fn others_of(settings: &Settings) -> Result<Vec<Program>, ProgramError> {
+    let parse = |text: &String| Ok(source::parse("an initial program of the store", text)?);
+    settings.others.iter().map(parse).collect()
 }
 
 /// What a name speaks of in place of a hash.

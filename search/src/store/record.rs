@@ -20,6 +20,9 @@ pub struct Settings {
     /// Text of the program that the search starts from, so that a resumed search does not depend on
     /// a file or on the release's zoo.
     pub initial: String,
+    /// Texts of further programs that it starts from, likewise: its first children.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// Text of the suite, likewise.
     pub suite: String,
     /// Functional hash of the program whose rediscovery ends the search, in hexadecimal.

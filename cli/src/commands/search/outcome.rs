@@ -351,6 +351,12 @@ fn print_result(
     table::paragraph(out, &shares)?;
     if result.best.index.is_none() {
         writeln!(out, "\nno program was better than the one that the search started from")?;
+    } else if result.best.index.is_some_and(|index| index + 1 < result.initial_count as u64) {
+        let count = result.initial_count;
+        writeln!(
+            out,
+            "\nno program was better than the best of {count} that the search started from"
+        )?;
     }
     writeln!(
         out,
