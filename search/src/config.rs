@@ -239,6 +239,14 @@ pub struct MutationConfig {
     pub hidden: Vec<String>,
     /// What new weights of `interp` are drawn from; any argument if it is empty.
     pub interp_weights: Vec<f64>,
+    /// The probability that a child has a block of statements of a second parent.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub crossover: f64,
+}
+
+/// What is off is not written, so that releases that do not know it can read the settings.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// Settings of the early stopping of hopeless evaluations.
@@ -376,6 +384,16 @@ pub enum ConfigError {
     /// There is nothing to start from.
     #[error("initial = [] names no program to start from; leave it out for {DEFAULT_INITIAL}")]
     NoInitial,
+    /// A setting that another one leaves without effect.
+    #[error(
+        "{name} does nothing with {other}, which makes children in another way; leave one of them out"
+    )]
+    Idle {
+        /// Name of the setting, with its table.
+        name: &'static str,
+        /// The other one, with its value.
+        other: &'static str,
+    },
     /// Two settings that do not go together.
     #[error(
         "evolution.strategy = \"random\" and mutation.constants_only = true do not go together: random programs are not mutated; leave one of \
@@ -503,6 +521,7 @@ impl SearchConfig {
             ("mutation.constant", mutation.constant),
             ("mutation.scale", mutation.scale),
             ("mutation.new_variable", mutation.new_variable),
+            ("mutation.crossover", mutation.crossover),
         ];
         for (name, value) in probabilities {
             check(name, value, (0.0..=1.0).contains(&value), "a probability from 0 to 1")?;
@@ -536,6 +555,16 @@ impl SearchConfig {
         )?;
         if evolution.strategy == Strategy::Random && mutation.constants_only {
             return Err(ConfigError::RandomConstants);
+        }
+        let beside = [
+            ("evolution.strategy = \"random\"", evolution.strategy == Strategy::Random),
+            ("mutation.constants_only = true", mutation.constants_only),
+        ];
+        let operators = [("mutation.crossover", mutation.crossover > 0.0)];
+        for (name, _) in operators.into_iter().filter(|(_, is_on)| *is_on) {
+            if let Some((other, _)) = beside.into_iter().find(|(_, is_on)| *is_on) {
+                return Err(ConfigError::Idle { name, other });
+            }
         }
         if let TargetFitness::Improvement(value) = self.limits.target_fitness {
             check(
@@ -610,6 +639,7 @@ impl Default for MutationConfig {
             max_statements: 100,
             hidden: Vec::new(),
             interp_weights: Vec::new(),
+            crossover: 0.0,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! microseconds for each program.
 
 pub mod cache;
+mod crossover;
 pub mod evolution;
 pub mod hurdle;
 pub mod individual;

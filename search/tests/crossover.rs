@@ -26,7 +26,7 @@ fn children(config: &MutationConfig, parent: &Program, donor: &Program) -> Vec<(
     crossed
         .map(|(child, mutation)| {
             assert_eq!(mutation.kind, MutationKind::Crossover);
-            assert_eq!(Graph::new(&child).unwrap().hash(), Graph::new(&child).unwrap().hash());
+            assert!(Graph::new(&child).is_ok());
             (child, mutation.statement)
         })
         .collect()
@@ -34,7 +34,7 @@ fn children(config: &MutationConfig, parent: &Program, donor: &Program) -> Vec<(
 
 #[test]
 fn a_child_has_its_parents_statements_and_one_of_them_reads_a_block_of_the_donor() {
-    let (parent, donor) = (program("lion"), program("adamw-paper"));
+    let (parent, donor) = (program("adamw-paper"), program("lion"));
     let children = children(&MutationConfig::default(), &parent, &donor);
     assert_eq!(children.len(), 400);
     let of_donor: BTreeSet<Function> = donor.statements.iter().map(|s| s.function).collect();
@@ -50,10 +50,11 @@ fn a_child_has_its_parents_statements_and_one_of_them_reads_a_block_of_the_donor
         assert!(block.iter().all(|statement| of_donor.contains(&statement.function)));
         let (new, old) = (rest[0], parent.statements[first]);
         assert_eq!((new.target, new.function), (old.target, old.function));
+        // It may have read the slot before that the block updates.
         let differ = new.arguments().iter().zip(old.arguments()).filter(|(new, old)| new != old);
-        let read: Vec<&Operand> = differ.map(|(new, _)| new).collect();
-        let [Operand::Variable(value)] = read[..] else { panic!("{child}") };
-        assert!(block.iter().any(|statement| statement.target == *value), "{child}");
+        assert!(differ.count() <= 1, "{child}");
+        let reads = |target: VarId| new.arguments().contains(&Operand::Variable(target));
+        assert!(block.iter().any(|statement| reads(statement.target)), "{child}");
     }
     assert!(added.len() > 3 && added.contains(&1), "{added:?}");
 }
@@ -121,8 +122,7 @@ fn run(launch: Launch, threads: usize, stop_at: u64) -> SearchResult {
 fn a_search_with_crossover_is_the_same_on_any_threads_and_lineages_name_both_parents() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    let new =
-        |name: &str| Launch::new(config(0.5), &at(name), &CancelToken::new()).unwrap();
+    let new = |name: &str| Launch::new(config(0.5), &at(name), &CancelToken::new()).unwrap();
     let contents = |path: &Path| Journal::open(path).unwrap().contents().unwrap();
     let _ = run(new("one"), 1, u64::MAX);
     let _ = run(new("three"), 3, 300);

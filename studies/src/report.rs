@@ -393,6 +393,9 @@ fn group_names(histories: &[History]) -> Vec<String> {
         if forms {
             name += &format!(" of {}", form(history));
         }
+        if history.config.mutation.crossover > 0.0 {
+            name += &format!(" with crossover {}", history.config.mutation.crossover);
+        }
         if initials {
             name += &format!(" from {}", initial(history));
         }

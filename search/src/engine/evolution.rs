@@ -13,8 +13,8 @@ use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::{EvolutionConfig, SearchConfig, Strategy};
 use crate::engine::cache::{Keys, SCREENED};
-use crate::engine::individual::{Child, Individual};
-use crate::engine::mutation::{Mutator, below};
+use crate::engine::individual::{Child, Individual, Parent};
+use crate::engine::mutation::{Mutation, Mutator, below};
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
 
@@ -27,6 +27,8 @@ pub struct Evolution<'a> {
     most_copies: usize,
     config: EvolutionConfig,
     mutator: Mutator,
+    /// The probability of a crossover.
+    crossover: f64,
     keys: Keys<'a>,
     seed: u64,
     /// The program that the search starts from: random programs have its signature.
@@ -61,6 +63,7 @@ impl<'a> Evolution<'a> {
             },
             config: config.evolution.clone(),
             mutator: Mutator::new(config.mutation.clone()),
+            crossover: config.mutation.crossover,
             keys,
             seed: config.seed,
             initial: initial.program,
@@ -96,21 +99,21 @@ impl<'a> Evolution<'a> {
         rng.set_stream(index);
         let island = (index % self.islands.len() as u64) as usize;
         let other = usize::try_from(index).ok().and_then(|index| self.others.get(index)).cloned();
-        let (program, mutation, parent, start) = match (other, self.config.strategy) {
+        let (program, mutation, parents, start) = match (other, self.config.strategy) {
             (Some(other), _) => {
                 let mutation = self.mutator.initial(&other);
-                (Arc::unwrap_or_clone(other), mutation, None, Arc::from([]))
+                (Arc::unwrap_or_clone(other), mutation, [None; 2], Arc::from([]))
             }
             (None, Strategy::Regularized) => {
                 let parent = self.select(island, &mut rng);
-                let (origin, start) = (parent.index, Arc::clone(&parent.settings));
+                let (first, start) = (Parent::from(parent), Arc::clone(&parent.settings));
                 let parent = Arc::clone(&parent.program);
-                let (program, mutation) = self.mutator.mutate(&parent, &mut rng);
-                (program, mutation, origin, start)
+                let (program, mutation, second) = self.vary(&parent, island, &mut rng);
+                (program, mutation, [Some(first), second], start)
             }
             (None, Strategy::Random) => {
                 let (program, mutation) = self.mutator.random(&self.initial, &mut rng);
-                (program, mutation, None, Arc::from([]))
+                (program, mutation, [None; 2], Arc::from([]))
             }
         };
         let graph = self.mutator.graph();
@@ -124,7 +127,8 @@ impl<'a> Evolution<'a> {
         Child {
             hash,
             key,
-            parent,
+            parent: parents[0].and_then(|parent| parent.index),
+            parents,
             mutation,
             redundant_share: within_step as f64 / statements.max(1) as f64,
             live,
@@ -133,6 +137,24 @@ impl<'a> Evolution<'a> {
             island,
             program: Arc::new(program),
         }
+    }
+
+    /// Makes a child of a parent, perhaps with a second one.
+    fn vary(
+        &mut self,
+        parent: &Program,
+        island: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> (Program, Mutation, Option<Parent>) {
+        if self.crossover > 0.0 && rng.random::<f64>() < self.crossover {
+            let donor = self.select(island, rng);
+            let (second, program) = (Parent::from(donor), Arc::clone(&donor.program));
+            if let Some((child, mutation)) = self.mutator.cross(parent, &program, rng) {
+                return (child, mutation, Some(second));
+            }
+        }
+        let (child, mutation) = self.mutator.mutate(parent, rng);
+        (child, mutation, None)
     }
 
     /// The parent of a child of an island.

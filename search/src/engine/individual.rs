@@ -52,6 +52,24 @@ impl Individual {
     }
 }
 
+/// A parent as its child knows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parent {
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
+    /// Its functional hash.
+    pub hash: FunctionalHash,
+    /// What selection went by.
+    pub fitness: Fitness,
+}
+
+impl From<&Individual> for Parent {
+    fn from(individual: &Individual) -> Parent {
+        let Individual { index, hash, fitness, .. } = *individual;
+        Parent { index, hash, fitness }
+    }
+}
+
 /// A program that was bred and has no fitness yet.
 #[derive(Clone, Debug)]
 pub struct Child {
@@ -64,6 +82,8 @@ pub struct Child {
     /// Number of the child that it was bred from; `None` for the initial program, for a random
     /// program, and for a child that is an initial program itself.
     pub parent: Option<u64>,
+    /// The parent, and the second one of a crossover; none of a program that has no parent.
+    pub parents: [Option<Parent>; 2],
     /// How it differs from its parent.
     pub mutation: Mutation,
     /// Statements that no output of a step depends on, as a share of all: the paper's measure.

@@ -21,6 +21,7 @@ use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::SearchConfig;
+use crate::engine::individual::Parent;
 use crate::engine::mutation::{Mutation, MutationKind};
 use crate::engine::standing::{NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
 use crate::journal::{CheckedStore, JournalError, Place, revision};
@@ -94,7 +95,7 @@ pub struct Change {
     /// Its kind.
     pub kind: MutationKind,
     /// Index of the statement, from 0: in the child for an insertion, in the parent for a deletion,
-    /// in both for a modification.
+    /// in both for a modification, in the child for a crossover, where it reads the block.
     pub statement: usize,
     /// The statement in the parent; `None` for an insertion.
     pub before: Option<String>,
@@ -102,6 +103,22 @@ pub struct Change {
     pub after: Option<String>,
     /// Whether the child computes what its parent does: same functional hash.
     pub neutral: bool,
+    /// The second parent of a crossover.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondParent>,
+}
+
+/// A parent beside the one that a lineage leads to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SecondParent {
+    /// Number of the child; `None` for the initial program.
+    pub index: Option<u64>,
+    /// Its functional hash: `STORE:HASH` names it.
+    #[serde(serialize_with = "as_text")]
+    pub hash: FunctionalHash,
+    /// Statements that the child has more than its parent.
+    pub statements: usize,
 }
 
 fn as_text<S: Serializer>(hash: &FunctionalHash, serializer: S) -> Result<S::Ok, S::Error> {
@@ -115,14 +132,14 @@ struct Relative {
     program: Arc<Program>,
     hash: FunctionalHash,
     fitness: Fitness,
-    origin: Option<(Rc<Relative>, Mutation)>,
+    origin: Option<(Rc<Relative>, Mutation, Option<Parent>)>,
 }
 
 impl Drop for Relative {
     /// One after the other: a lineage may be longer than the stack is deep.
     fn drop(&mut self) {
         let mut next = self.origin.take();
-        while let Some((parent, _)) = next {
+        while let Some((parent, ..)) = next {
             next = Rc::into_inner(parent).and_then(|mut parent| parent.origin.take());
         }
     }
@@ -283,7 +300,7 @@ fn trace(
                     hash,
                     fitness: Fitness::Diverged,
                     origin: (child.mutation.kind != MutationKind::Initial)
-                        .then(|| (Rc::clone(parent), child.mutation)),
+                        .then(|| (Rc::clone(parent), child.mutation, child.parents[1])),
                 });
                 if *first && let Some((evaluation, offset)) = journal.child(index, hash)? {
                     standing.keep(key, evaluation);
@@ -365,27 +382,43 @@ fn ancestors(last: &Rc<Relative>) -> Vec<Ancestor> {
             change: relative
                 .origin
                 .as_ref()
-                .map(|(parent, mutation)| change(parent, relative, *mutation)),
+                .map(|(parent, mutation, second)| change(parent, relative, *mutation, *second)),
         });
-        next = relative.origin.as_ref().map(|(parent, _)| parent);
+        next = relative.origin.as_ref().map(|(parent, ..)| parent);
     }
     lineage.reverse();
     lineage
 }
 
-fn change(parent: &Relative, child: &Relative, mutation: Mutation) -> Change {
+fn change(
+    parent: &Relative,
+    child: &Relative,
+    mutation: Mutation,
+    second: Option<Parent>,
+) -> Change {
     let Mutation { kind, statement } = mutation;
-    let text = |program: &Program| {
+    let text = |program: &Program, statement: usize| {
         program.statements.get(statement).map(|s| program.statement_text(s).to_string())
+    };
+    let added = child.program.statements.len().saturating_sub(parent.program.statements.len());
+    let in_parent = match kind {
+        // The block stands before it.
+        MutationKind::Crossover => statement.saturating_sub(added),
+        _ => statement,
     };
     Change {
         kind,
         statement,
-        before: text(&parent.program)
+        before: text(&parent.program, in_parent)
             .filter(|_| !matches!(kind, MutationKind::Insert | MutationKind::Random)),
-        after: text(&child.program)
+        after: text(&child.program, statement)
             .filter(|_| !matches!(kind, MutationKind::Delete | MutationKind::Random)),
         neutral: parent.hash == child.hash,
+        second: second.map(|Parent { index, hash, .. }| SecondParent {
+            index,
+            hash,
+            statements: added,
+        }),
     }
 }
 

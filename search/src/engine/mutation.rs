@@ -4,7 +4,8 @@
 //! data flow), so that the kinds come out with their weights. Redundant statements stay in: they
 //! are the raw material of later changes.
 //!
-//! For comparison there are also random programs, and a mutation of nothing but constants.
+//! By choice there is a crossover too: see [`cross`]. For comparison there are also random programs,
+//! and a mutation of nothing but constants.
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use symopt_dsl::function::Profile;
 use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
 
 use crate::config::MutationConfig;
+use crate::engine::crossover::cross;
 use crate::space::Space;
 
 /// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one
@@ -43,6 +45,8 @@ pub enum MutationKind {
     Random,
     /// No mutation: one of several programs that the search starts from.
     Initial,
+    /// A block of statements of a second parent.
+    Crossover,
 }
 
 impl fmt::Display for MutationKind {
@@ -53,6 +57,7 @@ impl fmt::Display for MutationKind {
             MutationKind::Modify => "modify",
             MutationKind::Random => "random",
             MutationKind::Initial => "initial",
+            MutationKind::Crossover => "crossover",
         })
     }
 }
@@ -63,7 +68,8 @@ pub struct Mutation {
     /// Its kind.
     pub kind: MutationKind,
     /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both
-    /// for a modification, 0 for a random program and an initial one.
+    /// for a modification, 0 for a random program and an initial one; of a crossover the one in the
+    /// child that reads the block.
     pub statement: usize,
 }
 
@@ -73,6 +79,8 @@ pub struct Mutator {
     functions: Vec<Function>,
     config: MutationConfig,
     graph: Graph,
+    /// Of the program that gives a block.
+    donor: Graph,
     variables: Vec<VarId>,
 }
 
@@ -84,7 +92,13 @@ impl Mutator {
             Ok(space) => space.functions().to_vec(),
             Err(_) => Profile::Paper.functions().collect(),
         };
-        Mutator { functions, config, graph: Graph::default(), variables: Vec::new() }
+        Mutator {
+            functions,
+            config,
+            graph: Graph::default(),
+            donor: Graph::default(),
+            variables: Vec::new(),
+        }
     }
 
     /// A valid child of a valid program. Afterwards [`Mutator::graph`] is the child's graph.
@@ -105,7 +119,7 @@ impl Mutator {
                     MutationKind::Delete => delete(&mut child, rng),
                     MutationKind::Modify => self.modify(&mut child, rng),
                     // Never drawn.
-                    MutationKind::Random | MutationKind::Initial => None,
+                    MutationKind::Random | MutationKind::Initial | MutationKind::Crossover => None,
                 };
                 if let Some(statement) = changed
                     && self.graph.rebuild(&child).is_ok()
@@ -115,6 +129,29 @@ impl Mutator {
                 child.statements.clone_from(&parent.statements);
             }
         }
+    }
+
+    /// A valid child of a valid program with a block of statements of another; `None` if none can be
+    /// made. Afterwards [`Mutator::graph`] is the child's graph.
+    pub fn cross(
+        &mut self,
+        parent: &Program,
+        donor: &Program,
+        rng: &mut impl Rng,
+    ) -> Option<(Program, Mutation)> {
+        self.donor.rebuild(donor).ok()?;
+        let mut child = parent.clone();
+        child.clear_comments();
+        for _ in 0..ATTEMPTS {
+            let crossed = cross(&mut child, donor, &self.donor, &self.config, rng);
+            if let Some(statement) = crossed
+                && self.graph.rebuild(&child).is_ok()
+            {
+                return Some((child, Mutation { kind: MutationKind::Crossover, statement }));
+            }
+            child.statements.clone_from(&parent.statements);
+        }
+        None
     }
 
     /// A random program with the signature of another, and with up to twice as many statements.

@@ -102,5 +102,16 @@ fn describe(change: &Change) -> String {
         (Some(text), None) | (None, Some(text)) => text.clone(),
         (None, None) => "a random program, which has no parent".to_owned(),
     };
+    let text = match &change.second {
+        Some(second) => {
+            let child = match second.index {
+                Some(index) => format!("child {index}"),
+                None => "the initial program".to_owned(),
+            };
+            let hash: String = second.hash.to_string().chars().take(12).collect();
+            format!("{text}, with {} statements of {child} ({hash})", second.statements)
+        }
+        None => text,
+    };
     if change.neutral { format!("{text}  (changes nothing)") } else { text }
 }
