@@ -3,8 +3,9 @@
 //! Child i is bred from the population as it stands after the results of children up to i - L, for
 //! a fixed lag L: before breeding it, the search waits for child i - L and takes it in. Up to L
 //! children are under way, which keeps all workers busy, and nothing depends on which of them is
-//! done first. An evaluation counts only once it is in the journal. A search is resumed by breeding
-//! everything again, with the journal's evaluations in place of new ones, which takes a few
+//! done first. An evaluation counts only once it is in the journal. A search is resumed from the
+//! search state that was saved last, or where there is none from the begin: from there everything
+//! is bred again, with the journal's evaluations in place of new ones, which takes a few
 //! microseconds for each program.
 
 pub mod cache;
@@ -14,6 +15,7 @@ pub mod hurdle;
 pub mod individual;
 pub mod lineage;
 pub mod mutation;
+mod saved_state;
 pub(crate) mod standing;
 
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +33,7 @@ use symopt_proxy_tasks::task::Verdict;
 use crate::config::{Limits, SearchConfig, TargetFitness};
 use crate::engine::hurdle::{Hurdle, Thresholds};
 use crate::engine::individual::Individual;
+use crate::engine::saved_state::{Reached, SavedState};
 use crate::engine::standing::{
     Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay,
 };
@@ -180,7 +183,10 @@ pub struct Search<'a> {
     threads: usize,
     /// Programs whose hash ends the search.
     target: Option<FunctionalHash>,
+    /// Further programs to start from.
     others: Vec<Program>,
+    /// Children after which the search state is taken.
+    save_every: u64,
 }
 
 impl<'a> Search<'a> {
@@ -193,7 +199,15 @@ impl<'a> Search<'a> {
         journal: &'a mut Journal,
         threads: usize,
     ) -> Search<'a> {
-        Search { config, judge, journal, threads: threads.max(1), target, others: Vec::new() }
+        Search {
+            config,
+            judge,
+            journal,
+            threads: threads.max(1),
+            target,
+            others: Vec::new(),
+            save_every: saved_state::EVERY,
+        }
     }
 
     /// The same with further programs to start from, beside the one that [`run`](Search::run) is
@@ -201,6 +215,12 @@ impl<'a> Search<'a> {
     pub fn with_others(mut self, others: Vec<Program>) -> Search<'a> {
         self.others = others;
         self
+    }
+
+    /// Takes the search state after so many children, from which the search can be resumed. It
+    /// changes no result.
+    pub fn save_every(self, children: u64) -> Search<'a> {
+        Search { save_every: children, ..self }
     }
 
     /// Searches until a limit is reached or `cancel` is cancelled. `observe` is called often, on
@@ -228,17 +248,12 @@ impl<'a> Search<'a> {
                 }
             }
         };
-        let mut standing = Standing::new(
-            &self.config,
-            self.target,
-            self.judge,
-            &initial,
-            &self.others,
-            &graph,
-            evaluation,
-        );
-        standing.set_log(self.journal.log());
-        let recorded = Recorded::new(self.journal.log(), self.journal.children(), &self.config);
+        let heads: Arc<[Program]> =
+            std::iter::once(initial.as_ref()).chain(&self.others).cloned().collect();
+        let Begin { standing, hurdle, recorded, reached } =
+            self.begin(&initial, &heads, &graph, &evaluation)?;
+        let recorded_evaluations = standing.evaluations_begun();
+        let saved_state = SavedState::new(self.save_every, heads, standing.bred());
 
         let queue = Queue::default();
         // Cancelled by whoever started the search, and in the end by the search itself.
@@ -261,14 +276,16 @@ impl<'a> Search<'a> {
             drop(sender);
             let mut running = Running {
                 judge,
-                hurdle: Hurdle::new(self.config.hurdle, self.judge.checkpoints()),
+                hurdle,
+                reached,
+                saved_state,
                 limits: self.config.limits,
                 target: self.target,
                 journal: self.journal,
                 initial: Arc::clone(&initial),
                 standing,
                 recorded_end: recorded.end(),
-                recorded_evaluations: 0,
+                recorded_evaluations,
                 caught_up: (recorded.end() == 0).then(Instant::now),
                 recorded,
                 revisions: HashMap::new(),
@@ -285,6 +302,48 @@ impl<'a> Search<'a> {
             running.finish(stop)
         })
     }
+
+    /// The search before its first child, or as it was saved.
+    fn begin(
+        &self,
+        initial: &Arc<Program>,
+        heads: &Arc<[Program]>,
+        graph: &Graph,
+        evaluation: &Evaluation,
+    ) -> Result<Begin<'a>, SearchError> {
+        let Search { config, judge, journal, target, others, .. } = self;
+        let log = journal.log();
+        let begin = || {
+            let evaluation = evaluation.clone();
+            let mut standing =
+                Standing::new(config, *target, *judge, initial, others, graph, evaluation);
+            standing.set_log(log);
+            (standing, Hurdle::new(config.hurdle.clone(), judge.checkpoints()))
+        };
+        let mut recorded = Recorded::new(log, journal.children(), config);
+        // What the log holds was bred with its own settings.
+        let stored = &journal.settings().config;
+        if *config == (SearchConfig { limits: config.limits.clone(), ..stored.clone() }) {
+            let (mut standing, mut hurdle) = begin();
+            let restored =
+                saved_state::restore(journal, heads, &config.limits, &mut standing, &mut hurdle)?;
+            if let Some((frame, reached)) = restored {
+                recorded.pass_over(log, standing.bred(), frame);
+                return Ok(Begin { standing, hurdle, recorded, reached });
+            }
+        }
+        let (standing, hurdle) = begin();
+        let reached = Reached::new(standing.best().fitness);
+        Ok(Begin { standing, hurdle, recorded, reached })
+    }
+}
+
+/// Where a search begins, or is resumed.
+struct Begin<'a> {
+    standing: Standing<'a>,
+    hurdle: Hurdle,
+    recorded: Recorded,
+    reached: Reached,
 }
 
 /// A search that runs.
@@ -296,11 +355,13 @@ struct Running<'a> {
     initial: Arc<Program>,
     standing: Standing<'a>,
     hurdle: Hurdle,
+    reached: Reached,
+    saved_state: SavedState,
     /// Evaluations that the journal held at the start.
     recorded: Recorded,
     /// The number after the last child among them.
     recorded_end: u64,
-    /// How many of them belong to a child that was bred again.
+    /// How many of them belong to a child that was bred again, or was there already.
     recorded_evaluations: u64,
     /// When the search did something that was not in the journal.
     caught_up: Option<Instant>,
@@ -322,6 +383,7 @@ struct Running<'a> {
 impl Running<'_> {
     fn run(&mut self, observe: &mut dyn FnMut(&Progress)) -> Result<StopReason, SearchError> {
         loop {
+            self.reached.look(&self.standing);
             if let Some(stop) = self.limit_reached() {
                 // What is under way still counts, unless somebody wants the end now.
                 let wait = !matches!(stop, StopReason::Cancelled | StopReason::Seconds);
@@ -393,6 +455,7 @@ impl Running<'_> {
     }
 
     fn breed(&mut self) -> Result<(), SearchError> {
+        self.saved_state.take(self.journal, &self.standing, &self.hurdle, &self.reached);
         // Programs that the search starts from are judged to the end.
         let number = self.standing.bred().checked_sub(self.standing.others());
         let thresholds = match number {
@@ -445,6 +508,7 @@ impl Running<'_> {
         if statistics.generated.is_multiple_of(statistics::EVERY) {
             self.journal.note_statistics(statistics)?;
         }
+        self.saved_state.write(self.journal, &self.standing, false)?;
         Ok(true)
     }
 
@@ -585,6 +649,7 @@ impl Running<'_> {
             self.keep(finished)?;
         }
         self.acknowledge()?;
+        self.saved_state.write(self.journal, &self.standing, true)?;
         match stop {
             StopReason::Cancelled | StopReason::Seconds => self.journal.flush()?,
             stop => self.journal.note_end(stop)?,

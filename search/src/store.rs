@@ -5,6 +5,7 @@
 //! | `symopt-store.json` | what the directory is, and its format version; it comes last, so that a store is there whole or not at all |
 //! | `journal/log` | settings and evaluations: frames with checksums, one after the other |
 //! | `journal/index` | where evaluations stand in the log, by hash; it follows from the log and may be missing |
+//! | `journal/state` | the search state of a while ago, from which the search is resumed; it follows from the log and may be missing |
 //! | `acknowledged` | the *witness*: how many evaluations had been acknowledged when it was last written; if the log has fewer, it has lost some |
 //! | `lock` | locked by the process that writes |
 //!
@@ -40,11 +41,13 @@ mod manifest;
 mod old;
 pub mod program_source;
 mod record;
+mod state;
 pub mod statistics;
 pub mod stop_reason;
 mod witness;
 
 pub(crate) use self::log::{Evaluations, Log};
+pub(crate) use self::state::{StateReader, StateWriter};
 use crate::directory::Kind;
 
 /// Goes up when an earlier release can't read a store of this one. All versions so far can be read.
@@ -61,6 +64,7 @@ const MANIFEST: &str = "symopt-store.json";
 const JOURNAL: &str = "journal";
 const LOG: &str = "journal/log";
 const INDEX: &str = "journal/index";
+const STATE: &str = "journal/state";
 const WITNESS: &str = "acknowledged";
 const LOCK: &str = "lock";
 /// The manifest of a campaign, whose directory holds stores.

@@ -11,7 +11,7 @@ use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_proxy_tasks::task::Verdict;
-use symopt_search::config::{CacheKey, SearchConfig, TargetFitness};
+use symopt_search::config::{CacheKey, SearchConfig, Strategy, TargetFitness};
 use symopt_search::engine::{Progress, SearchResult};
 use symopt_search::journal::{Journal, Settings};
 use symopt_search::judge::evaluation::Evaluation;
@@ -127,6 +127,12 @@ fn initial() -> Program {
     symopt_programs::find("adamw-paper").unwrap().program()
 }
 
+/// Further programs to start from, with a signature of their own, where there is crossover.
+fn others(config: &SearchConfig) -> Vec<Program> {
+    let names: &[&str] = if config.mutation.crossover > 0.0 { &["lion", "sgd"] } else { &[] };
+    names.iter().map(|name| symopt_programs::find(name).unwrap().program()).collect()
+}
+
 fn new_journal(path: &Path, config: &SearchConfig) -> Journal {
     let settings = Settings {
         config: config.clone(),
@@ -148,6 +154,7 @@ fn run(
 ) -> SearchResult {
     let judge = judge_of(config);
     Search::new(config.clone(), None, &judge, journal, threads)
+        .with_others(others(config))
         .run(initial(), cancel, observe)
         .unwrap()
 }
@@ -390,6 +397,198 @@ fn a_resumed_search_evaluates_nothing_again_that_was_acknowledged() {
     assert_eq!(again.statistics, first.statistics);
     // The initial program is judged once more: it is no child.
     assert_eq!(judge.judged.load(Ordering::Relaxed), 1);
+}
+
+/// Resumes the search of a store with other limits, which saves its state after so many children.
+/// Gives the result, all that the journal holds, and how many children had come in when the first
+/// one was seen to do so.
+fn resume(
+    path: &Path,
+    config: &SearchConfig,
+    every: u64,
+    cancel_at: u64,
+) -> (SearchResult, String, u64) {
+    let mut journal = Journal::open(path).unwrap();
+    let (judge, cancel, mut first) = (judge_of(config), CancelToken::new(), None);
+    let result = Search::new(config.clone(), None, &judge, &mut journal, 2)
+        .with_others(others(config))
+        .save_every(every)
+        .run(initial(), &cancel, &mut |progress| {
+            first.get_or_insert(progress.statistics.generated);
+            if progress.statistics.generated >= cancel_at {
+                cancel.cancel();
+            }
+        })
+        .unwrap();
+    (result, journal.contents().unwrap(), first.unwrap_or(u64::MAX))
+}
+
+fn copy_store(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        match from.is_dir() {
+            true => copy_store(&from, &to.join(name)),
+            false => drop(std::fs::copy(&from, to.join(name)).unwrap()),
+        }
+    }
+}
+
+fn assert_same_end(result: &SearchResult, other: &SearchResult, what: &str) {
+    assert_eq!(result.statistics, other.statistics, "{what}");
+    assert_eq!(
+        (result.best.index, result.best.hash, result.best.fitness),
+        (other.best.index, other.best.hash, other.best.fitness),
+        "{what}"
+    );
+    let population = |result: &SearchResult| -> Vec<_> {
+        let each = result.population.iter();
+        each.map(|i| (i.index, i.program.to_string(), i.key, i.fitness, i.curve.clone())).collect()
+    };
+    assert!(population(result) == population(other), "{what}: the population differs");
+}
+
+#[test]
+fn a_search_is_resumed_from_its_saved_state_and_ends_as_if_it_never_stopped() {
+    let functional = config(21);
+    let mut simplified = config(21);
+    (simplified.cache.key, simplified.limits.programs) = (CacheKey::Real, 700);
+    let mut random = config(21);
+    random.evolution.strategy = Strategy::Random;
+    let mut large_steps = everything(21);
+    // Nothing is under way when the seeds change, also just when a state is taken.
+    large_steps.fitness.rotate = 150;
+    let mut crossed = everything(21);
+    crossed.mutation.crossover = 0.3;
+    let configs = [functional, simplified, random, everything(21), large_steps, crossed];
+    for (i, mut config) in configs.into_iter().enumerate() {
+        config.limits.programs = config.limits.programs.min(1000);
+        let (content, result) = uninterrupted(&config, 2);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        drop(new_journal(&path, &config));
+        for (cut, every) in [(90, 50), (170, 50), (431, 50), (500, 150), (640, 75)] {
+            // Stopped by a limit, when children that are under way come in first, and at once.
+            let mut limited = config.clone();
+            limited.limits.programs = cut;
+            let (stopped, _, first) = resume(&path, &limited, every, u64::MAX);
+            assert_eq!(stopped.statistics.generated, cut);
+            let (_, _, again) = resume(&path, &config, every, cut + 20);
+            // From the state, and not from the begin: in the second session a little before the
+            // end of the first.
+            let (before, lag) = (|at: u64| at / every * every, config.evolution.lag as u64);
+            assert!(cut == 90 || first > 1, "search {i}: {first} at {cut}");
+            assert!(again + every + lag > before(cut), "search {i}: {again} after {cut}");
+            // Without the state, from the begin.
+            if cut % 2 == 0 {
+                continue;
+            }
+            let copy = directory.path().join(format!("copy-{cut}"));
+            copy_store(&path, &copy);
+            std::fs::remove_file(copy.join("journal/state")).unwrap();
+            let (bred_again, its_content, from) = resume(&copy, &config, every, u64::MAX);
+            assert_eq!(from, 1);
+            assert_same_end(&bred_again, &result, &format!("search {i}, bred again at {cut}"));
+            assert!(its_content == content, "search {i}: the journal differs");
+        }
+        let (resumed, its_content, from) = resume(&path, &config, 50, u64::MAX);
+        assert!(from > 400, "search {i}: {from}");
+        assert_same_end(&resumed, &result, &format!("search {i}"));
+        assert!(its_content == content, "search {i}: the journal differs");
+    }
+}
+
+#[test]
+fn a_saved_state_that_does_not_serve_is_passed_over() {
+    let mut config = everything(23);
+    config.limits.programs = 800;
+    let (content, result) = uninterrupted(&config, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    drop(new_journal(&path, &config));
+    let _ = resume(&path, &config, 100, 600);
+    let log = std::fs::read(path.join("journal/log")).unwrap();
+    let state = std::fs::read(path.join("journal/state")).unwrap();
+    let other = directory.path().join("other");
+    drop(new_journal(&other, &everything(24)));
+    let _ = resume(&other, &everything(24), 100, 700);
+    let foreign = std::fs::read(other.join("journal/state")).unwrap();
+    let mut damaged: Vec<Vec<u8>> = (0..8)
+        .map(|i| {
+            let mut bytes = state.clone();
+            bytes[i * (state.len() - 1) / 7] ^= 0x10;
+            bytes
+        })
+        .collect();
+    damaged.extend([Vec::new(), state[..state.len() / 2].to_vec(), foreign]);
+    // Whole by its checksum, and not what it should be.
+    for i in 40..64 {
+        let mut bytes = state[..state.len() - 4].to_vec();
+        let place = i * i * 7 % (bytes.len() - 60) + 40;
+        bytes[place] = bytes[place].wrapping_add(i as u8);
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        // It may serve, since not all can be checked; nothing panics.
+        let copy = directory.path().join(format!("odd-{i}"));
+        copy_store(&path, &copy);
+        std::fs::write(copy.join("journal/state"), bytes).unwrap();
+        let mut journal = Journal::open(&copy).unwrap();
+        let mut short = config.clone();
+        short.limits.programs = 620;
+        let judge = judge_of(&short);
+        let _ = Search::new(short, None, &judge, &mut journal, 1).run(
+            initial(),
+            &CancelToken::new(),
+            &mut |_| {},
+        );
+    }
+    for (i, bytes) in damaged.into_iter().enumerate() {
+        let copy = directory.path().join(format!("damaged-{i}"));
+        copy_store(&path, &copy);
+        std::fs::write(copy.join("journal/state"), bytes).unwrap();
+        let (resumed, its_content, from) = resume(&copy, &config, 100, u64::MAX);
+        assert_eq!(from, 1, "{i}");
+        assert_same_end(&resumed, &result, &format!("state {i}"));
+        assert!(its_content == content, "{i}: the journal differs");
+        // The next one is in order again.
+        assert!(resume(&copy, &config, 100, 1).2 > 500, "{i}");
+    }
+    // Newer than the log, which has lost its end.
+    let copy = directory.path().join("cut");
+    copy_store(&path, &copy);
+    std::fs::write(copy.join("journal/log"), &log[..log.len() / 2]).unwrap();
+    std::fs::write(copy.join("acknowledged"), "0").unwrap();
+    let (resumed, its_content, from) = resume(&copy, &config, 100, u64::MAX);
+    assert_eq!(from, 1);
+    assert_same_end(&resumed, &result, "cut");
+    assert!(its_content == content);
+}
+
+#[test]
+fn a_search_that_is_resumed_with_smaller_limits_ends_where_they_would_have_ended_it() {
+    let config = everything(25);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    drop(new_journal(&path, &config));
+    let _ = resume(&path, &config, 100, 1500);
+    let changes: [fn(&mut SearchConfig); 6] = [
+        |c| c.limits.programs = 350,
+        |c| c.limits.programs = 1499,
+        |c| c.limits.programs = 1600,
+        |c| c.limits.evaluations = 60,
+        |c| c.limits.plateau = 40,
+        |c| c.limits.target_fitness = TargetFitness::Improvement(1.0),
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let mut limited = config.clone();
+        change(&mut limited);
+        let (_, expected) = uninterrupted(&limited, 2);
+        let copy = directory.path().join(format!("copy-{i}"));
+        copy_store(&path, &copy);
+        let (result, _, from) = resume(&copy, &limited, 100, u64::MAX);
+        assert_eq!(result.stop, expected.stop, "{i}");
+        assert_same_end(&result, &expected, &format!("limits {i}"));
+        assert_eq!(from > 1, i == 2, "{i}: {from}");
+    }
 }
 
 #[test]

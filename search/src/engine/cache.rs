@@ -2,7 +2,7 @@
 //! evaluated again. Or, where the settings say so, by the hash of what the simplifier makes of the
 //! program, which is the same for more programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use symopt_analysis::simplify::{Label, canonical};
 use symopt_dsl::{FunctionalHash, Graph, Program};
@@ -11,7 +11,7 @@ use crate::config::CacheKey;
 use crate::journal::JournalError;
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
-use crate::store::Log;
+use crate::store::{Log, StateReader, StateWriter};
 
 /// Evaluations that were asked for of late, at most; a power of two. Most of what is asked for was
 /// asked for shortly before, by another child of the same parent.
@@ -21,8 +21,8 @@ const RECENT: usize = 1 << 13;
 enum Entry {
     /// The evaluation is under way.
     UnderWay,
-    /// The evaluation, not yet in the log, or not as it stands there.
-    Kept(Box<Evaluation>),
+    /// The evaluation is kept: it is not yet in the log, or not as it stands there.
+    Kept,
     /// Where the log has the evaluation.
     Logged(u64),
 }
@@ -33,6 +33,8 @@ enum Entry {
 #[derive(Default)]
 pub struct FitnessCache {
     entries: HashMap<FunctionalHash, Entry>,
+    /// The evaluations that are kept.
+    kept: BTreeMap<FunctionalHash, Evaluation>,
     log: Option<Log>,
     /// Evaluations of the log that were asked for last, each at the place that its hash says.
     recent: Vec<Option<(FunctionalHash, Evaluation)>>,
@@ -56,7 +58,8 @@ impl FitnessCache {
 
     /// Keeps the result of an evaluation.
     pub fn insert(&mut self, hash: FunctionalHash, evaluation: Evaluation) {
-        self.entries.insert(hash, Entry::Kept(Box::new(evaluation)));
+        self.entries.insert(hash, Entry::Kept);
+        self.kept.insert(hash, evaluation);
     }
 
     /// Notes where the log has the evaluation that is kept for a hash.
@@ -64,23 +67,24 @@ impl FitnessCache {
         if self.log.is_none() {
             return;
         }
-        if let Some(entry @ Entry::Kept(_)) = self.entries.get_mut(&hash)
-            && let Entry::Kept(evaluation) = std::mem::replace(entry, Entry::Logged(offset))
-        {
-            self.remember(hash, *evaluation);
+        if let Some(entry @ Entry::Kept) = self.entries.get_mut(&hash) {
+            *entry = Entry::Logged(offset);
+            if let Some(evaluation) = self.kept.remove(&hash) {
+                self.remember(hash, evaluation);
+            }
         }
     }
 
     /// Whether the evaluation of a hash has ended.
     pub fn is_known(&self, hash: FunctionalHash) -> bool {
-        matches!(self.entries.get(&hash), Some(Entry::Kept(_) | Entry::Logged(_)))
+        matches!(self.entries.get(&hash), Some(Entry::Kept | Entry::Logged(_)))
     }
 
     /// The result for a hash, if its evaluation has ended.
     pub fn get(&mut self, hash: FunctionalHash) -> Result<Option<Evaluation>, JournalError> {
         let offset = match self.entries.get(&hash) {
             None | Some(Entry::UnderWay) => return Ok(None),
-            Some(Entry::Kept(evaluation)) => return Ok(Some(evaluation.as_ref().clone())),
+            Some(Entry::Kept) => return Ok(self.kept.get(&hash).cloned()),
             Some(Entry::Logged(offset)) => *offset,
         };
         if let Some(Some((known, evaluation))) = self.recent.get(place(hash))
@@ -92,6 +96,30 @@ impl FitnessCache {
         let evaluation = log.evaluation_at(offset)?;
         self.remember(hash, evaluation.clone());
         Ok(Some(evaluation))
+    }
+
+    /// Writes the evaluations that are kept; all others are in the log.
+    pub(crate) fn save(&self, state: &mut StateWriter) {
+        let FitnessCache { entries: _, kept, log: _, recent: _ } = self;
+        state.length(kept.len());
+        for (hash, evaluation) in kept {
+            state.hash(*hash);
+            state.evaluation(evaluation);
+        }
+    }
+
+    /// Notes where the log has the evaluation of a hash.
+    pub(crate) fn note_logged(&mut self, hash: FunctionalHash, offset: u64) {
+        self.entries.insert(hash, Entry::Logged(offset));
+    }
+
+    /// Reads what [`FitnessCache::save`] wrote, after what is in the log was noted.
+    pub(crate) fn restore(&mut self, state: &mut StateReader) -> Option<()> {
+        for _ in 0..state.length()? {
+            let hash = state.hash()?;
+            self.insert(hash, state.evaluation()?);
+        }
+        Some(())
     }
 
     fn remember(&mut self, hash: FunctionalHash, evaluation: Evaluation) {
@@ -123,6 +151,40 @@ impl<'a> Keys<'a> {
     /// Keys of a kind, with the judge of the search if it is there to ask.
     pub fn new(kind: CacheKey, judge: Option<&'a dyn Judge>) -> Keys<'a> {
         Keys { kind, judge, known: HashMap::new() }
+    }
+
+    /// Writes the keys that were found.
+    pub(crate) fn save(&self, state: &mut StateWriter) {
+        let Keys { kind: _, judge: _, known } = self;
+        state.length(known.len());
+        for (hash, key) in known {
+            state.hash(*hash);
+            let is_usual = key == hash || *key == SCREENED;
+            state.number(if is_usual { u64::from(key == hash) } else { 2 });
+            if !is_usual {
+                state.hash(*key);
+            }
+        }
+    }
+
+    /// Reads what [`Keys::save`] wrote.
+    pub(crate) fn restore(&mut self, state: &mut StateReader) -> Option<()> {
+        for _ in 0..state.length()? {
+            let hash = state.hash()?;
+            let key = match state.number()? {
+                0 => SCREENED,
+                1 => hash,
+                2 => state.hash()?,
+                _ => return None,
+            };
+            self.known.insert(hash, key);
+        }
+        Some(())
+    }
+
+    /// The key of a functional hash that has come up.
+    pub(crate) fn of_known(&self, hash: FunctionalHash) -> FunctionalHash {
+        self.known.get(&hash).copied().unwrap_or(hash)
     }
 
     /// The key of a program with a functional hash, and whether it is the first of that hash.

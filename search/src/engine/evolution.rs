@@ -17,6 +17,7 @@ use crate::engine::individual::{Child, Individual, Parent};
 use crate::engine::mutation::{Mutation, Mutator, below};
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
+use crate::store::{StateReader, StateWriter};
 
 /// The population and what breeds from it.
 #[derive(Clone)]
@@ -248,5 +249,48 @@ impl<'a> Evolution<'a> {
                 individual.settings = Arc::clone(&evaluation.settings);
             }
         }
+    }
+
+    /// Writes the population and the keys.
+    pub(crate) fn save(&self, state: &mut StateWriter) {
+        // The other fields follow from these and from the settings.
+        let Evolution {
+            islands,
+            copies: _,
+            most_copies: _,
+            config: _,
+            mutator: _,
+            crossover: _,
+            keys,
+            seed: _,
+            initial: _,
+            others: _,
+        } = self;
+        islands.iter().flatten().for_each(|individual| individual.save(state));
+        keys.save(state);
+    }
+
+    /// Reads what [`Evolution::save`] wrote, in place of the population that a search begins with.
+    pub(crate) fn restore(&mut self, state: &mut StateReader) -> Option<()> {
+        for individual in self.islands.iter_mut().flatten() {
+            *individual = Individual::restore(state)?;
+        }
+        if self.most_copies < usize::MAX {
+            self.copies.clear();
+            for individual in self.islands.iter().flatten() {
+                *self.copies.entry(individual.key).or_default() += 1;
+            }
+        }
+        self.keys.restore(state)
+    }
+
+    /// The key in the fitness cache of a functional hash that has come up.
+    pub(crate) fn key_of_known(&self, hash: FunctionalHash) -> FunctionalHash {
+        self.keys.of_known(hash)
+    }
+
+    /// How many islands there are.
+    pub(crate) fn islands(&self) -> usize {
+        self.islands.len()
     }
 }

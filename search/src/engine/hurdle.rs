@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::HurdleConfig;
 use crate::engine::individual::Individual;
+use crate::store::{StateReader, StateWriter};
 
 /// The running fitness at each checkpoint below which an evaluation is hopeless.
 pub type Thresholds = Arc<[f64]>;
@@ -22,6 +23,20 @@ impl Hurdle {
     /// then.
     pub fn new(config: HurdleConfig, checkpoints: usize) -> Hurdle {
         Hurdle { config, checkpoints, thresholds: Arc::from(vec![f64::NEG_INFINITY; checkpoints]) }
+    }
+
+    /// Writes what it has taken from the population.
+    pub(crate) fn save(&self, state: &mut StateWriter) {
+        let Hurdle { config: _, checkpoints: _, thresholds } = self;
+        state.length(thresholds.len());
+        thresholds.iter().for_each(|threshold| state.real(*threshold));
+    }
+
+    /// Reads what [`Hurdle::save`] wrote.
+    pub(crate) fn restore(&mut self, state: &mut StateReader) -> Option<()> {
+        let length = state.length()?;
+        let thresholds: Thresholds = (0..length).map(|_| state.real()).collect::<Option<_>>()?;
+        (length == self.checkpoints).then(|| self.thresholds = thresholds)
     }
 
     /// The thresholds for child number `index`. They are taken anew from the population at every

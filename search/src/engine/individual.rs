@@ -6,9 +6,10 @@ use symopt_dsl::graph::Redundancy;
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
-use crate::engine::mutation::Mutation;
+use crate::engine::mutation::{Mutation, MutationKind};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
+use crate::store::{StateReader, StateWriter};
 
 /// A program of the population.
 #[derive(Clone, Debug)]
@@ -49,6 +50,29 @@ impl Individual {
             live: graph.redundancy().iter().filter(|r| **r == Redundancy::Live).count(),
             settings: Arc::clone(&evaluation.settings),
         }
+    }
+
+    /// Writes it.
+    pub(crate) fn save(&self, state: &mut StateWriter) {
+        let Individual { index, program, hash, key, fitness, curve, live, settings } = self;
+        state.maybe(*index);
+        state.hash(*hash);
+        state.program(program);
+        state.hash(*key);
+        state.evaluation(&Evaluation {
+            settings: Arc::clone(settings),
+            ..Evaluation::new(*fitness, Arc::clone(curve))
+        });
+        state.length(*live);
+    }
+
+    /// Reads what [`Individual::save`] wrote.
+    pub(crate) fn restore(state: &mut StateReader) -> Option<Individual> {
+        let (index, hash) = (state.maybe()?, state.hash()?);
+        let (program, key) = (state.program(hash)?, state.hash()?);
+        let Evaluation { fitness, curve, settings, .. } = state.evaluation()?;
+        let live = usize::try_from(state.number()?).ok()?;
+        Some(Individual { index, program, hash, key, fitness, curve, live, settings })
     }
 }
 
@@ -111,5 +135,87 @@ impl Child {
             live: self.live,
             settings: Arc::clone(&evaluation.settings),
         }
+    }
+
+    /// Writes it.
+    pub(crate) fn save(&self, state: &mut StateWriter) {
+        let Child {
+            program,
+            hash,
+            key,
+            parent,
+            parents,
+            mutation: Mutation { kind, statement },
+            redundant_share,
+            live,
+            start,
+            screened,
+            island,
+        } = self;
+        state.hash(*hash);
+        state.program(program);
+        state.hash(*key);
+        state.maybe(*parent);
+        for parent in parents {
+            state.flag(parent.is_some());
+            if let Some(Parent { index, hash, fitness }) = parent {
+                state.maybe(*index);
+                state.hash(*hash);
+                state.fitness(*fitness);
+            }
+        }
+        state.number(match kind {
+            MutationKind::Insert => 0,
+            MutationKind::Delete => 1,
+            MutationKind::Modify => 2,
+            MutationKind::Random => 3,
+            MutationKind::Initial => 4,
+            MutationKind::Crossover => 5,
+        });
+        state.length(*statement);
+        state.real(*redundant_share);
+        state.length(*live);
+        state.evaluation(&Evaluation {
+            settings: Arc::clone(start),
+            ..Evaluation::new(Fitness::Diverged, Arc::from([]))
+        });
+        state.flag(*screened);
+        state.length(*island);
+    }
+
+    /// Reads what [`Child::save`] wrote.
+    pub(crate) fn restore(state: &mut StateReader) -> Option<Child> {
+        let hash = state.hash()?;
+        let (program, key, parent) = (state.program(hash)?, state.hash()?, state.maybe()?);
+        let mut parents = [None; 2];
+        for parent in &mut parents {
+            if state.flag()? {
+                let (index, hash) = (state.maybe()?, state.hash()?);
+                *parent = Some(Parent { index, hash, fitness: state.fitness()? });
+            }
+        }
+        let kind = match state.number()? {
+            0 => MutationKind::Insert,
+            1 => MutationKind::Delete,
+            2 => MutationKind::Modify,
+            3 => MutationKind::Random,
+            4 => MutationKind::Initial,
+            5 => MutationKind::Crossover,
+            _ => return None,
+        };
+        let size = |state: &mut StateReader| usize::try_from(state.number()?).ok();
+        Some(Child {
+            program,
+            hash,
+            key,
+            parent,
+            parents,
+            mutation: Mutation { kind, statement: size(state)? },
+            redundant_share: state.real()?,
+            live: size(state)?,
+            start: state.evaluation()?.settings,
+            screened: state.flag()?,
+            island: size(state)?,
+        })
     }
 }

@@ -22,7 +22,7 @@ use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 use crate::store::statistics::Statistics;
-use crate::store::{Evaluations, Log};
+use crate::store::{Evaluations, Log, StateReader, StateWriter};
 
 /// The best program of a search so far.
 #[derive(Clone, Debug)]
@@ -221,7 +221,7 @@ impl<'a> Standing<'a> {
         let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else {
             return Ok(None);
         };
-        self.statistics.count(&child, first, evaluation.fitness);
+        self.statistics.count(child.redundant_share, child.screened, first, evaluation.fitness);
         let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
         let island = child.island;
         let is_initial = child.mutation.kind == MutationKind::Initial;
@@ -313,6 +313,115 @@ impl<'a> Standing<'a> {
         self.cache.get(key)
     }
 
+    /// Writes the search state, from which [`Standing::restore`] makes a search that goes on as
+    /// this one does.
+    pub fn save(&self, state: &mut StateWriter) {
+        let Standing {
+            evolution,
+            initial,
+            cache,
+            under_way,
+            bred,
+            epoch,
+            best: Best { program, hash, fitness, index, key, settings },
+            statistics,
+            last_improvement,
+            target,
+            // They are settings.
+            penalty: _,
+            elite: _,
+            rotate: _,
+            lag: _,
+        } = self;
+        state.number(*bred);
+        state.number(*epoch);
+        state.number(*last_improvement);
+        state.flag(target.is_some());
+        state.hash(target.unwrap_or(FunctionalHash(0)));
+        save_statistics(statistics, state);
+        state.head(&initial.program);
+        state.evaluation(&initial.evaluation);
+        state.hash(*hash);
+        state.program(program);
+        state.evaluation(&Evaluation {
+            settings: Arc::clone(settings),
+            ..Evaluation::new(*fitness, Arc::from([]))
+        });
+        state.maybe(*index);
+        state.hash(*key);
+        state.length(under_way.len());
+        for UnderWay { child, index, first } in under_way {
+            child.save(state);
+            state.number(*index);
+            state.flag(*first);
+        }
+        evolution.save(state);
+        cache.save(state);
+    }
+
+    /// Reads what [`Standing::save`] wrote, in place of a search that has not bred anything, with
+    /// the evaluations of a log. Gives the frame of the log where the evaluations of what comes
+    /// then begin; `None` if the state does not fit to the settings or to the log, and then this is
+    /// of no use any more.
+    pub fn restore(
+        &mut self,
+        state: &mut StateReader,
+        log: &Log,
+    ) -> Result<Option<u64>, JournalError> {
+        if self.restore_children(state).is_none() {
+            return Ok(None);
+        }
+        let (mut evaluated, mut next) = (0, None);
+        self.cache.set_log(log);
+        log.each_name(|frame, hash, place, offset| match place {
+            Place::Child(number) if number < self.bred => {
+                evaluated += 1;
+                self.cache.note_logged(self.evolution.key_of_known(hash), offset);
+            }
+            Place::Revision(number) if epoch_of(number) <= self.epoch => {}
+            _ => {
+                next.get_or_insert(frame);
+            }
+        })?;
+        let is_whole = self.cache.restore(state).is_some()
+            && evaluated == self.evaluations_begun()
+            && self.under_way.iter().all(|under_way| self.cache.is_known(under_way.child.key));
+        Ok(is_whole.then(|| next.unwrap_or(log.end())))
+    }
+
+    fn restore_children(&mut self, state: &mut StateReader) -> Option<()> {
+        self.bred = state.number()?;
+        self.epoch = state.number()?;
+        self.last_improvement = state.number()?;
+        let has_target = state.flag()?;
+        let target = state.hash()?;
+        if self.target != has_target.then_some(target) {
+            return None;
+        }
+        self.statistics = restore_statistics(state)?;
+        self.initial = Initial { program: state.head()?, evaluation: state.evaluation()? };
+        let hash = state.hash()?;
+        let program = state.program(hash)?;
+        let Evaluation { fitness, settings, .. } = state.evaluation()?;
+        let (index, key) = (state.maybe()?, state.hash()?);
+        self.best = Best { program, hash, fitness, index, key, settings };
+        for _ in 0..state.length()? {
+            let child = Child::restore(state)?;
+            let (index, first) = (state.number()?, state.flag()?);
+            if child.island >= self.evolution.islands() {
+                return None;
+            }
+            self.under_way.push_back(UnderWay { child, index, first });
+        }
+        let begin = self.bred.checked_sub(self.under_way.len() as u64)?;
+        let is_row = (begin..).zip(&self.under_way).all(|(index, child)| index == child.index);
+        let counts = begin == self.statistics.generated && self.last_improvement <= begin;
+        if !is_row || !counts || self.under_way.len() > self.lag {
+            return None;
+        }
+        self.evolution.restore(state)
+    }
+
     /// Children bred so far.
     pub fn bred(&self) -> u64 {
         self.bred
@@ -358,6 +467,37 @@ impl<'a> Standing<'a> {
     pub fn population(&self) -> impl Iterator<Item = &Individual> + Clone {
         self.evolution.population()
     }
+}
+
+fn save_statistics(statistics: &Statistics, state: &mut StateWriter) {
+    let Statistics {
+        generated,
+        evaluated,
+        screened,
+        hopeless,
+        diverged,
+        failed,
+        redundant_sum,
+        best,
+    } = statistics;
+    for count in [generated, evaluated, screened, hopeless, diverged, failed] {
+        state.number(*count);
+    }
+    state.real(*redundant_sum);
+    state.fitness(*best);
+}
+
+fn restore_statistics(state: &mut StateReader) -> Option<Statistics> {
+    Some(Statistics {
+        generated: state.number()?,
+        evaluated: state.number()?,
+        screened: state.number()?,
+        hopeless: state.number()?,
+        diverged: state.number()?,
+        failed: state.number()?,
+        redundant_sum: state.real()?,
+        best: state.fitness()?,
+    })
 }
 
 /// The journal has another program where one was bred.
@@ -407,6 +547,8 @@ pub(crate) struct Recorded {
     lag: u64,
     /// Children before this one may have been read.
     reach: u64,
+    /// Children before this one are not wanted.
+    begin: u64,
     end: u64,
     children: HashMap<u64, Entry>,
     revisions: HashMap<u64, Entry>,
@@ -420,11 +562,19 @@ impl Recorded {
             evaluations: Some(log.evaluations()),
             lag: config.evolution.lag as u64,
             reach: 0,
+            begin: 0,
             end,
             children: HashMap::new(),
             revisions: HashMap::new(),
             rotate: config.fitness.rotate,
         }
+    }
+
+    /// The same of children from one of a number on, whose evaluations stand in frames from an
+    /// offset on.
+    pub fn pass_over(&mut self, log: &Log, begin: u64, frame: u64) {
+        self.evaluations = Some(log.evaluations_from(frame));
+        self.begin = begin;
     }
 
     /// The number after the last child that was evaluated.
@@ -472,7 +622,9 @@ impl Recorded {
         match logged.place {
             Place::Child(index) => {
                 self.reach = self.reach.max(index.saturating_add(1));
-                self.children.insert(index, entry);
+                if index >= self.begin {
+                    self.children.insert(index, entry);
+                }
             }
             Place::Revision(number) => {
                 self.revisions.insert(number, entry);
@@ -491,6 +643,7 @@ impl Recorded {
             evaluations: None,
             lag: 0,
             reach: 0,
+            begin: 0,
             end: 0,
             children: children.into_iter().map(entry).collect(),
             revisions: HashMap::new(),

@@ -127,6 +127,19 @@ pub(super) struct Parts<'a> {
 /// Reads a record up to its program.
 pub(super) fn parts(mut record: Bytes<'_>) -> Option<Parts<'_>> {
     let (hash, place) = record.name()?;
+    let (evaluation, flags) = read_evaluation(&mut record)?;
+    Some(Parts {
+        hash,
+        place,
+        evaluation,
+        terse: flags & TERSE != 0,
+        is_text: flags & TEXT != 0,
+        program: record,
+    })
+}
+
+/// Reads an evaluation, with the byte that says what there is.
+pub(super) fn read_evaluation(record: &mut Bytes<'_>) -> Option<(Evaluation, u8)> {
     let flags = record.byte()?;
     let mut fitness = match flags & 7 {
         0 => Fitness::Diverged,
@@ -165,14 +178,7 @@ pub(super) fn parts(mut record: Bytes<'_>) -> Option<Parts<'_>> {
     };
     let evaluation =
         Evaluation { fitness, curve, standard_error, seeds, settings: settings.into(), failure };
-    Some(Parts {
-        hash,
-        place,
-        evaluation,
-        terse: flags & TERSE != 0,
-        is_text: flags & TEXT != 0,
-        program: record,
-    })
+    Some((evaluation, flags))
 }
 
 /// Writes records.
@@ -287,6 +293,16 @@ impl Encoder {
         self.body = body;
     }
 
+    /// Writes a program without an evaluation, whose variables the reader must know. False if the
+    /// table lacks one of its functions.
+    pub fn put_bare(&mut self, out: &mut Vec<u8>, program: &Program) -> bool {
+        let known = program.statements.iter().all(|s| self.function(s.function).is_some());
+        if known {
+            self.put_program(out, program);
+        }
+        known
+    }
+
     fn function(&self, function: Function) -> Option<u8> {
         *self.functions.get(function as usize)?
     }
@@ -321,7 +337,8 @@ impl Encoder {
     }
 }
 
-fn put_evaluation(body: &mut Vec<u8>, evaluation: &Evaluation, mut flags: u8) {
+/// Writes an evaluation, with more of what there is.
+pub(super) fn put_evaluation(body: &mut Vec<u8>, evaluation: &Evaluation, mut flags: u8) {
     let Evaluation { fitness, curve, standard_error, seeds, settings, failure } = evaluation;
     let ends_with = |value: f64| curve.last().is_some_and(|last| last.to_bits() == value.to_bits());
     flags |= match fitness {
@@ -417,16 +434,19 @@ impl Decoder {
         }
         let mut program = Program::clone(self.head.as_deref()?);
         program.clear_comments();
-        (program.update, program.statements) = self.statements(parts.program)?;
+        let mut bytes = parts.program;
+        (program.update, program.statements) = self.bare(&mut bytes)?;
         Some(program.to_string())
     }
 
     /// Passes over a record.
     pub fn skip(&mut self, parts: &Parts) -> Option<()> {
-        if parts.is_text { Some(()) } else { self.statements(parts.program).map(drop) }
+        let mut bytes = parts.program;
+        if parts.is_text { Some(()) } else { self.bare(&mut bytes).map(drop) }
     }
 
-    fn statements(&mut self, mut bytes: Bytes<'_>) -> Option<(VarId, Vec<Statement>)> {
+    /// The update and the statements of a program.
+    pub fn bare(&mut self, bytes: &mut Bytes<'_>) -> Option<(VarId, Vec<Statement>)> {
         let variable = |value: u64| u16::try_from(value).ok().map(VarId);
         let update = variable(bytes.varint()?)?;
         let mut statements = Vec::new();

@@ -26,7 +26,7 @@ use super::log::{
 };
 use super::manifest::Manifest;
 use super::witness::witness_text;
-use super::{INDEX, JOURNAL, KIND, LOG, WITNESS, old};
+use super::{INDEX, JOURNAL, KIND, LOG, STATE, WITNESS, old, state};
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
@@ -48,6 +48,8 @@ pub struct Journal {
     last_improvement: Option<u64>,
     last_statistics: Option<u64>,
     last_end: Option<StopReason>,
+    /// Where the last frame begins.
+    last_frame: u64,
     witness: File,
     /// Where the damaged end of the log went.
     kept: Option<PathBuf>,
@@ -167,6 +169,7 @@ impl Journal {
             last_improvement,
             last_statistics,
             last_end,
+            last_frame,
             ..
         } = summary;
         let journal = Journal {
@@ -181,6 +184,7 @@ impl Journal {
             last_improvement,
             last_statistics,
             last_end,
+            last_frame,
             witness,
             kept,
             _lock: lock,
@@ -335,6 +339,20 @@ impl Journal {
             Some(last) => self.append(last).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Writes the search state, which follows from what was written before. Nothing is lost where
+    /// it can't be.
+    pub(crate) fn write_state(&mut self, state: &[u8]) -> Result<(), JournalError> {
+        // A search that is resumed from here does not make them again.
+        self.flush()?;
+        let _ = state::write(&self.path.join(STATE), &self.log, self.last_frame, state);
+        Ok(())
+    }
+
+    /// The search state that was written last, if it is whole and follows from this log.
+    pub(crate) fn state(&self) -> Option<Vec<u8>> {
+        state::read(&self.path.join(STATE), &self.log)
     }
 
     /// The acknowledged evaluations with the numbers of their children, in order.
@@ -498,6 +516,7 @@ impl Journal {
         }
         self.notes.clear();
         self.log.end = end + bytes.len() as u64;
+        self.last_frame = begin;
         Ok(begin + HEAD)
     }
 

@@ -112,6 +112,8 @@ pub(super) struct Summary {
     /// Programs generated at the last row.
     pub last_statistics: Option<u64>,
     pub last_end: Option<StopReason>,
+    /// Where the last frame begins that was read.
+    pub last_frame: u64,
     pub tail: Tail,
     /// The evaluations whose hash was looked for.
     pub found: Vec<Found>,
@@ -258,6 +260,7 @@ impl Log {
             last_improvement: None,
             last_statistics: None,
             last_end: None,
+            last_frame: MAGIC.len() as u64,
             tail: Tail::Whole,
             found: Vec::new(),
         };
@@ -446,7 +449,27 @@ impl Log {
 
     /// All evaluations, without their programs, one after the other.
     pub(crate) fn evaluations(&self) -> Evaluations {
-        Evaluations { log: self.clone(), frames: self.frames(self.first), ready: Vec::new() }
+        self.evaluations_from(self.first)
+    }
+
+    /// The same from the frame that begins at an offset.
+    pub(crate) fn evaluations_from(&self, frame: u64) -> Evaluations {
+        Evaluations { log: self.clone(), frames: self.frames(frame), ready: Vec::new() }
+    }
+
+    /// Where the frame of every evaluation begins, its hash, its place and its offset.
+    pub(crate) fn each_name(
+        &self,
+        mut f: impl FnMut(u64, FunctionalHash, Place, u64),
+    ) -> Result<(), JournalError> {
+        self.each_from(self.first, |frame, offset, payload| {
+            names(payload, offset, &mut |hash, place, at| f(frame, hash, place, at)).map(drop)
+        })
+    }
+
+    /// Where the next frame will begin.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
     }
 
     /// The evaluation that a record at an offset holds.
@@ -599,6 +622,7 @@ impl Summary {
         window: &mut u64,
         wanted: Option<Digits>,
     ) -> Option<()> {
+        self.last_frame = begin;
         match payload {
             [kind::EVALUATIONS, begins, ..] => {
                 if *begins != 0 {

@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use symopt_proxy_tasks::suite::Fitness;
 
-use crate::engine::individual::Child;
-
 /// Rows are taken every this many programs generated.
 pub const EVERY: u64 = 500;
 
@@ -48,12 +46,19 @@ impl Statistics {
         }
     }
 
-    /// Counts a child that comes in. `first` is whether it was evaluated, and not an earlier
-    /// program of its key.
-    pub(crate) fn count(&mut self, child: &Child, first: bool, fitness: Fitness) {
+    /// Counts a child that comes in: the share of its redundant statements, whether a screen
+    /// rejects it as the first of its hash, and whether it was evaluated, and not an earlier program
+    /// of its key.
+    pub(crate) fn count(
+        &mut self,
+        redundant_share: f64,
+        screened: bool,
+        first: bool,
+        fitness: Fitness,
+    ) {
         self.generated += 1;
-        self.redundant_sum += child.redundant_share;
-        self.screened += u64::from(child.screened);
+        self.redundant_sum += redundant_share;
+        self.screened += u64::from(screened);
         if first {
             self.evaluated += 1;
             match fitness {
