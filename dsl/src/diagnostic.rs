@@ -197,6 +197,11 @@ impl Diagnostics {
         &self.list[0]
     }
 
+    /// Where each of them begins: the line and the column in characters, both from 1.
+    pub fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.positions.iter().map(|position| (position.line, position.column))
+    }
+
     /// How many more faults there are than are listed.
     pub fn omitted(&self) -> usize {
         self.omitted
