@@ -1,23 +1,12 @@
 //! The command line of symopt: thin, no logic of its own.
 
-mod commands;
-mod execution;
-mod external;
-mod failure;
-mod files;
-mod hint;
-mod interrupt;
-mod options;
-mod programs;
-mod progress;
-mod table;
-mod terminal;
-
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use failure::Failure;
 use symopt_dsl::escape;
+
+use crate::failure::Failure;
+use crate::{commands, options, progress, terminal, words};
 
 /// Discover, inspect and run optimizers that are written as programs.
 ///
@@ -79,30 +68,40 @@ enum Command {
     Completions(commands::completions::Arguments),
 }
 
-/// The command line, or how the process ends without one: with the help, the version, or a fault.
-fn command_line() -> Result<CommandLine, ExitCode> {
-    CommandLine::try_parse().map_err(|error| {
-        let is_plain = |argument: std::ffi::OsString| {
+/// The command line, or the exit code where there is none: with the help, the version, or a fault.
+fn command_line() -> Result<CommandLine, u8> {
+    CommandLine::try_parse_from(words::all()).map_err(|error| {
+        let is_plain = |argument: &OsString| {
             argument.to_str().is_some_and(|text| escape::message(text) == text)
         };
-        if !error.use_stderr() || std::env::args_os().all(is_plain) {
-            error.exit();
+        if !error.use_stderr() || words::all().iter().all(is_plain) {
+            // If nobody reads it, the exit code must do.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
         // The fault quotes the arguments, so it is shown without the colours that can't be told
         // from theirs.
         terminal::say(error.render().to_string().trim_end());
-        ExitCode::from(2)
+        2
     })
 }
 
-fn main() -> ExitCode {
+/// Runs a command, the name of the program before its arguments, and returns the exit code: 0, 1
+/// where the work failed, or 2 where the usage or the input is bad. It is called once in a process:
+/// it takes over Ctrl-C and the threads that computations share.
+///
+/// ```
+/// assert_eq!(symopt::command_line::main(["symopt", "diff", "lion", "lion", "--json"].map(Into::into)), 0);
+/// ```
+pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
+    words::set(words.into_iter().collect());
     let command_line = match command_line() {
         Ok(command_line) => command_line,
         Err(code) => return code,
     };
     progress::log_every(command_line.log_every);
     match start_threads().and_then(|()| run(command_line.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => failure.report(),
     }
 }

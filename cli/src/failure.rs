@@ -1,7 +1,6 @@
 //! How a command fails: exit code 1 where the work failed, 2 where the usage or the input is bad.
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use symopt_benchmark::BenchmarkError;
 use symopt_cancel::Cancelled;
@@ -36,9 +35,9 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Says why on the standard error stream.
-    pub fn report(self) -> ExitCode {
-        let code = match self {
+    /// Says why on the standard error stream, and returns the exit code.
+    pub fn report(self) -> u8 {
+        match self {
             Failure::Input(text) => {
                 terminal::say(&format!("error: {}", text.trim_end()));
                 2
@@ -54,9 +53,8 @@ impl Failure {
                 1
             }
             // As for a program that dies of SIGPIPE: quietly.
-            Failure::OutputClosed => return ExitCode::SUCCESS,
-        };
-        ExitCode::from(code)
+            Failure::OutputClosed => 0,
+        }
     }
 }
 

@@ -22,8 +22,37 @@
 //! | [`analysis`] | `symopt-analysis` | what does it equal |
 //! | [`export`] | `symopt-export` | how is it written elsewhere |
 //!
-//! With `default-features = false` the crate has these and not the command, which needs the crates
-//! that search and train.
+//! With `default-features = false` the crate has these and not the command
+//! ([`command_line::main`]), which needs the crates that search and train.
+
+#[cfg(feature = "cli")]
+pub mod command_line;
+#[cfg(feature = "cli")]
+mod commands;
+#[cfg(feature = "cli")]
+mod execution;
+#[cfg(feature = "cli")]
+mod external;
+#[cfg(feature = "cli")]
+mod failure;
+#[cfg(feature = "cli")]
+mod files;
+#[cfg(feature = "cli")]
+mod hint;
+#[cfg(feature = "cli")]
+mod interrupt;
+#[cfg(feature = "cli")]
+mod named_program;
+#[cfg(feature = "cli")]
+mod options;
+#[cfg(feature = "cli")]
+mod progress;
+#[cfg(feature = "cli")]
+mod table;
+#[cfg(feature = "cli")]
+mod terminal;
+#[cfg(feature = "cli")]
+mod words;
 
 pub use symopt_analysis as analysis;
 pub use symopt_dsl as dsl;

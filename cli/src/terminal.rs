@@ -6,6 +6,8 @@ use std::io::{IsTerminal, StdoutLock, Write};
 use symopt_dsl::escape;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::words;
+
 /// The standard output. Hidden characters are escaped, whatever text they come with: in JSON they
 /// stay what they are.
 pub struct Output(StdoutLock<'static>);
@@ -42,7 +44,7 @@ impl Write for Output {
 /// Writes a message to the standard error stream. If nobody reads it, the exit code must do.
 pub fn say(message: &str) {
     let arguments =
-        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+        words::arguments().iter().map(|argument| argument.to_string_lossy().into_owned());
     let _ =
         writeln!(std::io::stderr(), "{}", escape::message(&escape::quoting(message, arguments)));
 }

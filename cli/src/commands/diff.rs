@@ -11,7 +11,7 @@ use symopt_analysis::simplify::{Derivation, Label};
 use symopt_dsl::{Graph, Program};
 
 use crate::failure::Failure;
-use crate::{programs, terminal};
+use crate::{named_program, terminal};
 
 #[derive(Args)]
 #[command(
@@ -53,9 +53,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.left == "-" && arguments.right == "-" {
         return Err(Failure::Input("only one of the two programs can come from the standard input; write the other to a file".to_owned()));
     }
-    let [left, right] = [programs::find(&arguments.left)?, programs::find(&arguments.right)?];
+    let [left, right] =
+        [named_program::find(&arguments.left)?, named_program::find(&arguments.right)?];
     let (left_name, right_name) = names(&arguments, &left, &right);
-    let [simple_left, simple_right] = [programs::simplified(&left), programs::simplified(&right)];
+    let [simple_left, simple_right] =
+        [named_program::simplified(&left), named_program::simplified(&right)];
     let comparison =
         compare(simple_left.result(), simple_right.result()).named(&left_name, &right_name);
     let difference = Difference {
@@ -134,7 +136,8 @@ fn text(program: &Program) -> String {
 
 /// Names that tell the programs apart: their own, or what was typed where those are the same.
 fn names(arguments: &Arguments, left: &Program, right: &Program) -> (String, String) {
-    let (a, b) = (programs::name(&arguments.left, left), programs::name(&arguments.right, right));
+    let (a, b) =
+        (named_program::name(&arguments.left, left), named_program::name(&arguments.right, right));
     if a != b {
         return (a, b);
     }

@@ -8,7 +8,7 @@ use symopt_cancel::CancelToken;
 use symopt_export::{Target, export, export_plain};
 
 use crate::failure::Failure;
-use crate::{files, programs, terminal};
+use crate::{files, named_program, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -38,7 +38,7 @@ pub fn target(text: &str) -> Result<Target, String> {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.output.iter().try_for_each(|path| files::check_writable(path))?;
-    let program = programs::find_with_constants(&arguments.program, &CancelToken::new())?;
+    let program = named_program::find_with_constants(&arguments.program, &CancelToken::new())?;
     let text = if arguments.plain {
         export_plain(&program, arguments.to)?
     } else {

@@ -10,7 +10,7 @@ use symopt_analysis::structure::{Classification, classify};
 use symopt_dsl::Program;
 
 use crate::failure::Failure;
-use crate::{options, programs, table, terminal};
+use crate::{named_program, options, table, terminal};
 
 #[derive(Args)]
 #[command(
@@ -48,9 +48,9 @@ struct Row {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let program = programs::find(&arguments.program)?;
-    let name = programs::name(&arguments.program, &program);
-    let simplify = |program: &Program| programs::simplified(program).result().clone();
+    let program = named_program::find(&arguments.program)?;
+    let name = named_program::name(&arguments.program, &program);
+    let simplify = |program: &Program| named_program::simplified(program).result().clone();
     let structure = classify(&program, simplify);
     let found = identify(&program, simplify);
     let rows = found.into_iter().take(usize::from(arguments.count)).map(|found| {

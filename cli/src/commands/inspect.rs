@@ -16,7 +16,7 @@ use symopt_export::formula::Equation;
 use symopt_figures::Drawing;
 
 use crate::failure::Failure;
-use crate::{files, programs, table, terminal};
+use crate::{files, named_program, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -108,7 +108,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         .map(|path| Ok((path, PictureFormat::of(path)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     pictures.iter().try_for_each(|(path, _)| files::check_writable(path))?;
-    let program = programs::find(&arguments.program)?;
+    let program = named_program::find(&arguments.program)?;
     let graph = Graph::new(&program).map_err(|errors| Failure::Input(format!("{errors:?}")))?;
     if !pictures.is_empty() {
         let drawing = Drawing::new(&program, &graph);

@@ -10,7 +10,7 @@ use symopt_studies::report::{self, Options, Over, Report};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{files, interrupt, options, table, terminal};
+use crate::{files, interrupt, options, table, terminal, words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -140,6 +140,6 @@ fn headed(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 
 /// The command that is running, as one would type it.
 fn command() -> String {
-    Command::of_words(std::iter::once("symopt".into()).chain(std::env::args_os().skip(1)))
+    Command::of_words(std::iter::once("symopt".into()).chain(words::arguments().iter().cloned()))
         .to_string()
 }

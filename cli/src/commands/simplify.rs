@@ -22,7 +22,7 @@ use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{files, interrupt, options, programs, table, terminal};
+use crate::{files, interrupt, named_program, options, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -112,7 +112,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         .iter()
         .chain(&arguments.output)
         .try_for_each(|path| files::check_writable(path))?;
-    let found = programs::found(&arguments.program)?;
+    let found = named_program::found(&arguments.program)?;
     let derivation = derive(&arguments, &found)?;
     // What is simplified on tasks is the direction itself.
     let whole = match found.direction {

@@ -22,7 +22,7 @@ use symopt_search::judge::size_on;
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{hint, interrupt, options, programs, table, terminal};
+use crate::{hint, interrupt, named_program, options, table, terminal};
 
 /// Rows of the table: the best pairs.
 const SHOWN: usize = 10;
@@ -208,7 +208,7 @@ struct Tunable {
 
 impl Tunable {
     fn find(name: &str, cancel: &CancelToken) -> Result<Tunable, Failure> {
-        let found = programs::found(name)?;
+        let found = named_program::found(name)?;
         let program = found.with_constants(cancel)?;
         Ok(Tunable { program, is_direction: found.direction.is_some() })
     }

@@ -15,7 +15,7 @@ use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{interrupt, options, programs, table, terminal};
+use crate::{interrupt, named_program, options, table, terminal};
 
 #[derive(Args)]
 pub struct ImportanceOptions {
@@ -51,7 +51,7 @@ pub fn run(
     options: &ImportanceOptions,
     json: bool,
 ) -> Result<(), Failure> {
-    let Found { program, direction } = programs::found(name)?;
+    let Found { program, direction } = named_program::found(name)?;
     let source = SuiteSource::find(suite)?;
     let tasks = Arc::new(source.suite()?);
     let cancel = interrupt::token()?;

@@ -15,7 +15,7 @@ use symopt_studies::trials::Observe;
 
 use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
-use crate::{files, interrupt, options, programs, table, terminal};
+use crate::{files, interrupt, named_program, options, table, terminal};
 
 #[derive(Args)]
 pub struct Measurement {
@@ -218,7 +218,7 @@ fn finish(
 fn named(arguments: &[String], cancel: &CancelToken) -> Result<Vec<Entry>, Failure> {
     let mut entries: Vec<Entry> = Vec::new();
     for argument in arguments {
-        let found = programs::found(argument)?;
+        let found = named_program::found(argument)?;
         let (program, is_direction) = (found.with_constants(cancel)?, found.direction.is_some());
         let name = symopt_programs::find(argument)
             .map_or_else(|| argument.clone(), |entry| entry.name.to_owned());

@@ -14,7 +14,7 @@ use symopt_search::judge::inner_tuning::{START, median};
 use symopt_search::store::program_source::FoundDirection;
 
 use crate::failure::Failure;
-use crate::programs;
+use crate::named_program;
 
 /// A program with the constants that it is trained with.
 pub struct Contender {
@@ -46,7 +46,7 @@ impl Contender {
     /// A program as it was asked for: one of the zoo with its constants for the task, a direction
     /// of a store at its best, another one as it stands.
     fn found(on: &Task, argument: &str) -> Result<Contender, Failure> {
-        let found = programs::found(argument)?;
+        let found = named_program::found(argument)?;
         match &found.direction {
             Some(direction) => Contender::direction(on, argument, &found.program, direction),
             None => Ok(Contender::new(on.task, argument, found.program)),
@@ -283,7 +283,7 @@ pub fn contenders(on: &Task, wanted: &Wanted) -> Result<(Vec<Contender>, usize),
         }
         match wanted.from_adamw {
             Some(constants) => {
-                let program = programs::find_with_constants(argument, on.cancel)?;
+                let program = named_program::find_with_constants(argument, on.cancel)?;
                 all.extend(Contender::by_rule(argument, &program, constants, wanted.factors)?);
             }
             None => all.push(Contender::found(on, argument)?),
