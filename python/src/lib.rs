@@ -1,0 +1,56 @@
+//! The module `symopt._symopt`: what the Python package `symopt` calls. Texts, numbers and JSON go
+//! through it; classes with documentation for people are Python's, in `symopt/`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `error` | errors as exceptions of `symopt` |
+//! | `work` | long calls: without the GIL, ended by Ctrl-C |
+//! | `optimizer` | steps of NumPy arrays in place |
+//! | `program` | programs and what is known of them |
+
+mod error;
+mod optimizer;
+mod program;
+mod work;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use pyo3::prelude::*;
+
+/// The module.
+#[pymodule]
+mod _symopt {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::optimizer::Optimizer;
+    #[pymodule_export]
+    use super::program::Program;
+    #[pymodule_export]
+    use super::program::simplification_limits;
+    #[pymodule_export]
+    use super::program::targets;
+    #[pymodule_export]
+    use super::program::zoo;
+    #[pymodule_export]
+    use super::run_command;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::work::remember_process();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Runs the command line with these words, the name of the command first, and returns the exit
+/// code.
+#[pyfunction]
+fn run_command(py: Python<'_>, words: Vec<OsString>) -> u8 {
+    py.detach(|| {
+        let code = symopt::command_line::main(words);
+        // At the end of the process nobody else does it: the process is Python's.
+        let _ = std::io::stdout().flush();
+        code
+    })
+}

@@ -1,0 +1,388 @@
+//! `Optimizer`: steps of NumPy arrays in place, by the compiled zoo or the tile machine.
+
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+use half::bf16;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use symopt_evaluator::storage::{Values, ValuesMut};
+use symopt_evaluator::{
+    Layout, OptimizerError, Options, ParameterArray, Rounding, Storage, Threads,
+};
+
+use crate::error::{Raise, failed, input};
+use crate::program::Program;
+use crate::work::check_process;
+
+impl Raise for OptimizerError {
+    fn raise(self) -> PyErr {
+        input(self)
+    }
+}
+
+/// A program in use. The arrays are Python's, and come with every step.
+#[pyclass(frozen, module = "symopt._symopt")]
+pub struct Optimizer(Mutex<symopt_evaluator::Optimizer>);
+
+impl Optimizer {
+    /// The optimizer, which one thread uses at a time.
+    fn locked(&self) -> PyResult<MutexGuard<'_, symopt_evaluator::Optimizer>> {
+        match self.0.try_lock() {
+            Ok(optimizer) => Ok(optimizer),
+            Err(TryLockError::WouldBlock) => Err(failed(
+                "the optimizer is in use by another thread; give each thread one of its own",
+            )),
+            Err(TryLockError::Poisoned(_)) => {
+                Err(failed("the optimizer broke in an earlier step; make a new one"))
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl Optimizer {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        program: &Program,
+        arrays: Vec<(String, Bound<'_, PyAny>)>,
+        state: &str,
+        rounding_seed: Option<u64>,
+        threads: &str,
+    ) -> PyResult<Optimizer> {
+        let options = Options {
+            state: match state {
+                "float32" => Storage::F32,
+                "bfloat16" => Storage::Bf16,
+                _ => {
+                    return Err(input(format!(
+                        "state_dtype is {state:?}, and should be float32 or bfloat16"
+                    )));
+                }
+            },
+            rounding: rounding_seed.map_or(Rounding::Nearest, |seed| Rounding::Stochastic { seed }),
+            threads: match threads {
+                "auto" => Threads::Auto,
+                "one" => Threads::One,
+                "all" => Threads::All,
+                _ => {
+                    return Err(input(format!(
+                        "threads is {threads:?}, and should be auto, one or all"
+                    )));
+                }
+            },
+        };
+        let mut views = Vec::with_capacity(arrays.len());
+        for (name, array) in &arrays {
+            views.push((name.as_str(), View::of_weights(array, name, None)?));
+        }
+        check_overlaps(views.iter().map(|(name, view)| (*name, view, true)))?;
+        let layout = Layout::new(views.into_iter().map(|(name, view)| (name, view.shape)));
+        let layout = layout.map_err(input)?;
+        let optimizer = py
+            .detach(|| symopt_programs::optimizer(&program.program, &layout, options))
+            .map_err(Raise::raise)?;
+        Ok(Optimizer(Mutex::new(optimizer)))
+    }
+
+    /// One step of all arrays, in the order of the layout.
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        weights: Vec<Bound<'py, PyAny>>,
+        gradients: Vec<Bound<'py, PyAny>>,
+        lr: f64,
+    ) -> PyResult<()> {
+        check_process()?;
+        let mut optimizer = self.locked()?;
+        let layout = optimizer.layout().clone();
+        let specs = layout.arrays();
+        if weights.len() != specs.len() || gradients.len() != specs.len() {
+            return Err(input(format!(
+                "there are {} arrays, and {} gradients were given",
+                specs.len(),
+                gradients.len()
+            )));
+        }
+        let mut views = Vec::with_capacity(specs.len());
+        for (spec, (weights, gradients)) in specs.iter().zip(weights.iter().zip(&gradients)) {
+            let name = &spec.name;
+            let weights = View::of_weights(weights, name, Some(&spec.shape))?;
+            let gradients = View::of(gradients, "gradient of", name, Some(&spec.shape))?;
+            views.push((name.as_str(), weights, gradients));
+        }
+        check_overlaps(views.iter().flat_map(|(name, weights, gradients)| {
+            [(*name, weights, true), (*name, gradients, false)]
+        }))?;
+        let optimizer = &mut *optimizer;
+        py.detach(|| {
+            let mut arrays: Vec<ParameterArray<'_>> = views
+                .iter()
+                .map(|(name, weights, gradients)| ParameterArray {
+                    name,
+                    // SAFETY: the caller's references keep the arrays alive to the end of the call,
+                    // `View::of` has seen that so many numbers of the type lie there, aligned, one
+                    // after another and writable, and `check_overlaps` that nothing else here is in
+                    // them. NumPy lets no array with another reference be resized.
+                    weights: unsafe { weights.values_mut() },
+                    // SAFETY: as above; nothing writes to them, since no array of weights is there.
+                    gradients: unsafe { gradients.values() },
+                })
+                .collect();
+            optimizer.step_arrays(&mut arrays, lr)
+        })
+        .map_err(Raise::raise)
+    }
+
+    /// Sets a hyperparameter, for all arrays or for those whose names match a pattern; says how
+    /// many they are.
+    fn set(&self, name: &str, value: f64, pattern: Option<&str>) -> PyResult<usize> {
+        let mut optimizer = self.locked()?;
+        match pattern {
+            Some(pattern) => optimizer.set_for(pattern, name, value).map_err(Raise::raise),
+            None => {
+                optimizer.set(name, value).map_err(Raise::raise)?;
+                Ok(optimizer.layout().arrays().len())
+            }
+        }
+    }
+
+    #[getter]
+    fn hyperparameters(&self) -> PyResult<Vec<(String, f64)>> {
+        let optimizer = self.locked()?;
+        Ok(optimizer.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect())
+    }
+
+    #[getter]
+    fn steps(&self) -> PyResult<u64> {
+        Ok(self.locked()?.steps())
+    }
+
+    #[getter]
+    fn state_bytes(&self) -> PyResult<usize> {
+        Ok(self.locked()?.state_bytes())
+    }
+
+    #[getter]
+    fn is_compiled(&self) -> PyResult<bool> {
+        Ok(self.locked()?.is_compiled())
+    }
+
+    /// The live slots: names, and the numbers of all arrays one after another, in f32.
+    fn slots<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
+        let optimizer = self.locked()?;
+        let bytes = |values: Values<'_>| {
+            let numbers = values.to_f32();
+            PyBytes::new_with(py, 4 * numbers.len(), |bytes| {
+                for (to, from) in bytes.chunks_exact_mut(4).zip(numbers.iter()) {
+                    to.copy_from_slice(&from.to_ne_bytes());
+                }
+                Ok(())
+            })
+        };
+        optimizer.slots().map(|(name, values)| Ok((name.to_owned(), bytes(values)?))).collect()
+    }
+
+    fn reset(&self) -> PyResult<()> {
+        self.locked()?.reset();
+        Ok(())
+    }
+
+    /// The state as a safetensors file.
+    fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.locked()?.save_bytes().map_err(Raise::raise)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn load(&self, bytes: &[u8]) -> PyResult<()> {
+        self.locked()?.load_bytes(bytes).map_err(Raise::raise)
+    }
+}
+
+/// Where the numbers of an array of NumPy lie.
+struct View {
+    address: usize,
+    shape: Vec<usize>,
+    length: usize,
+    storage: Storage,
+    read_only: bool,
+}
+
+/// The classes of arrays that are taken, and the way to what they say of their memory: NumPy's own,
+/// whatever a class derived from them says.
+struct NumPy {
+    array: Py<PyType>,
+    mapped: Py<PyType>,
+    interface: Py<PyAny>,
+}
+
+static NUMPY: PyOnceLock<NumPy> = PyOnceLock::new();
+
+fn numpy(py: Python<'_>) -> PyResult<&NumPy> {
+    NUMPY.get_or_try_init(py, || {
+        let module = py.import("numpy")?;
+        let array = module.getattr("ndarray")?.cast_into::<PyType>()?;
+        Ok(NumPy {
+            mapped: module.getattr("memmap")?.cast_into::<PyType>()?.unbind(),
+            interface: array.getattr("__array_interface__")?.getattr("__get__")?.unbind(),
+            array: array.unbind(),
+        })
+    })
+}
+
+impl View {
+    /// The numbers of an array, which must have the shape that is asked for. `role` and `name` say
+    /// what it is.
+    fn of(
+        array: &Bound<'_, PyAny>,
+        role: &str,
+        name: &str,
+        asked: Option<&[usize]>,
+    ) -> PyResult<View> {
+        let py = array.py();
+        let numpy = numpy(py)?;
+        let class = array.get_type();
+        if !class.is(numpy.array.bind(py)) && !class.is(numpy.mapped.bind(py)) {
+            return Err(input(format!(
+                "the {role} {name} is a {}, and should be a numpy.ndarray",
+                class.fully_qualified_name()?
+            )));
+        }
+        let interface = numpy.interface.bind(py).call1((array,))?.cast_into::<PyDict>()?;
+        let item = |key: &str| {
+            interface.get_item(key)?.ok_or_else(|| failed(format!("NumPy does not say the {key}")))
+        };
+        let kind: String = item("typestr")?.extract()?;
+        let little = cfg!(target_endian = "little");
+        let storage = match kind.as_str() {
+            "<f4" if little => Some(Storage::F32),
+            ">f4" if !little => Some(Storage::F32),
+            // ml_dtypes; NumPy itself has no such type.
+            "<V2" | "|V2" | ">V2"
+                if array.getattr("dtype")?.getattr("name")?.extract::<String>()? == "bfloat16" =>
+            {
+                Some(Storage::Bf16)
+            }
+            _ => None,
+        };
+        let Some(storage) = storage else {
+            return Err(input(format!(
+                "the {role} {name} is of the type {}, and should be float32 (x.astype(\"float32\")), or the bfloat16 of ml_dtypes",
+                array.getattr("dtype")?.str()?
+            )));
+        };
+        let shape: Vec<usize> = item("shape")?.extract()?;
+        if let Some(asked) = asked
+            && shape != asked
+        {
+            return Err(input(format!(
+                "the {role} {name} has the shape {}, and should have {}",
+                PyTuple::new(py, &shape)?.repr()?,
+                PyTuple::new(py, asked)?.repr()?
+            )));
+        }
+        let (address, read_only): (usize, bool) = item("data")?.extract()?;
+        let length: usize = shape.iter().product();
+        // Of an array that is contiguous in the order of C there are none.
+        let strided = !item("strides")?.is_none();
+        if length > 0 && (strided || address % storage.bytes() != 0) {
+            return Err(input(format!(
+                "the {role} {name} is not contiguous and aligned in memory; give numpy.ascontiguousarray of it"
+            )));
+        }
+        Ok(View { address, shape, length, storage, read_only })
+    }
+
+    /// The same of an array that is written to.
+    fn of_weights(array: &Bound<'_, PyAny>, name: &str, asked: Option<&[usize]>) -> PyResult<View> {
+        let view = View::of(array, "array", name, asked)?;
+        if view.read_only {
+            return Err(input(format!("the array {name} is read-only; step a copy of it")));
+        }
+        Ok(view)
+    }
+
+    /// The bytes of memory, as addresses.
+    fn range(&self) -> (usize, usize) {
+        (self.address, self.address + self.length * self.storage.bytes())
+    }
+
+    /// # Safety
+    /// The array is alive and of the type and length that it had when the view was made, and nothing
+    /// writes to it for the lifetime.
+    unsafe fn values<'a>(&self) -> Values<'a> {
+        if self.length == 0 {
+            return match self.storage {
+                Storage::F32 => Values::F32(&[]),
+                Storage::Bf16 => Values::Bf16(&[]),
+            };
+        }
+        let (address, length) = (self.address, self.length);
+        match self.storage {
+            // SAFETY: as the caller has promised; `View::of` has checked the alignment.
+            Storage::F32 => unsafe {
+                Values::F32(std::slice::from_raw_parts(address as *const f32, length))
+            },
+            // SAFETY: as above. All bit patterns are numbers.
+            Storage::Bf16 => unsafe {
+                Values::Bf16(std::slice::from_raw_parts(address as *const bf16, length))
+            },
+        }
+    }
+
+    /// # Safety
+    /// As [`View::values`], and nothing reads it either, and it is writable.
+    unsafe fn values_mut<'a>(&self) -> ValuesMut<'a> {
+        if self.length == 0 {
+            return match self.storage {
+                Storage::F32 => ValuesMut::F32(&mut []),
+                Storage::Bf16 => ValuesMut::Bf16(&mut []),
+            };
+        }
+        let (address, length) = (self.address, self.length);
+        match self.storage {
+            // SAFETY: as the caller has promised; `View::of` has checked the alignment.
+            Storage::F32 => unsafe {
+                ValuesMut::F32(std::slice::from_raw_parts_mut(address as *mut f32, length))
+            },
+            // SAFETY: as above. All bit patterns are numbers.
+            Storage::Bf16 => unsafe {
+                ValuesMut::Bf16(std::slice::from_raw_parts_mut(address as *mut bf16, length))
+            },
+        }
+    }
+}
+
+/// Refuses arrays that share memory, if one of them is written to: names, arrays, and whether they
+/// are.
+fn check_overlaps<'a>(views: impl Iterator<Item = (&'a str, &'a View, bool)>) -> PyResult<()> {
+    let mut ranges: Vec<_> =
+        views.map(|(name, view, is_written)| (view.range(), name, is_written)).collect();
+    ranges.retain(|((start, end), ..)| start < end);
+    ranges.sort_unstable();
+    // The ranges that begin before and reach furthest: of weights, and of any array.
+    let (mut written, mut any) = (None::<(usize, &str)>, None::<(usize, &str)>);
+    for ((start, end), name, is_written) in ranges {
+        let before = if is_written { any } else { written };
+        if let Some((_, other)) = before.filter(|(reach, _)| *reach > start) {
+            return Err(input(if other == name {
+                format!(
+                    "the array {name} and its gradient share memory; give a copy of one of them"
+                )
+            } else {
+                format!(
+                    "the arrays {other} and {name}, or their gradients, share memory; give copies"
+                )
+            }));
+        }
+        let further = |old: Option<(usize, &str)>| old.is_none_or(|(reach, _)| reach < end);
+        if further(any) {
+            any = Some((end, name));
+        }
+        if is_written && further(written) {
+            written = Some((end, name));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Long calls. They run on a thread of their own and without the GIL, while the caller's thread
+//! looks for signals: Ctrl-C ends them where they look at their token, and leaves them behind where
+//! they don't.
+
+use std::panic;
+use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use symopt_cancel::CancelToken;
+
+use crate::error::failed;
+
+/// Longest time until a signal is seen.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The process that imported the module.
+static PROCESS: OnceLock<u32> = OnceLock::new();
+
+/// Remembers the process, so that a fork of it is known.
+pub fn remember_process() {
+    PROCESS.get_or_init(std::process::id);
+}
+
+/// Fails in a process that was forked after the import: the threads that computations share are not
+/// there, and waiting for them would never end.
+pub fn check_process() -> PyResult<()> {
+    match PROCESS.get() {
+        Some(process) if *process != std::process::id() => Err(failed(
+            "this process was forked after symopt was imported, and its threads are gone; start processes with \
+             multiprocessing.get_context(\"spawn\")",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether work looks at its token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cancelling {
+    /// It ends soon after the token was cancelled, and is waited for.
+    Soon,
+    /// It does not look: after Ctrl-C it is left to end by itself.
+    Never,
+}
+
+/// Runs work on a thread without the GIL until it ends, or until Ctrl-C.
+pub fn run<T: Send + 'static>(
+    py: Python<'_>,
+    cancelling: Cancelling,
+    work: impl FnOnce(&CancelToken) -> T + Send + 'static,
+) -> PyResult<T> {
+    check_process()?;
+    let token = CancelToken::new();
+    let (sender, receiver) = channel();
+    let inner = token.clone();
+    let builder = thread::Builder::new().name("symopt".to_owned());
+    // Nobody may wait for it any more.
+    let spawned = builder.spawn(move || drop(sender.send(work(&inner))));
+    let worker = spawned.map_err(|error| failed(format!("can't start a thread: {error}")))?;
+    py.detach(move || {
+        let mut interrupted = None;
+        loop {
+            match receiver.recv_timeout(LOOK) {
+                Ok(result) => break interrupted.map_or(Ok(result), Err),
+                Err(RecvTimeoutError::Disconnected) => match worker.join() {
+                    Err(panic) => panic::resume_unwind(panic),
+                    Ok(()) => break Err(failed("the work ended without a result")),
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(signal) = Python::attach(|py| py.check_signals()) {
+                token.cancel();
+                if cancelling == Cancelling::Never {
+                    break Err(signal);
+                }
+                interrupted.get_or_insert(signal);
+            }
+        }
+    })
+}

@@ -1,0 +1,69 @@
+"""Programs, searches and optimizers of symopt.
+
+>>> import symopt
+>>> lion = symopt.Program("lion")
+>>> print(lion.formula())
+update = lr·(sign(β₁·m + (1 − β₁)·g) + λ·w)
+    m′ = β₂·m + (1 − β₂)·g
+...
+
+| name | what it is |
+|---|---|
+| `Program` | a program: its text, hash, cost, formula; simplified, compared, named, exported |
+| `zoo` | the programs of the literature, by name |
+| `Optimizer` | a program in use on NumPy arrays, in place |
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from symopt import _symopt
+from symopt._errors import Fault, InputError, ProgramError, SymoptError, WorkError
+from symopt._program import (
+    Comparison,
+    Cost,
+    Derivation,
+    Diagnostic,
+    Identification,
+    Match,
+    Program,
+    Slot,
+)
+from symopt._zoo import Zoo, zoo
+
+if TYPE_CHECKING:
+    from symopt._optimizer import Optimizer
+
+__all__ = [
+    "Comparison",
+    "Cost",
+    "Derivation",
+    "Diagnostic",
+    "Fault",
+    "Identification",
+    "InputError",
+    "Match",
+    "Optimizer",
+    "Program",
+    "ProgramError",
+    "Slot",
+    "SymoptError",
+    "WorkError",
+    "Zoo",
+    "zoo",
+]
+
+__version__: str = _symopt.__version__
+
+
+def __getattr__(name: str) -> Any:
+    # What needs NumPy is imported when it is asked for: the command does without.
+    if name == "Optimizer":
+        from symopt._optimizer import Optimizer
+
+        globals()[name] = Optimizer
+        return Optimizer
+    raise AttributeError(f"module 'symopt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,169 @@
+"""Programs: found, described, simplified, compared, exported, and faults with their places."""
+
+import copy
+import pickle
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import symopt
+
+SIGNED = """def signed(w, g, m, lr):
+  m = interp(g, m, 0.9)
+  unused = g * 2.0
+  update = sign(m)
+  update = update * lr
+  return update, m
+"""
+
+
+def test_a_program_is_found_by_name_text_and_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.opt").write_text(SIGNED)
+    Path("lion").write_text(SIGNED)
+    assert symopt.Program("lion").hash == "201a782d5433c3f9dfd511aba7feb0ea"
+    assert (
+        symopt.Program("mine.opt")
+        == symopt.Program(SIGNED)
+        == symopt.Program(tmp_path / "mine.opt")
+    )
+    # A path is a file, whatever the zoo has.
+    assert symopt.Program(Path("lion")) == symopt.Program(SIGNED)
+    program = symopt.Program(SIGNED)
+    assert (program.name, program.slots) == ("signed", [symopt.Slot("m", True)])
+    assert program.cost.state_bytes_per_parameter == 4
+    with pytest.raises(TypeError):
+        symopt.Program(3)  # type: ignore[arg-type]
+
+
+def test_a_fault_has_its_place_and_prints_as_the_command_line_does() -> None:
+    with pytest.raises(symopt.ProgramError) as raised:
+        symopt.Program("def f(w, g, lr):\n  update = sgn(g)\n  return update\n")
+    error = raised.value
+    assert (error.line, error.column) == (2, 12)
+    assert error.faults[0].code == "unknown-function"
+    assert "<string>:2:12" in str(error) and "sgn(g)" in str(error) and "\x1b" not in str(error)
+    assert isinstance(error, ValueError)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.faults) == (str(error), error.faults)
+
+
+@pytest.mark.parametrize("name", ["lino", "", "-", "no/such/file.opt", "\0", "lion\udcff"])
+def test_a_name_of_nothing_is_an_input_error(name: str) -> None:
+    with pytest.raises((symopt.InputError, UnicodeEncodeError)):
+        symopt.Program(name)
+
+
+def test_what_does_nothing_is_named() -> None:
+    found = symopt.Program(SIGNED).diagnostics
+    assert [(d.code, d.statement) for d in found] == [("redundant", 1)]
+    raw = symopt.Program("lion-raw")
+    assert {d.code for d in raw.diagnostics} == {"redundant", "dead", "dead-slot"}
+    assert raw.pruned().hash == raw.hash and raw.pruned().diagnostics == []
+    assert symopt.Program("lion").diagnostics == []
+
+
+def test_a_program_is_simplified_compared_and_identified() -> None:
+    derivation = symopt.Program("lion-raw").simplify()
+    assert len(derivation.steps) > 2 and derivation.rejected == []
+    assert derivation.label in ("exact", "real", "domain")
+    assert derivation.result.source.count("\n") < derivation.original.source.count("\n")
+    assert str(derivation).startswith("#")
+    assert symopt.Program("lion-found").diff("lion").distance < 0.5
+    assert symopt.Program("adamw").diff("adamw").relation == "equal"
+    found = symopt.Program(SIGNED).identify(count=3)
+    assert len(found.nearest) == 3 and found.nearest[0].name == "signum"
+    assert found.nearest[0].distance == 0
+    with pytest.raises(symopt.InputError, match="exact, real or domain"):
+        symopt.Program("lion").simplify(label="fitness")  # type: ignore[arg-type]
+    with pytest.raises(symopt.InputError, match="nodes is 0"):
+        symopt.Program("lion").simplify(nodes=0)
+
+
+def test_ablation_trains_on_a_suite() -> None:
+    program = symopt.Program(SIGNED)
+    derivation = program.simplify(ablate=True, suite="smoke", seeds=2)
+    assert len(derivation.result._core.statements) < len(program._core.statements)
+    with pytest.raises(symopt.InputError, match="no-such-suite"):
+        program.simplify(ablate=True, suite="no-such-suite")
+    with pytest.raises(symopt.InputError, match="seeds is 1,"):
+        program.simplify(ablate=True, seeds=1)
+
+
+def test_every_target_is_written() -> None:
+    lion = symopt.Program("lion")
+    for target, _, _ in symopt._symopt.targets():
+        assert lion.hash in lion.export(target) or target == "latex"
+    assert len(lion.export("pytorch", plain=True)) < len(lion.export("pytorch"))
+    with pytest.raises(symopt.InputError, match="there are pytorch"):
+        lion.export("cobol")
+    with pytest.raises(symopt.InputError, match="plain already"):
+        lion.export("optax", plain=True)
+
+
+def test_a_notebook_shows_a_program() -> None:
+    shown = symopt.Program("def f(w, g, lr):\n  update = where(g < w, g, w)\n  return update\n")
+    page = shown._repr_html_()
+    assert "&lt;" in page and "<svg" in page and "<script" not in page
+    assert shown._repr_latex_().startswith("\\begin{align*}")
+    assert shown._repr_svg_().startswith("<svg")
+    assert repr(shown) == f"<symopt.Program f {shown.hash[:12]}>"
+
+
+def test_copies_and_pickles_are_the_program() -> None:
+    for program in (symopt.Program("lion"), symopt.Program(SIGNED)):
+        for other in (
+            copy.copy(program),
+            copy.deepcopy(program),
+            pickle.loads(pickle.dumps(program)),
+        ):
+            assert (other, other.name, hash(other)) == (program, program.name, hash(program))
+
+
+def test_the_zoo_is_a_mapping() -> None:
+    assert "lion" in symopt.zoo and len(symopt.zoo) > 40 and "lino" not in symopt.zoo
+    assert symopt.zoo.adamw_paper == symopt.zoo["adamw-paper"] == symopt.Program("adamw-paper")
+    assert all(program.summary for program in [symopt.zoo])
+    with pytest.raises(AttributeError, match="lino"):
+        symopt.zoo.lino  # noqa: B018
+    with pytest.raises(KeyError):
+        symopt.zoo["lino"]
+    assert "Lion" in symopt.zoo.summary("lion") and "<table>" in symopt.zoo._repr_html_()
+
+
+def test_an_interrupt_ends_a_long_call() -> None:
+    threading.Timer(1, lambda: signal.raise_signal(signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        symopt.Program("adamw").simplify(ablate=True, seeds=1000)
+    assert time.monotonic() - started < 10
+
+
+def test_other_threads_run_during_a_long_call() -> None:
+    done = threading.Event()
+    worker = threading.Thread(target=lambda: (symopt.Program("lion-raw").simplify(), done.set()))
+    worker.start()
+    turns = 0
+    while not done.wait(0.001):
+        turns += 1
+    worker.join()
+    assert turns > 3
+
+
+def test_programs_that_are_dropped_leave_no_memory() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("no /proc")
+    for _ in range(2_000):
+        symopt.Program(SIGNED)
+    before = resident()
+    for _ in range(20_000):
+        symopt.Program(SIGNED)
+    assert (resident() - before) * 4096 < 4 << 20
