@@ -15,6 +15,7 @@ pub mod hurdle;
 pub mod individual;
 pub mod lineage;
 pub mod mutation;
+mod random;
 mod saved_state;
 pub(crate) mod standing;
 

@@ -14,8 +14,8 @@ use symopt_dsl::graph::Redundancy;
 use symopt_dsl::program::{Parameter, ParameterKind};
 use symopt_dsl::{Graph, Operand, Program, Statement, VarId};
 
-use super::mutation::below;
 use crate::config::MutationConfig;
+use crate::engine::random::below;
 
 /// A block of a program.
 struct Block {

@@ -17,6 +17,7 @@ use symopt_dsl::{Function, Graph, Operand, Program, Statement, VarId};
 
 use crate::config::MutationConfig;
 use crate::engine::crossover::cross;
+use crate::engine::random::below;
 use crate::space::Space;
 
 /// Attempts at one kind of mutation before another kind is drawn: deleting from a program with one
@@ -381,9 +382,4 @@ fn delete(child: &mut Program, rng: &mut impl Rng) -> Option<usize> {
     let index = below(rng, child.statements.len());
     child.statements.remove(index);
     Some(index)
-}
-
-/// A random number below `bound`, the same on machines of any word size.
-pub(crate) fn below(rng: &mut impl Rng, bound: usize) -> usize {
-    rng.random_range(0..bound as u32) as usize
 }
