@@ -45,7 +45,7 @@ impl LimitArguments {
     }
 }
 
-/// How a search is run; nothing here changes what it finds.
+/// How a search is run; nothing here changes what it finds, but for what a command proposes.
 #[derive(Args)]
 pub struct Execution {
     /// Threads that evaluate; by default one for each core
@@ -55,6 +55,10 @@ pub struct Execution {
     /// command of yours trains]
     #[arg(long, value_name = "N", value_parser = options::between::<0, 1000>, allow_negative_numbers = true, overrides_with = "held_out")]
     held_out: Option<u16>,
+    /// Command that proposes children of the search (mutation.proposals of them, 0.1 if the
+    /// settings do not say); docs/searching.md says how it is asked
+    #[arg(long, value_name = "COMMAND", overrides_with = "proposals")]
+    pub proposals: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -75,7 +79,11 @@ impl Execution {
             .threads
             .iter()
             .fold(command, |command, threads| command.option("--threads", threads));
-        self.held_out.iter().fold(command, |command, seeds| command.option("--held-out", seeds))
+        let command = self
+            .held_out
+            .iter()
+            .fold(command, |command, seeds| command.option("--held-out", seeds));
+        self.proposals.iter().fold(command, |command, asked| command.option("--proposals", asked))
     }
 
     /// Held-out seeds. Three programs on each of them are a lot for a command that takes minutes.

@@ -68,6 +68,7 @@
 //! end its whole group is killed with SIGKILL, and a guard process does it when symopt itself is
 //! killed. What leaves its process group (`setsid`) escapes.
 
+mod conversation;
 mod description;
 mod export;
 mod guard;
@@ -85,6 +86,7 @@ use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::Graph;
 use symopt_evaluator::OptimizerError;
 
+pub use self::conversation::{Conversation, Silence};
 pub use self::description::ExternalSpec;
 pub use self::export::{Exported, Exporter, PROGRAM};
 use self::message::{Answer, Budget, ExportFile, Message, Request};

@@ -242,6 +242,22 @@ pub struct MutationConfig {
     /// The probability that a child has a block of statements of a second parent.
     #[serde(skip_serializing_if = "is_zero")]
     pub crossover: f64,
+    /// The probability that a command is asked for a child.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub proposals: f64,
+    /// Seconds that the command may take for an answer.
+    #[serde(skip_serializing_if = "is_proposal_seconds")]
+    pub proposal_seconds: f64,
+    /// Whether the shares of the operators follow what they bring.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bandit: bool,
+}
+
+/// Seconds that a command may take for a proposal, if nobody says how many.
+const PROPOSAL_SECONDS: f64 = 60.0;
+
+fn is_proposal_seconds(value: &f64) -> bool {
+    *value == PROPOSAL_SECONDS
 }
 
 /// What is off is not written, so that releases that do not know it can read the settings.
@@ -522,10 +538,20 @@ impl SearchConfig {
             ("mutation.scale", mutation.scale),
             ("mutation.new_variable", mutation.new_variable),
             ("mutation.crossover", mutation.crossover),
+            ("mutation.proposals", mutation.proposals),
         ];
         for (name, value) in probabilities {
             check(name, value, (0.0..=1.0).contains(&value), "a probability from 0 to 1")?;
         }
+        let sum = mutation.crossover + mutation.proposals;
+        check("mutation.crossover + mutation.proposals", sum, sum <= 1.0, "up to 1")?;
+        let seconds = mutation.proposal_seconds;
+        check(
+            "mutation.proposal_seconds",
+            seconds,
+            seconds > 0.0 && seconds <= 86_400.0,
+            "seconds above 0, up to 86400",
+        )?;
         check(
             "hurdle.quantile",
             hurdle.quantile,
@@ -560,7 +586,11 @@ impl SearchConfig {
             ("evolution.strategy = \"random\"", evolution.strategy == Strategy::Random),
             ("mutation.constants_only = true", mutation.constants_only),
         ];
-        let operators = [("mutation.crossover", mutation.crossover > 0.0)];
+        let operators = [
+            ("mutation.crossover", mutation.crossover > 0.0),
+            ("mutation.proposals", mutation.proposals > 0.0),
+            ("mutation.bandit", mutation.bandit),
+        ];
         for (name, _) in operators.into_iter().filter(|(_, is_on)| *is_on) {
             if let Some((other, _)) = beside.into_iter().find(|(_, is_on)| *is_on) {
                 return Err(ConfigError::Idle { name, other });
@@ -640,6 +670,9 @@ impl Default for MutationConfig {
             hidden: Vec::new(),
             interp_weights: Vec::new(),
             crossover: 0.0,
+            proposals: 0.0,
+            proposal_seconds: PROPOSAL_SECONDS,
+            bandit: false,
         }
     }
 }

@@ -15,6 +15,8 @@ pub mod hurdle;
 pub mod individual;
 pub mod lineage;
 pub mod mutation;
+pub mod operators;
+pub mod proposal;
 mod random;
 mod saved_state;
 pub(crate) mod standing;
@@ -34,12 +36,14 @@ use symopt_proxy_tasks::task::Verdict;
 use crate::config::{Limits, SearchConfig, TargetFitness};
 use crate::engine::hurdle::{Hurdle, Thresholds};
 use crate::engine::individual::Individual;
+use crate::engine::operators::OperatorYield;
+use crate::engine::proposal::{Answered, Proposals, Proposer};
 use crate::engine::saved_state::{Reached, SavedState};
 use crate::engine::standing::{
     Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay,
 };
 pub use crate::engine::standing::{Best, Mismatch};
-use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, revision};
+use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, Proposal, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 use crate::judge::{Judge, Request};
@@ -85,6 +89,14 @@ pub enum SearchError {
         threads: usize,
         /// The system's reason.
         error: std::io::Error,
+    },
+    /// There is nobody to ask for a proposal.
+    #[error(
+        "child {child} is to be proposed by a command (mutation.proposals); give one with --proposals COMMAND"
+    )]
+    NoProposer {
+        /// Number of the child.
+        child: u64,
     },
     /// A worker thread died.
     #[error("an evaluation failed inside; please report this with the store")]
@@ -174,6 +186,8 @@ pub struct SearchResult {
     pub population: Vec<Individual>,
     /// The failed evaluations of the whole search, by what went wrong.
     pub failures: Vec<Failures>,
+    /// What the operators brought.
+    pub operators: Vec<OperatorYield>,
 }
 
 /// A search that is set up.
@@ -188,6 +202,7 @@ pub struct Search<'a> {
     others: Vec<Program>,
     /// Children after which the search state is taken.
     save_every: u64,
+    proposer: Option<Box<dyn Proposer + 'a>>,
 }
 
 impl<'a> Search<'a> {
@@ -208,6 +223,7 @@ impl<'a> Search<'a> {
             target,
             others: Vec::new(),
             save_every: saved_state::EVERY,
+            proposer: None,
         }
     }
 
@@ -215,6 +231,13 @@ impl<'a> Search<'a> {
     /// given. They must be well typed, and fewer than the population has places.
     pub fn with_others(mut self, others: Vec<Program>) -> Search<'a> {
         self.others = others;
+        self
+    }
+
+    /// The same with somebody to ask for proposals, where the settings have these and the journal
+    /// does not.
+    pub fn with_proposer(mut self, proposer: Box<dyn Proposer + 'a>) -> Search<'a> {
+        self.proposer = Some(proposer);
         self
     }
 
@@ -256,6 +279,7 @@ impl<'a> Search<'a> {
         let recorded_evaluations = standing.evaluations_begun();
         let saved_state = SavedState::new(self.save_every, heads, standing.bred());
 
+        let proposals = Proposals::new(self.journal.proposals()?, self.proposer);
         let queue = Queue::default();
         // Cancelled by whoever started the search, and in the end by the search itself.
         let cancel = cancel.child();
@@ -285,6 +309,7 @@ impl<'a> Search<'a> {
                 journal: self.journal,
                 initial: Arc::clone(&initial),
                 standing,
+                proposals,
                 recorded_end: recorded.end(),
                 recorded_evaluations,
                 caught_up: (recorded.end() == 0).then(Instant::now),
@@ -355,6 +380,7 @@ struct Running<'a> {
     journal: &'a mut Journal,
     initial: Arc<Program>,
     standing: Standing<'a>,
+    proposals: Proposals<'a>,
     hurdle: Hurdle,
     reached: Reached,
     saved_state: SavedState,
@@ -397,7 +423,7 @@ impl Running<'_> {
                 return Ok(stop);
             }
             let goes_on = match self.standing.next() {
-                Step::Breed => self.breed().map(|()| true)?,
+                Step::Breed => self.breed()?,
                 Step::ChangeSeeds(epoch) => self.change_seeds(epoch)?,
                 Step::Absorb => {
                     let goes_on = self.absorb_next()?;
@@ -455,8 +481,33 @@ impl Running<'_> {
         }
     }
 
-    fn breed(&mut self) -> Result<(), SearchError> {
+    /// The answer of a command to the question for the next child, if there is one. `Err(None)` if
+    /// the search was cancelled, or its time was over, while it was waited for.
+    fn proposal(&mut self) -> Result<Option<Proposal>, Option<SearchError>> {
+        let Some(question) = self.standing.question() else { return Ok(None) };
+        let seconds = Some(self.limits.seconds).filter(|seconds| *seconds > 0);
+        let end = seconds.and_then(|s| self.begin.checked_add(Duration::from_secs(s)));
+        let in_time = self.cancel.child_until(end);
+        let answered = self.proposals.answer(&question, &in_time).map_err(|_| None)?;
+        let child = question.child;
+        let Answered { proposal, is_new } =
+            answered.ok_or(Some(SearchError::NoProposer { child }))?;
+        if is_new {
+            self.caught_up.get_or_insert_with(Instant::now);
+            let noted = self.journal.note_proposal(child, &proposal);
+            noted.map_err(|error| Some(error.into()))?;
+        }
+        Ok(Some(proposal))
+    }
+
+    /// False if the search was cancelled before there was a child.
+    fn breed(&mut self) -> Result<bool, SearchError> {
         self.saved_state.take(self.journal, &self.standing, &self.hurdle, &self.reached);
+        let proposal = match self.proposal() {
+            Ok(proposal) => proposal,
+            Err(None) => return Ok(false),
+            Err(Some(error)) => return Err(error),
+        };
         // Programs that the search starts from are judged to the end.
         let number = self.standing.bred().checked_sub(self.standing.others());
         let thresholds = match number {
@@ -464,7 +515,9 @@ impl Running<'_> {
             None => Arc::from([]),
         };
         let epoch = self.standing.epoch();
-        let UnderWay { child, index, first: true } = self.standing.breed() else { return Ok(()) };
+        let UnderWay { child, index, first: true } = self.standing.breed(proposal.as_ref()) else {
+            return Ok(true);
+        };
         let key = child.key;
         match self.recorded.child(*index, child.hash)? {
             Some((evaluation, offset)) => {
@@ -485,7 +538,7 @@ impl Running<'_> {
                 });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes in the child that has been under way the longest. False if the search was cancelled
@@ -676,6 +729,7 @@ impl Running<'_> {
             evaluating: self.evaluating,
             population,
             failures,
+            operators: self.standing.yields(),
         })
     }
 }

@@ -15,6 +15,7 @@ use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::Verdict;
 
 use crate::config::{ConfigError, Form, Limits, SearchConfig};
+use crate::engine::proposal::{CommandProposer, Terms};
 use crate::engine::{Progress, Search, SearchError, SearchResult};
 use crate::journal::{
     CheckedStore, EvaluationRecord, Journal, JournalError, Lost, Salvage, Settings,
@@ -131,6 +132,8 @@ pub struct Launch {
     others: Vec<Program>,
     target: Option<FunctionalHash>,
     journal: Journal,
+    /// A command that is asked for proposals.
+    proposer: Option<String>,
 }
 
 impl Launch {
@@ -186,6 +189,7 @@ impl Launch {
             others,
             target,
             journal,
+            proposer: None,
         })
     }
 
@@ -257,7 +261,17 @@ impl Launch {
         suite.check_commands(&suite.seeds, cancel)?;
         let journal = Journal::of(checked)?;
         let stored_limits = journal.settings().config.limits.clone();
-        Ok(Launch { config, stored_limits, suite, judge, initial, others, target, journal })
+        Ok(Launch {
+            config,
+            stored_limits,
+            suite,
+            judge,
+            initial,
+            others,
+            target,
+            journal,
+            proposer: None,
+        })
     }
 
     /// The file that holds what the log had after its damage, if it was damaged when the search was
@@ -281,6 +295,12 @@ impl Launch {
         &self.suite
     }
 
+    /// The same with a command that is asked for the proposals that the journal does not have, where
+    /// the settings have proposals.
+    pub fn with_proposer(self, command: Option<String>) -> Launch {
+        Launch { proposer: command, ..self }
+    }
+
     /// Runs the search. Afterwards the store is closed.
     pub fn run(
         mut self,
@@ -288,9 +308,18 @@ impl Launch {
         cancel: &CancelToken,
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Finished, LaunchError> {
-        let search =
+        let terms = Terms::new(&self.config, [&self.initial]);
+        let proposer = self
+            .proposer
+            .filter(|_| self.config.mutation.proposals > 0.0)
+            .zip(terms)
+            .map(|(command, terms)| CommandProposer::new(&command, &self.config, terms));
+        let mut search =
             Search::new(self.config, self.target, self.judge.as_ref(), &mut self.journal, threads)
                 .with_others(self.others);
+        if let Some(proposer) = proposer {
+            search = search.with_proposer(Box::new(proposer));
+        }
         let result = search.run(self.initial, cancel, observe)?;
         let history = self.journal.statistics()?;
         Ok(Finished { result, suite: self.suite, history })

@@ -29,6 +29,7 @@
 pub mod config;
 pub mod directory;
 pub mod engine;
+mod fit;
 pub mod judge;
 pub mod launch;
 pub mod space;

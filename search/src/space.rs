@@ -150,6 +150,11 @@ impl Space {
         self
     }
 
+    /// State slots that programs have at most.
+    pub fn most_slots(&self) -> usize {
+        self.slots.max(PAPER_SLOTS)
+    }
+
     /// Why a program is none of the space.
     pub fn misfit(&self, program: &Program) -> Option<Misfit> {
         let signature = program.signature();
@@ -157,7 +162,7 @@ impl Space {
             function.row().profile == Profile::Language || self.functions.contains(&function)
         };
         let foreign = program.statements.iter().find(|statement| !drawn(statement.function));
-        let most = self.slots.max(PAPER_SLOTS);
+        let most = self.most_slots();
         if let Some(foreign) = foreign {
             Some(Misfit::Function(foreign.function))
         } else if signature.slots().count() > most {

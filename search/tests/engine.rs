@@ -111,6 +111,7 @@ fn everything(seed: u64) -> SearchConfig {
     (config.evolution.islands, config.evolution.migration) = (4, 0.05);
     (config.evolution.parsimony, config.evolution.copies) = (0.01, 0.2);
     (config.cache.key, config.limits.programs) = (CacheKey::Probe, 2000);
+    (config.mutation.crossover, config.mutation.bandit) = (0.2, true);
     config
 }
 

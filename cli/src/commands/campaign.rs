@@ -150,7 +150,7 @@ fn search(
     let draw = |progress: Progress| line.draw(progress.done as u64, progress.total as u64);
     let launch = campaign.launch(step, threads, cancel, &draw);
     line.finish();
-    let launch = launch?;
+    let launch = launch?.with_proposer(execution.proposals.clone());
     let from = launch.config().initial.clone();
     let adamw = launch.suite().baseline_origin();
     let mut line = ProgressLine::new(&launch.config().limits).against(&adamw);

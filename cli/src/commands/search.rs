@@ -116,6 +116,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let cancel = interrupt::token()?;
     let Arguments { store, name, limits, execution, command, task_seeds, .. } = arguments;
     limits.apply(&mut config.limits);
+    if execution.proposals.is_some() && config.mutation.proposals == 0.0 {
+        config.mutation.proposals = PROPOSALS;
+    } else if execution.proposals.is_none() && config.mutation.proposals > 0.0 {
+        return Err(Failure::Input(format!(
+            "mutation.proposals = {} asks a command for children; give one with --proposals COMMAND",
+            config.mutation.proposals
+        )));
+    }
     let task_seeds = usize::from(task_seeds.unwrap_or(TASK_SEEDS));
     if command.is_given() && !config.restarts.is_plain() {
         return Err(Failure::Input(
@@ -288,6 +296,8 @@ fn holds(
 
 /// The suite of a search by a command, in its store.
 const SUITE: &str = "suite.toml";
+/// The share of the children that a command proposes, if nobody says which.
+const PROPOSALS: f64 = 0.1;
 /// Seeds that a command judges programs on, if nobody says how many.
 const TASK_SEEDS: u16 = 3;
 

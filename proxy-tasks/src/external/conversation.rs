@@ -98,14 +98,16 @@ mod tests {
 
     #[test]
     fn a_process_is_kept_and_one_that_ended_or_failed_is_started_again() {
-        let mut kept = Conversation::new("n=0; while read -r line; do n=$((n+1)); echo $n $line; done");
+        let mut kept =
+            Conversation::new("n=0; while read -r line; do n=$((n+1)); echo $n $line; done");
         assert_eq!(ask(&mut kept, "a").as_deref(), Ok("1 a"));
         assert_eq!(ask(&mut kept, "b").as_deref(), Ok("2 b"));
         let mut once = Conversation::new("read -r line; echo $line");
         for word in ["a", "b", "c"] {
             assert_eq!(ask(&mut once, word).as_deref(), Ok(word));
         }
-        let mut failing = Conversation::new("read -r line; case $line in die) exit 1;; esac; echo $line");
+        let mut failing =
+            Conversation::new("read -r line; case $line in die) exit 1;; esac; echo $line");
         assert_eq!(ask(&mut failing, "die"), Err(FailureKind::Ended));
         assert_eq!(ask(&mut failing, "a").as_deref(), Ok("a"));
     }

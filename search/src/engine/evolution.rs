@@ -14,11 +14,22 @@ use symopt_proxy_tasks::suite::Fitness;
 use crate::config::{EvolutionConfig, SearchConfig, Strategy};
 use crate::engine::cache::{Keys, SCREENED};
 use crate::engine::individual::{Child, Individual, Parent};
-use crate::engine::mutation::{Mutation, Mutator};
+use crate::engine::mutation::{Mutation, MutationKind, Mutator};
+use crate::engine::operators::{OperatorYield, Operators};
+use crate::engine::proposal::{Question, Terms};
 use crate::engine::random::below;
+use crate::journal::Proposal;
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
 use crate::store::{StateReader, StateWriter};
+
+/// What is drawn first for a child.
+struct Choice<'e> {
+    rng: ChaCha8Rng,
+    island: usize,
+    parent: &'e Individual,
+    operator: Option<MutationKind>,
+}
 
 /// The population and what breeds from it.
 #[derive(Clone)]
@@ -29,8 +40,10 @@ pub struct Evolution<'a> {
     most_copies: usize,
     config: EvolutionConfig,
     mutator: Mutator,
-    /// The probability of a crossover.
-    crossover: f64,
+    operators: Operators,
+    /// Whether children are asked for, and what the answers must be.
+    asks: bool,
+    terms: Option<Terms>,
     keys: Keys<'a>,
     seed: u64,
     /// The program that the search starts from: random programs have its signature.
@@ -65,7 +78,10 @@ impl<'a> Evolution<'a> {
             },
             config: config.evolution.clone(),
             mutator: Mutator::new(config.mutation.clone()),
-            crossover: config.mutation.crossover,
+            operators: Operators::new(&config.mutation),
+            asks: config.mutation.proposals > 0.0,
+            terms: Terms::new(config, [initial.program.as_ref()])
+                .filter(|_| config.mutation.proposals > 0.0),
             keys,
             seed: config.seed,
             initial: initial.program,
@@ -77,6 +93,17 @@ impl<'a> Evolution<'a> {
     pub fn with_others(mut self, others: Vec<Arc<Program>>) -> Evolution<'a> {
         self.others = others;
         self
+    }
+
+    /// What the operators brought.
+    pub fn yields(&self) -> Vec<OperatorYield> {
+        self.operators.yields()
+    }
+
+    /// Counts a child that comes in for its operator. `first` is whether it was evaluated, and not
+    /// an earlier program of its key.
+    pub fn count(&mut self, child: &Child, first: bool, fitness: Fitness) {
+        self.operators.count(child, first, fitness);
     }
 
     /// Children that are initial programs.
@@ -97,23 +124,53 @@ impl<'a> Evolution<'a> {
     /// Breeds child number `index` from the population as it stands. Every child has a random
     /// stream of its own, so what it is depends on the seed, its number and the population alone.
     pub fn breed(&mut self, index: u64) -> Child {
+        self.breed_with(index, None)
+    }
+
+    /// Which parents a command is to be asked for child number `index` of, if one is.
+    pub fn question(&self, index: u64) -> Option<Question> {
+        if !self.asks || index < self.others() {
+            return None;
+        }
+        let mut choice = self.choose(index);
+        if choice.operator != Some(MutationKind::Proposal) {
+            return None;
+        }
+        let second = self.select(choice.island, &mut choice.rng);
+        let asked = |parent: &Individual| (Arc::clone(&parent.program), Parent::from(parent));
+        Some(Question { child: index, parents: [asked(choice.parent), asked(second)] })
+    }
+
+    /// The first parent of a child, and the operator that makes it.
+    fn choose(&self, index: u64) -> Choice<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(index);
         let island = (index % self.islands.len() as u64) as usize;
+        let parent = self.select(island, &mut rng);
+        let operator = self.operators.draw(&mut rng);
+        Choice { rng, island, parent, operator }
+    }
+
+    /// The same with the answer to the [`question`](Evolution::question), if there is one.
+    pub fn breed_with(&mut self, index: u64, proposal: Option<&Proposal>) -> Child {
         let other = usize::try_from(index).ok().and_then(|index| self.others.get(index)).cloned();
+        let island = (index % self.islands.len() as u64) as usize;
         let (program, mutation, parents, start) = match (other, self.config.strategy) {
             (Some(other), _) => {
-                let mutation = self.mutator.initial(&other);
+                let mutation = self.mutator.whole(&other, MutationKind::Initial);
                 (Arc::unwrap_or_clone(other), mutation, [None; 2], Arc::from([]))
             }
             (None, Strategy::Regularized) => {
-                let parent = self.select(island, &mut rng);
+                let Choice { mut rng, parent, operator, .. } = self.choose(index);
                 let (first, start) = (Parent::from(parent), Arc::clone(&parent.settings));
                 let parent = Arc::clone(&parent.program);
-                let (program, mutation, second) = self.vary(&parent, island, &mut rng);
+                let (program, mutation, second) =
+                    self.vary(&parent, operator, proposal, island, &mut rng);
                 (program, mutation, [Some(first), second], start)
             }
             (None, Strategy::Random) => {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+                rng.set_stream(index);
                 let (program, mutation) = self.mutator.random(&self.initial, &mut rng);
                 (program, mutation, [None; 2], Arc::from([]))
             }
@@ -145,18 +202,34 @@ impl<'a> Evolution<'a> {
     fn vary(
         &mut self,
         parent: &Program,
+        operator: Option<MutationKind>,
+        proposal: Option<&Proposal>,
         island: usize,
         rng: &mut ChaCha8Rng,
     ) -> (Program, Mutation, Option<Parent>) {
-        if self.crossover > 0.0 && rng.random::<f64>() < self.crossover {
-            let donor = self.select(island, rng);
-            let (second, program) = (Parent::from(donor), Arc::clone(&donor.program));
-            if let Some((child, mutation)) = self.mutator.cross(parent, &program, rng) {
+        if let Some(MutationKind::Crossover | MutationKind::Proposal) = operator {
+            let other = self.select(island, rng);
+            let (second, other) = (Parent::from(other), Arc::clone(&other.program));
+            if operator == Some(MutationKind::Crossover) {
+                if let Some((child, mutation)) = self.mutator.cross(parent, &other, rng) {
+                    return (child, mutation, Some(second));
+                }
+            } else if let Some(child) = self.proposed(proposal) {
+                let mutation = self.mutator.whole(&child, MutationKind::Proposal);
                 return (child, mutation, Some(second));
+            } else {
+                self.operators.count_failed(MutationKind::Proposal);
             }
         }
-        let (child, mutation) = self.mutator.mutate(parent, rng);
+        let (child, mutation) = self.mutator.mutate_by(operator, parent, rng);
         (child, mutation, None)
+    }
+
+    fn proposed(&self, proposal: Option<&Proposal>) -> Option<Program> {
+        match (proposal, &self.terms) {
+            (Some(Proposal::Program(text)), Some(terms)) => terms.accept(text).ok(),
+            _ => None,
+        }
     }
 
     /// The parent of a child of an island.
@@ -252,7 +325,7 @@ impl<'a> Evolution<'a> {
         }
     }
 
-    /// Writes the population and the keys.
+    /// Writes the population, the operators and the keys.
     pub(crate) fn save(&self, state: &mut StateWriter) {
         // The other fields follow from these and from the settings.
         let Evolution {
@@ -261,13 +334,16 @@ impl<'a> Evolution<'a> {
             most_copies: _,
             config: _,
             mutator: _,
-            crossover: _,
+            operators,
+            asks: _,
+            terms: _,
             keys,
             seed: _,
             initial: _,
             others: _,
         } = self;
         islands.iter().flatten().for_each(|individual| individual.save(state));
+        operators.save(state);
         keys.save(state);
     }
 
@@ -282,6 +358,7 @@ impl<'a> Evolution<'a> {
                 *self.copies.entry(individual.key).or_default() += 1;
             }
         }
+        self.operators.restore(state)?;
         self.keys.restore(state)
     }
 

@@ -171,6 +171,7 @@ impl Child {
             MutationKind::Random => 3,
             MutationKind::Initial => 4,
             MutationKind::Crossover => 5,
+            MutationKind::Proposal => 6,
         });
         state.length(*statement);
         state.real(*redundant_share);
@@ -201,6 +202,7 @@ impl Child {
             3 => MutationKind::Random,
             4 => MutationKind::Initial,
             5 => MutationKind::Crossover,
+            6 => MutationKind::Proposal,
             _ => return None,
         };
         let size = |state: &mut StateReader| usize::try_from(state.number()?).ok();

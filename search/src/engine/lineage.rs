@@ -24,7 +24,7 @@ use crate::config::SearchConfig;
 use crate::engine::individual::Parent;
 use crate::engine::mutation::{Mutation, MutationKind};
 use crate::engine::standing::{NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
-use crate::journal::{CheckedStore, JournalError, Place, revision};
+use crate::journal::{CheckedStore, JournalError, Place, Proposal, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::{self, Judge, Request};
 use crate::store::Log;
@@ -103,7 +103,7 @@ pub struct Change {
     pub after: Option<String>,
     /// Whether the child computes what its parent does: same functional hash.
     pub neutral: bool,
-    /// The second parent of a crossover.
+    /// The second parent, of a crossover and of a proposal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second: Option<SecondParent>,
 }
@@ -188,6 +188,7 @@ pub fn lineage(
         config: &settings.config,
         initial,
         others: others_of(settings)?,
+        proposals: store.proposals()?.into_iter().collect(),
         evaluation,
         judge: judge.as_ref(),
         log: Some(store.log()),
@@ -206,6 +207,8 @@ struct Origin<'a> {
     initial: Program,
     /// Further programs that it starts from.
     others: Vec<Program>,
+    /// What a command answered that was asked for children.
+    proposals: HashMap<u64, Proposal>,
     /// Its evaluation, if it was kept.
     evaluation: Option<Evaluation>,
     judge: &'a dyn Judge,
@@ -246,7 +249,7 @@ fn trace(
     cancel: &CancelToken,
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, TraceError> {
-    let Origin { config, initial, others, evaluation, judge, log } = origin;
+    let Origin { config, initial, others, mut proposals, evaluation, judge, log } = origin;
     let diverging = |reason: String| TraceError::Diverging(reason);
     let graph = Graph::new(&initial)
         .map_err(|_| diverging("its initial program is not well typed".to_owned()))?;
@@ -289,7 +292,13 @@ fn trace(
     while standing.bred() < most && !(by_hash && under_way.back().is_some_and(is_wanted)) {
         match standing.next() {
             Step::Breed => {
-                let UnderWay { child, index, first } = standing.breed();
+                let proposal = match standing.question() {
+                    None => None,
+                    Some(question) => Some(proposals.remove(&question.child).ok_or_else(|| {
+                        diverging(format!("the proposal of child {} is missing", question.child))
+                    })?),
+                };
+                let UnderWay { child, index, first } = standing.breed(proposal.as_ref());
                 let parent =
                     child.parent.and_then(|parent| population.get(&parent)).unwrap_or(&root);
                 let (index, key, hash) = (*index, child.key, child.hash);
@@ -398,6 +407,9 @@ fn change(
 ) -> Change {
     let Mutation { kind, statement } = mutation;
     let text = |program: &Program, statement: usize| {
+        if kind == MutationKind::Proposal {
+            return None;
+        }
         program.statements.get(statement).map(|s| program.statement_text(s).to_string())
     };
     let added = child.program.statements.len().saturating_sub(parent.program.statements.len());
@@ -489,6 +501,7 @@ mod tests {
             config: &config,
             initial: initial(),
             others: Vec::new(),
+            proposals: HashMap::new(),
             evaluation: None,
             judge: &Indifferent,
             log: None,

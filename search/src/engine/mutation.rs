@@ -48,6 +48,8 @@ pub enum MutationKind {
     Initial,
     /// A block of statements of a second parent.
     Crossover,
+    /// No mutation: a program that a command proposed.
+    Proposal,
 }
 
 impl fmt::Display for MutationKind {
@@ -59,6 +61,7 @@ impl fmt::Display for MutationKind {
             MutationKind::Random => "random",
             MutationKind::Initial => "initial",
             MutationKind::Crossover => "crossover",
+            MutationKind::Proposal => "proposal",
         })
     }
 }
@@ -69,8 +72,8 @@ pub struct Mutation {
     /// Its kind.
     pub kind: MutationKind,
     /// Index of the statement: in the child for an insertion, in the parent for a deletion, in both
-    /// for a modification, 0 for a random program and an initial one; of a crossover the one in the
-    /// child that reads the block.
+    /// for a modification, 0 for a program that is no mutation; of a crossover the one in the child
+    /// that reads the block.
     pub statement: usize,
 }
 
@@ -104,23 +107,38 @@ impl Mutator {
 
     /// A valid child of a valid program. Afterwards [`Mutator::graph`] is the child's graph.
     pub fn mutate(&mut self, parent: &Program, rng: &mut impl Rng) -> (Program, Mutation) {
+        self.mutate_by(None, parent, rng)
+    }
+
+    /// The same by a kind, if it can be done; by one of the others otherwise.
+    pub(crate) fn mutate_by(
+        &mut self,
+        wish: Option<MutationKind>,
+        parent: &Program,
+        rng: &mut impl Rng,
+    ) -> (Program, Mutation) {
         let mut child = parent.clone();
         child.clear_comments();
         let mut kinds = 0;
         if self.config.constants_only {
             return self.tune(child, rng);
         }
+        let full = parent.statements.len() >= self.config.max_statements;
+        let mut wish = wish.filter(|kind| *kind != MutationKind::Insert || !full);
         loop {
             kinds += 1;
-            let kind =
-                if kinds > KINDS { MutationKind::Insert } else { self.draw_kind(parent, rng) };
+            let kind = match wish.take() {
+                Some(kind) => kind,
+                None if kinds > KINDS => MutationKind::Insert,
+                None => self.draw_kind(parent, rng),
+            };
             for _ in 0..ATTEMPTS {
                 let changed = match kind {
                     MutationKind::Insert => self.insert(&mut child, rng),
                     MutationKind::Delete => delete(&mut child, rng),
                     MutationKind::Modify => self.modify(&mut child, rng),
                     // Never drawn.
-                    MutationKind::Random | MutationKind::Initial | MutationKind::Crossover => None,
+                    _ => None,
                 };
                 if let Some(statement) = changed
                     && self.graph.rebuild(&child).is_ok()
@@ -189,12 +207,10 @@ impl Mutator {
         (program, mutation)
     }
 
-    /// A program as it is, which is one of those that the search starts from. Afterwards
-    /// [`Mutator::graph`] is its graph.
-    pub(crate) fn initial(&mut self, program: &Program) -> Mutation {
-        // It was found to be valid before the search began.
+    /// A program as it is, which is known to be valid. Afterwards [`Mutator::graph`] is its graph.
+    pub(crate) fn whole(&mut self, program: &Program, kind: MutationKind) -> Mutation {
         let _ = self.graph.rebuild(program);
-        Mutation { kind: MutationKind::Initial, statement: 0 }
+        Mutation { kind, statement: 0 }
     }
 
     /// Multiplies a random constant.

@@ -15,12 +15,13 @@ use symopt_proxy_tasks::suite::Fitness;
 use crate::config::MutationConfig;
 use crate::engine::individual::Child;
 use crate::engine::mutation::MutationKind;
+use crate::store::{StateReader, StateWriter};
 
 /// The part of the shares that the bandit leaves as the settings have them.
 const KEPT: f64 = 0.2;
 /// What the counts of before are worth after one more evaluation by any operator.
 const MEMORY: f64 = 0.999;
-/// Evaluations that every operator is taken to have had, one in [`PRIOR`] of them good.
+/// Evaluations that every operator is taken to have had before its first, one of them good.
 const PRIOR: f64 = 20.0;
 
 /// What an operator brought.
@@ -167,6 +168,33 @@ impl Operators {
         }
     }
 
+    /// Writes what the operators brought.
+    pub fn save(&self, state: &mut StateWriter) {
+        for Operator { kind: _, share: _, children, evaluated, better, failed, tried, gained } in
+            &self.operators
+        {
+            for count in [children, evaluated, better, failed] {
+                state.number(*count);
+            }
+            for count in [tried, gained] {
+                state.real(*count);
+            }
+        }
+    }
+
+    /// Reads what [`Operators::save`] wrote.
+    pub fn restore(&mut self, state: &mut StateReader) -> Option<()> {
+        for operator in &mut self.operators {
+            operator.children = state.number()?;
+            operator.evaluated = state.number()?;
+            operator.better = state.number()?;
+            operator.failed = state.number()?;
+            operator.tried = state.real()?;
+            operator.gained = state.real()?;
+        }
+        Some(())
+    }
+
     /// What each operator that is on brought.
     pub fn yields(&self) -> Vec<OperatorYield> {
         let of = |(operator, share): (&Operator, f64)| OperatorYield {
@@ -216,7 +244,9 @@ mod tests {
     fn shares_follow_what_operators_bring_and_none_that_is_on_dies() {
         let mut operators = operators(0.25, true);
         let shares = operators.shares();
-        assert!(shares.iter().zip([0.25, 0.25, 0.25, 0.25, 0.0]).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert!(
+            shares.iter().zip([0.25, 0.25, 0.25, 0.25, 0.0]).all(|(a, b)| (a - b).abs() < 1e-12)
+        );
         counted(&mut operators, MutationKind::Crossover, 200, 100);
         counted(&mut operators, MutationKind::Delete, 200, 0);
         let shares = operators.shares();

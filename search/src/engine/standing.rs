@@ -17,7 +17,9 @@ use crate::engine::cache::{FitnessCache, SCREENED};
 use crate::engine::evolution::Evolution;
 use crate::engine::individual::{Child, Individual};
 use crate::engine::mutation::MutationKind;
-use crate::journal::{JournalError, Place, epoch_of, revision};
+use crate::engine::operators::OperatorYield;
+use crate::engine::proposal::Question;
+use crate::journal::{JournalError, Place, Proposal, epoch_of, revision};
 use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
@@ -193,11 +195,16 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// Breeds a child.
-    pub fn breed(&mut self) -> &UnderWay {
+    /// Which parents a command is to be asked for the next child of, if one is.
+    pub fn question(&self) -> Option<Question> {
+        self.evolution.question(self.bred)
+    }
+
+    /// Breeds a child, with the answer to the [`question`](Standing::question), if there is one.
+    pub fn breed(&mut self, proposal: Option<&Proposal>) -> &UnderWay {
         let index = self.bred;
         self.bred += 1;
-        let child = self.evolution.breed(index);
+        let child = self.evolution.breed_with(index, proposal);
         let first = self.cache.claim(child.key);
         self.under_way.push_back(UnderWay { child, index, first });
         &self.under_way[self.under_way.len() - 1]
@@ -222,6 +229,7 @@ impl<'a> Standing<'a> {
             return Ok(None);
         };
         self.statistics.count(child.redundant_share, child.screened, first, evaluation.fitness);
+        self.evolution.count(&child, first, evaluation.score(self.penalty));
         let is_target = self.target == Some(child.hash) && self.target != Some(self.best.hash);
         let island = child.island;
         let is_initial = child.mutation.kind == MutationKind::Initial;
@@ -445,6 +453,11 @@ impl<'a> Standing<'a> {
     /// The best program.
     pub fn best(&self) -> &Best {
         &self.best
+    }
+
+    /// What the operators brought.
+    pub fn yields(&self) -> Vec<OperatorYield> {
+        self.evolution.yields()
     }
 
     /// Counts and rates.

@@ -10,13 +10,10 @@ use symopt_programs::source;
 use super::LaunchError;
 use crate::config::{ConfigError, Form, SearchConfig, ZOO};
 use crate::engine::mutation;
+use crate::fit::fitted;
 use crate::judge::form;
 use crate::space::{Misfit, Space};
 use crate::store::program_source::{self, ProgramError, find_program};
-
-/// What programs of a search are called: after its first mutation a program is no longer the one
-/// that the search started from.
-const EVOLVED: &str = "train";
 
 /// The programs that a search starts from, as they were found: none is fitted to it yet.
 #[derive(Clone, Debug)]
@@ -177,19 +174,6 @@ fn misfit(program: &Program, config: &SearchConfig) -> Result<Option<Reason>, La
 fn hash_of(config: &SearchConfig, program: &Program) -> Result<FunctionalHash, LaunchError> {
     let graph = Graph::new(&fitted(config, program)?);
     Ok(graph.map_or(FunctionalHash(0), |graph| graph.hash()))
-}
-
-/// A program in the form and the numerics of a search.
-fn fitted(config: &SearchConfig, program: &Program) -> Result<Program, LaunchError> {
-    let mut signature = program.signature().clone();
-    signature.numerics = config.numerics.into();
-    signature.name = EVOLVED.to_owned();
-    signature.doc = None;
-    let fitted = program.with_signature(signature);
-    Ok(match config.fitness.form {
-        Form::Program => fitted,
-        Form::Direction => form::split(&fitted)?,
-    })
 }
 
 /// The programs that a search starts from, fitted to it, and what the settings get from them. All

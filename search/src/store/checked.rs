@@ -11,7 +11,7 @@ use super::error::{JournalError, store_error};
 use super::lock::{take_lock, take_lock_to_read};
 use super::log::{Digits, Found, Log, LogError, Summary, Tail};
 use super::manifest::check_manifest;
-use super::record::{EvaluationRecord, Improvement, Place, Settings};
+use super::record::{EvaluationRecord, Improvement, Place, Proposal, Settings};
 use super::witness::read_witness;
 use super::{INDEX, JOURNAL, LAST_SLED, LOG, old};
 use crate::directory::no_follow;
@@ -160,6 +160,11 @@ impl CheckedStore {
     /// The baselines that were kept, by epoch.
     pub fn baselines(&self) -> Result<Vec<(u64, Baseline)>, JournalError> {
         self.log.baselines()
+    }
+
+    /// The proposals with the numbers of their children, in order.
+    pub fn proposals(&self) -> Result<Vec<(u64, Proposal)>, JournalError> {
+        self.log.proposals()
     }
 
     /// The improvements, in order.

@@ -13,7 +13,7 @@ pub use super::FORMAT_VERSION;
 pub use super::checked::{CheckedStore, FoundEvaluation, Lost, Salvage};
 pub use super::error::JournalError;
 pub use super::record::{
-    Evaluated, EvaluationRecord, Improvement, Place, Settings, epoch_of, revision,
+    Evaluated, EvaluationRecord, Improvement, Place, Proposal, Settings, epoch_of, revision,
 };
 
 use super::encoding::{Encoder, Source, put_varint};
@@ -315,6 +315,21 @@ impl Journal {
         Ok(())
     }
 
+    /// Notes what a command answered that was asked for a child. It is in the log before the
+    /// evaluations that are written next, and so before all that depends on it.
+    pub fn note_proposal(&mut self, child: u64, proposal: &Proposal) -> Result<(), JournalError> {
+        self.notes.push(self.json(kind::PROPOSAL, Some(child), proposal)?);
+        Ok(())
+    }
+
+    /// The proposals with the numbers of their children, in order.
+    pub fn proposals(&self) -> Result<Vec<(u64, Proposal)>, JournalError> {
+        let mut proposals = self.log.proposals()?;
+        let noted = self.notes.iter().filter(|note| note.first() == Some(&kind::PROPOSAL));
+        proposals.extend(noted.filter_map(|payload| value(payload, true)));
+        Ok(proposals)
+    }
+
     /// Notes a row of statistics, likewise.
     pub fn note_statistics(&mut self, statistics: &Statistics) -> Result<(), JournalError> {
         if self.last_statistics.is_none_or(|last| statistics.generated > last) {
@@ -455,6 +470,9 @@ impl Journal {
         entries.insert(("acknowledged", 0), format!(r#"{{"count":{count},"checksum":{sum}}}"#));
         if let Some(initial) = self.initial()? {
             entries.insert(("initial", 0), self.text(&initial)?);
+        }
+        for (child, proposal) in self.proposals()? {
+            entries.insert(("proposal/", child), self.text(&proposal)?);
         }
         for improvement in self.improvements()? {
             entries.insert(("improvement/", improvement.index), self.text(&improvement)?);

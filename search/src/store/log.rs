@@ -16,7 +16,7 @@ use super::encoding::{Bytes, Decoder, Parts, parts, put_varint};
 use super::error::{JournalError, store_error};
 use super::frame::{Frames, LONGEST, MAGIC, Next, read_at};
 use super::index::{self, Known, Position};
-use super::record::{EvaluationRecord, Improvement, Place, Settings};
+use super::record::{EvaluationRecord, Improvement, Place, Proposal, Settings};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
 use crate::store::stop_reason::StopReason;
@@ -37,6 +37,8 @@ pub(super) mod kind {
     pub const STATISTICS: u8 = 6;
     /// JSON.
     pub const END: u8 = 7;
+    /// The number of the child as a varint and JSON.
+    pub const PROPOSAL: u8 = 8;
 }
 
 /// The payload of the first frame, of the settings' JSON.
@@ -549,6 +551,11 @@ impl Log {
         let mut baselines = self.values(kind::BASELINE, true)?;
         baselines.sort_by_key(|(epoch, _)| *epoch);
         Ok(baselines)
+    }
+
+    /// The proposals with the numbers of their children, in order.
+    pub(super) fn proposals(&self) -> Result<Vec<(u64, Proposal)>, JournalError> {
+        self.values(kind::PROPOSAL, true)
     }
 
     /// The improvements, in order.

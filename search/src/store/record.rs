@@ -97,6 +97,16 @@ impl EvaluationRecord {
     }
 }
 
+/// What a command answered that was asked for a child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proposal {
+    /// The text of a program.
+    Program(String),
+    /// Nothing that will do, and why.
+    Failed(String),
+}
+
 /// An evaluation that has ended, of a program that was bred.
 #[derive(Clone, Debug)]
 pub struct Evaluated {

@@ -14,8 +14,9 @@ use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
 use symopt_proxy_tasks::task::RunCount;
 use symopt_search::StopReason;
-use symopt_search::config::{Form, SearchConfig};
+use symopt_search::config::{Form, MutationConfig, SearchConfig};
 use symopt_search::engine::SearchResult;
+use symopt_search::engine::operators::OperatorYield;
 use symopt_search::judge::{Settled, first_seeds};
 use symopt_search::launch::{Finished, Launch, LaunchError};
 use symopt_search::store::failures::Failures;
@@ -41,6 +42,8 @@ struct Report {
     generated_in_session_seconds: u64,
     evaluated_in_session_seconds: u64,
     statistics: Statistics,
+    /// What the operators brought.
+    operators: Vec<OperatorYield>,
     /// The same over the programs generated: what the paper's figure shows.
     history: Vec<Statistics>,
     cache_hit_rate: f64,
@@ -115,6 +118,7 @@ pub fn execute(
         launch.stored_limits().clone(),
     );
     let config = launch.config().clone();
+    let launch = asking(launch, execution)?;
     let adamw = launch.suite().baseline_origin();
     if !execution.json && !adamw.is_tuned() {
         writeln!(terminal::output(), "fitness is measured against {adamw}")?;
@@ -182,6 +186,7 @@ pub fn execute(
                 label: derivation.label(),
             },
             statistics: result.statistics,
+            operators: result.operators,
             failures: result.failures,
             history,
             baseline: BaselineReport::of(&suite),
@@ -196,6 +201,7 @@ pub fn execute(
         return failed.map_or(Ok(()), Err);
     }
     print_result(&mut out, &result, &pruned.to_string(), &adamw, threads)?;
+    print_operators(&mut out, &result.operators, &config)?;
     if let Some(settled) = &settled {
         print_constants(&mut out, settled, &suite)?;
     }
@@ -287,6 +293,52 @@ fn print_constants(out: &mut impl Write, settled: &Settled, suite: &Suite) -> st
         )?;
     }
     Ok(())
+}
+
+/// The search with the command that proposes children of it, if one is given.
+fn asking(launch: Launch, execution: &Execution) -> Result<Launch, Failure> {
+    if execution.proposals.is_some() && launch.config().mutation.proposals == 0.0 {
+        return Err(Failure::Input(
+            "the search was begun without proposals (mutation.proposals = 0), so no command is \
+             asked for any; leave --proposals out, or begin another search"
+                .to_owned(),
+        ));
+    }
+    Ok(launch.with_proposer(execution.proposals.clone()))
+}
+
+/// What the operators brought, where there is more than mutations by fixed weights.
+fn print_operators(
+    out: &mut impl Write,
+    operators: &[OperatorYield],
+    config: &SearchConfig,
+) -> std::io::Result<()> {
+    let MutationConfig { crossover, proposals, bandit, .. } = config.mutation;
+    if crossover == 0.0 && proposals == 0.0 && !bandit {
+        return Ok(());
+    }
+    let heading = ["OPERATOR", "SHARE", "CHILDREN", "EVALUATED", "BETTER", "YIELD", "FAILED"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    for operator in operators {
+        let gain = match operator.evaluated {
+            0 => "-".to_owned(),
+            evaluated => format!("{:.2} %", 100.0 * operator.better as f64 / evaluated as f64),
+        };
+        lines.push(vec![
+            operator.operator.to_string(),
+            format!("{:.1} %", 100.0 * operator.share),
+            operator.children.to_string(),
+            operator.evaluated.to_string(),
+            operator.better.to_string(),
+            gain,
+            operator.failed.to_string(),
+        ]);
+    }
+    writeln!(out)?;
+    table::print(out, &lines, &[1, 2, 3, 4, 5, 6], &[])?;
+    let text = "share of the children at the end, children, evaluated ones, those better than their \
+                parent (and as a share of the evaluated), answers that were no program";
+    table::paragraph(out, text)
 }
 
 /// A search that was interrupted before it had a result says how it goes on.
