@@ -111,7 +111,6 @@ fn everything(seed: u64) -> SearchConfig {
     (config.evolution.islands, config.evolution.migration) = (4, 0.05);
     (config.evolution.parsimony, config.evolution.copies) = (0.01, 0.2);
     (config.cache.key, config.limits.programs) = (CacheKey::Probe, 2000);
-    (config.mutation.crossover, config.mutation.bandit) = (0.2, true);
     config
 }
 
@@ -460,7 +459,7 @@ fn a_search_is_resumed_from_its_saved_state_and_ends_as_if_it_never_stopped() {
     // Nothing is under way when the seeds change, also just when a state is taken.
     large_steps.fitness.rotate = 150;
     let mut crossed = everything(21);
-    crossed.mutation.crossover = 0.3;
+    (crossed.mutation.crossover, crossed.mutation.bandit) = (0.3, true);
     let configs = [functional, simplified, random, everything(21), large_steps, crossed];
     for (i, mut config) in configs.into_iter().enumerate() {
         config.limits.programs = config.limits.programs.min(1000);

@@ -29,7 +29,7 @@ fn command(asked: &Path) -> String {
     format!(
         r#"while read -r line; do {CHILD}; echo $child >> {asked}; case $((child % 4)) in
 0) printf '{{"child":%s,"program":"def f(w, g, m, v, lr):\\n  m = g * 0.%s\\n  update = m * lr\\n  return update, m, v"}}\n' $child $child;;
-1) echo '{{"programs":["nonsense","def f(w, g, m, v, lr):\n  return g, m, v"]}}';;
+1) printf '%s\n' '{{"programs":["nonsense","def f(w, g, m, v, lr):\n  return g, m, v"]}}';;
 2) echo '{{"error":"no idea"}}';;
 3) echo 'not JSON';;
 esac; done"#,
@@ -50,6 +50,12 @@ fn run(launch: Launch, threads: usize, stop_at: u64) -> SearchResult {
 fn new(config: SearchConfig, store: &Path, command: &str) -> Launch {
     let launch = Launch::new(config, store, &CancelToken::new()).unwrap();
     launch.with_proposer(Some(command.to_owned()))
+}
+
+/// Compares what two journals hold, line by line.
+fn same(a: &str, b: &str) {
+    assert_eq!(a.lines().zip(b.lines()).find(|(a, b)| a != b), None);
+    assert_eq!(a.lines().count(), b.lines().count());
 }
 
 fn resume(store: &Path) -> Launch {
@@ -80,7 +86,7 @@ fn answers_are_journalled_and_a_resumed_search_asks_only_for_what_is_new() {
     let error = alone.err().unwrap().to_string();
     assert!(error.contains("--proposals COMMAND"), "{error}");
     let result = run(resume(&at("parts")).with_proposer(Some(parts)), 2, u64::MAX);
-    assert!(contents("parts") == contents("whole"));
+    same(&contents("parts"), &contents("whole"));
     assert_eq!(result.best.hash, whole.best.hash);
     // No child was asked for twice, and all the same ones.
     let asked = |name: &str| -> Vec<u64> {
@@ -122,32 +128,25 @@ fn answers_are_journalled_and_a_resumed_search_asks_only_for_what_is_new() {
 
 #[test]
 fn what_is_no_proposal_counts_as_failed_and_a_mutation_takes_its_place() {
+    let said = |answer: &str| format!("read -r line; printf '%s\\n' '{answer}'");
+    let program = |text: &str| said(&format!(r#"{{"program":"{text}"}}"#));
     let answers = [
-        ("read -r line; exit 1", "without an answer"),
-        ("exit 0", "without an answer"),
-        ("read -r line; printf '\\377\\376\\000\\n'", "not of the protocol"),
-        ("read -r line; echo 5", "not of the protocol"),
-        ("read -r line; echo '{}'", "has no program"),
-        ("read -r line; echo '{\"child\":99999999,\"program\":\"\"}'", "for child 99999999"),
-        ("read -r line; echo '{\"program\":\"\"}'", ""),
+        ("read -r line; exit 1".to_owned(), "without an answer"),
+        ("exit 0".to_owned(), "without an answer"),
+        (r"read -r line; printf '\377\376\000\n'".to_owned(), "not of the protocol"),
+        (said("5"), "not of the protocol"),
+        (said("{}"), "has no program"),
+        (said(r#"{"child":99999999,"program":""}"#), "for child 99999999"),
+        (program(""), ""),
         (
-            "read -r line; echo '{\"program\":\"def f(w, g, lr):\\n  x = newton_schulz(g)\\n  return x\"}'",
+            program(r"def f(w, g, lr):\n  x = newton_schulz(g)\n  return x"),
             "`newton_schulz` is not among mutation.functions",
         ),
-        (
-            "read -r line; echo '{\"program\":\"def f(w, g, a, b, c, lr):\\n  return g, a, b, c\"}'",
-            "more than 2 state slots",
-        ),
-        (
-            "read -r line; echo '{\"program\":\"def f(w, g, lr):\\n  x = lr * g\\n  return x\"}'",
-            "it reads lr",
-        ),
-        (
-            "read -r line; printf '{\"program\":\"'; yes 'def f' | head -c 100000 | tr '\\n' ' '; echo '\"}'",
-            "longer than 65536 bytes",
-        ),
-        ("yes | tr -d '\\n'", "longer than 1 MiB"),
-        ("no-such-command-at-all", "without an answer"),
+        (program(r"def f(w, g, a, b, c, lr):\n  return g, a, b, c"), "more than 2 state slots"),
+        (program(r"def f(w, g, lr):\n  x = lr * g\n  return x"), "it reads lr"),
+        (program(&"def f ".repeat(20_000)), "longer than 65536 bytes"),
+        ("yes | tr -d '\\n'".to_owned(), "longer than 1 MiB"),
+        ("no-such-command-at-all".to_owned(), "without an answer"),
     ];
     for (command, reason) in answers {
         let directory = tempfile::tempdir().unwrap();
@@ -155,7 +154,7 @@ fn what_is_no_proposal_counts_as_failed_and_a_mutation_takes_its_place() {
         let mut config = config();
         config.limits.programs = 30;
         config.mutation.hidden = vec!["lr".to_owned()];
-        let result = run(new(config, &store, command), 2, u64::MAX);
+        let result = run(new(config, &store, &command), 2, u64::MAX);
         assert_eq!((result.stop, result.statistics.generated), (StopReason::Programs, 30));
         let proposals = proposals(&store);
         assert_eq!(yielded(&result).failed, proposals.len() as u64, "{command}");
@@ -213,7 +212,7 @@ fn a_bandit_gives_the_same_search_on_any_threads_and_when_it_is_resumed() {
     let _ = run(new(config, &at("parts"), &command), 3, 250);
     let parts = run(resume(&at("parts")).with_proposer(Some(command)), 2, u64::MAX);
     let contents = |name: &str| Journal::open(&at(name)).unwrap().contents().unwrap();
-    assert!(contents("parts") == contents("whole"));
+    same(&contents("parts"), &contents("whole"));
     assert_eq!(parts.operators, whole.operators);
     let shares: Vec<f64> = whole.operators.iter().map(|o| o.share).collect();
     assert_eq!(shares.len(), 5);

@@ -47,29 +47,34 @@ impl Conversation {
         cancel: &CancelToken,
     ) -> Result<Vec<u8>, Silence> {
         let deadline = Instant::now() + most;
-        let mut worker = match self.worker.take().filter(Worker::is_fit) {
-            Some(worker) => worker,
-            None => Worker::start(&self.command).map_err(Silence::Failed)?,
-        };
-        worker.begin(line);
         let failed = |worker: Worker, kind: FailureKind, reason: String| {
             Silence::Failed(Failure { kind, reason, stderr: worker.end() })
         };
-        match worker.listen(deadline, cancel) {
-            Heard::Line(answer) => {
-                self.worker = Some(worker);
-                Ok(answer)
-            }
-            Heard::Cancelled => Err(Silence::Cancelled),
-            Heard::Closed => {
-                let reason = "the command ended, or closed its output, without an answer";
-                Err(failed(worker, FailureKind::Ended, reason.to_owned()))
-            }
-            Heard::Late => {
-                let reason = format!("no answer in {} s", most.as_secs_f64());
-                Err(failed(worker, FailureKind::Timeout, reason))
-            }
-            Heard::Flood(reason) => Err(failed(worker, FailureKind::Flood, reason)),
+        loop {
+            let mut worker = match self.worker.take().filter(Worker::is_fit) {
+                Some(worker) => worker,
+                None => Worker::start(&self.command).map_err(Silence::Failed)?,
+            };
+            worker.begin(line);
+            return match worker.listen(deadline, cancel) {
+                Heard::Line(answer) => {
+                    worker.note_answered(1);
+                    self.worker = Some(worker);
+                    Ok(answer)
+                }
+                Heard::Cancelled => Err(Silence::Cancelled),
+                // It was about to end after its last answer; a new one has not answered anything.
+                Heard::Closed if worker.has_answered() && worker.was_not_taken() => continue,
+                Heard::Closed => {
+                    let reason = "the command ended, or closed its output, without an answer";
+                    Err(failed(worker, FailureKind::Ended, reason.to_owned()))
+                }
+                Heard::Late => {
+                    let reason = format!("no answer in {} s", most.as_secs_f64());
+                    Err(failed(worker, FailureKind::Timeout, reason))
+                }
+                Heard::Flood(reason) => Err(failed(worker, FailureKind::Flood, reason)),
+            };
         }
     }
 }
