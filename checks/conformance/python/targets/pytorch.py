@@ -21,6 +21,7 @@ import sys
 
 import lion_pytorch
 import lion_pytorch.foreach
+import numpy as np
 import torch
 
 from targets import Cannot
@@ -108,15 +109,51 @@ def run_foreach(*arguments):
     return _run(*arguments, prepare=without_blocks, foreach=True)
 
 
+class _InterpretedLibdevice:
+    """The functions of libdevice in Triton's interpreter, which lacks them: those of PyTorch."""
+
+    def __getattr__(self, name):
+        from triton.language import core
+        from triton.language.extra.cuda import libdevice
+        from triton.runtime.interpreter import TensorHandle
+
+        given = inspect.getsource(getattr(libdevice, name))
+        # With other types a kernel would not compile.
+        assert 'core.dtype("fp32")' in given, f"libdevice.{name} is not one of f32"
+        others = {"exp10": lambda x: torch.pow(10.0, x), "cbrt": _cbrt}
+        compute = others.get(name) or getattr(torch, name)
+
+        def call(*operands):
+            blocks = [x for x in operands if isinstance(x, core.tensor)]
+            assert blocks and all(x.dtype == core.float32 for x in blocks), operands
+            arrays = [
+                torch.as_tensor(x.handle.data if isinstance(x, core.tensor) else x)
+                for x in operands
+            ]
+            result = compute(*(x.to(torch.float32) for x in arrays)).numpy()
+            kind = max((x.type for x in blocks), key=lambda kind: kind.is_block())
+            return core.tensor(TensorHandle(result, core.float32), kind)
+
+        return call
+
+
+def _cbrt(x):
+    return torch.from_numpy(np.cbrt(np.asarray(x)))
+
+
 def run_kernel(*arguments):
     """The Triton kernel: on the GPU if there is one, or in Triton's interpreter."""
     path, *rest = arguments
     module = load(path)[0]
     if not hasattr(module, "_kernel"):
         raise Cannot("its steps are not element by element")
-    if hasattr(module, "libdevice") and not torch.cuda.is_available():
-        raise Cannot("Triton's interpreter lacks functions of libdevice; on CUDA they are there")
-    return _run(path, *rest, fused=True, device="cuda" if torch.cuda.is_available() else "cpu")
+
+    def prepare(module):
+        if hasattr(module, "libdevice") and not torch.cuda.is_available():
+            module.libdevice = _InterpretedLibdevice()
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return _run(path, *rest, prepare=prepare, fused=True, device=device)
 
 
 def run_plain(path, weights, gradients, learning_rates, hyperparameters):

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::num::FpCategory;
 use std::sync::LazyLock;
 
 use symopt_dsl::{Function, Profile, Type};
@@ -57,7 +58,14 @@ impl Notation for KernelNotation {
     }
 
     fn number(&self, number: f64) -> String {
-        python_float(number)
+        let text = python_float(number);
+        // Triton takes a number that is no normal one of f32 for one of f64, which would make the
+        // call that it is given to one in f64.
+        match (number as f32).classify() {
+            FpCategory::Normal => text,
+            FpCategory::Zero if number == 0.0 => text,
+            _ => format!("tl.full([], {text}, tl.float32)"),
+        }
     }
 }
 
