@@ -27,3 +27,7 @@ book:
 # Makes again what commands generate into docs/generated/.
 generate:
     docs/generate
+
+# Checks licences and sources of the dependencies.
+deny:
+    .ci/deny
