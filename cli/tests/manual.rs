@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use common::symopt;
@@ -83,19 +84,60 @@ fn the_pages_show_the_examples_word_for_word() {
     }
 }
 
+/// What the links and pictures of a page lead to, but for addresses and places of the page itself.
+fn targets(page: &str) -> Vec<&str> {
+    page.split("](")
+        .skip(1)
+        .chain(page.split("src=\"").skip(1))
+        .filter_map(|rest| rest.split([')', '"', '#']).next())
+        .filter(|target| !target.is_empty() && !target.contains("://") && !target.contains(' '))
+        .collect()
+}
+
 #[test]
 fn links_of_the_manual_lead_to_files() {
     for (path, page) in pages() {
-        let targets = page
-            .split("](")
-            .skip(1)
-            .chain(page.split("src=\"").skip(1))
-            .filter_map(|rest| rest.split([')', '"', '#']).next());
-        for target in targets
-            .filter(|target| !target.is_empty() && !target.contains("://") && !target.contains(' '))
-        {
+        for target in targets(&page) {
             let file = path.parent().unwrap().join(target);
             assert!(file.exists(), "{}: no {target}", path.display());
+            // Beyond that they would lead nowhere in the book.
+            let is_front_page = !path.parent().unwrap().ends_with("docs");
+            assert!(is_front_page || !target.contains("../"), "{}: {target}", path.display());
         }
+    }
+}
+
+/// The pages below a directory, as paths from there.
+fn pages_below(directory: &Path, prefix: &str) -> BTreeSet<String> {
+    let mut pages = BTreeSet::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            pages.extend(pages_below(&path, &format!("{name}/")));
+        } else if name.ends_with(".md") {
+            pages.insert(name);
+        }
+    }
+    pages
+}
+
+#[test]
+fn the_table_of_contents_has_every_page_of_the_manual_once() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let listed = targets(&summary);
+    let mut pages = pages_below(&docs, "");
+    pages.remove("SUMMARY.md");
+    assert_eq!(listed.iter().map(|page| (*page).to_owned()).collect::<BTreeSet<_>>(), pages);
+    assert_eq!(listed.len(), pages.len(), "a page is there twice");
+}
+
+#[test]
+fn pages_that_commands_made_say_by_which() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/generated");
+    for name in pages_below(&docs, "") {
+        let page = std::fs::read_to_string(docs.join(&name)).unwrap();
+        assert!(page.contains("Made by"), "{name} does not say which command made it");
     }
 }
