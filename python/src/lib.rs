@@ -7,10 +7,12 @@
 //! | `work` | long calls: without the GIL, ended by Ctrl-C |
 //! | `optimizer` | steps of NumPy arrays in place |
 //! | `program` | programs and what is known of them |
+//! | `study` | searches and their stores |
 
 mod error;
 mod optimizer;
 mod program;
+mod study;
 mod work;
 
 use std::ffi::OsString;
@@ -35,6 +37,22 @@ mod _symopt {
     use super::program::zoo;
     #[pymodule_export]
     use super::run_command;
+    #[pymodule_export]
+    use super::study::default_settings;
+    #[pymodule_export]
+    use super::study::is_store;
+    #[pymodule_export]
+    use super::study::report_on;
+    #[pymodule_export]
+    use super::study::resume;
+    #[pymodule_export]
+    use super::study::search;
+    #[pymodule_export]
+    use super::study::store_contents;
+    #[pymodule_export]
+    use super::study::store_front;
+    #[pymodule_export]
+    use super::study::task_helper;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

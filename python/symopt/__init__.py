@@ -12,6 +12,9 @@ update = lr·(sign(β₁·m + (1 − β₁)·g) + λ·w)
 | `Program` | a program: its text, hash, cost, formula; simplified, compared, named, exported |
 | `zoo` | the programs of the literature, by name |
 | `Optimizer` | a program in use on NumPy arrays, in place |
+| `Study` | a search and its store |
+| `symopt.torch`, `symopt.optax`, `symopt.keras` | programs as optimizers of the frameworks |
+| `symopt.task` | a training script of yours as a task of searches |
 """
 
 from typing import TYPE_CHECKING, Any
@@ -28,6 +31,7 @@ from symopt._program import (
     Program,
     Slot,
 )
+from symopt._study import FoundProgram, Progress, SearchResult, Study, default_settings
 from symopt._zoo import Zoo, zoo
 
 if TYPE_CHECKING:
@@ -39,16 +43,21 @@ __all__ = [
     "Derivation",
     "Diagnostic",
     "Fault",
+    "FoundProgram",
     "Identification",
     "InputError",
     "Match",
     "Optimizer",
     "Program",
     "ProgramError",
+    "Progress",
+    "SearchResult",
     "Slot",
+    "Study",
     "SymoptError",
     "WorkError",
     "Zoo",
+    "default_settings",
     "zoo",
 ]
 

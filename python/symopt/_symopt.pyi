@@ -1,14 +1,23 @@
 """The compiled module. Use what `symopt` has."""
 
+from collections.abc import Callable
 from typing import Any, Literal, final
 
 __all__ = [
     "Optimizer",
     "Program",
     "__version__",
+    "default_settings",
+    "is_store",
+    "report_on",
+    "resume",
     "run_command",
+    "search",
     "simplification_limits",
+    "store_contents",
+    "store_front",
     "targets",
+    "task_helper",
     "zoo",
 ]
 
@@ -17,6 +26,26 @@ __version__: str
 def run_command(words: list[str]) -> int: ...
 def targets() -> list[tuple[str, str, str]]: ...
 def zoo() -> list[tuple[str, str]]: ...
+def search(
+    store: str,
+    config: str,
+    others: str,
+    limits: str,
+    programs: list[str] | None,
+    threads: int | None,
+    callback: Callable[..., object] | None,
+) -> str: ...
+def resume(
+    store: str, limits: str, threads: int | None, callback: Callable[..., object] | None
+) -> str: ...
+def is_store(store: str) -> bool: ...
+def store_contents(store: str) -> str: ...
+def store_front(store: str) -> str: ...
+def report_on(
+    stores: list[str], seeds: int, validate: str | None, sample: int, threads: int | None
+) -> list[tuple[str, str]]: ...
+def default_settings() -> str: ...
+def task_helper() -> str: ...
 def simplification_limits() -> tuple[int, int]: ...
 
 @final

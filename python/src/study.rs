@@ -1,0 +1,323 @@
+//! Searches: started, resumed, and what their stores hold.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use serde_json::{Value, json};
+use symopt_cancel::CancelToken;
+use symopt_dsl::Program as Text;
+use symopt_programs::source;
+use symopt_proxy_tasks::error::TaskError;
+use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_search::SearchError;
+use symopt_search::config::{ConfigError, DEFAULT_TOML, SearchConfig};
+use symopt_search::engine::Progress;
+use symopt_search::journal::{CheckedStore, Journal, JournalError};
+use symopt_search::launch::{self, Finished, Launch, LaunchError};
+use symopt_search::store::hall_of_fame::hall_of_fame;
+use symopt_studies::report::{Options, report};
+
+use crate::error::{Raise, failed, input};
+use crate::work::{self, Cancelling};
+
+/// Longest pause between two reports on the progress.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Raise for JournalError {
+    fn raise(self) -> PyErr {
+        if self.is_failed_work() { failed(self) } else { input(self) }
+    }
+}
+
+impl Raise for ConfigError {
+    fn raise(self) -> PyErr {
+        input(self)
+    }
+}
+
+impl Raise for LaunchError {
+    fn raise(self) -> PyErr {
+        match self {
+            LaunchError::Program(error) => error.raise(),
+            LaunchError::Config(error) => error.raise(),
+            LaunchError::Split(_)
+            | LaunchError::NoConstants { .. }
+            | LaunchError::Hidden { .. } => input(self),
+            LaunchError::Task(error) => error.raise(),
+            LaunchError::Journal(error) | LaunchError::Search(SearchError::Journal(error)) => {
+                error.raise()
+            }
+            LaunchError::Search(SearchError::Task(
+                error @ (TaskError::Failed { .. }
+                | TaskError::Cancelled(_)
+                | TaskError::TimeLimit { .. }),
+            )) => error.raise(),
+            error => failed(error),
+        }
+    }
+}
+
+/// Puts settings in the place of others, table by table.
+fn merge(settings: &mut Value, others: Value) {
+    match (settings, others) {
+        (Value::Object(settings), Value::Object(others)) => {
+            for (key, value) in others {
+                merge(settings.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (settings, others) => *settings = others,
+    }
+}
+
+/// Settings from a text of TOML, with others, as JSON, in the place of those that it has.
+fn settings(text: &str, others: &str) -> PyResult<SearchConfig> {
+    let mut settings: Value =
+        toml::from_str(text).map_err(ConfigError::from).map_err(Raise::raise)?;
+    merge(&mut settings, serde_json::from_str(others).map_err(input)?);
+    let text = toml::to_string(&settings).map_err(input)?;
+    let config = SearchConfig::from_toml(&text).map_err(Raise::raise)?;
+    if !config.restarts.is_plain() {
+        return Err(input(
+            "the settings ask for a campaign of several searches; `symopt search --config FILE` runs it",
+        ));
+    }
+    if config.mutation.proposals > 0.0 {
+        return Err(input(
+            "mutation.proposals asks a command for children; `symopt search --proposals COMMAND` has that",
+        ));
+    }
+    Ok(config)
+}
+
+/// Limits that were given, as JSON, in the place of those of some settings.
+fn change_limits(config: &mut SearchConfig, limits: &Value) -> PyResult<()> {
+    let mut settings = serde_json::to_value(&config.limits).map_err(input)?;
+    merge(&mut settings, limits.clone());
+    config.limits = serde_json::from_value(settings).map_err(input)?;
+    config.check().map_err(Raise::raise)
+}
+
+/// Whom to tell how a search goes, now and then; what they raise ends it.
+struct Observer {
+    callback: Option<Py<PyAny>>,
+    last: Option<Instant>,
+    raised: Option<PyErr>,
+}
+
+impl Observer {
+    fn see(&mut self, progress: &Progress<'_>, cancel: &CancelToken) {
+        let Some(callback) = &self.callback else { return };
+        if self.raised.is_some() || self.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let said = Python::attach(|py| {
+            callback.call1(
+                py,
+                (
+                    progress.statistics.generated,
+                    progress.statistics.evaluated,
+                    progress.best.fitness.improvement(),
+                    progress.best.program.to_string(),
+                    progress.elapsed.as_secs_f64(),
+                ),
+            )
+        });
+        if let Err(error) = said {
+            self.raised = Some(error);
+            cancel.cancel();
+        }
+    }
+}
+
+/// Runs a search that is set up, to its end.
+fn run(
+    launch: Launch,
+    threads: usize,
+    callback: Option<Py<PyAny>>,
+    cancel: &CancelToken,
+) -> PyResult<String> {
+    let mut observer = Observer { callback, last: None, raised: None };
+    let cancel = cancel.child();
+    let finished = launch.run(threads, &cancel, &mut |progress| observer.see(progress, &cancel));
+    if let Some(error) = observer.raised {
+        return Err(error);
+    }
+    let Finished { result, .. } = finished.map_err(Raise::raise)?;
+    let found = json!({
+        "stop": result.stop,
+        "seconds": result.elapsed.as_secs_f64(),
+        "generated": result.statistics.generated,
+        "evaluated": result.statistics.evaluated,
+        "fitness": result.best.fitness.improvement(),
+        "hash": result.best.hash.to_string(),
+        "program": result.best.program.to_string(),
+    });
+    Ok(found.to_string())
+}
+
+fn threads_or_all(threads: Option<usize>) -> PyResult<usize> {
+    match threads {
+        Some(threads) if (1..=1024).contains(&threads) => Ok(threads),
+        Some(threads) => {
+            Err(input(format!("threads is {threads}, and should be between 1 and 1024")))
+        }
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+/// Starts a search in a store that is not there, or goes on with it if it is this one. `config` is
+/// TOML, `others` and `limits` are JSON, `programs` are texts, which stand in place of names.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "Python names them")]
+pub fn search(
+    py: Python<'_>,
+    store: PathBuf,
+    config: String,
+    others: String,
+    limits: String,
+    programs: Option<Vec<String>>,
+    threads: Option<usize>,
+    callback: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let threads = threads_or_all(threads)?;
+    let mut config = settings(&config, &others)?;
+    let limits: Value = serde_json::from_str(&limits).map_err(input)?;
+    change_limits(&mut config, &limits)?;
+    let programs: Option<Vec<Text>> = programs
+        .map(|texts| texts.iter().map(|text| source::parse("<string>", text)).collect())
+        .transpose()
+        .map_err(Raise::raise)?;
+    work::run(py, Cancelling::Soon, move |cancel| {
+        let source = SuiteSource::find(&config.suite).map_err(Raise::raise)?;
+        let untuned = source.untuned().map_err(Raise::raise)?;
+        if !untuned.is_empty() {
+            return Err(input(format!(
+                "AdamW is not tuned for the tasks by commands of {} ({}); `symopt search --suite` tunes it first, and keeps the suite with the search",
+                source.name,
+                untuned.join(", ")
+            )));
+        }
+        let programs = match programs {
+            Some(programs) => programs,
+            None => launch::named(&config, cancel).map_err(Raise::raise)?.programs,
+        };
+        let launch = if Journal::is_at(&store) {
+            let is_suite = |kept: &str| source.is_kept_as(kept);
+            if !Launch::holds(&store, config.clone(), &programs, is_suite) {
+                return Err(input(format!(
+                    "{} holds another search; give another store, or the store alone to go on with what is there",
+                    store.display()
+                )));
+            }
+            Launch::resume(&store, |stored| stored.limits = config.limits, cancel)
+        } else {
+            Launch::of_parts(config, &programs, source, &store, cancel)
+        };
+        run(launch.map_err(Raise::raise)?, threads, callback, cancel)
+    })?
+}
+
+/// Goes on with a search where its journal ends, with some limits changed.
+#[pyfunction]
+pub fn resume(
+    py: Python<'_>,
+    store: PathBuf,
+    limits: String,
+    threads: Option<usize>,
+    callback: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    let threads = threads_or_all(threads)?;
+    let limits: Value = serde_json::from_str(&limits).map_err(input)?;
+    work::run(py, Cancelling::Soon, move |cancel| {
+        let mut wrong = None;
+        let change = |config: &mut SearchConfig| {
+            wrong = change_limits(config, &limits).err();
+            if wrong.is_none() && config.mutation.proposals > 0.0 {
+                wrong = Some(input(
+                    "the search asks a command for children; `symopt resume --proposals COMMAND` goes on with it",
+                ));
+            }
+        };
+        let launch = Launch::resume(&store, change, cancel);
+        if let Some(error) = wrong {
+            return Err(error);
+        }
+        run(launch.map_err(Raise::raise)?, threads, callback, cancel)
+    })?
+}
+
+/// Whether a store is at a path.
+#[pyfunction]
+pub fn is_store(store: PathBuf) -> bool {
+    Journal::is_at(&store)
+}
+
+/// What a store holds, as JSON: its settings, its statistics over the programs generated, and its
+/// improvements.
+#[pyfunction]
+pub fn store_contents(py: Python<'_>, store: PathBuf) -> PyResult<String> {
+    py.detach(|| {
+        let store = CheckedStore::of(&store).map_err(Raise::raise)?;
+        let contents = json!({
+            "settings": store.settings().config,
+            "history": store.statistics().map_err(Raise::raise)?,
+            "improvements": store.improvements().map_err(Raise::raise)?,
+        });
+        Ok(contents.to_string())
+    })
+}
+
+/// The hall of fame of a store, as JSON.
+#[pyfunction]
+pub fn store_front(py: Python<'_>, store: PathBuf) -> PyResult<String> {
+    py.detach(|| {
+        let store = CheckedStore::of(&store).map_err(Raise::raise)?;
+        let front = hall_of_fame(&store).map_err(Raise::raise)?;
+        serde_json::to_string(&front).map_err(failed)
+    })
+}
+
+/// A report on stores: the names of its files, with their texts.
+#[pyfunction]
+pub fn report_on(
+    py: Python<'_>,
+    stores: Vec<PathBuf>,
+    seeds: usize,
+    validate: Option<String>,
+    sample: usize,
+    threads: Option<usize>,
+) -> PyResult<Vec<(String, String)>> {
+    for (name, value, least, most) in [("seeds", seeds, 1, 1000), ("sample", sample, 2, 10_000)] {
+        if !(least..=most).contains(&value) {
+            return Err(input(format!("{name} is {value}, and should be from {least} to {most}")));
+        }
+    }
+    let threads = threads_or_all(threads)?;
+    work::run(py, Cancelling::Soon, move |cancel| {
+        let validate = validate.as_deref().map(SuiteSource::find).transpose();
+        let validate = validate.map_err(Raise::raise)?;
+        let options = Options { validate, seeds, sample, over: None, threads };
+        let report = report(&stores, &options, cancel, &|_, _| ()).map_err(Raise::raise)?;
+        let figures = report.figures().into_iter();
+        let mut files: Vec<_> =
+            figures.map(|figure| (figure.file.to_owned(), figure.svg)).collect();
+        files.push(("report.md".to_owned(), report.markdown("symopt.Study.report")));
+        let json = serde_json::to_string_pretty(&report).map_err(failed)?;
+        files.push(("report.json".to_owned(), json + "\n"));
+        Ok(files)
+    })?
+}
+
+/// The default settings of searches, as TOML with comments.
+#[pyfunction]
+pub fn default_settings() -> &'static str {
+    DEFAULT_TOML
+}
+
+/// The module for training scripts.
+#[pyfunction]
+pub fn task_helper() -> &'static str {
+    symopt_proxy_tasks::external::HELPER
+}

@@ -1,0 +1,302 @@
+"""Searches."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from symopt import _symopt
+from symopt._errors import InputError
+from symopt._program import Program
+
+_log = logging.getLogger("symopt")
+
+Source: TypeAlias = Program | str | os.PathLike[str]
+
+
+class Progress(NamedTuple):
+    """How a search goes."""
+
+    generated: int
+    """Programs generated."""
+    evaluated: int
+    """Of those, how many were evaluated, and not known."""
+    fitness: float | None
+    """The best fitness so far: 0.01 is one percent less validation loss than tuned AdamW's. None if
+    no program was trained to the end."""
+    program: str
+    """The text of the best program."""
+    seconds: float
+    """Since the search began or was resumed."""
+
+
+class SearchResult(NamedTuple):
+    """The end of a search."""
+
+    stop: str
+    """Why it ended: `programs`, `evaluations`, `seconds`, `plateau`, `target_fitness` or
+    `target_program`."""
+    fitness: float | None
+    """The best fitness, on the search's own seeds, which it selected for: too high."""
+    program: Program
+    """The best program."""
+    generated: int
+    """Programs generated."""
+    evaluated: int
+    """Programs evaluated."""
+    seconds: float
+    """Since the search began or was resumed."""
+
+
+class FoundProgram(NamedTuple):
+    """A program of the hall of fame. `pandas.DataFrame(study.hall_of_fame)` makes a table."""
+
+    place: int
+    """From 1, the fittest first."""
+    hash: str
+    """Its functional hash: `Program(f"{store}:{hash}")` finds it."""
+    child: int | None
+    """Its number in the search; None for an initial program."""
+    fitness: float
+    """On the search's own seeds."""
+    standard_error: float
+    """Of the fitness, over the seeds; 0 where it is not known."""
+    seeds: int
+    """How many seeds that was; 0 where it is not known."""
+    live_statements: int
+    """Its length."""
+    state_bytes: int
+    """Bytes of state for each parameter."""
+    program: str
+    """Its text."""
+
+
+class Study:
+    """A search, and the store that keeps it: the one that `symopt search` and `symopt resume` use.
+
+    Settings are those of a new search; of a store that is there the settings are known, and if some
+    are given, they must be the same. The same settings give the same search, bit for bit, on any
+    number of threads.
+
+    Args:
+        store: the directory of the store, which is made by the first `search`.
+        suite: the suite that gives programs their fitness: a name or a TOML file (`quick`).
+        initial: the programs that the search starts from, one or several (`adamw-paper`); names,
+            files, programs, or `zoo` for all programs of the zoo.
+        seed: of every random choice (0).
+        functions: functions that mutations draw: groups and names, such as
+            `["matrix", "-newton_schulz"]` (`["paper"]`).
+        population: programs in the population.
+        tournament: programs drawn for each tournament.
+        strategy: `regularized` evolution, or `random` programs to compare with.
+        settings: all further settings by name, as `symopt search --print-config` lists them, such as
+            `{"fitness": {"penalty": 0.001}}`; or the path of a TOML file.
+
+    >>> study = Study("runs/first", suite="smoke", seed=1)
+    >>> study.search(programs=3000).stop
+    'programs'
+    >>> print(study.best.formula())  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str],
+        suite: str | os.PathLike[str] | None = None,
+        *,
+        initial: Source | Iterable[Source] | None = None,
+        seed: int | None = None,
+        functions: Iterable[str] | None = None,
+        population: int | None = None,
+        tournament: int | None = None,
+        strategy: Literal["regularized", "random"] | None = None,
+        settings: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.store = Path(store)
+        """The directory of the store."""
+        self._text, self._programs = "", None
+        given: dict[str, Any] = {}
+        if isinstance(settings, Mapping):
+            given = json.loads(json.dumps(settings))
+        elif settings is not None:
+            self._text = _read(settings)
+        names, self._programs = _initial(initial)
+        options: dict[str, Any] = {
+            "suite": None if suite is None else os.fspath(suite),
+            "initial": names,
+            "seed": seed,
+        }
+        given.update((key, value) for key, value in options.items() if value is not None)
+        tables: dict[str, dict[str, Any]] = {
+            "evolution": {
+                "population": population,
+                "tournament": tournament,
+                "strategy": strategy,
+            },
+            "mutation": {"functions": None if functions is None else list(functions)},
+        }
+        for table, values in tables.items():
+            values = {key: value for key, value in values.items() if value is not None}
+            if values:
+                given.setdefault(table, {}).update(values)
+        self._given = given
+
+    def search(
+        self,
+        *,
+        programs: int | None = None,
+        evaluations: int | None = None,
+        seconds: int | None = None,
+        plateau: int | None = None,
+        target_fitness: float | None = None,
+        target_program: str | None = None,
+        threads: int | None = None,
+        callbacks: Iterable[Callable[[Progress], object]] = (),
+    ) -> SearchResult:
+        """Starts the search, or goes on with it where its store ends, until a limit is reached.
+
+        Ctrl-C, and whatever a callback raises, end it with what it has: `search` goes on from there.
+
+        Args:
+            programs: end after so many programs generated, those of earlier calls among them.
+            evaluations: end after so many programs evaluated.
+            seconds: end after so many seconds.
+            plateau: end after so many programs without a better one.
+            target_fitness: end at this fitness.
+            target_program: end when this program is found, by functional hash.
+            threads: that evaluate; None is one for each core.
+            callbacks: called a few times a second with a `Progress`.
+
+        Raises:
+            InputError: settings that don't fit, or a store of another search.
+        """
+        limits = {
+            "programs": programs,
+            "evaluations": evaluations,
+            "seconds": seconds,
+            "plateau": plateau,
+            "target_fitness": target_fitness,
+            "target_program": target_program,
+        }
+        text = json.dumps({key: value for key, value in limits.items() if value is not None})
+        called = list(callbacks)
+
+        def tell(*values: Any) -> None:
+            for callback in called:
+                callback(Progress(*values))
+
+        observer = tell if called else None
+        is_there = _symopt.is_store(os.fspath(self.store))
+        _log.info("search in %s: %s", self.store, "resumed" if is_there else "started")
+        if is_there and not self._given and not self._text:
+            found = _symopt.resume(os.fspath(self.store), text, threads, observer)
+        else:
+            found = _symopt.search(
+                os.fspath(self.store),
+                self._text,
+                json.dumps(self._given),
+                text,
+                self._programs,
+                threads,
+                observer,
+            )
+        data = json.loads(found)
+        data.pop("hash")
+        result = SearchResult(**{**data, "program": Program(data["program"])})
+        _log.info("search in %s ended: %s", self.store, result.stop)
+        return result
+
+    def resume(self, **limits: Any) -> SearchResult:
+        """Goes on with a search whose store is there, as `search` does."""
+        if not _symopt.is_store(os.fspath(self.store)):
+            raise InputError(f"{self.store} holds no search; search() starts one")
+        return self.search(**limits)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings of the search, as its store has them."""
+        settings: dict[str, Any] = self._contents()["settings"]
+        return settings
+
+    @property
+    def best(self) -> Program:
+        """The best program; of a search for directions as a whole program."""
+        return Program(f"{self.store}:best")
+
+    @property
+    def hall_of_fame(self) -> list[FoundProgram]:
+        """Every program that has more fitness than all that are no longer and need no more state."""
+        rows = json.loads(_symopt.store_front(os.fspath(self.store)))
+        return [FoundProgram(**{key: row[key] for key in FoundProgram._fields}) for row in rows]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """How it went over the programs generated, also while it runs elsewhere: a row for every
+        500."""
+        rows: list[dict[str, Any]] = self._contents()["history"]
+        return rows
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        seeds: int = 16,
+        validate: str | os.PathLike[str] | None = None,
+        sample: int = 16,
+        threads: int | None = None,
+    ) -> dict[str, Any]:
+        """Judges the search on seeds that it has not seen, and writes figures and tables.
+
+        Args:
+            path: a directory for report.md, report.json and the figures, which is made if it is not
+                there.
+            seeds: how many fresh seeds.
+            validate: another suite that a sample of the best programs is judged on, such as
+                `held-out`.
+            sample: how many programs that are at most.
+            threads: that train; None is one for each core.
+
+        Returns:
+            what report.json has.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        suite = None if validate is None else os.fspath(validate)
+        files = _symopt.report_on([os.fspath(self.store)], seeds, suite, sample, threads)
+        for name, text in files:
+            (folder / name).write_text(text, encoding="utf-8")
+        data: dict[str, Any] = json.loads(dict(files)["report.json"])
+        return data
+
+    def _contents(self) -> dict[str, Any]:
+        contents: dict[str, Any] = json.loads(_symopt.store_contents(os.fspath(self.store)))
+        return contents
+
+    def __repr__(self) -> str:
+        return f"<symopt.Study {os.fspath(self.store)!r}>"
+
+
+def default_settings() -> str:
+    """The default settings of searches, as TOML with comments."""
+    return _symopt.default_settings()
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{os.fspath(path)}: {error}") from error
+
+
+def _initial(
+    given: Source | Iterable[Source] | None,
+) -> tuple[str | list[str] | None, list[str] | None]:
+    """The names of the initial programs; and their texts, if they are not found by their names."""
+    if given is None or (isinstance(given, str) and "\n" not in given):
+        return given, None
+    sources = [given] if isinstance(given, str | os.PathLike | Program) else list(given)
+    if sources and all(isinstance(source, str) and "\n" not in source for source in sources):
+        return [str(source) for source in sources], None
+    programs = [Program(source) for source in sources]
+    return [program.name for program in programs], [program.source for program in programs]

@@ -1,0 +1,146 @@
+"""Searches: the same as the command's, interrupted, resumed, reported; and training scripts."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import symopt
+
+COMMAND = [sys.executable, "-m", "symopt"]
+
+
+def test_a_search_is_that_of_the_command(tmp_path: Path) -> None:
+    study = symopt.Study(tmp_path / "ours", "smoke", seed=3)
+    found = study.search(programs=1000, threads=2)
+    words = ["search", "--suite", "smoke", "--seed", "3", "--programs", "1000", "--held-out", "0"]
+    words += ["--store", str(tmp_path / "theirs"), "--json", "--threads", "1"]
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)
+    theirs = json.loads(done.stdout)
+    assert found.stop == theirs["stop"] == "programs"
+    assert found.program.source == theirs["best"]["program"]
+    assert found.generated == theirs["statistics"]["generated"] == 1000
+    assert study.best.hash == theirs["best"]["hash"]
+    top = subprocess.run(
+        [*COMMAND, "top", str(tmp_path / "ours"), "--json"], capture_output=True, check=True
+    )
+    assert [row._asdict() for row in study.hall_of_fame] == json.loads(top.stdout)
+    assert [row["generated"] for row in study.history] == [500, 1000]
+    assert study.settings["seed"] == 3
+
+
+def test_a_search_that_is_interrupted_ends_as_if_it_never_was(tmp_path: Path) -> None:
+    straight = symopt.Study(tmp_path / "straight", "smoke", seed=1).search(programs=600)
+    study = symopt.Study(tmp_path / "store", "smoke", seed=1)
+    threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        study.search(programs=10_000_000, threads=1)
+    assert time.monotonic() - started < 5
+    seen: list[symopt.Progress] = []
+
+    def stop(progress: symopt.Progress) -> None:
+        seen.append(progress)
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        symopt.Study(tmp_path / "store").search(programs=10_000_000, callbacks=[stop])
+    assert len(seen) == 1 and seen[0].program.startswith(("def", "@"))
+    again = symopt.Study(tmp_path / "other", "smoke", seed=1)
+    for programs in (100, 350):
+        again.search(programs=programs)
+    found = symopt.Study(tmp_path / "other").resume(programs=600)
+    assert (found.program, found.fitness) == (straight.program, straight.fitness)
+    # The settings are those of the store, so that the search goes on.
+    assert again.search(programs=600).program == straight.program
+    assert [t.name for t in threading.enumerate() if t.name == "symopt"] == []
+
+
+def test_initial_programs_are_names_texts_and_programs(tmp_path: Path) -> None:
+    text = symopt.Program("lion").source
+    found = [
+        symopt.Study(tmp_path / str(index), "smoke", initial=initial).search(programs=50).program
+        for index, initial in enumerate(["lion", symopt.Program("lion"), text, ["lion"]])
+    ]
+    assert all(program == found[0] for program in found)
+    several = symopt.Study(tmp_path / "several", "smoke", initial=["lion", symopt.Program("adamw")])
+    several.search(programs=20)
+    assert several.settings["initial"] == ["lion", "adamw"]
+
+
+def test_settings_are_checked(tmp_path: Path) -> None:
+    study = symopt.Study(tmp_path / "store", "smoke")
+    with pytest.raises(symopt.InputError, match="holds no search"):
+        study.resume(programs=1)
+    for wrong, reason in [
+        ({"suite": "smoky"}, "smoky"),
+        ({"settings": {"sed": 1}}, "sed"),
+        ({"settings": {"evolution": {"population": 0}}}, "population"),
+        ({"functions": ["nothing"]}, "nothing"),
+        ({"strategy": "greedy"}, "greedy"),
+        ({"initial": "lino"}, "lion"),
+        ({"settings": {"restarts": {"repeats": 3}}}, "campaign"),
+        ({"settings": tmp_path / "no.toml"}, "no.toml"),
+        ({"seed": -1}, "seed"),
+    ]:
+        with pytest.raises(symopt.InputError, match=reason):
+            symopt.Study(tmp_path / "store", **wrong).search(programs=10)
+    with pytest.raises(symopt.InputError, match="threads is 0"):
+        study.search(programs=10, threads=0)
+    assert not (tmp_path / "store").exists()
+    study.search(programs=10)
+    with pytest.raises(symopt.InputError, match="holds another search"):
+        symopt.Study(tmp_path / "store", "smoke", seed=5).search(programs=10)
+    (tmp_path / "own.toml").write_text('seed = 7\nsuite = "smoke"\n')
+    own = symopt.Study(tmp_path / "own", settings=tmp_path / "own.toml", population=10)
+    own.search(programs=10)
+    assert (own.settings["seed"], own.settings["evolution"]["population"]) == (7, 10)
+    assert "[evolution]" in symopt.default_settings()
+
+
+def test_a_report_is_written(tmp_path: Path) -> None:
+    study = symopt.Study(tmp_path / "store", "smoke")
+    study.search(programs=100)
+    data = study.report(tmp_path / "report", seeds=2)
+    assert data["seeds"] == 2 and len(data["stores"]) == 1
+    assert "# " in (tmp_path / "report" / "report.md").read_text()
+    assert list((tmp_path / "report").glob("*.svg"))
+
+
+TASK = """
+from symopt.task import serve, warmup_cosine
+def train(make_optimizer, seed, budget, report):
+    assert 0 < warmup_cosine(1, budget.steps) <= 1
+    for step in range(1, budget.steps + 1):
+        if report.due(step):
+            report(step, loss=1.0 / step)
+    return 1.0 / budget.steps if "sign" in make_optimizer.program else 0.5
+serve(train)
+"""
+
+
+def test_a_training_script_serves_in_three_lines(tmp_path: Path) -> None:
+    script = tmp_path / "my_task.py"
+    script.write_text(TASK)
+    words = [
+        "train",
+        "--task-command",
+        f"'{sys.executable}' '{script}'",
+        "--task-export",
+        "program",
+    ]
+    words += ["--task-steps", "20", "--program", "lion", "--vs", "adamw", "--seeds", "1", "--json"]
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "0.05" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-c", "import symopt.task as t; help(t.serve); print(t.__doc__)"],
+        capture_output=True,
+        text=True,
+    )
+    assert "Answers symopt's requests" in done.stdout and "from symopt.task" in done.stdout
