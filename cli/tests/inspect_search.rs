@@ -58,6 +58,22 @@ fn the_hall_of_fame_is_a_front_and_its_places_name_programs() {
     output(directory, &["top", "store", "--csv", "front.csv"]);
     let csv = std::fs::read_to_string(directory.join("front.csv")).unwrap();
     assert!(csv.starts_with("place,hash,") && csv.contains(hash));
+    let rows = |arguments: &[&str]| -> Vec<Value> {
+        let json = output(directory, &[&["top", "store", "--json"], arguments].concat());
+        serde_json::from_str(&json).unwrap()
+    };
+    let cells = rows(&["--cells", "2"]);
+    assert!(cells.len() > 3 && cells.iter().all(|entry| entry["place"].as_u64().unwrap() <= 2));
+    let parent = cells[0]["parent"].as_str().unwrap();
+    let parent = output(directory, &["inspect", &format!("store:{parent}"), "--json"]);
+    assert!(serde_json::from_str::<Value>(&parent).is_ok());
+    let all = rows(&["--all"]);
+    assert!(all.iter().any(|entry| entry["outcome"] == "diverged"));
+    output(directory, &["top", "store", "--all", "--csv", "all.csv"]);
+    let mut csv = csv::Reader::from_path(directory.join("all.csv")).unwrap();
+    assert_eq!(csv.records().count(), all.len());
+    let text = output(directory, &["top", "store", "--cells"]);
+    assert!(text.contains("scale-free") && text.contains("CELL"), "{text}");
     let runs: Value = serde_json::from_str(&output(directory, &["runs", ".", "--json"])).unwrap();
     assert_eq!(runs[0]["store"], "./store");
     assert_eq!((&runs[0]["suite"], &runs[0]["seed"]), (&"smoke".into(), &3.into()));

@@ -142,6 +142,42 @@ fn a_search_killed_at_random_moments_and_resumed_ends_like_one_that_was_not() {
 }
 
 #[test]
+fn a_search_with_proposals_that_is_killed_asks_again_only_for_what_was_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let answer = r#"while read -r line; do child=$(printf '%s' "$line" | sed 's/.*"child":\([0-9]*\).*/\1/')
+printf '{"child":%s,"program":"def f(w, g, m, v, lr):\\n  m = g * 0.%s\\n  update = m * lr\\n  return update, m, v"}\n' $child $child; done"#;
+    let started = |store: &'static str| arguments(store, "3000", &["--proposals", answer]);
+    let whole = json(&run(directory, &started("whole")));
+    assert!(whole["operators"][3]["operator"] == "proposal");
+    assert!(whole["operators"][3]["children"].as_u64().unwrap() > 100);
+    let mut child = spawn(directory, &started("parts"));
+    wait_for_an_evaluation(&mut child, &directory.join("parts"));
+    std::thread::sleep(Duration::from_millis(300));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resume = ["resume", "parts", "--held-out", "0", "--json", "--proposals", answer];
+    let parts = json(&run(directory, &resume));
+    assert_eq!(result_of(&parts), result_of(&whole));
+    assert_eq!(parts["operators"], whole["operators"]);
+    assert_eq!(contents(&directory.join("parts")), contents(&directory.join("whole")));
+    // What is known needs no command; what is not does.
+    let known = run(directory, &["resume", "parts", "--held-out", "0", "--json"]);
+    assert_eq!(json(&known)["operators"], whole["operators"]);
+    let more = ["resume", "parts", "--held-out", "0", "--json", "--programs", "4000"];
+    let refused = run(directory, &more);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("give one with --proposals COMMAND"), "{}", refused.stderr);
+    let unasked = ["resume", "whole", "--proposals", "true", "--held-out", "0"];
+    assert_eq!(run(directory, &unasked).code, Some(0));
+    let plain = json(&run(directory, &arguments("plain", "100", &[])));
+    assert_eq!(plain["operators"].as_array().unwrap().len(), 3);
+    let unasked = run(directory, &["resume", "plain", "--proposals", "true"]);
+    assert_eq!(unasked.code, Some(2));
+    assert!(unasked.stderr.contains("begun without proposals"), "{}", unasked.stderr);
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     for threads in ["1", "8"] {
         let directory = tempfile::tempdir().unwrap();
@@ -248,8 +284,8 @@ fn the_report_as_json_has_its_fields() {
     };
     assert_eq!(
         keys(&report),
-        "baseline best cache_hit_rate comparison evaluated_in_session_seconds evaluating_seconds failures generated_in_session_seconds history \
-         redundant_share seconds session_seconds statistics stop store"
+        "baseline best cache_hit_rate comparison evaluated_in_session_seconds evaluating_seconds failures front generated_in_session_seconds history \
+         operators redundant_share seconds session_seconds statistics stop store"
     );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
     assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");

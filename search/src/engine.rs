@@ -43,6 +43,7 @@ use crate::engine::standing::{
     Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay,
 };
 pub use crate::engine::standing::{Best, Mismatch};
+use crate::journal::Origin;
 use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, Proposal, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
@@ -535,6 +536,7 @@ impl Running<'_> {
                     epoch,
                     start: Arc::clone(&child.start),
                     thresholds,
+                    origin: Some(child.origin()),
                 });
             }
         }
@@ -623,6 +625,7 @@ impl Running<'_> {
                     epoch,
                     start: Arc::clone(&program.settings),
                     thresholds: Arc::clone(&thresholds),
+                    origin: None,
                 }),
             }
         }
@@ -646,8 +649,12 @@ impl Running<'_> {
         let Finished { job, result, elapsed } = finished;
         let evaluation = result?;
         self.evaluating += elapsed;
-        let evaluated =
-            Evaluated { hash: job.hash, program: job.program, evaluation: evaluation.clone() };
+        let evaluated = Evaluated {
+            hash: job.hash,
+            program: job.program,
+            evaluation: evaluation.clone(),
+            origin: job.origin,
+        };
         self.finished.push((job.place, evaluated));
         self.finished_keys.push(job.key);
         match job.place {
@@ -743,6 +750,7 @@ struct Job {
     epoch: u64,
     start: Arc<[Setting]>,
     thresholds: Thresholds,
+    origin: Option<Origin>,
 }
 
 /// A program that was evaluated.

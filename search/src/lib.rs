@@ -5,6 +5,7 @@
 //! | [`config`] | all settings of a search, from TOML |
 //! | [`space`] | which functions and parameters programs may have |
 //! | [`engine`] | the search itself: mutation, evolution, cache, hurdle; asynchronous on many threads, and the same for any number of them |
+//! | [`behaviour`] | what a program does, in cells |
 //! | [`judge`] | what gives a program its fitness: a suite, or anything else |
 //! | [`store`] | every acknowledged evaluation, in a directory: [`journal`]; programs and failures of it, statistics |
 //! | [`directory`] | directories that are made whole or not at all |
@@ -26,6 +27,7 @@
 //! see [`engine`]. What an external task answers is its own business; given the same answers, a
 //! search is the same.
 
+pub mod behaviour;
 pub mod config;
 pub mod directory;
 pub mod engine;

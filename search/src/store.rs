@@ -39,6 +39,7 @@ mod lock;
 mod log;
 mod manifest;
 mod old;
+mod origin;
 pub mod program_source;
 mod record;
 mod state;

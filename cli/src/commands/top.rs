@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 use symopt_search::journal::CheckedStore;
-use symopt_search::store::hall_of_fame::{Entry, hall_of_fame};
+use symopt_search::store::hall_of_fame::{self, Entry, EvaluatedProgram, hall_of_fame};
 
 use crate::failure::Failure;
 use crate::progress::short_form::formula;
-use crate::{files, table, terminal};
+use crate::{files, options, table, terminal};
 
 #[derive(Args)]
 #[command(
@@ -20,7 +21,15 @@ use crate::{files, table, terminal};
 pub struct Arguments {
     /// Store of a search, also while it runs
     store: PathBuf,
-    /// Write the front into FILE, with the texts of the programs
+    /// Show the best K programs of each cell: slots, functions of matrices, odd (gradients of the
+    /// other sign give the other update), scale-free (a factor of 30 makes no difference)
+    #[arg(long, value_name = "K", value_parser = options::between::<1, 1000>, num_args = 0..=1, default_missing_value = "3")]
+    cells: Option<u16>,
+    /// Show every evaluated program, also those that diverged or were stopped, in the order in
+    /// which they were bred
+    #[arg(long, conflicts_with = "cells")]
+    all: bool,
+    /// Write what is shown into FILE, with the texts of the programs
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Print JSON
@@ -33,48 +42,131 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         files::check_writable(path)?;
     }
     let store = CheckedStore::of(&arguments.store)?;
-    let front = hall_of_fame(&store)?;
+    if arguments.all {
+        return show(arguments, &hall_of_fame::all(&store)?, print_all);
+    }
+    match arguments.cells {
+        Some(most) => {
+            let cells = hall_of_fame::cells(&store, usize::from(most))?;
+            show(arguments, &cells, print_cells)
+        }
+        None => show(arguments, &hall_of_fame(&store)?, print_front),
+    }
+}
+
+/// Writes and prints rows as the arguments say.
+fn show<T: Serialize>(
+    arguments: &Arguments,
+    rows: &[T],
+    print: impl Fn(&mut dyn Write, &[T]) -> std::io::Result<()>,
+) -> Result<(), Failure> {
     if let Some(path) = &arguments.csv {
-        files::write(path, &csv(&front).map_err(|error| Failure::Work(error.to_string()))?)?;
+        files::write(path, &csv(rows).map_err(|error| Failure::Work(error.to_string()))?)?;
     }
     let mut out = terminal::output();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &front)?;
+        serde_json::to_writer_pretty(&mut out, rows)?;
         return Ok(out.write_all(b"\n")?);
     }
-    let heading = ["PLACE", "FITNESS", "SEEDS", "LIVE", "BYTES", "HASH", "UPDATE"];
-    let mut lines = vec![heading.map(str::to_owned).to_vec()];
-    lines.extend(front.iter().map(line));
-    table::print(&mut out, &lines, &[0, 1, 2, 3, 4], &[(6, 60)])?;
-    let own = "fitness on the search's own seeds ± standard error, live statements, bytes of state \
-               for each parameter";
-    table::paragraph(&mut out, own)?;
+    print(&mut out, rows)?;
     if let Some(path) = &arguments.csv {
         writeln!(out, "written: {}", path.display())?;
     }
     Ok(())
 }
 
-fn line(entry: &Entry) -> Vec<String> {
-    let error = match entry.standard_error {
-        error if error > 0.0 => format!(" ± {:.2}", 100.0 * error),
-        _ => String::new(),
-    };
-    let update = symopt_dsl::parse(&entry.program).map_or_else(|_| String::new(), |p| formula(&p));
+/// Prints the front of a search.
+pub fn print_front(mut out: &mut dyn Write, front: &[Entry]) -> std::io::Result<()> {
+    let heading = ["PLACE", "FITNESS", "SEEDS", "LIVE", "BYTES", "HASH", "FROM", "CELL", "UPDATE"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    lines.extend(front.iter().map(|entry| line(entry, entry.cell().to_string())));
+    table::print(&mut out, &lines, &[0, 1, 2, 3, 4], &[(8, 60)])?;
+    table::paragraph(&mut out, LEGEND)
+}
+
+const LEGEND: &str = "fitness on the search's own seeds ± standard error, live statements, bytes of \
+                      state for each parameter, the operator and the parent that the program comes \
+                      from";
+
+fn print_cells(mut out: &mut dyn Write, cells: &[Entry]) -> std::io::Result<()> {
+    let heading = ["PLACE", "FITNESS", "SEEDS", "LIVE", "BYTES", "HASH", "FROM", "CELL", "UPDATE"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    lines.extend(cells.iter().map(|entry| line(entry, entry.cell().to_string())));
+    table::print(&mut out, &lines, &[0, 1, 2, 3, 4], &[(8, 60)])?;
+    let text = format!(
+        "the best of each cell, of the {} fittest programs; {LEGEND}",
+        hall_of_fame::CANDIDATES
+    );
+    table::paragraph(&mut out, &text)
+}
+
+fn print_all(mut out: &mut dyn Write, all: &[EvaluatedProgram]) -> std::io::Result<()> {
+    let heading = ["CHILD", "FITNESS", "SEEDS", "HASH", "FROM", "UPDATE"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    for program in all {
+        let child = match (program.child, program.epoch) {
+            (Some(child), _) => child.to_string(),
+            (None, Some(epoch)) => format!("elite {epoch}"),
+            (None, None) => String::new(),
+        };
+        lines.push(vec![
+            child,
+            match program.fitness {
+                Some(fitness) => percent(fitness, program.standard_error),
+                None => program.outcome.to_owned(),
+            },
+            seeds(program.seeds),
+            short(&program.hash),
+            from(program.operator.as_deref(), program.parent.as_deref()),
+            update(&program.program),
+        ]);
+    }
+    table::print(&mut out, &lines, &[0, 1, 2], &[(5, 60)])
+}
+
+fn line(entry: &Entry, cell: String) -> Vec<String> {
     vec![
         entry.place.to_string(),
-        format!("{:+.2} %{error}", 100.0 * entry.fitness),
-        if entry.seeds == 0 { "-".to_owned() } else { entry.seeds.to_string() },
+        percent(entry.fitness, entry.standard_error),
+        seeds(entry.seeds),
         entry.live_statements.to_string(),
         entry.state_bytes.to_string(),
-        entry.hash.chars().take(12).collect(),
-        update,
+        short(&entry.hash),
+        from(entry.operator.as_deref(), entry.parent.as_deref()),
+        cell,
+        update(&entry.program),
     ]
 }
 
-fn csv(front: &[Entry]) -> Result<String, csv::Error> {
+fn percent(fitness: f64, error: f64) -> String {
+    let error = if error > 0.0 { format!(" ± {:.2}", 100.0 * error) } else { String::new() };
+    format!("{:+.2} %{error}", 100.0 * fitness)
+}
+
+fn seeds(seeds: u32) -> String {
+    if seeds == 0 { "-".to_owned() } else { seeds.to_string() }
+}
+
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}
+
+/// The operator and the parent.
+fn from(operator: Option<&str>, parent: Option<&str>) -> String {
+    match (operator, parent) {
+        (Some(operator), Some(parent)) => format!("{operator} {}", short(parent)),
+        (Some(operator), None) => operator.to_owned(),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+fn update(program: &str) -> String {
+    symopt_dsl::parse(program).map_or_else(|_| String::new(), |program| formula(&program))
+}
+
+fn csv<T: Serialize>(rows: &[T]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    front.iter().try_for_each(|entry| writer.serialize(entry))?;
+    rows.iter().try_for_each(|row| writer.serialize(row))?;
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -7,6 +7,7 @@ use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::engine::mutation::{Mutation, MutationKind};
+use crate::journal::Origin;
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 use crate::store::{StateReader, StateWriter};
@@ -123,6 +124,11 @@ pub struct Child {
 }
 
 impl Child {
+    /// Where it comes from.
+    pub fn origin(&self) -> Origin {
+        Origin::new(self.mutation.kind, self.parents.map(|parent| Some(parent?.hash)))
+    }
+
     /// The child with its evaluation.
     pub fn individual(self, index: u64, evaluation: &Evaluation, penalty: f64) -> Individual {
         Individual {
@@ -164,15 +170,7 @@ impl Child {
                 state.fitness(*fitness);
             }
         }
-        state.number(match kind {
-            MutationKind::Insert => 0,
-            MutationKind::Delete => 1,
-            MutationKind::Modify => 2,
-            MutationKind::Random => 3,
-            MutationKind::Initial => 4,
-            MutationKind::Crossover => 5,
-            MutationKind::Proposal => 6,
-        });
+        state.number(u64::from(kind.code()));
         state.length(*statement);
         state.real(*redundant_share);
         state.length(*live);
@@ -195,16 +193,7 @@ impl Child {
                 *parent = Some(Parent { index, hash, fitness: state.fitness()? });
             }
         }
-        let kind = match state.number()? {
-            0 => MutationKind::Insert,
-            1 => MutationKind::Delete,
-            2 => MutationKind::Modify,
-            3 => MutationKind::Random,
-            4 => MutationKind::Initial,
-            5 => MutationKind::Crossover,
-            6 => MutationKind::Proposal,
-            _ => return None,
-        };
+        let kind = MutationKind::from_code(u8::try_from(state.number()?).ok()?)?;
         let size = |state: &mut StateReader| usize::try_from(state.number()?).ok();
         Some(Child {
             program,

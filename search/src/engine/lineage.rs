@@ -336,7 +336,9 @@ fn trace(
                 {
                     relative.fitness = fitness;
                     population.insert(absorbed.index, Rc::new(relative));
-                    if let Some(index) = absorbed.gone.and_then(|gone| gone.index) {
+                    // Of an initial program there are copies, which go one after the other.
+                    let gone = absorbed.gone.and_then(|gone| gone.index);
+                    if let Some(index) = gone.filter(|index| *index >= standing.others()) {
                         population.remove(&index);
                     }
                 }

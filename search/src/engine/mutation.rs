@@ -52,6 +52,37 @@ pub enum MutationKind {
     Proposal,
 }
 
+impl MutationKind {
+    /// All kinds, in the order of their codes.
+    const ALL: [MutationKind; 7] = [
+        MutationKind::Insert,
+        MutationKind::Delete,
+        MutationKind::Modify,
+        MutationKind::Random,
+        MutationKind::Initial,
+        MutationKind::Crossover,
+        MutationKind::Proposal,
+    ];
+
+    /// The number that stands for it in files.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            MutationKind::Insert => 0,
+            MutationKind::Delete => 1,
+            MutationKind::Modify => 2,
+            MutationKind::Random => 3,
+            MutationKind::Initial => 4,
+            MutationKind::Crossover => 5,
+            MutationKind::Proposal => 6,
+        }
+    }
+
+    /// The kind of a number.
+    pub(crate) fn from_code(code: u8) -> Option<MutationKind> {
+        MutationKind::ALL.get(usize::from(code)).copied()
+    }
+}
+
 impl fmt::Display for MutationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -1,5 +1,6 @@
 //! A store that is read.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use super::error::{JournalError, store_error};
 use super::lock::{take_lock, take_lock_to_read};
 use super::log::{Digits, Found, Log, LogError, Summary, Tail};
 use super::manifest::check_manifest;
-use super::record::{EvaluationRecord, Improvement, Place, Proposal, Settings};
+use super::record::{EvaluationRecord, Improvement, Origin, Place, Proposal, Settings};
 use super::witness::read_witness;
 use super::{INDEX, JOURNAL, LAST_SLED, LOG, old};
 use crate::directory::no_follow;
@@ -160,6 +161,12 @@ impl CheckedStore {
     /// The baselines that were kept, by epoch.
     pub fn baselines(&self) -> Result<Vec<(u64, Baseline)>, JournalError> {
         self.log.baselines()
+    }
+
+    /// Where the children that were evaluated come from, by number. An earlier release did not keep
+    /// that.
+    pub fn origins(&self) -> Result<HashMap<u64, Origin>, JournalError> {
+        self.log.origins()
     }
 
     /// The proposals with the numbers of their children, in order.

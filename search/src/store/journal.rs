@@ -13,7 +13,7 @@ pub use super::FORMAT_VERSION;
 pub use super::checked::{CheckedStore, FoundEvaluation, Lost, Salvage};
 pub use super::error::JournalError;
 pub use super::record::{
-    Evaluated, EvaluationRecord, Improvement, Place, Proposal, Settings, epoch_of, revision,
+    Evaluated, EvaluationRecord, Improvement, Origin, Place, Proposal, Settings, epoch_of, revision,
 };
 
 use super::encoding::{Encoder, Source, put_varint};
@@ -26,7 +26,7 @@ use super::log::{
 };
 use super::manifest::Manifest;
 use super::witness::witness_text;
-use super::{INDEX, JOURNAL, KIND, LOG, STATE, WITNESS, old, state};
+use super::{INDEX, JOURNAL, KIND, LOG, STATE, WITNESS, old, origin, state};
 use crate::directory::{self, Making, MakingError, create_new, no_follow};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
@@ -237,6 +237,15 @@ impl Journal {
         evaluated: &[(Place, Evaluated)],
         initial: &Program,
     ) -> Result<Vec<u64>, JournalError> {
+        let mut origins = vec![kind::ORIGINS];
+        for (place, evaluated) in evaluated {
+            if let (Place::Child(number), Some(origin)) = (place, &evaluated.origin) {
+                origin::put(&mut origins, *number, origin);
+            }
+        }
+        if origins.len() > 1 {
+            self.notes.push(origins);
+        }
         // Whoever has the signature of the initial program has its variables.
         let same_names = self.log.head.as_deref().is_some_and(|head| has_names_of(initial, head));
         let texts: Vec<Option<String>> = evaluated
@@ -470,6 +479,10 @@ impl Journal {
         entries.insert(("acknowledged", 0), format!(r#"{{"count":{count},"checksum":{sum}}}"#));
         if let Some(initial) = self.initial()? {
             entries.insert(("initial", 0), self.text(&initial)?);
+        }
+        for (child, Origin { operator, parents }) in self.log.origins()? {
+            let [first, second] = parents.map(|p| p.map_or("-".to_owned(), |p| p.to_string()));
+            entries.insert(("origin/", child), format!("{operator} {first} {second}"));
         }
         for (child, proposal) in self.proposals()? {
             entries.insert(("proposal/", child), self.text(&proposal)?);

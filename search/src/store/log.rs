@@ -1,6 +1,7 @@
 //! The log of a store, read: the settings first, then whatever was acknowledged, in the order of
 //! time.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
@@ -16,7 +17,8 @@ use super::encoding::{Bytes, Decoder, Parts, parts, put_varint};
 use super::error::{JournalError, store_error};
 use super::frame::{Frames, LONGEST, MAGIC, Next, read_at};
 use super::index::{self, Known, Position};
-use super::record::{EvaluationRecord, Improvement, Place, Proposal, Settings};
+use super::origin;
+use super::record::{EvaluationRecord, Improvement, Origin, Place, Proposal, Settings};
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
 use crate::store::stop_reason::StopReason;
@@ -39,6 +41,8 @@ pub(super) mod kind {
     pub const END: u8 = 7;
     /// The number of the child as a varint and JSON.
     pub const PROPOSAL: u8 = 8;
+    /// Origins, one after the other.
+    pub const ORIGINS: u8 = 9;
 }
 
 /// The payload of the first frame, of the settings' JSON.
@@ -556,6 +560,22 @@ impl Log {
     /// The proposals with the numbers of their children, in order.
     pub(super) fn proposals(&self) -> Result<Vec<(u64, Proposal)>, JournalError> {
         self.values(kind::PROPOSAL, true)
+    }
+
+    /// Where the children that were evaluated come from, by number.
+    pub(super) fn origins(&self) -> Result<HashMap<u64, Origin>, JournalError> {
+        let mut origins = HashMap::new();
+        self.each(|_, payload| {
+            if let [kind::ORIGINS, rest @ ..] = payload {
+                let mut bytes = Bytes(rest);
+                while !bytes.0.is_empty() {
+                    let (child, origin) = origin::read(&mut bytes)?;
+                    origins.insert(child, origin);
+                }
+            }
+            Some(())
+        })?;
+        Ok(origins)
     }
 
     /// The improvements, in order.

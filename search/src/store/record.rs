@@ -9,6 +9,7 @@ use symopt_proxy_tasks::error::Failure;
 use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::SearchConfig;
+use crate::engine::mutation::MutationKind;
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 
@@ -107,6 +108,23 @@ pub enum Proposal {
     Failed(String),
 }
 
+/// Where a program comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The operator.
+    pub operator: MutationKind,
+    /// The functional hash of its parent, if it has one, and of the second parent.
+    pub parents: [Option<FunctionalHash>; 2],
+}
+
+impl Origin {
+    /// Of an operator and parents.
+    pub fn new(operator: MutationKind, parents: [Option<FunctionalHash>; 2]) -> Origin {
+        Origin { operator, parents }
+    }
+}
+
 /// An evaluation that has ended, of a program that was bred.
 #[derive(Clone, Debug)]
 pub struct Evaluated {
@@ -116,6 +134,8 @@ pub struct Evaluated {
     pub program: Arc<Program>,
     /// What came of it.
     pub evaluation: Evaluation,
+    /// Where it comes from, if it is a child.
+    pub origin: Option<Origin>,
 }
 
 /// What was evaluated.

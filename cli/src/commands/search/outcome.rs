@@ -17,13 +17,16 @@ use symopt_search::StopReason;
 use symopt_search::config::{Form, MutationConfig, SearchConfig};
 use symopt_search::engine::SearchResult;
 use symopt_search::engine::operators::OperatorYield;
+use symopt_search::journal::CheckedStore;
 use symopt_search::judge::{Settled, first_seeds};
 use symopt_search::launch::{Finished, Launch, LaunchError};
 use symopt_search::store::failures::Failures;
+use symopt_search::store::hall_of_fame::{Entry, hall_of_fame};
 use symopt_search::store::statistics::Statistics;
 use symopt_studies::StudyError;
 use symopt_studies::comparison::{self, Row};
 
+use crate::commands::top::print_front;
 use crate::execution::{Execution, count_of};
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine, clock};
@@ -44,6 +47,9 @@ struct Report {
     statistics: Statistics,
     /// What the operators brought.
     operators: Vec<OperatorYield>,
+    /// The programs that no other beats in all of fitness, length and memory, as `symopt top` lists
+    /// them.
+    front: Vec<Entry>,
     /// The same over the programs generated: what the paper's figure shows.
     history: Vec<Statistics>,
     cache_hit_rate: f64,
@@ -128,6 +134,8 @@ pub fn execute(
     line.finish();
     let Finished { result, suite, history, .. } =
         result.map_err(|error| interrupted_first(error, store))?;
+    // The search is over, so that nothing is lost where it can't be read.
+    let front = CheckedStore::of(store).and_then(|store| hall_of_fame(&store)).unwrap_or_default();
     let graph =
         Graph::new(&result.best.program).map_err(|errors| Failure::Work(format!("{errors:?}")))?;
     let pruned = result.best.program.pruned(&graph);
@@ -187,6 +195,7 @@ pub fn execute(
             },
             statistics: result.statistics,
             operators: result.operators,
+            front,
             failures: result.failures,
             history,
             baseline: BaselineReport::of(&suite),
@@ -201,6 +210,13 @@ pub fn execute(
         return failed.map_or(Ok(()), Err);
     }
     print_result(&mut out, &result, &pruned.to_string(), &adamw, threads)?;
+    if !front.is_empty() {
+        table::paragraph(
+            &mut out,
+            "\nthe front, which no other program beats in all of fitness, length and memory:\n",
+        )?;
+        print_front(&mut out, &front)?;
+    }
     print_operators(&mut out, &result.operators, &config)?;
     if let Some(settled) = &settled {
         print_constants(&mut out, settled, &suite)?;
