@@ -73,7 +73,7 @@ fn the_hall_of_fame_is_a_front_and_its_places_name_programs() {
     let mut csv = csv::Reader::from_path(directory.join("all.csv")).unwrap();
     assert_eq!(csv.records().count(), all.len());
     let text = output(directory, &["top", "store", "--cells"]);
-    assert!(text.contains("scale-free") && text.contains("CELL"), "{text}");
+    assert!(text.contains("scale-free") && text.contains("FROM"), "{text}");
     let runs: Value = serde_json::from_str(&output(directory, &["runs", ".", "--json"])).unwrap();
     assert_eq!(runs[0]["store"], "./store");
     assert_eq!((&runs[0]["suite"], &runs[0]["seed"]), (&"smoke".into(), &3.into()));

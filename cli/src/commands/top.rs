@@ -75,29 +75,53 @@ fn show<T: Serialize>(
     Ok(())
 }
 
-/// Prints the front of a search.
-pub fn print_front(mut out: &mut dyn Write, front: &[Entry]) -> std::io::Result<()> {
-    let heading = ["PLACE", "FITNESS", "SEEDS", "LIVE", "BYTES", "HASH", "FROM", "CELL", "UPDATE"];
+/// Prints the front of a search in short, as it ends with it.
+pub fn print_short_front(mut out: &mut dyn Write, front: &[Entry]) -> std::io::Result<()> {
+    const MOST: usize = 40;
+    let heading = ["PLACE", "FITNESS", "LIVE", "BYTES", "HASH", "DOES", "UPDATE"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
-    lines.extend(front.iter().map(|entry| line(entry, entry.cell().to_string())));
-    table::print(&mut out, &lines, &[0, 1, 2, 3, 4], &[(8, 60)])?;
-    table::paragraph(&mut out, LEGEND)
+    for entry in front {
+        let mut update = update(&entry.program);
+        if let Some((end, _)) = update.char_indices().nth(MOST) {
+            update.truncate(end);
+            update.push('…');
+        }
+        lines.push(vec![
+            entry.place.to_string(),
+            percent(entry.fitness, entry.standard_error),
+            entry.live_statements.to_string(),
+            entry.state_bytes.to_string(),
+            short(&entry.hash),
+            does(entry),
+            update,
+        ]);
+    }
+    table::print(&mut out, &lines, &[0, 1, 2, 3], &[])
 }
 
 const LEGEND: &str = "fitness on the search's own seeds ± standard error, live statements, bytes of \
                       state for each parameter, the operator and the parent that the program comes \
                       from";
 
-fn print_cells(mut out: &mut dyn Write, cells: &[Entry]) -> std::io::Result<()> {
-    let heading = ["PLACE", "FITNESS", "SEEDS", "LIVE", "BYTES", "HASH", "FROM", "CELL", "UPDATE"];
+fn print_entries(mut out: &mut dyn Write, entries: &[Entry], text: &str) -> std::io::Result<()> {
+    let heading = ["PLACE", "FITNESS", "SEEDS", "LIVE", "BYTES", "HASH", "FROM", "DOES", "UPDATE"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
-    lines.extend(cells.iter().map(|entry| line(entry, entry.cell().to_string())));
+    lines.extend(entries.iter().map(line));
     table::print(&mut out, &lines, &[0, 1, 2, 3, 4], &[(8, 60)])?;
-    let text = format!(
-        "the best of each cell, of the {} fittest programs; {LEGEND}",
-        hall_of_fame::CANDIDATES
-    );
-    table::paragraph(&mut out, &text)
+    table::paragraph(&mut out, text)
+}
+
+fn print_front(out: &mut dyn Write, front: &[Entry]) -> std::io::Result<()> {
+    print_entries(out, front, LEGEND)
+}
+
+fn print_cells(out: &mut dyn Write, cells: &[Entry]) -> std::io::Result<()> {
+    let count = hall_of_fame::CANDIDATES;
+    print_entries(
+        out,
+        cells,
+        &format!("the best of each cell, of the {count} fittest programs; {LEGEND}"),
+    )
 }
 
 fn print_all(mut out: &mut dyn Write, all: &[EvaluatedProgram]) -> std::io::Result<()> {
@@ -124,7 +148,7 @@ fn print_all(mut out: &mut dyn Write, all: &[EvaluatedProgram]) -> std::io::Resu
     table::print(&mut out, &lines, &[0, 1, 2], &[(5, 60)])
 }
 
-fn line(entry: &Entry, cell: String) -> Vec<String> {
+fn line(entry: &Entry) -> Vec<String> {
     vec![
         entry.place.to_string(),
         percent(entry.fitness, entry.standard_error),
@@ -133,9 +157,17 @@ fn line(entry: &Entry, cell: String) -> Vec<String> {
         entry.state_bytes.to_string(),
         short(&entry.hash),
         from(entry.operator.as_deref(), entry.parent.as_deref()),
-        cell,
+        does(entry),
         update(&entry.program),
     ]
+}
+
+/// The words of its cell, without the slots, which the bytes of state tell.
+fn does(entry: &Entry) -> String {
+    let words = [("matrix", entry.matrix), ("odd", entry.odd), ("scale-free", entry.scale_free)];
+    let words: Vec<&str> =
+        words.iter().filter(|(_, is_so)| *is_so).map(|(word, _)| *word).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(" ") }
 }
 
 fn percent(fitness: f64, error: f64) -> String {

@@ -26,7 +26,7 @@ use symopt_search::store::statistics::Statistics;
 use symopt_studies::StudyError;
 use symopt_studies::comparison::{self, Row};
 
-use crate::commands::top::print_front;
+use crate::commands::top::print_short_front;
 use crate::execution::{Execution, count_of};
 use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine, clock};
@@ -215,7 +215,7 @@ pub fn execute(
             &mut out,
             "\nthe front, which no other program beats in all of fitness, length and memory:\n",
         )?;
-        print_front(&mut out, &front)?;
+        print_short_front(&mut out, &front)?;
     }
     print_operators(&mut out, &result.operators, &config)?;
     if let Some(settled) = &settled {
