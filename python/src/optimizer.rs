@@ -1,5 +1,6 @@
 //! `Optimizer`: steps of NumPy arrays in place, by the compiled zoo or the tile machine.
 
+use std::ffi::c_int;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use half::bf16;
@@ -23,12 +24,15 @@ impl Raise for OptimizerError {
 
 /// A program in use. The arrays are Python's, and come with every step.
 #[pyclass(frozen, module = "symopt._symopt")]
-pub struct Optimizer(Mutex<symopt_evaluator::Optimizer>);
+pub struct Optimizer {
+    optimizer: Mutex<symopt_evaluator::Optimizer>,
+    layout: Layout,
+}
 
 impl Optimizer {
     /// The optimizer, which one thread uses at a time.
     fn locked(&self) -> PyResult<MutexGuard<'_, symopt_evaluator::Optimizer>> {
-        match self.0.try_lock() {
+        match self.optimizer.try_lock() {
             Ok(optimizer) => Ok(optimizer),
             Err(TryLockError::WouldBlock) => Err(failed(
                 "the optimizer is in use by another thread; give each thread one of its own",
@@ -83,7 +87,7 @@ impl Optimizer {
         let optimizer = py
             .detach(|| symopt_programs::optimizer(&program.program, &layout, options))
             .map_err(Raise::raise)?;
-        Ok(Optimizer(Mutex::new(optimizer)))
+        Ok(Optimizer { optimizer: Mutex::new(optimizer), layout })
     }
 
     /// One step of all arrays, in the order of the layout.
@@ -96,8 +100,7 @@ impl Optimizer {
     ) -> PyResult<()> {
         check_process()?;
         let mut optimizer = self.locked()?;
-        let layout = optimizer.layout().clone();
-        let specs = layout.arrays();
+        let specs = self.layout.arrays();
         if weights.len() != specs.len() || gradients.len() != specs.len() {
             return Err(input(format!(
                 "there are {} arrays, and {} gradients were given",
@@ -203,6 +206,7 @@ impl Optimizer {
 /// Where the numbers of an array of NumPy lie.
 struct View {
     address: usize,
+    /// Empty where it is the one that was asked for.
     shape: Vec<usize>,
     length: usize,
     storage: Storage,
@@ -215,6 +219,90 @@ struct NumPy {
     array: Py<PyType>,
     mapped: Py<PyType>,
     interface: Py<PyAny>,
+    /// The type of f32 numbers.
+    single: Py<PyAny>,
+    /// Whether arrays lie in memory as [`Fields`] says.
+    has_fields: bool,
+}
+
+/// The beginning of an array of NumPy in memory, which code that is compiled against NumPy reads
+/// too: it is the same in all of its releases.
+#[repr(C)]
+struct Fields {
+    head: pyo3::ffi::PyObject,
+    data: usize,
+    dimension_count: c_int,
+    dimensions: *const isize,
+    strides: *const isize,
+    base: *mut pyo3::ffi::PyObject,
+    kind: *mut pyo3::ffi::PyObject,
+    flags: c_int,
+}
+
+/// `NPY_ARRAY_C_CONTIGUOUS`, `NPY_ARRAY_ALIGNED` and `NPY_ARRAY_WRITEABLE`.
+const CONTIGUOUS: c_int = 0x1;
+const ALIGNED: c_int = 0x100;
+const WRITABLE: c_int = 0x400;
+
+impl NumPy {
+    /// Whether arrays are as [`Fields`] says: for two of them that differ in all that is read.
+    fn check_fields(&self, module: &Bound<'_, PyModule>) -> PyResult<bool> {
+        let py = module.py();
+        let size: usize = self.array.bind(py).getattr("__basicsize__")?.extract()?;
+        if size < size_of::<Fields>() {
+            return Ok(false);
+        }
+        let array = module.call_method1("zeros", ((2, 3), self.single.bind(py)))?;
+        let turned = array.getattr("T")?;
+        let copy = module.call_method1("zeros", (4,))?;
+        copy.call_method1("setflags", (false,))?;
+        let agrees = |array: &Bound<'_, PyAny>, shape: &[isize], flags: c_int| -> PyResult<bool> {
+            // SAFETY: the array is NumPy's own class, whose objects are at least as long.
+            let fields = unsafe { &*array.as_ptr().cast::<Fields>() };
+            let data = array.getattr("ctypes")?.getattr("data")?.extract::<usize>()?;
+            Ok(fields.data == data
+                && usize::try_from(fields.dimension_count) == Ok(shape.len())
+                && fields.kind == array.getattr("dtype")?.as_ptr()
+                && fields.flags & (CONTIGUOUS | ALIGNED | WRITABLE) == flags
+                // SAFETY: what was read before is right, so this is too: one length for each axis.
+                && unsafe { std::slice::from_raw_parts(fields.dimensions, shape.len()) } == shape)
+        };
+        Ok(agrees(&array, &[2, 3], CONTIGUOUS | ALIGNED | WRITABLE)?
+            && agrees(&turned, &[3, 2], ALIGNED | WRITABLE)?
+            && agrees(&copy, &[4], CONTIGUOUS | ALIGNED)?)
+    }
+
+    /// The numbers of an array that is as most are: f32, contiguous, aligned, of the shape that is
+    /// asked for. `None` if it may be otherwise.
+    fn usual(&self, array: &Bound<'_, PyAny>, shape: &[usize]) -> Option<View> {
+        if !self.has_fields || array.get_type_ptr().cast() != self.array.as_ptr() {
+            return None;
+        }
+        // SAFETY: the array is NumPy's own class, of which `check_fields` has seen that its objects
+        // begin so. The GIL is held.
+        let fields = unsafe { &*array.as_ptr().cast::<Fields>() };
+        if fields.kind != self.single.as_ptr()
+            || fields.flags & (CONTIGUOUS | ALIGNED) != CONTIGUOUS | ALIGNED
+            || usize::try_from(fields.dimension_count) != Ok(shape.len())
+        {
+            return None;
+        }
+        let lengths: &[isize] = match shape.len() {
+            0 => &[],
+            // SAFETY: NumPy keeps one length for each axis.
+            count => unsafe { std::slice::from_raw_parts(fields.dimensions, count) },
+        };
+        if !lengths.iter().zip(shape).all(|(a, b)| usize::try_from(*a) == Ok(*b)) {
+            return None;
+        }
+        Some(View {
+            address: fields.data,
+            shape: Vec::new(),
+            length: shape.iter().product(),
+            storage: Storage::F32,
+            read_only: fields.flags & WRITABLE == 0,
+        })
+    }
 }
 
 static NUMPY: PyOnceLock<NumPy> = PyOnceLock::new();
@@ -223,11 +311,15 @@ fn numpy(py: Python<'_>) -> PyResult<&NumPy> {
     NUMPY.get_or_try_init(py, || {
         let module = py.import("numpy")?;
         let array = module.getattr("ndarray")?.cast_into::<PyType>()?;
-        Ok(NumPy {
+        let mut numpy = NumPy {
+            single: module.call_method1("dtype", ("float32",))?.unbind(),
+            has_fields: false,
             mapped: module.getattr("memmap")?.cast_into::<PyType>()?.unbind(),
             interface: array.getattr("__array_interface__")?.getattr("__get__")?.unbind(),
             array: array.unbind(),
-        })
+        };
+        numpy.has_fields = numpy.check_fields(&module)?;
+        Ok(numpy)
     })
 }
 
@@ -242,6 +334,9 @@ impl View {
     ) -> PyResult<View> {
         let py = array.py();
         let numpy = numpy(py)?;
+        if let Some(view) = asked.and_then(|shape| numpy.usual(array, shape)) {
+            return Ok(view);
+        }
         let class = array.get_type();
         if !class.is(numpy.array.bind(py)) && !class.is(numpy.mapped.bind(py)) {
             return Err(input(format!(

@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use symopt_cancel::CancelToken;
 
@@ -19,9 +20,21 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The process that imported the module.
 static PROCESS: OnceLock<u32> = OnceLock::new();
 
-/// Remembers the process, so that a fork of it is known.
-pub fn remember_process() {
+/// The interpreter that imported the module.
+static INTERPRETER: OnceLock<i64> = OnceLock::new();
+
+/// Remembers the process, so that a fork of it is known, and the interpreter: what belongs to one
+/// must not be used by another of the same process.
+pub fn remember(_py: Python<'_>) -> PyResult<()> {
     PROCESS.get_or_init(std::process::id);
+    // SAFETY: this thread is attached to an interpreter.
+    let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if *INTERPRETER.get_or_init(|| id) != id {
+        return Err(PyImportError::new_err(
+            "symopt is in use by another interpreter of this process, and works in one only; start a process instead",
+        ));
+    }
+    Ok(())
 }
 
 /// Fails in a process that was forked after the import: the threads that computations share are not

@@ -167,3 +167,11 @@ def test_programs_that_are_dropped_leave_no_memory() -> None:
     for _ in range(20_000):
         symopt.Program(SIGNED)
     assert (resident() - before) * 4096 < 4 << 20
+
+
+def test_a_second_interpreter_is_refused() -> None:
+    interpreters = pytest.importorskip("_xxsubinterpreters")
+    other = interpreters.create()
+    with pytest.raises(interpreters.RunFailedError, match="another interpreter"):
+        interpreters.run_string(other, "import symopt")
+    interpreters.destroy(other)
