@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map_err(|faults| format!("{}:\n{faults}", file.display()))?;
         let graph =
             Graph::new(&program).map_err(|errors| format!("{}: {errors:?}", file.display()))?;
-        // A program of matrices has no passes: it is run statement by statement.
+        // A program of matrices does more than loops over numbers can: the tile machine runs it.
         let Ok(plan) = Plan::try_new(&graph, &program) else { continue };
         let snake = name.replace('-', "_");
         text += &fused_loops::passes(&snake, &plan);

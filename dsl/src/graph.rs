@@ -310,8 +310,8 @@ impl Graph {
     }
 
     /// The first function of profile [`Matrix`](Profile::Matrix) that is left after normalisation.
-    /// A graph that has one cannot be computed element by element: it has no [`Plan`](crate::Plan)
-    /// and no export to element-wise loops, and is run statement by statement.
+    /// A graph that has one cannot be computed element by element: its [`Plan`](crate::Plan) works on
+    /// whole arrays between its passes, and there is no export of it to element-wise loops.
     pub fn matrix_function(&self) -> Option<Function> {
         self.nodes.iter().find_map(|node| match node.kind {
             NodeKind::Call(function) if function.row().profile == Profile::Matrix => Some(function),

@@ -8,7 +8,13 @@
 //! it runs its instructions, adds up its reductions, and the last pass also writes the weights and
 //! the slots. A tree that two passes need is computed in both: reading it back would cost more than
 //! computing it again.
+//!
+//! Functions of matrices work on arrays as a whole. They are computed between passes, by
+//! [`MatrixStep`]s: a pass keeps what they need, and what they give is kept for the passes after
+//! it. Values of other shapes than the parameters' exist between passes only, so whatever is done
+//! with them, element by element or by sums, is a step as well.
 
+use crate::function::Profile;
 use crate::graph::schedule::{self, reduces_tree};
 use crate::graph::{NodeId, NodeKind};
 use crate::program::VarId;
@@ -27,6 +33,10 @@ pub enum Source {
     Value(usize),
     /// A small value, rounded to f32.
     Small(usize),
+    /// A tree that an earlier pass, or a step after it, has kept.
+    Kept(usize),
+    /// An array of another shape than the parameters', which steps alone read and write.
+    Matrix(usize),
 }
 
 /// What an instruction computes.
@@ -88,8 +98,12 @@ pub enum SmallOperation {
     SquareRoot(usize),
     /// The sum over all arrays.
     Total(usize),
-    /// How many numbers each array has.
-    Size,
+    /// How many numbers a value of this type has for each array.
+    Size(Type),
+    /// How many rows.
+    Rows(Type),
+    /// How many columns.
+    Columns(Type),
     /// The cosine from the totals of x·y, x·x and y·y.
     Cosine([usize; 3]),
     /// The factor of `clip` from the total of squares and the limit.
@@ -114,6 +128,40 @@ pub struct Pass {
     pub instructions: Vec<Instruction>,
     /// Sums to take. Only the passes before the last one take sums.
     pub reductions: Vec<Reduction>,
+    /// What the pass keeps for later, and the number of its place among the kept trees. Only the
+    /// passes before the last one keep anything.
+    pub kept: Vec<(Source, usize)>,
+    /// What is done with whole arrays after the pass, in order.
+    pub matrix_steps: Vec<MatrixStep>,
+}
+
+/// What a [`MatrixStep`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatrixOperation {
+    /// A function of matrices.
+    Function(Function),
+    /// An operation of [`Instruction`]s, on values of another shape than the parameters'.
+    ElementWise(Operation),
+    /// The sum over the first operand.
+    Sum,
+    /// The sum over the products of the first two.
+    SumOfProducts,
+}
+
+/// One operation on whole arrays, array by array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixStep {
+    /// What is computed.
+    pub operation: MatrixOperation,
+    /// First operand: a kept tree, a matrix, or for element-wise operations a small value.
+    pub x: Source,
+    /// Second operand; the same as the first for unary operations.
+    pub y: Source,
+    /// Third operand; the same as the first for operations of fewer.
+    pub z: Source,
+    /// Where the result goes: a kept tree or a matrix that nothing else is written to; of a sum a
+    /// small value, with one number for each array.
+    pub target: Source,
 }
 
 /// How a graph is computed. See the module's documentation.
@@ -127,9 +175,14 @@ pub struct Plan {
     pub update: Source,
     /// Where the last pass finds the next value of each live slot.
     pub slots: Vec<Source>,
+    /// How many trees are kept from one pass to another.
+    pub kept: usize,
+    /// The types of the arrays of other shapes.
+    pub matrices: Vec<Type>,
 }
 
-/// Why a graph has no plan: it does more than work on numbers one by one and add them up.
+/// Why passes alone can't compute a graph: it does more than work on numbers one by one and add them
+/// up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` works on the matrix of an array as a whole, which passes over the numbers of an array cannot do", function.name())]
 pub struct NoPlan {
@@ -138,7 +191,8 @@ pub struct NoPlan {
 }
 
 impl Plan {
-    /// The plan of a graph, if it has one ([`Graph::matrix_function`] says what stands in the way).
+    /// The plan of a graph that passes alone can compute, without steps for matrices
+    /// ([`Graph::matrix_function`] says what stands in the way): one that can be written as loops.
     /// The program is the one that the graph was made from: it lists the hyperparameters.
     pub fn try_new(graph: &Graph, program: &Program) -> Result<Plan, NoPlan> {
         match graph.matrix_function() {
@@ -147,16 +201,9 @@ impl Plan {
         }
     }
 
-    /// The plan of a graph that is known to have no function of matrices. The program is the one
-    /// that the graph was made from: it lists the hyperparameters.
-    ///
-    /// # Panics
-    ///
-    /// For a graph with a function of matrices. [`Plan::try_new`] does not.
+    /// The plan of a graph. The program is the one that the graph was made from: it lists the
+    /// hyperparameters.
     pub fn new(graph: &Graph, program: &Program) -> Plan {
-        if let Some(function) = graph.matrix_function() {
-            panic!("no plan for {}: {}", program.signature().name, NoPlan { function });
-        }
         let mut hyperparameters: Vec<VarId> =
             program.signature().hyperparameters().map(|(id, _)| id).collect();
         hyperparameters.sort_unstable();
@@ -179,16 +226,29 @@ impl Plan {
             small_levels: Vec::with_capacity(nodes),
             small_of_node: vec![None; nodes],
             sums: Vec::new(),
-            reductions: Vec::new(),
             ones: Vec::new(),
+            places: vec![None; nodes],
+            kept: 0,
+            matrices: Vec::new(),
         };
         planner.plan()
+    }
+
+    /// Whether anything is done between passes.
+    pub fn has_matrix_steps(&self) -> bool {
+        self.passes.iter().any(|pass| !pass.matrix_steps.is_empty())
     }
 
     /// Whether results depend on where one array ends and the next begins. Where they don't, all
     /// arrays can be run as one.
     pub fn depends_on_arrays(&self) -> bool {
-        self.smalls.iter().any(|small| small.per_array)
+        self.smalls.iter().any(|small| small.per_array) || self.has_matrix_steps()
+    }
+
+    /// Whether a pass has nothing to do, since all is done between passes.
+    pub fn is_idle(&self, pass: usize) -> bool {
+        let Pass { reductions, kept, .. } = &self.passes[pass];
+        !self.writes(pass) && reductions.is_empty() && kept.is_empty()
     }
 
     /// Whether the last pass writes: it does, and no other one.
@@ -196,10 +256,10 @@ impl Plan {
         pass + 1 == self.passes.len()
     }
 
-    /// All that a pass reads: operands of its instructions, factors of its sums and, in the last
-    /// pass, the results.
+    /// All that a pass reads: operands of its instructions, factors of its sums, what it keeps and,
+    /// in the last pass, the results.
     pub fn reads(&self, pass: usize) -> impl Iterator<Item = Source> + '_ {
-        let Pass { instructions, reductions, .. } = &self.passes[pass];
+        let Pass { instructions, reductions, kept, .. } = &self.passes[pass];
         let results: &[Source] = if self.writes(pass) { &self.slots } else { &[] };
         let update = self.writes(pass).then_some(self.update);
         let operands = instructions
@@ -207,14 +267,23 @@ impl Plan {
             .flat_map(|instruction| [instruction.x, instruction.y, instruction.z]);
         operands
             .chain(reductions.iter().flat_map(|r| [r.x, r.y.unwrap_or(r.x)]))
+            .chain(kept.iter().map(|(source, _)| *source))
             .chain(results.iter().copied())
             .chain(update)
     }
 }
 
-/// What is summed over each array: a node, or the products of two; and the small value that takes
-/// the sums.
-type Sum = (NodeId, Option<NodeId>, usize);
+/// What is summed over each array.
+#[derive(Clone, Copy)]
+struct Sum {
+    x: NodeId,
+    /// The second factor.
+    y: Option<NodeId>,
+    /// The array type that both are broadcast to.
+    ty: Type,
+    /// The small value that takes the sums.
+    target: usize,
+}
 
 struct Planner<'a> {
     graph: &'a Graph,
@@ -227,12 +296,14 @@ struct Planner<'a> {
     small_levels: Vec<usize>,
     /// By node. For a `clip` of a tree: the factor that it multiplies by.
     small_of_node: Vec<Option<usize>>,
-    /// Nodes that are summed, or pairs whose products are, and the small value that holds the sums.
-    sums: Vec<Sum>,
-    /// For each pass the sums that it takes.
-    reductions: Vec<Vec<Sum>>,
+    /// For each pass the sums that it takes, or that steps take after it.
+    sums: Vec<Vec<Sum>>,
     /// The constant 1, where a pass has asked for it: pass and small value.
     ones: Vec<(usize, usize)>,
+    /// Where nodes are from one pass to another, by node: in a kept tree or in a matrix.
+    places: Vec<Option<Source>>,
+    kept: usize,
+    matrices: Vec<Type>,
 }
 
 impl Planner<'_> {
@@ -242,48 +313,149 @@ impl Planner<'_> {
         for index in 0..self.graph.nodes().len() {
             let id = NodeId(index as u32);
             let node = self.graph.node(id);
-            if node.ty != Type::Tree {
+            if !node.ty.is_array() {
                 self.small(id);
             } else if let NodeKind::Call(Function::Clip) = node.kind {
                 self.clip_factor(id);
             }
         }
         let graph = self.graph;
-        let last = self.reductions.len();
+        let wanted = self.operands_of_matrix_calls();
+        let calls = (0..graph.nodes().len()).filter(|index| self.is_matrix_call(*index));
+        let last = calls.map(|index| self.levels[index]).max().unwrap_or(0).max(self.sums.len());
         let mut passes = Vec::with_capacity(last + 1);
         let (mut update, mut slots) = (Source::Weights, Vec::new());
         for pass in 0..=last {
-            let sums = self.reductions.get(pass).cloned().unwrap_or_default();
+            let sums = self.sums.get(pass).cloned().unwrap_or_default();
+            let of_trees: Vec<Sum> =
+                sums.iter().copied().filter(|sum| sum.ty == Type::Tree).collect();
+            let to_keep: Vec<NodeId> =
+                wanted.iter().copied().filter(|id| self.levels[id.index()] == pass).collect();
             let mut instructions = Instructions::new(self, pass);
-            for (x, y, _) in &sums {
-                instructions.need(*x);
-                y.iter().for_each(|y| instructions.need(*y));
+            for sum in &of_trees {
+                instructions.need(sum.x);
+                sum.y.iter().for_each(|y| instructions.need(*y));
             }
+            to_keep.iter().for_each(|id| instructions.need(*id));
             if pass == last {
                 instructions.need(graph.update());
                 graph.live_slots().for_each(|(_, node)| instructions.need(node));
             }
             instructions.compute();
-            let reductions = sums
+            let reductions = of_trees
                 .iter()
-                .map(|(x, y, target)| Reduction {
-                    x: instructions.tree(*x),
-                    y: y.map(|y| instructions.tree(y)),
-                    target: *target,
+                .map(|sum| Reduction {
+                    x: instructions.tree(sum.x),
+                    y: sum.y.map(|y| instructions.tree(y)),
+                    target: sum.target,
                 })
                 .collect();
             if pass == last {
                 update = instructions.tree(graph.update());
                 slots = graph.live_slots().map(|(_, node)| instructions.tree(node)).collect();
             }
-            passes.push(Pass { smalls: Vec::new(), instructions: instructions.list, reductions });
+            let sources: Vec<Source> = to_keep.iter().map(|id| instructions.tree(*id)).collect();
+            let instructions = instructions.list;
+            let mut kept = Vec::with_capacity(to_keep.len());
+            for (id, source) in to_keep.into_iter().zip(sources) {
+                self.places[id.index()] = Some(Source::Kept(self.kept));
+                kept.push((source, self.kept));
+                self.kept += 1;
+            }
+            let matrix_steps = self.matrix_steps(pass, &sums);
+            passes.push(Pass { smalls: Vec::new(), instructions, reductions, kept, matrix_steps });
         }
         for (small, level) in self.small_levels.iter().enumerate() {
             if self.smalls[small].operation.is_some() {
                 passes[*level].smalls.push(small);
             }
         }
-        Plan { smalls: std::mem::take(&mut self.smalls), passes, update, slots }
+        Plan {
+            smalls: std::mem::take(&mut self.smalls),
+            passes,
+            update,
+            slots,
+            kept: self.kept,
+            matrices: std::mem::take(&mut self.matrices),
+        }
+    }
+
+    /// Whether a node is a function of matrices that works on whole arrays.
+    fn is_matrix_call(&self, index: usize) -> bool {
+        let node = &self.graph.nodes()[index];
+        let NodeKind::Call(function) = node.kind else { return false };
+        node.ty.is_array() && function.row().profile == Profile::Matrix
+    }
+
+    /// The trees that functions of matrices take and that passes compute, in the order of the
+    /// nodes.
+    fn operands_of_matrix_calls(&self) -> Vec<NodeId> {
+        let nodes = self.graph.nodes();
+        let mut wanted = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate().filter(|(i, _)| self.is_matrix_call(*i)) {
+            debug_assert!(self.levels[index] > 0);
+            for argument in node.arguments() {
+                wanted[argument.index()] = nodes[argument.index()].ty == Type::Tree
+                    && !self.is_matrix_call(argument.index());
+            }
+        }
+        (0..nodes.len()).filter(|index| wanted[*index]).map(|i| NodeId(i as u32)).collect()
+    }
+
+    /// What is done after a pass: all that is known by then of arrays of other shapes, the sums of
+    /// these, and the functions of matrices that have what they take.
+    fn matrix_steps(&mut self, pass: usize, sums: &[Sum]) -> Vec<MatrixStep> {
+        let graph = self.graph;
+        let mut steps = Vec::new();
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let NodeKind::Call(function) = node.kind else { continue };
+            let is_of_other_shape = node.ty.is_array() && node.ty != Type::Tree;
+            if self.levels[index] == pass && is_of_other_shape && !self.is_matrix_call(index) {
+                let mut instructions = Instructions::of_matrices(self, pass, node.ty);
+                let id = NodeId(index as u32);
+                let place = instructions.call(id, function, node.arguments());
+                steps.append(&mut instructions.steps);
+                self.places[index] = Some(place);
+            }
+        }
+        for sum in sums.iter().filter(|sum| sum.ty != Type::Tree) {
+            let mut instructions = Instructions::of_matrices(self, pass, sum.ty);
+            let x = instructions.tree(sum.x);
+            let y = sum.y.map(|y| instructions.tree(y));
+            steps.append(&mut instructions.steps);
+            let operation =
+                if y.is_some() { MatrixOperation::SumOfProducts } else { MatrixOperation::Sum };
+            let target = Source::Small(sum.target);
+            steps.push(MatrixStep { operation, x, y: y.unwrap_or(x), z: x, target });
+        }
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let NodeKind::Call(function) = node.kind else { continue };
+            let [first, ..] = node.arguments() else { continue };
+            if self.levels[index] != pass + 1 || !self.is_matrix_call(index) {
+                continue;
+            }
+            // Operands are arrays, and they are there: a number is 1 x 1, and so is what comes of
+            // it.
+            let place = |id: &NodeId| self.places[id.index()].unwrap_or(Source::Gradients);
+            let x = place(first);
+            let y = node.arguments().get(1).map_or(x, place);
+            let target = self.new_place(node.ty);
+            let operation = MatrixOperation::Function(function);
+            steps.push(MatrixStep { operation, x, y, z: x, target });
+            self.places[index] = Some(target);
+        }
+        steps
+    }
+
+    /// A place between passes that nothing else has.
+    fn new_place(&mut self, ty: Type) -> Source {
+        if ty == Type::Tree {
+            self.kept += 1;
+            Source::Kept(self.kept - 1)
+        } else {
+            self.matrices.push(ty);
+            Source::Matrix(self.matrices.len() - 1)
+        }
     }
 
     fn push_small(
@@ -316,16 +488,23 @@ impl Planner<'_> {
                 let all_scalar =
                     node.arguments().iter().all(|a| self.graph.node(*a).ty == Type::Scalar);
                 match (function, node.arguments()) {
-                    (Function::Norm, [x]) if self.graph.node(*x).ty == Type::Tree => {
+                    (Function::Norm, [x]) if self.graph.node(*x).ty.is_array() => {
                         SmallOperation::SquareRoot(self.sum(*x, *x))
                     }
-                    (Function::Mean, [x]) if self.graph.node(*x).ty == Type::Tree => {
-                        let sum = self.sum_of_tree(*x, None);
-                        let size = self.push_small(Some(SmallOperation::Size), true, level);
+                    (Function::Mean, [x]) if self.graph.node(*x).ty.is_array() => {
+                        let ty = self.graph.node(*x).ty;
+                        let sum = self.sum_of_array(*x, None, ty);
+                        let size = self.push_small(Some(SmallOperation::Size(ty)), true, level);
                         SmallOperation::Function(Function::Divide, [sum, size, 0])
                     }
-                    (Function::Size, [x]) if self.graph.node(*x).ty == Type::Tree => {
-                        SmallOperation::Size
+                    (Function::Size, [x]) if self.graph.node(*x).ty.is_array() => {
+                        SmallOperation::Size(self.graph.node(*x).ty)
+                    }
+                    (Function::Rows, [x]) if self.graph.node(*x).ty.is_array() => {
+                        SmallOperation::Rows(self.graph.node(*x).ty)
+                    }
+                    (Function::Columns, [x]) if self.graph.node(*x).ty.is_array() => {
+                        SmallOperation::Columns(self.graph.node(*x).ty)
                     }
                     (Function::GlobalNorm, [x]) if !all_scalar => {
                         let squares = self.sum(*x, *x);
@@ -370,7 +549,7 @@ impl Planner<'_> {
                     }
                 }
             }
-            // Trees only: they are never asked for here.
+            // Arrays only: they are never asked for here.
             NodeKind::Weights | NodeKind::Gradients | NodeKind::Slot(_) => {
                 SmallOperation::Constant(f64::NAN)
             }
@@ -380,7 +559,7 @@ impl Planner<'_> {
         small
     }
 
-    /// The factor of a `clip` call on a tree.
+    /// The factor of a `clip` call on arrays.
     fn clip_factor(&mut self, id: NodeId) -> usize {
         if let Some(small) = self.small_of_node[id.index()] {
             return small;
@@ -402,7 +581,7 @@ impl Planner<'_> {
 
     fn sum_as(&mut self, x: NodeId, y: NodeId, ty: Type) -> usize {
         let level = self.levels[x.index()].max(self.levels[y.index()]);
-        if ty != Type::Tree {
+        if !ty.is_array() {
             let (x, y) = (self.small(x), self.small(y));
             return self.push_small(
                 Some(SmallOperation::Function(Function::Multiply, [x, y, 0])),
@@ -410,36 +589,39 @@ impl Planner<'_> {
                 level,
             );
         }
-        self.sum_of_tree(x, Some(y))
+        self.sum_of_array(x, Some(y), ty)
     }
 
     /// The small value that holds the sums of a node, or of its products with another one, over
-    /// trees.
-    fn sum_of_tree(&mut self, x: NodeId, y: Option<NodeId>) -> usize {
+    /// arrays of a type.
+    fn sum_of_array(&mut self, x: NodeId, y: Option<NodeId>, ty: Type) -> usize {
         let level = self.levels[x.index()].max(y.map_or(0, |y| self.levels[y.index()]));
-        if let Some((.., small)) = self.sums.iter().find(|(a, b, _)| (*a, *b) == (x, y)) {
-            return *small;
+        let known = self.sums.iter().flatten().find(|sum| (sum.x, sum.y, sum.ty) == (x, y, ty));
+        if let Some(sum) = known {
+            return sum.target;
         }
         for factor in std::iter::once(x).chain(y) {
-            if self.graph.node(factor).ty != Type::Tree {
+            if !self.graph.node(factor).ty.is_array() {
                 self.small(factor);
             }
         }
         let target = self.push_small(None, true, level);
-        if self.reductions.len() <= level {
-            self.reductions.resize(level + 1, Vec::new());
+        if self.sums.len() <= level {
+            self.sums.resize(level + 1, Vec::new());
         }
-        self.reductions[level].push((x, y, target));
-        self.sums.push((x, y, target));
+        self.sums[level].push(Sum { x, y, ty, target });
         target
     }
 }
 
-/// The instructions of one pass, as they are made.
+/// The instructions of one pass, or steps after it, as they are made.
 struct Instructions<'a, 'b> {
     planner: &'a mut Planner<'b>,
     pass: usize,
     list: Vec<Instruction>,
+    /// The type of the results, if they are steps.
+    of_matrices: Option<Type>,
+    steps: Vec<MatrixStep>,
     /// Whether the pass needs a node, by node.
     needed: Vec<bool>,
     /// Where the value of a tree is, by node, once computed.
@@ -453,9 +635,17 @@ impl<'a, 'b> Instructions<'a, 'b> {
             planner,
             pass,
             list: Vec::with_capacity(nodes),
+            of_matrices: None,
+            steps: Vec::new(),
             needed: vec![false; nodes],
             places: vec![None; nodes],
         }
+    }
+
+    /// Steps that compute values of another shape than the parameters'.
+    fn of_matrices(planner: &'a mut Planner<'b>, pass: usize, ty: Type) -> Instructions<'a, 'b> {
+        let places = planner.places.clone();
+        Instructions { of_matrices: Some(ty), places, ..Instructions::new(planner, pass) }
     }
 
     /// Says that the pass needs the value of a node.
@@ -467,7 +657,7 @@ impl<'a, 'b> Instructions<'a, 'b> {
     fn compute(&mut self) {
         let graph = self.planner.graph;
         for (index, node) in graph.nodes().iter().enumerate().rev() {
-            if self.needed[index] && node.ty == Type::Tree {
+            if self.needed[index] && node.ty == Type::Tree && !self.planner.is_matrix_call(index) {
                 node.arguments().iter().for_each(|argument| self.needed[argument.index()] = true);
             }
         }
@@ -479,6 +669,9 @@ impl<'a, 'b> Instructions<'a, 'b> {
                 NodeKind::Weights => Some(Source::Weights),
                 NodeKind::Gradients => Some(Source::Gradients),
                 NodeKind::Slot(slot) => Some(Source::Slot(self.planner.live_slot[slot.index()])),
+                NodeKind::Call(_) if self.planner.is_matrix_call(index) => {
+                    self.planner.places[index]
+                }
                 NodeKind::Call(function) => {
                     Some(self.call(NodeId(index as u32), function, node.arguments()))
                 }
@@ -493,6 +686,12 @@ impl<'a, 'b> Instructions<'a, 'b> {
     }
 
     fn emit_ternary(&mut self, operation: Operation, x: Source, y: Source, z: Source) -> Source {
+        if let Some(ty) = self.of_matrices {
+            let target = self.planner.new_place(ty);
+            let operation = MatrixOperation::ElementWise(operation);
+            self.steps.push(MatrixStep { operation, x, y, z, target });
+            return target;
+        }
         self.list.push(Instruction { operation, x, y, z });
         Source::Value(self.list.len() - 1)
     }

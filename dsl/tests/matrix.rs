@@ -1,4 +1,4 @@
-//! Functions of matrices: types by shape, normal form, and what has no plan.
+//! Functions of matrices: types by shape, normal form, and what passes alone cannot compute.
 
 use symopt_dsl::{Function, Graph, NoPlan, Plan, Program, Type, parse};
 
@@ -48,7 +48,7 @@ fn norms_dots_and_clips_take_all_shapes_as_long_as_they_are_one() {
 }
 
 #[test]
-fn a_program_with_functions_of_matrices_says_so_and_has_no_plan() {
+fn a_program_with_functions_of_matrices_says_so_and_is_no_plan_of_passes_alone() {
     let text = "  update = newton_schulz(g) * sqrt(rows(g))\n  m = g\n";
     assert_eq!(graph(text).matrix_function(), Some(Function::NewtonSchulz));
     let refused = Plan::try_new(&graph(text), &program(text)).expect_err("no passes for matrices");

@@ -4,9 +4,7 @@
 use symopt_dsl::{FunctionalHash, Graph, Plan, Program};
 
 use crate::engine::passes::{Engine, Machine};
-use crate::engine::runner::Runner;
 use crate::engine::saved_state::SavedState;
-use crate::engine::statement_machine::StatementMachine;
 use crate::engine::step::{Buffers, StepInputs};
 use crate::engine::stretch::CompiledPass;
 use crate::engine::tile_machine::TileMachine;
@@ -43,13 +41,13 @@ pub struct Optimizer {
     slot_names: Vec<String>,
     hyperparameters: Hyperparameters,
     layout: Layout,
-    runner: Runner,
+    machine: Box<Machine>,
     step: u64,
 }
 
 impl Optimizer {
     /// A program over the arrays of a layout, with its default hyperparameters and f32 state, run
-    /// by the tile machine; or statement by statement, if it has functions of matrices.
+    /// by the tile machine.
     pub fn new(program: &Program, layout: &Layout) -> Result<Optimizer, OptimizerError> {
         Optimizer::with_options(program, layout, Options::default())
     }
@@ -74,15 +72,9 @@ impl Optimizer {
         layout: &Layout,
         options: Options,
     ) -> Optimizer {
-        match Plan::try_new(graph, program) {
-            Ok(plan) => {
-                let engine = Engine::Tiles(TileMachine::new(&plan));
-                Optimizer::with_engine(graph, program, plan, engine, layout, options)
-            }
-            Err(_) => Optimizer::with_runner(graph, program, layout, |_| {
-                Runner::Statements(Box::new(StatementMachine::new(graph, program, layout, options)))
-            }),
-        }
+        let plan = Plan::new(graph, program);
+        let engine = Engine::Tiles(TileMachine::new(&plan));
+        Optimizer::with_engine(graph, program, plan, engine, layout, options)
     }
 
     /// The same with passes that were compiled from the program's plan. With passes of another
@@ -106,17 +98,6 @@ impl Optimizer {
         layout: &Layout,
         options: Options,
     ) -> Optimizer {
-        Optimizer::with_runner(graph, program, layout, |hyperparameters| {
-            Runner::Passes(Box::new(Machine::new(plan, engine, layout, hyperparameters, options)))
-        })
-    }
-
-    fn with_runner(
-        graph: &Graph,
-        program: &Program,
-        layout: &Layout,
-        runner: impl FnOnce(&[Hyperparameter]) -> Runner,
-    ) -> Optimizer {
         let slots: Vec<_> = program.signature().slots().collect();
         let hyperparameters = Hyperparameters::new(program);
         Optimizer {
@@ -125,7 +106,7 @@ impl Optimizer {
                 .live_slots()
                 .map(|(slot, _)| program.variable_name(slots[slot.index()]).to_string())
                 .collect(),
-            runner: runner(hyperparameters.all()),
+            machine: Box::new(Machine::new(plan, engine, layout, hyperparameters.all(), options)),
             hyperparameters,
             layout: layout.clone(),
             step: 0,
@@ -153,15 +134,10 @@ impl Optimizer {
             self.hyperparameters().iter().map(|h| (h.name.clone(), h.value)).collect();
         let hyperparameters =
             self.hyperparameters.with(&values, self.overrides(), &array_names(layout))?;
-        let runner = match &self.runner {
-            Runner::Passes(machine) => {
-                Runner::Passes(Box::new(machine.for_layout(layout, hyperparameters.all())))
-            }
-            Runner::Statements(machine) => Runner::Statements(Box::new(machine.for_layout(layout))),
-        };
+        let machine = Box::new(self.machine.for_layout(layout, hyperparameters.all()));
         Ok(Optimizer {
             hyperparameters,
-            runner,
+            machine,
             layout: layout.clone(),
             step: 0,
             slot_names: self.slot_names.clone(),
@@ -172,15 +148,12 @@ impl Optimizer {
     /// Whether what happens to one array depends on the others: by a norm or a dot product over all
     /// of them.
     pub fn couples_arrays(&self) -> bool {
-        match &self.runner {
-            Runner::Passes(machine) => machine.couples_arrays(),
-            Runner::Statements(machine) => machine.couples_arrays(),
-        }
+        self.machine.couples_arrays()
     }
 
     /// Sets a hyperparameter. Arrays with a value of their own ([`Optimizer::set_for`]) keep it.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), OptimizerError> {
-        self.runner.hyperparameters_changed();
+        self.machine.hyperparameters_changed();
         self.hyperparameters.set(name, value, &array_names(&self.layout))
     }
 
@@ -208,7 +181,7 @@ impl Optimizer {
     ) -> Result<usize, OptimizerError> {
         let count =
             self.hyperparameters.set_for(pattern, name, value, &array_names(&self.layout))?;
-        self.runner.arrange(self.hyperparameters.all());
+        self.machine.arrange(self.hyperparameters.all());
         Ok(count)
     }
 
@@ -242,14 +215,14 @@ impl Optimizer {
         self.step
     }
 
-    /// Whether compiled passes run the program, and not the tile machine or statement by statement.
+    /// Whether compiled passes run the program, and not the tile machine.
     pub fn is_compiled(&self) -> bool {
-        matches!(&self.runner, Runner::Passes(machine) if machine.is_compiled())
+        self.machine.is_compiled()
     }
 
     /// How numbers are rounded to bf16.
     pub fn rounding(&self) -> Rounding {
-        self.runner.rounding()
+        self.machine.rounding()
     }
 
     /// The live slots: name and values, laid out as the weights are. Dead slots are not kept.
@@ -257,7 +230,7 @@ impl Optimizer {
         self.slot_names
             .iter()
             .map(String::as_str)
-            .zip(self.runner.slots().iter().map(SlotValues::as_values))
+            .zip(self.machine.slots().iter().map(SlotValues::as_values))
     }
 
     /// Bytes of memory that the state takes.
@@ -273,16 +246,16 @@ impl Optimizer {
             &array_names(&self.layout),
         )?;
         self.step = saved.step;
-        self.runner.slots_mut().iter_mut().zip(saved.slots).for_each(|(to, from)| *to = from);
-        self.runner.set_rounding(saved.rounding);
-        self.runner.arrange(self.hyperparameters.all());
+        self.machine.slots_mut().iter_mut().zip(saved.slots).for_each(|(to, from)| *to = from);
+        self.machine.set_rounding(saved.rounding);
+        self.machine.arrange(self.hyperparameters.all());
         Ok(())
     }
 
     /// Goes back to zero state and step 0; hyperparameters stay as they are.
     pub fn reset(&mut self) {
         self.step = 0;
-        self.runner.slots_mut().iter_mut().for_each(SlotValues::clear);
+        self.machine.slots_mut().iter_mut().for_each(SlotValues::clear);
     }
 
     /// One step over all arrays in one flat buffer, laid out as [`Layout`] says: `weights` become
@@ -336,6 +309,6 @@ impl Optimizer {
         self.step += 1;
         let inputs =
             StepInputs { lr, step: self.step, hyperparameters: self.hyperparameters.all() };
-        self.runner.step(buffers, inputs);
+        self.machine.step(buffers, inputs);
     }
 }

@@ -1,12 +1,13 @@
-//! Functions of matrices on arrays of all shapes, and the optimizer that runs them statement by
-//! statement against the oracle.
+//! Functions of matrices on arrays of all shapes, and the optimizer that runs them between its
+//! passes against the oracle.
 
 use half::bf16;
 use ndarray::{ArrayD, IxDyn};
-use symopt_dsl::{Program, parse};
+use symopt_dsl::plan::MatrixOperation;
+use symopt_dsl::{Graph, Plan, Program, parse};
 use symopt_evaluator::options::ParameterArray;
 use symopt_evaluator::{Layout, Optimizer, Options, Reference, Rounding, Storage, Threads};
-use symopt_testing::draws::{Flavour, join, numbers, split};
+use symopt_testing::draws::{Draw, Flavour, compare_with_reference, join, listing, numbers, split};
 use symopt_testing::random::Random;
 
 fn program(text: &str) -> Program {
@@ -294,4 +295,32 @@ fn threads_do_not_change_a_step_of_large_matrices() {
         bits(&w)
     };
     assert_eq!(run(Threads::One), run(Threads::All));
+}
+
+#[test]
+fn random_programs_of_matrices_give_the_bits_of_the_oracle() {
+    let layouts: [Vec<Vec<usize>>; 3] = [
+        vec![vec![3, 5], vec![4], vec![], vec![2, 3, 2]],
+        vec![vec![17, 9], vec![0, 3], vec![1, 40]],
+        vec![vec![33, 70]],
+    ];
+    let mut random = Random(21);
+    let (mut compared, mut of_other_shapes, mut sums) = (0, 0, 0);
+    for index in 0..9000 {
+        let program = Draw::matrices([4, 8, 14][index % 3]).program(&mut random);
+        let plan = Plan::new(&Graph::new(&program).expect("drawn programs type"), &program);
+        of_other_shapes += usize::from(!plan.matrices.is_empty());
+        sums += usize::from(plan.passes.iter().flat_map(|pass| &pass.matrix_steps).any(|step| {
+            matches!(step.operation, MatrixOperation::Sum | MatrixOperation::SumOfProducts)
+        }));
+        let shapes = if index % 20 == 0 { &layouts[2] } else { &layouts[index % 2] };
+        let flavour = random.pick(&[Flavour::Tame, Flavour::Finite, Flavour::Anything]);
+        match compare_with_reference(&program, shapes, 3, flavour, &mut random) {
+            Ok(numbers) => compared += usize::from(plan.has_matrix_steps() && numbers > 0.5),
+            Err(difference) => panic!("{difference}\n{}", listing(&program)),
+        }
+    }
+    assert!(compared > 500, "only {compared} programs with steps left numbers to compare");
+    assert!(of_other_shapes > 300, "only {of_other_shapes} had arrays of other shapes");
+    assert!(sums > 30, "only {sums} had sums of these");
 }

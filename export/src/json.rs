@@ -216,6 +216,8 @@ fn source(source: Source) -> Json {
         Source::Slot(slot) => Json::Object(vec![("slot", Json::Count(slot))]),
         Source::Value(value) => Json::Object(vec![("value", Json::Count(value))]),
         Source::Small(small) => Json::Object(vec![("small", Json::Count(small))]),
+        Source::Kept(kept) => Json::Object(vec![("kept", Json::Count(kept))]),
+        Source::Matrix(matrix) => Json::Object(vec![("matrix", Json::Count(matrix))]),
     }
 }
 
@@ -263,7 +265,9 @@ fn small(program: &Program, small: &Small) -> Json {
         }
         Some(SmallOperation::SquareRoot(x)) => (Json::text("sqrt"), operands(&[x]), None),
         Some(SmallOperation::Total(x)) => (Json::text("total"), operands(&[x]), None),
-        Some(SmallOperation::Size) => (Json::text("size"), operands(&[]), None),
+        Some(SmallOperation::Size(_)) => (Json::text("size"), operands(&[]), None),
+        Some(SmallOperation::Rows(_)) => (Json::text("rows"), operands(&[]), None),
+        Some(SmallOperation::Columns(_)) => (Json::text("columns"), operands(&[]), None),
         Some(SmallOperation::Cosine(totals)) => (Json::text("cosine"), operands(&totals), None),
         Some(SmallOperation::ClipFactor(total, limit)) => {
             (Json::text("clip_factor"), operands(&[total, limit]), None)

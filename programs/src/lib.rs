@@ -22,7 +22,7 @@
 //! | `adan`, `ademamix` | Adam with more than one momentum | 4, 3 |
 //! | `adadelta`, `rprop` | step sizes that find themselves | 2 |
 //! | `schedule-free-sgd`, `schedule-free-adamw` | averages in place of a schedule (Defazio et al. 2024) | 1, 2 |
-//! | `muon`, `adafactor` | matrices made orthogonal; squares known by their rows and columns (not compiled: run statement by statement) | 1, 2 |
+//! | `muon`, `adafactor` | matrices made orthogonal; squares known by their rows and columns (not compiled: run by the tile machine) | 1, 2 |
 //!
 //! A program whose `lr` has a default takes the learning rate, and the default is its conventional
 //! peak. The programs of the published search have a plain `lr`: it is the value of a schedule with
@@ -115,7 +115,7 @@ impl ZooEntry {
     }
 
     /// The compiled program in use, with f32 state. A program with functions of matrices is run
-    /// statement by statement.
+    /// by the tile machine.
     pub fn optimizer(&self, layout: &Layout) -> Optimizer {
         self.optimizer_with(layout, Options::default())
     }
@@ -233,8 +233,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// Any program in use: compiled if it computes what a program of the zoo does in the same way, by
-/// the tile machine if not, and statement by statement if it has functions of matrices. The results
-/// have the same bits.
+/// the tile machine if not. The results have the same bits.
 pub fn optimizer(
     program: &Program,
     layout: &Layout,

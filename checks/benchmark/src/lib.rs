@@ -152,7 +152,7 @@ pub enum BenchmarkError {
     },
     /// A zoo program has no compiled kernel to be measured.
     #[error(
-        "{program} has functions of matrices and is run statement by statement: it has no passes to be measured; leave it out"
+        "{program} has functions of matrices and no compiled loops to be measured; leave it out"
     )]
     NoPasses {
         /// Its name.

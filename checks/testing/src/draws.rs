@@ -124,6 +124,52 @@ impl Draw {
         }
     }
 
+    /// Functions of matrices, and what may stand around them: operations on numbers one by one, on
+    /// arrays of every shape, and their sums.
+    pub fn matrices(statements: usize) -> Draw {
+        use Function as F;
+        let of_matrices = [
+            F::Transpose,
+            F::Transpose,
+            F::Matmul,
+            F::Matmul,
+            F::Matmul,
+            F::RowMean,
+            F::ColumnMean,
+            F::NewtonSchulz,
+            F::Rows,
+            F::Columns,
+        ];
+        let others = [
+            F::Add,
+            F::Subtract,
+            F::Multiply,
+            F::Divide,
+            F::Interp,
+            F::Sqrt,
+            F::Sign,
+            F::Where,
+            F::Less,
+            F::Norm,
+            F::GlobalNorm,
+            F::Mean,
+            F::Size,
+            F::Dot,
+            F::CosineSim,
+            F::Clip,
+            F::Copy,
+        ];
+        Draw {
+            functions: of_matrices.iter().chain(&of_matrices).chain(&others).copied().collect(),
+            constants: vec![0.0, -0.0, 1.0, -1.0, 0.5, 0.9, 1e-8],
+            any_constants: true,
+            statements,
+            slots: 3,
+            hyperparameters: 2,
+            alike: false,
+        }
+    }
+
     /// The same with many values that are read twice and slots that get one value.
     pub fn alike(self) -> Draw {
         Draw { alike: true, ..self }
@@ -194,7 +240,10 @@ impl Draw {
         for slot in signature.slots() {
             if types[slot.index()] != Some(Type::Tree) {
                 let mix = [Operand::Variable(slot), Operand::Variable(tree)];
-                push_statement(&mut statements, &mut types, slot, Function::Multiply, &mix);
+                // An array of another shape does not go with a tree.
+                if !push_statement(&mut statements, &mut types, slot, Function::Multiply, &mix) {
+                    push_statement(&mut statements, &mut types, slot, Function::Copy, &mix[1..]);
+                }
             }
         }
         let slots: Vec<VarId> = signature.slots().collect();
@@ -240,8 +289,11 @@ impl Draw {
         } else {
             let target = VarId((types.len() - 1) as u16);
             let mix = [Operand::Variable(recent), Operand::Variable(tree)];
-            push_statement(&mut statements, &mut types, target, Function::Multiply, &mix);
-            target
+            if push_statement(&mut statements, &mut types, target, Function::Multiply, &mix) {
+                target
+            } else {
+                tree
+            }
         };
         Program::new(signature, Vec::new(), statements, update, Vec::new())
     }

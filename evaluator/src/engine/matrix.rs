@@ -1,17 +1,17 @@
 //! What the functions of matrices compute for the matrix of one array, plainly and in a fixed
-//! order.
+//! order: for the oracle. [`matrix_kernels`](super::matrix_kernels) has the same for the fast
+//! engines.
 //!
 //! Sums are taken in f64 from the first term to the last and rounded once, so results have the same
-//! bits for any number of threads and any vector instructions: no product and sum are contracted.
+//! bits for any number of threads and any vector instructions.
 //! How an array is seen as a matrix is said in [`symopt_dsl::types`].
 
-use rayon::prelude::*;
 use symopt_dsl::semantics::{
     NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_STEPS,
 };
 
 use crate::math::Real;
-use crate::{reduce, simd_dispatch};
+use crate::reduce;
 
 /// A matrix, row after row.
 #[derive(Clone, Copy, Debug)]
@@ -21,17 +21,6 @@ pub struct Matrix<'a, T> {
     /// As many numbers as the shape says.
     pub numbers: &'a [T],
 }
-
-/// Rows of a product that are computed together: each number of the second factor is loaded once
-/// for all of them.
-const ROWS: usize = 4;
-
-/// Columns of a product that are computed together: what they add up to stays in the first-level
-/// cache.
-const COLUMNS: usize = 256;
-
-/// Multiplications from which a product is spread over threads.
-const PARALLEL_FROM: usize = 1 << 21;
 
 /// The columns as rows.
 pub fn transpose<T: Real>(x: Matrix<'_, T>) -> Vec<T> {
@@ -66,51 +55,16 @@ fn mean<'a, T: Real + 'a>(numbers: impl ExactSizeIterator<Item = &'a T>) -> T {
 
 /// The product of two matrices; the columns of the first are the rows of the second. Each number is
 /// a sum of products in f64, rounded once. Without inner columns all numbers are zero.
-pub fn product<T: Real>(x: Matrix<'_, T>, y: Matrix<'_, T>, threads: bool) -> Vec<T> {
+pub fn product<T: Real>(x: Matrix<'_, T>, y: Matrix<'_, T>) -> Vec<T> {
     let ([rows, inner], columns) = (x.shape, y.shape[1]);
-    if rows == 0 || columns == 0 {
-        return Vec::new();
-    }
-    let widen =
-        |matrix: Matrix<'_, T>| -> Vec<f64> { matrix.numbers.iter().map(|x| x.to_f64()).collect() };
-    let (x, y) = (widen(x), widen(y));
-    let mut sums = vec![0.0; rows * columns];
-    if inner > 0 {
-        let strips = |(sums, x): (&mut [f64], &[f64])| product_of_rows(x, &y, inner, columns, sums);
-        if threads && rows.saturating_mul(columns).saturating_mul(inner) >= PARALLEL_FROM {
-            sums.par_chunks_mut(ROWS * columns).zip(x.par_chunks(ROWS * inner)).for_each(strips);
-        } else {
-            sums.chunks_mut(ROWS * columns).zip(x.chunks(ROWS * inner)).for_each(strips);
-        }
-    }
-    sums.into_iter().map(T::from_f64).collect()
-}
-
-simd_dispatch! {
-    /// The product of a few rows (at most [`ROWS`]) with a matrix, `inner` x `columns`; `inner` is
-    /// not 0.
-    fn product_of_rows(x: &[f64], y: &[f64], inner: usize, columns: usize, sums: &mut [f64]) {
-        let rows = sums.len() / columns;
-        for first in (0..columns).step_by(COLUMNS) {
-            let width = COLUMNS.min(columns - first);
-            let mut tile = [[0.0; COLUMNS]; ROWS];
-            for k in 0..inner {
-                let y = &y[k * columns + first..k * columns + first + width];
-                for (row, tile) in tile.iter_mut().enumerate().take(rows) {
-                    let factor = x[row * inner + k];
-                    if k == 0 {
-                        // Not added to zero, which would lose the sign of a zero.
-                        tile.iter_mut().zip(y).for_each(|(sum, y)| *sum = factor * y);
-                    } else {
-                        tile.iter_mut().zip(y).for_each(|(sum, y)| *sum += factor * y);
-                    }
-                }
-            }
-            for (row, tile) in tile.iter().enumerate().take(rows) {
-                sums[row * columns + first..row * columns + first + width].copy_from_slice(&tile[..width]);
-            }
-        }
-    }
+    let number = |row: usize, column: usize| {
+        let terms = (0..inner).map(|k| {
+            x.numbers[row * inner + k].to_f64() * y.numbers[k * columns + column].to_f64()
+        });
+        // Not added to zero, which would lose the sign of a zero.
+        T::from_f64(terms.reduce(|sum, term| sum + term).unwrap_or(0.0))
+    };
+    (0..rows).flat_map(|row| (0..columns).map(move |column| number(row, column))).collect()
 }
 
 /// Five steps of Muon's Newton-Schulz iteration (Jordan 2024), after division by the Frobenius norm
@@ -119,7 +73,7 @@ simd_dispatch! {
 ///
 /// With X the matrix: `A = X X^T`, `B = b A + c A A`, `X = a X + B X`. Products are rounded once
 /// for each number, all else place by place.
-pub fn newton_schulz<T: Real>(x: Matrix<'_, T>, threads: bool) -> Vec<T> {
+pub fn newton_schulz<T: Real>(x: Matrix<'_, T>) -> Vec<T> {
     let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS.map(T::from_f64);
     let [rows, columns] = x.shape;
     let is_tall = rows > columns;
@@ -137,11 +91,11 @@ pub fn newton_schulz<T: Real>(x: Matrix<'_, T>, threads: bool) -> Vec<T> {
     for _ in 0..NEWTON_SCHULZ_STEPS {
         let x = Matrix { shape, numbers: &numbers };
         let turned = transpose(x);
-        let gram = product(x, Matrix { shape: [shape[1], shape[0]], numbers: &turned }, threads);
+        let gram = product(x, Matrix { shape: [shape[1], shape[0]], numbers: &turned });
         let gram = Matrix { shape: square, numbers: &gram };
-        let mut polynomial = product(gram, gram, threads);
+        let mut polynomial = product(gram, gram);
         polynomial.iter_mut().zip(gram.numbers).for_each(|(p, gram)| *p = b * *gram + c * *p);
-        let mut next = product(Matrix { shape: square, numbers: &polynomial }, x, threads);
+        let mut next = product(Matrix { shape: square, numbers: &polynomial }, x);
         next.iter_mut().zip(&numbers).for_each(|(next, x)| *next = a * *x + *next);
         numbers = next;
     }
@@ -152,41 +106,20 @@ pub fn newton_schulz<T: Real>(x: Matrix<'_, T>, threads: bool) -> Vec<T> {
 mod tests {
     use super::*;
 
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count).map(|i| (((i + seed) * 7919 % 1013) as f32 / 506.5 - 1.0) * 1.1).collect()
-    }
-
-    /// Sizes around those of tiles, and empty ones.
     #[test]
-    fn a_product_is_the_plain_sum_in_f64_for_all_sizes_and_any_number_of_threads() {
-        for [rows, inner, columns] in [
-            [1, 1, 1],
-            [3, 5, 2],
-            [4, 1, 255],
-            [9, 17, 257],
-            [130, 129, 140],
-            [2, 0, 3],
-            [0, 3, 2],
-            [2, 3, 0],
-        ] {
-            let (x, y) = (numbers(rows * inner, 1), numbers(inner * columns, 2));
-            let (x, y) = (
-                Matrix { shape: [rows, inner], numbers: &x },
-                Matrix { shape: [inner, columns], numbers: &y },
-            );
-            let mut expected = Vec::new();
-            for row in 0..rows {
-                for column in 0..columns {
-                    let terms = (0..inner).map(|k| {
-                        f64::from(x.numbers[row * inner + k])
-                            * f64::from(y.numbers[k * columns + column])
-                    });
-                    expected.push(terms.reduce(|sum, term| sum + term).unwrap_or(0.0) as f32);
-                }
-            }
-            assert_eq!(product(x, y, false), expected, "{rows} {inner} {columns}");
-            assert_eq!(product(x, y, true), expected, "{rows} {inner} {columns}");
-        }
+    fn a_product_is_rows_times_columns_and_keeps_the_signs_of_zeros() {
+        let (x, y) = ([1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0, 9.0]);
+        let x = Matrix { shape: [2, 3], numbers: &x };
+        assert_eq!(product(x, Matrix { shape: [3, 1], numbers: &y }), [50.0, 122.0]);
+        let zero = product(
+            Matrix { shape: [1, 1], numbers: &[-0.0_f32] },
+            Matrix { shape: [1, 1], numbers: &[3.0] },
+        );
+        assert_eq!(zero[0].to_bits(), (-0.0_f32).to_bits());
+        let empty: Matrix<'_, f32> = Matrix { shape: [2, 0], numbers: &[] };
+        let none = Matrix { shape: [0, 2], numbers: &[] };
+        assert_eq!(product(empty, none), [0.0; 4]);
+        assert!(product(none, empty).is_empty());
     }
 
     #[test]
@@ -206,7 +139,7 @@ mod tests {
                     && column_mean(empty).is_empty()
                     && transpose(empty).is_empty()
             );
-            assert!(newton_schulz(empty, false).is_empty());
+            assert!(newton_schulz(empty).is_empty());
         }
     }
 
@@ -220,7 +153,7 @@ mod tests {
                 [root * s[0], 0.5 * s[1], root * s[0], -0.5 * s[1], 0.0, root * s[1]]
                     .map(|x| scale * x)
                     .to_vec();
-            let done = newton_schulz(Matrix { shape: [3, 2], numbers: &tall }, false);
+            let done = newton_schulz(Matrix { shape: [3, 2], numbers: &tall });
             for column in 0..2 {
                 let singular = (0..3).map(|row| done[2 * row + column].powi(2)).sum::<f64>().sqrt();
                 assert!((0.65..1.25).contains(&singular), "{singular}");
@@ -233,14 +166,11 @@ mod tests {
             assert_eq!(
                 transpose(Matrix {
                     shape: [2, 3],
-                    numbers: &newton_schulz(Matrix { shape: [2, 3], numbers: &wide }, false)
+                    numbers: &newton_schulz(Matrix { shape: [2, 3], numbers: &wide })
                 }),
                 done
             );
         }
-        assert_eq!(
-            newton_schulz(Matrix { shape: [2, 2], numbers: &[0.0_f32; 4] }, false),
-            [0.0; 4]
-        );
+        assert_eq!(newton_schulz(Matrix { shape: [2, 2], numbers: &[0.0_f32; 4] }), [0.0; 4]);
     }
 }

@@ -4,16 +4,25 @@
 //!
 //! Results do not depend on the number of threads: element-wise work has no order, and sums are
 //! taken block by block ([`reduce::BLOCK`]) and added in a fixed tree. A step allocates nothing.
+//!
+//! What is done with whole arrays between passes is in `matrix_steps`, the small values are in
+//! `smalls`, and the buffers of a step in `buffers`.
+
+mod buffers;
+mod matrix_steps;
+mod smalls;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use half::bf16;
 use rayon::prelude::*;
 use symopt_dsl::plan::{Plan, SmallOperation, Source};
-use symopt_dsl::semantics;
+use symopt_dsl::types::matrix_shape;
 
+use self::buffers::{Pointer, Pointers, STAGE, Staged, stage_of};
+use self::matrix_steps::MatrixSteps;
+use self::smalls::Smalls;
 use crate::aligned::Aligned;
 use crate::engine::step::{Buffers, StepInputs};
 use crate::engine::stretch::{CompiledPass, Stretch, Sums};
@@ -22,7 +31,7 @@ use crate::hyperparameters::Hyperparameter;
 use crate::layout::Layout;
 use crate::options::{Options, Threads};
 use crate::reduce::{self, BLOCK};
-use crate::storage::{self, Rounding, RoundingStream, SlotValues, Storage, Values, ValuesMut};
+use crate::storage::{self, Rounding, SlotValues, Storage};
 
 /// Elements that one of several threads takes at a time: an eighth of all, but no fewer and no more
 /// than these.
@@ -50,9 +59,6 @@ const AWAKE: Duration = Duration::from_micros(20);
 /// Bytes of the weights from which the arrays of a step are taken not to stay in the cache of a
 /// core.
 const STREAMS_FROM: usize = 1 << 20;
-
-/// Elements that are widened from bf16 at a time. A pass that takes sums works on whole blocks.
-const STAGE: usize = 1024;
 
 /// What runs the passes.
 #[derive(Clone, Debug)]
@@ -109,201 +115,6 @@ impl Work {
     }
 }
 
-/// The small values: each has one number, or one for each array.
-#[derive(Clone, Debug, Default)]
-struct Smalls {
-    values: Vec<f64>,
-    /// Of each small value the part of `values` that holds it.
-    places: Vec<Range<usize>>,
-    /// Row after row the small values of an array, rounded; one row if they are the same for all
-    /// arrays.
-    rounded: Vec<f32>,
-    rows: usize,
-    /// Whether every small value has exactly one number, at its own place: the usual case, and the
-    /// fast one.
-    single: bool,
-    /// For each pass the small values that differ from step to step.
-    changing: Vec<Vec<usize>>,
-    /// Whether the others have to be computed as well.
-    stale: bool,
-    /// How many numbers each array has.
-    sizes: Vec<f64>,
-}
-
-impl Smalls {
-    fn new(plan: &Plan, hyperparameters: &[Hyperparameter], arrays: &[Range<usize>]) -> Smalls {
-        let mut varies: Vec<bool> = Vec::with_capacity(plan.smalls.len());
-        let mut places = Vec::with_capacity(plan.smalls.len());
-        let mut length = 0;
-        let mut changes: Vec<bool> = Vec::with_capacity(plan.smalls.len());
-        for small in &plan.smalls {
-            changes.push(match small.operation {
-                Some(
-                    SmallOperation::Constant(_)
-                    | SmallOperation::Hyperparameter(_)
-                    | SmallOperation::Size,
-                ) => false,
-                Some(SmallOperation::Function(function, operands)) => {
-                    operands[..function.arity()].iter().any(|o| changes[*o])
-                }
-                _ => true,
-            });
-            // Beside what the plan tells apart, values that come from a hyperparameter with
-            // overrides. The operands come first.
-            let overridden = match small.operation {
-                Some(SmallOperation::Hyperparameter(index)) => {
-                    hyperparameters.get(index).is_some_and(|h| !h.by_array.is_empty())
-                }
-                Some(SmallOperation::Function(function, operands)) => {
-                    operands[..function.arity()].iter().any(|o| varies[*o])
-                }
-                Some(SmallOperation::SquareRoot(x)) => varies[x],
-                Some(SmallOperation::ClipFactor(_, limit)) => varies[limit],
-                _ => false,
-            };
-            varies.push(small.per_array || overridden);
-            let width = if small.per_array || overridden { arrays.len() } else { 1 };
-            places.push(length..length + width);
-            length += width;
-        }
-        let rows = if varies.contains(&true) { arrays.len().max(1) } else { 1 };
-        Smalls {
-            values: vec![0.0; length],
-            single: places.iter().all(|place| place.len() == 1),
-            places,
-            rounded: vec![0.0; rows * plan.smalls.len()],
-            rows,
-            changing: plan
-                .passes
-                .iter()
-                .map(|pass| pass.smalls.iter().copied().filter(|small| changes[*small]).collect())
-                .collect(),
-            stale: true,
-            sizes: arrays.iter().map(|array| array.len() as f64).collect(),
-        }
-    }
-
-    /// The value at an array.
-    fn at(&self, small: usize, array: usize) -> f64 {
-        if self.single {
-            return self.values[small];
-        }
-        let place = &self.places[small];
-        self.values[place.start + if place.len() == 1 { 0 } else { array }]
-    }
-
-    fn all(&self, small: usize) -> &[f64] {
-        &self.values[self.places[small].clone()]
-    }
-
-    fn compute(&mut self, small: usize, operation: SmallOperation, inputs: StepInputs) {
-        for array in 0..if self.single { 1 } else { self.places[small].len() } {
-            let value = match operation {
-                SmallOperation::Constant(value) => value,
-                SmallOperation::LearningRate => inputs.lr,
-                SmallOperation::Step => inputs.step as f64,
-                SmallOperation::Hyperparameter(index) => {
-                    inputs.hyperparameters.get(index).map_or(0.0, |h| h.at(array))
-                }
-                SmallOperation::Function(function, operands) => {
-                    let mut x = [0.0; 3];
-                    for (x, operand) in x.iter_mut().zip(&operands[..function.arity()]) {
-                        *x = self.at(*operand, array);
-                    }
-                    function.on_scalars(x)
-                }
-                SmallOperation::SquareRoot(x) => libm::sqrt(self.at(x, array)),
-                SmallOperation::Size => self.sizes.get(array).copied().unwrap_or(0.0),
-                SmallOperation::Total(x) => reduce::combine(self.all(x)),
-                SmallOperation::Cosine([xy, xx, yy]) => {
-                    semantics::cosine_similarity(self.at(xy, 0), self.at(xx, 0), self.at(yy, 0))
-                }
-                SmallOperation::ClipFactor(squares, limit) => {
-                    semantics::clip_factor(libm::sqrt(self.at(squares, 0)), self.at(limit, array))
-                }
-            };
-            self.set(small, array, value);
-        }
-    }
-
-    fn set(&mut self, small: usize, array: usize, value: f64) {
-        if self.single {
-            self.values[small] = value;
-            self.rounded[small] = value as f32;
-            return;
-        }
-        let place = &self.places[small];
-        self.values[place.start + array] = value;
-        let columns = self.places.len();
-        if place.len() == self.rows {
-            self.rounded[array * columns + small] = value as f32;
-        } else {
-            self.rounded[small..]
-                .iter_mut()
-                .step_by(columns)
-                .for_each(|number| *number = value as f32);
-        }
-    }
-
-    fn row(&self, array: usize) -> &[f32] {
-        let columns = self.places.len();
-        let row = if self.rows == 1 { 0 } else { array };
-        &self.rounded[row * columns..(row + 1) * columns]
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Pointer {
-    F32(*mut f32),
-    Bf16(*mut bf16),
-}
-
-impl Pointer {
-    fn f32(self) -> Option<*mut f32> {
-        if let Pointer::F32(pointer) = self { Some(pointer) } else { None }
-    }
-
-    fn bf16(self) -> Option<*mut bf16> {
-        if let Pointer::Bf16(pointer) = self { Some(pointer) } else { None }
-    }
-
-    fn of(values: Values) -> Pointer {
-        match values {
-            Values::F32(values) => Pointer::F32(values.as_ptr().cast_mut()),
-            Values::Bf16(values) => Pointer::Bf16(values.as_ptr().cast_mut()),
-        }
-    }
-
-    fn of_mut(values: &mut ValuesMut) -> Pointer {
-        match values {
-            ValuesMut::F32(values) => Pointer::F32(values.as_mut_ptr()),
-            ValuesMut::Bf16(values) => Pointer::Bf16(values.as_mut_ptr()),
-        }
-    }
-}
-
-/// Where the numbers of a step are. Filled when a step begins and emptied before it returns.
-#[derive(Debug, Default)]
-struct Pointers {
-    /// Weights and gradients of each array.
-    arrays: Vec<[Pointer; 2]>,
-    slots: Vec<Pointer>,
-    partials: Option<*mut f64>,
-}
-
-// SAFETY: the pointers are only followed while a step holds the borrows that they were made from,
-// and then every thread follows them to units of its own (see `Machine::run_unit`).
-unsafe impl Send for Pointers {}
-// SAFETY: as above.
-unsafe impl Sync for Pointers {}
-
-impl Clone for Pointers {
-    /// Pointers belong to a step of one machine.
-    fn clone(&self) -> Pointers {
-        Pointers::default()
-    }
-}
-
 /// The next unit that a thread takes, apart from those of other threads in the cache.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -331,6 +142,8 @@ pub(crate) struct Machine {
     plan: Plan,
     engine: Engine,
     layout: Vec<Range<usize>>,
+    /// Rows and columns of each array.
+    matrices: Vec<[usize; 2]>,
     length: usize,
     options: Options,
     /// Over the arrays that are told apart: one for all of them where neither the plan nor an
@@ -342,6 +155,8 @@ pub(crate) struct Machine {
     /// Whether the arrays are too large for the cache of a core.
     streams: bool,
     slots: Vec<SlotValues>,
+    /// What is done between passes, in a plan that has something of that kind.
+    matrix_steps: Option<Box<MatrixSteps>>,
     smalls: Smalls,
     /// Sums of the blocks of each reduction of the running pass.
     partials: Vec<f64>,
@@ -368,7 +183,13 @@ impl Machine {
         hyperparameters: &[Hyperparameter],
         options: Options,
     ) -> Machine {
+        let matrices: Vec<[usize; 2]> =
+            layout.arrays().iter().map(|array| matrix_shape(&array.shape)).collect();
         let mut machine = Machine {
+            matrix_steps: plan.has_matrix_steps().then(|| {
+                Box::new(MatrixSteps::new(&plan, &matrices, options.threads != Threads::One))
+            }),
+            matrices,
             slots: (0..plan.slots.len())
                 .map(|slot| SlotValues::zeros(options.state, layout.len(), slot))
                 .collect(),
@@ -420,11 +241,15 @@ impl Machine {
     pub(crate) fn arrange(&mut self, hyperparameters: &[Hyperparameter]) {
         self.told_apart =
             self.plan.depends_on_arrays() || hyperparameters.iter().any(|h| !h.by_array.is_empty());
-        let whole = 0..self.length;
-        let arrays = if self.told_apart { &self.layout[..] } else { std::slice::from_ref(&whole) };
+        let (whole, column) = (0..self.length, [self.length, 1]);
+        let (arrays, matrices) = if self.told_apart {
+            (&self.layout[..], &self.matrices[..])
+        } else {
+            (std::slice::from_ref(&whole), std::slice::from_ref(&column))
+        };
         self.work = Work::new(arrays);
         self.work_by_array = Work::default();
-        self.smalls = Smalls::new(&self.plan, hyperparameters, arrays);
+        self.smalls = Smalls::new(&self.plan, hyperparameters, matrices);
         self.blocks = arrays.iter().map(|range| range.len().div_ceil(BLOCK)).sum();
         let reductions =
             self.plan.passes.iter().map(|pass| pass.reductions.len()).max().unwrap_or(0);
@@ -488,6 +313,11 @@ impl Machine {
                     );
                 }
             }
+            if let Some(matrix_steps) = &mut self.matrix_steps {
+                matrix_steps.run(&self.plan.passes[pass].matrix_steps, &mut self.smalls);
+                self.pointers.slots.truncate(self.slots.len());
+                self.pointers.slots.extend(matrix_steps.kept().map(Pointer::F32));
+            }
         }
         self.smalls.stale = false;
         self.pointers.arrays.clear();
@@ -535,10 +365,16 @@ impl Machine {
             SlotValues::F32(values) => Pointer::F32(values.as_mut_ptr()),
             SlotValues::Bf16(values) => Pointer::Bf16(values.as_mut_ptr()),
         }));
+        if let Some(matrix_steps) = &mut self.matrix_steps {
+            slots.extend(matrix_steps.kept().map(Pointer::F32));
+        }
         *partials = Some(self.partials.as_mut_ptr());
     }
 
     fn run_pass(&mut self, pass: usize, by_array: bool, step: u64) {
+        if self.plan.is_idle(pass) {
+            return;
+        }
         let parts = if by_array { self.work_by_array.parts.len() } else { self.work.parts.len() };
         let work = self.length.saturating_mul(self.plan.passes[pass].instructions.len().max(1));
         let threads = self.threads(work).min(parts).max(1);
@@ -782,68 +618,6 @@ impl Machine {
                 for (target, staged) in std::iter::once(weights).chain(slots).enumerate() {
                     staged.store(self.options.rounding, step, target as u64, place);
                 }
-            }
-        }
-    }
-}
-
-/// The first `length` numbers of a stage, which grows to that length when it is used for the first
-/// time.
-fn stage_of(stage: &mut Aligned<f32>, length: usize) -> &mut [f32] {
-    if stage.len() < length {
-        *stage = Aligned::zeros(length.max(STAGE));
-    }
-    &mut stage[..length]
-}
-
-/// Numbers of an array as f32: themselves, or a widened copy.
-enum Staged<'a> {
-    InPlace(&'a mut [f32]),
-    Widened(&'a mut [f32], &'a mut [bf16]),
-}
-
-impl<'a> Staged<'a> {
-    /// # Safety
-    ///
-    /// From `start` on there are `length` elements that nothing else refers to as long as this
-    /// lives.
-    unsafe fn new(
-        pointer: Pointer,
-        start: usize,
-        length: usize,
-        stage: &'a mut Aligned<f32>,
-    ) -> Staged<'a> {
-        match pointer {
-            // SAFETY: the caller's promise.
-            Pointer::F32(pointer) => Staged::InPlace(unsafe {
-                std::slice::from_raw_parts_mut(pointer.add(start), length)
-            }),
-            Pointer::Bf16(pointer) => {
-                // SAFETY: the caller's promise.
-                let values = unsafe { std::slice::from_raw_parts_mut(pointer.add(start), length) };
-                let stage = stage_of(stage, length);
-                storage::widen(values, stage);
-                Staged::Widened(stage, values)
-            }
-        }
-    }
-
-    fn values(&mut self) -> &mut [f32] {
-        match self {
-            Staged::InPlace(values) | Staged::Widened(values, _) => values,
-        }
-    }
-
-    fn store(self, rounding: Rounding, step: u64, target: u64, place: u64) {
-        if let Staged::Widened(from, to) = self {
-            match rounding {
-                Rounding::Nearest => storage::narrow(from, to),
-                Rounding::Stochastic { seed } => storage::narrow_stochastic(
-                    from,
-                    to,
-                    RoundingStream::new(seed, step, target),
-                    place,
-                ),
             }
         }
     }

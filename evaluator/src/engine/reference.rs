@@ -6,9 +6,7 @@
 //! in eager array libraries. While a step runs, the parameter arrays of a tree stand one behind the
 //! other.
 //!
-//! What the functions of matrices compute for one array is in [`crate::engine::matrix`]. Programs
-//! that use them have no other engine: the [`Optimizer`](crate::Optimizer) runs them by the same
-//! interpreter, so that both have the same bits.
+//! What the functions of matrices compute for one array is in [`crate::engine::matrix`].
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -93,14 +91,12 @@ impl<T> Value<T> {
 
 /// The oracle without its state: one step of a program over flat arrays.
 #[derive(Clone, Debug)]
-pub(crate) struct Interpreter<T> {
+struct Interpreter<T> {
     program: Program,
     /// Rows and columns of each array.
     matrices: Vec<[usize; 2]>,
     /// Where the numbers of each array stand in a tree.
     ranges: Vec<Range<usize>>,
-    /// Whether products of matrices may be spread over threads.
-    threads: bool,
     /// Whether numbers that are no floats of the program's text or of its settings are rounded to
     /// f32.
     scalars_in_f32: bool,
@@ -112,21 +108,21 @@ pub(crate) struct Interpreter<T> {
 type Matrices<'a, T> = (&'a [T], Cow<'a, [Range<usize>]>);
 
 /// What a step takes in, all arrays one behind the other.
-pub(crate) struct Inputs<'a, T> {
-    pub(crate) weights: Array1<T>,
-    pub(crate) gradients: Array1<T>,
+struct Inputs<'a, T> {
+    weights: Array1<T>,
+    gradients: Array1<T>,
     /// By slot of the signature.
-    pub(crate) slots: Vec<Array1<T>>,
-    pub(crate) lr: f64,
-    pub(crate) step: u64,
-    pub(crate) hyperparameters: &'a [Hyperparameter],
+    slots: Vec<Array1<T>>,
+    lr: f64,
+    step: u64,
+    hyperparameters: &'a [Hyperparameter],
 }
 
 /// What it gives.
-pub(crate) struct Outputs<T> {
-    pub(crate) update: Array1<T>,
+struct Outputs<T> {
+    update: Array1<T>,
     /// By slot of the signature.
-    pub(crate) slots: Vec<Array1<T>>,
+    slots: Vec<Array1<T>>,
 }
 
 /// A program with its state, run by the oracle in `f32` or `f64`.
@@ -149,7 +145,7 @@ impl<T: Real> Reference<T> {
         let zeros: Vec<ArrayD<T>> =
             shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::from_f64(0.0))).collect();
         Ok(Reference {
-            interpreter: Interpreter::new(program, shapes.iter().map(Vec::as_slice), false),
+            interpreter: Interpreter::new(program, shapes.iter().map(Vec::as_slice)),
             slots: program.signature().slots().map(|_| zeros.clone()).collect(),
             hyperparameters: Hyperparameters::new(program),
             shapes: shapes.to_vec(),
@@ -280,36 +276,26 @@ impl<T: Real> Reference<T> {
 
 impl<T: Real> Interpreter<T> {
     /// An interpreter of a well-typed program for arrays of the given shapes.
-    pub(crate) fn new<'a>(
-        program: &Program,
-        shapes: impl Iterator<Item = &'a [usize]>,
-        threads: bool,
-    ) -> Interpreter<T> {
+    fn new<'a>(program: &Program, shapes: impl Iterator<Item = &'a [usize]>) -> Interpreter<T> {
         let matrices: Vec<[usize; 2]> = shapes.map(matrix_shape).collect();
         let ranges = ranges(&matrices, Type::Tree);
         Interpreter {
             program: program.clone(),
             ranges,
             matrices,
-            threads,
             scalars_in_f32: false,
             numbers: PhantomData,
         }
     }
 
-    /// The program.
-    pub(crate) fn program(&self) -> &Program {
-        &self.program
-    }
-
     /// How many numbers a tree has.
-    pub(crate) fn length(&self) -> usize {
+    fn length(&self) -> usize {
         self.ranges.last().map_or(0, |range| range.end)
     }
 
     /// One step. The inputs are as long as all arrays together, and there is one for each slot and
     /// hyperparameter of the signature.
-    pub(crate) fn run(&self, inputs: Inputs<'_, T>) -> Outputs<T> {
+    fn run(&self, inputs: Inputs<'_, T>) -> Outputs<T> {
         let Inputs { weights, gradients, slots, lr, step, hyperparameters } = inputs;
         let signature = self.program.signature();
         let mut environment: Vec<Option<Value<T>>> = vec![None; self.program.variable_count()];
@@ -514,7 +500,7 @@ impl<T: Real> Interpreter<T> {
             let x = operand(0);
             numbers.extend(match function {
                 Function::Transpose => matrix::transpose(x),
-                Function::Matmul => matrix::product(x, operand(1), self.threads),
+                Function::Matmul => matrix::product(x, operand(1)),
                 Function::RowMean => matrix::row_mean(x),
                 Function::ColumnMean => matrix::column_mean(x),
                 // Divided by a norm that is infinite in f32 alone.
@@ -523,7 +509,7 @@ impl<T: Real> Interpreter<T> {
                 {
                     vec![T::from_f64(0.0); x.numbers.len()]
                 }
-                _ => matrix::newton_schulz(x, self.threads),
+                _ => matrix::newton_schulz(x),
             });
         }
         Value::of(ty, Array1::from_vec(numbers))

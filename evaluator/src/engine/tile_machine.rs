@@ -375,6 +375,8 @@ impl Operand {
             Operand::Source(Source::Weights) => Place::Weights,
             Operand::Source(Source::Gradients) => Place::Gradients,
             Operand::Source(Source::Slot(slot)) => Place::Slot(slot),
+            // Lowering has made a slot of it, and passes don't read the other shapes.
+            Operand::Source(Source::Kept(slot) | Source::Matrix(slot)) => Place::Slot(slot),
             Operand::Register(register) | Operand::Source(Source::Value(register)) => {
                 Place::Register(register)
             }

@@ -54,7 +54,8 @@ impl Array {
             Source::Weights => Some(Array::Weights),
             Source::Gradients => Some(Array::Gradients),
             Source::Slot(slot) => Some(Array::Slot(slot)),
-            Source::Value(_) | Source::Small(_) => None,
+            // Loops are written of plans of passes alone, which keep nothing.
+            Source::Value(_) | Source::Small(_) | Source::Kept(_) | Source::Matrix(_) => None,
         }
     }
 

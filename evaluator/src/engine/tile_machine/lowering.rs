@@ -30,6 +30,8 @@ struct Lowering {
     uses: Vec<usize>,
     pass: usize,
     numbers: Numbers,
+    /// How many live slots there are: kept trees stand behind them.
+    slots: usize,
 }
 
 impl Lowering {
@@ -49,6 +51,7 @@ impl Lowering {
                 .chain(reduction.y)
                 .for_each(|operand| count_use(&mut uses, operand));
         }
+        plan.passes[pass].kept.iter().for_each(|(source, _)| count_use(&mut uses, *source));
         if plan.writes(pass) {
             count_use(&mut uses, plan.update);
             plan.slots.iter().for_each(|slot| count_use(&mut uses, *slot));
@@ -58,13 +61,17 @@ impl Lowering {
             uses,
             pass,
             numbers: Numbers { smalls: plan.smalls.len() },
+            slots: plan.slots.len(),
         }
     }
 
     fn lower(mut self, plan: &Plan) -> (TilePass, usize) {
         let pass = &plan.passes[self.pass];
         for (index, instruction) in pass.instructions.iter().enumerate() {
-            let (operation, x, y) = self.fuse(*instruction);
+            let [x, y, z] =
+                [instruction.x, instruction.y, instruction.z].map(|source| self.in_slot(source));
+            let instruction = Instruction { operation: instruction.operation, x, y, z };
+            let (operation, x, y) = self.fuse(instruction);
             let z =
                 if let Op::Ternary(_) = operation { Operand::numbered(instruction.z) } else { x };
             self.steps.push(Some(Step {
@@ -79,6 +86,7 @@ impl Lowering {
         if plan.writes(self.pass) {
             self.write(plan, &mut copies);
         }
+        let in_place = self.keep(&pass.kept, &mut copies);
         let mut steps: Vec<Step> =
             std::mem::take(&mut self.steps).into_iter().flatten().chain(copies).collect();
         put_averages_together(&mut steps);
@@ -86,9 +94,44 @@ impl Lowering {
         let sums: Vec<_> = pass
             .reductions
             .iter()
-            .map(|r| (Operand::Source(r.x), r.y.map(Operand::Source)))
+            .map(|r| {
+                let summed = |source: Source| {
+                    let place = in_place.iter().find(|(value, _)| Source::Value(*value) == source);
+                    let slot = place.map(|(_, slot)| Source::Slot(*slot));
+                    Operand::Source(slot.unwrap_or(self.in_slot(source)))
+                };
+                (summed(r.x), r.y.map(summed))
+            })
             .collect();
-        assign_registers(steps, sums, self.uses.len(), plan.slots.len())
+        assign_registers(steps, sums, self.uses.len(), plan.slots.len() + plan.kept)
+    }
+
+    /// A source as the engine has it: a kept tree is a slot behind the live ones.
+    fn in_slot(&self, source: Source) -> Source {
+        match source {
+            Source::Kept(place) => Source::Slot(self.slots + place),
+            other => other,
+        }
+    }
+
+    /// The writes of a pass that keeps trees: in place where that is possible. What is, is said:
+    /// values and their slots.
+    fn keep(&mut self, kept: &[(Source, usize)], copies: &mut Vec<Step>) -> Vec<(usize, usize)> {
+        let mut in_place = Vec::new();
+        for (source, place) in kept {
+            let slot = self.slots + place;
+            match *source {
+                Source::Value(value) if self.write_in_place(slot, value) => {
+                    in_place.push((value, slot));
+                }
+                source => {
+                    let x = Operand::from(self.in_slot(source));
+                    let kind = Kind::Single(Op::Copy);
+                    copies.push(Step { kind, x, y: x, z: x, target: Target::Slot(slot) });
+                }
+            }
+        }
+        in_place
     }
 
     /// The step of a value that nothing else reads, if it is one that another step can take up.
@@ -263,8 +306,9 @@ impl Lowering {
     fn write(&mut self, plan: &Plan, copies: &mut Vec<Step>) {
         let copy =
             |x: Operand, target| Step { kind: Kind::Single(Op::Copy), x, y: x, z: x, target };
-        let mut update = plan.update;
-        let mut slots = plan.slots.clone();
+        let mut update = self.in_slot(plan.update);
+        let mut slots: Vec<Source> =
+            plan.slots.iter().map(|source| self.in_slot(*source)).collect();
         // What would be overwritten before it is read gets a value of its own.
         let keep = |lowering: &mut Lowering, source: Source| {
             lowering.steps.push(Some(copy(source.into(), Target::Value(lowering.steps.len()))));
@@ -272,8 +316,13 @@ impl Lowering {
             Source::Value(lowering.steps.len() - 1)
         };
         for (slot, source) in slots.iter_mut().enumerate() {
-            if matches!(source, Source::Weights | Source::Slot(_)) && *source != Source::Slot(slot)
-            {
+            let is_overwritten = match *source {
+                Source::Weights => true,
+                // Kept trees stay as they are.
+                Source::Slot(other) => other != slot && other < plan.slots.len(),
+                _ => false,
+            };
+            if is_overwritten {
                 *source = keep(self, *source);
             }
         }
@@ -474,8 +523,8 @@ impl Step {
             Operand::Register(register) => {
                 written[register] && self.target != Target::Register(register)
             }
-            // By now it has a register.
-            Operand::Source(Source::Value(_)) => false,
+            // By now it has a register, or is a slot.
+            Operand::Source(Source::Value(_) | Source::Kept(_) | Source::Matrix(_)) => false,
             Operand::Source(Source::Gradients | Source::Small(_))
             | Operand::Number(_)
             | Operand::Output => true,
