@@ -106,6 +106,31 @@ impl Difference {
         })
     }
 
+    /// The difference of a sample from zero.
+    pub fn of(values: &[f64]) -> Difference {
+        Difference {
+            mean: mean(values),
+            standard_error: standard_error(values),
+            seeds: values.len(),
+        }
+    }
+
+    /// The chance of such a mean or a larger one where there is none, by Student's distribution;
+    /// `None` with fewer than two seeds.
+    pub fn p_value(&self) -> Option<f64> {
+        let error = self.standard_error?;
+        let t = if error > 0.0 { self.mean / error } else { self.mean * f64::INFINITY };
+        // The mean may be 0, and the same on all seeds.
+        Some(if t.is_nan() { 1.0 } else { 1.0 - student_cumulative(t, self.seeds - 1) })
+    }
+
+    /// The one-sided lower bound of the mean at a confidence between 0.5 and 1, by Student's
+    /// distribution; `None` with fewer than two seeds.
+    pub fn lower_bound(&self, confidence: f64) -> Option<f64> {
+        let error = self.standard_error?;
+        Some(self.mean - error * student_quantile(confidence, self.seeds - 1))
+    }
+
     /// Whether the fitness does not drop by more than the tolerance, at the confidence. Never with
     /// fewer than two seeds.
     pub fn passes(&self, criterion: Criterion) -> bool {
@@ -143,9 +168,70 @@ fn student_cumulative(t: f64, freedom: usize) -> f64 {
     0.5 + 0.5 * within
 }
 
+/// The inverse of [`student_cumulative`] from 0.5 on, to ten digits.
+fn student_quantile(confidence: f64, freedom: usize) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    while student_cumulative(high, freedom) < confidence && high < 1e12 {
+        high *= 2.0;
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if student_cumulative(middle, freedom) < confidence {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}
+
+/// Which of several findings stay when at most this share of those that stay may be by chance:
+/// Benjamini and Hochberg's procedure (1995) over their p-values.
+pub fn discoveries(p_values: &[f64], share: f64) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let count = p_values.len().max(1) as f64;
+    let stays = |rank: &usize| {
+        order.get(*rank).is_some_and(|i| p_values[*i] <= share * (*rank + 1) as f64 / count)
+    };
+    let last = (0..p_values.len()).rev().find(stays);
+    let mut found = vec![false; p_values.len()];
+    for place in order.iter().take(last.map_or(0, |last| last + 1)) {
+        found[*place] = true;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lower_bounds_and_chances_are_those_of_students_distribution() {
+        let difference = Difference { mean: 0.02, standard_error: Some(0.01), seeds: 8 };
+        assert!((difference.lower_bound(0.95).unwrap() - (0.02 - 0.018946)).abs() < 1e-6);
+        assert!((difference.p_value().unwrap() - 0.042808).abs() < 1e-5);
+        let sure = Difference { mean: 0.02, standard_error: Some(0.0), seeds: 8 };
+        assert_eq!((sure.p_value(), sure.lower_bound(0.99)), (Some(0.0), Some(0.02)));
+        let nothing = Difference { mean: 0.0, standard_error: Some(0.0), seeds: 8 };
+        assert_eq!(nothing.p_value(), Some(1.0));
+        let one = Difference { mean: 0.5, standard_error: None, seeds: 1 };
+        assert_eq!((one.p_value(), one.lower_bound(0.95)), (None, None));
+    }
+
+    #[test]
+    fn findings_stay_up_to_the_last_that_is_rare_enough_for_its_rank() {
+        // The example of the paper's section 3.3: four of fifteen stay.
+        let p = [
+            0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262,
+            0.5719, 0.6528, 0.7590, 1.0,
+        ];
+        assert_eq!(discoveries(&p, 0.05).iter().filter(|found| **found).count(), 4);
+        // One that is not rare enough for its own rank stays with a later one that is.
+        assert_eq!(discoveries(&[0.04, 0.03, 0.035], 0.05), [true; 3]);
+        assert_eq!(discoveries(&[0.9, 0.04], 0.05), [false; 2]);
+        assert!(discoveries(&[], 0.05).is_empty());
+    }
 
     #[test]
     fn students_distribution_has_the_published_quantiles() {

@@ -289,11 +289,19 @@ impl Draw {
         } else {
             let target = VarId((types.len() - 1) as u16);
             let mix = [Operand::Variable(recent), Operand::Variable(tree)];
-            if push_statement(&mut statements, &mut types, target, Function::Multiply, &mix) {
-                target
-            } else {
-                tree
-            }
+            let [first, second] = mix;
+            // An array of another shape goes with a tree as a matrix.
+            let ways: [(Function, &[Operand]); 4] = [
+                (Function::Multiply, &[first, second]),
+                (Function::Matmul, &[first, second]),
+                (Function::Matmul, &[second, first]),
+                (Function::Transpose, &[first]),
+            ];
+            let mut is_tree = |(function, arguments): &&(Function, &[Operand])| {
+                push_statement(&mut statements, &mut types, target, *function, arguments)
+                    && types[target.index()] == Some(Type::Tree)
+            };
+            ways.iter().find(&mut is_tree).map_or(tree, |_| target)
         };
         Program::new(signature, Vec::new(), statements, update, Vec::new())
     }

@@ -19,17 +19,21 @@ use crate::{reduce, simd_dispatch};
 /// Columns of a tile: two vectors of AVX-512.
 const COLUMNS: usize = 16;
 
-/// Rows of a strip: those of a tile of AVX-512. The first factor is laid out by strips.
+/// Rows of a strip: those of a tile of AVX-512.
 const ROWS: usize = 8;
+
+/// Strips that are computed together, and by one thread.
+const GROUP: usize = 8;
 
 /// Multiplications from which a product is spread over threads.
 const PARALLEL_FROM: usize = 1 << 21;
 
-/// What a product needs beside its factors.
+/// What a product needs beside its factors. What is beyond their sizes is of no account: nothing
+/// that is stored depends on it.
 #[derive(Clone, Debug, Default)]
 struct Packed {
-    /// The first factor: strip after strip, of each strip column after column.
-    strips: Vec<f64>,
+    /// The first factor, row after row; whole strips.
+    rows: Vec<f64>,
     /// The second: panel after panel of [`COLUMNS`] columns, of each panel row after row.
     panels: Vec<f64>,
 }
@@ -55,38 +59,22 @@ enum Stored {
 }
 
 impl Packed {
-    /// Lays the factors out; what a strip or a panel is short of is zero.
+    /// Lays the factors out.
     fn pack(&mut self, [rows, inner, columns]: [usize; 3], x: &[f32], y: &[f32], stored: Stored) {
-        self.strips.clear();
-        self.strips.resize(rows.div_ceil(ROWS) * ROWS * inner, 0.0);
-        for (x, strip) in x.chunks(ROWS * inner).zip(self.strips.chunks_exact_mut(ROWS * inner)) {
-            for (row, x) in x.chunks_exact(inner).enumerate() {
-                for (place, x) in strip[row..].iter_mut().step_by(ROWS).zip(x) {
-                    *place = f64::from(*x);
-                }
+        let grow = |buffer: &mut Vec<f64>, length: usize| {
+            if buffer.len() < length {
+                buffer.resize(length, 0.0);
             }
-        }
-        self.panels.clear();
-        self.panels.resize(columns.div_ceil(COLUMNS) * COLUMNS * inner, 0.0);
-        for (panel, first) in
-            self.panels.chunks_exact_mut(COLUMNS * inner).zip((0..columns).step_by(COLUMNS))
-        {
+        };
+        grow(&mut self.rows, rows.next_multiple_of(ROWS) * inner);
+        grow(&mut self.panels, columns.next_multiple_of(COLUMNS) * inner);
+        widen(x, &mut self.rows);
+        let panels = self.panels.chunks_exact_mut(COLUMNS * inner);
+        for (panel, first) in panels.zip((0..columns).step_by(COLUMNS)) {
             let width = COLUMNS.min(columns - first);
             match stored {
-                Stored::Plain => {
-                    for (k, row) in panel.chunks_exact_mut(COLUMNS).enumerate() {
-                        let y = &y[k * columns + first..][..width];
-                        row.iter_mut().zip(y).for_each(|(place, y)| *place = f64::from(*y));
-                    }
-                }
-                Stored::Turned => {
-                    for column in 0..width {
-                        let y = &y[(first + column) * inner..][..inner];
-                        for (place, y) in panel[column..].iter_mut().step_by(COLUMNS).zip(y) {
-                            *place = f64::from(*y);
-                        }
-                    }
-                }
+                Stored::Plain => take_columns(&y[first..], columns, width, panel),
+                Stored::Turned => take_rows(&y[first * inner..][..width * inner], inner, panel),
             }
         }
     }
@@ -100,21 +88,27 @@ impl Packed {
         threads: bool,
         product: &mut [f32],
     ) {
-        let strip = |(strip, (x, product)): (usize, (&[f64], &mut [f32]))| {
-            let from = if is_symmetric { strip * ROWS / COLUMNS } else { 0 };
-            let panels = self.panels.chunks_exact(COLUMNS * inner).enumerate().skip(from);
-            for (panel, y) in panels {
-                multiply_strip(x, y, &mut product[panel * COLUMNS..], columns, panel);
+        let x = &self.rows[..rows.next_multiple_of(ROWS) * inner];
+        let panels = &self.panels[..columns.next_multiple_of(COLUMNS) * inner];
+        // Panel by panel for a group of strips, so that each is read from memory once for all.
+        let group = |(group, (x, product)): (usize, (&[f64], &mut [f32]))| {
+            for (panel, y) in panels.chunks_exact(COLUMNS * inner).enumerate() {
+                let strips = x.chunks_exact(ROWS * inner).zip(product.chunks_mut(ROWS * columns));
+                for (strip, (x, product)) in strips.enumerate() {
+                    let diagonal = (group * GROUP + strip) * ROWS / COLUMNS;
+                    if !is_symmetric || panel >= diagonal {
+                        multiply_strip(x, y, &mut product[panel * COLUMNS..], columns, panel);
+                    }
+                }
             }
         };
         let size = rows.saturating_mul(columns).saturating_mul(inner);
         if threads && size >= PARALLEL_FROM {
-            let strips = self.strips.par_chunks_exact(ROWS * inner);
-            let rows = product.par_chunks_mut(ROWS * columns);
-            strips.zip(rows).enumerate().for_each(strip);
+            let groups = x.par_chunks(GROUP * ROWS * inner);
+            groups.zip(product.par_chunks_mut(GROUP * ROWS * columns)).enumerate().for_each(group);
         } else {
-            let strips = self.strips.chunks_exact(ROWS * inner);
-            strips.zip(product.chunks_mut(ROWS * columns)).enumerate().for_each(strip);
+            let groups = x.chunks(GROUP * ROWS * inner);
+            groups.zip(product.chunks_mut(GROUP * ROWS * columns)).enumerate().for_each(group);
         }
         if is_symmetric {
             for row in 1..rows {
@@ -129,80 +123,183 @@ impl Packed {
 /// A strip times a panel. `product` begins at the panel's first column and goes on to the end of
 /// the strip's last row.
 fn multiply_strip(x: &[f64], y: &[f64], product: &mut [f32], columns: usize, panel: usize) {
+    let inner = y.len() / COLUMNS;
+    assert!(x.len() == ROWS * inner && y.len() == COLUMNS * inner);
     let width = COLUMNS.min(columns - panel * COLUMNS);
     let rows = (product.len() + panel * COLUMNS).div_ceil(columns);
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
-        )]
-        fn avx512(x: &[f64], y: &[f64], product: &mut [f32], columns: usize, size: [usize; 2]) {
-            if size[0] > ROWS / 2 {
-                tile::<0, ROWS>(x, y, product, columns, size, f64::mul_add);
+    // Two rows at a time where there are 16 registers: the eight sums, the columns, a factor.
+    for first in (0..rows).step_by(2) {
+        let mut sums = [[0.0; COLUMNS]; ROWS];
+        let done = match level() {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if rows > ROWS / 2 => {
+                // SAFETY: `level` is never above what was detected, and it detects the features
+                // that are enabled there; the strip has that many rows, as long as the panel. The
+                // same holds below.
+                unsafe { vectors::avx512::<ROWS>(x, y, &mut sums) };
+                rows
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                // SAFETY: as above.
+                unsafe { vectors::avx512::<{ ROWS / 2 }>(x, y, &mut sums) };
+                rows
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => {
+                // SAFETY: as above.
+                unsafe { vectors::avx2(x, y, first, &mut sums) };
+                2
+            }
+            _ => {
+                two_rows(x, y, first, &mut sums);
+                2
+            }
+        };
+        for (row, sums) in sums.iter().enumerate().take(done.min(rows - first)) {
+            let product = &mut product[(first + row) * columns..][..width];
+            product.iter_mut().zip(sums).for_each(|(place, sum)| *place = *sum as f32);
+        }
+        if done == rows {
+            break;
+        }
+    }
+}
+
+/// The sums of two rows of a strip. They begin at -0, which changes no sum and no sign; so do those
+/// below.
+fn two_rows(x: &[f64], y: &[f64], first: usize, sums: &mut [[f64; COLUMNS]; ROWS]) {
+    let mut own = [[-0.0; COLUMNS]; 2];
+    let inner = y.len() / COLUMNS;
+    let (upper, lower) = x[first * inner..][..2 * inner].split_at(inner);
+    for ((upper, lower), y) in upper.iter().zip(lower).zip(y.chunks_exact(COLUMNS)) {
+        for (sums, x) in own.iter_mut().zip([upper, lower]) {
+            sums.iter_mut().zip(y).for_each(|(sum, y)| *sum += x * y);
+        }
+    }
+    sums[..2].copy_from_slice(&own);
+}
+
+/// The same by vectors: what the compiler makes of loops does not keep the sums in registers.
+#[cfg(target_arch = "x86_64")]
+mod vectors {
+    use std::arch::x86_64::{
+        _mm256_fmadd_pd, _mm256_loadu_pd, _mm256_set1_pd, _mm256_storeu_pd, _mm512_fmadd_pd,
+        _mm512_loadu_pd, _mm512_set1_pd, _mm512_storeu_pd,
+    };
+
+    use super::{COLUMNS, ROWS};
+
+    /// The sums of the first rows of a strip.
+    ///
+    /// # Safety
+    ///
+    /// x has as many rows, each as long as the panel y.
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
+    )]
+    pub(super) unsafe fn avx512<const LENGTH: usize>(
+        x: &[f64],
+        y: &[f64],
+        sums: &mut [[f64; COLUMNS]; ROWS],
+    ) {
+        let mut own = [[_mm512_set1_pd(-0.0); 2]; LENGTH];
+        let inner = y.len() / COLUMNS;
+        for (k, y) in y.chunks_exact(COLUMNS).enumerate() {
+            // SAFETY: each chunk has two vectors of eight.
+            let y = unsafe { [_mm512_loadu_pd(y.as_ptr()), _mm512_loadu_pd(y.as_ptr().add(8))] };
+            for (row, sums) in own.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                let x = _mm512_set1_pd(unsafe { *x.get_unchecked(row * inner + k) });
+                *sums = [_mm512_fmadd_pd(x, y[0], sums[0]), _mm512_fmadd_pd(x, y[1], sums[1])];
+            }
+        }
+        for (own, sums) in own.iter().zip(sums) {
+            // SAFETY: a row of sums has two vectors of eight.
+            unsafe {
+                _mm512_storeu_pd(sums.as_mut_ptr(), own[0]);
+                _mm512_storeu_pd(sums.as_mut_ptr().add(8), own[1]);
+            }
+        }
+    }
+
+    /// The sums of two rows from `first` on.
+    ///
+    /// # Safety
+    ///
+    /// x has these rows, each as long as the panel y.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) unsafe fn avx2(
+        x: &[f64],
+        y: &[f64],
+        first: usize,
+        sums: &mut [[f64; COLUMNS]; ROWS],
+    ) {
+        let mut own = [[_mm256_set1_pd(-0.0); 4]; 2];
+        let inner = y.len() / COLUMNS;
+        for (k, y) in y.chunks_exact(COLUMNS).enumerate() {
+            // SAFETY: each chunk has four vectors of four.
+            let y = [0, 4, 8, 12].map(|place| unsafe { _mm256_loadu_pd(y.as_ptr().add(place)) });
+            for (row, sums) in own.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                let x = _mm256_set1_pd(unsafe { *x.get_unchecked((first + row) * inner + k) });
+                for (sum, y) in sums.iter_mut().zip(y) {
+                    *sum = _mm256_fmadd_pd(x, y, *sum);
+                }
+            }
+        }
+        for (own, sums) in own.iter().zip(sums) {
+            for (vector, place) in own.iter().zip([0, 4, 8, 12]) {
+                // SAFETY: a row of sums has four vectors of four.
+                unsafe { _mm256_storeu_pd(sums.as_mut_ptr().add(place), *vector) };
+            }
+        }
+    }
+}
+
+simd_dispatch! {
+    fn widen(from: &[f32], to: &mut [f64]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+    }
+}
+
+simd_dispatch! {
+    /// The first columns of rows of some length as a panel.
+    fn take_columns(rows: &[f32], length: usize, width: usize, panel: &mut [f64]) {
+        for (row, panel) in rows.chunks(length).zip(panel.chunks_exact_mut(COLUMNS)) {
+            if width == COLUMNS {
+                let row = &row[..COLUMNS];
+                panel.iter_mut().zip(row).for_each(|(to, from)| *to = f64::from(*from));
             } else {
-                tile::<0, { ROWS / 2 }>(x, y, product, columns, size, f64::mul_add);
-            }
-        }
-        #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-        fn avx2(x: &[f64], y: &[f64], product: &mut [f32], columns: usize, size: [usize; 2]) {
-            tiles_of_two(x, y, product, columns, size, f64::mul_add);
-        }
-        match level() {
-            // SAFETY: `level` is never above what was detected, and it detects all features that
-            // are enabled here.
-            Level::Avx512 => return unsafe { avx512(x, y, product, columns, [rows, width]) },
-            // SAFETY: as above.
-            Level::Avx2 => return unsafe { avx2(x, y, product, columns, [rows, width]) },
-            Level::Baseline => {}
-        }
-    }
-    tiles_of_two(x, y, product, columns, [rows, width], |x, y, sum| x * y + sum);
-}
-
-/// The strip two rows at a time, where there are fewer registers.
-#[inline(always)]
-fn tiles_of_two(
-    x: &[f64],
-    y: &[f64],
-    product: &mut [f32],
-    columns: usize,
-    size: [usize; 2],
-    add: impl Fn(f64, f64, f64) -> f64 + Copy,
-) {
-    tile::<0, 2>(x, y, product, columns, size, add);
-    if size[0] > 2 {
-        tile::<2, 2>(x, y, product, columns, size, add);
-    }
-    if size[0] > 4 {
-        tile::<4, 2>(x, y, product, columns, size, add);
-    }
-    if size[0] > 6 {
-        tile::<6, 2>(x, y, product, columns, size, add);
-    }
-}
-
-/// Some rows of a strip times a panel: `LENGTH` rows from `FIRST` on, as far as `size` says that
-/// they are there. Sums begin at -0, which changes no sum and no sign.
-#[inline(always)]
-fn tile<const FIRST: usize, const LENGTH: usize>(
-    x: &[f64],
-    y: &[f64],
-    product: &mut [f32],
-    columns: usize,
-    [rows, width]: [usize; 2],
-    add: impl Fn(f64, f64, f64) -> f64,
-) {
-    let mut sums = [[-0.0; COLUMNS]; LENGTH];
-    for (x, y) in x.chunks_exact(ROWS).zip(y.chunks_exact(COLUMNS)) {
-        for row in 0..LENGTH {
-            for column in 0..COLUMNS {
-                sums[row][column] = add(x[FIRST + row], y[column], sums[row][column]);
+                panel.iter_mut().zip(&row[..width]).for_each(|(to, from)| *to = f64::from(*from));
             }
         }
     }
-    for (row, sums) in sums.iter().enumerate().take(rows.saturating_sub(FIRST)) {
-        let product = &mut product[(FIRST + row) * columns..][..width];
-        product.iter_mut().zip(sums).for_each(|(place, sum)| *place = *sum as f32);
+}
+
+simd_dispatch! {
+    /// Rows of some length as the columns of a panel.
+    fn take_rows(rows: &[f32], length: usize, panel: &mut [f64]) {
+        // Four rows at a time: what is written fills vectors.
+        for (group, rows) in rows.chunks(4 * length).enumerate() {
+            let first = 4 * group;
+            if rows.len() == 4 * length {
+                let (a, rest) = rows.split_at(length);
+                let (b, rest) = rest.split_at(length);
+                let (c, d) = rest.split_at(length);
+                let numbers = a.iter().zip(b).zip(c.iter().zip(d));
+                for (panel, ((a, b), (c, d))) in panel.chunks_exact_mut(COLUMNS).zip(numbers) {
+                    let to = &mut panel[first..first + 4];
+                    to.copy_from_slice(&[*a, *b, *c, *d].map(f64::from));
+                }
+            } else {
+                for (column, row) in rows.chunks(length).enumerate() {
+                    for (panel, x) in panel.chunks_exact_mut(COLUMNS).zip(row) {
+                        panel[first + column] = f64::from(*x);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -315,7 +412,6 @@ pub(crate) fn newton_schulz(
         (&mut *gram, square),
         (&mut *polynomial, square),
     ] {
-        buffer.clear();
         buffer.resize(length, 0.0);
     }
     let squares = reduce::sum_of_products(x.numbers, x.numbers);

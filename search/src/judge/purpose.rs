@@ -18,6 +18,8 @@ pub enum Purpose {
     /// The learning rate and the decay that a direction is trained with on a task of another
     /// search.
     Training,
+    /// The race of a search's finalists.
+    Finalists,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Purpose::Report => 0xf_fffd,
             Purpose::Simplification => 0xf_fffc,
             Purpose::Training => 0xf_fffb,
+            Purpose::Finalists => 0xf_fffa,
         }
     }
 }
@@ -48,6 +51,7 @@ mod tests {
             Purpose::Report,
             Purpose::Simplification,
             Purpose::Training,
+            Purpose::Finalists,
         ];
         let mut all: Vec<u64> = purposes.into_iter().flat_map(seeds).collect();
         all.extend(Suite::held_out_seeds(500));
