@@ -489,8 +489,12 @@ impl Running<'_> {
         let seconds = Some(self.limits.seconds).filter(|seconds| *seconds > 0);
         let end = seconds.and_then(|s| self.begin.checked_add(Duration::from_secs(s)));
         let in_time = self.cancel.child_until(end);
-        let answered = self.proposals.answer(&question, &in_time).map_err(|_| None)?;
         let child = question.child;
+        if !self.proposals.knows(child) {
+            // An answer may take a minute, in which nothing is acknowledged.
+            self.keep_finished().map_err(Some)?;
+        }
+        let answered = self.proposals.answer(&question, &in_time).map_err(|_| None)?;
         let Answered { proposal, is_new } =
             answered.ok_or(Some(SearchError::NoProposer { child }))?;
         if is_new {
@@ -584,11 +588,16 @@ impl Running<'_> {
                 return Ok(false);
             }
         }
+        self.keep_finished()?;
+        Ok(true)
+    }
+
+    /// Keeps and acknowledges all evaluations that have ended.
+    fn keep_finished(&mut self) -> Result<(), SearchError> {
         while let Ok(finished) = self.receiver.try_recv() {
             self.keep(finished)?;
         }
-        self.acknowledge()?;
-        Ok(true)
+        self.acknowledge()
     }
 
     /// Waits a while for an evaluation to end. False if the search was cancelled, or its time is
@@ -706,10 +715,7 @@ impl Running<'_> {
     fn finish(mut self, stop: StopReason) -> Result<SearchResult, SearchError> {
         // Evaluations that ended while nobody waited are worth keeping: a resumed search would do
         // them again.
-        while let Ok(finished) = self.receiver.try_recv() {
-            self.keep(finished)?;
-        }
-        self.acknowledge()?;
+        self.keep_finished()?;
         self.saved_state.write(self.journal, &self.standing, true)?;
         match stop {
             StopReason::Cancelled | StopReason::Seconds => self.journal.flush()?,

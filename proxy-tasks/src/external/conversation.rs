@@ -55,6 +55,8 @@ impl Conversation {
                 Some(worker) => worker,
                 None => Worker::start(&self.command).map_err(Silence::Failed)?,
             };
+            // More than one line for an answer, or words that no question led to.
+            worker.forget();
             worker.begin(line);
             return match worker.listen(deadline, cancel) {
                 Heard::Line(answer) => {
@@ -110,6 +112,11 @@ mod tests {
         let mut once = Conversation::new("read -r line; echo $line");
         for word in ["a", "b", "c"] {
             assert_eq!(ask(&mut once, word).as_deref(), Ok(word));
+        }
+        let mut chatty = Conversation::new("while read -r line; do echo $line; echo more; done");
+        for word in ["a", "b", "c"] {
+            assert_eq!(ask(&mut chatty, word).as_deref(), Ok(word));
+            std::thread::sleep(Duration::from_millis(200));
         }
         let mut failing =
             Conversation::new("read -r line; case $line in die) exit 1;; esac; echo $line");

@@ -176,6 +176,13 @@ impl Worker {
         self.complaints.clear();
     }
 
+    /// Passes over what was said that nobody asked for, as far as it has come.
+    pub(super) fn forget(&mut self) {
+        self.read_stdout();
+        self.pending.clear();
+        (self.heard, self.searched) = (0, 0);
+    }
+
     /// Says a line. It is written while the worker listens, so that a process that does not read
     /// holds nobody up.
     pub(super) fn say(&mut self, line: &str) {

@@ -268,6 +268,11 @@ impl<'p> Proposals<'p> {
         Proposals { known: known.into_iter().collect(), proposer }
     }
 
+    /// Whether the answer for a child is known.
+    pub fn knows(&self, child: u64) -> bool {
+        self.known.contains_key(&child)
+    }
+
     /// The answer to a question; `None` if nobody is there to ask.
     pub fn answer(
         &mut self,

@@ -84,6 +84,10 @@ fn print(
             Some(change) => {
                 (change.kind.to_string(), (change.statement + 1).to_string(), describe(change))
             }
+            // One of several that the search starts from, which is a child by its number.
+            None if ancestor.index.is_some() => {
+                ("initial".to_owned(), String::new(), String::new())
+            }
             None => (String::new(), String::new(), String::new()),
         };
         rows.push(vec![child, ancestor.fitness.to_string(), kind, statement, text]);
