@@ -1,15 +1,21 @@
 //! Searches: started, resumed, and what their stores hold.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use symopt_cancel::CancelToken;
 use symopt_dsl::Program as Text;
 use symopt_programs::source;
+use symopt_proxy_tasks::constants::{Origin, Tuned};
 use symopt_proxy_tasks::error::TaskError;
+use symopt_proxy_tasks::external::ExternalSpec;
+use symopt_proxy_tasks::run::Run;
 use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::BASELINE;
+use symopt_proxy_tasks::tuning::grid::{Budget, tune_within};
 use symopt_search::SearchError;
 use symopt_search::config::{ConfigError, DEFAULT_TOML, SearchConfig};
 use symopt_search::engine::Progress;
@@ -167,8 +173,61 @@ fn threads_or_all(threads: Option<usize>) -> PyResult<usize> {
     }
 }
 
+/// A training script that a search is on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TaskOptions {
+    spec: ExternalSpec,
+    /// Seeds that programs are judged on.
+    seeds: usize,
+    /// Runs that AdamW is tuned with, at most; 0 leaves it at its defaults.
+    tune: usize,
+}
+
+/// The suite of a store's search by a script.
+const SUITE: &str = "suite.toml";
+
+impl TaskOptions {
+    /// The suite, with the constants of AdamW: those that were given, those that the store has, or
+    /// those that a tuning finds.
+    fn suite(
+        mut self,
+        store: &Path,
+        threads: usize,
+        cancel: &CancelToken,
+    ) -> PyResult<SuiteSource> {
+        let place = store.join(SUITE).display().to_string();
+        if self.spec.tuned.is_empty() && self.tune > 0 {
+            self.spec.tuned = match CheckedStore::settings_of(store) {
+                Ok(kept) => SuiteSource { name: place.clone(), text: kept.suite }
+                    .spec()
+                    .map_err(Raise::raise)?
+                    .externals
+                    .into_iter()
+                    .flat_map(|external| external.into_inner().tuned)
+                    .filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. }))
+                    .collect(),
+                Err(_) => vec![self.tuned(threads, cancel)?],
+            };
+        }
+        SuiteSource::of_command(&place, &self.spec, self.seeds).map_err(Raise::raise)
+    }
+
+    fn tuned(&self, threads: usize, cancel: &CancelToken) -> PyResult<Tuned> {
+        let task = self.spec.clone().task("task").map_err(Raise::raise)?;
+        let adamw = symopt_programs::adamw().program();
+        let budget = Budget { runs: self.tune, ..Budget::default() };
+        let tune =
+            || tune_within(task.task.as_ref(), BASELINE, &adamw, budget, cancel, &|_: &Run| ());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| failed(format!("can't start threads: {error}")))?;
+        Ok(pool.install(tune).map_err(Raise::raise)?.tuned)
+    }
+}
+
 /// Starts a search in a store that is not there, or goes on with it if it is this one. `config` is
-/// TOML, `others` and `limits` are JSON, `programs` are texts, which stand in place of names.
+/// TOML, `others`, `limits` and `task` are JSON, `programs` are texts, which stand in place of
+/// names. With a task there is no other suite.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python names them")]
 pub fn search(
@@ -178,11 +237,14 @@ pub fn search(
     others: String,
     limits: String,
     programs: Option<Vec<String>>,
+    task: Option<String>,
     threads: Option<usize>,
     callback: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let threads = threads_or_all(threads)?;
     let mut config = settings(&config, &others)?;
+    let task: Option<TaskOptions> =
+        task.map(|task| serde_json::from_str(&task)).transpose().map_err(input)?;
     let limits: Value = serde_json::from_str(&limits).map_err(input)?;
     change_limits(&mut config, &limits)?;
     let programs: Option<Vec<Text>> = programs
@@ -190,21 +252,31 @@ pub fn search(
         .transpose()
         .map_err(Raise::raise)?;
     work::run(py, Cancelling::Soon, move |cancel| {
-        let source = SuiteSource::find(&config.suite).map_err(Raise::raise)?;
-        let untuned = source.untuned().map_err(Raise::raise)?;
-        if !untuned.is_empty() {
-            return Err(input(format!(
-                "AdamW is not tuned for the tasks by commands of {} ({}); `symopt search --suite` tunes it first, and keeps the suite with the search",
-                source.name,
-                untuned.join(", ")
-            )));
-        }
+        // What is wrong shows before anything is tuned.
         let programs = match programs {
             Some(programs) => programs,
             None => launch::named(&config, cancel).map_err(Raise::raise)?.programs,
         };
-        let launch = if Journal::is_at(&store) {
-            let is_suite = |kept: &str| source.is_kept_as(kept);
+        let is_there = Journal::is_at(&store);
+        if !is_there {
+            Journal::check_vacant(&store).map_err(Raise::raise)?;
+        }
+        let has_task = task.is_some();
+        let source = match task {
+            Some(task) => task.suite(&store, threads, cancel)?,
+            None => {
+                let source = SuiteSource::find(&config.suite).map_err(Raise::raise)?;
+                check_tuned(&source)?;
+                source
+            }
+        };
+        config.suite.clone_from(&source.name);
+        let launch = if is_there {
+            // A task has the constants of the store already, if it is to have any.
+            let is_suite = |kept: &str| match has_task {
+                true => source.text == kept,
+                false => source.is_kept_as(kept),
+            };
             if !Launch::holds(&store, config.clone(), &programs, is_suite) {
                 return Err(input(format!(
                     "{} holds another search; give another store, or the store alone to go on with what is there",
@@ -213,10 +285,29 @@ pub fn search(
             }
             Launch::resume(&store, |stored| stored.limits = config.limits, cancel)
         } else {
-            Launch::of_parts(config, &programs, source, &store, cancel)
+            let text = source.text.clone();
+            let launch = Launch::of_parts(config, &programs, source, &store, cancel);
+            if has_task && launch.is_ok() {
+                // For all that comes after, as the command line keeps it.
+                symopt_files::write(&store.join(SUITE), text.as_bytes()).map_err(failed)?;
+            }
+            launch
         };
         run(launch.map_err(Raise::raise)?, threads, callback, cancel)
     })?
+}
+
+/// Refuses a suite with scripts for which AdamW is not tuned.
+fn check_tuned(source: &SuiteSource) -> PyResult<()> {
+    let untuned = source.untuned().map_err(Raise::raise)?;
+    if untuned.is_empty() {
+        return Ok(());
+    }
+    Err(input(format!(
+        "AdamW is not tuned for the tasks by commands of {} ({}); `symopt search --suite` tunes it first, and keeps the suite with the search",
+        source.name,
+        untuned.join(", ")
+    )))
 }
 
 /// Goes on with a search where its journal ends, with some limits changed.

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -69,6 +71,18 @@ class FoundProgram(NamedTuple):
     """Its length."""
     state_bytes: int
     """Bytes of state for each parameter."""
+    slots: int
+    """State slots that matter."""
+    matrix: bool
+    """Whether it has functions of matrices."""
+    odd: bool
+    """Whether gradients of the other sign give the update of the other sign."""
+    scale_free: bool
+    """Whether gradients of another scale give the same update."""
+    operator: str | None
+    """The operator that made it; None in a store of an earlier release."""
+    parent: str | None
+    """The functional hash of its parent."""
     program: str
     """Its text."""
 
@@ -91,6 +105,20 @@ class Study:
         population: programs in the population.
         tournament: programs drawn for each tournament.
         strategy: `regularized` evolution, or `random` programs to compare with.
+        task: in place of a suite, a training of yours: a function `train(make_optimizer, seed,
+            budget, report)` that returns the validation loss, as `symopt.task.serve` takes it, or a
+            command that serves one. It runs in processes of its own, one for each thread. A function
+            is one of a module or of a script, which is imported there under another name than
+            `__main__`.
+        task_export: what programs are written as for the task: `pytorch`, `jax`, any target of
+            `Program.export`, or `program` for their text.
+        task_steps: training steps that it is asked for; None leaves them to it.
+        task_checkpoints: points of the curve that hopeless runs are stopped by.
+        task_seconds: a run is killed after so many.
+        task_startup_seconds: so many more for a process that was just started.
+        task_seeds: seeds that every program is judged on.
+        task_tune: AdamW, which fitness is measured against, is tuned first with at most so many
+            runs; 0 leaves it at its defaults.
         settings: all further settings by name, as `symopt search --print-config` lists them, such as
             `{"fitness": {"penalty": 0.001}}`; or the path of a TOML file.
 
@@ -111,11 +139,19 @@ class Study:
         population: int | None = None,
         tournament: int | None = None,
         strategy: Literal["regularized", "random"] | None = None,
+        task: Callable[..., Any] | str | None = None,
+        task_export: str = "pytorch",
+        task_steps: int | None = None,
+        task_checkpoints: int = 4,
+        task_seconds: float = 600,
+        task_startup_seconds: float = 60,
+        task_seeds: int = 3,
+        task_tune: int = 48,
         settings: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     ) -> None:
         self.store = Path(store)
         """The directory of the store."""
-        self._text, self._programs = "", None
+        self._text = ""
         given: dict[str, Any] = {}
         if isinstance(settings, Mapping):
             given = json.loads(json.dumps(settings))
@@ -141,6 +177,29 @@ class Study:
             if values:
                 given.setdefault(table, {}).update(values)
         self._given = given
+        self._task: str | None = None
+        if task is None:
+            return
+        if suite is not None:
+            raise InputError("a study has a suite or a task, and not both")
+        for name, value, least in [
+            ("task_steps", task_steps, 1),
+            ("task_checkpoints", task_checkpoints, 1),
+            ("task_seeds", task_seeds, 1),
+            ("task_tune", task_tune, 0),
+        ]:
+            if value is not None and value < least:
+                raise InputError(f"{name} is {value}, and should be {least} or more")
+        spec = {
+            "name": "external",
+            "command": task if isinstance(task, str) else _command(task),
+            "export": task_export,
+            "steps": task_steps,
+            "checkpoints": task_checkpoints,
+            "seconds": float(task_seconds),
+            "startup_seconds": float(task_startup_seconds),
+        }
+        self._task = json.dumps({"spec": spec, "seeds": task_seeds, "tune": task_tune})
 
     def search(
         self,
@@ -189,7 +248,7 @@ class Study:
         observer = tell if called else None
         is_there = _symopt.is_store(os.fspath(self.store))
         _log.info("search in %s: %s", self.store, "resumed" if is_there else "started")
-        if is_there and not self._given and not self._text:
+        if is_there and not (self._given or self._text or self._task):
             found = _symopt.resume(os.fspath(self.store), text, threads, observer)
         else:
             found = _symopt.search(
@@ -198,6 +257,7 @@ class Study:
                 json.dumps(self._given),
                 text,
                 self._programs,
+                self._task,
                 threads,
                 observer,
             )
@@ -300,3 +360,24 @@ def _initial(
         return [str(source) for source in sources], None
     programs = [Program(source) for source in sources]
     return [program.name for program in programs], [program.source for program in programs]
+
+
+def _command(task: Callable[..., Any]) -> str:
+    """The command that serves a function."""
+    name = getattr(task, "__qualname__", "")
+    module = sys.modules.get(getattr(task, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if not name or "<" in name or module is None or file is None:
+        raise InputError(
+            f"{task!r} is no function of a module or a script, so that no other process can find it; "
+            "write it at the top level of a file, in a notebook by %%writefile, and import it"
+        )
+    place, folder = os.path.abspath(file), None
+    if module.__name__ != "__main__":
+        depth = module.__name__.count(".") + (os.path.basename(file) == "__init__.py")
+        folder = os.path.dirname(place)
+        for _ in range(depth):
+            folder = os.path.dirname(folder)
+        place = module.__name__
+    words = [sys.executable, "-m", "symopt._serve", place, name, *([folder] if folder else [])]
+    return shlex.join(words)

@@ -32,6 +32,7 @@ def search(
     others: str,
     limits: str,
     programs: list[str] | None,
+    task: str | None,
     threads: int | None,
     callback: Callable[..., object] | None,
 ) -> str: ...

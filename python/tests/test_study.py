@@ -29,7 +29,8 @@ def test_a_search_is_that_of_the_command(tmp_path: Path) -> None:
     top = subprocess.run(
         [*COMMAND, "top", str(tmp_path / "ours"), "--json"], capture_output=True, check=True
     )
-    assert [row._asdict() for row in study.hall_of_fame] == json.loads(top.stdout)
+    ours = [row._asdict() for row in study.hall_of_fame]
+    assert ours == [{key: row[key] for key in ours[0]} for row in json.loads(top.stdout)]
     assert [row["generated"] for row in study.history] == [500, 1000]
     assert study.settings["seed"] == 3
 
@@ -110,6 +111,57 @@ def test_a_report_is_written(tmp_path: Path) -> None:
     assert data["seeds"] == 2 and len(data["stores"]) == 1
     assert "# " in (tmp_path / "report" / "report.md").read_text()
     assert list((tmp_path / "report").glob("*.svg"))
+
+
+TRAINED = """
+import symopt
+print("imports may print")
+def train(make_optimizer, seed, budget, report):
+    # The program on a parabola whose middle the seed moves.
+    import numpy as np
+    middle = np.float32(1 + seed % 7)
+    weights = np.zeros(3, np.float32)
+    optimizer = symopt.Optimizer(make_optimizer.program, weights, lr=make_optimizer.peak_lr)
+    for step in range(1, 21):
+        optimizer.step(weights - middle)
+        if report.due(step, 20):
+            report(step, loss=float(np.square(weights - middle).mean()))
+    return float(np.square(weights - middle).mean())
+if __name__ == "__main__":
+    import sys
+    study = symopt.Study(sys.argv[1], task=train, task_export="program", task_tune=6, population=8)
+    study.search(programs=int(sys.argv[2]), threads=2)
+"""
+
+
+def test_a_function_is_searched_on_killed_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "parabola.py"
+    script.write_text(TRAINED)
+    words = [sys.executable, str(script)]
+    subprocess.run([*words, str(tmp_path / "whole"), "60"], check=True, capture_output=True)
+    for kill in range(3):
+        with subprocess.Popen(
+            [*words, str(tmp_path / "killed"), "60"], stderr=subprocess.DEVNULL
+        ) as process:
+            time.sleep(1 + 0.4 * kill)
+            process.kill()
+    subprocess.run([*words, str(tmp_path / "killed"), "60"], check=True, capture_output=True)
+    whole, killed = symopt.Study(tmp_path / "whole"), symopt.Study(tmp_path / "killed")
+    assert whole.best == killed.best and whole.hall_of_fame == killed.hall_of_fame
+    # From a module it is the same function, and another command.
+    monkeypatch.syspath_prepend(tmp_path)
+    import parabola  # type: ignore[import-not-found]
+
+    options = {"task_export": "program", "task_tune": 0, "task_seeds": 1, "population": 4}
+    study = symopt.Study(tmp_path / "other", task=parabola.train, **options)
+    assert study.search(programs=8, threads=1).generated == 8
+    assert study.search(programs=10, threads=1).generated == 10
+    with pytest.raises(symopt.InputError, match="no function of a module"):
+        symopt.Study(tmp_path / "none", task=lambda *_: 1.0)
+    with pytest.raises(symopt.InputError, match="not both"):
+        symopt.Study(tmp_path / "none", "quick", task=parabola.train)
 
 
 TASK = """
