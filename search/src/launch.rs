@@ -308,7 +308,7 @@ impl Launch {
         cancel: &CancelToken,
         observe: &mut dyn FnMut(&Progress),
     ) -> Result<Finished, LaunchError> {
-        let terms = Terms::new(&self.config, [&self.initial]);
+        let terms = Terms::new(&self.config, &self.initial);
         let proposer = self
             .proposer
             .filter(|_| self.config.mutation.proposals > 0.0)

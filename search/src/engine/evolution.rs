@@ -80,8 +80,7 @@ impl<'a> Evolution<'a> {
             mutator: Mutator::new(config.mutation.clone()),
             operators: Operators::new(&config.mutation),
             asks: config.mutation.proposals > 0.0,
-            terms: Terms::new(config, [initial.program.as_ref()])
-                .filter(|_| config.mutation.proposals > 0.0),
+            terms: Terms::new(config, &initial.program).filter(|_| config.mutation.proposals > 0.0),
             keys,
             seed: config.seed,
             initial: initial.program,

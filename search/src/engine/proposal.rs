@@ -34,6 +34,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use symopt_cancel::{CancelToken, Cancelled};
+use symopt_dsl::program::{Parameter, ParameterKind};
 use symopt_dsl::{Graph, Operand, Program, reference};
 use symopt_proxy_tasks::external::{Conversation, Silence};
 
@@ -41,6 +42,7 @@ use crate::config::{Form, NumericsSetting, SearchConfig};
 use crate::engine::individual::Parent;
 use crate::fit::fitted;
 use crate::journal::Proposal;
+use crate::judge::form::WEIGHT_DECAY;
 use crate::space::Space;
 
 /// The version of the protocol.
@@ -86,17 +88,19 @@ pub trait Proposer {
 pub(crate) struct Terms {
     config: SearchConfig,
     space: Space,
+    /// The program that the search starts from, whose parameters a program gets if its own are
+    /// alike: a store and a saved state hold such programs in short.
+    head: Program,
 }
 
 impl Terms {
-    /// Of a search that starts from programs. `None` if the settings have no functions, which
+    /// Of a search that starts from a program. `None` if the settings have no functions, which
     /// [`SearchConfig::check`] refuses.
-    pub fn new<'p>(
-        config: &SearchConfig,
-        initial: impl IntoIterator<Item = &'p Program>,
-    ) -> Option<Terms> {
-        let space = Space::parse(&config.mutation.functions).ok()?.with_parameters_of(initial);
-        Some(Terms { config: config.clone(), space })
+    pub fn new(config: &SearchConfig, initial: &Program) -> Option<Terms> {
+        let space = Space::parse(&config.mutation.functions).ok()?;
+        let mut head = initial.clone();
+        head.clear_comments();
+        Some(Terms { config: config.clone(), space: space.with_parameters_of([initial]), head })
     }
 
     /// The program of a text as the search has it, or why it will not do.
@@ -125,7 +129,31 @@ impl Terms {
             return Err(format!("it reads {}, which mutation.hidden has", parameter.name));
         }
         // As a resumed search will have it.
-        parse(&self.space.extend(&program).to_string())
+        let program = parse(&self.space.extend(&program).to_string())?;
+        Ok(self.adopted(&program).unwrap_or(program))
+    }
+
+    /// The same program with the parameters of the head, if these are alike but for the names of
+    /// slots, and for what is set from outside.
+    fn adopted(&self, program: &Program) -> Option<Program> {
+        let is_direction = self.config.fitness.form == Form::Direction;
+        let alike = |own: &Parameter, head: &Parameter| {
+            let is_hyperparameter = own.kind == ParameterKind::Hyperparameter;
+            let is_set = is_direction
+                && (own.kind == ParameterKind::LearningRate
+                    || is_hyperparameter && own.name == WEIGHT_DECAY);
+            own.kind == head.kind
+                && (!is_hyperparameter || own.name == head.name)
+                && (is_set || own.default == head.default)
+        };
+        let (own, head) = (&program.signature().parameters, &self.head.signature().parameters);
+        if own.len() != head.len() || !own.iter().zip(head).all(|(own, head)| alike(own, head)) {
+            return None;
+        }
+        let mut adopted = self.head.clone();
+        adopted.statements.clone_from(&program.statements);
+        adopted.update = program.update;
+        Some(adopted)
     }
 }
 
