@@ -212,6 +212,7 @@ class Study:
         target_program: str | None = None,
         threads: int | None = None,
         callbacks: Iterable[Callable[[Progress], object]] = (),
+        progress: bool = False,
     ) -> SearchResult:
         """Starts the search, or goes on with it where its store ends, until a limit is reached.
 
@@ -226,6 +227,7 @@ class Study:
             target_program: end when this program is found, by functional hash.
             threads: that evaluate; None is one for each core.
             callbacks: called a few times a second with a `Progress`.
+            progress: show a bar, by the package tqdm.
 
         Raises:
             InputError: settings that don't fit, or a store of another search.
@@ -239,7 +241,9 @@ class Study:
             "target_program": target_program,
         }
         text = json.dumps({key: value for key, value in limits.items() if value is not None})
-        called = list(callbacks)
+        called: list[Callable[[Progress], object]] = list(callbacks)
+        bar = _Bar(programs) if progress else None
+        called += [bar] if bar else []
 
         def tell(*values: Any) -> None:
             for callback in called:
@@ -248,19 +252,23 @@ class Study:
         observer = tell if called else None
         is_there = _symopt.is_store(os.fspath(self.store))
         _log.info("search in %s: %s", self.store, "resumed" if is_there else "started")
-        if is_there and not (self._given or self._text or self._task):
-            found = _symopt.resume(os.fspath(self.store), text, threads, observer)
-        else:
-            found = _symopt.search(
-                os.fspath(self.store),
-                self._text,
-                json.dumps(self._given),
-                text,
-                self._programs,
-                self._task,
-                threads,
-                observer,
-            )
+        try:
+            if is_there and not (self._given or self._text or self._task):
+                found = _symopt.resume(os.fspath(self.store), text, threads, observer)
+            else:
+                found = _symopt.search(
+                    os.fspath(self.store),
+                    self._text,
+                    json.dumps(self._given),
+                    text,
+                    self._programs,
+                    self._task,
+                    threads,
+                    observer,
+                )
+        finally:
+            if bar:
+                bar.bar.close()
         data = json.loads(found)
         data.pop("hash")
         result = SearchResult(**{**data, "program": Program(data["program"])})
@@ -335,6 +343,22 @@ class Study:
 
     def __repr__(self) -> str:
         return f"<symopt.Study {os.fspath(self.store)!r}>"
+
+
+class _Bar:
+    """A callback that draws a bar."""
+
+    def __init__(self, programs: int | None) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError("progress=True needs tqdm: pip install tqdm") from error
+        self.bar: Any = tqdm(total=programs, unit=" programs")
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.fitness is not None:
+            self.bar.set_postfix(fitness=f"{100 * progress.fitness:+.2f} %", refresh=False)
+        self.bar.update(progress.generated - self.bar.n)
 
 
 def default_settings() -> str:

@@ -57,10 +57,10 @@ def test_neither_threads_nor_the_engine_change_a_bit(name: str) -> None:
     assert results.count(results[0]) == len(results)
 
 
-@pytest.mark.parametrize("name", ["lion", "adamw", "lamb"])
-def test_the_numbers_are_near_those_of_the_export(name: str) -> None:
+@pytest.mark.parametrize("name", symopt.zoo)
+def test_every_program_of_the_zoo_steps_as_its_export_does(name: str) -> None:
     shapes = [(5, 3), (7,)]
-    weights, other = arrays(*shapes), []
+    weights = arrays(*shapes)
     other = copy.deepcopy(weights)
     optimizer = symopt.Optimizer(name, weights, lr=0.01)
     plain = exported(name)(other, lr=0.01)
@@ -69,7 +69,7 @@ def test_the_numbers_are_near_those_of_the_export(name: str) -> None:
         optimizer.step(gradients)
         plain.step(gradients)
     for ours, theirs in zip(weights, other, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_bfloat16_is_stepped_in_place() -> None:

@@ -62,6 +62,19 @@ def test_a_search_that_is_interrupted_ends_as_if_it_never_was(tmp_path: Path) ->
     assert [t.name for t in threading.enumerate() if t.name == "symopt"] == []
 
 
+def test_a_bar_shows_the_progress(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = symopt.Study(tmp_path / "store", "smoke")
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ImportError, match="pip install tqdm"):
+        study.search(programs=10, progress=True)
+    monkeypatch.undo()
+    pytest.importorskip("tqdm")
+    study.search(programs=300, progress=True)
+    assert "programs" in capsys.readouterr().err
+
+
 def test_initial_programs_are_names_texts_and_programs(tmp_path: Path) -> None:
     text = symopt.Program("lion").source
     found = [
