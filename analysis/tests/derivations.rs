@@ -677,6 +677,7 @@ fn pathological() -> Vec<(&'static str, Program)> {
         ),
         // Numbers alone do not tell so many decays apart: none of these slots follows from others.
         ("decays", with_slots(60, |slot| format!("interp(g, s{slot}, 0.{})", 900 + slot))),
+        ("400 decays", with_slots(400, |slot| format!("interp(g, s{slot}, 0.{})", 1100 + slot))),
         ("equal slots", with_slots(120, |slot| format!("interp(g, s{slot}, 0.9)"))),
         ("a ring of slots", with_slots(120, |slot| format!("0.5 * s{} + g", (slot + 1) % 120))),
         (

@@ -258,5 +258,14 @@ fn what_can_not_work_is_refused_with_the_reason() {
         panic!("nothing to tune")
     };
     assert!(matches!(error, LaunchError::NoConstants { .. }));
+    let config = smoke(|config| config.mutation.hidden = vec!["lr".to_owned(), "nope".to_owned()]);
+    let Err(error) = Launch::new(config, &store, &CancelToken::new()) else {
+        panic!("there is no such parameter")
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("mutation.hidden names `nope`") && text.contains("w, g, m, v, lr"),
+        "{text}"
+    );
     assert!(!store.exists());
 }

@@ -354,6 +354,7 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
     // Cut off in the middle of the log; a flipped bit; the witness is gone.
     let mut flipped = bytes.clone();
     flipped[begin + 20] ^= 4;
+    let mut ends = std::collections::BTreeSet::new();
     for (damaged, lost_bytes) in [(&bytes[..begin + 3], 3), (&flipped, bytes.len() - begin)] {
         fs::write(log_file(&path), damaged).unwrap();
         fs::write(path.join("acknowledged"), format!("{:020}\n", 300)).unwrap();
@@ -369,10 +370,19 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
             checked.lost(),
             Some(Lost { there: 260, acknowledged: 300, bytes: lost_bytes as u64 })
         );
-        drop(Journal::of(checked).unwrap());
+        // Nothing that was written is thrown away.
+        let salvaged = Journal::of(checked).unwrap();
+        let kept = salvaged.kept_end().unwrap().to_owned();
+        assert_eq!(kept.parent(), log_file(&path).parent());
+        assert!(fs::read(&kept).unwrap() == damaged[begin..], "the kept end is another one");
+        assert_eq!(fs::read(log_file(&path)).unwrap(), bytes[..begin]);
+        ends.insert(kept);
+        drop(salvaged);
         let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.kept_end(), None);
         assert_eq!(journal.evaluations().unwrap(), (0..260).map(record).collect::<Vec<_>>());
     }
+    assert_eq!(ends.len(), 2, "each in a file of its own: {ends:?}");
     fs::remove_file(path.join("acknowledged")).unwrap();
     assert!(refused(&path).to_string().contains("--salvage"));
     let checked = CheckedStore::held(&path, Salvage::Yes).unwrap();
