@@ -76,6 +76,11 @@ fn what_a_search_and_its_resumption_recommend_runs_as_it_stands() {
     let given = format!("--store={STORE}");
     let search = [SEARCH, &["--programs", "300", "--held-out", "2"], &[given.as_str()]].concat();
     assert_eq!(follow(path, &search, 0), ["inspect", "resume", "simplify", "train"]);
+    // A short search is among the runs with all that it found.
+    let runs = run(path, &["runs", ".", "--json"]);
+    let runs: serde_json::Value = serde_json::from_str(&runs.stdout).unwrap();
+    assert!((250..=300).contains(&runs[0]["programs"].as_u64().unwrap()), "{runs}");
+    assert!(runs[0]["evaluated"].as_u64().unwrap() > 20 && !runs[0]["best"].is_null(), "{runs}");
     let resume = ["resume", STORE, "--programs", "500", "--held-out", "2", "--threads", "1"];
     assert_eq!(follow(path, &resume, 0), ["inspect", "resume", "simplify", "train"]);
     // The same work under another name, and another search in the same place.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::config::Form;
-use symopt_search::journal::{CheckedStore, Journal, JournalError};
+use symopt_search::journal::{CheckedStore, Journal, JournalError, Place};
 
 use crate::failure::Failure;
 use crate::{table, terminal};
@@ -95,16 +95,28 @@ fn collect(directory: &Path, depth: usize, stores: &mut Vec<PathBuf>) -> std::io
 
 fn search_of(path: &Path) -> Result<Search, JournalError> {
     let store = CheckedStore::of(path)?;
-    let statistics = store.statistics()?;
+    // Rows are some hundred programs apart, so what came after the last one is counted.
+    let (statistics, improvements) = (store.statistics()?, store.improvements()?);
     let last = statistics.last();
+    let mut programs = last.map_or(0, |row| row.generated);
+    let mut evaluated = 0;
+    store.each_evaluation(|place, _, _| {
+        if let Place::Child(number) = place {
+            programs = programs.max(number.saturating_add(1));
+            evaluated += 1;
+        }
+    })?;
+    let later = improvements
+        .last()
+        .filter(|improvement| last.is_none_or(|row| improvement.index >= row.generated));
     let config = &store.settings().config;
     Ok(Search {
         suite: config.suite.clone(),
         form: config.fitness.form,
         seed: config.seed,
-        programs: last.map_or(0, |row| row.generated),
-        evaluated: last.map_or(0, |row| row.evaluated),
-        best: last.map(|row| row.best),
+        programs,
+        evaluated,
+        best: later.map(|improvement| improvement.fitness).or(last.map(|row| row.best)),
     })
 }
 
