@@ -36,7 +36,7 @@ use symopt_dsl::graph::Graph;
 use symopt_dsl::program::{Operand, Program, Statement, VarId};
 
 use crate::simplify::Label;
-use flow::{Flow, number};
+use flow::{DataFlow, number};
 use form::{Form, Manner};
 use scalar::{Equation, Free, Problem, Scalars, Solution, Unknown};
 
@@ -410,7 +410,9 @@ pub fn compare(a: &Program, b: &Program) -> Comparison {
 /// they have to do with each other; 1 where the types of one of them are wrong.
 pub fn data_flow_distance(a: &Program, b: &Program) -> f64 {
     match (Graph::new(a), Graph::new(b)) {
-        (Ok(left), Ok(right)) => shape::distance(&Flow::new(&left, a), &Flow::new(&right, b)),
+        (Ok(left), Ok(right)) => {
+            shape::distance(&DataFlow::new(&left, a), &DataFlow::new(&right, b))
+        }
         _ => 1.0,
     }
 }
@@ -418,14 +420,14 @@ pub fn data_flow_distance(a: &Program, b: &Program) -> f64 {
 /// A program that is compared.
 struct Subject {
     pruned: Program,
-    flow: Flow,
+    flow: DataFlow,
     /// The flow with hyperparameters at 0 or 1, which may fold it: their variables and values.
-    variants: Vec<(Vec<(VarId, f64)>, Flow)>,
+    variants: Vec<(Vec<(VarId, f64)>, DataFlow)>,
 }
 
 impl Subject {
     fn new(program: &Program, graph: &Graph) -> Subject {
-        let flow = Flow::new(graph, program);
+        let flow = DataFlow::new(graph, program);
         let hyperparameters: Vec<VarId> = flow.hyperparameters().take(MOST_SET).collect();
         let mut settings: Vec<Vec<(VarId, f64)>> = Vec::new();
         for (place, first) in hyperparameters.iter().enumerate() {
@@ -446,7 +448,7 @@ impl Subject {
             });
             set.statements.splice(0..0, numbers.collect::<Vec<_>>());
             let graph = Graph::new(&set).ok()?;
-            Some((setting, Flow::new(&graph, &set)))
+            Some((setting, DataFlow::new(&graph, &set)))
         };
         let variants = settings.into_iter().filter_map(variant).collect();
         Subject { pruned: program.pruned(graph), flow, variants }
@@ -523,7 +525,7 @@ fn are_moved_consistently(
 
 /// A flow in the forms in which it is matched.
 struct Candidate {
-    flow: Flow,
+    flow: DataFlow,
     /// Hyperparameters that are set in the flow already.
     set: Vec<(VarId, f64)>,
     /// The slots that are taken with the other sign, as bits.
@@ -533,11 +535,11 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(flow: Flow, set: &[(VarId, f64)], changes: bool) -> Candidate {
+    fn new(flow: DataFlow, set: &[(VarId, f64)], changes: bool) -> Candidate {
         Candidate::negated(flow, set, changes, 0)
     }
 
-    fn negated(flow: Flow, set: &[(VarId, f64)], changes: bool, negated: u32) -> Candidate {
+    fn negated(flow: DataFlow, set: &[(VarId, f64)], changes: bool, negated: u32) -> Candidate {
         let [literal, algebraic] = [Manner::Literal, Manner::Algebraic]
             .map(|manner| Form::new(&flow, manner, changes, negated));
         Candidate { flow, set: set.to_vec(), negated, literal, algebraic }

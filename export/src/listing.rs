@@ -401,7 +401,7 @@ struct SumOf {
 /// A place in the order in which a step computes: stages, and in each the scalars, the lines and
 /// the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Position {
     Scalars(usize, usize),
     Lines(usize, usize),
     /// The sums of a stage, or the results of the last one.
@@ -732,9 +732,9 @@ impl<'a> Writer<'a> {
     fn note_reads(
         &self,
         id: NodeId,
-        place: Place,
+        place: Position,
         stage: usize,
-        last: &mut BTreeMap<NodeId, Place>,
+        last: &mut BTreeMap<NodeId, Position>,
     ) {
         for part in self.parts(id) {
             if self.called(part).is_none() || self.is_line(part, stage) {
@@ -747,23 +747,23 @@ impl<'a> Writer<'a> {
 
     /// The last place at which each parameter, scalar and line is read. Lines of arrays are looked
     /// at in one stage only.
-    fn last_reads(&self, of_stage: Option<usize>) -> BTreeMap<NodeId, Place> {
+    fn last_reads(&self, of_stage: Option<usize>) -> BTreeMap<NodeId, Position> {
         let mut last = BTreeMap::new();
         for stage in 0..self.stages() {
             if of_stage.is_some_and(|of_stage| of_stage != stage) {
                 continue;
             }
             for (index, id) in self.scalar_lines[stage].iter().enumerate() {
-                self.note_reads(*id, Place::Scalars(stage, index), stage, &mut last);
+                self.note_reads(*id, Position::Scalars(stage, index), stage, &mut last);
             }
             for (index, id) in self.array_lines[stage].iter().enumerate() {
-                self.note_reads(*id, Place::Lines(stage, index), stage, &mut last);
+                self.note_reads(*id, Position::Lines(stage, index), stage, &mut last);
             }
             for id in self.results(stage) {
                 if self.called(id).is_none() || self.is_line(id, stage) {
-                    last.insert(id, Place::End(stage));
+                    last.insert(id, Position::End(stage));
                 } else {
-                    self.note_reads(id, Place::End(stage), stage, &mut last);
+                    self.note_reads(id, Position::End(stage), stage, &mut last);
                 }
             }
         }
@@ -771,7 +771,7 @@ impl<'a> Writer<'a> {
             if let (Some((Function::Clip, [_, limit])), false) =
                 (self.called(id), self.sums_of(id).is_empty())
             {
-                let place = Place::Scalars(self.levels[id.index()], usize::MAX);
+                let place = Position::Scalars(self.levels[id.index()], usize::MAX);
                 let later = last.get(limit).is_none_or(|known| *known < place);
                 if later {
                     last.insert(*limit, place);
@@ -893,8 +893,8 @@ impl<'a> Writer<'a> {
         &self,
         name: &str,
         bound: &BTreeMap<String, NodeId>,
-        last: &BTreeMap<NodeId, Place>,
-        place: Place,
+        last: &BTreeMap<NodeId, Position>,
+        place: Position,
     ) -> bool {
         self.options.rebind
             && bound
@@ -915,10 +915,11 @@ impl<'a> Writer<'a> {
         for stage in 0..self.stages() {
             for (index, id) in self.scalar_lines[stage].clone().into_iter().enumerate() {
                 let base = self.base_name(id);
-                let rebinds = self.may_rebind(&base, &bound, &last, Place::Scalars(stage, index))
-                    && bound
-                        .get(&base)
-                        .is_some_and(|holder| of_numbers[holder.index()] == of_numbers[id.index()]);
+                let rebinds =
+                    self.may_rebind(&base, &bound, &last, Position::Scalars(stage, index))
+                        && bound.get(&base).is_some_and(|holder| {
+                            of_numbers[holder.index()] == of_numbers[id.index()]
+                        });
                 let name = if rebinds { base } else { self.fresh(&base) };
                 bound.insert(name.clone(), id);
                 self.names.insert(id, name);
@@ -977,14 +978,14 @@ impl<'a> Writer<'a> {
             }
             // The update is subtracted from the weights.
             if self.graph.node(id).kind == NodeKind::Weights {
-                last.insert(id, Place::End(stage));
+                last.insert(id, Position::End(stage));
             }
         }
         let taken = self.taken.clone();
         let mut local = BTreeMap::new();
         for (index, id) in self.array_lines[stage].clone().into_iter().enumerate() {
             let base = self.base_name(id);
-            let rebinds = self.may_rebind(&base, &bound, &last, Place::Lines(stage, index));
+            let rebinds = self.may_rebind(&base, &bound, &last, Position::Lines(stage, index));
             let name = if rebinds { base } else { self.fresh(&base) };
             bound.insert(name.clone(), id);
             local.insert(id, name);

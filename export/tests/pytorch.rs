@@ -3,7 +3,7 @@
 
 use symopt_dsl::{Function, Type, parse};
 use symopt_export::python::pytorch::operations::{
-    Action, Operand, Operation, Place, Value, allocate,
+    Action, Holder, Operand, Operation, Value, allocate,
 };
 use symopt_export::{Target, export, export_plain};
 
@@ -198,9 +198,9 @@ fn scratch_arrays_are_as_few_as_values_that_live_at_once() {
         call(Function::Add, Value::Result(0), Value::Result(1)),
     ];
     let allocation = allocate(&operations, &[Value::Result(1)], &[Value::Result(2)]);
-    assert_eq!(allocation.places, [Place::Scratch(0), Place::Slot(0), Place::Scratch(0)]);
+    assert_eq!(allocation.places, [Holder::Scratch(0), Holder::Slot(0), Holder::Scratch(0)]);
     assert_eq!(allocation.scratch, 1);
     // A slot that is read to the end keeps its array until then.
     let allocation = allocate(&operations[1..2], &[Value::Result(0)], &[Value::Slot(0)]);
-    assert_eq!(allocation.places, [Place::Scratch(0)]);
+    assert_eq!(allocation.places, [Holder::Scratch(0)]);
 }

@@ -23,7 +23,7 @@ pub(super) struct FlowNode {
 
 /// The data flow of a program. Arguments of a node come before it.
 #[derive(Clone, Debug)]
-pub(super) struct Flow {
+pub(super) struct DataFlow {
     pub(super) nodes: Vec<FlowNode>,
     pub(super) update: usize,
     /// The node of each slot's next value; `None` for a dead slot.
@@ -32,8 +32,8 @@ pub(super) struct Flow {
     parameters: Vec<Parameter>,
 }
 
-impl Flow {
-    pub(super) fn new(graph: &Graph, program: &Program) -> Flow {
+impl DataFlow {
+    pub(super) fn new(graph: &Graph, program: &Program) -> DataFlow {
         let mut nodes: Vec<FlowNode> = Vec::with_capacity(graph.nodes().len());
         for node in graph.nodes() {
             let arguments: Vec<usize> =
@@ -46,7 +46,7 @@ impl Flow {
             nodes.push(FlowNode { kind: node.kind, arguments, ty: node.ty, is_number });
         }
         let signature = program.signature();
-        Flow {
+        DataFlow {
             nodes,
             update: graph.update().index(),
             slots: graph.slots().iter().map(|slot| slot.map(|node| node.index())).collect(),
@@ -147,7 +147,7 @@ impl Flow {
     }
 
     /// The same flow with a value taken for the gradient.
-    pub(super) fn with_gradient(&self, index: usize) -> Flow {
+    pub(super) fn with_gradient(&self, index: usize) -> DataFlow {
         let mut flow = self.clone();
         flow.nodes[index] = FlowNode {
             kind: NodeKind::Gradients,

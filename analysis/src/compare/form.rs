@@ -12,7 +12,7 @@ use symopt_dsl::function::Function;
 use symopt_dsl::graph::NodeKind;
 use symopt_dsl::semantics::EPSILON;
 
-use super::flow::Flow;
+use super::flow::DataFlow;
 use super::scalar::{ScalarId, Scalars, Unknown};
 
 pub(super) type PolyId = usize;
@@ -95,7 +95,7 @@ pub(super) enum Manner {
 impl Form {
     /// `changes` puts an unknown factor above 0 to `lr` and to each slot: the side that changes.
     /// Slots whose bits are set in `negated` are taken with the other sign as well.
-    pub(super) fn new(flow: &Flow, manner: Manner, changes: bool, negated: u32) -> Form {
+    pub(super) fn new(flow: &DataFlow, manner: Manner, changes: bool, negated: u32) -> Form {
         let mut form = Form::default();
         let mut values: Vec<Poly> = Vec::with_capacity(flow.nodes.len());
         for node in &flow.nodes {

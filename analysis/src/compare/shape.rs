@@ -7,7 +7,7 @@ use symopt_dsl::function::Function;
 use symopt_dsl::graph::{Graph, NodeKind};
 use symopt_dsl::program::{Operand, Program, Statement};
 
-use super::flow::{Flow, FlowNode};
+use super::flow::{DataFlow, FlowNode};
 
 /// The depths to which parts are compared, beside as they are in full.
 const DEPTHS: usize = 4;
@@ -33,7 +33,7 @@ fn hash(parts: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 /// What every node is by itself.
-fn first_labels(flow: &Flow) -> Vec<u64> {
+fn first_labels(flow: &DataFlow) -> Vec<u64> {
     flow.nodes
         .iter()
         .map(|node| match node.kind {
@@ -51,7 +51,7 @@ fn first_labels(flow: &Flow) -> Vec<u64> {
 
 /// What every node is one level deeper. A slot is what is stored in it, so that labels see through
 /// the steps.
-fn deeper(flow: &Flow, labels: &[u64]) -> Vec<u64> {
+fn deeper(flow: &DataFlow, labels: &[u64]) -> Vec<u64> {
     flow.nodes
         .iter()
         .zip(labels)
@@ -94,7 +94,7 @@ fn count(mut labels: Vec<u64>) -> usize {
 /// arguments are; and so on, a slot being what is stored in it; and in full. Calls that differ in
 /// nothing but numbers count once. The update counts as a part of its own. The distance is the
 /// weighted Jaccard distance of the two multisets of parts.
-pub(super) fn distance(a: &Flow, b: &Flow) -> f64 {
+pub(super) fn distance(a: &DataFlow, b: &DataFlow) -> f64 {
     let flows = [a, b];
     let mut labels = flows.map(first_labels);
     let mut levels: [Vec<Vec<u64>>; 2] = [vec![labels[0].clone()], vec![labels[1].clone()]];
@@ -217,7 +217,7 @@ fn statement_labels(program: &Program) -> Vec<Option<[u64; PARTNER_DEPTHS.len()]
             statements.extend_from_slice(&probe.statements[index + 1..]);
             probe.statements = statements;
             probe.update = found;
-            let flow = Flow::new(&Graph::new(&probe).ok()?, &probe);
+            let flow = DataFlow::new(&Graph::new(&probe).ok()?, &probe);
             let value = *flow.nodes.get(flow.update)?.arguments.get(1)?;
             if flow.nodes[value].is_number {
                 return None;

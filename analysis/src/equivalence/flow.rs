@@ -35,7 +35,7 @@ impl Operation {
 
 /// What a step computes for this and later updates.
 #[derive(Clone, Debug)]
-pub(super) struct Flow {
+pub(super) struct OperationFlow {
     pub(super) operations: Vec<Operation>,
     /// The place of the update.
     pub(super) update: usize,
@@ -43,14 +43,14 @@ pub(super) struct Flow {
     pub(super) slots: Vec<Option<usize>>,
 }
 
-impl Flow {
+impl OperationFlow {
     /// The normal form of a graph.
-    pub(super) fn of_graph(graph: &Graph) -> Flow {
+    pub(super) fn of_graph(graph: &Graph) -> OperationFlow {
         let operations = graph
             .nodes()
             .iter()
             .map(|n| Operation::new(n.kind, n.ty, n.arguments().iter().map(|a| a.index())));
-        Flow {
+        OperationFlow {
             operations: operations.collect(),
             update: graph.update().index(),
             slots: graph.slots().iter().map(|slot| slot.map(|node| node.index())).collect(),
@@ -60,7 +60,7 @@ impl Flow {
     /// The live statements of a program as they stand, nothing folded: what rounding does to them,
     /// and where they overflow, is not always what it does to the normal form. `graph` is the graph
     /// of the program.
-    pub(super) fn of_statements(program: &Program, graph: &Graph) -> Flow {
+    pub(super) fn of_statements(program: &Program, graph: &Graph) -> OperationFlow {
         let signature = program.signature();
         let mut operations = Vec::new();
         for (index, parameter) in signature.parameters.iter().enumerate() {
@@ -106,11 +106,11 @@ impl Flow {
             .zip(graph.slots())
             .map(|(v, live)| live.map(|_| environment[v.index()]))
             .collect();
-        Flow { slots, update: environment[program.update.index()], operations }
+        OperationFlow { slots, update: environment[program.update.index()], operations }
     }
 
     /// Where this flow computes the update of another one, if it does.
-    pub(super) fn place_of_update_of(&self, other: &Flow) -> Option<usize> {
+    pub(super) fn place_of_update_of(&self, other: &OperationFlow) -> Option<usize> {
         let mut found: Vec<Option<usize>> = Vec::with_capacity(other.operations.len());
         for operation in &other.operations {
             let arguments: Option<Vec<usize>> =

@@ -4,7 +4,7 @@
 use symopt_dsl::Graph;
 use symopt_evaluator::Reference;
 
-use super::flow::Flow;
+use super::flow::OperationFlow;
 use super::noise::{FlowEvaluator, Inputs, NOISE, Noise};
 use super::streams::Random;
 use super::tally::{Sample, Tally};
@@ -99,9 +99,9 @@ impl<'a> Run<'a> {
         let shapes = setting.shapes();
         let lengths: Vec<usize> = shapes.iter().map(|shape| shape.iter().product()).collect();
         let evaluator = |flow| FlowEvaluator::new(flow, &lengths);
-        let normal_form = evaluator(Flow::of_graph(&setting.before));
+        let normal_form = evaluator(OperationFlow::of_graph(&setting.before));
         let probe = |(condition, graph): (&Condition, &Graph)| {
-            let flow = Flow::of_graph(graph);
+            let flow = OperationFlow::of_graph(graph);
             let place = normal_form.flow().place_of_update_of(&flow);
             (evaluator(flow), condition.requirement, place)
         };
@@ -109,8 +109,8 @@ impl<'a> Run<'a> {
         Ok(Run {
             before: Reference::new(claim.before, &shapes)?,
             after: Reference::new(claim.after, &shapes)?,
-            noisy_before: evaluator(Flow::of_statements(claim.before, &setting.before)),
-            noisy_after: evaluator(Flow::of_statements(claim.after, &setting.after)),
+            noisy_before: evaluator(OperationFlow::of_statements(claim.before, &setting.before)),
+            noisy_after: evaluator(OperationFlow::of_statements(claim.after, &setting.after)),
             normal_form,
             probes,
             quantities: std::iter::once("update").chain(slot_names(claim.after)).collect(),

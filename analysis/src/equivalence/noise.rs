@@ -10,7 +10,7 @@ use symopt_dsl::graph::NodeKind;
 use symopt_dsl::{Function, Type, semantics};
 use symopt_evaluator::reduce;
 
-use super::flow::{Flow, Operation};
+use super::flow::{Operation, OperationFlow};
 use super::streams::Random;
 
 /// How far an operation's result is off in a noisy run, relative: far above the rounding of f64
@@ -36,7 +36,7 @@ pub(crate) struct Inputs<'a> {
 
 /// Evaluates the flow of one program over arrays of given lengths.
 pub(crate) struct FlowEvaluator {
-    flow: Flow,
+    flow: OperationFlow,
     /// The part of each array in the flat buffers.
     arrays: Vec<Range<usize>>,
     /// The array of each number.
@@ -51,7 +51,7 @@ pub(crate) struct FlowEvaluator {
 }
 
 impl FlowEvaluator {
-    pub(crate) fn new(flow: Flow, lengths: &[usize]) -> FlowEvaluator {
+    pub(crate) fn new(flow: OperationFlow, lengths: &[usize]) -> FlowEvaluator {
         let mut arrays: Vec<Range<usize>> = Vec::new();
         for length in lengths {
             let start = arrays.last().map_or(0, |a| a.end);
@@ -87,7 +87,7 @@ impl FlowEvaluator {
     }
 
     /// The flow.
-    pub(crate) fn flow(&self) -> &Flow {
+    pub(crate) fn flow(&self) -> &OperationFlow {
         &self.flow
     }
 
@@ -312,7 +312,7 @@ impl Argument<'_> {
 }
 
 fn argument<'a>(
-    flow: &Flow,
+    flow: &OperationFlow,
     values: &'a [Vec<f64>],
     arguments: &[usize],
     position: usize,
@@ -546,9 +546,9 @@ mod tests {
     use super::*;
     use symopt_evaluator::Reference;
 
-    fn flows(program: &Program) -> [Flow; 2] {
+    fn flows(program: &Program) -> [OperationFlow; 2] {
         let graph = Graph::new(program).expect("it types");
-        [Flow::of_statements(program, &graph), Flow::of_graph(&graph)]
+        [OperationFlow::of_statements(program, &graph), OperationFlow::of_graph(&graph)]
     }
 
     fn evaluator(text: &str, lengths: &[usize]) -> FlowEvaluator {

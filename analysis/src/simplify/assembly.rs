@@ -10,7 +10,7 @@ use symopt_dsl::program::{
 };
 use symopt_dsl::types::Type;
 
-use crate::simplify::term::{Flow, Leaf, Term};
+use crate::simplify::term::{Leaf, Term, TermFlow};
 
 /// Where names come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Naming {
 
 /// The program of a flow, under a signature whose slots are the flow's. `None` if there are more
 /// variables than a program can have, or a broadcast that no program can spell.
-pub(crate) fn assemble(signature: &Signature, flow: &Flow, naming: Naming) -> Option<Program> {
+pub(crate) fn assemble(signature: &Signature, flow: &TermFlow, naming: Naming) -> Option<Program> {
     let numerics = numerics(flow);
     let signature = Signature { doc: None, numerics, ..signature.clone() };
     let mut assembly = Assembly::new(&signature, flow, naming)?;
@@ -34,7 +34,7 @@ pub(crate) fn assemble(signature: &Signature, flow: &Flow, naming: Naming) -> Op
 }
 
 /// Guarded functions are spelled as plain ones under the marker, if all of them can be.
-fn numerics(flow: &Flow) -> Numerics {
+fn numerics(flow: &TermFlow) -> Numerics {
     let functions: BTreeSet<Function> = flow
         .nodes()
         .iter()
@@ -54,7 +54,7 @@ fn plain_of(guarded: Function) -> Option<Function> {
 }
 
 struct Assembly<'a> {
-    flow: &'a Flow,
+    flow: &'a TermFlow,
     naming: Naming,
     parameters: Vec<Parameter>,
     /// The calls in the order of the statements.
@@ -72,7 +72,7 @@ struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    fn new(signature: &'a Signature, flow: &'a Flow, naming: Naming) -> Option<Assembly<'a>> {
+    fn new(signature: &'a Signature, flow: &'a TermFlow, naming: Naming) -> Option<Assembly<'a>> {
         let nodes = flow.nodes();
         let (root, inner) = nodes.split_last()?;
         if inner.iter().any(|node| matches!(node, Term::Cast(..)))

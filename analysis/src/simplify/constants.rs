@@ -11,7 +11,7 @@ use crate::simplify::derivation::{Reason, StepKind};
 use crate::simplify::label::Label;
 use crate::simplify::proposal::Proposal;
 use crate::simplify::slots::rewrite;
-use crate::simplify::term::{Builder, Flow, Leaf, Term};
+use crate::simplify::term::{Builder, Leaf, Term, TermFlow};
 
 /// The largest number that is taken for an epsilon where it is added.
 const LARGEST_EPSILON: f64 = 1e-4;
@@ -22,7 +22,7 @@ const LARGEST_EPSILON: f64 = 1e-4;
 /// A peak becomes the default of `lr` where steps may have conditions: `lr` is another number then.
 /// Elsewhere it gets a name of its own.
 pub(crate) fn name(program: &Program, weakest: Label) -> Option<Proposal> {
-    let flow = Flow::of(program);
+    let flow = TermFlow::of(program);
     let mut reasons = Vec::new();
     let mut signature = program.signature().clone();
     // `lr` can't have a default before parameters that have none, as `t`: then the peak gets a name
@@ -95,7 +95,7 @@ struct Peak {
     is_alone: bool,
 }
 
-fn peak_learning_rate(flow: &Flow) -> Option<Peak> {
+fn peak_learning_rate(flow: &TermFlow) -> Option<Peak> {
     let nodes = flow.nodes();
     let lr = nodes.iter().position(|node| *node == Term::Leaf(Leaf::LearningRate))?;
     let readers: Vec<usize> = (0..nodes.len())
@@ -115,7 +115,7 @@ fn peak_learning_rate(flow: &Flow) -> Option<Peak> {
 }
 
 /// The flow with `lr` in place of `lr * value`.
-fn without_peak(flow: &Flow, node: usize) -> Option<Flow> {
+fn without_peak(flow: &TermFlow, node: usize) -> Option<TermFlow> {
     let mut builder = Builder::default();
     let lr = builder.add(Term::Leaf(Leaf::LearningRate));
     let mut renumbered: Vec<Id> = Vec::new();
@@ -138,7 +138,7 @@ fn without_peak(flow: &Flow, node: usize) -> Option<Flow> {
 /// The program as the training loop of the one before would call it: `lr` times the peak in place
 /// of `lr`.
 fn with_peak(program: &Program, value: f64) -> Option<Program> {
-    let flow = Flow::of(program);
+    let flow = TermFlow::of(program);
     let mut builder = Builder::default();
     let renumbered = rewrite(&flow, &mut builder, |builder, leaf| {
         let id = builder.add(Term::Leaf(leaf));

@@ -11,7 +11,7 @@ use symopt_dsl::function::{Function, Typing};
 use symopt_dsl::types::Type;
 
 use crate::simplify::e_graph::Graph;
-use crate::simplify::term::{Builder, Flow, Leaf, Term};
+use crate::simplify::term::{Builder, Leaf, Term, TermFlow};
 
 /// What the digits of numbers cost that a program did not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub(crate) fn digits(value: f64) -> usize {
 }
 
 /// The cost of a flow.
-pub(crate) fn cost(flow: &Flow) -> Cost {
+pub(crate) fn cost(flow: &TermFlow) -> Cost {
     let nodes = flow.nodes();
     let of = |node: &Term| {
         let inner = node
@@ -260,7 +260,12 @@ impl Choices {
 
 /// The cheapest flow for a root that was found, for a program that is `original` so far; `None` if
 /// there is none, which does not happen for a flow that was added.
-pub(crate) fn extract(egraph: &Graph, root: Id, original: &Flow, digits: Digits) -> Option<Flow> {
+pub(crate) fn extract(
+    egraph: &Graph,
+    root: Id,
+    original: &TermFlow,
+    digits: Digits,
+) -> Option<TermFlow> {
     let numbers = original.nodes().iter().filter_map(|node| match node {
         Term::Constant(bits) => Some(*bits),
         _ => None,

@@ -19,7 +19,7 @@ use crate::simplify::extraction::{self, Digits};
 use crate::simplify::facts::{Facts, facts_of_all, nonnegative_slots};
 use crate::simplify::label::Label;
 use crate::simplify::rules::{Given, RULES, Rule};
-use crate::simplify::term::{Builder, Flow, Term, node_type};
+use crate::simplify::term::{Builder, Term, TermFlow, node_type};
 
 /// Limits of one saturation. Nodes and rounds are the same on every machine; the time limit is
 /// there for programs that nobody has thought of, and a result that was cut short by it says so.
@@ -48,7 +48,7 @@ pub(crate) const CONTRADICTION: &str =
 const BROADCAST: &str = "broadcast taken in";
 /// Whether a flow computes something from numbers that is no finite number: an identity has been
 /// used where it does not hold.
-fn has_infinite_scalar(flow: &Flow) -> bool {
+fn has_infinite_scalar(flow: &TermFlow) -> bool {
     facts_of_all(flow.nodes(), &[])
         .iter()
         .any(|facts| facts.constant.is_some_and(|value| !value.is_finite()))
@@ -346,7 +346,7 @@ pub(crate) struct Proof {
 /// What saturation made of a flow.
 pub(crate) struct Saturated {
     /// The cheapest flow found.
-    pub(crate) flow: Flow,
+    pub(crate) flow: TermFlow,
     /// Why it is equal, if that was asked for.
     pub(crate) proof: Option<Proof>,
 }
@@ -354,7 +354,7 @@ pub(crate) struct Saturated {
 /// Saturates a flow with the rules of up to a label and takes out the cheapest equal flow: `None`
 /// where that is no cheaper. Beside it the limit that was reached, if one was.
 pub(crate) fn saturate(
-    flow: &Flow,
+    flow: &TermFlow,
     strongest: Label,
     limits: &Limits,
     explain: bool,
@@ -365,7 +365,7 @@ pub(crate) fn saturate(
 /// The same, where digits of numbers may count more.
 pub(crate) fn saturate_by(
     digits: Digits,
-    flow: &Flow,
+    flow: &TermFlow,
     strongest: Label,
     limits: &Limits,
     explain: bool,
@@ -432,7 +432,7 @@ pub(crate) fn saturate_by(
 }
 
 /// Reads the rules that were applied out of egg's proof, whose shared parts are looked at once.
-fn read_proof(flow: &Flow, trees: &[Rc<TreeTerm<Term>>]) -> Proof {
+fn read_proof(flow: &TermFlow, trees: &[Rc<TreeTerm<Term>>]) -> Proof {
     let mut arena = Builder::default();
     let mut renumbered: Vec<Id> = Vec::new();
     for node in flow.nodes() {

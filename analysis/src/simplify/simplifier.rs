@@ -14,7 +14,7 @@ use crate::simplify::extraction::{self, Digits, cost};
 use crate::simplify::label::Label;
 use crate::simplify::proposal::Proposal;
 use crate::simplify::saturation::{CONTRADICTION, Limits, Proof, Saturated, saturate, saturate_by};
-use crate::simplify::term::{Flow, Leaf, Term};
+use crate::simplify::term::{Leaf, Term, TermFlow};
 use crate::simplify::text::Speller;
 use crate::simplify::{constants, slots};
 
@@ -144,7 +144,7 @@ impl<'a> Simplifier<'a> {
                 .extend(Some(note).filter(|note| !self.derivation.notes.contains(note)));
             return None;
         }
-        let flow = Flow::of(&program);
+        let flow = TermFlow::of(&program);
         if let Some(proposal) = self.identity(&program, &flow, Label::Exact).filter(is_new) {
             return Some(proposal);
         }
@@ -168,7 +168,7 @@ impl<'a> Simplifier<'a> {
             }
         }
         if self.options.label >= Label::Real {
-            let saturated = |flow: &Flow| {
+            let saturated = |flow: &TermFlow| {
                 saturate(flow, self.options.label.min(Label::Real), &self.options.limits, false)
                     .0
                     .map(|s| s.flow)
@@ -207,7 +207,7 @@ impl<'a> Simplifier<'a> {
     }
 
     /// Identities that make the program shorter.
-    fn identity(&mut self, program: &Program, flow: &Flow, label: Label) -> Option<Proposal> {
+    fn identity(&mut self, program: &Program, flow: &TermFlow, label: Label) -> Option<Proposal> {
         self.identity_with(program, flow, label, |after, before| {
             cost(after).is_shorter_than(&cost(before))
         })
@@ -216,9 +216,9 @@ impl<'a> Simplifier<'a> {
     fn identity_with(
         &mut self,
         program: &Program,
-        flow: &Flow,
+        flow: &TermFlow,
         label: Label,
-        is_wanted: impl Fn(&Flow, &Flow) -> bool,
+        is_wanted: impl Fn(&TermFlow, &TermFlow) -> bool,
     ) -> Option<Proposal> {
         let proposal = self.identity_by(Digits::Last, program, flow, label, &is_wanted)?;
         if self.is_readable(&proposal.after, program) {
@@ -239,9 +239,9 @@ impl<'a> Simplifier<'a> {
         &self,
         digits: Digits,
         program: &Program,
-        flow: &Flow,
+        flow: &TermFlow,
         label: Label,
-        is_wanted: &impl Fn(&Flow, &Flow) -> bool,
+        is_wanted: &impl Fn(&TermFlow, &TermFlow) -> bool,
     ) -> Option<Proposal> {
         let (saturated, _) =
             saturate_by(digits, flow, label, &self.options.limits, self.options.explain);
@@ -334,7 +334,7 @@ impl<'a> Simplifier<'a> {
 
     fn fresh_names(&self) -> Option<Proposal> {
         let program = self.program();
-        let flow = Flow::of(program);
+        let flow = TermFlow::of(program);
         let (signature, slots) = slots::fresh_names(program, &flow);
         let after = assemble(&signature, &flow, Naming::Fresh)?;
         if same_text(&after, program) || after.statements.len() > program.statements.len() {
@@ -488,14 +488,14 @@ fn exact(kind: StepKind, rule: &str, text: String, after: Program) -> Proposal {
 
 /// Names of values by their text, so that they are found again in another flow.
 fn flow_names(program: &Program) -> BTreeMap<String, String> {
-    let flow = Flow::of(program);
+    let flow = TermFlow::of(program);
     flow.names.iter().map(|(id, name)| (term_key(&flow, *id), name.clone())).collect()
 }
 
 /// A text for a value that is the same in every flow; shared values are written once for each use,
 /// up to a length.
-fn term_key(flow: &Flow, id: egg::Id) -> String {
-    fn go(flow: &Flow, id: egg::Id, depth: usize, out: &mut String) {
+fn term_key(flow: &TermFlow, id: egg::Id) -> String {
+    fn go(flow: &TermFlow, id: egg::Id, depth: usize, out: &mut String) {
         let node = &flow.nodes()[usize::from(id)];
         match node {
             Term::Call(function, _) if depth < 6 && out.len() < 400 => {
@@ -517,7 +517,7 @@ fn term_key(flow: &Flow, id: egg::Id) -> String {
 }
 
 /// Gives values of a flow the names that they have in another program.
-fn keep_names(flow: &mut Flow, names: BTreeMap<String, String>) {
+fn keep_names(flow: &mut TermFlow, names: BTreeMap<String, String>) {
     let ids: Vec<egg::Id> = flow.calls().collect();
     for id in ids {
         if let Some(name) = names.get(&term_key(flow, id)) {

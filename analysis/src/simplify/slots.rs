@@ -20,7 +20,7 @@ use crate::simplify::extraction::cost;
 use crate::simplify::facts::nonnegative_slots;
 use crate::simplify::label::{Label, SlotMap};
 use crate::simplify::proposal::Proposal;
-use crate::simplify::term::{Builder, Flow, Leaf, Term};
+use crate::simplify::term::{Builder, Leaf, Term, TermFlow};
 
 /// Coefficients closer to each other than this share are the same number.
 const TOLERANCE: f64 = 1e-12;
@@ -36,8 +36,8 @@ const MOST_NODES: usize = 20_000;
 /// flow.
 pub(crate) fn propose(
     program: &Program,
-    flow: &Flow,
-    saturated: impl Fn(&Flow) -> Option<Flow>,
+    flow: &TermFlow,
+    saturated: impl Fn(&TermFlow) -> Option<TermFlow>,
 ) -> Vec<Proposal> {
     let names: Vec<String> =
         program.signature().slots().map(|slot| program.variable_name(slot).to_string()).collect();
@@ -53,7 +53,7 @@ pub(crate) fn propose(
 
 struct State<'a> {
     program: &'a Program,
-    flow: &'a Flow,
+    flow: &'a TermFlow,
     names: Vec<String>,
 }
 
@@ -143,7 +143,7 @@ impl State<'_> {
     }
 
     /// A slot that starts at zero and is zero whenever it was zero before.
-    fn zero_slot(&self, saturated: &impl Fn(&Flow) -> Option<Flow>) -> Option<Proposal> {
+    fn zero_slot(&self, saturated: &impl Fn(&TermFlow) -> Option<TermFlow>) -> Option<Proposal> {
         let slot = (0..self.names.len()).find(|slot| self.stays_zero(*slot))?;
         let name = &self.names[slot];
         let text = format!("{name} starts at zero, and its next value is zero as long as it is");
@@ -199,7 +199,10 @@ impl State<'_> {
     }
 
     /// A slot that is always the same combination of others.
-    fn dependent_slot(&self, saturated: &impl Fn(&Flow) -> Option<Flow>) -> Option<Proposal> {
+    fn dependent_slot(
+        &self,
+        saturated: &impl Fn(&TermFlow) -> Option<TermFlow>,
+    ) -> Option<Proposal> {
         let count = self.names.len();
         if count < 2 {
             return None;
@@ -242,7 +245,7 @@ impl State<'_> {
         terms: &BTreeMap<usize, f64>,
         rule: &str,
         text: String,
-        saturated: &impl Fn(&Flow) -> Option<Flow>,
+        saturated: &impl Fn(&TermFlow) -> Option<TermFlow>,
     ) -> Option<Proposal> {
         let (signature, place) = without_slot(self.program.signature(), slot)?;
         let moved = |leaf: Leaf| match leaf {
@@ -297,7 +300,10 @@ impl State<'_> {
     }
 
     /// A slot in another unit, where that makes the program cheaper.
-    fn rescaled_slot(&self, saturated: &impl Fn(&Flow) -> Option<Flow>) -> Option<Proposal> {
+    fn rescaled_slot(
+        &self,
+        saturated: &impl Fn(&TermFlow) -> Option<TermFlow>,
+    ) -> Option<Proposal> {
         let forms = self.linear_forms();
         let before = cost(self.flow);
         let mut nodes = 0;
@@ -437,7 +443,7 @@ fn unfed_together(next: &[&Linear]) -> Option<Vec<f64>> {
 
 /// A flow's nodes in another builder, with leaves replaced; gives their new ids.
 pub(crate) fn rewrite(
-    flow: &Flow,
+    flow: &TermFlow,
     builder: &mut Builder,
     mut leaf: impl FnMut(&mut Builder, Leaf) -> Id,
 ) -> Vec<Id> {
@@ -474,7 +480,7 @@ fn without_slot(signature: &Signature, slot: usize) -> Option<(Signature, usize)
 
 /// The usual names of one or two slots: `v` for what is never negative, as an average of squares,
 /// and `m` for the rest. Beside the signature the renamings.
-pub(crate) fn fresh_names(program: &Program, flow: &Flow) -> (Signature, Vec<SlotMap>) {
+pub(crate) fn fresh_names(program: &Program, flow: &TermFlow) -> (Signature, Vec<SlotMap>) {
     let mut signature = program.signature().clone();
     let variables: Vec<VarId> = signature.slots().collect();
     let nonnegative = nonnegative_slots(flow.nodes(), flow.outputs());

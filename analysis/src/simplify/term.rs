@@ -146,7 +146,7 @@ impl FromOp for Term {
 
 /// A program as a term: nodes before the nodes that use them, equal nodes once, the root last.
 #[derive(Clone, Debug)]
-pub(crate) struct Flow {
+pub(crate) struct TermFlow {
     /// The nodes; the last one is [`Term::Outputs`].
     pub(crate) term: RecExpr<Term>,
     /// The type of each node.
@@ -192,9 +192,9 @@ impl Builder {
     }
 
     /// The term with the given outputs; nodes that these do not need are dropped.
-    pub(crate) fn finish(mut self, outputs: &[Id]) -> Flow {
+    pub(crate) fn finish(mut self, outputs: &[Id]) -> TermFlow {
         let root = self.add(Term::Outputs(outputs.into()));
-        let flow = Flow { term: self.term, types: self.types, names: BTreeMap::new() };
+        let flow = TermFlow { term: self.term, types: self.types, names: BTreeMap::new() };
         flow.reachable(root)
     }
 }
@@ -210,11 +210,11 @@ pub(crate) fn node_type(node: &Term, children: &[Type]) -> Type {
     }
 }
 
-impl Flow {
+impl TermFlow {
     /// The data flow of a program, call by call: nothing is rewritten, but copies are looked
     /// through, guarded functions go by their own names and equal calls are one node. The program
     /// must be well typed.
-    pub(crate) fn of(program: &Program) -> Flow {
+    pub(crate) fn of(program: &Program) -> TermFlow {
         let signature = program.signature();
         let mut builder = Builder::default();
         let mut environment: Vec<Option<Id>> = vec![None; program.variable_count()];
@@ -257,7 +257,7 @@ impl Flow {
         let outputs: Vec<Id> =
             std::iter::once(program.update).chain(signature.slots()).map(value).collect();
         let root = builder.add(Term::Outputs(outputs.into()));
-        let flow = Flow { term: builder.term, types: builder.types, names };
+        let flow = TermFlow { term: builder.term, types: builder.types, names };
         flow.reachable(root)
     }
 
@@ -286,7 +286,7 @@ impl Flow {
     }
 
     /// The same flow without the nodes that the root does not need.
-    fn reachable(self, root: Id) -> Flow {
+    fn reachable(self, root: Id) -> TermFlow {
         let nodes = self.term.as_ref();
         let mut needed = vec![false; nodes.len()];
         needed[usize::from(root)] = true;
@@ -316,6 +316,6 @@ impl Flow {
             .into_iter()
             .filter_map(|(id, name)| Some((renumbered[usize::from(id)]?, name)))
             .collect();
-        Flow { term: builder.term, types: builder.types, names }
+        TermFlow { term: builder.term, types: builder.types, names }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use symopt_dsl::{Function, Type};
 
-use super::operations::{Action, Allocation, Item, Operand, Operation, Operations, Place, Value};
+use super::operations::{Action, Allocation, Holder, Item, Operand, Operation, Operations, Value};
 use crate::listing::{Callee, Expression, Listing};
 use crate::notation::Notation;
 use crate::python::WIDTH;
@@ -99,7 +99,7 @@ pub fn callable(function: Function) -> String {
 /// given array, and which have the shape of the weights: a caller can hold them ready.
 pub fn scratch_to_give(operations: &[Operation], allocation: &Allocation) -> Vec<usize> {
     let is_first_given = |number: &usize| {
-        let first = allocation.places.iter().position(|place| *place == Place::Scratch(*number));
+        let first = allocation.places.iter().position(|place| *place == Holder::Scratch(*number));
         first.map(|index| &operations[index]).is_some_and(|first| {
             let writes = matches!(first.action, Action::Function(function) if torch_name(function).is_some());
             writes && first.ty == Type::Tree
@@ -130,11 +130,11 @@ pub const OUT: &str = "out";
 const MARGIN: &str = "    ";
 
 impl Eager<'_> {
-    fn place(&self, value: Value) -> Place {
+    fn place(&self, value: Value) -> Holder {
         match value {
-            Value::Weights => Place::Weights,
-            Value::Gradients => Place::Gradients,
-            Value::Slot(slot) => Place::Slot(slot),
+            Value::Weights => Holder::Weights,
+            Value::Gradients => Holder::Gradients,
+            Value::Slot(slot) => Holder::Slot(slot),
             Value::Result(result) => self.allocation.places[result],
         }
     }
@@ -144,13 +144,13 @@ impl Eager<'_> {
         self.place_name(self.place(value))
     }
 
-    fn place_name(&self, place: Place) -> String {
+    fn place_name(&self, place: Holder) -> String {
         match place {
-            Place::Weights => self.listing.weights.clone(),
-            Place::Gradients => self.listing.gradients.clone(),
-            Place::Slot(slot) => self.listing.slots[slot].clone(),
-            Place::Scratch(0) => "scratch".to_owned(),
-            Place::Scratch(number) => format!("scratch{}", number + 1),
+            Holder::Weights => self.listing.weights.clone(),
+            Holder::Gradients => self.listing.gradients.clone(),
+            Holder::Slot(slot) => self.listing.slots[slot].clone(),
+            Holder::Scratch(0) => "scratch".to_owned(),
+            Holder::Scratch(number) => format!("scratch{}", number + 1),
         }
     }
 
@@ -181,7 +181,7 @@ impl Eager<'_> {
                 Item::Operation(index) => {
                     let place = self.allocation.places[*index];
                     let is_new = match place {
-                        Place::Scratch(number) => !std::mem::replace(&mut made[number], true),
+                        Holder::Scratch(number) => !std::mem::replace(&mut made[number], true),
                         _ => false,
                     };
                     for line in self.operation(&self.operations.operations[*index], place, is_new) {
@@ -201,7 +201,7 @@ impl Eager<'_> {
         }
     }
 
-    fn operation(&self, operation: &Operation, place: Place, is_new: bool) -> Vec<String> {
+    fn operation(&self, operation: &Operation, place: Holder, is_new: bool) -> Vec<String> {
         let target = self.place_name(place);
         let single = self.style == Style::Single;
         let operands = &operation.operands;
@@ -303,7 +303,7 @@ impl Eager<'_> {
         &self,
         function: Function,
         operands: &[Operand],
-        place: Place,
+        place: Holder,
         is_new: bool,
     ) -> Vec<String> {
         let target = &self.place_name(place)[..];
@@ -423,7 +423,7 @@ impl Eager<'_> {
         x: &str,
         y: Option<&str>,
         y_is_array: bool,
-        place: Place,
+        place: Holder,
     ) -> Vec<String> {
         let target = self.place_name(place);
         let name = torch_name(function).unwrap_or_default();
@@ -437,7 +437,7 @@ impl Eager<'_> {
         let is_method = name != "maximum" && name != "minimum";
         let number = match (place, is_method, x == target) {
             (_, true, true) => return vec![format!("{target}.{name}_({arguments})")],
-            (Place::Scratch(number), ..) => number,
+            (Holder::Scratch(number), ..) => number,
             (_, true, false) => {
                 return vec![
                     format!("{target}.copy_({x})"),
@@ -499,9 +499,9 @@ impl Eager<'_> {
     /// weights.
     pub fn end(&self, update: Value, next_slots: &[Value]) -> String {
         let mut text = String::new();
-        let moves = |slot: usize| self.place(next_slots[slot]) != Place::Slot(slot);
+        let moves = |slot: usize| self.place(next_slots[slot]) != Holder::Slot(slot);
         // What stands in the array of a slot that is about to be written is put aside first.
-        let mut aside: Vec<(Place, String)> = Vec::new();
+        let mut aside: Vec<(Holder, String)> = Vec::new();
         for value in next_slots
             .iter()
             .enumerate()
@@ -510,7 +510,7 @@ impl Eager<'_> {
             .chain([&update])
         {
             let place = self.place(*value);
-            let Place::Slot(slot) = place else { continue };
+            let Holder::Slot(slot) = place else { continue };
             if moves(slot) && !aside.iter().any(|(known, _)| *known == place) {
                 let name = format!("{}_before", self.listing.slots[slot]);
                 let _ =

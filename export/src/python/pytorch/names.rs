@@ -34,7 +34,7 @@ use crate::listing::{Listing, ScalarParameter};
 
 /// Where a hyperparameter is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct GroupKey {
     /// The name in the program's text, or one that Python can have as an argument: how the
     /// constructor takes it too.
     pub own: String,
@@ -44,7 +44,7 @@ pub struct Place {
     pub index: Option<usize>,
 }
 
-impl Place {
+impl GroupKey {
     /// How it is read from a group.
     pub fn read(&self) -> String {
         match self.index {
@@ -63,7 +63,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     /// The learning rate, if there is one, and the hyperparameters, as in the listing.
-    pub places: Vec<Place>,
+    pub places: Vec<GroupKey>,
     /// The key of each live slot in the state of a parameter.
     pub slots: Vec<String>,
     /// The name in the program of each live slot.
@@ -136,10 +136,10 @@ impl Names {
     pub fn new(program: &Program, graph: &Graph, listing: &Listing) -> Names {
         let all: Vec<&ScalarParameter> = listing.hyperparameters.iter().collect();
         let is_given = |name: &str| all.iter().any(|parameter| parameter.given == name);
-        let mut places: Vec<Place> = listing
+        let mut places: Vec<GroupKey> = listing
             .learning_rate
             .iter()
-            .map(|_| Place { own: "lr".to_owned(), key: "lr".to_owned(), index: None })
+            .map(|_| GroupKey { own: "lr".to_owned(), key: "lr".to_owned(), index: None })
             .collect();
         let mut betas = 0;
         while is_given(&format!("beta{}", betas + 1)) {
@@ -179,7 +179,7 @@ impl Names {
                 (given, _) if momentum == Some(given) => ("momentum", None),
                 _ => (own.as_str(), None),
             };
-            places.push(Place { key: key.to_owned(), index, own });
+            places.push(GroupKey { key: key.to_owned(), index, own });
         }
         let has_momentum =
             places.iter().any(|place| place.key == "betas" || place.key == "momentum");
@@ -210,7 +210,7 @@ impl Names {
     }
 
     /// The places whose values a group has elsewhere than under the program's name.
-    pub fn elsewhere(&self) -> impl Iterator<Item = &Place> {
+    pub fn elsewhere(&self) -> impl Iterator<Item = &GroupKey> {
         self.places.iter().filter(|place| place.is_elsewhere())
     }
 

@@ -324,7 +324,7 @@ pub fn mirrored(function: Function) -> Function {
 
 /// Where a value is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Holder {
     /// The array of the weights; read only.
     Weights,
     /// The array of the gradients; read only.
@@ -339,7 +339,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allocation {
     /// By operation.
-    pub places: Vec<Place>,
+    pub places: Vec<Holder>,
     /// How many scratch arrays there are.
     pub scratch: usize,
 }
@@ -374,7 +374,7 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
     let results: Vec<Value> = next_slots.iter().chain(others).copied().collect();
     let uses = uses(operations, &results);
     let home = homes(operations, next_slots, &uses);
-    let mut places: Vec<Place> = Vec::with_capacity(operations.len());
+    let mut places: Vec<Holder> = Vec::with_capacity(operations.len());
     // The operation whose result each scratch array holds, which has the shape of the array.
     let mut scratch: Vec<usize> = Vec::new();
     // What the array of each slot holds.
@@ -400,11 +400,11 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
         };
         let in_place =
             operation.arrays().filter(may_overwrite).find_map(|value| match held(&value) {
-                Some(place @ Place::Scratch(_)) => Some(place),
+                Some(place @ Holder::Scratch(_)) => Some(place),
                 _ => None,
             });
         let place = match (own_slot, in_place) {
-            (Some(slot), _) => Place::Slot(slot),
+            (Some(slot), _) => Holder::Slot(slot),
             (None, Some(place)) => place,
             (None, None) => {
                 let free = scratch.iter().position(|result| {
@@ -413,16 +413,16 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
                         && uses.last.get(&value).is_none_or(|last| *last < index)
                         && operation.arrays().all(|operand| operand != value)
                 });
-                Place::Scratch(free.unwrap_or_else(|| {
+                Holder::Scratch(free.unwrap_or_else(|| {
                     scratch.push(index);
                     scratch.len() - 1
                 }))
             }
         };
         match place {
-            Place::Slot(slot) => slots[slot] = Value::Result(index),
-            Place::Scratch(number) => scratch[number] = index,
-            Place::Weights | Place::Gradients => {}
+            Holder::Slot(slot) => slots[slot] = Value::Result(index),
+            Holder::Scratch(number) => scratch[number] = index,
+            Holder::Weights | Holder::Gradients => {}
         }
         places.push(place);
     }
