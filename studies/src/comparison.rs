@@ -47,8 +47,8 @@ pub struct Row {
     pub tasks: Vec<(String, f64)>,
 }
 
-/// What the result of a search is compared with at its end: the best program beside AdamW, Lion and
-/// the program that it started from.
+/// What the result of a search is compared with at its end: the best program beside AdamW, Lion,
+/// Muon where that is tuned, and the program that it started from.
 pub fn contenders(
     result: &SearchResult,
     pruned: &Program,
@@ -82,12 +82,14 @@ pub fn contenders(
             )
         }
     };
-    Ok(vec![
-        best,
-        Contender::Tuned(BASELINE.to_owned()),
-        Contender::Tuned("lion".to_owned()),
-        initial,
-    ])
+    let mut contenders =
+        vec![best, Contender::Tuned(BASELINE.to_owned()), Contender::Tuned("lion".to_owned())];
+    // What is hard to beat where matrices are trained; its defaults suit other sizes.
+    if has_constants(suite, "muon") {
+        contenders.push(Contender::Tuned("muon".to_owned()));
+    }
+    contenders.push(initial);
+    Ok(contenders)
 }
 
 /// Runs every contender on `own` seeds, which the search has seen, where its fitness there is not

@@ -26,6 +26,7 @@ use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
 use symopt_search::config::Form;
 use symopt_search::judge::Settled;
+use symopt_search::judge::inner_tuning::Setting;
 use symopt_search::judge::purpose::Purpose;
 use symopt_search::store::hall_of_fame::Entry;
 
@@ -51,6 +52,40 @@ pub struct Protocol {
 impl Default for Protocol {
     fn default() -> Protocol {
         Protocol { finalists: 8, seeds: 32, round: 8, confidence: 0.95, false_discoveries: 0.05 }
+    }
+}
+
+/// A program that runs in a race.
+#[derive(Clone, Debug)]
+pub struct Entrant {
+    /// Its place in the hall of fame.
+    pub place: usize,
+    /// Functional hash.
+    pub hash: String,
+    /// What it computes; a direction without what stands outside.
+    pub program: Program,
+    /// Of a direction, where it did best on each task.
+    pub settings: Vec<Setting>,
+    /// The fitness on the search's own seeds, with its standard error there.
+    pub own: Gain,
+    /// How many own seeds.
+    pub own_seeds: u32,
+}
+
+impl Entrant {
+    /// An entry of a hall of fame; `None` if its program can't be read.
+    pub fn of(entry: &Entry) -> Option<Entrant> {
+        Some(Entrant {
+            place: entry.place,
+            hash: entry.hash.clone(),
+            program: source::parse("a program of the hall of fame", &entry.program).ok()?,
+            settings: entry.settings.clone(),
+            own: Gain {
+                mean: entry.fitness,
+                standard_error: (entry.seeds > 1).then_some(entry.standard_error),
+            },
+            own_seeds: entry.seeds,
+        })
     }
 }
 
@@ -103,8 +138,7 @@ pub struct Race {
 
 /// A finalist on its way.
 struct Runner<'a> {
-    entry: &'a Entry,
-    program: Program,
+    entrant: &'a Entrant,
     settled: Option<Settled>,
     /// The gains over AdamW by seed; `None` once it has diverged.
     gains: Option<Vec<f64>>,
@@ -129,10 +163,11 @@ impl Runner<'_> {
     }
 }
 
-/// Races the first programs of a hall of fame on a suite. `form` is that of the search's programs.
+/// Races programs on a suite, the first ones of those given. `form` is that of the search's
+/// programs.
 pub fn race(
     suite: &Suite,
-    hall_of_fame: &[Entry],
+    entrants: &[Entrant],
     form: Form,
     protocol: Protocol,
     threads: usize,
@@ -140,22 +175,17 @@ pub fn race(
     observe: Observe,
 ) -> Result<Race, StudyError> {
     let pool = pool(threads)?;
-    let entries = &hall_of_fame[..hall_of_fame.len().min(protocol.finalists)];
-    let prepare = |entry: &'_ Entry| -> Result<(Program, Option<Settled>), StudyError> {
-        let program = source::parse("a program of the hall of fame", &entry.program)
-            .map_err(|error| StudyError::Program(error.to_string()))?;
+    let entrants = &entrants[..entrants.len().min(protocol.finalists)];
+    let mut runners = Vec::with_capacity(entrants.len());
+    for entrant in entrants {
         let settled = match form {
             Form::Program => None,
-            Form::Direction => Settled::new(&program, &entry.settings, &suite.tasks, cancel)?,
+            Form::Direction => {
+                Settled::new(&entrant.program, &entrant.settings, &suite.tasks, cancel)?
+            }
         };
-        Ok((program, settled))
-    };
-    let mut runners = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let (program, settled) = prepare(entry)?;
         let is_trainable = form == Form::Program || settled.is_some();
-        let gains = is_trainable.then(Vec::new);
-        runners.push(Runner { entry, program, settled, gains, is_in: true });
+        runners.push(Runner { entrant, settled, gains: is_trainable.then(Vec::new), is_in: true });
     }
     let seeds = Suite::rotating_seeds(Purpose::Finalists.search(), 0, protocol.seeds);
     let (mut runs, done) = (0, AtomicUsize::new(0));
@@ -171,10 +201,10 @@ pub fn race(
             }
             let candidates = match &runner.settled {
                 Some(settled) => settled.candidates(),
-                None => vec![Candidate::new(&runner.program); suite.tasks.len()],
+                None => vec![Candidate::new(&runner.entrant.program); suite.tasks.len()],
             };
-            let outcome = suite
-                .evaluate_as(&candidates, &baseline, cancel, &mut |_, _| Verdict::Continue)?;
+            let outcome =
+                suite.evaluate_as(&candidates, &baseline, cancel, &mut |_, _| Verdict::Continue)?;
             observe(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             Ok(outcome.by_seed(suite))
         };
@@ -214,16 +244,14 @@ fn decide(runners: &mut [Runner], protocol: &Protocol) -> bool {
 
 /// Of those in the race the one with the best lower bound; of equals the first.
 fn leader(runners: &[Runner], protocol: &Protocol) -> Option<usize> {
-    let bound = |place: &usize| {
-        runners[*place].lower_bound(protocol).unwrap_or(f64::NEG_INFINITY)
-    };
+    let bound = |place: &usize| runners[*place].lower_bound(protocol).unwrap_or(f64::NEG_INFINITY);
     (0..runners.len())
         .filter(|place| runners[*place].is_in && runners[*place].gains.is_some())
         .reduce(|best, place| if bound(&place) > bound(&best) { place } else { best })
 }
 
 fn summarize(runners: &[Runner], protocol: Protocol, runs: usize) -> Race {
-    let leader = leader(runners, &protocol).map(|place| runners[place].entry.place);
+    let leader = leader(runners, &protocol).map(|place| runners[place].entrant.place);
     let differences: Vec<Option<Difference>> = runners.iter().map(Runner::difference).collect();
     let p_value = |difference: &Option<Difference>| difference.and_then(|d| d.p_value());
     // What diverged is no discovery, but it was tried.
@@ -234,13 +262,10 @@ fn summarize(runners: &[Runner], protocol: Protocol, runs: usize) -> Race {
         .zip(&differences)
         .zip(found)
         .map(|((runner, difference), is_discovery)| Finalist {
-            place: runner.entry.place,
-            hash: runner.entry.hash.clone(),
-            own: Gain {
-                mean: runner.entry.fitness,
-                standard_error: (runner.entry.seeds > 1).then_some(runner.entry.standard_error),
-            },
-            own_seeds: runner.entry.seeds,
+            place: runner.entrant.place,
+            hash: runner.entrant.hash.clone(),
+            own: runner.entrant.own,
+            own_seeds: runner.entrant.own_seeds,
             fresh: runner.gains.as_ref().and_then(|gains| Gain::of(gains)),
             seeds: runner.gains.as_ref().map_or(0, Vec::len),
             lower_bound: runner.lower_bound(&protocol),
@@ -251,8 +276,8 @@ fn summarize(runners: &[Runner], protocol: Protocol, runs: usize) -> Race {
         .collect();
     let excess = |finalist: &Finalist| finalist.fresh.map(|fresh| finalist.own.mean - fresh.mean);
     let all: Vec<f64> = finalists.iter().filter_map(excess).collect();
-    let winners_curse = (!all.is_empty())
-        .then(|| Gain { mean: mean(&all), standard_error: standard_error(&all) });
+    let winners_curse =
+        (!all.is_empty()).then(|| Gain { mean: mean(&all), standard_error: standard_error(&all) });
     let winners_curse_of_best = finalists.first().and_then(|best| {
         Some(Gain { mean: excess(best)?, standard_error: best.fresh?.standard_error })
     });
@@ -263,35 +288,30 @@ fn summarize(runners: &[Runner], protocol: Protocol, runs: usize) -> Race {
 mod tests {
     use super::*;
 
-    fn entry(place: usize, fitness: f64) -> Entry {
-        Entry {
+    fn entrant(place: usize, fitness: f64) -> Entrant {
+        Entrant {
             place,
             hash: place.to_string(),
-            child: None,
-            fitness,
-            standard_error: 0.0,
-            seeds: 2,
-            live_statements: 1,
-            state_bytes: 0,
-            program: String::new(),
+            program: symopt_programs::lion().program(),
             settings: Vec::new(),
+            own: Gain { mean: fitness, standard_error: Some(0.0) },
+            own_seeds: 2,
         }
     }
 
-    fn runner(entry: &Entry, gains: Option<Vec<f64>>) -> Runner<'_> {
-        let program = symopt_programs::lion().program();
-        Runner { entry, program, settled: None, gains, is_in: true }
+    fn runner(entrant: &Entrant, gains: Option<Vec<f64>>) -> Runner<'_> {
+        Runner { entrant, settled: None, gains, is_in: true }
     }
 
     #[test]
     fn the_leader_has_the_best_lower_bound_and_who_is_worse_is_out() {
-        let entries = [entry(1, 0.2), entry(2, 0.1), entry(3, 0.1), entry(4, 0.1)];
+        let entrants = [entrant(1, 0.2), entrant(2, 0.1), entrant(3, 0.1), entrant(4, 0.1)];
         let mut runners = [
             // The best mean, but nobody knows.
-            runner(&entries[0], Some(vec![0.9, -0.5, 0.4, -0.3])),
-            runner(&entries[1], Some(vec![0.05, 0.06, 0.05, 0.06])),
-            runner(&entries[2], Some(vec![0.01, 0.02, 0.01, 0.02])),
-            runner(&entries[3], None),
+            runner(&entrants[0], Some(vec![0.9, -0.5, 0.4, -0.3])),
+            runner(&entrants[1], Some(vec![0.05, 0.06, 0.05, 0.06])),
+            runner(&entrants[2], Some(vec![0.01, 0.02, 0.01, 0.02])),
+            runner(&entrants[3], None),
         ];
         let protocol = Protocol::default();
         assert!(!decide(&mut runners, &protocol));
@@ -308,10 +328,13 @@ mod tests {
 
     #[test]
     fn where_all_diverge_there_is_no_leader_and_no_curse() {
-        let entries = [entry(1, 0.2)];
-        let mut runners = [runner(&entries[0], None)];
+        let entrants = [entrant(1, 0.2)];
+        let mut runners = [runner(&entrants[0], None)];
         assert!(decide(&mut runners, &Protocol::default()));
         let race = summarize(&runners, Protocol::default(), 0);
-        assert_eq!((race.leader, race.winners_curse, race.finalists[0].p_value), (None, None, None));
+        assert_eq!(
+            (race.leader, race.winners_curse, race.finalists[0].p_value),
+            (None, None, None)
+        );
     }
 }

@@ -8,6 +8,7 @@
 //! | [`gate`] | whether a suite ranks optimizers as the world does, and keeps its ranking at other sizes |
 //! | [`landscape`] | the optimizers of the literature on a suite, all tuned with the same budget |
 //! | [`fresh_seeds`] | programs on seeds that no search has seen, each at the learning rate that suits it |
+//! | [`finalists`] | the hall of fame of a search on fresh seeds: who leads, who is better than AdamW, and the winner's curse |
 //! | [`funnel`] | the best programs of searches on ever larger suites: what keeps beating AdamW stays |
 //! | [`restarts`] | campaigns: repeats of a search, restarts from the best, other suites after that |
 //! | [`rediscovery`] | how many of a number of attempts find a program like Lion |
@@ -23,6 +24,7 @@ pub mod ablation;
 pub(crate) mod checked_json;
 pub mod comparison;
 pub mod error;
+pub mod finalists;
 pub mod fresh_seeds;
 pub mod funnel;
 pub mod gate;

@@ -1,5 +1,6 @@
 //! `symopt search`
 
+mod finalists;
 pub mod outcome;
 
 use std::fmt::Display;

@@ -23,6 +23,7 @@ use super::journal::Place;
 use super::record::EvaluationRecord;
 use crate::behaviour::{Cell, cell, structure};
 use crate::judge::evaluation::Evaluation;
+use crate::judge::inner_tuning::Setting;
 
 /// Programs that are looked at: so many of the fittest.
 pub const CANDIDATES: usize = 10_000;
@@ -66,6 +67,9 @@ pub struct Entry {
     pub second_parent: Option<String>,
     /// Text.
     pub program: String,
+    /// Of a direction, where it did best on each task when it was first judged.
+    #[serde(skip)]
+    pub settings: Vec<Setting>,
 }
 
 impl Entry {
@@ -255,6 +259,7 @@ impl Measured {
             parent: None,
             second_parent: None,
             program: record.program,
+            settings: record.settings,
         };
         Some(Measured { program, graph, entry })
     }

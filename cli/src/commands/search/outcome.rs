@@ -25,7 +25,9 @@ use symopt_search::store::hall_of_fame::{Entry, hall_of_fame};
 use symopt_search::store::statistics::Statistics;
 use symopt_studies::StudyError;
 use symopt_studies::comparison::{self, Row};
+use symopt_studies::finalists::Race;
 
+use super::finalists;
 use crate::commands::top::print_short_front;
 use crate::execution::{Execution, count_of};
 use crate::failure::Failure;
@@ -64,6 +66,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     command_runs: Option<RunCount>,
     comparison: Option<Vec<Row>>,
+    /// The front on fresh seeds.
+    race: Option<Race>,
 }
 
 #[derive(Serialize)]
@@ -168,6 +172,16 @@ pub fn execute(
             }
         }
     };
+    let raced = match held_out {
+        // Every run of a command is the user's time.
+        _ if failed.is_some() || suite.is_external() => Ok(None),
+        0 => Ok(None),
+        _ => finalists::race(&front, &suite, config.fitness.form, threads, cancel),
+    };
+    let (race, failed) = match raced {
+        Ok(race) => (race, failed),
+        Err(error) => (None, Some(error)),
+    };
     // The search has ended, and its comparison has not: that is made again when the search is
     // resumed as it is.
     let compared = !cancel.is_cancelled() || result.stop == StopReason::Cancelled;
@@ -201,6 +215,7 @@ pub fn execute(
             baseline: BaselineReport::of(&suite),
             command_runs: suite.is_external().then(|| suite.run_count()),
             comparison,
+            race,
         };
         serde_json::to_writer_pretty(&mut out, &report)?;
         out.write_all(b"\n")?;
@@ -237,6 +252,9 @@ pub fn execute(
     }
     if let Some(rows) = &comparison {
         print_comparison(&mut out, rows, &adamw, config.fitness.form, held_out)?;
+    }
+    if let Some(race) = &race {
+        finalists::print(&mut out, race, store)?;
     }
     let best = hint::program(store, &result.best.hash.to_string());
     writeln!(out, "\nto go on:")?;
