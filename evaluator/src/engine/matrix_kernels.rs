@@ -28,278 +28,316 @@ const GROUP: usize = 8;
 /// Multiplications from which a product is spread over threads.
 const PARALLEL_FROM: usize = 1 << 21;
 
-/// What a product needs beside its factors. What is beyond their sizes is of no account: nothing
-/// that is stored depends on it.
+/// A matrix of f32 as f64, row after row, with room for whole tiles. What stands in that room is of
+/// no account: nothing that is stored depends on it.
 #[derive(Clone, Debug, Default)]
-struct Packed {
-    /// The first factor, row after row; whole strips.
-    rows: Vec<f64>,
-    /// The second: panel after panel of [`COLUMNS`] columns, of each panel row after row.
-    panels: Vec<f64>,
+struct Wide {
+    numbers: Vec<f64>,
+    rows: usize,
+    columns: usize,
+    /// From a row to the next.
+    stride: usize,
 }
 
 /// What the functions need beside their operands. One thread uses it at a time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
-    packed: Packed,
     sums: Vec<f64>,
-    numbers: Vec<f32>,
-    next: Vec<f32>,
-    gram: Vec<f32>,
-    polynomial: Vec<f32>,
+    x: Wide,
+    y: Wide,
+    gram: Wide,
+    polynomial: Wide,
 }
 
-/// How the second factor is stored.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stored {
-    /// Row after row.
-    Plain,
-    /// Column after column: it is the transpose of what the numbers are row after row.
-    Turned,
-}
+impl Wide {
+    /// Takes a shape; the numbers are what they are.
+    fn reshape(&mut self, rows: usize, columns: usize) {
+        (self.rows, self.columns) = (rows, columns);
+        self.stride = columns.next_multiple_of(COLUMNS);
+        if self.stride.is_multiple_of(64) {
+            // Rows would share few lines of the cache.
+            self.stride += COLUMNS / 2;
+        }
+        let length = rows.next_multiple_of(ROWS) * self.stride + COLUMNS;
+        if self.numbers.len() < length {
+            self.numbers.resize(length, 0.0);
+        }
+    }
 
-impl Packed {
-    /// Lays the factors out.
-    fn pack(&mut self, [rows, inner, columns]: [usize; 3], x: &[f32], y: &[f32], stored: Stored) {
-        let grow = |buffer: &mut Vec<f64>, length: usize| {
-            if buffer.len() < length {
-                buffer.resize(length, 0.0);
-            }
-        };
-        grow(&mut self.rows, rows.next_multiple_of(ROWS) * inner);
-        grow(&mut self.panels, columns.next_multiple_of(COLUMNS) * inner);
-        widen(x, &mut self.rows);
-        let panels = self.panels.chunks_exact_mut(COLUMNS * inner);
-        for (panel, first) in panels.zip((0..columns).step_by(COLUMNS)) {
-            let width = COLUMNS.min(columns - first);
-            match stored {
-                Stored::Plain => take_columns(&y[first..], columns, width, panel),
-                Stored::Turned => take_rows(&y[first * inner..][..width * inner], inner, panel),
+    /// Takes a matrix.
+    fn load(&mut self, x: Matrix<'_, f32>) {
+        let [rows, columns] = x.shape;
+        self.reshape(rows, columns);
+        if columns > 0 {
+            widen(x.numbers, columns, &mut self.numbers, self.stride);
+        }
+    }
+
+    /// Takes the transpose of a matrix.
+    fn load_turned(&mut self, x: Matrix<'_, f32>) {
+        let [rows, columns] = x.shape;
+        self.reshape(columns, rows);
+        // Eight rows at a time: what is written then fills the lines of the cache.
+        for first in (0..rows).step_by(8) {
+            for column in 0..columns {
+                let to = &mut self.numbers[column * self.stride + first..];
+                for (place, row) in to.iter_mut().zip(first..rows.min(first + 8)) {
+                    *place = f64::from(x.numbers[row * columns + column]);
+                }
             }
         }
     }
 
-    /// The product, rounded once for each number. A product that is known to be symmetric is
-    /// computed from the diagonal on.
-    fn multiply(
-        &self,
-        [rows, inner, columns]: [usize; 3],
-        is_symmetric: bool,
-        threads: bool,
-        product: &mut [f32],
-    ) {
-        let x = &self.rows[..rows.next_multiple_of(ROWS) * inner];
-        let panels = &self.panels[..columns.next_multiple_of(COLUMNS) * inner];
+    /// Gives the matrix.
+    fn store(&self, numbers: &mut [f32]) {
+        if self.columns == 0 {
+            return;
+        }
+        let rows = self.numbers.chunks(self.stride);
+        for (to, from) in numbers.chunks_exact_mut(self.columns).zip(rows) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
+        }
+    }
+
+    /// Gives the transpose.
+    fn store_turned(&self, numbers: &mut [f32]) {
+        for first in (0..self.rows).step_by(8) {
+            for column in 0..self.columns {
+                let to = &mut numbers[column * self.rows + first..];
+                for (place, row) in to.iter_mut().zip(first..self.rows.min(first + 8)) {
+                    *place = self.numbers[row * self.stride + column] as f32;
+                }
+            }
+        }
+    }
+
+    /// The product of x, or of its transpose, with y, each number rounded to f32 once. A product
+    /// that is known to be symmetric is computed from the diagonal on.
+    fn multiply(&mut self, x: &Wide, is_turned: bool, y: &Wide, is_symmetric: bool, threads: bool) {
+        let (rows, inner) = if is_turned { (x.columns, x.rows) } else { (x.rows, x.columns) };
+        self.reshape(rows, y.columns);
+        let (stride, columns) = (self.stride, self.columns);
+        // From a row of the first factor to the next, and along one.
+        let steps = if is_turned { [1, x.stride] } else { [x.stride, 1] };
         // Panel by panel for a group of strips, so that each is read from memory once for all.
-        let group = |(group, (x, product)): (usize, (&[f64], &mut [f32]))| {
-            for (panel, y) in panels.chunks_exact(COLUMNS * inner).enumerate() {
-                let strips = x.chunks_exact(ROWS * inner).zip(product.chunks_mut(ROWS * columns));
-                for (strip, (x, product)) in strips.enumerate() {
-                    let diagonal = (group * GROUP + strip) * ROWS / COLUMNS;
-                    if !is_symmetric || panel >= diagonal {
-                        multiply_strip(x, y, &mut product[panel * COLUMNS..], columns, panel);
+        let group = |(group, product): (usize, &mut [f64])| {
+            for panel in (0..columns).step_by(COLUMNS) {
+                for (strip, product) in product.chunks_exact_mut(ROWS * stride).enumerate() {
+                    let row = (group * GROUP + strip) * ROWS;
+                    if is_symmetric && panel + COLUMNS <= row {
+                        continue;
                     }
+                    let factors = Factors {
+                        x: &x.numbers[row * steps[0]..],
+                        steps,
+                        y: &y.numbers[panel..],
+                        stride: y.stride,
+                        inner,
+                    };
+                    factors.multiply(rows - row, columns - panel, &mut product[panel..], stride);
                 }
             }
         };
         let size = rows.saturating_mul(columns).saturating_mul(inner);
+        let product = &mut self.numbers[..rows.next_multiple_of(ROWS) * stride];
         if threads && size >= PARALLEL_FROM {
-            let groups = x.par_chunks(GROUP * ROWS * inner);
-            groups.zip(product.par_chunks_mut(GROUP * ROWS * columns)).enumerate().for_each(group);
+            product.par_chunks_mut(GROUP * ROWS * stride).enumerate().for_each(group);
         } else {
-            let groups = x.chunks(GROUP * ROWS * inner);
-            groups.zip(product.chunks_mut(GROUP * ROWS * columns)).enumerate().for_each(group);
+            product.chunks_mut(GROUP * ROWS * stride).enumerate().for_each(group);
         }
         if is_symmetric {
             for row in 1..rows {
                 for column in 0..row {
-                    product[row * columns + column] = product[column * columns + row];
+                    product[row * stride + column] = product[column * stride + row];
                 }
             }
         }
     }
-}
 
-/// A strip times a panel. `product` begins at the panel's first column and goes on to the end of
-/// the strip's last row.
-fn multiply_strip(x: &[f64], y: &[f64], product: &mut [f32], columns: usize, panel: usize) {
-    let inner = y.len() / COLUMNS;
-    assert!(x.len() == ROWS * inner && y.len() == COLUMNS * inner);
-    let width = COLUMNS.min(columns - panel * COLUMNS);
-    let rows = (product.len() + panel * COLUMNS).div_ceil(columns);
-    // Two rows at a time where there are 16 registers: the eight sums, the columns, a factor.
-    for first in (0..rows).step_by(2) {
-        let mut sums = [[0.0; COLUMNS]; ROWS];
-        let done = match level() {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 if rows > ROWS / 2 => {
-                // SAFETY: `level` is never above what was detected, and it detects the features
-                // that are enabled there; the strip has that many rows, as long as the panel. The
-                // same holds below.
-                unsafe { vectors::avx512::<ROWS>(x, y, &mut sums) };
-                rows
-            }
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => {
-                // SAFETY: as above.
-                unsafe { vectors::avx512::<{ ROWS / 2 }>(x, y, &mut sums) };
-                rows
-            }
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => {
-                // SAFETY: as above.
-                unsafe { vectors::avx2(x, y, first, &mut sums) };
-                2
-            }
-            _ => {
-                two_rows(x, y, first, &mut sums);
-                2
-            }
-        };
-        for (row, sums) in sums.iter().enumerate().take(done.min(rows - first)) {
-            let product = &mut product[(first + row) * columns..][..width];
-            product.iter_mut().zip(sums).for_each(|(place, sum)| *place = *sum as f32);
-        }
-        if done == rows {
-            break;
-        }
+    /// `a x + b y` in f32, in place of y. Both have one shape.
+    fn blend(&mut self, x: &Wide, a: f32, b: f32) {
+        let length = self.rows * self.stride;
+        blend(&mut self.numbers[..length], &x.numbers[..length], a, b);
     }
 }
 
-/// The sums of two rows of a strip. They begin at -0, which changes no sum and no sign; so do those
-/// below.
-fn two_rows(x: &[f64], y: &[f64], first: usize, sums: &mut [[f64; COLUMNS]; ROWS]) {
-    let mut own = [[-0.0; COLUMNS]; 2];
-    let inner = y.len() / COLUMNS;
-    let (upper, lower) = x[first * inner..][..2 * inner].split_at(inner);
-    for ((upper, lower), y) in upper.iter().zip(lower).zip(y.chunks_exact(COLUMNS)) {
-        for (sums, x) in own.iter_mut().zip([upper, lower]) {
-            sums.iter_mut().zip(y).for_each(|(sum, y)| *sum += x * y);
+/// The factors of a tile: rows from the first of x on, columns from the first of y on.
+#[derive(Clone, Copy)]
+struct Factors<'a> {
+    x: &'a [f64],
+    /// From a row of x to the next, and along one.
+    steps: [usize; 2],
+    y: &'a [f64],
+    /// From a row of y to the next.
+    stride: usize,
+    inner: usize,
+}
+
+impl Factors<'_> {
+    /// The numbers of a tile of a product whose rows are `stride` apart: of a strip's rows those
+    /// that are left, of a panel's columns those that are there, and the room behind both.
+    fn multiply(&self, rows: usize, columns: usize, product: &mut [f64], stride: usize) {
+        let Factors { x, steps, y, inner, .. } = *self;
+        let last = inner.saturating_sub(1);
+        assert!(x.len() > (ROWS - 1) * steps[0] + last * steps[1]);
+        assert!(y.len() >= last * self.stride + COLUMNS);
+        assert!(product.len() >= (ROWS - 1) * stride + COLUMNS);
+        match level() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `level` is never above what was detected, and it detects the features that
+            // are enabled there; all that is read and written is there, as was asserted above. The
+            // same holds below.
+            Level::Avx512 => unsafe {
+                const HALF: usize = ROWS / 2;
+                match (rows > HALF, columns > COLUMNS / 2) {
+                    (true, true) => vectors::avx512::<ROWS, 2>(self, product, stride),
+                    (true, false) => vectors::avx512::<ROWS, 1>(self, product, stride),
+                    (false, true) => vectors::avx512::<HALF, 2>(self, product, stride),
+                    (false, false) => vectors::avx512::<HALF, 1>(self, product, stride),
+                }
+            },
+            // Two rows at a time where there are 16 registers: the eight sums, the columns, a
+            // factor.
+            level => {
+                for first in (0..rows.min(ROWS)).step_by(2) {
+                    let product = &mut product[first * stride..];
+                    match level {
+                        #[cfg(target_arch = "x86_64")]
+                        // SAFETY: as above.
+                        Level::Avx2 => unsafe { vectors::avx2(self, first, product, stride) },
+                        _ => self.two_rows(first, product, stride),
+                    }
+                }
+            }
         }
     }
-    sums[..2].copy_from_slice(&own);
+
+    /// Two rows. Sums begin at -0, which changes no sum and no sign; so do those below.
+    fn two_rows(&self, first: usize, product: &mut [f64], stride: usize) {
+        let mut sums = [[-0.0; COLUMNS]; 2];
+        for k in 0..self.inner {
+            let y = &self.y[k * self.stride..][..COLUMNS];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let x = self.x[(first + row) * self.steps[0] + k * self.steps[1]];
+                sums.iter_mut().zip(y).for_each(|(sum, y)| *sum += x * y);
+            }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            let to = &mut product[row * stride..][..COLUMNS];
+            to.iter_mut().zip(sums).for_each(|(to, sum)| *to = f64::from(*sum as f32));
+        }
+    }
 }
 
 /// The same by vectors: what the compiler makes of loops does not keep the sums in registers.
 #[cfg(target_arch = "x86_64")]
 mod vectors {
     use std::arch::x86_64::{
-        _mm256_fmadd_pd, _mm256_loadu_pd, _mm256_set1_pd, _mm256_storeu_pd, _mm512_fmadd_pd,
-        _mm512_loadu_pd, _mm512_set1_pd, _mm512_storeu_pd,
+        _mm256_cvtpd_ps, _mm256_cvtps_pd, _mm256_fmadd_pd, _mm256_loadu_pd, _mm256_set1_pd,
+        _mm256_storeu_pd, _mm512_cvtpd_ps, _mm512_cvtps_pd, _mm512_fmadd_pd, _mm512_loadu_pd,
+        _mm512_set1_pd, _mm512_storeu_pd,
     };
 
-    use super::{COLUMNS, ROWS};
+    use super::Factors;
 
-    /// The sums of the first rows of a strip.
+    /// The first rows, of so many vectors of eight.
     ///
     /// # Safety
     ///
-    /// x has as many rows, each as long as the panel y.
+    /// x has so many rows and y a tile's columns, as far as the factors say, and there is room for
+    /// a tile in the product.
     #[target_feature(
         enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
     )]
-    pub(super) unsafe fn avx512<const LENGTH: usize>(
-        x: &[f64],
-        y: &[f64],
-        sums: &mut [[f64; COLUMNS]; ROWS],
+    pub(super) unsafe fn avx512<const ROWS: usize, const VECTORS: usize>(
+        factors: &Factors,
+        product: &mut [f64],
+        stride: usize,
     ) {
-        let mut own = [[_mm512_set1_pd(-0.0); 2]; LENGTH];
-        let inner = y.len() / COLUMNS;
-        for (k, y) in y.chunks_exact(COLUMNS).enumerate() {
-            // SAFETY: each chunk has two vectors of eight.
-            let y = unsafe { [_mm512_loadu_pd(y.as_ptr()), _mm512_loadu_pd(y.as_ptr().add(8))] };
-            for (row, sums) in own.iter_mut().enumerate() {
+        let mut sums = [[_mm512_set1_pd(-0.0); VECTORS]; ROWS];
+        let [to_row, along] = factors.steps;
+        for k in 0..factors.inner {
+            let mut y = [_mm512_set1_pd(0.0); VECTORS];
+            for (vector, y) in y.iter_mut().enumerate() {
+                // SAFETY: the caller's promise; a row of a tile has two vectors.
+                *y = unsafe {
+                    _mm512_loadu_pd(factors.y.as_ptr().add(k * factors.stride + 8 * vector))
+                };
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.
-                let x = _mm512_set1_pd(unsafe { *x.get_unchecked(row * inner + k) });
-                *sums = [_mm512_fmadd_pd(x, y[0], sums[0]), _mm512_fmadd_pd(x, y[1], sums[1])];
+                let x = unsafe { *factors.x.get_unchecked(row * to_row + k * along) };
+                let x = _mm512_set1_pd(x);
+                for (sum, y) in sums.iter_mut().zip(y) {
+                    *sum = _mm512_fmadd_pd(x, y, *sum);
+                }
             }
         }
-        for (own, sums) in own.iter().zip(sums) {
-            // SAFETY: a row of sums has two vectors of eight.
-            unsafe {
-                _mm512_storeu_pd(sums.as_mut_ptr(), own[0]);
-                _mm512_storeu_pd(sums.as_mut_ptr().add(8), own[1]);
+        for (row, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                let rounded = _mm512_cvtps_pd(_mm512_cvtpd_ps(*sum));
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let to = product.as_mut_ptr().add(row * stride + 8 * vector);
+                    _mm512_storeu_pd(to, rounded);
+                }
             }
         }
     }
 
-    /// The sums of two rows from `first` on.
+    /// Two rows from `first` on, to the first two of the product.
     ///
     /// # Safety
     ///
-    /// x has these rows, each as long as the panel y.
+    /// x has these rows and y a tile's columns, as far as the factors say, and there is room for
+    /// them in the product.
     #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) unsafe fn avx2(
-        x: &[f64],
-        y: &[f64],
-        first: usize,
-        sums: &mut [[f64; COLUMNS]; ROWS],
-    ) {
-        let mut own = [[_mm256_set1_pd(-0.0); 4]; 2];
-        let inner = y.len() / COLUMNS;
-        for (k, y) in y.chunks_exact(COLUMNS).enumerate() {
-            // SAFETY: each chunk has four vectors of four.
-            let y = [0, 4, 8, 12].map(|place| unsafe { _mm256_loadu_pd(y.as_ptr().add(place)) });
-            for (row, sums) in own.iter_mut().enumerate() {
+    pub(super) unsafe fn avx2(factors: &Factors, first: usize, product: &mut [f64], stride: usize) {
+        let mut sums = [[_mm256_set1_pd(-0.0); 4]; 2];
+        let [to_row, along] = factors.steps;
+        for k in 0..factors.inner {
+            let mut y = [_mm256_set1_pd(0.0); 4];
+            for (vector, y) in y.iter_mut().enumerate() {
+                // SAFETY: the caller's promise; a row of a tile has four vectors.
+                *y = unsafe {
+                    _mm256_loadu_pd(factors.y.as_ptr().add(k * factors.stride + 4 * vector))
+                };
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.
-                let x = _mm256_set1_pd(unsafe { *x.get_unchecked((first + row) * inner + k) });
+                let x = unsafe { *factors.x.get_unchecked((first + row) * to_row + k * along) };
+                let x = _mm256_set1_pd(x);
                 for (sum, y) in sums.iter_mut().zip(y) {
                     *sum = _mm256_fmadd_pd(x, y, *sum);
                 }
             }
         }
-        for (own, sums) in own.iter().zip(sums) {
-            for (vector, place) in own.iter().zip([0, 4, 8, 12]) {
-                // SAFETY: a row of sums has four vectors of four.
-                unsafe { _mm256_storeu_pd(sums.as_mut_ptr().add(place), *vector) };
-            }
-        }
-    }
-}
-
-simd_dispatch! {
-    fn widen(from: &[f32], to: &mut [f64]) {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
-    }
-}
-
-simd_dispatch! {
-    /// The first columns of rows of some length as a panel.
-    fn take_columns(rows: &[f32], length: usize, width: usize, panel: &mut [f64]) {
-        for (row, panel) in rows.chunks(length).zip(panel.chunks_exact_mut(COLUMNS)) {
-            if width == COLUMNS {
-                let row = &row[..COLUMNS];
-                panel.iter_mut().zip(row).for_each(|(to, from)| *to = f64::from(*from));
-            } else {
-                panel.iter_mut().zip(&row[..width]).for_each(|(to, from)| *to = f64::from(*from));
-            }
-        }
-    }
-}
-
-simd_dispatch! {
-    /// Rows of some length as the columns of a panel.
-    fn take_rows(rows: &[f32], length: usize, panel: &mut [f64]) {
-        // Four rows at a time: what is written fills vectors.
-        for (group, rows) in rows.chunks(4 * length).enumerate() {
-            let first = 4 * group;
-            if rows.len() == 4 * length {
-                let (a, rest) = rows.split_at(length);
-                let (b, rest) = rest.split_at(length);
-                let (c, d) = rest.split_at(length);
-                let numbers = a.iter().zip(b).zip(c.iter().zip(d));
-                for (panel, ((a, b), (c, d))) in panel.chunks_exact_mut(COLUMNS).zip(numbers) {
-                    let to = &mut panel[first..first + 4];
-                    to.copy_from_slice(&[*a, *b, *c, *d].map(f64::from));
-                }
-            } else {
-                for (column, row) in rows.chunks(length).enumerate() {
-                    for (panel, x) in panel.chunks_exact_mut(COLUMNS).zip(row) {
-                        panel[first + column] = f64::from(*x);
-                    }
+        for (row, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                let rounded = _mm256_cvtps_pd(_mm256_cvtpd_ps(*sum));
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let to = product.as_mut_ptr().add(row * stride + 4 * vector);
+                    _mm256_storeu_pd(to, rounded);
                 }
             }
         }
+    }
+}
+
+simd_dispatch! {
+    fn widen(from: &[f32], columns: usize, to: &mut [f64], stride: usize) {
+        for (from, to) in from.chunks_exact(columns).zip(to.chunks_mut(stride)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+        }
+    }
+}
+
+simd_dispatch! {
+    /// `a x + b y` in f32, in place of y.
+    fn blend(y: &mut [f64], x: &[f64], a: f32, b: f32) {
+        let add = |(y, x): (&mut f64, &f64)| *y = f64::from(a * *x as f32 + b * *y as f32);
+        y.iter_mut().zip(x).for_each(add);
     }
 }
 
@@ -352,48 +390,33 @@ pub(crate) fn product(
     scratch: &mut Scratch,
     product: &mut [f32],
 ) {
-    let size = [x.shape[0], x.shape[1], y.shape[1]];
-    multiply(
-        size,
-        x.numbers,
-        y.numbers,
-        Stored::Plain,
-        false,
-        threads,
-        &mut scratch.packed,
-        product,
-    );
+    match [x.shape[0], x.shape[1], y.shape[1]] {
+        [0, ..] | [.., 0] => {}
+        [_, 0, _] => product.fill(0.0),
+        // Of vectors: no tile is needed for one number.
+        [1, _, 1] => product.fill(dot(x.numbers, y.numbers)),
+        _ => {
+            let Scratch { x: wide_x, y: wide_y, gram: wide, .. } = scratch;
+            wide_x.load(x);
+            wide_y.load(y);
+            wide.multiply(wide_x, false, wide_y, false, threads);
+            wide.store(product);
+        }
+    }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn multiply(
-    size: [usize; 3],
-    x: &[f32],
-    y: &[f32],
-    stored: Stored,
-    is_symmetric: bool,
-    threads: bool,
-    packed: &mut Packed,
-    product: &mut [f32],
-) {
-    let [rows, inner, columns] = size;
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    if inner == 0 {
-        return product.fill(0.0);
-    }
-    if let [1, _, 1] = size {
-        // Of vectors: no tile is needed for one number, nor a copy of both.
-        let terms = x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y));
-        return product.fill(terms.fold(-0.0, |sum, term| sum + term) as f32);
-    }
-    packed.pack(size, x, y, stored);
-    packed.multiply(size, is_symmetric, threads, product);
+/// The product of a row and a column.
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let terms = x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y));
+    terms.fold(-0.0, |sum, term| sum + term) as f32
 }
 
 /// Five steps of Muon's iteration, as [`matrix::newton_schulz`](super::matrix::newton_schulz) has
 /// them.
+///
+/// Y is the matrix that is not wider than long: the transpose of the X of the steps. In its terms
+/// they are `A = Y^T Y`, `B = b A + c A A`, `Y = a Y + Y B`: all rows and columns are read as they
+/// stand, and B is symmetric.
 pub(crate) fn newton_schulz(
     x: Matrix<'_, f32>,
     threads: bool,
@@ -402,53 +425,59 @@ pub(crate) fn newton_schulz(
 ) {
     let coefficients = NEWTON_SCHULZ_COEFFICIENTS.map(|number| number as f32);
     let [rows, columns] = x.shape;
-    let is_tall = rows > columns;
-    let Scratch { packed, numbers, next, gram, polynomial, .. } = scratch;
-    let shape = if is_tall { [columns, rows] } else { x.shape };
-    let square = shape[0] * shape[0];
-    for (buffer, length) in [
-        (&mut *numbers, x.numbers.len()),
-        (&mut *next, x.numbers.len()),
-        (&mut *gram, square),
-        (&mut *polynomial, square),
-    ] {
-        buffer.resize(length, 0.0);
+    if rows == 0 || columns == 0 {
+        return;
     }
     let squares = reduce::sum_of_products(x.numbers, x.numbers);
     let norm = (libm::sqrt(squares) + NEWTON_SCHULZ_EPSILON) as f32;
-    if is_tall {
-        transpose(x, numbers);
-    } else {
-        numbers.copy_from_slice(x.numbers);
+    result.copy_from_slice(x.numbers);
+    divide(result, norm);
+    if rows == 1 || columns == 1 {
+        return newton_schulz_of_vector(result, coefficients);
     }
-    divide(numbers, norm);
-    let [short, long] = shape;
-    let (to_gram, to_square, to_next) = ([short, long, short], [short; 3], [short, short, long]);
+    let Scratch { x: y, y: next, gram, polynomial, .. } = scratch;
+    let [a, b, c] = coefficients;
+    let is_wide = rows < columns;
+    let divided = Matrix { shape: x.shape, numbers: &*result };
+    if is_wide {
+        y.load_turned(divided);
+    } else {
+        y.load(divided);
+    }
     for _ in 0..NEWTON_SCHULZ_STEPS {
-        multiply(to_gram, numbers, numbers, Stored::Turned, true, threads, packed, gram);
-        multiply(to_square, gram, gram, Stored::Plain, true, threads, packed, polynomial);
-        blend(polynomial, gram, coefficients[1], coefficients[2]);
-        multiply(to_next, polynomial, numbers, Stored::Plain, false, threads, packed, next);
-        blend(next, numbers, coefficients[0], 1.0);
-        std::mem::swap(numbers, next);
+        gram.multiply(y, true, y, true, threads);
+        polynomial.multiply(gram, false, gram, true, threads);
+        polynomial.blend(gram, b, c);
+        next.multiply(y, false, polynomial, false, threads);
+        next.blend(y, a, 1.0);
+        std::mem::swap(y, next);
     }
-    if is_tall {
-        transpose(Matrix { shape, numbers }, result);
+    if is_wide {
+        y.store_turned(result);
     } else {
-        result.copy_from_slice(numbers);
+        y.store(result);
+    }
+}
+
+/// The steps where all products with the vector are numbers.
+fn newton_schulz_of_vector(x: &mut [f32], [a, b, c]: [f32; 3]) {
+    for _ in 0..NEWTON_SCHULZ_STEPS {
+        let gram = dot(x, x);
+        let polynomial = b * gram + c * dot(&[gram], &[gram]);
+        scale(x, a, polynomial);
+    }
+}
+
+simd_dispatch! {
+    /// `a x + p x`, where the product with p is rounded once, as all that are sums in f64.
+    fn scale(x: &mut [f32], a: f32, p: f32) {
+        x.iter_mut().for_each(|x| *x = a * *x + (f64::from(p) * f64::from(*x)) as f32);
     }
 }
 
 simd_dispatch! {
     fn divide(numbers: &mut [f32], by: f32) {
         numbers.iter_mut().for_each(|x| *x /= by);
-    }
-}
-
-simd_dispatch! {
-    /// `a x + b y`, in place of y.
-    fn blend(y: &mut [f32], x: &[f32], a: f32, b: f32) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = a * *x + b * *y);
     }
 }
 
