@@ -285,7 +285,15 @@ fn the_report_as_json_has_its_fields() {
     assert_eq!(
         keys(&report),
         "baseline best cache_hit_rate comparison evaluated_in_session_seconds evaluating_seconds failures front generated_in_session_seconds history \
-         operators redundant_share seconds session_seconds statistics stop store"
+         operators race redundant_share seconds session_seconds statistics stop store"
+    );
+    assert_eq!(
+        keys(&report["race"]),
+        "finalists leader protocol runs winners_curse winners_curse_of_best"
+    );
+    assert_eq!(
+        keys(&report["race"]["finalists"][0]),
+        "fresh hash is_discovery is_in lower_bound own own_seeds p_value place seeds"
     );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
     assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");

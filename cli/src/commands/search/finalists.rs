@@ -48,12 +48,7 @@ pub(super) fn race(
 /// Prints who leads, who is better than AdamW, and how much of the fitness was luck.
 pub(super) fn print(out: &mut impl Write, race: &Race, store: &Path) -> std::io::Result<()> {
     let Protocol { seeds, confidence, false_discoveries, .. } = race.protocol;
-    let text = format!(
-        "the front on up to {seeds} fresh seeds, which neither the search nor what is said above has seen \
-         (LEAST: the lower bound at {:.0} %; BETTER than AdamW: at most {:.0} % of these by chance):",
-        100.0 * confidence,
-        100.0 * false_discoveries
-    );
+    let text = format!("the front on up to {seeds} other seeds, which nothing above has seen:");
     table::paragraph(out, &format!("\n{text}\n"))?;
     let mut lines = vec![
         ["PLACE", "SEARCH SEEDS", "FRESH SEEDS", "SEEDS", "LEAST", "BETTER", ""]
@@ -74,8 +69,14 @@ pub(super) fn print(out: &mut impl Write, race: &Race, store: &Path) -> std::io:
         ]);
     }
     table::print(out, &lines, &[0, 1, 2, 3, 4], &[])?;
+    let text = format!(
+        "LEAST: lower bound at {:.0} %; BETTER than AdamW: at most {:.0} % of these by chance",
+        100.0 * confidence,
+        100.0 * false_discoveries
+    );
+    table::paragraph(out, &text)?;
     if let Some(curse) = race.winners_curse {
-        table::paragraph(out, &format!("\n{}", curse_text(curse, race)))?;
+        table::paragraph(out, &curse_text(curse, race))?;
     }
     if let Some(leader) = race.leader.filter(|leader| *leader != 1) {
         let text = format!(
@@ -102,9 +103,9 @@ fn curse_text(curse: Gain, race: &Race) -> String {
         format!("{:+.2}{}", 100.0 * gain.mean, error.unwrap_or_default())
     };
     let count = race.finalists.iter().filter(|finalist| finalist.fresh.is_some()).count();
-    let best = race.winners_curse_of_best.map(|best| format!("; of the fittest {}", points(best)));
+    let best = race.winners_curse_of_best.map(|best| format!(", of the fittest {}", points(best)));
     format!(
-        "winner's curse: the search's own seeds say {} points more than fresh ones (mean of {count}){}",
+        "winner's curse: own seeds say {} points more than fresh ones (mean of {count}){}",
         points(curse),
         best.unwrap_or_default()
     )
