@@ -1,5 +1,5 @@
 //! What the functions of matrices compute for the matrix of one array, plainly and in a fixed
-//! order: for the oracle. [`matrix_kernels`](super::matrix_kernels) has the same for the fast
+//! order: for the oracle. `matrix_kernels` has the same for the fast
 //! engines.
 //!
 //! Sums are taken in f64 from the first term to the last and rounded once, so results have the same

@@ -4,8 +4,8 @@
 //! data flow), so that the kinds come out with their weights. Redundant statements stay in: they
 //! are the raw material of later changes.
 //!
-//! By choice there is a crossover too: see [`cross`]. For comparison there are also random programs,
-//! and a mutation of nothing but constants.
+//! By choice there is a crossover too: see `engine/crossover.rs`. For comparison there are also
+//! random programs, and a mutation of nothing but constants.
 
 use std::fmt;
 
@@ -181,8 +181,8 @@ impl Mutator {
         }
     }
 
-    /// A valid child of a valid program with a block of statements of another; `None` if none can be
-    /// made. Afterwards [`Mutator::graph`] is the child's graph.
+    /// A valid child of a valid program with a block of statements of another; `None` if none can
+    /// be made. Afterwards [`Mutator::graph`] is the child's graph.
     pub fn cross(
         &mut self,
         parent: &Program,

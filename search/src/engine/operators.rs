@@ -4,7 +4,7 @@
 //! Without the bandit a crossover or a proposal has the probability that the settings say, and the
 //! mutations share the rest by their weights. With it these are where the shares begin: an
 //! operator's share follows how many of its children that were evaluated were better than their
-//! parents, with what is long ago counting less, and never falls below [`KEPT`] of what the settings
+//! parents, with what is long ago counting less, and never falls below a fifth of what the settings
 //! say. What is off stays off. The counts follow from the evaluations in the order of the children,
 //! so that a resumed search has the same.
 

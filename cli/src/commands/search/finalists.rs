@@ -15,11 +15,26 @@ use crate::failure::Failure;
 use crate::progress::CountLine;
 use crate::table;
 
-/// Races a front; `None` if there is none, or somebody wants the end.
+/// How a front is raced where the comparison has so many held-out seeds and the search evaluated so
+/// many programs: on twice as many seeds, but so that the race takes hardly more than a fifth of the
+/// search's own training runs.
+fn protocol(front: &[Entry], held_out: u16, evaluated: u64) -> Protocol {
+    let usual = Protocol::default();
+    let finalists = front.len().clamp(1, usual.finalists) as u64;
+    let of_search = front.iter().map(|entry| u64::from(entry.seeds)).min().unwrap_or(1);
+    let round = usize::from(held_out / 2).clamp(2, usual.round);
+    let affordable = evaluated.saturating_mul(of_search) / 5 / finalists;
+    let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
+    let seeds = (2 * usize::from(held_out)).min(affordable).max(round);
+    Protocol { seeds, round, ..usual }
+}
+
+/// Races the front of a search; `None` if there is none, or somebody wants the end.
 pub(super) fn race(
     front: &[Entry],
     suite: &Suite,
     form: Form,
+    (held_out, evaluated): (u16, u64),
     threads: usize,
     cancel: &CancelToken,
 ) -> Result<Option<Race>, Failure> {
@@ -32,7 +47,7 @@ pub(super) fn race(
         suite,
         &entrants,
         form,
-        Protocol::default(),
+        protocol(front, held_out, evaluated),
         threads,
         cancel,
         &|done, total| line.draw(done as u64, total as u64),

@@ -176,7 +176,10 @@ pub fn execute(
         // Every run of a command is the user's time.
         _ if failed.is_some() || suite.is_external() => Ok(None),
         0 => Ok(None),
-        _ => finalists::race(&front, &suite, config.fitness.form, threads, cancel),
+        _ => {
+            let size = (held_out, result.statistics.evaluated);
+            finalists::race(&front, &suite, config.fitness.form, size, threads, cancel)
+        }
     };
     let (race, failed) = match raced {
         Ok(race) => (race, failed),
