@@ -300,7 +300,7 @@ fn threads_do_not_change_a_step_of_large_matrices() {
 #[test]
 fn random_programs_of_matrices_give_the_bits_of_the_oracle() {
     let layouts: [Vec<Vec<usize>>; 3] = [
-        vec![vec![3, 5], vec![4], vec![], vec![2, 3, 2]],
+        vec![vec![3, 5], vec![4], vec![], vec![2, 3, 2], vec![3, 3]],
         vec![vec![17, 9], vec![0, 3], vec![1, 40]],
         vec![vec![33, 70]],
     ];

@@ -414,9 +414,9 @@ fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// Five steps of Muon's iteration, as [`matrix::newton_schulz`](super::matrix::newton_schulz) has
 /// them.
 ///
-/// Y is the matrix that is not wider than long: the transpose of the X of the steps. In its terms
-/// they are `A = Y^T Y`, `B = b A + c A A`, `Y = a Y + Y B`: all rows and columns are read as they
-/// stand, and B is symmetric.
+/// Y is the transpose of the X of the steps, which has no more rows than columns. In terms of Y they
+/// are `A = Y^T Y`, `B = b A + c A A`, `Y = a Y + Y B`: all rows and columns are read as they stand,
+/// and B is symmetric.
 pub(crate) fn newton_schulz(
     x: Matrix<'_, f32>,
     threads: bool,
@@ -437,9 +437,10 @@ pub(crate) fn newton_schulz(
     }
     let Scratch { x: y, y: next, gram, polynomial, .. } = scratch;
     let [a, b, c] = coefficients;
-    let is_wide = rows < columns;
+    // The oracle transposes what has more rows than columns, and only that.
+    let is_turned = rows <= columns;
     let divided = Matrix { shape: x.shape, numbers: &*result };
-    if is_wide {
+    if is_turned {
         y.load_turned(divided);
     } else {
         y.load(divided);
@@ -452,7 +453,7 @@ pub(crate) fn newton_schulz(
         next.blend(y, a, 1.0);
         std::mem::swap(y, next);
     }
-    if is_wide {
+    if is_turned {
         y.store_turned(result);
     } else {
         y.store(result);
@@ -508,6 +509,9 @@ mod tests {
                 [9, 17, 16],
                 [8, 3, 33],
                 [7, 40, 12],
+                [2, 2, 2],
+                [6, 6, 3],
+                [24, 24, 24],
                 [1, 300, 1],
                 [300, 1, 300],
                 [130, 129, 140],
