@@ -6,6 +6,9 @@
 //! bits for any number of threads and any vector instructions.
 //! How an array is seen as a matrix is said in [`symopt_dsl::types`].
 
+use std::ops::Range;
+
+use symopt_dsl::Type;
 use symopt_dsl::semantics::{
     NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_STEPS,
 };
@@ -20,6 +23,21 @@ pub struct Matrix<'a, T> {
     pub shape: [usize; 2],
     /// As many numbers as the shape says.
     pub numbers: &'a [T],
+}
+
+/// Where the numbers of each array stand in a value of a type.
+pub(crate) fn ranges(matrices: &[[usize; 2]], ty: Type) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let range = |matrix: &[usize; 2]| {
+        let start = end;
+        end = ty
+            .shape(*matrix)
+            .iter()
+            .fold(1_usize, |size, axis| size.saturating_mul(*axis))
+            .saturating_add(start);
+        start..end
+    };
+    matrices.iter().map(range).collect()
 }
 
 /// The columns as rows.

@@ -278,7 +278,7 @@ impl<T: Real> Interpreter<T> {
     /// An interpreter of a well-typed program for arrays of the given shapes.
     fn new<'a>(program: &Program, shapes: impl Iterator<Item = &'a [usize]>) -> Interpreter<T> {
         let matrices: Vec<[usize; 2]> = shapes.map(matrix_shape).collect();
-        let ranges = ranges(&matrices, Type::Tree);
+        let ranges = matrix::ranges(&matrices, Type::Tree);
         Interpreter {
             program: program.clone(),
             ranges,
@@ -365,7 +365,9 @@ impl<T: Real> Interpreter<T> {
     /// Where the numbers of each array stand in a value of a type.
     fn ranges(&self, ty: Type) -> Cow<'_, [Range<usize>]> {
         match ty {
-            Type::RowsByRows | Type::ColumnsByColumns => Cow::Owned(ranges(&self.matrices, ty)),
+            Type::RowsByRows | Type::ColumnsByColumns => {
+                Cow::Owned(matrix::ranges(&self.matrices, ty))
+            }
             _ => Cow::Borrowed(&self.ranges),
         }
     }
@@ -643,19 +645,4 @@ fn means<T: Real>(numbers: &Array1<T>, ranges: &[Range<usize>]) -> Vec<f64> {
         None => f64::NAN,
     };
     ranges.iter().map(mean).collect()
-}
-
-/// Where the numbers of each array stand in a value of a type.
-fn ranges(matrices: &[[usize; 2]], ty: Type) -> Vec<Range<usize>> {
-    let mut end = 0;
-    let range = |matrix: &[usize; 2]| {
-        let start = end;
-        end = ty
-            .shape(*matrix)
-            .iter()
-            .fold(1_usize, |size, axis| size.saturating_mul(*axis))
-            .saturating_add(start);
-        start..end
-    };
-    matrices.iter().map(range).collect()
 }

@@ -9,7 +9,7 @@ use symopt_dsl::{Function, Type};
 
 use super::smalls::Smalls;
 use crate::engine::kernel::{Post, TileOperand, TileOperation};
-use crate::engine::matrix::Matrix;
+use crate::engine::matrix::{Matrix, ranges};
 use crate::engine::matrix_kernels as kernels;
 use crate::reduce;
 
@@ -173,15 +173,4 @@ fn element_wise(
         },
     };
     operation.run(&x, &y, &z, result);
-}
-
-/// Where the numbers of each array stand in a value of a type.
-fn ranges(matrices: &[[usize; 2]], ty: Type) -> Vec<Range<usize>> {
-    let mut end = 0;
-    let range = |matrix: &[usize; 2]| {
-        let start = end;
-        end += ty.shape(*matrix).iter().product::<usize>();
-        start..end
-    };
-    matrices.iter().map(range).collect()
 }
