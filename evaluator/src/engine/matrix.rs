@@ -1,10 +1,9 @@
 //! What the functions of matrices compute for the matrix of one array, plainly and in a fixed
-//! order: for the oracle. `matrix_kernels` has the same for the fast
-//! engines.
+//! order: for the oracle. `matrix_kernels` has the same for the fast engines.
 //!
 //! Sums are taken in f64 from the first term to the last and rounded once, so results have the same
-//! bits for any number of threads and any vector instructions.
-//! How an array is seen as a matrix is said in [`symopt_dsl::types`].
+//! bits for any number of threads and any vector instructions. How an array is seen as a matrix is
+//! said in [`symopt_dsl::types`].
 
 use std::ops::Range;
 
