@@ -35,6 +35,9 @@ enum Command {
     Runs(commands::runs::Arguments),
     /// Find Lion or Muon again, from AdamW, under many seeds
     Rediscover(commands::rediscover::Arguments),
+    /// Search for an optimizer that is better on tasks which the search has not seen, and compare it
+    /// with those of the literature
+    Discover(commands::discover::Arguments),
     /// Take the best programs of searches through ever larger suites: who keeps beating AdamW
     Funnel(commands::funnel::Arguments),
     /// Show what searches did: figures and tables from their stores, with fresh seeds and
@@ -123,6 +126,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Top(arguments) => commands::top::run(&arguments),
         Command::Runs(arguments) => commands::runs::run(&arguments),
         Command::Rediscover(arguments) => commands::rediscover::run(arguments),
+        Command::Discover(arguments) => commands::discover::run(arguments),
         Command::Funnel(arguments) => commands::funnel::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),

@@ -5,6 +5,7 @@ pub mod campaign;
 pub mod completions;
 pub mod conformance;
 pub mod diff;
+pub mod discover;
 pub mod export;
 pub mod funnel;
 pub mod identify;

@@ -467,6 +467,7 @@ fn every_command_explains_itself() {
         "",
         "search",
         "resume",
+        "discover",
         "funnel",
         "rediscover",
         "report",

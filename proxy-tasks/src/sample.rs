@@ -202,9 +202,34 @@ pub fn discoveries(p_values: &[f64], share: f64) -> Vec<bool> {
     found
 }
 
+/// The p-values of several hypotheses, adjusted so that the chance of any false rejection is at
+/// most the level that they are held against: Holm's procedure (1979).
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut adjusted = vec![1.0; p_values.len()];
+    let mut least: f64 = 0.0;
+    for (rank, place) in order.into_iter().enumerate() {
+        least = least.max(p_values[place] * (p_values.len() - rank) as f64).min(1.0);
+        adjusted[place] = least;
+    }
+    adjusted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn adjusted_chances_are_holms() {
+        // R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm").
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            assert!((found - expected).abs() < 1e-15, "{adjusted:?}");
+        }
+        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+        assert!(holm(&[]).is_empty());
+    }
 
     #[test]
     fn lower_bounds_and_chances_are_those_of_students_distribution() {

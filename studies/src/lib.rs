@@ -10,6 +10,7 @@
 //! | [`fresh_seeds`] | programs on seeds that no search has seen, each at the learning rate that suits it |
 //! | [`finalists`] | the hall of fame of a search on fresh seeds: who leads, who is better than AdamW, and the winner's curse |
 //! | [`funnel`] | the best programs of searches on ever larger suites: what keeps beating AdamW stays |
+//! | [`discovery`] | an optimizer that is better on tasks which no search has seen: searches, a funnel, one comparison |
 //! | [`restarts`] | campaigns: repeats of a search, restarts from the best, other suites after that |
 //! | [`rediscovery`] | how many of a number of attempts find a program like Lion |
 //! | [`training_curves`] | the curves of several programs' runs on a task |
@@ -23,6 +24,7 @@
 pub mod ablation;
 pub(crate) mod checked_json;
 pub mod comparison;
+pub mod discovery;
 pub mod error;
 pub mod finalists;
 pub mod fresh_seeds;

@@ -259,8 +259,30 @@ pub fn search_in_units(
     cancel: &CancelToken,
     used: &(dyn Fn(usize) + Sync),
 ) -> Result<Tuning, TaskError> {
+    let loss = |candidate: &Candidate, seed: u64, is_first: bool| {
+        let run = task.run(candidate, seed, cancel, &mut |_| Verdict::Continue)?;
+        // A command that fails at the first try will hardly do better at the next.
+        let run = if is_first { run.or_failed(task.name())? } else { run };
+        Ok(run.final_metrics().map(|metrics| metrics.loss))
+    };
+    search_by(&loss, program, size, protocol, cancel, used)
+}
+
+/// What is made small: the loss of a candidate on a tuning seed, or none where it diverges. It is
+/// told whether any other setting was tried before.
+pub type Loss<'a> = &'a (dyn Fn(&Candidate, u64, bool) -> Result<Option<f64>, TaskError> + Sync);
+
+/// The same for any loss, such as one over several tasks.
+pub fn search_by(
+    loss: Loss,
+    program: &Program,
+    size: f64,
+    protocol: &Protocol,
+    cancel: &CancelToken,
+    used: &(dyn Fn(usize) + Sync),
+) -> Result<Tuning, TaskError> {
     let mut search = Search {
-        task,
+        loss,
         program,
         size,
         dimensions: dimensions(program, protocol.shares),
@@ -303,7 +325,7 @@ fn moved(point: &Point, moves: &[(usize, i32)]) -> Point {
 }
 
 struct Search<'a> {
-    task: &'a dyn Task,
+    loss: Loss<'a>,
     program: &'a Program,
     size: f64,
     dimensions: Vec<Dimension>,
@@ -536,15 +558,9 @@ impl Search<'_> {
                 return Ok(f64::INFINITY);
             }
             self.cancel.check().map_err(|error| Halt::Failed(error.into()))?;
-            let run = self.task.run(&candidate, *seed, self.cancel, &mut |_| Verdict::Continue);
-            // A command that fails at the first try will hardly do better at the next.
-            let run = if self.trials.is_empty() {
-                run.and_then(|run| run.or_failed(self.task.name()))
-            } else {
-                run
-            };
-            match run.map_err(Halt::Failed)?.final_metrics() {
-                Some(metrics) if metrics.loss.is_finite() => Ok(metrics.loss),
+            let loss = (self.loss)(&candidate, *seed, self.trials.is_empty());
+            match loss.map_err(Halt::Failed)? {
+                Some(loss) if loss.is_finite() => Ok(loss),
                 _ => {
                     diverged.store(true, Ordering::Relaxed);
                     Ok(f64::INFINITY)

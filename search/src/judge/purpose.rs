@@ -20,6 +20,8 @@ pub enum Purpose {
     Training,
     /// The race of a search's finalists.
     Finalists,
+    /// The comparison at the end of a discovery.
+    Discovery,
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
             Purpose::Simplification => 0xf_fffc,
             Purpose::Training => 0xf_fffb,
             Purpose::Finalists => 0xf_fffa,
+            Purpose::Discovery => 0xf_fff9,
         }
     }
 }
@@ -52,6 +55,7 @@ mod tests {
             Purpose::Simplification,
             Purpose::Training,
             Purpose::Finalists,
+            Purpose::Discovery,
         ];
         let mut all: Vec<u64> = purposes.into_iter().flat_map(seeds).collect();
         all.extend(Suite::held_out_seeds(500));
