@@ -73,13 +73,13 @@ mod description;
 mod export;
 mod guard;
 mod message;
+pub mod runner;
 mod scratch;
 mod template;
 mod worker;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use symopt_cancel::{CancelToken, Cancelled};
@@ -90,6 +90,7 @@ pub use self::conversation::{Conversation, Silence};
 pub use self::description::ExternalSpec;
 pub use self::export::{Exported, Exporter, PROGRAM};
 use self::message::{Answer, Budget, ExportFile, Message, Request};
+use self::runner::{Hands, Rest, Runner, Unanswered, Wanted};
 use self::scratch::Scratch;
 pub use self::template::{HELPER, HELPER_FILE, Template};
 use self::worker::{Heard, Worker};
@@ -116,6 +117,8 @@ pub struct ExternalTask {
     requests: AtomicU64,
     failures: AtomicU64,
     scratch: Scratch,
+    /// Who makes the runs.
+    hands: OnceLock<Hands>,
 }
 
 /// How an exchange of one request ended.
@@ -155,6 +158,7 @@ impl ExternalTask {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             scratch: Scratch::default(),
+            hands: OnceLock::new(),
         }
     }
 
@@ -165,7 +169,12 @@ impl ExternalTask {
             match waiting {
                 Some(worker) if worker.is_fit() => return Ok(worker),
                 Some(_) => {}
-                None => return Worker::start(&self.spec.command),
+                None => {
+                    return Worker::start(match self.hands.get() {
+                        Some(Hands::Command(command)) => command,
+                        _ => &self.spec.command,
+                    });
+                }
             }
         }
     }
@@ -184,8 +193,7 @@ impl ExternalTask {
         candidate: &Candidate,
         seed: u64,
         id: u64,
-        file: &Path,
-        exported: &Exported,
+        export: ExportFile,
     ) -> Result<String, TaskError> {
         let program = candidate.program;
         let graph = Graph::new(program).map_err(|errors| OptimizerError::Type {
@@ -203,16 +211,21 @@ impl ExternalTask {
             seed,
             budget: Budget { steps: self.spec.steps, seconds: self.spec.seconds },
             checkpoints: self.spec.checkpoints,
-            export: Some(ExportFile {
-                target: &self.spec.export,
-                path: &file.to_string_lossy(),
-                name: &exported.name,
-            }),
+            export: Some(export),
         };
         serde_json::to_string(&request).map_err(|error| TaskError::Data {
             task: self.spec.name.clone(),
             reason: error.to_string(),
         })
+    }
+
+    /// A run that has ended.
+    fn ended_run(&self, progress: Progress, stop: StopReason, begin: Instant) -> Run {
+        if matches!(stop, StopReason::Failed(_)) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let curve = progress.curve.unwrap_or(progress.seen);
+        Run { curve, stop, elapsed: begin.elapsed() }
     }
 
     /// Sends a request and takes in what comes, up to the answer.
@@ -295,6 +308,41 @@ impl ExternalTask {
         }
     }
 
+    /// Has a runner make a run, and takes in what comes, up to the answer.
+    fn ask(
+        &self,
+        runner: &dyn Runner,
+        wanted: Wanted,
+        cancel: &CancelToken,
+        progress: &mut Progress,
+    ) -> Result<StopReason, Unanswered> {
+        let (id, mut end) = (wanted.id, None);
+        let mut hear = |line: &[u8]| {
+            let stop = match Message::parse(line) {
+                Ok(Message::Ready { .. }) => None,
+                Ok(Message::Of(of, Answer::Progress(checkpoint))) if of == id => {
+                    progress.note(checkpoint)
+                }
+                Ok(Message::Of(of, Answer::Result { metrics, curve })) if of == id => {
+                    Some(progress.finish(metrics, curve))
+                }
+                Ok(Message::Of(of, Answer::Error(reason))) if of == id => {
+                    Some(failure(FailureKind::Reported, reason))
+                }
+                Ok(Message::Of(..)) => Some(failure(
+                    FailureKind::Garbage,
+                    "an answer that is not of this run".to_owned(),
+                )),
+                Err(reason) => Some(failure(FailureKind::Garbage, reason)),
+            };
+            end = stop;
+            if end.is_some() { Rest::Unwanted } else { Rest::Wanted }
+        };
+        runner.run(wanted, cancel, &mut hear)?;
+        let without = || failure(FailureKind::Ended, "it ended without an answer".to_owned());
+        Ok(end.unwrap_or_else(without))
+    }
+
     /// Tells a script that nobody needs the rest of a run. Whether it can take the next request.
     fn call_back(&self, worker: &mut Worker, id: u64, cancel: &CancelToken) -> bool {
         if !worker.stops() {
@@ -316,11 +364,12 @@ impl ExternalTask {
     }
 }
 
+fn failure(kind: FailureKind, reason: String) -> StopReason {
+    StopReason::Failed(Failure { kind, reason, stderr: String::new() })
+}
+
 fn failed(kind: FailureKind, reason: String) -> End {
-    End::Run {
-        stop: StopReason::Failed(Failure { kind, reason, stderr: String::new() }),
-        goes_on: false,
-    }
+    End::Run { stop: failure(kind, reason), goes_on: false }
 }
 
 /// Why there is no more output.
@@ -478,17 +527,29 @@ impl Task for ExternalTask {
             watch,
         };
         let id = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let no_export = |reason| {
-            StopReason::Failed(Failure { kind: FailureKind::Export, reason, stderr: String::new() })
-        };
-        let file = (self.exporter)(candidate.program, &self.spec.export).and_then(|exported| {
+        let exported = (self.exporter)(candidate.program, &self.spec.export);
+        let target = self.spec.export.as_str();
+        if let (Some(Hands::Runner(runner)), Ok(exported)) = (self.hands.get(), &exported) {
+            cancel.check_during(running)?;
+            let export = ExportFile::of_text(target, exported);
+            let request = self.request_line(candidate, seed, id, export)?;
+            let wanted = Wanted { id, request };
+            let stop = match self.ask(runner.as_ref(), wanted, cancel, &mut progress) {
+                Ok(stop) => stop,
+                Err(Unanswered::Failed(failure)) => StopReason::Failed(failure),
+                Err(Unanswered::Cancelled) => return Err(Cancelled::during(running()).into()),
+            };
+            return Ok(self.ended_run(progress, stop, begin));
+        }
+        let file = exported.and_then(|exported| {
             let file = self.scratch.write(id, &exported.file, &exported.text)?;
             Ok((file, exported))
         });
         let stop = match file {
-            Err(reason) => no_export(reason),
+            Err(reason) => failure(FailureKind::Export, reason),
             Ok((file, exported)) => {
-                let line = self.request_line(candidate, seed, id, file.path(), &exported)?;
+                let export = ExportFile::at(target, file.path(), &exported);
+                let line = self.request_line(candidate, seed, id, export)?;
                 loop {
                     cancel.check_during(running)?;
                     let mut worker = match self.hire() {
@@ -513,11 +574,18 @@ impl Task for ExternalTask {
                 }
             }
         };
-        if matches!(stop, StopReason::Failed(_)) {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+        Ok(self.ended_run(progress, stop, begin))
+    }
+
+    fn give_to(&self, hands: &Hands) {
+        let _ = self.hands.set(hands.clone());
+    }
+
+    fn is_checked(&self) -> bool {
+        match self.hands.get() {
+            Some(Hands::Runner(runner)) => runner.is_checked(),
+            _ => true,
         }
-        let curve = progress.curve.unwrap_or(progress.seen);
-        Ok(Run { curve, stop, elapsed: begin.elapsed() })
     }
 }
 

@@ -10,6 +10,7 @@ use symopt_programs as programs;
 
 use crate::constants::{Origin, Tuned};
 use crate::error::{Failure, TaskError};
+use crate::external::runner::Hands;
 use crate::run::{Metrics, StopReason};
 use crate::task::{Candidate, RunCount, Task, Verdict};
 
@@ -308,6 +309,11 @@ impl Suite {
         self.tasks.iter().any(|task| task.task.is_external())
     }
 
+    /// Has others make the runs of the external tasks, in place of their commands.
+    pub fn give_to(&self, hands: &Hands) {
+        self.tasks.iter().for_each(|task| task.task.give_to(hands));
+    }
+
     /// How many training runs the external tasks have made in this process.
     pub fn run_count(&self) -> RunCount {
         self.tasks.iter().map(|task| task.task.run_count()).fold(
@@ -323,7 +329,7 @@ impl Suite {
     /// work.
     pub fn check_commands(&self, seeds: &[u64], cancel: &CancelToken) -> Result<(), TaskError> {
         let adamw = programs::adamw().program();
-        for weighted in self.tasks.iter().filter(|weighted| weighted.task.is_external()) {
+        for weighted in self.tasks.iter().filter(|weighted| weighted.task.is_checked()) {
             for seed in seeds.iter().take(1) {
                 let run = weighted.task.run(
                     &weighted.candidate(&adamw, Some(BASELINE)),

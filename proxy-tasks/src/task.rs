@@ -6,6 +6,7 @@ use symopt_dsl::Program;
 use symopt_evaluator::Layout;
 
 use crate::error::TaskError;
+use crate::external::runner::Hands;
 use crate::run::snapshot::{RunIdentity, Snapshot};
 use crate::run::{Checkpoint, Run};
 
@@ -107,6 +108,14 @@ pub trait Task: Send + Sync {
     /// same bits when it is made again.
     fn is_external(&self) -> bool {
         false
+    }
+
+    /// Has others make the runs of an external task in this process. Only the first call counts.
+    fn give_to(&self, _hands: &Hands) {}
+
+    /// Whether a search that is resumed makes a run first, to see that training works.
+    fn is_checked(&self) -> bool {
+        self.is_external()
     }
 
     /// How many training runs an external task has made in this process.

@@ -20,12 +20,15 @@ Keep this file beside your script; nothing in it needs a change.
 import hashlib
 import importlib.util
 import json
+import linecache
 import math
 import os
 import queue
 import sys
 import threading
 import traceback
+import types
+import weakref
 from functools import partial
 
 
@@ -58,13 +61,27 @@ class Optimizer:
             export.get("target"),
             export.get("name"),
         )
+        #: The text of that file, where the run is made by symopt's Python package, and there is none.
+        self.text = export.get("text")
 
     def load(self):
         """The class or function of the export."""
-        if not str(self.path).endswith(".py"):
+        if self.target == "program" or not str(self.path or ".py").endswith(".py"):
             raise RuntimeError(
                 "the program comes as text: give symopt --task-export pytorch, or whatever you train with"
             )
+        if self.text is not None:
+            name = (
+                f"<{self.entry} {hashlib.sha256(self.text.encode()).hexdigest()[:16]}>"
+            )
+            module = types.ModuleType("exported_optimizer")
+            # Compilers and tracebacks look there for the source.
+            lines = self.text.splitlines(keepends=True)
+            linecache.cache[name] = (len(self.text), None, lines, name)
+            exec(compile(self.text, name, "exec", dont_inherit=True), module.__dict__)
+            made = getattr(module, self.entry)
+            weakref.finalize(made, linecache.cache.pop, name, None)
+            return made
         spec = importlib.util.spec_from_file_location("exported_optimizer", self.path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -159,6 +176,20 @@ def _result(value, curve):
     return answer
 
 
+def answer(train, request, say, is_stopped):
+    """Makes the run of a request, and says how it went, by `say(**answer)`."""
+    budget = Budget(request)
+    report = Report(say, budget, is_stopped)
+    try:
+        value = train(Optimizer(request), _small(request["seed"]), budget, report)
+        say(**_result(value, report.curve))
+    except Stopped:
+        say(stopped=True)
+    except Exception as error:  # noqa: BLE001 -- The next request may do better.
+        traceback.print_exc()
+        say(error=f"{type(error).__name__}: {error}")
+
+
 def serve(train):
     """Answers symopt's requests with `train(make_optimizer, seed, budget, report)` until there are no more."""
     if sys.stdin.isatty():
@@ -187,17 +218,9 @@ def serve(train):
     threading.Thread(target=listen, daemon=True).start()
     say(ready=True, stop=True)
     while (request := requests.get()) is not None:
-        number, budget = request["id"], Budget(request)
+        number = request["id"]
         tell, is_stopped = (
             partial(say, id=number),
             partial(stopped.__contains__, number),
         )
-        report = Report(tell, budget, is_stopped)
-        try:
-            value = train(Optimizer(request), _small(request["seed"]), budget, report)
-            say(id=number, **_result(value, report.curve))
-        except Stopped:
-            say(id=number, stopped=True)
-        except Exception as error:  # noqa: BLE001 -- The next request may do better.
-            traceback.print_exc()
-            say(id=number, error=f"{type(error).__name__}: {error}")
+        answer(train, request, tell, is_stopped)

@@ -3,12 +3,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `desk` | searches whose training runs are made in Python |
 //! | `error` | errors as exceptions of `symopt` |
 //! | `work` | long calls: without the GIL, ended by Ctrl-C |
 //! | `optimizer` | steps of NumPy arrays in place |
 //! | `program` | programs and what is known of them |
 //! | `study` | searches and their stores |
 
+mod desk;
 mod error;
 mod optimizer;
 mod program;
@@ -25,6 +27,8 @@ use pyo3::prelude::*;
 mod _symopt {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::desk::Asking;
     #[pymodule_export]
     use super::optimizer::Optimizer;
     #[pymodule_export]
@@ -44,9 +48,9 @@ mod _symopt {
     #[pymodule_export]
     use super::study::report_on;
     #[pymodule_export]
-    use super::study::resume;
-    #[pymodule_export]
     use super::study::search;
+    #[pymodule_export]
+    use super::study::start;
     #[pymodule_export]
     use super::study::store_contents;
     #[pymodule_export]

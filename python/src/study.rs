@@ -1,6 +1,7 @@
 //! Searches: started, resumed, and what their stores hold.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -12,6 +13,7 @@ use symopt_programs::source;
 use symopt_proxy_tasks::constants::{Origin, Tuned};
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::external::ExternalSpec;
+use symopt_proxy_tasks::external::runner::Hands;
 use symopt_proxy_tasks::run::Run;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::BASELINE;
@@ -24,8 +26,9 @@ use symopt_search::launch::{self, Finished, Launch, LaunchError};
 use symopt_search::store::hall_of_fame::hall_of_fame;
 use symopt_studies::report::{Options, report};
 
+use crate::desk::{Asking, Desk};
 use crate::error::{Raise, failed, input};
-use crate::work::{self, Cancelling};
+use crate::work::{self, Cancelling, Work};
 
 /// Longest pause between two reports on the progress.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -194,6 +197,7 @@ impl TaskOptions {
         mut self,
         store: &Path,
         threads: usize,
+        hands: Option<&Hands>,
         cancel: &CancelToken,
     ) -> PyResult<SuiteSource> {
         let place = store.join(SUITE).display().to_string();
@@ -207,14 +211,22 @@ impl TaskOptions {
                     .flat_map(|external| external.into_inner().tuned)
                     .filter(|tuned| matches!(tuned.origin, Origin::Tuned { .. }))
                     .collect(),
-                Err(_) => vec![self.tuned(threads, cancel)?],
+                Err(_) => vec![self.tuned(threads, hands, cancel)?],
             };
         }
         SuiteSource::of_command(&place, &self.spec, self.seeds).map_err(Raise::raise)
     }
 
-    fn tuned(&self, threads: usize, cancel: &CancelToken) -> PyResult<Tuned> {
+    fn tuned(
+        &self,
+        threads: usize,
+        hands: Option<&Hands>,
+        cancel: &CancelToken,
+    ) -> PyResult<Tuned> {
         let task = self.spec.clone().task("task").map_err(Raise::raise)?;
+        if let Some(hands) = hands {
+            task.task.give_to(hands);
+        }
         let adamw = symopt_programs::adamw().program();
         let budget = Budget { runs: self.tune, ..Budget::default() };
         let tune =
@@ -225,45 +237,78 @@ impl TaskOptions {
     }
 }
 
-/// Starts a search in a store that is not there, or goes on with it if it is this one. `config` is
-/// TOML, `others`, `limits` and `task` are JSON, `programs` are texts, which stand in place of
-/// names. With a task there is no other suite.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "Python names them")]
-pub fn search(
-    py: Python<'_>,
+/// What a search is given: TOML; settings as JSON in the place of those of it; texts of programs,
+/// which stand in place of names; and a task as JSON, beside which there is no other suite.
+type Given = (String, String, Option<Vec<String>>, Option<String>);
+
+/// The search of a store, to be run: new, or resumed if it is there. Given nothing, it is one that
+/// is there. Others may make the runs of its training script.
+fn prepared(
     store: PathBuf,
-    config: String,
-    others: String,
-    limits: String,
-    programs: Option<Vec<String>>,
-    task: Option<String>,
+    given: Option<Given>,
+    limits: &str,
     threads: Option<usize>,
     callback: Option<Py<PyAny>>,
-) -> PyResult<String> {
+    hands: Option<Hands>,
+) -> PyResult<impl FnOnce(&CancelToken) -> PyResult<String> + Send + 'static> {
     let threads = threads_or_all(threads)?;
-    let mut config = settings(&config, &others)?;
-    let task: Option<TaskOptions> =
-        task.map(|task| serde_json::from_str(&task)).transpose().map_err(input)?;
-    let limits: Value = serde_json::from_str(&limits).map_err(input)?;
-    change_limits(&mut config, &limits)?;
-    let programs: Option<Vec<Text>> = programs
-        .map(|texts| texts.iter().map(|text| source::parse("<string>", text)).collect())
-        .transpose()
-        .map_err(Raise::raise)?;
-    work::run(py, Cancelling::Soon, move |cancel| {
+    let limits: Value = serde_json::from_str(limits).map_err(input)?;
+    let given = given.map(|given| Asked::new(given, &limits)).transpose()?;
+    Ok(move |cancel: &CancelToken| {
+        let launch = match given {
+            Some(given) => given.launch(&store, threads, hands.as_ref(), cancel)?,
+            None => resumed(&store, &limits, hands.as_ref(), cancel)?,
+        };
+        if hands.is_some() && !launch.suite().is_external() {
+            return Err(input(format!(
+                "{} holds a search on the suite {}, whose training is symopt's own; search() goes on with it",
+                store.display(),
+                launch.suite().name,
+            )));
+        }
+        run(launch, threads, callback, cancel)
+    })
+}
+
+/// A search that was asked for.
+struct Asked {
+    config: SearchConfig,
+    programs: Option<Vec<Text>>,
+    task: Option<TaskOptions>,
+}
+
+impl Asked {
+    fn new((config, others, programs, task): Given, limits: &Value) -> PyResult<Asked> {
+        let mut config = settings(&config, &others)?;
+        let task = task.map(|task| serde_json::from_str(&task)).transpose().map_err(input)?;
+        change_limits(&mut config, limits)?;
+        let programs: Option<Vec<Text>> = programs
+            .map(|texts| texts.iter().map(|text| source::parse("<string>", text)).collect())
+            .transpose()
+            .map_err(Raise::raise)?;
+        Ok(Asked { config, programs, task })
+    }
+
+    fn launch(
+        self,
+        store: &Path,
+        threads: usize,
+        hands: Option<&Hands>,
+        cancel: &CancelToken,
+    ) -> PyResult<Launch> {
+        let Asked { mut config, programs, task } = self;
         // What is wrong shows before anything is tuned.
         let programs = match programs {
             Some(programs) => programs,
             None => launch::named(&config, cancel).map_err(Raise::raise)?.programs,
         };
-        let is_there = Journal::is_at(&store);
+        let is_there = Journal::is_at(store);
         if !is_there {
-            Journal::check_vacant(&store).map_err(Raise::raise)?;
+            Journal::check_vacant(store).map_err(Raise::raise)?;
         }
         let has_task = task.is_some();
         let source = match task {
-            Some(task) => task.suite(&store, threads, cancel)?,
+            Some(task) => task.suite(store, threads, hands, cancel)?,
             None => {
                 let source = SuiteSource::find(&config.suite).map_err(Raise::raise)?;
                 check_tuned(&source)?;
@@ -277,24 +322,94 @@ pub fn search(
                 true => source.text == kept,
                 false => source.is_kept_as(kept),
             };
-            if !Launch::holds(&store, config.clone(), &programs, is_suite) {
+            if !Launch::holds(store, config.clone(), &programs, is_suite) {
                 return Err(input(format!(
                     "{} holds another search; give another store, or the store alone to go on with what is there",
                     store.display()
                 )));
             }
-            Launch::resume(&store, |stored| stored.limits = config.limits, cancel)
+            Launch::resume_by(hands, store, |stored| stored.limits = config.limits, cancel)
         } else {
             let text = source.text.clone();
-            let launch = Launch::of_parts(config, &programs, source, &store, cancel);
+            let launch = Launch::of_parts_by(hands, config, &programs, source, store, cancel);
             if has_task && launch.is_ok() {
                 // For all that comes after, as the command line keeps it.
                 symopt_files::write(&store.join(SUITE), text.as_bytes()).map_err(failed)?;
             }
             launch
         };
-        run(launch.map_err(Raise::raise)?, threads, callback, cancel)
-    })?
+        launch.map_err(Raise::raise)
+    }
+}
+
+/// A search that goes on where its journal ends, with some limits changed.
+fn resumed(
+    store: &Path,
+    limits: &Value,
+    hands: Option<&Hands>,
+    cancel: &CancelToken,
+) -> PyResult<Launch> {
+    let mut wrong = None;
+    let change = |config: &mut SearchConfig| {
+        wrong = change_limits(config, limits).err();
+        if wrong.is_none() && config.mutation.proposals > 0.0 {
+            wrong = Some(input(
+                "the search asks a command for children; `symopt resume --proposals COMMAND` goes on with it",
+            ));
+        }
+    };
+    let launch = Launch::resume_by(hands, store, change, cancel);
+    match wrong {
+        Some(error) => Err(error),
+        None => launch.map_err(Raise::raise),
+    }
+}
+
+/// Runs a search, new or resumed, to its end. `command` makes the runs of its training script in
+/// place of the one that the store names.
+#[pyfunction]
+pub fn search(
+    py: Python<'_>,
+    store: PathBuf,
+    given: Option<Given>,
+    limits: &str,
+    threads: Option<usize>,
+    callback: Option<Py<PyAny>>,
+    command: Option<String>,
+) -> PyResult<String> {
+    let hands = command.map(Hands::Command);
+    let work = prepared(store, given, limits, threads, callback, hands)?;
+    work::run(py, Cancelling::Soon, work)?
+}
+
+/// Starts a search, new or resumed, in the background, whose training runs are asked for.
+#[pyfunction]
+pub fn start(
+    store: PathBuf,
+    given: Option<Given>,
+    limits: &str,
+    threads: Option<usize>,
+    callback: Option<Py<PyAny>>,
+    is_checked: bool,
+) -> PyResult<Asking> {
+    let desk = Arc::new(Desk::new(is_checked));
+    let hands = Hands::Runner(desk.clone());
+    let work = prepared(store, given, limits, threads, callback, Some(hands))?;
+    let inner = Arc::clone(&desk);
+    let work = Work::start(move |cancel| {
+        let _close = CloseOnDrop(inner);
+        work(cancel)
+    })?;
+    Ok(Asking::new(desk, work))
+}
+
+/// Lets go whoever waits for requests, however a search ends.
+struct CloseOnDrop(Arc<Desk>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Refuses a suite with scripts for which AdamW is not tuned.
@@ -310,49 +425,24 @@ fn check_tuned(source: &SuiteSource) -> PyResult<()> {
     )))
 }
 
-/// Goes on with a search where its journal ends, with some limits changed.
-#[pyfunction]
-pub fn resume(
-    py: Python<'_>,
-    store: PathBuf,
-    limits: String,
-    threads: Option<usize>,
-    callback: Option<Py<PyAny>>,
-) -> PyResult<String> {
-    let threads = threads_or_all(threads)?;
-    let limits: Value = serde_json::from_str(&limits).map_err(input)?;
-    work::run(py, Cancelling::Soon, move |cancel| {
-        let mut wrong = None;
-        let change = |config: &mut SearchConfig| {
-            wrong = change_limits(config, &limits).err();
-            if wrong.is_none() && config.mutation.proposals > 0.0 {
-                wrong = Some(input(
-                    "the search asks a command for children; `symopt resume --proposals COMMAND` goes on with it",
-                ));
-            }
-        };
-        let launch = Launch::resume(&store, change, cancel);
-        if let Some(error) = wrong {
-            return Err(error);
-        }
-        run(launch.map_err(Raise::raise)?, threads, callback, cancel)
-    })?
-}
-
 /// Whether a store is at a path.
 #[pyfunction]
 pub fn is_store(store: PathBuf) -> bool {
     Journal::is_at(&store)
 }
 
-/// What a store holds, as JSON: its settings, its statistics over the programs generated, and its
-/// improvements.
+/// What a store holds, as JSON: its settings, how many seeds its suite has, its statistics over the
+/// programs generated, and its improvements.
 #[pyfunction]
 pub fn store_contents(py: Python<'_>, store: PathBuf) -> PyResult<String> {
     py.detach(|| {
         let store = CheckedStore::of(&store).map_err(Raise::raise)?;
+        let settings = store.settings();
+        let source =
+            SuiteSource { name: settings.config.suite.clone(), text: settings.suite.clone() };
         let contents = json!({
-            "settings": store.settings().config,
+            "settings": settings.config,
+            "seeds": source.spec().map_err(Raise::raise)?.seeds.len(),
             "history": store.statistics().map_err(Raise::raise)?,
             "improvements": store.improvements().map_err(Raise::raise)?,
         });

@@ -4,8 +4,8 @@
 
 use std::panic;
 use std::sync::OnceLock;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pyo3::exceptions::PyImportError;
@@ -58,33 +58,67 @@ pub enum Cancelling {
     Never,
 }
 
+/// Work on a thread of its own.
+pub struct Work<T> {
+    receiver: Receiver<T>,
+    worker: Option<JoinHandle<()>>,
+    token: CancelToken,
+}
+
+impl<T: Send + 'static> Work<T> {
+    /// Starts work.
+    pub fn start(work: impl FnOnce(&CancelToken) -> T + Send + 'static) -> PyResult<Work<T>> {
+        check_process()?;
+        let token = CancelToken::new();
+        let (sender, receiver) = channel();
+        let inner = token.clone();
+        let builder = thread::Builder::new().name("symopt".to_owned());
+        // Nobody may wait for it any more.
+        let spawned = builder.spawn(move || drop(sender.send(work(&inner))));
+        let worker = spawned.map_err(|error| failed(format!("can't start a thread: {error}")))?;
+        Ok(Work { receiver, worker: Some(worker), token })
+    }
+
+    /// What cancels it.
+    pub fn token(&self) -> &CancelToken {
+        &self.token
+    }
+
+    /// Waits a while for the result, without the GIL. `None` if there is none yet, or no more.
+    pub fn wait(&mut self, patience: Duration) -> PyResult<Option<T>> {
+        match self.receiver.recv_timeout(patience) {
+            Ok(result) => {
+                // Its thread has nothing left to do.
+                if let Some(worker) = self.worker.take() {
+                    let _ = worker.join();
+                }
+                Ok(Some(result))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => match self.worker.take().map(JoinHandle::join) {
+                None => Ok(None),
+                Some(Err(panic)) => panic::resume_unwind(panic),
+                Some(Ok(())) => Err(failed("the work ended without a result")),
+            },
+        }
+    }
+}
+
 /// Runs work on a thread without the GIL until it ends, or until Ctrl-C.
 pub fn run<T: Send + 'static>(
     py: Python<'_>,
     cancelling: Cancelling,
     work: impl FnOnce(&CancelToken) -> T + Send + 'static,
 ) -> PyResult<T> {
-    check_process()?;
-    let token = CancelToken::new();
-    let (sender, receiver) = channel();
-    let inner = token.clone();
-    let builder = thread::Builder::new().name("symopt".to_owned());
-    // Nobody may wait for it any more.
-    let spawned = builder.spawn(move || drop(sender.send(work(&inner))));
-    let worker = spawned.map_err(|error| failed(format!("can't start a thread: {error}")))?;
+    let mut work = Work::start(work)?;
     py.detach(move || {
         let mut interrupted = None;
         loop {
-            match receiver.recv_timeout(LOOK) {
-                Ok(result) => break interrupted.map_or(Ok(result), Err),
-                Err(RecvTimeoutError::Disconnected) => match worker.join() {
-                    Err(panic) => panic::resume_unwind(panic),
-                    Ok(()) => break Err(failed("the work ended without a result")),
-                },
-                Err(RecvTimeoutError::Timeout) => {}
+            if let Some(result) = work.wait(LOOK)? {
+                break interrupted.map_or(Ok(result), Err);
             }
             if let Err(signal) = Python::attach(|py| py.check_signals()) {
-                token.cancel();
+                work.token().cancel();
                 if cancelling == Cancelling::Never {
                     break Err(signal);
                 }

@@ -13,13 +13,16 @@ update = lr·(sign(β₁·m + (1 − β₁)·g) + λ·w)
 | `zoo` | the programs of the literature, by name |
 | `Optimizer` | a program in use on NumPy arrays, in place |
 | `Study` | a search and its store |
+| `Trial` | a program that a study asks you to train |
 | `symopt.torch`, `symopt.optax`, `symopt.keras` | programs as optimizers of the frameworks |
 | `symopt.task` | a training script of yours as a task of searches |
+| `symopt.ray` | searches on a cluster of Ray |
 """
 
 from typing import TYPE_CHECKING, Any
 
 from symopt import _symopt
+from symopt._asking import Trial
 from symopt._errors import Fault, InputError, ProgramError, SymoptError, WorkError
 from symopt._program import (
     Comparison,
@@ -55,6 +58,7 @@ __all__ = [
     "Slot",
     "Study",
     "SymoptError",
+    "Trial",
     "WorkError",
     "Zoo",
     "default_settings",

@@ -1,32 +1,35 @@
 """Serves a function of the user's as a task: `python -m symopt._serve PLACE FUNCTION [FOLDER]`.
 
-PLACE is a file, or a module that is found from FOLDER.
+PLACE is a file, or a module that is found from FOLDER. `--pickled FILE` serves what cloudpickle
+wrote. `--given NAME` and `--told` stand in stores of searches that only a program of the user's goes
+on with, and say so.
 """
 
-import importlib
-import importlib.util
 import os
 import sys
-from typing import Any
+from pathlib import Path
+
+from symopt._executors import Place, load
 
 
-def main(place: str, function: str, folder: str | None = None) -> None:
+def main(place: str, function: str = "", folder: str | None = None) -> None:
     """Answers requests on the standard input."""
+    if place == "--told":
+        sys.exit(
+            "the losses of this search are told: symopt.Study(STORE).ask() goes on with it in Python"
+        )
+    if place == "--given":
+        sys.exit(
+            f"the training of this search, {function}, is in a program or a notebook of Python: "
+            f"symopt.Study(STORE, task={function}).search() goes on with it there"
+        )
     # Until they are served, what imports print must not be taken for answers.
     answers = os.dup(1)
     os.dup2(2, 1)
-    if folder is None:
-        sys.path.insert(0, os.path.dirname(place))
-        spec = importlib.util.spec_from_file_location("__symopt_task__", place)
-        assert spec and spec.loader, "the file is a script of Python"
-        train: Any = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = train
-        spec.loader.exec_module(train)
+    if place == "--pickled":
+        train = load(Path(function).read_bytes())
     else:
-        sys.path.insert(0, folder)
-        train = importlib.import_module(place)
-    for name in function.split("."):
-        train = getattr(train, name)
+        train = load(Place(place, function, folder))
     sys.stdout.flush()
     os.dup2(answers, 1)
     os.close(answers)

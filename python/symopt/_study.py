@@ -1,16 +1,30 @@
 """Searches."""
 
+import concurrent.futures
 import json
 import logging
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from symopt import _symopt
+from symopt._asking import Asked, Trial
 from symopt._errors import InputError
+from symopt._executors import (
+    GIVEN,
+    TOLD,
+    Dispatcher,
+    Place,
+    Threads,
+    is_of_threads,
+    pickled,
+    place_of,
+    workers_of,
+)
 from symopt._program import Program
 
 _log = logging.getLogger("symopt")
@@ -107,9 +121,10 @@ class Study:
         strategy: `regularized` evolution, or `random` programs to compare with.
         task: in place of a suite, a training of yours: a function `train(make_optimizer, seed,
             budget, report)` that returns the validation loss, as `symopt.task.serve` takes it, or a
-            command that serves one. It runs in processes of its own, one for each thread. A function
-            is one of a module or of a script, which is imported there under another name than
-            `__main__`.
+            command that serves one. `search` says who runs it. A function of a module or of a script
+            is imported by other processes, there under another name than `__main__`; one of a
+            notebook, or a lambda, is given to them by cloudpickle. With no suite and no task, `ask`
+            and `tell` leave all training to you.
         task_export: what programs are written as for the task: `pytorch`, `jax`, any target of
             `Program.export`, or `program` for their text.
         task_steps: training steps that it is asked for; None leaves them to it.
@@ -177,10 +192,13 @@ class Study:
             if values:
                 given.setdefault(table, {}).update(values)
         self._given = given
-        self._task: str | None = None
-        if task is None:
-            return
-        if suite is not None:
+        self._has_suite = "suite" in given or bool(self._text)
+        self._function = task if callable(task) else None
+        self._place = None if self._function is None else place_of(self._function)
+        self._asked: Asked | None = None
+        self.result: SearchResult | None = None
+        """The end of the last search that was made by `ask` and `tell`."""
+        if task is not None and suite is not None:
             raise InputError("a study has a suite or a task, and not both")
         for name, value, least in [
             ("task_steps", task_steps, 1),
@@ -190,15 +208,26 @@ class Study:
         ]:
             if value is not None and value < least:
                 raise InputError(f"{name} is {value}, and should be {least} or more")
+        if isinstance(task, str):
+            command = task
+        elif task is None:
+            command = TOLD
+        elif self._place is not None:
+            command = self._place.command()
+        else:
+            command = f"{GIVEN} {shlex.quote(getattr(task, '__qualname__', 'train'))}"
+        self._seconds = float(task_seconds) + float(task_startup_seconds)
+        self._seeds = task_seeds
         spec = {
             "name": "external",
-            "command": task if isinstance(task, str) else _command(task),
+            "command": command,
             "export": task_export,
             "steps": task_steps,
             "checkpoints": task_checkpoints,
             "seconds": float(task_seconds),
             "startup_seconds": float(task_startup_seconds),
         }
+        self._has_task = task is not None
         self._task = json.dumps({"spec": spec, "seeds": task_seeds, "tune": task_tune})
 
     def search(
@@ -211,6 +240,7 @@ class Study:
         target_fitness: float | None = None,
         target_program: str | None = None,
         threads: int | None = None,
+        executor: "Literal['processes', 'threads'] | concurrent.futures.Executor" = "processes",
         callbacks: Iterable[Callable[[Progress], object]] = (),
         progress: bool = False,
     ) -> SearchResult:
@@ -225,12 +255,22 @@ class Study:
             plateau: end after so many programs without a better one.
             target_fitness: end at this fitness.
             target_program: end when this program is found, by functional hash.
-            threads: that evaluate; None is one for each core.
+            threads: that evaluate, each with a process if the task is a function; None is one for
+                each core, or for each worker of an executor. It changes no result.
+            executor: who calls a task that is a function: `processes` of symopt's own, `threads` of
+                this process, any `concurrent.futures.Executor` such as a pool of yours, or
+                `symopt.ray.Executor`. It changes no result either, and may be another one when the
+                search goes on. A run that raises, returns no loss, takes longer than `task_seconds`
+                (with `task_startup_seconds`), or whose worker dies is a failure of its program; the
+                others go on. Executors of yours are not shut down, and one whose workers hang or die
+                is given up, but for a `ProcessPoolExecutor`, which is replaced by one like it.
             callbacks: called a few times a second with a `Progress`.
             progress: show a bar, by the package tqdm.
 
         Raises:
             InputError: settings that don't fit, or a store of another search.
+            WorkError: AdamW, which fitness is measured against, can't be trained; or all workers are
+                gone.
         """
         limits = {
             "programs": programs,
@@ -241,6 +281,8 @@ class Study:
             "target_program": target_program,
         }
         text = json.dumps({key: value for key, value in limits.items() if value is not None})
+        if self._asked is not None:
+            raise InputError("the study is being asked; close() it first")
         called: list[Callable[[Progress], object]] = list(callbacks)
         bar = _Bar(programs) if progress else None
         called += [bar] if bar else []
@@ -250,34 +292,180 @@ class Study:
                 callback(Progress(*values))
 
         observer = tell if called else None
-        is_there = _symopt.is_store(os.fspath(self.store))
-        _log.info("search in %s: %s", self.store, "resumed" if is_there else "started")
+        _log.info("search in %s: %s", self.store, "resumed" if self._is_there else "started")
         try:
-            if is_there and not (self._given or self._text or self._task):
-                found = _symopt.resume(os.fspath(self.store), text, threads, observer)
+            if executor != "processes":
+                found = self._dispatched(executor, text, threads, observer)
+            elif self._function is not None and self._place is None:
+                with tempfile.TemporaryDirectory(prefix="symopt-") as folder:
+                    file = Path(folder, "task.pickle")
+                    file.write_bytes(pickled(self._function))
+                    words = [sys.executable, "-m", "symopt._serve", "--pickled", os.fspath(file)]
+                    found = self._run(text, threads, observer, shlex.join(words))
             else:
-                found = _symopt.search(
-                    os.fspath(self.store),
-                    self._text,
-                    json.dumps(self._given),
-                    text,
-                    self._programs,
-                    self._task,
-                    threads,
-                    observer,
-                )
+                found = self._run(text, threads, observer, None)
         finally:
             if bar:
                 bar.bar.close()
-        data = json.loads(found)
-        data.pop("hash")
-        result = SearchResult(**{**data, "program": Program(data["program"])})
+        result = _result(found)
         _log.info("search in %s ended: %s", self.store, result.stop)
         return result
 
+    @property
+    def _is_there(self) -> bool:
+        return _symopt.is_store(os.fspath(self.store))
+
+    def _settings(self, *, told: bool = False) -> Any:
+        """What a search is given; None if nothing is, and the store has all."""
+        task = self._task if self._has_task or (told and not self._has_suite) else None
+        if self._is_there and not (self._given or self._text or self._has_task):
+            return None
+        return self._text, json.dumps(self._given), self._programs, task
+
+    def _run(self, limits: str, threads: int | None, observer: Any, command: str | None) -> str:
+        return _symopt.search(
+            os.fspath(self.store), self._settings(), limits, threads, observer, command
+        )
+
+    def _dispatched(
+        self,
+        executor: Any,
+        limits: str,
+        threads: int | None,
+        observer: Any,
+    ) -> str:
+        """Runs a search on an executor, and returns what it found."""
+        if self._function is None:
+            raise InputError("an executor calls a task that is a function, and this study has none")
+        if executor == "threads":
+            executor = Threads(threads or os.cpu_count() or 1)
+        elif not isinstance(executor, concurrent.futures.Executor):
+            raise InputError(
+                f"executor is {executor!r}, and should be 'processes', 'threads' or a "
+                "concurrent.futures.Executor"
+            )
+        function: Place | bytes | Callable[..., Any] = self._function
+        if not is_of_threads(executor):
+            function = self._place or pickled(self._function)
+        seconds = self._seconds
+        asking = _symopt.start(
+            os.fspath(self.store),
+            self._settings(),
+            limits,
+            threads or workers_of(executor),
+            observer,
+            True,
+        )
+        return Dispatcher(asking, executor, function, seconds).run()
+
+    def ask(
+        self,
+        count: int = 1,
+        *,
+        programs: int | None = None,
+        evaluations: int | None = None,
+        seconds: int | None = None,
+        plateau: int | None = None,
+        target_fitness: float | None = None,
+        ahead: int = 32,
+    ) -> list[Trial]:
+        """Programs that are to be trained, by you: up to `count` of them, wherever and in whatever
+        order you like. `tell` takes their losses.
+
+        The first are AdamW's, which fitness is measured against. Those that nobody has told anything
+        of are asked again by the next process, and results enter by the number of their child: the
+        search is the same, bit for bit, as if it had made the runs itself.
+
+        Args:
+            count: how many at most. Fewer come if others must be told first; none if that is so of
+                all, or if the search is over (`result` has its end then).
+            programs, evaluations, seconds, plateau, target_fitness: limits, as `search` has them,
+                from the first call on; a call after the end goes on with other ones.
+            ahead: how many can be asked at once, from the first call on.
+
+        Raises:
+            InputError: settings that don't fit, or a store of another search, or one on a suite.
+            WorkError: AdamW, which fitness is measured against, could not be trained.
+
+        >>> study = Study("runs/told", task_seeds=1, task_tune=0)
+        >>> while trials := study.ask(4, programs=20):  # doctest: +SKIP
+        ...     for trial in trials:
+        ...         study.tell(trial, my_training(trial.program, trial.lr, trial.seeds[0]))
+        """
+        if count < 1 or not 1 <= ahead <= 256:
+            raise InputError(
+                f"count is {count}, and should be 1 or more; ahead is {ahead}, and should be from 1 "
+                "to 256"
+            )
+        if self._has_suite and not self._has_task:
+            raise InputError("a study on a suite trains by itself: search() runs it")
+        limits = {
+            "programs": programs,
+            "evaluations": evaluations,
+            "seconds": seconds,
+            "plateau": plateau,
+            "target_fitness": target_fitness,
+        }
+        if self._asked is None:
+            text = json.dumps({key: value for key, value in limits.items() if value is not None})
+            self._asked = Asked(
+                _symopt.start(
+                    os.fspath(self.store), self._settings(told=True), text, ahead, None, False
+                ),
+                self._contents()["seeds"] if self._is_there else self._seeds,
+            )
+        asked = self._asked
+        try:
+            trials, found = asked.ask(count)
+        except BaseException:
+            if asked.is_over:
+                self._asked = None
+            raise
+        if found is not None:
+            self._asked, self.result = None, _result(found)
+        return trials
+
+    def tell(
+        self,
+        trial: Trial | str,
+        loss: Any = None,
+        *,
+        fitness: Any = None,
+        error: str | None = None,
+    ) -> None:
+        """Takes what came of a trial that was asked. It is in the store within a tenth of a second.
+
+        Args:
+            trial: the trial, or its `id`.
+            loss: the validation loss, 0 or more; NaN and infinity say that the training diverged. Of
+                a trial with several seeds a sequence of them, in the order of `trial.seeds`. In place
+                of a number there may be what `Trial.run` returns.
+            fitness: in place of the loss, a number that is better when it is higher.
+            error: in place of both, why the training failed. It counts as a failure of the program.
+
+        Raises:
+            InputError: a trial that this study has not asked, or that was told already; losses that
+                are no numbers, below 0, or not as many as the trial has seeds. Nothing is taken then.
+        """
+        if self._asked is None:
+            raise InputError("the study has not asked anything in this process; ask() comes first")
+        self._asked.tell(trial, loss, fitness, error)
+
+    def close(self) -> None:
+        """Ends the asking. What was told is kept, and what was asked and not told is asked again."""
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            asked.close()
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def resume(self, **limits: Any) -> SearchResult:
         """Goes on with a search whose store is there, as `search` does."""
-        if not _symopt.is_store(os.fspath(self.store)):
+        if not self._is_there:
             raise InputError(f"{self.store} holds no search; search() starts one")
         return self.search(**limits)
 
@@ -361,6 +549,12 @@ class _Bar:
         self.bar.update(progress.generated - self.bar.n)
 
 
+def _result(found: str) -> SearchResult:
+    data = json.loads(found)
+    data.pop("hash")
+    return SearchResult(**{**data, "program": Program(data["program"])})
+
+
 def default_settings() -> str:
     """The default settings of searches, as TOML with comments."""
     return _symopt.default_settings()
@@ -384,24 +578,3 @@ def _initial(
         return [str(source) for source in sources], None
     programs = [Program(source) for source in sources]
     return [program.name for program in programs], [program.source for program in programs]
-
-
-def _command(task: Callable[..., Any]) -> str:
-    """The command that serves a function."""
-    name = getattr(task, "__qualname__", "")
-    module = sys.modules.get(getattr(task, "__module__", None) or "")
-    file = getattr(module, "__file__", None)
-    if not name or "<" in name or module is None or file is None:
-        raise InputError(
-            f"{task!r} is no function of a module or a script, so that no other process can find it; "
-            "write it at the top level of a file, in a notebook by %%writefile, and import it"
-        )
-    place, folder = os.path.abspath(file), None
-    if module.__name__ != "__main__":
-        depth = module.__name__.count(".") + (os.path.basename(file) == "__init__.py")
-        folder = os.path.dirname(place)
-        for _ in range(depth):
-            folder = os.path.dirname(folder)
-        place = module.__name__
-    words = [sys.executable, "-m", "symopt._serve", place, name, *([folder] if folder else [])]
-    return shlex.join(words)

@@ -4,16 +4,17 @@ from collections.abc import Callable
 from typing import Any, Literal, final
 
 __all__ = [
+    "Asking",
     "Optimizer",
     "Program",
     "__version__",
     "default_settings",
     "is_store",
     "report_on",
-    "resume",
     "run_command",
     "search",
     "simplification_limits",
+    "start",
     "store_contents",
     "store_front",
     "targets",
@@ -28,17 +29,20 @@ def targets() -> list[tuple[str, str, str]]: ...
 def zoo() -> list[tuple[str, str]]: ...
 def search(
     store: str,
-    config: str,
-    others: str,
+    given: tuple[str, str, list[str] | None, str | None] | None,
     limits: str,
-    programs: list[str] | None,
-    task: str | None,
     threads: int | None,
     callback: Callable[..., object] | None,
+    command: str | None,
 ) -> str: ...
-def resume(
-    store: str, limits: str, threads: int | None, callback: Callable[..., object] | None
-) -> str: ...
+def start(
+    store: str,
+    given: tuple[str, str, list[str] | None, str | None] | None,
+    limits: str,
+    threads: int | None,
+    callback: Callable[..., object] | None,
+    is_checked: bool,
+) -> Asking: ...
 def is_store(store: str) -> bool: ...
 def store_contents(store: str) -> str: ...
 def store_front(store: str) -> str: ...
@@ -48,6 +52,15 @@ def report_on(
 def default_settings() -> str: ...
 def task_helper() -> str: ...
 def simplification_limits() -> tuple[int, int]: ...
+
+@final
+class Asking:
+    def take(self, count: int, seconds: float) -> tuple[list[tuple[int, str]], bool]: ...
+    def say(self, number: int, line: str) -> bool: ...
+    def fail(self, number: int, kind: str, reason: str, details: str) -> bool: ...
+    def is_open(self, number: int) -> bool: ...
+    def cancel(self) -> None: ...
+    def result(self, seconds: float) -> str | None: ...
 
 @final
 class Program:

@@ -23,4 +23,4 @@ _text, _doc = _symopt.task_helper(), __doc__
 _linecache.cache[_NAME] = (len(_text), None, _text.splitlines(keepends=True), _NAME)
 exec(compile(_text, _NAME, "exec", dont_inherit=True), globals())
 __doc__ = _doc
-__all__ = ["Budget", "Optimizer", "Report", "Stopped", "serve", "warmup_cosine"]  # noqa: F822
+__all__ = ["Budget", "Optimizer", "Report", "Stopped", "answer", "serve", "warmup_cosine"]  # noqa: F822

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Budget", "Optimizer", "Report", "Stopped", "serve", "warmup_cosine"]
+__all__ = ["Budget", "Optimizer", "Report", "Stopped", "answer", "serve", "warmup_cosine"]
 
 class Stopped(BaseException):
     """Nobody needs the rest of this run. Raised by `report`."""
@@ -50,4 +50,10 @@ class Report:
     ) -> None: ...
 
 def warmup_cosine(step: int, steps: int, warmup: float = 0.05) -> float: ...
+def answer(
+    train: Callable[[Optimizer, int, Budget, Report], Any],
+    request: dict[str, Any],
+    say: Callable[..., object],
+    is_stopped: Callable[[], bool],
+) -> None: ...
 def serve(train: Callable[[Optimizer, int, Budget, Report], Any]) -> None: ...

@@ -605,7 +605,8 @@ impl Running<'_> {
     fn receive(&mut self) -> Result<bool, SearchError> {
         match self.receiver.recv_timeout(Duration::from_millis(50)) {
             Ok(finished) => self.keep(finished)?,
-            Err(RecvTimeoutError::Timeout) => {}
+            // What has ended is not lost while an evaluation that takes hours is waited for.
+            Err(RecvTimeoutError::Timeout) => self.acknowledge()?,
             // Workers whose evaluations were cancelled have left.
             Err(RecvTimeoutError::Disconnected) if self.is_stopped() => {}
             Err(RecvTimeoutError::Disconnected) => return Err(SearchError::Worker),

@@ -10,6 +10,7 @@ use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
+use symopt_proxy_tasks::external::runner::Hands;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::task::Verdict;
@@ -152,6 +153,18 @@ impl Launch {
     /// The same with the initial programs, at least one, and the suite at hand, whatever the settings
     /// call them.
     pub fn of_parts(
+        config: SearchConfig,
+        programs: &[Program],
+        source: SuiteSource,
+        store: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        Launch::of_parts_by(None, config, programs, source, store, cancel)
+    }
+
+    /// The same, and others make the runs of the suite's external tasks.
+    pub fn of_parts_by(
+        hands: Option<&Hands>,
         mut config: SearchConfig,
         programs: &[Program],
         source: SuiteSource,
@@ -163,7 +176,7 @@ impl Launch {
         let mut programs = initial::prepare(&mut config, programs)?.into_iter();
         let Some(initial) = programs.next() else { return Err(ConfigError::NoInitial.into()) };
         let others: Vec<Program> = programs.collect();
-        let suite = Arc::new(source.suite()?);
+        let suite = suite_by(hands, &source)?;
         let target = target_of(&config)?;
         let judge = judge::of_config(&config, &suite, cancel)?;
         let kept = kept_initial(judge.as_ref(), &suite, &initial, cancel)?;
@@ -221,7 +234,18 @@ impl Launch {
         change_limits: impl FnOnce(&mut SearchConfig),
         cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
-        Launch::resume_checked(CheckedStore::held(store, Salvage::No)?, change_limits, cancel)
+        Launch::resume_by(None, store, change_limits, cancel)
+    }
+
+    /// The same, and others make the runs of the suite's external tasks.
+    pub fn resume_by(
+        hands: Option<&Hands>,
+        store: &Path,
+        change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        let checked = CheckedStore::held(store, Salvage::No)?;
+        Launch::resume_checked(hands, checked, change_limits, cancel)
     }
 
     /// The same with what is whole of a store that has lost some of what was acknowledged. Also
@@ -233,10 +257,11 @@ impl Launch {
     ) -> Result<(Launch, Option<Lost>), LaunchError> {
         let checked = CheckedStore::held(store, Salvage::Yes)?;
         let lost = checked.lost();
-        Ok((Launch::resume_checked(checked, change_limits, cancel)?, lost))
+        Ok((Launch::resume_checked(None, checked, change_limits, cancel)?, lost))
     }
 
     fn resume_checked(
+        hands: Option<&Hands>,
         checked: CheckedStore,
         change_limits: impl FnOnce(&mut SearchConfig),
         cancel: &CancelToken,
@@ -249,7 +274,7 @@ impl Launch {
             .map_err(ProgramError::from)?;
         let others = program_source::others_of(settings)?;
         let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
-        let suite = Arc::new(source.suite()?);
+        let suite = suite_by(hands, &source)?;
         let target = if config.limits.target_program == settings.config.limits.target_program {
             settings.target.as_deref().and_then(FunctionalHash::from_hex)
         } else {
@@ -324,6 +349,14 @@ impl Launch {
         let history = self.journal.statistics()?;
         Ok(Finished { result, suite: self.suite, history })
     }
+}
+
+fn suite_by(hands: Option<&Hands>, source: &SuiteSource) -> Result<Arc<Suite>, TaskError> {
+    let suite = source.suite()?;
+    if let Some(hands) = hands {
+        suite.give_to(hands);
+    }
+    Ok(Arc::new(suite))
 }
 
 /// The programs that a search begins with, and a look at all else that can be wrong with it but for

@@ -1,9 +1,12 @@
 //! The lines of the protocol.
 
+use std::path::Path;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::PROTOCOL;
+use super::export::Exported;
 use crate::run::{Checkpoint, Metrics};
 
 /// A fitness beyond this has no loss that a number can hold.
@@ -37,12 +40,26 @@ pub(super) struct Budget {
     pub(super) seconds: f64,
 }
 
-/// The program as a file.
+/// The program as a file, or the text of one for those who may not share files.
 #[derive(Serialize)]
 pub(super) struct ExportFile<'a> {
-    pub(super) target: &'a str,
-    pub(super) path: &'a str,
-    pub(super) name: &'a str,
+    target: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> ExportFile<'a> {
+    pub(super) fn at(target: &'a str, path: &Path, exported: &'a Exported) -> ExportFile<'a> {
+        let path = Some(path.to_string_lossy().into_owned());
+        ExportFile { target, path, text: None, name: &exported.name }
+    }
+
+    pub(super) fn of_text(target: &'a str, exported: &'a Exported) -> ExportFile<'a> {
+        ExportFile { target, path: None, text: Some(&exported.text), name: &exported.name }
+    }
 }
 
 /// A line of a script.
