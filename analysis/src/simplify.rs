@@ -36,6 +36,7 @@ pub use label::Label;
 pub use saturation::Limits;
 pub use simplifier::{Options, Simplifier};
 
+use symopt_cancel::CancelToken;
 use symopt_dsl::program::Program;
 
 /// Simplifies a program by algebra alone and gives its numbers and values their names.
@@ -48,9 +49,15 @@ pub fn simplify(program: &Program, options: &Options, checker: &mut dyn Checker)
 /// The derivation by algebra up to a label, with numbers in place. Nothing is checked and nothing
 /// explained, which makes it several times as fast as [`simplify`].
 pub fn reduced(program: &Program, label: Label) -> Derivation {
+    reduced_until(program, label, &CancelToken::new())
+}
+
+/// The same, which ends soon with what there is by then once `cancel` is cancelled.
+pub fn reduced_until(program: &Program, label: Label, cancel: &CancelToken) -> Derivation {
     let mut checker = Unchecked;
     // The same on every machine, however slow it is.
-    let limits = Limits { time: std::time::Duration::MAX, ..Limits::default() };
+    let time = std::time::Duration::MAX;
+    let limits = Limits { time, cancel: cancel.clone(), ..Limits::default() };
     let mut simplifier =
         Simplifier::new(program, Options { label, explain: false, limits }, &mut checker);
     simplifier.reduce();

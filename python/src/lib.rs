@@ -4,6 +4,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `desk` | searches whose training runs are made in Python |
+//! | `dlpack` | tensors of other libraries without a copy |
 //! | `error` | errors as exceptions of `symopt` |
 //! | `work` | long calls: without the GIL, ended by Ctrl-C |
 //! | `optimizer` | steps of NumPy arrays in place |
@@ -11,6 +12,7 @@
 //! | `study` | searches and their stores |
 
 mod desk;
+mod dlpack;
 mod error;
 mod optimizer;
 mod program;

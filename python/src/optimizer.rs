@@ -12,6 +12,7 @@ use symopt_evaluator::{
     Layout, OptimizerError, Options, ParameterArray, Rounding, Storage, Threads,
 };
 
+use crate::dlpack::{Shared, shared};
 use crate::error::{Raise, failed, input};
 use crate::program::Program;
 use crate::work::check_process;
@@ -211,6 +212,8 @@ struct View {
     length: usize,
     storage: Storage,
     read_only: bool,
+    /// Keeps the memory, where it is another library's.
+    _owner: Option<Py<PyAny>>,
 }
 
 /// The classes of arrays that are taken, and the way to what they say of their memory: NumPy's own,
@@ -301,6 +304,7 @@ impl NumPy {
             length: shape.iter().product(),
             storage: Storage::F32,
             read_only: fields.flags & WRITABLE == 0,
+            _owner: None,
         })
     }
 }
@@ -339,8 +343,15 @@ impl View {
         }
         let class = array.get_type();
         if !class.is(numpy.array.bind(py)) && !class.is(numpy.mapped.bind(py)) {
+            // Arrays of derived classes may say something else of themselves.
+            if !class.is_subclass(numpy.array.bind(py))?
+                && let Some(shared) = shared(array, &format!("the {role} {name}"))?
+            {
+                return View::of_shared(py, shared, role, name, asked);
+            }
             return Err(input(format!(
-                "the {role} {name} is a {}, and should be a numpy.ndarray",
+                "the {role} {name} is a {}, and should be a numpy.ndarray, or a tensor in memory that \
+                 has DLPack, such as PyTorch's",
                 class.fully_qualified_name()?
             )));
         }
@@ -368,15 +379,7 @@ impl View {
             )));
         };
         let shape: Vec<usize> = item("shape")?.extract()?;
-        if let Some(asked) = asked
-            && shape != asked
-        {
-            return Err(input(format!(
-                "the {role} {name} has the shape {}, and should have {}",
-                PyTuple::new(py, &shape)?.repr()?,
-                PyTuple::new(py, asked)?.repr()?
-            )));
-        }
+        check_shape(py, &shape, role, name, asked)?;
         let (address, read_only): (usize, bool) = item("data")?.extract()?;
         let length: usize = shape.iter().product();
         // Of an array that is contiguous in the order of C there are none.
@@ -386,7 +389,26 @@ impl View {
                 "the {role} {name} is not contiguous and aligned in memory; give numpy.ascontiguousarray of it"
             )));
         }
-        Ok(View { address, shape, length, storage, read_only })
+        Ok(View { address, shape, length, storage, read_only, _owner: None })
+    }
+
+    /// The same of a tensor of another library.
+    fn of_shared(
+        py: Python<'_>,
+        shared: Shared,
+        role: &str,
+        name: &str,
+        asked: Option<&[usize]>,
+    ) -> PyResult<View> {
+        let Shared { address, shape, storage, is_contiguous, read_only, capsule } = shared;
+        check_shape(py, &shape, role, name, asked)?;
+        let length: usize = shape.iter().product();
+        if length > 0 && (!is_contiguous || address == 0 || address % storage.bytes() != 0) {
+            return Err(input(format!(
+                "the {role} {name} is not contiguous and aligned in memory; give x.contiguous()"
+            )));
+        }
+        Ok(View { address, shape, length, storage, read_only, _owner: Some(capsule) })
     }
 
     /// The same of an array that is written to.
@@ -394,6 +416,15 @@ impl View {
         let view = View::of(array, "array", name, asked)?;
         if view.read_only {
             return Err(input(format!("the array {name} is read-only; step a copy of it")));
+        }
+        let library = array.get_type().getattr("__module__")?.to_string();
+        for (immutable, instead) in [("jax", "symopt.optax"), ("tensorflow", "symopt.keras")] {
+            if library.starts_with(immutable) {
+                return Err(input(format!(
+                    "the array {name} is one of {immutable}, which nobody may write to; {instead} has \
+                     programs for these"
+                )));
+            }
         }
         Ok(view)
     }
@@ -446,6 +477,23 @@ impl View {
                 ValuesMut::Bf16(std::slice::from_raw_parts_mut(address as *mut bf16, length))
             },
         }
+    }
+}
+
+fn check_shape(
+    py: Python<'_>,
+    shape: &[usize],
+    role: &str,
+    name: &str,
+    asked: Option<&[usize]>,
+) -> PyResult<()> {
+    match asked {
+        Some(asked) if shape != asked => Err(input(format!(
+            "the {role} {name} has the shape {}, and should have {}",
+            PyTuple::new(py, shape)?.repr()?,
+            PyTuple::new(py, asked)?.repr()?
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use symopt_analysis::behaviour::behavioural_distance;
 use symopt_analysis::compare::compare;
 use symopt_analysis::equivalence::RandomStreams;
 use symopt_analysis::identify::identify;
-use symopt_analysis::simplify::{Derivation, Label, Limits, Options, reduced, simplify};
+use symopt_analysis::simplify::{Derivation, Label, Limits, Options, reduced_until, simplify};
 use symopt_analysis::structure::classify;
 use symopt_dsl::graph::Redundancy;
 use symopt_dsl::program::Signature;
@@ -223,9 +223,10 @@ impl Program {
         nodes: usize,
         rounds: usize,
     ) -> PyResult<(Program, String, String)> {
-        let options = options(label, nodes, rounds)?;
+        let mut options = options(label, nodes, rounds)?;
         let program = self.program.clone();
-        let derivation = work::run(py, Cancelling::Never, move |_| {
+        let derivation = work::run(py, Cancelling::Behind, move |cancel| {
+            options.limits.cancel = cancel.clone();
             simplify(&program, &options, &mut RandomStreams::default())
         })?;
         described(derivation)
@@ -244,7 +245,7 @@ impl Program {
         tolerance: f64,
         confidence: f64,
     ) -> PyResult<(Program, String, String)> {
-        let options = options(label, nodes, rounds)?;
+        let mut options = options(label, nodes, rounds)?;
         if !(2..=1000).contains(&seeds) {
             return Err(input(format!("seeds is {seeds}, and should be between 2 and 1000")));
         }
@@ -255,6 +256,7 @@ impl Program {
         }
         let (program, zoo_name) = (self.program.clone(), self.zoo_name);
         let derivation = work::run(py, Cancelling::Soon, move |cancel| {
+            options.limits.cancel = cancel.clone();
             let suite = SuiteSource::find(&suite).and_then(|source| source.suite());
             let suite = Arc::new(suite.map_err(Raise::raise)?);
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -278,8 +280,9 @@ impl Program {
             left_name.push_str(" (left)");
             right_name.push_str(" (right)");
         }
-        let found = work::run(py, Cancelling::Never, move |_| {
-            let simple = [&left, &right].map(|program| reduced(program, Label::Domain));
+        let found = work::run(py, Cancelling::Behind, move |cancel| {
+            let simple =
+                [&left, &right].map(|program| reduced_until(program, Label::Domain, cancel));
             let [left_simple, right_simple] = &simple;
             let comparison =
                 compare(left_simple.result(), right_simple.result()).named(&left_name, &right_name);
@@ -309,9 +312,10 @@ impl Program {
     fn identify(&self, py: Python<'_>, count: usize) -> PyResult<String> {
         let program = self.program.clone();
         let name = self.called();
-        work::run(py, Cancelling::Never, move |_| {
-            let simple =
-                |program: &symopt_dsl::Program| reduced(program, Label::Domain).result().clone();
+        work::run(py, Cancelling::Behind, move |cancel| {
+            let simple = |program: &symopt_dsl::Program| {
+                reduced_until(program, Label::Domain, cancel).result().clone()
+            };
             let structure = classify(&program, simple);
             let nearest: Vec<_> = identify(&program, simple)
                 .into_iter()

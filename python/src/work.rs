@@ -1,6 +1,5 @@
 //! Long calls. They run on a thread of their own and without the GIL, while the caller's thread
-//! looks for signals: Ctrl-C ends them where they look at their token, and leaves them behind where
-//! they don't.
+//! looks for signals: Ctrl-C ends them, and what may take a while until it sees that is left behind.
 
 use std::panic;
 use std::sync::OnceLock;
@@ -49,13 +48,13 @@ pub fn check_process() -> PyResult<()> {
     }
 }
 
-/// Whether work looks at its token.
+/// How soon work ends once its token is cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Cancelling {
     /// It ends soon after the token was cancelled, and is waited for.
     Soon,
-    /// It does not look: after Ctrl-C it is left to end by itself.
-    Never,
+    /// It may take a while: after Ctrl-C it is left behind to end by itself.
+    Behind,
 }
 
 /// Work on a thread of its own.
@@ -119,7 +118,7 @@ pub fn run<T: Send + 'static>(
             }
             if let Err(signal) = Python::attach(|py| py.check_signals()) {
                 work.token().cancel();
-                if cancelling == Cancelling::Never {
+                if cancelling == Cancelling::Behind {
                     break Err(signal);
                 }
                 interrupted.get_or_insert(signal);

@@ -19,6 +19,7 @@ update = lr·(sign(β₁·m + (1 − β₁)·g) + λ·w)
 | `symopt.ray` | searches on a cluster of Ray |
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from symopt import _symopt
@@ -75,6 +76,8 @@ def __getattr__(name: str) -> Any:
 
         globals()[name] = Optimizer
         return Optimizer
+    if name in ("keras", "optax", "ray", "task", "torch"):
+        return importlib.import_module(f"symopt.{name}")
     raise AttributeError(f"module 'symopt' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""Steps of NumPy arrays in place."""
+"""Steps of NumPy arrays, and of tensors that have DLPack, in place."""
 
 import math
 import os
@@ -11,16 +11,19 @@ from symopt import _symopt
 from symopt._errors import InputError
 from symopt._program import Program
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = Any
+"""A NumPy array, or a tensor in memory that has DLPack."""
 Arrays: TypeAlias = Array | Iterable[Array] | Mapping[str, Array]
 
 
 class Optimizer:
-    """A program in use on NumPy arrays, which its steps change in place.
+    """A program in use on NumPy arrays or PyTorch tensors, which its steps change in place.
 
     The numbers are those of the Rust library, bit for bit. Nothing is copied: arrays are float32, or
-    the bfloat16 of `ml_dtypes`, contiguous, writable, and share no memory. The optimizer keeps the
-    arrays that it was made with; state is made at once, as zeros.
+    bfloat16 (of `ml_dtypes`, or tensors), contiguous, writable, in the memory of the CPU, and share
+    no memory. The optimizer keeps the arrays that it was made with, and with them their memory; state
+    is made at once, as zeros. Of other libraries it takes what has DLPack and may be written to, which
+    arrays of JAX and TensorFlow may not.
 
     Args:
         program: a program, or what `Program` takes.
@@ -114,15 +117,16 @@ class Optimizer:
         return self._core.is_compiled
 
     @property
-    def slots(self) -> dict[str, dict[str, Array]]:
+    def slots(self) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
         """Copies of the live slots in float32: of each slot, its arrays by name."""
         found = {}
         for slot, data in self._core.slots():
             numbers, at, arrays = np.frombuffer(data, np.float32), 0, {}
             for name, array in zip(self._names, self._arrays, strict=True):
-                part = numbers[at : at + array.size]
-                arrays[name] = part.reshape(array.shape).copy()
-                at += array.size
+                shape = tuple(array.shape)
+                end = at + math.prod(shape)
+                arrays[name] = numbers[at:end].reshape(shape).copy()
+                at = end
             found[slot] = arrays
         return found
 
@@ -159,7 +163,7 @@ class Optimizer:
 
     def _in_order(self, gradients: Arrays) -> list[Array]:
         """Gradients in the order of the arrays."""
-        if isinstance(gradients, np.ndarray):
+        if _is_array(gradients):
             return [gradients]
         if isinstance(gradients, Mapping):
             if set(gradients) != set(self._names):
@@ -177,7 +181,8 @@ class Optimizer:
 
 def _named(arrays: Arrays) -> tuple[list[str], list[Array]]:
     """The names and the arrays in order."""
-    if isinstance(arrays, np.ndarray):
+    named: dict[str, Array]
+    if _is_array(arrays):
         named = {"0": arrays}
     elif isinstance(arrays, Mapping):
         named = dict(arrays)
@@ -186,11 +191,19 @@ def _named(arrays: Arrays) -> tuple[list[str], list[Array]]:
     for name, array in named.items():
         if not isinstance(name, str):
             raise InputError(f"names of arrays are strings, not {name!r}")
-        if not isinstance(array, np.ndarray):
+        if not _is_array(array):
             raise InputError(
-                f"the array {name} is a {type(array).__name__}, and should be a numpy.ndarray"
+                f"the array {name} is a {type(array).__name__}, and should be a numpy.ndarray, or a "
+                "tensor that has DLPack"
             )
+        # The same memory, without the tape that PyTorch keeps of what happens to it.
+        if getattr(array, "requires_grad", False):
+            named[name] = array.detach()
     return list(named), list(named.values())
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or hasattr(value, "__dlpack__")
 
 
 def _finite(name: str, value: float) -> float:

@@ -67,7 +67,7 @@ class SearchResult(NamedTuple):
 
 
 class FoundProgram(NamedTuple):
-    """A program of the hall of fame. `pandas.DataFrame(study.hall_of_fame)` makes a table."""
+    """A program of the hall of fame: a row of the table, or of the list."""
 
     place: int
     """From 1, the fittest first."""
@@ -481,17 +481,22 @@ class Study:
         return Program(f"{self.store}:best")
 
     @property
-    def hall_of_fame(self) -> list[FoundProgram]:
-        """Every program that has more fitness than all that are no longer and need no more state."""
+    def hall_of_fame(self) -> Any:
+        """Every program that has more fitness than all that are no longer and need no more state, the
+        fittest first: a `pandas.DataFrame` where pandas is there, with the columns of `FoundProgram`,
+        and else a list of these."""
         rows = json.loads(_symopt.store_front(os.fspath(self.store)))
-        return [FoundProgram(**{key: row[key] for key in FoundProgram._fields}) for row in rows]
+        return _table(
+            [FoundProgram(**{key: row[key] for key in FoundProgram._fields}) for row in rows],
+            FoundProgram._fields,
+        )
 
     @property
-    def history(self) -> list[dict[str, Any]]:
-        """How it went over the programs generated, also while it runs elsewhere: a row for every
-        500."""
+    def history(self) -> Any:
+        """How it went over the programs generated, also while it runs elsewhere: a row for every 500.
+        A `pandas.DataFrame` where pandas is there, and else a list of dictionaries."""
         rows: list[dict[str, Any]] = self._contents()["history"]
-        return rows
+        return _table(rows, None)
 
     def report(
         self,
@@ -547,6 +552,19 @@ class _Bar:
         if progress.fitness is not None:
             self.bar.set_postfix(fitness=f"{100 * progress.fitness:+.2f} %", refresh=False)
         self.bar.update(progress.generated - self.bar.n)
+
+
+def _table(rows: list[Any], columns: tuple[str, ...] | None) -> Any:
+    """Rows as a table where there is something to show it."""
+    try:
+        import pandas
+    except ImportError:
+        return rows
+    table = pandas.DataFrame(rows, columns=columns)
+    if "child" in table:
+        # Whole numbers, also beside those that are missing.
+        table["child"] = table["child"].astype("Int64")
+    return table
 
 
 def _result(found: str) -> SearchResult:

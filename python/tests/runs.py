@@ -31,6 +31,25 @@ def train(make_optimizer: Any, seed: int, budget: Any, report: Any) -> float:
     return float(np.square(weights - middle, dtype=np.float64).mean())
 
 
+def rows(table: Any) -> list[tuple[Any, ...]]:
+    """The rows of a table of pandas, or of a list, in one form."""
+    if hasattr(table, "to_dict"):
+        import pandas
+
+        missing = (None, pandas.NA)
+        table = [
+            {k: None if any(v is m for m in missing) or v != v else v for k, v in row.items()}
+            for row in table.to_dict("records")
+        ]
+    found = [row if isinstance(row, dict) else row._asdict() for row in table]
+    return [tuple(sorted(row.items(), key=lambda item: item[0])) for row in found]
+
+
+def outcome(study: symopt.Study) -> tuple[Any, ...]:
+    """All that a search has to say."""
+    return study.best.source, rows(study.hall_of_fame), rows(study.history)
+
+
 def fails(make_optimizer: Any) -> bool:
     """Whether a program is one of the half that fails where some should."""
     return make_optimizer.hash not in KEPT and make_optimizer.hash[-1] in "01234567"

@@ -14,13 +14,9 @@ import pytest
 import symopt
 
 sys.path.insert(0, os.path.dirname(__file__))
-from runs import OPTIONS, train  # noqa: E402
+from runs import OPTIONS, outcome, train  # noqa: E402
 
 TOLD = {**OPTIONS}
-
-
-def outcome(study: symopt.Study) -> tuple[Any, ...]:
-    return study.best.source, [tuple(row) for row in study.hall_of_fame], study.history
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 import symopt
 
 sys.path.insert(0, os.path.dirname(__file__))
-from runs import OPTIONS, executor_named, fails, train  # noqa: E402
+from runs import OPTIONS, executor_named, fails, outcome, rows, train  # noqa: E402
 
 NAMES = ["processes", "threads", "thread pool", "pool"]
 if importlib.util.find_spec("ray"):
@@ -25,11 +25,6 @@ if importlib.util.find_spec("ray"):
 def left_since(before: set[threading.Thread]) -> list[threading.Thread]:
     """Threads that were not there before: one that hangs in another test stays."""
     return [t for t in threading.enumerate() if t.name.startswith("symopt") and t not in before]
-
-
-def outcome(study: symopt.Study) -> tuple[Any, ...]:
-    rows = [tuple(row) for row in study.hall_of_fame]
-    return study.best.source, rows, study.history
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +98,7 @@ def test_what_goes_wrong_is_a_failure_of_its_program(kind: str, tmp_path: Path) 
         times = {**limits, "task_startup_seconds": 30} if name == "processes" else limits
         study = symopt.Study(tmp_path / name, task=broken, **{**OPTIONS, **times})
         result = study.search(programs=14, executor=executor, threads=2)
-        found[name] = (result.generated, result.evaluated, study.hall_of_fame)
+        found[name] = (result.generated, result.evaluated, rows(study.hall_of_fame))
         if isinstance(executor, concurrent.futures.Executor):
             executor.shutdown(wait=False)
         failures = subprocess.run(

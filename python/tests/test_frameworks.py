@@ -210,3 +210,66 @@ class TestKeras:
             symopt.keras.optimizer("lion", -1.0)
         assert symopt.keras.optimizer(TWICE).get_config()["program"] == TWICE
         assert "AdamW" in dir(symopt.keras) and not hasattr(symopt.keras, "Lino")
+
+
+def test_tensors_of_pytorch_are_stepped_in_place_without_a_copy() -> None:
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(1)
+        layer = torch.nn.Linear(5, 3).to(dtype)
+        theirs = copy.deepcopy(layer)
+        ours = symopt.Optimizer(
+            "lion", dict(layer.named_parameters()), lr=0.01, state_dtype=str(dtype)[6:]
+        )
+        addresses = [parameter.data_ptr() for parameter in layer.parameters()]
+        reference = symopt.torch.Lion(theirs.parameters(), lr=0.01, betas=(0.9, 0.99))
+        reference.param_groups[0]["weight_decay"] = ours.hyperparameters["weight_decay"]
+        for _ in range(5):
+            gradients = {k: torch.randn_like(p) for k, p in layer.named_parameters()}
+            for name, parameter in theirs.named_parameters():
+                parameter.grad = gradients[name].clone()
+            ours.step(gradients)
+            reference.step()
+        assert [parameter.data_ptr() for parameter in layer.parameters()] == addresses
+        for mine, other in zip(layer.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(
+                mine,
+                other,
+                rtol=2e-2 if dtype == torch.bfloat16 else 1e-5,
+                atol=1e-2 if dtype == torch.bfloat16 else 1e-6,
+            )
+    # One tensor, and gradients of another library.
+    weights = torch.ones(3)
+    optimizer = symopt.Optimizer("lion", weights, lr=0.25)
+    optimizer.step(np.array([1, 0, -1], np.float32))
+    assert weights.tolist() == [0.75, 1.0, 1.25]
+    # The memory is held.
+    kept = symopt.Optimizer("lion", [torch.ones(1 << 16)], lr=0.5)
+    kept.step([torch.ones(1 << 16)])
+    assert kept.slots
+
+
+def test_tensors_that_can_not_be_stepped_are_refused() -> None:
+    torch = pytest.importorskip("torch")
+    import jax.numpy
+
+    good = torch.ones(4, 4)
+    for wrong, reason in [
+        (torch.ones(4, dtype=torch.float64), "should be float32 or bfloat16"),
+        (torch.ones(4, dtype=torch.int64), "should be float32 or bfloat16"),
+        (good.T[1:], "not contiguous"),
+        (good[:, :2], "not contiguous"),
+        (torch.ones(4, device="meta"), "DLPack|device"),
+        (jax.numpy.ones(4), "jax.*symopt.optax|read-only"),
+    ]:
+        with pytest.raises(symopt.InputError, match=reason):
+            symopt.Optimizer("lion", [wrong])
+    with pytest.raises(symopt.InputError, match="share memory"):
+        symopt.Optimizer("lion", [good, good[1:2]])
+    optimizer = symopt.Optimizer("lion", [good])
+    with pytest.raises(symopt.InputError, match="has the shape"):
+        optimizer.step([torch.ones(3, 3)])
+    with pytest.raises(symopt.InputError, match="share memory"):
+        optimizer.step([good])
+    # Gradients are only read, and may be of JAX.
+    optimizer.step([jax.numpy.ones((4, 4))])

@@ -144,6 +144,59 @@ def test_an_interrupt_ends_a_long_call() -> None:
     assert time.monotonic() - started < 10
 
 
+def threads_of_work() -> int:
+    """Threads of long calls that are under way."""
+    names = Path("/proc/self/task").glob("*/comm")
+    return sum(name.read_text().strip() == "symopt" for name in names)
+
+
+@pytest.mark.parametrize("call", ["simplify", "diff", "identify"])
+def test_an_interrupt_ends_algebra_at_once_and_leaves_no_thread(call: str) -> None:
+    # Two hundred statements on which algebra has much to do.
+    lines = [f"  x{n} = interp(x{n - 1}, g, 0.{n % 8 + 1})" for n in range(1, 201)]
+    text = "\n".join(["def f(w, g, lr):", "  x0 = sin(g)", *lines, "  return x200", ""])
+    program = symopt.Program(text)
+    calls = {"simplify": (), "diff": ("lion",), "identify": ()}
+    at: list[float] = []
+
+    def interrupt() -> None:
+        at.append(time.monotonic())
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Timer(0.3, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            getattr(program, call)(*calls[call])
+    assert time.monotonic() - at[0] < 0.1
+    end = time.monotonic() + 20
+    while threads_of_work() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert threads_of_work() == 0
+
+
+def test_every_public_name_is_documented() -> None:
+    import inspect
+
+    import symopt.task
+
+    missing = []
+    for module in (symopt, symopt.task):
+        for name in module.__all__:
+            found = getattr(module, name)
+            if not inspect.getdoc(found):
+                missing.append(name)
+            if not inspect.isclass(found) or issubclass(found, Exception):
+                continue
+            # Fields of named tuples and attributes have their text in the source, for people.
+            for member, value in vars(found).items():
+                public = not member.startswith("_") and (
+                    callable(value) or isinstance(value, property)
+                )
+                if public and not inspect.getdoc(value):
+                    missing.append(f"{name}.{member}")
+    assert missing == []
+
+
 def test_other_threads_run_during_a_long_call() -> None:
     done = threading.Event()
     worker = threading.Thread(target=lambda: (symopt.Program("lion-raw").simplify(), done.set()))

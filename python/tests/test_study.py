@@ -1,6 +1,7 @@
 """Searches: the same as the command's, interrupted, resumed, reported; and training scripts."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import symopt
+
+sys.path.insert(0, os.path.dirname(__file__))
+from runs import outcome, rows  # noqa: E402
 
 COMMAND = [sys.executable, "-m", "symopt"]
 
@@ -29,9 +33,11 @@ def test_a_search_is_that_of_the_command(tmp_path: Path) -> None:
     top = subprocess.run(
         [*COMMAND, "top", str(tmp_path / "ours"), "--json"], capture_output=True, check=True
     )
-    ours = [row._asdict() for row in study.hall_of_fame]
-    assert ours == [{key: row[key] for key in ours[0]} for row in json.loads(top.stdout)]
-    assert [row["generated"] for row in study.history] == [500, 1000]
+    theirs = [
+        {key: row[key] for key in symopt.FoundProgram._fields} for row in json.loads(top.stdout)
+    ]
+    assert rows(study.hall_of_fame) == rows(theirs)
+    assert [dict(row)["generated"] for row in rows(study.history)] == [500, 1000]
     assert study.settings["seed"] == 3
 
 
@@ -162,7 +168,7 @@ def test_a_function_is_searched_on_killed_and_resumed(
             process.kill()
     subprocess.run([*words, str(tmp_path / "killed"), "60"], check=True, capture_output=True)
     whole, killed = symopt.Study(tmp_path / "whole"), symopt.Study(tmp_path / "killed")
-    assert whole.best == killed.best and whole.hall_of_fame == killed.hall_of_fame
+    assert outcome(whole) == outcome(killed)
     # From a module it is the same function, and another command.
     monkeypatch.syspath_prepend(tmp_path)
     import parabola  # type: ignore[import-not-found]
@@ -207,3 +213,20 @@ def test_a_training_script_serves_in_three_lines(tmp_path: Path) -> None:
         text=True,
     )
     assert "Answers symopt's requests" in done.stdout and "from symopt.task" in done.stdout
+
+
+def test_tables_are_those_of_pandas_where_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = symopt.Study(tmp_path / "store", "smoke")
+    study.search(programs=600)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    front, history = study.hall_of_fame, study.history
+    assert isinstance(front[0], symopt.FoundProgram) and history[0]["generated"] == 500
+    monkeypatch.undo()
+    pandas = pytest.importorskip("pandas")
+    table = study.hall_of_fame
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table.columns) == list(symopt.FoundProgram._fields)
+    assert list(table["fitness"]) == [row.fitness for row in front]
+    assert list(study.history["generated"]) == [500]

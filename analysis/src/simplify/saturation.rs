@@ -10,6 +10,7 @@ use egg::{
     Applier, BackoffScheduler, EGraph, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite,
     Runner, SearchMatches, Searcher, StopReason, Subst, Symbol, TreeTerm, Var,
 };
+use symopt_cancel::CancelToken;
 use symopt_dsl::function::{Function, Typing};
 use symopt_dsl::types::Type;
 
@@ -23,7 +24,7 @@ use crate::simplify::term::{Builder, Term, TermFlow, node_type};
 
 /// Limits of one saturation. Nodes and rounds are the same on every machine; the time limit is
 /// there for programs that nobody has thought of, and a result that was cut short by it says so.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Nodes of the e-graph.
     pub nodes: usize,
@@ -31,11 +32,18 @@ pub struct Limits {
     pub rounds: usize,
     /// Wall-clock time.
     pub time: Duration,
+    /// Ends it soon; what there is by then is the result.
+    pub cancel: CancelToken,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { nodes: 2_000, rounds: 8, time: Duration::from_secs(20) }
+        Limits {
+            nodes: 2_000,
+            rounds: 8,
+            time: Duration::from_secs(20),
+            cancel: CancelToken::new(),
+        }
     }
 }
 
@@ -390,6 +398,10 @@ pub(crate) fn saturate_by(
         .with_node_limit(limits.nodes)
         .with_iter_limit(limits.rounds)
         .with_time_limit(limits.time)
+        .with_hook({
+            let cancel = limits.cancel.clone();
+            move |_| if cancel.is_cancelled() { Err("cancelled".to_owned()) } else { Ok(()) }
+        })
         .with_scheduler(
             BackoffScheduler::default().with_initial_match_limit(200).with_ban_length(2),
         )

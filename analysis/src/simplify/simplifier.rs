@@ -19,7 +19,7 @@ use crate::simplify::text::Speller;
 use crate::simplify::{constants, slots};
 
 /// Settings of a simplification.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The weakest label that identities may have.
     pub label: Label,
@@ -83,6 +83,9 @@ impl<'a> Simplifier<'a> {
         // A rejected proposal would come again and again.
         let mut rejected: Vec<Program> = Vec::new();
         for round in 0.. {
+            if self.options.limits.cancel.is_cancelled() {
+                return;
+            }
             // The first steps remove what nothing depends on, whatever there is of it.
             self.work += self.program().statements.len();
             if self.work > MOST_WORK && round >= LEAST_ROUNDS {
