@@ -53,6 +53,14 @@ pub enum TaskError {
         /// Seeds.
         seeds: usize,
     },
+    /// Work that was to be done [elsewhere](crate::executor) was not done.
+    #[error("{place}: {reason}")]
+    Elsewhere {
+        /// The suite, the machine or the server.
+        place: String,
+        /// What is wrong and what would help.
+        reason: String,
+    },
     /// A run was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -10,6 +10,7 @@
 //! | fitness against tuned AdamW | [`suite`] |
 //! | samples over seeds | [`sample`] |
 //! | training scripts of the user's | [`external`] |
+//! | work as values: jobs, who does them, training runs as jobs | [`job`], [`executor`], [`training_run`] |
 //! | the best hyperparameters of a program: by a grid, by a pattern search, by a rule of thumb from AdamW's | [`tuning`] |
 //! | what goes wrong | [`error`] |
 //!
@@ -38,7 +39,9 @@ pub mod constants;
 pub mod data;
 mod digest;
 pub mod error;
+pub mod executor;
 pub mod external;
+pub mod job;
 pub mod memory;
 pub mod model;
 pub mod rng;
@@ -47,4 +50,5 @@ pub mod sample;
 pub mod spec;
 pub mod suite;
 pub mod task;
+pub mod training_run;
 pub mod tuning;

@@ -10,6 +10,7 @@ use symopt_programs as programs;
 
 use crate::constants::{Origin, Tuned};
 use crate::error::{Failure, TaskError};
+use crate::executor::Elsewhere;
 use crate::external::runner::Hands;
 use crate::run::{Metrics, StopReason};
 use crate::task::{Candidate, RunCount, Task, Verdict};
@@ -185,6 +186,8 @@ pub struct Suite {
     pub tasks: Vec<WeightedTask>,
     /// The seeds that a search sees.
     pub seeds: Vec<u64>,
+    /// Who does the work on it, if not the threads that ask for it.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 /// Where the constants of AdamW on each task of a suite come from. Shown, it is what all that is

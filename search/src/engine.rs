@@ -823,13 +823,14 @@ impl Drop for CloseOnDrop<'_> {
 fn work(queue: &Queue, judge: &dyn Judge, cancel: &CancelToken, results: &Sender<Finished>) {
     while let Some(job) = queue.pop() {
         let begin = Instant::now();
-        let mut watch = |checkpoint: usize, running: f64| {
-            let hopeless =
-                job.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
-            if hopeless { Verdict::Stop } else { Verdict::Continue }
+        let request = Request {
+            program: &job.program,
+            epoch: job.epoch,
+            start: &job.start,
+            thresholds: &job.thresholds,
         };
+        let mut watch = |checkpoint, running| request.verdict(checkpoint, running);
         // A worker that dies would leave the search waiting for its result for ever.
-        let request = Request { program: &job.program, epoch: job.epoch, start: &job.start };
         let judged = || judge.judge(&request, cancel, &mut watch);
         let result = match catch_unwind(AssertUnwindSafe(judged)) {
             Ok(result) => result.map_err(SearchError::Task),

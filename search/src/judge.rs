@@ -5,7 +5,9 @@ pub mod form;
 pub mod inner_tuning;
 pub mod purpose;
 
+mod benches;
 mod direction;
+mod judgement;
 mod probe;
 mod settled;
 mod suite;
@@ -20,6 +22,7 @@ use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::Verdict;
 
+pub use self::benches::Benches;
 pub use self::direction::{DirectionJudge, Scores};
 pub use self::probe::size_on;
 pub use self::settled::{Constants, Settled, judge_of_directions};
@@ -37,12 +40,23 @@ pub struct Request<'a> {
     pub epoch: u64,
     /// Where the program, or its parent, did best on each task. Empty if that is not known.
     pub start: &'a [Setting],
+    /// The running fitness at each checkpoint below which the program is hopeless; empty if it is
+    /// judged to the end. A judge that has others do the work sends them along, since it can't ask
+    /// its watcher; others leave them to the watcher.
+    pub thresholds: &'a [f64],
 }
 
 impl<'a> Request<'a> {
     /// A program in the first epoch.
     pub fn new(program: &'a Program) -> Request<'a> {
-        Request { program, epoch: 0, start: &[] }
+        Request { program, epoch: 0, start: &[], thresholds: &[] }
+    }
+
+    /// Whether a running fitness at a checkpoint is hopeless by the thresholds.
+    pub fn verdict(&self, checkpoint: usize, running: f64) -> Verdict {
+        let hopeless =
+            self.thresholds.get(checkpoint).is_some_and(|threshold| running < *threshold);
+        if hopeless { Verdict::Stop } else { Verdict::Continue }
     }
 }
 
@@ -183,6 +197,11 @@ impl Baselines {
                 .push((epoch, baseline.clone()));
         }
         Ok(baseline)
+    }
+
+    /// The first epoch that a baseline is known for; the first of all if none is.
+    fn first(&self) -> u64 {
+        self.known.keys().next().copied().unwrap_or(0)
     }
 
     fn take_new(&self) -> Vec<(u64, Baseline)> {

@@ -10,6 +10,7 @@ use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_programs::source;
 use symopt_proxy_tasks::error::TaskError;
+use symopt_proxy_tasks::executor::Executor;
 use symopt_proxy_tasks::external::runner::Hands;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
@@ -137,34 +138,53 @@ pub struct Launch {
     proposer: Option<String>,
 }
 
-impl Launch {
-    /// A new search with a new store. The store is made last, when nothing about the settings, the
-    /// programs or the suite's data can be wrong.
-    pub fn new(
+/// Sets searches up whose training runs an executor does, if there is one, and otherwise the threads
+/// of the search. Their results are the same.
+#[derive(Clone, Default)]
+pub struct Launcher {
+    executor: Option<Arc<dyn Executor>>,
+    /// Who makes the runs of external tasks, in place of their commands.
+    hands: Option<Hands>,
+}
+
+impl Launcher {
+    /// A launcher for an executor.
+    pub fn new(executor: Option<Arc<dyn Executor>>) -> Launcher {
+        Launcher { executor, hands: None }
+    }
+
+    fn by(hands: Option<&Hands>) -> Launcher {
+        Launcher { executor: None, hands: hands.cloned() }
+    }
+
+    fn suite(&self, source: &SuiteSource) -> Result<Arc<Suite>, TaskError> {
+        let suite = source.suite_on(self.executor())?;
+        if let Some(hands) = &self.hands {
+            suite.give_to(hands);
+        }
+        Ok(Arc::new(suite))
+    }
+
+    /// Who does the training runs, if not the threads of the search.
+    pub fn executor(&self) -> Option<&Arc<dyn Executor>> {
+        self.executor.as_ref()
+    }
+
+    /// As [`Launch::new`].
+    pub fn begin(
+        &self,
         config: SearchConfig,
         store: &Path,
         cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
         let InitialPrograms { programs, .. } = initial(&config, store, cancel)?;
         let source = SuiteSource::find(&config.suite)?;
-        Launch::of_parts(config, &programs, source, store, cancel)
+        self.begin_with(config, &programs, source, store, cancel)
     }
 
-    /// The same with the initial programs, at least one, and the suite at hand, whatever the settings
-    /// call them.
-    pub fn of_parts(
-        config: SearchConfig,
-        programs: &[Program],
-        source: SuiteSource,
-        store: &Path,
-        cancel: &CancelToken,
-    ) -> Result<Launch, LaunchError> {
-        Launch::of_parts_by(None, config, programs, source, store, cancel)
-    }
-
-    /// The same, and others make the runs of the suite's external tasks.
-    pub fn of_parts_by(
-        hands: Option<&Hands>,
+    /// As [`Launch::of_parts`].
+    pub fn begin_with(
+        &self,
         mut config: SearchConfig,
         programs: &[Program],
         source: SuiteSource,
@@ -176,7 +196,7 @@ impl Launch {
         let mut programs = initial::prepare(&mut config, programs)?.into_iter();
         let Some(initial) = programs.next() else { return Err(ConfigError::NoInitial.into()) };
         let others: Vec<Program> = programs.collect();
-        let suite = suite_by(hands, &source)?;
+        let suite = self.suite(&source)?;
         let target = target_of(&config)?;
         let judge = judge::of_config(&config, &suite, cancel)?;
         let kept = kept_initial(judge.as_ref(), &suite, &initial, cancel)?;
@@ -204,6 +224,103 @@ impl Launch {
             journal,
             proposer: None,
         })
+    }
+
+    /// As [`Launch::resume`].
+    pub fn resume(
+        &self,
+        store: &Path,
+        change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        self.resume_checked(CheckedStore::held(store, Salvage::No)?, change_limits, cancel)
+    }
+
+    /// As [`Launch::salvage`].
+    pub fn salvage(
+        &self,
+        store: &Path,
+        change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
+    ) -> Result<(Launch, Option<Lost>), LaunchError> {
+        let checked = CheckedStore::held(store, Salvage::Yes)?;
+        let lost = checked.lost();
+        Ok((self.resume_checked(checked, change_limits, cancel)?, lost))
+    }
+
+    fn resume_checked(
+        &self,
+        checked: CheckedStore,
+        change_limits: impl FnOnce(&mut SearchConfig),
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        let settings = checked.settings();
+        let mut config = settings.config.clone();
+        change_limits(&mut config);
+        config.check()?;
+        let initial = source::parse("the store's initial program", &settings.initial)
+            .map_err(ProgramError::from)?;
+        let others = program_source::others_of(settings)?;
+        let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
+        let suite = self.suite(&source)?;
+        let target = if config.limits.target_program == settings.config.limits.target_program {
+            settings.target.as_deref().and_then(FunctionalHash::from_hex)
+        } else {
+            target_of(&config)?
+        };
+        let judge = judge::with_baselines(&config, &suite, checked.baselines()?, cancel)?;
+        // The baseline is known, so nothing else would show that a command no longer works, before
+        // it fails with all programs.
+        suite.check_commands(&suite.seeds, cancel)?;
+        let journal = Journal::of(checked)?;
+        let stored_limits = journal.settings().config.limits.clone();
+        Ok(Launch {
+            config,
+            stored_limits,
+            suite,
+            judge,
+            initial,
+            others,
+            target,
+            journal,
+            proposer: None,
+        })
+    }
+}
+
+impl Launch {
+    /// A new search with a new store. The store is made last, when nothing about the settings, the
+    /// programs or the suite's data can be wrong.
+    pub fn new(
+        config: SearchConfig,
+        store: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        Launcher::default().begin(config, store, cancel)
+    }
+
+    /// The same with the initial programs, at least one, and the suite at hand, whatever the settings
+    /// call them.
+    pub fn of_parts(
+        config: SearchConfig,
+        programs: &[Program],
+        source: SuiteSource,
+        store: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        Launch::of_parts_by(None, config, programs, source, store, cancel)
+    }
+
+    /// The same, and others make the runs of the suite's external tasks.
+    pub fn of_parts_by(
+        hands: Option<&Hands>,
+        config: SearchConfig,
+        programs: &[Program],
+        source: SuiteSource,
+        store: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Launch, LaunchError> {
+        Launcher::by(hands).begin_with(config, programs, source, store, cancel)
     }
 
     /// Whether a store holds the search of these settings, whatever its limits and the name of its
@@ -234,7 +351,7 @@ impl Launch {
         change_limits: impl FnOnce(&mut SearchConfig),
         cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
-        Launch::resume_by(None, store, change_limits, cancel)
+        Launcher::default().resume(store, change_limits, cancel)
     }
 
     /// The same, and others make the runs of the suite's external tasks.
@@ -244,8 +361,7 @@ impl Launch {
         change_limits: impl FnOnce(&mut SearchConfig),
         cancel: &CancelToken,
     ) -> Result<Launch, LaunchError> {
-        let checked = CheckedStore::held(store, Salvage::No)?;
-        Launch::resume_checked(hands, checked, change_limits, cancel)
+        Launcher::by(hands).resume(store, change_limits, cancel)
     }
 
     /// The same with what is whole of a store that has lost some of what was acknowledged. Also
@@ -255,48 +371,7 @@ impl Launch {
         change_limits: impl FnOnce(&mut SearchConfig),
         cancel: &CancelToken,
     ) -> Result<(Launch, Option<Lost>), LaunchError> {
-        let checked = CheckedStore::held(store, Salvage::Yes)?;
-        let lost = checked.lost();
-        Ok((Launch::resume_checked(None, checked, change_limits, cancel)?, lost))
-    }
-
-    fn resume_checked(
-        hands: Option<&Hands>,
-        checked: CheckedStore,
-        change_limits: impl FnOnce(&mut SearchConfig),
-        cancel: &CancelToken,
-    ) -> Result<Launch, LaunchError> {
-        let settings = checked.settings();
-        let mut config = settings.config.clone();
-        change_limits(&mut config);
-        config.check()?;
-        let initial = source::parse("the store's initial program", &settings.initial)
-            .map_err(ProgramError::from)?;
-        let others = program_source::others_of(settings)?;
-        let source = SuiteSource { name: config.suite.clone(), text: settings.suite.clone() };
-        let suite = suite_by(hands, &source)?;
-        let target = if config.limits.target_program == settings.config.limits.target_program {
-            settings.target.as_deref().and_then(FunctionalHash::from_hex)
-        } else {
-            target_of(&config)?
-        };
-        let judge = judge::with_baselines(&config, &suite, checked.baselines()?, cancel)?;
-        // The baseline is known, so nothing else would show that a command no longer works, before
-        // it fails with all programs.
-        suite.check_commands(&suite.seeds, cancel)?;
-        let journal = Journal::of(checked)?;
-        let stored_limits = journal.settings().config.limits.clone();
-        Ok(Launch {
-            config,
-            stored_limits,
-            suite,
-            judge,
-            initial,
-            others,
-            target,
-            journal,
-            proposer: None,
-        })
+        Launcher::default().salvage(store, change_limits, cancel)
     }
 
     /// The file that holds what the log had after its damage, if it was damaged when the search was
@@ -349,14 +424,6 @@ impl Launch {
         let history = self.journal.statistics()?;
         Ok(Finished { result, suite: self.suite, history })
     }
-}
-
-fn suite_by(hands: Option<&Hands>, source: &SuiteSource) -> Result<Arc<Suite>, TaskError> {
-    let suite = source.suite()?;
-    if let Some(hands) = hands {
-        suite.give_to(hands);
-    }
-    Ok(Arc::new(suite))
 }
 
 /// The programs that a search begins with, and a look at all else that can be wrong with it but for

@@ -70,7 +70,7 @@ fn on_the_disclosed_family_the_order_is_adamw_signum_lion_and_the_size_of_a_dire
 fn the_same_request_gives_the_same_evaluation_and_other_epochs_have_other_seeds() {
     let program = direction_of(SIGNUM);
     let of_epoch = |judge: &DirectionJudge, epoch| {
-        let request = Request { program: &program, epoch, start: &[] };
+        let request = Request { epoch, ..Request::new(&program) };
         judge.judge(&request, &CancelToken::new(), &mut |_, _| Verdict::Continue).unwrap()
     };
     let (first, second) = (judge(&[]), judge(&[]));
@@ -79,7 +79,7 @@ fn the_same_request_gives_the_same_evaluation_and_other_epochs_have_other_seeds(
     assert_eq!(of_epoch(&first, 1), of_epoch(&second, 1));
     // Where it did best is a good start: the tuning from there does not end far away.
     let evaluation = of_epoch(&first, 0);
-    let again = Request { program: &program, epoch: 0, start: &evaluation.settings };
+    let again = Request { start: &evaluation.settings, ..Request::new(&program) };
     let again = first.judge(&again, &CancelToken::new(), &mut |_, _| Verdict::Continue).unwrap();
     assert!(
         (again.fitness.improvement().unwrap() - evaluation.fitness.improvement().unwrap()).abs()

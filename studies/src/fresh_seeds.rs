@@ -193,6 +193,7 @@ impl<'a> Judging<'a> {
                 name: suite.name.clone(),
                 tasks: vec![task],
                 seeds: suite.seeds.clone(),
+                elsewhere: None,
             })
         };
         // The judge of directions judges on one more seed, which nothing here looks at.
@@ -328,7 +329,7 @@ impl<'a> Judging<'a> {
         tell: &dyn Fn(),
     ) -> Result<Tuned, StudyError> {
         let judge_from = |start: &[Setting]| {
-            let request = Request { program: &entrant.program, epoch: 0, start };
+            let request = Request { start, ..Request::new(&entrant.program) };
             judge.judge(&request, &self.cancel, &mut |_, _| {
                 tell();
                 Verdict::Continue

@@ -1,6 +1,6 @@
 //! Where the examples of a task come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,26 @@ pub enum DataSpec {
         #[serde(default = "a_tenth")]
         held_out: f64,
     },
+}
+
+impl DataSpec {
+    /// The files and folders of the user's that the examples come from.
+    pub fn files(&self) -> Vec<&Path> {
+        match self {
+            DataSpec::Csv { path, .. }
+            | DataSpec::Mnist { path }
+            | DataSpec::Cifar10 { path }
+            | DataSpec::Text { path, .. } => vec![path],
+            DataSpec::RawImages { images, labels, .. } => vec![images, labels],
+            DataSpec::Digits {}
+            | DataSpec::FashionMnist {}
+            | DataSpec::BundledTable { .. }
+            | DataSpec::BundledText { .. }
+            | DataSpec::Tabular { .. }
+            | DataSpec::Teacher { .. }
+            | DataSpec::Language { .. } => Vec::new(),
+        }
+    }
 }
 
 fn comma() -> char {

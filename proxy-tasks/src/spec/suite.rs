@@ -1,14 +1,18 @@
 //! A suite as TOML, and the built-in ones.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::task::TaskSpec;
 use crate::constants::{Origin, Tuned};
 use crate::error::TaskError;
+use crate::executor::{Elsewhere, Executor};
 use crate::external::ExternalSpec;
+use crate::job::SuiteText;
 use crate::suite::{BASELINE, Suite, WeightedTask};
+use crate::training_run::TaskElsewhere;
 
 /// A suite.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -203,7 +207,42 @@ impl SuiteSource {
                 known.external(task.get_ref(), place)
             })?;
         }
-        Ok(Suite { name: spec.name, tasks, seeds: spec.seeds })
+        Ok(Suite { name: spec.name, tasks, seeds: spec.seeds, elsewhere: None })
+    }
+
+    /// The same, with all training runs done by an executor, if there is one. Data that are files
+    /// of this machine can't be sent to others.
+    pub fn suite_on(&self, executor: Option<&Arc<dyn Executor>>) -> Result<Suite, TaskError> {
+        let suite = self.suite()?;
+        let Some(executor) = executor else { return Ok(suite) };
+        for task in self.spec()?.tasks {
+            if let Some(path) = task.get_ref().data.files().first() {
+                return Err(TaskError::Elsewhere {
+                    place: format!("suite {}, task {}", self.name, task.get_ref().name),
+                    reason: format!(
+                        "its data are files of this machine ({}), and other machines do not get \
+                         them; leave out --server to train on this one",
+                        path.display()
+                    ),
+                });
+            }
+        }
+        let text = SuiteText { name: self.name.clone(), text: self.text.clone() };
+        let elsewhere = Elsewhere::new(Arc::clone(executor), text);
+        let tasks = suite.tasks.into_iter().map(|weighted| WeightedTask {
+            task: Box::new(TaskElsewhere::new(weighted.task, elsewhere.clone())),
+            ..weighted
+        });
+        Ok(Suite { tasks: tasks.collect(), elsewhere: Some(elsewhere), ..suite })
+    }
+
+    /// The suite with another command in the place of those of its external tasks.
+    pub fn with_command(&self, command: &str) -> Result<SuiteSource, TaskError> {
+        let mut spec = self.spec()?;
+        for external in &mut spec.externals {
+            external.get_mut().command = command.to_owned();
+        }
+        self.written(&spec)
     }
 
     /// The names of the external tasks of the suite for which nobody has tuned or given constants
@@ -226,7 +265,12 @@ impl SuiteSource {
                 external.tuned.push(tuned.clone());
             }
         }
-        let text = toml::to_string(&spec).map_err(|error| TaskError::Description {
+        self.written(&spec)
+    }
+
+    /// The text of a spec, as a suite of the same name.
+    fn written(&self, spec: &SuiteSpec) -> Result<SuiteSource, TaskError> {
+        let text = toml::to_string(spec).map_err(|error| TaskError::Description {
             place: format!("suite {}", self.name),
             reason: error.to_string(),
         })?;

@@ -9,6 +9,7 @@ use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Fitness, Suite};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
 
+use super::judgement::{self, Bench};
 use super::probe::Prober;
 use super::{Baselines, Judge, PerEpoch, Probe, Request, finite};
 use crate::config::{CacheKey, FitnessConfig, Screen, SearchConfig};
@@ -88,7 +89,7 @@ impl DirectionJudge {
             epochs: PerEpoch::new(),
             kept,
         };
-        judge.epoch(0, cancel)?;
+        judge.epoch(judge.kept.first(), cancel)?;
         Ok(judge)
     }
 
@@ -142,7 +143,7 @@ impl DirectionJudge {
         epoch: u64,
         cancel: &CancelToken,
     ) -> Result<Option<Scores>, TaskError> {
-        let request = Request { program, epoch, start: &[] };
+        let request = Request { epoch, ..Request::new(program) };
         let evaluation = self.evaluate(&request, cancel, &mut |_, _| Verdict::Continue)?;
         Ok(match evaluation.0.fitness {
             Fitness::Improvement(_) => {
@@ -201,8 +202,19 @@ impl Judge for DirectionJudge {
 }
 
 impl DirectionJudge {
+    /// What others need to judge as this judge does in an epoch.
+    fn bench(&self, epoch: u64, cancel: &CancelToken) -> Result<Bench, TaskError> {
+        Ok(Bench {
+            fitness: self.config.clone(),
+            search: Some(self.search),
+            seeds: self.suite.seeds.clone(),
+            epoch,
+            baseline: self.epoch(epoch, cancel)?.baseline.clone(),
+        })
+    }
+
     /// An evaluation, with the fitness on each judging seed.
-    fn evaluate(
+    pub(super) fn evaluate(
         &self,
         request: &Request,
         cancel: &CancelToken,
@@ -210,6 +222,10 @@ impl DirectionJudge {
     ) -> Result<(Evaluation, Vec<f64>), TaskError> {
         // The probes alone take time.
         cancel.check()?;
+        if let Some(elsewhere) = &self.suite.elsewhere {
+            let bench = self.bench(request.epoch, cancel)?;
+            return judgement::judge(elsewhere, bench, request, cancel, watch);
+        }
         let mut curve = Vec::with_capacity(CHECKPOINTS);
         let ended =
             |fitness, curve: Vec<f64>| Ok((Evaluation::new(fitness, curve.into()), Vec::new()));

@@ -68,7 +68,7 @@ impl Settled {
         let judge = judge_of_directions(&suite, Purpose::Training, 1, tuning_seeds, cancel)?;
         let start: Vec<Setting> =
             start.iter().map(|start| vec![*start; suite.tasks.len()]).next().unwrap_or_default();
-        let request = Request { program: direction, epoch: 0, start: &start };
+        let request = Request { start: &start, ..Request::new(direction) };
         let evaluation = judge.judge(&request, cancel, &mut |_, _| Verdict::Continue)?;
         Settled::new(direction, &evaluation.settings, &suite.tasks, cancel)
     }

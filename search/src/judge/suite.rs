@@ -8,7 +8,9 @@ use symopt_proxy_tasks::sample::standard_error;
 use symopt_proxy_tasks::suite::{Baseline, Suite};
 use symopt_proxy_tasks::task::Verdict;
 
+use super::judgement::{self, Bench};
 use super::{Baselines, Judge, PerEpoch, Request, finite};
+use crate::config::{FitnessConfig, Form};
 use crate::judge::evaluation::Evaluation;
 
 /// The judge of the paper's form of search: a suite, with the learning rate's schedule value passed
@@ -44,7 +46,7 @@ impl SuiteJudge {
     ) -> Result<SuiteJudge, TaskError> {
         let judge = SuiteJudge { suite, search, baselines: PerEpoch::new(), kept };
         // What is wrong with the suite shows now.
-        judge.baseline(0, cancel)?;
+        judge.baseline(judge.kept.first(), cancel)?;
         Ok(judge)
     }
 
@@ -82,6 +84,18 @@ impl Judge for SuiteJudge {
         watch: &mut dyn FnMut(usize, f64) -> Verdict,
     ) -> Result<Evaluation, TaskError> {
         let baseline = self.baseline(request.epoch, cancel)?;
+        if let Some(elsewhere) = &self.suite.elsewhere {
+            let bench = Bench {
+                fitness: FitnessConfig { form: Form::Program, ..FitnessConfig::default() },
+                search: self.search,
+                seeds: self.suite.seeds.clone(),
+                // Without seeds that change there is but one.
+                epoch: self.search.map_or(0, |_| request.epoch),
+                baseline: Baseline::clone(&baseline),
+            };
+            let judged = judgement::judge(elsewhere, bench, request, cancel, watch)?;
+            return Ok(judged.0);
+        }
         let outcome = self.suite.evaluate(request.program, None, &baseline, cancel, watch)?;
         let curve: Arc<[f64]> = outcome.curve.iter().map(|value| finite(*value)).collect();
         let spread = outcome.by_seed(&self.suite).and_then(|values| standard_error(&values));

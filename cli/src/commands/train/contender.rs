@@ -100,6 +100,7 @@ impl Contender {
                     name: task.task.name().to_owned(),
                     tasks: vec![(on.again)()?],
                     seeds: vec![1],
+                    elsewhere: None,
                 };
                 let start = median(&direction.settings);
                 let settled =

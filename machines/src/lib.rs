@@ -1,0 +1,10 @@
+//! Training runs on many machines.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`here`] | does jobs in the calling thread: what tests compare with, and what a worker is made of |
+//!
+//! Whoever needs training runs asks an
+//! [`Executor`](symopt_proxy_tasks::executor::Executor), and does not know who that is.
+
+pub mod here;
