@@ -104,6 +104,7 @@ impl TaskCommand {
                 program: BASELINE.to_owned(),
                 peak_lr,
                 hyperparameters,
+                averages: false,
                 origin: Origin::Given,
             });
         }

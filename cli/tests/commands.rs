@@ -589,7 +589,7 @@ fn a_search_reports_the_best_program_and_how_to_go_on() {
     assert!(normal(before).contains("1000 programs generated"), "{before}");
     let after = normal(after);
     for part in [
-        "PROGRAM SEARCH SEEDS HELD-OUT SEEDS smoke-linear smoke-mlp",
+        "PROGRAM SEARCH SEEDS HELD-OUT SEEDS BEST AHEAD BY smoke-linear smoke-mlp",
         "to go on: symopt inspect runs/smoke-seed0:",
         " --vs adamw symopt resume runs/smoke-seed0 --programs 2000",
     ] {

@@ -296,7 +296,10 @@ fn the_report_as_json_has_its_fields() {
         "fresh hash is_discovery is_in lower_bound own own_seeds p_value place seeds"
     );
     assert_eq!(keys(&report["best"]), "fitness hash label program pruned simplified");
-    assert_eq!(keys(&report["comparison"][0]), "held_out name search_seeds standard_error tasks");
+    assert_eq!(
+        keys(&report["comparison"][0]),
+        "first_ahead held_out name search_seeds standard_error tasks"
+    );
     assert_eq!(
         (&report["store"], &report["stop"]),
         (&Value::from("store"), &Value::from("programs"))

@@ -12,6 +12,10 @@ pub struct Tuned {
     pub peak_lr: f64,
     /// Hyperparameters that differ from the program's defaults.
     pub hyperparameters: Vec<(String, f64)>,
+    /// Whether the shares of averages, such as the betas, were tuned too. A program may have
+    /// constants of both kinds; what fitness is measured against are those without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub averages: bool,
     /// Where these come from: what is said of a program that is run with them, and of all that is
     /// compared with it.
     #[serde(default, skip_serializing_if = "Origin::is_stated")]

@@ -156,18 +156,21 @@ pub struct WeightedTask {
 }
 
 impl WeightedTask {
+    /// The constants of a zoo program on the task, with the shares of its averages tuned too or at
+    /// their defaults; `None` if there are no such ones.
+    pub fn constants(&self, program: &str, averages: bool) -> Option<&Tuned> {
+        self.tuned.iter().find(|tuned| tuned.program == program && tuned.averages == averages)
+    }
+
     /// Where the constants of a zoo program on the task come from.
     pub fn origin(&self, program: &str) -> Origin {
-        self.tuned
-            .iter()
-            .find(|tuned| tuned.program == program)
-            .map_or(Origin::Untuned, |tuned| tuned.origin)
+        self.constants(program, false).map_or(Origin::Untuned, |tuned| tuned.origin)
     }
 
     /// How a program is run on the task: with the tuned constants of a zoo program if `tuned_as`
     /// names one that has some, and otherwise with the program's own defaults.
     pub fn candidate<'a>(&'a self, program: &'a Program, tuned_as: Option<&str>) -> Candidate<'a> {
-        match self.tuned.iter().find(|tuned| Some(tuned.program.as_str()) == tuned_as) {
+        match tuned_as.and_then(|name| self.constants(name, false)) {
             Some(tuned) => Candidate {
                 program,
                 peak_lr: tuned.peak_lr,
@@ -268,6 +271,11 @@ impl Baseline {
             whole.losses.extend(part.losses);
         }
         whole
+    }
+
+    /// How many seeds it is on.
+    pub fn seeds(&self) -> usize {
+        self.seeds.len()
     }
 
     /// The validation loss at the end, by the positions of the seed and of the task.
@@ -393,7 +401,7 @@ impl Suite {
                     place: format!("suite {}, task {}", self.name, task.name()),
                     reason: reason.to_owned(),
                 };
-                if !tuned.iter().any(|t| t.program == BASELINE) {
+                if !tuned.iter().any(|t| t.program == BASELINE && !t.averages) {
                     return Err(missing("no tuned constants for adamw; `symopt tune` finds them"));
                 }
                 let mut losses = Vec::with_capacity(task.checkpoints());

@@ -605,6 +605,7 @@ fn suites_hold_external_tasks_beside_others_and_say_what_is_wrong_with_them() {
         program: "adamw".to_owned(),
         peak_lr: 0.02,
         hyperparameters: vec![],
+        averages: false,
         origin: Origin::Tuned { runs, seeds: 2 },
     };
     let first = text(

@@ -46,7 +46,12 @@ fn built_in_suites_are_sound_and_tuned_constants_run() {
                 weighted.task.name()
             );
             if source.name.starts_with("real") {
-                assert_eq!(tuned[5..], ["cautious-adamw", "muon"], "{}", weighted.task.name());
+                assert_eq!(tuned[5..7], ["cautious-adamw", "muon"], "{}", weighted.task.name());
+            }
+            if source.name == "real-1x" {
+                let betas = weighted.constants("adamw", true).unwrap();
+                assert!(betas.hyperparameters.iter().any(|(name, _)| name == "beta2"));
+                assert_ne!(weighted.constants("adamw", false), Some(betas));
             }
             assert!(weighted.task.describe().unwrap().parameters > 0);
             let found = find_task(&format!("{}/{}", suite.name, weighted.task.name())).unwrap();

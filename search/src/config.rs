@@ -20,6 +20,34 @@ const DEFAULT_INITIAL: &str = "adamw-paper";
 /// The commented default settings, as TOML.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
+/// The settings of the preset [`Preset::Real`], as TOML.
+pub const REAL_TOML: &str = include_str!("real.toml");
+
+/// Settings to begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// Small real tasks and directions: what serves whoever wants an optimizer that is better
+    /// elsewhere too.
+    Real,
+    /// The published search: whole programs on the suite `quick`. It is what a file leaves out.
+    Paper,
+}
+
+impl Preset {
+    /// The settings, as a TOML text that leaves out what [`DEFAULT_TOML`] says.
+    pub fn text(self) -> &'static str {
+        match self {
+            Preset::Real => REAL_TOML,
+            Preset::Paper => DEFAULT_TOML,
+        }
+    }
+
+    /// The settings.
+    pub fn config(self) -> Result<SearchConfig, ConfigError> {
+        SearchConfig::from_toml(self.text())
+    }
+}
+
 /// All settings of a search that decide what it finds; `default.toml` has them with their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::constants::Origin;
-use symopt_proxy_tasks::sample::standard_error;
+use symopt_proxy_tasks::sample::{Gain, standard_error};
 use symopt_proxy_tasks::suite::{BASELINE, Baseline, Fitness, Outcome, Suite, WeightedTask};
 use symopt_proxy_tasks::task::{Candidate, Verdict};
 use symopt_search::config::{Form, SearchConfig};
@@ -20,6 +20,8 @@ use crate::trials::Observe;
 pub enum Contender {
     /// A zoo program, run with each task's constants for it.
     Tuned(String),
+    /// The same with constants among which the shares of averages were tuned too.
+    TunedAverages(String),
     /// A program as it stands, under a name, with its fitness in the search where that can't be
     /// made again, or was not measured on the suite's own seeds.
     AsIs(String, Program, Option<Fitness>),
@@ -42,13 +44,16 @@ pub struct Row {
     /// Standard error of the fitness over the held-out seeds; `None` with fewer than two, or if a
     /// run diverged.
     pub standard_error: Option<f64>,
+    /// By how much the first of the contenders saves more on the held-out seeds, paired; `None` for
+    /// itself, and if a run of one of the two diverged.
+    pub first_ahead: Option<Gain>,
     /// Mean improvement on each task over the held-out seeds; empty if a run diverged, since the
     /// runs after it are missing.
     pub tasks: Vec<(String, f64)>,
 }
 
 /// What the result of a search is compared with at its end: the best program beside AdamW, Lion,
-/// Muon where that is tuned, and the program that it started from.
+/// AdamW with tuned betas and Muon where these are tuned, and the program that it started from.
 pub fn contenders(
     result: &SearchResult,
     pruned: &Program,
@@ -82,8 +87,11 @@ pub fn contenders(
             )
         }
     };
-    let mut contenders =
-        vec![best, Contender::Tuned(BASELINE.to_owned()), Contender::Tuned("lion".to_owned())];
+    let mut contenders = vec![best, Contender::Tuned(BASELINE.to_owned())];
+    if suite.tasks.iter().all(|task| task.constants(BASELINE, true).is_some()) {
+        contenders.push(Contender::TunedAverages(BASELINE.to_owned()));
+    }
+    contenders.push(Contender::Tuned("lion".to_owned()));
     // What is hard to beat where matrices are trained; its defaults suit other sizes.
     if has_constants(suite, "muon") {
         contenders.push(Contender::Tuned("muon".to_owned()));
@@ -127,12 +135,13 @@ pub fn compare(
     pool.install(|| {
         let needs_own = contenders.iter().any(|contender| match contender {
             Contender::Tuned(name) => !is_the_baseline(suite, name),
+            Contender::TunedAverages(_) => true,
             Contender::AsIs(_, _, known) => known.is_none(),
             Contender::Direction(..) => false,
         });
         let on_own = if needs_own { suite.baseline(own, cancel)? } else { Baseline::default() };
         let on_fresh = baseline(&fresh)?;
-        let rows: Vec<Result<Row, StudyError>> = contenders
+        let rows: Vec<Result<WithGains, StudyError>> = contenders
             .par_iter()
             .map(|contender| {
                 let row = row(suite, contender, &on_own, &on_fresh, cancel)?;
@@ -140,7 +149,18 @@ pub fn compare(
                 Ok(row)
             })
             .collect();
-        rows.into_iter().collect()
+        let rows = rows.into_iter().collect::<Result<Vec<_>, StudyError>>()?;
+        let first = rows.first().and_then(|(_, by_seed)| by_seed.clone());
+        let ahead_of = |by_seed: &Option<Vec<f64>>| {
+            let (first, by_seed) = (first.as_ref()?, by_seed.as_ref()?);
+            let ahead: Vec<f64> = first.iter().zip(by_seed).map(|(a, b)| a - b).collect();
+            Gain::of(&ahead)
+        };
+        let with_lead = |(place, (row, by_seed)): (usize, WithGains)| Row {
+            first_ahead: if place == 0 { None } else { ahead_of(&by_seed) },
+            ..row
+        };
+        Ok(rows.into_iter().enumerate().map(with_lead).collect())
     })
 }
 
@@ -156,7 +176,7 @@ fn is_left_out(suite: &Suite, contender: &Contender) -> bool {
             symopt_programs::find(name).is_none()
                 || (suite.is_external() && !has_constants(suite, name))
         }
-        Contender::AsIs(..) | Contender::Direction(..) => false,
+        Contender::TunedAverages(_) | Contender::AsIs(..) | Contender::Direction(..) => false,
     }
 }
 
@@ -176,13 +196,16 @@ fn called(suite: &Suite, name: &str) -> String {
     }
 }
 
+/// How a contender did, and its gains on the held-out seeds; `None` if a run diverged.
+type WithGains = (Row, Option<Vec<f64>>);
+
 fn row(
     suite: &Suite,
     contender: &Contender,
     own: &Baseline,
     fresh: &Baseline,
     cancel: &CancelToken,
-) -> Result<Row, StudyError> {
+) -> Result<WithGains, StudyError> {
     let evaluate = |candidates: &[Candidate], on: &Baseline| -> Result<Outcome, StudyError> {
         Ok(suite.evaluate_as(candidates, on, cancel, &mut |_, _| Verdict::Continue)?)
     };
@@ -192,29 +215,54 @@ fn row(
             None => evaluate(candidates, own)?.fitness,
         };
         let on_fresh = evaluate(candidates, fresh)?;
-        Ok(Row {
+        let by_seed = on_fresh.by_seed(suite);
+        let row = Row {
             name,
             search_seeds,
             held_out: on_fresh.fitness,
-            standard_error: on_fresh.by_seed(suite).and_then(|values| standard_error(&values)),
+            standard_error: by_seed.as_ref().and_then(|values| standard_error(values)),
+            first_ahead: None,
             tasks: task_means(&on_fresh, suite),
-        })
+        };
+        Ok((row, by_seed))
     };
-    let as_tuned = |program: &'_ Program, name: &str| -> Result<Row, StudyError> {
+    let as_tuned = |program: &'_ Program, name: &str| {
         let candidates: Vec<Candidate> =
             suite.tasks.iter().map(|task| task.candidate(program, Some(name))).collect();
         measured(called(suite, name), None, &candidates)
     };
     match contender {
-        Contender::Tuned(name) if is_the_baseline(suite, name) => Ok(Row {
-            name: called(suite, name),
-            search_seeds: Fitness::Improvement(0.0),
-            held_out: Fitness::Improvement(0.0),
-            standard_error: Some(0.0),
-            tasks: suite.tasks.iter().map(|task| (task.task.name().to_owned(), 0.0)).collect(),
-        }),
+        Contender::Tuned(name) if is_the_baseline(suite, name) => {
+            let tasks = suite.tasks.iter().map(|task| (task.task.name().to_owned(), 0.0));
+            let row = Row {
+                name: called(suite, name),
+                search_seeds: Fitness::Improvement(0.0),
+                held_out: Fitness::Improvement(0.0),
+                standard_error: Some(0.0),
+                first_ahead: None,
+                tasks: tasks.collect(),
+            };
+            Ok((row, Some(vec![0.0; fresh.seeds()])))
+        }
         Contender::Tuned(name) => match symopt_programs::find(name) {
             Some(entry) => as_tuned(&entry.program(), name),
+            None => Ok(untrainable(name, Fitness::Screened)),
+        },
+        Contender::TunedAverages(name) => match symopt_programs::find(name) {
+            Some(entry) => {
+                let program = entry.program();
+                let constants = suite.tasks.iter().map(|task| task.constants(name, true));
+                let candidates: Vec<Candidate> = constants
+                    .map(|tuned| {
+                        tuned.map_or(Candidate::new(&program), |tuned| Candidate {
+                            program: &program,
+                            peak_lr: tuned.peak_lr,
+                            hyperparameters: &tuned.hyperparameters,
+                        })
+                    })
+                    .collect();
+                measured(format!("{name}, betas tuned"), None, &candidates)
+            }
             None => Ok(untrainable(name, Fitness::Screened)),
         },
         Contender::AsIs(name, program, known) => {
@@ -229,14 +277,16 @@ fn row(
 }
 
 /// Of what has no constants that it could be trained with.
-fn untrainable(name: &str, known: Fitness) -> Row {
-    Row {
+fn untrainable(name: &str, known: Fitness) -> WithGains {
+    let row = Row {
         name: name.to_owned(),
         search_seeds: known,
         held_out: Fitness::Diverged,
         standard_error: None,
+        first_ahead: None,
         tasks: Vec::new(),
-    }
+    };
+    (row, None)
 }
 
 fn task_means(outcome: &Outcome, suite: &Suite) -> Vec<(String, f64)> {

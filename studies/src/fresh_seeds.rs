@@ -145,7 +145,7 @@ pub struct Progress {
 
 /// Refuses a suite that gains can't be measured on, before anything is trained.
 pub fn check_suite(suite: &Suite) -> Result<(), TaskError> {
-    match suite.tasks.iter().find(|task| !task.tuned.iter().any(|tuned| tuned.program == BASELINE)) {
+    match suite.tasks.iter().find(|task| task.constants(BASELINE, false).is_none()) {
         None => Ok(()),
         Some(task) => Err(TaskError::Description {
             place: format!("suite {}, task {}", suite.name, task.task.name()),

@@ -112,9 +112,8 @@ impl<'a> Trials<'a> {
         };
         let baseline: Vec<Result<Vec<f64>, StudyError>> =
             pool.install(|| seeds.par_iter().map(train).collect());
-        let has_constants = |name: &&str| {
-            suite.tasks.iter().all(|task| task.tuned.iter().any(|tuned| tuned.program == *name))
-        };
+        let has_constants =
+            |name: &&str| suite.tasks.iter().all(|task| task.constants(name, false).is_some());
         Ok(Trials {
             suite,
             directions: None,

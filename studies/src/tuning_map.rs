@@ -43,7 +43,7 @@ impl TuningMap {
             baseline = best(trials)
                 .and_then(|trial| trial.loss)
                 .map(|loss| (loss, Origin::Tuned { runs, seeds }));
-        } else if task.tuned.iter().any(|tuned| tuned.program == BASELINE) {
+        } else if task.constants(BASELINE, false).is_some() {
             let adamw = symopt_programs::adamw().program();
             let mut losses = Vec::with_capacity(seeds);
             for seed in Suite::tuning_seeds(seeds) {

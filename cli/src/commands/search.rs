@@ -12,7 +12,7 @@ use symopt_cancel::CancelToken;
 use symopt_dsl::shell::{self, Command};
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_search::Journal;
-use symopt_search::config::{DEFAULT_TOML, SearchConfig, Strategy, ZOO};
+use symopt_search::config::{Preset, SearchConfig, Strategy, ZOO};
 use symopt_search::launch::{self, InitialPrograms, Launch};
 use symopt_studies::restarts::{self, Campaign};
 
@@ -30,7 +30,12 @@ pub struct Arguments {
     /// Settings from a TOML file; options given here go before it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Write the default settings, with comments, and end
+    /// Settings to begin with: real (directions on small real tasks, with functions of matrices), or
+    /// paper (the published search: whole programs, on the suite quick) [default: real; paper with
+    /// --suite or --task-command]
+    #[arg(long, value_enum, conflicts_with = "config")]
+    preset: Option<PresetArgument>,
+    /// Write all settings as a file may have them, with comments, or those of a --preset, and end
     #[arg(long)]
     print_config: bool,
     /// Seed of every random choice
@@ -40,12 +45,13 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "task_command")]
     suite: Option<String>,
     /// Program to start from: a zoo name, a file or STORE:HASH; may be given several times, and
-    /// `zoo` is every program of the zoo that fits the functions and the form
+    /// `zoo` is every program of the zoo that fits the functions and the form [default: adamw-paper;
+    /// lion and muon too with the preset real, unless --functions is given]
     #[arg(long, value_name = "PROGRAM")]
     initial: Vec<String>,
     /// Functions that mutations draw: paper, step, slots, select, reduce, matrix (each with those
     /// before it), names of functions, and `-NAME` to leave one out, such as matrix,-newton_schulz
-    /// [default: paper]
+    /// [default: matrix with the preset real, otherwise paper]
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true)]
     functions: Vec<String>,
     /// Where children come from: mutations of the fittest (regularized evolution), or nowhere
@@ -95,6 +101,21 @@ struct RestartArguments {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
+enum PresetArgument {
+    Real,
+    Paper,
+}
+
+impl From<PresetArgument> for Preset {
+    fn from(argument: PresetArgument) -> Preset {
+        match argument {
+            PresetArgument::Real => Preset::Real,
+            PresetArgument::Paper => Preset::Paper,
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
 enum StrategyArgument {
     Regularized,
     Random,
@@ -111,7 +132,8 @@ impl From<StrategyArgument> for Strategy {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_config {
-        return Ok(terminal::output().write_all(DEFAULT_TOML.as_bytes())?);
+        let preset = arguments.preset.map_or(Preset::Paper, Preset::from);
+        return Ok(terminal::output().write_all(preset.text().as_bytes())?);
     }
     let mut config = settings(&arguments)?;
     let cancel = interrupt::token()?;
@@ -304,7 +326,17 @@ const TASK_SEEDS: u16 = 3;
 
 fn settings(arguments: &Arguments) -> Result<SearchConfig, Failure> {
     let mut config = match &arguments.config {
-        None => SearchConfig::default(),
+        None => {
+            // Whoever names a task wants the search of the paper on it, unless a preset is named.
+            let has_task = arguments.suite.is_some() || arguments.command.is_given();
+            let usual = if has_task { Preset::Paper } else { Preset::Real };
+            let mut config = arguments.preset.map_or(usual, Preset::from).config()?;
+            if !arguments.functions.is_empty() {
+                // Those of the preset need functions that may not be among these.
+                config.initial = SearchConfig::default().initial;
+            }
+            config
+        }
         Some(path) => {
             let wrong = |e: &dyn Display| Failure::Input(format!("{}: {e}", path.display()));
             let hint = "`symopt search --print-config` writes a file to start from";
@@ -385,4 +417,47 @@ fn neighbours(store: &Path, usual: &UsualStores) -> Vec<PathBuf> {
         .chain(beside)
         .filter(|path| Journal::is_at(path) || restarts::is_campaign(path))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use symopt_search::config::Form;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn settings_of(options: &str) -> SearchConfig {
+        let line = Line::parse_from(std::iter::once("search").chain(options.split_whitespace()));
+        settings(&line.arguments).unwrap()
+    }
+
+    #[test]
+    fn a_search_without_a_task_is_on_real_ones_and_one_with_a_task_is_the_papers() {
+        let real = settings_of("");
+        assert_eq!((real.suite.as_str(), real.fitness.form), ("real-1x", Form::Direction));
+        assert_eq!(real, Preset::Real.config().unwrap());
+        assert_eq!(settings_of("--preset paper"), SearchConfig::default());
+        let smoke = SearchConfig { suite: "smoke".to_owned(), ..SearchConfig::default() };
+        assert_eq!(settings_of("--suite smoke"), smoke);
+        let both = SearchConfig { suite: "smoke".to_owned(), ..real.clone() };
+        assert_eq!(settings_of("--suite smoke --preset real"), both);
+        assert_eq!(settings_of("--task-command true").fitness.form, Form::Program);
+        // Muon has functions that are not among those of the paper.
+        assert_eq!(settings_of("--functions paper").initial.names(), ["adamw-paper"]);
+        assert_eq!(settings_of("--initial lion").initial.names(), ["lion"]);
+        assert_eq!(real.initial.names(), ["adamw-paper", "lion", "muon"]);
+    }
+
+    #[test]
+    fn the_programs_that_a_search_starts_from_fit_its_settings() {
+        let config = Preset::Real.config().unwrap();
+        let found = InitialPrograms::find(&config, &CancelToken::new()).unwrap();
+        assert_eq!((found.programs.len(), found.left_out.len()), (3, 0));
+    }
 }

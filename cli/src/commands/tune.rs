@@ -261,6 +261,7 @@ impl Tunable {
                 .map(|value| (WEIGHT_DECAY.to_owned(), value))
                 .into_iter()
                 .collect(),
+            averages: false,
             origin: Origin::Stated,
         });
         Ok((grid, start))
@@ -277,7 +278,7 @@ fn tune(
 ) -> Result<Report, Failure> {
     let program = &tunable.program;
     let (grid, start) = tunable.grid(task, grid, cancel)?;
-    let start = task.tuned.iter().find(|tuned| tuned.program == name).or(start.as_ref());
+    let start = task.constants(name, false).or(start.as_ref());
     let line = CountLine::new(match strategy {
         Strategy::Fine => "pairs tried",
         Strategy::Coarse | Strategy::Local => "pairs tried, at most",
@@ -394,7 +395,7 @@ impl Report {
         command.uses(
             task,
             &self.program,
-            &Tuned { program, peak_lr: best.peak_lr, hyperparameters, origin },
+            &Tuned { program, peak_lr: best.peak_lr, hyperparameters, averages: false, origin },
         )
     }
 

@@ -85,12 +85,13 @@ impl ExternalSpec {
         self.check()
             .map_err(|reason| TaskError::Description { place: place.to_owned(), reason })?;
         let (weight, mut tuned) = (self.weight, std::mem::take(&mut self.tuned));
-        if !tuned.iter().any(|tuned| tuned.program == BASELINE) {
+        if !tuned.iter().any(|tuned| tuned.program == BASELINE && !tuned.averages) {
             let peak_lr = symopt_programs::adamw().program().signature().peak_learning_rate();
             tuned.push(Tuned {
                 program: BASELINE.to_owned(),
                 peak_lr,
                 hyperparameters: Vec::new(),
+                averages: false,
                 origin: Origin::Untuned,
             });
         }

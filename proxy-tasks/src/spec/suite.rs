@@ -326,7 +326,7 @@ impl SuiteSource {
 
 /// The constants of AdamW.
 fn constants_of(task: &ExternalSpec) -> Option<&Tuned> {
-    task.tuned.iter().find(|tuned| tuned.program == BASELINE)
+    task.tuned.iter().find(|tuned| tuned.program == BASELINE && !tuned.averages)
 }
 
 /// The tasks whose constants are tuned ones although they do not say where they come from: those of

@@ -344,7 +344,8 @@ pub fn tune_within(
     };
     let (peak_lr, hyperparameters) = search.constants(best);
     let origin = Origin::Tuned { runs: search.runs, seeds: search.judged(best) };
-    let tuned = Tuned { program: name.to_owned(), peak_lr, hyperparameters, origin };
+    let program = name.to_owned();
+    let tuned = Tuned { program, peak_lr, hyperparameters, averages: false, origin };
     Ok(Found {
         tuned,
         loss,
@@ -599,6 +600,7 @@ mod tests {
             program: "lion".to_owned(),
             peak_lr,
             hyperparameters: vec![(WEIGHT_DECAY.to_owned(), weight_decay)],
+            averages: false,
             origin: Origin::Stated,
         };
         let (all, finest) = found("lion", Strategy::Fine, None);
@@ -714,6 +716,7 @@ mod tests {
                 program: "adamw".to_owned(),
                 peak_lr: 0.1,
                 hyperparameters: Vec::new(),
+                averages: origin == Origin::Given,
                 origin,
             };
             let text = toml::to_string(&tuned).unwrap();

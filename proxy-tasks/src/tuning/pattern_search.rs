@@ -195,6 +195,7 @@ impl Trial {
             program: program.to_owned(),
             peak_lr: self.peak_lr,
             hyperparameters: self.hyperparameters.clone(),
+            averages: false,
             origin,
         }
     }

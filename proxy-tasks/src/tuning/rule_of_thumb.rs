@@ -119,6 +119,7 @@ impl AdamwConstants {
             program: called(),
             peak_lr: self.peak_lr / factor,
             hyperparameters: vec![(WEIGHT_DECAY.to_owned(), self.weight_decay * factor)],
+            averages: false,
             origin: Origin::Given,
         })
     }

@@ -11,6 +11,7 @@ use symopt_dsl::shell::Command;
 use symopt_dsl::{Graph, Program};
 use symopt_proxy_tasks::constants::Tuned;
 use symopt_proxy_tasks::error::TaskError;
+use symopt_proxy_tasks::sample::Gain;
 use symopt_proxy_tasks::suite::{BASELINE, BaselineOrigin, Suite, WeightedTask};
 use symopt_proxy_tasks::task::RunCount;
 use symopt_search::StopReason;
@@ -80,7 +81,7 @@ struct BaselineReport {
 impl BaselineReport {
     fn of(suite: &Suite) -> Vec<BaselineReport> {
         let of_task = |task: &WeightedTask| {
-            let mut tuned = task.tuned.iter().find(|tuned| tuned.program == BASELINE)?.clone();
+            let mut tuned = task.constants(BASELINE, false)?.clone();
             // Said in any case.
             tuned.origin = task.origin(BASELINE);
             Some(BaselineReport { task: task.task.name().to_owned(), tuned })
@@ -481,7 +482,8 @@ fn print_comparison(
         .map(|(t, _)| t.clone())
         .collect();
     let mut lines = vec![
-        ["PROGRAM".to_owned(), "SEARCH SEEDS".to_owned(), "HELD-OUT SEEDS".to_owned()]
+        ["PROGRAM", "SEARCH SEEDS", "HELD-OUT SEEDS", "BEST AHEAD BY"]
+            .map(str::to_owned)
             .into_iter()
             .chain(tasks.clone())
             .collect::<Vec<_>>(),
@@ -493,6 +495,7 @@ fn print_comparison(
             row.name.clone(),
             row.search_seeds.to_string(),
             format!("{}{spread}", row.held_out),
+            row.first_ahead.map_or_else(|| "-".to_owned(), |gain| Gain::text(Some(gain))),
         ];
         for task in &tasks {
             let mean = row.tasks.iter().find(|(name, _)| name == task);
