@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Measures a step of `symopt.Optimizer` beside NumPy written out.
+"""Measures a step of `symopt.Optimizer` beside the Rust library's and NumPy written out.
 
-benchmark.py [PROGRAM...]    with an installed symopt
+steps.py [PROGRAM...]    with an installed symopt of a release build
+
+The last columns are ratios: one thread's step to Rust's on one thread, and NumPy's to one thread's.
 """
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -39,8 +43,20 @@ def fastest(step: Callable[[], None], seconds: float = 1.0) -> float:
     return best
 
 
+def rust(name: str, size: int) -> float:
+    """A step of the Rust library on one thread, as the command of the package measures it."""
+    words = ["bench", "--program", name, "--size", str(size), "--threads", "1", "--no-c", "--json"]
+    words += ["--seconds", "1"]
+    command = [sys.executable, "-m", "symopt", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (cell,) = json.loads(done.stdout)["cells"]
+    times = {row["engine"]: row["range"][0] for row in cell["rows"]}
+    return 1e-9 * float(times.get("compiled", times["tile-machine"]))
+
+
 def main() -> None:
-    print(f"{'program':<8} {'parameters':>10} {'symopt':>10} {'one thread':>10} {'NumPy':>10}")
+    heads = ["symopt", "one thread", "Rust", "NumPy", "to Rust", "by NumPy"]
+    print(f"{'program':<8} {'parameters':>10}" + "".join(f" {head:>10}" for head in heads))
     for name in sys.argv[1:] or ["lion", "adamw"]:
         for size in (1 << 16, 1 << 20):
             w, g = np.ones(size, np.float32), np.full(size, 0.5, np.float32)
@@ -49,6 +65,7 @@ def main() -> None:
             for threads in ("auto", "one"):
                 optimizer = symopt.Optimizer(name, w.copy(), threads=threads)
                 times.append(fastest(lambda optimizer=optimizer: optimizer.step(g)))
+            times.append(rust(name, size))
             if name == "lion":
                 times.append(fastest(lambda: numpy_lion(w, m, g, 1e-4, 0.9, 0.99, 0.1)))
             elif name == "adamw":
@@ -56,7 +73,8 @@ def main() -> None:
                     fastest(lambda: numpy_adamw(w, m, v, g, 5, 1e-3, 0.9, 0.999, 1e-8, 0.1))
                 )
             row = "".join(f" {1e6 * t:>7.1f} µs" for t in times)
-            print(f"{name:<8} {size:>10}{row}")
+            ratios = [times[1] / times[2], times[-1] / times[1]]
+            print(f"{name:<8} {size:>10}{row}" + "".join(f" {ratio:>9.2f}x" for ratio in ratios))
 
 
 if __name__ == "__main__":
