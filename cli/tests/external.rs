@@ -321,6 +321,17 @@ fn templates_are_written_once_and_are_python() {
         assert_eq!(again.code, Some(2));
         assert!(again.stderr.contains(&file), "{}", again.stderr);
     }
+    // With the Python package nothing lies beside the script.
+    std::fs::create_dir(directory.path().join("package")).unwrap();
+    let words = ["tasks", "new", "--external", "pytorch", "--package", "-o", "package/train.py"];
+    let text = output(directory.path(), &words);
+    assert!(text.contains("written: package/train.py") && !text.contains("symopt_task"), "{text}");
+    let written = std::fs::read_to_string(directory.path().join("package/train.py")).unwrap();
+    assert!(written.contains("\nfrom symopt.task import serve"), "{written}");
+    assert!(!written.contains("symopt_task"), "{written}");
+    assert!(!directory.path().join("package/symopt_task.py").exists());
+    let words = ["tasks", "new", "--external", "helper", "--package"];
+    assert_eq!(run(directory.path(), &words).code, Some(2));
     // What the script would import in place of the module is not touched.
     std::fs::create_dir(directory.path().join("mine")).unwrap();
     std::fs::write(directory.path().join("mine/symopt_task.py"), "mine = 1\n").unwrap();

@@ -77,3 +77,11 @@ def test_an_interrupt_ends_a_search_cleanly(tmp_path: Path) -> None:
 def test_the_command_does_without_numpy() -> None:
     code = "import sys, symopt.__main__; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+def test_a_script_to_begin_with_imports_the_package(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "symopt", "tasks", "new", "--external", "jax", "--package"]
+    subprocess.run([*words, "-o", str(tmp_path / "mine.py")], check=True, capture_output=True)
+    text = (tmp_path / "mine.py").read_text()
+    assert "from symopt.task import serve" in text and "symopt_task" not in text
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.py"]

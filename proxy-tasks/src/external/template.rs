@@ -33,4 +33,14 @@ impl Template {
             Template::Jax => include_str!("../../templates/jax_task.py"),
         }
     }
+
+    /// The script, for those who have the Python package, which has the module that it imports.
+    pub fn text_with_package(self) -> String {
+        self.text()
+            .replace("from symopt_task import", "from symopt.task import")
+            .replace(
+                "symopt's side is in `symopt_task.py`,\nwhich lies beside this file (`symopt tasks new --external helper` prints it);",
+                "symopt's side is the module\n`symopt.task` of its Python package;",
+            )
+    }
 }

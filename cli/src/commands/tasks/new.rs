@@ -16,6 +16,10 @@ pub struct Arguments {
     /// What the script trains with
     #[arg(long, value_name = "FRAMEWORK", value_enum)]
     external: Framework,
+    /// Import symopt's side from the Python package, which runs the script then, and write no
+    /// symopt_task.py
+    #[arg(long)]
+    package: bool,
     /// Write it into FILE, which must not be there, instead of printing it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -48,7 +52,18 @@ impl Framework {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let template = arguments.external.template();
-    let text = template.map_or(HELPER, Template::text);
+    if arguments.package && template.is_none() {
+        return Err(Failure::Input(
+            "the Python package has the module already, as symopt.task; --package goes with \
+             --external pytorch or jax"
+                .to_owned(),
+        ));
+    }
+    let text = match template {
+        None => HELPER.to_owned(),
+        Some(template) if arguments.package => template.text_with_package(),
+        Some(template) => template.text().to_owned(),
+    };
     let mut out = terminal::output();
     let Some(path) = &arguments.output else { return Ok(out.write_all(text.as_bytes())?) };
     if template.is_some()
@@ -60,15 +75,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     let helper = path.with_file_name(HELPER_FILE);
-    let has_helper = template.is_none() || is_helper(&helper)?;
-    write_new(path, text)?;
+    let needs_helper = template.is_some() && !arguments.package;
+    let has_helper = !needs_helper || is_helper(&helper)?;
+    write_new(path, &text)?;
     if !has_helper {
         write_new(&helper, HELPER)?;
     }
     writeln!(out, "written: {}", path.display())?;
     let Some(template) = template else { return Ok(()) };
-    let what = if has_helper { "was there" } else { "written" };
-    writeln!(out, "{what}: {}, which it imports\n\nto train with it:", helper.display())?;
+    if needs_helper {
+        let what = if has_helper { "was there" } else { "written" };
+        writeln!(out, "{what}: {}, which it imports", helper.display())?;
+    }
+    writeln!(out, "\nto train with it:")?;
     // The command is itself a line for a shell.
     let script = Command::of_words(["python".into()]).operand(path).to_string();
     let command = Command::new("train")
