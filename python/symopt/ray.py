@@ -64,7 +64,9 @@ class Executor(concurrent.futures.Executor):
         if self._owns_ray:
             ray.init(log_to_driver=False, include_dashboard=False)
         if workers is None:
-            has = ray.cluster_resources()
+            # Not all releases of Ray give it a type.
+            cluster: Any = getattr(ray, "cluster_resources")
+            has = cluster()
             room = [
                 has.get(name, 0) / each
                 for name, each in (("CPU", num_cpus), ("GPU", num_gpus))
