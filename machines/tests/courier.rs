@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use symopt_cancel::CancelToken;
 use symopt_machines::courier::{Courier, CourierError, Terms, serve};
 use symopt_proxy_tasks::executor::Executor;
+use symopt_proxy_tasks::job::{Job, JobKind, SuiteText};
 use symopt_search::SearchConfig;
 use symopt_search::journal::Journal;
 use symopt_search::launch::Launcher;
@@ -140,7 +141,7 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
     let courier: Arc<dyn Executor> = Arc::new(Courier::new(&server.url(), "cpu").unwrap());
     std::thread::scope(|scope| {
         let search = scope.spawn(|| contents(Some(courier), &config));
-        for turn in 0..4 {
+        for turn in 0..2 {
             let cancel = CancelToken::new();
             let terms = terms(&server, &format!("worker-{turn}"));
             let worker = scope.spawn({
@@ -151,9 +152,14 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
             cancel.cancel();
             worker.join().unwrap().unwrap();
         }
-        let terms = Terms { idle_exit: Some(Duration::from_secs(3)), ..terms(&server, "last") };
-        serve(&terms, &CancelToken::new(), &CancelToken::new()).unwrap();
-        assert!(search.join().unwrap() == expected, "the journals differ");
+        // A job that was on its way to a worker that left comes again after 30 s.
+        let (terms, drain) = (terms(&server, "last"), CancelToken::new());
+        let ends = drain.clone();
+        let worker = scope.spawn(move || serve(&terms, &ends, &CancelToken::new()));
+        let found = search.join();
+        drain.cancel();
+        worker.join().unwrap().unwrap();
+        assert!(found.unwrap() == expected, "the journals differ");
     });
 }
 
@@ -168,11 +174,34 @@ fn what_is_no_server_to_trust_is_refused() {
     cancelled.cancel();
     let server = Server::start();
     let courier = Courier::new(&server.url(), "nobody").unwrap();
-    let job = symopt_proxy_tasks::job::Job {
-        kind: symopt_proxy_tasks::job::JobKind::TrainingRun,
+    let job = Job {
+        kind: JobKind::TrainingRun,
         hash_version: 1,
-        suite: symopt_proxy_tasks::job::SuiteText { name: String::new(), text: String::new() },
+        suite: SuiteText { name: String::new(), text: String::new() },
         body: serde_json::Value::Null,
     };
     assert!(courier.execute(&job, &cancelled).unwrap_err().is_cancelled());
+    // One that is cancelled takes nothing from another one that waits for the same job.
+    std::thread::scope(|scope| {
+        let job = Job { hash_version: 0, ..job.clone() };
+        let (first, last) = (CancelToken::new(), CancelToken::new());
+        let waits = |cancel: CancelToken| {
+            let (courier, job) = (&courier, job.clone());
+            scope.spawn(move || courier.execute(&job, &cancel).unwrap_err())
+        };
+        let gives_up = waits(first.clone());
+        std::thread::sleep(Duration::from_millis(100));
+        let waits_on = waits(last.clone());
+        std::thread::sleep(Duration::from_millis(100));
+        first.cancel();
+        assert!(gives_up.join().unwrap().is_cancelled());
+        let nobody = Terms {
+            class: "nobody".to_owned(),
+            idle_exit: Some(Duration::from_secs(1)),
+            ..terms(&server, "late")
+        };
+        serve(&nobody, &CancelToken::new(), &CancelToken::new()).unwrap();
+        let said = waits_on.join().unwrap().to_string();
+        assert!(said.contains("worker late: refused"), "{said}");
+    });
 }

@@ -1,6 +1,7 @@
 //! The side that asks: an executor whose jobs are done by workers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ struct Shared {
     class: String,
     open: Mutex<HashMap<String, Open>>,
     changed: Notify,
+    /// How many waits there were.
+    waits: AtomicU64,
     ended: CancelToken,
 }
 
@@ -48,7 +51,8 @@ struct Open {
     attempt: u32,
     /// When it was published last; `None` if it is to be published.
     published: Option<Instant>,
-    waiting: Vec<mpsc::Sender<Answer>>,
+    /// Who waits for it, by number.
+    waiting: Vec<(u64, mpsc::Sender<Answer>)>,
 }
 
 impl Shared {
@@ -77,6 +81,7 @@ impl Courier {
             class: class.to_owned(),
             open: Mutex::default(),
             changed: Notify::new(),
+            waits: AtomicU64::new(0),
             ended: CancelToken::new(),
         });
         let of_thread = Arc::clone(&shared);
@@ -104,21 +109,22 @@ impl Executor for Courier {
         let bytes = job.encode().map_err(|error| message_error("a job", &error))?;
         let digest = Job::digest(&bytes);
         let (sender, receiver) = mpsc::channel();
+        let own = self.shared.waits.fetch_add(1, Ordering::Relaxed);
         self.shared
             .open()
             .entry(digest.clone())
             .or_insert_with(|| Open { bytes, attempt: 0, published: None, waiting: Vec::new() })
             .waiting
-            .push(sender);
+            .push((own, sender));
         self.shared.changed.notify_one();
         loop {
             match receiver.recv_timeout(Duration::from_millis(50)) {
                 Ok(answer) => return value_of(answer),
                 Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
                     let mut open = self.shared.open();
+                    // Others may wait for the same job.
                     let nobody = open.get_mut(&digest).is_some_and(|open| {
-                        // The other ends of those that wait no longer are gone by then.
-                        open.waiting.pop();
+                        open.waiting.retain(|(number, _)| *number != own);
                         open.waiting.is_empty()
                     });
                     if nobody {
@@ -233,7 +239,7 @@ async fn receive_some(
                 // Whatever is no answer is none of ours.
                 let Ok(answer) = Answer::decode(&message.payload) else { continue };
                 let Some(open) = shared.open().remove(&answer.job) else { continue };
-                for waiting in open.waiting {
+                for (_, waiting) in open.waiting {
                     // Whoever waits no longer has been cancelled.
                     let _ = waiting.send(answer.clone());
                 }
