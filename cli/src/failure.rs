@@ -8,6 +8,7 @@ use symopt_conformance::exports::ConformanceError;
 use symopt_evaluator::OptimizerError;
 use symopt_export::ExportError;
 use symopt_files::WriteError;
+use symopt_pages::searches::DetailError;
 use symopt_programs::source::SourceError;
 use symopt_proxy_tasks::error::{SnapshotError, TaskError};
 use symopt_proxy_tasks::tuning::rule_of_thumb::RuleError;
@@ -188,6 +189,15 @@ impl From<LineageError> for Failure {
             LineageError::Program(error) => error.into(),
             LineageError::Journal(error) => error.into(),
             error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<DetailError> for Failure {
+    fn from(error: DetailError) -> Failure {
+        match error {
+            DetailError::Journal(error) => error.into(),
+            error => Failure::Work(error.to_string()),
         }
     }
 }

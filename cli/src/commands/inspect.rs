@@ -14,9 +14,10 @@ use symopt_evaluator::Storage;
 use symopt_export::Formula;
 use symopt_export::formula::Equation;
 use symopt_figures::Drawing;
+use symopt_pages::program::without_doc;
 
 use crate::failure::Failure;
-use crate::{files, named_program, table, terminal};
+use crate::{files, named_program, table, terminal, words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// Can be given several times
     #[arg(long, value_name = "FILE", conflicts_with_all = ["lineage", "tasks"])]
     graph: Vec<PathBuf>,
+    /// Also write a page for a browser into FILE, with the derivation of a shorter program
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["lineage", "tasks"])]
+    html: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -108,6 +112,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         .map(|path| Ok((path, PictureFormat::of(path)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     pictures.iter().try_for_each(|(path, _)| files::check_writable(path))?;
+    arguments.html.iter().try_for_each(|path| files::check_writable(path))?;
     let program = named_program::find(&arguments.program)?;
     let graph = Graph::new(&program).map_err(|errors| Failure::Input(format!("{errors:?}")))?;
     if !pictures.is_empty() {
@@ -119,6 +124,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             };
             files::write(path, &text)?;
         }
+    }
+    if let Some(path) = &arguments.html {
+        let page = symopt_pages::program::page(&program, &graph, &words::of_page());
+        files::write(path, &page.html())?;
     }
     let mut out = terminal::output();
     if arguments.latex {
@@ -137,6 +146,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             if index == 0 { "\n" } else { "" },
             path.display()
         )?;
+    }
+    if let Some(path) = &arguments.html {
+        writeln!(out, "\nwritten: {}", path.display())?;
     }
     Ok(())
 }
@@ -228,58 +240,18 @@ fn formulas(formula: Formula) -> Formulas {
 /// The program's text with a margin: the type of each statement's value, and what is redundant or
 /// dead.
 fn listing(program: &Program, graph: &Graph) -> String {
-    let text = without_doc(program).to_string();
-    let dead: Vec<String> = program
-        .signature()
-        .slots()
-        .zip(graph.slots())
-        .filter(|(_, next)| next.is_none())
-        .map(|(slot, _)| program.variable_name(slot).to_string())
+    let rows: Vec<(String, String, String)> = symopt_pages::program::listed(program, graph)
+        .into_iter()
+        .map(|line| (line.ty, line.mark, line.text))
         .collect();
-    let mut rows: Vec<(String, String, &str)> = Vec::new();
-    let mut in_head = true;
-    let mut statements = graph.statement_types().iter().zip(graph.redundancy());
-    for line in text.lines() {
-        // Names and numbers hold no `#`, so all behind the first one is a comment.
-        let code = line.split('#').next().unwrap_or_default().trim();
-        let (mut ty, mut mark) = (String::new(), String::new());
-        if in_head {
-            if code.starts_with("def ") {
-                mark = match &dead[..] {
-                    [] => String::new(),
-                    [slot] => format!("slot {slot} dead"),
-                    slots => format!("{} slots dead", slots.len()),
-                };
-            }
-            in_head = !code.ends_with("):");
-        } else if !code.is_empty()
-            && let Some((statement_type, redundancy)) = statements.next()
-        {
-            ty = statement_type.to_string();
-            mark = match redundancy {
-                Redundancy::Live => "",
-                Redundancy::WithinStep => "redundant",
-                Redundancy::AcrossSteps => "dead",
-            }
-            .to_owned();
-        }
-        rows.push((ty, mark, line));
-    }
     let width = |cells: &mut dyn Iterator<Item = usize>| cells.max().unwrap_or(0);
     let types = width(&mut rows.iter().map(|row| row.0.chars().count()));
     let marks = width(&mut rows.iter().map(|row| row.1.chars().count()));
-    let line = |(ty, mark, line): &(String, String, &str)| {
+    let line = |(ty, mark, line): &(String, String, String)| {
         let margin = if marks == 0 { String::new() } else { format!("{mark:<marks$}  ") };
         format!("{ty:<types$}  {margin}{line}").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
-}
-
-/// The doc string describes the program as it stands, and is shown with that one.
-fn without_doc(program: &Program) -> Program {
-    let mut signature = program.signature().clone();
-    signature.doc = None;
-    program.with_signature(signature)
 }
 
 fn print(out: &mut impl Write, inspection: &Inspection) -> std::io::Result<()> {

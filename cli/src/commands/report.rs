@@ -20,6 +20,10 @@ pub struct Arguments {
     /// Write figures (SVG), report.md and report.json into DIR, which is made if it is not there
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Write a page for a browser into FILE: all in one file, with figures, tables, the hall of
+    /// fame, the lineage and the best program
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Judge a sample of the best programs of each search on another suite too: a name, such as
     /// held-out, or a TOML file
     #[arg(long, value_name = "SUITE")]
@@ -64,6 +68,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(directory) = &arguments.output {
         files::create_directory(directory, "report.md")?;
     }
+    arguments.html.iter().try_for_each(|path| files::check_writable(path))?;
     let options = Options {
         validate: arguments.validate.as_deref().map(SuiteSource::find).transpose()?,
         seeds: usize::from(arguments.seeds),
@@ -94,6 +99,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         write("report.md", &report.markdown(&command()))?;
         write("report.json", &format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+    }
+    if let Some(path) = &arguments.html {
+        let line = CountLine::new("programs bred again");
+        let page = symopt_pages::searches::page(
+            &report,
+            &words::of_page(),
+            &cancel,
+            &mut |done, total| line.draw(done, total),
+        );
+        line.finish();
+        files::write(path, &page?.html())?;
+        written.push(path.clone());
     }
     let mut out = terminal::output();
     if arguments.json {

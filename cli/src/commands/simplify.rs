@@ -22,7 +22,7 @@ use symopt_studies::trials::Trials;
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
-use crate::{files, interrupt, named_program, options, table, terminal};
+use crate::{files, interrupt, named_program, options, table, terminal, words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -55,6 +55,9 @@ pub struct Arguments {
     /// Write the derivation into FILE: to be read for .md, for programs for .json
     #[arg(long, value_name = "FILE")]
     derivation: Option<PathBuf>,
+    /// Write a page for a browser into FILE: each step with what it changes and why it is right
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the simplified program into FILE
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -111,6 +114,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         .derivation
         .iter()
         .chain(&arguments.output)
+        .chain(&arguments.html)
         .try_for_each(|path| files::check_writable(path))?;
     let found = named_program::found(&arguments.program)?;
     let derivation = derive(&arguments, &found)?;
@@ -129,6 +133,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             markdown(&derivation, whole.as_ref())
         };
         files::write(path, &text)?;
+    }
+    if let Some(path) = &arguments.html {
+        let page = symopt_pages::program::derivation_page(&derivation, &words::of_page());
+        files::write(path, &page.html())?;
     }
     if let Some(path) = &arguments.output {
         files::write(path, &documented(&derivation, whole.as_ref()).to_string())?;

@@ -1,0 +1,145 @@
+"""Opens pages of symopt in headless Chromium and fails where one is not as it promises to be.
+
+    check.py SYMOPT FOLDER
+
+The searches and the pages are made in FOLDER, which is emptied first; screenshots are left there. axe-core 4.14.1 (MPL-2.0), the
+minified build of its npm package, lies beside this file.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+WIDTHS = (390, 820, 1280)
+AXE = Path(__file__).with_name("axe.min.js").read_text()
+# What a page of the default search may weigh, and how soon one of 10,000 evaluations must be there.
+MOST_BYTES = 1_200_000
+MOST_SECONDS = 3.0
+
+symopt, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+faults: list[str] = []
+
+
+def expect(holds: bool, fault: str) -> None:
+    if not holds:
+        faults.append(fault)
+        print(f"fault: {fault}", file=sys.stderr)
+
+
+def run(*words: str) -> None:
+    subprocess.run([str(symopt), *words], check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=240)
+
+
+def made() -> list[Path]:
+    """Pages of a small search with hostile names, and of one with 10,000 evaluations, hardly any of them stopped."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    doc = '"""Adam. </script><script>alert(2)</script> <!-- &lt; ]]>"""'
+    source = "def adam(w, g, m, v, lr):\n  m = interp(g, m, 0.9)\n  g2 = square(g)\n  v = interp(g2, v, 0.99)\n  s = sqrt(v)\n  update = m / s\n"
+    (folder / "hostile.opt").write_text(f"{doc}\n{source}  update = update * lr\n  return update, m, v\n")
+    config = 'suite = "smoke"\ninitial = "hostile.opt"\n[evolution]\npopulation = 50\n'
+    (folder / "hostile.toml").write_text(config)
+    store = "<script>alert(1)<img src=x onerror=alert(3)>"
+    run("search", "--config", "hostile.toml", "--programs", "3000", "--held-out", "0", "--store", store)
+    run("report", store, "--seeds", "2", "--validate", "smoke", "--sample", "6", "--html", "hostile.html")
+    run("report", store, "--seeds", "2", "--validate", "smoke", "--sample", "6", "--html", "again.html")
+    expect((folder / "hostile.html").read_bytes() == (folder / "again.html").read_bytes(), "the same store gives other bytes")
+    many = "suite = \"smoke\"\n[hurdle]\nquantile = 0.0\n"
+    (folder / "many.toml").write_text(many)
+    run("search", "--config", "many.toml", "--programs", "0", "--evaluations", "10000", "--held-out", "0", "--store", "many")
+    run("report", "many", "--seeds", "2", "--html", "many.html")
+    size = (folder / "many.html").stat().st_size
+    print(f"the page of a search with 10,000 evaluations holds {size:,} bytes")
+    expect(size < MOST_BYTES, f"the page of a search with 10,000 evaluations holds {size:,} bytes")
+    return [folder / "hostile.html", folder / "many.html"]
+
+
+def drawn(page: Page) -> None:
+    page.wait_for_function("document.documentElement.dataset.drawn !== undefined", timeout=20_000)
+
+
+def open_page(browser, path: Path, width: int, scheme: str) -> Page:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, reduced_motion="reduce")
+    page = context.new_page()
+    name = f"{path.name} at {width}"
+    page.on("console", lambda message: expect(False, f"{name}: the console says {message.text[:300]}"))
+    page.on("pageerror", lambda error: expect(False, f"{name}: {str(error)[:300]}"))
+    page.on("dialog", lambda dialog: (expect(False, f"{name}: a dialog, {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda request: expect(request.url in (path.as_uri(), "data:,"), f"{name}: asks for {request.url[:200]}"))
+    start = time.monotonic()
+    page.goto(path.as_uri())
+    drawn(page)
+    seconds = time.monotonic() - start
+    print(f"{name}, {scheme}: drawn after {seconds:.2f} s")
+    expect(seconds < MOST_SECONDS, f"{name}: drawn only after {seconds:.1f} s")
+    return page
+
+
+def check_looks(browser, path: Path) -> None:
+    for width in WIDTHS:
+        scheme = "dark" if width == WIDTHS[1] else "light"
+        page = open_page(browser, path, width, scheme)
+        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        expect(wider <= 0, f"{path.name} at {width}: {wider} pixels wider than the window")
+        plots = page.evaluate("[...document.querySelectorAll('.plot')].map((plot) => plot.querySelectorAll('svg').length)")
+        expect(bool(plots) and all(count == 1 for count in plots), f"{path.name}: figures that are not drawn: {plots}")
+        page.screenshot(path=folder / f"{path.stem}-{width}-{scheme}.png", full_page=True)
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((n) => n.html)]))")
+        expect(not found, f"{path.name} at {width}, {scheme}: axe finds {found}")
+        if width == WIDTHS[-1]:
+            # Everything can be reached by the keyboard.
+            page.keyboard.press("Tab")
+            expect(page.evaluate("document.activeElement.className") == "skip", f"{path.name}: the first stop is not the link to the content")
+            page.pdf(path=folder / f"{path.stem}.pdf")
+        page.context.close()
+
+
+def check_table(browser, path: Path, least: int) -> None:
+    page = open_page(browser, path, 1280, "light")
+    rows = page.locator("#rows-1")
+    count = rows.locator(".count")
+    total = int(re.search(r"of ([\d,]+)$", count.inner_text()).group(1).replace(",", ""))
+    expect(total >= least, f"{path.name}: {total} rows in place of {least}")
+    column = "Array.from(document.querySelectorAll('#rows-1 tbody tr'), (row) => Number(row.cells[1].textContent.replace('−', '-').replaceAll(',', '')))"
+    heading = rows.locator("th", has_text="fitness")
+    for direction in ("descending", "ascending"):
+        heading.locator("button").press("Enter")
+        expect(heading.get_attribute("aria-sort") == direction, f"{path.name}: not sorted {direction}")
+        values = page.evaluate(column)
+        expect(values == sorted(values, reverse=direction == "descending"), f"{path.name}: {direction} is {values[:5]}")
+    rows.locator("input").fill("front=yes")
+    page.wait_for_function("document.querySelector('#rows-1 .count').textContent.includes('match')")
+    expect(page.locator("#rows-1 tbody tr").count() >= 1, f"{path.name}: nothing is on the front")
+    # The figure shows what the table shows, and marks what is chosen.
+    rows.locator("tbody .link").first.click()
+    expect(page.locator("#rows-1 tr.chosen").count() == 1, f"{path.name}: nothing is chosen")
+    rows.locator("input").fill("no such program")
+    page.wait_for_function("document.querySelector('#rows-1 .count').textContent.startsWith('none')")
+    page.context.close()
+
+
+def check_text(browser, path: Path) -> None:
+    page = open_page(browser, path, 1280, "light")
+    heading = page.locator("h1").inner_text()
+    expect("<script>alert(1)<img src=x onerror=alert(3)>" in heading, f"{path.name}: the title is {heading}")
+    expect("</script><script>alert(2)</script>" in page.locator("main").inner_text(), f"{path.name}: the doc string is not there as it is")
+    expect(page.locator("img").count() == 0, f"{path.name}: an image that nobody drew")
+    page.context.close()
+
+
+small, many = made()
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    check_looks(browser, small)
+    check_looks(browser, many)
+    check_text(browser, small)
+    check_table(browser, many, 5_000)
+    browser.close()
+print(f"{len(faults)} faults")
+sys.exit(1 if faults else 0)
