@@ -120,7 +120,7 @@
       const table = make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...headings)), this.body);
       place.append(
         make("div", { class: "controls" }, make("label", {}, "Filter", this.filter), this.count, this.back, this.forth),
-        make("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, table),
+        make("div", { class: "scroll", role: "group", "aria-label": caption, tabindex: "0" }, table),
       );
       sorting(headings, (column, direction) => { this.rows.sort(column, direction); this.update(); });
       let timer = 0;

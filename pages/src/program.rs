@@ -97,7 +97,7 @@ pub fn page(program: &Program, graph: &Graph, command: &str) -> Page {
     let cost = graph.cost();
     let redundant = program.statements.len() - graph.live_statements();
     let verdict = format!(
-        "{} of its {} matter; a step takes {} over the arrays and moves {} bytes a parameter, of which {} are state that it keeps.",
+        "{} of its {} matter; a step takes {} over the arrays and moves {} bytes a parameter; it keeps {} bytes of state for each.",
         graph.live_statements(),
         counted(program.statements.len() as u64, "statement", "statements"),
         counted(cost.array_passes as u64, "pass", "passes"),

@@ -47,7 +47,7 @@ pub(super) struct Detail {
 }
 
 /// Evaluations that a page lists, at most: more would take more time to open than people have.
-pub(super) const MOST: usize = 5_000;
+pub(super) const MOST: usize = 4_000;
 
 impl Detail {
     pub fn read(
