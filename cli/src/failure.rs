@@ -197,7 +197,7 @@ impl From<DetailError> for Failure {
     fn from(error: DetailError) -> Failure {
         match error {
             DetailError::Journal(error) => error.into(),
-            error => Failure::Work(error.to_string()),
+            _ => Failure::Work("interrupted before there was a result".to_owned()),
         }
     }
 }

@@ -201,6 +201,8 @@
     const narrow = plot.clientWidth < 520;
     if (narrow && specification.usermeta?.narrow) Object.assign(specification, specification.usermeta.narrow);
     const { view } = await vegaEmbed(plot, specification, options);
+    // The figure is one picture, with its title, sentence and table; its marks are not read one by one.
+    plot.querySelector("svg")?.setAttribute("aria-hidden", "true");
     const long = tables.get(plot.dataset.rows);
     if (long) link(view, long);
     // A figure within something closed has no width until it is opened.

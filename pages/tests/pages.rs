@@ -96,7 +96,7 @@ fn the_page_of_a_search_is_the_same_every_time() {
     config.evolution.population = 50;
     config.limits.programs = 2000;
     let cancel = CancelToken::new();
-    Launch::new(config, &store, &cancel).unwrap().run(1, &cancel, &mut |_| {}).unwrap();
+    let _ = Launch::new(config, &store, &cancel).unwrap().run(1, &cancel, &mut |_| {}).unwrap();
     let html = |path: &Path| {
         let options = Options { validate: None, seeds: 2, sample: 4, over: None, threads: 1 };
         let report = report(&[path.to_owned()], &options, &cancel, &|_, _| {}).unwrap();

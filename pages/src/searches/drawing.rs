@@ -418,7 +418,7 @@ pub(super) fn lineage(detail: &Detail) -> Vec<Block> {
         vec![Column::number("mutation"), Column::text("child"), Column::number("fitness")],
     );
     for (number, ancestor) in ancestors.iter().enumerate() {
-        let child = ancestor.index.map_or_else(|| "initial".to_owned(), |index| count(index));
+        let child = ancestor.index.map_or_else(|| "initial".to_owned(), count);
         table.rows.push(vec![
             Cell::count(number as u64),
             Cell::text(child),
