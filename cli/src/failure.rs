@@ -130,9 +130,9 @@ impl From<BenchmarkError> for Failure {
 impl From<TaskError> for Failure {
     fn from(error: TaskError) -> Failure {
         match error {
-            TaskError::Cancelled(_)
-            | TaskError::TimeLimit { .. }
-            | TaskError::Elsewhere { .. } => Failure::Work(error.to_string()),
+            TaskError::Cancelled(_) | TaskError::TimeLimit { .. } | TaskError::Elsewhere { .. } => {
+                Failure::Work(error.to_string())
+            }
             error => Failure::Input(error.to_string()),
         }
     }
