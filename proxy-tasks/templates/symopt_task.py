@@ -78,7 +78,8 @@ class Optimizer:
             # Compilers and tracebacks look there for the source.
             lines = self.text.splitlines(keepends=True)
             linecache.cache[name] = (len(self.text), None, lines, name)
-            exec(compile(self.text, name, "exec", dont_inherit=True), module.__dict__)
+            code = compile(self.text, name, "exec", dont_inherit=True)
+            exec(code, module.__dict__)  # noqa: S102 -- symopt wrote it.
             made = getattr(module, self.entry)
             weakref.finalize(made, linecache.cache.pop, name, None)
             return made
