@@ -23,10 +23,25 @@ from symopt._errors import InputError, WorkError
 Function = Callable[..., Any]
 """A training: `train(make_optimizer, seed, budget, report)`."""
 
-TOLD = "python -m symopt._serve --told"
+
+def _saying(text: str) -> str:
+    # A shell says it, since nobody knows which Python goes on with a store.
+    return f"echo {shlex.quote(text)} >&2; exit 1"
+
+
+TOLD = _saying(
+    "the losses of this search are told: symopt.Study(STORE).ask() goes on with it in Python"
+)
 """The command of a search whose losses the user tells."""
-GIVEN = "python -m symopt._serve --given"
-"""The command of a search on a function that only the user's process has, with its name."""
+
+
+def command_of(function: str) -> str:
+    """The command of a search on a function that only the user's process has."""
+    return _saying(
+        f"the training of this search, {function}, is in a program or a notebook of Python: "
+        f"symopt.Study(STORE, task={function}).search() goes on with it there"
+    )
+
 
 _LOOK = 0.03
 """Seconds until a signal, or a run that takes too long, is seen."""

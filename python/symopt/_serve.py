@@ -1,8 +1,7 @@
 """Serves a function of the user's as a task: `python -m symopt._serve PLACE FUNCTION [FOLDER]`.
 
 PLACE is a file, or a module that is found from FOLDER. `--pickled FILE` serves what cloudpickle
-wrote. `--given NAME` and `--told` stand in stores of searches that only a program of the user's goes
-on with, and say so.
+wrote.
 """
 
 import os
@@ -14,15 +13,6 @@ from symopt._executors import Place, load
 
 def main(place: str, function: str = "", folder: str | None = None) -> None:
     """Answers requests on the standard input."""
-    if place == "--told":
-        sys.exit(
-            "the losses of this search are told: symopt.Study(STORE).ask() goes on with it in Python"
-        )
-    if place == "--given":
-        sys.exit(
-            f"the training of this search, {function}, is in a program or a notebook of Python: "
-            f"symopt.Study(STORE, task={function}).search() goes on with it there"
-        )
     # Until they are served, what imports print must not be taken for answers.
     answers = os.dup(1)
     os.dup2(2, 1)

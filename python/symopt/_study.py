@@ -15,11 +15,11 @@ from symopt import _symopt
 from symopt._asking import Asked, Trial
 from symopt._errors import InputError
 from symopt._executors import (
-    GIVEN,
     TOLD,
     Dispatcher,
     Place,
     Threads,
+    command_of,
     is_of_threads,
     pickled,
     place_of,
@@ -215,7 +215,7 @@ class Study:
         elif self._place is not None:
             command = self._place.command()
         else:
-            command = f"{GIVEN} {shlex.quote(getattr(task, '__qualname__', 'train'))}"
+            command = command_of(getattr(task, "__qualname__", "train"))
         self._seconds = float(task_seconds) + float(task_startup_seconds)
         self._seeds = task_seeds
         spec = {
