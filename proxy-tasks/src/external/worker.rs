@@ -167,13 +167,16 @@ impl Worker {
         !by_halves && self.stdin.is_some() && self.stdout.is_some() && !self.has_ended()
     }
 
-    /// Begins a request: what was counted and kept of the last one goes.
+    /// Begins a request: what was counted and kept of the last one goes. Before the first one it
+    /// may have said why it ends.
     pub(super) fn begin(&mut self, line: &str) {
         self.say(line);
         self.request = self.outgoing.len();
         self.received = 0;
         self.read_stderr();
-        self.complaints.clear();
+        if self.has_answered() {
+            self.complaints.clear();
+        }
     }
 
     /// Passes over what was said that nobody asked for, as far as it has come.
