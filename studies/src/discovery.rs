@@ -6,7 +6,7 @@
 //!
 //! 1. **Searches** on small tasks, each with a seed of its own ([`restarts`](crate::restarts)).
 //! 2. **A funnel** of their best programs through larger suites on fresh seeds
-//!    ([`funnel`](crate::funnel)). The best of those that beat AdamW on all of them is the
+//!    ([`funnel`]). The best of those that beat AdamW on all of them is the
 //!    champion.
 //! 3. **Simplification** of the champion by algebra and ablation, on other seeds of the searches'
 //!    suite.
