@@ -183,7 +183,6 @@ struct Measurement<'a> {
     /// tasks one number.
     scale: Baseline,
     seeds: Vec<u64>,
-    /// Rounds of the tuning that counts a whole suite as one run.
     cancel: &'a CancelToken,
     observe: Observe<'a>,
     done: AtomicUsize,
