@@ -118,6 +118,39 @@ fn a_landscape_is_printed_and_written() {
 }
 
 #[test]
+fn a_landscape_is_drawn_again_from_what_it_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let files = |name: &str| format!("--csv {name}.csv --markdown {name}.md --svg {name}.svg");
+    let json = output(path, &words(&format!("{QUICK} --json {}", files("first"))));
+    std::fs::write(path.join("table.json"), &json).unwrap();
+    let again = "tasks --landscape smoke --from table.json";
+    let text = output(path, &words(&format!("{again} {}", files("again"))));
+    assert!(text.contains("\nadamw ") && text.ends_with("written: again.svg\n"), "{text}");
+    let read = |name: &str| std::fs::read(path.join(name)).unwrap();
+    for ending in ["csv", "md", "svg"] {
+        assert!(read(&format!("first.{ending}")) == read(&format!("again.{ending}")), "{ending}");
+    }
+
+    std::fs::write(path.join("other.json"), json.replace("\"smoke\"", "\"quick\"")).unwrap();
+    std::fs::write(path.join("half.json"), &json[..json.len() / 2]).unwrap();
+    for (file, said) in [
+        ("other.json", "other.json is a landscape of the suite quick, not of smoke"),
+        ("half.json", "half.json is no landscape: EOF while parsing"),
+        ("none.json", "none.json is no landscape: No such file"),
+    ] {
+        let ended = run(path, &words(&again.replace("table.json", file)));
+        assert_eq!(ended.code, Some(2), "{file}");
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    for refused in ["--seeds 3", "--program lion", "--json"] {
+        assert_eq!(run(path, &words(&format!("{again} {refused}"))).code, Some(2), "{refused}");
+    }
+    let gate = run(path, &words("tasks --gate smoke --from table.json"));
+    assert_eq!(gate.code, Some(2), "{}", gate.stderr);
+}
+
+#[test]
 fn whatever_takes_a_learning_rate_is_tuned_and_what_does_not_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

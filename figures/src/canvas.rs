@@ -4,22 +4,76 @@ use std::fmt::Write;
 
 use symopt_dsl::escape::xml as escaped;
 
-/// Text, lines of axes, lines of the grid, and the white behind it all.
-pub(super) const INK: &str = "#1e293b";
-pub(super) const FAINT: &str = "#475569";
-pub(super) const GRID: &str = "#e2e8f0";
+/// Text, lines of axes, lines of the grid, every second row, and the paper behind it all. They and
+/// the colours of series are the same as in pages, with a contrast of 4.5 to the paper and more.
+pub(super) const INK: &str = "#17202e";
+pub(super) const FAINT: &str = "#515d70";
+pub(super) const GRID: &str = "#e7eaef";
+pub(super) const STRIPE: &str = "#f6f7f9";
 pub(super) const PAPER: &str = "#ffffff";
+/// Behind what a picture is about.
+pub(super) const MARKED: &str = "#e6f0fb";
 
-/// Okabe and Ito's colours, those that show well on white first.
+/// Colours that colour-blind people can tell apart.
 const SERIES: [&str; 7] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
-/// Beyond the colours, lines are told apart by their dashes.
-const DASHES: [&str; 3] = ["", "7 4", "2 3"];
+    ["#0b62ad", "#c2500a", "#0a7d5c", "#a3447f", "#8a6500", "#5a54b8", "#3d4652"];
+/// Better than what it is compared with, and worse.
+pub(super) const ABOVE: &str = SERIES[0];
+pub(super) const BELOW: &str = SERIES[1];
+/// Beside the colours, lines are told apart by their dashes.
+const DASHES: [&str; 7] = ["", "7 3", "2 2", "9 2 2 2", "4 4", "12 3", "1 3"];
 
-/// Colour and dashes of the series with a number.
-pub(super) fn series_style(index: usize) -> (&'static str, &'static str) {
+/// What each colour is where the reader has asked for the dark. Colours that are not here, such as
+/// those of the cells of a heat map, are the same there.
+const DARK: [(&str, &str); 13] = [
+    (INK, "#e6eaf0"),
+    (FAINT, "#a5b0c0"),
+    (GRID, "#28303c"),
+    (STRIPE, "#191f28"),
+    (PAPER, "#12161d"),
+    (MARKED, "#1d2c40"),
+    (SERIES[0], "#63b3f3"),
+    (SERIES[1], "#ff9a57"),
+    (SERIES[2], "#43c99b"),
+    (SERIES[3], "#e597c4"),
+    (SERIES[4], "#e8c04f"),
+    (SERIES[5], "#aaa4f5"),
+    (SERIES[6], "#c9d1dc"),
+];
+
+/// A style that exchanges colours where the reader has asked for the dark, for the pictures whose
+/// root has a class. Colours stay where they are written, so that what knows no styles shows the
+/// picture on white.
+pub(crate) fn dark_style(class: &str, colors: &[(&str, &str)]) -> String {
+    let rules: String = colors
+        .iter()
+        .map(|(light, dark)| {
+            format!(
+                ".{class} [fill=\"{light}\"]{{fill:{dark}}}.{class} [stroke=\"{light}\"]{{stroke:{dark}}}"
+            )
+        })
+        .collect();
+    format!("<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>")
+}
+
+/// The signs at the points of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marker {
+    Circle,
+    Square,
+    Triangle,
+    Diamond,
+}
+
+const MARKERS: [Marker; 4] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond];
+
+/// Colour, dashes and sign of the series with a number.
+pub(super) fn series_style(index: usize) -> (&'static str, &'static str, Marker) {
     let color = SERIES.get(index % SERIES.len()).copied().unwrap_or(INK);
-    (color, DASHES.get(index / SERIES.len() % DASHES.len()).copied().unwrap_or_default())
+    // The dashes of the colour's next turn are others.
+    let dashes = DASHES.get((index + index / SERIES.len()) % DASHES.len()).copied();
+    let marker = MARKERS.get(index % MARKERS.len()).copied().unwrap_or(Marker::Circle);
+    (color, dashes.unwrap_or_default(), marker)
 }
 
 pub(super) const TITLE_SIZE: f64 = 17.0;
@@ -111,16 +165,40 @@ impl Canvas {
         points.join(" ")
     }
 
-    pub fn polyline(&mut self, points: &[(f64, f64)], color: &str, dashes: &str) {
+    pub fn polyline(&mut self, points: &[(f64, f64)], color: &str, dashes: &str, width: f64) {
         let dashes = if dashes.is_empty() {
             String::new()
         } else {
             format!(r#" stroke-dasharray="{dashes}""#)
         };
-        let points = Canvas::points(points);
+        let (points, width) = (Canvas::points(points), short(width));
         self.element(format_args!(
-            r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round"{dashes}/>"#
+            r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{width}" stroke-linejoin="round"{dashes}/>"#
         ));
+    }
+
+    /// A sign around a point.
+    pub fn marker(&mut self, (x, y): (f64, f64), marker: Marker, radius: f64, attributes: &str) {
+        // All cover about the same area.
+        let corners = |reach: f64, corners: &[(f64, f64)]| -> Vec<(f64, f64)> {
+            corners.iter().map(|(dx, dy)| (x + reach * dx, y + reach * dy)).collect()
+        };
+        match marker {
+            Marker::Circle => self.circle((x, y), radius, attributes),
+            Marker::Square => {
+                let half = 0.89 * radius;
+                self.rectangle([x - half, y - half, 2.0 * half, 2.0 * half], attributes);
+            }
+            Marker::Triangle => {
+                let places = corners(1.3 * radius, &[(0.0, -1.0), (0.9, 0.65), (-0.9, 0.65)]);
+                self.polygon(&places, attributes);
+            }
+            Marker::Diamond => {
+                let places =
+                    corners(1.25 * radius, &[(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]);
+                self.polygon(&places, attributes);
+            }
+        }
     }
 
     pub fn polygon(&mut self, points: &[(f64, f64)], attributes: &str) {
@@ -186,14 +264,29 @@ impl Canvas {
     /// The whole picture.
     pub fn finish(self, title: &str, width: f64, height: f64) -> String {
         let [width, height] = [width.ceil(), height.ceil()].map(short);
-        let title = escaped(title);
+        let (title, style) = (escaped(title), dark_style("symopt-chart", &DARK));
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-             font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\" role=\"img\">\n<title>{title}</title>\n\
+             font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\" role=\"img\" class=\"symopt-chart\">\n<title>{title}</title>\n{style}\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"{PAPER}\"/>\n{}</svg>\n",
             self.body
         )
     }
+}
+
+/// A text that is cut where it would not fit; bold if need be.
+pub(super) fn fitting(text: &str, width: f64) -> String {
+    if 1.08 * text_width(text, TEXT_SIZE) <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for character in text.chars() {
+        if 1.08 * text_width(&format!("{cut}{character}…"), TEXT_SIZE) > width {
+            break;
+        }
+        cut.push(character);
+    }
+    format!("{cut}…")
 }
 
 /// How wide a head is.

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`LineChart`] | what moves over a search: lines with bands, panels that share the x axis |
 //! | [`DotChart`] | programs against each other on several tasks, with error bars |
-//! | [`HeatMap`] | a number over two hyperparameters |
+//! | [`HeatMap`] | a number over two hyperparameters, of one program or several side by side |
 //!
-//! The colours are those of Okabe and Ito, which colour-blind people can tell apart; the background
-//! is white, so that a chart can be read on a dark page too. Texts are set in whatever sans-serif
-//! font there is; their widths are estimated on the wide side.
+//! One house style: axes name their units; lines have their names at their ends, and signs at their
+//! points where these are few; the colours are those that colour-blind people can tell apart, and
+//! nothing is said by colour alone; what the picture is about is highlighted. A picture is dark where
+//! the reader has asked for that (`prefers-color-scheme`), and white where that is not known. Texts
+//! are set in whatever sans-serif font there is; their widths are estimated on the wide side.
 //!
 //! ```
 //! use symopt_figures::chart::{Axis, LineChart, Panel, Series};
@@ -31,5 +33,5 @@ mod scale;
 mod text;
 
 pub use dots::{Dot, DotChart, DotGroup};
-pub use heat_map::{Better, Cell, HeatMap};
-pub use lines::{Axis, Band, LineChart, Panel, Point, Series};
+pub use heat_map::{Better, Cell, HeatMap, Plane};
+pub use lines::{Axis, Band, LineChart, Look, Panel, Point, Series};

@@ -107,9 +107,14 @@ impl Drawing {
         drawing
     }
 
-    /// The picture as a file of its own.
+    /// The picture, for a page that has its own colours for the dark.
     pub fn svg(&self) -> String {
         svg::write(self)
+    }
+
+    /// The picture as a file of its own, which is dark where the reader has asked for that.
+    pub fn svg_file(&self) -> String {
+        svg::write_file(self)
     }
 
     /// A description for Graphviz.

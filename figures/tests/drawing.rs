@@ -127,6 +127,9 @@ fn pictures_are_well_formed_and_the_same_every_time() {
     for program in programs() {
         let picture = drawing(&program);
         assert_well_formed(&picture.svg());
+        assert_well_formed(&picture.svg_file());
+        // For a page, whose policy allows no styles but its own.
+        assert!(!picture.svg().contains("<style") && picture.svg_file().contains("<style>@media"));
         assert_eq!(picture.svg(), drawing(&program).svg());
         assert_eq!(picture.dot(), drawing(&program).dot());
     }

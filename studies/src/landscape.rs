@@ -18,7 +18,7 @@
 use std::fmt::Write;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::Program;
 use symopt_dsl::escape::markdown;
@@ -66,7 +66,7 @@ pub fn zoo() -> Vec<Entry> {
 }
 
 /// How a landscape is measured.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Settings {
     /// How each program is tuned on each task.
     pub tuning: Protocol,
@@ -85,7 +85,7 @@ fn dot(gain: Gain) -> Dot {
 }
 
 /// How a program did on a task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[must_use]
 #[non_exhaustive]
 pub struct TaskResult {
@@ -107,7 +107,7 @@ pub struct TaskResult {
 }
 
 /// How a program did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Row {
     /// The program.
@@ -121,7 +121,7 @@ pub struct Row {
 }
 
 /// The table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[must_use]
 #[non_exhaustive]
 pub struct Landscape {
@@ -525,7 +525,21 @@ impl Landscape {
             categories: self.rows.iter().map(|row| row.program.clone()).collect(),
             groups,
             missing: "diverged".to_owned(),
+            highlighted: self.of_interest(),
         }
+    }
+
+    /// The programs that the picture is about: those that are not of the zoo, or else Lion.
+    fn of_interest(&self) -> Vec<String> {
+        let names = || self.rows.iter().map(|row| row.program.clone());
+        let own: Vec<String> =
+            names().filter(|name| symopt_programs::find(name).is_none()).collect();
+        if own.is_empty() { names().filter(|name| name == "lion").collect() } else { own }
+    }
+
+    /// The landscape that [`serde_json`] wrote, as `--json` of the command prints it.
+    pub fn from_json(text: &str) -> Result<Landscape, serde_json::Error> {
+        serde_json::from_str(text)
     }
 }
 

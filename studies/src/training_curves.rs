@@ -73,10 +73,13 @@ impl TrainingCurves {
     }
 
     fn panel(&self, label: &str, value: fn(&Checkpoint) -> Option<f64>) -> Panel {
-        Panel {
-            y: Axis::linear(label),
-            series: self.programs.iter().map(|program| program.series(value)).collect(),
+        let mut series: Vec<Series> =
+            self.programs.iter().map(|program| program.series(value)).collect();
+        // The first program is what the others are run beside.
+        if let [first, _, ..] = series.as_mut_slice() {
+            *first = first.clone().highlighted();
         }
+        Panel { y: Axis::linear(label), series }
     }
 
     /// The validation loss over the steps, and below it the training loss.
@@ -91,8 +94,8 @@ impl TrainingCurves {
             subtitle,
             x: Axis::linear("steps"),
             panels: vec![
-                self.panel("validation loss", |at| Some(at.validation.loss)),
-                self.panel("training loss", |at| Some(at.training_loss)),
+                self.panel("validation loss (nats)", |at| Some(at.validation.loss)),
+                self.panel("training loss (nats)", |at| Some(at.training_loss)),
             ],
         }
     }

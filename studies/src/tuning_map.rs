@@ -1,7 +1,7 @@
 //! The trials of a grid of learning rates and weight decays as a map.
 
 use symopt_cancel::CancelToken;
-use symopt_figures::chart::{Better, Cell, HeatMap};
+use symopt_figures::chart::{Better, Cell, HeatMap, Plane};
 use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::suite::{BASELINE, Suite, WeightedTask};
@@ -131,13 +131,6 @@ impl TuningMap {
                 *cell = value.map_or(Cell::Diverged, Cell::Value);
             }
         }
-        let label = |value: &f64| {
-            if *value != 0.0 && value.abs() < 1e-3 {
-                format!("{value:e}")
-            } else {
-                value.to_string()
-            }
-        };
         let (what, value_label, better) = match self.against() {
             Some(adamw) => {
                 (format!("validation loss saved against {adamw} (%)"), "gain (%)", Better::Higher)
@@ -149,11 +142,19 @@ impl TuningMap {
             subtitle: format!("{what}, mean over {} tuning seeds", self.seeds),
             x_label: "peak learning rate".to_owned(),
             y_label: "weight decay".to_owned(),
-            columns: columns.iter().map(label).collect(),
-            rows: rows.iter().map(label).collect(),
             value_label: value_label.to_owned(),
             better,
-            cells,
+            planes: vec![Plane {
+                columns: columns.iter().copied().map(label).collect(),
+                rows: rows.iter().copied().map(label).collect(),
+                cells,
+                ..Plane::default()
+            }],
         }
     }
+}
+
+/// A learning rate or a decay beside an axis.
+pub(crate) fn label(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { value.to_string() }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use symopt_figures::chart::{
-    Axis, Better, Cell, Dot, DotChart, DotGroup, HeatMap, LineChart, Panel, Point, Series,
+    Axis, Better, Cell, Dot, DotChart, DotGroup, HeatMap, LineChart, Panel, Plane, Point, Series,
 };
 use symopt_proxy_tasks::constants::Origin;
 use symopt_proxy_tasks::sample;
@@ -20,6 +20,8 @@ fn check(name: &str, svg: &str, texts: &[&str]) {
     assert_well_formed(svg);
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\""), "{name}");
     assert!(svg.contains("fill=\"#ffffff\""), "{name}: a background");
+    // Whoever reads in the dark has all but the cells of heat maps in other colours.
+    assert!(svg.contains("prefers-color-scheme:dark"), "{name}");
     for broken in ["NaN", "inf"] {
         assert!(!svg.contains(broken), "{name}: {broken}");
     }
@@ -111,7 +113,7 @@ fn history() -> LineChart {
 }
 
 #[test]
-fn lines_share_an_axis_and_a_key() {
+fn lines_share_an_axis_and_have_their_names_at_their_ends() {
     let svg = history().svg();
     check(
         "lines",
@@ -130,9 +132,12 @@ fn lines_share_an_axis_and_a_key() {
         ],
     );
     assert_eq!(svg, history().svg());
-    // The band of the range, and of the standard errors; five lines and their keys.
+    // The band of the range, and of the standard errors; five lines, with their names at their
+    // ends, two of which are apart from them by a dotted line.
     assert_eq!(svg.matches("<polygon").count(), 3);
-    assert_eq!(svg.matches("<polyline").count(), 10);
+    let dotted = svg.matches("stroke-width=\"0.8\"").count();
+    assert_eq!(svg.matches("<polyline").count(), 5 + dotted);
+    assert!(dotted <= 5, "{dotted}");
     assert_eq!(svg.matches(">programs generated<").count(), 1);
 }
 
@@ -151,6 +156,7 @@ fn logarithmic_axes_and_hostile_numbers() {
                 Series {
                     name: "band".to_owned(),
                     points: banded.map(|(x, y, band)| Point { x, y, band: Some(band) }).to_vec(),
+                    ..Series::default()
                 },
                 Series::line("empty", &[]),
                 Series::line("single", &[(30.0, 0.01)]),
@@ -192,6 +198,41 @@ fn logarithmic_axes_and_hostile_numbers() {
 }
 
 #[test]
+fn few_samples_have_signs_and_what_the_picture_is_about_is_in_front() {
+    let few = |name: &str, slope: f64| {
+        let points: Vec<(f64, f64)> =
+            [16.0, 64.0, 256.0].iter().map(|x: &f64| (*x, slope * x.ln())).collect();
+        Series::line(name, &points)
+    };
+    let series = vec![
+        few("lion", 1.0).highlighted(),
+        few("adamw", 1.1),
+        few("another", 1.2),
+        few("published", 0.5).reference(),
+    ];
+    let chart = LineChart {
+        title: "Few samples".to_owned(),
+        subtitle: String::new(),
+        x: Axis::log("batch (examples)").with_ticks(&[16.0, 64.0, 256.0]),
+        panels: vec![Panel { y: Axis::linear("loss (nats)"), series }],
+    };
+    let svg = chart.svg();
+    check("few", &svg, &["16", "64", "256", "lion", "adamw", "published"]);
+    // Each line has signs of its own, but for the one that others are compared with.
+    let signs = |element: &str| svg.matches(&format!("<{element}")).count();
+    assert_eq!((signs("circle"), signs("polygon")), (3, 3));
+    let lion = svg.rfind("stroke-width=\"3.2\"").unwrap();
+    assert!(lion > svg.rfind("stroke-width=\"1.8\"").unwrap());
+    assert!(svg.contains("font-weight=\"bold\">lion<"), "{svg}");
+
+    // Each value of a stepped line holds until the next.
+    let stepped = Panel { y: Axis::linear("y"), series: vec![few("a", 1.0).stepped()] };
+    let svg = LineChart { panels: vec![stepped], ..chart }.svg();
+    let line = svg.lines().find(|line| line.starts_with("<polyline")).unwrap();
+    assert_eq!(line.split('"').nth(1).unwrap().split(' ').count(), 5, "{line}");
+}
+
+#[test]
 fn runs_of_different_lengths_have_a_mean() {
     let runs = [vec![(0.0, 1.0), (10.0, 3.0)], vec![(5.0, 5.0)]];
     let points = Series::over_runs("mean", &runs, sample::range).points;
@@ -227,6 +268,7 @@ fn dots_say_what_is_sure_and_what_is_far_away() {
         dots: (0..programs.len())
             .map(|i| match i {
                 3 => Some(Dot { value: 0.0, error: Some(0.0) }),
+                4 => Some(Dot { value: -0.004, error: Some(0.0) }),
                 11 => None,
                 9 => Some(Dot { value: -312.0, error: Some(4.0) }),
                 _ => Some(Dot {
@@ -255,6 +297,7 @@ fn dots_say_what_is_sure_and_what_is_far_away() {
         .map(|(index, name)| group(name, -0.3 * index as f64))
         .collect(),
         missing: "diverged".to_owned(),
+        highlighted: vec!["lion".to_owned()],
     };
     let svg = chart.svg();
     check(
@@ -272,8 +315,14 @@ fn dots_say_what_is_sure_and_what_is_far_away() {
     );
     assert_eq!(svg, chart.clone().svg());
     assert_eq!(svg.matches(">diverged<").count(), 5);
-    // Those far away are triangles; the others are dots, three of them in the key.
-    assert_eq!((svg.matches("<polygon").count(), svg.matches("<circle").count()), (5, 5 * 10 + 3));
+    // Those far away are triangles; the others are dots, or squares where they are surely below.
+    assert_eq!(svg.matches("<polygon").count(), 5);
+    let filled = |color: &str| svg.matches(&format!("r=\"4\" fill=\"{color}\"")).count();
+    let squares = svg.matches("stroke=\"#c2500a\" stroke-width=\"1.6\"/>").count();
+    assert!(squares > 5 && filled("#0b62ad") >= 5, "{squares}");
+    // What is compared with itself, and what reads 0.00, are drawn as neither.
+    assert!(filled("#ffffff") > 2 * 5, "{svg}");
+    assert!(svg.contains("font-weight=\"bold\">lion<"), "{svg}");
     check(
         "no-dots",
         &DotChart { categories: Vec::new(), groups: Vec::new(), ..chart }.svg(),
@@ -320,9 +369,10 @@ fn maps_show_gains_or_losses() {
     check("map-gain", &svg, &texts);
     let diverged = gains.trials.iter().filter(|trial| trial.loss.is_none()).count();
     assert!(diverged > 5);
-    assert_eq!(svg.matches(">×<").count(), diverged);
-    // One is outlined.
+    assert_eq!(svg.matches(">×<").count(), diverged + 1);
+    // One is outlined; and the legend says where each class ends.
     assert_eq!(svg.matches("stroke-width=\"2.4\"").count(), 1);
+    assert!(svg.contains(">colour: points below the best<") && svg.contains(">up to 1 points<"));
     check("map-loss", &map(None).chart().svg(), &["loss (nats)"]);
 
     let csv = gains.csv().unwrap();
@@ -338,13 +388,20 @@ fn maps_show_gains_or_losses() {
     // Programs without a decay have one row; and what was not tried stays white.
     let chart = gains.chart();
     let cells = vec![vec![Cell::Untried, Cell::Value(f64::NAN), Cell::Diverged]];
-    let row = HeatMap {
+    let plane = Plane {
+        name: "lion".to_owned(),
         rows: vec!["0".to_owned()],
         columns: ["a", "b", "c"].map(str::to_owned).to_vec(),
         cells,
-        better: Better::Lower,
-        ..chart
+        ..Plane::default()
     };
-    assert_eq!(row.svg().matches(">×<").count(), 2);
-    check("map-row", &row.svg(), &["a", "c"]);
+    let row = HeatMap { better: Better::Lower, planes: vec![plane.clone(); 2], ..chart };
+    assert_eq!(row.svg().matches(">×<").count(), 2 * 2 + 1);
+    let svg = row.svg();
+    check("map-row", &svg, &["a", "c", "lion"]);
+    // The names of the axes don't stand upon anything, however small the plane.
+    assert!(!svg.contains("rotate("), "{svg}");
+    let one = Plane { columns: vec!["a".to_owned()], ..plane };
+    check("map-cell", &HeatMap { planes: vec![one], ..row.clone() }.svg(), &["a"]);
+    check("map-none", &HeatMap { planes: Vec::new(), ..row }.svg(), &["the best"]);
 }

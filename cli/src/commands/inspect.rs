@@ -119,7 +119,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let drawing = Drawing::new(&program, &graph);
         for (path, format) in pictures {
             let text = match format {
-                PictureFormat::Svg => drawing.svg(),
+                PictureFormat::Svg => drawing.svg_file(),
                 PictureFormat::Dot => drawing.dot(),
             };
             files::write(path, &text)?;

@@ -2,7 +2,8 @@
 
 use super::scale::{Scale, with_minus};
 use crate::canvas::{
-    Anchor, Canvas, FAINT, GRID, INK, MARGIN, Style, TEXT_SIZE, head_width, text_width,
+    ABOVE, Anchor, BELOW, Canvas, FAINT, GRID, INK, MARGIN, MARKED, Marker, PAPER, STRIPE, Style,
+    TEXT_SIZE, fitting, head_width, text_width,
 };
 
 /// A number with its error.
@@ -24,7 +25,7 @@ pub struct DotGroup {
 }
 
 /// Categories against each other: numbers around 0, and whether they are more than two standard
-/// errors away from it.
+/// errors away from it. A number that reads 0.00, or whose error nobody knows, is not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DotChart {
     /// What it is.
@@ -39,14 +40,14 @@ pub struct DotChart {
     pub groups: Vec<DotGroup>,
     /// What stands where there is no number.
     pub missing: String,
+    /// The rows that the picture is about, by their names.
+    pub highlighted: Vec<String>,
 }
 
 const PANEL_WIDTH: f64 = 200.0;
 const PANEL_GAP: f64 = 26.0;
 const PANELS_IN_A_ROW: usize = 4;
 const ROW: f64 = 22.0;
-const ABOVE: &str = "#0072b2";
-const BELOW: &str = "#d55e00";
 /// Numbers further from the middle half than this many of its widths are shown at the edge, by
 /// their value.
 const FENCE: f64 = 3.0;
@@ -55,8 +56,11 @@ impl DotChart {
     /// The picture.
     pub fn svg(&self) -> String {
         let mut canvas = Canvas::new();
-        let names =
-            self.categories.iter().map(|name| text_width(name, TEXT_SIZE)).fold(0.0, f64::max);
+        let names = self
+            .categories
+            .iter()
+            .map(|name| 1.08 * text_width(name, TEXT_SIZE))
+            .fold(0.0, f64::max);
         let left = MARGIN + names + 12.0;
         let columns = self.groups.len().clamp(1, PANELS_IN_A_ROW);
         let panels = columns as f64 * (PANEL_WIDTH + PANEL_GAP);
@@ -79,19 +83,21 @@ impl DotChart {
             y += TEXT_SIZE + 8.0;
             for (index, name) in self.categories.iter().enumerate() {
                 let middle = y + (index as f64 + 0.5) * ROW;
-                if index % 2 == 1 {
-                    let band = [
-                        left - 6.0,
-                        y + index as f64 * ROW,
-                        row.len() as f64 * (PANEL_WIDTH + PANEL_GAP) - PANEL_GAP + 12.0,
-                        ROW,
-                    ];
-                    canvas.rectangle(band, r##"fill="#f8fafc""##);
+                let is_highlighted = self.highlighted.contains(name);
+                let right = left + row.len() as f64 * (PANEL_WIDTH + PANEL_GAP) - PANEL_GAP + 6.0;
+                let (from, fill) = match (is_highlighted, index % 2) {
+                    (true, _) => (MARGIN - 6.0, MARKED),
+                    (false, 1) => (left - 6.0, STRIPE),
+                    _ => (right, PAPER),
+                };
+                if from < right {
+                    let band = [from, y + index as f64 * ROW, right - from, ROW];
+                    canvas.rectangle(band, &format!(r#"fill="{fill}""#));
                 }
                 canvas.text(
                     (left - 12.0, middle + 0.35 * TEXT_SIZE),
                     Anchor::End,
-                    Style::PLAIN,
+                    if is_highlighted { Style::BOLD } else { Style::PLAIN },
                     name,
                 );
             }
@@ -151,7 +157,7 @@ impl DotChart {
             if dot.value < low {
                 canvas.polygon(
                     &[(left + 2.0, y), (left + 9.0, y - 4.5), (left + 9.0, y + 4.5)],
-                    &format!(r#"fill="{BELOW}""#),
+                    &format!(r#"fill="{}""#, color(dot.value, dot.error)),
                 );
                 canvas.text(
                     (left + 13.0, baseline),
@@ -162,7 +168,7 @@ impl DotChart {
             } else if dot.value > high {
                 canvas.polygon(
                     &[(right - 2.0, y), (right - 9.0, y - 4.5), (right - 9.0, y + 4.5)],
-                    &format!(r#"fill="{ABOVE}""#),
+                    &format!(r#"fill="{}""#, color(dot.value, dot.error)),
                 );
                 canvas.text(
                     (right - 13.0, baseline),
@@ -208,35 +214,64 @@ fn range(dots: &[Dot]) -> (f64, f64) {
     })
 }
 
-fn color(value: f64, error: Option<f64>) -> &'static str {
-    let sure = error.map_or(0.0, |error| 2.0 * error);
+/// Where a number is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// More than two standard errors above 0.
+    Above,
+    /// Not so far from 0 that one could be sure.
+    Near,
+    /// More than two standard errors below.
+    Below,
+}
+
+/// The least number that does not read 0.00.
+const LEAST: f64 = 0.005;
+
+fn side(value: f64, error: Option<f64>) -> Side {
+    // The error of what is compared with itself is 0, and that of a single number is not known.
+    let Some(error) = error.filter(|error| error.is_finite()) else { return Side::Near };
+    let sure = (2.0 * error).max(LEAST);
     if value > sure {
-        ABOVE
+        Side::Above
     } else if value < -sure {
-        BELOW
+        Side::Below
     } else {
-        FAINT
+        Side::Near
     }
 }
 
-/// Filled where the sign is sure.
+fn color(value: f64, error: Option<f64>) -> &'static str {
+    match side(value, error) {
+        Side::Above => ABOVE,
+        Side::Near => FAINT,
+        Side::Below => BELOW,
+    }
+}
+
+/// Filled where the sign is sure, each side with a sign of its own.
 fn draw_dot(canvas: &mut Canvas, at: (f64, f64), value: f64, error: Option<f64>) {
     let color = color(value, error);
-    let fill = if color == FAINT { crate::canvas::PAPER } else { color };
-    canvas.circle(at, 4.0, &format!(r#"fill="{fill}" stroke="{color}" stroke-width="1.6""#));
+    let (marker, fill) = match side(value, error) {
+        Side::Above => (Marker::Circle, color),
+        Side::Near => (Marker::Circle, PAPER),
+        Side::Below => (Marker::Square, color),
+    };
+    let attributes = format!(r#"fill="{fill}" stroke="{color}" stroke-width="1.6""#);
+    canvas.marker(at, marker, 4.0, &attributes);
 }
 
-/// A text that is cut where it would not fit.
-fn fitting(text: &str, width: f64) -> String {
-    if 1.08 * text_width(text, TEXT_SIZE) <= width {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    for character in text.chars() {
-        if 1.08 * text_width(&format!("{cut}{character}…"), TEXT_SIZE) > width {
-            break;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_zero_or_has_no_error_is_never_sure() {
+        for near in [(0.0, Some(0.0)), (0.004, Some(0.0)), (-0.004, Some(0.001)), (9.0, None)] {
+            assert!(side(near.0, near.1) == Side::Near, "{near:?}");
         }
-        cut.push(character);
+        assert!(side(-1.0, Some(0.6)) == Side::Near && side(9.0, Some(f64::NAN)) == Side::Near);
+        assert!(side(1.0, Some(0.4)) == Side::Above && side(-1.0, Some(0.4)) == Side::Below);
+        assert!(side(1.0, Some(0.0)) == Side::Above);
     }
-    format!("{cut}…")
 }

@@ -1,9 +1,7 @@
 //! A number over two hyperparameters.
 
-use super::scale::with_minus;
-use crate::canvas::{
-    Anchor, Canvas, FAINT, INK, MARGIN, PAPER, Style, TEXT_SIZE, head_width, text_width,
-};
+use super::scale::{compact, with_minus};
+use crate::canvas::{Anchor, Canvas, INK, MARGIN, PAPER, Style, TEXT_SIZE, head_width, text_width};
 
 /// What is in a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,13 +17,33 @@ pub enum Cell {
 /// Which numbers are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// High ones, and 0 is neither good nor bad: a gain.
+    /// High ones: a gain in percent.
     Higher,
     /// Low ones: a loss.
     Lower,
 }
 
-/// A number over two hyperparameters.
+/// The numbers of one program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plane {
+    /// Above it; may be empty.
+    pub name: String,
+    /// A word on it, beside the name; may be empty.
+    pub note: String,
+    /// Labels of the columns, from left to right.
+    pub columns: Vec<String>,
+    /// Labels of the rows, from the bottom up.
+    pub rows: Vec<String>,
+    /// For each row its cells.
+    pub cells: Vec<Vec<Cell>>,
+}
+
+/// A number over two hyperparameters, of one program or of several.
+///
+/// The colour of a cell says how far it is from the best of its plane: the first two classes are
+/// what is within 1 and within 5 percent of it, and the others share the rest of all cells evenly,
+/// so that a few settings far worse than all others don't take all the colours. The legend says where
+/// each class ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
     /// What it is.
@@ -36,186 +54,231 @@ pub struct HeatMap {
     pub x_label: String,
     /// What the rows are.
     pub y_label: String,
-    /// Labels of the columns, from left to right.
-    pub columns: Vec<String>,
-    /// Labels of the rows, from the bottom up.
-    pub rows: Vec<String>,
-    /// What the numbers are, with their unit, in a word: it stands beside the colours.
+    /// What the numbers are, with their unit.
     pub value_label: String,
     /// Which are good.
     pub better: Better,
-    /// For each row its cells.
-    pub cells: Vec<Vec<Cell>>,
+    /// Side by side.
+    pub planes: Vec<Plane>,
 }
 
 const CELL_HEIGHT: f64 = 30.0;
 const NUMBER_SIZE: f64 = 11.0;
-const BAR_WIDTH: f64 = 14.0;
-const BAR_STEPS: usize = 48;
+const SWATCH: f64 = 16.0;
+const LEGEND_LINE: f64 = 21.0;
+const PLANE_GAP: f64 = 34.0;
+/// Planes stand side by side as long as they are not wider than this together.
+const WIDEST: f64 = 1300.0;
 
-/// Red, green and blue.
-type Color = [f64; 3];
-/// From bad to good.
-const GAIN: [Color; 5] = [
-    [127.0, 59.0, 8.0],
-    [224.0, 130.0, 20.0],
-    [247.0, 247.0, 247.0],
-    [103.0, 169.0, 207.0],
-    [5.0, 48.0, 97.0],
+/// Colours from good to bad, and that of the text on each: the same on white and in the dark.
+const COLORS: [(&str, &str); 7] = [
+    ("#08306b", ON_DARK),
+    ("#1f5fa5", ON_DARK),
+    ("#4a90c8", ON_LIGHT),
+    ("#8cbfdd", ON_LIGHT),
+    ("#c3dcec", ON_LIGHT),
+    ("#f3e3c3", ON_LIGHT),
+    ("#e2b26b", ON_LIGHT),
 ];
-const LOSS: [Color; 4] =
-    [[247.0, 251.0, 255.0], [158.0, 202.0, 225.0], [49.0, 130.0, 189.0], [8.0, 48.0, 107.0]];
+const DIVERGED: &str = "#9aa3b0";
+const ON_DARK: &str = "#fefefe";
+const ON_LIGHT: &str = "#000000";
+/// Where the first classes end, in percent.
+const CLOSE: [f64; 2] = [1.0, 5.0];
+/// A class ends at least by this factor above the one before.
+const APART: f64 = 1.15;
 
-impl HeatMap {
-    fn values(&self) -> Vec<f64> {
-        let value = |cell: &Cell| {
-            if let Cell::Value(value) = cell {
-                Some(*value).filter(|v| v.is_finite())
-            } else {
-                None
-            }
-        };
-        let mut values: Vec<f64> = self.cells.iter().flatten().filter_map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    }
-
-    /// The numbers with the worst and the best colour. A few settings are far worse than all
-    /// others; they must not take all the colours.
-    fn limits(&self) -> (f64, f64) {
-        let values = self.values();
-        let at = |part: f64| {
-            values
-                .get(((values.len().max(1) - 1) as f64 * part).round() as usize)
-                .copied()
-                .unwrap_or(0.0)
-        };
-        match self.better {
-            Better::Higher => {
-                // Symmetric, so that 0 is white.
-                let limit = at(1.0).max(-at(0.85)).max(1e-9);
-                (-limit, limit)
-            }
-            Better::Lower => (at(0.5).max(at(0.0) + 1e-9), at(0.0)),
-        }
-    }
-
-    /// The colour of a number.
-    fn color(&self, value: f64, (worst, best): (f64, f64)) -> Color {
-        let stops: &[Color] = if self.better == Better::Higher { &GAIN } else { &LOSS };
-        let place = ((value - worst) / (best - worst)).clamp(0.0, 1.0) * (stops.len() - 1) as f64;
-        let stop =
-            |index: usize| stops.get(index.min(stops.len() - 1)).copied().unwrap_or_default();
-        let (from, to, part) = (stop(place as usize), stop(place as usize + 1), place.fract());
-        [0, 1, 2].map(|channel: usize| {
-            let of = |color: Color| color.get(channel).copied().unwrap_or(0.0);
-            of(from) + part * (of(to) - of(from))
+impl Plane {
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.cells.iter().flatten().filter_map(|cell| match cell {
+            Cell::Value(value) if value.is_finite() => Some(*value),
+            _ => None,
         })
     }
 
-    fn number(&self, value: f64) -> String {
-        let decimals = match value.abs() {
-            v if v >= 99.5 => 0,
-            v if v >= 9.95 => 1,
-            _ => 2,
-        };
-        match self.better {
-            Better::Higher => with_minus(&format!("{value:+.decimals$}")),
-            Better::Lower => with_minus(&format!("{value:.3}")),
+    fn best(&self, better: Better) -> Option<f64> {
+        match better {
+            Better::Higher => self.values().max_by(f64::total_cmp),
+            Better::Lower => self.values().min_by(f64::total_cmp),
         }
+    }
+}
+
+/// Rounded up to two significant digits.
+fn rounded_up(value: f64) -> f64 {
+    let unit = libm::pow(10.0, libm::log10(value).floor() - 1.0);
+    let rounded = (value / unit - 1e-9).ceil() * unit;
+    if rounded.is_finite() { rounded } else { value }
+}
+
+/// Whether a distance is within a class. Computing it may have added something in the last digit.
+fn is_within(distance: f64, end: f64) -> bool {
+    distance <= end * (1.0 + 1e-9)
+}
+
+impl HeatMap {
+    /// How far a number is from the best: of gains in points, of losses in percent of the best.
+    fn distance(&self, value: f64, best: f64) -> f64 {
+        match self.better {
+            Better::Higher => best - value,
+            Better::Lower => 100.0 * (value - best) / best.abs().max(f64::MIN_POSITIVE),
+        }
+        .min(f64::MAX)
+    }
+
+    /// Where the classes end; the last holds all that is left.
+    fn ends(&self) -> Vec<f64> {
+        let distances = self.planes.iter().flat_map(|plane| {
+            let best = plane.best(self.better);
+            plane.values().filter_map(move |value| Some(self.distance(value, best?)))
+        });
+        let mut distances: Vec<f64> = distances.collect();
+        distances.sort_by(f64::total_cmp);
+        let [_, close] = CLOSE;
+        let far: Vec<f64> =
+            distances.into_iter().filter(|distance| !is_within(*distance, close)).collect();
+        let mut ends = CLOSE.to_vec();
+        let classes = COLORS.len() - CLOSE.len();
+        for class in 1..=classes {
+            let last = (far.len() * class).div_ceil(classes);
+            let Some(end) = last.checked_sub(1).and_then(|last| far.get(last)) else { continue };
+            let end = rounded_up(*end);
+            let before = ends.last().copied().unwrap_or(close);
+            // The last class must hold the worst, however near the one before is.
+            if end >= APART * before {
+                ends.push(end);
+            } else if class == classes && end > before {
+                if ends.len() > CLOSE.len() {
+                    ends.pop();
+                }
+                ends.push(end);
+            }
+        }
+        ends
+    }
+
+    fn number(&self, value: f64) -> String {
+        let magnitude = value.abs();
+        let text = match self.better {
+            Better::Higher if magnitude >= 9999.5 => compact(rounded_up(magnitude)),
+            Better::Higher if magnitude >= 99.5 => format!("{magnitude:.0}"),
+            Better::Higher if magnitude >= 9.95 => format!("{magnitude:.1}"),
+            Better::Higher => format!("{magnitude:.2}"),
+            Better::Lower if magnitude >= 9999.5 => compact(rounded_up(magnitude)),
+            Better::Lower if magnitude != 0.0 && magnitude < 9.995e-3 => format!("{magnitude:.1e}"),
+            Better::Lower if magnitude >= 99.95 => format!("{magnitude:.0}"),
+            Better::Lower if magnitude >= 9.995 => format!("{magnitude:.1}"),
+            Better::Lower => format!("{magnitude:.3}"),
+        };
+        let sign = match self.better {
+            _ if value < 0.0 => "−",
+            Better::Higher => "+",
+            Better::Lower => "",
+        };
+        format!("{sign}{}", with_minus(&text))
+    }
+
+    /// Width of the cells of all planes.
+    fn cell_width(&self) -> f64 {
+        let numbers = self
+            .planes
+            .iter()
+            .flat_map(Plane::values)
+            .map(|value| text_width(&self.number(value), NUMBER_SIZE));
+        let columns = self
+            .planes
+            .iter()
+            .flat_map(|plane| &plane.columns)
+            .map(|label| text_width(label, TEXT_SIZE));
+        numbers.chain(columns).fold(34.0, f64::max) + 8.0
     }
 
     /// The picture.
     pub fn svg(&self) -> String {
-        let limits = self.limits();
-        let best = self
-            .values()
-            .into_iter()
-            .map(|value| if self.better == Better::Higher { -value } else { value })
-            .min_by(f64::total_cmp);
-        let best = best.map(|value| if self.better == Better::Higher { -value } else { value });
+        let ends = self.ends();
         let mut canvas = Canvas::new();
-        let mut y = canvas.head(&self.title, &self.subtitle) + 6.0;
-
-        let numbers =
-            self.values().into_iter().map(|value| text_width(&self.number(value), NUMBER_SIZE));
-        let columns = self.columns.iter().map(|label| text_width(label, TEXT_SIZE));
-        let cell_width = numbers.chain(columns).fold(34.0, f64::max) + 8.0;
-        let left = MARGIN
-            + TEXT_SIZE
-            + 12.0
-            + self.rows.iter().map(|label| text_width(label, TEXT_SIZE)).fold(0.0, f64::max)
+        let top = canvas.head(&self.title, &self.subtitle) + 6.0;
+        let cell_width = self.cell_width();
+        let side = self
+            .planes
+            .iter()
+            .flat_map(|plane| &plane.rows)
+            .map(|label| text_width(label, TEXT_SIZE))
+            .fold(0.0, f64::max)
             + 8.0;
-        let (grid_width, grid_height) =
-            (cell_width * self.columns.len() as f64, CELL_HEIGHT * self.rows.len() as f64);
-        let bar = left + grid_width + 22.0;
-        let ends =
-            [limits.1, (limits.0 + limits.1) / 2.0, limits.0].map(|value| self.number(value));
-        let end_width =
-            ends.iter().map(|text| text_width(&format!("≤ {text}"), TEXT_SIZE)).fold(0.0, f64::max);
-        let width = (bar + BAR_WIDTH + 8.0 + end_width + 8.0 + TEXT_SIZE + MARGIN)
-            .max(head_width(&self.title, &self.subtitle));
+        let plane_width = |plane: &Plane| {
+            let grid = side + cell_width * plane.columns.len() as f64;
+            let name = 1.08 * text_width(&plane.name, TEXT_SIZE)
+                + 8.0
+                + text_width(&plane.note, TEXT_SIZE);
+            let labels = text_width(&self.y_label, TEXT_SIZE)
+                .max(side + text_width(&self.x_label, TEXT_SIZE));
+            grid.max(name).max(labels)
+        };
+        let (mut x, mut y, mut right, mut row_bottom) = (MARGIN, top, MARGIN, top);
+        for plane in &self.planes {
+            let width = plane_width(plane);
+            if x > MARGIN && x + width > WIDEST {
+                (x, y) = (MARGIN, row_bottom + 18.0);
+            }
+            let bottom = self.draw_plane(&mut canvas, plane, (x, y), side, cell_width, &ends);
+            (right, row_bottom) = (right.max(x + width), row_bottom.max(bottom));
+            x += width + PLANE_GAP;
+        }
+        let legend = right + 24.0;
+        let (legend_width, legend_bottom) = self.draw_legend(&mut canvas, legend, top, &ends);
+        let width = (legend + legend_width + MARGIN).max(head_width(&self.title, &self.subtitle));
+        canvas.finish(&self.title, width, row_bottom.max(legend_bottom) + MARGIN)
+    }
 
-        let top = y;
+    /// Draws a plane and returns where it ends.
+    fn draw_plane(
+        &self,
+        canvas: &mut Canvas,
+        plane: &Plane,
+        (left, top): (f64, f64),
+        side: f64,
+        cell_width: f64,
+        ends: &[f64],
+    ) -> f64 {
+        let mut y = top + TEXT_SIZE;
+        if !plane.name.is_empty() || !plane.note.is_empty() {
+            canvas.text((left, y), Anchor::Start, Style::BOLD, &plane.name);
+            let x = left + 1.08 * text_width(&plane.name, TEXT_SIZE) + 8.0;
+            canvas.text((x, y), Anchor::Start, Style::FAINT, &plane.note);
+            y += TEXT_SIZE + 8.0;
+        }
+        // Above its labels, not turned beside them: so it has room where there is one row.
+        canvas.text((left, y), Anchor::Start, Style::PLAIN, &self.y_label);
+        y += 8.0;
+        let grid = left + side;
+        let bottom = y + CELL_HEIGHT * plane.rows.len() as f64;
+        let best = plane.best(self.better);
         let mut outlined = None;
-        for (row, label) in self.rows.iter().enumerate() {
-            let y = top + grid_height - (row + 1) as f64 * CELL_HEIGHT;
-            canvas.text(
-                (left - 7.0, y + CELL_HEIGHT / 2.0 + 0.35 * TEXT_SIZE),
-                Anchor::End,
-                Style::FAINT,
-                label,
-            );
-            for column in 0..self.columns.len() {
-                let cell = self
-                    .cells
-                    .get(row)
-                    .and_then(|cells| cells.get(column))
-                    .copied()
-                    .unwrap_or(Cell::Untried);
-                let area = [left + column as f64 * cell_width, y, cell_width, CELL_HEIGHT];
-                self.draw_cell(&mut canvas, cell, area, limits);
+        for (row, label) in plane.rows.iter().enumerate() {
+            let y = bottom - (row + 1) as f64 * CELL_HEIGHT;
+            let baseline = y + CELL_HEIGHT / 2.0 + 0.35 * TEXT_SIZE;
+            canvas.text((grid - 7.0, baseline), Anchor::End, Style::FAINT, label);
+            for column in 0..plane.columns.len() {
+                let cell = plane.cells.get(row).and_then(|cells| cells.get(column)).copied();
+                let cell = cell.unwrap_or(Cell::Untried);
+                let area = [grid + column as f64 * cell_width, y, cell_width, CELL_HEIGHT];
+                self.draw_cell(canvas, cell, area, best, ends);
                 if best.is_some_and(|best| cell == Cell::Value(best)) && outlined.is_none() {
                     outlined = Some(area);
                 }
             }
         }
-        if let Some([x, y, width, height]) = outlined {
-            // White inside black shows on every colour.
-            for (inset, color, thickness) in [(1.0, "#000000", 2.4), (2.7, PAPER, 1.0)] {
-                let area = [x + inset, y + inset, width - 2.0 * inset, height - 2.0 * inset];
-                canvas.rectangle(
-                    area,
-                    &format!(r#"fill="none" stroke="{color}" stroke-width="{thickness}""#),
-                );
-            }
+        if let Some(area) = outlined {
+            outline(canvas, area);
         }
-        y += grid_height;
-        for (column, label) in self.columns.iter().enumerate() {
-            let x = left + (column as f64 + 0.5) * cell_width;
-            canvas.text((x, y + TEXT_SIZE + 6.0), Anchor::Middle, Style::FAINT, label);
+        for (column, label) in plane.columns.iter().enumerate() {
+            let x = grid + (column as f64 + 0.5) * cell_width;
+            canvas.text((x, bottom + TEXT_SIZE + 6.0), Anchor::Middle, Style::FAINT, label);
         }
-        canvas.turned_text(
-            (MARGIN + TEXT_SIZE, top + grid_height / 2.0),
-            Anchor::Middle,
-            Style::PLAIN,
-            -90.0,
-            &self.y_label,
-        );
-        y += 2.0 * (TEXT_SIZE + 10.0);
-        canvas.text((left + grid_width / 2.0, y), Anchor::Middle, Style::PLAIN, &self.x_label);
-        y += TEXT_SIZE + 12.0;
-        let key = "outlined: the best; × : diverged";
-        canvas.text((left, y), Anchor::Start, Style::FAINT, key);
-        self.draw_bar(&mut canvas, bar, (top, grid_height), limits, &ends);
-        canvas.turned_text(
-            (bar + BAR_WIDTH + 8.0 + end_width + 8.0 + TEXT_SIZE / 2.0, top + grid_height / 2.0),
-            Anchor::Middle,
-            Style::PLAIN,
-            -90.0,
-            &self.value_label,
-        );
-        canvas.finish(&self.title, width, y + MARGIN)
+        let y = bottom + 2.0 * (TEXT_SIZE + 8.0);
+        canvas.text((grid, y), Anchor::Start, Style::PLAIN, &self.x_label);
+        y + 4.0
     }
 
     fn draw_cell(
@@ -223,66 +286,139 @@ impl HeatMap {
         canvas: &mut Canvas,
         cell: Cell,
         [x, y, width, height]: [f64; 4],
-        limits: (f64, f64),
+        best: Option<f64>,
+        ends: &[f64],
     ) {
-        let (middle, baseline) = (x + width / 2.0, y + height / 2.0 + 0.35 * NUMBER_SIZE);
-        let outline = format!(r#"stroke="{PAPER}" stroke-width="1""#);
-        match cell {
-            Cell::Value(value) if value.is_finite() => {
-                let color = self.color(value, limits);
-                canvas.rectangle(
-                    [x, y, width, height],
-                    &format!(r#"fill="{}" {outline}"#, hex(color)),
-                );
-                let [red, green, blue] = color;
-                let is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 140.0;
-                let style = Style {
-                    size: NUMBER_SIZE,
-                    color: if is_dark { PAPER } else { INK },
-                    bold: false,
-                };
-                canvas.text((middle, baseline), Anchor::Middle, style, &self.number(value));
-            }
-            Cell::Diverged | Cell::Value(_) => {
-                canvas.rectangle([x, y, width, height], &format!(r##"fill="#cbd5e1" {outline}"##));
-                canvas.text(
-                    (middle, baseline),
-                    Anchor::Middle,
-                    Style { size: NUMBER_SIZE + 2.0, color: FAINT, bold: false },
-                    "×",
-                );
-            }
-            Cell::Untried => {}
-        }
+        let value = match cell {
+            Cell::Untried => return,
+            Cell::Value(value) if value.is_finite() => Some(value),
+            Cell::Value(_) | Cell::Diverged => None,
+        };
+        let class = value.zip(best).map(|(value, best)| {
+            let distance = self.distance(value, best);
+            ends.iter().position(|end| is_within(distance, *end)).unwrap_or(ends.len())
+        });
+        let (fill, ink) = class.map_or((DIVERGED, ON_LIGHT), color);
+        let attributes = format!(r#"fill="{fill}" stroke="{PAPER}" stroke-width="1""#);
+        canvas.rectangle([x, y, width, height], &attributes);
+        let place = (x + width / 2.0, y + height / 2.0 + 0.35 * NUMBER_SIZE);
+        let style = Style { size: NUMBER_SIZE, color: ink, bold: false };
+        let text = value.map_or_else(|| "×".to_owned(), |value| self.number(value));
+        canvas.text(place, Anchor::Middle, style, &text);
     }
 
-    fn draw_bar(
-        &self,
-        canvas: &mut Canvas,
-        left: f64,
-        (top, height): (f64, f64),
-        limits: (f64, f64),
-        ends: &[String; 3],
-    ) {
-        let step = height / BAR_STEPS as f64;
-        for index in 0..BAR_STEPS {
-            let value = limits.1 + (limits.0 - limits.1) * (index as f64 + 0.5) / BAR_STEPS as f64;
-            let area = [left, top + index as f64 * step, BAR_WIDTH, step + 0.3];
-            canvas.rectangle(area, &format!(r#"fill="{}""#, hex(self.color(value, limits))));
+    /// Draws what the colours mean; returns the width and where it ends.
+    fn draw_legend(&self, canvas: &mut Canvas, left: f64, top: f64, ends: &[f64]) -> (f64, f64) {
+        let (unit, than) = match self.better {
+            Better::Higher => ("points", "colour: points below the best"),
+            Better::Lower => ("%", "colour: percent above the best"),
+        };
+        let mut width: f64 = 0.0;
+        let mut y = top + TEXT_SIZE;
+        for line in [self.value_label.as_str(), than] {
+            canvas.text((left, y), Anchor::Start, Style::PLAIN, line);
+            width = width.max(text_width(line, TEXT_SIZE));
+            y += TEXT_SIZE + 6.0;
         }
-        let [best, middle, worst] = ends;
-        let worst = format!("{} {worst}", if self.better == Better::Higher { "≤" } else { "≥" });
-        for (text, y) in [
-            (best.clone(), top + 9.0),
-            (middle.clone(), top + height / 2.0 + 4.0),
-            (worst, top + height),
-        ] {
-            canvas.text((left + BAR_WIDTH + 6.0, y), Anchor::Start, Style::FAINT, &text);
+        let mut lines: Vec<((&str, &str), String)> = ends
+            .iter()
+            .enumerate()
+            .map(|(class, end)| (color(class), format!("up to {} {unit}", compact(*end))))
+            .collect();
+        lines.push(((DIVERGED, ON_LIGHT), "diverged".to_owned()));
+        for (index, ((fill, ink), text)) in lines.iter().enumerate() {
+            canvas.rectangle([left, y, SWATCH, SWATCH], &format!(r#"fill="{fill}""#));
+            if index + 1 == lines.len() {
+                let style = Style { size: NUMBER_SIZE, color: ink, bold: false };
+                let place = (left + SWATCH / 2.0, y + 0.5 * SWATCH + 0.35 * NUMBER_SIZE);
+                canvas.text(place, Anchor::Middle, style, "×");
+            }
+            let place = (left + SWATCH + 7.0, y + 0.5 * SWATCH + 0.35 * TEXT_SIZE);
+            canvas.text(place, Anchor::Start, Style::FAINT, text);
+            width = width.max(SWATCH + 7.0 + text_width(text, TEXT_SIZE));
+            y += LEGEND_LINE;
         }
+        let attributes = format!(r#"fill="none" stroke="{INK}" stroke-width="2""#);
+        canvas.rectangle([left + 1.0, y + 1.0, SWATCH - 2.0, SWATCH - 2.0], &attributes);
+        let place = (left + SWATCH + 7.0, y + 0.5 * SWATCH + 0.35 * TEXT_SIZE);
+        canvas.text(place, Anchor::Start, Style::FAINT, "the best");
+        (width, y + SWATCH)
     }
 }
 
-fn hex(color: Color) -> String {
-    let [red, green, blue] = color.map(|channel| channel.round().clamp(0.0, 255.0) as u8);
-    format!("#{red:02x}{green:02x}{blue:02x}")
+/// The colour of a class and that of the text on it.
+fn color(class: usize) -> (&'static str, &'static str) {
+    COLORS.get(class.min(COLORS.len() - 1)).copied().unwrap_or((DIVERGED, ON_LIGHT))
+}
+
+/// White inside black shows on every colour.
+fn outline(canvas: &mut Canvas, [x, y, width, height]: [f64; 4]) {
+    for (inset, color, thickness) in [(1.0, ON_LIGHT, 2.4), (2.7, ON_DARK, 1.0)] {
+        let area = [x + inset, y + inset, width - 2.0 * inset, height - 2.0 * inset];
+        let attributes = format!(r#"fill="none" stroke="{color}" stroke-width="{thickness}""#);
+        canvas.rectangle(area, &attributes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(better: Better, values: &[f64]) -> HeatMap {
+        let cells = vec![values.iter().map(|value| Cell::Value(*value)).collect()];
+        let columns = (0..values.len()).map(|index| index.to_string()).collect();
+        let plane = Plane { columns, rows: vec!["0".to_owned()], cells, ..Plane::default() };
+        HeatMap {
+            title: String::new(),
+            subtitle: String::new(),
+            x_label: String::new(),
+            y_label: String::new(),
+            value_label: String::new(),
+            better,
+            planes: vec![plane],
+        }
+    }
+
+    #[test]
+    fn classes_spread_over_the_whole_range_and_hold_the_worst() {
+        // One cell that is far worse than all others takes one class and not all.
+        let losses: Vec<f64> = (0..40).map(|i| 1.0 + 0.01 * f64::from(i)).chain([1e6]).collect();
+        let map = map(Better::Lower, &losses);
+        let ends = map.ends();
+        assert_eq!(ends, [1.0, 5.0, 12.0, 19.0, 26.0, 33.0, 1e8], "{ends:?}");
+        let plane = &map.planes[0];
+        let used: std::collections::BTreeSet<usize> = plane
+            .values()
+            .map(|value| map.distance(value, 1.0))
+            .filter_map(|distance| ends.iter().position(|end| is_within(distance, *end)))
+            .collect();
+        assert_eq!(used.len(), COLORS.len());
+    }
+
+    #[test]
+    fn every_number_is_within_a_class() {
+        let cases: [&[f64]; 7] = [
+            &[],
+            &[0.0, 0.0],
+            &[0.0, 1e-9, 3.0],
+            &[2.0, 2.1001, 2.11, 2.12],
+            &[1.0, 1e300],
+            &[f64::MIN_POSITIVE, f64::MAX],
+            &[-3.0, -2.0],
+        ];
+        for values in cases {
+            for better in [Better::Higher, Better::Lower] {
+                let map = map(better, values);
+                let ends = map.ends();
+                assert!(ends.len() <= COLORS.len() && ends.is_sorted(), "{values:?}: {ends:?}");
+                let best = map.planes[0].best(better);
+                for value in values {
+                    let distance = map.distance(*value, best.unwrap());
+                    let known = ends.iter().any(|end| is_within(distance, *end));
+                    assert!(known, "{values:?}: {ends:?}");
+                }
+                assert!(!map.svg().contains("inf") && !map.svg().contains("NaN"));
+            }
+        }
+    }
 }

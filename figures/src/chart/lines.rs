@@ -1,9 +1,9 @@
 //! Lines with bands over a common x axis.
 
-use super::scale::Scale;
+use super::scale::{Scale, compact};
 use crate::canvas::{
-    Anchor, Canvas, FAINT, GRID, INK, MARGIN, Style, TEXT_SIZE, head_width, series_style,
-    text_width,
+    Anchor, Canvas, FAINT, GRID, INK, MARGIN, Marker, PAPER, Style, TEXT_SIZE, fitting, head_width,
+    series_style, text_width,
 };
 
 /// What an axis shows.
@@ -15,22 +15,37 @@ pub struct Axis {
     pub log: bool,
     /// Its ends; those of the data if there are none. What is beyond them is cut off.
     pub limits: Option<(f64, f64)>,
+    /// Where it has ticks, if not at round numbers: such as where the samples are.
+    pub ticks: Vec<f64>,
 }
 
 impl Axis {
     /// A linear axis over the data.
     pub fn linear(label: &str) -> Axis {
-        Axis { label: label.to_owned(), log: false, limits: None }
+        Axis { label: label.to_owned(), log: false, limits: None, ticks: Vec::new() }
     }
 
     /// A logarithmic axis over the data.
     pub fn log(label: &str) -> Axis {
-        Axis { label: label.to_owned(), log: true, limits: None }
+        Axis { log: true, ..Axis::linear(label) }
     }
 
     /// The same with fixed ends.
     pub fn between(self, low: f64, high: f64) -> Axis {
         Axis { limits: Some((low, high)), ..self }
+    }
+
+    /// The same with ticks at some numbers.
+    pub fn with_ticks(self, ticks: &[f64]) -> Axis {
+        Axis { ticks: ticks.to_vec(), ..self }
+    }
+
+    /// Numbers with their labels on a scale of this axis.
+    fn labels(&self, scale: &Scale, space: f64) -> Vec<(f64, String)> {
+        if self.ticks.is_empty() {
+            return scale.ticks(space);
+        }
+        self.ticks.iter().map(|tick| (*tick, compact(*tick))).collect()
     }
 
     /// The axis from place to place.
@@ -65,20 +80,63 @@ pub struct Point {
 /// The lower and the upper end of a band around the mean of some values; `None` if there is none.
 pub type Band = fn(&[f64]) -> Option<(f64, f64)>;
 
+/// How a line looks beside the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    /// In a colour of its own.
+    #[default]
+    Plain,
+    /// The same, and thicker: the picture is about it.
+    Highlighted,
+    /// Thin and grey: others are compared with it.
+    Reference,
+}
+
 /// A line with a name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// For the key. The same name has the same colour in all panels.
+    /// It stands at the end of the line. The same name has the same colour in all panels.
     pub name: String,
     /// In order along the x axis.
     pub points: Vec<Point>,
+    /// Whether each value holds until the next point: steps in place of slopes.
+    pub stepped: bool,
+    /// How it looks.
+    pub look: Look,
 }
 
 impl Series {
     /// A line without a band.
     pub fn line(name: &str, points: &[(f64, f64)]) -> Series {
         let points = points.iter().map(|(x, y)| Point { x: *x, y: *y, band: None }).collect();
-        Series { name: name.to_owned(), points }
+        Series { name: name.to_owned(), points, ..Series::default() }
+    }
+
+    /// The same with steps in place of slopes.
+    pub fn stepped(self) -> Series {
+        Series { stepped: true, ..self }
+    }
+
+    /// The same as what the picture is about.
+    pub fn highlighted(self) -> Series {
+        Series { look: Look::Highlighted, ..self }
+    }
+
+    /// The same as what others are compared with.
+    pub fn reference(self) -> Series {
+        Series { look: Look::Reference, ..self }
+    }
+
+    /// The corners of the line.
+    pub(super) fn corners(&self) -> Vec<Point> {
+        let mut corners: Vec<Point> = Vec::with_capacity(self.points.len());
+        for point in &self.points {
+            let before =
+                corners.last().copied().filter(|before| self.stepped && before.x < point.x);
+            corners.extend(before.map(|before| Point { x: point.x, ..before }));
+            corners.push(*point);
+        }
+        corners
     }
 
     /// The mean of several runs, each in order along the x axis, with a band. A run holds each
@@ -106,7 +164,7 @@ impl Series {
             let y = values.iter().sum::<f64>() / values.len() as f64;
             points.push(Point { x, y, band: band(&values) });
         }
-        Series { name: name.to_owned(), points }
+        Series { name: name.to_owned(), points, ..Series::default() }
     }
 }
 
@@ -140,13 +198,36 @@ const NEXT_HEIGHT: f64 = 170.0;
 const GAP: f64 = 22.0;
 const KEY_HEIGHT: f64 = 20.0;
 const KEY_LINE: f64 = 26.0;
+/// Between two names at the ends of lines.
+const NAME_HEIGHT: f64 = 15.0;
+/// Longer names at the ends of lines are cut.
+const LONGEST_NAME: f64 = 320.0;
+/// Lines of at most so many points have a sign at each.
+const FEW: usize = 24;
+
+/// How a line is drawn.
+#[derive(Clone, Copy)]
+struct Pen {
+    color: &'static str,
+    dashes: &'static str,
+    marker: Marker,
+    width: f64,
+}
+
+/// Where a panel is.
+struct Frame<'a> {
+    x: &'a Scale,
+    y: &'a Scale,
+    left: f64,
+    top: f64,
+    width: f64,
+    height: f64,
+}
 
 impl LineChart {
     /// The picture.
     pub fn svg(&self) -> String {
         let names = self.names();
-        let style =
-            |name: &str| series_style(names.iter().position(|other| *other == name).unwrap_or(0));
         let width = WIDTH.max(head_width(&self.title, &self.subtitle));
         let mut canvas = Canvas::new();
         let mut y = canvas.head(&self.title, &self.subtitle);
@@ -165,14 +246,25 @@ impl LineChart {
             });
             panel.y.scale(ends, (top + height, top), 0.05)
         };
-        let labels = self
-            .panels
-            .iter()
-            .enumerate()
-            .flat_map(|(index, panel)| y_scale(panel, 0.0, heights(index)).ticks(34.0));
+        let labels =
+            self.panels.iter().enumerate().flat_map(|(index, panel)| {
+                panel.y.labels(&y_scale(panel, 0.0, heights(index)), 34.0)
+            });
         let widest = labels.map(|(_, label)| text_width(&label, TEXT_SIZE)).fold(0.0, f64::max);
+        // The line of a single series needs no name: the axis says what it is. Names stand at the
+        // ends of the lines, or in a key where there are too many for that.
+        let is_named = names.len() > 1;
+        let has_room = |(index, panel): (usize, &Panel)| {
+            NAME_HEIGHT * panel.series.len() as f64 <= heights(index)
+        };
+        let is_direct = is_named && self.panels.iter().enumerate().all(has_room);
+        let name_width = names
+            .iter()
+            .map(|name| 1.08 * text_width(name, TEXT_SIZE))
+            .fold(0.0, f64::max)
+            .min(LONGEST_NAME);
         let left = MARGIN + TEXT_SIZE + 12.0 + widest + 8.0;
-        let right = width - MARGIN - 12.0;
+        let right = width - MARGIN - if is_direct { name_width + 12.0 } else { 12.0 };
         let xs = self
             .panels
             .iter()
@@ -183,21 +275,22 @@ impl LineChart {
 
         let mut shown: Vec<&str> = Vec::new();
         for (index, panel) in self.panels.iter().enumerate() {
-            let mut new: Vec<&str> = Vec::new();
+            let mut new: Vec<&Series> = Vec::new();
             for series in &panel.series {
                 if !shown.contains(&series.name.as_str()) {
                     shown.push(&series.name);
-                    new.push(&series.name);
+                    new.push(series);
                 }
             }
-            // The line of a single series needs no key: the axis says what it is.
-            if names.len() > 1 {
-                y = draw_key(&mut canvas, &new, &style, (left, right), y);
+            if is_named && !is_direct {
+                y = self.draw_key(&mut canvas, &new, (left, right), y);
             }
             let height = heights(index);
             let scale = y_scale(panel, y, height);
             let is_last = index + 1 == self.panels.len();
-            draw_frame(&mut canvas, &x_scale, &scale, [left, y, right - left, height], is_last);
+            let (x, width) = (&x_scale, right - left);
+            let frame = Frame { x, y: &scale, left, top: y, width, height };
+            self.draw_frame(&mut canvas, &frame, &panel.y, is_last);
             canvas.turned_text(
                 (MARGIN + TEXT_SIZE, y + height / 2.0),
                 Anchor::Middle,
@@ -205,20 +298,44 @@ impl LineChart {
                 -90.0,
                 &panel.y.label,
             );
-            canvas.begin_clip([left, y - 1.0, right - left + 1.0, height + 2.0]);
+            // A sign at the edge is drawn whole.
+            canvas.begin_clip([left - 5.0, y - 5.0, width + 10.0, height + 10.0]);
             for series in &panel.series {
-                draw_band(&mut canvas, series, &x_scale, &scale, style(&series.name).0);
+                draw_band(&mut canvas, series, &frame, self.pen(series).color);
             }
-            for series in &panel.series {
-                draw_line(&mut canvas, series, &x_scale, &scale, style(&series.name));
+            for series in in_front_last(&panel.series) {
+                draw_line(&mut canvas, series, &frame, self.pen(series));
             }
             canvas.end_clip();
+            if is_direct {
+                self.draw_names(&mut canvas, panel, &frame);
+            }
             y += height + if is_last { 0.0 } else { GAP };
         }
         y += TEXT_SIZE + 8.0;
         y += TEXT_SIZE + 10.0;
         canvas.text(((left + right) / 2.0, y), Anchor::Middle, Style::PLAIN, &self.x.label);
         canvas.finish(&self.title, width, y + MARGIN)
+    }
+
+    /// How a series is drawn.
+    fn pen(&self, series: &Series) -> Pen {
+        if series.look == Look::Reference {
+            return Pen { color: FAINT, dashes: "6 4", marker: Marker::Circle, width: 1.4 };
+        }
+        let all = self.panels.iter().flat_map(|panel| &panel.series);
+        let mut before: Vec<&str> = Vec::new();
+        for other in all.filter(|other| other.look != Look::Reference) {
+            if other.name == series.name {
+                break;
+            }
+            if !before.contains(&other.name.as_str()) {
+                before.push(&other.name);
+            }
+        }
+        let (color, dashes, marker) = series_style(before.len());
+        let width = if series.look == Look::Highlighted { 3.2 } else { 1.8 };
+        Pen { color, dashes, marker, width }
     }
 
     /// The names of all series, each once, in order of appearance.
@@ -231,69 +348,118 @@ impl LineChart {
         }
         names
     }
-}
 
-/// The key to some series, on as many lines as it takes; returns where the panel can begin.
-fn draw_key<'a>(
-    canvas: &mut Canvas,
-    names: &[&str],
-    style: &dyn Fn(&str) -> (&'a str, &'a str),
-    (left, right): (f64, f64),
-    top: f64,
-) -> f64 {
-    let (mut x, mut y) = (left, top + TEXT_SIZE / 2.0);
-    for name in names {
-        let width = KEY_LINE + 6.0 + text_width(name, TEXT_SIZE) + 16.0;
-        if x > left && x + width > right {
-            (x, y) = (left, y + KEY_HEIGHT);
+    /// The key to some series, on as many lines as it takes; returns where the panel can begin.
+    fn draw_key(
+        &self,
+        canvas: &mut Canvas,
+        series: &[&Series],
+        (left, right): (f64, f64),
+        top: f64,
+    ) -> f64 {
+        let (mut x, mut y) = (left, top + TEXT_SIZE / 2.0);
+        for series in series {
+            let width = KEY_LINE + 6.0 + text_width(&series.name, TEXT_SIZE) + 16.0;
+            if x > left && x + width > right {
+                (x, y) = (left, y + KEY_HEIGHT);
+            }
+            let pen = self.pen(series);
+            canvas.polyline(&[(x, y), (x + KEY_LINE, y)], pen.color, pen.dashes, pen.width);
+            let place = (x + KEY_LINE + 6.0, y + 0.35 * TEXT_SIZE);
+            canvas.text(place, Anchor::Start, Style::PLAIN, &series.name);
+            x += width;
         }
-        let (color, dashes) = style(name);
-        canvas.polyline(&[(x, y), (x + KEY_LINE, y)], color, dashes);
-        canvas.text((x + KEY_LINE + 6.0, y + 0.35 * TEXT_SIZE), Anchor::Start, Style::PLAIN, name);
-        x += width;
+        if series.is_empty() { top } else { y + KEY_HEIGHT - 4.0 }
     }
-    if names.is_empty() { top } else { y + KEY_HEIGHT - 4.0 }
-}
 
-/// Grid, ticks and frame of a panel.
-fn draw_frame(
-    canvas: &mut Canvas,
-    x_scale: &Scale,
-    y_scale: &Scale,
-    [left, top, width, height]: [f64; 4],
-    is_last: bool,
-) {
-    let (right, bottom) = (left + width, top + height);
-    for (value, label) in x_scale.ticks(70.0) {
-        let Some(x) = x_scale.place(value) else { continue };
-        canvas.line((x, top), (x, bottom), GRID, 1.0);
-        if is_last {
-            canvas.line((x, bottom), (x, bottom + 4.0), INK, 1.0);
-            canvas.text((x, bottom + TEXT_SIZE + 7.0), Anchor::Middle, Style::FAINT, &label);
+    /// The names of a panel's lines, each as near to the end of its line as the others allow.
+    fn draw_names(&self, canvas: &mut Canvas, panel: &Panel, frame: &Frame) {
+        let (right, bottom) = (frame.left + frame.width, frame.top + frame.height);
+        let end = |series: &Series| {
+            let place = |point: &Point| frame.x.place(point.x).zip(frame.y.place(point.y));
+            let (x, y) = series.points.iter().rev().find_map(place)?;
+            Some((x.clamp(frame.left, right), y.clamp(frame.top, bottom)))
+        };
+        let mut ends: Vec<(&Series, Option<(f64, f64)>)> =
+            panel.series.iter().map(|series| (series, end(series))).collect();
+        // What has no points is named at the bottom.
+        let height = |end: &Option<(f64, f64)>| end.map_or(bottom, |(_, y)| y);
+        ends.sort_by(|(_, a), (_, b)| height(a).total_cmp(&height(b)));
+        let mut places: Vec<f64> = Vec::with_capacity(ends.len());
+        for (_, end) in &ends {
+            let least = places.last().map_or(frame.top, |before| before + NAME_HEIGHT);
+            places.push(height(end).max(least));
+        }
+        let mut most = bottom;
+        for place in places.iter_mut().rev() {
+            *place = place.min(most);
+            most = *place - NAME_HEIGHT;
+        }
+        for ((series, end), place) in ends.iter().zip(places) {
+            let pen = self.pen(series);
+            if let Some((x, y)) = *end
+                && (right - x > 1.0 || (place - y).abs() > 4.0)
+            {
+                canvas.polyline(&[(x, y), (right + 5.0, place)], FAINT, "1 3", 0.8);
+            }
+            let bold = series.look == Look::Highlighted;
+            canvas.text(
+                (right + 8.0, place + 0.35 * TEXT_SIZE),
+                Anchor::Start,
+                Style { size: TEXT_SIZE, color: pen.color, bold },
+                &fitting(&series.name, LONGEST_NAME),
+            );
         }
     }
-    for (value, label) in y_scale.ticks(34.0) {
-        let Some(y) = y_scale.place(value) else { continue };
-        // Zero is what gains are measured from.
-        let is_zero = value == 0.0;
-        canvas.line((left, y), (right, y), if is_zero { FAINT } else { GRID }, 1.0);
-        canvas.text((left - 7.0, y + 0.35 * TEXT_SIZE), Anchor::End, Style::FAINT, &label);
+
+    /// Grid, ticks and frame of a panel.
+    fn draw_frame(&self, canvas: &mut Canvas, frame: &Frame, axis: &Axis, is_last: bool) {
+        let Frame { left, top, width, height, .. } = *frame;
+        let (right, bottom) = (left + width, top + height);
+        for (value, label) in self.x.labels(frame.x, 70.0) {
+            let Some(x) = frame.x.place(value) else { continue };
+            canvas.line((x, top), (x, bottom), GRID, 1.0);
+            if is_last {
+                canvas.line((x, bottom), (x, bottom + 4.0), INK, 1.0);
+                canvas.text((x, bottom + TEXT_SIZE + 7.0), Anchor::Middle, Style::FAINT, &label);
+            }
+        }
+        for (value, label) in axis.labels(frame.y, 34.0) {
+            let Some(y) = frame.y.place(value) else { continue };
+            // Zero is what gains are measured from.
+            let is_zero = value == 0.0;
+            canvas.line((left, y), (right, y), if is_zero { FAINT } else { GRID }, 1.0);
+            canvas.text((left - 7.0, y + 0.35 * TEXT_SIZE), Anchor::End, Style::FAINT, &label);
+        }
+        canvas.line((left, top), (left, bottom), INK, 1.0);
+        canvas.line((left, bottom), (right, bottom), INK, 1.0);
     }
-    canvas.line((left, top), (left, bottom), INK, 1.0);
-    canvas.line((left, bottom), (right, bottom), INK, 1.0);
 }
 
-fn draw_band(canvas: &mut Canvas, series: &Series, x_scale: &Scale, y_scale: &Scale, color: &str) {
+/// The series in the order in which they are drawn: highlighted ones over all others.
+fn in_front_last(series: &[Series]) -> impl Iterator<Item = &Series> {
+    let rank = |look: Look| match look {
+        Look::Reference => 0,
+        Look::Plain => 1,
+        Look::Highlighted => 2,
+    };
+    let mut sorted: Vec<&Series> = series.iter().collect();
+    sorted.sort_by_key(|series| rank(series.look));
+    sorted.into_iter()
+}
+
+fn draw_band(canvas: &mut Canvas, series: &Series, frame: &Frame, color: &str) {
+    let corners = series.corners();
     let edge = |end: &dyn Fn((f64, f64)) -> f64| -> Vec<(f64, f64)> {
-        let banded =
-            series.points.iter().filter_map(|point| point.band.map(|band| (point.x, end(band))));
+        let banded = corners.iter().filter_map(|point| point.band.map(|band| (point.x, end(band))));
         // A band that goes below what a logarithmic axis can show goes to its end.
         let place = |y: f64| {
-            y_scale
+            frame
+                .y
                 .place(y)
-                .or_else(|| (y <= 0.0).then(|| y_scale.place(y_scale.range().0)).flatten())
+                .or_else(|| (y <= 0.0).then(|| frame.y.place(frame.y.range().0)).flatten())
         };
-        banded.filter_map(|(x, y)| x_scale.place(x).zip(place(y))).collect()
+        banded.filter_map(|(x, y)| frame.x.place(x).zip(place(y))).collect()
     };
     let (mut outline, mut upper) = (edge(&|(low, _)| low), edge(&|(_, high)| high));
     if outline.len() > 1 {
@@ -303,18 +469,17 @@ fn draw_band(canvas: &mut Canvas, series: &Series, x_scale: &Scale, y_scale: &Sc
     }
 }
 
-fn draw_line(
-    canvas: &mut Canvas,
-    series: &Series,
-    x_scale: &Scale,
-    y_scale: &Scale,
-    (color, dashes): (&str, &str),
-) {
-    let places: Vec<(f64, f64)> =
-        series.points.iter().filter_map(|p| x_scale.place(p.x).zip(y_scale.place(p.y))).collect();
-    match places.as_slice() {
-        [] => {}
-        [only] => canvas.circle(*only, 3.0, &format!(r#"fill="{color}""#)),
-        _ => canvas.polyline(&places, color, dashes),
+fn draw_line(canvas: &mut Canvas, series: &Series, frame: &Frame, pen: Pen) {
+    let place = |p: &Point| frame.x.place(p.x).zip(frame.y.place(p.y));
+    let places: Vec<(f64, f64)> = series.corners().iter().filter_map(place).collect();
+    if places.len() > 1 {
+        canvas.polyline(&places, pen.color, pen.dashes, pen.width);
+    }
+    // A single point shows by its sign alone.
+    if places.len() == 1 || (series.points.len() <= FEW && series.look != Look::Reference) {
+        let attributes = format!(r#"fill="{}" stroke="{PAPER}" stroke-width="0.8""#, pen.color);
+        for at in series.points.iter().filter_map(place) {
+            canvas.marker(at, pen.marker, 4.0, &attributes);
+        }
     }
 }

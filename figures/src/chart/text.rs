@@ -123,7 +123,7 @@ fn plotted(
     };
     for (index, series) in all.iter().enumerate().rev() {
         let places: Vec<(f64, f64)> = series
-            .points
+            .corners()
             .iter()
             .filter_map(|p| Some((x_scale.place(p.x)?.round(), y_scale.place(p.y)?)))
             .collect();

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use symopt_dsl::escape::xml as escaped;
 
 use super::{Arrow, Drawing, Role, Shape};
+use crate::canvas::dark_style;
 
 /// Fonts whose characters are all 0.6 of their size wide, so that boxes can be measured without
 /// them.
@@ -60,6 +61,32 @@ fn short(value: f64) -> String {
     let text = format!("{value:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" { "0".to_string() } else { text.to_string() }
+}
+
+/// What each colour is where the reader has asked for the dark.
+const DARK: [(&str, &str); 12] = [
+    ("#ffffff", "#12161d"),
+    ("#64748b", "#93a1b5"),
+    ("#0f172a", "#eef2f7"),
+    ("#475569", "#b7c1cf"),
+    ("#dbeafe", "#16304f"),
+    ("#3b82f6", "#63a4f5"),
+    ("#fef3c7", "#3d3013"),
+    ("#d97706", "#e0a13a"),
+    ("#f1f5f9", "#232b37"),
+    ("#dcfce7", "#15351f"),
+    ("#16a34a", "#4cc076"),
+    ("#000000", "#eef2f7"),
+];
+
+/// The picture as a file of its own, which is dark where the reader has asked for that.
+pub(super) fn write_file(drawing: &Drawing) -> String {
+    let style = dark_style("symopt-flow", &DARK);
+    write(drawing).replacen(" role=\"img\"", " role=\"img\" class=\"symopt-flow\"", 1).replacen(
+        "</title>\n",
+        &format!("</title>\n{style}\n"),
+        1,
+    )
 }
 
 pub(super) fn write(drawing: &Drawing) -> String {

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 
@@ -149,7 +149,7 @@ pub fn dimensions(program: &Program, shares: bool) -> Vec<Dimension> {
 }
 
 /// How a search is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protocol {
     /// How many tuning seeds judge a point.
     pub seeds: usize,
@@ -173,7 +173,7 @@ impl Protocol {
 }
 
 /// A point that was tried.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Peak learning rate.
     pub peak_lr: f64,
@@ -202,7 +202,7 @@ impl Trial {
 }
 
 /// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// No neighbour is better, from any start.

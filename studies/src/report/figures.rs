@@ -45,9 +45,10 @@ impl Report {
     /// (a) Fitness over the programs generated.
     fn fitness(&self) -> Figure {
         let series = self.group_curves(Over::Programs);
+        let falls = about_falls(&series);
         let chart = LineChart {
             title: "Best fitness over the search".to_owned(),
-            subtitle: format!("on the seeds that the search sees; {}", self.spread_text()),
+            subtitle: self.about_fitness("on the seeds that the search sees", &series),
             x: Axis::linear("programs generated"),
             panels: vec![Panel { y: gain_axis("fitness (%)", &series), series }],
         };
@@ -56,7 +57,7 @@ impl Report {
             title: "Fitness",
             caption: format!(
                 "Best fitness so far, as the searches had it: validation loss saved against {} on the same seeds; {}. Lines begin with the \
-                 initial program, which may lie below the picture.",
+                 initial program, which may lie below the picture.{falls}",
                 self.adamw(),
                 self.spread_text()
             ),
@@ -71,7 +72,7 @@ impl Report {
         let names = self.store_names();
         let (above, below) = if own_lines {
             let line = |(store, name): (&StoreReport, &String)| {
-                stepped(Series::line(name, &curve(store, Over::Programs)))
+                Series::line(name, &curve(store, Over::Programs)).stepped()
             };
             let above: Vec<Series> = self.stores.iter().zip(&names).map(line).collect();
             let banded = self.stores.len() <= OWN_BANDS;
@@ -95,7 +96,11 @@ impl Report {
                 .stores
                 .iter()
                 .zip(&names)
-                .map(|(store, name)| Series { name: name.clone(), points: points(store) })
+                .map(|(store, name)| Series {
+                    name: name.clone(),
+                    points: points(store),
+                    ..Series::default()
+                })
                 .collect();
             (above, below)
         } else {
@@ -155,10 +160,8 @@ impl Report {
                     .collect::<Vec<_>>()
             };
             let mut series = self.over_groups(&runs);
-            series.push(Series::line(
-                "published searches",
-                &[(0.0, percent(paper)), (end as f64, percent(paper))],
-            ));
+            let published = [(0.0, percent(paper)), (end as f64, percent(paper))];
+            series.push(Series::line("published searches", &published).reference());
             Panel { y: Axis::linear(label).between(0.0, 100.0), series }
         };
         let chart = LineChart {
@@ -189,12 +192,10 @@ impl Report {
             return None;
         }
         let series = self.group_curves(self.over);
+        let falls = about_falls(&series);
         let chart = LineChart {
             title: "Strategies compared".to_owned(),
-            subtitle: format!(
-                "best fitness on the seeds that the search sees; {}",
-                self.spread_text()
-            ),
+            subtitle: self.about_fitness("best fitness on the seeds that the search sees", &series),
             x: Axis::log(self.over.label()),
             panels: vec![Panel { y: gain_axis("fitness (%)", &series), series }],
         };
@@ -202,7 +203,7 @@ impl Report {
             file: "comparison.svg",
             title: "Comparison",
             caption: format!(
-                "Best fitness so far over the compute, in {}; {}. Each line ends where the last of its searches does.",
+                "Best fitness so far over the compute, in {}; {}. Each line ends where the last of its searches does.{falls}",
                 self.over.label(),
                 self.spread_text()
             ),
@@ -246,6 +247,7 @@ impl Report {
             categories: self.store_names(),
             groups,
             missing: "diverged".to_owned(),
+            highlighted: Vec::new(),
         };
         Figure {
             file: "fresh.svg",
@@ -280,6 +282,16 @@ impl Report {
         format!("{how}, against {adamw}")
     }
 
+    /// What one should know to read lines of best fitness.
+    fn about_fitness(&self, first: &str, series: &[Series]) -> String {
+        let falls = if about_falls(series).is_empty() {
+            ""
+        } else {
+            "; it falls where new seeds judge the best again"
+        };
+        format!("{first}; {}{falls}", self.spread_text())
+    }
+
     fn spread_text(&self) -> String {
         if self.groups.iter().any(|group| group.stores > 1) {
             "mean of the searches of a kind, bands from the lowest to the highest".to_owned()
@@ -289,7 +301,8 @@ impl Report {
     }
 
     fn group_curves(&self, over: Over) -> Vec<Series> {
-        self.over_groups(&|store| curve(store, over)).into_iter().map(stepped).collect()
+        let lines = self.over_groups(&|store| curve(store, over));
+        lines.into_iter().map(Series::stepped).collect()
     }
 
     /// A line for each group. Stores without a point are left out: a mean would begin nowhere.
@@ -337,20 +350,14 @@ fn curve(store: &StoreReport, over: Over) -> Vec<(f64, f64)> {
     points
 }
 
-/// The line with steps in place of slopes: what was the best is so until another one is.
-fn stepped(series: Series) -> Series {
-    let mut points: Vec<Point> = Vec::with_capacity(2 * series.points.len());
-    for point in series.points {
-        if let Some(before) = points
-            .last()
-            .copied()
-            .filter(|before| before.x < point.x && (before.y, before.band) != (point.y, point.band))
-        {
-            points.push(Point { x: point.x, ..before });
-        }
-        points.push(point);
+/// What is said of best fitness that falls; empty where none does.
+pub(super) fn about_falls(series: &[Series]) -> &'static str {
+    let falls = series.iter().any(|line| line.points.windows(2).any(|pair| pair[1].y < pair[0].y));
+    if falls {
+        " Where a line falls, the best program was judged again on new seeds and turned out less good than it had seemed: seeds that change keep luck from staying on top."
+    } else {
+        ""
     }
-    Series { points, ..series }
 }
 
 fn percent(share: f64) -> f64 {

@@ -1,13 +1,14 @@
 //! `symopt tasks --landscape` and `--gate`: optimizers tuned with the same budget
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 use symopt_cancel::CancelToken;
 use symopt_proxy_tasks::spec::SuiteSource;
+use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
 use symopt_studies::gate::{self, Gate};
 use symopt_studies::landscape::{self, Entry, Landscape, Settings};
@@ -52,6 +53,10 @@ pub struct Measurement {
     /// With --landscape or --gate: draw the table into FILE
     #[arg(long, value_name = "FILE", requires = "measured")]
     svg: Option<PathBuf>,
+    /// With --landscape: measure nothing, and print, write and draw again the landscape in FILE, which
+    /// --json printed
+    #[arg(long, value_name = "FILE", requires = "landscape", conflicts_with_all = ["json", "seeds", "tuning_seeds", "budget", "no_betas", "programs", "threads"])]
+    from: Option<PathBuf>,
 }
 
 /// What `--json` prints.
@@ -125,6 +130,9 @@ impl Measurement {
 pub fn run(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failure> {
     let paths = arguments.paths()?;
     let suite = SuiteSource::find(suite)?.suite()?;
+    if let Some(path) = &arguments.from {
+        return again(&suite, path, arguments, &paths);
+    }
     let cancel = interrupt::token()?;
     let request = arguments.request(landscape::zoo(), Settings::default(), &cancel)?;
     let Request { entries, settings, threads } = &request;
@@ -140,17 +148,52 @@ pub fn run(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failu
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);
     }
+    print(&mut out, &landscape)?;
+    finish(&mut out, &landscape, suite.tasks.len(), time, *threads, &paths)
+}
+
+/// Prints the table and what one must know to read it.
+fn print(out: &mut impl Write, landscape: &Landscape) -> Result<(), Failure> {
     table::paragraph(
-        &mut out,
+        out,
         &format!("landscape of the suite {}\n{}\n", landscape.suite, landscape.protocol()),
     )?;
     let tasks = landscape.tasks.len();
-    table::print(&mut out, &landscape.table(), &(1..2 + tasks).collect::<Vec<_>>(), &[])?;
+    table::print(out, &landscape.table(), &(1..2 + tasks).collect::<Vec<_>>(), &[])?;
     writeln!(out)?;
     for note in landscape.notes() {
-        table::paragraph(&mut out, &note)?;
+        table::paragraph(out, &note)?;
     }
-    finish(&mut out, &landscape, suite.tasks.len(), time, *threads, &paths)
+    Ok(())
+}
+
+/// Prints, writes and draws a landscape that was measured before.
+fn again(
+    suite: &Suite,
+    path: &Path,
+    arguments: &Measurement,
+    paths: &[&PathBuf],
+) -> Result<(), Failure> {
+    let bad = |reason: &dyn std::fmt::Display| {
+        let way_out = format!("write one with `symopt tasks --landscape {} --json`", suite.name);
+        Failure::Input(format!("{} is no landscape: {reason}; {way_out}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
+    let landscape = Landscape::from_json(&text).map_err(|error| bad(&error))?;
+    if landscape.suite != suite.name {
+        let (of, asked) = (&landscape.suite, &suite.name);
+        return Err(Failure::Input(format!(
+            "{} is a landscape of the suite {of}, not of {asked}: name that suite after --landscape",
+            path.display()
+        )));
+    }
+    arguments.write(&landscape, &landscape.markdown())?;
+    let mut out = terminal::output();
+    print(&mut out, &landscape)?;
+    for path in paths {
+        writeln!(out, "written: {}", path.display())?;
+    }
+    Ok(())
 }
 
 /// `symopt tasks --gate`
