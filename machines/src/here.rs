@@ -123,7 +123,7 @@ pub(crate) fn value_of(answer: Answer) -> Result<Value, TaskError> {
         Outcome::Done(value) => return Ok(value),
         Outcome::Failed(reason) => reason,
         Outcome::Refused(reason) => format!("refused: {reason}"),
-        Outcome::Lost(reason) => reason,
+        Outcome::Lost(reason) | Outcome::Returned(reason) => reason,
     };
     Err(TaskError::Elsewhere { place: format!("worker {}", answer.worker), reason })
 }

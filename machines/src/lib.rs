@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`here`] | does jobs in the calling thread: what tests compare with, and what a worker is made of |
+//! | [`probe`] | whether two machines compute the same |
 //! | `courier` | jobs by way of a NATS server, with the feature `nats` |
 //!
 //! Whoever needs training runs asks an
@@ -11,3 +12,4 @@
 #[cfg(feature = "nats")]
 pub mod courier;
 pub mod here;
+pub mod probe;

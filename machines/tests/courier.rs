@@ -1,83 +1,41 @@
 //! Searches by way of a real server have the journal of one in threads, whatever is killed. The
-//! server is the one of `.ci/nats-server`.
+//! server is the one of `.ci/nats-server`:
+//!
+//! ```sh
+//! cargo test -p symopt-machines --features nats --test courier -- --include-ignored
+//! ```
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use symopt_cancel::CancelToken;
-use symopt_machines::courier::{Courier, CourierError, Terms, serve};
+use symopt_machines::courier::{Courier, CourierError, Link, Terms, serve};
+use symopt_machines::probe::Probe;
 use symopt_proxy_tasks::executor::Executor;
 use symopt_proxy_tasks::job::{Job, JobKind, SuiteText};
 use symopt_search::SearchConfig;
 use symopt_search::journal::Journal;
 use symopt_search::launch::Launcher;
+use symopt_testing::nats::Server;
 
-/// A server on a port of its own, with a store of its own; killed when it is dropped.
-struct Server {
-    child: Child,
-    port: u16,
-    store: tempfile::TempDir,
+fn link(server: &Server) -> Link {
+    Link::new(&server.url())
 }
 
-impl Server {
-    fn start() -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let store = tempfile::tempdir().unwrap();
-        Server { child: Server::run(port, store.path()), port, store }
-    }
-
-    fn run(port: u16, store: &Path) -> Child {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/nats-server");
-        let printed = Command::new(script).output().unwrap();
-        let path = String::from_utf8(printed.stdout).unwrap();
-        let child = Command::new(path.trim())
-            .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
-            .arg(store)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begin = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(10), "the server does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        child
-    }
-
-    fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn restart(&mut self) {
-        self.child = Server::run(self.port, self.store.path());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn courier(server: &Server, class: &str) -> Courier {
+    Courier::new(&link(server), class, Box::new(|_| {})).unwrap()
 }
 
 fn terms(server: &Server, name: &str) -> Terms {
     Terms {
-        url: server.url(),
+        link: link(server),
         class: "cpu".to_owned(),
         name: name.to_owned(),
         slots: 1,
         idle_exit: None,
         command: None,
         limit: Duration::from_secs(600),
+        probe: Probe::here(&CancelToken::new()).unwrap(),
     }
 }
 
@@ -104,12 +62,13 @@ fn contents(executor: Option<Arc<dyn Executor>>, config: &SearchConfig) -> Strin
 }
 
 #[test]
-#[ignore = "of two runs on a quiet machine one did not end: some job is never answered"]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
 fn a_search_by_workers_has_the_journal_of_one_in_threads_while_the_server_is_killed_and_wiped() {
-    let mut server = Server::start();
+    let (store, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut server = Server::start(store.path());
     let config = config(1500);
     let expected = contents(None, &config);
-    let courier: Arc<dyn Executor> = Arc::new(Courier::new(&server.url(), "cpu").unwrap());
+    let courier: Arc<dyn Executor> = Arc::new(courier(&server, "cpu"));
     let (drain, cancel) = (CancelToken::new(), CancelToken::new());
     let all = [terms(&server, "one"), terms(&server, "two")];
     std::thread::scope(|scope| {
@@ -122,8 +81,7 @@ fn a_search_by_workers_has_the_journal_of_one_in_threads_while_the_server_is_kil
         std::thread::sleep(Duration::from_millis(700));
         server.kill();
         // All that it kept is gone.
-        server.store = tempfile::tempdir().unwrap();
-        server.restart();
+        server.restart_without(other.path());
         assert!(!search.is_finished(), "the search ended before the server did");
         let found = search.join().unwrap();
         drain.cancel();
@@ -135,11 +93,13 @@ fn a_search_by_workers_has_the_journal_of_one_in_threads_while_the_server_is_kil
 }
 
 #[test]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
 fn a_job_that_was_given_up_is_done_by_another_worker() {
-    let server = Server::start();
+    let store = tempfile::tempdir().unwrap();
+    let server = Server::start(store.path());
     let config = config(300);
     let expected = contents(None, &config);
-    let courier: Arc<dyn Executor> = Arc::new(Courier::new(&server.url(), "cpu").unwrap());
+    let courier: Arc<dyn Executor> = Arc::new(courier(&server, "cpu"));
     std::thread::scope(|scope| {
         let search = scope.spawn(|| contents(Some(courier), &config));
         for turn in 0..2 {
@@ -153,7 +113,7 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
             cancel.cancel();
             worker.join().unwrap().unwrap();
         }
-        // A job that was on its way to a worker that left comes again after 30 s.
+        // What they had they gave back, so that it is there at once.
         let (terms, drain) = (terms(&server, "last"), CancelToken::new());
         let ends = drain.clone();
         let worker = scope.spawn(move || serve(&terms, &ends, &CancelToken::new()));
@@ -165,16 +125,20 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
 }
 
 #[test]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
 fn what_is_no_server_to_trust_is_refused() {
-    let error = |url: &str, class: &str| Courier::new(url, class).err().unwrap();
+    let error = |url: &str, class: &str| {
+        Courier::new(&Link::new(url), class, Box::new(|_| {})).err().unwrap()
+    };
     assert!(matches!(error("nats://192.0.2.1:4222", "cpu"), CourierError::Plain { .. }));
     assert!(matches!(error("nats://127.0.0.1:1", "cpu"), CourierError::Connect { .. }));
-    assert!(matches!(error("not a url", "cpu"), CourierError::Connect { .. }));
+    assert!(matches!(error("not a url", "cpu"), CourierError::Url { .. }));
     assert!(matches!(error("nats://127.0.0.1:1", "a.b"), CourierError::Class(_)));
     let cancelled = CancelToken::new();
     cancelled.cancel();
-    let server = Server::start();
-    let courier = Courier::new(&server.url(), "nobody").unwrap();
+    let store = tempfile::tempdir().unwrap();
+    let server = Server::start(store.path());
+    let courier = courier(&server, "nobody");
     let job = Job {
         kind: JobKind::TrainingRun,
         hash_version: 1,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::digest::Digest;
 
 /// The version of jobs and answers. Another one is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The most bytes of a job or an answer: a little less than what a server takes by default.
 pub const LARGEST: usize = 1_000_000;
@@ -79,6 +79,8 @@ pub enum Outcome {
     Refused(String),
     /// Everyone who tried it was lost on the way.
     Lost(String),
+    /// The worker gave it back, for another one to do: it ends, or may not take part.
+    Returned(String),
 }
 
 /// Why bytes are no job and no answer.

@@ -147,6 +147,15 @@ pub struct Launcher {
     hands: Option<Hands>,
 }
 
+impl std::fmt::Debug for Launcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launcher")
+            .field("has_executor", &self.executor.is_some())
+            .field("has_hands", &self.hands.is_some())
+            .finish()
+    }
+}
+
 impl Launcher {
     /// A launcher for an executor.
     pub fn new(executor: Option<Arc<dyn Executor>>) -> Launcher {
@@ -157,7 +166,8 @@ impl Launcher {
         Launcher { executor: None, hands: hands.cloned() }
     }
 
-    fn suite(&self, source: &SuiteSource) -> Result<Arc<Suite>, TaskError> {
+    /// A suite, with its training runs done as those of the searches.
+    pub fn suite(&self, source: &SuiteSource) -> Result<Arc<Suite>, TaskError> {
         let suite = source.suite_on(self.executor())?;
         if let Some(hands) = &self.hands {
             suite.give_to(hands);
