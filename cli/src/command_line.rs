@@ -67,6 +67,10 @@ enum Command {
     /// Run the conformance suite: how far every engine and every export is from the reference
     /// interpreter
     Conformance(commands::conformance::Arguments),
+    /// Do training runs for searches and studies of other processes, on this machine or others
+    Worker(commands::worker::Arguments),
+    /// Set up, look at and try out what workers on other machines need
+    Cluster(commands::cluster::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
 }
@@ -140,6 +144,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Tasks(arguments) => commands::tasks::run(arguments),
         Command::Bench(arguments) => commands::bench::run(arguments),
         Command::Conformance(arguments) => commands::conformance::run(arguments),
+        Command::Worker(arguments) => commands::worker::run(arguments),
+        Command::Cluster(arguments) => commands::cluster::run(arguments),
         Command::Completions(arguments) => commands::completions::run::<CommandLine>(arguments),
     }
 }

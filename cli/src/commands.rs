@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod campaign;
+pub mod cluster;
 pub mod completions;
 pub mod conformance;
 pub mod diff;
@@ -21,3 +22,4 @@ pub mod tasks;
 pub mod top;
 pub mod train;
 pub mod tune;
+pub mod worker;

@@ -5,6 +5,7 @@ use symopt_dsl::shell::Command;
 use symopt_search::config::{Limits, TargetFitness};
 
 use crate::options;
+use crate::workers::Workers;
 
 /// Limits that end a search.
 #[derive(Args)]
@@ -48,7 +49,7 @@ impl LimitArguments {
 /// How a search is run; nothing here changes what it finds, but for what a command proposes.
 #[derive(Args)]
 pub struct Execution {
-    /// Threads that evaluate; by default one for each core
+    /// Threads that evaluate; by default one for each core, or 64, which wait, with --server
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true, overrides_with = "threads")]
     threads: Option<u16>,
     /// Held-out seeds for the comparison at the end; 0 leaves it out [default: 16; 8 where a
@@ -62,15 +63,14 @@ pub struct Execution {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub workers: Workers,
 }
 
 impl Execution {
     /// How many threads evaluate.
     pub fn threads(&self) -> usize {
-        self.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, usize::from),
-            usize::from,
-        )
+        self.workers.threads(self.threads)
     }
 
     /// A command with the options that were given.
@@ -83,7 +83,11 @@ impl Execution {
             .held_out
             .iter()
             .fold(command, |command, seeds| command.option("--held-out", seeds));
-        self.proposals.iter().fold(command, |command, asked| command.option("--proposals", asked))
+        let command = self
+            .proposals
+            .iter()
+            .fold(command, |command, asked| command.option("--proposals", asked));
+        self.workers.given(command)
     }
 
     /// Held-out seeds. Three programs on each of them are a lot for a command that takes minutes.

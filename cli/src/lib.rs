@@ -53,6 +53,8 @@ mod table;
 mod terminal;
 #[cfg(feature = "cli")]
 mod words;
+#[cfg(feature = "cli")]
+mod workers;
 
 pub use symopt_analysis as analysis;
 pub use symopt_dsl as dsl;

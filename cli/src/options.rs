@@ -60,6 +60,17 @@ pub fn limit(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a time in seconds, above 0, such as 600".to_owned())
 }
 
+/// A time: a whole number and s, m or h.
+pub fn time(text: &str) -> Result<std::time::Duration, String> {
+    let parsed = [('s', 1u64), ('m', 60), ('h', 3600)].into_iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(seconds).filter(|seconds| (1..=31_536_000).contains(seconds))
+    });
+    parsed
+        .map(std::time::Duration::from_secs)
+        .ok_or_else(|| "expected a time, such as 90s, 10m or 2h".to_owned())
+}
+
 /// A time between two lines in seconds, or 0 for none.
 pub fn interval(text: &str) -> Result<f64, String> {
     const MOST: f64 = 1e6;

@@ -13,7 +13,7 @@ use symopt_pages::table::{Cell, Column, Table};
 use symopt_pages::vendor::{LIBRARIES, LICENCES};
 use symopt_pages::{program, searches};
 use symopt_search::SearchConfig;
-use symopt_search::launch::Launch;
+use symopt_search::launch::{Launch, Launcher};
 use symopt_studies::report::{Options, report};
 
 const HOSTILE: &str = "<script>alert(1)</script>\"'&\u{2028}\u{202e}</title><!--";
@@ -98,7 +98,14 @@ fn the_page_of_a_search_is_the_same_every_time() {
     let cancel = CancelToken::new();
     let _ = Launch::new(config, &store, &cancel).unwrap().run(1, &cancel, &mut |_| {}).unwrap();
     let html = |path: &Path| {
-        let options = Options { validate: None, seeds: 2, sample: 4, over: None, threads: 1 };
+        let options = Options {
+            validate: None,
+            seeds: 2,
+            sample: 4,
+            over: None,
+            threads: 1,
+            launcher: Launcher::default(),
+        };
         let report = report(&[path.to_owned()], &options, &cancel, &|_, _| {}).unwrap();
         searches::page(&report, "symopt report", &cancel, &mut |_, _| {}).unwrap().html()
     };
@@ -119,7 +126,14 @@ fn the_page_of_a_search_is_the_same_every_time() {
     assert!(
         report(
             &[directory.path().join("none")],
-            &Options { validate: None, seeds: 2, sample: 4, over: None, threads: 1 },
+            &Options {
+                validate: None,
+                seeds: 2,
+                sample: 4,
+                over: None,
+                threads: 1,
+                launcher: Launcher::default()
+            },
             &cancel,
             &|_, _| {}
         )

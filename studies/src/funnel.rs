@@ -40,6 +40,7 @@ use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::form::complete;
 use symopt_search::judge::inner_tuning::{Setting, median};
 use symopt_search::judge::purpose::Purpose;
+use symopt_search::launch::Launcher;
 use symopt_search::store::program_source::ProgramError;
 
 use crate::checked_json::{self, checksum};
@@ -457,10 +458,20 @@ impl Funnel {
         settings: Settings,
         directory: &Path,
     ) -> Result<Funnel, StudyError> {
+        Funnel::launched_by(&Launcher::default(), suites, settings, directory)
+    }
+
+    /// The same, with the training runs done as those of the searches of a launcher.
+    pub fn launched_by(
+        launcher: &Launcher,
+        suites: &[String],
+        settings: Settings,
+        directory: &Path,
+    ) -> Result<Funnel, StudyError> {
         let mut stages = Vec::new();
         for name in suites {
             let source = SuiteSource::find(name)?;
-            let suite = Arc::new(source.suite()?);
+            let suite = launcher.suite(&source)?;
             check_suite(&suite)?;
             stages.push((source, suite));
         }

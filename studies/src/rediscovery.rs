@@ -29,7 +29,7 @@ use symopt_proxy_tasks::suite::Suite;
 use symopt_search::config::{LAST_SEED, SearchConfig};
 use symopt_search::journal::Journal;
 use symopt_search::judge::{DirectionJudge, form};
-use symopt_search::launch::{Finished, Launch};
+use symopt_search::launch::{Finished, Launch, Launcher};
 use symopt_search::store::stop_reason::StopReason;
 
 use crate::error::StudyError;
@@ -69,6 +69,7 @@ pub struct Rediscovery {
     report: DirectionJudge,
     peers: Vec<JudgedPeer>,
     threads: usize,
+    launcher: Launcher,
 }
 
 impl Rediscovery {
@@ -78,7 +79,17 @@ impl Rediscovery {
         threads: usize,
         cancel: &CancelToken,
     ) -> Result<Rediscovery, StudyError> {
-        let suite = Arc::new(SuiteSource::find(&protocol.search.suite)?.suite()?);
+        Rediscovery::launched_by(Launcher::default(), protocol, threads, cancel)
+    }
+
+    /// The same, with the searches set up by a launcher.
+    pub fn launched_by(
+        launcher: Launcher,
+        protocol: Protocol,
+        threads: usize,
+        cancel: &CancelToken,
+    ) -> Result<Rediscovery, StudyError> {
+        let suite = launcher.suite(&SuiteSource::find(&protocol.search.suite)?)?;
         let judge = |seed: u64, seeds: usize| {
             let mut config = protocol.search.clone();
             config.seed = seed;
@@ -96,7 +107,8 @@ impl Rediscovery {
         for peer in &finals.peers {
             peers.push(judge_peer(peer, &choice, &report, cancel)?);
         }
-        Ok(Rediscovery { suite, simplification, report, peers, threads: threads.max(1), protocol })
+        let threads = threads.max(1);
+        Ok(Rediscovery { suite, simplification, report, peers, threads, launcher, protocol })
     }
 
     /// The protocol.
@@ -220,9 +232,9 @@ impl Rediscovery {
         let failed = |reason: String| StudyError::File { path: store.to_owned(), reason };
         if !Journal::is_at(store) {
             let config = SearchConfig { seed, ..self.protocol.search.clone() };
-            return Ok(Launch::new(config, store, cancel)?);
+            return Ok(self.launcher.begin(config, store, cancel)?);
         }
-        let launch = Launch::resume(store, |_| {}, cancel)?;
+        let launch = self.launcher.resume(store, |_| {}, cancel)?;
         match launch.config().seed {
             found if found == seed => Ok(launch),
             found => Err(failed(format!(

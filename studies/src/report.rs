@@ -29,6 +29,7 @@ use self::history::{History, Standing};
 use self::judging::{Judges, Work};
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_search::config::{Form, Strategy};
+use symopt_search::launch::Launcher;
 use symopt_search::store::failures::Failures;
 
 use crate::error::StudyError;
@@ -80,6 +81,8 @@ pub struct Options {
     pub over: Option<Over>,
     /// Threads that train.
     pub threads: usize,
+    /// How the training runs are done.
+    pub launcher: Launcher,
 }
 
 /// A program judged on fresh seeds.
@@ -264,7 +267,7 @@ pub fn report(
 
     // All judges stand before the first program is judged, so that what is wrong with a suite shows
     // at once.
-    let mut judges = Judges::new(&histories, options.seeds);
+    let mut judges = Judges::new(&histories, options.seeds, &options.launcher);
     let mut work = Work::default();
     let mut wanted = Vec::new();
     for history in &histories {

@@ -16,7 +16,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use symopt_cancel::{CancelToken, Cancelled};
@@ -32,7 +31,7 @@ use symopt_search::engine::SearchResult;
 use symopt_search::journal::{Journal, JournalError};
 use symopt_search::judge::inner_tuning::{Setting, median};
 use symopt_search::judge::purpose::Purpose;
-use symopt_search::launch::{self, InitialPrograms, Launch, LaunchError};
+use symopt_search::launch::{self, InitialPrograms, Launch, LaunchError, Launcher};
 use symopt_search::store::stop_reason::StopReason;
 
 use crate::checked_json;
@@ -152,6 +151,7 @@ struct State {
 pub struct Campaign {
     path: PathBuf,
     state: State,
+    launcher: Launcher,
 }
 
 /// Whether a directory is that of a campaign.
@@ -244,7 +244,7 @@ impl Campaign {
             ended: Vec::new(),
             comparisons: Vec::new(),
         };
-        let campaign = Campaign { path: path.to_owned(), state };
+        let campaign = Campaign { path: path.to_owned(), state, launcher: Launcher::default() };
         let text = campaign.text()?;
         let making = match Making::begin(path, &KIND) {
             Err(MakingError::Exists | MakingError::Taken(_)) => {
@@ -341,7 +341,7 @@ impl Campaign {
         if !in_order {
             return Err(damaged(&"its searches are not those of its settings"));
         }
-        Ok(Campaign { path: path.to_owned(), state })
+        Ok(Campaign { path: path.to_owned(), state, launcher: Launcher::default() })
     }
 
     /// The settings.
@@ -357,6 +357,11 @@ impl Campaign {
     /// The comparisons that restarts began with.
     pub fn comparisons(&self) -> &[Comparison] {
         &self.state.comparisons
+    }
+
+    /// The same, with its searches set up by a launcher.
+    pub fn launched_by(self, launcher: Launcher) -> Campaign {
+        Campaign { launcher, ..self }
     }
 
     /// The store of a search.
@@ -391,7 +396,7 @@ impl Campaign {
         let store = self.store(step);
         let limits = self.state.config.limits.clone();
         if Journal::is_at(&store) {
-            return Ok(Launch::resume(&store, |config| config.limits = limits, cancel)?);
+            return Ok(self.launcher.resume(&store, |config| config.limits = limits, cancel)?);
         }
         // What is in its place is known before the programs are compared.
         Journal::check_vacant(&store)?;
@@ -418,7 +423,8 @@ impl Campaign {
             restarts: RestartConfig::default(),
             ..self.config().clone()
         };
-        Ok(Launch::of_parts(config, &programs, self.source(&step.suite)?, &store, cancel)?)
+        let source = self.source(&step.suite)?;
+        Ok(self.launcher.begin_with(config, &programs, source, &store, cancel)?)
     }
 
     /// Notes that the next search has ended.
@@ -530,7 +536,7 @@ impl Campaign {
         if searches.is_empty() {
             return Ok(Vec::new());
         }
-        let suite = Arc::new(self.source(suite)?.suite()?);
+        let suite = self.launcher.suite(&self.source(suite)?)?;
         let fitness = &self.config().fitness;
         let protocol =
             Protocol { purpose, seeds, tuning_seeds: fitness.tuning_seeds, scaled: false };

@@ -10,7 +10,7 @@ use symopt_proxy_tasks::task::Verdict;
 use symopt_search::SearchConfig;
 use symopt_search::config::{Form, Strategy};
 use symopt_search::engine::SearchResult;
-use symopt_search::launch::Launch;
+use symopt_search::launch::{Launch, Launcher};
 use symopt_studies::StudyError;
 use symopt_studies::report::{Options, Over, Report, report};
 
@@ -24,7 +24,14 @@ fn search(store: &Path, change: impl FnOnce(&mut SearchConfig)) -> SearchResult 
 }
 
 fn options(threads: usize) -> Options {
-    Options { validate: None, seeds: 4, sample: 8, over: None, threads }
+    Options {
+        validate: None,
+        seeds: 4,
+        sample: 8,
+        over: None,
+        threads,
+        launcher: Launcher::default(),
+    }
 }
 
 fn smoke_suite() -> Suite {

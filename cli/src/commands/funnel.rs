@@ -12,6 +12,7 @@ use symopt_studies::restarts;
 
 use crate::failure::Failure;
 use crate::progress::FunnelLine;
+use crate::workers::Workers;
 use crate::{interrupt, options, table, terminal};
 
 #[derive(Args)]
@@ -49,6 +50,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    workers: Workers,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -67,7 +70,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         confidence: arguments.confidence,
     };
     let candidates = candidates(&stores, usize::from(arguments.keep))?;
-    let funnel = Funnel::new(
+    let funnel = Funnel::launched_by(
+        &arguments.workers.launcher()?,
         &suites,
         settings,
         &arguments.output.clone().unwrap_or_else(|| default_output(&arguments.stores)),
@@ -75,9 +79,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if cancel.is_cancelled() {
         return Err(Failure::Work("interrupted before anything was judged".to_owned()));
     }
-    let threads = arguments
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments.workers.threads(arguments.threads);
     let line = FunnelLine::new();
     let report =
         funnel.run(candidates, threads, &cancel, &|progress: FunnelProgress| line.draw(&progress));

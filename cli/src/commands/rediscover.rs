@@ -15,6 +15,7 @@ use symopt_studies::rediscovery::{
 
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
+use crate::workers::Workers;
 use crate::{files, interrupt, options, progress, table, terminal};
 
 #[derive(Args)]
@@ -46,6 +47,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    workers: Workers,
 }
 
 #[derive(Serialize)]
@@ -91,9 +94,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     symopt_studies::rediscovery::keep_protocol(directory, &text)?;
     files::check_writable(&directory.join("report.md"))?;
     let cancel = interrupt::token()?;
-    let threads = arguments
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = arguments.workers.threads(arguments.threads);
+    let launcher = arguments.workers.launcher()?;
     let limits = protocol.search.limits.clone();
     let interrupted_first = || {
         Failure::Work(
@@ -101,7 +103,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
                 .to_owned(),
         )
     };
-    let rediscovery = match Rediscovery::new(protocol, threads, &cancel) {
+    let rediscovery = match Rediscovery::launched_by(launcher, protocol, threads, &cancel) {
         Err(StudyError::Cancelled(_)) => return Err(interrupted_first()),
         rediscovery => rediscovery?,
     };

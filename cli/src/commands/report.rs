@@ -10,6 +10,7 @@ use symopt_studies::report::{self, Options, Over, Report};
 
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::workers::Workers;
 use crate::{files, interrupt, options, table, terminal, words};
 
 #[derive(Args)]
@@ -44,6 +45,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    workers: Workers,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -74,10 +77,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         seeds: usize::from(arguments.seeds),
         sample: usize::from(arguments.sample),
         over: arguments.over.map(Over::from),
-        threads: arguments.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, usize::from),
-            usize::from,
-        ),
+        threads: arguments.workers.threads(arguments.threads),
+        launcher: arguments.workers.launcher()?,
     };
     let cancel = interrupt::token()?;
     let line = CountLine::new("programs judged");

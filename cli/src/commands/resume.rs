@@ -8,7 +8,6 @@ use symopt_cancel::CancelToken;
 use symopt_dsl::shell::Command;
 use symopt_search::config::Limits;
 use symopt_search::journal::Lost;
-use symopt_search::launch::Launch;
 use symopt_studies::restarts::{self, Campaign};
 
 use crate::commands::campaign;
@@ -47,13 +46,14 @@ pub fn go_on(
     change_limits: impl FnOnce(&mut Limits),
 ) -> Result<(), Failure> {
     if restarts::is_campaign(store) {
-        let mut campaign = Campaign::open(store)?;
+        let mut campaign = Campaign::open(store)?.launched_by(execution.workers.launcher()?);
         let mut limits = campaign.config().limits.clone();
         change_limits(&mut limits);
         campaign.set_limits(limits)?;
         return campaign::execute(campaign, store, execution, cancel);
     }
-    let launch = Launch::resume(store, |config| change_limits(&mut config.limits), cancel)?;
+    let launcher = execution.workers.launcher()?;
+    let launch = launcher.resume(store, |config| change_limits(&mut config.limits), cancel)?;
     execute(launch, store, execution, cancel)
 }
 
@@ -67,7 +67,9 @@ fn salvage(arguments: Arguments, cancel: &CancelToken) -> Result<(), Failure> {
             "{store}: a campaign, which has a store for each of its searches; name the damaged one: `{command}`"
         )));
     }
-    let (launch, lost) = Launch::salvage(&path, |config| limits.apply(&mut config.limits), cancel)?;
+    let launcher = execution.workers.launcher()?;
+    let (launch, lost) =
+        launcher.salvage(&path, |config| limits.apply(&mut config.limits), cancel)?;
     let text = match lost {
         None => format!("{store}: nothing was lost"),
         Some(Lost { there, acknowledged, bytes }) => format!(

@@ -204,6 +204,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             usual.free
         }
     };
+    let launcher = execution.workers.launcher()?;
     if command.is_given() {
         let path = store.join(SUITE).display().to_string();
         config.suite.clone_from(&path);
@@ -220,7 +221,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let text = source.text.clone();
         let line =
             StageLine::new("AdamW is trained by the command, which fitness is measured against");
-        let launch = Launch::of_parts(config, &initial.programs, source, &store, &cancel);
+        let launch = launcher.begin_with(config, &initial.programs, source, &store, &cancel);
         line.finish();
         let launch = launch?;
         files::write(Path::new(&path), &text)?;
@@ -257,7 +258,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         if config.initial.names().iter().any(|name| name == ZOO) {
             say_left_out(&launch::named(&config, &cancel)?, &say)?;
         }
-        let campaign = Campaign::create_with(config, &store, &cancel, &mut prepare)?;
+        let campaign =
+            Campaign::create_with(config, &store, &cancel, &mut prepare)?.launched_by(launcher);
         write_all(&kept)?;
         return campaign::execute(campaign, &store, &execution, &cancel);
     }
@@ -270,7 +272,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         "AdamW is trained on the suite {}, which fitness is measured against",
         config.suite
     ));
-    let launch = Launch::of_parts(config, &initial.programs, source, &store, &cancel);
+    let launch = launcher.begin_with(config, &initial.programs, source, &store, &cancel);
     line.finish();
     let launch = launch?;
     write_all(&kept)?;

@@ -22,6 +22,7 @@ use symopt_search::judge::size_on;
 use crate::external::{self, TaskCommand};
 use crate::failure::Failure;
 use crate::progress::CountLine;
+use crate::workers::Workers;
 use crate::{hint, interrupt, named_program, options, table, terminal};
 
 /// Rows of the table: the best pairs.
@@ -62,6 +63,8 @@ pub struct Arguments {
     /// Print JSON: every pair that was tried; a list, if there are several tasks or programs
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    workers: Workers,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -113,7 +116,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         .map(|path| Ok::<_, Failure>((path, map::Format::of(path)?)))
         .transpose()?;
     let tasks = match &arguments.suite {
-        Some(suite) => SuiteSource::find(suite)?.suite()?.tasks,
+        Some(suite) => arguments.workers.suite(&SuiteSource::find(suite)?)?.tasks,
+        None if arguments.workers.are_given() => {
+            return Err(Failure::Input(
+                "--server goes with --suite; a single task is tuned on this machine".to_owned(),
+            ));
+        }
         // Gains on a map are over AdamW, which is tuned as well; its own map is against the best of
         // itself.
         None => {

@@ -14,6 +14,7 @@ use symopt_proxy_tasks::task::Verdict;
 use symopt_search::config::{Form, SearchConfig};
 use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::{self, Judge, Request};
+use symopt_search::launch::Launcher;
 
 use super::history::History;
 use crate::error::{StudyError, pool};
@@ -29,14 +30,16 @@ pub(super) struct Judges {
     seeds: usize,
     /// In place of the seed of a search: none of the stores has it.
     search: u64,
+    launcher: Launcher,
 }
 
 impl Judges {
-    pub fn new(histories: &[History], seeds: usize) -> Judges {
+    pub fn new(histories: &[History], seeds: usize, launcher: &Launcher) -> Judges {
         let taken =
             |seed: u64| histories.iter().any(|history| history.config.seed % SEARCHES == seed);
         let search = (0..SEARCHES).rev().find(|seed| !taken(*seed)).unwrap_or(SEARCHES - 1);
-        Judges { judges: Vec::new(), known: BTreeMap::new(), seeds, search }
+        let (judges, known, launcher) = (Vec::new(), BTreeMap::new(), launcher.clone());
+        Judges { judges, known, seeds, search, launcher }
     }
 
     /// The judge of a search, as it was.
@@ -78,7 +81,7 @@ impl Judges {
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
-        let mut suite = source.suite()?;
+        let mut suite = source.suite_on(self.launcher.executor())?;
         change(&mut suite);
         self.judges.push(judge::of_config(config, &Arc::new(suite), cancel)?);
         self.known.insert(key, self.judges.len() - 1);

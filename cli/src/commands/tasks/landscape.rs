@@ -16,6 +16,7 @@ use symopt_studies::trials::Observe;
 
 use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
+use crate::workers::Workers;
 use crate::{files, interrupt, named_program, options, table, terminal};
 
 #[derive(Args)]
@@ -57,6 +58,8 @@ pub struct Measurement {
     /// --json printed
     #[arg(long, value_name = "FILE", requires = "landscape", conflicts_with_all = ["json", "seeds", "tuning_seeds", "budget", "no_betas", "programs", "threads"])]
     from: Option<PathBuf>,
+    #[command(flatten)]
+    workers: Workers,
 }
 
 /// What `--json` prints.
@@ -107,8 +110,7 @@ impl Measurement {
             shares: defaults.tuning.shares && !self.no_betas,
         };
         let settings = Settings { tuning, seeds: self.seeds.map_or(defaults.seeds, usize::from) };
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Request { entries, settings, threads: self.threads.map_or_else(cores, usize::from) })
+        Ok(Request { entries, settings, threads: self.workers.threads(self.threads) })
     }
 
     /// Writes what both kinds of measurement have.
@@ -129,7 +131,7 @@ impl Measurement {
 
 pub fn run(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failure> {
     let paths = arguments.paths()?;
-    let suite = SuiteSource::find(suite)?.suite()?;
+    let suite = arguments.workers.suite(&SuiteSource::find(suite)?)?;
     if let Some(path) = &arguments.from {
         return again(&suite, path, arguments, &paths);
     }
@@ -199,6 +201,11 @@ fn again(
 /// `symopt tasks --gate`
 pub fn run_gate(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failure> {
     let paths = arguments.paths()?;
+    if arguments.workers.are_given() {
+        return Err(Failure::Input(
+            "--server goes with --landscape; a gate trains on this machine".to_owned(),
+        ));
+    }
     let source = SuiteSource::find(suite)?;
     let all = source.with_variants()?.suite()?.tasks.len();
     let cancel = interrupt::token()?;
