@@ -56,6 +56,9 @@ use crate::store::stop_reason::StopReason;
 /// changes no result.
 const FLUSH_TOGETHER: usize = 16;
 
+/// Longest time until a search that waits for evaluations sees that it was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Why a search failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -603,7 +606,7 @@ impl Running<'_> {
     /// Waits a while for an evaluation to end. False if the search was cancelled, or its time is
     /// over.
     fn receive(&mut self) -> Result<bool, SearchError> {
-        match self.receiver.recv_timeout(Duration::from_millis(50)) {
+        match self.receiver.recv_timeout(LOOK) {
             Ok(finished) => self.keep(finished)?,
             // What has ended is not lost while an evaluation that takes hours is waited for.
             Err(RecvTimeoutError::Timeout) => self.acknowledge()?,

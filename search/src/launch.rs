@@ -282,7 +282,15 @@ impl Launcher {
         // The baseline is known, so nothing else would show that a command no longer works, before
         // it fails with all programs.
         suite.check_commands(&suite.seeds, cancel)?;
-        let journal = Journal::of(checked)?;
+        let mut journal = Journal::of(checked)?;
+        if journal.children() == 0
+            && journal.initial()?.is_none()
+            && let Some(record) = kept_initial(judge.as_ref(), &suite, &initial, cancel)?
+        {
+            // The process that made the store was killed before it was kept.
+            journal.keep_baselines(&judge.new_baselines())?;
+            journal.keep_initial(&record)?;
+        }
         let stored_limits = journal.settings().config.limits.clone();
         Ok(Launch {
             config,

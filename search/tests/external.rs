@@ -271,6 +271,31 @@ fn a_search_goes_on_from_its_own_baseline_though_the_command_now_gives_another()
 }
 
 #[test]
+fn a_search_that_was_killed_as_its_store_was_made_keeps_its_first_evaluations_when_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let counter = folder.path().join("counter");
+    fs::write(&counter, "100\n").unwrap();
+    // Counts upwards, so that no answer comes twice.
+    let command = format!(
+        r#"while read -r line; do n=$(cat '{0}'); n=$((n + 1)); echo $n > '{0}'; id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/'); echo "{{\"id\":$id,\"loss\":$n}}"; done"#,
+        counter.display()
+    );
+    drop(launch(&command, 5, &whole).unwrap());
+    // The store without what is written after it was made.
+    drop(Journal::create(&cut, CheckedStore::settings_of(&whole).unwrap()).unwrap());
+    let resume = || {
+        let launch = Launch::resume(&cut, |_| (), &CancelToken::new()).unwrap();
+        drop(launch);
+        let store = CheckedStore::of(&cut).unwrap();
+        (store.initial().unwrap(), store.baselines().unwrap())
+    };
+    let first = resume();
+    assert!(first.0.is_some() && first.1.len() == 1, "{first:?}");
+    assert_eq!(resume(), first);
+}
+
+#[test]
 fn a_command_that_does_not_work_is_told_before_there_is_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
