@@ -116,6 +116,8 @@ pub struct ExternalTask {
     answers_once: AtomicBool,
     requests: AtomicU64,
     failures: AtomicU64,
+    /// Whether a run was cancelled: nobody waits for processes to end by themselves any more.
+    is_cancelled: AtomicBool,
     scratch: Scratch,
     /// Who makes the runs.
     hands: OnceLock<Hands>,
@@ -157,6 +159,7 @@ impl ExternalTask {
             answers_once: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            is_cancelled: AtomicBool::new(false),
             scratch: Scratch::default(),
             hands: OnceLock::new(),
         }
@@ -336,7 +339,11 @@ impl ExternalTask {
                 Err(reason) => Some(failure(FailureKind::Garbage, reason)),
             };
             end = stop;
-            if end.is_some() { Rest::Unwanted } else { Rest::Wanted }
+            match &end {
+                None => Rest::Wanted,
+                Some(StopReason::Completed) => Rest::Done,
+                Some(_) => Rest::Unwanted,
+            }
         };
         runner.run(wanted, cancel, &mut hear)?;
         let without = || failure(FailureKind::Ended, "it ended without an answer".to_owned());
@@ -557,7 +564,10 @@ impl Task for ExternalTask {
                         Err(failure) => break StopReason::Failed(failure),
                     };
                     match self.exchange(&mut worker, (id, &line), cancel, &mut progress) {
-                        End::Cancelled => return Err(Cancelled::during(running()).into()),
+                        End::Cancelled => {
+                            self.is_cancelled.store(true, Ordering::Relaxed);
+                            return Err(Cancelled::during(running()).into());
+                        }
                         // A process that answers one request only. The new one can't say that it is
                         // over.
                         End::NotTaken => self.answers_once.store(true, Ordering::Relaxed),
@@ -594,6 +604,10 @@ impl Drop for ExternalTask {
         let deadline = Instant::now() + GRACE;
         let mut idle =
             std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            // Dropped, they are killed.
+            return;
+        }
         for worker in &mut idle {
             worker.dismiss();
         }

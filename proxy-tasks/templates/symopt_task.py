@@ -19,6 +19,7 @@ Keep this file beside your script; nothing in it needs a change.
 
 import hashlib
 import importlib.util
+import itertools
 import json
 import linecache
 import math
@@ -30,6 +31,9 @@ import traceback
 import types
 import weakref
 from functools import partial
+
+
+_made = itertools.count(1)  #: Numbers of the exports that came as text.
 
 
 class Stopped(BaseException):
@@ -71,9 +75,8 @@ class Optimizer:
                 "the program comes as text: give symopt --task-export pytorch, or whatever you train with"
             )
         if self.text is not None:
-            name = (
-                f"<{self.entry} {hashlib.sha256(self.text.encode()).hexdigest()[:16]}>"
-            )
+            # Of equal texts each has a name of its own: the source goes with what was made of it.
+            name = f"<{self.entry} {next(_made)}>"
             module = types.ModuleType("exported_optimizer")
             # Compilers and tracebacks look there for the source.
             lines = self.text.splitlines(keepends=True)
@@ -146,7 +149,7 @@ class Report:
 
 
 def warmup_cosine(step, steps, warmup=0.05):
-    """The factor of the peak learning rate for step 1, 2, ...: up over the first twentieth, then down to zero along a cosine."""
+    """The factor of the peak learning rate for `step` 1, 2, ... of `steps`: up over the share `warmup` of them, then down to zero along a cosine."""
     first = max(1, int(steps * warmup))
     return (
         step / first
@@ -178,7 +181,7 @@ def _result(value, curve):
 
 
 def answer(train, request, say, is_stopped):
-    """Makes the run of a request, and says how it went, by `say(**answer)`."""
+    """Makes the run of a `request` by `train`, and says how it goes, by `say(**answer)`; `is_stopped()` is whether nobody needs the rest."""
     budget = Budget(request)
     report = Report(say, budget, is_stopped)
     try:

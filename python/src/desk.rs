@@ -15,7 +15,7 @@ use crate::error::input;
 use crate::work::Work;
 
 /// Longest time until an evaluation sees that it was cancelled.
-const LOOK: Duration = Duration::from_millis(40);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Requests and answers.
 pub struct Desk {
@@ -38,8 +38,8 @@ struct State {
 
 /// What Python says of a run.
 enum Said {
-    /// A line of the protocol; whoever says it hears whether more is wanted.
-    Line(String, Sender<bool>),
+    /// A line of the protocol; whoever says it hears what is left of the run.
+    Line(String, Sender<Rest>),
     Failed(Failure),
 }
 
@@ -74,12 +74,31 @@ impl Desk {
         (taken, state.is_over)
     }
 
-    /// Whether more of a run is wanted after what was said.
-    fn say(&self, number: u64, line: String) -> bool {
-        let Some(way) = self.state().open.get(&number).cloned() else { return false };
+    /// Returns what is left of a run after what was said.
+    fn say(&self, number: u64, line: String) -> Rest {
+        let way = self.state().open.get(&number).cloned();
         let (reply, replied) = channel();
         // The evaluation may have ended meanwhile.
-        way.send(Said::Line(line, reply)).is_ok() && replied.recv().unwrap_or(false)
+        way.and_then(|way| way.send(Said::Line(line, reply)).ok())
+            .and_then(|()| replied.recv().ok())
+            .unwrap_or(Rest::Unwanted)
+    }
+
+    /// Whether a run has a result after all lines about it.
+    fn finish(&self, number: u64, lines: Vec<String>) -> bool {
+        let mut rest = Rest::Wanted;
+        for line in lines {
+            rest = self.say(number, line);
+            if rest != Rest::Wanted {
+                break;
+            }
+        }
+        if rest == Rest::Wanted {
+            let reason = "the last line does not end the run".to_owned();
+            let kind = FailureKind::Garbage;
+            self.fail(number, Failure { kind, reason, stderr: String::new() });
+        }
+        rest == Rest::Done
     }
 
     fn fail(&self, number: u64, failure: Failure) -> bool {
@@ -110,8 +129,8 @@ impl Runner for Desk {
                 Ok(Said::Line(line, reply)) => {
                     let rest = hear(line.as_bytes());
                     // Whoever said it may be gone.
-                    let _ = reply.send(rest == Rest::Wanted);
-                    if rest == Rest::Unwanted {
+                    let _ = reply.send(rest);
+                    if rest != Rest::Wanted {
                         break Ok(());
                     }
                 }
@@ -161,7 +180,13 @@ impl Asking {
 
     /// Says a line of the protocol about a run; returns whether more is wanted.
     fn say(&self, py: Python<'_>, number: u64, line: String) -> bool {
-        py.detach(|| self.desk.say(number, line))
+        py.detach(|| self.desk.say(number, line)) == Rest::Wanted
+    }
+
+    /// Says all lines of the protocol about a run; returns whether the run has a result, so that the
+    /// next seed of its program may follow.
+    fn finish(&self, py: Python<'_>, number: u64, lines: Vec<String>) -> bool {
+        py.detach(|| self.desk.finish(number, lines))
     }
 
     /// Says that a run failed; returns whether anybody has heard it.

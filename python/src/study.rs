@@ -19,7 +19,7 @@ use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::BASELINE;
 use symopt_proxy_tasks::tuning::grid::{Budget, tune_within};
 use symopt_search::SearchError;
-use symopt_search::config::{ConfigError, DEFAULT_TOML, SearchConfig};
+use symopt_search::config::{ConfigError, Preset, SearchConfig};
 use symopt_search::engine::Progress;
 use symopt_search::journal::{CheckedStore, Journal, JournalError};
 use symopt_search::launch::{self, Finished, Launch, LaunchError};
@@ -491,10 +491,14 @@ pub fn report_on(
     })?
 }
 
-/// The default settings of searches, as TOML with comments.
+/// The settings of a preset, as TOML with comments.
 #[pyfunction]
-pub fn default_settings() -> &'static str {
-    DEFAULT_TOML
+pub fn default_settings(preset: &str) -> PyResult<&'static str> {
+    match preset {
+        "real" => Ok(Preset::Real.text()),
+        "paper" => Ok(Preset::Paper.text()),
+        other => Err(input(format!("the preset is {other:?}, and should be real or paper"))),
+    }
 }
 
 /// The module for training scripts.

@@ -14,7 +14,7 @@ use symopt_cancel::CancelToken;
 use crate::error::failed;
 
 /// Longest time until a signal is seen.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The process that imported the module.
 static PROCESS: OnceLock<u32> = OnceLock::new();

@@ -7,42 +7,44 @@ import math
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from symopt import _symopt
 from symopt._errors import InputError, SymoptError
-from symopt._executors import Function, call
+from symopt._executors import LOOK, Function, call
 from symopt._program import Program
 
 _PATIENCE = 0.1
 """Seconds for which nothing more was asked when others must be told first."""
-_ROTATING = 1 << 62
-"""Seeds from here on are those of a search whose seeds change."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """A program that is to be trained, once for each of some seeds. It can be pickled, and trained in
     any process, also after the one that asked has ended: the next one asks the same trial again, with
-    the same `id`."""
+    the same `id`.
+
+    Attributes:
+        id: of the program, its constants and the seeds.
+        source: the program's text.
+        hash: its functional hash.
+        lr: the learning rate at the peak of the schedule.
+        hyperparameters: all others, by name.
+        seeds: the seeds: of data, weights, batches, whatever is random. The same for programs
+            that are compared.
+        steps: training steps; None leaves them to you.
+    """
 
     id: str
-    """Of the program, its constants and the seeds."""
     source: str
-    """The program's text."""
     hash: str
-    """Its functional hash."""
     lr: float
-    """The learning rate at the peak of the schedule."""
     hyperparameters: dict[str, float]
-    """All others, by name."""
     seeds: tuple[int, ...]
-    """The seeds: of data, weights, batches, whatever is random. The same for programs that are
-    compared."""
     steps: int | None
-    """Training steps; None leaves them to you."""
     _requests: tuple[dict[str, Any], ...] = field(repr=False, compare=False, default=())
 
     @property
@@ -52,26 +54,24 @@ class Trial:
 
     @property
     def make_optimizer(self) -> Any:
-        """What a function that is a task gets: called with parameters, it makes the optimizer."""
+        """What a function that is a task gets: called with parameters, it makes the optimizer, with the
+        learning rate and the hyperparameters of the trial."""
         from symopt import task
 
         return getattr(task, "Optimizer")(self._requests[0])
 
     def run(self, train: Function) -> list[dict[str, Any]]:
-        """Trains by a function `train(make_optimizer, seed, budget, report)`, once for each seed, and
-        returns what `Study.tell` takes."""
+        """Trains once for each seed, in this process, and returns what `Study.tell` takes: for each seed
+        a dictionary with `loss` or `fitness`, or `error` where the training raised.
+
+        Args:
+            train: a function `train(make_optimizer, seed, budget, report)` that returns the loss.
+        """
         outcomes = []
         for request in self._requests:
             *progress, outcome = call(train, request)
             outcomes.append({**outcome, "progress": progress})
         return outcomes
-
-
-class _Told:
-    """The outcomes of a trial that the search has not taken yet, by seed."""
-
-    def __init__(self, outcomes: dict[int, dict[str, Any]]) -> None:
-        self.outcomes = outcomes
 
 
 _open: "weakref.WeakSet[Asked]" = weakref.WeakSet()
@@ -96,12 +96,21 @@ class Asked:
         self._numbers: dict[tuple[str, int], tuple[int, dict[str, Any]]] = {}
         """Of each trial's id and seed, the number of the request that waits, and the request."""
         self._told: set[str] = set()
+        self._unsaid: deque[tuple[str, int, list[dict[str, Any]]]] = deque()
+        """Of a trial that was told the seeds of which the search has not heard: none between two
+        calls, unless one was interrupted."""
         self.is_over = False
         _open.add(self)
 
     def _pump(self, seconds: float) -> bool:
         """Takes what the search wants; whether that was anything."""
-        wanted, over = self._asking.take(1024, seconds)
+        end = time.monotonic() + seconds
+        while True:
+            # Ctrl-C is seen in between.
+            left = end - time.monotonic()
+            wanted, over = self._asking.take(1024, min(max(left, 0), LOOK))
+            if wanted or over or left <= LOOK:
+                break
         for number, text in wanted:
             request = json.loads(text)
             seed = request["seed"]
@@ -134,6 +143,7 @@ class Asked:
     def ask(self, count: int) -> tuple[list[Trial], str | None]:
         """Up to so many trials; and what the search found, if it is over."""
         with self._lock:
+            self._say()
             while len(self._ready) < count and not self.is_over:
                 waits = self._ready or self._out
                 if not self._pump(_PATIENCE) and waits:
@@ -143,7 +153,7 @@ class Asked:
             if not self.is_over:
                 return trials, None
             _open.discard(self)
-            while (found := self._asking.result(_PATIENCE)) is None:
+            while (found := self._asking.result(LOOK)) is None:
                 pass
             return [], found
 
@@ -153,6 +163,7 @@ class Asked:
             key = trial.id if isinstance(trial, Trial) else trial
             if not isinstance(key, str):
                 raise InputError(f"{trial!r} is no trial, and no id of one")
+            self._say()
             # A process that was restarted may be told before it asks.
             end = time.monotonic() + _PATIENCE
             while key not in self._out and key not in self._told and time.monotonic() < end:
@@ -171,27 +182,25 @@ class Asked:
             outcomes = _outcomes(known, loss, fitness, error)
             del self._out[key]
             self._told.add(key)
-            for seed, outcome in zip(known.seeds, outcomes, strict=True):
-                if not self._say(key, seed, outcome):
-                    return
+            self._unsaid += ((key, *seed) for seed in zip(known.seeds, outcomes, strict=True))
+            self._say()
 
-    def _say(self, key: str, seed: int, outcome: dict[str, Any]) -> bool:
-        """Says what came of one seed; whether the next is wanted."""
-        # The next seed is asked as soon as the one before it was told.
-        while (key, seed) not in self._numbers:
-            # It is the rest of a trial that was told, and no new one.
-            if self.is_over:
-                return False
-            self._pump_rest(key)
-        number, request = self._numbers.pop((key, seed))
-        progress = outcome.get("progress", [])
-        last = {name: value for name, value in outcome.items() if name != "progress"}
-        for values in progress:
-            if not self._asking.say(number, json.dumps({**values, "id": request["id"]})):
-                return False
-        self._asking.say(number, json.dumps({**last, "id": request["id"]}))
-        value = last.get("fitness", last.get("loss"))
-        return "error" not in last and value is not None and math.isfinite(value)
+    def _say(self) -> None:
+        """Says what came of the seeds of a trial that was told."""
+        while self._unsaid:
+            key, seed, outcome = self._unsaid[0]
+            # The next seed is asked as soon as the one before it was told.
+            while (key, seed) not in self._numbers:
+                if self.is_over:
+                    self._unsaid.clear()
+                    return
+                self._pump_rest(key)
+            self._unsaid.popleft()
+            number, request = self._numbers.pop((key, seed))
+            lines = [json.dumps({**values, "id": request["id"]}) for values in outcome]
+            if not self._asking.finish(number, lines):
+                # No other seed is wanted.
+                self._unsaid.clear()
 
     def _pump_rest(self, key: str) -> None:
         """Takes what the search wants, among it the next seed of a trial that is told."""
@@ -231,13 +240,15 @@ def _key(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _outcomes(trial: Trial, loss: Any, fitness: Any, error: str | None) -> list[dict[str, Any]]:
-    """What came of each seed."""
+def _outcomes(
+    trial: Trial, loss: Any, fitness: Any, error: str | None
+) -> list[list[dict[str, Any]]]:
+    """The answers that came of each seed, the last of which ends its run."""
     given = [value for value in (loss, fitness, error) if value is not None]
     if len(given) != 1:
         raise InputError("give tell() one of loss, fitness and error")
     if error is not None:
-        return [{"error": str(error)}] * len(trial.seeds)
+        return [[{"error": str(error)}]] * len(trial.seeds)
     name, values = ("loss", loss) if fitness is None else ("fitness", fitness)
     if getattr(values, "ndim", 0) == 1:
         # An array or a tensor.
@@ -252,17 +263,31 @@ def _outcomes(trial: Trial, loss: Any, fitness: Any, error: str | None) -> list[
     return [_outcome(name, value) for value in values]
 
 
-def _outcome(name: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        found = dict(value)
-        if "error" in found or found.get("stopped"):
-            return {"error": str(found.get("error", "stopped")), "progress": []}
-        if "fitness" not in found and "loss" not in found:
+def _outcome(name: str, value: Any) -> list[dict[str, Any]]:
+    """The answers that came of a seed, of a number or of what `Trial.run` returns."""
+    if not isinstance(value, Mapping):
+        return [{name: _number(name, value)}]
+    progress = value.get("progress") or []
+    if "error" in value or value.get("stopped"):
+        last: dict[str, Any] = {"error": str(value.get("error", "stopped"))}
+    else:
+        known = [key for key in ("fitness", "loss", "accuracy") if value.get(key) is not None]
+        last = {key: _number(key, value[key]) for key in known}
+        if "fitness" not in last and "loss" not in last:
             raise InputError(f"{value!r} has neither loss nor fitness nor error")
-        for key in ("fitness", "loss"):
-            if key in found:
-                found.update(_outcome(key, found[key]))
-        return found
+        if value.get("curve"):
+            last["curve"] = value["curve"]
+    try:
+        answers = [*(dict(point) for point in progress), last]
+        json.dumps(answers)
+    except (TypeError, ValueError) as wrong:
+        raise InputError(f"{value!r:.200} is no outcome of a run: {wrong}") from None
+    if not all("step" in point for point in answers[:-1]):
+        raise InputError(f"the progress {progress!r:.200} has a point without its step")
+    return answers
+
+
+def _number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -273,4 +298,4 @@ def _outcome(name: str, value: Any) -> dict[str, Any]:
         )
     if name == "fitness" and math.isfinite(number) and abs(number) > 500:
         raise InputError(f"the fitness is {number}, and should be from -500 to 500; scale it")
-    return {name: number}
+    return number

@@ -43,7 +43,7 @@ def command_of(function: str) -> str:
     )
 
 
-_LOOK = 0.03
+LOOK = 0.01
 """Seconds until a signal, or a run that takes too long, is seen."""
 
 
@@ -153,6 +153,7 @@ class Threads(concurrent.futures.Executor):
         self.workers = workers
         self._free = threading.Semaphore(workers)
         self._abandoned: set[Future[Any]] = set()
+        self._threads: dict[threading.Thread, Future[Any]] = {}
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -169,9 +170,24 @@ class Threads(concurrent.futures.Executor):
                     self._abandoned.discard(future)
                 else:
                     self._free.release()
+                del self._threads[threading.current_thread()]
 
-        threading.Thread(target=run, name="symopt run", daemon=True).start()
+        thread = threading.Thread(target=run, name="symopt run", daemon=True)
+        self._threads[thread] = future
+        thread.start()
         return future
+
+    def settle(self, seconds: float) -> None:
+        """Waits some seconds for threads whose run ends now, or has not begun and was cancelled, so that
+        none is left behind but those that hang."""
+        end = time.monotonic() + seconds
+        threads = list(self._threads.items())
+        for _ in threads:
+            # None waits behind one that hangs.
+            self._free.release()
+        for thread, future in threads:
+            if future not in self._abandoned:
+                thread.join(max(end - time.monotonic(), 0))
 
     def abandon(self, future: Future[Any]) -> None:
         """Makes room for another run beside one that hangs."""
@@ -241,47 +257,57 @@ class Dispatcher:
         self._waiting: deque[_Run] = deque()
         self._hanging = 0
         self._own: ProcessPoolExecutor | None = None
+        """The pool that stands in place of the user's."""
         self._lock = threading.Lock()
 
     def run(self) -> str:
         """Runs the search to its end, and returns what it found."""
         try:
             while True:
-                wanted, over = self.asking.take(1024, _LOOK)
+                wanted, over = self.asking.take(1024, LOOK)
                 self._waiting += (_Run(number, json.loads(text)) for number, text in wanted)
                 self._look()
-                if over and (found := self.asking.result(_LOOK)) is not None:
+                if over and (found := self.asking.result(LOOK)) is not None:
                     return found
                 self._submit()
         finally:
             self.asking.cancel()
             with self._lock:
-                futures = list(self._running)
-            for future in futures:
-                future.cancel()
+                running = dict(self._running)
+            left = {future: since for future, (_, since) in running.items() if not future.cancel()}
             if self._own is not None:
-                # A run that hangs is not waited for.
-                _kill(self._own)
-                self._own.shutdown(wait=False, cancel_futures=True)
+                _end(self._own)
+            elif left and isinstance(self.executor, ProcessPoolExecutor):
+                _watch(self.executor, left, self.seconds)
             self._wait()
+            if isinstance(self.executor, Threads):
+                is_interrupt = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+                self.executor.settle(0.02 if is_interrupt else 0.5)
 
     def _wait(self) -> None:
         """Waits for the end of the search, which was cancelled, or has failed already."""
         while True:
             try:
                 if self.asking.take(0, 0)[1]:
-                    self.asking.result(_LOOK)
+                    self.asking.result(LOOK)
                     return
             except (InputError, WorkError):
                 return
-            time.sleep(0.005)
+            time.sleep(0.002)
 
     def _submit(self) -> None:
         while self._suspects and not self._running:
             self._begin(self._suspects.popleft())
         if not self._suspects:
-            while self._waiting:
+            while self._waiting and len(self._running) < self._most():
                 self._begin(self._waiting.popleft())
+
+    def _most(self) -> float:
+        """How many runs the executor is given at once."""
+        # A pool of processes says of a run that waits for a process that it runs, and its time would
+        # be over too soon.
+        is_pool = isinstance(self.executor, ProcessPoolExecutor)
+        return workers_of(self.executor) if is_pool else float("inf")
 
     def _begin(self, run: _Run) -> None:
         if not self.asking.is_open(run.number):
@@ -389,27 +415,28 @@ class Dispatcher:
                     late.append((future, run))
             for future, _ in late:
                 del self._running[future]
-        for future, run in late:
+        for _, run in late:
             self._fail(run, "timeout", f"no answer within the time limit of {self.seconds:g} s")
-            abandon = getattr(self.executor, "abandon", None)
-            if abandon is not None:
+        abandon = getattr(self.executor, "abandon", None)
+        if late and isinstance(self.executor, ProcessPoolExecutor):
+            # No other way ends them. The others are made again.
+            with self._lock:
+                others = [run for run, _ in self._running.values()]
+                self._running.clear()
+            old = self.executor
+            self._replace(WorkError("a worker hangs"))
+            _end(old)
+            self._waiting.extendleft(reversed(others))
+        elif abandon is not None:
+            for future, _ in late:
                 abandon(future)
-            elif isinstance(self.executor, ProcessPoolExecutor):
-                # No other way ends it. The others are made again.
-                with self._lock:
-                    others = [run for run, _ in self._running.values()]
-                    self._running.clear()
-                old = self.executor
-                self._replace(WorkError("a worker hangs"))
-                _kill(old)
-                self._waiting.extendleft(reversed(others))
-            else:
-                self._hanging += 1
-                if self._hanging >= workers_of(self.executor):
-                    raise WorkError(
-                        "all workers of the executor hang in runs beyond their time limit; start "
-                        "them anew, and search() goes on"
-                    )
+        elif late:
+            self._hanging += len(late)
+            if self._hanging >= workers_of(self.executor):
+                raise WorkError(
+                    "all workers of the executor hang in runs beyond their time limit; start "
+                    "them anew, and search() goes on"
+                )
 
     def _replace(self, error: BaseException) -> None:
         """Puts a pool of processes in the place of one that broke."""
@@ -420,12 +447,32 @@ class Dispatcher:
                 "was acknowledged"
             ) from error
         if self._own is not None:
-            self._own.shutdown(wait=False, cancel_futures=True)
+            _end(self._own)
         self._own = self.executor = pool
 
 
-def _kill(pool: ProcessPoolExecutor) -> None:
-    """Ends the processes of a pool, whatever they do."""
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Ends a pool with its processes, whatever they do: Python waits for them when it exits."""
+    # A pool that is shut down no longer says which they are.
     processes: Any = getattr(pool, "_processes", None) or {}
-    for process in list(processes.values()):
+    processes = list(processes.values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
         process.kill()
+
+
+def _watch(
+    pool: ProcessPoolExecutor, running: dict[Future[Any], float | None], seconds: float
+) -> None:
+    """Ends a pool of the user's if a run that nobody needs any more takes longer than it may: Python
+    would wait for it without end when it exits."""
+    begun = [since for since in running.values() if since is not None]
+    end = max(begun, default=time.monotonic()) + seconds
+
+    def watch() -> None:
+        _, hanging = concurrent.futures.wait(running, end - time.monotonic())
+        if hanging:
+            _end(pool)
+
+    # Python does not wait for it.
+    threading.Thread(target=watch, name="symopt watch", daemon=True).start()

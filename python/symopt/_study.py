@@ -33,72 +33,81 @@ Source: TypeAlias = Program | str | os.PathLike[str]
 
 
 class Progress(NamedTuple):
-    """How a search goes."""
+    """How a search goes.
+
+    Attributes:
+        generated: programs generated.
+        evaluated: of those, how many were evaluated, and not known.
+        fitness: the best fitness so far: 0.01 is one percent less validation loss than tuned
+            AdamW's. None if no program was trained to the end.
+        program: the text of the best program.
+        seconds: since the search began or was resumed.
+    """
 
     generated: int
-    """Programs generated."""
     evaluated: int
-    """Of those, how many were evaluated, and not known."""
     fitness: float | None
-    """The best fitness so far: 0.01 is one percent less validation loss than tuned AdamW's. None if
-    no program was trained to the end."""
     program: str
-    """The text of the best program."""
     seconds: float
-    """Since the search began or was resumed."""
 
 
 class SearchResult(NamedTuple):
-    """The end of a search."""
+    """The end of a search.
+
+    Attributes:
+        stop: why it ended: `programs`, `evaluations`, `seconds`, `plateau`, `target_fitness` or
+            `target_program`.
+        fitness: the best fitness, on the search's own seeds, which it selected for: too high.
+        program: the best program.
+        generated: programs generated.
+        evaluated: programs evaluated.
+        seconds: since the search began or was resumed.
+    """
 
     stop: str
-    """Why it ended: `programs`, `evaluations`, `seconds`, `plateau`, `target_fitness` or
-    `target_program`."""
     fitness: float | None
-    """The best fitness, on the search's own seeds, which it selected for: too high."""
     program: Program
-    """The best program."""
     generated: int
-    """Programs generated."""
     evaluated: int
-    """Programs evaluated."""
     seconds: float
-    """Since the search began or was resumed."""
 
 
 class FoundProgram(NamedTuple):
-    """A program of the hall of fame: a row of the table, or of the list."""
+    """A program of the hall of fame: a row of the table, or of the list.
+
+    Attributes:
+        place: from 1, the fittest first.
+        hash: its functional hash: `Program(f"{store}:{hash}")` finds it.
+        child: its number in the search; None for an initial program.
+        fitness: on the search's own seeds.
+        standard_error: of the fitness, over the seeds; 0 where it is not known.
+        seeds: how many seeds that was; 0 where it is not known.
+        live_statements: its length.
+        state_bytes: bytes of state for each parameter.
+        slots: state slots that matter.
+        matrix: whether it has functions of matrices.
+        odd: whether gradients of the other sign give the update of the other sign.
+        scale_free: whether gradients of another scale give the same update.
+        operator: the operator that made it; None in a store of an earlier release.
+        parent: the functional hash of its parent.
+        program: its text.
+    """
 
     place: int
-    """From 1, the fittest first."""
     hash: str
-    """Its functional hash: `Program(f"{store}:{hash}")` finds it."""
     child: int | None
-    """Its number in the search; None for an initial program."""
     fitness: float
-    """On the search's own seeds."""
     standard_error: float
-    """Of the fitness, over the seeds; 0 where it is not known."""
     seeds: int
-    """How many seeds that was; 0 where it is not known."""
     live_statements: int
-    """Its length."""
     state_bytes: int
-    """Bytes of state for each parameter."""
     slots: int
-    """State slots that matter."""
     matrix: bool
-    """Whether it has functions of matrices."""
     odd: bool
-    """Whether gradients of the other sign give the update of the other sign."""
     scale_free: bool
-    """Whether gradients of another scale give the same update."""
     operator: str | None
-    """The operator that made it; None in a store of an earlier release."""
     parent: str | None
-    """The functional hash of its parent."""
     program: str
-    """Its text."""
 
 
 class Study:
@@ -110,12 +119,17 @@ class Study:
 
     Args:
         store: the directory of the store, which is made by the first `search`.
-        suite: the suite that gives programs their fitness: a name or a TOML file (`quick`).
-        initial: the programs that the search starts from, one or several (`adamw-paper`); names,
-            files, programs, or `zoo` for all programs of the zoo.
+        suite: the suite that gives programs their fitness: a name or a TOML file.
+        preset: settings to begin with: `real` (directions on small real tasks, from AdamW, Lion and
+            Muon, with functions of matrices, up to 120 programs evaluated), or `paper` (the published
+            search: whole programs, on the suite `quick`). By default `real`, and `paper` with a
+            suite, a task or a file of settings: as `symopt search` has it.
+        initial: the programs that the search starts from, one or several (`adamw-paper`, and with
+            the preset `real` also `lion` and `muon`); names, files, programs, or `zoo` for all
+            programs of the zoo.
         seed: of every random choice (0).
         functions: functions that mutations draw: groups and names, such as
-            `["matrix", "-newton_schulz"]` (`["paper"]`).
+            `["matrix", "-newton_schulz"]` (`["paper"]`, and with the preset `real` `["matrix"]`).
         population: programs in the population.
         tournament: programs drawn for each tournament.
         strategy: `regularized` evolution, or `random` programs to compare with.
@@ -137,6 +151,13 @@ class Study:
         settings: all further settings by name, as `symopt search --print-config` lists them, such as
             `{"fitness": {"penalty": 0.001}}`; or the path of a TOML file.
 
+    Attributes:
+        store: the directory of the store.
+        result: the end of the last search that was made by `ask` and `tell`, a `SearchResult`.
+
+    Raises:
+        InputError: arguments that don't fit together. Settings are checked by the first `search`.
+
     >>> study = Study("runs/first", suite="smoke", seed=1)
     >>> study.search(programs=3000).stop
     'programs'
@@ -148,6 +169,7 @@ class Study:
         store: str | os.PathLike[str],
         suite: str | os.PathLike[str] | None = None,
         *,
+        preset: Literal["real", "paper"] | None = None,
         initial: Source | Iterable[Source] | None = None,
         seed: int | None = None,
         functions: Iterable[str] | None = None,
@@ -165,7 +187,6 @@ class Study:
         settings: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     ) -> None:
         self.store = Path(store)
-        """The directory of the store."""
         self._text = ""
         given: dict[str, Any] = {}
         if isinstance(settings, Mapping):
@@ -192,12 +213,14 @@ class Study:
             if values:
                 given.setdefault(table, {}).update(values)
         self._given = given
+        if preset is not None and self._text:
+            raise InputError("a study has a preset or a file of settings, and not both")
         self._has_suite = "suite" in given or bool(self._text)
+        self._preset = preset
         self._function = task if callable(task) else None
         self._place = None if self._function is None else place_of(self._function)
         self._asked: Asked | None = None
         self.result: SearchResult | None = None
-        """The end of the last search that was made by `ask` and `tell`."""
         if task is not None and suite is not None:
             raise InputError("a study has a suite or a task, and not both")
         for name, value, least in [
@@ -263,7 +286,8 @@ class Study:
                 search goes on. A run that raises, returns no loss, takes longer than `task_seconds`
                 (with `task_startup_seconds`), or whose worker dies is a failure of its program; the
                 others go on. Executors of yours are not shut down, and one whose workers hang or die
-                is given up, but for a `ProcessPoolExecutor`, which is replaced by one like it.
+                is given up, but for a `ProcessPoolExecutor`, which is ended, with its processes, and
+                replaced by one like it.
             callbacks: called a few times a second with a `Progress`.
             progress: show a bar, by the package tqdm.
 
@@ -318,9 +342,16 @@ class Study:
     def _settings(self, *, told: bool = False) -> Any:
         """What a search is given; None if nothing is, and the store has all."""
         task = self._task if self._has_task or (told and not self._has_suite) else None
-        if self._is_there and not (self._given or self._text or self._has_task):
+        if self._is_there and not (self._given or self._text or self._preset or self._has_task):
             return None
-        return self._text, json.dumps(self._given), self._programs, task
+        # Whoever names a task wants the published search on it, unless a preset is named.
+        preset = self._preset or ("paper" if task or "suite" in self._given else "real")
+        given = dict(self._given)
+        if preset == "real" and "functions" in given.get("mutation", {}):
+            # Those of the preset need functions that may not be among these.
+            given.setdefault("initial", "adamw-paper")
+        text = self._text or _symopt.default_settings(preset)
+        return text, json.dumps(given), self._programs, task
 
     def _run(self, limits: str, threads: int | None, observer: Any, command: str | None) -> str:
         return _symopt.search(
@@ -464,7 +495,14 @@ class Study:
         self.close()
 
     def resume(self, **limits: Any) -> SearchResult:
-        """Goes on with a search whose store is there, as `search` does."""
+        """Goes on with a search whose store is there, as `search` does.
+
+        Args:
+            limits: all that `search` takes.
+
+        Raises:
+            InputError: there is no search in the store.
+        """
         if not self._is_there:
             raise InputError(f"{self.store} holds no search; search() starts one")
         return self.search(**limits)
@@ -520,6 +558,9 @@ class Study:
 
         Returns:
             what report.json has.
+
+        Raises:
+            InputError: there is no search in the store, or no such suite; a number out of range.
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -573,9 +614,17 @@ def _result(found: str) -> SearchResult:
     return SearchResult(**{**data, "program": Program(data["program"])})
 
 
-def default_settings() -> str:
-    """The default settings of searches, as TOML with comments."""
-    return _symopt.default_settings()
+def default_settings(preset: Literal["real", "paper"] = "paper") -> str:
+    """The settings of a preset, as TOML with comments.
+
+    Args:
+        preset: `paper`, which has all settings of searches with their defaults; or `real`, which has
+            those that are others where a study has neither a suite nor a task.
+
+    Raises:
+        InputError: another preset.
+    """
+    return _symopt.default_settings(preset)
 
 
 def _read(path: str | os.PathLike[str]) -> str:

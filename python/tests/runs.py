@@ -2,7 +2,11 @@
 
 import concurrent.futures
 import multiprocessing
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +35,12 @@ def train(make_optimizer: Any, seed: int, budget: Any, report: Any) -> float:
     return float(np.square(weights - middle, dtype=np.float64).mean())
 
 
+def slow_train(make_optimizer: Any, seed: int, budget: Any, report: Any) -> float:
+    """The same after a while."""
+    time.sleep(1.2)
+    return train(make_optimizer, seed, budget, report)
+
+
 def rows(table: Any) -> list[tuple[Any, ...]]:
     """The rows of a table of pandas, or of a list, in one form."""
     if hasattr(table, "to_dict"):
@@ -53,6 +63,29 @@ def outcome(study: symopt.Study) -> tuple[Any, ...]:
 def fails(make_optimizer: Any) -> bool:
     """Whether a program is one of the half that fails where some should."""
     return make_optimizer.hash not in KEPT and make_optimizer.hash[-1] in "01234567"
+
+
+def soonest(call: Callable[[], object], tries: int = 6, after: float = 0.4) -> float:
+    """Seconds from Ctrl-C to the exception that ends a call: the least of some tries, since the machine
+    may be busy otherwise, or of the first one within 100 ms."""
+    best = float("inf")
+    for _ in range(tries):
+        at: list[float] = []
+
+        def interrupt(at: list[float] = at) -> None:
+            at.append(time.monotonic())
+            signal.raise_signal(signal.SIGINT)
+
+        threading.Timer(after, interrupt).start()
+        try:
+            call()
+        except KeyboardInterrupt:
+            best = min(best, time.monotonic() - at[0])
+        else:
+            raise AssertionError("the call ended before it was interrupted")
+        if best < 0.1:
+            break
+    return best
 
 
 def executor_named(name: str) -> Any:

@@ -1,20 +1,25 @@
 """`ask` and `tell`: the user trains, and the search is the one that trains by itself."""
 
+import gc
+import linecache
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import symopt
 
 sys.path.insert(0, os.path.dirname(__file__))
-from runs import OPTIONS, outcome, train  # noqa: E402
+from runs import OPTIONS, outcome, soonest, train  # noqa: E402
 
 TOLD = {**OPTIONS}
 
@@ -83,6 +88,82 @@ def test_asked_and_untold_trials_are_asked_again_after_a_kill(
     assert outcome(symopt.Study(tmp_path / "store")) == whole
 
 
+def test_a_search_that_is_cut_at_any_tell_ends_as_if_it_never_was(tmp_path: Path) -> None:
+    order = random.Random(3)
+
+    def told(study: symopt.Study, after: Any) -> int:
+        """Tells all trials in some order, and returns how many they were."""
+        out: list[symopt.Trial] = []
+        count = 0
+        while True:
+            out += study.ask(3, programs=12)
+            if not out:
+                return count
+            trial = out.pop(order.randrange(len(out)))
+            study.tell(trial, trial.run(train))
+            count += 1
+            after(count)
+
+    def cut(count: int) -> None:
+        # The store as it stands is what a kill leaves.
+        time.sleep(order.choice((0, 0.02)))
+        if (tmp_path / "store").exists():
+            shutil.copytree(tmp_path / "store", tmp_path / str(count))
+
+    whole = symopt.Study(tmp_path / "store", **OPTIONS)
+    count = told(whole, cut)
+    cuts = [at for at in range(1, count + 1) if (tmp_path / str(at)).exists()]
+    # The tuning of AdamW is begun anew.
+    assert len(cuts) >= 5 and cuts[-1] == count
+    for at in cuts:
+        study = symopt.Study(tmp_path / str(at), **OPTIONS)
+        assert told(study, lambda _: None) <= count
+        assert outcome(study) == outcome(whole), at
+
+
+def test_the_source_of_an_export_stays_when_an_equal_one_goes() -> None:
+    from symopt import task
+
+    lion = symopt.Program("lion")
+    export = {"target": "numpy", "text": lion.export("numpy"), "name": "Lion"}
+    request = {
+        "name": "lion",
+        "program": lion.source,
+        "hash": lion.hash,
+        "peak_lr": 0.1,
+        "hyperparameters": {},
+        "export": export,
+    }
+    make: Any = getattr(task, "Optimizer")(request)
+    first, second = make.load(), make.load()
+    file = second.step.__code__.co_filename
+    assert first is not second and "class Lion" in "".join(linecache.getlines(file))
+    del first
+    gc.collect()
+    assert "class Lion" in "".join(linecache.getlines(file))
+    # Those that go leave nothing.
+    before = len(linecache.cache)
+    for _ in range(20):
+        make.load()
+    gc.collect()
+    assert len(linecache.cache) <= before
+
+
+def test_an_interrupt_ends_asking_and_telling_soon_and_loses_nothing(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**TOLD, "task_tune": 0}
+    with symopt.Study(tmp_path / "store", **options) as study:
+        (adamw,) = study.ask(1, programs=20)
+        # Nobody else is there to tell of it, so that this waits.
+        again = study.ask
+        assert soonest(lambda: [again(1) for _ in range(10_000)], 3) < 0.1
+        study.tell(adamw, [1.0, 2.0])
+        while trials := study.ask(4):
+            for trial in trials:
+                study.tell(trial, trial.run(train))
+        assert study.result is not None and study.result.generated == 20
+    assert not [t for t in threading.enumerate() if t.name == "symopt"]
+
+
 def test_a_trial_outlives_the_process_that_asked_it(tmp_path: Path) -> None:
     options: dict[str, Any] = {**TOLD, "task_tune": 0}
     study = symopt.Study(tmp_path / "store", **options)
@@ -117,6 +198,9 @@ def test_what_is_told_wrongly_changes_nothing(tmp_path: Path) -> None:
         (adamw, {}, "one of loss, fitness and error"),
         (adamw, {"loss": [1.0, 1.0], "error": "no"}, "one of loss"),
         (adamw, {"loss": [{"accuracy": 1.0}, 1.0]}, "neither loss nor fitness"),
+        (adamw, {"loss": [1.0, {"loss": 1.0, "progress": [{"loss": 2.0}]}]}, "without its step"),
+        (adamw, {"loss": [1.0, {"loss": 1.0, "progress": [{"step": object()}]}]}, "no outcome"),
+        (adamw, {"loss": [1.0, {"loss": 1.0, "accuracy": "good"}]}, "no accuracy"),
         ("0123456789abcdef", {"loss": 1.0}, "another study's"),
         (17, {"loss": 1.0}, "no trial"),
     ]
@@ -136,7 +220,10 @@ def test_what_is_told_wrongly_changes_nothing(tmp_path: Path) -> None:
     assert len(trials) == 4
     # A failure is counted, and the others go on.
     study.tell(trials[0], error="out of memory")
-    for trial in trials[1:]:
+    # So is an answer that says nothing, and what belongs to no outcome is left out.
+    study.tell(trials[1], [{"loss": 0.5, "curve": [{"step": 1}]}, 1.0])
+    study.tell(trials[2], [{"loss": 0.5, "step": 7, "id": 3, "accuracy": np.float32(0.5)}, 1.0])
+    for trial in trials[3:]:
         study.tell(trial, [0.5, 1.0])
     while trials := study.ask(8):
         for trial in trials:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,39 @@ def test_settings_are_checked(tmp_path: Path) -> None:
     own.search(programs=10)
     assert (own.settings["seed"], own.settings["evolution"]["population"]) == (7, 10)
     assert "[evolution]" in symopt.default_settings()
+
+
+def test_a_study_without_a_suite_is_the_search_of_the_command(tmp_path: Path) -> None:
+    def settings(**given: Any) -> tuple[Any, ...]:
+        text, others, _, _ = symopt.Study(tmp_path / "none", **given)._settings()
+        return text, json.loads(others)
+
+    real, paper = symopt.default_settings("real"), symopt.default_settings()
+    assert 'suite = "real-1x"' in real and 'suite = "quick"' in paper
+    assert settings(seed=2) == (real, {"seed": 2})
+    assert settings(initial="lion") == (real, {"initial": "lion"})
+    # Muon needs functions that may not be among those that are given.
+    functions = {"mutation": {"functions": ["paper"]}, "initial": "adamw-paper"}
+    assert settings(functions=["paper"]) == (real, functions)
+    assert settings(preset="paper") == (paper, {})
+    assert settings(suite="quick") == (paper, {"suite": "quick"})
+    assert settings(suite="smoke", preset="real") == (real, {"suite": "smoke"})
+    assert settings(settings={"suite": "smoke"}) == (paper, {"suite": "smoke"})
+    assert settings(task="true")[0] == paper
+    # What the command began goes on.
+    for name, preset in (("paper", None), ("real", "real")):
+        words = ["search", "--suite", "smoke", "--programs", "3", "--held-out", "0"]
+        words += ["--store", str(tmp_path / name), *(["--preset", preset] if preset else [])]
+        subprocess.run([*COMMAND, *words], check=True, capture_output=True)
+        study = symopt.Study(tmp_path / name, "smoke", preset=preset)  # type: ignore[arg-type]
+        assert study.search(programs=4).generated == 4
+        with pytest.raises(symopt.InputError, match="holds another search"):
+            symopt.Study(tmp_path / name, seed=3).search(programs=4)
+    (tmp_path / "own.toml").write_text("seed = 7\n")
+    with pytest.raises(symopt.InputError, match="not both"):
+        symopt.Study(tmp_path / "own", settings=tmp_path / "own.toml", preset="real")
+    with pytest.raises(symopt.InputError, match="should be real or paper"):
+        symopt.Study(tmp_path / "none", preset="quick").search(programs=1)  # type: ignore[arg-type]
 
 
 def test_a_report_is_written(tmp_path: Path) -> None:

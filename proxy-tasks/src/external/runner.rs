@@ -23,7 +23,9 @@ pub struct Wanted {
 pub enum Rest {
     /// It goes on.
     Wanted,
-    /// It is over, or nobody needs the rest.
+    /// It has a result; the run of the next seed follows, if there is one.
+    Done,
+    /// It failed or diverged, or nobody needs the rest.
     Unwanted,
 }
 
