@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Measures a step of `symopt.Optimizer` beside the Rust library's and NumPy written out.
 
-steps.py [PROGRAM...]    with an installed symopt of a release build
+steps.py [PROGRAM...]    with an installed symopt of a release build, and nothing else running
 
-The last columns are ratios: one thread's step to Rust's on one thread, and NumPy's to one thread's.
+Rust is the library's compiled code on one thread and on aligned arrays, by `symopt bench`. NumPy has one
+thread too: `by hand` works in place with as few temporary arrays as it can, `export` is what
+`symopt export --to numpy` writes, an operation a line. The last columns are ratios: a step on one thread
+to Rust's, and NumPy's by hand and as exported to a step on one thread and on as many as symopt takes by
+itself. Fair beside NumPy is one thread; the others are what a user gets.
 """
 
 import json
@@ -54,27 +58,41 @@ def rust(name: str, size: int) -> float:
     return 1e-9 * float(times.get("compiled", times["tile-machine"]))
 
 
+def exported(name: str, w: np.ndarray, g: np.ndarray) -> Callable[[], None]:
+    """A step of the export to NumPy."""
+    program, module = symopt.Program(name), {}
+    exec(program.export("numpy"), module)
+    optimizer = module[program._core.entry_point("numpy")]([w.copy()])
+    return lambda: optimizer.step([g])
+
+
 def main() -> None:
-    heads = ["symopt", "one thread", "Rust", "NumPy", "to Rust", "by NumPy"]
-    print(f"{'program':<8} {'parameters':>10}" + "".join(f" {head:>10}" for head in heads))
+    heads = ["one thread", "threads", "Rust", "by hand", "export"]
+    ratios = ["to Rust", "hand/one", "export/one", "hand/all", "export/all"]
+    print(
+        f"{'program':<8} {'parameters':>10}"
+        + "".join(f" {head:>13}" for head in heads)
+        + "".join(f" {head:>10}" for head in ratios)
+    )
     for name in sys.argv[1:] or ["lion", "adamw"]:
         for size in (1 << 16, 1 << 20):
             w, g = np.ones(size, np.float32), np.full(size, 0.5, np.float32)
             m, v = np.zeros_like(w), np.zeros_like(w)
             times = []
-            for threads in ("auto", "one"):
+            for threads in ("one", "auto"):
                 optimizer = symopt.Optimizer(name, w.copy(), threads=threads)
                 times.append(fastest(lambda optimizer=optimizer: optimizer.step(g)))
             times.append(rust(name, size))
-            if name == "lion":
-                times.append(fastest(lambda: numpy_lion(w, m, g, 1e-4, 0.9, 0.99, 0.1)))
-            elif name == "adamw":
-                times.append(
-                    fastest(lambda: numpy_adamw(w, m, v, g, 5, 1e-3, 0.9, 0.999, 1e-8, 0.1))
-                )
-            row = "".join(f" {1e6 * t:>7.1f} µs" for t in times)
-            ratios = [times[1] / times[2], times[-1] / times[1]]
-            print(f"{name:<8} {size:>10}{row}" + "".join(f" {ratio:>9.2f}x" for ratio in ratios))
+            by_hand = {
+                "lion": lambda: numpy_lion(w, m, g, 1e-4, 0.9, 0.99, 0.1),
+                "adamw": lambda: numpy_adamw(w, m, v, g, 5, 1e-3, 0.9, 0.999, 1e-8, 0.1),
+            }
+            times.append(fastest(by_hand[name]) if name in by_hand else float("nan"))
+            times.append(fastest(exported(name, w, g)))
+            one, all_, rusts, hand, export = times
+            row = "".join(f" {1e6 * t:>10.1f} µs" for t in times)
+            found = [one / rusts, hand / one, export / one, hand / all_, export / all_]
+            print(f"{name:<8} {size:>10}{row}" + "".join(f" {ratio:>9.2f}x" for ratio in found))
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ impl Optimizer {
     fn slots<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
         let optimizer = self.locked()?;
         let bytes = |values: Values<'_>| {
-            let numbers = values.to_f32();
+            let numbers = py.detach(|| values.to_f32());
             PyBytes::new_with(py, 4 * numbers.len(), |bytes| {
                 for (to, from) in bytes.chunks_exact_mut(4).zip(numbers.iter()) {
                     to.copy_from_slice(&from.to_ne_bytes());
@@ -195,12 +195,16 @@ impl Optimizer {
 
     /// The state as a safetensors file.
     fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.locked()?.save_bytes().map_err(Raise::raise)?;
+        let mut optimizer = self.locked()?;
+        let optimizer = &mut *optimizer;
+        let bytes = py.detach(|| optimizer.save_bytes()).map_err(Raise::raise)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
-    fn load(&self, bytes: &[u8]) -> PyResult<()> {
-        self.locked()?.load_bytes(bytes).map_err(Raise::raise)
+    fn load(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        let mut optimizer = self.locked()?;
+        let optimizer = &mut *optimizer;
+        py.detach(|| optimizer.load_bytes(bytes)).map_err(Raise::raise)
     }
 }
 
@@ -213,7 +217,7 @@ struct View {
     storage: Storage,
     read_only: bool,
     /// Keeps the memory, where it is another library's.
-    _owner: Option<Py<PyAny>>,
+    owner: Option<Py<PyAny>>,
 }
 
 /// The classes of arrays that are taken, and the way to what they say of their memory: NumPy's own,
@@ -304,7 +308,7 @@ impl NumPy {
             length: shape.iter().product(),
             storage: Storage::F32,
             read_only: fields.flags & WRITABLE == 0,
-            _owner: None,
+            owner: None,
         })
     }
 }
@@ -389,7 +393,7 @@ impl View {
                 "the {role} {name} is not contiguous and aligned in memory; give numpy.ascontiguousarray of it"
             )));
         }
-        Ok(View { address, shape, length, storage, read_only, _owner: None })
+        Ok(View { address, shape, length, storage, read_only, owner: None })
     }
 
     /// The same of a tensor of another library.
@@ -408,7 +412,7 @@ impl View {
                 "the {role} {name} is not contiguous and aligned in memory; give x.contiguous()"
             )));
         }
-        Ok(View { address, shape, length, storage, read_only, _owner: Some(capsule) })
+        Ok(View { address, shape, length, storage, read_only, owner: Some(capsule) })
     }
 
     /// The same of an array that is written to.
@@ -416,6 +420,10 @@ impl View {
         let view = View::of(array, "array", name, asked)?;
         if view.read_only {
             return Err(input(format!("the array {name} is read-only; step a copy of it")));
+        }
+        if view.owner.is_none() {
+            // It is NumPy's own.
+            return Ok(view);
         }
         let library = array.get_type().getattr("__module__")?.to_string();
         for (immutable, instead) in [("jax", "symopt.optax"), ("tensorflow", "symopt.keras")] {

@@ -5,18 +5,21 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """One fault of a program's text."""
+    """One fault of a program's text.
+
+    Attributes:
+        line: the line, from 1.
+        column: the character of the line, from 1.
+        code: a stable name of the kind of fault, such as `unknown-function`.
+        message: what is wrong, in one line.
+        help: a way out.
+    """
 
     line: int
-    """The line, from 1."""
     column: int
-    """The character of the line, from 1."""
     code: str
-    """A stable name of the kind of fault, such as `unknown-function`."""
     message: str
-    """What is wrong, in one line."""
     help: str | None
-    """A way out."""
 
 
 class SymoptError(Exception):

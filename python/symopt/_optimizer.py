@@ -22,7 +22,7 @@ class Optimizer:
     The numbers are those of the Rust library, bit for bit. Nothing is copied: arrays are float32, or
     bfloat16 (of `ml_dtypes`, or tensors), contiguous, writable, in the memory of the CPU, and share
     no memory. The optimizer keeps the arrays that it was made with, and with them their memory; state
-    is made at once, as zeros. Of other libraries it takes what has DLPack and may be written to, which
+    is made at once, as zeros. Copies and pickles have copies of the arrays. Of other libraries it takes what has DLPack and may be written to, which
     arrays of JAX and TensorFlow may not.
 
     Args:
@@ -35,6 +35,10 @@ class Optimizer:
         threads: `auto` spreads large steps over the threads of the machine, `one` none, `all` all.
             The numbers are the same.
         hyperparameters: values of the program's hyperparameters, by name.
+
+    Attributes:
+        program: the program.
+        lr: the learning rate of steps that are given none.
 
     Raises:
         InputError: arrays of another type, that are not contiguous, that are read-only or that
@@ -60,7 +64,7 @@ class Optimizer:
         **hyperparameters: float,
     ) -> None:
         self.program = Program(program)
-        """The program."""
+        self._options = (state_dtype, rounding_seed, threads)
         self._names, self._arrays = _named(arrays)
         named = list(zip(self._names, self._arrays, strict=True))
         if rounding_seed is not None and not 0 <= rounding_seed < 2**64:
@@ -69,7 +73,6 @@ class Optimizer:
             self.program._core, named, state_dtype, rounding_seed, threads
         )
         self.lr = _finite("lr", self.program.learning_rate if lr is None else lr)
-        """The learning rate of steps that are given none."""
         for name, value in hyperparameters.items():
             self.set(name, value)
 
@@ -80,6 +83,11 @@ class Optimizer:
             gradients: one for each array of weights, in the same structure and of the same shapes.
             lr: the learning rate of this step, or the value of the schedule for a program that
                 holds its own.
+
+        Raises:
+            InputError: gradients of other names, types or shapes, that are not contiguous or that
+                share memory with the weights; a learning rate that is not finite. Nothing is changed.
+            WorkError: another thread is using the optimizer, or the process was forked.
         """
         rate = self.lr if lr is None else lr
         self._core.step(self._arrays, self._in_order(gradients), _finite("lr", rate))
@@ -92,6 +100,9 @@ class Optimizer:
             value: its value.
             arrays: a pattern of the names of arrays that it is set for, such as `*.bias`; None is
                 all that have no value of their own.
+
+        Raises:
+            InputError: the program has no such hyperparameter, or the value is not finite.
         """
         return self._core.set(name, _finite(name, value), arrays)
 
@@ -118,7 +129,8 @@ class Optimizer:
 
     @property
     def slots(self) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
-        """Copies of the live slots in float32: of each slot, its arrays by name."""
+        """Copies of the live slots in float32: of each slot, its arrays by name, in the shapes of the
+        weights."""
         found = {}
         for slot, data in self._core.slots():
             numbers, at, arrays = np.frombuffer(data, np.float32), 0, {}
@@ -147,6 +159,9 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on where an optimizer of the same program and arrays was.
 
+        Args:
+            state: what `state_dict` returned.
+
         Raises:
             InputError: the state is another program's, or of other arrays; nothing is changed.
         """
@@ -160,6 +175,11 @@ class Optimizer:
             raise InputError(f"the state should be bytes, not {type(data).__name__}")
         self._core.load(data)
         self.lr = lr
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, or what is read from a pickle, has arrays of its own.
+        named = dict(zip(self._names, self._arrays, strict=True))
+        return _restored, (self.program, named, *self._options, self.state_dict())
 
     def _in_order(self, gradients: Arrays) -> list[Array]:
         """Gradients in the order of the arrays."""
@@ -177,6 +197,21 @@ class Optimizer:
     def __repr__(self) -> str:
         values = [f"lr={self.lr:g}", *(f"{k}={v:g}" for k, v in self.hyperparameters.items())]
         return f"<symopt.Optimizer {self.program.name} {' '.join(values)}, {self.steps} steps>"
+
+
+def _restored(
+    program: Program,
+    arrays: dict[str, Array],
+    state_dtype: Literal["float32", "bfloat16"],
+    rounding_seed: int | None,
+    threads: Literal["auto", "one", "all"],
+    state: dict[str, Any],
+) -> Optimizer:
+    optimizer = Optimizer(
+        program, arrays, state_dtype=state_dtype, rounding_seed=rounding_seed, threads=threads
+    )
+    optimizer.load_state_dict(state)
+    return optimizer
 
 
 def _named(arrays: Arrays) -> tuple[list[str], list[Array]]:

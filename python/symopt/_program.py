@@ -13,38 +13,48 @@ Label = Literal["exact", "real", "domain"]
 
 
 class Slot(NamedTuple):
-    """A state slot of a program: as many numbers as there are parameters."""
+    """A state slot of a program: as many numbers as there are parameters.
+
+    Attributes:
+        name: its name.
+        live: whether an update needs it. Dead slots are not kept.
+    """
 
     name: str
     live: bool
-    """Whether an update needs it. Dead slots are not kept."""
 
 
 class Cost(NamedTuple):
-    """What a step takes."""
+    """What a step takes.
+
+    Attributes:
+        calls: calls of functions.
+        array_passes: passes over the arrays.
+        bytes_per_parameter: bytes moved for each parameter, with all in f32.
+        state_bytes_per_parameter: bytes of state for each parameter in f32.
+        state_bytes_per_parameter_bf16: the same in bf16.
+    """
 
     calls: int
-    """Calls of functions."""
     array_passes: int
-    """Passes over the arrays."""
     bytes_per_parameter: int
-    """Bytes moved for each parameter, with all in f32."""
     state_bytes_per_parameter: int
-    """Bytes of state for each parameter in f32."""
     state_bytes_per_parameter_bf16: int
-    """The same in bf16."""
 
 
 class Diagnostic(NamedTuple):
-    """A remark about a valid program: what does nothing in it."""
+    """A remark about a valid program: what does nothing in it.
+
+    Attributes:
+        code: `redundant`: nothing that the step returns needs the statement; `dead`: it only
+            feeds slots that no later update needs; `dead-slot`: a slot that none needs.
+        text: the statement or the slot.
+        statement: the place of the statement, from 0.
+    """
 
     code: Literal["redundant", "dead", "dead-slot"]
-    """`redundant`: nothing that the step returns needs the statement; `dead`: it only feeds
-    slots that no later update needs; `dead-slot`: a slot that none needs."""
     text: str
-    """The statement or the slot."""
     statement: int | None
-    """The place of the statement, from 0."""
 
 
 class Program:
@@ -148,7 +158,7 @@ class Program:
         return [*found, *dead]
 
     def pruned(self) -> "Program":
-        """The program without redundant statements and dead slots."""
+        """Returns the program without redundant statements and dead slots."""
         return Program._of_core(self._core.pruned())
 
     def formula(self) -> str:
@@ -170,6 +180,9 @@ class Program:
             target: `pytorch`, `optax`, `praxis`, `keras`, `tf2`, `tf1`, `numpy`, `rust`, `c`,
                 `latex` or `json`.
             plain: one way to compute a step, tensor by tensor, in a short file to read (pytorch).
+
+        Raises:
+            InputError: there is no such target, or it can't have this program.
         """
         return self._core.export(target, plain=plain)
 
@@ -199,6 +212,11 @@ class Program:
             confidence: with `ablate`: how sure that has to be.
             nodes: terms that a search for identities holds at most.
             rounds: rounds of all rules in a search for identities at most.
+
+        Raises:
+            InputError: a label, a suite or a number that there is not; or AdamW can't be trained on
+                the suite.
+            KeyboardInterrupt: Ctrl-C, which ends it within a tenth of a second.
         """
         usual_nodes, usual_rounds = _symopt.simplification_limits()
         nodes = usual_nodes if nodes is None else nodes
@@ -213,11 +231,22 @@ class Program:
         return Derivation(self, Program._of_core(core), markdown, json.loads(text))
 
     def diff(self, other: "str | os.PathLike[str] | Program") -> "Comparison":
-        """Compares what two programs compute, after simplification."""
+        """Compares what two programs compute, after simplification.
+
+        Args:
+            other: a program, or what `Program` takes.
+
+        Raises:
+            InputError: there is no such program.
+        """
         return Comparison(json.loads(self._core.diff(Program(other)._core)))
 
     def identify(self, count: int = 5) -> "Identification":
-        """Names the nearest programs of the zoo, with what differs."""
+        """Names the nearest programs of the zoo, with what differs.
+
+        Args:
+            count: how many programs.
+        """
         return Identification(json.loads(self._core.identify(count)))
 
     def __str__(self) -> str:
@@ -274,23 +303,27 @@ def _unpickled(source: str, name: str) -> Program:
 
 
 class Derivation:
-    """A simplification, step by step."""
+    """A simplification, step by step: what `Program.simplify` returns.
+
+    Attributes:
+        original: the program that was simplified.
+        result: what is left.
+        markdown: the steps with their reasons and checks, to be read.
+        label: in which sense the result equals the original, by the weakest step: `exact`, `real`,
+            `domain`, or `empirical` where something was left out by training.
+        steps: the steps as data: their kind, label, programs before and after, reasons, support.
+        rejected: steps that broke their own label in the check: bugs of symopt, to be reported.
+    """
 
     def __init__(
         self, original: Program, result: Program, markdown: str, data: Mapping[str, Any]
     ) -> None:
         self.original = original
-        """The program that was simplified."""
         self.result = result
-        """What is left."""
         self.markdown = markdown
-        """The steps with their reasons and checks, to be read."""
         self.label: str = data["label"]
-        """In which sense the result equals the original: of the weakest step."""
         self.steps: list[dict[str, Any]] = data["derivation"]["steps"]
-        """The steps as data: their kind, label, programs before and after, reasons, support."""
         self.rejected: list[dict[str, Any]] = data["derivation"]["rejected"]
-        """Steps that broke their own label in the check: bugs of symopt, to be reported."""
 
     def __repr__(self) -> str:
         before, after = (len(p._core.statements) for p in (self.original, self.result))
@@ -304,19 +337,22 @@ class Derivation:
 
 
 class Comparison:
-    """How two programs compare, in their simplified forms."""
+    """How two programs compare, in their simplified forms: what `Program.diff` returns.
+
+    Attributes:
+        data: all that is known, as `symopt diff --json` has it.
+        relation: `equal`, equal up to something, or `different`.
+        distance: how far apart the data flows are, from 0 to 1.
+        summary: a sentence.
+        differences: what differs; empty if nothing does.
+    """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
-        """All that is known, as `symopt diff --json` has it."""
         self.relation: str = data["relation"]
-        """`equal`, equal up to something, or `different`."""
         self.distance: float = data["distance"]
-        """How far apart the data flows are, from 0 to 1."""
         self.summary: str = data["summary"]
-        """A sentence."""
         self.differences: str = data["differences"]
-        """What differs; empty if nothing does."""
 
     def __repr__(self) -> str:
         return f"<symopt.Comparison: {self.relation}, distance {self.distance:.3f}>"
@@ -326,7 +362,14 @@ class Comparison:
 
 
 class Match(NamedTuple):
-    """A program of the zoo beside another program."""
+    """A program of the zoo beside another program.
+
+    Attributes:
+        name: its name in the zoo.
+        relation: `equal`, equal up to something, or `different`.
+        distance: how far apart the data flows are, from 0 to 1.
+        differences: what differs; empty if nothing does.
+    """
 
     name: str
     relation: str
@@ -335,15 +378,19 @@ class Match(NamedTuple):
 
 
 class Identification:
-    """The structure of a program, and the nearest programs of the zoo."""
+    """The structure of a program, and the nearest programs of the zoo: what `Program.identify` returns.
+
+    Attributes:
+        data: all that is known, as `symopt identify --json` has it.
+        structure: AdamW-like, Signum-like, Lion-like, Muon-like or other, by what it does and by
+            form.
+        nearest: the nearest programs of the zoo, as `Match`, the nearest first.
+    """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
-        """All that is known, as `symopt identify --json` has it."""
         self.structure: str = data["summary"]
-        """AdamW-like, Signum-like, Lion-like, Muon-like or other, by what it does and by form."""
         self.nearest = [Match(**match) for match in data["nearest"]]
-        """The nearest programs of the zoo first."""
 
     def __repr__(self) -> str:
         nearest = self.nearest[0].name if self.nearest else "nothing"

@@ -39,7 +39,14 @@ class Zoo(Mapping[str, Program]):
         return [*super().__dir__(), *(name.replace("-", "_") for name in self)]
 
     def summary(self, name: str) -> str:
-        """What a program is, in one line."""
+        """Says in one line what a program is.
+
+        Args:
+            name: its name, with `-` or `_`.
+
+        Raises:
+            KeyError: the zoo has no such program.
+        """
         return self._summaries[name.replace("_", "-")]
 
     def __repr__(self) -> str:

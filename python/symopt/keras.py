@@ -88,6 +88,11 @@ def optimizer(
             number. None is the program's own.
         hyperparameters: of the program, under its names or those of Keras (`beta_1`), and what all
             optimizers of Keras take, such as `global_clipnorm`.
+
+    Raises:
+        InputError: there is no such program, or its text is none.
+        ValueError: a learning rate or a hyperparameter out of range.
+        TypeError: there is no such hyperparameter.
     """
     if learning_rate is not None:
         hyperparameters["learning_rate"] = learning_rate

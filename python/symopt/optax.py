@@ -45,6 +45,11 @@ def transform(
             the program's own.
         hyperparameters: of the program, under its names or those of Optax (`b1`, `eps`), and
             `mask`, `mu_dtype`.
+
+    Raises:
+        InputError: there is no such program, or its text is none.
+        ValueError: a learning rate or a hyperparameter out of range.
+        TypeError: there is no such hyperparameter.
     """
     program = Program(program)
     if learning_rate is not None:

@@ -96,6 +96,11 @@ def optimizer(
         lr: the learning rate; None is the program's own.
         hyperparameters: of the program, under its names or those of `torch.optim` (`betas`, `eps`),
             and `maximize`, `foreach`, `fused`, `state_dtype`.
+
+    Raises:
+        InputError: there is no such program, or its text is none.
+        ValueError: a learning rate or a hyperparameter out of range, as `torch.optim` refuses it.
+        TypeError: there is no such hyperparameter.
     """
     if lr is not None:
         hyperparameters["lr"] = lr

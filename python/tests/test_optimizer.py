@@ -6,6 +6,8 @@ import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,6 +169,22 @@ def test_a_state_goes_on_where_it_was() -> None:
             second.load_state_dict(broken)
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_and_pickles_have_arrays_of_their_own_and_go_on(copied: Any) -> None:
+    start, gradients = {"a": arrays((3, 2))[0], "b": arrays((4,))[0]}, arrays((3, 2), (4,))
+    optimizer = symopt.Optimizer("lion", start, lr=0.1, threads="one", state_dtype="bfloat16")
+    optimizer.set("weight_decay", 0.5, arrays="b")
+    optimizer.step(gradients)
+    other = copied(optimizer)
+    before = {name: array.copy() for name, array in start.items()}
+    other.step(gradients)
+    assert all((start[name] == before[name]).all() for name in start)
+    optimizer.step(gradients)
+    assert [a.tobytes() for a in other._arrays] == [a.tobytes() for a in optimizer._arrays]
+    assert (other.steps, other.lr, other._options) == (2, 0.1, optimizer._options)
+    assert other.state_dict()["hash"] == optimizer.program.hash
+
+
 def test_one_thread_uses_an_optimizer_at_a_time() -> None:
     weights = np.ones(1 << 22, np.float32)
     optimizer = symopt.Optimizer("adamw", weights)
@@ -190,24 +208,31 @@ def test_one_thread_uses_an_optimizer_at_a_time() -> None:
 
 
 FORKED = """
-import os, numpy as np, symopt
+import os, sys, numpy as np, symopt
+study = symopt.Study(sys.argv[1], "smoke")
 weights = np.ones(4, np.float32)
 optimizer = symopt.Optimizer("lion", weights)
 optimizer.step(np.ones(4, np.float32))
 child = os.fork()
 if child == 0:
-    try:
-        optimizer.step(np.ones(4, np.float32))
-    except symopt.WorkError as error:
-        os._exit(7 if "spawn" in str(error) else 8)
-    os._exit(9)
+    refused = 0
+    calls = [
+        lambda: optimizer.step(np.ones(4, np.float32)),
+        lambda: study.search(programs=5),
+        lambda: symopt.Program("lion-raw").simplify(),
+    ]
+    for call in calls:
+        try:
+            call()
+        except symopt.WorkError as error:
+            refused += "spawn" in str(error)
+    os._exit(refused)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_process_is_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == "7\n"
+def test_a_forked_process_is_refused(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", FORKED, str(tmp_path / "store")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "3\n"

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,18 +184,44 @@ def test_every_public_name_is_documented() -> None:
     for module in (symopt, symopt.task):
         for name in module.__all__:
             found = getattr(module, name)
-            if not inspect.getdoc(found):
+            doc = inspect.getdoc(found) or ""
+            if not doc:
                 missing.append(name)
-            if not inspect.isclass(found) or issubclass(found, Exception):
+            if not inspect.isclass(found):
+                missing += undocumented(name, found, doc)
                 continue
-            # Fields of named tuples and attributes have their text in the source, for people.
+            if issubclass(found, Exception):
+                continue
+            # Those of the module for tasks are made by symopt.
+            if module is symopt and not issubclass(found, tuple):
+                missing += undocumented(name, found, doc)
+            fields = getattr(found, "_fields", getattr(found, "__dataclass_fields__", ()))
+            for field in fields:
+                if not field.startswith("_") and f"{field}: " not in doc:
+                    missing.append(f"{name}.{field}")
             for member, value in vars(found).items():
-                public = not member.startswith("_") and (
-                    callable(value) or isinstance(value, property)
-                )
-                if public and not inspect.getdoc(value):
+                if member.startswith("_") or member in fields:
+                    continue
+                value = getattr(value, "__func__", value)
+                doc_of_member = inspect.getdoc(value) or ""
+                if (callable(value) or isinstance(value, property)) and not doc_of_member:
                     missing.append(f"{name}.{member}")
+                if inspect.isfunction(value):
+                    missing += undocumented(f"{name}.{member}", value, doc_of_member)
     assert missing == []
+
+
+def undocumented(name: str, found: Any, doc: str) -> list[str]:
+    """Parameters that a text does not name."""
+    import inspect
+
+    if not callable(found):
+        return []
+    return [
+        f"{name}({parameter})"
+        for parameter in inspect.signature(found).parameters
+        if parameter not in doc and parameter not in ("self", "cls") and parameter[0] != "_"
+    ]
 
 
 def test_other_threads_run_during_a_long_call() -> None:

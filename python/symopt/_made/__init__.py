@@ -31,7 +31,8 @@ class _Loader(importlib.abc.InspectLoader):
     """Writes an export and runs it."""
 
     def __init__(self, program: Program, target: str) -> None:
-        self.filename = f"<symopt {target} {program.name} {program.hash[:12]}>"
+        # By the text: programs that compute the same may have other lines.
+        self.filename = f"<symopt {target} {program.name} {_digits(program)[:12]}>"
         self.program = program
         self.target = target
         self.text: str | None = None
@@ -82,6 +83,10 @@ class _Finder(importlib.abc.MetaPathFinder):
 sys.meta_path.append(_Finder())
 
 
+def _digits(program: Program) -> str:
+    return hashlib.sha256(program.source.encode()).hexdigest()[:16]
+
+
 def module(program: Program, target: str) -> ModuleType:
     """The export of a program as a module: of equal texts the same one."""
     with _lock:
@@ -91,8 +96,7 @@ def module(program: Program, target: str) -> ModuleType:
     if name := _zoo_sources.get(source):
         ending = name.replace("-", "_")
     else:
-        digits = hashlib.sha256(source.encode()).hexdigest()[:16]
-        ending = f"{program._core.function_name}_{digits}"
+        ending = f"{program._core.function_name}_{_digits(program)}"
     fullname = f"{_PREFIX}{target}_{ending}"
     with _lock:
         if ending not in zoo and fullname not in _programs:
