@@ -3,6 +3,7 @@
 //!
 //! ```sh
 //! cargo test -p symopt --test workers -- --include-ignored
+//! SYMOPT_KILLS=100 cargo test -p symopt --test workers -- --include-ignored kills   # hours
 //! ```
 
 #![cfg(all(unix, feature = "nats"))]
@@ -10,7 +11,7 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{run, symopt};
@@ -22,7 +23,9 @@ struct Process(Child);
 
 impl Process {
     fn new(directory: &Path, arguments: &[&str]) -> Process {
-        Process(symopt(directory).args(arguments).spawn().unwrap())
+        // Nobody reads what it prints, which may be more than a pipe holds.
+        let mut command = symopt(directory);
+        Process(command.args(arguments).stdout(Stdio::null()).spawn().unwrap())
     }
 
     fn signal(&self, signal: &str) {
@@ -112,6 +115,125 @@ fn a_search_by_two_worker_processes_is_that_of_threads_while_all_are_killed() {
         let (code, said) = worker.end();
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("takes no more") && said.contains("ends after"), "{said}");
+    }
+}
+
+/// Random numbers, the same in each run (SplitMix64, Steele et al. 2014).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % limit
+    }
+}
+
+#[test]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
+fn kills_at_random_times_change_nothing_in_both_modes_of_the_server() {
+    let kills: u64 = std::env::var("SYMOPT_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    // Each kill costs the search some seconds, in which it does little.
+    let programs = (2000 * kills).to_string();
+    let search = [&["search", "--programs", &programs][..], &SEARCH[1..3], &SEARCH[5..]].concat();
+    let plain = run(here, &[&search[..], &["--store", "plain"]].concat());
+    assert_eq!(plain.code, Some(0), "{}", plain.stderr);
+    let expected = contents(&here.join("plain"));
+    let always = here.join("always.conf");
+    std::fs::write(&always, "jetstream { sync_interval: always }\n").unwrap();
+    for (mode, options) in [("usual", &[][..]), ("always", &["-c", always.to_str().unwrap()])] {
+        let (store, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut server = Server::with(store.path(), options);
+        let url = server.url();
+        let mut random = Random(kills);
+        let mut workers: Vec<Process> =
+            (0..2).map(|number| worker(here, &server, &format!("{mode}-{number}"))).collect();
+        let asked = [&search[..], &["--store", mode, "--server", &url]].concat();
+        let mut process = Process::new(here, &asked);
+        wait_for(|| has_begun(&here.join(mode)));
+        let resume = ["resume", mode, "--held-out", "4", "--json", "--server", &url];
+        for kill in 0..kills {
+            std::thread::sleep(Duration::from_millis(random.below(700)));
+            match random.below(3) {
+                0 => {
+                    let which = usize::from(random.below(2) == 1);
+                    workers[which] = worker(here, &server, &format!("{mode}-kill-{kill}"));
+                }
+                1 => {
+                    server.kill();
+                    // Once all that it kept is lost.
+                    match kill == kills / 2 {
+                        true => server.restart_without(empty.path()),
+                        false => server.restart(),
+                    }
+                }
+                _ => {
+                    drop(process);
+                    process = Process::new(here, &resume);
+                }
+            }
+        }
+        // What was started while the server was away has ended.
+        drop((process, workers));
+        let _workers = [worker(here, &server, "last-1"), worker(here, &server, "last-2")];
+        let ended = run(here, &resume);
+        assert_eq!(ended.code, Some(0), "{mode}: {}", ended.stderr);
+        assert!(contents(&here.join(mode)) == expected, "{mode}: the journals differ");
+    }
+}
+
+#[test]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
+fn the_demonstration_ends_with_two_equal_journals() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = symopt_testing::nats::program();
+    let demo = ["cluster", "demo", "--nats-server", &server, "--programs", "6000"];
+    let ended = run(directory.path(), &demo);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("equal, bit for bit"), "{}", ended.stdout);
+    let none = run(directory.path(), &["cluster", "demo", "--nats-server", "./none"]);
+    assert_eq!(none.code, Some(2), "{}", none.stderr);
+    assert!(none.stderr.contains("--nats-server"), "{}", none.stderr);
+}
+
+#[test]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
+fn keys_open_what_they_should_and_nothing_else() {
+    let (directory, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let here = directory.path();
+    let made = run(here, &["cluster", "init", "c"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    assert!(made.stdout.contains("nats-server -c"), "{}", made.stdout);
+    let again = run(here, &["cluster", "init", "c"]);
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    let configuration = here.join("c/server.conf");
+    let server = Server::with(store.path(), &["-c", configuration.to_str().unwrap()]);
+    let url = server.url();
+    let key = |name: &str| here.join("c").join(name).display().to_string();
+    let (asks, works) = (key("coordinator.nk"), key("worker.nk"));
+    let terms = ["worker", "--server", &url, "--server-key", &works, "--name", "w"];
+    let worker = Process::new(here, &terms);
+    let search = [&SEARCH[..], &["--store", "s", "--server", &url, "--server-key", &asks]].concat();
+    let search = Process::new(here, &search);
+    wait_for(|| {
+        let status = ["cluster", "status", "--json", "--server", &url, "--server-key", &asks];
+        let status = run(here, &status);
+        assert_eq!(status.code, Some(0), "{}", status.stderr);
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+        let worker = &status["workers"][0];
+        worker["name"] == "w" && worker["jobs"].as_u64() > Some(0)
+    });
+    let (code, said) = search.end();
+    assert_eq!(code, Some(0), "{said}");
+    drop(worker);
+    // A worker can't ask, and nobody comes in without a key.
+    for refused in [&["--server-key", &works][..], &[]] {
+        let asked = [&SEARCH[..], &["--store", "t", "--server", &url], refused].concat();
+        let asked = run(here, &asked);
+        assert_eq!(asked.code, Some(1), "{}", asked.stderr);
     }
 }
 
