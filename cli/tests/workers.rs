@@ -209,7 +209,11 @@ fn keys_open_what_they_should_and_nothing_else() {
     assert!(made.stdout.contains("nats-server -c"), "{}", made.stdout);
     let again = run(here, &["cluster", "init", "c"]);
     assert_eq!(again.code, Some(2), "{}", again.stderr);
-    let configuration = here.join("c/server.conf");
+    // The server of the tests has its store elsewhere.
+    let text = std::fs::read_to_string(here.join("c/server.conf")).unwrap();
+    let lines = text.lines().filter(|line| !line.contains("store_dir"));
+    let configuration = here.join("server.conf");
+    std::fs::write(&configuration, lines.collect::<Vec<_>>().join("\n")).unwrap();
     let server = Server::with(store.path(), &["-c", configuration.to_str().unwrap()]);
     let url = server.url();
     let key = |name: &str| here.join("c").join(name).display().to_string();
