@@ -480,6 +480,11 @@ fn every_command_explains_itself() {
         "programs",
         "tasks",
         "bench",
+        "worker",
+        "cluster",
+        "cluster init",
+        "cluster status",
+        "cluster demo",
         "completions",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();

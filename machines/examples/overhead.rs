@@ -96,7 +96,7 @@ fn runs(executor: &Arc<dyn Executor>, first: u64, count: u64, cancel: &CancelTok
     let program = symopt_programs::find("lion").ok_or("lion is known")?.program();
     let candidate = Candidate { program: &program, peak_lr: 0.01, hyperparameters: &[] };
     for seed in first..first + count {
-        task.task.run(&candidate, seed, cancel, &mut |_| Verdict::Continue)?;
+        drop(task.task.run(&candidate, seed, cancel, &mut |_| Verdict::Continue)?);
     }
     Ok(())
 }
