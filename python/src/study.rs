@@ -22,7 +22,7 @@ use symopt_search::SearchError;
 use symopt_search::config::{ConfigError, Preset, SearchConfig};
 use symopt_search::engine::Progress;
 use symopt_search::journal::{CheckedStore, Journal, JournalError};
-use symopt_search::launch::{self, Finished, Launch, LaunchError};
+use symopt_search::launch::{self, Finished, Launch, LaunchError, Launcher};
 use symopt_search::store::hall_of_fame::hall_of_fame;
 use symopt_studies::report::{Options, report};
 
@@ -479,7 +479,8 @@ pub fn report_on(
     work::run(py, Cancelling::Soon, move |cancel| {
         let validate = validate.as_deref().map(SuiteSource::find).transpose();
         let validate = validate.map_err(Raise::raise)?;
-        let options = Options { validate, seeds, sample, over: None, threads };
+        let launcher = Launcher::default();
+        let options = Options { validate, seeds, sample, over: None, threads, launcher };
         let report = report(&stores, &options, cancel, &|_, _| ()).map_err(Raise::raise)?;
         let figures = report.figures().into_iter();
         let mut files: Vec<_> =
