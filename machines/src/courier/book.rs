@@ -40,6 +40,8 @@ pub(super) struct Book {
     last_number: u64,
     waits: u64,
     times: VecDeque<Duration>,
+    /// When a worker was last heard of.
+    heard: Option<Instant>,
 }
 
 /// A job without an answer.
@@ -173,9 +175,10 @@ impl Book {
         self.open.len()
     }
 
-    /// Whether a worker does one of the jobs.
-    pub(super) fn is_begun(&self) -> bool {
-        self.publications().any(|publication| publication.begun.is_some())
+    /// Whether a worker does one of the jobs, or did one so short a time ago.
+    pub(super) fn is_worked_on(&self, now: Instant, ago: Duration) -> bool {
+        self.heard.is_some_and(|heard| now.saturating_duration_since(heard) < ago)
+            || self.publications().any(|publication| publication.begun.is_some())
     }
 
     /// What the server is to get, the oldest first.
@@ -199,6 +202,7 @@ impl Book {
 
     /// A worker does a publication, or still does.
     pub(super) fn heard(&mut self, number: u64, worker: &str, now: Instant) {
+        self.heard = Some(now);
         let Some(publication) = self.publication(number) else { return };
         match &mut publication.begun {
             Some(begun) if begun.worker == worker => begun.heard = now,
@@ -251,6 +255,7 @@ impl Book {
     /// Takes an answer in: whoever waits for the job gets it, unless the worker gave the job back,
     /// which is then published again.
     pub(super) fn answered(&mut self, number: u64, answer: Answer, now: Instant) -> Answered {
+        self.heard = Some(now);
         let known = self.numbers.get(&number).is_some_and(|digest| *digest == answer.job);
         match &answer.outcome {
             Outcome::Returned(reason) => {
@@ -527,6 +532,7 @@ mod tests {
     #[test]
     fn what_is_held_is_not_done_again() {
         let (mut book, receiver, now) = one();
+        assert!(!book.is_worked_on(now, SHORTEST));
         book.hold("job");
         assert!(matches!(book.unanswered("job", 1, now), Unanswered::Held));
         let looked = book.look(after(now, 100));
@@ -535,6 +541,8 @@ mod tests {
         assert!(book.to_publish().is_empty());
         book.answered(1, answer(Outcome::Done(json!(1))), now);
         assert!(receiver.recv().is_ok());
+        assert!(book.is_worked_on(after(now, 1), SHORTEST));
+        assert!(!book.is_worked_on(after(now, 3), SHORTEST));
         assert!(matches!(book.unanswered("job", 1, now), Unanswered::Closed));
     }
 

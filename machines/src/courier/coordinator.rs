@@ -254,11 +254,11 @@ async fn talk(context: &jetstream::Context, identity: String, shared: &Shared) {
         if let Ok(stream) = context.get_stream_no_info(JOBS).await {
             look(&stream, shared).await;
         }
-        let (is_idle, is_begun) = {
+        let (is_idle, is_worked_on) = {
             let book = shared.book();
-            (book.len() == 0, book.is_begun())
+            (book.len() == 0, book.is_worked_on(Instant::now(), MISSING))
         };
-        if is_idle || is_begun {
+        if is_idle || is_worked_on {
             worked = Instant::now();
         } else if worked.elapsed() > MISSING {
             let (url, class) = (shared.url.clone(), shared.class.clone());
