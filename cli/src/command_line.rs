@@ -43,6 +43,8 @@ enum Command {
     /// Show what searches did: figures and tables from their stores, with fresh seeds and
     /// meta-validation
     Report(commands::report::Arguments),
+    /// Show searches while they run, on a page in a browser
+    Serve(commands::serve::Arguments),
     /// Show what a program is: types, slots, live and redundant statements, hash, cost
     Inspect(commands::inspect::Arguments),
     /// Simplify a program, step by step: what each step is, why it is right, and what its check has
@@ -133,6 +135,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Discover(arguments) => commands::discover::run(arguments),
         Command::Funnel(arguments) => commands::funnel::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Simplify(arguments) => commands::simplify::run(arguments),
         Command::Diff(arguments) => commands::diff::run(arguments),

@@ -17,6 +17,7 @@ pub mod report;
 pub mod resume;
 pub mod runs;
 pub mod search;
+pub mod serve;
 pub mod simplify;
 pub mod tasks;
 pub mod top;

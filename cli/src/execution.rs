@@ -1,11 +1,17 @@
 //! Options of everything that runs searches: when they end, and how they are run.
 
+use std::cell::OnceCell;
+use std::path::Path;
+
 use clap::Args;
+use symopt_cancel::CancelToken;
 use symopt_dsl::shell::Command;
+use symopt_live::{Live, PORT};
 use symopt_search::config::{Limits, TargetFitness};
 
-use crate::options;
+use crate::failure::Failure;
 use crate::workers::Workers;
+use crate::{options, progress};
 
 /// Limits that end a search.
 #[derive(Args)]
@@ -60,14 +66,43 @@ pub struct Execution {
     /// settings do not say); docs/searching.md says how it is asked
     #[arg(long, value_name = "COMMAND", overrides_with = "proposals")]
     pub proposals: Option<String>,
+    /// Show the search while it runs, on a page in a browser, as `symopt serve` does; 0 is any port
+    /// that is free
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = DEFAULT_PORT, overrides_with = "serve")]
+    serve: Option<u16>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub workers: Workers,
+    /// What is served, from when the command begins to its end.
+    #[arg(skip)]
+    live: OnceCell<Live>,
 }
 
+/// The port of `--serve` alone.
+const DEFAULT_PORT: &str = "7373";
+const _: () = assert!(PORT == 7373);
+
 impl Execution {
+    /// Begins to serve what was asked for, before anything takes long: whether the port can be had
+    /// shows at once.
+    pub fn begin(&self, cancel: &CancelToken) -> Result<(), Failure> {
+        if let Some(port) = self.serve {
+            // It is asked for once in a command.
+            let _ = self.live.set(Live::begin(port, cancel)?);
+        }
+        Ok(())
+    }
+
+    /// Shows a store, or the stores of a campaign, on the page.
+    pub fn show(&self, store: &Path) -> Result<(), Failure> {
+        let Some(live) = self.live.get() else { return Ok(()) };
+        live.show(store)?;
+        progress::note(&format!("{} shows the search while it runs", live.url()));
+        Ok(())
+    }
+
     /// How many threads evaluate.
     pub fn threads(&self) -> usize {
         self.workers.threads(self.threads)

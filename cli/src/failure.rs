@@ -8,6 +8,7 @@ use symopt_conformance::exports::ConformanceError;
 use symopt_evaluator::OptimizerError;
 use symopt_export::ExportError;
 use symopt_files::WriteError;
+use symopt_live::LiveError;
 use symopt_pages::searches::DetailError;
 use symopt_programs::source::SourceError;
 use symopt_proxy_tasks::error::{SnapshotError, TaskError};
@@ -198,6 +199,17 @@ impl From<DetailError> for Failure {
         match error {
             DetailError::Journal(error) => error.into(),
             _ => Failure::Work("interrupted before there was a result".to_owned()),
+        }
+    }
+}
+
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Failure {
+        match error {
+            LiveError::Journal(error) => error.into(),
+            LiveError::Campaign(error) => error.into(),
+            LiveError::System(_) => Failure::Work(error.to_string()),
+            error => Failure::Input(error.to_string()),
         }
     }
 }

@@ -7,17 +7,25 @@ use symopt_cancel::CancelToken;
 use crate::failure::Failure;
 use crate::progress;
 
+/// What it says, if nothing else is to be said.
+const NOTE: &str = "interrupted: the runs under way are stopped; Ctrl-C again ends at once";
+
 /// What the handler cancels, or why there is no handler. It is set once.
 static WATCHED: OnceLock<Result<CancelToken, String>> = OnceLock::new();
 
 /// The token that an interrupt cancels: the root of all others. Without a call of this, an
 /// interrupt ends the process at once.
 pub fn token() -> Result<CancelToken, Failure> {
-    let watched = WATCHED.get_or_init(|| watch().map_err(|error| error.to_string()));
+    token_saying(NOTE)
+}
+
+/// The same with what is said when it is cancelled; whoever asks first has the say.
+pub fn token_saying(note: &'static str) -> Result<CancelToken, Failure> {
+    let watched = WATCHED.get_or_init(|| watch(note).map_err(|error| error.to_string()));
     watched.clone().map_err(|error| Failure::Work(format!("can't watch for interrupts: {error}")))
 }
 
-fn watch() -> Result<CancelToken, ctrlc::Error> {
+fn watch(note: &'static str) -> Result<CancelToken, ctrlc::Error> {
     let token = CancelToken::new();
     let root = token.clone();
     ctrlc::set_handler(move || {
@@ -27,7 +35,7 @@ fn watch() -> Result<CancelToken, ctrlc::Error> {
         }
         // Runs that are under way end between two steps, and training scripts are killed.
         root.cancel();
-        progress::note("interrupted: the runs under way are stopped; Ctrl-C again ends at once");
+        progress::note(note);
     })?;
     Ok(token)
 }

@@ -471,6 +471,7 @@ fn every_command_explains_itself() {
         "funnel",
         "rediscover",
         "report",
+        "serve",
         "inspect",
         "simplify",
         "diff",

@@ -8,6 +8,7 @@
 //! | [`chart`] | figures as Vega-Lite specifications, in one house style |
 //! | [`program`] | a program: marks, formula, cost, data flow, derivation |
 //! | [`searches`] | what searches did, from their stores |
+//! | [`live`] | the page that follows searches while they run |
 //! | [`numbers`] | numbers as people read them |
 //! | [`vendor`] | the libraries that draw the figures, with their licences |
 //!
@@ -30,6 +31,7 @@ pub mod chart;
 pub mod content;
 mod embedded;
 mod escape;
+pub mod live;
 pub mod numbers;
 pub mod page;
 pub mod program;

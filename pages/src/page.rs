@@ -11,7 +11,7 @@ use crate::embedded::embedded;
 use crate::table::Table;
 use crate::vendor::{LIBRARIES, LICENCES, Library};
 
-const STYLE: &str = include_str!("../assets/page.css");
+pub(crate) const STYLE: &str = include_str!("../assets/page.css");
 const SCRIPT: &str = include_str!("../assets/page.js");
 
 /// A number that stands out.
@@ -150,7 +150,7 @@ fn has_figures(blocks: &[Block]) -> bool {
 }
 
 /// What allows a script or a style in a policy.
-fn allowed(text: &str) -> String {
+pub(crate) fn allowed(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
 

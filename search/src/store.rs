@@ -31,6 +31,7 @@ mod checked;
 mod encoding;
 mod error;
 pub mod failures;
+pub mod follow;
 mod frame;
 pub mod hall_of_fame;
 mod index;

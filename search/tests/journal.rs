@@ -12,6 +12,8 @@ use symopt_search::journal::{
     Settings, revision,
 };
 use symopt_search::judge::inner_tuning::Setting;
+use symopt_search::store::follow::{Entry, Follower, Look, is_held};
+use symopt_search::store::stop_reason::StopReason;
 
 fn settings() -> Settings {
     Settings {
@@ -481,4 +483,87 @@ fn a_database_with_flipped_bytes_is_either_whole_or_damaged() {
         }
     }
     assert!(damaged > 0, "no damage was ever seen");
+}
+
+/// The numbers of the children whose evaluations a look finds, and other entries.
+fn look(follower: &mut Follower) -> (Look, Vec<u64>, Vec<Entry>) {
+    let (mut children, mut others) = (Vec::new(), Vec::new());
+    let look = follower.look(&mut |entry| match entry {
+        Entry::Evaluation { place: Place::Child(number), .. } => children.push(number),
+        entry => others.push(entry),
+    });
+    (look.unwrap(), children, others)
+}
+
+#[test]
+fn whoever_follows_a_journal_has_each_entry_once_also_when_it_was_killed_and_resumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let before = snapshot(&path);
+    let mut follower = Follower::open(&path).unwrap();
+    assert_eq!(follower.settings(), &settings());
+    assert_eq!(look(&mut follower), (Look::More, (0..300).collect(), vec![]));
+    assert_eq!(look(&mut follower), (Look::More, vec![], vec![]));
+    assert!(snapshot(&path) == before, "a store that is followed was changed");
+    // A search that was killed while it wrote leaves a part of a frame, and goes on after it.
+    let log = path.join("journal/log");
+    let whole = fs::read(&log).unwrap();
+    for part in [1, 7, 8, 9, 40] {
+        let mut bytes = whole.clone();
+        bytes.extend([40, 0, 0, 0].iter().cycle().take(part));
+        fs::write(&log, bytes).unwrap();
+        assert_eq!(look(&mut follower), (Look::More, vec![], vec![]), "{part}");
+    }
+    let mut journal = Journal::open(&path).unwrap();
+    if let Some(held) = is_held(&path) {
+        assert!(held, "a search writes");
+    }
+    journal.acknowledge(&[(Place::Child(300), record(300).1)]).unwrap();
+    assert_eq!(look(&mut follower).1, [300]);
+    // Whoever follows keeps nobody from anything.
+    assert!(matches!(Journal::open(&path), Err(JournalError::Busy { .. })));
+    journal.note_end(StopReason::Programs).unwrap();
+    drop(journal);
+    assert_ne!(is_held(&path), Some(true), "nobody writes");
+    let end = vec![Entry::End(StopReason::Programs)];
+    assert_eq!(look(&mut follower), (Look::More, vec![], end.clone()));
+    // One that begins later has the same.
+    let mut late = Follower::open(&path).unwrap();
+    assert_eq!(look(&mut late), (Look::More, (0..301).collect(), end));
+}
+
+#[test]
+fn whoever_follows_a_journal_sees_that_it_is_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = store(directory.path());
+    let mut follower = Follower::open(&path).unwrap();
+    let _ = look(&mut follower);
+    // Shorter, longer and equally long, with the same beginning and without.
+    for (count, seed) in [(10, 0), (400, 0), (400, 1), (3, 2)] {
+        fs::remove_dir_all(&path).unwrap();
+        assert!(follower.look(&mut |_| {}).is_err(), "the store is not there");
+        let mut settings = settings();
+        settings.config.seed = seed;
+        let mut journal = Journal::create(&path, settings).unwrap();
+        let records: Vec<_> =
+            (0..count).map(|index| (Place::Child(index), record(index).1)).collect();
+        journal.acknowledge(&records).unwrap();
+        assert_eq!(look(&mut follower).0, Look::Anew, "{count}, {seed}");
+        assert_eq!(look(&mut follower).1, (0..count).collect::<Vec<_>>());
+        assert_eq!(follower.settings().config.seed, seed);
+    }
+    // Damage is an error, and what was read before stays read.
+    let log = path.join("journal/log");
+    let mut bytes = fs::read(&log).unwrap();
+    let whole = bytes.clone();
+    let mut journal = Journal::open(&path).unwrap();
+    journal.acknowledge(&[(Place::Child(3), record(3).1)]).unwrap();
+    drop(journal);
+    bytes = fs::read(&log).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    assert!(matches!(follower.look(&mut |_| {}), Err(JournalError::Damaged { .. })));
+    fs::write(&log, &whole).unwrap();
+    assert_eq!(look(&mut follower), (Look::More, vec![], vec![]));
 }

@@ -51,6 +51,7 @@ pub fn execute(
 ) -> Result<(), Failure> {
     let threads = execution.threads();
     let mut interrupted = false;
+    execution.show(path)?;
     if !execution.json {
         let config = campaign.config();
         let steps = plan(config);

@@ -32,6 +32,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let cancel = interrupt::token()?;
+    arguments.execution.begin(&cancel)?;
     if arguments.salvage {
         return salvage(arguments, &cancel);
     }

@@ -138,6 +138,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut config = settings(&arguments)?;
     let cancel = interrupt::token()?;
     let Arguments { store, name, limits, execution, command, task_seeds, .. } = arguments;
+    execution.begin(&cancel)?;
     limits.apply(&mut config.limits);
     if execution.proposals.is_some() && config.mutation.proposals == 0.0 {
         config.mutation.proposals = PROPOSALS;

@@ -6,8 +6,11 @@ The searches and the pages are made in FOLDER, which is emptied first; screensho
 minified build of its npm package, lies beside this file.
 """
 
+import csv
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +113,106 @@ def check_looks(browser, path: Path) -> None:
         page.context.close()
 
 
+class Served:
+    """`symopt serve` on a port."""
+
+    def __init__(self, port: int, *stores: str) -> None:
+        words = [str(symopt), "serve", *stores, "--port", str(port)]
+        self.process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.says = self.process.stdout.readline() if self.process.stdout else ""
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(timeout=20)
+
+
+def children(store: str) -> list[str]:
+    """The children of a journal that were evaluated, in order."""
+    run("top", store, "--all", "--csv", "all.csv")
+    with (folder / "all.csv").open(newline="") as file:
+        return [row["child"] for row in csv.DictReader(file) if row["child"]]
+
+
+def check_live(browser) -> None:
+    """The page of a search that is killed twice and resumed, while its server is killed once too."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/"
+    first = ["search", "--config", "hostile.toml", "--programs", "0", "--held-out", "0", "--threads", "1"]
+    names = ("<script>alert(1)", "a second one")
+    run(*first, "--seed", "7", "--evaluations", "40", "--store", names[1])
+
+    def searching(*words: str) -> subprocess.Popen:
+        return subprocess.Popen([str(symopt), *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    search = searching(*first, "--evaluations", "5000", "--store", names[0])
+    manifest = folder / names[0] / "symopt-store.json"
+    while not manifest.exists():
+        time.sleep(0.05)
+    served = Served(port, *names)
+    expect(url in served.says, f"serve says {served.says!r}")
+    entries = "(store) => symopt.stores[store].entries.filter(([kind, child]) => kind === 'evaluation' && child !== null).map(([, child]) => String(child))"
+    pages = []
+    lost = []  # while there is no server, a browser says so on the console
+    for width in WIDTHS:
+        scheme = "dark" if width == WIDTHS[1] else "light"
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+        page = context.new_page()
+        page.on("console", lambda message: lost.append(message.text))
+        page.on("pageerror", lambda error: expect(False, f"live: {str(error)[:300]}"))
+        page.on("dialog", lambda dialog: (expect(False, f"live: a dialog, {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: expect(request.url.startswith((url, "data:,")), f"live: asks for {request.url[:200]}"))
+        page.goto(url)
+        pages.append((width, scheme, page))
+    count = "symopt.stores[0]?.entries.length ?? 0"
+    for least in (60, 1500):
+        for _, _, page in pages:
+            wait(page, f"({count}) >= {least}", 60)
+        search.kill()
+        search.wait()
+        if least == 60:
+            wait(pages[0][2], "document.getElementById('verdict').textContent.includes('interrupted or killed')")
+        else:
+            expect(not lost, f"live: the console says {lost[:3]}")
+            served.end(signal.SIGKILL)
+            wait(pages[0][2], "document.getElementById('connection').textContent.includes('lost')")
+        search = searching("resume", names[0], "--held-out", "0", "--threads", "1")
+        if least != 60:
+            served = Served(port, *names)
+    search.wait(timeout=240)
+    expected = [children(name) for name in names]
+    expect(len(expected[0]) >= 5000, f"live: the search has {len(expected[0])} evaluations")
+    for width, scheme, page in pages:
+        wait(page, "symopt.stores[0].status?.state === 'ended' && symopt.stores[0].status.hall.entries === symopt.stores[0].entries.length", 60)
+        wait(page, "document.getElementById('verdict').textContent.includes('ended')")
+        for number, name in enumerate(names):
+            found = page.evaluate(f"({entries})({number})")
+            expect(sorted(found) == sorted(expected[number]), f"live at {width}: {len(found)} of {len(expected[number])} evaluations of {name}")
+            expect(len(set(found)) == len(found), f"live at {width}: an evaluation is there twice")
+        expect(names[0] in page.locator("#verdict").inner_text(), "live: the name of a store is not there as it is")
+        expect("</script>" not in page.locator("#best-text").inner_html(), "live: a program is not text")
+        expect(page.locator("#fitness svg").count() == 1 and page.locator("#hall tbody tr").count() > 0, "live: nothing is drawn")
+        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        expect(wider <= 0, f"live at {width}: {wider} pixels wider than the window")
+        page.screenshot(path=folder / f"live-{width}-{scheme}.png", full_page=True)
+        page.evaluate(AXE)
+        violations = page.evaluate("axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((n) => n.html)]))")
+        expect(not violations, f"live at {width}, {scheme}: axe finds {violations}")
+    page = pages[-1][2]
+    page.keyboard.press("Tab")
+    expect(page.evaluate("document.activeElement.className") == "skip", "live: the first stop is not the link to the content")
+    page.locator("#which").select_option("1")
+    wait(page, f"document.getElementById('verdict').textContent.startsWith('{names[1]}')")
+    foreign = [text for text in lost if "ERR_CONNECTION_REFUSED" not in text and "ERR_INCOMPLETE_CHUNKED_ENCODING" not in text and "ERR_CONNECTION_RESET" not in text]
+    expect(not foreign, f"live: the console says {foreign[:3]}")
+    code = served.end(signal.SIGINT)
+    expect(code == 0, f"serve ends with {code}")
+    wait(page, "document.getElementById('connection').textContent.includes('has ended')")
+    for _, _, page in pages:
+        page.context.close()
+
+
 def check_table(browser, path: Path, least: int) -> None:
     page = open_page(browser, path, 1280, "light")
     rows = page.locator("#rows-1")
@@ -151,6 +254,9 @@ with sync_playwright() as playwright:
     check_text(browser, small, "h1", "<script>alert(1)<img src=x onerror=alert(3)>")
     check_text(browser, program, "main", "</script><script>alert(2)</script>")
     check_table(browser, many, 4_000)
+    begin = time.monotonic()
+    check_live(browser)
+    print(f"live: {time.monotonic() - begin:.1f} s")
     browser.close()
 print(f"{len(faults)} faults")
 sys.exit(1 if faults else 0)

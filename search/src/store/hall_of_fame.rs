@@ -164,13 +164,7 @@ pub fn all(store: &CheckedStore) -> Result<Vec<EvaluatedProgram>, JournalError> 
         EvaluatedProgram {
             child,
             epoch,
-            outcome: match record.fitness {
-                Fitness::Improvement(_) => "completed",
-                Fitness::Hopeless { .. } => "hopeless",
-                Fitness::Diverged => "diverged",
-                Fitness::Screened => "screened",
-                Fitness::Failed => "failed",
-            },
+            outcome: outcome(record.fitness),
             fitness: record.fitness.improvement(),
             standard_error: record.standard_error,
             seeds: record.seeds,
@@ -182,6 +176,17 @@ pub fn all(store: &CheckedStore) -> Result<Vec<EvaluatedProgram>, JournalError> 
         }
     };
     Ok(records.into_iter().map(evaluated).collect())
+}
+
+/// What became of an evaluation, in a word.
+pub fn outcome(fitness: Fitness) -> &'static str {
+    match fitness {
+        Fitness::Improvement(_) => "completed",
+        Fitness::Hopeless { .. } => "hopeless",
+        Fitness::Diverged => "diverged",
+        Fitness::Screened => "screened",
+        Fitness::Failed => "failed",
+    }
 }
 
 /// The fittest programs of a store, the fittest first.

@@ -130,6 +130,7 @@ pub fn execute(
     );
     let config = launch.config().clone();
     let launch = asking(launch, execution)?;
+    execution.show(store)?;
     let adamw = launch.suite().baseline_origin();
     if !execution.json && !adamw.is_tuned() {
         writeln!(terminal::output(), "fitness is measured against {adamw}")?;
