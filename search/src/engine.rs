@@ -19,7 +19,8 @@ pub mod operators;
 pub mod proposal;
 mod random;
 mod saved_state;
-pub(crate) mod standing;
+pub(crate) mod search_state;
+pub mod virtual_time;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,10 +40,10 @@ use crate::engine::individual::Individual;
 use crate::engine::operators::OperatorYield;
 use crate::engine::proposal::{Answered, Proposals, Proposer};
 use crate::engine::saved_state::{Reached, SavedState};
-use crate::engine::standing::{
-    Absorbed, NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay,
+use crate::engine::search_state::{
+    Absorbed, NoEvaluation, Pending, Recorded, RecordedError, SearchState, Step,
 };
-pub use crate::engine::standing::{Best, Mismatch};
+pub use crate::engine::search_state::{Best, Mismatch};
 use crate::journal::Origin;
 use crate::journal::{Evaluated, Improvement, Journal, JournalError, Place, Proposal, revision};
 use crate::judge::evaluation::Evaluation;
@@ -278,10 +279,10 @@ impl<'a> Search<'a> {
         };
         let heads: Arc<[Program]> =
             std::iter::once(initial.as_ref()).chain(&self.others).cloned().collect();
-        let Begin { standing, hurdle, recorded, reached } =
+        let Begin { search_state, hurdle, recorded, reached } =
             self.begin(&initial, &heads, &graph, &evaluation)?;
-        let recorded_evaluations = standing.evaluations_begun();
-        let saved_state = SavedState::new(self.save_every, heads, standing.bred());
+        let recorded_evaluations = search_state.evaluations_begun();
+        let saved_state = SavedState::new(self.save_every, heads, search_state.bred());
 
         let proposals = Proposals::new(self.journal.proposals()?, self.proposer);
         let queue = Queue::default();
@@ -312,7 +313,7 @@ impl<'a> Search<'a> {
                 target: self.target,
                 journal: self.journal,
                 initial: Arc::clone(&initial),
-                standing,
+                search_state,
                 proposals,
                 recorded_end: recorded.end(),
                 recorded_evaluations,
@@ -345,32 +346,37 @@ impl<'a> Search<'a> {
         let log = journal.log();
         let begin = || {
             let evaluation = evaluation.clone();
-            let mut standing =
-                Standing::new(config, *target, *judge, initial, others, graph, evaluation);
-            standing.set_log(log);
-            (standing, Hurdle::new(config.hurdle.clone(), judge.checkpoints()))
+            let mut search_state =
+                SearchState::new(config, *target, *judge, initial, others, graph, evaluation);
+            search_state.set_log(log);
+            (search_state, Hurdle::new(config.hurdle.clone(), judge.checkpoints()))
         };
         let mut recorded = Recorded::new(log, journal.children(), config);
         // What the log holds was bred with its own settings.
         let stored = &journal.settings().config;
         if *config == (SearchConfig { limits: config.limits.clone(), ..stored.clone() }) {
-            let (mut standing, mut hurdle) = begin();
-            let restored =
-                saved_state::restore(journal, heads, &config.limits, &mut standing, &mut hurdle)?;
+            let (mut search_state, mut hurdle) = begin();
+            let restored = saved_state::restore(
+                journal,
+                heads,
+                &config.limits,
+                &mut search_state,
+                &mut hurdle,
+            )?;
             if let Some((frame, reached)) = restored {
-                recorded.pass_over(log, standing.bred(), frame);
-                return Ok(Begin { standing, hurdle, recorded, reached });
+                recorded.pass_over(log, search_state.bred(), frame);
+                return Ok(Begin { search_state, hurdle, recorded, reached });
             }
         }
-        let (standing, hurdle) = begin();
-        let reached = Reached::new(standing.best().fitness);
-        Ok(Begin { standing, hurdle, recorded, reached })
+        let (search_state, hurdle) = begin();
+        let reached = Reached::new(search_state.best().fitness);
+        Ok(Begin { search_state, hurdle, recorded, reached })
     }
 }
 
 /// Where a search begins, or is resumed.
 struct Begin<'a> {
-    standing: Standing<'a>,
+    search_state: SearchState<'a>,
     hurdle: Hurdle,
     recorded: Recorded,
     reached: Reached,
@@ -383,7 +389,7 @@ struct Running<'a> {
     target: Option<FunctionalHash>,
     journal: &'a mut Journal,
     initial: Arc<Program>,
-    standing: Standing<'a>,
+    search_state: SearchState<'a>,
     proposals: Proposals<'a>,
     hurdle: Hurdle,
     reached: Reached,
@@ -414,11 +420,11 @@ struct Running<'a> {
 impl Running<'_> {
     fn run(&mut self, observe: &mut dyn FnMut(&Progress)) -> Result<StopReason, SearchError> {
         loop {
-            self.reached.look(&self.standing);
+            self.reached.look(&self.search_state);
             if let Some(stop) = self.limit_reached() {
                 // What is under way still counts, unless somebody wants the end now.
                 let wait = !matches!(stop, StopReason::Cancelled | StopReason::Seconds);
-                while wait && self.standing.oldest().is_some() {
+                while wait && self.search_state.oldest().is_some() {
                     if !self.absorb_next()? {
                         return Ok(self.stopped_by());
                     }
@@ -426,7 +432,7 @@ impl Running<'_> {
                 }
                 return Ok(stop);
             }
-            let goes_on = match self.standing.next() {
+            let goes_on = match self.search_state.next() {
                 Step::Breed => self.breed()?,
                 Step::ChangeSeeds(epoch) => self.change_seeds(epoch)?,
                 Step::Absorb => {
@@ -459,7 +465,7 @@ impl Running<'_> {
 
     /// A limit that is reached, judged by what has been taken in so far.
     fn limit_reached(&self) -> Option<StopReason> {
-        let (limits, best) = (&self.limits, self.standing.best());
+        let (limits, best) = (&self.limits, self.search_state.best());
         let over = |limit: u64, value: u64| limit > 0 && value >= limit;
         let target = match limits.target_fitness {
             TargetFitness::Improvement(target) => best.fitness >= Fitness::Improvement(target),
@@ -471,12 +477,13 @@ impl Running<'_> {
             Some(StopReason::TargetProgram)
         } else if target {
             Some(StopReason::TargetFitness)
-        } else if over(limits.programs, self.standing.bred()) {
+        } else if over(limits.programs, self.search_state.bred()) {
             Some(StopReason::Programs)
-        } else if limits.evaluations > 0 && self.standing.evaluations_begun() >= limits.evaluations
+        } else if limits.evaluations > 0
+            && self.search_state.evaluations_begun() >= limits.evaluations
         {
             Some(StopReason::Evaluations)
-        } else if over(limits.plateau, self.standing.since_improvement()) {
+        } else if over(limits.plateau, self.search_state.since_improvement()) {
             Some(StopReason::Plateau)
         } else if self.is_time_over() {
             Some(StopReason::Seconds)
@@ -488,7 +495,7 @@ impl Running<'_> {
     /// The answer of a command to the question for the next child, if there is one. `Err(None)` if
     /// the search was cancelled, or its time was over, while it was waited for.
     fn proposal(&mut self) -> Result<Option<Proposal>, Option<SearchError>> {
-        let Some(question) = self.standing.question() else { return Ok(None) };
+        let Some(question) = self.search_state.question() else { return Ok(None) };
         let seconds = Some(self.limits.seconds).filter(|seconds| *seconds > 0);
         let end = seconds.and_then(|s| self.begin.checked_add(Duration::from_secs(s)));
         let in_time = self.cancel.child_until(end);
@@ -510,28 +517,29 @@ impl Running<'_> {
 
     /// False if the search was cancelled before there was a child.
     fn breed(&mut self) -> Result<bool, SearchError> {
-        self.saved_state.take(self.journal, &self.standing, &self.hurdle, &self.reached);
+        self.saved_state.take(self.journal, &self.search_state, &self.hurdle, &self.reached);
         let proposal = match self.proposal() {
             Ok(proposal) => proposal,
             Err(None) => return Ok(false),
             Err(Some(error)) => return Err(error),
         };
         // Programs that the search starts from are judged to the end.
-        let number = self.standing.bred().checked_sub(self.standing.others());
+        let number = self.search_state.bred().checked_sub(self.search_state.others());
         let thresholds = match number {
-            Some(number) => self.hurdle.thresholds(number, self.standing.population()),
+            Some(number) => self.hurdle.thresholds(number, self.search_state.population()),
             None => Arc::from([]),
         };
-        let epoch = self.standing.epoch();
-        let UnderWay { child, index, first: true } = self.standing.breed(proposal.as_ref()) else {
+        let epoch = self.search_state.epoch();
+        let Pending { child, index, first: true } = self.search_state.breed(proposal.as_ref())
+        else {
             return Ok(true);
         };
         let key = child.key;
         match self.recorded.child(*index, child.hash)? {
             Some((evaluation, offset)) => {
                 self.recorded_evaluations += 1;
-                self.standing.keep(key, evaluation);
-                self.standing.settle(key, offset);
+                self.search_state.keep(key, evaluation);
+                self.search_state.settle(key, offset);
             }
             None => {
                 self.caught_up.get_or_insert_with(Instant::now);
@@ -553,12 +561,12 @@ impl Running<'_> {
     /// Takes in the child that has been under way the longest. False if the search was cancelled
     /// while waiting for it.
     fn absorb_next(&mut self) -> Result<bool, SearchError> {
-        if let Some(UnderWay { child, first: true, .. }) = self.standing.oldest()
+        if let Some(Pending { child, first: true, .. }) = self.search_state.oldest()
             && !self.wait_for(child.key)?
         {
             return Ok(false);
         }
-        let Some(absorbed) = self.standing.absorb()? else { return Ok(true) };
+        let Some(absorbed) = self.search_state.absorb()? else { return Ok(true) };
         let Absorbed { index, hash, fitness, is_best, .. } = absorbed;
         if is_best {
             self.journal.note_improvement(&Improvement {
@@ -567,11 +575,11 @@ impl Running<'_> {
                 fitness,
             })?;
         }
-        let statistics = self.standing.statistics();
+        let statistics = self.search_state.statistics();
         if statistics.generated.is_multiple_of(statistics::EVERY) {
             self.journal.note_statistics(statistics)?;
         }
-        self.saved_state.write(self.journal, &self.standing, false)?;
+        self.saved_state.write(self.journal, &self.search_state, false)?;
         Ok(true)
     }
 
@@ -579,12 +587,12 @@ impl Running<'_> {
     /// cancelled before.
     fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
         // What is in the cache between two calls is in the journal too.
-        if self.standing.has_evaluation(key) {
+        if self.search_state.has_evaluation(key) {
             return Ok(true);
         }
         // As long as the workers have enough to do, there is no hurry: a flush for many evaluations
         // costs no more than one for a few.
-        while !self.standing.has_evaluation(key)
+        while !self.search_state.has_evaluation(key)
             || (self.finished.len() < FLUSH_TOGETHER && self.queue.len() > self.threads)
         {
             if !self.receive()? {
@@ -620,7 +628,7 @@ impl Running<'_> {
     /// Judges the best programs on the seeds of a new epoch; what was known of them and what is new
     /// make one fitness. False if the search was cancelled before that was done.
     fn change_seeds(&mut self, epoch: u64) -> Result<bool, SearchError> {
-        let elite = self.standing.elite();
+        let elite = self.search_state.elite();
         // Nobody's fitness on the old seeds says what is hopeless on the new ones.
         let thresholds: Thresholds = Arc::from([]);
         self.revisions.clear();
@@ -654,7 +662,7 @@ impl Running<'_> {
         let evaluations: Vec<Evaluation> = (0..elite.len())
             .filter_map(|rank| self.revisions.remove(&revision(epoch, rank)))
             .collect();
-        self.standing.change_seeds(epoch, elite, &evaluations)?;
+        self.search_state.change_seeds(epoch, elite, &evaluations)?;
         Ok(true)
     }
 
@@ -671,7 +679,7 @@ impl Running<'_> {
         self.finished.push((job.place, evaluated));
         self.finished_keys.push(job.key);
         match job.place {
-            Place::Child(_) => self.standing.keep(job.key, evaluation),
+            Place::Child(_) => self.search_state.keep(job.key, evaluation),
             Place::Revision(number) => {
                 self.revisions.insert(number, evaluation);
             }
@@ -688,7 +696,7 @@ impl Running<'_> {
                 offsets.into_iter().zip(self.finished_keys.drain(..)).zip(self.finished.drain(..))
             {
                 if let Place::Child(_) = place {
-                    self.standing.settle(key, offset);
+                    self.search_state.settle(key, offset);
                 }
             }
         }
@@ -697,8 +705,8 @@ impl Running<'_> {
 
     fn observe(&self, observe: &mut dyn FnMut(&Progress)) {
         observe(&Progress {
-            statistics: self.standing.statistics(),
-            best: self.standing.best(),
+            statistics: self.search_state.statistics(),
+            best: self.search_state.best(),
             elapsed: self.begin.elapsed(),
             recorded: self.recorded_end,
             session: self.session(),
@@ -708,7 +716,7 @@ impl Running<'_> {
     fn session(&self) -> Session {
         // What follows from the journal alone is nothing new.
         let Some(then) = self.caught_up else { return Session::default() };
-        let statistics = self.standing.statistics();
+        let statistics = self.search_state.statistics();
         Session {
             generated: statistics.generated.saturating_sub(self.recorded_end),
             evaluated: statistics.evaluated.saturating_sub(self.recorded_evaluations),
@@ -720,7 +728,7 @@ impl Running<'_> {
         // Evaluations that ended while nobody waited are worth keeping: a resumed search would do
         // them again.
         self.keep_finished()?;
-        self.saved_state.write(self.journal, &self.standing, true)?;
+        self.saved_state.write(self.journal, &self.search_state, true)?;
         match stop {
             StopReason::Cancelled | StopReason::Seconds => self.journal.flush()?,
             stop => self.journal.note_end(stop)?,
@@ -731,22 +739,22 @@ impl Running<'_> {
                 self.journal.records_where(|_, _, evaluation| evaluation.failure.is_some())?,
             ),
         };
-        let mut population: Vec<Individual> = self.standing.population().cloned().collect();
+        let mut population: Vec<Individual> = self.search_state.population().cloned().collect();
         population.sort_by_key(|individual| std::cmp::Reverse(individual.fitness));
-        let initial = self.standing.initial().clone();
+        let initial = self.search_state.initial().clone();
         Ok(SearchResult {
             stop,
             initial: initial.program,
-            initial_count: 1 + self.standing.others() as usize,
+            initial_count: 1 + self.search_state.others() as usize,
             initial_evaluation: initial.evaluation,
-            best: self.standing.best().clone(),
-            statistics: self.standing.statistics().clone(),
+            best: self.search_state.best().clone(),
+            statistics: self.search_state.statistics().clone(),
             elapsed: self.begin.elapsed(),
             session: self.session(),
             evaluating: self.evaluating,
             population,
             failures,
-            operators: self.standing.yields(),
+            operators: self.search_state.yields(),
         })
     }
 }

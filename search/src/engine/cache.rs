@@ -20,7 +20,7 @@ const RECENT: usize = 1 << 13;
 /// What is known of the programs of a key.
 enum Entry {
     /// The evaluation is under way.
-    UnderWay,
+    Pending,
     /// The evaluation is kept: it is not yet in the log, or not as it stands there.
     Kept,
     /// Where the log has the evaluation.
@@ -51,7 +51,7 @@ impl FitnessCache {
         let mut new = false;
         self.entries.entry(hash).or_insert_with(|| {
             new = true;
-            Entry::UnderWay
+            Entry::Pending
         });
         new
     }
@@ -83,7 +83,7 @@ impl FitnessCache {
     /// The result for a hash, if its evaluation has ended.
     pub fn get(&mut self, hash: FunctionalHash) -> Result<Option<Evaluation>, JournalError> {
         let offset = match self.entries.get(&hash) {
-            None | Some(Entry::UnderWay) => return Ok(None),
+            None | Some(Entry::Pending) => return Ok(None),
             Some(Entry::Kept) => return Ok(self.kept.get(&hash).cloned()),
             Some(Entry::Logged(offset)) => *offset,
         };

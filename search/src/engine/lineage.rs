@@ -23,7 +23,9 @@ use symopt_proxy_tasks::task::Verdict;
 use crate::config::SearchConfig;
 use crate::engine::individual::Parent;
 use crate::engine::mutation::{Mutation, MutationKind};
-use crate::engine::standing::{NoEvaluation, Recorded, RecordedError, Standing, Step, UnderWay};
+use crate::engine::search_state::{
+    NoEvaluation, Pending, Recorded, RecordedError, SearchState, Step,
+};
 use crate::journal::{CheckedStore, JournalError, Place, Proposal, revision};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::{self, Judge, Request};
@@ -278,9 +280,10 @@ fn trace(
     let is_wanted = |relative: &Relative| !by_hash || Some(relative.hash) == wanted_hash;
 
     // Which program is the target decides when a search ends, and nothing else.
-    let mut standing = Standing::new(config, None, judge, &initial, &others, &graph, evaluation);
+    let mut search_state =
+        SearchState::new(config, None, judge, &initial, &others, &graph, evaluation);
     if let Some(log) = log {
-        standing.set_log(log);
+        search_state.set_log(log);
     }
     let no_evaluation = |error, reason: String| match error {
         NoEvaluation::Missing => diverging(reason),
@@ -288,22 +291,22 @@ fn trace(
     };
     // The population, as far as it is children, and the children under way.
     let mut population: HashMap<u64, Rc<Relative>> = HashMap::new();
-    let mut under_way: VecDeque<Relative> = VecDeque::new();
-    while standing.bred() < most && !(by_hash && under_way.back().is_some_and(is_wanted)) {
-        match standing.next() {
+    let mut pending: VecDeque<Relative> = VecDeque::new();
+    while search_state.bred() < most && !(by_hash && pending.back().is_some_and(is_wanted)) {
+        match search_state.next() {
             Step::Breed => {
-                let proposal = match standing.question() {
+                let proposal = match search_state.question() {
                     None => None,
                     Some(question) => Some(proposals.remove(&question.child).ok_or_else(|| {
                         diverging(format!("the proposal of child {} is missing", question.child))
                     })?),
                 };
-                let UnderWay { child, index, first } = standing.breed(proposal.as_ref());
+                let Pending { child, index, first } = search_state.breed(proposal.as_ref());
                 let parent =
                     child.parent.and_then(|parent| population.get(&parent)).unwrap_or(&root);
                 let (index, key, hash) = (*index, child.key, child.hash);
                 // The fitness is filled in when it is known.
-                under_way.push_back(Relative {
+                pending.push_back(Relative {
                     index: Some(index),
                     program: Arc::clone(&child.program),
                     hash,
@@ -312,8 +315,8 @@ fn trace(
                         .then(|| (Rc::clone(parent), child.mutation, child.parents[1])),
                 });
                 if *first && let Some((evaluation, offset)) = journal.child(index, hash)? {
-                    standing.keep(key, evaluation);
-                    standing.settle(key, offset);
+                    search_state.keep(key, evaluation);
+                    search_state.settle(key, offset);
                 }
                 if index.is_multiple_of(OBSERVE_EVERY) {
                     observe(index, most);
@@ -322,29 +325,29 @@ fn trace(
             Step::Absorb => {
                 // Whoever has the evaluation of its own comes in before those that share it.
                 let oldest =
-                    standing.oldest().map(|UnderWay { child, index, .. }| (child.key, *index));
+                    search_state.oldest().map(|Pending { child, index, .. }| (child.key, *index));
                 let evaluation =
-                    oldest.map(|(key, _)| standing.evaluation(key)).transpose()?.flatten();
+                    oldest.map(|(key, _)| search_state.evaluation(key)).transpose()?.flatten();
                 let fitness = evaluation.map(|evaluation| evaluation.fitness);
                 let number = oldest.map_or(0, |(_, index)| index);
                 let missing = |error| {
                     no_evaluation(error, format!("the evaluation of child {number} is missing"))
                 };
-                let absorbed = standing.absorb().map_err(missing)?;
+                let absorbed = search_state.absorb().map_err(missing)?;
                 if let (Some(absorbed), Some(mut relative), Some(fitness)) =
-                    (absorbed, under_way.pop_front(), fitness)
+                    (absorbed, pending.pop_front(), fitness)
                 {
                     relative.fitness = fitness;
                     population.insert(absorbed.index, Rc::new(relative));
                     // Of an initial program there are copies, which go one after the other.
                     let gone = absorbed.gone.and_then(|gone| gone.index);
-                    if let Some(index) = gone.filter(|index| *index >= standing.others()) {
+                    if let Some(index) = gone.filter(|index| *index >= search_state.others()) {
                         population.remove(&index);
                     }
                 }
             }
             Step::ChangeSeeds(epoch) => {
-                let elite = standing.elite();
+                let elite = search_state.elite();
                 let evaluations: Vec<Evaluation> = elite
                     .iter()
                     .enumerate()
@@ -366,17 +369,21 @@ fn trace(
                         ),
                     )
                 };
-                standing.change_seeds(epoch, elite, &evaluations).map_err(missing)?;
+                search_state.change_seeds(epoch, elite, &evaluations).map_err(missing)?;
             }
         }
     }
     // What is wanted was the last to be bred.
-    let number = standing.newest().map_or(0, |under_way| under_way.index);
+    let number = search_state.newest().map_or(0, |pending| pending.index);
     let missing = || diverging(format!("the evaluation of child {number} is missing"));
-    let key = standing.newest().map(|under_way| under_way.child.key);
-    let fitness =
-        key.map(|key| standing.evaluation(key)).transpose()?.flatten().ok_or_else(missing)?.fitness;
-    let mut last = under_way.pop_back().filter(is_wanted).ok_or_else(missing)?;
+    let key = search_state.newest().map(|pending| pending.child.key);
+    let fitness = key
+        .map(|key| search_state.evaluation(key))
+        .transpose()?
+        .flatten()
+        .ok_or_else(missing)?
+        .fitness;
+    let mut last = pending.pop_back().filter(is_wanted).ok_or_else(missing)?;
     last.fitness = fitness;
     Ok(ancestors(&Rc::new(last)))
 }

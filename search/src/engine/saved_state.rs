@@ -12,7 +12,7 @@ use symopt_proxy_tasks::suite::Fitness;
 
 use crate::config::{Limits, TargetFitness};
 use crate::engine::hurdle::Hurdle;
-use crate::engine::standing::Standing;
+use crate::engine::search_state::SearchState;
 use crate::journal::{Journal, JournalError};
 use crate::store::{StateReader, StateWriter};
 
@@ -39,24 +39,24 @@ impl Reached {
     }
 
     /// Looks at the search between two steps.
-    pub fn look(&mut self, standing: &Standing) {
-        self.plateau = self.plateau.max(standing.since_improvement());
-        let best = standing.best().fitness;
+    pub fn look(&mut self, search_state: &SearchState) {
+        self.plateau = self.plateau.max(search_state.since_improvement());
+        let best = search_state.best().fitness;
         if best.is_better_than(self.fitness) {
             self.fitness = best;
         }
     }
 
     /// Whether limits would have ended the search before it came to where it stands.
-    fn is_beyond(&self, limits: &Limits, standing: &Standing) -> bool {
+    fn is_beyond(&self, limits: &Limits, search_state: &SearchState) -> bool {
         let over = |limit: u64, value: u64| limit > 0 && value >= limit;
         let target = match limits.target_fitness {
             TargetFitness::Improvement(target) => self.fitness >= Fitness::Improvement(target),
             TargetFitness::None(_) => false,
         };
         target
-            || over(limits.programs, standing.bred().saturating_sub(1))
-            || over(limits.evaluations, standing.evaluations_begun())
+            || over(limits.programs, search_state.bred().saturating_sub(1))
+            || over(limits.evaluations, search_state.evaluations_begun())
             || over(limits.plateau, self.plateau)
     }
 }
@@ -91,11 +91,11 @@ impl SavedState {
     pub fn take(
         &mut self,
         journal: &Journal,
-        standing: &Standing,
+        search_state: &SearchState,
         hurdle: &Hurdle,
         reached: &Reached,
     ) {
-        let bred = standing.bred();
+        let bred = search_state.bred();
         if !bred.is_multiple_of(self.every) || bred <= self.written || self.pending.is_some() {
             return;
         }
@@ -104,7 +104,7 @@ impl SavedState {
         state.number(*plateau);
         state.fitness(*fitness);
         hurdle.save(&mut state);
-        standing.save(&mut state);
+        search_state.save(&mut state);
         self.pending = state.finish().map(|bytes| Taken { bred, bytes });
     }
 
@@ -113,10 +113,10 @@ impl SavedState {
     pub fn write(
         &mut self,
         journal: &mut Journal,
-        standing: &Standing,
+        search_state: &SearchState,
         ends: bool,
     ) -> Result<(), JournalError> {
-        let generated = standing.statistics().generated;
+        let generated = search_state.statistics().generated;
         if let Some(taken) = self.pending.take_if(|taken| taken.bred <= generated) {
             self.ready = Some(taken);
         }
@@ -138,7 +138,7 @@ pub(super) fn restore(
     journal: &Journal,
     heads: &Arc<[Program]>,
     limits: &Limits,
-    standing: &mut Standing,
+    search_state: &mut SearchState,
     hurdle: &mut Hurdle,
 ) -> Result<Option<(u64, Reached)>, JournalError> {
     let Some(bytes) = journal.state() else { return Ok(None) };
@@ -150,7 +150,7 @@ pub(super) fn restore(
         Some(Reached { plateau, fitness })
     };
     let Some(reached) = head() else { return Ok(None) };
-    let Some(frame) = standing.restore(&mut state, log)? else { return Ok(None) };
-    let serves = state.is_at_end() && !reached.is_beyond(limits, standing);
+    let Some(frame) = search_state.restore(&mut state, log)? else { return Ok(None) };
+    let serves = state.is_at_end() && !reached.is_beyond(limits, search_state);
     Ok(serves.then_some((frame, reached)))
 }

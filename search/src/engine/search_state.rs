@@ -68,7 +68,7 @@ pub(crate) enum Step {
 }
 
 /// A child that was bred and not yet taken in.
-pub(crate) struct UnderWay {
+pub(crate) struct Pending {
     /// The child.
     pub child: Child,
     /// Its number.
@@ -114,12 +114,12 @@ pub(crate) struct Initial {
 }
 
 /// Where a search stands.
-pub(crate) struct Standing<'a> {
+pub(crate) struct SearchState<'a> {
     evolution: Evolution<'a>,
     /// Of the programs that the search starts from, the best that has come in.
     initial: Initial,
     cache: FitnessCache,
-    under_way: VecDeque<UnderWay>,
+    pending: VecDeque<Pending>,
     /// Children bred so far.
     bred: u64,
     /// How often the seeds have changed.
@@ -136,7 +136,7 @@ pub(crate) struct Standing<'a> {
     lag: usize,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> SearchState<'a> {
     /// Before the first child. The judge screens and probes programs; `evaluation` is the initial
     /// program's.
     pub fn new(
@@ -147,7 +147,7 @@ impl<'a> Standing<'a> {
         others: &[Program],
         graph: &Graph,
         evaluation: Evaluation,
-    ) -> Standing<'a> {
+    ) -> SearchState<'a> {
         let penalty = config.fitness.penalty;
         let individual = Individual::initial(initial, graph, &evaluation, penalty);
         let mut best = Best::of(&individual);
@@ -159,11 +159,11 @@ impl<'a> Standing<'a> {
         cache.insert(best.key, evaluation);
         // After the initial program, which a screen may reject too.
         cache.insert(SCREENED, Evaluation::new(Fitness::Screened, Arc::from([])));
-        Standing {
+        SearchState {
             evolution,
             initial: first,
             cache,
-            under_way: VecDeque::new(),
+            pending: VecDeque::new(),
             bred: 0,
             epoch: 0,
             statistics: Statistics::new(best.fitness),
@@ -181,14 +181,14 @@ impl<'a> Standing<'a> {
     /// them. The seeds change between two children, and all that were bred on the old ones come in
     /// before.
     pub fn next(&self) -> Step {
-        if self.bred == self.evolution.others() && !self.under_way.is_empty() {
+        if self.bred == self.evolution.others() && !self.pending.is_empty() {
             return Step::Absorb;
         }
         let epoch = self.bred.checked_div(self.rotate).unwrap_or(0);
         let changes = epoch > self.epoch;
-        if changes && self.under_way.is_empty() {
+        if changes && self.pending.is_empty() {
             Step::ChangeSeeds(epoch)
-        } else if changes || self.under_way.len() >= self.lag {
+        } else if changes || self.pending.len() >= self.lag {
             Step::Absorb
         } else {
             Step::Breed
@@ -200,32 +200,32 @@ impl<'a> Standing<'a> {
         self.evolution.question(self.bred)
     }
 
-    /// Breeds a child, with the answer to the [`question`](Standing::question), if there is one.
-    pub fn breed(&mut self, proposal: Option<&Proposal>) -> &UnderWay {
+    /// Breeds a child, with the answer to the [`question`](SearchState::question), if there is one.
+    pub fn breed(&mut self, proposal: Option<&Proposal>) -> &Pending {
         let index = self.bred;
         self.bred += 1;
         let child = self.evolution.breed_with(index, proposal);
         let first = self.cache.claim(child.key);
-        self.under_way.push_back(UnderWay { child, index, first });
-        &self.under_way[self.under_way.len() - 1]
+        self.pending.push_back(Pending { child, index, first });
+        &self.pending[self.pending.len() - 1]
     }
 
     /// The child that has been under way the longest.
-    pub fn oldest(&self) -> Option<&UnderWay> {
-        self.under_way.front()
+    pub fn oldest(&self) -> Option<&Pending> {
+        self.pending.front()
     }
 
     /// The child that was bred last, if it is under way.
-    pub fn newest(&self) -> Option<&UnderWay> {
-        self.under_way.back()
+    pub fn newest(&self) -> Option<&Pending> {
+        self.pending.back()
     }
 
     /// Takes in the child that has been under way the longest, whose evaluation must be in the
     /// cache. `None` if there is none.
     pub fn absorb(&mut self) -> Result<Option<Absorbed>, NoEvaluation> {
-        let Some(UnderWay { child, .. }) = self.under_way.front() else { return Ok(None) };
+        let Some(Pending { child, .. }) = self.pending.front() else { return Ok(None) };
         let evaluation = self.cache.get(child.key)?.ok_or(NoEvaluation::Missing)?;
-        let Some(UnderWay { child, index, first }) = self.under_way.pop_front() else {
+        let Some(Pending { child, index, first }) = self.pending.pop_front() else {
             return Ok(None);
         };
         self.statistics.count(child.redundant_share, child.screened, first, evaluation.fitness);
@@ -321,14 +321,14 @@ impl<'a> Standing<'a> {
         self.cache.get(key)
     }
 
-    /// Writes the search state, from which [`Standing::restore`] makes a search that goes on as
+    /// Writes the search state, from which [`SearchState::restore`] makes a search that goes on as
     /// this one does.
     pub fn save(&self, state: &mut StateWriter) {
-        let Standing {
+        let SearchState {
             evolution,
             initial,
             cache,
-            under_way,
+            pending,
             bred,
             epoch,
             best: Best { program, hash, fitness, index, key, settings },
@@ -357,8 +357,8 @@ impl<'a> Standing<'a> {
         });
         state.maybe(*index);
         state.hash(*key);
-        state.length(under_way.len());
-        for UnderWay { child, index, first } in under_way {
+        state.length(pending.len());
+        for Pending { child, index, first } in pending {
             child.save(state);
             state.number(*index);
             state.flag(*first);
@@ -367,7 +367,7 @@ impl<'a> Standing<'a> {
         cache.save(state);
     }
 
-    /// Reads what [`Standing::save`] wrote, in place of a search that has not bred anything, with
+    /// Reads what [`SearchState::save`] wrote, in place of a search that has not bred anything, with
     /// the evaluations of a log. Gives the frame of the log where the evaluations of what comes
     /// then begin; `None` if the state does not fit to the settings or to the log, and then this is
     /// of no use any more.
@@ -393,7 +393,7 @@ impl<'a> Standing<'a> {
         })?;
         let is_whole = self.cache.restore(state).is_some()
             && evaluated == self.evaluations_begun()
-            && self.under_way.iter().all(|under_way| self.cache.is_known(under_way.child.key));
+            && self.pending.iter().all(|pending| self.cache.is_known(pending.child.key));
         Ok(is_whole.then(|| next.unwrap_or(log.end())))
     }
 
@@ -419,12 +419,12 @@ impl<'a> Standing<'a> {
             if child.island >= self.evolution.islands() {
                 return None;
             }
-            self.under_way.push_back(UnderWay { child, index, first });
+            self.pending.push_back(Pending { child, index, first });
         }
-        let begin = self.bred.checked_sub(self.under_way.len() as u64)?;
-        let is_row = (begin..).zip(&self.under_way).all(|(index, child)| index == child.index);
+        let begin = self.bred.checked_sub(self.pending.len() as u64)?;
+        let is_row = (begin..).zip(&self.pending).all(|(index, child)| index == child.index);
         let counts = begin == self.statistics.generated && self.last_improvement <= begin;
-        if !is_row || !counts || self.under_way.len() > self.lag {
+        if !is_row || !counts || self.pending.len() > self.lag {
             return None;
         }
         self.evolution.restore(state)
@@ -468,7 +468,7 @@ impl<'a> Standing<'a> {
     /// Children that were evaluated, and those under way that will have been.
     pub fn evaluations_begun(&self) -> u64 {
         self.statistics.evaluated
-            + self.under_way.iter().filter(|under_way| under_way.first).count() as u64
+            + self.pending.iter().filter(|pending| pending.first).count() as u64
     }
 
     /// Children that have come in since the best program was found.
