@@ -12,7 +12,6 @@ use cpu_time::ThreadTime;
 use symopt_cancel::CancelToken;
 use symopt_dsl::Program;
 use symopt_proxy_tasks::spec::SuiteSource;
-use symopt_proxy_tasks::task::Verdict;
 use symopt_search::SearchConfig;
 use symopt_search::engine::virtual_time::{Fleet, Usage, simulate};
 use symopt_search::judge::{Judge, Request, SuiteJudge};
