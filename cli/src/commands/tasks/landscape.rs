@@ -56,7 +56,7 @@ pub struct Measurement {
     svg: Option<PathBuf>,
     /// With --landscape: measure nothing, and print, write and draw again the landscape in FILE, which
     /// --json printed
-    #[arg(long, value_name = "FILE", requires = "landscape", conflicts_with_all = ["json", "seeds", "tuning_seeds", "budget", "no_betas", "programs", "threads"])]
+    #[arg(long, value_name = "FILE", requires = "landscape", conflicts_with_all = ["gate", "json", "seeds", "tuning_seeds", "budget", "no_betas", "programs", "threads"])]
     from: Option<PathBuf>,
     #[command(flatten)]
     workers: Workers,
