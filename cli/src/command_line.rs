@@ -40,6 +40,9 @@ enum Command {
     Discover(commands::discover::Arguments),
     /// Take the best programs of searches through ever larger suites: who keeps beating AdamW
     Funnel(commands::funnel::Arguments),
+    /// Study programs on tasks: how robust they are, which batches they prefer, at which sizes, with
+    /// which state
+    Study(commands::study::Arguments),
     /// Show what searches did: figures and tables from their stores, with fresh seeds and
     /// meta-validation
     Report(commands::report::Arguments),
@@ -134,6 +137,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Rediscover(arguments) => commands::rediscover::run(arguments),
         Command::Discover(arguments) => commands::discover::run(arguments),
         Command::Funnel(arguments) => commands::funnel::run(arguments),
+        Command::Study(arguments) => commands::study::run(arguments),
         Command::Report(arguments) => commands::report::run(arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),

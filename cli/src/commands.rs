@@ -19,6 +19,7 @@ pub mod runs;
 pub mod search;
 pub mod serve;
 pub mod simplify;
+pub mod study;
 pub mod tasks;
 pub mod top;
 pub mod train;

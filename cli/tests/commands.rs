@@ -469,6 +469,8 @@ fn every_command_explains_itself() {
         "resume",
         "discover",
         "funnel",
+        "study",
+        "study batch-size",
         "rediscover",
         "report",
         "serve",

@@ -9,6 +9,7 @@
 //! | [`program`] | a program: marks, formula, cost, data flow, derivation |
 //! | [`searches`] | what searches did, from their stores |
 //! | [`live`] | the page that follows searches while they run |
+//! | [`studies`] | what a study has found |
 //! | [`numbers`] | numbers as people read them |
 //! | [`vendor`] | the libraries that draw the figures, with their licences |
 //!
@@ -36,5 +37,6 @@ pub mod numbers;
 pub mod page;
 pub mod program;
 pub mod searches;
+pub mod studies;
 pub mod table;
 pub mod vendor;

@@ -38,6 +38,7 @@ mod data;
 mod limits;
 mod model;
 mod problem_builder;
+mod size;
 mod suite;
 mod task;
 mod variant;

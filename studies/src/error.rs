@@ -52,6 +52,14 @@ pub enum StudyError {
         /// What is wrong.
         reason: String,
     },
+    /// A study can't be done as it was asked for.
+    #[error("study {study}: {reason}")]
+    Study {
+        /// What the command calls it.
+        study: &'static str,
+        /// Why, and what would help.
+        reason: String,
+    },
     /// A funnel has nothing to judge.
     #[error(
         "{stores}: no program was evaluated to the end there; let the search go on with `symopt resume`"

@@ -16,6 +16,7 @@
 //! | [`training_curves`] | the curves of several programs' runs on a task |
 //! | [`tuning_map`] | losses over learning rate and weight decay |
 //! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
+//! | [`study`](mod@study) | the studies that made Lion convincing: robustness, batches, betas, sizes, memory and speed |
 //! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
 //! | [`importance`](mod@importance) | how much each statement matters |
 //! | [`simplification`] | algebra and ablation in turn |
@@ -36,6 +37,7 @@ pub mod rediscovery;
 pub mod report;
 pub mod restarts;
 pub mod simplification;
+pub mod study;
 pub mod training_curves;
 pub mod trials;
 pub mod tuning_map;

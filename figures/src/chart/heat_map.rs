@@ -41,9 +41,10 @@ pub struct Plane {
 /// A number over two hyperparameters, of one program or of several.
 ///
 /// The colour of a cell says how far it is from the best of its plane: the first two classes are
-/// what is within 1 and within 5 percent of it, and the others share the rest of all cells evenly,
-/// so that a few settings far worse than all others don't take all the colours. The legend says where
-/// each class ends.
+/// what is within 1 and within 5 percent of it, and the others share the rest of the distances that
+/// there are evenly, those that are about the same counted once. So neither a few settings far worse
+/// than all others nor many that are equally bad take all the colours. The legend says where each
+/// class ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
     /// What it is.
@@ -135,8 +136,14 @@ impl HeatMap {
         let mut distances: Vec<f64> = distances.collect();
         distances.sort_by(f64::total_cmp);
         let [_, close] = CLOSE;
-        let far: Vec<f64> =
+        let mut far: Vec<f64> =
             distances.into_iter().filter(|distance| !is_within(*distance, close)).collect();
+        let worst = far.last().copied();
+        far.dedup_by(|next, kept| *next < APART * *kept);
+        // The last class must hold the worst.
+        if let (Some(last), Some(worst)) = (far.last_mut(), worst) {
+            *last = worst;
+        }
         let mut ends = CLOSE.to_vec();
         let classes = COLORS.len() - CLOSE.len();
         for class in 1..=classes {
@@ -385,7 +392,7 @@ mod tests {
         let losses: Vec<f64> = (0..40).map(|i| 1.0 + 0.01 * f64::from(i)).chain([1e6]).collect();
         let map = map(Better::Lower, &losses);
         let ends = map.ends();
-        assert_eq!(ends, [1.0, 5.0, 12.0, 19.0, 26.0, 33.0, 1e8], "{ends:?}");
+        assert_eq!(ends, [1.0, 5.0, 9.0, 13.0, 21.0, 29.0, 1e8], "{ends:?}");
         let plane = &map.planes[0];
         let used: std::collections::BTreeSet<usize> = plane
             .values()
