@@ -24,8 +24,8 @@ use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::{BaselineOrigin, Fitness};
 
 pub use self::figures::Figure;
+use self::history::{BestSoFar, History};
 pub use self::history::{CurvePoint, RatePoint};
-use self::history::{History, Standing};
 use self::judging::{Judges, Work};
 use symopt_proxy_tasks::sample::standard_error;
 use symopt_search::config::{Form, Strategy};
@@ -273,16 +273,18 @@ pub fn report(
     for history in &histories {
         let (own, fresh) =
             (judges.own(history, cancel)?, judges.fresh(history, &history.suite, cancel)?);
-        let last = history.standings.last();
+        let last = history.bests_so_far.last();
         let initial = work.add(own, &history.initial);
         let initial_fresh = work.add(fresh, &history.initial);
-        let best_fresh = last.map_or(initial_fresh, |standing| work.add(fresh, &standing.program));
+        let best_fresh =
+            last.map_or(initial_fresh, |best_so_far| work.add(fresh, &best_so_far.program));
         let mut validation = Vec::new();
         if let Some(suite) = &options.validate {
             let judge = judges.fresh(history, suite, cancel)?;
-            for (programs, standing) in history.sample(options.sample) {
-                let program = standing.map_or(&history.initial, |standing| &standing.program);
-                validation.push((programs, standing, work.add(judge, program)));
+            for (programs, best_so_far) in history.sample(options.sample) {
+                let program =
+                    best_so_far.map_or(&history.initial, |best_so_far| &best_so_far.program);
+                validation.push((programs, best_so_far, work.add(judge, program)));
             }
         }
         wanted.push((initial, initial_fresh, best_fresh, validation));
@@ -304,11 +306,11 @@ pub fn report(
             program: history.initial.to_string(),
         };
         let best = history
-            .standings
+            .bests_so_far
             .last()
-            .map_or_else(|| initial_program.clone(), Standing::best_program);
-        let validated = |(programs, standing, at): (u64, Option<&Standing>, usize)| {
-            let (hash, fitness) = standing
+            .map_or_else(|| initial_program.clone(), BestSoFar::best_program);
+        let validated = |(programs, best_so_far, at): (u64, Option<&BestSoFar>, usize)| {
+            let (hash, fitness) = best_so_far
                 .map_or((&initial_program.hash, initial_program.fitness), |s| (&s.hash, s.fitness));
             Validated { programs, hash: hash.clone(), fitness, validation: judged(at) }
         };

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use symopt_cancel::CancelToken;
 use symopt_dsl::{FunctionalHash, Graph, Program};
 use symopt_proxy_tasks::error::TaskError;
 
@@ -394,6 +393,7 @@ impl Packs {
 
 #[cfg(test)]
 mod tests {
+    use symopt_cancel::CancelToken;
     use symopt_proxy_tasks::suite::Fitness;
     use symopt_proxy_tasks::task::Verdict;
 

@@ -46,7 +46,7 @@ pub struct RatePoint {
 }
 
 /// The best program from some place on.
-pub(super) struct Standing {
+pub(super) struct BestSoFar {
     /// Programs generated when it became the best.
     pub programs: u64,
     pub index: Option<u64>,
@@ -55,7 +55,7 @@ pub(super) struct Standing {
     pub program: Arc<Program>,
 }
 
-impl Standing {
+impl BestSoFar {
     pub fn best_program(&self) -> BestProgram {
         BestProgram {
             index: self.index,
@@ -74,7 +74,7 @@ pub(super) struct History {
     pub initial: Arc<Program>,
     pub initial_hash: String,
     /// The best programs one after the other, without the initial one.
-    pub standings: Vec<Standing>,
+    pub bests_so_far: Vec<BestSoFar>,
     pub without_text: usize,
     /// The fitness of the best after the programs generated, where it changes.
     best: BTreeMap<u64, Fitness>,
@@ -164,7 +164,7 @@ impl History {
             config: settings.config,
             initial,
             initial_hash,
-            standings: Vec::new(),
+            bests_so_far: Vec::new(),
             without_text: 0,
             best: statistics.iter().map(|row| (row.generated, row.best)).collect(),
             compute: Vec::new(),
@@ -270,7 +270,7 @@ impl History {
                 source::parse(&format!("{}:{}", self.store, record.hash), &record.program)
                     .map_err(ProgramError::from)?,
             );
-            self.standings.push(Standing {
+            self.bests_so_far.push(BestSoFar {
                 programs,
                 index,
                 hash: hash.to_owned(),
@@ -341,23 +341,24 @@ impl History {
     /// The best programs to be validated, at most so many, with the programs generated: those at
     /// regular intervals and, as far as there is room, improvements at regular ranks. `None` is the
     /// initial program.
-    pub fn sample(&self, most: usize) -> Vec<(u64, Option<&Standing>)> {
+    pub fn sample(&self, most: usize) -> Vec<(u64, Option<&BestSoFar>)> {
         let end = self.end.programs;
         let at = |programs: u64| {
-            let passed = self.standings.partition_point(|standing| standing.programs <= programs);
-            passed.checked_sub(1).and_then(|last| self.standings.get(last))
+            let passed =
+                self.bests_so_far.partition_point(|best_so_far| best_so_far.programs <= programs);
+            passed.checked_sub(1).and_then(|last| self.bests_so_far.get(last))
         };
         let intervals = (most / 2).max(1) as u64;
         let mut places: Vec<u64> = (0..=intervals)
             .map(|i| (u128::from(end) * u128::from(i) / u128::from(intervals)) as u64)
             .collect();
         let room = most.saturating_sub(places.len());
-        let improvements = self.standings.len();
+        let improvements = self.bests_so_far.len();
         let ranks = room.min(improvements);
         places.extend(
             (0..ranks)
-                .filter_map(|i| self.standings.get(i * improvements / ranks))
-                .map(|standing| standing.programs),
+                .filter_map(|i| self.bests_so_far.get(i * improvements / ranks))
+                .map(|best_so_far| best_so_far.programs),
         );
         places.sort_unstable();
         places.dedup();
