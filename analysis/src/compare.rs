@@ -1,4 +1,4 @@
-//! What two programs have to do with each other.
+//! Compares two programs.
 //!
 //! [`compare`] takes two programs that are as simple as they get, and looks for the closest of
 //! these relations:
@@ -64,7 +64,7 @@ impl Side {
     }
 }
 
-/// What gets a value.
+/// Quantity that gets a value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Assigned {
@@ -84,7 +84,7 @@ pub enum Assigned {
 /// have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Assignment {
-    /// What gets the value.
+    /// Quantity that gets the value.
     pub of: Assigned,
     /// The value.
     pub value: f64,
@@ -113,7 +113,7 @@ pub struct SlotScale {
     pub of: String,
 }
 
-/// What two programs have to do with each other, from the closest on.
+/// Relation between two programs, from the closest on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
@@ -203,7 +203,7 @@ impl Relation {
     }
 }
 
-/// What two programs have to do with each other. Its text is for people.
+/// Result of comparing two programs. Its text is for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// Name of the first program.
@@ -236,8 +236,8 @@ impl Comparison {
         Comparison { left: left.to_owned(), right: right.to_owned(), relation: self.relation }
     }
 
-    /// What differs, without the names of the programs: `beta1 = 0.9, weight_decay = 0`. Empty
-    /// where nothing does.
+    /// Returns what differs, without the names of the programs: `beta1 = 0.9, weight_decay = 0`.
+    /// Empty where nothing does.
     pub fn differences(&self) -> String {
         match &self.relation {
             Relation::Equal | Relation::UpToRounding => String::new(),
@@ -464,8 +464,8 @@ fn closest(left: &Subject, right: &Subject) -> Option<Relation> {
         gradients
             .extend(candidates.into_iter().take(MOST_GRADIENTS).map(|index| Some((side, index))));
     }
-    // What depends on the function of the gradient alone is made once for it: the sides as they
-    // stand, and as they may change.
+    // Candidates depend on the function of the gradient alone and are made once for it: the sides
+    // as they stand, and as they may change.
     let mut prepared: Vec<Option<[Candidates; 2]>> = gradients.iter().map(|_| None).collect();
     for scales in [false, true] {
         for (gradient, prepared) in gradients.iter().zip(&mut prepared) {
@@ -514,7 +514,7 @@ fn are_moved_consistently(
         let Some(left) = left.filter(|left| fixed.has_hyperparameters(*left)) else { return true };
         match general.as_unknown(*right) {
             Some(Unknown::Constant(bits)) => *values.entry(left).or_insert(bits) == bits,
-            // What a constant within a formula is moved for can't be said of one hyperparameter.
+            // A constant that is moved within a formula can't be attributed to one hyperparameter.
             _ => !solution
                 .moved
                 .iter()
@@ -733,7 +733,7 @@ impl Attempt<'_> {
                 [one] => Some(*one),
                 _ => None,
             };
-            // What has one name and one default in both programs needs no word.
+            // A hyperparameter with one name and one default in both programs needs no word.
             let own = self.general.flow.hyperparameter(*variable);
             let same = |id: VarId| self.fixed.flow.hyperparameter(id) == own && own.1 == *value;
             if !self.fixed.flow.hyperparameters().any(same) {

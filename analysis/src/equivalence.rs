@@ -146,7 +146,7 @@ struct Setting<'a> {
     claim: &'a Claim<'a>,
     before: Graph,
     after: Graph,
-    /// Of the conditions.
+    /// Graphs of the conditions' probes.
     probes: Vec<Graph>,
     /// For each slot after the step the slots before it, with factors.
     slots: Vec<Vec<(f64, usize)>>,

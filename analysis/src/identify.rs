@@ -36,10 +36,10 @@ fn called(entry: &ZooEntry, read_as: Option<Numerics>) -> String {
 }
 
 /// All programs of the zoo, the nearest first: equal ones, those that are equal up to
-/// hyperparameters, up to a slot rescaling, and the others by the distance of their data flows. Of
-/// those that are equal up to something, the ones that the program is a case of come before those
-/// that are a case of it. Equally near ones stand in the order of the zoo. A program of the zoo
-/// that is nothing like it is also read with its numerics: a search writes `@guarded` programs,
+/// hyperparameters, up to a slot rescaling, and the others by the distance of their data flows.
+/// Among those that are equal up to something, the ones that the program is a case of come before
+/// those that are a case of it. Equally near ones stand in the order of the zoo. A program of the
+/// zoo that is nothing like it is also read with its numerics: a search writes `@guarded` programs,
 /// whose roots and quotients are other functions than those of the literature.
 ///
 /// Programs are compared in the form that `simplify` gives them.

@@ -64,8 +64,8 @@ pub fn reduced_until(program: &Program, label: Label, cancel: &CancelToken) -> D
     simplifier.into_derivation()
 }
 
-/// What [`reduced`] leaves of a program: programs for which it is equal are equal in the sense of
-/// the label.
+/// Returns what [`reduced`] leaves of a program: programs for which it is equal are equal in the
+/// sense of the label.
 pub fn canonical(program: &Program, label: Label) -> Program {
     reduced(program, label).result().clone()
 }

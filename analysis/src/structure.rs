@@ -1,4 +1,4 @@
-//! What kind of optimizer a program is: AdamW-like, Signum-like, Lion-like, or none of these. Told
+//! Classifies a program as an optimizer: AdamW-like, Signum-like, Lion-like, or none of these. Told
 //! twice, each by itself: by what it does to a fixed stream of gradients, and by its simplified
 //! form.
 //!
@@ -115,7 +115,7 @@ impl fmt::Display for Structure {
     }
 }
 
-/// What kind of optimizer a program is. Its text is one line for people.
+/// Classification of a program by kind of optimizer. Its text is one line for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Classification {
     /// By what it does.
@@ -126,7 +126,7 @@ pub struct Classification {
     /// The known program that it is by form, and with which values: `lion with beta1 = 0.9,
     /// weight_decay = 0`. `None` if it is none.
     pub known_form: Option<String>,
-    /// What was measured; `None` if the program can't be run.
+    /// Measurements; `None` if the program can't be run.
     pub probes: Option<Probes>,
     /// Why it is what it is, in sentences for people.
     pub reasons: Vec<String>,
@@ -215,8 +215,7 @@ pub fn classify(program: &Program, simplify: impl Fn(&Program) -> Program) -> Cl
     Classifier::new(simplify).classify(program)
 }
 
-/// What kind of optimizer a program is by probes alone, why, and what was measured: some twenty
-/// milliseconds.
+/// Classifies a program by probes alone, with reasons and measurements: some twenty milliseconds.
 pub fn by_probes(program: &Program) -> (Structure, Vec<String>, Option<Probes>) {
     match Probes::measure(&with_decay(program)) {
         Some(probes) => {
@@ -242,7 +241,7 @@ fn with_decay(program: &Program) -> Program {
     program.with_signature(signature)
 }
 
-/// What the sign of a blend is, by its beta, the weight of the current gradient over that of the
+/// Classifies the sign of a blend, by its beta, the weight of the current gradient over that of the
 /// tail, and whether there is decoupled decay.
 fn blend_structure(beta: f64, ratio: f64, decays: bool) -> Structure {
     if kernel::tail_share(beta, ratio) < LEAST_TAIL_SHARE {

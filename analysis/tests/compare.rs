@@ -130,7 +130,7 @@ fn a_term_that_is_missing_is_one_that_is_zero() {
         assert_eq!(comparison.relation.general(), Some(general));
         assert_eq!(comparison.differences(), "plain = decayed with decay = 0");
     }
-    // What folds away at 1 or 0 in other places than sums.
+    // Calls other than sums fold away at 1 or 0 too.
     let power = body("power_of", "p=0.5", "m = interp(g, m, 0.9); update = power(abs(m), p) * lr");
     let plain = body("plain", "", "m = interp(g, m, 0.9); update = abs(m) * lr");
     assert_eq!(numbers(&compare(&plain, &power)), [("p".to_owned(), 1.0)]);
@@ -192,7 +192,7 @@ fn slots_of_the_other_sign_are_found() {
         compare(&heavy, &sign).differences(),
         "heavy = soft with beta = 0.9, where its m = -0.1 m"
     );
-    // What is not odd is in the way.
+    // A function that is not odd is in the way.
     let heavy = body("heavy", "mu=0.9", "m = m * mu - g; update = exp(m) * lr");
     let plain = body("plain", "mu=0.9", "m = m * mu + g; update = exp(m) * lr");
     assert!(is_different(&compare(&heavy, &plain)), "{}", words(&heavy, &plain));
@@ -406,7 +406,7 @@ proptest! {
             prop_assert_eq!(comparison.relation, Relation::Equal);
         } else {
             let graph = Graph::new(&program).expect("well typed");
-            // Of a number over itself nothing is left that could get a value.
+            // A number over itself leaves nothing that could get a value.
             prop_assume!(!graph.nodes().iter().any(|node| node.arguments().len() == 2 && node.arguments()[0] == node.arguments()[1]));
             let used = |id: VarId| graph.nodes().iter().any(|node| node.kind == symopt_dsl::graph::NodeKind::Hyperparameter(id));
             let expected: Vec<(String, f64)> = program.signature().hyperparameters().filter(|(id, _)| used(*id))

@@ -56,7 +56,7 @@ fn hash(program: &Program) -> String {
     Graph::new(program).expect("well typed").hash().to_string()
 }
 
-/// What holds for every derivation, whatever its checker says of the steps.
+/// Asserts what holds for every derivation, whatever its checker says of the steps.
 fn assert_is_sound(derivation: &Derivation) {
     let mut last = &derivation.original;
     for step in &derivation.steps {
@@ -93,7 +93,7 @@ fn assert_is_sound(derivation: &Derivation) {
             step.reasons,
             step.conditions
         );
-        // What is printed is a program, and the same one.
+        // The printed text is a program, and the same one.
         assert_eq!(hash(&program(&step.after.to_string())), hash(&step.after), "{}", step.after);
     }
     let weakest = derivation.steps.iter().map(|step| step.label).max();
@@ -540,7 +540,7 @@ fn a_step_that_breaks_its_label_is_rejected_and_the_derivation_goes_on() {
             !derivation.rejected.is_empty()
         );
     }
-    // What is left after the refusals does what the program did.
+    // The program left after the refusals does what the original did.
     for program in [LION_RAW, LION_FOUND, DEPENDENT, ZERO, UNIT, SIGN, BOUNDS].map(program) {
         let mut checker = EverySecond { claims: 0, streams: RandomStreams::default() };
         let derivation =
@@ -752,7 +752,7 @@ fn what_is_shorter_and_longer_to_read_is_not_taken() {
     let result = simplified(&program(text)).result().to_string();
     let digits = |word: &str| word.chars().filter(char::is_ascii_digit).count();
     assert!(result.split([' ', ',', '(', ')', '=']).all(|word| digits(word) <= 4), "{result}");
-    // What is shorter in every way is.
+    // A program that is shorter in every way is taken.
     let text =
         "def p(w, g, m, lr):\n  m = 0.95 * m + 0.05 * g\n  update = m * lr\n  return update, m\n";
     let result = simplified(&program(text)).result().to_string();

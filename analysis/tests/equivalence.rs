@@ -272,7 +272,7 @@ fn a_comparison_that_the_neglected_guard_turns_is_left_out() {
         check_domain(true, &before, &after, "1.0 + 0.0 * w", Requirement::AwayFromZero(1e-2));
     holds(&evidence);
     assert!(evidence.outside > 1000, "{evidence:#?}");
-    // What is further away than the guard turns nothing.
+    // The guard turns no comparison whose sides differ by more.
     let after = "u = greater(1.0, greater_equal(2.0, g) + 0.001)";
     violated(&check_domain(
         true,

@@ -19,7 +19,7 @@ fn simplified(program: &Program, seed: u64) -> Derivation {
     simplify(program, &Options::default(), &mut RandomStreams::new(seed))
 }
 
-/// What breaks a label, in words.
+/// Lists violations of a label, in words.
 fn violations(derivation: &Derivation) -> Vec<String> {
     let reason = |step: &symopt_analysis::simplify::Step| match &step.support {
         symopt_analysis::simplify::Support::Check(evidence) => match &evidence.verdict {

@@ -128,7 +128,7 @@ fn every_program_of_the_zoo_has_its_structure() {
         ("adafactor", Other, None),
     ];
     assert_eq!(table, expected);
-    // What keeps the near ones out.
+    // Reasons that keep the near ones out.
     let of = |name: &str| &found.iter().find(|(other, _)| *other == name).expect("in the zoo").1;
     for name in ["adam", "nadam", "rmsprop"] {
         assert!(has_reason(of(name), "no decoupled decay"), "{name}");
@@ -392,7 +392,8 @@ fn what_is_reported_is_the_same_each_time_and_holds_no_nan() {
             assert_eq!(found, classifier.classify(&program));
             assert_eq!(found.by_probes, Other);
             let numbers = serde_json::to_value(found.probes.expect("it runs")).expect("JSON");
-            // What may be missing as a whole aside, a number that is none would be null.
+            // A number that is none would be null, apart from objects that may be missing as a
+            // whole.
             let objects = numbers
                 .as_object()
                 .expect("an object")

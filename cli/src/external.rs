@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::progress::CountLine;
 use crate::{options, table, terminal};
 
-/// What the task is called.
+/// Name of the task.
 const NAME: &str = "external";
 
 /// A command as a task.
@@ -28,8 +28,8 @@ pub struct TaskCommand {
     /// new` writes one to begin with
     #[arg(long, value_name = "COMMAND", help_heading = "Task by a command")]
     task_command: Option<String>,
-    /// What programs are written as for the command: pytorch, jax or any target of `symopt export`,
-    /// or program for their text [default: program]
+    /// Form in which programs are written for the command: pytorch, jax or any target of `symopt
+    /// export`, or program for their text [default: program]
     #[arg(
         long,
         value_name = "TARGET",
@@ -168,8 +168,7 @@ impl TaskCommand {
 
     /// The description of the command with constants for AdamW: those that were given, or those
     /// that a tuning finds with at most so many runs, if the user does not say how many; without
-    /// any, AdamW runs with its defaults, and is named untuned. What is done is said, unless
-    /// `quiet`.
+    /// any, AdamW runs with its defaults, and is named untuned. Says what is done, unless `quiet`.
     pub fn tuned(
         &self,
         runs: usize,

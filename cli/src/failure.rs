@@ -248,7 +248,7 @@ impl From<std::io::Error> for Failure {
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Failure {
-        // What can't be written is told from what can't be made JSON.
+        // Distinguishes I/O errors from serialization errors.
         match error.io_error_kind() {
             Some(kind) => std::io::Error::from(kind).into(),
             None => Failure::Work(error.to_string()),

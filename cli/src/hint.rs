@@ -59,7 +59,7 @@ pub fn further(result: &SearchResult, limits: &Limits) -> Limits {
     let mut limits = limits.clone();
     let statistics = &result.statistics;
     match result.stop {
-        // What was used of the time does not come back.
+        // Time already used does not come back.
         StopReason::Cancelled if limits.seconds > 0 => {
             limits.seconds = limits.seconds.saturating_sub(result.elapsed.as_secs()).max(1)
         }

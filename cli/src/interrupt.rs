@@ -10,7 +10,7 @@ use crate::progress;
 /// What it says, if nothing else is to be said.
 const NOTE: &str = "interrupted: the runs under way are stopped; Ctrl-C again ends at once";
 
-/// What the handler cancels, or why there is no handler. It is set once.
+/// Token that the handler cancels, or why there is no handler. It is set once.
 static WATCHED: OnceLock<Result<CancelToken, String>> = OnceLock::new();
 
 /// The token that an interrupt cancels: the root of all others. Without a call of this, an
@@ -30,7 +30,7 @@ fn watch(note: &'static str) -> Result<CancelToken, ctrlc::Error> {
     let root = token.clone();
     ctrlc::set_handler(move || {
         if root.is_cancelled() {
-            // What was acknowledged is on the disk.
+            // Acknowledged work is on the disk.
             std::process::exit(130);
         }
         // Runs that are under way end between two steps, and training scripts are killed.

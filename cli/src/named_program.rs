@@ -23,7 +23,7 @@ pub fn find_with_constants(name: &str, cancel: &CancelToken) -> Result<Program, 
     Ok(found(name)?.with_constants(cancel)?)
 }
 
-/// What to call a program that was asked for: by its zoo name if it was asked for by it, or by the
+/// Returns the name of a program that was asked for: its zoo name if it was asked for by it, or the
 /// name of its function.
 pub fn name(argument: &str, program: &Program) -> String {
     symopt_programs::find(argument)

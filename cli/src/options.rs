@@ -37,7 +37,7 @@ pub fn setting(text: &str) -> Result<(String, f64), String> {
     Ok((name.trim().to_owned(), value))
 }
 
-/// What a learning rate is divided by.
+/// Parses a divisor of a learning rate: a number above 0.
 pub fn factor(text: &str) -> Result<f64, String> {
     finite(text)
         .filter(|factor| *factor > 0.0)

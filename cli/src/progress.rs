@@ -28,7 +28,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const SHORTEST: usize = 16;
 /// And at most so many where there is no terminal.
 const LONGEST: usize = 100;
-/// What a line begins with on a terminal, one after the other.
+/// Characters that begin a line on a terminal, one after the other.
 const SPINNER: [char; 4] = ['|', '/', '-', '\\'];
 
 /// Milliseconds between plain lines; 0 for none.
@@ -93,7 +93,7 @@ fn fitted(parts: &[Part], columns: usize) -> String {
     }
 }
 
-/// What is shown.
+/// Progress line that is shown.
 struct Shown {
     /// Whose it is.
     line: usize,
@@ -200,7 +200,7 @@ pub fn note(text: &str) {
 struct Line {
     number: usize,
     made: Mutex<Option<Instant>>,
-    /// What ends the thread that draws, and that thread.
+    /// Flag that ends the thread that draws, and that thread.
     ticker: Option<(Arc<AtomicBool>, Thread)>,
 }
 
@@ -307,7 +307,7 @@ pub struct ProgressLine {
     line: Line,
     limits: Limits,
     best: ShortForm,
-    /// What stands behind the fitness, where AdamW is not tuned.
+    /// Text behind the fitness, where AdamW is not tuned.
     against: String,
 }
 

@@ -139,7 +139,7 @@ impl Table<'_> {
                 widths[widest] -= 1;
             }
         }
-        // What is left goes to the headings, from the left.
+        // The remaining width goes to the headings, from the left.
         for (place, column) in chosen.iter().enumerate() {
             let free = columns.saturating_sub(total(&widths));
             let missing = width_of(self.heading(*column)).saturating_sub(widths[place]);

@@ -149,7 +149,7 @@ pub fn shortened_in_the_middle(text: &str, columns: usize) -> String {
         end.push(character);
     }
     let end: String = end.into_iter().rev().collect();
-    // What `shortened` ends with stands for the middle.
+    // The end mark of `shortened` stands for the middle.
     format!("{}{end}", shortened(text, columns.saturating_sub(width_of(&end))))
 }
 

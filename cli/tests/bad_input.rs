@@ -13,7 +13,7 @@ use common::{copy, run_with, symopt, tree};
 
 /// A refused command.
 struct Case {
-    /// What is wrong, for the transcript.
+    /// Description of the fault, for the transcript.
     what: &'static str,
     arguments: Vec<String>,
     input: Vec<u8>,
@@ -542,7 +542,7 @@ fn bad_stores_are_refused_and_not_touched() {
     let _lock = fs::File::options().write(true).open(path.join("busy/lock")).unwrap();
     _lock.try_lock().unwrap();
 
-    // Who only reads a store does so while it is used.
+    // Commands that only read a store work while it is used.
     assert_eq!(common::run(path, &["inspect", "busy:00"]).code, Some(0));
     let search =
         |store: &str| format!("search --suite smoke --programs 5 --held-out 0 --store {store}");

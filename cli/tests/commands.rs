@@ -1,4 +1,4 @@
-//! What the commands print.
+//! Output of the commands.
 
 mod common;
 
@@ -141,7 +141,7 @@ fn inspect_draws_the_data_flow() {
     }
     assert!(!svg.contains("cosh") && !dot.contains("cosh"));
 
-    // What is read by programs says nothing else; a picture that is there is written anew.
+    // Output that programs read says nothing else; an existing picture is written anew.
     std::fs::write(path.join("a.svg"), "old").unwrap();
     let json = output(path, &["inspect", "lion-raw", "--json", "--graph", "a.svg"]);
     assert_eq!(json, output(path, &["inspect", "lion-raw", "--json"]));
@@ -221,7 +221,7 @@ fn tune_prints_tables_for_all_tasks_of_a_suite() {
         });
         format!("name = \"mine\"\nseeds = [{seeds}]\n{}{}{rest}", tasks[0], tasks[1])
     };
-    // What it prints goes into a suite file as it is.
+    // The printed text goes into a suite file as it is.
     std::fs::write(directory.path().join("mine.toml"), suite("1", &text)).unwrap();
     output(directory.path(), &["tasks", "--no-cost", "mine.toml"]);
     for line in [
@@ -604,7 +604,7 @@ fn a_search_reports_the_best_program_and_how_to_go_on() {
         assert!(after.contains(part), "{part} is missing:\n{after}");
     }
 
-    // What it says can be typed in as it stands.
+    // The printed commands can be typed in as they stand.
     let commands = ended.stdout.lines().filter_map(|line| line.strip_prefix("  symopt "));
     let mut count = 0;
     for command in commands {

@@ -50,7 +50,7 @@ fn a_discovery_ends_the_same_however_often_it_is_killed_and_on_any_number_of_thr
     }
     discover(path, "killed", "2");
     assert_eq!(report(&path.join("killed")), whole);
-    // What is there is not done again.
+    // Existing results are not computed again.
     let again = discover(path, "whole", "2");
     assert!(!again.contains("repeat-2: best "), "{again}");
     assert_eq!(report(&path.join("whole")), whole);

@@ -153,7 +153,7 @@ fn a_command_trains_and_tunes() {
         text.contains("[[external.tuned]]") && text.contains("origin = { tuned = { runs = "),
         "{text}"
     );
-    // What was found can be used as it is printed, whatever the command.
+    // The result can be used as it is printed, whatever the command.
     let used = |text: &str, name: &str| {
         let line = text
             .lines()
@@ -332,7 +332,7 @@ fn templates_are_written_once_and_are_python() {
     assert!(!directory.path().join("package/symopt_task.py").exists());
     let words = ["tasks", "new", "--external", "helper", "--package"];
     assert_eq!(run(directory.path(), &words).code, Some(2));
-    // What the script would import in place of the module is not touched.
+    // A file that the script would import in place of the module is not touched.
     std::fs::create_dir(directory.path().join("mine")).unwrap();
     std::fs::write(directory.path().join("mine/symopt_task.py"), "mine = 1\n").unwrap();
     let ended =

@@ -39,7 +39,7 @@ fn a_campaign_is_run_resumed_and_goes_through_a_funnel() {
         "{inspect}"
     );
 
-    // What has ended stays as it is; the report is the same again.
+    // Finished searches stay as they are; the report is the same again.
     let before = tree(path);
     let resumed = output(path, &words("resume campaign --held-out 3"));
     assert!(resumed.contains("seed 0, 4 of them done\n"), "{resumed}");

@@ -1,4 +1,4 @@
-//! What commands recommend can be typed in as it stands: every command that one prints is run by a
+//! Recommended commands can be typed in as they stand: every command that is printed is run by a
 //! shell, as it was printed.
 
 mod common;

@@ -84,7 +84,8 @@ fn the_pages_show_the_examples_word_for_word() {
     }
 }
 
-/// What the links and pictures of a page lead to, but for addresses and places of the page itself.
+/// Returns the targets of a page's links and pictures, but for addresses and places of the page
+/// itself.
 fn targets(page: &str) -> Vec<&str> {
     page.split("](")
         .skip(1)

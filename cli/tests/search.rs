@@ -29,7 +29,7 @@ fn programs() -> &'static str {
     TEXT.get_or_init(|| PROGRAMS.to_string())
 }
 
-/// What a search that nobody interrupts ends with.
+/// Result of a search that nobody interrupts.
 struct Reference {
     directory: tempfile::TempDir,
     contents: String,
@@ -85,8 +85,8 @@ fn wait_for_an_evaluation(child: &mut Child, store: &Path) {
     }
 }
 
-/// What must be the same of two reports: all that does not depend on the clock, the place or the
-/// limits.
+/// Returns the parts that two reports must share: all that does not depend on the clock, the place
+/// or the limits.
 fn result_of(report: &Value) -> (Value, Value) {
     (report["best"].clone(), report["statistics"].clone())
 }
@@ -161,7 +161,7 @@ printf '{"child":%s,"program":"def f(w, g, m, v, lr):\\n  m = g * 0.%s\\n  updat
     assert_eq!(result_of(&parts), result_of(&whole));
     assert_eq!(parts["operators"], whole["operators"]);
     assert_eq!(contents(&directory.join("parts")), contents(&directory.join("whole")));
-    // What is known needs no command; what is not does.
+    // Known proposals need no command; unknown ones do.
     let known = run(directory, &["resume", "parts", "--held-out", "0", "--json"]);
     assert_eq!(json(&known)["operators"], whole["operators"]);
     let more = ["resume", "parts", "--held-out", "0", "--json", "--programs", "4000"];
@@ -329,7 +329,7 @@ fn stores_without_a_name_are_called_after_the_suite_and_the_seed_and_numbered() 
     let directory = tempfile::tempdir().unwrap();
     let search = ["search", "--suite", "smoke", "--programs", "20", "--held-out", "0", "--json"];
     let mut stores = Vec::new();
-    // Of the same suite and seed they differ in something else.
+    // Searches with the same suite and seed differ in something else.
     for (seed, population) in [("0", "10"), ("0", "11"), ("7", "10"), ("0", "12")] {
         let report = json(&run(
             directory.path(),
@@ -404,7 +404,7 @@ fn the_same_search_again_goes_on_where_it_is_and_is_not_repeated() {
             && text.ends_with("store: runs/smoke-seed0\n"),
         "{text}"
     );
-    // What is asked for by name is made, and what differs too.
+    // A search that is asked for by name is made, and one that differs too.
     for note in [
         "runs/smoke-seed0 holds this search already, which is done again",
         "runs/mine holds this search already, which goes on there",

@@ -123,7 +123,7 @@ fn derivations_are_written_for_people_and_for_programs() {
     assert_eq!(written, printed);
     let written: Value = serde_json::from_str(&written).unwrap();
     assert_eq!(written["statements_after"], 9);
-    // What was there is written anew; the ending may be in capitals.
+    // An existing file is written anew; the ending may be in capitals.
     fs::write(path.join("g.MD"), "old").unwrap();
     assert_eq!(output(path, &["simplify", "lion-found", "--derivation", "g.MD"]), text);
     assert_eq!(fs::read_to_string(path.join("g.MD")).unwrap(), text);
@@ -148,7 +148,7 @@ fn what_is_left_is_a_program_that_diff_knows() {
         assert!(diff.contains("arcsin(clip(g, lr))"), "{diff}");
         let diff = output(path, &["diff", "out.opt", name]);
         assert!(diff.contains("equal"), "{diff}");
-        // What is simple stays as it is.
+        // A simple program stays as it is.
         let again = json(path, &["simplify", "out.opt", "--json"]);
         assert_eq!(again["hash"], inspection["hash"], "{}", again["result"]);
         assert_eq!(again["statements_after"], 9);

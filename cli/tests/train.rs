@@ -29,7 +29,7 @@ fn json(directory: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&output(directory, &[arguments, &["--json"]].concat())).unwrap()
 }
 
-/// What does not depend on the clock or on where the training was interrupted.
+/// Removes everything that depends on the clock or on where the training was interrupted.
 fn without_times(mut report: Value) -> Value {
     for training in report.as_array_mut().unwrap() {
         for run in training["runs"].as_array_mut().unwrap() {
@@ -169,8 +169,8 @@ fn settings_are_for_all_programs_that_have_them_or_for_one() {
     assert_eq!(of(0), (0.125, serde_json::json!([["weight_decay", 0.25]])));
     assert_eq!(of(1), (0.5, serde_json::json!([["momentum_decay", 0.75]])));
     assert_eq!(of(2), (0.125, serde_json::json!([])));
-    // What all others are compared with stays as it stands, unless it alone is meant; even if it is
-    // the same program.
+    // The program that all others are compared with stays as it stands, unless it alone is meant;
+    // even if it is the same program.
     let vs = [
         "train",
         "--task",

@@ -1,4 +1,4 @@
-//! What is wrong with a program text: where, why, and a way out.
+//! Faults of a program text: where, why, and a way out.
 
 use std::fmt;
 use std::ops::Range;
@@ -54,7 +54,7 @@ pub enum DiagnosticKind {
     Unassigned,
     /// An argument or a returned value of the wrong type.
     Type,
-    /// What is returned is not the update and then every state slot.
+    /// A return list other than the update and then every state slot.
     ReturnList,
     /// No `return` line.
     MissingReturn,
@@ -94,20 +94,20 @@ impl DiagnosticKind {
 pub struct Label {
     /// Byte range in the text.
     pub span: Range<usize>,
-    /// What is to be said about it.
+    /// Message about it.
     pub text: String,
 }
 
 /// One fault of a program text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What kind of fault it is.
+    /// Kind of the fault.
     pub kind: DiagnosticKind,
-    /// What is wrong, in one line.
+    /// Description of the fault, in one line.
     pub message: String,
     /// Where: a byte range in the text.
     pub span: Range<usize>,
-    /// What is to be said about that place.
+    /// Message about that place.
     pub label: String,
     /// Other places that matter, such as the assignment that gave a variable its type.
     pub secondary: Vec<Label>,

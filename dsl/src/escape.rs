@@ -90,7 +90,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 pub fn quoting<'a>(message: &'a str, texts: impl Iterator<Item = String>) -> Cow<'a, str> {
     let mut message = Cow::Borrowed(message);
     for text in texts {
-        // Of `--name=value` a message has the value.
+        // For `--name=value`, a message has the value.
         let value = text.split_once('=').map_or("", |(_, value)| value);
         for part in [text.as_str(), value]
             .into_iter()

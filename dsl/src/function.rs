@@ -83,7 +83,7 @@ pub enum Numerics {
     Guarded,
 }
 
-/// What a function computes when all its arguments are scalars.
+/// Meaning of a function when all its arguments are scalars.
 #[derive(Clone, Copy)]
 pub enum ScalarSemantics {
     /// A constant.
@@ -228,8 +228,7 @@ function_table! {
     Greater "greater": Select ElementWise Binary(semantics::greater), "1 where x > y, else 0";
     GreaterEqual "greater_equal": Select ElementWise Binary(semantics::greater_equal), "1 where x >= y, else 0";
     Equal "equal" commutative true: Select ElementWise Binary(semantics::equal), "1 where x == y, else 0";
-    // Reductions beyond the paper's. Of what is one number already, the mean is itself and the size
-    // is 1.
+    // Reductions beyond the paper's. The mean of a single number is itself, and its size is 1.
     Mean "mean": Reduce PerArrayReduction Unary(|x| x), "mean of the numbers of each parameter array by itself";
     Size "size": Reduce PerArrayReduction Unary(|_| 1.0), "how many numbers each parameter array has";
     // Matrices. On scalars, which are 1 x 1.

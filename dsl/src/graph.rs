@@ -35,7 +35,7 @@ impl NodeId {
     }
 }
 
-/// What a node is.
+/// Kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NodeKind {
     /// The weights.
@@ -59,7 +59,7 @@ pub enum NodeKind {
 /// One value of the data flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// What it is.
+    /// Its kind.
     pub kind: NodeKind,
     /// Its type.
     pub ty: Type,
@@ -120,8 +120,8 @@ pub enum Redundancy {
     WithinStep,
 }
 
-/// What a step of a program costs. A function of whole matrices counts as one pass; what it moves
-/// and computes inside does not count.
+/// Cost of a step of a program. A function of whole matrices counts as one pass; what it moves and
+/// computes inside does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Function calls that are left after normalisation.
@@ -136,7 +136,7 @@ pub struct Cost {
     pub state_bytes_per_parameter: usize,
 }
 
-/// What is wrong with a statement, or with what the program returns.
+/// Fault of a statement, or of what the program returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypeError {
     /// A variable is read that nothing has assigned yet.
@@ -364,7 +364,7 @@ impl Graph {
                     {
                         return false;
                     }
-                    // What follows from a wrong value is not reported again.
+                    // Consequences of a wrong value are not reported again.
                     self.scratch.environment[statement.target.index()] = POISON;
                     self.statement_types.push(Type::Tree);
                 }
@@ -545,7 +545,7 @@ impl Graph {
             F::Maximum | F::Minimum if x == y => return x,
             F::Greater => (function, arguments) = (F::Less, [y, x, NodeId::NONE]),
             F::GreaterEqual => (function, arguments) = (F::LessEqual, [y, x, NodeId::NONE]),
-            // Of numbers that are one for each array already.
+            // The mean of a value that is one number for each array is that value.
             F::Mean if !self.nodes[x.index()].ty.is_array() => return x,
             F::Negative => {
                 if let Some(inner) = self.argument_of(x, F::Negative) {
@@ -754,7 +754,7 @@ impl Graph {
     /// The cost of the live nodes.
     fn measure_cost(&mut self) -> Cost {
         let Scratch { levels, pass_reads, .. } = &mut self.scratch;
-        // Of each node: the pass in which it can first be computed, and the arrays that computing
+        // For each node: the pass in which it can first be computed, and the arrays that computing
         // it in a tile reads (bits 0: w, 1: g, 2..: slots).
         levels.clear();
         pass_reads.clear();

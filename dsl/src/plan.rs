@@ -39,7 +39,7 @@ pub enum Source {
     Matrix(usize),
 }
 
-/// What an instruction computes.
+/// Computation of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// An element-wise function of one, two or three operands.
@@ -60,7 +60,7 @@ pub enum Operation {
 /// [`Source::Value`]`(i)`, once and for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
-    /// What is computed.
+    /// Operation that is computed.
     pub operation: Operation,
     /// First operand.
     pub x: Source,
@@ -73,7 +73,7 @@ pub struct Instruction {
 /// The sum of a tree, or of the products of two, over each array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reduction {
-    /// What is summed, or the first factor: never a small value.
+    /// Summand, or the first factor: never a small value.
     pub x: Source,
     /// Second factor, likewise; `None` where x itself is summed.
     pub y: Option<Source>,
@@ -128,14 +128,14 @@ pub struct Pass {
     pub instructions: Vec<Instruction>,
     /// Sums to take. Only the passes before the last one take sums.
     pub reductions: Vec<Reduction>,
-    /// What the pass keeps for later, and the number of its place among the kept trees. Only the
-    /// passes before the last one keep anything.
+    /// Values that the pass keeps for later, each with the number of its place among the kept
+    /// trees. Only the passes before the last one keep anything.
     pub kept: Vec<(Source, usize)>,
-    /// What is done with whole arrays after the pass, in order.
+    /// Operations on whole arrays after the pass, in order.
     pub matrix_steps: Vec<MatrixStep>,
 }
 
-/// What a [`MatrixStep`] does.
+/// Operation of a [`MatrixStep`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatrixOperation {
     /// A function of matrices.
@@ -151,7 +151,7 @@ pub enum MatrixOperation {
 /// One operation on whole arrays, array by array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatrixStep {
-    /// What is computed.
+    /// The operation.
     pub operation: MatrixOperation,
     /// First operand: a kept tree, a matrix, or for element-wise operations a small value.
     pub x: Source,
@@ -273,7 +273,7 @@ impl Plan {
     }
 }
 
-/// What is summed over each array.
+/// Sum over each array: of x, or of the product of x and y.
 #[derive(Clone, Copy)]
 struct Sum {
     x: NodeId,
@@ -288,11 +288,11 @@ struct Sum {
 struct Planner<'a> {
     graph: &'a Graph,
     hyperparameters: Vec<VarId>,
-    /// Of each slot of the signature its place among the live ones.
+    /// Place of each slot of the signature among the live ones.
     live_slot: Vec<usize>,
     levels: Vec<usize>,
     smalls: Vec<Small>,
-    /// Of each small value the pass before which it is computed.
+    /// Pass before which each small value is computed.
     small_levels: Vec<usize>,
     /// By node. For a `clip` of a tree: the factor that it multiplies by.
     small_of_node: Vec<Option<usize>>,
@@ -402,8 +402,8 @@ impl Planner<'_> {
         (0..nodes.len()).filter(|index| wanted[*index]).map(|i| NodeId(i as u32)).collect()
     }
 
-    /// What is done after a pass: all that is known by then of arrays of other shapes, the sums of
-    /// these, and the functions of matrices that have what they take.
+    /// Returns the steps after a pass: all that is known by then of arrays of other shapes, the
+    /// sums of these, and the functions of matrices whose operands are known.
     fn matrix_steps(&mut self, pass: usize, sums: &[Sum]) -> Vec<MatrixStep> {
         let graph = self.graph;
         let mut steps = Vec::new();

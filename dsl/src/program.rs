@@ -94,7 +94,7 @@ impl Statement {
     }
 }
 
-/// What a parameter of a program stands for.
+/// Role of a parameter of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     /// The weights: the first parameter.
@@ -117,7 +117,7 @@ pub enum ParameterKind {
 pub struct Parameter {
     /// Name in the program text.
     pub name: String,
-    /// What it stands for.
+    /// Its role.
     pub kind: ParameterKind,
     /// A hyperparameter's default (always there); for `lr`, the conventional peak learning rate, if
     /// the program states one (`lr=1e-3`): without it the program takes the schedule's value and
@@ -130,7 +130,7 @@ pub struct Parameter {
 pub struct Signature {
     /// Name of the function.
     pub name: String,
-    /// What the program is, its source and its equation, for people.
+    /// Description for people: the program's idea, its source and its equation.
     pub doc: Option<String>,
     /// Numerics of the calls.
     pub numerics: Numerics,

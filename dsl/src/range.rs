@@ -111,7 +111,7 @@ pub fn ranges(program: &Program, graph: &Graph) -> Vec<Range> {
     program.signature().parameters.iter().enumerate().map(range).collect()
 }
 
-/// What is known of the values of a graph.
+/// Known facts about the values of a graph.
 struct Uses<'a> {
     graph: &'a Graph,
     /// The default of each parameter.

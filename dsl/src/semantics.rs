@@ -1,4 +1,4 @@
-//! What each element-wise function means, in f64: the definitions that every other implementation
+//! Meaning of each element-wise function, in f64: the definitions that every other implementation
 //! approximates.
 //!
 //! All of them are deterministic on every machine (the transcendental ones come from the pure Rust
@@ -86,7 +86,7 @@ pub fn select(condition: f64, x: f64, y: f64) -> f64 {
     if condition != 0.0 { x } else { y }
 }
 
-/// What a comparison gives: 1 or 0.
+/// Returns 1 where a comparison holds, else 0.
 fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
@@ -155,7 +155,7 @@ pub const NEWTON_SCHULZ_STEPS: usize = 5;
 /// for hidden layers in neural networks").
 pub const NEWTON_SCHULZ_COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
-/// What is added to the norm that a matrix is divided by before the iteration.
+/// Number added to the norm that a matrix is divided by before the iteration.
 pub const NEWTON_SCHULZ_EPSILON: f64 = 1e-7;
 
 /// The Newton-Schulz iteration on a matrix of one number.

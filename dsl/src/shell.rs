@@ -1,7 +1,7 @@
 //! Commands as one types them into a shell: each word is quoted where it must be, so that a hint
 //! can be copied whatever the names in it.
 //!
-//! What a POSIX shell reads is written for one. Characters that a terminal must not show
+//! Commands are written for POSIX shells. Characters that a terminal must not show
 //! (`escape::is_shown`) are written in `$'...'`, which bash, zsh and the standard of 2024 read.
 
 use std::ffi::{OsStr, OsString};

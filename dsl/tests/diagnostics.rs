@@ -1,4 +1,4 @@
-//! What the parser says about faulty texts, as a terminal shows it.
+//! Messages of the parser about faulty texts, as a terminal shows them.
 
 use symopt_dsl::diagnostic::DiagnosticKind;
 use symopt_dsl::parse;
@@ -67,7 +67,7 @@ faults! {
     function_of_matrices_that_other_libraries_have: body("update = svd(g)\nreturn update, m");
     type_fault_beside_another_fault: body("a = foo(g)\nupdate = interp(g, m, g)\nreturn update, m");
 
-    // What is returned.
+    // Return statements.
     slot_missing_in_return: "def p(w, g, m, v, lr):\n  update = g * lr\n  return update, m\n";
     slots_returned_in_another_order: "def p(w, g, m, v, lr):\n  update = g * lr\n  return update, v, m\n";
     update_missing_in_return: "def p(w, g, m, v, lr):\n  update = g * lr\n  return m, v\n";

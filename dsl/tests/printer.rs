@@ -55,8 +55,8 @@ proptest! {
 
     #[test]
     fn a_program_whose_statements_were_changed_still_round_trips(seed: u64) {
-        // What a mutation does to a parsed program: new numbered variables, statements inserted,
-        // comments dropped.
+        // Changes as a mutation makes them: new numbered variables, statements inserted, comments
+        // dropped.
         let mut program = reparse(&random_program(seed, true));
         program.clear_comments();
         let mut random = Random(seed);

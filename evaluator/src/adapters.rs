@@ -19,8 +19,8 @@ pub mod candle;
 
 use crate::error::OptimizerError;
 
-/// What to do about an array that took no part in the loss, so that the framework has no gradient
-/// for it. A program runs over all arrays of the model together, so an array can't be skipped.
+/// Treatment of an array that took no part in the loss, so that the framework has no gradient for
+/// it. A program runs over all arrays of the model together, so an array can't be skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingGradients {
     /// Refuse the step; nothing has changed.
@@ -40,7 +40,7 @@ pub enum AdapterError {
     /// The model has nothing to train.
     #[error("there are no arrays to train; {hint}")]
     NoArrays {
-        /// What is the likely reason.
+        /// Advice on the likely reason.
         hint: &'static str,
     },
     /// An array has no gradient.
@@ -74,7 +74,7 @@ pub enum AdapterError {
         "the model has changed since the optimizer was made: {reason}; make a new one, and load the state if it still fits"
     )]
     Changed {
-        /// What has changed.
+        /// Description of the change.
         reason: String,
     },
     /// The program can't be run on one array at a time.

@@ -52,7 +52,7 @@ impl<T: Pod> Aligned<T> {
     fn allocate(length: usize, place: Option<usize>) -> Aligned<T> {
         const LINE: usize = size_of::<Line>();
         let bytes = length * size_of::<T>();
-        // What is far smaller than a page is worth no page.
+        // A buffer far smaller than a page is not worth one.
         let place = place.filter(|_| bytes >= PAGE / 4);
         let spare = if place.is_some() { PAGE / LINE } else { 0 };
         let lines = vec![Line::zeroed(); bytes.div_ceil(LINE) + spare];

@@ -1,5 +1,4 @@
-//! What goes wrong with an optimizer: with its program, its arrays, its hyperparameters and its
-//! state.
+//! Errors of an optimizer: of its program, its arrays, its hyperparameters and its state.
 
 use std::path::PathBuf;
 
@@ -16,7 +15,7 @@ pub enum OptimizerError {
     Type {
         /// Name of the program.
         program: String,
-        /// What is wrong.
+        /// The type errors.
         errors: Vec<TypeError>,
     },
     /// The arrays of the model can't be laid out.
@@ -35,7 +34,7 @@ pub enum OptimizerError {
     /// The arrays that were given don't fit the layout.
     #[error("the parameter arrays don't fit: expected {expected}")]
     Shape {
-        /// What was expected.
+        /// Description of the expected arrays.
         expected: String,
     },
     /// The pattern of an override is not one.
@@ -45,7 +44,7 @@ pub enum OptimizerError {
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
     /// The pattern of an override names no array.
@@ -87,7 +86,7 @@ pub enum StateError {
     /// The bytes are not a state file.
     #[error("not an optimizer state: {reason}; it should be a file that was saved by this program")]
     Malformed {
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// A newer release wrote it.
@@ -117,7 +116,7 @@ pub enum StateError {
     /// A tensor is missing, or is there and should not be, or has another shape.
     #[error("the state does not fit the parameter arrays: {reason}")]
     Mismatch {
-        /// What does not fit.
+        /// Description of the mismatch.
         reason: String,
     },
 }

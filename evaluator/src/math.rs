@@ -58,7 +58,7 @@ use symopt_dsl::semantics;
 
 pub mod single;
 
-/// What the guarded division of the published search adds to its divisor.
+/// Number that the guarded division of the published search adds to its divisor.
 pub const GUARD: f64 = 1e-8;
 
 /// A floating-point type that the evaluator computes in: f32 (production) or f64 (oracle).
@@ -222,7 +222,7 @@ pub trait Real:
     }
 }
 
-/// What a comparison gives: 1 or 0.
+/// Returns 1 where a comparison holds, else 0.
 #[inline(always)]
 fn truth<T: Real>(holds: bool) -> T {
     if holds { T::from_f64(1.0) } else { T::from_f64(0.0) }

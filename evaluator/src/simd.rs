@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
-    /// What every processor of the architecture has: SSE2 on x86-64, NEON on 64-bit ARM.
+    /// Instructions that every processor of the architecture has: SSE2 on x86-64, NEON on 64-bit
+    /// ARM.
     Baseline = 1,
     /// x86-64-v3: AVX2.
     Avx2 = 2,

@@ -3,7 +3,7 @@
 //! A file holds one tensor for each live slot and parameter array, named `SLOT/ARRAY`, F32 or BF16,
 //! and one metadata entry, `symopt`, a JSON object with the format version, the program's name and
 //! functional hash, the step count, the hyperparameters with their overrides, and the seed of
-//! stochastic rounding if that is in use. What does not fit the optimizer that loads it is an
+//! stochastic rounding if that is in use. Loading a state that does not fit the optimizer is an
 //! error, never a silent reset.
 
 use std::collections::HashMap;

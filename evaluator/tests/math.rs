@@ -309,7 +309,7 @@ fn sample() -> Vec<f32> {
     x
 }
 
-/// What a comparison of many values found.
+/// Errors found in a comparison of many values.
 #[derive(Clone, Copy, Default)]
 struct Errors {
     /// Largest distance from the correctly rounded value, and an argument where it occurs.

@@ -92,7 +92,7 @@ fn a_vector_is_one_column_and_a_number_is_one_by_one() {
         update("  u = newton_schulz(g)", &[], &[-2.5]),
         [symopt_dsl::semantics::newton_schulz(-2.5)]
     );
-    // Of numbers that are no arrays.
+    // Functions of matrices take numbers that are no arrays.
     assert_eq!(update("  u = w * newton_schulz(norm(g))", &[3], &g), [size; 3]);
     assert_eq!(
         update("  u = w * (matmul(norm(g), lr) + rows(norm(g)) + row_mean(norm(g)))", &[3], &g),

@@ -527,7 +527,7 @@ fn no_decay_on_biases_and_norms() {
     let mut weights = [1.0; 5];
     optimizer.step(&mut weights, &[0.0; 5], 1.0).expect("the arrays fit");
     assert_eq!(weights, [0.5, 0.5, 1.0, 1.0, 0.5]);
-    // What holds for all others can still be set, and one pattern can be set again.
+    // The value for all other arrays can still be set, and one pattern can be set again.
     optimizer.set("weight_decay", 0.0).expect("it has it");
     optimizer.set_for("*.bias", "weight_decay", 1.0).expect("there is a bias");
     optimizer.step(&mut weights, &[0.0; 5], 1.0).expect("the arrays fit");
@@ -589,7 +589,7 @@ fn a_state_of_format_version_1_is_still_read() {
     let (_, header) = SafeTensors::read_metadata(&bytes).expect("a saved state");
     let json = header.metadata().as_ref().and_then(|m| m.get("symopt")).expect("our entry");
     let mut metadata: serde_json::Value = serde_json::from_str(json).expect("JSON");
-    // What version 2 added is what version 1 did not have.
+    // Version 1 lacks the fields that version 2 added.
     let fields = metadata.as_object_mut().expect("an object");
     fields.insert("version".to_owned(), 1.into());
     assert!(fields.remove("overrides").is_some() && fields.remove("rounding_seed").is_some());

@@ -1,5 +1,5 @@
-//! What the reference interpreter says that programs mean, against numbers worked out by hand, and
-//! how far f32 is from f64.
+//! Checks of the reference interpreter: the meaning of programs against numbers worked out by hand,
+//! and the distance of f32 from f64.
 
 use ndarray::{ArrayD, IxDyn};
 use symopt_dsl::{Program, parse};
@@ -280,7 +280,7 @@ fn where_takes_one_of_two_values_and_comparisons_are_one_or_zero() {
 fn means_and_sizes_are_of_each_array() {
     assert_eq!(updates("  u = w * mean(g)"), [vec![3.5, -7.0], vec![48.0]]);
     assert_eq!(updates("  u = w * size(g)"), [vec![2.0, -4.0], vec![4.0]]);
-    // Of what is one number already, the mean is itself and the size is 1.
+    // The mean of a single number is the number itself, and its size is 1.
     assert_eq!(updates("  u = w * mean(norm(g))"), [vec![5.0, -10.0], vec![48.0]]);
     assert_eq!(updates("  u = w * size(norm(g))"), [vec![1.0, -2.0], vec![4.0]]);
     assert_eq!(updates("  u = w * mean(lr)"), [vec![0.5, -1.0], vec![2.0]]);

@@ -52,7 +52,7 @@ pub struct Equation {
     pub latex: String,
 }
 
-/// What a symbol or a notation stands for. Each notation lists those that it needs.
+/// Meaning of a symbol or a notation. Each notation lists those that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Meaning {
     unicode: Option<(String, String)>,
@@ -66,7 +66,7 @@ pub struct Formula {
     pub update: Equation,
     /// The next values of the live slots, in the order of the signature.
     pub slots: Vec<Equation>,
-    /// What the equations above use, each after those that it uses itself.
+    /// Definitions that the equations above use, each after those that it uses itself.
     pub definitions: Vec<Equation>,
     /// In LaTeX the equation of the update, where more than the next weights need it: both sides.
     latex_update: Option<(String, String)>,
@@ -288,8 +288,8 @@ impl<'a> Outline<'a> {
                 .all(|a| !is_call(self.graph.node(*a)) || self.defined[a.index()])
     }
 
-    /// Gives names to what node `root` is made of until its equation is easy to read. What it is
-    /// made of has been through this before.
+    /// Gives names to what node `root` is made of until its equation is easy to read. Its parts
+    /// have been through this before.
     fn fit(&mut self, root: NodeId) {
         if is_quotient(self.graph.node(root).kind) {
             for argument in self.graph.node(root).arguments().to_vec() {
@@ -299,7 +299,7 @@ impl<'a> Outline<'a> {
         while self.columns(root) > WIDTH || self.depth(root) > DEPTH {
             let mut parts = Vec::new();
             self.parts(root, &mut parts);
-            // What saves most, and rather what has a name.
+            // Prefers the part that saves most, and rather one that has a name.
             let gain = |id: NodeId| {
                 let columns = self.columns(id).saturating_sub(4);
                 if self.depth(root) > DEPTH && self.depth(id) < DEPTH / 2 {
@@ -501,7 +501,7 @@ impl<'a> Writer<'a> {
             }
         }
 
-        // Of the other equations: those that share a variable are numbered.
+        // Other equations that share a variable are numbered.
         let varies = depends_on(graph, |kind| {
             !matches!(kind, NodeKind::Hyperparameter(_) | NodeKind::Constant(_) | NodeKind::Call(_))
         });
@@ -589,8 +589,8 @@ impl<'a> Writer<'a> {
         let mut slot_values: Vec<NodeId> = Vec::new();
         for (slot, next) in graph.live_slots() {
             let Some(symbol) = self.slots.get(slot.index()) else { continue };
-            // Of slots with the same next value the first one has the equation, and of a next value
-            // that is an input there is none.
+            // Among slots with the same next value the first one has the equation; a next value
+            // that is an input has none.
             let is_new = is_call(graph.node(next)) && !slot_values.contains(&next);
             let right = if is_new { reader.write_out(next) } else { reader.read(next) };
             slot_values.push(next);
@@ -629,7 +629,7 @@ impl<'a> Writer<'a> {
         Formula { update, slots, definitions, latex_update, legend: self.legend(&written) }
     }
 
-    /// What the symbols and notations stand for, where that is not plain.
+    /// Returns the meanings of the symbols and notations that are not plain.
     fn legend(&self, written: &[Expression]) -> Vec<Meaning> {
         let mut legend = Vec::new();
         for (variable, symbol) in &self.inputs {
@@ -787,7 +787,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What may need an explanation.
+/// Operator or symbol that may need an explanation.
 enum Notation<'a> {
     Operator(Operator),
     Symbol(&'a Symbol),

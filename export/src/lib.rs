@@ -34,7 +34,7 @@ use python::{keras, numpy, optax, praxis, pytorch, tensorflow};
 
 macro_rules! targets {
     ($($variant:ident $name:literal $extension:literal, $doc:literal;)*) => {
-        /// What a program can be exported to.
+        /// Target of an export.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Target { $(#[doc = $doc] $variant),* }
 
@@ -52,7 +52,7 @@ macro_rules! targets {
                 match self { $(Target::$variant => $extension),* }
             }
 
-            /// What it is, in one line.
+            /// Returns its description in one line.
             pub fn summary(self) -> &'static str {
                 match self { $(Target::$variant => $doc),* }
             }
@@ -96,7 +96,7 @@ pub enum ExportError {
     Type {
         /// Its name.
         program: String,
-        /// What is wrong.
+        /// The type errors.
         errors: Vec<TypeError>,
     },
     /// The target has no way to say what a statement says.
@@ -112,7 +112,7 @@ pub enum ExportError {
         statement: usize,
         /// The statement.
         text: String,
-        /// What the target lacks.
+        /// Reason why the target can't express it.
         reason: String,
         /// Other targets.
         others: String,
@@ -127,8 +127,8 @@ pub enum ExportError {
     },
 }
 
-/// What a program's file of a target is used by: the class or the function that makes its
-/// optimizer, or does its step. `None` for files that are not code.
+/// Returns the name by which a program's file of a target is used: that of the class or the
+/// function that makes its optimizer, or does its step. `None` for files that are not code.
 pub fn entry_point(program: &Program, target: Target) -> Option<String> {
     let signature = program.signature();
     match target {
@@ -151,7 +151,7 @@ type Lacks = fn(Function) -> Option<String>;
 /// The file of a program.
 type File = fn(&Program, &Graph) -> String;
 
-/// What a target can't express, and how its files are written.
+/// Returns the check for functions that a target can't express, and the writer of its files.
 fn exporter(target: Target) -> (Lacks, File) {
     match target {
         Target::PyTorch => (pytorch::lacks, pytorch::file),

@@ -17,7 +17,7 @@ use symopt_dsl::range::{Range, ranges};
 use symopt_dsl::semantics::EPSILON;
 use symopt_dsl::{Function, FunctionalHash, Graph, Program, Type, escape};
 
-/// What is called in an expression.
+/// Callee of a call in an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callee {
     /// A function of the language. `interp`, `dot`, `cosine_sim`, `global_norm`, and `clip` are not
@@ -114,7 +114,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// What is summed as text, from that of each factor; a factor of 1 is left out.
+    /// Returns the summand as text, made from the text of each factor; a factor of 1 is left out.
     pub fn written(&self, factor: impl Fn(&Expression) -> String) -> String {
         let x = factor(&self.x);
         if self.y == Expression::Number(1.0) { x } else { format!("{x} * {}", factor(&self.y)) }
@@ -131,8 +131,8 @@ impl Sum {
 pub struct Stage {
     /// Scalars that are computed before the arrays are gone through, in order.
     pub scalars: Vec<Line>,
-    /// What is computed of each array, in order. It may read the weights, the gradients and the
-    /// slots, and all scalars and totals so far.
+    /// Computation on each array, in order. It may read the weights, the gradients and the slots,
+    /// and all scalars and totals so far.
     pub lines: Vec<Line>,
     /// The sums that are taken; none in the last stage.
     pub sums: Vec<Sum>,
@@ -177,13 +177,13 @@ pub struct Listing {
     pub slots: Vec<String>,
     /// The stages, one at least.
     pub stages: Vec<Stage>,
-    /// What is subtracted from the weights.
+    /// Expression that is subtracted from the weights.
     pub update: Expression,
     /// The next value of each live slot.
     pub next_slots: Vec<Expression>,
 }
 
-/// What a target wants of a listing.
+/// Options of a target for its listing.
 #[derive(Clone, Copy, Debug)]
 pub struct ListingOptions<'a> {
     /// Names that are taken: keywords of the language, and what the export itself calls things.
@@ -363,7 +363,7 @@ fn is_part_of_another(name: &str, variables: &BTreeSet<String>) -> bool {
         && variables.contains(base)
 }
 
-/// What is summed.
+/// Summand of a reduction: x, or the product of x and y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Summand {
     x: NodeId,
@@ -408,7 +408,7 @@ enum Position {
     End(usize),
 }
 
-/// What a listing is made with.
+/// State while a listing is made.
 struct Writer<'a> {
     program: &'a Program,
     graph: &'a Graph,
@@ -564,7 +564,7 @@ impl<'a> Writer<'a> {
     fn parts(&self, id: NodeId) -> Vec<NodeId> {
         let Some((function, arguments)) = self.called(id) else { return Vec::new() };
         match (self.sums_of(id).is_empty(), function) {
-            // Of an array only its shape is asked for.
+            // Only the shape of an array is asked for.
             (true, Function::Size | Function::Rows | Function::Columns)
                 if !(self.options.array_sums_inside && self.ty(arguments[0]).is_array()) =>
             {
@@ -580,8 +580,7 @@ impl<'a> Writer<'a> {
     fn choose_lines(&mut self) {
         let stages = self.stages();
         let count = self.graph.nodes().len();
-        // Of the calls whose values are scalars: how often they are read, from where, and in which
-        // stage they are computed.
+        // How often the lines and results of arrays read each scalar, and whether they do.
         let mut scalar_uses = vec![0_usize; count];
         let mut in_arrays = vec![false; count];
         for stage in 0..stages {
@@ -813,7 +812,7 @@ impl<'a> Writer<'a> {
         name
     }
 
-    /// What a value is called that has no name in the text.
+    /// Returns the name of a value: its name in the program text, or else one made from its call.
     fn base_name(&self, id: NodeId) -> String {
         if let Some(given) = &self.given[id.index()] {
             return given.clone();
@@ -1064,7 +1063,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// What a call is made of.
+    /// Returns the expression of a call.
     fn call(&self, id: NodeId, local: &BTreeMap<NodeId, String>) -> Expression {
         let Some((function, arguments)) = self.called(id) else {
             return self.expression(id, local);
@@ -1149,7 +1148,7 @@ impl<'a> Writer<'a> {
                 let guarded = call(Function::Add, vec![divisor, Expression::Number(EPSILON)]);
                 call(Function::Divide, vec![at(0), guarded])
             }
-            // What a matrix function gives is of another shape than what it takes.
+            // The result of a matrix function has another shape than its operands.
             _ => Expression::Call(
                 Callee::Function(function),
                 self.ty(id),

@@ -148,7 +148,7 @@ pub fn comparison(notation: &dyn Notation, expression: &Expression) -> Option<St
     Some(format!("{left} {sign} {}", side(y)))
 }
 
-/// What a `where` tests, as the operators of C and Rust have it: a comparison itself, or whether a
+/// Returns the test of a `where` in the operators of C and Rust: a comparison itself, or whether a
 /// value is not 0.
 pub fn condition(notation: &dyn Notation, ty: Type, expression: &Expression) -> String {
     if let Some(comparison) = comparison(notation, expression) {
@@ -229,7 +229,7 @@ fn spelled(
     ty: Type,
     arguments: &[Expression],
 ) -> (String, Level) {
-    // What the language lacks has been refused before anything is written.
+    // Functions that the language lacks were refused before anything was written.
     filled(notation, &notation.spelling(callee, ty).unwrap_or(Cow::Borrowed("?")), ty, arguments)
 }
 

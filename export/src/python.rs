@@ -1,5 +1,5 @@
-//! What all Python files of exports have in common: names, heads and the layout of long lines as
-//! its formatters have it.
+//! Parts that all Python files of exports share: names, heads and the layout of long lines as
+//! Python's formatters have it.
 
 pub mod casts;
 pub mod keras;
@@ -56,7 +56,7 @@ pub const KEYWORDS: &[&str] = &[
     "with",
     "yield",
     "__debug__",
-    // Of Python's own, what files call.
+    // Built-in functions that files call.
     "abs",
     "all",
     "any",
@@ -276,7 +276,7 @@ pub fn take_aliases(margin: usize, aliases: &[(ScalarParameter, &str)]) -> Strin
     aliases.iter().map(bind).collect()
 }
 
-/// What constructors do with their arguments. `_either` chooses between the two names of a
+/// Helpers for the arguments of constructors. `_either` chooses between the two names of a
 /// hyperparameter; `inject_hyperparams` of Optax gives the first one whatever the caller gave, as an
 /// array. `_is_number` tells numbers, which can be compared, from traced arrays, variables of a
 /// graph and schedules.
@@ -369,8 +369,8 @@ pub fn assignment(indent: usize, target: &str, value: &str) -> String {
     }
 }
 
-/// What stands before the bracket of a call that is the last operand of two, and the arguments of
-/// the call: formatters break a line there.
+/// Returns the text before the bracket of a call that is the last operand of two, and the arguments
+/// of the call: formatters break a line there.
 fn last_call(value: &str) -> Option<(&str, &str)> {
     let loosest = [[" + ", " - "], [" * ", " / "]].map(|operators| {
         let mut depth = 0_i32;

@@ -436,7 +436,7 @@ impl Evaluator {
         while text.take("·") {
             value *= self.power(text);
         }
-        // Of numbers, a product of matrices is a product.
+        // Between numbers, a product of matrices is a product.
         while text.take(" @ ") {
             value *= self.power(text);
         }
@@ -554,7 +554,7 @@ impl Evaluator {
     }
 }
 
-/// What a formula's name of a function is in the language.
+/// Returns the language's name of a function, given its name in formulas.
 fn in_the_language(name: &str) -> &str {
     match name {
         "log₂" => "log2",

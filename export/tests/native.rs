@@ -68,7 +68,7 @@ fn folder(target: Target) -> (PathBuf, Vec<String>) {
     (folder, names)
 }
 
-/// What a command says; it must succeed.
+/// Runs a command, which must succeed, and returns its output.
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = format!(

@@ -237,7 +237,7 @@ impl Canvas {
         ));
     }
 
-    /// What is drawn until [`Canvas::end_clip`] shows inside the rectangle only.
+    /// Clips drawings to the rectangle until [`Canvas::end_clip`].
     pub fn begin_clip(&mut self, rectangle: [f64; 4]) {
         let [x, y, width, height] = rectangle.map(short);
         let id = self.clips;

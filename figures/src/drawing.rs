@@ -25,7 +25,7 @@ use layout::{Item, Place};
 /// Longer names and texts are cut in the picture.
 const LONGEST_TEXT: usize = 40;
 
-/// What a box stands for.
+/// Role of a box in the data flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Weights, gradients, learning rate or step count.
@@ -43,7 +43,7 @@ pub enum Role {
 pub struct Shape {
     /// Name in the Graphviz description.
     pub id: String,
-    /// What it stands for.
+    /// Its role in the data flow.
     pub role: Role,
     /// The name of the input or the function.
     pub label: String,

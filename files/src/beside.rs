@@ -160,7 +160,8 @@ fn plain(permissions: fs::Permissions) -> fs::Permissions {
     permissions
 }
 
-/// The beginning of the names of files that will replace one. Of long names a part will do.
+/// The beginning of the names of files that will replace one. Long names are cut after 40
+/// characters.
 fn prefix(path: &Path) -> OsString {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!(".{}.", name.chars().take(40).collect::<String>()).into()

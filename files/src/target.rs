@@ -16,7 +16,8 @@ pub(crate) enum Target {
         /// The file that is there.
         old: Option<Metadata>,
     },
-    /// What has no content that could be replaced, such as a pipe, or an open file of a process.
+    /// A target without content that could be replaced, such as a pipe, or an open file of a
+    /// process.
     Straight,
 }
 

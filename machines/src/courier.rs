@@ -118,7 +118,7 @@ pub enum CourierError {
     Server {
         /// Where.
         url: String,
-        /// What it said.
+        /// Reason that it gave.
         reason: String,
     },
     /// What is no address.

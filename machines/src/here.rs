@@ -32,7 +32,7 @@ impl Here {
         Here { command, ..Here::default() }
     }
 
-    /// Does a job. What can't be done is an outcome too.
+    /// Does a job. A job that can't be done has an outcome too.
     pub fn outcome(&self, job: &Job, cancel: &CancelToken) -> Result<Outcome, Cancelled> {
         if job.hash_version != FunctionalHash::FORMAT_VERSION {
             return Ok(Outcome::Refused(format!(
@@ -60,7 +60,7 @@ impl Here {
                 Ok(run.train(self.suite(&job.suite)?.as_ref(), cancel)?)
             }
             JobKind::Judgement => {
-                // What it may not run is refused as such.
+                // A suite that may not run here is refused as such.
                 let source = self.source(&job.suite)?;
                 Ok(self.benches.judge(&job.body, &job.suite, &|| source.suite(), cancel)?)
             }
@@ -117,7 +117,7 @@ impl From<TaskError> for Undone {
     }
 }
 
-/// What the outcome of a job is for whoever asked for it.
+/// Returns the outcome of a job as its asker gets it: a value or an error.
 pub(crate) fn value_of(answer: Answer) -> Result<Value, TaskError> {
     let reason = match answer.outcome {
         Outcome::Done(value) => return Ok(value),

@@ -38,7 +38,7 @@ fn config(form: Form) -> SearchConfig {
     config
 }
 
-/// What the store of a search holds in the end.
+/// Runs a search and returns the contents of its store in the end.
 fn contents(launcher: &Launcher, config: &SearchConfig, threads: usize, store: &Path) -> String {
     let cancel = CancelToken::new();
     let launch = launcher.begin(config.clone(), store, &cancel).unwrap();

@@ -22,7 +22,7 @@ const DIGITS: usize = 6;
 /// An axis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
-    /// What it shows, with the unit.
+    /// Quantity on it, with the unit.
     pub title: String,
     /// From where to where; by default as the numbers go.
     pub domain: Option<(f64, f64)>,
@@ -89,7 +89,7 @@ impl Point {
 /// A line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// What it is.
+    /// Name of the line.
     pub name: String,
     /// Its points, from left to right.
     pub points: Vec<Point>,
@@ -233,7 +233,7 @@ impl Lines {
 pub struct Dot {
     /// The row that it stands in.
     pub row: String,
-    /// What it is of that row; those of one kind look alike.
+    /// Kind of number in that row; dots of one kind look alike.
     pub kind: String,
     /// The number.
     pub value: f64,
@@ -244,7 +244,7 @@ pub struct Dot {
 /// Numbers with errors, row by row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dots {
-    /// What the numbers are, with the unit.
+    /// Axis of the numbers, with the unit.
     pub axis: Axis,
     /// The numbers.
     pub dots: Vec<Dot>,
@@ -326,13 +326,13 @@ impl Dots {
 /// A bar with its number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bar {
-    /// What it is.
+    /// Name of the bar.
     pub name: String,
     /// How long it is.
     pub value: f64,
     /// Its error on both sides.
     pub error: Option<f64>,
-    /// What stands at its end.
+    /// Text at its end.
     pub label: String,
     /// Whether it is what the figure is about.
     pub highlighted: bool,
@@ -341,7 +341,7 @@ pub struct Bar {
 /// Bars from zero, the numbers at their ends.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bars {
-    /// What the numbers are, with the unit.
+    /// Axis of the numbers, with the unit.
     pub axis: Axis,
     /// The bars, from the top down.
     pub bars: Vec<Bar>,
@@ -479,15 +479,15 @@ pub enum HeatCell {
 /// however far the worst numbers are from the best.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeatMap {
-    /// What the columns are.
+    /// Quantity of the columns.
     pub x_title: String,
-    /// What the rows are.
+    /// Quantity of the rows.
     pub y_title: String,
     /// Labels of the columns, from left to right.
     pub columns: Vec<String>,
     /// Labels of the rows, from the bottom up.
     pub rows: Vec<String>,
-    /// What the numbers are, with the unit.
+    /// Quantity of the numbers, with the unit.
     pub value_title: String,
     /// For each row its cells.
     pub cells: Vec<Vec<HeatCell>>,

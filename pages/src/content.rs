@@ -1,4 +1,4 @@
-//! What stands in a section.
+//! Content of a section.
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -22,7 +22,7 @@ pub enum Block {
     Code(String),
     /// Formulas.
     Formula(String),
-    /// What differs between two texts.
+    /// Difference between two texts, line by line.
     Difference(Vec<Line>),
     /// A program with the types and marks of its statements.
     Listing(Vec<ListedLine>),
@@ -36,16 +36,16 @@ pub enum Block {
     Drawing(Drawing),
     /// The way of something in steps.
     Steps(Vec<Step>),
-    /// What is shown on request.
+    /// Blocks that are shown on request, under a title.
     Details(String, Vec<Block>),
 }
 
 /// A figure: what it is, what it says in a sentence, its specification, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// What one sees in it: for those who don't, and for everyone else.
+    /// Description in a sentence: for those who don't see the figure, and for everyone else.
     pub sentence: String,
     /// A Vega-Lite specification, from [`crate::chart`].
     pub specification: Value,
@@ -58,9 +58,9 @@ pub struct Figure {
 /// A drawing in SVG.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawing {
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// What one sees in it.
+    /// Description in a sentence.
     pub sentence: String,
     /// The SVG of one of our own canvases: it goes into the page as it is.
     pub svg: String,
@@ -125,7 +125,7 @@ impl Line {
 pub struct ListedLine {
     /// The type of its value; empty where it has none.
     pub ty: String,
-    /// What is to be said of it: redundant, dead.
+    /// Mark, such as redundant or dead; empty where it has none.
     pub mark: String,
     /// Its text.
     pub text: String,
@@ -140,6 +140,6 @@ pub struct Step {
     pub value: String,
     /// A word on it.
     pub note: String,
-    /// What it changed.
+    /// Lines that it changed.
     pub lines: Vec<Line>,
 }

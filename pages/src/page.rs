@@ -17,7 +17,7 @@ const SCRIPT: &str = include_str!("../assets/page.js");
 /// A number that stands out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tile {
-    /// What it is.
+    /// Name of the number.
     pub name: String,
     /// The number with its unit.
     pub value: String,
@@ -37,7 +37,7 @@ impl Tile {
 pub struct Section {
     /// Its heading.
     pub title: String,
-    /// What stands in it.
+    /// Content of the section.
     pub blocks: Vec<Block>,
 }
 
@@ -51,11 +51,11 @@ impl Section {
 /// A page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// What it is about.
+    /// Subject of the page.
     pub title: String,
     /// A word above the title: the kind of page.
     pub kind: String,
-    /// What it says, in a sentence or two.
+    /// Its message, in a sentence or two.
     pub verdict: Vec<String>,
     /// The numbers that stand out.
     pub tiles: Vec<Tile>,
@@ -149,7 +149,7 @@ fn has_figures(blocks: &[Block]) -> bool {
     })
 }
 
-/// What allows a script or a style in a policy.
+/// Returns the hash that allows a script or a style in a policy.
 pub(crate) fn allowed(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }

@@ -223,7 +223,7 @@ const COLORS: [(&str, &str); 12] = [
 fn data_flow(program: &Program, graph: &Graph) -> Drawing {
     let mut svg = symopt_figures::Drawing::new(program, graph).svg();
     for (color, variable) in COLORS {
-        // What a program's author wrote has its quotes escaped, so no text looks like this.
+        // Quotes in an author's text are escaped, so no text looks like this.
         svg = svg.replace(&format!("=\"{color}\""), &format!("=\"var({variable})\""));
     }
     let cost = graph.cost();

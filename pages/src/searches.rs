@@ -1,4 +1,4 @@
-//! What searches did, from their stores: a page over a [`Report`].
+//! A page over a [`Report`]: the results of searches, from their stores.
 //!
 //! The report judges programs again on fresh seeds; the rest is read from the stores here: the hall
 //! of fame, all that was evaluated, the lineage of the best program. Nothing in a store is touched.
@@ -52,7 +52,7 @@ pub fn page(
     Ok(Page { title, kind: "report".to_owned(), verdict: verdict(report), tiles, sections })
 }
 
-/// What is to be thought of the best programs, with the numbers.
+/// Returns the verdict on the best programs, with the numbers.
 fn verdict(report: &Report) -> Vec<String> {
     let adamw = report.adamw();
     let best = report.stores.iter().max_by_key(|store| store.best_fresh.fitness);

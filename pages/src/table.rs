@@ -5,7 +5,7 @@ use serde::Serialize;
 /// Tables with more rows are shown in parts, and made by the page's script.
 pub const MANY: usize = 60;
 
-/// What a column holds.
+/// Kind of content of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -21,9 +21,9 @@ pub enum Kind {
 /// A cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Cell {
-    /// What it shows.
+    /// Text that it shows.
     pub text: String,
-    /// What it is sorted by, if not by its text.
+    /// Sort key, if it is not sorted by its text.
     pub value: Option<f64>,
 }
 
@@ -60,7 +60,7 @@ impl<T: Into<String>> From<T> for Cell {
 pub struct Column {
     /// Its heading, with the unit.
     pub title: String,
-    /// What it holds.
+    /// Kind of its content.
     pub kind: Kind,
 }
 
@@ -94,7 +94,7 @@ impl Column {
 /// A table; the page lets it be sorted, and filtered if it is long.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// What it shows.
+    /// Subject of the table.
     pub caption: String,
     /// Its columns.
     pub columns: Vec<Column>,
@@ -146,7 +146,7 @@ fn read(text: String) -> Cell {
 /// Many rows, column by column: of programs that a figure shows too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rows {
-    /// What they are.
+    /// Subject of the rows.
     pub caption: String,
     /// The columns.
     pub columns: Vec<RowsColumn>,
@@ -159,7 +159,7 @@ pub struct RowsColumn {
     pub title: String,
     /// Its name in figures and filters.
     pub key: &'static str,
-    /// What it holds.
+    /// Kind of its content.
     pub kind: Kind,
     /// Decimals, and whether a sign stands before each number.
     pub decimals: usize,

@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Of the sum of (w - 0.1)².
+/// Returns the gradient of the sum of (w - 0.1)².
 fn gradient(weights: &[f32]) -> Vec<f32> {
     weights.iter().map(|w| 2.0 * (w - 0.1)).collect()
 }

@@ -71,7 +71,7 @@ pub struct ZooEntry {
     parsed: OnceLock<Parsed>,
 }
 
-/// What is made of a program's text once.
+/// Results that are made of a program's text once.
 #[derive(Debug)]
 struct Parsed {
     program: Program,
@@ -136,7 +136,7 @@ impl ZooEntry {
         self.parsed().compiled.is_some()
     }
 
-    /// What it is, in one line: the first line of its doc string.
+    /// Returns its description in one line: the first line of its doc string.
     pub fn summary(&self) -> &'static str {
         let doc = self.source.split("\"\"\"").nth(1).unwrap_or_default();
         doc.trim_start().lines().next().unwrap_or_default().trim_end()

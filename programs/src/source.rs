@@ -15,11 +15,11 @@ const FILE_LIMIT: u64 = 16 << 20;
 /// A text that is no program, with what is wrong with it.
 #[derive(Debug)]
 pub struct FaultyText {
-    /// What the text is called.
+    /// Name of the text.
     pub name: String,
     /// The text.
     pub text: String,
-    /// What is wrong.
+    /// The faults.
     pub faults: Diagnostics,
 }
 
@@ -46,7 +46,7 @@ pub enum SourceError {
         nearest.map_or_else(String::new, |n| format!(" (did you mean {n}?)"))
     )]
     Unknown {
-        /// What was asked for.
+        /// Name that was asked for.
         name: String,
         /// The zoo program of the nearest name.
         nearest: Option<&'static str>,

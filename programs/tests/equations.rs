@@ -18,7 +18,7 @@ const REFERENCE_TOLERANCE: f64 = 1e-12;
 /// Lion, whose v is a small difference of larger numbers, do not.
 const OPTIMIZER_TOLERANCE: f64 = 2e-5;
 
-/// What the equations work on.
+/// Arrays and numbers that the equations work on.
 struct Equations<'a> {
     w: &'a mut [f64],
     g: &'a [f64],
@@ -504,7 +504,7 @@ fn published(name: &str) -> Option<fn(Equations)> {
     })
 }
 
-/// Of each of the arrays: its start, its rows and its columns. See the documentation of
+/// Returns the start, the rows and the columns of each of the arrays. See the documentation of
 /// `symopt_dsl::types`.
 fn matrices() -> [(usize, usize, usize); 4] {
     [(0, 1, 1), (1, 7, 1), (8, 4, 5), (28, 2, 12)]

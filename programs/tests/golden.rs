@@ -258,7 +258,7 @@ fn lion_stays_within_the_roundings_of_the_published_pytorch_order() {
                 "{name}: without decay the weights are the same bits"
             );
         }
-        // What the bounds come to here, to be quoted: the farthest that this golden data has.
+        // The largest distances in this golden data, for quoting, stay within these bounds.
         let [weight, momentum] = farthest_ulps;
         assert!(
             weight <= FARTHEST_WEIGHT_ULPS && momentum <= FARTHEST_MOMENTUM_ULPS,

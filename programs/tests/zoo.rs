@@ -1,5 +1,5 @@
-//! What must hold of every program in the zoo, and facts about some of them that are known from the
-//! paper.
+//! Properties that every program in the zoo must have, and facts about some of them that are known
+//! from the paper.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What the built-in tasks cost, and where the time goes.
+//! Cost of the built-in tasks, and where the time goes.
 //!
 //! `run/*`: one training run of each task of `quick` with tuned AdamW, validation included.
 //! `gradient/*` and `adamw/*`: one step's batch, loss and gradient against one step of the

@@ -1,4 +1,4 @@
-//! What goes wrong with tasks and their runs.
+//! Errors of tasks and their runs.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub enum TaskError {
     Data {
         /// The task.
         task: String,
-        /// What is wrong and what would help.
+        /// Description of the fault, and of a remedy.
         reason: String,
     },
     /// A snapshot of a run can't be taken or gone on from.
@@ -29,7 +29,7 @@ pub enum TaskError {
     Description {
         /// The file or the built-in suite, and the task in it.
         place: String,
-        /// What is wrong and what was expected.
+        /// Description of the fault, and of the expected value.
         reason: String,
     },
     /// A run of an external task failed where nothing can be done without it.
@@ -37,7 +37,7 @@ pub enum TaskError {
     Failed {
         /// The task.
         task: String,
-        /// What went wrong.
+        /// The failure.
         failure: Failure,
     },
     /// The time limit came before there was anything to search with.
@@ -58,7 +58,7 @@ pub enum TaskError {
     Elsewhere {
         /// The suite, the machine or the server.
         place: String,
-        /// What is wrong and what would help.
+        /// Description of the fault, and of a remedy.
         reason: String,
     },
     /// A run was cancelled.
@@ -73,13 +73,13 @@ impl TaskError {
     }
 }
 
-/// What went wrong in a run of an [external](crate::external) task. It says nothing about the
-/// program, or nothing that can be told from a fault of the task's command.
+/// Failure of a run of an [external](crate::external) task. It says nothing about the program, or
+/// nothing that can be told from a fault of the task's command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What kind of thing.
+    /// Kind of failure.
     pub kind: FailureKind,
-    /// What exactly, in words.
+    /// Exact description, in words.
     pub reason: String,
     /// The last of what the command wrote to its standard error stream.
     pub stderr: String,
@@ -100,7 +100,7 @@ pub enum FailureKind {
     Closed,
     /// There was no answer in time.
     Timeout,
-    /// What came is not of the protocol.
+    /// The output is not of the protocol.
     Garbage,
     /// Far more came than an answer can be.
     Flood,
@@ -141,7 +141,7 @@ pub enum SnapshotError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// A newer release wrote it.
@@ -163,11 +163,11 @@ pub enum SnapshotError {
     OtherRun {
         /// The file, if it came from one.
         place: String,
-        /// What differs.
+        /// Setting or part that differs.
         what: String,
-        /// What it is in the snapshot.
+        /// Its value in the snapshot.
         found: String,
-        /// What it is in the run that would go on.
+        /// Its value in the run that would go on.
         expected: String,
     },
 }

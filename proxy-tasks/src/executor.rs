@@ -39,7 +39,7 @@ impl Elsewhere {
         Elsewhere { executor, suite }
     }
 
-    /// Who does it.
+    /// Returns the executor that does the work.
     pub fn executor(&self) -> &Arc<dyn Executor> {
         &self.executor
     }

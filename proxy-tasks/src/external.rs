@@ -44,16 +44,16 @@
 //! A `loss` is 0 or more, since it is compared relatively: the fitness of a program is the share of
 //! AdamW's loss that it saves, where AdamW is trained by the same command, once for each seed of a
 //! search, with constants that were tuned before or that the user gives, or else, and then it is
-//! named untuned wherever something is compared with it, with its defaults. What can be negative is
-//! a `fitness`, from -500 to 500. A fitness `f` stands for the loss `exp(-f)`, in progress lines
-//! and curves as well (there its key is `fitness` too), so a program's fitness is `1 - exp(f_adamw -
+//! named untuned wherever something is compared with it, with its defaults. A `fitness` can be
+//! negative, from -500 to 500. A fitness `f` stands for the loss `exp(-f)`, in progress lines and
+//! curves as well (there its key is `fitness` too), so a program's fitness is `1 - exp(f_adamw -
 //! f)`: about the difference, where that is small. Where `f` is minus a cross-entropy, that is the
 //! perplexity saved. If both are given, `fitness` counts.
 //!
 //! A loss or fitness of `NaN`, `Infinity` (as Python writes them) or `null` says that the training
 //! diverged. With a budget of steps, the progress line at or after step `i * steps / checkpoints`
-//! is checkpoint `i`; without one, line `i` is. What is missing at the end is filled with the
-//! result.
+//! is checkpoint `i`; without one, line `i` is. Checkpoints that are missing at the end are filled
+//! with the result.
 //!
 //! # What goes wrong
 //!
@@ -66,7 +66,7 @@
 //!
 //! A process never outlives its time limit, nor symopt: at the limit, at an interrupt and at the
 //! end its whole group is killed with SIGKILL, and a guard process does it when symopt itself is
-//! killed. What leaves its process group (`setsid`) escapes.
+//! killed. A process that leaves its process group (`setsid`) escapes.
 
 mod conversation;
 mod description;
@@ -119,7 +119,7 @@ pub struct ExternalTask {
     /// Whether a run was cancelled: nobody waits for processes to end by themselves any more.
     is_cancelled: AtomicBool,
     scratch: Scratch,
-    /// Who makes the runs.
+    /// Maker of the runs; unset where the description's command makes them.
     hands: OnceLock<Hands>,
 }
 
@@ -133,7 +133,7 @@ enum End {
     Cancelled,
 }
 
-/// What is known of a run so far.
+/// State of a run so far.
 struct Progress<'a> {
     checkpoints: usize,
     steps: Option<usize>,
@@ -391,11 +391,11 @@ fn ended(worker: &mut Worker, reused: bool, cancel: &CancelToken) -> End {
         ),
         Some(_) if not_taken => End::NotTaken,
         Some(status) => match status.code() {
-            // What the shell says if there is no such command, or none that can be run.
+            // Exit codes of the shell if there is no such command, or none that can be run.
             Some(126 | 127) => {
                 failed(FailureKind::Start, format!("the command can't be started ({status})"))
             }
-            // What it says of a command that a signal ended.
+            // Exit codes of the shell for a command that a signal ended.
             Some(code @ 129..160) => failed(
                 FailureKind::Ended,
                 format!("it ended without an answer (killed by signal {})", code - 128),

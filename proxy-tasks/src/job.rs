@@ -20,7 +20,7 @@ pub const FORMAT_VERSION: u32 = 2;
 /// The most bytes of a job or an answer: a little less than what a server takes by default.
 pub const LARGEST: usize = 1_000_000;
 
-/// What a job asks for.
+/// Kind of work that a job asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ pub struct SuiteText {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
-    /// What it asks for.
+    /// Kind of work.
     pub kind: JobKind,
     /// The version of the functional hashes in it.
     pub hash_version: u32,
@@ -55,13 +55,13 @@ pub struct Job {
     pub body: Value,
 }
 
-/// What came of a job.
+/// Answer to a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// The [digest](Job::digest) of the job.
     pub job: String,
-    /// Who did it.
+    /// Name of the worker that did it.
     pub worker: String,
     /// The result.
     pub outcome: Outcome,
@@ -102,12 +102,12 @@ pub enum MessageError {
     /// Something else of symopt's.
     #[error("byte 0: it is {found}, where {expected} is expected")]
     Kind {
-        /// What it says that it is.
+        /// Kind that its heading states.
         found: String,
-        /// What is expected.
+        /// Expected kind.
         expected: &'static str,
     },
-    /// Of another release.
+    /// Message of another release.
     #[error(
         "byte 0: format version {found}, and this release reads version {FORMAT_VERSION}; use the \
          same release everywhere"
@@ -123,7 +123,7 @@ pub enum MessageError {
         heading: usize,
         /// Bytes that follow.
         found: usize,
-        /// What the heading says.
+        /// Number of bytes by the heading.
         expected: usize,
     },
     /// The bytes are not those that were written.
@@ -132,14 +132,14 @@ pub enum MessageError {
         /// Bytes of the heading.
         heading: usize,
     },
-    /// What is in it is not what it should be.
+    /// The body is not what it should be.
     #[error("line {line}, column {column} of the body: {reason}")]
     Body {
         /// The line, from 1.
         line: usize,
         /// The column.
         column: usize,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
 }
@@ -204,7 +204,7 @@ pub fn decode<T: DeserializeOwned>(kind: &'static str, bytes: &[u8]) -> Result<T
         return Err(MessageError::Foreign);
     };
     let version: u32 = version.parse().map_err(|_| MessageError::Foreign)?;
-    // What else a heading of another version holds is that version's business.
+    // The rest of the heading is read only in this version, since another one may differ there.
     if version != FORMAT_VERSION {
         return Err(MessageError::Version { found: version });
     }

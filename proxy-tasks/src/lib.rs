@@ -15,8 +15,8 @@
 //! | what goes wrong | [`error`] |
 //!
 //! All random numbers come from [`rng`]: the same program, suite and seeds give the same bits,
-//! whatever the number of threads. What an external task gives is its own business. Whatever trains
-//! takes a [`CancelToken`](symopt_cancel::CancelToken), and ends with
+//! whatever the number of threads. Results of an external task carry no such guarantee. Whatever
+//! trains takes a [`CancelToken`](symopt_cancel::CancelToken), and ends with
 //! [`TaskError::Cancelled`](error::TaskError::Cancelled) soon after that was cancelled.
 //!
 //! ```

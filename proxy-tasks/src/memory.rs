@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 pub struct Shortage(u128);
 
 /// Refuses a number of bytes that the process can't have: more than the machine or its container
-/// has altogether, or than the system grants. What is granted is given back at once, untouched, so
+/// has altogether, or than the system grants. The granted memory is freed at once, untouched, so
 /// that this takes no time.
 pub fn check(bytes: u128) -> Result<(), Shortage> {
     let grants = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();

@@ -3,8 +3,8 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What random numbers are drawn for. Streams of different purposes are independent, so that a
-/// change in the use of one (another model, say) leaves the others as they are.
+/// Purpose for which random numbers are drawn. Streams of different purposes are independent, so
+/// that a change in the use of one (another model, say) leaves the others as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {

@@ -1,4 +1,4 @@
-//! What a training run leaves behind.
+//! Results of a training run.
 
 pub(crate) mod problem;
 pub mod schedule;
@@ -78,7 +78,7 @@ impl Run {
         }
     }
 
-    /// What went wrong, if that is why the run ended.
+    /// Returns the failure, if that is why the run ended.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.stop {
             StopReason::Failed(failure) => Some(failure),

@@ -19,9 +19,9 @@ use crate::task::{Candidate, RunCount, Task, Verdict};
 pub const BASELINE: &str = "adamw";
 
 /// How good a program is on a suite. Ordered: whatever completed is above what was stopped as
-/// hopeless, which is above what diverged, was screened out or failed. Of these three none is
-/// better; the order tells them apart, so that it agrees with equality, and selection goes by
-/// [`Fitness::is_better_than`].
+/// hopeless, which is above what diverged, was screened out or failed. None of these three is
+/// better than another; the order tells them apart, so that it agrees with equality, and selection
+/// uses [`Fitness::is_better_than`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fitness {
@@ -139,7 +139,7 @@ pub struct Outcome {
     pub curve: Vec<f64>,
     /// The completed runs.
     pub results: Vec<TaskResult>,
-    /// What went wrong, if a run failed.
+    /// Failure, if a run failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
@@ -189,7 +189,7 @@ pub struct Suite {
     pub tasks: Vec<WeightedTask>,
     /// The seeds that a search sees.
     pub seeds: Vec<u64>,
-    /// Who does the work on it, if not the threads that ask for it.
+    /// Place of the work on it, if not the threads that ask for it.
     pub elsewhere: Option<Elsewhere>,
 }
 
@@ -218,8 +218,8 @@ impl BaselineOrigin {
         self.0.iter().all(|(_, origin)| origin.is_tuned())
     }
 
-    /// What comes behind a number that is compared with it: nothing if it was tuned on every task,
-    /// which goes without saying.
+    /// Returns the text behind a number that is compared with it: empty if it was tuned on every
+    /// task, which goes without saying.
     pub fn behind(&self) -> String {
         if self.is_tuned() { String::new() } else { format!(" against {self}") }
     }

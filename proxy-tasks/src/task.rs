@@ -1,4 +1,4 @@
-//! What a task is: something that trains with a given program and says how well it went.
+//! Tasks: a task trains with a given program and reports how well it went.
 
 use serde::Serialize;
 use symopt_cancel::CancelToken;
@@ -33,7 +33,7 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// What the watcher of a run wants.
+/// Decision of a run's watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Train on.
@@ -42,7 +42,7 @@ pub enum Verdict {
     Stop,
 }
 
-/// What a task is made of, for people.
+/// Description of a task for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskDescription {
     /// Where the examples come from.
@@ -87,7 +87,7 @@ pub trait Task: Send + Sync {
     /// Name, unique within a suite.
     fn name(&self) -> &str;
 
-    /// What it is made of.
+    /// Describes the data, the model and the training.
     fn describe(&self) -> Result<TaskDescription, TaskError>;
 
     /// How many checkpoints a completed run has.

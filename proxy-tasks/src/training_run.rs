@@ -72,13 +72,13 @@ struct Hyperparameter {
     value: f64,
 }
 
-/// What a training run left behind.
+/// Result of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Trained {
     curve: Vec<Point>,
-    /// What a watcher saw, where that is not the curve: the script of an external task may have a
-    /// curve of its own.
+    /// Points that a watcher saw, where they are not the curve: the script of an external task may
+    /// have a curve of its own.
     seen: Option<Vec<Point>>,
     stop: StopReason,
     seconds: f64,
@@ -117,8 +117,7 @@ impl From<Point> for Checkpoint {
 }
 
 impl TrainingRun {
-    /// Trains on a suite that is here. What comes of it is a job's
-    /// [`Done`](crate::job::Outcome::Done).
+    /// Trains on a suite that is here. The result is a job's [`Done`](crate::job::Outcome::Done).
     pub fn train(
         &self,
         suite: &Suite,

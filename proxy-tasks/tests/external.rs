@@ -56,7 +56,7 @@ fn failure(run: &Run) -> &Failure {
     run.failure().unwrap_or_else(|| panic!("{run:?}"))
 }
 
-/// What the script gives a program.
+/// Returns the loss that the script gives a program.
 fn loss(program: &Program, seed: u64) -> f64 {
     let hash = Graph::new(program).unwrap().hash().to_string();
     1.0 + (u32::from_str_radix(&hash[..8], 16).unwrap() % 1000) as f64 / 1000.0
@@ -497,7 +497,7 @@ fn fitness_is_the_loss_saved_against_adamw_by_the_same_command() {
     assert_eq!(outcome.unwrap().fitness, Fitness::Improvement(expected));
     assert_eq!(watched.len(), 2);
     assert_eq!(watched[1], (1, expected));
-    // Of a script that gives a fitness, here minus the loss.
+    // The script gives a fitness, here minus the loss.
     let suite = self::suite("fitness");
     let baseline = suite.baseline(&suite.seeds, &CancelToken::new()).unwrap();
     let outcome = suite
@@ -580,7 +580,7 @@ fn suites_hold_external_tasks_beside_others_and_say_what_is_wrong_with_them() {
         text: format!("name = \"t\"\nseeds = [1]\n{table}{rest}"),
     };
     assert_eq!(text("").suite().unwrap().tasks.len(), 1);
-    // What is compared with AdamW says how that is run.
+    // Results compared with AdamW state how it is run.
     let constants =
         "[[external.tuned]]\nprogram = \"adamw\"\npeak_lr = 0.1\nhyperparameters = []\n";
     for (rest, origin, words) in [

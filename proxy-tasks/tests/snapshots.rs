@@ -144,7 +144,7 @@ fn a_run_that_diverges_does_so_again_after_it_was_stopped() {
     assert_eq!((again.stop, again.curve), (whole.stop, whole.curve));
 }
 
-/// What loading a candidate's snapshot from a store says.
+/// Returns the message with which a store refuses a candidate's snapshot.
 fn refusal(store: &SnapshotStore, task: &WeightedTask, candidate: &Candidate, seed: u64) -> String {
     let resumable = task.task.resumable().unwrap();
     let loaded = store.load(
@@ -190,7 +190,7 @@ fn a_snapshot_of_another_run_is_refused_with_what_differs() {
     );
     let other = task_of(&TASK.replace("name = \"a\"", "name = \"b\""));
     says(refusal(&store, &other, &candidate, 3), &["the task is a there, and b here"]);
-    // Of the same name, and in one point or another not the same.
+    // Tasks of the same name that differ in one point.
     for (part, by) in [
         ("steps = 40", "steps = 48"),
         ("batch = 8", "batch = 4"),
@@ -245,7 +245,8 @@ fn a_damaged_file_is_no_snapshot_whatever_the_damage() {
         let mut damaged = intact.clone();
         damaged[place] ^= 4;
         std::fs::write(&path, &damaged).unwrap();
-        // What is not read has nothing to say: the padding of the header is of no matter.
+        // Damage only goes unnoticed in bytes that are not read: the padding of the header does not
+        // matter.
         if let Ok(loaded) = store.load(0, &identity, &layout) {
             assert_eq!(intact[place], b' ', "byte {place}");
             assert_eq!(loaded.unwrap().to_bytes().unwrap(), intact);

@@ -545,8 +545,8 @@ fn a_text_file_trains_a_language_model() {
     let path = file.path().display();
     let model =
         r#"{ kind = "transformer", layers = 1, width = 8, heads = 2, hidden = 16, context = 8 }"#;
-    // Of nine words five are among the known four, so that a model without context has a loss of
-    // about 1.5.
+    // Five words out of nine are among the known four, so that a model without context has a loss
+    // of about 1.5.
     for (unit, most) in [("unit = \"characters\"", 2.5), ("unit = \"words\", vocabulary = 5", 1.0)]
     {
         let text = TASK

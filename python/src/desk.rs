@@ -36,7 +36,7 @@ struct State {
     is_over: bool,
 }
 
-/// What Python says of a run.
+/// Message from Python about a run.
 enum Said {
     /// A line of the protocol; whoever says it hears what is left of the run.
     Line(String, Sender<Rest>),

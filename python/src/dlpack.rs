@@ -52,7 +52,8 @@ pub struct Shared {
     pub shape: Vec<usize>,
     pub storage: Storage,
     pub is_contiguous: bool,
-    /// Whether its library says that nobody may write to it. What says nothing may be written to.
+    /// Whether its library says that nobody may write to it. Memory counts as writable if its
+    /// library does not say.
     pub read_only: bool,
     /// Keeps the memory.
     pub capsule: Py<PyAny>,

@@ -386,7 +386,7 @@ impl View {
         check_shape(py, &shape, role, name, asked)?;
         let (address, read_only): (usize, bool) = item("data")?.extract()?;
         let length: usize = shape.iter().product();
-        // Of an array that is contiguous in the order of C there are none.
+        // NumPy gives no strides for an array that is contiguous in the order of C.
         let strided = !item("strides")?.is_none();
         if length > 0 && (strided || address % storage.bytes() != 0) {
             return Err(input(format!(

@@ -30,7 +30,7 @@ use symopt_studies::trials::Trials;
 use crate::error::{Raise, failed, input};
 use crate::work::{self, Cancelling};
 
-/// What a text that came without a name is called in messages.
+/// Name, in messages, of a text that came without one.
 const TEXT: &str = "<string>";
 
 /// A program: parsed, typed, with its graph.
@@ -44,7 +44,7 @@ pub struct Program {
 
 impl Program {
     fn new(program: symopt_dsl::Program, zoo_name: Option<&'static str>) -> PyResult<Program> {
-        // What the parser gave is typed, so nobody sees this.
+        // The parser's programs are typed, so nobody sees this error.
         let graph = Graph::new(&program).map_err(|errors| input(format!("{errors:?}")))?;
         Ok(Program { program, graph, zoo_name })
     }
@@ -367,7 +367,7 @@ fn described(derivation: Derivation) -> PyResult<(Program, String, String)> {
     let json = serde_json::to_string(&json).map_err(failed)?;
     let result = derivation.result().clone();
     let original = &derivation.original;
-    // What nobody has changed keeps its doc string.
+    // An unchanged program keeps its doc string.
     let doc = match derivation.steps.is_empty() {
         true => result.signature().doc.clone(),
         false => Some(format!(

@@ -237,7 +237,7 @@ impl TaskOptions {
     }
 }
 
-/// What a search is given: TOML; settings as JSON in the place of those of it; texts of programs,
+/// Arguments of a search: TOML; settings as JSON that replace those of the TOML; texts of programs,
 /// which stand in place of names; and a task as JSON, beside which there is no other suite.
 type Given = (String, String, Option<Vec<String>>, Option<String>);
 
@@ -297,7 +297,7 @@ impl Asked {
         cancel: &CancelToken,
     ) -> PyResult<Launch> {
         let Asked { mut config, programs, task } = self;
-        // What is wrong shows before anything is tuned.
+        // Faults show before anything is tuned.
         let programs = match programs {
             Some(programs) => programs,
             None => launch::named(&config, cancel).map_err(Raise::raise)?.programs,
@@ -431,8 +431,8 @@ pub fn is_store(store: PathBuf) -> bool {
     Journal::is_at(&store)
 }
 
-/// What a store holds, as JSON: its settings, how many seeds its suite has, its statistics over the
-/// programs generated, and its improvements.
+/// Returns the contents of a store as JSON: its settings, how many seeds its suite has, its
+/// statistics over the programs generated, and its improvements.
 #[pyfunction]
 pub fn store_contents(py: Python<'_>, store: PathBuf) -> PyResult<String> {
     py.detach(|| {

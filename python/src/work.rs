@@ -78,7 +78,7 @@ impl<T: Send + 'static> Work<T> {
         Ok(Work { receiver, worker: Some(worker), token })
     }
 
-    /// What cancels it.
+    /// Returns the token that cancels it.
     pub fn token(&self) -> &CancelToken {
         &self.token
     }

@@ -70,7 +70,7 @@ __version__: str = _symopt.__version__
 
 
 def __getattr__(name: str) -> Any:
-    # What needs NumPy is imported when it is asked for: the command does without.
+    # Modules that need NumPy are imported when they are asked for: the command does without.
     if name == "Optimizer":
         from symopt._optimizer import Optimizer
 

@@ -101,7 +101,7 @@ def pickled(task: Function) -> bytes:
             f"{task!r} can't be given to another process ({type(error).__name__}: {error}); make what "
             'it uses within it, or have it run in this process by executor="threads"'
         ) from error
-    # What it imports is found where it is found here.
+    # The search path goes along, so that its imports are found as they are here.
     return pickle.dumps((sys.path, data))
 
 

@@ -69,7 +69,7 @@ def optimizer_class(
         }
         plain = type(name, (_Carrying, plain), members)
         setattr(module, name, plain)
-    # Of two programs whose classes have one name, saved models get the one that was asked for last.
+    # If the classes of two programs share a name, saved models get the one that was asked for last.
     keras.saving.register_keras_serializable(package="symopt")(plain)
     carrying: type[keras.optimizers.Optimizer] = plain
     return carrying

@@ -77,7 +77,7 @@ def optimizer_class(program: "Program | str | os.PathLike[str]") -> type[torch.o
         "program": program,
     }
     carrying = type(name, (_Carrying, plain), members)
-    # By this name pickle finds the class. Of two threads both have one that works.
+    # By this name pickle finds the class. If two threads get here, both have a class that works.
     setattr(module, name, carrying)
     return carrying
 

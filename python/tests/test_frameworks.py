@@ -166,7 +166,7 @@ class TestOptax:
             updates, _ = jax.jit(made.update)(grads, state, params)
             results.append(np.asarray(updates["a"]).tobytes())
         assert results.count(results[0]) == 3
-        # What is pickled by the class of a state is found in another process.
+        # Another process finds the pickled class of a state.
         module = symopt.optax.module("lion")
         assert pickle.loads(pickle.dumps(module.ScaleByLionState)) is module.ScaleByLionState
 

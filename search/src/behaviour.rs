@@ -1,4 +1,4 @@
-//! What a program does, as far as the cells of the hall of fame tell programs apart.
+//! Behaviour of a program, as far as the cells of the hall of fame tell programs apart.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -44,8 +44,8 @@ impl fmt::Display for Cell {
     }
 }
 
-/// What the text of a program tells of its cell: the slots, and whether it has functions of
-/// matrices.
+/// Returns the parts of a program's cell that its text shows: the number of live slots, and whether
+/// it has functions of matrices.
 pub fn structure(graph: &Graph) -> (usize, bool) {
     (graph.live_slots().count(), graph.matrix_function().is_some())
 }

@@ -9,9 +9,9 @@ use symopt_dsl::Numerics;
 
 use crate::space::{Space, SpaceError};
 
-/// The last remainder by 2^20 of the seed of a search whose problem seeds change. What follows from
-/// those above is for reports, funnels and the rediscovery, which judge on seeds that no search
-/// has.
+/// The last remainder by 2^20 of the seed of a search whose problem seeds change. Seeds that follow
+/// from larger remainders are for reports, funnels and the rediscovery, which judge on seeds that
+/// no search has.
 pub const LAST_SEED: u64 = 0xf_feff;
 
 /// The program that a search starts from if nobody says which.
@@ -168,7 +168,7 @@ impl From<NumericsSetting> for Numerics {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitnessConfig {
-    /// What programs compute.
+    /// Form of the programs.
     pub form: Form,
     /// Seeds that judge a direction.
     pub seeds: usize,
@@ -180,11 +180,11 @@ pub struct FitnessConfig {
     pub elite: usize,
     /// Standard errors that selection takes off the fitness.
     pub penalty: f64,
-    /// What a direction must do before it is trained.
+    /// Conditions that a direction must meet before it is trained.
     pub screens: Vec<Screen>,
 }
 
-/// What the programs of a search compute.
+/// Form of a search's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
@@ -245,7 +245,7 @@ pub enum Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MutationConfig {
-    /// What mutations draw; see [`space`](crate::space).
+    /// Functions and profiles that mutations draw from; see [`space`](crate::space).
     pub functions: Vec<String>,
     /// Whether only constants change.
     pub constants_only: bool,
@@ -265,7 +265,7 @@ pub struct MutationConfig {
     pub max_statements: usize,
     /// Parameters that no new argument is.
     pub hidden: Vec<String>,
-    /// What new weights of `interp` are drawn from; any argument if it is empty.
+    /// Values that new weights of `interp` are drawn from; any argument if it is empty.
     pub interp_weights: Vec<f64>,
     /// The probability that a child has a block of statements of a second parent.
     #[serde(skip_serializing_if = "is_zero")]
@@ -288,7 +288,8 @@ fn is_proposal_seconds(value: &f64) -> bool {
     *value == PROPOSAL_SECONDS
 }
 
-/// What is off is not written, so that releases that do not know it can read the settings.
+/// Returns whether a setting is off: then it is not written, so that releases that do not know it
+/// can read the settings.
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
@@ -310,11 +311,11 @@ pub struct HurdleConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
-    /// What makes two programs one.
+    /// Key by which two programs count as one.
     pub key: CacheKey,
 }
 
-/// What makes two programs one in the fitness cache.
+/// Key by which two programs count as one in the fitness cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheKey {
@@ -326,7 +327,7 @@ pub enum CacheKey {
     Real,
     /// The same with identities that hold on a domain.
     Domain,
-    /// What a direction does on recorded gradients.
+    /// The effect of a direction on recorded gradients.
     Probe,
 }
 
@@ -416,7 +417,7 @@ pub enum ConfigError {
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What it may be.
+        /// Accepted values, in words.
         expected: &'static str,
     },
     /// A setting that is for directions only.

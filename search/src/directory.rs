@@ -33,7 +33,7 @@ const MARK: &str = ".symopt-making";
 /// The ending of a file that is not yet whole.
 const NEW: &str = ".new";
 
-/// What directories of a kind hold.
+/// Contents of a kind of directory.
 #[derive(Debug)]
 pub struct Kind {
     /// The file that makes it whole.
@@ -47,7 +47,7 @@ pub struct Kind {
     pub is_empty: fn(&Path) -> bool,
 }
 
-/// What is at a path.
+/// Contents of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Occupancy {
@@ -157,7 +157,7 @@ impl Kind {
     fn clear(&self, path: &Path) -> Result<(), MakingError> {
         let mut names = Vec::new();
         list(path, String::new(), &mut names).map_err(|e| file_error(path, e))?;
-        // What lies deeper comes first.
+        // Deeper files and directories come first.
         for name in names.iter().filter(|name| *name != MARK && self.is_ours(name)) {
             let part = path.join(name);
             let removed = match fs::symlink_metadata(&part) {
@@ -254,7 +254,7 @@ impl Making {
         &self.path
     }
 
-    /// Makes the directory whole. What was written into it should be on the disk.
+    /// Makes the directory whole. Everything written into it should be on the disk.
     pub fn finish(mut self, manifest: &[u8]) -> Result<(), MakingError> {
         let (new, path) =
             (self.path.join(self.kind.new_manifest()), self.path.join(self.kind.manifest));
@@ -274,7 +274,7 @@ impl Making {
 
 impl Drop for Making {
     fn drop(&mut self) {
-        // What can't be removed is known by the mark for what it is.
+        // The mark identifies remains that can't be removed.
         if self.finished {
             let _ = fs::remove_file(self.path.join(MARK));
         } else if self.kind.clear(&self.path).is_ok() {
@@ -300,7 +300,7 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create_new(true).open(path)
 }
 
-/// What is opened must not be a link.
+/// Makes opening a symbolic link fail, on Unix only.
 pub(crate) fn no_follow(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(

@@ -139,18 +139,18 @@ pub struct Progress<'a> {
     /// Children that the journal knew when the search was resumed. As long as fewer have been
     /// generated, they are bred again.
     pub recorded: u64,
-    /// What was done since the search began or was resumed.
+    /// Work done since the search began or was resumed.
     pub session: Session,
 }
 
-/// What was done since a search began or was resumed, without what was bred again from the journal:
-/// what rates are made of.
+/// Work done since a search began or was resumed, without children bred again from the journal: the
+/// basis of rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Session {
     /// Children that came in.
     pub generated: u64,
-    /// Of those, how many were evaluated.
+    /// Number of those that were evaluated.
     pub evaluated: u64,
     /// Time that this took.
     pub elapsed: Duration,
@@ -175,7 +175,7 @@ pub struct SearchResult {
     pub initial: Arc<Program>,
     /// Programs that the search started from.
     pub initial_count: usize,
-    /// What was found of it then.
+    /// Its evaluation then.
     pub initial_evaluation: Evaluation,
     /// The best program.
     pub best: Best,
@@ -183,7 +183,7 @@ pub struct SearchResult {
     pub statistics: Statistics,
     /// Time since the search began or was resumed.
     pub elapsed: Duration,
-    /// What was done in this time.
+    /// Work done in this time.
     pub session: Session,
     /// Time that the workers spent in evaluations, all together.
     pub evaluating: Duration,
@@ -191,7 +191,7 @@ pub struct SearchResult {
     pub population: Vec<Individual>,
     /// The failed evaluations of the whole search, by what went wrong.
     pub failures: Vec<Failures>,
-    /// What the operators brought.
+    /// Yields of the operators.
     pub operators: Vec<OperatorYield>,
 }
 
@@ -352,7 +352,7 @@ impl<'a> Search<'a> {
             (search_state, Hurdle::new(config.hurdle.clone(), judge.checkpoints()))
         };
         let mut recorded = Recorded::new(log, journal.children(), config);
-        // What the log holds was bred with its own settings.
+        // The log was bred with its own settings, so its saved state fits no others.
         let stored = &journal.settings().config;
         if *config == (SearchConfig { limits: config.limits.clone(), ..stored.clone() }) {
             let (mut search_state, mut hurdle) = begin();
@@ -422,7 +422,8 @@ impl Running<'_> {
         loop {
             self.reached.look(&self.search_state);
             if let Some(stop) = self.limit_reached() {
-                // What is under way still counts, unless somebody wants the end now.
+                // Running evaluations still count, unless the search is cancelled or its time is
+                // up.
                 let wait = !matches!(stop, StopReason::Cancelled | StopReason::Seconds);
                 while wait && self.search_state.oldest().is_some() {
                     if !self.absorb_next()? {
@@ -586,7 +587,7 @@ impl Running<'_> {
     /// Waits until an evaluation has ended and is in the journal. False if the search was
     /// cancelled before.
     fn wait_for(&mut self, key: FunctionalHash) -> Result<bool, SearchError> {
-        // What is in the cache between two calls is in the journal too.
+        // Between two calls, every cached evaluation is in the journal too.
         if self.search_state.has_evaluation(key) {
             return Ok(true);
         }
@@ -616,7 +617,7 @@ impl Running<'_> {
     fn receive(&mut self) -> Result<bool, SearchError> {
         match self.receiver.recv_timeout(LOOK) {
             Ok(finished) => self.keep(finished)?,
-            // What has ended is not lost while an evaluation that takes hours is waited for.
+            // Finished evaluations must not be lost during the wait for one that takes hours.
             Err(RecvTimeoutError::Timeout) => self.acknowledge()?,
             // Workers whose evaluations were cancelled have left.
             Err(RecvTimeoutError::Disconnected) if self.is_stopped() => {}
@@ -688,7 +689,7 @@ impl Running<'_> {
     }
 
     fn acknowledge(&mut self) -> Result<(), SearchError> {
-        // What an evaluation was measured against comes before it.
+        // Baselines are written before the evaluations that were measured against them.
         self.journal.keep_baselines(&self.judge.new_baselines())?;
         if !self.finished.is_empty() {
             let offsets = self.journal.acknowledge_bred(&self.finished, &self.initial)?;
@@ -714,7 +715,7 @@ impl Running<'_> {
     }
 
     fn session(&self) -> Session {
-        // What follows from the journal alone is nothing new.
+        // Work that follows from the journal alone is not new.
         let Some(then) = self.caught_up else { return Session::default() };
         let statistics = self.search_state.statistics();
         Session {

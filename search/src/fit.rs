@@ -5,8 +5,8 @@ use symopt_dsl::Program;
 use crate::config::{Form, SearchConfig};
 use crate::judge::form::{self, SplitError};
 
-/// What programs of a search are called: after its first mutation a program is no longer the one
-/// that the search started from.
+/// Name of the programs of a search: after its first mutation a program is no longer the one that
+/// the search started from.
 const EVOLVED: &str = "train";
 
 /// A program in the form and the numerics of a search.

@@ -1,4 +1,4 @@
-//! What gives a program its fitness.
+//! Judges, which give programs their fitness.
 
 pub mod evaluation;
 pub mod form;
@@ -31,7 +31,7 @@ use crate::config::{Form, Screen, SearchConfig};
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 
-/// What is to be judged.
+/// Request for a judgement.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The program.
@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What a program does on recorded gradients.
+/// Behaviour of a program on recorded gradients.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Probe {
@@ -76,7 +76,7 @@ pub struct Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// What it returns is not finite, or zero.
+    /// Its result is not finite, or zero.
     NotFinite,
     /// It does not pass a screen.
     Screen(Screen),
@@ -110,8 +110,8 @@ pub trait Judge: Sync {
         Vec::new()
     }
 
-    /// What a program does on recorded gradients, in a small part of the time of an evaluation;
-    /// `None` if this judge does not look.
+    /// Runs a program on recorded gradients, in a small part of the time of an evaluation; `None`
+    /// if this judge does not look.
     fn probe(&self, _program: &Program) -> Option<Probe> {
         None
     }
@@ -220,7 +220,7 @@ impl<T> PerEpoch<T> {
         PerEpoch(Mutex::default())
     }
 
-    /// What belongs to an epoch. It is made while others wait, so that it is made once.
+    /// Returns the value of an epoch. It is made while others wait, so that it is made once.
     fn of(
         &self,
         epoch: u64,

@@ -114,7 +114,7 @@ impl From<Cancelled> for LaunchError {
 #[must_use]
 #[non_exhaustive]
 pub struct Finished {
-    /// What it found.
+    /// Result of the search.
     pub result: SearchResult,
     /// The suite.
     pub suite: Arc<Suite>,
@@ -143,7 +143,7 @@ pub struct Launch {
 #[derive(Clone, Default)]
 pub struct Launcher {
     executor: Option<Arc<dyn Executor>>,
-    /// Who makes the runs of external tasks, in place of their commands.
+    /// Hands that make the runs of external tasks, in place of their commands.
     hands: Option<Hands>,
 }
 
@@ -175,7 +175,7 @@ impl Launcher {
         Ok(Arc::new(suite))
     }
 
-    /// Who does the training runs, if not the threads of the search.
+    /// Returns the executor of the training runs; `None` if the threads of the search do them.
     pub fn executor(&self) -> Option<&Arc<dyn Executor>> {
         self.executor.as_ref()
     }

@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Nothing here depends on time, on the number of threads or on the order in which evaluations end:
-//! see [`engine`]. What an external task answers is its own business; given the same answers, a
+//! see [`engine`]. Answers of an external task need not be reproducible; given the same answers, a
 //! search is the same.
 
 pub mod behaviour;

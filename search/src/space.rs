@@ -35,7 +35,7 @@ pub enum SpaceError {
     Unknown {
         /// The word.
         word: String,
-        /// What may have been meant.
+        /// Suggested name, as a part of a sentence; empty if none is near.
         suggestion: String,
     },
     /// A function that no search draws.
@@ -67,7 +67,7 @@ pub enum Misfit {
     /// More slots than the space has.
     #[error("more than {most} state slots, which \"slots\" of mutation.functions would allow")]
     Slots {
-        /// What the space has.
+        /// Slots that the space has.
         most: usize,
     },
     /// The step count.
@@ -223,7 +223,8 @@ fn words_known() -> impl Iterator<Item = &'static str> {
     PROFILES.map(Profile::name).into_iter().chain(FUNCTIONS.iter().map(|row| row.name))
 }
 
-/// What an unknown name may have been meant to be, as a part of a sentence.
+/// Returns a suggestion for an unknown name, as a part of a sentence; empty if no known name is
+/// near.
 pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |known| (strsim::damerau_levenshtein(name, known), known);
     match known.into_iter().map(distance).min() {

@@ -11,8 +11,8 @@
 //!
 //! Since a search follows from its settings, the journal keeps the settings and the evaluations and
 //! nothing else that could not be bred again; improvements and statistics are there for readers.
-//! What is in it does not depend on the time or on the number of threads, but for the words of
-//! failures of external tasks. Of a search on such tasks it also keeps the baseline and the
+//! Its contents do not depend on the time or on the number of threads, but for the words of
+//! failures of external tasks. For a search on such tasks it also keeps the baseline and the
 //! evaluation of the initial program, which can't be made again.
 //!
 //! An evaluation is acknowledged when the frame that holds it is written and the system says that
@@ -53,9 +53,9 @@ pub(crate) use self::state::{StateReader, StateWriter};
 use crate::directory::Kind;
 
 /// Goes up when an earlier release can't read a store of this one. All versions so far can be read.
-/// What a store of version 1 does not say was not there to be chosen, and stands for what the
-/// search did, and its journal has no revisions. One of version 2 has no external tasks, and so no
-/// failures and nothing that is kept of them. Up to version 3 the journal is a sled database.
+/// A store of version 1 lacks settings that could not be chosen then, whose values stand for what
+/// the search did, and its journal has no revisions. One of version 2 has no external tasks, and so
+/// no failures and nothing that is kept of them. Up to version 3 the journal is a sled database.
 pub const FORMAT_VERSION: u32 = 4;
 
 /// The last version whose journal is a sled database.

@@ -221,7 +221,8 @@ fn both_run_as_searches_that_are_the_same_on_any_number_of_threads_and_go_on_whe
             assert!(result.best.fitness > result.population.last().unwrap().fitness);
             assert!(result.best.index.is_some());
         } else {
-            // What a random program comes from is told, and nothing is evaluated again for that.
+            // The lineage tells the origin of a random program, and nothing is evaluated again for
+            // that.
             let index =
                 Journal::open(&at("one")).unwrap().evaluations().unwrap().last().unwrap().clone();
             let name = format!("{}:{}", at("one").display(), index.1.hash);

@@ -16,7 +16,8 @@ use symopt_search::journal::{CheckedStore, EvaluationRecord, Journal, JournalErr
 use symopt_search::launch::{Launch, LaunchError};
 use symopt_search::{SearchConfig, StopReason};
 
-/// What the stand-in does with a program, by a number of its hash; in the order of `FAULTS` there.
+/// Failure that the stand-in causes for a program, by a number of its hash; in the order of
+/// `FAULTS` there.
 const FAULTS: [FailureKind; 12] = [
     FailureKind::Ended,    // crash
     FailureKind::Garbage,  // garbage
@@ -159,7 +160,8 @@ fn a_search_of_two_hundred_programs_loses_nothing_to_crashes_hangs_and_garbage()
         kinds.extend(expected);
         match record.fitness {
             Fitness::Failed => assert!(expected.is_some()),
-            // What worked has the very fitness that it has without the failures around it.
+            // Programs without a failure have the very fitness that they have without the failures
+            // around them.
             fitness => assert_eq!(
                 (fitness, expected),
                 (Fitness::Improvement(uninjured(&record.hash)), None),

@@ -225,7 +225,7 @@ fn a_frame_that_a_kill_cut_off_was_not_acknowledged_wherever_it_was_cut() {
     }
 }
 
-/// What is found in a store by the first digits of a hash.
+/// Returns the evaluations found in a store by the first digits of a hash.
 fn found(path: &Path, digits: &str) -> Vec<(Place, EvaluationRecord)> {
     let (store, found) = CheckedStore::find(path, digits).unwrap();
     found.iter().map(|found| (found.place(), store.record(found).unwrap())).collect()
@@ -304,14 +304,14 @@ fn one_program_is_found_by_an_index_that_may_be_missing_cut_off_damaged_or_of_an
         fs::write(&index, damaged).unwrap();
         check(&format!("byte {place}"));
     }
-    // Who opens the store mends it, the last damage and a missing one.
+    // Opening the store mends the last damage and a missing index.
     drop(Journal::open(&path).unwrap());
     assert!(fs::read(&index).unwrap() == whole);
     fs::remove_file(&index).unwrap();
     check("missing");
     drop(Journal::open(&path).unwrap());
     assert!(fs::read(&index).unwrap() == whole);
-    // Of a longer search, and of another one.
+    // An index of a longer search, and one of another search.
     let other = directory.path().join("other");
     write(&other, 500, 60_000);
     fs::copy(other.join("journal/index"), &index).unwrap();
@@ -391,7 +391,7 @@ fn what_is_whole_of_a_damaged_store_is_taken_up_on_request_with_what_was_lost() 
     assert_eq!(checked.lost(), None);
     drop(Journal::of(checked).unwrap());
     assert_eq!(fs::read_to_string(path.join("acknowledged")).unwrap(), format!("{:020}\n", 260));
-    // What the settings say can't be made up.
+    // Lost settings can't be made up.
     let mut headless = bytes;
     headless[20] ^= 1;
     fs::write(log_file(&path), headless).unwrap();

@@ -149,7 +149,7 @@ fn an_interrupted_store_tells_what_an_uninterrupted_one_does_before_and_after_it
         }
         evaluations.len()
     };
-    // What was evaluated last was still under way when the search ended.
+    // The last evaluated children were still under way when the search ended.
     let interrupted = same([&parts, &whole]);
     assert_eq!(
         run(Launch::resume(&parts, |_| {}, &CancelToken::new()).unwrap(), u64::MAX),

@@ -11,7 +11,7 @@ use symopt_search::judge::evaluation::Evaluation;
 use symopt_search::judge::{Judge, Request};
 use symopt_search::{Journal, Search, SearchConfig, StopReason};
 
-/// What [`Journal::contents`] gave there: a search of 120 programs.
+/// Output of [`Journal::contents`] there: a search of 120 programs.
 const CONTENTS: &str = include_str!("data/store-1.txt");
 
 /// Knows the fitness that the initial program had, and no other.
@@ -126,7 +126,7 @@ fn a_store_of_the_first_release_is_opened_and_bred_again_without_one_new_evaluat
     let mut expected = SearchConfig { seed: 5, ..SearchConfig::default() };
     (expected.evolution.population, expected.evolution.lag) = (20, 16);
     (expected.hurdle.margin, expected.limits.programs) = (0.1, 120);
-    // What there was not to choose has the values that stand for what it did.
+    // Settings that could not be chosen then have the values that stand for what it did.
     let config = journal.settings().config.clone();
     assert_eq!(config, expected);
     let initial = symopt_dsl::parse(&journal.settings().initial).unwrap();

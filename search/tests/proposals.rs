@@ -97,7 +97,7 @@ fn answers_are_journalled_and_a_resumed_search_asks_only_for_what_is_new() {
     let journalled = proposals(&at("whole"));
     assert_eq!(asked("of-whole"), journalled.iter().map(|(child, _)| *child).collect::<Vec<_>>());
 
-    // What is in the journal needs no command.
+    // Answers in the journal need no command.
     let again = run(resume(&at("whole")), 2, u64::MAX);
     assert_eq!((again.stop, again.best.hash), (StopReason::Programs, whole.best.hash));
     assert_eq!(again.operators, whole.operators);

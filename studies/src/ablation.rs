@@ -24,7 +24,7 @@ use crate::trials::Trials;
 /// Digits that a constant is tried with.
 const DIGITS: std::ops::RangeInclusive<usize> = 1..=4;
 
-/// What came of trying.
+/// Result of an ablation.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Ablation {

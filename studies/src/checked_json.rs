@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 /// The first lines of a file with a checksum, up to the sum itself.
 const HEAD: &str = "{\n  \"checksum\": \"";
-/// What stands in its place while it is computed.
+/// Placeholder for the checksum while it is computed.
 const BLANK: &str = "0000000000000000";
 
 #[derive(Serialize)]

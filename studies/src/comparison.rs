@@ -52,8 +52,9 @@ pub struct Row {
     pub tasks: Vec<(String, f64)>,
 }
 
-/// What the result of a search is compared with at its end: the best program beside AdamW, Lion,
-/// AdamW with tuned betas and Muon where these are tuned, and the program that it started from.
+/// Returns the programs that the result of a search is compared with at its end: the best program
+/// beside AdamW, Lion, AdamW with tuned betas and Muon where these are tuned, and the program that
+/// it started from.
 pub fn contenders(
     result: &SearchResult,
     pruned: &Program,
@@ -92,7 +93,7 @@ pub fn contenders(
         contenders.push(Contender::TunedAverages(BASELINE.to_owned()));
     }
     contenders.push(Contender::Tuned("lion".to_owned()));
-    // What is hard to beat where matrices are trained; its defaults suit other sizes.
+    // Muon is hard to beat where matrices are trained; its defaults suit other sizes.
     if has_constants(suite, "muon") {
         contenders.push(Contender::Tuned("muon".to_owned()));
     }
@@ -276,7 +277,7 @@ fn row(
     }
 }
 
-/// Of what has no constants that it could be trained with.
+/// Makes the row of a program without constants that it could be trained with.
 fn untrainable(name: &str, known: Fitness) -> WithGains {
     let row = Row {
         name: name.to_owned(),

@@ -1,8 +1,8 @@
 //! The discovery of an optimizer that is better on tasks which no search has seen: searches, a
 //! funnel, a simplification and one comparison, by a frozen protocol.
 //!
-//! The protocol is a file, such as `discovery/protocol.toml`. What is selected at one stage is
-//! judged at the next on seeds and tasks of its own:
+//! The protocol is a file, such as `discovery/protocol.toml`. The selection of one stage is judged
+//! at the next on seeds and tasks of its own:
 //!
 //! 1. **Searches** on small tasks, each with a seed of its own ([`restarts`](crate::restarts)).
 //! 2. **A funnel** of their best programs through larger suites on fresh seeds
@@ -56,7 +56,7 @@ pub use protocol::{FunnelProtocol, HeldOutProtocol, PROTOCOL, Protocol, Simplifi
 /// The level of Holm's adjusted chance below which one program is said to be better than another.
 pub const LEVEL: f64 = 0.01;
 
-/// What the champion is called in the comparison.
+/// Name of the champion in the comparison.
 pub const CHAMPION: &str = "found";
 
 /// How a discovery stands.
@@ -73,7 +73,7 @@ pub enum Progress<'a> {
     HeldOut(usize, usize),
 }
 
-/// Who watches.
+/// Observer of a discovery.
 pub trait Observer: Sync {
     /// Told often how a search stands.
     fn search(&self, name: &str, progress: &engine::Progress);
@@ -104,7 +104,7 @@ pub struct Champion {
     pub nearest: Option<(String, String)>,
 }
 
-/// What a discovery ends with.
+/// Result of a discovery.
 #[derive(Clone, Debug, Serialize)]
 #[must_use]
 #[non_exhaustive]

@@ -41,7 +41,7 @@ pub enum StudyError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what would help.
+        /// Description of the fault and of its remedy.
         reason: String,
     },
     /// A protocol of rediscovery is wrong.
@@ -49,7 +49,7 @@ pub enum StudyError {
     Protocol {
         /// The file, or the part of the protocol.
         place: String,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// A study can't be done as it was asked for.

@@ -1,13 +1,13 @@
 //! The finalists of a search: its hall of fame, raced on seeds that neither the search nor any
 //! report has seen.
 //!
-//! What a search says of its best programs is too good: it selected them by what they did on its
-//! own seeds, so that a part of their fitness is luck there. A race tells the two apart. All
-//! finalists train on the same fresh seeds, some at a time. Who is worse than the leader, by the
-//! paired differences and at a confidence, is out. The race ends when the leader is alone or the
-//! seeds are used up. The leader is not the finalist with the best mean but the one with the best
-//! lower bound. Which finalists gain anything over AdamW at all is decided for all of them
-//! together, so that at most a given share of those that are said to is there by chance.
+//! A search's own fitness of its best programs is too good: it selected them by what they did on
+//! its own seeds, so that a part of their fitness is luck there. A race tells the two apart. All
+//! finalists train on the same fresh seeds, some at a time. A finalist that is worse than the
+//! leader, by the paired differences and at a confidence, is out. The race ends when the leader is
+//! alone or the seeds are used up. The leader is not the finalist with the best mean but the one
+//! with the best lower bound. Which finalists gain anything over AdamW at all is decided for all of
+//! them together, so that at most a given share of those that are said to is there by chance.
 //!
 //! How far the search's own seeds promise more than fresh ones give, the *winner's curse*, is a
 //! number: the mean over the finalists, and that of the search's best.
@@ -62,9 +62,9 @@ pub struct Entrant {
     pub place: usize,
     /// Functional hash.
     pub hash: String,
-    /// What it computes; a direction without what stands outside.
+    /// The program; a direction without what stands outside.
     pub program: Program,
-    /// Of a direction, where it did best on each task.
+    /// For a direction, where it did best on each task.
     pub settings: Vec<Setting>,
     /// The fitness on the search's own seeds, with its standard error there.
     pub own: Gain,
@@ -242,7 +242,7 @@ fn decide(runners: &mut [Runner], protocol: &Protocol) -> bool {
     runners.iter().filter(|runner| runner.is_in).count() <= 1
 }
 
-/// Of those in the race the one with the best lower bound; of equals the first.
+/// Returns the finalist in the race with the best lower bound; the first of equals.
 fn leader(runners: &[Runner], protocol: &Protocol) -> Option<usize> {
     let bound = |place: &usize| runners[*place].lower_bound(protocol).unwrap_or(f64::NEG_INFINITY);
     (0..runners.len())
@@ -254,7 +254,7 @@ fn summarize(runners: &[Runner], protocol: Protocol, runs: usize) -> Race {
     let leader = leader(runners, &protocol).map(|place| runners[place].entrant.place);
     let differences: Vec<Option<Difference>> = runners.iter().map(Runner::difference).collect();
     let p_value = |difference: &Option<Difference>| difference.and_then(|d| d.p_value());
-    // What diverged is no discovery, but it was tried.
+    // A diverged program is no discovery, but it was tried.
     let p_values: Vec<f64> = differences.iter().map(|d| p_value(d).unwrap_or(1.0)).collect();
     let found = discoveries(&p_values, protocol.false_discoveries);
     let finalists: Vec<Finalist> = runners

@@ -35,7 +35,7 @@ use crate::trials::{Trials, with_factor};
 /// How programs are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Protocol {
-    /// What for.
+    /// Purpose of the judgement.
     pub purpose: Purpose,
     /// Seeds that judge.
     pub seeds: usize,
@@ -49,7 +49,7 @@ pub struct Protocol {
 /// A program to judge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entrant {
-    /// What it computes.
+    /// Form of the program.
     pub form: Form,
     /// The program; a direction without what stands outside.
     pub program: Program,
@@ -338,7 +338,7 @@ impl<'a> Judging<'a> {
         let start: Vec<Setting> = entrant.start.into_iter().collect();
         let mut evaluation = judge_from(&start)?;
         if evaluation.settings.is_empty() && !start.is_empty() {
-            // What suits one suite may diverge on another one, and all around it.
+            // A setting that suits one suite may diverge on another one, and so may all around it.
             evaluation = judge_from(&[])?;
         }
         let rms = judge.probe(&entrant.program).and_then(|probe| probe.rms.first().copied());

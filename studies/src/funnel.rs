@@ -64,7 +64,7 @@ pub struct Candidate {
     pub hash: String,
     /// Number of the child.
     pub index: u64,
-    /// What it is judged as.
+    /// Form that it is judged in.
     pub form: Form,
     /// The suite of its search.
     pub suite: String,
@@ -130,7 +130,7 @@ fn of_store(path: &Path, keep: usize) -> Result<Vec<Candidate>, StudyError> {
             revisions.entry(hash).or_default().push((number, evaluation.clone()));
         }
     })?;
-    // Of each program what it is ranked by, and no more.
+    // Only the ranking value of each program is kept.
     let mut scores: Vec<(Fitness, u64)> = Vec::new();
     let mut revised: BTreeMap<u64, (FunctionalHash, Evaluation)> = BTreeMap::new();
     store.each_evaluation(|place, hash, evaluation| match place {
@@ -205,7 +205,7 @@ fn form_of(program: &Program) -> FunctionalHash {
         };
         let target = statement.target;
         let values: Option<Vec<f64>> = statement.arguments().iter().map(number).collect();
-        // Of a variable and a number the variable is left.
+        // A product or quotient of a variable and a number becomes the variable or its negative.
         let unsized_operand = |operand: &Operand| {
             number(operand).map_or(*operand, |value| Operand::Constant(1f64.copysign(value)))
         };
@@ -262,7 +262,8 @@ pub struct Settings {
 }
 
 impl FunnelReport {
-    /// What AdamW is to be called in what is said of all suites.
+    /// Returns the origin of AdamW's constants on all suites, which tells how to name it in
+    /// statements about all of them.
     pub fn adamw(&self) -> BaselineOrigin {
         BaselineOrigin::joined(self.suites.iter().map(String::as_str).zip(&self.baselines))
     }
@@ -298,7 +299,7 @@ pub struct Stage {
 pub struct Nearest {
     /// Its name, with the numerics that it is read with where they are not its own.
     pub name: String,
-    /// What it has to do with the program.
+    /// Relation to the program.
     pub relation: &'static str,
     /// The distance of the data flows.
     pub distance: f64,
@@ -323,11 +324,11 @@ pub struct Ranked {
     pub label: Label,
     /// The nearest program of the zoo.
     pub nearest: Option<Nearest>,
-    /// What kind of optimizer it is.
+    /// Its kind of optimizer.
     pub structure: Classification,
 }
 
-/// What a funnel ends with.
+/// Result of a funnel.
 #[derive(Clone, Debug, Serialize)]
 #[must_use]
 #[non_exhaustive]
@@ -352,7 +353,7 @@ pub struct FunnelProgress<'a> {
     pub judging: Progress,
 }
 
-/// What a gain depends on.
+/// Everything that a gain depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key {
     suite: String,
@@ -387,7 +388,7 @@ struct Written<'a> {
     report: Option<&'a FunnelReport>,
 }
 
-/// What is known, and the file that keeps it.
+/// Known gains and the file that keeps them.
 struct Record {
     path: PathBuf,
     known: Mutex<Vec<Known>>,
@@ -502,7 +503,7 @@ impl Funnel {
                 results.iter().enumerate().filter(|(_, (_, stages))| goes_on(stages))
             {
                 let Some(program) = &candidate.parsed else { continue };
-                // What was best on the suite before is where the tuning starts.
+                // Tuning starts at the best setting on the suite before.
                 let start = stages.last().map_or(candidate.start, |stage| stage.judged.setting());
                 let key = Key {
                     suite: suite.name.clone(),

@@ -119,7 +119,7 @@ fn agreement(
     Some(Agreement { tau, standard_error, pairs })
 }
 
-/// What the gate says of a task.
+/// Verdict of the gate on a task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskGate {
     /// The task.
@@ -135,7 +135,7 @@ pub struct TaskGate {
     pub passes: bool,
 }
 
-/// What the gate says of a suite.
+/// Verdict of the gate on a suite.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Gate {
     /// The agreement of the whole suite with the published order: gains averaged by weights.
@@ -144,7 +144,7 @@ pub struct Gate {
     pub tasks: Vec<TaskGate>,
     /// Where the published order comes from.
     pub sources: &'static str,
-    /// What was measured: the tasks and their variants.
+    /// The measurements: the tasks and their variants.
     pub landscape: Landscape,
 }
 
@@ -279,7 +279,7 @@ impl Gate {
         all.iter().map(row).collect()
     }
 
-    /// What the numbers are, in a few sentences.
+    /// Explains the numbers, in a few sentences.
     pub fn explanation(&self) -> String {
         format!(
             "Kendall's tau ± standard error over {} held-out seeds: with the published order, and \

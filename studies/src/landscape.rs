@@ -2,7 +2,7 @@
 //! are on it, all tuned with the same budget.
 //!
 //! On each task every program is tuned by [`pattern_search`] on the tuning seeds, AdamW like the
-//! others. What that finds is trained on held-out seeds, which no tuning and no search uses, the
+//! others. The best setting is trained on held-out seeds, which no tuning and no search uses, the
 //! same for all programs; the gain of a program on a seed is the share of AdamW's validation loss
 //! that it saves there. So the gains are paired, those of AdamW are 0, and the spread over the
 //! seeds says how sure a mean is. The gain over the suite is the mean over the tasks by their
@@ -11,7 +11,7 @@
 //! [`zoo`] lists the programs that are compared if none are named: those that state a conventional
 //! learning rate. The programs of the published search hold learning rate and decay as constants
 //! for other tasks; whoever names one sees it with its `lr`, of which the constant is a multiple,
-//! tuned. Of a program without `lr` no rate is tuned, and [`Landscape::notes`] says so.
+//! tuned. A program without `lr` has no rate to tune, and [`Landscape::notes`] says so.
 //!
 //! The same suite, programs and settings give the same numbers on any number of threads.
 
@@ -36,7 +36,7 @@ use crate::trials::Observe;
 /// A program to compare.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What to call it.
+    /// Display name.
     pub name: String,
     /// The program.
     pub program: Program,
@@ -98,7 +98,7 @@ pub struct TaskResult {
     pub loss: Option<f64>,
     /// On how many of the held-out seeds it diverged.
     pub diverged_seeds: usize,
-    /// What tuning found; `None` if all settings diverged.
+    /// Best trial of the tuning; `None` if all settings diverged.
     pub tuned: Option<Trial>,
     /// Training runs that tuning took.
     pub tuning_runs: usize,
@@ -127,7 +127,7 @@ pub struct Row {
 pub struct Landscape {
     /// The suite.
     pub suite: String,
-    /// What gains are measured against.
+    /// Name of the program that gains are measured against.
     pub baseline: String,
     /// How many held-out seeds there are.
     pub seeds: usize,
@@ -358,8 +358,8 @@ impl Landscape {
         )
     }
 
-    /// What readers of the table must know of single programs: which run at a rate that nobody has
-    /// tuned, and why.
+    /// Returns notes on single programs for readers of the table: which run at a rate that nobody
+    /// has tuned, and why.
     pub fn notes(&self) -> Vec<String> {
         let note = |row: &Row| {
             let rest = match row.tuned.as_slice() {

@@ -49,7 +49,7 @@ const SIMPLIFICATION: u64 = 0xf_fff0;
 const CHOICE: u64 = 0xf_fff1;
 const REPORT: u64 = 0xf_fff2;
 
-/// Who watches.
+/// Observer of a rediscovery.
 pub trait Observer {
     /// Told often how the search under a seed stands.
     fn progress(&mut self, seed: u64, progress: &symopt_search::engine::Progress);
@@ -95,7 +95,7 @@ impl Rediscovery {
             config.seed = seed;
             config.fitness.seeds = seeds;
             config.fitness.tuning_seeds = protocol.finals.tuning_seeds;
-            // What a search may not train may still be compared.
+            // Programs that a search may not train may still be compared.
             config.fitness.screens.clear();
             DirectionJudge::new(Arc::clone(&suite), &config, cancel)
         };

@@ -1,4 +1,4 @@
-//! What searches did: from their stores to figures and tables.
+//! Reports on searches: from their stores to figures and tables.
 //!
 //! A store says how the best fitness went, how many evaluations the cache saved and how many
 //! statements were redundant. A fitness that a search has climbed says little about programs, since
@@ -35,7 +35,7 @@ use symopt_search::store::failures::Failures;
 use crate::error::StudyError;
 use crate::trials::Observe;
 
-/// What searches are compared over.
+/// Quantity that searches are compared over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Over {
@@ -67,7 +67,7 @@ impl Over {
     }
 }
 
-/// What a report is to hold.
+/// Options of a report.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The suite of the meta-validation, if there is to be one.
@@ -76,8 +76,8 @@ pub struct Options {
     pub seeds: usize,
     /// Programs of each store that are validated, at most.
     pub sample: usize,
-    /// What groups of stores are compared over; by default training runs, or evaluations if runs
-    /// are not counted.
+    /// Quantity that groups of stores are compared over; by default training runs, or evaluations
+    /// if runs are not counted.
     pub over: Option<Over>,
     /// Threads that train.
     pub threads: usize,
@@ -135,7 +135,7 @@ pub struct StoreReport {
     pub settings: Vec<String>,
     /// Its suite.
     pub suite: String,
-    /// What its programs compute.
+    /// Form of its programs.
     pub form: Form,
     /// Programs generated, evaluated, and so on, at the end.
     pub end: CurvePoint,
@@ -165,7 +165,7 @@ pub struct StoreReport {
 impl StoreReport {
     /// The point of the meta-validation where it was highest, and the last one.
     pub fn validation_peak_and_end(&self) -> Option<(&Validated, &Validated)> {
-        // Of equals the first.
+        // Reversed, so that the first of equals is the peak.
         let peak = self.validation.iter().rev().max_by_key(|point| point.validation.fitness)?;
         Some((peak, self.validation.last()?))
     }
@@ -207,7 +207,7 @@ impl Mean {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Group {
-    /// What they have in common.
+    /// Description of what its stores have in common.
     pub name: String,
     /// How many there are.
     pub stores: usize,
@@ -222,7 +222,7 @@ pub struct Group {
     pub fresh: Option<Mean>,
 }
 
-/// What searches did.
+/// Report on searches.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[must_use]
 #[non_exhaustive]
@@ -234,7 +234,7 @@ pub struct Report {
     /// Where the constants of AdamW, which all fitness is measured against, come from, by the names
     /// of the suites.
     pub baselines: Vec<(String, BaselineOrigin)>,
-    /// What the groups are compared over.
+    /// Quantity that the groups are compared over.
     pub over: Over,
     /// The compute that all stores have, in that.
     pub common_compute: f64,
@@ -347,7 +347,8 @@ pub fn report(
 }
 
 impl Report {
-    /// What AdamW is to be called in what is said of all suites.
+    /// Returns the origin of AdamW's constants on all suites, which tells how to name it in
+    /// statements about all of them.
     pub fn adamw(&self) -> BaselineOrigin {
         BaselineOrigin::joined(
             self.baselines.iter().map(|(name, origins)| (name.as_str(), origins)),
@@ -370,8 +371,8 @@ fn baselines(
     Ok(found)
 }
 
-/// What a store is called in comparisons: how it searched, and in what it differs from the others
-/// that matters for its numbers.
+/// Names each store in comparisons: by how it searched, and by the differences from the others that
+/// matter for its numbers.
 fn group_names(histories: &[History]) -> Vec<String> {
     let differ = |of: &dyn Fn(&History) -> String| {
         let mut all: Vec<String> = histories.iter().map(of).collect();

@@ -8,11 +8,11 @@
 //! 3. `then-1`, ... start from the best program of all searches before, on other suites.
 //!
 //! Each of them has a seed of its own, which goes on counting. [`plan`] says all that from the
-//! settings alone. What the best program is follows from the searches that have ended: the best of
-//! each is judged on [fresh seeds](crate::fresh_seeds), the same for all, on the suite that the
-//! next search has; a program that is no direction as it stands, since the search goes on with it
-//! as it stands. So a campaign that was interrupted goes on in the search that it was in, and ends
-//! as if nothing had happened.
+//! settings alone. The best program follows from the searches that have ended: the best of each is
+//! judged on [fresh seeds](crate::fresh_seeds), the same for all, on the suite that the next search
+//! has; a program that is no direction as it stands, since the search goes on with it as it stands.
+//! So a campaign that was interrupted goes on in the search that it was in, and ends as if nothing
+//! had happened.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ static KIND: Kind = Kind { manifest: FILE, ..symopt_search::store::KIND };
 /// Fresh seeds that decide what a restart begins with.
 const SEEDS: usize = 16;
 
-/// What a search of a campaign starts from.
+/// Program that a search of a campaign starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// The initial program of the settings.
@@ -66,7 +66,7 @@ pub struct PlannedSearch {
     pub seed: u64,
     /// Its suite.
     pub suite: String,
-    /// What it starts from.
+    /// Program that it starts from.
     pub start: Start,
 }
 
@@ -398,7 +398,7 @@ impl Campaign {
         if Journal::is_at(&store) {
             return Ok(self.launcher.resume(&store, |config| config.limits = limits, cancel)?);
         }
-        // What is in its place is known before the programs are compared.
+        // The place of the store is checked before the programs are compared.
         Journal::check_vacant(&store)?;
         let (initial, texts) = match step.start {
             Start::Initial => {
@@ -502,7 +502,7 @@ impl Campaign {
             .filter_map(|ended| Some((ended.name.clone(), judged(&ended.name)?)))
             .collect();
         let in_order = gains.clone();
-        // Of equals the earlier one.
+        // The sort is stable: the earlier of equals comes first.
         gains.sort_by(|a, b| a.1.better_first(&b.1));
         let best = gains
             .first()

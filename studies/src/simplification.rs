@@ -12,8 +12,8 @@ use crate::trials::Trials;
 ///
 /// Algebra goes first, and again after each ablation, so that every ablation is tried on the
 /// shortest program that does the same. On a program that holds its own learning rate, which was
-/// found on other tasks, the factor of the update that suits each task is found first. Of a
-/// direction it is first tried whether it can be a sign.
+/// found on other tasks, the factor of the update that suits each task is found first. A direction
+/// is first tried as a sign.
 pub fn simplify_on_tasks(
     program: &Program,
     options: &Options,

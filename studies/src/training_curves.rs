@@ -7,7 +7,7 @@ use symopt_proxy_tasks::sample;
 /// The runs of a program, under several seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgramCurves {
-    /// What the program is called.
+    /// Name of the program.
     pub name: String,
     /// The curve of each seed.
     pub runs: Vec<(u64, Vec<Checkpoint>)>,

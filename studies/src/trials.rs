@@ -2,8 +2,8 @@
 //! and a test of what the change costs.
 //!
 //! Every program of a trial is trained on all tasks and seeds; programs with the same functional
-//! hash once. What is judged is the difference of the fitness seed by seed, so that what a program
-//! and its change have in common drops out: its mean over the seeds, its standard error, and the
+//! hash once. A trial judges the difference of the fitness seed by seed, so that what a program and
+//! its change have in common drops out: its mean over the seeds, its standard error, and the
 //! one-sided lower bound of the mean by Student's distribution with one degree of freedom less than
 //! there are seeds. Differences that are the same on all seeds (a standard error of 0) are taken as
 //! they are.
@@ -60,8 +60,8 @@ pub struct Trials<'a> {
     reference: Option<Scores>,
 }
 
-/// What a program's fitness depends on: what it computes, and the peak learning rate that it
-/// states.
+/// Everything that a program's fitness depends on: what it computes, and the peak learning rate
+/// that it states.
 type Key = (FunctionalHash, u64);
 
 /// A program to train on one task with one seed, by position, with its update multiplied by a
@@ -253,8 +253,8 @@ impl<'a> Trials<'a> {
         self.known.len()
     }
 
-    /// The fitness of programs on each seed, in the order given. What is not known is trained, on
-    /// all threads.
+    /// The fitness of programs on each seed, in the order given. Programs without known scores are
+    /// trained, on all threads.
     pub fn scores(&mut self, programs: &[&Program]) -> Result<Vec<Scores>, StudyError> {
         let keys: Vec<Key> = programs.iter().map(|program| key(program)).collect();
         let mut wanted: Vec<(Key, &Program)> = Vec::new();
@@ -415,7 +415,7 @@ pub(crate) fn with_factor(program: &Program, factor: f64) -> Cow<'_, Program> {
 }
 
 fn key(program: &Program) -> Key {
-    // What is not well typed is refused when it is run.
+    // A program that is not well typed is refused when it is run.
     let hash = Graph::new(program).map_or(FunctionalHash(0), |graph| graph.hash());
     (hash, program.signature().peak_learning_rate().to_bits())
 }

@@ -66,7 +66,8 @@ impl TuningMap {
         self.baseline.zip(trial.loss).map(|((baseline, _), loss)| (baseline - loss) / baseline)
     }
 
-    /// What gains are against: "tuned AdamW" only where it is; `None` if the map shows losses.
+    /// Returns the name of the baseline: "tuned AdamW" only where it is tuned; `None` if the map
+    /// shows losses.
     pub fn against(&self) -> Option<String> {
         self.baseline.map(|(_, origin)| origin.of("AdamW"))
     }

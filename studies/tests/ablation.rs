@@ -93,8 +93,8 @@ fn bypasses_have_names_for_people_and_respect_types() {
             "v = interp(g, m, 1.109133005142212) deleted: v keeps its value",
         ]
     );
-    // What nothing needs can't be bypassed to any effect, a scalar is no stand-in for an array, and
-    // there is no statement 99.
+    // An unused statement can't be bypassed to any effect, a scalar is no stand-in for an array,
+    // and there is no statement 99.
     assert_eq!(names(&raw, 2), [""; 0]);
     assert_eq!(names(&raw, 16), ["wd * w bypassed: wd = w"]);
     assert_eq!(names(&raw, 99), [""; 0]);
@@ -322,7 +322,7 @@ fn constants_get_the_fewest_digits_that_pass() {
         steps.iter().map(|step| step.touched.clone()).collect::<Vec<_>>(),
         [vec![], vec![2], vec![3]]
     );
-    // What is short already is not tried.
+    // Constants that are short already are not tried.
     let short = parse(
         "def f(w, g, m, lr=0.03):\n  m = interp(g, m, 0.9)\n  update = m * lr\n  return update, m",
     )
@@ -331,7 +331,7 @@ fn constants_get_the_fewest_digits_that_pass() {
         shorten_constants(&short, &mut trials(&suite, None, 2)).unwrap(),
         Ablation { steps: vec![], trials: vec![] }
     );
-    // What is tuned for the tasks has no use for its defaults.
+    // A program that is tuned for the tasks has no use for its defaults.
     assert_eq!(
         shorten_constants(&zoo("lion"), &mut trials(&suite, Some("lion"), 2)).unwrap(),
         Ablation { steps: vec![], trials: vec![] }

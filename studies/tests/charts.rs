@@ -13,7 +13,7 @@ use symopt_proxy_tasks::tuning::grid::Trial;
 use symopt_studies::tuning_map::TuningMap;
 use symopt_testing::xml::assert_well_formed;
 
-/// What holds for every picture.
+/// Checks properties that every picture has.
 fn check(name: &str, svg: &str, texts: &[&str]) {
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("svg"), svg)
         .unwrap();
@@ -380,7 +380,7 @@ fn maps_show_gains_or_losses() {
     assert!(csv.starts_with("task,program,peak_lr,weight_decay,validation_loss,gain,against\ndigits-linear,lion,0.0001,0,"), "{csv}");
     assert!(csv.lines().any(|line| line.ends_with("0.562,0.3,,,tuned AdamW")), "{csv}");
 
-    // What the gains are against is said as it is.
+    // The baseline of the gains is named as it is.
     let untuned = TuningMap { baseline: Some((1.0, Origin::Untuned)), ..gains.clone() };
     assert!(untuned.chart().subtitle.contains("saved against untuned AdamW (%)"));
     assert!(untuned.csv().unwrap().lines().skip(1).all(|line| line.ends_with(",untuned AdamW")));

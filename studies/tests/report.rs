@@ -59,7 +59,7 @@ fn strategies_are_compared_and_meta_validated() {
     let report = of(&stores, &validating);
     assert_eq!(report, of(&stores, &Options { threads: 2, ..validating.clone() }));
 
-    // What the searches said.
+    // The report agrees with the results of the searches.
     for (store, result) in report.stores.iter().zip([&first, &second]) {
         assert_eq!(
             (store.best.hash.clone(), store.best.fitness),

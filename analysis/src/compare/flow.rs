@@ -98,8 +98,8 @@ impl DataFlow {
         self.parameters.iter().any(|p| p.kind == ParameterKind::LearningRate && p.default.is_some())
     }
 
-    /// What the update depends on, this step and later, with `cut` taken for a node without
-    /// arguments.
+    /// Marks the nodes that the update depends on, this step and later, with `cut` taken for a node
+    /// without arguments.
     fn reached(&self, cut: Option<usize>) -> Vec<bool> {
         let mut reached = vec![false; self.nodes.len()];
         let mut open = vec![self.update];

@@ -52,12 +52,12 @@ const MOST_TERMS: usize = 24;
 /// How deep the labels of atoms look.
 const DEPTH: usize = 3;
 
-/// What is known of an atom beside what it is.
+/// Facts about an atom, beside the atom itself.
 #[derive(Clone, Debug)]
 struct About {
     has_weights: bool,
     has_slots: bool,
-    /// What the atom is, to each depth, without numbers and without the names of slots.
+    /// Hashes of the atom, to each depth, without numbers and without the names of slots.
     labels: [u64; DEPTH + 1],
 }
 
@@ -442,9 +442,9 @@ impl Form {
         (leading, self.scaled(x, inverse))
     }
 
-    /// What both sides order terms by: terms without weights first, then those without state; then
-    /// by what they are made of. Decay, which has weights, is the term that most often is missing
-    /// on one side.
+    /// Returns the key by which both sides order terms: terms without weights first, then those
+    /// without state; then by what they are made of. Decay, which has weights, is the term that
+    /// most often is missing on one side.
     pub(super) fn rank(&self, term: &Term) -> (bool, bool, u64) {
         let mut rank = (false, false, 0u64);
         for ((atom, exponent), side) in factors(term) {
@@ -458,7 +458,7 @@ impl Form {
         rank
     }
 
-    /// What is known of an atom from those that it is made of.
+    /// Derives the facts about an atom from those that it is made of.
     fn describe(&self, atom: &Atom) -> About {
         let mut about = About {
             has_weights: *atom == Atom::Weights,

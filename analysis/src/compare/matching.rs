@@ -8,7 +8,7 @@ use super::scalar::ScalarId;
 /// A number of the fixed side (`None` for 0) that a number of the general side has to equal.
 pub(super) type Pair = (Option<ScalarId>, ScalarId);
 
-/// What has to be matched yet.
+/// Pair that has to be matched yet.
 #[derive(Clone, Debug)]
 enum Goal {
     Polys(PolyId, PolyId),
@@ -26,7 +26,7 @@ struct State {
     slots: Vec<Option<usize>>,
 }
 
-/// What fits: the slots of the general side by those of the fixed side.
+/// Matching slots: those of the general side by those of the fixed side.
 pub(super) type Slots = Vec<Option<usize>>;
 
 /// Steps of one match at most. Programs of a hundred statements take some hundreds; only ones with
@@ -169,7 +169,8 @@ impl Matcher<'_> {
         Choice::Done(None)
     }
 
-    /// What has to match for two atoms of one kind to match, in each of the ways there are.
+    /// Returns the goals that have to match for two atoms of one kind to match, in each of the ways
+    /// there are.
     fn inside(&self, a: AtomId, b: AtomId, slots: &Slots) -> Vec<(Vec<Goal>, Option<Slots>)> {
         match (&self.fixed.atoms[a], &self.general.atoms[b]) {
             (Atom::Slot(a), Atom::Slot(b)) => {

@@ -9,7 +9,7 @@ use symopt_dsl::program::VarId;
 /// A number in the table of [`Scalars`]. Arguments have smaller ids than what is made of them.
 pub(super) type ScalarId = usize;
 
-/// What may have another value on the other side.
+/// Quantity that may have another value on the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Unknown {
     /// A hyperparameter of the program.
@@ -182,8 +182,8 @@ impl Scalars {
     /// A positively homogeneous function of a product, taken apart: of the factors that are known
     /// to be positive, and of the rest.
     pub(super) fn homogeneous(&mut self, function: Function, a: ScalarId) -> ScalarId {
-        // Of a positive factor: nothing for the sign, its root, or itself; as a multiple of its
-        // exponent in twelfths.
+        // Part of a positive factor that moves outside: nothing for the sign, its root, or itself;
+        // as a multiple of its exponent in twelfths.
         let of_positive = match function {
             Function::Sign => 0,
             Function::Sqrt | Function::GuardedSqrt => ONE / 2,
@@ -211,7 +211,7 @@ impl Scalars {
         self.multiply(outside, rest)
     }
 
-    /// What a number is made of, in order, itself last.
+    /// Returns the numbers that a number is made of, in order, itself last.
     fn cone(&self, id: ScalarId) -> Vec<ScalarId> {
         let mut cone = BTreeSet::new();
         let mut open = vec![id];
@@ -328,7 +328,7 @@ pub(super) struct Free {
     pub(super) constants: bool,
 }
 
-/// What solves the equations.
+/// Solution of the equations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Solution {
     /// Values of the unknowns; those that are not here keep their own.
@@ -520,7 +520,7 @@ impl Problem<'_> {
         if depth == MOST_GUESSES {
             return None;
         }
-        // What has no reason to differ is tried as it is first.
+        // Unknowns without a reason to differ are tried as they are first.
         open.sort_by_key(|unknown| matches!(unknown, Unknown::Hyperparameter(_)));
         for unknown in open {
             for guess in self.guesses(unknown) {

@@ -32,7 +32,7 @@ fn hash(parts: impl IntoIterator<Item = u64>) -> u64 {
     hash
 }
 
-/// What every node is by itself.
+/// Labels every node by itself.
 fn first_labels(flow: &DataFlow) -> Vec<u64> {
     flow.nodes
         .iter()
@@ -49,7 +49,7 @@ fn first_labels(flow: &DataFlow) -> Vec<u64> {
         .collect()
 }
 
-/// What every node is one level deeper. A slot is what is stored in it, so that labels see through
+/// Labels every node one level deeper. A slot is what is stored in it, so that labels see through
 /// the steps.
 fn deeper(flow: &DataFlow, labels: &[u64]) -> Vec<u64> {
     flow.nodes

@@ -33,7 +33,7 @@ impl Operation {
     }
 }
 
-/// What a step computes for this and later updates.
+/// Operations that a step computes for this and later updates.
 #[derive(Clone, Debug)]
 pub(super) struct OperationFlow {
     pub(super) operations: Vec<Operation>,

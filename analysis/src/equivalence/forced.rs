@@ -29,7 +29,7 @@ const RUNS: usize = 32;
 /// A state beyond this starts again from zero, as one that is not finite does.
 const LARGEST_STATE: f64 = 1e150;
 
-/// What becomes of two numbers.
+/// Verdict on two numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judgement {
     Compared,

@@ -21,7 +21,7 @@ pub(crate) const NOISE: f64 = 1e-10;
 /// about an identity.
 const ORDINARY: Range<f64> = 1e-150..1e150;
 
-/// What a step of a program takes in. All arrays stand one behind the other.
+/// Inputs of a program's step. All arrays stand one behind the other.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
     pub(crate) weights: &'a [f64],
@@ -236,7 +236,7 @@ impl FlowEvaluator {
         self.marks = marks;
     }
 
-    /// What the i-th number of an operation reads of an argument.
+    /// Returns the range of an argument that the i-th number of an operation reads.
     fn read(&self, argument: usize, node: &Operation, i: usize) -> Range<usize> {
         match (self.flow.operations[argument].ty, node.ty) {
             _ if matches!(node.kind, NodeKind::Call(f) if mixes(f, node.ty)) => {
@@ -291,7 +291,7 @@ struct Argument<'a> {
 }
 
 impl Argument<'_> {
-    /// What stands at a place of a value of some type.
+    /// Returns the number at a place of a value of some type.
     #[inline]
     fn at(&self, ty: Type, place: usize, places: Places<'_>) -> f64 {
         match (self.ty, ty) {

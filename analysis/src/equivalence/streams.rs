@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-/// What the numbers of a stream are like.
+/// Kind of numbers in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ordinary,

@@ -1,4 +1,4 @@
-//! What a check has seen so far.
+//! Results of a check so far.
 
 use symopt_dsl::semantics;
 

@@ -59,13 +59,13 @@ struct Assembly<'a> {
     parameters: Vec<Parameter>,
     /// The calls in the order of the statements.
     order: Vec<usize>,
-    /// Of each node, how many calls and outputs read it.
+    /// Number of calls and outputs that read each node.
     uses: Vec<usize>,
-    /// Of each node, the slots whose next value it becomes.
+    /// Slots whose next value each node becomes.
     slot_values: BTreeMap<usize, Vec<usize>>,
-    /// Of each slot, the calls that read its old value.
+    /// Calls that read the old value of each slot.
     readers: Vec<Vec<usize>>,
-    /// Of each node, the nodes that it depends on.
+    /// Nodes that each node depends on.
     depends: Vec<BTreeSet<usize>>,
     /// The calls from the update back along its main argument, as long as nothing else reads them.
     spine: BTreeSet<usize>,
@@ -177,7 +177,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// What the update is before it is decayed and multiplied by the learning rate.
+    /// Returns the node of the update before it is decayed and multiplied by the learning rate.
     fn direction(&self) -> usize {
         let mut at = self.update();
         loop {
@@ -211,7 +211,8 @@ impl<'a> Assembly<'a> {
     }
 
     /// Data-flow order: the direction of the update, then the state, then decay and learning rate.
-    /// What overwrites a slot comes after all that reads its old value, wherever that is possible.
+    /// A call that overwrites a slot comes after all that read its old value, wherever that is
+    /// possible.
     fn order(&mut self) {
         let mut state = vec![0_u8; self.flow.nodes().len()];
         let direction = self.direction();
@@ -491,7 +492,7 @@ impl<'a> Assembly<'a> {
             Function::Sign => {
                 wanted.extend(of_first.iter().flat_map(|name| named(format!("sign_{name}"))))
             }
-            // What is made of gradients alone takes their place, where they are not needed as they
+            // A value made of gradients alone takes their place, where they are not needed as they
             // were.
             _ if reads_gradients_only
                 && self.is_tree(index)

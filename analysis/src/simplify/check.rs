@@ -1,4 +1,4 @@
-//! What a step claims, and who checks it.
+//! Claims of steps, and their checkers.
 
 use serde::Serialize;
 use symopt_dsl::program::Program;
@@ -11,13 +11,13 @@ use crate::simplify::label::{Label, SlotMap};
 pub struct Condition {
     /// The program before with the value as its update: the same signature, the same slots.
     pub probe: Program,
-    /// What the value has to be.
+    /// Requirement on the value.
     pub requirement: Requirement,
     /// The condition for people: `m != 0`.
     pub text: String,
 }
 
-/// What a value has to be for a rule to hold.
+/// Requirement on a value for a rule to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Requirement {
     /// Its absolute value is at least this. The rule neglects the guard of a division: it is not
@@ -102,7 +102,7 @@ pub struct Place {
     pub stream: String,
     /// The step, from 1.
     pub step: usize,
-    /// What deviates: `update`, or the name of a slot after the step.
+    /// Deviating quantity: `update`, or the name of a slot after the step.
     pub quantity: String,
     /// The gradient there.
     pub gradient: f64,
@@ -112,7 +112,7 @@ pub struct Place {
     pub after: f64,
 }
 
-/// What a check has seen.
+/// Results of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evidence {
     /// Whether the claim stands.
@@ -137,7 +137,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Of a claim that nobody checked.
+    /// Returns the evidence for a claim that nobody checked.
     pub fn unchecked() -> Evidence {
         Evidence {
             verdict: Verdict::Unchecked,

@@ -167,7 +167,7 @@ struct HyperparameterNaming {
     blends: usize,
     /// Names that are taken.
     taken: Vec<String>,
-    /// What was named: the parts, the names, the numbers. The variables follow the parameters in
+    /// Named numbers: the parts, the names, the numbers. The variables follow the parameters in
     /// this order.
     found: Vec<(Part, String, f64)>,
     /// The first variable of a new hyperparameter.
@@ -277,7 +277,7 @@ fn part(program: &Program, statement: &Statement) -> Option<(Part, usize)> {
         // which is the state of this step.
         (Function::Interp, [x, y, weight]) if number(weight).is_some() => {
             let is_state = |operand| matches!(kind(operand), Some(ParameterKind::Slot(_)));
-            // What the state is kept by is a beta; what is taken of the other value is its
+            // The weight that keeps the state is a beta; the weight of the other value is its
             // complement.
             match (is_state(x), is_state(y)) {
                 (_, true) => Some((Part::Blend, 2)),

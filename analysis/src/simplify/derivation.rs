@@ -8,7 +8,7 @@ use symopt_dsl::program::Program;
 use crate::simplify::check::Evidence;
 use crate::simplify::label::{Label, SlotMap};
 
-/// What kind of simplification a step is. The order is the order in which they are tried.
+/// Kind of simplification. The order is the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
@@ -49,11 +49,11 @@ pub struct Reason {
     pub rule: String,
     /// Its label.
     pub label: Label,
-    /// What became what, or a sentence.
+    /// The change, or a sentence.
     pub text: String,
 }
 
-/// What stands behind a step beside its reasons.
+/// Evidence for a step beside its reasons.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Support {
@@ -66,7 +66,7 @@ pub enum Support {
 /// A program with a statement bypassed, trained on a suite beside the program as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trial {
-    /// What was done, in people's terms.
+    /// Description of the change, in people's terms.
     pub change: String,
     /// Fitness of the program as it stands; `None` if it diverged.
     pub fitness_before: Option<f64>,
@@ -120,8 +120,7 @@ pub struct Derivation {
     /// Steps that broke their own label in the check: bugs of the simplifier, to be reported. The
     /// derivation goes on without them.
     pub rejected: Vec<Step>,
-    /// What else there is to know, each in a sentence: limits that were reached, how tasks were
-    /// run.
+    /// Further remarks, each in a sentence: limits that were reached, how tasks were run.
     pub notes: Vec<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::simplify::term::Term;
 /// The name of computing with numbers.
 pub(crate) const FOLDED: &str = "numbers computed";
 
-/// What saturation knows beside the terms.
+/// Facts that saturation knows beside the terms.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Knowledge {
     /// Which slots are never negative.
@@ -59,7 +59,7 @@ impl Analysis<Term> for Knowledge {
             let is_good = egraph.analysis.is_exact || is_well_conditioned(*function, x);
             is_good.then(|| (node.clone(), Term::number(function.on_scalars(x))))
         };
-        // What is not finite stays as it is spelled: no rule of algebra holds for it.
+        // A number that is not finite stays as it is spelled: no rule of algebra holds for it.
         let finite = |(_, number): &(Term, Term)| number.constant().is_some_and(f64::is_finite);
         let Some((mut node, number)) = egraph[id].nodes.iter().filter_map(computable).find(finite)
         else {

@@ -13,7 +13,7 @@ use symopt_dsl::types::Type;
 use crate::simplify::e_graph::Graph;
 use crate::simplify::term::{Builder, Leaf, Term, TermFlow};
 
-/// What the digits of numbers cost that a program did not have.
+/// Cost of the digits of numbers that a program did not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Digits {
     /// They decide between flows that are equal in all else.
@@ -25,7 +25,7 @@ pub(crate) enum Digits {
 /// Digits that are as much to read as a statement.
 const DIGITS_OF_A_STATEMENT: usize = 4;
 
-/// What a flow costs, compared part by part: statements first, then passes over the arrays that
+/// Cost of a flow, compared part by part: statements first, then passes over the arrays that
 /// reductions need, then slots that are read, then how plain the functions are and how much they
 /// feed each other, then the digits of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,7 +181,7 @@ impl Classes {
 /// cost.
 struct Choices {
     ids: Vec<Id>,
-    /// Of each class its nodes, each with the classes of its children and its own cost.
+    /// Nodes of each class, each with the classes of its children and its own cost.
     nodes: Vec<Vec<(Term, Vec<usize>, Cost)>>,
 }
 

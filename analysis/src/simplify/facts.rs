@@ -1,5 +1,5 @@
-//! What is known about the value of a node, whatever the inputs: its type, its number if it is a
-//! constant, and coarse bounds.
+//! Facts about the value of a node, whatever the inputs: its type, its number if it is a constant,
+//! and coarse bounds.
 
 use symopt_dsl::function::Function;
 use symopt_dsl::types::Type;
@@ -85,7 +85,8 @@ impl Facts {
         self.constant.map_or((self.low, self.high), |value| (value, value))
     }
 
-    /// What is known of one value by two ways. True where the first has learned something.
+    /// Merges two sets of facts about one value into the first. True where the first has learned
+    /// something.
     pub(crate) fn meet(&mut self, other: &Facts) -> bool {
         let before = *self;
         // NaN never contradicts.
@@ -97,7 +98,8 @@ impl Facts {
         !self.same(&before)
     }
 
-    /// What is known of two values alike. True where the first has lost something.
+    /// Reduces the first of two sets of facts to what holds for both values. True where the first
+    /// has lost something.
     pub(crate) fn join(&mut self, other: &Facts) -> bool {
         let before = *self;
         self.constant = self

@@ -43,7 +43,7 @@ enum Value {
     NormOfWeights,
 }
 
-/// What is tried for a variable, as long as it fits what must be known about it.
+/// Values that are tried for a variable, as long as they fit what must be known about it.
 const TREES: [Value; 9] = [
     Value::Leaf(Leaf::Gradients),
     Value::Leaf(Leaf::Slot(0)),

@@ -14,7 +14,7 @@ pub(crate) struct Proposal {
     pub(crate) reasons: Vec<Reason>,
     pub(crate) slots: Vec<SlotMap>,
     pub(crate) conditions: Vec<Condition>,
-    /// What the check runs in place of the program after, where its parameters mean something else,
-    /// and what they mean then: with that, both are equal bit for bit.
+    /// Program that the check runs in place of the program after, where its parameters mean
+    /// something else, and what they mean then: with that, both are equal bit for bit.
     pub(crate) stand_in: Option<(Program, String)>,
 }

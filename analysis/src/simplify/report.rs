@@ -148,7 +148,7 @@ fn write_trials(out: &mut String, trials: &[Trial]) -> fmt::Result {
 }
 
 impl Evidence {
-    /// What the check has seen, in a sentence or two.
+    /// Summarizes the check in a sentence or two.
     pub fn sentence(&self, label: Label) -> String {
         let ran =
             format!("{} steps on random streams, {} numbers compared", self.steps, self.compared);

@@ -10,7 +10,7 @@ use crate::simplify::check::Requirement;
 use crate::simplify::facts::Facts;
 use crate::simplify::label::Label;
 
-/// What must be known about a variable of a rule before it is applied.
+/// Fact that must be known about a variable of a rule before it is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Given {
     /// The variable is a number.
@@ -49,12 +49,12 @@ pub struct Rule {
     pub label: Label,
     /// Pattern, as an s-expression of function names, operators, numbers and `?variables`.
     pub left: &'static str,
-    /// What it becomes.
+    /// Its replacement.
     pub right: &'static str,
-    /// What must be known.
+    /// Facts that must be known.
     pub given: &'static [Given],
-    /// What has to hold, for the label `domain`. Where it is known to hold, the rule is applied
-    /// with the label `real`.
+    /// Requirement that has to hold, for the label `domain`. Where it is known to hold, the rule is
+    /// applied with the label `real`.
     pub domain: &'static [(Requirement, &'static str)],
 }
 
@@ -429,7 +429,7 @@ pub static RULES: &[Rule] = &[
 ];
 
 impl Requirement {
-    /// What must be known for the requirement to hold always, if facts can tell.
+    /// Returns the fact that must be known for the requirement to hold always, if facts can tell.
     pub(crate) fn as_given(self, variable: &'static str) -> Option<Given> {
         match self {
             Requirement::Finite => Some(Given::Total(variable)),

@@ -151,7 +151,7 @@ impl Applier<Term, Knowledge> for RuleApplier {
     }
 }
 
-/// What is known about a class, and its number if it is equal to one.
+/// Returns the facts about a class, with its number if it is equal to one.
 fn facts_of(egraph: &Graph, id: Id) -> Facts {
     match literal(egraph, id) {
         Some(value) => Facts::number(value),
@@ -333,7 +333,7 @@ pub(crate) struct Application {
     pub(crate) name: String,
     /// Its label.
     pub(crate) label: Label,
-    /// What it was applied to and what came of it, in [`Proof::arena`].
+    /// Value before the rule; `to` is the value after; both are in [`Proof::arena`].
     pub(crate) from: Id,
     /// See `from`.
     pub(crate) to: Id,
@@ -351,7 +351,7 @@ pub(crate) struct Proof {
     pub(crate) applications: Vec<Application>,
 }
 
-/// What saturation made of a flow.
+/// Result of saturating a flow.
 pub(crate) struct Saturated {
     /// The cheapest flow found.
     pub(crate) flow: TermFlow,
@@ -407,8 +407,8 @@ pub(crate) fn saturate_by(
         )
         .run(rewrites);
     let limit = match &runner.stop_reason {
-        // What is known of a value comes one call further in a round: where there are as many
-        // rounds as calls, it has come everywhere.
+        // Facts about a value come one call further in a round: where there are as many rounds as
+        // calls, they have come everywhere.
         Some(StopReason::IterationLimit(_)) if flow.calls().count() <= limits.rounds => None,
         Some(StopReason::IterationLimit(_)) => {
             Some(format!("its limit of {} rounds (--rounds)", limits.rounds))

@@ -189,9 +189,9 @@ impl<'a> Simplifier<'a> {
                 return Some(proposal);
             }
         }
-        // What is only plainer, and no shorter, comes last, so that it makes one step. It is not
-        // worth a condition, nor a change of a program that is as short as it can be as its author
-        // wrote it.
+        // A flow that is only plainer, and no shorter, comes last, so that it makes one step. It is
+        // not worth a condition, nor a change of a program that is as short as it can be as its
+        // author wrote it.
         if found.is_none() || self.derivation.steps.is_empty() {
             return None;
         }
@@ -555,7 +555,7 @@ fn read_reasons(program: &Program, proof: &Proof) -> (Vec<Reason>, Vec<Condition
             reasons.push(reason);
         }
     }
-    // What only moves things about is worth a line if there is nothing else to say.
+    // A reason that only moves things about is worth a line if there is nothing else to say.
     let is_bookkeeping = |reason: &Reason| BOOKKEEPING.contains(&reason.rule.as_str());
     let telling: Vec<Reason> =
         reasons.iter().filter(|reason| !is_bookkeeping(reason)).cloned().collect();

@@ -22,7 +22,7 @@ pub(crate) struct Speller<'a> {
 }
 
 impl<'a> Speller<'a> {
-    /// A speller of values of a program, whose variables name some of them. What takes a name that
+    /// A speller of values of a program, whose variables name some of them. A value whose name
     /// another value had before gets a prime: after `g = clip(g, lr)` it is `g'`.
     pub(crate) fn new(
         arena: &'a Builder,

@@ -17,10 +17,10 @@ pub(super) struct Known {
     guarded: Program,
 }
 
-/// What was found by form.
+/// Classification by form.
 pub(super) struct Found {
     pub(super) structure: Structure,
-    /// What it is, in words for people.
+    /// Description for people.
     pub(super) words: String,
     /// The known program stands on a function of the gradient, about which the form says nothing.
     pub(super) on_a_function: bool,
@@ -49,8 +49,8 @@ pub(super) fn known(simplify: impl Fn(&Program) -> Program) -> Vec<Known> {
     known.collect()
 }
 
-/// What a simplified program is by its form: a case of one of the known programs. `None` if it is
-/// none.
+/// Classifies a simplified program by its form: a case of one of the known programs. `None` if it
+/// is none.
 pub(super) fn by_form(simple: &Program, known: &[Known]) -> Option<Found> {
     let mut nearest: Option<(Relation, &Known, String)> = None;
     for known in known {

@@ -1,4 +1,4 @@
-//! What a program does to matrices: whether its updates are orthogonalised.
+//! Measures what a program does to matrices: whether its updates are orthogonalised.
 
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
@@ -20,9 +20,9 @@ const COMMON_FROM: usize = STEPS - 2;
 /// The size of the mean of the gradients, a matrix of few large singular values, beside the noise.
 const MEAN: f64 = 3.0;
 
-/// What was measured of a program on matrices: a wide one, a tall one and a square one, whose
-/// gradients have a drifting mean of rank 2 and noise, over 60 steps from zero state; the last ten
-/// count. The weights are zero.
+/// Measurements of a program on matrices: a wide one, a tall one and a square one, whose gradients
+/// have a drifting mean of rank 2 and noise, over 60 steps from zero state; the last ten count. The
+/// weights are zero.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrices {
     /// The spread of the squared singular values of the update: their standard deviation over their
@@ -59,7 +59,7 @@ pub(super) fn measure(program: &Program) -> Option<Matrices> {
     };
     let spread = of(&updates).into_iter().fold(0.0, f64::max);
     let memory = cosine(updates.last()?, after_others.last()?);
-    // What is no number is nowhere near.
+    // NaN or infinity is close to nothing, so it yields `None`.
     let as_vectors = cosine(updates.last()?, of_vectors.last()?);
     let all_finite = of(&updates).iter().all(|spread| spread.is_finite())
         && memory.is_finite()

@@ -7,8 +7,8 @@ use super::kernel::{self, Kernel};
 use super::matrices::{self, Matrices};
 use super::streams::{BURN_IN, LANES, SHORT, STEPS, Setting, stream, updates};
 
-/// What was measured of a program on the fixed stream: 96 coordinates whose gradients have sizes
-/// from 0.03 to 3, half of them pure noise and half with a drifting mean, over 420 steps from zero
+/// Measurements of a program on the fixed stream: 96 coordinates whose gradients have sizes from
+/// 0.03 to 3, half of them pure noise and half with a drifting mean, over 420 steps from zero
 /// state, the first 100 left out. The direction is the update at weights of zero; a step of it that
 /// is all zeros counts for nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,14 +31,14 @@ pub struct Probes {
     /// With gradients of the other sign: minus the cosine between the directions. 1 for an odd
     /// program.
     pub oddness: f64,
-    /// What the signs of the direction are the signs of; `None` if it has none.
+    /// Blend whose signs the direction has; `None` if it has none.
     pub blend: Option<Blend>,
-    /// What the sizes of the direction are beside those of the blend.
+    /// Sizes of the direction compared with those of the blend.
     pub size: Option<Size>,
     /// How the update depends on the weights.
     pub decay: Decay,
-    /// What it does to matrices whose gradients have very different singular values; `None` if it
-    /// has no matrix function.
+    /// Effect on matrices whose gradients have very different singular values; `None` if the
+    /// program has no matrix function.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matrices: Option<Matrices>,
 }
@@ -73,7 +73,7 @@ pub struct Blend {
     pub agreement_with_drift: f64,
 }
 
-/// What the sizes of the direction are beside those of the blend.
+/// Sizes of the direction compared with those of the blend.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Size {
     /// The cosine between the direction and the blend itself, averaged over the steps: 1 for
@@ -92,7 +92,7 @@ pub struct Size {
 pub struct Decay {
     /// The coefficient; 0 where weights make no difference.
     pub coefficient: f64,
-    /// What is left of the difference, over the difference: 0 for decoupled decay.
+    /// Remainder of the difference, over the difference: 0 for decoupled decay.
     pub residual: f64,
 }
 
@@ -104,7 +104,7 @@ const THIRD: usize = (STEPS - BURN_IN) / 3;
 impl Probes {
     /// Measures a program. `None` if it can't be run.
     pub(super) fn measure(program: &Program) -> Option<Probes> {
-        // What makes no difference only takes time.
+        // Code that makes no difference only takes time.
         let graph = Graph::new(program).ok()?;
         let live = program.pruned(&graph);
         let run = |steps, gradients, weights| updates(&live, Setting { steps, gradients, weights });
@@ -237,8 +237,8 @@ fn sizes(direction: &[f64], kernel: &Kernel) -> Size {
             .zip(stream().gradients.chunks_exact(LANES))
             .zip(direction.chunks_exact(LANES));
         for (step, ((blends, gradients), direction)) in steps.enumerate() {
-            // What is the same factor for all coordinates of a step makes no difference, so bias
-            // correction is not needed.
+            // A factor that all coordinates of a step share makes no difference, so bias correction
+            // is not needed.
             gradients.iter().zip(&mut squares).for_each(|(gradient, square)| {
                 *square += forgetting * (gradient * gradient - *square)
             });

@@ -13,8 +13,8 @@ const ARRAYS: usize = 4;
 /// Steps of the longest run.
 pub(super) const STEPS: usize = 420;
 
-/// Steps before anything is measured: the memories of a program fill. What is fitted starts at zero
-/// as a program does, so slower memories need no longer.
+/// Steps before anything is measured: the memories of a program fill. The fitted average starts at
+/// zero as a program does, so slower memories need no longer.
 pub(super) const BURN_IN: usize = 100;
 
 /// Steps of the runs that are held against the first steps of the longest one.
@@ -28,7 +28,7 @@ const SIZES: [f64; 5] = [0.03, 0.1, 0.3, 1.0, 3.0];
 /// coordinates with a mean.
 const MEANS: [f64; 3] = [0.3, 1.0, 3.0];
 
-/// What the gradients of a coordinate are like. Coordinates of both kinds alternate.
+/// Kind of gradients of a coordinate. Coordinates of both kinds alternate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lanes {
     /// Pure noise, each gradient independent of the others.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::measurement::{self, Samples};
 use super::size::Size;
 
-/// What ran the steps of a row.
+/// Engine that ran the steps of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
@@ -27,7 +27,7 @@ pub enum Engine {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Row {
-    /// What ran the steps.
+    /// Engine that ran the steps.
     pub engine: Engine,
     /// Its name, for people.
     pub name: String,

@@ -1,4 +1,4 @@
-//! What takes part in a cell, and takes its turn in each round.
+//! Contenders of a cell, which take turns in each round.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::cell::Engine;
 /// The threads of a peer may spin for a moment after their work. Nobody is measured while they do.
 const REST: Duration = Duration::from_millis(3);
 
-/// What takes part in a cell.
+/// Participant in a cell: an engine, or a loop that tells the bandwidth.
 pub struct Contender {
     /// `None` for the loops that tell the bandwidth.
     pub engine: Option<Engine>,
@@ -26,7 +26,7 @@ pub struct Contender {
     pub samples: Samples,
 }
 
-/// Who does the steps.
+/// Engine that runs the steps.
 pub enum Source {
     /// An engine in this process, with the time of a step in nanoseconds, 0 as long as that is not
     /// known.
@@ -41,7 +41,7 @@ pub enum Source {
 /// A process of peers, and what they are.
 pub type Peers = (Engine, Peer);
 
-/// What all contenders of a cell share.
+/// State that all contenders of a cell share.
 pub struct Ring<'a> {
     pub pool: &'a ThreadPool,
     pub buffers: Buffers,

@@ -82,7 +82,7 @@ pub(crate) const SMALL: Size = match Size::new(1000) {
     None => Size::MOST,
 };
 
-/// What to measure.
+/// Settings of a benchmark.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Programs of the zoo.
@@ -110,7 +110,7 @@ pub struct Progress {
     pub done: usize,
     /// All cells.
     pub total: usize,
-    /// What comes now.
+    /// Name of the case or preparation that comes now.
     pub what: String,
 }
 
@@ -125,7 +125,7 @@ pub enum BenchmarkError {
     Python {
         /// The interpreter.
         python: String,
-        /// What went wrong.
+        /// Cause of the failure.
         error: PeerError,
     },
     /// A directory for the peers' programs can't be made or written.
@@ -136,7 +136,7 @@ pub enum BenchmarkError {
     Threads {
         /// How many.
         threads: usize,
-        /// What went wrong.
+        /// Cause of the failure.
         error: rayon::ThreadPoolBuildError,
     },
     /// An engine refused a zoo program.
@@ -147,7 +147,7 @@ pub enum BenchmarkError {
     Type {
         /// Its name.
         program: &'static str,
-        /// What is wrong.
+        /// Type errors of the program.
         errors: Vec<TypeError>,
     },
     /// A zoo program has no compiled kernel to be measured.

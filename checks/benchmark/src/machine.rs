@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What the numbers of a benchmark depend on.
+/// Properties of the machine that the numbers of a benchmark depend on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// Model of the processor, where the system tells it.

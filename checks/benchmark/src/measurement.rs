@@ -1,4 +1,4 @@
-//! What is made of the samples of interleaved rounds.
+//! Statistics over the samples of interleaved rounds.
 
 /// The times of one contender: nanoseconds per step, one for each round; `None` where it gave none.
 pub type Samples = Vec<Option<f64>>;

@@ -9,8 +9,8 @@
 //! | or | `{"error":"..."}` |
 //! | it ends | when its standard input does |
 //!
-//! `arrays` holds the lengths of the parameter arrays. What a peer makes for the arrays of one
-//! question it keeps for the next one, so only the first question about them may take long. With
+//! `arrays` holds the lengths of the parameter arrays. A peer keeps its preparations for the arrays
+//! of one question for the next one, so only the first question about them may take long. With
 //! `seconds` 0 nothing is measured, but all is made ready.
 //!
 //! A peer that hangs, crashes or talks nonsense is killed with all processes that it started, and
@@ -85,7 +85,7 @@ pub enum PeerError {
         /// The last line of its standard error stream.
         message: String,
     },
-    /// What it said is no answer.
+    /// Its output is no answer.
     #[error("it answered {line:?}, which is not of the protocol")]
     Garbage {
         /// The beginning of what it said.
@@ -168,7 +168,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// What the process offers.
+    /// Returns the optimizers that the process offers.
     pub fn offers(&self) -> &[Offer] {
         &self.offers
     }
@@ -332,7 +332,7 @@ impl Running {
                 _ => break "it closed its output".to_owned(),
             }
         };
-        // What it complained of last may still be on its way.
+        // Its last complaint may still be on its way.
         let _ = self.complaining.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         PeerError::Ended { status, message: complaints.back().cloned().unwrap_or_default() }

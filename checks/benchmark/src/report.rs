@@ -1,4 +1,4 @@
-//! What a benchmark found.
+//! Report of a benchmark.
 
 use serde::Serialize;
 
@@ -17,12 +17,12 @@ pub struct Report {
     pub c_compiler: Option<String>,
     /// Whether all was measured that was to be.
     pub complete: bool,
-    /// What went wrong or was left out.
+    /// Descriptions of failures and omissions.
     pub notes: Vec<String>,
     /// The table.
     pub cells: Vec<Cell>,
     /// Time to make the plan of each zoo program.
     pub plans: Vec<PlanTime>,
-    /// What is to be reached, and what was.
+    /// Limits to be reached, with the measured values.
     pub targets: Vec<Target>,
 }

@@ -1,4 +1,4 @@
-//! What the engines are to reach, and what they reached in one run.
+//! Targets of the engines, and the values that they reached in one run.
 
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ pub struct Value {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Target {
-    /// What is measured.
+    /// Description of the measured quantity.
     pub what: String,
     /// Unit of the values: `x` for a ratio of times, `µs` for a time.
     pub unit: &'static str,
@@ -51,7 +51,7 @@ pub struct Target {
     pub bound: Bound,
     /// The limit.
     pub limit: f64,
-    /// What was measured, in each place that was to be and could be.
+    /// Measured values, in each place that was to be measured and could be.
     pub values: Vec<Value>,
     /// Places that were to be measured and were not.
     pub missing: Vec<String>,
@@ -116,7 +116,7 @@ pub fn targets(cells: &[Cell], plans: &[PlanTime]) -> Vec<Target> {
             .iter()
             .find(|cell| (cell.program, cell.parameters, cell.threads) == (program, size, threads))
     };
-    // What `value` makes of the cells of some sizes.
+    // Applies `value` to the cells of some sizes.
     let at =
         |program: &str, sizes: &[Size], threads: usize, value: &dyn Fn(&Cell) -> Option<f64>| {
             sizes

@@ -15,7 +15,8 @@ import torch.distributed.checkpoint.state_dict as distributed
 
 from targets.pytorch import has_paths
 
-# What `torch.optim` has for the classes of the zoo, with the options under which both mean the same.
+# Counterparts in `torch.optim` of the classes of the zoo, with the options under which both mean the
+# same.
 PEERS = {
     "AdamW": (torch.optim.AdamW, {}),
     "Adam": (torch.optim.Adam, {}),
@@ -223,7 +224,7 @@ def hooks_are_honoured(cls, module):
     assert called[-1] == "loaded"
     for own in other.state.values():
         assert all(torch.all(value == 7.0) for value in own.values()), own
-    # What a hook that ran after it was loaded has changed, stays.
+    # Changes by a hook that runs after loading stay.
     third = cls([torch.nn.Parameter(each.detach().clone())])
 
     def change(loaded):

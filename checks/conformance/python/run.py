@@ -35,7 +35,7 @@ import numpy as np
 
 from targets import Cannot
 
-# What each target runs on.
+# Packages that each target runs on.
 PACKAGES = {
     "numpy": ["numpy"],
     "pytorch": ["torch"],
@@ -182,7 +182,7 @@ def main(directory, targets, programs, without):
             if not programs or file.stem in programs
         ]
 
-        # What is compiled, for all programs at once.
+        # Targets that compile do so for all programs at once.
         getattr(module, "prepare", lambda _: None)(files)
 
         def run_all(engine):

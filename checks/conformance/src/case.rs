@@ -23,10 +23,10 @@ pub enum Settings {
     Moved,
 }
 
-/// What the gradients of a case are like.
+/// Kind of gradients in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Of many sizes, some zero.
+    /// Gradients of many sizes, some zero.
     Plain,
     /// Denormals, zeros of both signs, the largest and the smallest numbers.
     Extreme,
@@ -41,7 +41,7 @@ enum Kind {
 pub struct Case {
     /// Its name.
     pub name: &'static str,
-    /// What it is there for.
+    /// Purpose of the case.
     pub about: &'static str,
     /// How it sets hyperparameters.
     pub settings: Settings,
@@ -51,7 +51,7 @@ pub struct Case {
     pub weights: Vec<Vec<f32>>,
     /// For each step and parameter array the gradients.
     pub gradients: Vec<Vec<Vec<f32>>>,
-    /// Of each step the share of the peak learning rate.
+    /// Share of the peak learning rate at each step.
     pub schedule: Vec<f64>,
 }
 

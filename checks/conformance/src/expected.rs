@@ -1,4 +1,4 @@
-//! What the reference interpreter makes of a case.
+//! Results of the reference interpreter on a case.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ impl Patterns {
 }
 
 impl Expected {
-    /// What a program makes of cases.
+    /// Computes the results of a program on cases.
     pub fn new(subject: &Subject, cases: &[Case]) -> Result<Expected, OptimizerError> {
         let Subject { name, program, .. } = subject;
         let takes_rate = program.signature().learning_rate().is_some();

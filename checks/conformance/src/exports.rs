@@ -68,7 +68,7 @@ pub enum ConformanceError {
     Garbage {
         /// The line.
         line: String,
-        /// What is wrong with it.
+        /// Error of the JSON parser.
         source: serde_json::Error,
     },
     /// A program can't be run by the reference, or exported.
@@ -127,7 +127,7 @@ pub struct Exports<'a> {
     pub keep: Option<&'a Path>,
 }
 
-/// What `run.py` says in a line.
+/// One line of output from `run.py`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Said {

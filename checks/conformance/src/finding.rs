@@ -1,4 +1,4 @@
-//! What came of a program, a case and an engine.
+//! Results of engines on programs and cases.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,19 +14,19 @@ pub struct Finding {
     pub program: String,
     /// The case.
     pub case: String,
-    /// What the engine is compared with, if it is not the reference: a library's own implementation
-    /// of the program.
+    /// Peer that the engine is compared with, if it is not the reference: a library's own
+    /// implementation of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// How far the reference goes from itself where its scalars are f32, if the engine's are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scalars: Option<Distance>,
-    /// What came out of it.
+    /// Measured distance, or the error in its place.
     #[serde(flatten)]
     pub result: Measured,
 }
 
-/// What came of a case.
+/// Outcome of a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Measured {

@@ -4,10 +4,10 @@
 //!
 //! Programs of the zoo hardly mix them, but an export writes each kind in its own way: a Python
 //! float, a scalar tensor, a tensor. All results of a program flow into its slot and its update,
-//! each with a weight of its own, so few programs with many calls tell what is wrong. What may be
-//! infinite or NaN enters as a small number that says which, so that it hides nothing. Beside them
-//! stand programs that were found to go wrong, and programs of the zoo on arrays that they seldom
-//! see.
+//! each with a weight of its own, so few programs with many calls tell what is wrong. Values that
+//! may be infinite or NaN enter as a small number that says which, so that they hide nothing.
+//! Beside them stand programs that were found to go wrong, and programs of the zoo on arrays that
+//! they seldom see.
 
 use std::fmt::Write;
 
@@ -40,8 +40,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// What operands are read from, with a name for each kind; all but the last one are no arrays. Half
-/// of the calls read the slot `m` in its place.
+/// Sources of operands, with a name for each kind; all but the last one are no arrays. Half of the
+/// calls read the slot `m` in its place.
 const KINDS: [&str; 7] = ["0.3", "a", "lr", "t", "s", "n", "g"];
 
 /// Numbers beyond f32, the smallest that f32 takes for zero, and a zero with a sign.

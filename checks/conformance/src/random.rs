@@ -1,11 +1,11 @@
 //! Random valid programs for all engines and exports: the calls that nobody thinks of.
 //!
 //! A program is drawn statement by statement, so that it types by construction. Most operands are
-//! what was computed last, so that programs hang together. What is drawn is kept, under those cases
-//! in which the tolerance says something about it: the reference must stay within the tolerance of
-//! itself when its inputs move by a rounding, and must be NaN, infinite and finite in the same
-//! places in f32, in f64 and with moved inputs. All else would be an alarm without a fault. How
-//! many programs are left out, and why, is counted.
+//! what was computed last, so that programs hang together. A drawn program is kept, under those
+//! cases in which the tolerance says something about it: the reference must stay within the
+//! tolerance of itself when its inputs move by a rounding, and must be NaN, infinite and finite in
+//! the same places in f32, in f64 and with moved inputs. All else would be an alarm without a
+//! fault. How many programs are left out, and why, is counted.
 
 use symopt_dsl::function::{Profile, Typing};
 use symopt_dsl::program::{Parameter, ParameterKind};
@@ -119,7 +119,8 @@ impl Draft {
             } else {
                 format!("h{index}")
             };
-            // What is 1 is a share to an export, and the suite would move it to 1.5, which is none.
+            // A value of 1 is a share to an export, and the suite would move it to 1.5, which is
+            // none.
             let default = match random.number() {
                 1.0 => 0.75,
                 number => number,
@@ -205,7 +206,7 @@ impl Draft {
             Some(ty) if ty.is_array() && ty != Type::Tree => Operand::Variable(tree),
             _ => Operand::Variable(latest),
         };
-        // What the slots hold enters too, or they would be dead.
+        // The slots' values enter too, or they would be dead.
         self.push(update, Function::Add, &[value, Operand::Variable(tree)]);
         for slot in self.signature.slots().collect::<Vec<VarId>>() {
             self.push(update, Function::Add, &[Operand::Variable(update), Operand::Variable(slot)]);
@@ -227,7 +228,7 @@ fn functions(with_matrices: bool) -> Vec<Function> {
     let mut functions: Vec<Function> =
         all.filter(|function| !matches!(function.row().profile, Profile::Language)).collect();
     functions.push(Function::Negative);
-    // What most programs are made of, and what mixes sizes.
+    // Functions that most programs are made of, and functions that mix sizes, are drawn more often.
     for often in [
         Function::Add,
         Function::Subtract,
@@ -303,7 +304,7 @@ impl Unfit {
     }
 }
 
-/// What a number is, where it is no ordinary one.
+/// Returns a code for NaN and for each infinity, and 0 for finite numbers.
 fn class(x: f64) -> u8 {
     match x {
         x if x.is_nan() => 1,
@@ -365,7 +366,7 @@ fn check(program: &Program, case: &Case, random: &mut Random) -> Result<(), Unfi
         return Err(Unfit::NotFinite);
     }
     let own = classes(&single);
-    // What is beyond f32 in f64 is infinite in f32.
+    // A number beyond f32 in f64 is infinite in f32.
     let wide: Vec<u8> = double
         .weights
         .iter()

@@ -16,7 +16,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The same beside implementations of libraries.
     pub peers: Vec<Finding>,
-    /// What can't be: engine, program and the reason.
+    /// Programs that a target can't express: engine, program and the reason.
     pub refusals: Vec<Refusal>,
 }
 
@@ -48,7 +48,7 @@ impl Report {
         engines
     }
 
-    /// What is outside of the tolerance of its engine and program, a line each.
+    /// Lists the findings outside of the tolerance of their engine and program, a line each.
     pub fn faults(&self, of: impl Fn(&str, &str) -> Tolerance) -> Vec<String> {
         let fault = |finding: &Finding| {
             let Finding { engine, program, case, peer, scalars, .. } = finding;

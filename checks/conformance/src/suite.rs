@@ -13,7 +13,7 @@ pub struct Suite {
     pub subjects: Vec<Subject>,
     /// The cases.
     pub cases: Vec<Case>,
-    /// What was drawn and left out: the reason, and of how many programs it holds.
+    /// Reasons for which drawn programs were left out, each with the number of programs.
     pub left_out: Vec<(&'static str, usize)>,
 }
 

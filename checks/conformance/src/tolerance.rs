@@ -6,18 +6,18 @@
 //!   exponentials, powers and trigonometric functions in every library, products of matrices in
 //!   TensorFlow and PyTorch (in an order of their own), and in PyTorch also square roots (those of
 //!   its vector library are not always the nearest) and sums over an array.
-//! - Elsewhere each result is another rounding of the same formula. What roundings make of a
-//!   program in a case shows in the distance of the references in f32 and f64, the gap. Two ways to
-//!   round are two samples of that kind: their distance is within twice the gap, and within twice
-//!   that since the largest of many numbers fluctuates. Where the reference happens to be exact the
-//!   gap says nothing, so half a unit in the last place for each step is added, for the rounding of
+//! - Elsewhere each result is another rounding of the same formula. The distance of the references
+//!   in f32 and f64, the gap, shows what roundings make of a program in a case. Two ways to round
+//!   are two samples of that kind: their distance is within twice the gap, and within twice that
+//!   since the largest of many numbers fluctuates. Where the reference happens to be exact the gap
+//!   says nothing, so half a unit in the last place for each step is added, for the rounding of
 //!   what is stored.
 //! - JAX, and Keras but for TensorFlow, compute scalars in f32. One minus a power of beta close to
 //!   1 then keeps the rounding of 1, which is 1 / (1 - beta) roundings of itself in the first step:
 //!   1000 for a beta of 0.999. This counts for programs that read the step.
-//! - What else scalars in f32 make of a program in a case is measured: the reference runs once more
-//!   with scalars in f32, and its distance from the one with scalars in f64 counts like the gap.
-//!   Where this makes other places infinite or NaN, nothing is to be compared.
+//! - Other effects of scalars in f32 on a program in a case are measured: the reference runs once
+//!   more with scalars in f32, and its distance from the one with scalars in f64 counts like the
+//!   gap. Where this makes other places infinite or NaN, nothing is to be compared.
 
 use serde::Serialize;
 use symopt_dsl::graph::NodeKind;
@@ -106,15 +106,15 @@ impl Tolerance {
     }
 }
 
-/// What some libraries do with denormal numbers: signs of what is left tell, and so do sums of
+/// Treatment of denormal numbers by some libraries: signs of what is left tell, and so do sums of
 /// squares that fall below 1e-38.
 const FLUSHES: (&str, &str) = ("extremes", "denormal numbers are taken as zero");
 
-/// What sums of squares in f32 make of small numbers.
+/// Underflow of squares of small numbers in sums in f32.
 const UNDERFLOWS: (&str, &str) =
     ("extremes", "sums are in f32, where the squares of numbers below 1e-23 are zero");
 
-/// What PyTorch makes of the sign of NaN.
+/// Sign that PyTorch gives NaN.
 const SIGN_OF_NAN: (&str, &str) = ("not-finite", "the sign of NaN is 0");
 
 /// Times the distance of the references in f32 and f64.
@@ -205,8 +205,8 @@ const APPROXIMATED: &[Function] = {
 const PRODUCTS: &[Function] =
     &[Function::RowMean, Function::ColumnMean, Function::Matmul, Function::NewtonSchulz];
 
-/// What else PyTorch computes otherwise than the reference: its vector library's roots are not
-/// always the nearest numbers, and sums over an array are in an order of its own.
+/// Other functions that PyTorch computes otherwise than the reference: its vector library's roots
+/// are not always the nearest numbers, and sums over an array are in an order of its own.
 const OTHERWISE_IN_PYTORCH: &[Function] = {
     use Function::*;
     &[Sqrt, GuardedSqrt, Clip, CosineSim, Dot, GlobalNorm, Mean, Norm]

@@ -109,7 +109,7 @@ fn the_mixed_programs_call_every_function_and_end_in_numbers() {
         }
     }
     assert!(mixed::SHAPES.iter().any(|shape| shape.contains(&0)));
-    // What the slot holds counts: the reference runs live slots only.
+    // The slot's value counts: the reference runs live slots only.
     for Subject { name, program, .. } in
         suite.subjects.iter().filter(|subject| subject.name.starts_with("mixed-"))
     {

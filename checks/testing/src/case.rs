@@ -1,10 +1,10 @@
 //! A case: a program, parameter arrays, their numbers and a number of steps, from any bytes; and
 //! the check that all engines agree on it.
 //!
-//! Every byte string is a case. What would make a program ill-typed picks something else in its
-//! place instead of being rejected, so that no work of the fuzzer is lost, and bytes past the end
-//! read as 0. Each choice takes whole bytes, so that a mutation of one choice leaves the others
-//! alone.
+//! Every byte string is a case. A choice that would make a program ill-typed picks something else
+//! in its place instead of being rejected, so that no work of the fuzzer is lost, and bytes past
+//! the end read as 0. Each choice takes whole bytes, so that a mutation of one choice leaves the
+//! others alone.
 //!
 //! A change of the decoding, or of the order of the function table, changes what the committed
 //! files mean. They still are cases, but a fault that a file stands for needs its program as a test
@@ -326,7 +326,7 @@ impl Draft {
             }
         }
         let choice = usize::from(choice);
-        // What was computed last keeps the most of the program alive.
+        // The value computed last keeps the most of the program alive.
         let tree = self.trees()[choice % self.trees().len()];
         let update = match choice {
             0..96 => latest,

@@ -7,7 +7,7 @@ use symopt_evaluator::{Layout, Optimizer, Reference};
 
 use crate::random::Random;
 
-/// What a random program is drawn from.
+/// Choices that a random program is drawn from.
 #[derive(Clone, Debug)]
 pub struct Draw {
     /// Functions of its statements.
@@ -224,7 +224,7 @@ impl Draw {
                 recent = target;
             }
         }
-        // What is returned must be trees. Mixing the last value in keeps more of the program alive.
+        // Returned values must be trees. Mixing the last value in keeps more of the program alive.
         let trees: Vec<VarId> = (0..types.len())
             .filter(|i| types[*i] == Some(Type::Tree))
             .map(|i| VarId(i as u16))

@@ -1,4 +1,4 @@
-//! What the tests of several crates share. Nothing else may depend on it.
+//! Helpers that the tests of several crates share. Nothing else may depend on it.
 //!
 //! | module | what it holds |
 //! |---|---|

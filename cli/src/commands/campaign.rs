@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine};
 use crate::{hint, progress, table, terminal};
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     campaign: String,

@@ -42,7 +42,7 @@ struct Difference {
 struct Described {
     name: String,
     text: String,
-    /// What algebra leaves of it; this is what is compared.
+    /// Text that algebra leaves of it; this is compared.
     simplified: String,
     /// In which sense that is equal to the program.
     label: Label,

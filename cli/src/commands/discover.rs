@@ -122,7 +122,7 @@ fn print_comparisons(out: &mut impl Write, held_out: &HeldOut) -> std::io::Resul
     Ok(())
 }
 
-/// What is drawn.
+/// Stage whose progress line is drawn.
 enum Stage {
     Nothing,
     Search(String, ProgressLine),

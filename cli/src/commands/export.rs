@@ -14,7 +14,7 @@ use crate::{files, named_program, terminal};
 pub struct Arguments {
     /// Zoo name, file, `-` or STORE:HASH
     program: String,
-    /// What to export to
+    /// Target to export to
     #[arg(long, value_name = "TARGET", value_parser = target, help = help())]
     to: Target,
     /// One way to compute a step, tensor by tensor, in a short file to read (pytorch)

@@ -105,7 +105,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(suite) = &arguments.importance.tasks {
         return importance::run(&arguments.program, suite, &arguments.importance, arguments.json);
     }
-    // What is wrong with the command is said before anything is done.
+    // Faults of the command are reported before any work begins.
     let pictures = arguments
         .graph
         .iter()
@@ -153,7 +153,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a picture is written as.
+/// File format of a picture.
 enum PictureFormat {
     Svg,
     Dot,

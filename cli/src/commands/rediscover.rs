@@ -20,7 +20,7 @@ use crate::{files, interrupt, options, progress, table, terminal};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// What to look for: lion, muon, or muon-by-products, which leaves Newton-Schulz out of the
+    /// Target to look for: lion, muon, or muon-by-products, which leaves Newton-Schulz out of the
     /// functions
     #[arg(default_value = "lion", conflicts_with = "protocol", value_parser = PossibleValuesParser::new(PROTOCOLS.map(|(name, _)| name)))]
     target: String,
@@ -175,7 +175,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is said at the end of what was interrupted.
+/// Message at the end of an interrupted run.
 const INTERRUPTED: &str = "interrupted; the same command goes on where it was, to the same end";
 
 fn print_attempt(out: &mut impl Write, attempt: &Attempt) -> Result<(), Failure> {

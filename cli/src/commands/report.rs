@@ -35,8 +35,8 @@ pub struct Arguments {
     /// Fresh seeds that programs are judged on
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = options::between::<1, 1000>, allow_negative_numbers = true)]
     seeds: u16,
-    /// What kinds of searches are compared over; by default training runs, or evaluations where
-    /// runs are not counted (directions)
+    /// Count over which kinds of searches are compared; by default training runs, or evaluations
+    /// where runs are not counted (directions)
     #[arg(long, value_enum)]
     over: Option<OverArgument>,
     /// Threads that train; by default one for each core
@@ -67,7 +67,7 @@ impl From<OverArgument> for Over {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    // What can't be written is said before anything is done.
+    // Output paths are checked before any work begins.
     if let Some(directory) = &arguments.output {
         files::create_directory(directory, "report.md")?;
     }

@@ -29,7 +29,7 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Row {
     store: PathBuf,
-    /// What the store says of its search.
+    /// The store's description of its search.
     #[serde(flatten)]
     search: Option<Search>,
     /// Why it says nothing.
@@ -87,7 +87,7 @@ fn collect(directory: &Path, depth: usize, stores: &mut Vec<PathBuf>) -> std::io
     }
     inner.sort();
     for path in inner.into_iter().filter(|_| depth > 0) {
-        // What can't be read is no store of this user.
+        // A directory that can't be read is no store of this user.
         let _ = collect(&path, depth - 1, stores);
     }
     Ok(())

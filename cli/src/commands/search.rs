@@ -209,7 +209,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if command.is_given() {
         let path = store.join(SUITE).display().to_string();
         config.suite.clone_from(&path);
-        // What is wrong shows before anything is tuned.
+        // Faults show before anything is tuned.
         let initial = launch::initial(&config, &store, &cancel)?;
         say_left_out(&initial, &say)?;
         let tuned =

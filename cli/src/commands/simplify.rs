@@ -77,7 +77,7 @@ enum Strength {
     Domain,
 }
 
-/// What `--json` prints and a .json file holds.
+/// Output of `--json` and content of a .json file.
 #[derive(Serialize)]
 struct Json<'a> {
     statements_before: usize,
@@ -85,7 +85,7 @@ struct Json<'a> {
     label: Label,
     hash: String,
     result: String,
-    /// Of a direction that was simplified on tasks the whole program.
+    /// Whole program, for a direction that was simplified on tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     whole: Option<String>,
     derivation: &'a Derivation,
@@ -108,7 +108,7 @@ impl<'a> Json<'a> {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    // What can't be written is said before anything is done.
+    // Output paths are checked before any work begins.
     let as_json = arguments.derivation.as_deref().map(is_json).transpose()?;
     arguments
         .derivation
@@ -118,7 +118,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         .try_for_each(|path| files::check_writable(path))?;
     let found = named_program::found(&arguments.program)?;
     let derivation = derive(&arguments, &found)?;
-    // What is simplified on tasks is the direction itself.
+    // The direction itself is simplified on tasks.
     let whole = match found.direction {
         Some(direction) if arguments.ablate => Some(
             Found { program: with_parameters(derivation.result()), direction: Some(direction) }
@@ -224,7 +224,7 @@ fn documented(derivation: &Derivation, whole: Option<&Program>) -> Program {
     let result = whole.unwrap_or(derivation.result());
     let original = &derivation.original;
     let signature = result.signature();
-    // What nobody has changed keeps its own.
+    // An unchanged program keeps its own doc string.
     let doc = if derivation.steps.is_empty() {
         signature.doc.clone()
     } else {

@@ -56,7 +56,7 @@ struct Row {
     weight: f64,
     #[serde(flatten)]
     description: TaskDescription,
-    /// Of one run with tuned AdamW on one core.
+    /// Time of one run with tuned AdamW on one core.
     milliseconds: Option<f64>,
 }
 

@@ -91,7 +91,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let again = || arguments.command.or_named(arguments.task.as_deref(), 0, true, &cancel);
     let on = Task { task: &task, again: &again, cancel: &cancel };
     let (contenders, reference) = contender::contenders(&on, &wanted)?;
-    // What can't be written is said before anything is done.
+    // Output paths are checked before any work begins.
     for path in [&arguments.csv, &arguments.svg, &arguments.save].into_iter().flatten() {
         files::check_writable(path)?;
     }
@@ -169,7 +169,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// What takes snapshots of the runs, and keeps them.
+/// Snapshots of the runs: takes and keeps them.
 struct Keeper<'a> {
     task: &'a dyn ResumableTask,
     /// `None` where only the last snapshot is wanted.

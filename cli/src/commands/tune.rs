@@ -96,7 +96,7 @@ struct Report {
     grid: Grid,
     trials: Vec<Trial>,
     best: Option<Trial>,
-    /// What the gains of the map are against, if one is written.
+    /// Baseline of the gains of the map, if one is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     gains_against: Option<String>,
     /// Whether it has a decay to tune.
@@ -108,7 +108,7 @@ struct Report {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    // What can't be written is said before anything is done.
+    // Output paths are checked before any work begins.
     let cancel = interrupt::token()?;
     let map = arguments
         .map
@@ -407,7 +407,7 @@ impl Report {
         )
     }
 
-    /// What failed, as a clause.
+    /// Describes the failures in a clause; empty if there are none.
     fn failed(&self) -> String {
         let failures: Vec<_> =
             self.trials.iter().filter_map(|trial| trial.failure.as_ref()).collect();

@@ -22,7 +22,7 @@ impl ShortForm {
     }
 }
 
-/// What a program returns as its update, without what it does not need.
+/// Returns a program's update as a formula, without what it does not need.
 pub fn formula(program: &Program) -> String {
     let Ok(graph) = Graph::new(program) else { return String::new() };
     let pruned = program.pruned(&graph);

@@ -27,7 +27,7 @@ LARGEST = 2**63 - 1
 
 TUNED = '\n[[task.tuned]]\nprogram = "adamw"\npeak_lr = 0.01\nhyperparameters = [["weight_decay", 0.0]]\n'
 HEAD = 'name = "x"\nsummary = "x"\nseeds = [1]\n'
-# What a case must end with, where that is known: an exit code and words of the message.
+# Words of the message of each case that must be refused, with exit code 2.
 REFUSED = {}
 CASES = {}
 
@@ -353,7 +353,7 @@ def main():
         for make in [wrong_suites, models, drawn_data, texts, images]:
             make()
         begin = time.monotonic()
-        # What is told apart by its words first: most of it was bad once.
+        # Cases with known words run first: most of them were bad once.
         names = sorted(CASES, key=lambda name: name not in REFUSED)
         for done, name in enumerate(names):
             if time.monotonic() - begin > SECONDS:

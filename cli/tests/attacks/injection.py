@@ -60,7 +60,7 @@ NAMES = [
     '"""',
     "'''",
 ]
-# What must not reach a terminal.
+# Characters that must not reach a terminal.
 HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
@@ -216,7 +216,7 @@ def attack_by_names():
         check(code == 0, repr(name), "report", err[-150:])
         for file in Path("rep").glob("*.svg"):
             check(is_xml(file), repr(name), file.name)
-        # What stands in fences and in `code` is shown as it is.
+        # Text in fences and in `code` is shown as it is.
         prose = re.sub(
             r"`[^`]*`", "", re.sub(r"(?s)```.*?```", "", Path("rep/report.md").read_text())
         )

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a command left.
+/// Result of a command.
 pub struct Ended {
     /// `None` if a signal ended it.
     pub code: Option<i32>,
@@ -27,7 +27,7 @@ pub fn symopt(directory: &Path) -> Command {
     for name in ["COLUMNS", "LINES", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
-    // What a command that is killed leaves behind goes with the directory.
+    // Leftovers of a killed command go with the directory.
     command.env("NO_COLOR", "1").env("TMPDIR", directory);
     command
 }
@@ -61,7 +61,7 @@ pub fn output(directory: &Path, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// What an interrupt is answered with, at once.
+/// Message that answers an interrupt, at once.
 pub const INTERRUPTED: &str =
     "interrupted: the runs under way are stopped; Ctrl-C again ends at once\n";
 

@@ -38,7 +38,7 @@ pub fn pass(node: &Node, reduces: bool, pass_of: impl Fn(NodeId) -> usize) -> us
     if reduces { of_arguments.max(summed_in(node, pass_of) + 1) } else { of_arguments }
 }
 
-/// Of each node the first pass in which it can be computed, where `reduces` says which nodes have
+/// Returns the first pass in which each node can be computed, where `reduces` says which nodes have
 /// to go over the arrays first.
 pub fn passes(graph: &Graph, reduces: impl Fn(NodeId, &Node) -> bool) -> Vec<usize> {
     let mut passes: Vec<usize> = Vec::with_capacity(graph.nodes().len());

@@ -123,7 +123,7 @@ const FOREIGN_FUNCTIONS: [(&[&str], &str); 25] = [
     ),
 ];
 
-/// What to write in place of an unknown function.
+/// Suggests what to write in place of an unknown function.
 pub(super) fn for_function(name: &str) -> Option<String> {
     if let Some((_, help)) = FOREIGN_FUNCTIONS.iter().find(|(names, _)| names.contains(&name)) {
         return Some((*help).to_string());
@@ -215,7 +215,7 @@ pub(super) fn is_program_character(character: char) -> bool {
     )
 }
 
-/// What to write in place of a character that programs do not contain.
+/// Suggests what to write in place of a character that programs do not contain.
 pub(super) fn for_character(character: char) -> Option<&'static str> {
     Some(match character {
         '×' | '·' | '∙' | '⋅' | '∗' | '⊙' | '∘' => "write `*`",

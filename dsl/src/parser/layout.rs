@@ -14,7 +14,7 @@ const STRAY_CHARACTERS_OF_A_LINE: usize = 4;
 /// A text with more faults than this is not a program: it is not read to its end.
 const ENOUGH_PROBLEMS: usize = 1_000;
 
-/// What a text is made of, blank lines aside.
+/// Part of a text, blank lines aside.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A comment on a line of its own, with its `#`.

@@ -46,7 +46,7 @@ pub(super) fn lower(
     lowering.body(outline, comments, is_signature_sound)
 }
 
-/// What is known of a variable where the parser stands.
+/// Knowledge of a variable where the parser stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Knowledge {
     /// Nothing has assigned it.

@@ -33,7 +33,7 @@ pub(super) struct BodyLine<'a> {
     pub beside: Option<String>,
 }
 
-/// What a text without a program is to be like.
+/// Example of a program, for a text without one.
 const SKELETON: &str =
     "a program looks like this:\n  def sgd(w, g, lr):\n    update = g * lr\n    return update";
 
@@ -50,7 +50,7 @@ pub(super) fn outline<'a>(
     if !lines().any(is_definition) {
         let (span, message, label) = match lines().next() {
             None => (0..0, "the text holds no program", ""),
-            // What breaks a line may hide the `def` line too, and has been reported.
+            // A fault that breaks a line may hide the `def` line too, and has been reported.
             Some(_) if lines().any(|line| line.broken) => return None,
             Some(line) => (
                 line.code.clone(),

@@ -1,5 +1,5 @@
-//! One logical line to names and expressions, through the pest grammar. What is valid Python but
-//! not in the language is reported here.
+//! One logical line to names and expressions, through the pest grammar. Valid Python that is not in
+//! the language is reported here.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -14,8 +14,8 @@ use super::{hints, limits};
 use crate::diagnostic::{Diagnostic, DiagnosticKind, quote};
 use crate::function::Function;
 
-/// What pest generates from the grammar; a module of its own because the generated items have no
-/// documentation.
+/// Code that pest generates from the grammar; a module of its own because the generated items have
+/// no documentation.
 mod grammar {
     /// The parser of `grammar.pest`.
     #[derive(pest_derive::Parser)]
@@ -51,7 +51,7 @@ pub(super) struct Parameter<'a> {
     pub default: Option<Default>,
 }
 
-/// What follows the `=` of a parameter.
+/// Default after the `=` of a parameter.
 #[derive(Debug)]
 pub(super) struct Default {
     pub span: Range<usize>,
@@ -82,7 +82,7 @@ pub(super) struct Node<'a> {
     pub span: Range<usize>,
 }
 
-/// What a step of an expression does.
+/// Action of a step of an expression.
 #[derive(Clone, Debug)]
 pub(super) enum Step<'a> {
     /// Gives a number.

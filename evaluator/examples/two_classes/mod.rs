@@ -1,5 +1,5 @@
-//! What the examples share: two classes of points that wind around each other in two spirals, the
-//! programs that are to be compared, and the table of their losses.
+//! Parts that the examples share: two classes of points that wind around each other in two spirals,
+//! the programs that are to be compared, and the table of their losses.
 
 use std::error::Error;
 
@@ -62,7 +62,7 @@ pub struct Contestant {
     pub name: String,
     /// The program with its hyperparameters; the layout comes from the model.
     pub program: Optimizer,
-    /// What its signature says is usual, times 10: the network is small.
+    /// The usual rate by the program's signature, times 10: the network is small.
     pub learning_rate: f64,
 }
 

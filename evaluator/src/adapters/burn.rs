@@ -43,11 +43,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is copied: burn lends no memory, but its CPU backend `flex` gives it away and takes it
-//! back. So nothing is copied where weights and gradients are f32 or bf16, lie in row-major order
-//! and belong to nobody else. A clone of the module, or of a tensor in it, that lives through a
-//! step makes that step copy what they share (burn 0.22 does so twice). On other backends each step
-//! copies weights and gradients to the CPU and weights back.
+//! Copies: burn lends no memory, but its CPU backend `flex` gives it away and takes it back. So
+//! nothing is copied where weights and gradients are f32 or bf16, lie in row-major order and belong
+//! to nobody else. A clone of the module, or of a tensor in it, that lives through a step makes
+//! that step copy what they share (burn 0.22 does so twice). On other backends each step copies
+//! weights and gradients to the CPU and weights back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -200,7 +200,7 @@ impl ProgramOptimizer {
 pub struct StepError<M> {
     /// The module as it was before; none if its device failed while it gave the weights away.
     pub module: Option<Box<M>>,
-    /// What is wrong.
+    /// The error.
     pub error: AdapterError,
 }
 

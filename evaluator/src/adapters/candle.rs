@@ -26,10 +26,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is copied: nothing, where weights and gradients are f32 or bf16, on the CPU, and the
-//! gradients lie in row-major order. A gradient that is a view in another order (that of a
-//! `transpose`, say) is copied into row-major order first. Variables on other devices and of other
-//! types are refused.
+//! Copies: none, where weights and gradients are f32 or bf16, on the CPU, and the gradients lie in
+//! row-major order. A gradient that is a view in another order (that of a `transpose`, say) is
+//! copied into row-major order first. Variables on other devices and of other types are refused.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +44,7 @@ use crate::optimizer::Optimizer;
 use crate::options::ParameterArray;
 use crate::storage::{Values, ValuesMut};
 
-/// What an optimizer is made of.
+/// Settings that make an optimizer.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The learning rate, or the value of the schedule for a program that holds its peak learning
@@ -53,7 +52,7 @@ pub struct Config {
     pub learning_rate: f64,
     /// The program with its options and hyperparameters; its layout does not matter.
     pub program: Optimizer,
-    /// What to do about variables that took no part in the loss.
+    /// Treatment of variables that took no part in the loss.
     pub missing_gradients: MissingGradients,
 }
 
@@ -66,10 +65,9 @@ impl Config {
 
 /// A program that trains the variables of a candle model.
 ///
-/// [`ProgramOptimizer::from_var_map`] knows the variables by their names. What
-/// `candle_nn::Optimizer::new` makes knows them by their number in the list (`0`, `1`, ...), so
-/// state files and patterns need the same order in every run, which `VarMap::all_vars` does not
-/// give.
+/// [`ProgramOptimizer::from_var_map`] knows the variables by their names. An optimizer from
+/// `candle_nn::Optimizer::new` knows them by their number in the list (`0`, `1`, ...), so state
+/// files and patterns need the same order in every run, which `VarMap::all_vars` does not give.
 #[derive(Debug)]
 pub struct ProgramOptimizer {
     vars: Vec<Var>,

@@ -83,8 +83,8 @@ pub enum TileOperand<'a> {
     Tile(&'a [f32]),
     /// The same number for all elements.
     Number(f32),
-    /// What the place of the result holds before the operation. Only the second operand of a linear
-    /// operation can be this.
+    /// Value that the place of the result holds before the operation. Only the second operand of a
+    /// linear operation can be this.
     Output,
 }
 
@@ -100,8 +100,8 @@ impl TileOperand<'_> {
     }
 }
 
-/// What is done to the value of a cheap operation before it is stored: a second function without a
-/// second trip through the cache.
+/// Function applied to the value of a cheap operation before it is stored: a second function
+/// without a second trip through the cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Post<N = f32> {
     /// Nothing.
@@ -120,7 +120,7 @@ pub enum Post<N = f32> {
     Scale(N),
 }
 
-/// What becomes of the value of an operation.
+/// Use of the value of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Then<N = f32> {
     /// It is stored.
@@ -164,7 +164,7 @@ pub enum TileOperation<N = f32> {
         weights: [N; 2],
         /// Whether the square of x stands for x.
         square: bool,
-        /// What comes after it.
+        /// Function applied to the sum.
         post: Post<N>,
     },
     /// `out - scale * (weights[0] * x + weights[1] * y)`: an update that is subtracted as it is
@@ -178,13 +178,13 @@ pub enum TileOperation<N = f32> {
     /// A step of gradient descent on a root mean square: `(x / x_divisor) / (sqrt(y / y_divisor) +
     /// shift)`.
     RootQuotient {
-        /// What the operands are divided by before.
+        /// Divisors of x and y, if they have any.
         divisors: Option<[N; 2]>,
         /// Keeps the divisor away from zero, where there is something to do so.
         shift: Option<N>,
         /// Whether the root is of |y|.
         guarded: bool,
-        /// What becomes of it.
+        /// Use of the quotient.
         then: Then<N>,
     },
     /// The first operand itself.
@@ -192,21 +192,21 @@ pub enum TileOperation<N = f32> {
 }
 
 /// Two blends of the same operands: `post(first[0] * x + first[1] * y)` goes to `out`, `second[0] *
-/// x + second[1] * y` takes the place of y. What an optimizer with two decay rates does with its
-/// momentum.
+/// x + second[1] * y` takes the place of y. An optimizer with two decay rates blends its momentum
+/// this way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BlendPair<N = f32> {
     /// The weights of the first blend.
     pub first: [N; 2],
-    /// What is done to the first blend.
+    /// Function applied to the first blend.
     pub post: Post<N>,
     /// The weights of the second blend.
     pub second: [N; 2],
 }
 
 /// Two averages of one array, each in a place of its own: `out = weights[0] * x + weights[1] *
-/// out`, where the square of x may stand for x. What an optimizer does with its first and second
-/// moments.
+/// out`, where the square of x may stand for x. An optimizer averages its first and second moments
+/// this way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Averages<N = f32> {
     /// The weights of both.
@@ -222,13 +222,13 @@ pub struct Averages<N = f32> {
 pub struct MomentStep<N = f32> {
     /// The weights of both averages.
     pub weights: [[N; 2]; 2],
-    /// What the averages are divided by before.
+    /// Divisors of the averages, if they have any.
     pub divisors: Option<[N; 2]>,
     /// Keeps the divisor away from zero, where there is something to do so.
     pub shift: Option<N>,
     /// Whether the root is of |b|.
     pub guarded: bool,
-    /// What becomes of the quotient; it is not just stored.
+    /// Use of the quotient, which is not just stored.
     pub then: Then<N>,
 }
 

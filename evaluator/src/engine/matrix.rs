@@ -1,5 +1,5 @@
-//! What the functions of matrices compute for the matrix of one array, plainly and in a fixed
-//! order: for the oracle. `matrix_kernels` has the same for the fast engines.
+//! Functions of matrices for the matrix of one array, computed plainly and in a fixed order: for
+//! the oracle. `matrix_kernels` has the same for the fast engines.
 //!
 //! Sums are taken in f64 from the first term to the last and rounded once, so results have the same
 //! bits for any number of threads and any vector instructions. How an array is seen as a matrix is
@@ -64,7 +64,8 @@ pub fn column_mean<T: Real>(x: Matrix<'_, T>) -> Vec<T> {
     std::iter::repeat_n(means, rows).flatten().collect()
 }
 
-/// The mean of numbers, added from the first to the last. Of one number: itself.
+/// The mean of numbers, added from the first to the last. The mean of one number is the number
+/// itself.
 fn mean<'a, T: Real + 'a>(numbers: impl ExactSizeIterator<Item = &'a T>) -> T {
     let count = numbers.len() as f64;
     T::from_f64(numbers.map(|x| x.to_f64()).reduce(|sum, x| sum + x).unwrap_or(0.0) / count)

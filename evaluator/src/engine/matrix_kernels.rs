@@ -1,11 +1,11 @@
 //! The functions of [`matrix`](super::matrix) for f32, with the same bits and several times as
 //! fast.
 //!
-//! What makes that possible: the product of two f32 is exact in f64, so that it may be fused with
-//! the addition that follows; every number of a product has its own sum, from the first term to the
-//! last, so that tiles of any size may be computed side by side; and a product of a matrix with its
-//! own transpose, or of a symmetric one with itself, is symmetric to the last bit, so that half of
-//! it is enough. Nothing is allocated once the scratch has grown to what a layout needs.
+//! Three facts make that possible: the product of two f32 is exact in f64, so that it may be fused
+//! with the addition that follows; every number of a product has its own sum, from the first term
+//! to the last, so that tiles of any size may be computed side by side; and a product of a matrix
+//! with its own transpose, or of a symmetric one with itself, is symmetric to the last bit, so that
+//! half of it is enough. Nothing is allocated once the scratch has grown to what a layout needs.
 
 use rayon::prelude::*;
 use symopt_dsl::semantics::{
@@ -28,8 +28,8 @@ const GROUP: usize = 8;
 /// Multiplications from which a product is spread over threads.
 const PARALLEL_FROM: usize = 1 << 21;
 
-/// A matrix of f32 as f64, row after row, with room for whole tiles. What stands in that room is of
-/// no account: nothing that is stored depends on it.
+/// A matrix of f32 as f64, row after row, with room for whole tiles. The numbers in that room don't
+/// matter: nothing that is stored depends on them.
 #[derive(Clone, Debug, Default)]
 struct Wide {
     numbers: Vec<f64>,
@@ -39,7 +39,7 @@ struct Wide {
     stride: usize,
 }
 
-/// What the functions need beside their operands. One thread uses it at a time.
+/// Buffers that the functions need beside their operands. One thread uses it at a time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     sums: Vec<f64>,
@@ -393,7 +393,7 @@ pub(crate) fn product(
     match [x.shape[0], x.shape[1], y.shape[1]] {
         [0, ..] | [.., 0] => {}
         [_, 0, _] => product.fill(0.0),
-        // Of vectors: no tile is needed for one number.
+        // A product of two vectors is one number, which needs no tile.
         [1, _, 1] => product.fill(dot(x.numbers, y.numbers)),
         _ => {
             let Scratch { x: wide_x, y: wide_y, gram: wide, .. } = scratch;

@@ -1,11 +1,11 @@
-//! Runs the steps of a [`Plan`]: small values, passes over the arrays, threads. What a pass does to
-//! a stretch of an array is its engine's business: the [`TileMachine`], or functions that were
-//! compiled from the same plan.
+//! Runs the steps of a [`Plan`]: small values, passes over the arrays, threads. The engine decides
+//! how a pass processes a stretch of an array: the [`TileMachine`], or functions that were compiled
+//! from the same plan.
 //!
 //! Results do not depend on the number of threads: element-wise work has no order, and sums are
 //! taken block by block ([`reduce::BLOCK`]) and added in a fixed tree. A step allocates nothing.
 //!
-//! What is done with whole arrays between passes is in `matrix_steps`, the small values are in
+//! Operations on whole arrays between passes are in `matrix_steps`, the small values are in
 //! `smalls`, and the buffers of a step in `buffers`.
 
 mod buffers;
@@ -60,7 +60,7 @@ const AWAKE: Duration = Duration::from_micros(20);
 /// core.
 const STREAMS_FROM: usize = 1 << 20;
 
-/// What runs the passes.
+/// Runner of the passes.
 #[derive(Clone, Debug)]
 pub(crate) enum Engine {
     Tiles(TileMachine),
@@ -120,7 +120,7 @@ impl Work {
 #[repr(align(128))]
 struct Cursor(AtomicUsize);
 
-/// What a thread needs of the tile machine for itself.
+/// A thread's own scratch for the tile machine.
 #[derive(Clone, Debug, Default)]
 struct PassScratch {
     registers: Registers,
@@ -128,7 +128,7 @@ struct PassScratch {
     row: Option<usize>,
 }
 
-/// What a thread needs for itself.
+/// A thread's own scratch.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
     pass: PassScratch,
@@ -155,7 +155,7 @@ pub(crate) struct Machine {
     /// Whether the arrays are too large for the cache of a core.
     streams: bool,
     slots: Vec<SlotValues>,
-    /// What is done between passes, in a plan that has something of that kind.
+    /// Runner of the operations between passes; `None` in a plan without any.
     matrix_steps: Option<Box<MatrixSteps>>,
     smalls: Smalls,
     /// Sums of the blocks of each reduction of the running pass.

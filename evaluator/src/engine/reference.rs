@@ -6,7 +6,7 @@
 //! in eager array libraries. While a step runs, the parameter arrays of a tree stand one behind the
 //! other.
 //!
-//! What the functions of matrices compute for one array is in [`crate::engine::matrix`].
+//! The functions of matrices for one array are in [`crate::engine::matrix`].
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -107,7 +107,7 @@ struct Interpreter<T> {
 /// them.
 type Matrices<'a, T> = (&'a [T], Cow<'a, [Range<usize>]>);
 
-/// What a step takes in, all arrays one behind the other.
+/// Inputs of a step, all arrays one behind the other.
 struct Inputs<'a, T> {
     weights: Array1<T>,
     gradients: Array1<T>,
@@ -118,7 +118,7 @@ struct Inputs<'a, T> {
     hyperparameters: &'a [Hyperparameter],
 }
 
-/// What it gives.
+/// Outputs of a step.
 struct Outputs<T> {
     update: Array1<T>,
     /// By slot of the signature.
@@ -638,7 +638,7 @@ fn is_infinite_in_f32(x: f64) -> bool {
     x.is_finite() && (x as f32).is_infinite()
 }
 
-/// Of each array the mean: the sum in the fixed order of [`reduce`], by the size.
+/// Returns the mean of each array: its sum in the fixed order of [`reduce`], divided by its size.
 fn means<T: Real>(numbers: &Array1<T>, ranges: &[Range<usize>]) -> Vec<f64> {
     let mean = |range: &Range<usize>| match numbers.slice(s![range.clone()]).to_slice() {
         Some(numbers) => reduce::sum(numbers) / numbers.len() as f64,

@@ -3,7 +3,7 @@
 use crate::hyperparameters::Override;
 use crate::storage::{Rounding, SlotValues};
 
-/// What a state file holds.
+/// Content of a state file.
 pub(crate) struct SavedState {
     pub step: u64,
     pub slots: Vec<SlotValues>,

@@ -1,4 +1,4 @@
-//! What a step gets from outside.
+//! Inputs that a step gets from outside.
 
 use crate::hyperparameters::Hyperparameter;
 use crate::options::ParameterArray;

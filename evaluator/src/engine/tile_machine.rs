@@ -69,7 +69,7 @@ impl Numbers {
     }
 }
 
-/// What a step does; `N` is the type of its numbers.
+/// Operation of a step; `N` is the type of its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind<N> {
     /// It has one result, in the target.
@@ -120,7 +120,7 @@ enum Operand {
     /// An array or the value of an instruction; a small value only before registers are assigned.
     Source(Source),
     Number(Number),
-    /// What the target holds.
+    /// Value that the target holds.
     Output,
     Register(usize),
 }
@@ -408,7 +408,7 @@ impl TilePass {
         for (index, (x, y)) in self.sums.iter().enumerate() {
             let mut sum = registers.sums[index];
             let operand = |factor: &Operand| factor.place(&[]).operand(&tile, stretch, registers);
-            // What is summed, and the factors of products, are trees.
+            // Summands, and the factors of products, are trees.
             match (operand(x), y.as_ref().map(operand)) {
                 (TileOperand::Tile(x), Some(TileOperand::Tile(y))) => {
                     reduce::add_products(&mut sum, x, y)

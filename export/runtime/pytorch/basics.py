@@ -7,7 +7,7 @@ from torch import Tensor
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
-# What lists of tensors, kept memory and the kernel take. All others, such as distributed
+# Types that lists of tensors, kept memory and the kernel take. All others, such as distributed
 # tensors, step one by one, by operations that their own types define.
 _PLAIN: set[type] = {Tensor, torch.nn.Parameter}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-# Of each list of sizes: which tensor each block is of, and where each tensor begins.
+# For each list of sizes: which tensor each block is of, and where each tensor begins.
 _LAYOUTS: dict[Any, Any] = {}
 
 

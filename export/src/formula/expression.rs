@@ -24,7 +24,7 @@ pub(super) enum Expression {
     Apply(Operator, Vec<Expression>),
 }
 
-/// What is applied to arguments.
+/// Operator that is applied to arguments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operator {
     Abs,
@@ -361,7 +361,7 @@ impl Reader<'_> {
             F::Greater => self.comparison(arguments, [">", "<"], [">", "<"]),
             F::GreaterEqual => self.comparison(arguments, ["≥", "≤"], [r"\ge", r"\le"]),
             F::Equal => self.comparison(arguments, ["=", "="], ["=", "="]),
-            // Of one number for each array the mean is the number itself.
+            // The mean of one number for each array is the number itself.
             F::Mean if arguments.first().is_none_or(|id| !self.graph.node(*id).ty.is_array()) => {
                 argument(0)
             }

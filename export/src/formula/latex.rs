@@ -131,8 +131,8 @@ pub(super) fn text(expression: &Expression) -> String {
     }
 }
 
-/// What stands between the factors of a product: digits need a dot, brackets and words a little
-/// space.
+/// Returns the separator before a factor of a product: digits need a dot, brackets and words a
+/// little space.
 fn separator(factor: &str) -> &'static str {
     if starts_with_digit(factor) {
         r" \cdot "

@@ -25,7 +25,7 @@ const GREEK: &[(&str, &str)] = &[
     ("omega", "ω"),
 ];
 
-/// What tells a symbol from the one that it is made of.
+/// Mark that tells a symbol from the one that it is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     /// A new value under the name of an input.
@@ -40,7 +40,7 @@ pub(super) struct Symbol {
     pub unicode: String,
     /// The letter or word.
     base: String,
-    /// What stands below it, before the time.
+    /// Subscript, which stands before the time.
     subscript: Option<String>,
     prime: bool,
 }

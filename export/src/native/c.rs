@@ -10,7 +10,7 @@
 //! `abs`, `sign`, `maximum`, `minimum`, comparisons, `where` and sums is meant to have the
 //! reference's bits; in the conformance suite, on x86-64 with gcc 12, those of the zoo have them.
 //! Other functions are the C library's, whose last places differ from one library to the next.
-//! Functions of matrices are refused. What is meant to hold where:
+//! Functions of matrices are refused. Intended behaviour by compiler and flags:
 //!
 //! - gcc (only 12 was tried): the header turns fused multiply-adds off for its own functions by
 //!   `#pragma GCC optimize("fp-contract=off")`, which holds at `-O3 -march=native` too, where gcc

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use symopt_dsl::Function;
 use symopt_dsl::plan::{Instruction, Operation, Plan, Source};
 
-/// What the text needs from outside, in the words of the crate that includes it.
+/// Imports that the text needs, with the paths that the including crate uses.
 pub const IMPORTS: &str = "use symopt_evaluator::math::Real;
 use symopt_evaluator::reduce::{BLOCK, BlockSum, LANES};
 use symopt_evaluator::simd_dispatch;

@@ -13,7 +13,7 @@ use symopt_dsl::{Function, Type};
 use crate::listing::{Callee, Expression, Line, Listing, ScalarParameter, Sum};
 use crate::notation::shortest;
 
-/// What is done with one array in one go.
+/// Work that is done on one array in one go.
 #[derive(Clone, Debug)]
 pub struct Loop {
     /// The weights, the gradients and the slots that it reads or writes, in this order.
@@ -26,13 +26,13 @@ pub struct Loop {
     pub scalars: Vec<String>,
     /// Numbers of the array that are computed once, before its elements.
     pub numbers: Vec<Line>,
-    /// What is computed of each element, in order.
+    /// Computation on each element, in order.
     pub lines: Vec<Line>,
     /// The sums that it takes; both factors are names or numbers.
     pub sums: Vec<Sum>,
-    /// What is written at its end, in order: of each array that is written the value that its
-    /// elements get, without the subtraction for the weights. None reads what was written before
-    /// it.
+    /// Values that are written at its end, in order: for each array that is written, the value that
+    /// its elements get, without the subtraction for the weights. None reads what was written
+    /// before it.
     pub results: Vec<(String, Expression)>,
 }
 
@@ -265,7 +265,8 @@ impl Splitter<'_> {
         parameters.chain(computed).filter(|name| names.contains(*name)).cloned().collect()
     }
 
-    /// What the last loop writes; a value that would read what was written before it gets a line.
+    /// Returns the values that the last loop writes; a value that would read an array written
+    /// before it gets a line.
     fn results(&mut self, listing: &Listing, lines: &mut Vec<Line>) -> Vec<(String, Expression)> {
         let is_line = |name: &str, lines: &[Line]| lines.iter().any(|line| line.name == name);
         let mut results: Vec<(String, Expression)> = Vec::new();
@@ -306,7 +307,7 @@ fn largest_part(value: &mut Expression, ty: Type) -> Option<&mut Expression> {
     arguments.iter_mut().filter(|argument| is_call(argument)).max_by_key(|argument| argument.size())
 }
 
-/// What the documentation of a step says, behind the target's own sentence.
+/// Returns the documentation of a step, which begins with the target's own sentence.
 pub fn step_words(listing: &Listing, first: &str) -> String {
     let mut words = first.to_owned();
     if let Some(step) = &listing.step {

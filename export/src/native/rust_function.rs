@@ -140,7 +140,7 @@ const RESERVED: &[&str] = &[
 static HELPERS: Helpers =
     LazyLock::new(|| runtime::functions(include_str!("../../runtime/rust/functions.rs")));
 
-/// What a file may call besides, by the name that it calls.
+/// Parts that a file may call besides, by the name that it calls.
 const PARTS: [(&str, &str); 3] = [
     ("clip_factor", include_str!("../../runtime/rust/clip_factor.rs")),
     ("TreeSum", include_str!("../../runtime/rust/tree_sum.rs")),
@@ -201,7 +201,7 @@ impl Notation for RustNotation<'_> {
         else {
             return None;
         };
-        // What is not finite has its type in its name.
+        // A number that is not finite has its type in its name.
         let suffixed = |text: String, suffix: &str| {
             if text.contains("::") { format!("({text})") } else { format!("({text}{suffix})") }
         };
@@ -350,7 +350,7 @@ impl Writer<'_> {
         doc_comment("//!", &text)
     }
 
-    /// What the text does that the lints would have otherwise.
+    /// Returns an `allow` attribute for the lints that the text violates, if there are any.
     fn allowances(&self) -> String {
         let mut lints = BTreeSet::new();
         let expressions = || {
@@ -373,7 +373,7 @@ impl Writer<'_> {
         {
             lints.insert("clippy::approx_constant");
         }
-        // What a program computes may be 0, or 1, or NaN.
+        // A program may combine a value with itself, which gives 0, or 1, or NaN.
         if expressions().any(|e| any(e, &|e| matches!(e, Expression::Call(.., arguments) if matches!(&arguments[..], [x, y] if x == y)))) {
             lints.insert("clippy::eq_op");
         }

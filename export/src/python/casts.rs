@@ -1,4 +1,4 @@
-//! What the exports to TensorFlow and Keras have in common: libraries that don't round a scalar by
+//! Parts that the exports to TensorFlow and Keras share: libraries that don't round a scalar by
 //! themselves where it meets an array, and whose variables are assigned in place.
 //!
 //! A scalar that is made of hyperparameters and numbers alone stays a Python float; NumPy computes
@@ -101,7 +101,7 @@ pub fn listing(program: &Program, graph: &Graph, library: &Library) -> Listing {
 }
 
 impl<'a> Casts<'a> {
-    /// What is needed to write the program of a listing.
+    /// Prepares to write the program of a listing.
     pub fn new(listing: &'a Listing, library: &'a Library) -> Casts<'a> {
         let lines = || listing.stages.iter().flat_map(|stage| &stage.scalars);
         let mut floats: BTreeSet<String> =
@@ -264,8 +264,8 @@ impl<'a> Casts<'a> {
         }
     }
 
-    /// What a total begins with: a tensor, so that it is one where nothing but floats is added, or
-    /// nothing.
+    /// Returns the start of a total: a tensor, so that the total is one where nothing but floats is
+    /// added, or nothing.
     pub fn zero(&self) -> String {
         format!("{}(0.0, {})", self.library.constant, self.library.scalar_type)
     }
@@ -389,8 +389,8 @@ impl<'a> Casts<'a> {
         }
     }
 
-    /// What a `where` of a type tests: a comparison itself, or whether a number is not 0. Beside
-    /// arrays it is rounded first, as all numbers are.
+    /// Returns the test of a `where` of a type: a comparison itself, or whether a number is not 0.
+    /// Beside arrays it is rounded first, as all numbers are.
     fn condition(&self, ty: Type, test: &Expression) -> String {
         if let Expression::Call(Callee::Function(function), _, arguments) = test
             && let [x, y] = &arguments[..]
@@ -459,8 +459,8 @@ impl<'a> Casts<'a> {
             .for_each(|line| self.assign(text, margin, line));
     }
 
-    /// What a stage computes of a variable before its sums or its new values, after the arrays that
-    /// it reads have been bound.
+    /// Writes the lines that a stage computes of a variable before its sums or its new values,
+    /// after the arrays that it reads have been bound.
     pub fn write_lines(&self, text: &mut String, margin: usize, stage: usize) {
         let needed = self.listing.lines_by_array(stage, &self.by_variable);
         needed

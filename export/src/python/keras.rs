@@ -72,7 +72,7 @@ const LIBRARY: Library = Library {
     ],
 };
 
-/// What the optimizers of Keras call things that programs call otherwise.
+/// Names in programs and in the optimizers of Keras, where these differ.
 pub(super) const KERAS_NAMES: &[(&str, &str)] = &[
     ("beta1", "beta_1"),
     ("beta2", "beta_2"),
@@ -302,7 +302,8 @@ fn arrays(casts: &Casts, stage: usize, margin: usize) -> String {
     text
 }
 
-/// What is said of a variable before its arrays.
+/// Returns the assignments before a variable's arrays: the `dtype`, `shape` and `index` that the
+/// body reads.
 fn preamble(body: &str, margin: usize) -> String {
     let space = " ".repeat(margin);
     let mut text = String::new();

@@ -18,7 +18,7 @@ use crate::python::{self, bracketed, class_name, helpers};
 use crate::runtime::{self, Helpers};
 use crate::spelling::{lacks_row, spelling};
 
-/// What the file itself calls things.
+/// Names that the file itself uses.
 const RESERVED: &[&str] = &[
     "np",
     "weights",
@@ -47,7 +47,7 @@ pub(super) struct NumpyNotation;
 /// How a function of Python floats alone is written in the file of another library.
 pub(super) fn of_floats(function: Function) -> Option<Cow<'static, str>> {
     let text = NumpyNotation.spelling(Callee::Function(function), Type::Scalar)?;
-    // What has the name of a helper is the library's own.
+    // The name of the helper itself is the library's own, so that of floats differs.
     match text.strip_prefix("float(_").and_then(|rest| rest.strip_suffix(')')) {
         Some(helper) => Some(format!("_float_{helper}").into()),
         None => Some(text),

@@ -8,14 +8,14 @@
 //! Numerics. Arrays are computed in f32 at least; slots are stored in the types that they came in,
 //! and an update has the widest type of the arrays that it is made of. Hyperparameters are Python
 //! floats, which JAX rounds where they meet an array, as the reference interpreter does; so without
-//! `jit` an element-wise program that takes no `t` has the reference's bits. What is a JAX number,
-//! though, is f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction
-//! such as `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps), sums over elements
-//! (1e-6 of the sum of the magnitudes), schedules, and hyperparameters under `inject_hyperparams`.
-//! Sums of products beyond 3.4e38 are infinite in f32, and norms beyond 1.8e19. Means of rows and
-//! columns and products of matrices are summed in the type of the arrays. Under `jit` XLA may
-//! contract a product and a sum into one rounding. On CPU it takes denormal numbers for zero, and
-//! so the reciprocals of numbers beyond 2^126, by which it multiplies arrays instead of dividing.
+//! `jit` an element-wise program that takes no `t` has the reference's bits. JAX numbers, though,
+//! are f32 unless `jax_enable_x64` is set, where the reference has f64: `t` (a correction such as
+//! `1 - 0.999^t` is off by up to 3e-5 of itself at the first steps), sums over elements (1e-6 of
+//! the sum of the magnitudes), schedules, and hyperparameters under `inject_hyperparams`. Sums of
+//! products beyond 3.4e38 are infinite in f32, and norms beyond 1.8e19. Means of rows and columns
+//! and products of matrices are summed in the type of the arrays. Under `jit` XLA may contract a
+//! product and a sum into one rounding. On CPU it takes denormal numbers for zero, and so the
+//! reciprocals of numbers beyond 2^126, by which it multiplies arrays instead of dividing.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ use crate::python::{self, bracketed, class_name, helpers};
 use crate::runtime::{self, Helpers};
 use crate::spelling::{lacks_row, spelling};
 
-/// What the file itself calls things.
+/// Names that the file itself uses.
 pub(super) const RESERVED: &[&str] = &[
     "np",
     "jax",
@@ -117,8 +117,8 @@ impl JaxNotation {
         }
     }
 
-    /// What a `jnp.where` of a type tests: a comparison itself, or whether a number is not 0.
-    /// Beside arrays it is rounded first, as all numbers are.
+    /// Returns the test of a `jnp.where` of a type: a comparison itself, or whether a number is not
+    /// 0. Beside arrays it is rounded first, as all numbers are.
     fn condition(&self, ty: Type, test: &Expression) -> String {
         let compared = match test {
             Expression::Call(Callee::Function(function), _, arguments) => match &arguments[..] {
@@ -139,7 +139,7 @@ impl JaxNotation {
         comparison_sign(function).map(|sign| format!("{} {sign} {}", side(x), side(y)))
     }
 
-    /// What a sum takes of an array.
+    /// Returns the term that an array adds to a sum.
     fn product(&self, sum: &Sum) -> String {
         if sum.is_of_trees() {
             return format!("_dot({}, {})", written(self, &sum.x), written(self, &sum.y));
@@ -436,7 +436,7 @@ fn signature<'a>(
     bracketed(0, &format!("def {name}("), &parameters, "):")
 }
 
-/// What Optax calls things that programs call otherwise.
+/// Names in programs and in Optax, where these differ.
 const OPTAX_NAMES: &[(&str, &str)] = &[
     ("beta1", "b1"),
     ("beta2", "b2"),
@@ -566,7 +566,7 @@ struct Transformation<'a> {
     listing: &'a Listing,
     state: String,
     masks: bool,
-    /// What stands before the update.
+    /// Sign before the update: empty or `-`.
     sign: &'static str,
 }
 
@@ -800,7 +800,8 @@ impl Transformation<'_> {
         *text += &bracketed(8, &format!("updates, {target} = _step("), &arguments, ")");
     }
 
-    /// What is computed of an array, with the shape of it if that is read.
+    /// Returns the body of a function of an array, after a line that binds the shape if the body
+    /// reads it.
     fn with_shape(&self, body: &str) -> String {
         let shape = if python::calls(body, "shape") {
             format!("            shape = {}.shape\n", self.listing.gradients)

@@ -21,7 +21,7 @@ use crate::python::{self, bracketed, class_name};
 use crate::runtime;
 use crate::spelling::lacks_row;
 
-/// What the class of Praxis calls its own fields.
+/// Names that the class of Praxis has itself.
 const FIELDS: &[&str] = &[
     "copy",
     "spec",

@@ -48,7 +48,7 @@ use crate::notation::written;
 use crate::python::{self, bracketed, calls, class_name, helpers};
 use crate::runtime::{after_head, filled};
 
-/// What the file itself calls things.
+/// Names that the file itself uses.
 const RESERVED: &[&str] = &[
     "torch",
     "operator",
@@ -505,7 +505,7 @@ impl Writer<'_> {
         filled(text::BLOCKS, &conditions, &[("KEPT", &kept.join(", "))])
     }
 
-    /// What surrounds the functions of the program, and how a step is run.
+    /// Returns the code around the functions of the program, and the code that runs a step.
     fn machinery(&self, with_kernel: bool) -> String {
         let mut text = String::from("\n");
         text += "\n# The slots in the state of each parameter.\n";
@@ -607,7 +607,7 @@ impl Writer<'_> {
         )
     }
 
-    /// What comes before all functions.
+    /// Returns the code before all functions.
     fn basics(&self) -> String {
         let mut text = after_head(text::BASICS).to_owned();
         let elsewhere: Vec<String> = self

@@ -4,7 +4,7 @@
 //! Arrays are computed in the type of the variable, f32 at least, and rounded to it as they are
 //! stored. Each variable counts its own steps. The learning rate, the step count and sums over
 //! elements are f64 tensors, hyperparameters are Python floats; both are rounded where they meet an
-//! array, as in the reference interpreter. What differs: TensorFlow's own functions have their own
+//! array, as in the reference interpreter. Differences: TensorFlow's own functions have their own
 //! rounding (`exp`, `pow` and the like are within a few units in the last place), `log2`, `log10`
 //! and `cbrt` go through f64, products of matrices are summed in the type of the arrays (on GPUs as
 //! TensorFloat-32 unless that is turned off), under `tf.function` with `jit_compile` XLA may
@@ -274,7 +274,8 @@ fn sums(
     text
 }
 
-/// What is said of a variable before its arrays.
+/// Returns the assignments before a variable's arrays: the `dtype`, `shape` and `index` that the
+/// body reads.
 fn preamble(body: &str, margin: usize, dtype: &str, index: &str) -> String {
     let space = " ".repeat(margin);
     let mut text = String::new();

@@ -28,17 +28,17 @@ pub struct DotGroup {
 /// errors away from it. A number that reads 0.00, or whose error nobody knows, is not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DotChart {
-    /// What it is.
+    /// Title.
     pub title: String,
-    /// What one should know to read it; may be empty.
+    /// Explanation for readers; may be empty.
     pub subtitle: String,
-    /// What the numbers are, with their unit.
+    /// Quantity of the numbers, with its unit.
     pub label: String,
     /// Names of the rows.
     pub categories: Vec<String>,
     /// The panels.
     pub groups: Vec<DotGroup>,
-    /// What stands where there is no number.
+    /// Text in place of a missing number.
     pub missing: String,
     /// The rows that the picture is about, by their names.
     pub highlighted: Vec<String>,

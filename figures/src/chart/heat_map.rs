@@ -3,7 +3,7 @@
 use super::scale::{compact, with_minus};
 use crate::canvas::{Anchor, Canvas, INK, MARGIN, PAPER, Style, TEXT_SIZE, head_width, text_width};
 
-/// What is in a cell.
+/// Content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell {
     /// Nothing: it was not tried.
@@ -47,13 +47,13 @@ pub struct Plane {
 /// class ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
-    /// What it is.
+    /// Title.
     pub title: String,
-    /// What one should know to read it; may be empty.
+    /// Explanation for readers; may be empty.
     pub subtitle: String,
-    /// What the columns are.
+    /// Quantity of the columns.
     pub x_label: String,
-    /// What the rows are.
+    /// Quantity of the rows.
     pub y_label: String,
     /// What the numbers are, with their unit.
     pub value_label: String,

@@ -6,14 +6,14 @@ use crate::canvas::{
     series_style, text_width,
 };
 
-/// What an axis shows.
+/// Label, scale and ends of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What it is, with its unit.
+    /// Quantity on it, with its unit.
     pub label: String,
     /// Whether it is logarithmic; numbers that are not above 0 are left out then.
     pub log: bool,
-    /// Its ends; those of the data if there are none. What is beyond them is cut off.
+    /// Its ends; those of the data if there are none. Data beyond them are cut off.
     pub limits: Option<(f64, f64)>,
     /// Where it has ticks, if not at round numbers: such as where the samples are.
     pub ticks: Vec<f64>,
@@ -180,9 +180,9 @@ pub struct Panel {
 /// Panels one below the other that share the x axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineChart {
-    /// What it is.
+    /// Title.
     pub title: String,
-    /// What one should know to read it; may be empty.
+    /// Explanation for readers; may be empty.
     pub subtitle: String,
     /// The x axis.
     pub x: Axis,

@@ -96,7 +96,7 @@ impl Scale {
 /// A round number in few characters: 300K, 2M, 0.001, 1e-5.
 pub(super) fn compact(value: f64) -> String {
     let magnitude = value.abs();
-    // What computing a tick has added in the last digit goes.
+    // Drops the error that computing a tick has added in the last digit.
     let plain =
         |value: f64| format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned();
     let text = match magnitude {

@@ -12,7 +12,7 @@ const ROWS: usize = 16;
 /// Columns of the plot at least, however narrow the terminal.
 const LEAST: usize = 16;
 
-/// What the points of the series are drawn with, and the colours of these letters, as ANSI escapes
+/// Letters that draw the points of the series, and the colours of these letters, as ANSI escapes
 /// have them.
 const MARKS: [(char, u8); 7] =
     [('o', 36), ('x', 33), ('*', 32), ('#', 35), ('@', 31), ('%', 34), ('&', 37)];

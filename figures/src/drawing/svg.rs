@@ -198,7 +198,7 @@ pub(super) fn write(drawing: &Drawing) -> String {
 
 const ONE_NUMBER: &str = "one number";
 
-/// What colours and lines mean.
+/// Returns the key to colours and lines.
 fn key() -> [(Option<Role>, &'static str); 6] {
     [
         (Some(Role::Input), "input"),

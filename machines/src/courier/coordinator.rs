@@ -53,7 +53,7 @@ struct Audit {
     answer: Answer,
 }
 
-/// What the threads that wait have in common with the one that talks to the server.
+/// State that the threads that wait share with the one that talks to the server.
 struct Shared {
     url: String,
     /// Names the process that asks, so that it gets no answers to others.
@@ -284,7 +284,7 @@ async fn publish(context: &jetstream::Context, shared: &Shared) {
             Ok(acknowledged) => acknowledged.await.ok(),
             Err(_) => None,
         };
-        // What the server does not take now, since it is full or away, is tried again.
+        // A job that the server does not take now, since it is full or away, is tried again.
         let Some(acknowledged) = sent else { return };
         shared.book().sent(number, acknowledged.sequence, Instant::now());
     }
@@ -344,8 +344,8 @@ async fn receive_some(
     let mut beats: Subscriber =
         context.client().subscribe(format!("symopt.beats.{}", shared.session)).await?;
     let stream = context.get_stream_no_info(RESULTS).await?;
-    // One that was there before may have lost what was on its way. What is known already is passed
-    // over: nothing is open under its digest.
+    // One that was there before may have lost what was on its way. Answers that are known already
+    // are passed over: nothing is open under their digest.
     let consumer = stream
         .create_consumer(pull::Config {
             filter_subject: shared.results(),

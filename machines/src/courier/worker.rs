@@ -35,7 +35,7 @@ pub struct Terms {
     pub link: Link,
     /// Whose jobs it does.
     pub class: String,
-    /// What it is called in answers.
+    /// Its name in answers.
     pub name: String,
     /// Jobs at a time.
     pub slots: usize,
@@ -49,7 +49,7 @@ pub struct Terms {
     pub probe: Probe,
 }
 
-/// What a worker did.
+/// Work that a worker did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     /// Jobs that it answered.
@@ -90,7 +90,7 @@ pub fn serve(
         has_ended: CancelToken::new(),
         differs: OnceLock::new(),
     };
-    // What is wrong shows before any slot begins.
+    // Faults show before any slot begins.
     runtime()?.block_on(terms.link.connect(Role::Works))?;
     let shared = Arc::new(Here::new(None));
     std::thread::scope(|scope| {
@@ -250,7 +250,7 @@ impl Worker<'_> {
                 Outcome::Returned(reason)
             }
             Err(error) => Outcome::Refused(format!("the job can't be read: {error}")),
-            // What ended the workers before this one would end it too.
+            // A job that ended the workers before this one would end it too.
             Ok(_) if delivered >= MAX_DELIVER => Outcome::Lost(format!(
                 "{} workers were lost, or silent for {} s, while they did this job",
                 delivered - 1,

@@ -1,4 +1,4 @@
-//! What a page shows of a store beyond its report.
+//! Details of a store that a page shows beyond its report.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -121,7 +121,8 @@ impl Detail {
         })
     }
 
-    /// What the search was, for its settings.
+    /// Returns the names and values of the search's settings, with the fresh seeds and the best
+    /// program.
     pub fn facts(&self, report: &Report, store: &StoreReport) -> Vec<(String, String)> {
         let mut facts = self.facts.clone();
         let seeds = match report.seeds {

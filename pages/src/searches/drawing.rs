@@ -519,7 +519,7 @@ pub(super) fn program(store: &StoreReport) -> Vec<Block> {
     blocks
 }
 
-/// What came of the programs that were evaluated, and failures.
+/// Returns the blocks on the outcomes of the programs that were evaluated, and on failures.
 pub(super) fn outcomes(store: &StoreReport, detail: &Detail) -> Vec<Block> {
     let meaning = |name: &str| match name {
         "completed" => "trained to the end",

@@ -20,7 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 
 WIDTHS = (390, 820, 1280)
 AXE = Path(__file__).with_name("axe.min.js").read_text()
-# What a page of the default search may weigh, and how soon one of 10,000 evaluations must be there.
+# Limits on the weight of a page of the default search, and on the time until one of 10,000
+# evaluations is there.
 MOST_BYTES = 1_200_000
 MOST_SECONDS = 3.0
 

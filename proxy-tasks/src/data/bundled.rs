@@ -50,8 +50,8 @@ static PYTHON_SOURCES: &[u8] = include_bytes!("../../data/python-sources.txt.gz"
 static FLIGHTS: &[u8] = include_bytes!("../../data/flights.csv.gz");
 static DIAMONDS: &[u8] = include_bytes!("../../data/diamonds.csv.gz");
 
-/// Unpacks a data set. What stands in the crate unpacks, as the tests show; an error and no panic
-/// says so if it ever does not.
+/// Unpacks a data set. The data in the crate unpacks, as the tests show; should it ever not, there
+/// is an error and no panic.
 fn unpacked(name: &'static str, packed: &[u8]) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     match GzDecoder::new(packed).read_to_end(&mut bytes) {

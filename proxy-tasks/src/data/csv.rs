@@ -28,7 +28,7 @@ pub struct Columns<'a> {
     pub label: Option<&'a str>,
     /// Columns of numbers that stand for categories.
     pub categorical: &'a [String],
-    /// What stands between cells; an ASCII character.
+    /// Separator of cells; an ASCII character.
     pub delimiter: char,
 }
 
@@ -131,7 +131,7 @@ fn classes(records: &[::csv::StringRecord], label: usize) -> Result<(Vec<u16>, u
     let mut order: Vec<&str> = known.keys().copied().collect();
     let numbers: Option<Vec<f64>> = order.iter().map(|name| number(name)).collect();
     if numbers.is_some() {
-        // Of two names for one number the alphabet decides, as the sort is stable.
+        // Two names for one number keep their alphabetical order, as the sort is stable.
         order.sort_by(|a, b| {
             number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default())
         });

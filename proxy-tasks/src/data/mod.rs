@@ -72,7 +72,7 @@ pub enum DataError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What should be there.
+        /// Description of the expected file.
         expected: &'static str,
         /// The system's reason.
         source: std::io::Error,
@@ -82,9 +82,9 @@ pub enum DataError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// Expected kind of file.
         expected: &'static str,
-        /// What is wrong.
+        /// Description of the fault.
         found: String,
     },
     /// More examples are wanted than there are.

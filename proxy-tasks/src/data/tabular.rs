@@ -11,8 +11,8 @@
 //!
 //! As practitioners do, numeric columns are standardised by the mean and the deviation of the
 //! training rows, which takes the units away and leaves the tails; one-hot columns stay 0 and 1.
-//! What is left is what a table makes of gradients: rare categories, outliers, correlated inputs,
-//! and steps that a smooth model has to approximate.
+//! The rest is typical of a table's gradients: rare categories, outliers, correlated inputs, and
+//! steps that a smooth model has to approximate.
 
 use super::{Vectors, sample_softmax};
 use crate::rng::{Purpose, stream};
@@ -97,8 +97,8 @@ pub struct Table {
     /// For each categorical column, the sums of the probabilities up to each category.
     up_to: Vec<Vec<f64>>,
     trees: Vec<Tree>,
-    /// What is taken from the logits, so that no class is frequent by chance alone; one for each
-    /// class.
+    /// Offset subtracted from the logits, so that no class is frequent by chance alone; one for
+    /// each class.
     centre: Vec<f64>,
     factor: f64,
 }

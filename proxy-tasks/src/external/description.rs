@@ -35,7 +35,7 @@ pub struct ExternalSpec {
     /// So many more for a process that has just been started.
     #[serde(default = "a_minute")]
     pub startup_seconds: f64,
-    /// What programs are written as for the command.
+    /// Form in which programs are written for the command.
     #[serde(default = "program")]
     pub export: String,
     /// Constants of zoo programs, with where they come from; AdamW's own defaults, if it is not

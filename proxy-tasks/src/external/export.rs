@@ -1,4 +1,4 @@
-//! What a request's `export` file holds.
+//! Content of a request's `export` file.
 
 use symopt_dsl::Program;
 use symopt_export::Target;
@@ -12,9 +12,9 @@ const JAX: &str = "jax";
 /// A program as a file that a training script can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// What the file is called.
+    /// Name of the file.
     pub file: String,
-    /// What is in it.
+    /// Content of the file.
     pub text: String,
     /// The class or function in it, or the program's name.
     pub name: String,

@@ -16,7 +16,7 @@ const LONGEST_ERROR: usize = 1000;
 /// Characters of a line that are shown when it is not understood.
 const SHOWN: usize = 80;
 
-/// What a script is asked.
+/// Request to a script.
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
     pub(super) protocol: u32,
@@ -71,7 +71,7 @@ pub(super) enum Message {
     Of(u64, Answer),
 }
 
-/// What a script says of a request. A loss that is not finite is one that diverged.
+/// Answer of a script to a request. A loss that is not finite is one that diverged.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Answer {
     Progress(Checkpoint),

@@ -18,7 +18,7 @@ pub struct Wanted {
     pub request: String,
 }
 
-/// What is left of a run after an answer.
+/// Whether the rest of a run is wanted after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// It goes on.
@@ -56,7 +56,7 @@ pub trait Runner: Send + Sync {
     }
 }
 
-/// Who makes the runs of external tasks in this process, if not the commands of their descriptions.
+/// Maker of the runs of external tasks in this process, if not the commands of their descriptions.
 #[derive(Clone)]
 pub enum Hands {
     /// Another command, which serves the same training.

@@ -46,7 +46,7 @@ impl Scratch {
             // For nobody else: what is in it gets run.
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(folder.insert(path).clone()),
-                // Of a process that had the same number once.
+                // The folder is left from a process that once had the same number.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
                     return Err(format!(

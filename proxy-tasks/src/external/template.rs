@@ -11,14 +11,14 @@ pub enum Template {
 
 /// The module that the scripts import: the protocol, with nothing but Python's standard library.
 pub const HELPER: &str = include_str!("../../templates/symopt_task.py");
-/// What its file must be called.
+/// Name that its file must have.
 pub const HELPER_FILE: &str = "symopt_task.py";
 
 impl Template {
     /// All of them.
     pub const ALL: [Template; 2] = [Template::Pytorch, Template::Jax];
 
-    /// What it is called; also the export that it wants.
+    /// Returns its name; also the export that it wants.
     pub fn name(self) -> &'static str {
         match self {
             Template::Pytorch => "pytorch",

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The same while a process is about to end.
 const LOOK_AT_END: Duration = Duration::from_millis(2);
 
-/// What was heard.
+/// Result of listening.
 pub(super) enum Heard {
     /// A line, without its end.
     Line(Vec<u8>),
@@ -49,11 +49,11 @@ pub(super) struct Worker {
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
-    /// What is to be written, and how long the request is.
+    /// Bytes that are to be written, and the length of the request.
     outgoing: VecDeque<u8>,
     request: usize,
-    /// What came, from where it was not heard yet, and to where it was searched for the end of a
-    /// line.
+    /// Bytes that came, the place from which they were not heard yet, and the place to which they
+    /// were searched for the end of a line.
     pending: Vec<u8>,
     heard: usize,
     searched: usize,
@@ -196,7 +196,7 @@ impl Worker {
     /// Whether nothing of the request was read.
     pub(super) fn was_not_taken(&self) -> bool {
         let Some(pipe) = &self.stdin else { return true };
-        // What is still in the pipe can be asked for, though nobody will read it.
+        // The pipe tells how many bytes are still in it, though nobody will read them.
         let unread =
             ioctl_fionread(pipe).ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         self.outgoing.len() + unread >= self.request
@@ -291,7 +291,7 @@ impl Worker {
             }
         }
         if !self.outgoing.is_empty() {
-            // Nobody reads any more. What that means shows on the other pipes.
+            // Nobody reads any more. The consequences show on the other pipes.
             self.stdin = None;
             self.outgoing.clear();
         }
@@ -367,8 +367,8 @@ impl Worker {
     /// Kills the group. The last of what it complained of.
     pub(super) fn end(mut self) -> String {
         self.kill();
-        // What is in the pipe is there now; something that has left the group may hold it open for
-        // ever.
+        // All that the group wrote is in the pipe by now; something that has left the group may
+        // hold it open for ever.
         for _ in 0..64 {
             self.read_stderr();
         }

@@ -62,7 +62,7 @@ pub struct Batch<'a, T> {
     pub labels: &'a [u16],
 }
 
-/// What a model says about a batch without learning from it. Sums, so that batches can be added.
+/// A model's evaluation of a batch, without learning from it. Sums, so that batches can be added.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evaluation {
     /// The sum of the cross-entropies, in nats.
@@ -125,7 +125,7 @@ impl Parameters {
     /// Appends an array and returns its place.
     fn add(&mut self, name: impl Into<String>, shape: &[usize], start: Start) -> Range<usize> {
         let from = self.len();
-        // What does not fit is above all that `check_parameters` accepts.
+        // A length that saturates is above all that `check_parameters` accepts.
         let length = shape.iter().fold(1_usize, |product, size| product.saturating_mul(*size));
         let range = from..from.saturating_add(length);
         self.arrays.push(ParameterArray {

@@ -13,7 +13,7 @@ use multiversion::multiversion;
 /// Products of more multiplications than this go to the `gemm` crate.
 const GEMM_FROM: usize = 1 << 20;
 
-/// What a product adds to.
+/// Values that a product is added to.
 #[derive(Clone, Copy)]
 pub enum Start<'a, T> {
     /// Zero: the destination is overwritten.

@@ -283,7 +283,7 @@ fn check_sizes_of(sizes: &TransformerSizes) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// What the forward pass leaves behind, cut from the workspace.
+/// Values that the forward pass leaves behind, cut from the workspace.
 struct Kept<'a, T> {
     /// [patch inputs, patches, batch].
     patches: &'a mut [T],

@@ -28,7 +28,7 @@ fn run_bytes(model: &dyn Model<f32>, batch: usize) -> u128 {
     4 * (arrays * model.parameters().len() as u128 + model.workspace_length(part))
 }
 
-/// What all problems share: a model and its parameters before training.
+/// Parts that all problems share: a model and its parameters before training.
 pub(crate) struct Bound {
     model: Arc<dyn Model<f32>>,
     layout: Layout,

@@ -29,8 +29,8 @@ const WEIGHTS: &str = "weights/";
 pub struct RunIdentity {
     /// Name of the task.
     pub task: String,
-    /// What the task is made of under this seed, in short: data, model, weights before training,
-    /// steps, batch, schedule, checkpoints.
+    /// Digest of everything that the task consists of under this seed: data, model, weights before
+    /// training, steps, batch, schedule, checkpoints.
     pub fingerprint: String,
     /// The seed.
     pub seed: u64,
@@ -80,7 +80,8 @@ struct Body {
 }
 
 impl RunIdentity {
-    /// What differs between two runs, first things first: the thing, and what it is in each.
+    /// Returns the first difference between two runs, the most important first: the thing, and its
+    /// value in each.
     fn difference(&self, other: &RunIdentity) -> Option<(String, String, String)> {
         let of = |what: &str, a: &dyn std::fmt::Display, b: &dyn std::fmt::Display| {
             Some((what.to_owned(), a.to_string(), b.to_string()))

@@ -46,7 +46,7 @@ pub trait Problem: Send + Sync {
     fn workspace(&self) -> Box<dyn Workspace + '_>;
 }
 
-/// What computes losses and gradients of a problem in buffers of its own.
+/// Computes losses and gradients of a problem in buffers of its own.
 pub trait Workspace {
     /// The mean loss over the training examples with the given numbers, and its gradient, which
     /// overwrites `gradients`.
@@ -309,7 +309,7 @@ fn optimizer(candidate: &Candidate, layout: &Layout) -> Result<Optimizer, TaskEr
 }
 
 impl TrainingTask {
-    /// What the task is made of under a seed, in short.
+    /// Returns a digest of everything that the task consists of under a seed.
     fn fingerprint(&self, prepared: &Prepared) -> String {
         let mut digest = Digest::new();
         digest.bytes(prepared.problem.fingerprint().as_bytes());

@@ -1,4 +1,4 @@
-//! What no description may go beyond.
+//! Upper limits for every description.
 
 /// Largest accepted value of any count in a description, so that no size overflows or fills the
 /// memory by a slip of the finger.

@@ -89,7 +89,7 @@ impl Source {
     }
 }
 
-/// What a task wants of its examples.
+/// Requirements of a task on its examples.
 pub(super) struct Wanted {
     /// Name of the task.
     pub task: String,

@@ -92,7 +92,7 @@ impl TaskSpec {
         Ok(WeightedTask { task: Box::new(task), weight, tuned })
     }
 
-    /// What is wrong with the description, as far as it shows without its data.
+    /// Checks the description, as far as that is possible without its data.
     fn check(&self) -> Result<(), String> {
         if self.name.trim().is_empty() || self.name.contains('/') {
             return Err("`name` must not be empty and has no `/`".to_owned());

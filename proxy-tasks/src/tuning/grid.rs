@@ -58,7 +58,7 @@ pub struct Trial {
     pub weight_decay: f64,
     /// Mean final validation loss over the tuning seeds; `None` if a run diverged or failed.
     pub loss: Option<f64>,
-    /// What went wrong, if a run failed.
+    /// Failure, if a run failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
@@ -129,7 +129,7 @@ pub fn tune(
         }
     };
     match ended {
-        // What was tried before counts.
+        // A cancelled tuning keeps the trials made before.
         Ok(()) | Err(TaskError::Cancelled(_)) => Ok(tuning.trials),
         Err(error) => Err(error),
     }
@@ -270,7 +270,7 @@ impl Default for Budget {
     }
 }
 
-/// What a tuning within a budget found.
+/// Result of a tuning within a budget.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -293,7 +293,7 @@ pub struct Found {
 /// cost minutes and nothing is known of the task: learning rates of every decade from 1e-6 to 10 on
 /// the first tuning seed, from the program's own outwards; then a walk from the best of them over
 /// all tuning seeds, first by half a decade of the learning rate or one decay, then by a quarter.
-/// What is found does not depend on the number of threads. `name` is the program's in the zoo.
+/// The result does not depend on the number of threads. `name` is the program's in the zoo.
 /// `observe` is told about every run, from all threads.
 pub fn tune_within(
     task: &dyn Task,
@@ -359,7 +359,7 @@ pub fn tune_within(
 /// Numbers between the learning rates of a scan in its grid: a decade.
 const DECADE: usize = 4;
 
-/// What ends a tuning within a budget before it has converged.
+/// Reason why a tuning within a budget ends before it has converged.
 enum End {
     Budget,
     Task(TaskError),
@@ -396,7 +396,7 @@ impl Within<'_> {
             .map(|rate| [rate, decay])
             .collect();
         self.try_on(&scan, 1)?;
-        // What did best on one seed is tried on all of them, and so is the program as it is, to
+        // The best pair on one seed is tried on all of them, and so is the program as it is, to
         // compare with.
         let Some((best, _)) = self.best() else { return Ok(()) };
         self.try_on(&[best, [own, decay]], self.seeds.len())?;
@@ -473,8 +473,8 @@ impl Within<'_> {
         let finite = |(pair, losses): (&Pair, &Vec<f64>)| {
             Some((*pair, losses.len(), self.mean(*pair).filter(|loss| loss.is_finite())?))
         };
-        // Of equals the one nearest to the program as it is: of a task that tells nothing apart
-        // nothing is learnt.
+        // Ties go to the pair nearest to the program as it is: nothing is learnt from a task that
+        // tells no pairs apart.
         let own = self.own();
         let far = |pair: &Pair| {
             pair.iter().zip(&own).map(|(place, own)| place.abs_diff(*own)).sum::<usize>()

@@ -1,7 +1,7 @@
 //! The best hyperparameters of a program on a task, found by a pattern search with a fixed budget
 //! of training runs.
 //!
-//! What is searched: the peak learning rate, `weight_decay` where the program has it, and the
+//! The search covers the peak learning rate, `weight_decay` where the program has it, and the
 //! shares that its averages keep (`beta1` and the like). All of them are moved by factors: the
 //! learning rate and the decay themselves, of a share what is left of it, so that 0.9 goes to 0.95
 //! and 0.975. See [`dimensions`].
@@ -51,10 +51,10 @@ const LEARNING_RATES: (i32, i32) = (-60, 28);
 /// No decay below or above these, in notches: 2^-10, where it does nothing in a run of a proxy
 /// task, to 256.
 const DECAYS: (i32, i32) = (-20, 16);
-/// What is left of a share is at least this: an average over some ten thousand steps.
+/// Smallest 1 - x of a share x: an average over some ten thousand steps.
 const LEAST_LEFT: f64 = 1e-4;
 
-/// What a dimension moves.
+/// Quantity that a dimension moves.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quantity {
     /// The peak learning rate.
@@ -73,7 +73,7 @@ pub enum Quantity {
 /// One thing to tune.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dimension {
-    /// What is moved.
+    /// The moved quantity.
     pub quantity: Quantity,
     /// Positions of the coarse grid, in notches.
     coarse: Vec<i32>,
@@ -82,7 +82,7 @@ pub struct Dimension {
 }
 
 impl Dimension {
-    /// What a program calls it.
+    /// Returns its name in a program.
     pub fn name(&self) -> &str {
         match &self.quantity {
             Quantity::LearningRate => "lr",
@@ -121,11 +121,11 @@ fn three_digits(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 
-/// What there is to tune of a program: the learning rate, if it takes one, whether or not it states
-/// a conventional peak (one without a peak may hold it as a constant, of which the rate is a
-/// multiple), `weight_decay`, and with `shares` every hyperparameter whose default is at least one
-/// half and below one: these are the weights of averages, such as `beta1`, `alpha` of RMSProp, or
-/// `nu` of quasi-hyperbolic momentum.
+/// Returns the dimensions to tune of a program: the learning rate, if it takes one, whether or not
+/// it states a conventional peak (one without a peak may hold it as a constant, of which the rate
+/// is a multiple), `weight_decay`, and with `shares` every hyperparameter whose default is at least
+/// one half and below one: these are the weights of averages, such as `beta1`, `alpha` of RMSProp,
+/// or `nu` of quasi-hyperbolic momentum.
 pub fn dimensions(program: &Program, shares: bool) -> Vec<Dimension> {
     let signature = program.signature();
     let mut found = Vec::new();
@@ -214,7 +214,7 @@ pub enum End {
     Cancelled,
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[must_use]
 #[non_exhaustive]
@@ -269,8 +269,8 @@ pub fn search_in_units(
     search_by(&loss, program, size, protocol, cancel, used)
 }
 
-/// What is made small: the loss of a candidate on a tuning seed, or none where it diverges. It is
-/// told whether any other setting was tried before.
+/// Function to minimize: the loss of a candidate on a tuning seed, or `None` where it diverges. It
+/// is told whether any other setting was tried before.
 pub type Loss<'a> = &'a (dyn Fn(&Candidate, u64, bool) -> Result<Option<f64>, TaskError> + Sync);
 
 /// The same for any loss, such as one over several tasks.
@@ -305,7 +305,7 @@ pub fn search_by(
     Ok(Tuning { trials: search.trials, best, runs, end })
 }
 
-/// What ends a search before it has converged.
+/// Reason why a search ends before it has converged.
 enum Halt {
     Budget,
     Failed(TaskError),

@@ -143,7 +143,7 @@ fn has_signs_for_steps(program: &Program) -> Result<bool, OptimizerError> {
     let mut random = stream(0, Purpose::Probe);
     let mut weights = vec![0.0; COORDINATES];
     for _ in 0..STEPS {
-        // Of very different sizes, so that no average of them has one size by chance.
+        // Gradients of very different sizes, so that no average of them has one size by chance.
         let gradients: Vec<f32> =
             (0..COORDINATES).map(|_| random.random_range(-1.0_f32..1.0).powi(3)).collect();
         weights.fill(0.0);

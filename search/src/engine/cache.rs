@@ -17,7 +17,7 @@ use crate::store::{Log, StateReader, StateWriter};
 /// asked for shortly before, by another child of the same parent.
 const RECENT: usize = 1 << 13;
 
-/// What is known of the programs of a key.
+/// State of the evaluation of a key's programs.
 enum Entry {
     /// The evaluation is under way.
     Pending,
@@ -27,9 +27,9 @@ enum Entry {
     Logged(u64),
 }
 
-/// All evaluations so far, by functional hash. What is in the log is read from there, so that an
-/// entry takes less than a hundred bytes whatever the suite. Only looked up, never walked, so its
-/// order does not matter.
+/// All evaluations so far, by functional hash. Evaluations in the log are read from there, so that
+/// an entry takes less than a hundred bytes whatever the suite. Only looked up, never walked, so
+/// its order does not matter.
 #[derive(Default)]
 pub struct FitnessCache {
     entries: HashMap<FunctionalHash, Entry>,

@@ -145,7 +145,8 @@ fn slots(child: &Program, donor: &Program, block: &Block) -> Option<BTreeMap<Var
     Some(taken)
 }
 
-/// What stands for a parameter of the donor.
+/// Returns the child's operand in place of a parameter of the donor; `None` if there is none, or if
+/// the settings hide it.
 fn parameter(
     child: &Program,
     donor: &Program,

@@ -23,7 +23,7 @@ use crate::judge::Judge;
 use crate::judge::evaluation::Evaluation;
 use crate::store::{StateReader, StateWriter};
 
-/// What is drawn first for a child.
+/// First draws for a child.
 struct Choice<'e> {
     rng: ChaCha8Rng,
     island: usize,
@@ -94,7 +94,7 @@ impl<'a> Evolution<'a> {
         self
     }
 
-    /// What the operators brought.
+    /// Returns the yields of the operators.
     pub fn yields(&self) -> Vec<OperatorYield> {
         self.operators.yields()
     }

@@ -23,7 +23,7 @@ pub struct Individual {
     pub hash: FunctionalHash,
     /// Its key in the fitness cache.
     pub key: FunctionalHash,
-    /// What selection goes by: its fitness, less the penalty for its spread.
+    /// Fitness that selection uses: less the penalty for its spread.
     pub fitness: Fitness,
     /// Its running fitness at the checkpoints of the suite, as far as its evaluation went.
     pub curve: Arc<[f64]>,
@@ -84,7 +84,7 @@ pub struct Parent {
     pub index: Option<u64>,
     /// Its functional hash.
     pub hash: FunctionalHash,
-    /// What selection went by.
+    /// Fitness that selection used.
     pub fitness: Fitness,
 }
 

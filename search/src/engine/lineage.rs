@@ -67,7 +67,7 @@ pub enum LineageError {
     Diverging {
         /// The store.
         store: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
 }
@@ -168,7 +168,7 @@ pub fn lineage(
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Ancestor>, LineageError> {
     let Some((path, digits)) = store_and_hash(name) else {
-        // What is no program at all is told first.
+        // A name that is no program at all is reported first.
         if name != "-" {
             find_program(name)?;
         }
@@ -203,13 +203,13 @@ pub fn lineage(
     })
 }
 
-/// What a search follows from.
+/// Everything that a search follows from.
 struct Origin<'a> {
     config: &'a SearchConfig,
     initial: Program,
     /// Further programs that it starts from.
     others: Vec<Program>,
-    /// What a command answered that was asked for children.
+    /// Answers of a command that was asked for children, by the child's number.
     proposals: HashMap<u64, Proposal>,
     /// Its evaluation, if it was kept.
     evaluation: Option<Evaluation>,
@@ -223,7 +223,7 @@ struct Origin<'a> {
 enum TraceError {
     Task(TaskError),
     Journal(JournalError),
-    /// What the journal has otherwise, or not at all.
+    /// Description of a record that the journal lacks or has differently.
     Diverging(String),
 }
 
@@ -339,7 +339,8 @@ fn trace(
                 {
                     relative.fitness = fitness;
                     population.insert(absorbed.index, Rc::new(relative));
-                    // Of an initial program there are copies, which go one after the other.
+                    // Copies of an initial program leave one after the other, so it is never
+                    // removed.
                     let gone = absorbed.gone.and_then(|gone| gone.index);
                     if let Some(index) = gone.filter(|index| *index >= search_state.others()) {
                         population.remove(&index);
@@ -373,7 +374,7 @@ fn trace(
             }
         }
     }
-    // What is wanted was the last to be bred.
+    // The requested child was bred last.
     let number = search_state.newest().map_or(0, |pending| pending.index);
     let missing = || diverging(format!("the evaluation of child {number} is missing"));
     let key = search_state.newest().map(|pending| pending.child.key);
@@ -485,7 +486,7 @@ mod tests {
         config
     }
 
-    /// What the journal of a search would hold if it evaluated every child.
+    /// Returns the evaluations that the journal of a search would hold if it evaluated every child.
     fn evaluations(children: u64) -> Vec<(u64, EvaluationRecord)> {
         let initial = Arc::new(initial());
         let first =

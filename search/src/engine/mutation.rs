@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 200;
 /// to be deleted from, a statement is inserted all the same: the search would never end.
 const KINDS: usize = 50;
 /// Attempts at a random program of one length before another length is drawn, and lengths that are
-/// drawn. Of the programs of each length a good part is valid.
+/// drawn. A good part of the programs of each length is valid.
 const RANDOM_ATTEMPTS: usize = 2000;
 const RANDOM_LENGTHS: usize = 100;
 
@@ -97,7 +97,7 @@ impl fmt::Display for MutationKind {
     }
 }
 
-/// What a mutation did: where parent and child differ says the rest.
+/// Kind and place of a mutation: the differences between parent and child tell the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mutation {
     /// Its kind.
@@ -114,7 +114,7 @@ pub struct Mutator {
     functions: Vec<Function>,
     config: MutationConfig,
     graph: Graph,
-    /// Of the program that gives a block.
+    /// Graph of the program that gives a block.
     donor: Graph,
     variables: Vec<VarId>,
 }

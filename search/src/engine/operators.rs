@@ -5,8 +5,8 @@
 //! mutations share the rest by their weights. With it these are where the shares begin: an
 //! operator's share follows how many of its children that were evaluated were better than their
 //! parents, with what is long ago counting less, and never falls below a fifth of what the settings
-//! say. What is off stays off. The counts follow from the evaluations in the order of the children,
-//! so that a resumed search has the same.
+//! say. Operators that are off stay off. The counts follow from the evaluations in the order of the
+//! children, so that a resumed search has the same.
 
 use rand::{Rng, RngExt};
 use serde::Serialize;
@@ -19,12 +19,12 @@ use crate::store::{StateReader, StateWriter};
 
 /// The part of the shares that the bandit leaves as the settings have them.
 const KEPT: f64 = 0.2;
-/// What the counts of before are worth after one more evaluation by any operator.
+/// Factor by which earlier counts fade with each evaluation by any operator.
 const MEMORY: f64 = 0.999;
 /// Evaluations that every operator is taken to have had before its first, one of them good.
 const PRIOR: f64 = 20.0;
 
-/// What an operator brought.
+/// Yield of an operator.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct OperatorYield {
@@ -32,9 +32,9 @@ pub struct OperatorYield {
     pub operator: MutationKind,
     /// Children that came in.
     pub children: u64,
-    /// Of those, how many were evaluated.
+    /// Number of those that were evaluated.
     pub evaluated: u64,
-    /// Of those, how many were better than their parent.
+    /// Number of those that were better than their parent.
     pub better: u64,
     /// Attempts that gave no child: answers of a command that were none.
     pub failed: u64,
@@ -195,7 +195,7 @@ impl Operators {
         Some(())
     }
 
-    /// What each operator that is on brought.
+    /// Returns the yield of each operator that is on.
     pub fn yields(&self) -> Vec<OperatorYield> {
         let of = |(operator, share): (&Operator, f64)| OperatorYield {
             operator: operator.kind,

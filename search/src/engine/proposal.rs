@@ -83,7 +83,7 @@ pub trait Proposer {
     -> Result<Proposal, Cancelled>;
 }
 
-/// What a program must be to come into a search.
+/// Requirements on a program that comes into a search.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     config: SearchConfig,
@@ -94,8 +94,8 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Of a search that starts from a program. `None` if the settings have no functions, which
-    /// [`SearchConfig::check`] refuses.
+    /// Makes the terms of a search that starts from a program. `None` if the settings have no
+    /// functions, which [`SearchConfig::check`] refuses.
     pub fn new(config: &SearchConfig, initial: &Program) -> Option<Terms> {
         let space = Space::parse(&config.mutation.functions).ok()?;
         let mut head = initial.clone();
@@ -162,7 +162,7 @@ pub(crate) struct CommandProposer {
     conversation: Conversation,
     seconds: Duration,
     terms: Terms,
-    /// What all questions have in common.
+    /// Part that all questions have in common.
     common: serde_json::Value,
     /// Failures of the process in a row.
     failures: usize,

@@ -1,9 +1,8 @@
 //! Where a search stands, and the steps that it takes: breed a child, take one in, change the
 //! seeds.
 //!
-//! What the next step is, and what comes of it, follows from the settings and from the evaluations
-//! alone. The engine makes the evaluations, or finds them in the journal; a lineage has them from
-//! the journal only.
+//! Each step and its outcome follow from the settings and from the evaluations alone. The engine
+//! makes the evaluations, or finds them in the journal; a lineage has them from the journal only.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -56,7 +55,7 @@ impl Best {
     }
 }
 
-/// What a search does next.
+/// Next step of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// It breeds a child.
@@ -77,17 +76,17 @@ pub(crate) struct Pending {
     pub first: bool,
 }
 
-/// What came of taking a child in.
+/// Outcome of taking a child in.
 pub(crate) struct Absorbed {
     /// Number of the child.
     pub index: u64,
     /// Its functional hash.
     pub hash: FunctionalHash,
-    /// What selection goes by.
+    /// Fitness that selection uses.
     pub fitness: Fitness,
     /// Whether it is the best program now.
     pub is_best: bool,
-    /// Who is no longer in the population: the oldest of the island, or the child itself.
+    /// Individual that left the population: the oldest of the island, or the child itself.
     pub gone: Option<Individual>,
 }
 
@@ -116,7 +115,7 @@ pub(crate) struct Initial {
 /// Where a search stands.
 pub(crate) struct SearchState<'a> {
     evolution: Evolution<'a>,
-    /// Of the programs that the search starts from, the best that has come in.
+    /// Best initial program that has come in so far.
     initial: Initial,
     cache: FitnessCache,
     pending: VecDeque<Pending>,
@@ -177,9 +176,9 @@ impl<'a> SearchState<'a> {
         }
     }
 
-    /// What comes next. The programs that the search starts from come in before any is bred from
-    /// them. The seeds change between two children, and all that were bred on the old ones come in
-    /// before.
+    /// Returns the next step. The programs that the search starts from come in before any is bred
+    /// from them. The seeds change between two children, and all that were bred on the old ones
+    /// come in before.
     pub fn next(&self) -> Step {
         if self.bred == self.evolution.others() && !self.pending.is_empty() {
             return Step::Absorb;
@@ -263,8 +262,8 @@ impl<'a> SearchState<'a> {
         elite
     }
 
-    /// Changes the seeds. What was known of the elite and its evaluations on the new seeds, one for
-    /// each, make one fitness.
+    /// Changes the seeds. The known evaluation of each elite program and its new one, on the new
+    /// seeds, make one fitness.
     pub fn change_seeds(
         &mut self,
         epoch: u64,
@@ -316,7 +315,7 @@ impl<'a> SearchState<'a> {
         self.cache.is_known(key)
     }
 
-    /// What is known of the programs of a key.
+    /// Returns the evaluation of a key's programs, if it is known.
     pub fn evaluation(&mut self, key: FunctionalHash) -> Result<Option<Evaluation>, JournalError> {
         self.cache.get(key)
     }
@@ -445,7 +444,7 @@ impl<'a> SearchState<'a> {
         self.evolution.others()
     }
 
-    /// Of the programs that the search starts from, the best that has come in.
+    /// Returns the best initial program that has come in so far.
     pub fn initial(&self) -> &Initial {
         &self.initial
     }
@@ -455,7 +454,7 @@ impl<'a> SearchState<'a> {
         &self.best
     }
 
-    /// What the operators brought.
+    /// Returns the yields of the operators.
     pub fn yields(&self) -> Vec<OperatorYield> {
         self.evolution.yields()
     }
@@ -618,7 +617,7 @@ impl Recorded {
         let number = revision(epoch, rank);
         let first = epoch.saturating_mul(self.rotate);
         while !self.revisions.contains_key(&number) && self.reach <= first && self.read()? {}
-        // What is left of epochs before belongs to no program of this search.
+        // Remaining revisions of earlier epochs belong to no program of this search.
         self.revisions.retain(|number, _| epoch_of(*number) >= epoch);
         Ok(checked(self.revisions.remove(&number), Place::Revision(number), hash)?
             .map(|(evaluation, _)| evaluation))

@@ -34,7 +34,7 @@ enum JudgeOf {
 
 impl Benches {
     /// Judges what the body of a [judgement](symopt_proxy_tasks::job::JobKind::Judgement) says, on
-    /// a suite that `make` makes of its text. What comes of it is the job's
+    /// a suite that `make` makes of its text. The result is the job's
     /// [`Done`](symopt_proxy_tasks::job::Outcome::Done).
     pub fn judge(
         &self,

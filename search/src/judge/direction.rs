@@ -202,7 +202,7 @@ impl Judge for DirectionJudge {
 }
 
 impl DirectionJudge {
-    /// What others need to judge as this judge does in an epoch.
+    /// Returns everything that others need to judge as this judge does in an epoch.
     fn bench(&self, epoch: u64, cancel: &CancelToken) -> Result<Bench, TaskError> {
         Ok(Bench {
             fitness: self.config.clone(),

@@ -1,4 +1,4 @@
-//! What judging a program gives.
+//! Result of judging a program.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use symopt_proxy_tasks::suite::Fitness;
 
 use super::inner_tuning::Setting;
 
-/// What an evaluation gave.
+/// Result of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Evaluation {
@@ -21,7 +21,7 @@ pub struct Evaluation {
     pub seeds: u32,
     /// For a direction, where it did best on each task.
     pub settings: Arc<[Setting]>,
-    /// What went wrong, if the fitness is [`Fitness::Failed`].
+    /// Failure, if the fitness is [`Fitness::Failed`].
     pub failure: Option<Arc<Failure>>,
 }
 
@@ -43,7 +43,7 @@ impl Evaluation {
         Evaluation { failure: Some(Arc::new(failure)), ..Evaluation::new(Fitness::Failed, curve) }
     }
 
-    /// What selection goes by: the fitness less so many standard errors.
+    /// Returns the fitness that selection uses: less so many standard errors.
     pub fn score(&self, penalty: f64) -> Fitness {
         match self.fitness {
             Fitness::Improvement(value) => {

@@ -45,7 +45,7 @@ pub fn split(program: &Program) -> Result<Program, SplitError> {
             is_decay(&direction.statements, at, operand, weights)
         })
     {
-        // What comes after it may assign slots.
+        // Statements after it may assign slots.
         direction.statements.remove(at);
         if direction.statements.iter().skip(at).any(|s| s.target == rest) {
             return Err(error("the direction's variable is assigned again"));

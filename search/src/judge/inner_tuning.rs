@@ -74,7 +74,7 @@ pub struct Tuning<F> {
     /// The loss in a setting on a tuning seed, by its number; infinite if it diverges.
     loss: F,
     seeds: usize,
-    /// What is known, by setting and seed.
+    /// Known losses, by setting and seed.
     known: BTreeMap<(Setting, usize), f64>,
     /// The best setting so far.
     pub best: Setting,

@@ -16,7 +16,7 @@ use crate::config::FitnessConfig;
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 
-/// What makes judges that give the same request the same evaluation.
+/// Everything that judges must share to give the same request the same evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bench {
@@ -44,7 +44,7 @@ pub(super) struct Judgement {
     pub thresholds: Vec<f64>,
 }
 
-/// What a judgement gave.
+/// Result of a judgement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Judged {
@@ -54,7 +54,7 @@ pub(super) enum Judged {
     Failed {
         /// The task.
         task: String,
-        /// What went wrong.
+        /// Failure of the run.
         failure: Failure,
     },
 }

@@ -26,8 +26,8 @@ const TOLERANCE: f64 = 2e-2;
 
 /// The gradients of an array that are smaller than this share of the largest array's, as root mean
 /// squares, are rounding errors: those of the key biases of attention, say, which make no difference
-/// under a softmax. What is normalised array by array makes a direction of them that the scale of
-/// the loss changes, and training doesn't feel it.
+/// under a softmax. Normalisation array by array makes a direction of them that the scale of the
+/// loss changes, and training doesn't feel it.
 const ROUNDING: f64 = 1e-6;
 
 /// Projections of a direction, of size 1 over a whole recording, that make its fingerprint, and the
@@ -177,7 +177,8 @@ impl Prober {
         Probe { fingerprint: FunctionalHash(fingerprint), rms: rms.into(), rejected }
     }
 
-    /// What the screens have against a program, on the recording with the fewest parameters.
+    /// Returns the reason why the screens reject a program, on the recording with the fewest
+    /// parameters.
     fn screen(&self, program: &Program) -> Option<Rejection> {
         let (place, compared) = self.screened.as_ref()?;
         let recording = self.recordings.get(*place)?.as_ref()?;

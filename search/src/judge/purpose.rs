@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What programs are judged for. Each purpose has seeds of its own: those of a search whose seed is
+/// Purpose of judging programs. Each purpose has seeds of its own: those of a search whose seed is
 /// this number, which no search should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -45,7 +45,7 @@ impl SuiteJudge {
         cancel: &CancelToken,
     ) -> Result<SuiteJudge, TaskError> {
         let judge = SuiteJudge { suite, search, baselines: PerEpoch::new(), kept };
-        // What is wrong with the suite shows now.
+        // The first baseline shows faults of the suite now.
         judge.baseline(judge.kept.first(), cancel)?;
         Ok(judge)
     }

@@ -46,7 +46,7 @@ pub enum Reason {
     /// Its statements.
     #[error("more than {most} statements, which mutation.max_statements allows")]
     Long {
-        /// What the settings allow.
+        /// Statements that the settings allow.
         most: usize,
     },
     /// It is no direction, and can't be made one.
@@ -105,7 +105,7 @@ impl InitialPrograms {
                 }
             }
         }
-        // Of one program nothing is left out.
+        // A program found twice under one name is kept once, and not reported as left out.
         let mut programs: Vec<Program> = Vec::new();
         let mut known: Vec<(FunctionalHash, String)> = Vec::new();
         for (name, program) in found {

@@ -19,16 +19,16 @@ use crate::directory::no_follow;
 use crate::judge::evaluation::Evaluation;
 use crate::store::statistics::Statistics;
 
-/// What is done about a store that has lost some of what was acknowledged.
+/// Treatment of a store that has lost acknowledged evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Salvage {
     /// It is refused.
     No,
-    /// What is whole is taken up. A search evaluates again what is missing.
+    /// Its intact parts are used. A search evaluates again what is missing.
     Yes,
 }
 
-/// What a damaged store has lost.
+/// Loss of a damaged store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Lost {
@@ -57,7 +57,7 @@ pub struct CheckedStore {
 pub struct FoundEvaluation(Found);
 
 impl FoundEvaluation {
-    /// What was evaluated.
+    /// Returns which child or revision was evaluated.
     pub fn place(&self) -> Place {
         self.0.place
     }
@@ -79,8 +79,8 @@ impl CheckedStore {
         check(path, Access::Write(salvage), None)
     }
 
-    /// What the search of a store was started with; nothing else of the store is looked at, unless
-    /// it is of an earlier format.
+    /// Returns the settings that the search of a store was started with; nothing else of the store
+    /// is looked at, unless it is of an earlier format.
     pub fn settings_of(path: &Path) -> Result<Settings, JournalError> {
         if check_manifest(path)? <= LAST_SLED {
             return Ok(CheckedStore::of(path)?.summary.settings);
@@ -96,14 +96,15 @@ impl CheckedStore {
     }
 
     /// Checks as much of a store as it takes to find the evaluations of the programs whose hashes
-    /// begin with digits: for each hash the first one. What an index knows is not read through.
+    /// begin with digits: for each hash the first one. Parts that an index covers are not read
+    /// through.
     pub fn find(
         path: &Path,
         digits: &str,
     ) -> Result<(CheckedStore, Vec<FoundEvaluation>), JournalError> {
         let digits = Digits::of(digits);
         let mut store = check(path, Access::Read, digits)?;
-        // Of equal programs the first; a child comes before all of the elite.
+        // Among equal programs the first is kept; a child comes before all of the elite.
         let mut found = std::mem::take(&mut store.summary.found);
         found.sort_by_key(|found| (found.hash, found.place));
         found.dedup_by_key(|found| found.hash);
@@ -124,7 +125,7 @@ impl CheckedStore {
         self.log.records_where(wanted)
     }
 
-    /// What the search was started with.
+    /// Returns the settings that the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.summary.settings
     }
@@ -137,7 +138,7 @@ impl CheckedStore {
         self.log.each_evaluation(f)
     }
 
-    /// What was lost, if the store was damaged and is salvaged.
+    /// Returns the loss, if the store was damaged and is salvaged.
     pub fn lost(&self) -> Option<Lost> {
         self.lost
     }
@@ -211,7 +212,7 @@ fn check(
     }
     let version = check_manifest(path)?;
     let log_path = path.join(LOG);
-    // What an earlier format's conversion left that was cut short is not the journal.
+    // A log from an interrupted conversion of an earlier format is not the journal.
     let is_old = version <= LAST_SLED && (old::is_there(path) || !log_path.is_file());
     let lock = match access {
         Access::Write(_) => Some(take_lock(path)?),

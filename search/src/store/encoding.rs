@@ -32,7 +32,7 @@ const STANDARD_ERROR: u8 = 1 << 3;
 const SETTINGS: u8 = 1 << 4;
 const FAILURE: u8 = 1 << 5;
 const TEXT: u8 = 1 << 6;
-/// Of a release that did not know standard errors, seeds and settings.
+/// Flag of a record from a release that did not know standard errors, seeds and settings.
 const TERSE: u8 = 1 << 7;
 
 /// Statements of a window after which the next one begins.

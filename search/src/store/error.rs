@@ -28,7 +28,7 @@ pub enum JournalError {
     Taken {
         /// The directory or file.
         path: PathBuf,
-        /// What is there.
+        /// Description of the contents.
         reason: &'static str,
     },
     /// The directory is something else.
@@ -56,7 +56,7 @@ pub enum JournalError {
     Damaged {
         /// The directory.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the damage.
         reason: String,
         /// Whether what stands before the damage can be taken up.
         salvage: bool,
@@ -72,9 +72,9 @@ pub enum JournalError {
     Full {
         /// Where it is full.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the system.
         reason: String,
-        /// What to do then.
+        /// Next step for the user.
         next: String,
     },
     /// The disk fails.
@@ -84,9 +84,9 @@ pub enum JournalError {
     Disk {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the system.
         reason: String,
-        /// What to do then.
+        /// Next step for the user.
         next: String,
     },
     /// The copy that an old store is read through can't be made.
@@ -97,7 +97,7 @@ pub enum JournalError {
     Temporary {
         /// The temporary directory.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the system.
         reason: String,
     },
     /// The file system says no.

@@ -17,7 +17,7 @@ pub struct Failures {
     pub count: u64,
     /// The functional hash, in hexadecimal, of the first program that failed so.
     pub hash: String,
-    /// What went wrong with it.
+    /// Failure of that program.
     pub first: Failure,
 }
 

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-/// What every log begins with; the digit is its version.
+/// First bytes of every log; the digit is its version.
 pub(super) const MAGIC: &[u8; 16] = b"symopt log 1\r\n\x1a\n";
 
 /// Bytes before the payload.
@@ -42,7 +42,7 @@ fn checksum(offset: u64, length: u32, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// What comes next in a log.
+/// Next item of a log.
 pub(super) enum Next<'a> {
     /// A frame: where its payload begins, and the payload.
     Frame(u64, &'a [u8]),

@@ -4,8 +4,8 @@
 //! The objectives are the raw ones, without parsimony and penalty: the fitness over all seeds that a
 //! program was judged on, the live statements, the bytes of state for each parameter. A program of
 //! the front has more fitness than every other one that is no longer and needs no more state. A
-//! [`Cell`] holds programs that are alike in what they keep and how they step. What the hall says
-//! of fitness is biased, as the search selected for it: only other seeds tell.
+//! [`Cell`] holds programs that are alike in what they keep and how they step. Its fitness values
+//! are biased, as the search selected for them: only other seeds tell.
 //!
 //! It follows from the journal: so it is there while a search runs, and after every restart.
 
@@ -67,7 +67,7 @@ pub struct Entry {
     pub second_parent: Option<String>,
     /// Text.
     pub program: String,
-    /// Of a direction, where it did best on each task when it was first judged.
+    /// For a direction, where it did best on each task when it was first judged.
     #[serde(skip)]
     pub settings: Vec<Setting>,
 }
@@ -115,8 +115,8 @@ struct Measured {
     entry: Entry,
 }
 
-/// The front of a store, the fittest first. Of programs that are equal in all the first found
-/// stays.
+/// The front of a store, the fittest first. Among programs that are equal in all objectives the
+/// first found stays.
 pub fn hall_of_fame(store: &CheckedStore) -> Result<Vec<Entry>, JournalError> {
     let mut front = front(candidates(store)?);
     front.iter_mut().for_each(Measured::look);
@@ -198,7 +198,7 @@ fn candidates(store: &CheckedStore) -> Result<Vec<Measured>, JournalError> {
     best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     best.truncate(CANDIDATES);
     let mut missing: BTreeSet<FunctionalHash> = best.iter().map(|(hash, _)| *hash).collect();
-    // Of equal programs the first; a child comes before all of the elite.
+    // Among equal programs the first is kept; a child comes before all of the elite.
     let records = store.records_where(|_, hash, _| missing.remove(&hash))?;
     let origins = store.origins()?;
     let mut measured: Vec<Measured> = Vec::with_capacity(records.len());
@@ -224,7 +224,8 @@ fn candidates(store: &CheckedStore) -> Result<Vec<Measured>, JournalError> {
     Ok(measured)
 }
 
-/// What is known of each program, over all seeds that it was judged on, as the search has it.
+/// Returns the known evaluation of each program, over all seeds that it was judged on, as the
+/// search has it.
 fn known(store: &CheckedStore) -> Result<HashMap<FunctionalHash, Evaluation>, JournalError> {
     let mut known: HashMap<FunctionalHash, Evaluation> = HashMap::new();
     store.each_evaluation(|_, hash, evaluation| {

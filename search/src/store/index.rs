@@ -2,7 +2,7 @@
 //!
 //! It follows from the log, and is never the truth: whoever finds by it reads the log at that
 //! place. If it is missing, cut off, damaged or of another log, the log is read from where it ends,
-//! or as a whole. Who opens the store to write mends it; readers touch nothing.
+//! or as a whole. Opening the store to write mends it; readers touch nothing.
 //!
 //! The file is a row of *segments*, each for a run of whole frames with some 16,384 evaluations, so
 //! that appending to it is all that is ever done:
@@ -66,7 +66,7 @@ impl Position {
     }
 }
 
-/// What an index is ordered by.
+/// Returns the sort key of an index: the first eight bytes of the hash.
 fn key(hash: FunctionalHash) -> u64 {
     (hash.0 >> 64) as u64
 }
@@ -199,7 +199,7 @@ impl Segment {
     }
 }
 
-/// What an index knows of keys.
+/// Result of looking up keys in an index.
 pub(super) struct Known {
     /// How far it goes.
     pub position: Position,

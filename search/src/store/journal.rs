@@ -125,14 +125,14 @@ impl Journal {
             None => return Journal::open(&path),
         };
         if is_old {
-            // Of a damaged one nothing goes.
+            // A damaged database is kept.
             old::replace(&path, &log, lost.is_some())?;
         }
         Journal::open_log(path, log, summary, lost.is_some(), lock)
     }
 
-    /// Opens a log that was read through. What was not acknowledged of it is cut off; what is
-    /// damaged of it is kept beside it.
+    /// Opens a log that was read through. Unacknowledged bytes are cut off; damaged ones are kept
+    /// beside the log.
     fn open_log(
         path: PathBuf,
         log: Log,
@@ -198,7 +198,7 @@ impl Journal {
         &self.path
     }
 
-    /// What the search was started with.
+    /// Returns the settings that the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -539,8 +539,8 @@ impl Journal {
         frame::put(&mut bytes, begin, &payload);
         let file = &self.log.file;
         if let Err(error) = write_at(file, &bytes, end).and_then(|()| file.sync_data()) {
-            // Who reads the log, or opens it again, passes over what was not whole; this only makes
-            // room.
+            // Readers, and whoever opens the log again, pass over an incomplete frame; this only
+            // makes room.
             let _ = file.set_len(end);
             self.encoder.end_window();
             return Err(store_error(&self.path, &self.path.join(LOG), &error));

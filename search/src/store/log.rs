@@ -107,7 +107,7 @@ pub(super) enum Tail {
     Damaged,
 }
 
-/// What is in a log.
+/// Summary of a log's contents.
 pub(super) struct Summary {
     pub settings: Settings,
     /// Evaluations of children and of the elite.
@@ -144,7 +144,7 @@ pub(super) struct Digits {
 }
 
 impl Digits {
-    /// Of a text of hexadecimal digits; `None` if there are too many.
+    /// Parses a text of hexadecimal digits; `None` if there are too many.
     pub fn of(text: &str) -> Option<Digits> {
         let shift = 128u32.checked_sub(u32::try_from(text.len()).ok()?.checked_mul(4)?)?;
         u128::from_str_radix(text, 16).ok().map(|value| Digits { value, shift })
@@ -680,11 +680,11 @@ impl Summary {
 
 /// An evaluation that was read.
 pub(crate) struct Logged {
-    /// What was evaluated.
+    /// Child or revision that was evaluated.
     pub place: Place,
     /// Its functional hash.
     pub hash: FunctionalHash,
-    /// What came of it.
+    /// Result of the evaluation.
     pub evaluation: Evaluation,
     /// Where it stands in the log.
     pub offset: u64,
@@ -694,7 +694,7 @@ pub(crate) struct Logged {
 pub(crate) struct Evaluations {
     log: Log,
     frames: Frames,
-    /// Of the last frame, the next one last.
+    /// Evaluations of the last frame that was read, the next one last.
     ready: Vec<Logged>,
 }
 

@@ -1,4 +1,4 @@
-//! What says that a directory is a store, and of which format.
+//! Manifest, which marks a directory as a store and states its format.
 
 use std::fs;
 use std::io::ErrorKind;

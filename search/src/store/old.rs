@@ -122,7 +122,7 @@ pub(super) fn replace(store: &Path, log: &Log, keep: bool) -> Result<(), Journal
     }
     fs::rename(&new, &path).and_then(|()| sync(store)).map_err(at(&path))?;
     if !keep {
-        // What is left of the database if this is cut short takes room and does no harm.
+        // Remains of the database, if this is cut short, take room and do no harm.
         let _ = remove_database(&store.join(JOURNAL));
     }
     Ok(())
@@ -435,7 +435,7 @@ fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|_| "the database is corrupted".to_owned())
 }
 
-/// Copies the files of a database. What a killed process had not finished is left out: sled 0.34
+/// Copies the files of a database. Unfinished files of a killed process are left out: sled 0.34
 /// takes an unfinished snapshot of the index for the newest whole one, and it holds nothing that
 /// the log doesn't.
 fn copy_directory(store: &Path, source: &Path, target: &Path) -> Result<(), JournalError> {

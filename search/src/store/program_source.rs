@@ -30,7 +30,7 @@ pub enum ProgramError {
     NotInStore {
         /// The store.
         store: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// The store can't be opened.
@@ -42,11 +42,11 @@ pub enum ProgramError {
 pub struct Found {
     /// The program; of a store of directions the direction, without what stands outside.
     pub program: Program,
-    /// What belongs to it, if it is a direction.
+    /// Further data of a direction; `None` for a whole program.
     pub direction: Option<FoundDirection>,
 }
 
-/// What a store knows of a direction beside the program.
+/// Data that a store has of a direction beside the program.
 #[non_exhaustive]
 pub struct FoundDirection {
     /// `STORE:HASH`, with the whole hash.
@@ -143,7 +143,7 @@ pub(crate) fn others_of(settings: &Settings) -> Result<Vec<Program>, ProgramErro
     settings.others.iter().map(parse).collect()
 }
 
-/// What a name speaks of in place of a hash.
+/// Meaning of a name that is not a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Named {
     /// `best`: what the search calls its best program.
@@ -152,7 +152,8 @@ enum Named {
     Place(usize),
 }
 
-/// What a name speaks of: `best`, or a number of at most two digits, which is too short for a hash.
+/// Parses a name that is not a hash: `best`, or a number of at most two digits, which is too short
+/// for a hash.
 fn place_of(text: &str) -> Option<Named> {
     match text {
         "best" => Some(Named::Best),
@@ -248,7 +249,7 @@ pub fn store_and_hash(name: &str) -> Option<(&Path, &str)> {
     if name == "-" || symopt_programs::find(name).is_some() || Path::new(name).exists() {
         return None;
     }
-    // What ends like a hash was meant as one, even if there is no store.
+    // A name that ends like a hash was meant as one, even if there is no store.
     let (store, hash) = name.rsplit_once(':')?;
     (!store.is_empty() && (Path::new(store).exists() || is_hash(hash)))
         .then_some((Path::new(store), hash))
@@ -274,7 +275,7 @@ pub fn find_in_store(path: &Path, digits: &str) -> Result<(CheckedStore, Stored)
         .map(|graph| graph.hash())
         .ok()
         .filter(|hash| hash.to_string().starts_with(&digits));
-    // Of equal programs the first, and that is the initial one.
+    // Among equal programs the first counts, and that is the initial one.
     let evaluations: Vec<&FoundEvaluation> =
         evaluations.iter().filter(|found| Some(found.hash()) != initial).collect();
     let count = evaluations.len() + usize::from(initial.is_some());

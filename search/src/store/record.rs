@@ -1,4 +1,4 @@
-//! What a journal keeps: the settings, the evaluations, improvements.
+//! Records of a journal: the settings, the evaluations, improvements.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::engine::mutation::MutationKind;
 use crate::judge::evaluation::Evaluation;
 use crate::judge::inner_tuning::Setting;
 
-/// What a search was started with.
+/// Inputs that a search was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The settings.
@@ -52,7 +52,7 @@ pub struct EvaluationRecord {
     /// For a direction, where it did best on each task.
     #[serde(default)]
     pub settings: Vec<Setting>,
-    /// What went wrong, if a run failed.
+    /// Failure, if a run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
@@ -85,7 +85,7 @@ impl EvaluationRecord {
         }
     }
 
-    /// What the evaluation gave.
+    /// Returns the result of the evaluation.
     pub fn evaluation(&self) -> Evaluation {
         Evaluation {
             fitness: self.fitness,
@@ -98,7 +98,7 @@ impl EvaluationRecord {
     }
 }
 
-/// What a command answered that was asked for a child.
+/// Answer of a command that was asked for a child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proposal {
@@ -119,7 +119,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Of an operator and parents.
+    /// Makes an origin from an operator and parents.
     pub fn new(operator: MutationKind, parents: [Option<FunctionalHash>; 2]) -> Origin {
         Origin { operator, parents }
     }
@@ -132,13 +132,13 @@ pub struct Evaluated {
     pub hash: FunctionalHash,
     /// The program.
     pub program: Arc<Program>,
-    /// What came of it.
+    /// Result of the evaluation.
     pub evaluation: Evaluation,
     /// Where it comes from, if it is a child.
     pub origin: Option<Origin>,
 }
 
-/// What was evaluated.
+/// Subject of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// The child of a number.

@@ -12,17 +12,17 @@ pub const EVERY: u64 = 500;
 pub struct Statistics {
     /// Children bred whose fitness is known.
     pub generated: u64,
-    /// Of those, how many had a functional hash that was new, so that they were evaluated.
+    /// Number of those whose functional hash was new, so that they were evaluated.
     pub evaluated: u64,
-    /// Of those, how many had a functional hash that was new, and were rejected by a screen before
-    /// any training.
+    /// Number of those whose functional hash was new, and that were rejected by a screen before any
+    /// training.
     #[serde(default)]
     pub screened: u64,
-    /// Of the evaluated, how many were stopped as hopeless.
+    /// Number of evaluated ones that were stopped as hopeless.
     pub hopeless: u64,
-    /// Of the evaluated, how many diverged.
+    /// Number of evaluated ones that diverged.
     pub diverged: u64,
-    /// Of the evaluated, how many had a run of an external task that failed.
+    /// Number of evaluated ones that had a run of an external task that failed.
     #[serde(default)]
     pub failed: u64,
     /// Sum over the children of the share of their statements that no output of a step depends on.

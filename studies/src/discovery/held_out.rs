@@ -45,7 +45,7 @@ struct Measured {
     losses: Vec<Vec<Option<f64>>>,
 }
 
-/// What a measurement depends on.
+/// Everything that a measurement depends on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key {
     /// Checksum of the suite's text.
@@ -65,7 +65,7 @@ struct Known {
     measured: Measured,
 }
 
-/// What is known, and the file that keeps it: a measurement takes minutes.
+/// Known measurements and the file that keeps them: each takes minutes.
 struct Record {
     path: PathBuf,
     known: Mutex<Vec<Known>>,
@@ -189,8 +189,8 @@ struct Measurement<'a> {
     total: usize,
 }
 
-/// Compares programs, of which the first is the champion. What is measured is kept in a file, and
-/// not measured again.
+/// Compares programs, of which the first is the champion. Measurements are kept in a file, and not
+/// repeated.
 pub(super) fn compare(
     source: &SuiteSource,
     protocol: &HeldOutProtocol,

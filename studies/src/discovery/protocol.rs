@@ -20,7 +20,7 @@ pub struct Protocol {
     pub funnel: FunnelProtocol,
     /// How the champion is simplified.
     pub simplification: SimplificationProtocol,
-    /// What it is compared with.
+    /// How it is compared on held-out tasks.
     pub held_out: HeldOutProtocol,
     /// The settings of the searches.
     pub search: SearchConfig,

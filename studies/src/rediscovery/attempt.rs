@@ -1,4 +1,4 @@
-//! What came of a seed: its searches, and the final program of each.
+//! Outcome of a seed: its searches, and the final program of each.
 
 use serde::{Deserialize, Serialize};
 use symopt_analysis::structure::Structure;
@@ -6,7 +6,7 @@ use symopt_proxy_tasks::suite::Fitness;
 use symopt_search::store::statistics::Statistics;
 use symopt_search::store::stop_reason::StopReason;
 
-/// What happened under one seed.
+/// Outcome of one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[must_use]
 pub struct Attempt {
@@ -46,7 +46,7 @@ impl Attempt {
     }
 }
 
-/// What happened in one search.
+/// Outcome of one search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[must_use]
 pub struct Searched {
@@ -95,7 +95,7 @@ pub struct Final {
     pub structure: Structure,
     /// The same by its form.
     pub by_form: Option<Structure>,
-    /// What the classification says.
+    /// The classification in words, with its open reasons.
     pub classification: String,
     /// Mean fitness (gain over tuned AdamW of the suite file) of the simplified program on the
     /// report's seeds, with its standard error.

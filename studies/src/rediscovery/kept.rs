@@ -10,7 +10,7 @@ use super::attempt::Searched;
 use crate::checked_json;
 use crate::error::StudyError;
 
-/// What is kept of a search.
+/// State of a search that is kept in a file.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// Wall-clock seconds of all its sessions, of those that were killed up to [`NOTED_EVERY`]

@@ -23,9 +23,9 @@ const LONGEST_NAME: usize = 40;
 pub struct Figure {
     /// Name of its file.
     pub file: &'static str,
-    /// What it is.
+    /// Title of the figure.
     pub title: &'static str,
-    /// What one should know to read it.
+    /// Explanation that one needs to read it.
     pub caption: String,
     /// The picture.
     pub svg: String,

@@ -1,4 +1,4 @@
-//! What the journal of a store says about its search.
+//! History of a search, read from the journal of its store.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -66,7 +66,7 @@ impl BestSoFar {
     }
 }
 
-/// What a store holds.
+/// Contents of a store.
 pub(super) struct History {
     pub store: String,
     pub config: SearchConfig,

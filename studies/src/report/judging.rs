@@ -89,7 +89,7 @@ impl Judges {
     }
 }
 
-/// What is to be judged.
+/// Programs to judge.
 #[derive(Default)]
 pub(super) struct Work {
     jobs: Vec<(usize, Arc<Program>)>,

@@ -239,8 +239,8 @@ impl Report {
             Form::Program => "program",
             Form::Direction => "direction",
         };
-        // What no output depends on is not worth a reader's time; `report.json` has the program as
-        // it was bred.
+        // Statements that no output depends on are not worth a reader's time; `report.json` has the
+        // program as it was bred.
         let best = parse(&store.best.program).ok().and_then(|program| {
             Graph::new(&program).ok().map(|graph| program.pruned(&graph).to_string())
         });

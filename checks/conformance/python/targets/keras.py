@@ -54,7 +54,7 @@ def train(path, weights, gradients, learning_rates, hyperparameters):
 def serve():
     """Answers requests from the standard input until it ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    # What libraries print must not get among the answers.
+    # Output of libraries must not get among the answers.
     os.dup2(2, 1)
     while True:
         try:

@@ -35,7 +35,7 @@ pub struct ImportanceOptions {
     seeds: u16,
 }
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Json<'a> {
     program: &'a str,

@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::progress::{CountLine, ProgressLine, clock};
 use crate::{hint, progress, table, terminal};
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Report {
     store: String,
@@ -48,7 +48,7 @@ struct Report {
     generated_in_session_seconds: u64,
     evaluated_in_session_seconds: u64,
     statistics: Statistics,
-    /// What the operators brought.
+    /// Yield of each operator.
     operators: Vec<OperatorYield>,
     /// The programs that no other beats in all of fitness, length and memory, as `symopt top` lists
     /// them.
@@ -157,7 +157,7 @@ pub fn execute(
             compare(&result, &pruned, &config, &suite, usize::from(held_out), threads, cancel)
         }
     };
-    // What the search found is reported even if the comparison fails.
+    // The search's result is reported even if the comparison fails.
     let (comparison, failed) = match compared {
         Ok(rows) => (rows, None),
         Err(error) => (None, Some(error)),
@@ -167,8 +167,7 @@ pub fn execute(
         Form::Direction => {
             let best = &result.best;
             match Settled::new(&best.program, &best.settings, &suite.tasks, cancel) {
-                // What an interrupted search has is reported at once, without the runs that this
-                // takes.
+                // An interrupted search is reported at once, without the runs that this takes.
                 Err(TaskError::Cancelled(_)) => None,
                 settled => settled?,
             }
@@ -315,7 +314,7 @@ fn compare(
     }
 }
 
-/// What a direction was run with on each task.
+/// Prints the constants that a direction was run with on each task.
 fn print_constants(out: &mut impl Write, settled: &Settled, suite: &Suite) -> std::io::Result<()> {
     writeln!(
         out,
@@ -346,7 +345,7 @@ fn asking(launch: Launch, execution: &Execution) -> Result<Launch, Failure> {
     Ok(launch.with_proposer(execution.proposals.clone()))
 }
 
-/// What the operators brought, where there is more than mutations by fixed weights.
+/// Prints the yields of the operators, where there is more than mutations by fixed weights.
 fn print_operators(
     out: &mut impl Write,
     operators: &[OperatorYield],

@@ -62,7 +62,7 @@ pub struct Measurement {
     workers: Workers,
 }
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Report {
     seconds: f64,
@@ -71,7 +71,7 @@ struct Report {
     landscape: Landscape,
 }
 
-/// What `--gate --json` prints.
+/// Output of `--gate --json`.
 #[derive(Serialize)]
 struct GateReport {
     seconds: f64,
@@ -80,7 +80,7 @@ struct GateReport {
     gate: Gate,
 }
 
-/// What is asked for, but for the suite.
+/// Requested measurement, except for the suite.
 struct Request {
     entries: Vec<Entry>,
     settings: Settings,
@@ -88,7 +88,7 @@ struct Request {
 }
 
 impl Measurement {
-    /// Files that the result is written into. What can't be written is said before anything is done.
+    /// Files that the result is written into. Fails before any work begins if one can't be written.
     fn paths(&self) -> Result<Vec<&PathBuf>, Failure> {
         let paths: Vec<&PathBuf> =
             [&self.csv, &self.markdown, &self.svg].into_iter().flatten().collect();

@@ -13,7 +13,7 @@ use crate::terminal;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// What the script trains with
+    /// Framework that the script trains with
     #[arg(long, value_name = "FRAMEWORK", value_enum)]
     external: Framework,
     /// Import symopt's side from the Python package, which runs the script then, and write no

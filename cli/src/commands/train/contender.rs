@@ -1,4 +1,4 @@
-//! What `symopt train` trains with: a program with its constants.
+//! Contender of `symopt train`: a program with its constants.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::named_program;
 
 /// A program with the constants that it is trained with.
 pub struct Contender {
-    /// What it is called in the report, other than all others.
+    /// Name in the report, different from all others.
     pub label: String,
     /// How the program was asked for.
     pub argument: String,
@@ -34,7 +34,7 @@ pub struct Contender {
     is_set: bool,
 }
 
-/// What is trained on.
+/// Task that programs are trained on.
 pub struct Task<'a> {
     pub task: &'a WeightedTask,
     /// The same task once more.
@@ -199,8 +199,8 @@ impl Contender {
         if self.is_set { Some(Origin::Given) } else { self.origin }
     }
 
-    /// What others that are compared with it call it: a program of the zoo says how it is run,
-    /// unless it is tuned.
+    /// Returns its name for comparisons with it: a program of the zoo says how it is run, unless it
+    /// is tuned.
     pub fn called(&self) -> String {
         match self.origin() {
             Some(origin) if !origin.is_tuned() => origin.of(&self.label),
@@ -208,7 +208,7 @@ impl Contender {
         }
     }
 
-    /// What a program may be called besides how it was asked for.
+    /// Returns names of a program besides the one it was asked for by.
     fn other_names(&self) -> Vec<&str> {
         let stem = if symopt_programs::find(&self.argument).is_some() {
             None
@@ -265,7 +265,7 @@ impl Contender {
     }
 }
 
-/// What is asked for.
+/// Programs and settings that were asked for.
 pub struct Wanted<'a> {
     pub programs: &'a [String],
     /// The program to compare with.
@@ -305,7 +305,7 @@ pub fn contenders(on: &Task, wanted: &Wanted) -> Result<(Vec<Contender>, usize),
         }
         all.extend(other);
     }
-    // What is for one program goes before what is for all, whatever their order.
+    // Settings for one program override those for all, whatever their order.
     for of_one in [false, true] {
         for (name, value) in wanted.settings.iter().filter(|(name, _)| name.contains(':') == of_one)
         {

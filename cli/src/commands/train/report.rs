@@ -1,4 +1,4 @@
-//! What `symopt train` shows.
+//! Output of `symopt train`.
 
 use std::io::Write;
 use std::path::Path;
@@ -309,7 +309,7 @@ fn print_comparison(
     )
 }
 
-/// What was written, and how an interrupted training goes on.
+/// Prints the written files, and how to resume an interrupted training.
 pub fn print_end<'a>(
     out: &mut impl Write,
     written: impl Iterator<Item = &'a Path>,
@@ -326,7 +326,7 @@ pub fn print_end<'a>(
     Ok(())
 }
 
-/// What is said at the end of a training that was interrupted.
+/// Returns the message at the end of an interrupted training.
 pub fn interrupted(checkpoints: &Path) -> String {
     format!(
         "interrupted; the same command goes on from the checkpoints in {}",

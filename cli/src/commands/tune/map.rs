@@ -10,7 +10,7 @@ use symopt_studies::tuning_map::TuningMap;
 use crate::failure::Failure;
 use crate::files;
 
-/// What a map is written as.
+/// File format of a map.
 #[derive(Clone, Copy)]
 pub enum Format {
     Svg,
@@ -38,7 +38,7 @@ impl Format {
 }
 
 /// Writes the trials of a grid as a map of gains over AdamW, or of losses where the task has no
-/// constants for it. What the gains are against.
+/// constants for it. Returns the baseline of the gains.
 pub fn write(
     path: &Path,
     format: Format,

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::progress::CountLine;
 use crate::{table, terminal};
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     task: &'a str,
@@ -27,7 +27,7 @@ struct Report<'a> {
     best: Option<&'a Trial>,
 }
 
-/// What a program is tuned on.
+/// Task that a program is tuned on.
 pub struct On<'a> {
     pub task: &'a WeightedTask,
     /// How it was asked for, if by a name.

@@ -1,5 +1,5 @@
-//! What a plan does with whole arrays between passes: functions of matrices, and whatever is done
-//! with values of other shapes than the parameters'. Array by array, one after the other; only the
+//! Operations of a plan on whole arrays between passes: functions of matrices, and all operations
+//! on values of other shapes than the parameters'. Array by array, one after the other; only the
 //! products of large matrices are spread over threads.
 
 use std::ops::Range;

@@ -13,7 +13,7 @@ use crate::reduce;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Smalls {
     values: Vec<f64>,
-    /// Of each small value the part of `values` that holds it.
+    /// Part of `values` that holds each small value.
     places: Vec<Range<usize>>,
     /// Row after row the small values of an array, rounded; one row if they are the same for all
     /// arrays.

@@ -114,8 +114,8 @@ impl Lowering {
         }
     }
 
-    /// The writes of a pass that keeps trees: in place where that is possible. What is, is said:
-    /// values and their slots.
+    /// The writes of a pass that keeps trees: in place where that is possible. Returns the writes
+    /// in place: values and their slots.
     fn keep(&mut self, kept: &[(Source, usize)], copies: &mut Vec<Step>) -> Vec<(usize, usize)> {
         let mut in_place = Vec::new();
         for (source, place) in kept {
@@ -309,7 +309,7 @@ impl Lowering {
         let mut update = self.in_slot(plan.update);
         let mut slots: Vec<Source> =
             plan.slots.iter().map(|source| self.in_slot(*source)).collect();
-        // What would be overwritten before it is read gets a value of its own.
+        // A source that would be overwritten before it is read gets a value of its own.
         let keep = |lowering: &mut Lowering, source: Source| {
             lowering.steps.push(Some(copy(source.into(), Target::Value(lowering.steps.len()))));
             lowering.uses.push(1);

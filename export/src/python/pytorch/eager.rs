@@ -12,7 +12,7 @@ use crate::notation::Notation;
 use crate::python::WIDTH;
 use crate::spelling::spelling;
 
-/// What is worked on.
+/// Form of the arrays that operations work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// Single tensors.
@@ -108,7 +108,7 @@ pub fn scratch_to_give(operations: &[Operation], allocation: &Allocation) -> Vec
     (0..allocation.scratch).filter(is_first_given).collect()
 }
 
-/// What the operations of a stage are written with.
+/// Writer of the operations of a stage.
 pub struct Eager<'a> {
     /// The program.
     pub listing: &'a Listing,
@@ -116,7 +116,7 @@ pub struct Eager<'a> {
     pub operations: &'a Operations,
     /// Where they put their results.
     pub allocation: &'a Allocation,
-    /// What is worked on.
+    /// Form of the arrays.
     pub style: Style,
     /// Scratch arrays for which the caller may give memory, in `out`. Where it gives `None`, each
     /// operation makes an array of its own, as tensors of other types want it: those that are parts
@@ -344,8 +344,8 @@ impl Eager<'_> {
         }
     }
 
-    /// What a call on single arrays computes, on all of them; `reads_weights` says whether it reads
-    /// their shape.
+    /// Returns the lines that apply a call on single arrays to all of them; `reads_weights` says
+    /// whether it reads their shape.
     fn called(
         &self,
         call: &str,
@@ -355,7 +355,7 @@ impl Eager<'_> {
         is_new: bool,
     ) -> Vec<String> {
         if self.style == Style::Single {
-            // What is called makes a new array in any case.
+            // The call makes a new array in any case.
             return vec![if target.starts_with("scratch") {
                 format!("{target} = {call}")
             } else {
@@ -500,7 +500,7 @@ impl Eager<'_> {
     pub fn end(&self, update: Value, next_slots: &[Value]) -> String {
         let mut text = String::new();
         let moves = |slot: usize| self.place(next_slots[slot]) != Holder::Slot(slot);
-        // What stands in the array of a slot that is about to be written is put aside first.
+        // The value in the array of a slot that is about to be written is put aside first.
         let mut aside: Vec<(Holder, String)> = Vec::new();
         for value in next_slots
             .iter()

@@ -1,4 +1,4 @@
-//! What users of PyTorch call the hyperparameters and the slots of a program.
+//! Names of the hyperparameters and the slots of a program for users of PyTorch.
 //!
 //! A group keeps a hyperparameter under the name that it has in `torch.optim`, so that schedulers
 //! and checkpoints of PyTorch find it.
@@ -214,8 +214,8 @@ impl Names {
         self.places.iter().filter(|place| place.is_elsewhere())
     }
 
-    /// What the optimizers of `torch.optim` read from a group beside these slots, and no program
-    /// does: key and value.
+    /// Returns the keys, with values, that the optimizers of `torch.optim` read from a group beside
+    /// these slots, and no program reads.
     pub fn unread(&self) -> Vec<(&'static str, &'static str)> {
         let has = |slot: &str| self.renamed_slots().any(|(_, name)| name == slot);
         let decays = self.renamed_slots().any(|(_, name)| !matches!(name, "prev" | "step_size"));
@@ -285,7 +285,7 @@ fn slots(program: &Program, graph: &Graph) -> (Vec<String>, Vec<Option<&'static 
     (live.iter().map(|(slot, _)| name_of(*slot)).collect(), kinds.collect())
 }
 
-/// What a slot is a running average of.
+/// Values that a slot is a running average of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Averaged {
     Gradients,
@@ -328,7 +328,7 @@ impl Shapes<'_> {
         }
     }
 
-    /// What is squared.
+    /// Returns the node that is squared.
     fn squared(&self, id: NodeId) -> Option<NodeId> {
         match self.call(id)? {
             (Function::Square, [x]) => Some(*x),
@@ -345,8 +345,8 @@ impl Shapes<'_> {
         }
     }
 
-    /// What is averaged, and by which coefficient: `interp(x, slot, h)`, or the same with
-    /// operators.
+    /// Returns the node that is averaged, and its coefficient: `interp(x, slot, h)`, or the same
+    /// with operators.
     fn averaged(&self, slot: SlotId, next: NodeId) -> Option<(NodeId, String)> {
         if let Some((Function::Interp, [x, y, weight])) = self.call(next) {
             return self

@@ -21,7 +21,7 @@ pub enum Value {
     Weights,
     /// The gradients.
     Gradients,
-    /// What a slot holds when the step begins.
+    /// The value of a slot when the step begins.
     Slot(usize),
     /// The result of an operation.
     Result(usize),
@@ -39,7 +39,7 @@ pub enum Operand {
     PerArray(String, Vec<String>),
 }
 
-/// What an operation does.
+/// Action of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A function of operands of which the first is an array.
@@ -54,7 +54,7 @@ pub enum Action {
 /// An operation on whole arrays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// What is done.
+    /// The action.
     pub action: Action,
     /// To what.
     pub operands: Vec<Operand>,
@@ -72,7 +72,7 @@ impl Operation {
     }
 }
 
-/// What stands in a list of operations.
+/// Entry of a list of operations.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// A line of the listing begins, which is said in a comment.
@@ -89,7 +89,7 @@ pub enum Item {
 pub struct Operations {
     /// The operations: number i gives `Value::Result(i)`.
     pub operations: Vec<Operation>,
-    /// What comes one after another.
+    /// The entries, one after another.
     pub items: Vec<Item>,
 }
 
@@ -377,7 +377,7 @@ pub fn allocate(operations: &[Operation], next_slots: &[Value], others: &[Value]
     let mut places: Vec<Holder> = Vec::with_capacity(operations.len());
     // The operation whose result each scratch array holds, which has the shape of the array.
     let mut scratch: Vec<usize> = Vec::new();
-    // What the array of each slot holds.
+    // Value in the array of each slot.
     let mut slots: Vec<Value> = (0..next_slots.len()).map(Value::Slot).collect();
     for (index, operation) in operations.iter().enumerate() {
         let is_over =

@@ -256,7 +256,8 @@ impl Plain<'_> {
         text
     }
 
-    /// What the function of a step gives: the weights and the slots after it.
+    /// Returns the `return` statement of a step's function: the weights and the slots after the
+    /// step.
     fn end(&self) -> String {
         let listing = self.writer.listing;
         let lines = listing.stages.last().map_or(&[][..], |stage| &stage.lines);

@@ -1,4 +1,4 @@
-//! What the files of all programs have in common.
+//! Text that the files of all programs share.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ pub const TITLE_OF_PLAIN: &str = "PyTorch: an optimizer that steps tensor by ten
 /// The licence of what is written, as symopt's own.
 pub const LICENSE: &str = "SPDX-License-Identifier: MIT OR Apache-2.0";
 
-/// What the functions of a program call.
+/// Helpers that the functions of a program call.
 pub static HELPERS: Helpers =
     LazyLock::new(|| runtime::helpers(include_str!("../../../runtime/pytorch/helpers.py")));
 

@@ -21,9 +21,9 @@ pub(in crate::store) struct Index {
     works: bool,
     /// The end of its last segment.
     end: u64,
-    /// What the segments know.
+    /// Offset in the log at which the last segment's run ends and the next one begins.
     begin: u64,
-    /// What is known with the entries that are no segment yet.
+    /// Position in the log, with the entries that are no segment yet.
     position: Position,
     entries: Vec<(u64, u64, u32)>,
 }
