@@ -26,7 +26,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Evolve optimizer programs on proxy tasks
-    Search(commands::search::Arguments),
+    Search(Box<commands::search::Arguments>),
     /// Go on with a search that was interrupted
     Resume(commands::resume::Arguments),
     /// Show the hall of fame of a search: what no other program beats in fitness, length and memory

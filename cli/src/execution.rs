@@ -75,7 +75,7 @@ pub struct Execution {
     pub json: bool,
     #[command(flatten)]
     pub workers: Workers,
-    /// What is served, from when the command begins to its end.
+    /// The page that is served, from the begin of the command to its end.
     #[arg(skip)]
     live: OnceCell<Live>,
 }

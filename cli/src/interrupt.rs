@@ -7,7 +7,7 @@ use symopt_cancel::CancelToken;
 use crate::failure::Failure;
 use crate::progress;
 
-/// What it says, if nothing else is to be said.
+/// Default answer to an interrupt.
 const NOTE: &str = "interrupted: the runs under way are stopped; Ctrl-C again ends at once";
 
 /// Token that the handler cancels, or why there is no handler. It is set once.

@@ -18,7 +18,7 @@ pub const CLASS: &str = "cpu";
 /// Jobs that are asked for at a time: the threads do nothing but wait for them.
 const ASKED: usize = 64;
 
-/// Who does the training runs; their results are the same, whoever it is.
+/// Workers that do the training runs; the results are the same as in this process.
 #[derive(Args)]
 pub struct Workers {
     /// Have training runs done by workers (`symopt worker`) by way of a NATS server:
@@ -59,14 +59,14 @@ impl Workers {
             .fold(command, |command, key| command.option("--server-key", key.display()))
     }
 
-    /// Who does the training runs, if not this process.
+    /// Returns the executor of the training runs, if this process does not do them.
     pub fn executor(&self) -> Result<Option<Arc<dyn Executor>>, Failure> {
         let Some(server) = &self.server else { return Ok(None) };
         let class = self.class.as_deref().unwrap_or(CLASS);
         courier(server, class, self.server_key.clone()).map(Some)
     }
 
-    /// What sets searches up, with the training runs done by the workers, if there are any.
+    /// Returns the launcher of searches, whose training runs the workers do, if there are any.
     pub fn launcher(&self) -> Result<Launcher, Failure> {
         Ok(Launcher::new(self.executor()?))
     }

@@ -113,7 +113,7 @@ fn times_are_said_to_be_measured_and_kept() {
         "{first}"
     );
     assert!(first.contains("Measured on this machine"), "{first}");
-    // What was measured is not measured again.
+    // Measured times are not measured again.
     let before = results(&path.join("speed"));
     assert_eq!(output(path, &words(command)), first);
     assert!(before == results(&path.join("speed")));

@@ -176,7 +176,7 @@ fn kills_at_random_times_change_nothing_in_both_modes_of_the_server() {
                 }
             }
         }
-        // What was started while the server was away has ended.
+        // Workers that were started while the server was away have ended.
         drop((process, workers));
         let _workers = [worker(here, &server, "last-1"), worker(here, &server, "last-2")];
         let ended = run(here, &resume);

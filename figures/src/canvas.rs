@@ -23,8 +23,8 @@ pub(super) const BELOW: &str = SERIES[1];
 /// Beside the colours, lines are told apart by their dashes.
 const DASHES: [&str; 7] = ["", "7 3", "2 2", "9 2 2 2", "4 4", "12 3", "1 3"];
 
-/// What each colour is where the reader has asked for the dark. Colours that are not here, such as
-/// those of the cells of a heat map, are the same there.
+/// Colours in the dark, by those in the light. Colours that are not here, such as those of the
+/// cells of a heat map, are the same there.
 const DARK: [(&str, &str); 13] = [
     (INK, "#e6eaf0"),
     (FAINT, "#a5b0c0"),

@@ -59,7 +59,7 @@ pub fn serve(listener: TcpListener, watched: Arc<Watched>, cancel: CancelToken) 
         let server = axum::serve(listener, app).with_graceful_shutdown(until(token));
         let server = tokio::spawn(async move { server.await });
         until(cancel).await;
-        // Who does not read must not keep the command.
+        // A page that does not read must not keep the command.
         let _ = tokio::time::timeout(END, server).await;
     });
     runtime.shutdown_background();
@@ -139,7 +139,7 @@ fn position_of(uri: &Uri, headers: &HeaderMap) -> Vec<Position> {
     header.or_else(query).map(position::read).unwrap_or_default()
 }
 
-/// What a page has been told.
+/// State of a page: the events that it has.
 struct Told {
     served: Served,
     positions: Vec<Position>,
@@ -183,7 +183,7 @@ async fn events(State(served): State<Served>, uri: Uri, headers: HeaderMap) -> R
 }
 
 impl Told {
-    /// What is to be told next, if anything.
+    /// Returns the next event, if there is one.
     fn next(&mut self) -> Option<Event> {
         if std::mem::take(&mut self.is_new) {
             let count = self.served.watched.with(<[_]>::len);

@@ -13,8 +13,8 @@
 //! journal is another one by now, all of it from the first entry on, in place of what the page has.
 //!
 //! Stores are only read, without a lock and without a file being open between two looks, so that a
-//! search does not notice. What takes longer (the hall of fame) is made at most every so often that
-//! it takes a twentieth of one core, and only while a page is open.
+//! search does not notice. The hall of fame, which takes longer, is made at most every so often
+//! that it takes a twentieth of one core, and only while a page is open.
 //!
 //! Nothing but this machine can connect, and no page of another origin can read what is served: the
 //! address is 127.0.0.1, and a request must name this machine as its host, since a name of another
@@ -59,7 +59,7 @@ pub enum LiveError {
     Listen {
         /// The port.
         port: u16,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
     /// The system gives no thread, or not what waits for connections.

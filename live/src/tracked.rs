@@ -44,7 +44,7 @@ enum State {
     Unreadable,
 }
 
-/// What takes longer than reading entries.
+/// The part that takes longer than reading entries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Hall {
     /// Entries that were there when it was made.
@@ -53,7 +53,7 @@ pub struct Hall {
     front: Vec<Row>,
 }
 
-/// What a hall of fame is made of.
+/// Inputs of a hall of fame.
 pub struct Wanted {
     path: PathBuf,
     /// Entries that are there.
@@ -90,7 +90,7 @@ pub struct Tracked {
     follower: Option<Follower>,
     /// Each as JSON.
     entries: Vec<Arc<str>>,
-    /// Of the entries up to each.
+    /// Digest of the entries up to each.
     digests: Vec<u64>,
     status: Status,
     hall: Hall,
@@ -99,7 +99,7 @@ pub struct Tracked {
     said: Instant,
 }
 
-/// What entries say together.
+/// Summary of the entries.
 #[derive(Default)]
 struct Status {
     error: Option<String>,
@@ -119,7 +119,7 @@ struct Status {
 }
 
 impl Tracked {
-    /// Of a store that is there.
+    /// Opens a store that is there.
     pub fn open(path: PathBuf) -> Result<Tracked, JournalError> {
         let follower = Follower::open(&path)?;
         let mut tracked = Tracked {
@@ -132,9 +132,9 @@ impl Tracked {
             shown: ("".into(), 0),
             said: Instant::now(),
         };
-        // What is wrong with it shows at once.
+        // Faults of the journal show at once.
         tracked.read()?;
-        // What was there before says nothing of how fast the search is.
+        // Entries that were there before say nothing about the rate.
         tracked.status.grown = None;
         tracked.say();
         Ok(tracked)
@@ -183,7 +183,7 @@ impl Tracked {
             look = follower.look(&mut |entry| found.push(entry));
         }
         if !is_open && self.count() > 0 {
-            // What can't be read to its end is opened again the next time.
+            // A journal that can't be read to its end is opened again the next time.
             look?;
             look = Ok(Look::More);
             self.leave_out_known(&mut found);
@@ -208,8 +208,8 @@ impl Tracked {
         look.map(drop)
     }
 
-    /// Of entries from the first on leaves those that are new; if the first ones are others than
-    /// before, all.
+    /// Leaves the new ones of entries from the first on; all of them if the first ones are others
+    /// than before.
     fn leave_out_known(&mut self, found: &mut Vec<Entry>) {
         let known = found.iter().take(self.count());
         let digest = known.fold(EMPTY, |digest, entry| position::digest(digest, &text(entry)));
@@ -262,7 +262,8 @@ impl Tracked {
         }
     }
 
-    /// What follows a position, at most so much, from where on, and the position after it.
+    /// Returns the entries after a position, at most so many: the first one's number, the entries,
+    /// and the position after them.
     pub fn after(&self, position: Position, most: usize) -> Option<(usize, &[Arc<str>], Position)> {
         let known = position.count <= self.count()
             && (position.count == 0 || self.digest_at(position.count) == position.digest);
@@ -276,12 +277,12 @@ impl Tracked {
         Some((from, &self.entries[from..to], next))
     }
 
-    /// What is to be said, and how often that has changed.
+    /// Returns the summary, and how often it has changed.
     pub fn said(&self) -> (Arc<str>, u64) {
         self.shown.clone()
     }
 
-    /// What a hall of fame is made of, and whether there is a newer one to be made.
+    /// Returns the inputs of a hall of fame, if there is a newer one to be made.
     pub fn wants_hall(&self) -> Option<Wanted> {
         if self.count() == 0 || self.hall.entries == self.count() || self.status.error.is_some() {
             return None;
@@ -411,7 +412,7 @@ fn update(program: &Program) -> String {
     format!("{} = {}", update.name, update.unicode)
 }
 
-/// What a search was started with.
+/// Describes the settings of a search.
 fn search(settings: &Settings) -> Value {
     let config = &settings.config;
     let form = match config.fitness.form {

@@ -81,7 +81,7 @@ impl Watched {
         Ok(())
     }
 
-    /// What tells of news.
+    /// Returns a receiver of news.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
     }

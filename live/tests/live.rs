@@ -16,7 +16,7 @@ use symopt_search::journal::{EvaluationRecord, Improvement, Journal, Place, Sett
 use symopt_search::store::stop_reason::StopReason;
 
 const PROGRAM: &str = "def f(w, g, lr):\n  update = g * lr\n  return update\n";
-/// What any machine does in that time, however loaded it is.
+/// Time limit that any machine keeps, however loaded it is.
 const LONG: Duration = Duration::from_secs(60);
 
 fn settings(seed: u64) -> Settings {
@@ -232,7 +232,7 @@ fn a_page_shows_rates_the_best_program_and_the_hall_of_fame() {
         drop(journal);
         page.until(|page| page.statuses[0]["state"] == "stopped");
     }
-    // What becomes of a store is said, and the page lives on.
+    // The page reports the end of a store and lives on.
     std::fs::remove_dir_all(&store).unwrap();
     page.until(|page| page.statuses[0]["state"] == "unreadable");
     let mut journal = Journal::create(&store, settings(3)).unwrap();

@@ -107,7 +107,7 @@ pub enum CourierError {
     Key {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// A class that is no name.
@@ -121,12 +121,12 @@ pub enum CourierError {
         /// Reason that it gave.
         reason: String,
     },
-    /// What is no address.
+    /// The text is no address.
     #[error("{url}: {reason}; give nats://HOST:PORT, or tls://HOST:PORT beyond this machine")]
     Url {
         /// The text.
         url: String,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// The machine computes something else than the one that asks.
@@ -161,7 +161,7 @@ fn check_class(class: &str) -> Result<(), CourierError> {
     }
 }
 
-/// What somebody connects for.
+/// Role of a connection.
 #[derive(Clone, Copy)]
 enum Role {
     Asks,

@@ -13,7 +13,7 @@ const SUITES: [(&str, usize); 2] = [("smoke", 2), ("quick", 2)];
 /// The programs: averages, signs, and products of matrices.
 const PROGRAMS: [&str; 3] = ["adamw", "lion", "muon"];
 
-/// What a machine computes, as far as a probe of some milliseconds shows it.
+/// Digest of a machine's arithmetic, as far as a probe of some milliseconds shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The vector instructions in use: they must not matter, and are named where something does.

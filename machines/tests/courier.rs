@@ -113,7 +113,7 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
             cancel.cancel();
             worker.join().unwrap().unwrap();
         }
-        // What they had they gave back, so that it is there at once.
+        // The workers gave their jobs back, so that they are there at once.
         let (terms, drain) = (terms(&server, "last"), CancelToken::new());
         let ends = drain.clone();
         let worker = scope.spawn(move || serve(&terms, &ends, &CancelToken::new()));

@@ -116,7 +116,7 @@ fn table(table: &StudyTable) -> Table {
 fn in_page(svg: &str, prefix: &str) -> String {
     let lines = svg.lines().filter(|line| !line.starts_with("<style>"));
     let mut svg = lines.collect::<Vec<_>>().join("\n");
-    // What others wrote has its quotes escaped, so no text looks like any of this.
+    // Texts of others have their quotes escaped, so none looks like any of these.
     for (color, variable) in COLORS {
         svg = svg.replace(&format!("=\"{color}\""), &format!("=\"var({variable})\""));
     }

@@ -75,7 +75,7 @@ class Optimizer:
                 "the program comes as text: give symopt --task-export pytorch, or whatever you train with"
             )
         if self.text is not None:
-            # Of equal texts each has a name of its own: the source goes with what was made of it.
+            # Equal texts have different names: the source goes with the class made of it.
             name = f"<{self.entry} {next(_made)}>"
             module = types.ModuleType("exported_optimizer")
             # Compilers and tracebacks look there for the source.

@@ -77,7 +77,7 @@ def test_what_goes_wrong_is_a_failure_of_its_program(kind: str, tmp_path: Path) 
     def broken(make_optimizer: Any, seed: int, budget: Any, report: Any) -> Any:
         if fails(make_optimizer):
             if kind == "raises":
-                # What was reported before counts: some are hopeless by then.
+                # Reports before the end count: some programs are hopeless by then.
                 report(5, loss=1.0 + 10.0 * (make_optimizer.hash[0] in "01234567"))
                 raise ValueError("no")
             if kind == "dies":

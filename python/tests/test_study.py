@@ -141,7 +141,7 @@ def test_a_study_without_a_suite_is_the_search_of_the_command(tmp_path: Path) ->
     assert settings(suite="smoke", preset="real") == (real, {"suite": "smoke"})
     assert settings(settings={"suite": "smoke"}) == (paper, {"suite": "smoke"})
     assert settings(task="true")[0] == paper
-    # What the command began goes on.
+    # A search begun by the command is resumed.
     for name, preset in (("paper", None), ("real", "real")):
         words = ["search", "--suite", "smoke", "--programs", "3", "--held-out", "0"]
         words += ["--store", str(tmp_path / name), *(["--preset", preset] if preset else [])]

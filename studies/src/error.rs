@@ -55,7 +55,7 @@ pub enum StudyError {
     /// A study can't be done as it was asked for.
     #[error("study {study}: {reason}")]
     Study {
-        /// What the command calls it.
+        /// Name of the study on the command line.
         study: &'static str,
         /// Why, and what would help.
         reason: String,

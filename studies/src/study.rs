@@ -74,7 +74,7 @@ impl Study {
         ]
     }
 
-    /// What the command calls it.
+    /// Returns its name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Study::LrDecay(_) => "lr-decay",
@@ -127,7 +127,7 @@ pub const MANIFEST: &str = "study.json";
 const FORMAT: &str = "symopt study";
 const FORMAT_VERSION: u32 = 1;
 
-/// What a directory says of the study in it.
+/// Description of the study in a directory.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Manifest {
     format: String,
@@ -142,7 +142,7 @@ struct Manifest {
 
 /// Does a study, or goes on with it.
 pub fn run(study: &Study, subject: &Subject, work: &Work) -> Result<Findings, StudyError> {
-    // What can't be studied is said before anything is written.
+    // Faults of the request show before anything is written.
     let suite = subject.suite.suite()?;
     if subject.programs.is_empty() {
         return Err(refused(study, "there is no program; name some with --program".to_owned()));

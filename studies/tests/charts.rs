@@ -320,7 +320,7 @@ fn dots_say_what_is_sure_and_what_is_far_away() {
     let filled = |color: &str| svg.matches(&format!("r=\"4\" fill=\"{color}\"")).count();
     let squares = svg.matches("stroke=\"#c2500a\" stroke-width=\"1.6\"/>").count();
     assert!(squares > 5 && filled("#0b62ad") >= 5, "{squares}");
-    // What is compared with itself, and what reads 0.00, are drawn as neither.
+    // A gain over itself, and one that reads 0.00, are drawn as neither.
     assert!(filled("#ffffff") > 2 * 5, "{svg}");
     assert!(svg.contains("font-weight=\"bold\">lion<"), "{svg}");
     check(

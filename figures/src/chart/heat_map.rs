@@ -55,7 +55,7 @@ pub struct HeatMap {
     pub x_label: String,
     /// Quantity of the rows.
     pub y_label: String,
-    /// What the numbers are, with their unit.
+    /// Name of the numbers, with their unit.
     pub value_label: String,
     /// Which are good.
     pub better: Better,

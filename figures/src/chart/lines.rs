@@ -382,7 +382,7 @@ impl LineChart {
         };
         let mut ends: Vec<(&Series, Option<(f64, f64)>)> =
             panel.series.iter().map(|series| (series, end(series))).collect();
-        // What has no points is named at the bottom.
+        // A line without points is named at the bottom.
         let height = |end: &Option<(f64, f64)>| end.map_or(bottom, |(_, y)| y);
         ends.sort_by(|(_, a), (_, b)| height(a).total_cmp(&height(b)));
         let mut places: Vec<f64> = Vec::with_capacity(ends.len());

@@ -63,7 +63,7 @@ fn short(value: f64) -> String {
     if text == "-0" { "0".to_string() } else { text.to_string() }
 }
 
-/// What each colour is where the reader has asked for the dark.
+/// Colours in the dark, by those in the light.
 const DARK: [(&str, &str); 12] = [
     ("#ffffff", "#12161d"),
     ("#64748b", "#93a1b5"),

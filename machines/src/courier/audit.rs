@@ -49,7 +49,7 @@ struct Done {
     body: Arc<serde_json::Value>,
 }
 
-/// What an audit found.
+/// Result of an audit.
 pub(super) enum Found {
     /// The result is right.
     Right,
@@ -62,9 +62,9 @@ pub(super) enum Found {
 /// Two results of one job.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Difference {
-    /// Who did it first.
+    /// Name of the first worker.
     pub(super) first: String,
-    /// Who did it again.
+    /// Name of the second worker.
     pub(super) second: String,
 }
 

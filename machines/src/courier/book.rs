@@ -50,7 +50,7 @@ struct Open {
     bytes: Vec<u8>,
     /// An answer is there, and is looked at before it counts.
     held: bool,
-    /// Who waits for it, by number.
+    /// Waiting calls, by number.
     waiting: Vec<(u64, Sender<Answer>)>,
     publications: Vec<Publication>,
     /// Workers that were lost while they did it.
@@ -84,7 +84,7 @@ pub(super) struct ToPublish {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What is known of a job when an answer to it comes.
+/// State of a job when an answer to it comes.
 pub(super) enum Unanswered {
     /// It has an answer, or nobody asked for it.
     Closed,
@@ -94,7 +94,7 @@ pub(super) enum Unanswered {
     Open(Arc<Job>, Option<Duration>),
 }
 
-/// What a look found.
+/// Result of a look.
 #[derive(Default)]
 pub(super) struct Looked {
     /// Publications to look for in the stream: number and sequence.
@@ -103,7 +103,7 @@ pub(super) struct Looked {
     pub(super) useless: Vec<u64>,
 }
 
-/// What an answer led to.
+/// Consequence of an answer.
 #[derive(Default)]
 pub(super) struct Answered {
     /// Messages of the stream that are of no use.
@@ -181,7 +181,7 @@ impl Book {
             || self.publications().any(|publication| publication.begun.is_some())
     }
 
-    /// What the server is to get, the oldest first.
+    /// Returns the messages to publish, the oldest first.
     pub(super) fn to_publish(&self) -> Vec<ToPublish> {
         let unsent = self.numbers.iter().filter_map(|(number, digest)| {
             let open = self.open.get(digest)?;

@@ -1,5 +1,5 @@
-//! What a cluster of a user's own needs: a server's configuration and keys, and a look at who is
-//! there.
+//! Sets up a cluster of the user's own: a server's configuration and keys, and a look at its
+//! workers.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub struct Listen {
 }
 
 impl Listen {
-    /// What workers and searches are started with.
+    /// Returns the URL that workers and searches are started with.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "tls" } else { "nats" };
         format!("{scheme}://{}:{}", self.host, self.port)
@@ -69,7 +69,7 @@ impl Listen {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Cluster {
-    /// What the server is started with.
+    /// Configuration that the server is started with.
     pub configuration: PathBuf,
     /// The key of searches and studies.
     pub coordinator: PathBuf,
@@ -180,10 +180,10 @@ fn configuration(directory: &Path, listen: &Listen, coordinator: &str, worker: &
     )
 }
 
-/// What a worker says of itself.
+/// Report of a worker about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Whose jobs it does.
     pub class: String,
@@ -213,7 +213,7 @@ pub struct Queue {
     pub given_again: usize,
 }
 
-/// What goes on in a cluster.
+/// State of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {

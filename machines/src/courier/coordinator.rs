@@ -59,7 +59,7 @@ struct Shared {
     /// Names the process that asks, so that it gets no answers to others.
     session: String,
     class: String,
-    /// What workers must compute too.
+    /// Digest of the probe, which workers must compute too.
     probe: String,
     book: Mutex<Book>,
     /// Messages of the stream that are of no use.

@@ -1,4 +1,4 @@
-//! What whoever asked should hear of.
+//! Notices for the coordinator's user.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub enum Notice {
     },
     /// A worker gave a result that is not what is computed here.
     Wrong {
-        /// Who.
+        /// Name of the worker.
         worker: String,
         /// Results of it that counted before, and were computed again.
         others: usize,
@@ -44,7 +44,7 @@ pub enum Notice {
     },
     /// A worker does not take part.
     Returned {
-        /// Who.
+        /// Name of the worker.
         worker: String,
         /// Why.
         reason: String,

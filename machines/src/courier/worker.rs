@@ -45,7 +45,7 @@ pub struct Terms {
     pub command: Option<String>,
     /// A job that takes longer is given up.
     pub limit: Duration,
-    /// What it computes, which must be what whoever asks does.
+    /// Its probe, which must equal the coordinator's.
     pub probe: Probe,
 }
 
@@ -56,7 +56,7 @@ pub struct Served {
     pub jobs: u64,
 }
 
-/// What the slots of a worker have in common.
+/// State that the slots of a worker share.
 struct Worker<'a> {
     terms: &'a Terms,
     drain: &'a CancelToken,
@@ -96,7 +96,7 @@ pub fn serve(
     std::thread::scope(|scope| {
         let slots: Vec<_> = (0..terms.slots.max(1))
             .map(|number| {
-                // What runs a command has a device of its own.
+                // A slot that runs a command has a device of its own.
                 let here = match &terms.command {
                     None => Arc::clone(&shared),
                     Some(command) => Arc::new(Here::new(Some(on_device(command, number)))),
@@ -304,8 +304,8 @@ impl Worker<'_> {
         }
     }
 
-    /// What comes of a job, which a thread does while the server and whoever asked hear that it is
-    /// being done.
+    /// Returns the outcome of a job, which a thread does while the server and the coordinator hear
+    /// that it is being done.
     async fn outcome(
         &self,
         job: Job,
@@ -347,7 +347,7 @@ impl Worker<'_> {
     }
 }
 
-/// What tells whoever asked that a job is being done.
+/// Tells the coordinator that a job is being done.
 struct Beat {
     client: async_nats::Client,
     subject: String,

@@ -267,7 +267,7 @@ struct Pack {
 struct Packs {
     fleet: Fleet,
     rng: ChaCha8Rng,
-    /// What comes, with a number that keeps the order of what comes at the same time.
+    /// Coming events, with a number that keeps the order of simultaneous ones.
     events: BinaryHeap<Reverse<(Time, u64, Event)>>,
     events_made: u64,
     packs: Vec<Pack>,

@@ -2,8 +2,8 @@
 //!
 //! A [`Follower`] reads the log up to its last whole frame, and later what has come since. It takes
 //! no lock, holds no file open between two looks, and writes nothing: a search does not notice it.
-//! What a killed search left unfinished is no whole frame, so that the entries of a search that was
-//! killed and resumed are those that were read, and then the later ones.
+//! Unfinished entries of a killed search are no whole frames, so that the entries of a search that
+//! was killed and resumed are those that were read, and then the later ones.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -30,11 +30,11 @@ use crate::journal::CheckedStore;
 pub enum Entry {
     /// A program was evaluated.
     Evaluation {
-        /// What was evaluated.
+        /// Subject of the evaluation.
         place: Place,
         /// Its functional hash.
         hash: FunctionalHash,
-        /// What came of it.
+        /// Its result.
         fitness: Fitness,
     },
     /// A program became the best.
@@ -45,7 +45,7 @@ pub enum Entry {
     End(StopReason),
 }
 
-/// What a look at a journal found.
+/// Result of a look at a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// The entries that followed those of the last look, if there were any.
@@ -85,7 +85,7 @@ impl Follower {
         Ok(Follower { path: path.to_owned(), settings, next: 0, seen: Vec::new(), old })
     }
 
-    /// What the search was started with.
+    /// Returns the settings that the search was started with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

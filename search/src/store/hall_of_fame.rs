@@ -178,7 +178,7 @@ pub fn all(store: &CheckedStore) -> Result<Vec<EvaluatedProgram>, JournalError> 
     Ok(records.into_iter().map(evaluated).collect())
 }
 
-/// What became of an evaluation, in a word.
+/// Names the outcome of an evaluation, in a word.
 pub fn outcome(fitness: Fitness) -> &'static str {
     match fitness {
         Fitness::Improvement(_) => "completed",

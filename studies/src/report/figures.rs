@@ -282,7 +282,7 @@ impl Report {
         format!("{how}, against {adamw}")
     }
 
-    /// What one should know to read lines of best fitness.
+    /// Returns the note that one needs to read lines of best fitness.
     fn about_fitness(&self, first: &str, series: &[Series]) -> String {
         let falls = if about_falls(series).is_empty() {
             ""
@@ -350,7 +350,7 @@ fn curve(store: &StoreReport, over: Over) -> Vec<(f64, f64)> {
     points
 }
 
-/// What is said of best fitness that falls; empty where none does.
+/// Explains best fitness that falls; empty where none does.
 pub(super) fn about_falls(series: &[Series]) -> &'static str {
     let falls = series.iter().any(|line| line.points.windows(2).any(|pair| pair[1].y < pair[0].y));
     if falls {

@@ -1,5 +1,5 @@
-//! What the studies that tune have in common: the table of their cells, and how a gain changes along
-//! an axis.
+//! Parts that the studies with tuning share: the table of their cells, and the change of a gain
+//! along an axis.
 
 use symopt_figures::chart::{Axis, LineChart, Panel, Point, Series};
 
@@ -48,7 +48,7 @@ impl<'a> Cells<'a> {
         self.measured.get(place)
     }
 
-    /// What a program gains over the reference on a task at a place, seed by seed.
+    /// Returns the gain of a program over the reference on a task at a place, seed by seed.
     pub fn gains(&self, base: &str, at: &[f64], program: &str) -> Option<Vec<f64>> {
         let reference = self.subject.programs.get(self.subject.reference()?)?;
         let own = self.find(base, at, program)?;
@@ -312,7 +312,7 @@ pub(super) fn default_settings() -> landscape::Settings {
     }
 }
 
-/// What is wrong with how cells are to be tuned.
+/// Checks how cells are to be tuned.
 pub(super) fn check(settings: &landscape::Settings) -> Result<(), String> {
     if settings.tuning.seeds == 0 || settings.seeds == 0 || settings.tuning.budget == 0 {
         return Err("it needs at least one tuning seed, one reporting seed and one run".to_owned());

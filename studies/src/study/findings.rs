@@ -1,4 +1,4 @@
-//! What a study ends with.
+//! Results of a study.
 
 use serde_json::{Value, json};
 use symopt_dsl::escape::{markdown, markdown_code};
@@ -35,9 +35,9 @@ impl Chart {
 pub struct Figure {
     /// Its file.
     pub file: String,
-    /// What it shows.
+    /// Its title.
     pub title: String,
-    /// What one sees in it.
+    /// Sentence that says what to see in it.
     pub sentence: String,
     /// The picture.
     pub chart: Chart,
@@ -46,7 +46,7 @@ pub struct Figure {
 /// Training runs of a study.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// Of the tuning, those left out after a divergence on another seed included.
+    /// Runs of the tuning, those left out after a divergence on another seed included.
     pub tuning: usize,
     /// Settings of the tuning that diverged.
     pub diverged_settings: usize,
@@ -69,13 +69,13 @@ impl Runs {
     }
 }
 
-/// What a study ends with.
+/// Results of a study.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Findings {
-    /// What the command calls the study.
+    /// Name of the study on the command line.
     pub study: &'static str,
-    /// What it is.
+    /// Its title.
     pub title: String,
     /// The claim of Lion's paper that it tests.
     pub claim: &'static str,
@@ -83,11 +83,11 @@ pub struct Findings {
     pub suite: String,
     /// The programs.
     pub programs: Vec<String>,
-    /// What it says, in sentences, each with its numbers.
+    /// Its verdict, in sentences, each with its numbers.
     pub verdict: Vec<String>,
     /// How it was done, in sentences.
     pub protocol: Vec<String>,
-    /// What could not be done, and why.
+    /// Parts that could not be done, and why.
     pub notes: Vec<String>,
     /// The numbers that the verdict rests on.
     pub summary: Table,
@@ -102,7 +102,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// What is said of the runs, in a sentence.
+    /// Describes the runs, in a sentence.
     pub fn runs_text(&self) -> String {
         let Runs { tuning, diverged_settings, reporting, diverged } = self.runs;
         if self.is_measured {
@@ -146,7 +146,8 @@ impl Findings {
         text
     }
 
-    /// What stands below the title. Figures are in a directory, whose name ends with `/` or is empty.
+    /// Returns the text below the title. Figures are in a directory, whose name ends with `/` or is
+    /// empty.
     pub fn markdown_body(&self, level: usize, directory: &str) -> String {
         let mut text = String::new();
         let heading = "#".repeat(level);
@@ -192,7 +193,7 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Of a sample; `None` if it is empty or not finite.
+    /// Estimates the mean of a sample; `None` if it is empty or not finite.
     pub fn of(values: &[f64]) -> Option<Estimate> {
         let mean = mean(values);
         (!values.is_empty() && mean.is_finite())

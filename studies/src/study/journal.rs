@@ -20,7 +20,7 @@ pub const FILE: &str = "runs.jsonl";
 /// Digits of a checksum, and the space behind it.
 const HEAD: usize = 17;
 
-/// What a number is.
+/// Kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -36,7 +36,7 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunKey {
-    /// What was measured.
+    /// The measured quantity.
     pub what: What,
     /// The task, at its size.
     pub task: String,
@@ -188,7 +188,7 @@ mod tests {
                 assert_eq!(value(&journal, 1, Some(0.9)), Some(0.5));
             }
         }
-        // What was cut off is made again, behind what is left.
+        // The cut line is made again, behind the rest.
         std::fs::write(&path, &whole[..lines[0] + 9]).unwrap();
         assert_eq!(value(&open().unwrap(), 2, Some(0.25)), Some(0.25));
         assert_eq!(value(&open().unwrap(), 2, None), Some(0.25));

@@ -53,7 +53,7 @@ impl All {
         self.findings.iter().map(|findings| findings.runs).fold(Runs::default(), Runs::with)
     }
 
-    /// What it is called.
+    /// Returns its title.
     pub fn title(&self) -> String {
         let names = self.findings.first().map_or(&[][..], |findings| &findings.programs);
         format!("The studies of {}", names.join(" against "))

@@ -290,7 +290,7 @@ fn percent(share: Estimate) -> String {
     format!("{:.1}{error} %", 100.0 * share.mean)
 }
 
-/// What one must know of programs that have only a part of the plane.
+/// Returns notes on programs that have only a part of the plane.
 fn notes(subject: &Subject) -> Vec<String> {
     let note = |entry: &crate::landscape::Entry| {
         let signature = entry.program.signature();

@@ -54,8 +54,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), StudyError> {
     Ok(())
 }
 
-/// What was measured of a program on a task: seconds, repeat by repeat; `None` where a run did not
-/// complete, or the task's parameters are not known.
+/// Times of a program on a task, in seconds, repeat by repeat; `None` where a run did not complete,
+/// or the task's parameters are not known.
 #[derive(Default)]
 struct Times {
     training: Vec<Option<f64>>,
@@ -127,7 +127,7 @@ fn step_seconds(task: &WeightedTask, entry: &Entry) -> Result<Option<f64>, Study
     let Ok(mut optimizer) = symopt_programs::optimizer(&entry.program, &layout, options) else {
         return Ok(None);
     };
-    // Of all signs and sizes, the same for all programs.
+    // Numbers of all signs and sizes, the same for all programs.
     let number = |place: usize| libm::sin(0.37 * place as f64) as f32;
     let mut weights: Vec<f32> = (0..layout.len()).map(number).collect();
     let gradients: Vec<f32> = (0..layout.len()).map(|place| number(place + 1)).collect();

@@ -22,7 +22,7 @@ use crate::trials::Observe;
 pub(crate) struct SizedTask {
     /// The task of the suite.
     pub base: String,
-    /// What differs, by the axes of the study: numbers.
+    /// Place on the axes of the study: numbers.
     pub at: Vec<f64>,
     /// The task.
     pub weighted: WeightedTask,
@@ -77,7 +77,7 @@ impl Trial {
     }
 }
 
-/// What came of a cell.
+/// Result of a cell.
 pub(crate) struct Measured {
     /// The settings that were tried.
     pub trials: Vec<Trial>,

@@ -56,7 +56,7 @@ pub struct Column {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Table {
-    /// What it shows.
+    /// Its caption.
     pub caption: String,
     /// Its columns.
     pub columns: Vec<Column>,

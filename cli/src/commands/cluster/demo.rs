@@ -57,7 +57,7 @@ mod shown {
         })?;
         let shown = Demo::new(arguments, &directory, cancel).and_then(|mut demo| demo.show());
         if !is_kept {
-            // What can't be removed is left to whoever cleans the temporary files.
+            // A directory that can't be removed is left to the cleaner of temporary files.
             let _ = std::fs::remove_dir_all(&directory);
         }
         shown

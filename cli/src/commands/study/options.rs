@@ -10,7 +10,7 @@ use symopt_studies::study::{Study, batch_size, betas, lr_decay, memory_speed, sc
 
 use crate::options;
 
-/// What all studies of one kind have.
+/// Options that all studies have.
 #[derive(Args)]
 pub struct Common {
     /// The suite: a name or a TOML file
