@@ -130,7 +130,7 @@ fn start_threads() -> Result<(), Failure> {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Search(arguments) => commands::search::run(arguments),
+        Command::Search(arguments) => commands::search::run(*arguments),
         Command::Resume(arguments) => commands::resume::run(arguments),
         Command::Top(arguments) => commands::top::run(&arguments),
         Command::Runs(arguments) => commands::runs::run(&arguments),
