@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::LOCK;
 use super::error::{JournalError, store_error};
@@ -20,10 +21,24 @@ pub(super) fn take_lock_to_read(path: &Path) -> Result<Option<File>, JournalErro
     File::open(path.join(LOCK)).ok().map(|lock| hold(path, lock)).transpose()
 }
 
+/// How long a lock is waited for. A process that is being started has the open files of the one
+/// that starts it, and with them its locks, until its own program runs.
+const STARTING: Duration = Duration::from_millis(500);
+
 fn hold(path: &Path, lock: File) -> Result<File, JournalError> {
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy { path: path.to_owned() }),
-        Err(fs::TryLockError::Error(e)) => Err(store_error(path, &path.join(LOCK), &e)),
+    let begin = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(fs::TryLockError::WouldBlock) if begin.elapsed() < STARTING => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(JournalError::Busy { path: path.to_owned() });
+            }
+            Err(fs::TryLockError::Error(e)) => {
+                return Err(store_error(path, &path.join(LOCK), &e));
+            }
+        }
     }
 }
