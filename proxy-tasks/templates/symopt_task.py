@@ -32,7 +32,6 @@ import types
 import weakref
 from functools import partial
 
-
 _made = itertools.count(1)  #: Numbers of the exports that came as text.
 
 
