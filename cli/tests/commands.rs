@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{output, run, run_with, symopt};
+use common::{HOSTILE, output, page, run, run_with, symopt};
 use serde_json::Value;
 
 fn here() -> PathBuf {
@@ -354,6 +354,52 @@ fn bench_measures_every_engine_of_a_cell() {
         assert!(text.contains(part), "{part:?}:\n{text}");
     }
     assert!(!text.contains("C loop  "), "{text}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let text = output(path, &[&tiny[..], &["--no-c", "--html", "page.html"]].concat());
+    assert!(text.ends_with("written: page.html\n"), "{text}");
+    let html = page(path, "page.html");
+    for part in ["4Ki parameters, 1 thread", "tile machine", "Targets", "times as long as"] {
+        assert!(html.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn conformance_becomes_a_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let words = ["conformance", "--no-exports", "--program", "lion", "--program", "muon", "--html"];
+    let made = |name: &str| {
+        // It says on the standard error stream which engine runs.
+        let ended = run(path, &[&words[..], &[name]].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stdout.ends_with(&format!("written: {name}\n")), "{}", ended.stdout);
+        page(path, name)
+    };
+    let html = made("first.html");
+    assert_eq!(html, made("second.html"));
+    for part in ["2 programs in ", "Every program", "extremes", "every bit: the same operations"] {
+        assert!(html.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_rediscovery_becomes_a_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(path.join("small.toml"), include_str!("common/rediscovery.toml")).unwrap();
+    let words = ["rediscover", "--protocol", "small.toml", "--seeds", "1", "-o", HOSTILE, "--html"];
+    let made = |name: &str| {
+        let text = output(path, &[&words[..], &[name]].concat());
+        assert!(text.ends_with(&format!("written: {name}\n")), "{text}");
+        page(path, name)
+    };
+    let html = made("first.html");
+    assert_eq!(html, made("second.html"), "made again from what is kept");
+    for part in ["of 1 seed end", "seed 1, search 1", "The finals", "&lt;script&gt;alert(1)"] {
+        assert!(html.contains(part), "{part}");
+    }
 }
 
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{output, run, symopt};
+use common::{HOSTILE, output, page, run, symopt};
 use serde_json::Value;
 
 const PROTOCOL: &str = include_str!("common/discovery.toml");
@@ -54,6 +54,20 @@ fn a_discovery_ends_the_same_however_often_it_is_killed_and_on_any_number_of_thr
     let again = discover(path, "whole", "2");
     assert!(!again.contains("repeat-2: best "), "{again}");
     assert_eq!(report(&path.join("whole")), whole);
+
+    // The same as a page, in a directory with any name.
+    common::copy(&path.join("whole"), &path.join(HOSTILE));
+    let made = |name: &str| {
+        let words = ["discover", "--protocol", "small.toml", "-o", HOSTILE, "--html", name];
+        let text = output(path, &words);
+        assert!(text.ends_with(&format!("written: {name}\n")), "{text}");
+        page(path, name)
+    };
+    let html = made("first.html");
+    assert_eq!(html, made("second.html"));
+    for part in ["Held-out tasks", "The champion", "The funnel", "repeat-2", "&lt;script&gt;"] {
+        assert!(html.contains(part), "{part}");
+    }
 }
 
 #[test]

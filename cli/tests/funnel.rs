@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{output, run, tree};
+use common::{HOSTILE, output, page, run, tree};
 use serde_json::Value;
 
 fn words(command: &str) -> Vec<&str> {
@@ -77,6 +77,21 @@ fn a_campaign_is_run_resumed_and_goes_through_a_funnel() {
     for ranked in report["ranking"].as_array().unwrap() {
         assert!(text.contains(&ranked["hash"].as_str().unwrap()[..12]), "{text}");
         assert_eq!(ranked["stages"][0]["judged"]["seeds"], 3);
+    }
+
+    // The same as a page, from a store with any name.
+    common::copy(&path.join("single"), &path.join(HOSTILE));
+    let funnel =
+        format!("funnel {HOSTILE} --through smoke --keep 2 --seeds 2 --tuning-seeds 1 --html");
+    let made = |name: &str| {
+        let text = output(path, &words(&format!("{funnel} {name}")));
+        assert!(text.ends_with(&format!("written: {name}\n")), "{text}");
+        page(path, name)
+    };
+    let html = made("first.html");
+    assert_eq!(html, made("second.html"));
+    for part in ["of 2 programs", "Gains over AdamW", "&lt;script&gt;alert(1)"] {
+        assert!(html.to_lowercase().contains(&part.to_lowercase()), "{part}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{output, run};
+use common::{HOSTILE, output, page, run};
 use serde_json::Value;
 
 const QUICK: &str = "tasks --landscape smoke --program lion --program sgd --program lion --seeds 3 --tuning-seeds 2 --budget 48 --threads 1";
@@ -148,6 +148,40 @@ fn a_landscape_is_drawn_again_from_what_it_printed() {
     }
     let gate = run(path, &words("tasks --gate smoke --from table.json"));
     assert_eq!(gate.code, Some(2), "{}", gate.stderr);
+}
+
+#[test]
+fn a_landscape_becomes_a_page_that_is_the_same_from_what_it_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let sign = "def hostile(w, g, lr):\n  update = sign(g) * lr\n  return update\n";
+    std::fs::write(path.join(HOSTILE), sign).unwrap();
+    let command = format!(
+        "tasks --landscape smoke --program {HOSTILE} --seeds 2 --tuning-seeds 1 --budget 24"
+    );
+    let json = output(path, &words(&format!("{command} --html first.html --json")));
+    std::fs::write(path.join("table.json"), &json).unwrap();
+    let first = page(path, "first.html");
+    for part in ["Of 1 program on smoke, ", "Gains on smoke-mlp", "&lt;script&gt;alert(1)"] {
+        assert!(first.contains(part), "{part}");
+    }
+    let again = |name: &str| {
+        let words = format!("tasks --landscape smoke --from table.json --html {name}");
+        let text = output(path, &self::words(&words));
+        assert!(text.ends_with(&format!("written: {name}\n")), "{text}");
+        page(path, name)
+    };
+    let second = again("second.html");
+    assert_eq!(second, again("third.html"));
+    // All but the command.
+    let without_command = |html: &str| {
+        let lines = html.lines().filter(|line| !line.contains("tasks --landscape"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(without_command(&first), without_command(&second));
+    for refused in ["tasks --html page.html", "tasks --gate smoke --html page.html"] {
+        assert_eq!(run(path, &words(refused)).code, Some(2), "{refused}");
+    }
 }
 
 #[test]

@@ -250,6 +250,8 @@ pub struct Dots {
     pub dots: Vec<Dot>,
     /// A level to compare with, by its name.
     pub level: Option<(f64, String)>,
+    /// Whether the kinds of a row share one line, in place of a line each: for many rows.
+    pub in_one_line: bool,
 }
 
 impl Dots {
@@ -283,7 +285,15 @@ impl Dots {
             "field": "row", "type": "nominal", "sort": rows,
             "axis": { "title": null, "labelLimit": 220, "grid": true, "ticks": false },
         });
-        let offset = json!({ "field": "kind", "type": "nominal", "sort": kinds });
+        let placed = |mut encoding: Value| {
+            encoding["y"] = y.clone();
+            if !self.in_one_line {
+                encoding["yOffset"] = json!({ "field": "kind", "type": "nominal", "sort": kinds });
+            }
+            encoding
+        };
+        // Numbers beyond an axis that was given are left out.
+        let clip = self.axis.domain.is_some();
         let mut layers = Vec::new();
         if let Some((level, name)) = &self.level {
             layers.push(level_rule("x", *level));
@@ -299,26 +309,26 @@ impl Dots {
             }));
         }
         layers.push(json!({
-            "mark": { "type": "rule", "strokeWidth": 2.2 },
-            "encoding": {
+            "mark": { "type": "rule", "strokeWidth": 2.2, "clip": clip },
+            "encoding": placed(json!({
                 "x": { "field": "low", "type": "quantitative", "scale": self.axis.scale(), "axis": { "title": self.axis.title } },
-                "x2": { "field": "high" },
-                "y": y, "yOffset": offset, "color": color,
-            },
+                "x2": { "field": "high" }, "color": color,
+            })),
         }));
         layers.push(json!({
-            "mark": { "type": "point", "filled": true, "size": 95, "opacity": 1 },
-            "encoding": {
-                "x": self.axis.channel("value"), "y": y, "yOffset": offset, "color": color, "shape": shape,
+            "mark": { "type": "point", "filled": true, "size": 95, "opacity": 1, "clip": clip },
+            "encoding": placed(json!({
+                "x": self.axis.channel("value"), "color": color, "shape": shape,
                 "tooltip": [
                     { "field": "row", "title": "of" }, { "field": "kind", "title": "what" },
                     { "field": "value", "type": "quantitative", "title": self.axis.title },
                     { "field": "low", "type": "quantitative", "title": "one error below" },
                     { "field": "high", "type": "quantitative", "title": "one error above" },
                 ],
-            },
+            })),
         }));
-        let height = 34 + rows.len() * (20 + 18 * kinds.len());
+        let lines = if self.in_one_line { 1 } else { kinds.len() };
+        let height = 34 + rows.len() * if lines == 1 { 24 } else { 20 + 18 * lines };
         figure(height, &values, layers)
     }
 }
@@ -413,15 +423,14 @@ impl Bars {
 }
 
 /// Programs by what they give and what they take, from the rows of the page: columns `hash`,
-/// `fitness` in percent, `live`, `state`, `front`.
+/// `fitness` in percent, `state`, `front`, and the one that the axis below shows, by its name.
 pub fn pareto(
     fitness: (f64, f64),
-    longest: f64,
+    (below, x): (&str, &Axis),
     states: &[String],
     tooltip: &[(&str, &str)],
 ) -> Value {
     let y = Axis::linear("fitness on the search's own seeds (%)").between(fitness.0, fitness.1);
-    let x = Axis::linear("live statements").between(0.0, longest + 1.0);
     let tooltip: Vec<Value> =
         tooltip.iter().map(|(field, title)| json!({ "field": field, "title": title })).collect();
     let scale = |range: Value| json!({ "domain": states, "range": range });
@@ -434,11 +443,13 @@ pub fn pareto(
         "field": "state", "type": "nominal", "title": title,
         "scale": scale(json!(cycled(&SHAPES, states.len()))),
     });
-    let (x, y) = (x.channel("live"), y.channel("fitness"));
-    let front = json!([{ "filter": "datum.front === 'yes'" }]);
+    let (x, y) = (x.channel(below), y.channel("fitness"));
+    // Programs without the number below have no point.
+    let known = json!({ "filter": format!("datum['{below}'] !== null") });
+    let front = json!([known, { "filter": "datum.front === 'yes'" }]);
     let layers = vec![
         json!({
-            "transform": [{ "filter": "datum.front !== 'yes'" }],
+            "transform": [known, { "filter": "datum.front !== 'yes'" }],
             "mark": { "type": "point", "filled": false, "size": 36, "opacity": 0.45, "clip": true },
             "encoding": { "x": x, "y": y, "color": color, "shape": shape, "tooltip": tooltip },
         }),
@@ -448,12 +459,12 @@ pub fn pareto(
             "encoding": { "x": x, "y": y, "color": color, "shape": shape, "tooltip": tooltip },
         }),
         json!({
-            "transform": [{ "filter": "datum.front === 'yes'" }, { "calculate": "slice(datum.hash, 0, 6)", "as": "name" }],
+            "transform": [known, { "filter": "datum.front === 'yes'" }, { "calculate": "slice(datum.hash, 0, 6)", "as": "name" }],
             "mark": { "type": "text", "align": "left", "dx": 9, "dy": -9, "fontSize": 10.5, "color": "var(--ink)", "clip": true },
             "encoding": { "x": x, "y": y, "text": { "field": "name" } },
         }),
         json!({
-            "transform": [{ "filter": "datum.hash === chosen" }],
+            "transform": [known, { "filter": "datum.hash === chosen" }],
             "mark": { "type": "point", "filled": false, "size": 420, "strokeWidth": 3, "color": "var(--s2)", "opacity": 1, "clip": true },
             "encoding": { "x": x, "y": y },
         }),

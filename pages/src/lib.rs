@@ -8,6 +8,7 @@
 //! | [`chart`] | figures as Vega-Lite specifications, in one house style |
 //! | [`program`] | a program: marks, formula, cost, data flow, derivation |
 //! | [`searches`] | what searches did, from their stores |
+//! | [`results`] | what other commands found: landscapes, funnels, discoveries, conformance, times |
 //! | [`live`] | the page that follows searches while they run |
 //! | [`studies`] | what a study has found |
 //! | [`numbers`] | numbers as people read them |
@@ -36,6 +37,7 @@ pub mod live;
 pub mod numbers;
 pub mod page;
 pub mod program;
+pub mod results;
 pub mod searches;
 pub mod studies;
 pub mod table;

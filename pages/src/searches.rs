@@ -20,17 +20,38 @@ use crate::table::Table;
 /// Standard errors from which on a difference is called one.
 const SURE: f64 = 2.0;
 
-/// The page of a report. `command` is the one that makes it again; `observe` sees how many programs
-/// have been bred again for the lineages.
+/// How far the work on a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Programs that were bred again for the lineages.
+    Bred {
+        /// Programs so far.
+        done: u64,
+        /// Programs in all.
+        total: u64,
+    },
+    /// Programs whose step was timed.
+    Timed {
+        /// Programs so far.
+        done: u64,
+        /// Programs in all.
+        total: u64,
+    },
+}
+
+/// The page of a report. `command` is the one that makes it again. With `speed` the time of a step
+/// is measured for each program of the hall of fame; without, the page is the same bytes for the
+/// same stores. `observe` hears how far the work is.
 pub fn page(
     report: &Report,
     command: &str,
+    speed: bool,
     cancel: &CancelToken,
-    observe: &mut dyn FnMut(u64, u64),
+    observe: &mut dyn FnMut(Progress),
 ) -> Result<Page, DetailError> {
     let mut details = Vec::new();
     for store in &report.stores {
-        details.push(Detail::read(store, cancel, observe)?);
+        details.push(Detail::read(store, speed, cancel, observe)?);
     }
     let mut sections = vec![fresh(report), curves(report)];
     for (number, (store, detail)) in report.stores.iter().zip(&details).enumerate() {
@@ -179,7 +200,14 @@ fn curves(report: &Report) -> Section {
 
 fn settings(report: &Report, details: &[Detail], command: &str) -> Section {
     let mut blocks = vec![
-        Block::Paragraph("This command makes the page again, byte for byte:".to_owned()),
+        Block::Paragraph(
+            if details.iter().any(|detail| detail.times.is_some()) {
+                "This command makes the page again, with other measured times:"
+            } else {
+                "This command makes the page again, byte for byte:"
+            }
+            .to_owned(),
+        ),
         Block::Code(command.to_owned()),
         Block::Paragraph(
             "What is not listed is as symopt search --print-config writes it; symopt search --config FILE with these settings makes a store again."

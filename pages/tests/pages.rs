@@ -97,7 +97,7 @@ fn the_page_of_a_search_is_the_same_every_time() {
     config.limits.programs = 2000;
     let cancel = CancelToken::new();
     let _ = Launch::new(config, &store, &cancel).unwrap().run(1, &cancel, &mut |_| {}).unwrap();
-    let html = |path: &Path| {
+    let html = |path: &Path, speed: bool| {
         let options = Options {
             validate: None,
             seeds: 2,
@@ -107,11 +107,18 @@ fn the_page_of_a_search_is_the_same_every_time() {
             launcher: Launcher::default(),
         };
         let report = report(&[path.to_owned()], &options, &cancel, &|_, _| {}).unwrap();
-        searches::page(&report, "symopt report", &cancel, &mut |_, _| {}).unwrap().html()
+        searches::page(&report, "symopt report", speed, &cancel, &mut |_| {}).unwrap().html()
     };
-    let page = html(&store);
-    assert_eq!(page, html(&store));
+    let page = html(&store, false);
+    assert_eq!(page, html(&store, false));
     assert!(is_tame(&page));
+    // Measured times are there on request alone, and the page says so.
+    let timed = html(&store, true);
+    for part in
+        ["Fitness against the time of a step", "step (ns, measured)", "other measured times"]
+    {
+        assert!(timed.contains(part) && !page.contains(part), "{part}");
+    }
     for title in [
         "Fresh seeds",
         "Hall of fame",

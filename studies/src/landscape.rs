@@ -529,8 +529,8 @@ impl Landscape {
         }
     }
 
-    /// The programs that the picture is about: those that are not of the zoo, or else Lion.
-    fn of_interest(&self) -> Vec<String> {
+    /// The programs that pictures are about: those that are not of the zoo, or else Lion.
+    pub fn of_interest(&self) -> Vec<String> {
         let names = || self.rows.iter().map(|row| row.program.clone());
         let own: Vec<String> =
             names().filter(|name| symopt_programs::find(name).is_none()).collect();

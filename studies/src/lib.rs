@@ -17,6 +17,7 @@
 //! | [`tuning_map`] | losses over learning rate and weight decay |
 //! | [`trials`] | programs against each other on the same seeds, with a test of what a change costs |
 //! | [`study`](mod@study) | the studies that made Lion convincing: robustness, batches, betas, sizes, memory and speed |
+//! | [`step_time`] | the measured time of a step of an optimizer |
 //! | [`ablation`] | statements that make no difference on the tasks are bypassed, constants get fewer digits |
 //! | [`importance`](mod@importance) | how much each statement matters |
 //! | [`simplification`] | algebra and ablation in turn |
@@ -37,6 +38,7 @@ pub mod rediscovery;
 pub mod report;
 pub mod restarts;
 pub mod simplification;
+pub mod step_time;
 pub mod study;
 pub mod training_curves;
 pub mod trials;

@@ -104,9 +104,9 @@ impl Report {
         all.written() + &apart
     }
 
-    /// A table of exported programs beside the libraries' own implementations, a column for each
-    /// case.
-    pub fn peers_markdown(&self) -> String {
+    /// A table of exported programs beside the libraries' own implementations, with a heading: a
+    /// column for each case.
+    pub fn peers_table(&self) -> Vec<Vec<String>> {
         let mut rows: Vec<(&str, &str, &str)> = Vec::new();
         let mut cases: Vec<&str> = Vec::new();
         for Finding { engine, program, peer, case, .. } in &self.peers {
@@ -118,11 +118,8 @@ impl Report {
                 cases.push(case);
             }
         }
-        let mut text = format!(
-            "| export | program | beside | {} |\n|---|---|---|{}\n",
-            cases.join(" | "),
-            "---|".repeat(cases.len())
-        );
+        let heading = ["export", "program", "beside"].iter().chain(&cases);
+        let mut table = vec![heading.map(|title| (*title).to_owned()).collect::<Vec<_>>()];
         for (engine, program, peer) in rows {
             let found = |case: &&str| {
                 let is_it = |f: &&Finding| {
@@ -137,10 +134,44 @@ impl Report {
                     None => "not run".to_owned(),
                 }
             };
-            let cells: Vec<String> = cases.iter().map(found).collect();
-            let _ = writeln!(text, "| {engine} | {program} | {peer} | {} |", cells.join(" | "));
+            let names = [engine, program, peer].map(str::to_owned).into_iter();
+            table.push(names.chain(cases.iter().map(found)).collect());
         }
-        text
+        table
+    }
+
+    /// The same in Markdown.
+    pub fn peers_markdown(&self) -> String {
+        markdown(&self.peers_table())
+    }
+
+    /// The table with a heading: a row for each program, a column for each engine.
+    pub fn table(
+        &self,
+        programs: &[&str],
+        tolerance: impl Fn(&str, &str) -> Tolerance,
+    ) -> Vec<Vec<String>> {
+        let engines = self.engines();
+        let heading = std::iter::once("program").chain(engines.iter().copied());
+        let row = |program: &&str| {
+            let cell = |engine: &&str| self.cell(engine, program, tolerance(engine, program));
+            std::iter::once((*program).to_owned()).chain(engines.iter().map(cell)).collect()
+        };
+        std::iter::once(heading.map(str::to_owned).collect())
+            .chain(programs.iter().map(row))
+            .collect()
+    }
+
+    /// The versions of the libraries that engines are of, in the order of the engines.
+    pub fn versions(&self) -> Vec<(&str, &str)> {
+        let versions: BTreeMap<&str, &str> = self
+            .findings
+            .iter()
+            .filter(|finding| !finding.version.is_empty())
+            .map(|finding| (finding.engine.as_str(), finding.version.as_str()))
+            .collect();
+        let engines = self.engines().into_iter();
+        engines.filter_map(|engine| Some((engine, *versions.get(engine)?))).collect()
     }
 
     /// The table in Markdown, with the versions of the libraries.
@@ -149,34 +180,26 @@ impl Report {
         programs: &[&str],
         tolerance: impl Fn(&str, &str) -> Tolerance,
     ) -> String {
-        let engines = self.engines();
-        let mut text = format!(
-            "| program | {} |\n|---|{}\n",
-            engines.join(" | "),
-            "---|".repeat(engines.len())
-        );
-        for program in programs {
-            let cells: Vec<String> = engines
-                .iter()
-                .map(|engine| self.cell(engine, program, tolerance(engine, program)))
-                .collect();
-            let _ = writeln!(text, "| {program} | {} |", cells.join(" | "));
-        }
-        let versions: BTreeMap<&str, &str> = self
-            .findings
-            .iter()
-            .filter(|finding| !finding.version.is_empty())
-            .map(|finding| (finding.engine.as_str(), finding.version.as_str()))
-            .collect();
+        let mut text = markdown(&self.table(programs, tolerance));
+        let versions = self.versions();
         if !versions.is_empty() {
-            let versions: Vec<String> = engines
-                .iter()
-                .filter_map(|engine| {
-                    versions.get(engine).map(|version| format!("{engine}: {version}"))
-                })
-                .collect();
+            let versions: Vec<String> =
+                versions.iter().map(|(engine, version)| format!("{engine}: {version}")).collect();
             let _ = writeln!(text, "\n{}.", versions.join("; "));
         }
         text
     }
+}
+
+/// A table with a heading, in Markdown.
+fn markdown(rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        // Writing into a String does not fail.
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+        if number == 0 {
+            let _ = writeln!(text, "|{}", "---|".repeat(row.len()));
+        }
+    }
+    text
 }

@@ -4,6 +4,7 @@ use symopt_programs::zoo;
 
 use super::case::{self, Case};
 use super::subject::Subject;
+use super::tolerance::{Tolerance, tolerance};
 use super::{mixed, random};
 
 /// Programs and the cases under which they are run.
@@ -38,5 +39,30 @@ impl Suite {
         cases.push(case::first(random::SHAPES));
         let (subjects, left_out) = random::subjects(count, seed, &cases);
         Suite { subjects, cases, left_out }
+    }
+
+    /// How far an engine may be from the reference on a program, both by their names.
+    pub fn tolerance(&self, engine: &str, program: &str) -> Tolerance {
+        let subject = self.subjects.iter().find(|subject| subject.name == program);
+        subject.map_or(Tolerance::BITS, |subject| tolerance(engine, &subject.program))
+    }
+
+    /// Names of the programs.
+    pub fn names(&self) -> Vec<&str> {
+        self.subjects.iter().map(|subject| subject.name.as_str()).collect()
+    }
+
+    /// Reasons for which programs were left out, in a sentence; `None` if none was.
+    pub fn omissions(&self) -> Option<String> {
+        if self.left_out.is_empty() {
+            return None;
+        }
+        let reasons: Vec<String> =
+            self.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let count: usize = self.left_out.iter().map(|(_, count)| count).sum();
+        Some(format!(
+            "{count} programs were drawn and left out, since no comparison says anything of them: {}",
+            reasons.join(", ")
+        ))
     }
 }

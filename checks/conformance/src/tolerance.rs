@@ -25,6 +25,7 @@ use symopt_dsl::{Function, Graph, Program};
 
 use super::case::STEPS;
 use super::finding::Distance;
+use super::subject::Subject;
 
 /// Half a unit in the last place of f32, relative.
 const ROUNDING: f64 = 1.0 / (1_u64 << 24) as f64;
@@ -159,6 +160,36 @@ pub fn tolerance(engine: &str, program: &Program) -> Tolerance {
         _ => (Bound::Bits, &[]),
     };
     Tolerance { bound, scalars_in_f32: scalars_in_f32(engine), exceptions }
+}
+
+/// How far engines may be from the reference, in words: engines that are judged alike together, in
+/// their order, each with the bound for most programs and then those for others.
+pub fn explained<'a>(
+    engines: &[&'a str],
+    subjects: &[Subject],
+) -> Vec<(Vec<&'a str>, Vec<String>)> {
+    let mut alike: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
+    for engine in engines {
+        let mut by_bound: Vec<(String, Vec<&str>)> = Vec::new();
+        for Subject { name, program, .. } in subjects {
+            let explained = tolerance(engine, program).explained();
+            match by_bound.iter_mut().find(|(known, _)| *known == explained) {
+                Some((_, names)) => names.push(name),
+                None => by_bound.push((explained, vec![name])),
+            }
+        }
+        by_bound.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+        let said = |(index, (explained, names)): (usize, &(String, Vec<&str>))| match index {
+            0 => explained.clone(),
+            _ => format!("for {}: {explained}", names.join(", ")),
+        };
+        let explained: Vec<String> = by_bound.iter().enumerate().map(said).collect();
+        match alike.iter_mut().find(|(_, known)| *known == explained) {
+            Some((engines, _)) => engines.push(engine),
+            None => alike.push((vec![engine], explained)),
+        }
+    }
+    alike
 }
 
 /// Whether an engine computes scalars in f32: libraries in which they are JAX's or those of Keras

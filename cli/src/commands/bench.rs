@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use symopt_benchmark::Settings;
@@ -9,11 +10,12 @@ use symopt_benchmark::cell::Cell;
 use symopt_benchmark::report::Report;
 use symopt_benchmark::size::Size;
 use symopt_benchmark::target::{Bound, Target, Value, Verdict};
+use symopt_pages::results;
 use symopt_programs::ZooEntry;
 
 use crate::failure::Failure;
 use crate::progress::CellLine;
-use crate::{interrupt, options, table, terminal};
+use crate::{files, interrupt, options, table, terminal, words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -40,6 +42,10 @@ pub struct Arguments {
     /// PyTorch
     #[arg(long, value_name = "PYTHON")]
     peers: Option<OsString>,
+    /// Write a page for a browser into FILE: all in one file, with a figure for each size and number
+    /// of threads
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -68,6 +74,7 @@ fn distinct<T: Copy, K: PartialEq>(values: &[T], key: impl Fn(T) -> K) -> Vec<T>
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    arguments.html.iter().try_for_each(|path| files::check_writable(path))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let programs = distinct(&arguments.programs, |entry| entry.name);
     let sizes = distinct(&arguments.sizes, |size| size);
@@ -91,12 +98,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let result = symopt_benchmark::run(&settings, &mut |progress| line.draw(&progress), &cancel);
     line.finish();
     let report = result?;
+    if let Some(path) = &arguments.html {
+        files::write(path, &results::benchmark(&report, &words::of_page()).html())?;
+    }
     let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         return Ok(out.write_all(b"\n")?);
     }
-    Ok(print(&mut out, &report)?)
+    print(&mut out, &report)?;
+    if let Some(path) = &arguments.html {
+        writeln!(out, "\nwritten: {}", path.display())?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

@@ -9,13 +9,14 @@ use symopt_conformance::exports::{self, Exports};
 use symopt_conformance::report::Report;
 use symopt_conformance::subject::Subject;
 use symopt_conformance::suite::Suite;
-use symopt_conformance::tolerance::{Tolerance, tolerance};
+use symopt_conformance::tolerance::explained;
 use symopt_dsl::shell::Command;
 use symopt_export::Target;
+use symopt_pages::results;
 
 use crate::failure::Failure;
 use crate::progress::StageLine;
-use crate::{files, table, terminal};
+use crate::{files, table, terminal, words};
 
 #[derive(Args)]
 #[command(
@@ -57,17 +58,21 @@ pub struct Arguments {
     /// Write the table as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write a page for a browser into FILE: all in one file, with a figure and the table
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    if let Some(path) = &arguments.markdown {
-        files::check_writable(path)?;
-    }
+    arguments
+        .markdown
+        .iter()
+        .chain(&arguments.html)
+        .try_for_each(|path| files::check_writable(path))?;
     let suite = suite(&arguments)?;
-    let subjects = &suite.subjects;
     let targets: Vec<Target> = match (arguments.no_exports, arguments.targets.is_empty()) {
         (true, _) => Vec::new(),
         (false, true) => {
@@ -88,16 +93,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let report = symopt_conformance::measure(&suite, &run, |what| line.say(what));
     line.finish();
     let report = report?;
-    let tolerance_of = |engine: &str, program: &str| {
-        let subject = subjects.iter().find(|subject| subject.name == program);
-        subject.map_or(Tolerance::BITS, |subject| tolerance(engine, &subject.program))
-    };
-    let table = report.markdown(
-        &subjects.iter().map(|subject| subject.name.as_str()).collect::<Vec<&str>>(),
-        tolerance_of,
-    );
+    let tolerance_of = |engine: &str, program: &str| suite.tolerance(engine, program);
+    let table = report.markdown(&suite.names(), tolerance_of);
     if let Some(path) = &arguments.markdown {
         files::write(path, &document(&arguments, &report, &table, &suite))?;
+    }
+    if let Some(path) = &arguments.html {
+        files::write(path, &results::conformance(&report, &suite, &words::of_page()).html())?;
     }
     let mut out = terminal::output();
     if arguments.json {
@@ -105,20 +107,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         out.write_all(b"\n")?;
     } else {
         table::print_markdown(&mut out, &table)?;
-        if !suite.left_out.is_empty() {
-            let reasons: Vec<String> =
-                suite.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            let count: usize = suite.left_out.iter().map(|(_, count)| count).sum();
-            writeln!(
-                out,
-                "\n{count} programs were drawn and left out, since no comparison says anything of them: {}",
-                reasons.join(", ")
-            )?;
+        if let Some(omissions) = suite.omissions() {
+            writeln!(out, "\n{omissions}")?;
         }
         if !report.peers.is_empty() {
             writeln!(out, "\nLion beside the libraries' own:\n")?;
             table::print_markdown(&mut out, &report.peers_markdown())?;
             writeln!(out)?;
+        }
+        if let Some(path) = &arguments.html {
+            writeln!(out, "\nwritten: {}", path.display())?;
         }
     }
     let faults = report.faults(tolerance_of);
@@ -187,16 +185,7 @@ fn suite(arguments: &Arguments) -> Result<Suite, Failure> {
 fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) -> String {
     let cases: String =
         suite.cases.iter().map(|case| format!("- **{}**: {}\n", case.name, case.about)).collect();
-    // Engines that are judged alike, in the order of the table.
-    let mut tolerances: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
-    for engine in report.engines() {
-        let explained = tolerances_of(engine, &suite.subjects);
-        match tolerances.iter_mut().find(|(_, known)| *known == explained) {
-            Some((engines, _)) => engines.push(engine),
-            None => tolerances.push((vec![engine], explained)),
-        }
-    }
-    let tolerances: String = tolerances
+    let tolerances: String = explained(&report.engines(), &suite.subjects)
         .iter()
         .map(|(engines, explained)| {
             format!("- **{}**: {}\n", engines.join(", "), explained.join("; "))
@@ -230,24 +219,6 @@ fn document(arguments: &Arguments, report: &Report, table: &str, suite: &Suite) 
         suite.cases.len(),
         command(arguments)
     )
-}
-
-/// How far an engine may be from the reference: what holds for most programs, then the others.
-fn tolerances_of(engine: &str, subjects: &[Subject]) -> Vec<String> {
-    let mut by_bound: Vec<(String, Vec<&str>)> = Vec::new();
-    for Subject { name, program, .. } in subjects {
-        let explained = tolerance(engine, program).explained();
-        match by_bound.iter_mut().find(|(known, _)| *known == explained) {
-            Some((_, names)) => names.push(name),
-            None => by_bound.push((explained, vec![name])),
-        }
-    }
-    by_bound.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
-    let said = |(index, (explained, names)): (usize, &(String, Vec<&str>))| match index {
-        0 => explained.clone(),
-        _ => format!("for {}: {explained}", names.join(", ")),
-    };
-    by_bound.iter().enumerate().map(said).collect()
 }
 
 /// The command that makes the same table.

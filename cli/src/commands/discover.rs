@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
+use symopt_pages::results;
 use symopt_proxy_tasks::suite::BaselineOrigin;
 use symopt_search::config::Limits;
 use symopt_search::engine;
@@ -13,7 +14,7 @@ use symopt_studies::restarts::Ended;
 
 use crate::failure::Failure;
 use crate::progress::{CountLine, FunnelLine, ProgressLine};
-use crate::{files, interrupt, options, table, terminal};
+use crate::{files, interrupt, options, table, terminal, words};
 
 #[derive(Args)]
 #[command(
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Threads that evaluate; by default one for each core. They change no result
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
     threads: Option<u16>,
+    /// Write a page for a browser into FILE: all in one file, with figures, tables and programs
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -48,6 +52,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_protocol {
         return Ok(out.write_all(PROTOCOL.as_bytes())?);
     }
+    arguments.html.iter().try_for_each(|path| files::check_writable(path))?;
     let (place, text) = match &arguments.protocol {
         None => ("the frozen protocol".to_owned(), PROTOCOL.to_owned()),
         Some(path) => {
@@ -94,11 +99,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut json = serde_json::to_string_pretty(&report)?;
     json.push('\n');
     files::write(&directory.join("report.json"), &json)?;
+    if let Some(path) = &arguments.html {
+        files::write(path, &results::discovery(&report, &words::of_page()).html())?;
+    }
     if arguments.json {
         return Ok(out.write_all(json.as_bytes())?);
     }
     print(&mut out, &report)?;
-    Ok(writeln!(out, "\nreport: {}", directory.join("report.md").display())?)
+    writeln!(out, "\nreport: {}", directory.join("report.md").display())?;
+    if let Some(path) = &arguments.html {
+        writeln!(out, "written: {}", path.display())?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use symopt_pages::results;
 use symopt_proxy_tasks::sample::Gain;
 use symopt_studies::StudyError;
 use symopt_studies::fresh_seeds::{TaskGain, Tuned};
@@ -13,7 +14,7 @@ use symopt_studies::restarts;
 use crate::failure::Failure;
 use crate::progress::FunnelLine;
 use crate::workers::Workers;
-use crate::{interrupt, options, table, terminal};
+use crate::{files, interrupt, options, table, terminal, words};
 
 #[derive(Args)]
 #[command(
@@ -47,6 +48,9 @@ pub struct Arguments {
     /// Directory for funnel.json; by default runs/NAME-funnel, with the first store's name
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Write a page for a browser into FILE: all in one file, with figures, tables and programs
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +59,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    arguments.html.iter().try_for_each(|path| files::check_writable(path))?;
     let cancel = interrupt::token()?;
     let mut stores = Vec::new();
     for path in &arguments.stores {
@@ -91,6 +96,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         )),
         error => error.into(),
     })?;
+    if let Some(path) = &arguments.html {
+        files::write(path, &results::funnel(&report, &words::of_page()).html())?;
+    }
     let mut out = terminal::output();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -98,6 +106,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     print(&mut out, &report)?;
     writeln!(out, "\nwritten: {}", funnel.file().display())?;
+    if let Some(path) = &arguments.html {
+        writeln!(out, "written: {}", path.display())?;
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Serialize;
+use symopt_pages::results;
 use symopt_search::engine::Progress;
 use symopt_studies::StudyError;
 use symopt_studies::rediscovery::{
@@ -16,7 +17,7 @@ use symopt_studies::rediscovery::{
 use crate::failure::Failure;
 use crate::progress::{ProgressLine, clock};
 use crate::workers::Workers;
-use crate::{files, interrupt, options, progress, table, terminal};
+use crate::{files, interrupt, options, progress, table, terminal, words};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Threads that evaluate; by default one for each core. They change no result
     #[arg(long, value_name = "N", value_parser = options::between::<1, 1024>, allow_negative_numbers = true)]
     threads: Option<u16>,
+    /// Write a page for a browser into FILE: all in one file, with figures, tables and programs
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -76,6 +80,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.print_protocol {
         return Ok(out.write_all(frozen.as_bytes())?);
     }
+    arguments.html.iter().try_for_each(|path| files::check_writable(path))?;
     let (place, text) = match &arguments.protocol {
         None => ("the frozen protocol".to_owned(), frozen.to_owned()),
         Some(path) => {
@@ -146,6 +151,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let summary = Summary::of(&attempts);
     let report = directory.join("report.md");
     files::write(&report, &rediscovery.report(&attempts))?;
+    if let Some(path) = &arguments.html {
+        let (seeds, command) = (usize::from(arguments.seeds), words::of_page());
+        let page = results::rediscovery(&rediscovery, &attempts, seeds, &command);
+        files::write(path, &page.html())?;
+    }
     if arguments.json {
         serde_json::to_writer_pretty(
             &mut out,
@@ -172,6 +182,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         writeln!(out, "{INTERRUPTED}")?;
     }
     writeln!(out, "report: {}", report.display())?;
+    if let Some(path) = &arguments.html {
+        writeln!(out, "written: {}", path.display())?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use symopt_dsl::shell::Command;
+use symopt_pages::searches::Progress;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_studies::report::{self, Options, Over, Report};
 
@@ -25,6 +26,10 @@ pub struct Arguments {
     /// fame, the lineage and the best program
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// With --html: measure the time of a step of each program in the hall of fame. Measured times
+    /// differ from page to page
+    #[arg(long, requires = "html")]
+    speed: bool,
     /// Judge a sample of the best programs of each search on another suite too: a name, such as
     /// held-out, or a TOML file
     #[arg(long, value_name = "SUITE")]
@@ -102,13 +107,22 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         write("report.json", &format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     }
     if let Some(path) = &arguments.html {
-        let line = CountLine::new("programs bred again");
-        let page = symopt_pages::searches::page(
-            &report,
-            &words::of_page(),
-            &cancel,
-            &mut |done, total| line.draw(done, total),
-        );
+        let names = ["programs bred again", "programs timed"];
+        let mut stage = 0;
+        let mut line = CountLine::new(names[stage]);
+        let mut observe = |progress| {
+            let (now, done, total) = match progress {
+                Progress::Bred { done, total } => (0, done, total),
+                Progress::Timed { done, total } => (1, done, total),
+            };
+            if now != stage {
+                line.finish();
+                (stage, line) = (now, CountLine::new(names[now]));
+            }
+            line.draw(done, total);
+        };
+        let (command, speed) = (words::of_page(), arguments.speed);
+        let page = symopt_pages::searches::page(&report, &command, speed, &cancel, &mut observe);
         line.finish();
         files::write(path, &page?.html())?;
         written.push(path.clone());

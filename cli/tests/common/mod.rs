@@ -97,3 +97,20 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// A name that would be a script in a page, if it did not stay text.
+pub const HOSTILE: &str = "<script>alert(1)";
+
+/// A page that a command wrote: one file in which every script is its own, and which says the
+/// command that makes it again.
+pub fn page(directory: &Path, name: &str) -> String {
+    let html = std::fs::read_to_string(directory.join(name)).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"), "{name}");
+    assert!(!html.contains("<script>alert") && !html.contains("'unsafe-"), "{name}");
+    // Data, three libraries and the page's own script, and no other.
+    assert_eq!(html.matches("<script>").count(), 4, "{name}");
+    assert_eq!(html.matches("<script").count(), html.matches("</script>").count(), "{name}");
+    assert!(html.contains("symopt") && html.contains("--html FILE"), "{name}");
+    assert!(!html.contains(&directory.display().to_string()), "{name}");
+    html
+}

@@ -1,14 +1,20 @@
 //! Details of a store that a page shows beyond its report.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use symopt_cancel::CancelToken;
 use symopt_dsl::{Graph, parse};
+use symopt_evaluator::Layout;
+use symopt_search::config::Form;
 use symopt_search::engine::lineage::{Ancestor, lineage};
 use symopt_search::journal::{CheckedStore, JournalError};
+use symopt_search::judge::form::complete;
 use symopt_search::store::hall_of_fame::{self, Entry, EvaluatedProgram, hall_of_fame};
 use symopt_studies::report::{Report, StoreReport};
+use symopt_studies::step_time::{self, Effort};
+
+use super::Progress;
 
 /// Why a store can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -43,17 +49,25 @@ pub(super) struct Detail {
     pub outcomes: Vec<(&'static str, u64)>,
     /// The lineage of the best program, or why it can't be told.
     pub lineage: Result<Vec<Ancestor>, String>,
+    /// Nanoseconds of a step for each parameter, by the program's hash, if they were measured;
+    /// `None` where a program can't be run alone.
+    pub times: Option<HashMap<String, Option<f64>>>,
     facts: Vec<(String, String)>,
 }
 
 /// Evaluations that a page lists, at most: more would take more time to open than people have.
 pub(super) const MOST: usize = 4_000;
+/// How a step is timed: short, as there may be thousands of programs.
+pub(super) const EFFORT: Effort = Effort { least_seconds: 0.0005, rounds: 3 };
+/// Rows and columns of the array that a timed step changes: what it moves stays in the cache.
+pub(super) const SIDE: usize = 128;
 
 impl Detail {
     pub fn read(
         report: &StoreReport,
+        speed: bool,
         cancel: &CancelToken,
-        observe: &mut dyn FnMut(u64, u64),
+        observe: &mut dyn FnMut(Progress),
     ) -> Result<Detail, DetailError> {
         let store = CheckedStore::of(Path::new(&report.store))?;
         let front = hall_of_fame(&store)?;
@@ -95,7 +109,8 @@ impl Detail {
             None => Err("The best program is the one that the search started from.".to_owned()),
             Some(_) => {
                 let name = format!("{}:{}", report.store, report.best.hash);
-                match lineage(&name, cancel, observe) {
+                let mut bred = |done, total| observe(Progress::Bred { done, total });
+                match lineage(&name, cancel, &mut bred) {
                     Ok(lineage) => Ok(lineage),
                     Err(_) if cancel.is_cancelled() => return Err(DetailError::Cancelled),
                     Err(error) => Err(error.to_string()),
@@ -104,6 +119,15 @@ impl Detail {
         };
         let settings = store.settings();
         let config = &settings.config;
+        let times = if speed {
+            let listed =
+                evaluated.iter().map(|e: &Evaluated| (&e.program.hash, &e.program.program));
+            let programs: HashMap<&String, &String> =
+                front.iter().map(|entry| (&entry.hash, &entry.program)).chain(listed).collect();
+            Some(measured(&programs, config.fitness.form, cancel, observe)?)
+        } else {
+            None
+        };
         let facts = [
             ("suite", config.suite.clone()),
             ("initial program", config.initial.to_string()),
@@ -116,9 +140,15 @@ impl Detail {
             left_out,
             outcomes: outcomes.to_vec(),
             lineage,
+            times,
             facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
             front,
         })
+    }
+
+    /// Returns the measured nanoseconds of a step of a program for each parameter, by its hash.
+    pub fn nanoseconds(&self, hash: &str) -> Option<f64> {
+        *self.times.as_ref()?.get(hash)?
     }
 
     /// Returns the names and values of the search's settings, with the fresh seeds and the best
@@ -133,4 +163,32 @@ impl Detail {
         facts.push(("best program".to_owned(), super::name_of(store)));
         facts
     }
+}
+
+/// Measures the nanoseconds of a step of programs, given by hash and text.
+fn measured(
+    programs: &HashMap<&String, &String>,
+    form: Form,
+    cancel: &CancelToken,
+    observe: &mut dyn FnMut(Progress),
+) -> Result<HashMap<String, Option<f64>>, DetailError> {
+    let layout = Layout::new([("weights", vec![SIDE, SIDE])]).unwrap_or_default();
+    let time = |text: &String| {
+        let program = parse(text).ok()?;
+        let whole = match form {
+            Form::Program => program,
+            Form::Direction => complete(&program)?,
+        };
+        let seconds = step_time::seconds(&whole, &layout, EFFORT)?;
+        Some(1e9 * seconds / layout.len().max(1) as f64).filter(|time| time.is_finite())
+    };
+    let mut times = HashMap::with_capacity(programs.len());
+    for (hash, text) in programs {
+        if cancel.is_cancelled() {
+            return Err(DetailError::Cancelled);
+        }
+        times.insert((*hash).clone(), time(text));
+        observe(Progress::Timed { done: times.len() as u64, total: programs.len() as u64 });
+    }
+    Ok(times)
 }

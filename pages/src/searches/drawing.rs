@@ -4,7 +4,7 @@ use symopt_dsl::{Graph, parse};
 use symopt_search::engine::lineage::Ancestor;
 use symopt_studies::report::{Report, StoreReport};
 
-use super::detail::{Detail, MOST};
+use super::detail::{Detail, EFFORT, MOST, SIDE};
 use crate::chart::{self, Axis, Bar, Bars, Dot, Dots, Lines, Point, Series};
 use crate::content::{Block, Change, Figure, Line, Step};
 use crate::numbers::{count, counted, rounded, short_hash};
@@ -48,6 +48,7 @@ pub(super) fn fresh(report: &Report) -> Figure {
         axis: Axis::linear(format!("validation loss saved against {adamw} (%)")),
         dots,
         level: Some((0.0, adamw)),
+        ..Dots::default()
     };
     let sentence = format!(
         "Right of the dashed line a program is better than {}. Bars are one standard error over {}.",
@@ -278,17 +279,20 @@ pub(super) fn hall(store: &StoreReport, detail: &Detail, number: usize) -> Vec<B
     states.dedup();
     let states: Vec<String> = states.iter().map(usize::to_string).collect();
     let room = 0.05 * (best - floor);
-    let tooltip = [
+    let mut tooltip = vec![
         ("hash", "program"),
         ("fitness", "fitness (%)"),
         ("live", "live statements"),
         ("state", "state (bytes a parameter)"),
         ("moved", "moved (bytes a parameter)"),
-        ("child", "child"),
-        ("operator", "operator"),
     ];
-    let specification =
-        chart::pareto((floor - room, best + 2.0 * room), longest, &states, &tooltip);
+    if detail.times.is_some() {
+        tooltip.push(("time", TIME));
+    }
+    tooltip.extend([("child", "child"), ("operator", "operator")]);
+    let range = (floor - room, best + 2.0 * room);
+    let length = Axis::linear("live statements").between(0.0, longest + 1.0);
+    let specification = chart::pareto(range, ("live", &length), &states, &tooltip);
     let mut sentence = format!(
         "{} on the front, filled and named: no other program beats them in all of fitness, length and state. A click on a point marks its row below, and the filter of the table is the figure's too.",
         counted(detail.front.len() as u64, "program", "programs")
@@ -296,16 +300,18 @@ pub(super) fn hall(store: &StoreReport, detail: &Detail, number: usize) -> Vec<B
     if below > 0 {
         sentence += &format!(" {} lie below the picture.", counted(below, "program", "programs"));
     }
-    let columns = vec![
+    let mut columns = vec![
         Column::number("place"),
         Column::code("program"),
         Column::number("fitness, own seeds"),
         Column::number("live"),
         Column::number("state (bytes)"),
         Column::number("moved (bytes)"),
-        Column::text("does"),
-        Column::code("update"),
     ];
+    if detail.times.is_some() {
+        columns.push(Column::number("step (ns, measured)"));
+    }
+    columns.extend([Column::text("does"), Column::code("update")]);
     let mut front = Table::new(
         "The front, the fittest first: live statements, bytes for each parameter",
         columns,
@@ -325,16 +331,28 @@ pub(super) fn hall(store: &StoreReport, detail: &Detail, number: usize) -> Vec<B
                 update = format!("{} = {}", formula.name, formula.unicode);
             }
         }
-        front.rows.push(vec![
+        let mut cells = vec![
             Cell::count(entry.place as u64),
             Cell::text(short_hash(&entry.hash)),
             Cell::percent(entry.fitness, Some(entry.standard_error)),
             Cell::count(entry.live_statements as u64),
             Cell::count(entry.state_bytes as u64),
             Cell::count(moved as u64),
+        ];
+        if detail.times.is_some() {
+            let time = detail.nanoseconds(&entry.hash);
+            cells.push(
+                time.map_or_else(
+                    || Cell::text("-"),
+                    |time| Cell::number(time, format!("{time:.2}")),
+                ),
+            );
+        }
+        cells.extend([
             Cell::text(if words.is_empty() { "-".to_owned() } else { words.join(", ") }),
             Cell::text(update),
         ]);
+        front.rows.push(cells);
     }
     let figure = Figure {
         title: "Fitness against length and state".to_owned(),
@@ -343,16 +361,26 @@ pub(super) fn hall(store: &StoreReport, detail: &Detail, number: usize) -> Vec<B
         table: None,
         rows: Some(name.clone()),
     };
-    let mut blocks = vec![
-        Block::Paragraph(
-            "Fitness here is that of the search's own seeds, which it selected for, so it is too high; bytes moved in a step stand for its time, since a step is bound by memory."
-                .to_owned(),
+    let figure_of_times = times(detail, range, &states, &tooltip, &name);
+    let of_time = match figure_of_times {
+        Some(_) => format!(
+            "The time of a step was measured for this page, on one thread, over an array of {SIDE} × {SIDE} parameters: the shortest of {} rounds. Another page has other times.",
+            EFFORT.rounds
         ),
+        None => "Bytes moved in a step stand for its time, since a step is bound by memory; --speed measures the time, which differs from page to page.".to_owned(),
+    };
+    let mut blocks = vec![
+        Block::Paragraph(format!(
+            "Fitness here is that of the search's own seeds, which it selected for, so it is too high. {of_time}"
+        )),
         Block::Figure(figure),
+    ];
+    blocks.extend(figure_of_times.map(Block::Figure));
+    blocks.extend([
         Block::Table(front),
         Block::Heading("All programs that were evaluated to the end".to_owned()),
         Block::Rows(name, rows(store, detail)),
-    ];
+    ]);
     if detail.left_out > 0 {
         blocks.push(Block::Note(format!(
             "The {} fittest are listed; {} less fit ones are left out. symopt top STORE --all --csv FILE writes all.",
@@ -363,6 +391,38 @@ pub(super) fn hall(store: &StoreReport, detail: &Detail, number: usize) -> Vec<B
     blocks
 }
 
+/// Quantity of the measured times, with the unit.
+const TIME: &str = "time of a step (ns a parameter, measured)";
+
+/// The same programs against the time of a step, where it was measured.
+fn times(
+    detail: &Detail,
+    range: (f64, f64),
+    states: &[String],
+    tooltip: &[(&str, &str)],
+    rows: &str,
+) -> Option<Figure> {
+    let known = || detail.times.as_ref()?.values().copied().flatten().reduce(f64::max);
+    let unknown = detail.times.as_ref()?.values().filter(|time| time.is_none()).count() as u64;
+    // Functions of matrices take a hundred times as long as all others: equal factors, equal steps.
+    let least = detail.times.as_ref()?.values().copied().flatten().reduce(f64::min).unwrap_or(0.1);
+    let axis = Axis::log(TIME).between(0.8 * least, 1.25 * known().unwrap_or(1.0));
+    let mut sentence = "The same programs against the nanoseconds that a step takes for each parameter, as measured for this page; the axis is logarithmic.".to_owned();
+    if unknown > 0 {
+        sentence += &format!(
+            " {} can't be run alone and have no point.",
+            counted(unknown, "program", "programs")
+        );
+    }
+    Some(Figure {
+        title: "Fitness against the time of a step".to_owned(),
+        sentence,
+        specification: chart::pareto(range, ("time", &axis), states, tooltip),
+        table: None,
+        rows: Some(rows.to_owned()),
+    })
+}
+
 fn rows(store: &StoreReport, detail: &Detail) -> Rows {
     let numbers = |of: &dyn Fn(&super::detail::Evaluated) -> Option<f64>| {
         detail.evaluated.iter().map(of).collect::<Vec<_>>()
@@ -371,7 +431,7 @@ fn rows(store: &StoreReport, detail: &Detail) -> Rows {
         detail.evaluated.iter().map(of).collect::<Vec<_>>()
     };
     let fitness = numbers(&|e| Some(rounded((1e6 * e.fitness).round() / 1e4, 7)));
-    let columns = vec![
+    let mut columns = vec![
         RowsColumn::texts("program", "hash", Kind::Code, texts(&|e| short_hash(&e.program.hash))),
         RowsColumn { signed: true, ..RowsColumn::numbers("fitness (%)", "fitness", 2, fitness) },
         RowsColumn::numbers("live statements", "live", 0, numbers(&|e| Some(e.live as f64))),
@@ -380,6 +440,12 @@ fn rows(store: &StoreReport, detail: &Detail) -> Rows {
             ..RowsColumn::words("state (bytes)", "state", &texts(&|e| e.state.to_string()))
         },
         RowsColumn::numbers("moved (bytes)", "moved", 0, numbers(&|e| Some(e.moved as f64))),
+    ];
+    if detail.times.is_some() {
+        let times = numbers(&|e| Some(rounded(detail.nanoseconds(&e.program.hash)?, 4)));
+        columns.push(RowsColumn::numbers("step (ns, measured)", "time", 2, times));
+    }
+    columns.extend([
         RowsColumn::numbers("child", "child", 0, numbers(&|e| e.program.child.map(|c| c as f64))),
         RowsColumn::words(
             "operator",
@@ -391,7 +457,7 @@ fn rows(store: &StoreReport, detail: &Detail) -> Rows {
             "front",
             &texts(&|e| if e.front { "yes" } else { "no" }.to_owned()),
         ),
-    ];
+    ]);
     Rows { caption: format!("Programs of {}, the fittest first", store.store), columns }
 }
 

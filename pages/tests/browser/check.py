@@ -24,6 +24,7 @@ AXE = Path(__file__).with_name("axe.min.js").read_text()
 # evaluations is there.
 MOST_BYTES = 1_200_000
 MOST_SECONDS = 3.0
+HOSTILE_STORE = "<script>alert(1)<img src=x onerror=alert(3)>"
 
 symopt, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
 faults: list[str] = []
@@ -48,7 +49,7 @@ def made() -> list[Path]:
     (folder / "hostile.opt").write_text(f"{doc}\n{source}  update = update * lr\n  return update, m, v\n")
     config = 'suite = "smoke"\ninitial = "hostile.opt"\n[evolution]\npopulation = 50\n'
     (folder / "hostile.toml").write_text(config)
-    store = "<script>alert(1)<img src=x onerror=alert(3)>"
+    store = HOSTILE_STORE
     run("search", "--config", "hostile.toml", "--programs", "3000", "--held-out", "0", "--store", store)
     run("report", store, "--seeds", "2", "--validate", "smoke", "--sample", "6", "--html", "hostile.html")
     run("report", store, "--seeds", "2", "--validate", "smoke", "--sample", "6", "--html", "again.html")
@@ -56,12 +57,32 @@ def made() -> list[Path]:
     many = "suite = \"smoke\"\n[hurdle]\nquantile = 0.0\n"
     (folder / "many.toml").write_text(many)
     run("search", "--config", "many.toml", "--programs", "0", "--evaluations", "10000", "--held-out", "0", "--store", "many")
-    run("report", "many", "--seeds", "2", "--html", "many.html")
+    run("report", "many", "--seeds", "2", "--speed", "--html", "many.html")
     size = (folder / "many.html").stat().st_size
     print(f"the page of a search with 10,000 evaluations holds {size:,} bytes")
     expect(size < MOST_BYTES, f"the page of a search with 10,000 evaluations holds {size:,} bytes")
     run("inspect", "hostile.opt", "--html", "program.html")
     return [folder / "hostile.html", folder / "many.html", folder / "program.html"]
+
+
+def results() -> list[Path]:
+    """Pages of what other commands find, each in its smallest size, and of the studies."""
+    small = Path(__file__).resolve().parents[3] / "cli" / "tests" / "common"
+    hostile = "<script>alert(1)"
+    shutil.copy(folder / "hostile.opt", folder / hostile)
+    brief = ("--seeds", "2", "--tuning-seeds", "1")
+    run("tasks", "--landscape", "smoke", "--program", hostile, "--program", "lion", *brief, "--budget", "24", "--html", "landscape.html")
+    run("funnel", HOSTILE_STORE, "--through", "smoke", "--keep", "3", *brief, "-o", "funnel", "--html", "funnel.html")
+    run("discover", "--protocol", str(small / "discovery.toml"), "-o", "discover<b>", "--html", "discover.html")
+    run("rediscover", "--protocol", str(small / "rediscovery.toml"), "--seeds", "2", "-o", "rediscover<b>", "--html", "rediscover.html")
+    run("conformance", "--no-exports", "--program", "lion", "--program", "muon", "--html", "conformance.html")
+    run("bench", "--program", "lion", "--size", "4Ki", "--threads", "1", "--seconds", "0.01", "--no-c", "--html", "bench.html")
+    run("study", "lr-decay", "--suite", "smoke", *brief, "--lr", "0.01", "--lr", "0.1", "--decay", "0.1", "--program", hostile, "--program", "adamw", "-o", "map")
+    run("study", "lion", "--small", "--suite", "smoke", "-o", "studies")
+    shutil.copy(folder / "map" / "page.html", folder / "study-map.html")
+    shutil.copy(folder / "studies" / "page.html", folder / "studies.html")
+    names = ("landscape", "funnel", "discover", "rediscover", "conformance", "bench", "study-map", "studies")
+    return [folder / f"{name}.html" for name in names]
 
 
 def wait(page: Page, condition: str, seconds: float = 20.0) -> None:
@@ -94,7 +115,7 @@ def open_page(browser, path: Path, width: int, scheme: str) -> Page:
     return page
 
 
-def check_looks(browser, path: Path) -> None:
+def check_looks(browser, path: Path, prints: bool = True) -> None:
     for width in WIDTHS:
         scheme = "dark" if width == WIDTHS[1] else "light"
         page = open_page(browser, path, width, scheme)
@@ -110,7 +131,8 @@ def check_looks(browser, path: Path) -> None:
             # Everything can be reached by the keyboard.
             page.keyboard.press("Tab")
             expect(page.evaluate("document.activeElement.className") == "skip", f"{path.name}: the first stop is not the link to the content")
-            page.pdf(path=folder / f"{path.stem}.pdf")
+            if prints:
+                page.pdf(path=folder / f"{path.stem}.pdf")
         page.context.close()
 
 
@@ -247,11 +269,21 @@ def check_text(browser, path: Path, selector: str, text: str) -> None:
 
 
 small, many, program = made()
+begin = time.monotonic()
+others = results()
+print(f"pages of results made in {time.monotonic() - begin:.1f} s")
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
     check_looks(browser, small)
     check_looks(browser, many)
     check_looks(browser, program)
+    begin = time.monotonic()
+    for path in others:
+        check_looks(browser, path, prints=False)
+    print(f"pages of results: {time.monotonic() - begin:.1f} s")
+    check_text(browser, folder / "landscape.html", "main", "<script>alert(1)")
+    check_text(browser, folder / "study-map.html", "main", "<script>alert(1)")
+    check_text(browser, folder / "funnel.html", "main", HOSTILE_STORE)
     check_text(browser, small, "h1", "<script>alert(1)<img src=x onerror=alert(3)>")
     check_text(browser, program, "main", "</script><script>alert(2)</script>")
     check_table(browser, many, 4_000)

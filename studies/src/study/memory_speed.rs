@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use serde::Serialize;
 use symopt_dsl::Graph;
-use symopt_evaluator::{Options, Threads};
 use symopt_figures::chart::{Dot, DotChart, DotGroup};
 use symopt_proxy_tasks::suite::{Suite, WeightedTask};
 use symopt_proxy_tasks::task::Verdict;
@@ -20,17 +19,14 @@ use super::table::{Entry as Number, Table, digits};
 use super::{Study, Subject, Work, refused};
 use crate::error::StudyError;
 use crate::landscape::Entry;
+use crate::step_time::{self, Effort};
 
 /// The claim of the paper.
 pub const CLAIM: &str = "Lion keeps one state slot in place of AdamW's two, half of the additional memory, and makes 2 to 15 % more steps \
 per second than AdamW and Adafactor.";
 
-/// A step is timed over at least so many seconds.
-const LEAST_SECONDS: f64 = 0.004;
-/// Rounds of a repeat; the shortest counts, since others were held up by something else.
-const ROUNDS: usize = 5;
-/// And over at most so many steps.
-const MOST_STEPS: usize = 1 << 20;
+/// How a step is timed.
+const EFFORT: Effort = Effort { least_seconds: 0.004, rounds: 5 };
 
 /// How the study is done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,34 +119,7 @@ fn training_seconds(
 fn step_seconds(task: &WeightedTask, entry: &Entry) -> Result<Option<f64>, StudyError> {
     let Some(resumable) = task.task.resumable() else { return Ok(None) };
     let layout = resumable.layout(0)?;
-    let options = Options { threads: Threads::One, ..Options::default() };
-    let Ok(mut optimizer) = symopt_programs::optimizer(&entry.program, &layout, options) else {
-        return Ok(None);
-    };
-    // Numbers of all signs and sizes, the same for all programs.
-    let number = |place: usize| libm::sin(0.37 * place as f64) as f32;
-    let mut weights: Vec<f32> = (0..layout.len()).map(number).collect();
-    let gradients: Vec<f32> = (0..layout.len()).map(|place| number(place + 1)).collect();
-    let mut steps = 1;
-    let mut rounds: Vec<f64> = Vec::with_capacity(ROUNDS);
-    loop {
-        let begin = Instant::now();
-        for _ in 0..steps {
-            if optimizer.step(&mut weights, &gradients, 1e-6).is_err() {
-                return Ok(None);
-            }
-        }
-        let seconds = begin.elapsed().as_secs_f64();
-        // Shorter rounds warm up.
-        if seconds < LEAST_SECONDS && steps < MOST_STEPS && rounds.is_empty() {
-            steps *= 2;
-            continue;
-        }
-        rounds.push(seconds / steps as f64);
-        if rounds.len() == ROUNDS {
-            return Ok(rounds.into_iter().min_by(f64::total_cmp));
-        }
-    }
+    Ok(step_time::seconds(&entry.program, &layout, EFFORT))
 }
 
 /// The middle of some times; `None` if one is missing.
@@ -301,9 +270,9 @@ fn findings(
         protocol: vec![format!(
             "State is counted, in f32. Times were measured on this machine and differ from study to study: {} repeats of each, all programs \
              in turn, one run at a time on one thread; the middle one is in the table, and speeds are compared by the mean of \
-             their logarithms. The step of the optimizer alone is the shortest of {ROUNDS} rounds. ± is one standard error over the repeats, and \"surely\" is \
+             their logarithms. The step of the optimizer alone is the shortest of {} rounds. ± is one standard error over the repeats, and \"surely\" is \
              more than two.",
-            settings.repeats
+            settings.repeats, EFFORT.rounds
         )],
         notes: Vec::new(),
         summary,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 use symopt_cancel::CancelToken;
+use symopt_pages::results;
 use symopt_proxy_tasks::spec::SuiteSource;
 use symopt_proxy_tasks::suite::Suite;
 use symopt_proxy_tasks::tuning::pattern_search::Protocol;
@@ -17,7 +18,7 @@ use symopt_studies::trials::Observe;
 use crate::failure::Failure;
 use crate::progress::{CountLine, clock};
 use crate::workers::Workers;
-use crate::{files, interrupt, named_program, options, table, terminal};
+use crate::{files, interrupt, named_program, options, table, terminal, words};
 
 #[derive(Args)]
 pub struct Measurement {
@@ -54,6 +55,10 @@ pub struct Measurement {
     /// With --landscape or --gate: draw the table into FILE
     #[arg(long, value_name = "FILE", requires = "measured")]
     svg: Option<PathBuf>,
+    /// With --landscape: write a page for a browser into FILE, all in one file, with a figure and a
+    /// table for the suite and for each task
+    #[arg(long, value_name = "FILE", requires = "landscape", conflicts_with = "gate")]
+    html: Option<PathBuf>,
     /// With --landscape: measure nothing, and print, write and draw again the landscape in FILE, which
     /// --json printed
     #[arg(long, value_name = "FILE", requires = "landscape", conflicts_with_all = ["gate", "json", "seeds", "tuning_seeds", "budget", "no_betas", "programs", "threads"])]
@@ -91,7 +96,7 @@ impl Measurement {
     /// Files that the result is written into. Fails before any work begins if one can't be written.
     fn paths(&self) -> Result<Vec<&PathBuf>, Failure> {
         let paths: Vec<&PathBuf> =
-            [&self.csv, &self.markdown, &self.svg].into_iter().flatten().collect();
+            [&self.csv, &self.markdown, &self.svg, &self.html].into_iter().flatten().collect();
         paths.iter().try_for_each(|path| files::check_writable(path))?;
         Ok(paths)
     }
@@ -129,6 +134,15 @@ impl Measurement {
     }
 }
 
+/// Writes the files that were asked for.
+fn write(arguments: &Measurement, landscape: &Landscape) -> Result<(), Failure> {
+    arguments.write(landscape, &landscape.markdown())?;
+    if let Some(path) = &arguments.html {
+        files::write(path, &results::landscape(landscape, &words::of_page()).html())?;
+    }
+    Ok(())
+}
+
 pub fn run(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failure> {
     let paths = arguments.paths()?;
     let suite = arguments.workers.suite(&SuiteSource::find(suite)?)?;
@@ -143,7 +157,7 @@ pub fn run(suite: &str, arguments: &Measurement, json: bool) -> Result<(), Failu
         landscape::measure(&suite, entries, settings, *threads, &cancel, observe)
     });
     let (landscape, time) = (measured?, begin.elapsed());
-    arguments.write(&landscape, &landscape.markdown())?;
+    write(arguments, &landscape)?;
     let mut out = terminal::output();
     if json {
         let report = Report { seconds: time.as_secs_f64(), threads: *threads, landscape };
@@ -189,7 +203,7 @@ fn again(
             path.display()
         )));
     }
-    arguments.write(&landscape, &landscape.markdown())?;
+    write(arguments, &landscape)?;
     let mut out = terminal::output();
     print(&mut out, &landscape)?;
     for path in paths {
