@@ -57,7 +57,7 @@ def made() -> list[Path]:
     many = "suite = \"smoke\"\n[hurdle]\nquantile = 0.0\n"
     (folder / "many.toml").write_text(many)
     run("search", "--config", "many.toml", "--programs", "0", "--evaluations", "10000", "--held-out", "0", "--store", "many")
-    run("report", "many", "--seeds", "2", "--speed", "--html", "many.html")
+    run("report", "many", "--seeds", "2", "--html", "many.html")
     size = (folder / "many.html").stat().st_size
     print(f"the page of a search with 10,000 evaluations holds {size:,} bytes")
     expect(size < MOST_BYTES, f"the page of a search with 10,000 evaluations holds {size:,} bytes")
@@ -72,6 +72,7 @@ def results() -> list[Path]:
     shutil.copy(folder / "hostile.opt", folder / hostile)
     brief = ("--seeds", "2", "--tuning-seeds", "1")
     run("tasks", "--landscape", "smoke", "--program", hostile, "--program", "lion", *brief, "--budget", "24", "--html", "landscape.html")
+    run("report", HOSTILE_STORE, "--seeds", "2", "--speed", "--html", "speed.html")
     run("funnel", HOSTILE_STORE, "--through", "smoke", "--keep", "3", *brief, "-o", "funnel", "--html", "funnel.html")
     run("discover", "--protocol", str(small / "discovery.toml"), "-o", "discover<b>", "--html", "discover.html")
     run("rediscover", "--protocol", str(small / "rediscovery.toml"), "--seeds", "2", "-o", "rediscover<b>", "--html", "rediscover.html")
@@ -81,7 +82,7 @@ def results() -> list[Path]:
     run("study", "lion", "--small", "--suite", "smoke", "-o", "studies")
     shutil.copy(folder / "map" / "page.html", folder / "study-map.html")
     shutil.copy(folder / "studies" / "page.html", folder / "studies.html")
-    names = ("landscape", "funnel", "discover", "rediscover", "conformance", "bench", "study-map", "studies")
+    names = ("landscape", "speed", "funnel", "discover", "rediscover", "conformance", "bench", "study-map", "studies")
     return [folder / f"{name}.html" for name in names]
 
 
