@@ -201,27 +201,48 @@ fn candidates(store: &CheckedStore) -> Result<Vec<Measured>, JournalError> {
     // Among equal programs the first is kept; a child comes before all of the elite.
     let records = store.records_where(|_, hash, _| missing.remove(&hash))?;
     let origins = store.origins()?;
-    let mut measured: Vec<Measured> = Vec::with_capacity(records.len());
-    for (place, record) in records {
-        let child = match place {
-            Place::Child(number) => Some(number),
-            Place::Revision(_) => None,
-        };
-        let hash = FunctionalHash::from_hex(&record.hash);
-        let Some(evaluation) = hash.and_then(|hash| known.get(&hash)) else { continue };
-        let Some(mut one) = Measured::of(child, record, evaluation) else { continue };
-        if let Some(origin) = child.and_then(|child| origins.get(&child)) {
+    let mut measured = measure(records, &known);
+    for entry in measured.iter_mut().map(|measured| &mut measured.entry) {
+        if let Some(origin) = entry.child.and_then(|child| origins.get(&child)) {
             let [parent, second] = origin.parents.map(|hash| hash.map(|hash| hash.to_string()));
-            (one.entry.operator, one.entry.parent) = (Some(origin.operator.to_string()), parent);
-            one.entry.second_parent = second;
+            (entry.operator, entry.parent) = (Some(origin.operator.to_string()), parent);
+            entry.second_parent = second;
         }
-        measured.push(one);
     }
     measured.sort_by(|a, b| {
         let (a, b) = (&a.entry, &b.entry);
         b.fitness.total_cmp(&a.fitness).then_with(|| a.child.cmp(&b.child))
     });
     Ok(measured)
+}
+
+/// Measures programs, in their order, on all processors: thousands of long ones take seconds to
+/// parse, and a search that is interrupted shows its front at once.
+fn measure(
+    records: Vec<(Place, EvaluationRecord)>,
+    known: &HashMap<FunctionalHash, Evaluation>,
+) -> Vec<Measured> {
+    let one = |(place, record): (Place, EvaluationRecord)| {
+        let child = match place {
+            Place::Child(number) => Some(number),
+            Place::Revision(_) => None,
+        };
+        let hash = FunctionalHash::from_hex(&record.hash)?;
+        Measured::of(child, record, known.get(&hash)?)
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = records.len().div_ceil(threads).max(1);
+    let mut records = records.into_iter();
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..threads)
+            .map(|_| records.by_ref().take(share).collect::<Vec<_>>())
+            .map(|share| scope.spawn(move || share.into_iter().filter_map(one).collect::<Vec<_>>()))
+            .collect();
+        let join = |share: std::thread::ScopedJoinHandle<'_, Vec<Measured>>| {
+            share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        shares.into_iter().flat_map(join).collect()
+    })
 }
 
 /// Returns the known evaluation of each program, over all seeds that it was judged on, as the
