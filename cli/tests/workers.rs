@@ -241,6 +241,55 @@ fn keys_open_what_they_should_and_nothing_else() {
     }
 }
 
+/// The stand-in for a training script, which misbehaves with some programs, the same ones each time.
+fn script() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-tasks/tests/external/script.py");
+    format!("exec python3 '{path}' mixed log")
+}
+
+#[test]
+#[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
+fn a_search_by_a_command_of_workers_is_that_of_threads_failures_and_all() {
+    let (directory, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (here, command) = (directory.path(), script());
+    let server = Server::start(store.path());
+    let url = server.url();
+    let task = ["--task-command", &command, "--task-seconds", "1", "--task-steps", "2"];
+    let seeds = ["--task-checkpoints", "2", "--task-seeds", "1", "--task-tune", "20"];
+    let size = ["--population", "20", "--programs", "60", "--seed", "11", "--held-out", "0"];
+    let search = [&["search"][..], &task, &seeds, &size, &["--json", "--log-every", "0"]].concat();
+    let plain = run(here, &[&search[..], &["--store", "plain"]].concat());
+    assert_eq!(plain.code, Some(0), "{}", plain.stderr);
+    let _workers = ["first", "second"].map(|name| {
+        let terms = ["worker", "--server", &url, "--slots", "1", "--name", name];
+        Process::new(here, &[&terms[..], &["--task-command", &command]].concat())
+    });
+    let asked = run(here, &[&search[..], &["--store", "asked", "--server", &url]].concat());
+    assert_eq!(asked.code, Some(0), "{}", asked.stderr);
+    let numbers = |text: &str| {
+        let report: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert!(report["statistics"]["failed"].as_u64().unwrap() > 0, "{report}");
+        (report["best"].clone(), report["statistics"].clone(), report["failures"].clone())
+    };
+    assert_eq!(numbers(&plain.stdout), numbers(&asked.stdout));
+    let [plain, asked] = ["plain", "asked"].map(|name| evaluations(&contents(&here.join(name))));
+    assert!(plain.len() > 20 && plain == asked, "the evaluations differ");
+}
+
+/// The evaluations of a journal. Where a script answered nonsense, it quotes the number of the
+/// request, which each process counts by itself.
+fn evaluations(contents: &str) -> Vec<serde_json::Value> {
+    let of_line = |line: &str| {
+        let mut evaluation: serde_json::Value =
+            serde_json::from_str(line.strip_prefix("evaluation/")?.split_once('\t')?.1).unwrap();
+        if let Some(failure) = evaluation["failure"].as_object_mut() {
+            failure.remove("reason");
+        }
+        Some(evaluation)
+    };
+    contents.lines().filter_map(of_line).collect()
+}
+
 fn has_begun(store: &Path) -> bool {
     Journal::is_at(store)
 }

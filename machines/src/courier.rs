@@ -31,7 +31,7 @@ use async_nats::jetstream::{self, consumer, stream};
 pub use self::coordinator::Courier;
 pub use self::notice::Notice;
 pub use self::signals::drain_on_signals;
-pub use self::worker::{Served, Terms, serve};
+pub use self::worker::{Served, Terms, reach, serve};
 
 /// The streams.
 const JOBS: &str = "SYMOPT_JOBS";

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use symopt_cancel::{CancelToken, Cancelled};
 use symopt_dsl::FunctionalHash;
-use symopt_proxy_tasks::error::TaskError;
+use symopt_proxy_tasks::error::{Failure, FailureKind, TaskError};
 use symopt_proxy_tasks::executor::Executor;
 use symopt_proxy_tasks::job::{Answer, Job, JobKind, MessageError, Outcome, SuiteText};
 use symopt_proxy_tasks::spec::SuiteSource;
@@ -117,13 +117,19 @@ impl From<TaskError> for Undone {
     }
 }
 
-/// Returns the outcome of a job as its asker gets it: a value or an error.
-pub(crate) fn value_of(answer: Answer) -> Result<Value, TaskError> {
+/// Returns the outcome of a job on a suite as its asker gets it: a value or an error. What ended
+/// worker after worker is a failure of the program that they had, as where a command ends without
+/// an answer: others go on.
+pub(crate) fn value_of(answer: Answer, suite: &str) -> Result<Value, TaskError> {
     let reason = match answer.outcome {
         Outcome::Done(value) => return Ok(value),
         Outcome::Failed(reason) => reason,
         Outcome::Refused(reason) => format!("refused: {reason}"),
-        Outcome::Lost(reason) | Outcome::Returned(reason) => reason,
+        Outcome::Lost(reason) => {
+            let failure = Failure { kind: FailureKind::Lost, reason, stderr: String::new() };
+            return Err(TaskError::Failed { task: suite.to_owned(), failure });
+        }
+        Outcome::Returned(reason) => reason,
     };
     Err(TaskError::Elsewhere { place: format!("worker {}", answer.worker), reason })
 }
@@ -141,6 +147,7 @@ impl Executor for Here {
         let outcome = self.outcome(&job, cancel)?;
         let answer = Answer { job: Job::digest(&bytes), worker: "here".to_owned(), outcome };
         let bytes = answer.encode().map_err(|error| message_error("an answer", &error))?;
-        value_of(Answer::decode(&bytes).map_err(|error| message_error("an answer", &error))?)
+        let answer = Answer::decode(&bytes).map_err(|error| message_error("an answer", &error))?;
+        value_of(answer, &job.suite.name)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use symopt_cancel::CancelToken;
 use symopt_machines::here::Here;
+use symopt_proxy_tasks::error::{Failure, FailureKind, TaskError};
 use symopt_proxy_tasks::executor::Executor;
 use symopt_proxy_tasks::job::{
     Answer, FORMAT_VERSION, Job, JobKind, LARGEST, MessageError, Outcome, SuiteText,
@@ -57,6 +58,38 @@ fn a_search_by_jobs_has_the_journal_of_one_in_threads() {
         let threads = of("threads", None, 1);
         assert!(threads.contains("revision/") && threads.len() > 10_000, "{}", threads.len());
         assert!(threads == of("jobs", Some(here()), 3), "the journals differ");
+    }
+}
+
+/// Loses every worker that has one of a fifth of the programs, as a courier says in the end.
+struct Losing(Arc<dyn Executor>);
+
+impl Executor for Losing {
+    fn execute(&self, job: &Job, cancel: &CancelToken) -> Result<serde_json::Value, TaskError> {
+        let text = job.body["program"]["text"].to_string();
+        if job.kind == JobKind::Judgement && text.len().is_multiple_of(5) {
+            let reason = "3 workers were lost while they did this job".to_owned();
+            let failure = Failure { kind: FailureKind::Lost, reason, stderr: String::new() };
+            return Err(TaskError::Failed { task: job.suite.name.clone(), failure });
+        }
+        self.0.execute(job, cancel)
+    }
+}
+
+#[test]
+fn a_program_that_ends_workers_fails_once_and_the_search_goes_on() {
+    for form in [Form::Direction, Form::Program] {
+        let directory = tempfile::tempdir().unwrap();
+        let cancel = CancelToken::new();
+        let losing: Arc<dyn Executor> = Arc::new(Losing(here()));
+        let launch =
+            Launcher::new(Some(losing)).begin(config(form), directory.path(), &cancel).unwrap();
+        let result = launch.run(2, &cancel, &mut |_| {}).unwrap().result;
+        assert_eq!(result.statistics.generated, 400);
+        let [lost] = &result.failures[..] else { panic!("{:?}", result.failures) };
+        // One of the elite may fail on later seeds too.
+        assert!(lost.kind == FailureKind::Lost && lost.count >= result.statistics.failed, "{lost}");
+        assert!(result.statistics.failed > 0, "{form:?}");
     }
 }
 

@@ -106,6 +106,8 @@ pub enum FailureKind {
     Flood,
     /// The command says that it failed.
     Reported,
+    /// All workers that tried it were lost.
+    Lost,
 }
 
 impl std::fmt::Display for Failure {

@@ -734,9 +734,9 @@ impl Running<'_> {
             StopReason::Cancelled | StopReason::Seconds => self.journal.flush()?,
             stop => self.journal.note_end(stop)?,
         }
-        let failures = match self.judge.is_repeatable() {
-            true => Vec::new(),
-            false => failures(
+        let failures = match self.search_state.statistics().failed {
+            0 => Vec::new(),
+            _ => failures(
                 self.journal.records_where(|_, _, evaluation| evaluation.failure.is_some())?,
             ),
         };

@@ -46,7 +46,9 @@ pub fn run(_: Arguments) -> Result<(), Failure> {
 #[cfg(feature = "nats")]
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     use symopt_cancel::CancelToken;
-    use symopt_machines::courier::{CourierError, Link, Served, Terms, drain_on_signals, serve};
+    use symopt_machines::courier::{
+        CourierError, Link, Served, Terms, drain_on_signals, reach, serve,
+    };
     use symopt_machines::probe::Probe;
 
     use crate::progress;
@@ -76,6 +78,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         limit: arguments.job_limit,
         probe: Probe::here(&cancel).map_err(CourierError::Probe)?,
     };
+    reach(&terms)?;
     progress::note(&format!(
         "worker {} of the class {} with {} waits for jobs at {}",
         terms.name,

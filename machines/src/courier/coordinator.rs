@@ -189,7 +189,7 @@ impl Executor for Courier {
         self.shared.changed.notify_one();
         loop {
             match receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok(answer) => return value_of(answer),
+                Ok(answer) => return value_of(answer, &job.suite.name),
                 Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
                     let useless = self.shared.book().leave(&digest, wait);
                     self.shared.useless().extend(useless);

@@ -70,6 +70,13 @@ struct Worker<'a> {
     differs: OnceLock<String>,
 }
 
+/// Checks that there is a server that a worker on these terms may work for.
+pub fn reach(terms: &Terms) -> Result<(), CourierError> {
+    check_class(&terms.class)?;
+    runtime()?.block_on(terms.link.connect(Role::Works))?;
+    Ok(())
+}
+
 /// Does jobs until `drain` is cancelled, when it ends with those that it has, or until there were
 /// none for as long as the terms say. Once `cancel` is cancelled it ends soon, and gives back what
 /// it had.
@@ -78,7 +85,8 @@ pub fn serve(
     drain: &CancelToken,
     cancel: &CancelToken,
 ) -> Result<Served, CourierError> {
-    check_class(&terms.class)?;
+    // Faults show before any slot begins.
+    reach(terms)?;
     let worker = Worker {
         terms,
         drain,
@@ -90,8 +98,6 @@ pub fn serve(
         has_ended: CancelToken::new(),
         differs: OnceLock::new(),
     };
-    // Faults show before any slot begins.
-    runtime()?.block_on(terms.link.connect(Role::Works))?;
     let shared = Arc::new(Here::new(None));
     std::thread::scope(|scope| {
         let slots: Vec<_> = (0..terms.slots.max(1))

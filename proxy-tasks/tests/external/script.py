@@ -1,6 +1,7 @@
 """Stands in for a training script: answers what is asked of it, or misbehaves as its first argument says.
 
-With `mixed` it misbehaves with some programs only, chosen by their hashes. The losses follow from the hash and the seed, so that tests can
+With `mixed` it misbehaves with some programs only, chosen by their hashes; with `poison` it kills, with some further ones, the process that the
+variable WORKER of its environment has the number of. The losses follow from the hash and the seed, so that tests can
 know them. Needs nothing but the standard library.
 """
 
@@ -169,9 +170,12 @@ def main():
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         note(f"request {os.getpid()} {request['hash']}")
-        if MODE == "mixed":
+        if MODE in ("mixed", "poison"):
             which = int(request["hash"][8:16], 16) % 40
             spared = request["hash"] in REST[1:]
+            if MODE == "poison" and which >= 38 and request["name"] == "train":
+                os.kill(int(os.environ["WORKER"]), signal.SIGKILL)
+                time.sleep(600)
             if which < len(FAULTS) and request["name"] == "train" and not spared:
                 misbehave(FAULTS[which], request)
                 continue

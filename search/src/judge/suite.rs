@@ -93,8 +93,14 @@ impl Judge for SuiteJudge {
                 epoch: self.search.map_or(0, |_| request.epoch),
                 baseline: Baseline::clone(&baseline),
             };
-            let judged = judgement::judge(elsewhere, bench, request, cancel, watch)?;
-            return Ok(judged.0);
+            return match judgement::judge(elsewhere, bench, request, cancel, watch) {
+                Ok((evaluation, _)) => Ok(evaluation),
+                // The workers that tried were lost.
+                Err(TaskError::Failed { failure, .. }) => {
+                    Ok(Evaluation::failed(failure, Arc::from([])))
+                }
+                Err(error) => Err(error),
+            };
         }
         let outcome = self.suite.evaluate(request.program, None, &baseline, cancel, watch)?;
         let curve: Arc<[f64]> = outcome.curve.iter().map(|value| finite(*value)).collect();

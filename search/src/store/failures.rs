@@ -48,6 +48,7 @@ impl std::fmt::Display for Failures {
             FailureKind::Garbage => "answered what is not of the protocol",
             FailureKind::Flood => "wrote too much",
             FailureKind::Reported => "failed, as the command says",
+            FailureKind::Lost => "ended the workers that tried",
         };
         write!(
             f,
