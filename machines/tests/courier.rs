@@ -6,11 +6,13 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use symopt_cancel::CancelToken;
 use symopt_machines::courier::{Courier, CourierError, Link, Terms, serve};
 use symopt_machines::probe::Probe;
+use symopt_proxy_tasks::error::TaskError;
 use symopt_proxy_tasks::executor::Executor;
 use symopt_proxy_tasks::job::{Job, JobKind, SuiteText};
 use symopt_search::SearchConfig;
@@ -61,6 +63,25 @@ fn contents(executor: Option<Arc<dyn Executor>>, config: &SearchConfig) -> Strin
     Journal::open(&store).unwrap().contents().unwrap()
 }
 
+/// Cancels when it is dropped, so that a test that fails does not wait for its workers.
+struct Ends<'a>(&'a CancelToken);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Counts the jobs that are asked for.
+struct Counting(Courier, AtomicUsize);
+
+impl Executor for Counting {
+    fn execute(&self, job: &Job, cancel: &CancelToken) -> Result<serde_json::Value, TaskError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.execute(job, cancel)
+    }
+}
+
 #[test]
 #[ignore = "it starts the server of .ci/nats-server: `.ci/run` runs it"]
 fn a_search_by_workers_has_the_journal_of_one_in_threads_while_the_server_is_killed_and_wiped() {
@@ -68,17 +89,27 @@ fn a_search_by_workers_has_the_journal_of_one_in_threads_while_the_server_is_kil
     let mut server = Server::start(store.path());
     let config = config(1500);
     let expected = contents(None, &config);
-    let courier: Arc<dyn Executor> = Arc::new(courier(&server, "cpu"));
+    let counting = Arc::new(Counting(courier(&server, "cpu"), AtomicUsize::new(0)));
+    let courier: Arc<dyn Executor> = Arc::clone(&counting) as _;
+    // However fast the machine is, the server ends in the middle of the work.
+    let wait_for = |jobs: usize| {
+        let begin = Instant::now();
+        while counting.1.load(Ordering::Relaxed) < jobs {
+            assert!(begin.elapsed() < Duration::from_secs(60), "there are no {jobs} jobs");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
     let (drain, cancel) = (CancelToken::new(), CancelToken::new());
     let all = [terms(&server, "one"), terms(&server, "two")];
     std::thread::scope(|scope| {
+        let _ends = Ends(&drain);
         let workers: Vec<_> =
             all.iter().map(|terms| scope.spawn(|| serve(terms, &drain, &cancel))).collect();
         let search = scope.spawn(|| contents(Some(courier), &config));
-        std::thread::sleep(Duration::from_millis(400));
+        wait_for(30);
         server.kill();
         server.restart();
-        std::thread::sleep(Duration::from_millis(700));
+        wait_for(60);
         server.kill();
         // All that it kept is gone.
         server.restart_without(other.path());
@@ -102,6 +133,7 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
     let courier: Arc<dyn Executor> = Arc::new(courier(&server, "cpu"));
     std::thread::scope(|scope| {
         let search = scope.spawn(|| contents(Some(courier), &config));
+        let mut served = Vec::new();
         for turn in 0..2 {
             let cancel = CancelToken::new();
             let terms = terms(&server, &format!("worker-{turn}"));
@@ -111,7 +143,7 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
             });
             std::thread::sleep(Duration::from_millis(150));
             cancel.cancel();
-            worker.join().unwrap().unwrap();
+            served.push(worker.join());
         }
         // The workers gave their jobs back, so that they are there at once.
         let (terms, drain) = (terms(&server, "last"), CancelToken::new());
@@ -119,7 +151,10 @@ fn a_job_that_was_given_up_is_done_by_another_worker() {
         let worker = scope.spawn(move || serve(&terms, &ends, &CancelToken::new()));
         let found = search.join();
         drain.cancel();
-        worker.join().unwrap().unwrap();
+        served.push(worker.join());
+        for served in served {
+            let _ = served.unwrap().unwrap();
+        }
         assert!(found.unwrap() == expected, "the journals differ");
     });
 }
